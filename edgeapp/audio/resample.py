@@ -1,0 +1,68 @@
+"""Any source at any rate, in constant memory. One quality for the device and for training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeapp.audio.source import AudioSource, Block
+
+QUALITY = "HQ"  # soxr: 20-bit, pass band to 0.91 of the lower Nyquist frequency; what it adds is far below any microphone
+
+
+class ResampledSource:
+    """A source seen at another rate; see `resampled`."""
+
+    def __init__(self, source: AudioSource, rate_hz: int) -> None:
+        self.source = source
+        self.rate_hz = rate_hz
+
+    @property
+    def name(self) -> str:
+        """The name of the source below."""
+        return self.source.name
+
+    @property
+    def live(self) -> bool:
+        """Whether the source below is live."""
+        return self.source.live
+
+    def blocks(self) -> Iterator[Block]:
+        """Give the sound at the new rate; the clock starts where the source's clock starts."""
+        import soxr
+
+        stream = soxr.ResampleStream(self.source.rate_hz, self.rate_hz, 1, dtype="float32", quality=QUALITY)
+        position: int | None = None
+        for block in self.source.blocks():
+            if position is None:
+                position = round(block.start * self.rate_hz / self.source.rate_hz)
+            samples = stream.resample_chunk(block.samples)
+            if len(samples):
+                yield Block(position, samples)
+                position += len(samples)
+        if position is not None:
+            samples = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            if len(samples):
+                yield Block(position, samples)
+
+    def close(self) -> None:
+        """Close the source below."""
+        self.source.close()
+
+
+def resampled(source: AudioSource, rate_hz: int) -> AudioSource:
+    """See a source at another rate.
+
+    Parameters
+    ----------
+    source : AudioSource
+    rate_hz : int
+        Rate wanted.
+
+    Returns
+    -------
+    AudioSource
+        The source itself when it already has this rate.
+    """
+    return source if source.rate_hz == rate_hz else ResampledSource(source, rate_hz)

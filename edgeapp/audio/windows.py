@@ -1,0 +1,139 @@
+"""Cut sound into the windows an encoder hears. Deterministic: the same sound always gives the same windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeapp.audio.source import AudioSource
+from edgeapp.errors import AudioError
+
+WINDOW_S = 10.0  # what BioVITA was trained on
+HOP_S = 5.0  # every sound is inside one window or well inside the next
+MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
+
+
+@dataclass(frozen=True)
+class Window:
+    """What an encoder hears at once.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        Seconds on the source's clock; ``end_s`` is the true end of the sound, also when the window was filled.
+    samples : np.ndarray
+        ``[window_samples]`` float32 at the rate of the source it was cut from.
+    """
+
+    start_s: float
+    end_s: float
+    samples: np.ndarray
+
+
+def windows(
+    source: AudioSource, window_s: float = WINDOW_S, hop_s: float = HOP_S, min_clip_s: float = MIN_CLIP_S
+) -> Iterator[Window]:
+    """Cut a source into windows, in constant memory.
+
+    Windows start at 0, ``hop_s``, 2 ``hop_s`` … as long as they fit. A tail that the last of them does not cover gets
+    one more window, which ends where the sound ends. A source shorter than one window gives one window, made by
+    `fill`.
+
+    Parameters
+    ----------
+    source : AudioSource
+        Already at the encoder's rate.
+    window_s, hop_s, min_clip_s : float
+        Seconds.
+
+    Yields
+    ------
+    Window
+
+    Raises
+    ------
+    AudioError
+        No sound at all, less than ``min_clip_s`` of it, or a source that lost samples between two blocks.
+    """
+    rate_hz = source.rate_hz
+    size = round(window_s * rate_hz)
+    held = np.zeros(0, np.float32)  # the sound from `origin` on, as far as a window can still need it
+    first = origin = end = covered = count = 0
+
+    def cut(start: int) -> Window:
+        samples = held[start - origin : start - origin + size].copy()
+        return Window(start / rate_hz, (start + size) / rate_hz, samples)
+
+    started = False
+    for block in source.blocks():
+        if not started:
+            first = origin = end = covered = block.start
+            started = True
+        if block.start != end:
+            raise AudioError(
+                f"{source.name}: {block.start - end} samples are missing at {end / rate_hz:.1f} s",
+                "a window never spans a gap: start a new source after it",
+            )
+        held = np.concatenate([held, block.samples])
+        end = block.end
+        while (start := first + round(count * hop_s * rate_hz)) + size <= end:
+            yield cut(start)
+            covered = start + size
+            count += 1
+        # The tail window needs the last `size` samples whatever the hop; the next regular one may start earlier.
+        needed = max(origin, min(start, end - size))
+        held = held[needed - origin :]
+        origin = needed
+
+    length = end - first
+    if length == 0:
+        raise AudioError(f"{source.name}: has no sound in it", "give a recording that is not empty")
+    if length < min_clip_s * rate_hz:
+        raise AudioError(
+            f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"
+        )
+    if length < size:
+        yield Window(first / rate_hz, end / rate_hz, fill(held, size))
+    elif covered < end:
+        yield cut(end - size)
+
+
+def fill(samples: np.ndarray, n: int) -> np.ndarray:
+    """Repeat a short sound from its start until it is ``n`` samples long ("repeatpad" of CLAP).
+
+    Parameters
+    ----------
+    samples : np.ndarray
+        ``[m]`` with m > 0; when m >= n its first n samples are returned.
+    n : int
+
+    Returns
+    -------
+    np.ndarray
+        ``[n]``, same type.
+    """
+    if len(samples) == 0:
+        raise ValueError("cannot fill a window with no sound")
+    return np.tile(samples, math.ceil(n / len(samples)))[:n]
+
+
+def level_dbfs(samples: np.ndarray) -> float:
+    """Level of a sound: RMS of the sound less its mean, in dB re full scale.
+
+    The mean is taken off because a cheap sound card's offset is not sound.
+
+    Parameters
+    ----------
+    samples : np.ndarray
+        ``[n]``.
+
+    Returns
+    -------
+    float
+        ``-inf`` for digital silence; a full-scale sine is -3.01.
+    """
+    rms = float(np.std(samples, dtype=np.float64)) if len(samples) else 0.0
+    return 20.0 * math.log10(rms) if rms > 0.0 else -math.inf

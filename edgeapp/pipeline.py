@@ -1,0 +1,309 @@
+"""The one way through: source -> windows -> silence gate -> encoder -> match -> probabilities -> decision.
+
+``identify``, ``listen``, the trainer's evaluation and the exporter's parity check all call this, so a recording gives
+the same decisions whichever door it comes through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from edgeapp.ahead import read_ahead
+from edgeapp.audio.resample import resampled
+from edgeapp.audio.source import AudioSource
+from edgeapp.audio.windows import HOP_S, Window, level_dbfs, windows
+from edgeapp.encoders import AudioEncoder
+from edgeapp.errors import UsageError
+from edgeapp.pack import Pack
+from gallery.decision import Decision, DecisionParameters, RankedSpecies, decide, logits, pool, probabilities, ranked
+from gallery.search import Index, Similarities
+from gallery.store import Gallery
+from gallery.taxon import Taxon
+
+BATCH = 8  # windows per run of the encoder: past this the time per window no longer falls, the memory still grows
+KINDS = ("text", "image", "audio")
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What one window is.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        On the source's clock.
+    level_dbfs : float
+        ``-inf`` for digital silence.
+    probabilities : np.ndarray
+        ``[n_taxa + 1]``; the last member is "nothing known here". Sums to 1.
+    similarities : np.ndarray
+        ``[n_taxa]`` cosine with each taxon, over its kinds as the decision weighs them; NaN where a taxon has none.
+    decision : Decision or None
+    vector : np.ndarray or None
+        ``[dim]`` unit length; None for a window that was not heard.
+    heard : bool
+        False when the window is below the pack's silence level: it was not encoded and is "nothing".
+    """
+
+    start_s: float
+    end_s: float
+    level_dbfs: float
+    probabilities: np.ndarray
+    similarities: np.ndarray
+    decision: Decision | None
+    vector: np.ndarray | None
+    heard: bool
+
+
+@dataclass(frozen=True)
+class WindowSummary:
+    """A window as it is written: its times and its first few species, none when nothing was heard."""
+
+    start_s: float
+    end_s: float
+    species: tuple[RankedSpecies, ...]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What one recording is; the JSON document of ``identify``.
+
+    ``windows`` is empty where they were already written one by one.
+    """
+
+    file: str
+    duration_s: float
+    pack: str
+    pack_version: str
+    hop_s: float
+    species: tuple[RankedSpecies, ...]
+    decision: Decision | None
+    windows: tuple[WindowSummary, ...] = ()
+
+
+class Recogniser:
+    """A pack and a gallery, ready to name what they hear.
+
+    Parameters
+    ----------
+    pack : Pack
+    gallery : path or None
+        The pack's own gallery when None.
+    only : sequence of str
+        Keep the taxa at or below these, at any rank ("Aves", "Parus", "Parus major").
+    kinds : sequence of str or None
+        Gallery entries to match: any of text, image, audio. All that are there when None.
+    threads : int or None
+        Threads of the encoder; the cores this process may use when None.
+
+    Raises
+    ------
+    PackError, GalleryError, TaxonError
+        What cannot be loaded, made by other encoders, or found.
+    UsageError
+        A kind that does not exist, or that leaves no taxon to match.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        gallery: str | os.PathLike[str] | None = None,
+        only: Sequence[str] = (),
+        kinds: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        for kind in kinds or ():
+            if kind not in KINDS:
+                raise UsageError(f"there is no kind {kind!r} of gallery entry", f"use {', '.join(KINDS)}")
+        self.pack = pack
+        self.parameters: DecisionParameters = pack.decision
+        self.gallery_path = Path(gallery) if gallery is not None else pack.gallery_path()
+        with Gallery.open(self.gallery_path, identity=pack.identity) as opened:
+            index = Index.of(opened)
+        if only:
+            index = index.only(list(only))
+        self.kinds = tuple(kinds) if kinds is not None else tuple(index.kinds)
+        self.index = _matchable(index, self.kinds, self.gallery_path)
+        self.taxa: list[Taxon] = list(self.index.taxa)
+        self.encoder = AudioEncoder(pack, threads=threads)
+
+    def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Iterator[WindowResult]:
+        """Name every window of a source, in order, as it goes.
+
+        A live source is answered one window at a time; any other is decoded and resampled in a second thread while
+        batches of windows are encoded in this one. Closes the source when done or abandoned.
+
+        Parameters
+        ----------
+        source : AudioSource
+            At any rate.
+        hop_s : float
+            Seconds between window starts.
+
+        Raises
+        ------
+        AudioError
+            From the source or the cutting; what was already given stays valid.
+        """
+        if not hop_s > 0:
+            raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
+        cut = windows(resampled(source, self.pack.audio.rate_hz), self.pack.audio.window_s, hop_s)
+        try:
+            if source.live:
+                for window in cut:
+                    yield from self.answer([window])
+            else:
+                with read_ahead(cut, depth=2 * BATCH) as ready:
+                    while batch := list(islice(ready, BATCH)):
+                        yield from self.answer(batch)
+        finally:
+            source.close()
+
+    def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
+        """Name some windows, whose samples are already at the encoder's rate."""
+        levels = [level_dbfs(window.samples) for window in batch]
+        heard = [i for i, level in enumerate(levels) if level >= self.parameters.silence_dbfs]
+        results: list[WindowResult | None] = [None] * len(batch)
+        if heard:
+            vectors = self.encoder.encode(np.stack([batch[i].samples for i in heard]))
+            p, similarity = self.match(vectors)
+            for row, i in enumerate(heard):
+                decision = decide(p[row], self.taxa, self.parameters)
+                results[i] = WindowResult(
+                    batch[i].start_s, batch[i].end_s, levels[i], p[row], similarity[row], decision, vectors[row], True
+                )
+        return [
+            result if result is not None else self._unheard(window, level)
+            for result, window, level in zip(results, batch, levels, strict=True)
+        ]
+
+    def match(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compare vectors ``[n, dim]`` with the gallery.
+
+        Returns
+        -------
+        probabilities : np.ndarray
+            ``[n, n_taxa + 1]``.
+        similarities : np.ndarray
+            ``[n, n_taxa]``, see `WindowResult`.
+        """
+        found = self.index.match(vectors, self.kinds)
+        p = probabilities(logits(found, self.parameters, self.kinds), self.parameters)
+        return p, _weighted(found, self.parameters, self.kinds)
+
+    def _unheard(self, window: Window, level: float) -> WindowResult:
+        nothing = np.zeros(len(self.taxa) + 1, np.float32)
+        nothing[-1] = 1.0
+        unknown = np.full(len(self.taxa), np.nan, np.float32)
+        return WindowResult(window.start_s, window.end_s, level, nothing, unknown, None, None, False)
+
+    def species(self, result: WindowResult, top: int) -> tuple[RankedSpecies, ...]:
+        """The first ``top`` species of a window; none when it was not heard."""
+        return tuple(ranked(result.probabilities, result.similarities, self.taxa, top)) if result.heard else ()
+
+
+def _matchable(index: Index, kinds: Sequence[str], path: Path) -> Index:
+    """Leave out taxa without an entry of the kinds asked for: they could only ever be ranked by accident."""
+    has = np.zeros(len(index.taxa), bool)
+    for kind in kinds:
+        if kind in index.present:
+            has |= index.present[kind]
+    if not has.any():
+        raise UsageError(f"{path}: has no {' or '.join(kinds) or 'usable'} entry to match", "choose other --kinds")
+    if has.all():
+        return index
+    return index.only([taxon.scientific_name for taxon, keep in zip(index.taxa, has, strict=True) if keep])
+
+
+def _weighted(found: Similarities, parameters: DecisionParameters, kinds: Sequence[str]) -> np.ndarray:
+    """One cosine per taxon: the mean over its kinds, with the weights of the decision."""
+    total = weight = np.float32(0.0)
+    for kind in kinds:
+        if kind in found.by_kind:
+            w = parameters.weight.get(kind, 1.0) * found.present[kind].astype(np.float32)
+            total = total + w * np.nan_to_num(found.by_kind[kind])
+            weight = weight + w
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(total / weight, np.float32)
+
+
+class Tally:
+    """The running summary of a recording, in memory that does not grow with its length.
+
+    Pooling needs no more than each taxon's best ``pool_windows`` windows, so that is all that is kept.
+
+    Parameters
+    ----------
+    taxa : sequence of Taxon
+    parameters : DecisionParameters
+    """
+
+    def __init__(self, taxa: Sequence[Taxon], parameters: DecisionParameters) -> None:
+        self.taxa = taxa
+        self.parameters = parameters
+        self.end_s = 0.0
+        self.n_windows = 0
+        self.n_heard = 0
+        self._best = np.zeros((0, len(taxa) + 1), np.float32)
+        self._similarity = np.full(len(taxa), -np.inf, np.float32)
+
+    def add(self, result: WindowResult) -> None:
+        """Count one more window."""
+        self.end_s = max(self.end_s, result.end_s)
+        self.n_windows += 1
+        self.n_heard += result.heard
+        self._best = np.concatenate([self._best, result.probabilities[None].astype(np.float32)])
+        if len(self._best) > self.parameters.pool_windows:
+            self._best = np.partition(self._best, 0, axis=0)[1:]
+        if result.heard:
+            self._similarity = np.fmax(self._similarity, result.similarities)
+
+    def pooled(self) -> np.ndarray:
+        """Probability of each taxon in the whole recording, ``[n_taxa + 1]``; see `gallery.decision.pool`."""
+        return pool(self._best, self.parameters)
+
+    def identification(
+        self, file: str, pack: Pack, hop_s: float, top: int, windows: Iterable[WindowSummary] = ()
+    ) -> Identification:
+        """The summary as it is written."""
+        species: tuple[RankedSpecies, ...] = ()
+        decision = None
+        if self.n_heard:
+            p = self.pooled()
+            species = tuple(ranked(p, self._similarity, list(self.taxa), top))
+            decision = decide(p, list(self.taxa), self.parameters)
+        return Identification(
+            file, self.end_s, pack.name, pack.version, hop_s, species, decision, tuple(windows)
+        )
+
+
+def summarise(
+    results: Iterable[WindowResult], recogniser: Recogniser, file: str, hop_s: float = HOP_S, top: int = 5
+) -> Identification:
+    """Sum up a recording, its windows included.
+
+    Parameters
+    ----------
+    results : iterable of WindowResult
+        From `Recogniser.windows`.
+    recogniser : Recogniser
+        The one that made them.
+    file : str
+        Name of the recording.
+    hop_s : float
+        Seconds between windows.
+    top : int
+        Species kept per window and for the recording.
+    """
+    tally = Tally(recogniser.taxa, recogniser.parameters)
+    kept = []
+    for result in results:
+        tally.add(result)
+        kept.append(WindowSummary(result.start_s, result.end_s, recogniser.species(result, top)))
+    return tally.identification(file, recogniser.pack, hop_s, top, kept)
