@@ -118,7 +118,9 @@ def find(devices: Sequence[InputDevice], wanted: str | int | None = None) -> Inp
     if not fitting:
         raise DeviceError(f"no microphone is called {wanted!r}{_choice(visible)}", SEE_DEVICES)
     if len(fitting) > 1:
-        raise DeviceError(f"{wanted!r} fits {len(fitting)} microphones{_choice(fitting)}", "give more of the name, or the index")
+        raise DeviceError(
+            f"{wanted!r} fits {len(fitting)} microphones{_choice(fitting)}", "give more of the name, or the index"
+        )
     return fitting[0]
 
 
@@ -164,9 +166,9 @@ class Microphone:
         PortAudio or the device is missing, ambiguous, or refuses every rate.
     """
 
-    def __init__(
-        self, device: str | int | None = None, *, stall_s: float = STALL_S, queue_s: float = QUEUE_S
-    ) -> None:
+    live = True
+
+    def __init__(self, device: str | int | None = None, *, stall_s: float = STALL_S, queue_s: float = QUEUE_S) -> None:
         self._portaudio = _portaudio()
         self.device = find(_all_inputs(self._portaudio), device)
         self.name = self.device.name
@@ -271,7 +273,8 @@ class Microphone:
     def _refused(self, error: Exception | None) -> DeviceError:
         reason = " ".join(str(error).split())
         return DeviceError(
-            f"microphone {self.name} does not open ({reason})", "close other programs that record, or choose another --device"
+            f"microphone {self.name} does not open ({reason})",
+            "close other programs that record, or choose another --device",
         )
 
 
@@ -280,7 +283,9 @@ def _all_inputs(portaudio: Any) -> list[InputDevice]:
         try:
             return inputs(portaudio.query_devices(), portaudio.query_hostapis(), portaudio.default.device[0])
         except portaudio.PortAudioError as error:
-            raise DeviceError(f"PortAudio cannot list the devices ({error})", "check that `arecord -l` works") from error
+            raise DeviceError(
+                f"PortAudio cannot list the devices ({error})", "check that `arecord -l` works"
+            ) from error
 
 
 def _portaudio() -> Any:
@@ -289,7 +294,9 @@ def _portaudio() -> Any:
         with _chatter_logged():
             import sounddevice
     except ImportError as error:
-        raise DeviceError("the Python package sounddevice is missing", "install it with `pip install sounddevice`") from error
+        raise DeviceError(
+            "the Python package sounddevice is missing", "install it with `pip install sounddevice`"
+        ) from error
     except OSError as error:
         raise DeviceError(
             f"the PortAudio library is missing ({error})", "on Debian and Ubuntu: sudo apt install libportaudio2"
@@ -304,8 +311,12 @@ def _chatter_logged() -> Iterator[None]:
     These C libraries report every sound server that they tried in vain; nothing but the descriptor itself reaches them.
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as chatter:
+    try:
         kept = os.dup(2)
+    except OSError:  # a daemon without stderr has nothing to protect
+        yield
+        return
+    with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
             yield

@@ -1,0 +1,346 @@
+"""`biovita-edge listen`: name what a microphone hears, as it happens, and keep it in the journal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgeapp.audio.microphone import InputDevice, Microphone, list_devices
+from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
+from edgeapp.errors import AudioError, UsageError
+from edgeapp.journal import Counts, Deployment, Detection, Journal
+from edgeapp.pack import Pack, sha256
+from edgeapp.pipeline import Recogniser, WindowResult
+from edgeapp.screens import Lines, LiveTable, NdJson, Observation, Screen, Verdict, summary
+
+TOP = 5  # species kept with every detection: the winner and the runners-up
+
+
+class Format(str, Enum):
+    """How the windows are shown."""
+
+    TABLE = "table"
+    NDJSON = "ndjson"
+
+
+class Ear:
+    """A source that knows when each of its samples was heard, and ends after a given time.
+
+    Parameters
+    ----------
+    source : AudioSource
+        A microphone, or its in-memory twin.
+    duration_s : float | None
+        End after this much sound; None is for ever, until `close`.
+    now : Callable[[], datetime]
+        The wall clock, aware.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        source: AudioSource,
+        duration_s: float | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self._source = source
+        self._duration = None if duration_s is None else round(duration_s * source.rate_hz)
+        self._now = now
+        self._delivered = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the microphone."""
+        return self._source.name
+
+    @property
+    def rate_hz(self) -> int:
+        """Rate of the microphone."""
+        return self._source.rate_hz
+
+    @property
+    def delivered_s(self) -> float:
+        """Seconds of sound given so far."""
+        return self._delivered / self.rate_hz
+
+    @property
+    def dropped_samples(self) -> int:
+        """Samples the microphone lost; a source that cannot lose any has no such count."""
+        return getattr(self._source, "dropped_samples", 0)
+
+    def blocks(self) -> Iterator[Block]:
+        """Give the sound until the end of the source or of the duration."""
+        with closing(self._source.blocks()) as blocks:  # type: ignore[type-var]  # a generator in every source
+            for block in blocks:
+                if self._duration is not None:
+                    block = Block(block.start, block.samples[: self._duration - self._delivered])
+                self._delivered += len(block.samples)
+                yield block
+                if self._delivered == self._duration:
+                    return
+
+    def close(self) -> None:
+        """End the sound."""
+        self._source.close()
+
+    def time_of(self, position_s: float) -> datetime:
+        """When the sound at a position of the stream's clock was heard.
+
+        Counted back from the newest sample that the microphone has captured. So neither a busy encoder, nor the drift of
+        the card's crystal over weeks, nor a clock that is set after the start falsifies the times of later windows.
+        """
+        captured = getattr(self._source, "captured_samples", self._delivered)
+        return self._now() - timedelta(seconds=captured / self.rate_hz - position_s)
+
+
+class Listener:
+    """Follow an ear window by window: judge, write to the journal, then show.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+    ear : Ear
+    journal : Journal
+    screen : Screen
+    hop_s : float
+        Seconds between the starts of windows.
+    min_probability : float
+        Least mass of a decision that becomes a detection.
+    place : (latitude, longitude) or None
+        Degrees, WGS 84.
+
+    Attributes
+    ----------
+    counts : Counts
+        How the windows ended so far.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        ear: Ear,
+        journal: Journal,
+        screen: Screen,
+        hop_s: float = HOP_S,
+        min_probability: float = 0.0,
+        place: tuple[float, float] | None = None,
+    ) -> None:
+        self._recogniser = recogniser
+        self._ear = ear
+        self._journal = journal
+        self._screen = screen
+        self._hop_s = hop_s
+        self._min_probability = min_probability
+        self._place = place
+        self.counts = Counts()
+
+    def run(self) -> None:
+        """Listen until the ear ends, as one deployment of the journal, which is closed whatever happens.
+
+        Raises
+        ------
+        DeviceError
+            The microphone is gone.
+        JournalError
+            A detection could not be written; it was not shown either.
+        """
+        deployment = self._journal.begin(self._deployment(), self._ear.time_of(0.0))
+        try:
+            with closing(self._recogniser.windows(self._ear, self._hop_s)) as results:  # type: ignore[type-var]
+                for result in results:
+                    observation = self._judge(result)
+                    if observation.verdict is Verdict.DETECTION:
+                        self._journal.record(deployment, detection(observation))
+                    self._count(observation.verdict)
+                    self._screen.show(observation, self.counts)
+        except AudioError:
+            # Ended before there was enough sound for a window: no fault.
+            if self._ear.delivered_s >= MIN_CLIP_S:
+                raise
+        finally:
+            self.counts = replace(self.counts, dropped_samples=self._ear.dropped_samples)
+            self._journal.end(deployment, self.counts, self._ear.time_of(self._ear.delivered_s))
+
+    def _deployment(self) -> Deployment:
+        recogniser = self._recogniser
+        latitude, longitude = self._place or (None, None)
+        return Deployment(
+            device=self._ear.name,
+            rate_hz=self._ear.rate_hz,
+            hop_s=self._hop_s,
+            pack=recogniser.pack.name,
+            pack_version=recogniser.pack.version,
+            space=recogniser.pack.space,
+            gallery=str(recogniser.gallery_path),
+            gallery_sha256=sha256(recogniser.gallery_path),
+            thresholds={
+                "min_probability": self._min_probability,
+                "kinds": list(recogniser.kinds),
+                "taxa": len(recogniser.taxa),
+                **recogniser.parameters.to_dict(),
+            },
+            latitude=latitude,
+            longitude=longitude,
+        )
+
+    def _judge(self, result: WindowResult) -> Observation:
+        if not result.heard:
+            verdict = Verdict.SILENT
+        elif result.decision is None:
+            verdict = Verdict.NOTHING
+        elif result.decision.mass < self._min_probability:
+            verdict = Verdict.BELOW
+        else:
+            verdict = Verdict.DETECTION
+        return Observation(self._ear.time_of(result.start_s), result, self._recogniser.species(result, TOP), verdict)
+
+    def _count(self, verdict: Verdict) -> None:
+        column = "detections" if verdict is Verdict.DETECTION else verdict.value
+        self.counts = replace(
+            self.counts,
+            windows=self.counts.windows + 1,
+            dropped_samples=self._ear.dropped_samples,
+            **{column: getattr(self.counts, column) + 1},
+        )
+
+
+def detection(observation: Observation) -> Detection:
+    """The row of the journal for an observation that carries a decision."""
+    result = observation.result
+    assert result.decision is not None
+    return Detection(
+        time=observation.time,
+        start_s=result.start_s,
+        end_s=result.end_s,
+        rank=result.decision.rank,
+        name=result.decision.name,
+        mass=result.decision.mass,
+        scores=observation.species,
+        level_dbfs=result.level_dbfs,
+    )
+
+
+class Ending:
+    """The wish to end, by Ctrl-C or SIGTERM. The first one lets everything heard so far be finished; a second one kills."""
+
+    def __init__(self) -> None:
+        self.wished = False
+        self._ear: Ear | None = None
+
+    def ends(self, ear: Ear) -> None:
+        """Name what is to be closed; at once, when the wish came while the encoder was still loading."""
+        self._ear = ear
+        if self.wished:
+            ear.close()
+
+    def wish(self) -> None:
+        """End now. Safe in a signal handler."""
+        self.wished = True
+        if self._ear is not None:
+            self._ear.close()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as the wish to end, once."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                # A shell starts background jobs with SIGINT ignored; None is a handler that was not set from Python.
+                signal.signal(number, handler if callable(handler) else signal.SIG_DFL)
+
+        def handle(number: int, frame: Any) -> None:
+            restore()
+            self.wish()
+
+        for number in before:
+            signal.signal(number, handle)
+        try:
+            yield
+        finally:
+            restore()
+
+
+def listen(
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME|INDEX", help="Microphone: its index or part of its name.")
+    ] = None,
+    show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and end.")] = False,
+    hop: Annotated[float, typer.Option(min=0.1, metavar="S", help="Seconds between the starts of windows.")] = HOP_S,
+    pack: Annotated[Path | None, typer.Option(help="Pack folder; the one that comes along by default.")] = None,
+    gallery: Annotated[Path | None, typer.Option(help="Gallery; the pack's own by default.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="TAXON", help="Only this taxon, at any rank; may be repeated.")
+    ] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="Match text, image or audio entries; may be repeated.")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Journal of detections; in the user's data folder by default.")
+    ] = None,
+    min_probability: Annotated[
+        float, typer.Option(min=0.0, max=1.0, metavar="P", help="Least probability of a decision that is kept.")
+    ] = 0.0,
+    latitude: Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Where the microphone stands.")] = None,
+    longitude: Annotated[float | None, typer.Option(min=-180.0, max=180.0, help="Where the microphone stands.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=MIN_CLIP_S, metavar="S", help="End by itself after so many seconds.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="A table for people, NDJSON for programs.")] = Format.TABLE,
+) -> None:
+    """Name what a microphone hears, as it happens, and keep it in the journal. Ctrl-C ends it."""
+    if show_devices:
+        _print_devices(list_devices())
+        return
+    if (latitude is None) != (longitude is None):
+        raise UsageError("a place needs both coordinates", "give --latitude and --longitude")
+    place = None if latitude is None or longitude is None else (latitude, longitude)
+    ending = Ending()
+    with ending.on_signals():
+        recogniser = Recogniser(Pack.load(pack), gallery, only or (), kinds or None)
+        ear = Ear(Microphone(device), duration)
+        ending.ends(ear)
+        console = Console(stderr=format is Format.NDJSON, soft_wrap=True, highlight=False)
+        with Journal.open(journal) as opened:
+            title = f"listening to {ear.name} ({ear.rate_hz} Hz), pack {recogniser.pack.name} {recogniser.pack.version}"
+            console.print(f"{title}, journal {opened.path}; Ctrl-C ends", markup=False)
+            screen = _screen(format, console, title)
+            listener = Listener(recogniser, ear, opened, screen, hop, min_probability, place)
+            try:
+                listener.run()
+            finally:
+                screen.close()
+                console.print(summary(listener.counts), markup=False)
+
+
+def _screen(format: Format, console: Console, title: str) -> Screen:
+    if format is Format.NDJSON:
+        return NdJson(sys.stdout)
+    return LiveTable(console, title) if console.is_terminal else Lines(sys.stdout)
+
+
+def _print_devices(devices: list[InputDevice]) -> None:
+    table = Table("index", "name", "channels", "rate", "sound system", "", box=None)
+    for device in devices:
+        table.add_row(
+            str(device.index),
+            device.name,
+            str(device.channels),
+            f"{device.rate_hz} Hz",
+            device.host_api,
+            "default" if device.default else "",
+        )
+    Console(soft_wrap=True, highlight=False).print(table if devices else "no microphone found")
