@@ -5,9 +5,9 @@ Exit codes: 0 done; 1 some inputs failed; 2 usage or configuration; 3 pack or ga
 
 from __future__ import annotations
 
-from gallery.errors import BiovitaError
+from gallery.errors import BiovitaError, GalleryError
 
-__all__ = ["AudioError", "BiovitaError", "DeviceError", "OutputError", "PackError", "UsageError"]
+__all__ = ["AudioError", "BiovitaError", "DeviceError", "GalleryError", "OutputError", "PackError", "UsageError"]
 
 
 class AudioError(BiovitaError):

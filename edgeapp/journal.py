@@ -5,9 +5,9 @@ deployments      one run of the listener with one microphone, pack, gallery and 
     scores       the ranked species of that window, the winner first
 detections_in_full   a view: every detection with all that its deployment knows about it
 
-The file outlives power cuts: WAL with full synchronisation, so that a row which was shown is a row on the disk. Detections are
-rare (one per hop at most), and the price of a synchronisation is nothing beside the encoder. One connection writes; readers
-take as many as they like.
+The file outlives power cuts: WAL with full synchronisation, so that a row which was shown is a row on the disk.
+Detections are rare (one per hop at most), and the price of a synchronisation is nothing beside the encoder. One
+connection writes; any number may read.
 """
 
 from __future__ import annotations

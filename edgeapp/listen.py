@@ -99,8 +99,8 @@ class Ear:
     def time_of(self, position_s: float) -> datetime:
         """When the sound at a position of the stream's clock was heard.
 
-        Counted back from the newest sample that the microphone has captured. So neither a busy encoder, nor the drift of
-        the card's crystal over weeks, nor a clock that is set after the start falsifies the times of later windows.
+        Counted back from the newest sample that the microphone has captured. So neither a busy encoder, nor the drift
+        of the card's crystal over weeks, nor a clock that is set after the start falsifies the times of later windows.
         """
         captured = getattr(self._source, "captured_samples", self._delivered)
         return self._now() - timedelta(seconds=captured / self.rate_hz - position_s)
@@ -234,7 +234,7 @@ def detection(observation: Observation) -> Detection:
 
 
 class Ending:
-    """The wish to end, by Ctrl-C or SIGTERM. The first one lets everything heard so far be finished; a second one kills."""
+    """The wish to end, by Ctrl-C or SIGTERM. The first lets everything heard so far be finished; a second one kills."""
 
     def __init__(self) -> None:
         self.wished = False

@@ -63,18 +63,31 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class WindowSummary:
-    """A window as it is written: its times and its first few species, none when nothing was heard."""
+    """A window as it is written.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+    species : tuple of RankedSpecies
+        The first few, none when nothing was heard.
+    decision : Decision or None
+    inside : tuple of RankedSpecies
+        The first few inside the decided taxon, none without a decision.
+    """
 
     start_s: float
     end_s: float
     species: tuple[RankedSpecies, ...]
+    decision: Decision | None = None
+    inside: tuple[RankedSpecies, ...] = ()
 
 
 @dataclass(frozen=True)
 class Identification:
     """What one recording is; the JSON document of ``identify``.
 
-    ``windows`` is empty where they were already written one by one.
+    ``inside`` are the first few species inside the decided taxon. ``heard`` is False when no window was loud enough to
+    be encoded. ``windows`` is empty where they were already written one by one.
     """
 
     file: str
@@ -84,6 +97,8 @@ class Identification:
     hop_s: float
     species: tuple[RankedSpecies, ...]
     decision: Decision | None
+    inside: tuple[RankedSpecies, ...] = ()
+    heard: bool = True
     windows: tuple[WindowSummary, ...] = ()
 
 
@@ -203,9 +218,14 @@ class Recogniser:
         unknown = np.full(len(self.taxa), np.nan, np.float32)
         return WindowResult(window.start_s, window.end_s, level, nothing, unknown, None, None, False)
 
-    def species(self, result: WindowResult, top: int) -> tuple[RankedSpecies, ...]:
-        """The first ``top`` species of a window; none when it was not heard."""
-        return tuple(ranked(result.probabilities, result.similarities, self.taxa, top)) if result.heard else ()
+    def summary(self, result: WindowResult, top: int) -> WindowSummary:
+        """A window as it is written, with at most ``top`` species; none when it was not heard."""
+        species: tuple[RankedSpecies, ...] = ()
+        inside: tuple[RankedSpecies, ...] = ()
+        if result.heard:
+            species = tuple(ranked(result.probabilities, result.similarities, self.taxa, top))
+            inside = _inside(result.decision, result.probabilities, result.similarities, self.taxa, top)
+        return WindowSummary(result.start_s, result.end_s, species, result.decision, inside)
 
 
 def _matchable(index: Index, kinds: Sequence[str], path: Path) -> Index:
@@ -233,6 +253,16 @@ def _weighted(found: Similarities, parameters: DecisionParameters, kinds: Sequen
         return np.asarray(total / weight, np.float32)
 
 
+def _inside(
+    decision: Decision | None, p: np.ndarray, similarity: np.ndarray, taxa: Sequence[Taxon], top: int
+) -> tuple[RankedSpecies, ...]:
+    """The first species of the decided taxon, which need not be the first of all."""
+    if decision is None:
+        return ()
+    rows = [i for i, taxon in enumerate(taxa) if taxon.at(decision.rank) == decision.name]
+    return tuple(ranked(p[[*rows, len(taxa)]], similarity[rows], [taxa[i] for i in rows], top))
+
+
 class Tally:
     """The running summary of a recording, in memory that does not grow with its length.
 
@@ -245,7 +275,7 @@ class Tally:
     """
 
     def __init__(self, taxa: Sequence[Taxon], parameters: DecisionParameters) -> None:
-        self.taxa = taxa
+        self.taxa = list(taxa)
         self.parameters = parameters
         self.end_s = 0.0
         self.n_windows = 0
@@ -273,13 +303,24 @@ class Tally:
     ) -> Identification:
         """The summary as it is written."""
         species: tuple[RankedSpecies, ...] = ()
+        inside: tuple[RankedSpecies, ...] = ()
         decision = None
         if self.n_heard:
             p = self.pooled()
-            species = tuple(ranked(p, self._similarity, list(self.taxa), top))
-            decision = decide(p, list(self.taxa), self.parameters)
+            species = tuple(ranked(p, self._similarity, self.taxa, top))
+            decision = decide(p, self.taxa, self.parameters)
+            inside = _inside(decision, p, self._similarity, self.taxa, top)
         return Identification(
-            file, self.end_s, pack.name, pack.version, hop_s, species, decision, tuple(windows)
+            file=file,
+            duration_s=self.end_s,
+            pack=pack.name,
+            pack_version=pack.version,
+            hop_s=hop_s,
+            species=species,
+            decision=decision,
+            inside=inside,
+            heard=self.n_heard > 0,
+            windows=tuple(windows),
         )
 
 
@@ -305,5 +346,5 @@ def summarise(
     kept = []
     for result in results:
         tally.add(result)
-        kept.append(WindowSummary(result.start_s, result.end_s, recogniser.species(result, top)))
+        kept.append(recogniser.summary(result, top))
     return tally.identification(file, recogniser.pack, hop_s, top, kept)

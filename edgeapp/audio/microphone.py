@@ -1,7 +1,7 @@
 """A microphone as an audio source, through PortAudio.
 
-The callback runs on PortAudio's own thread, so it only copies what arrived into a bounded queue. What does not fit is counted
-and its place on the sample clock is kept: the consumer hears zeros there, and every later position stays true.
+The callback runs on PortAudio's own thread, so it only copies what arrived into a bounded queue. What does not fit is
+counted and its place on the sample clock is kept: the consumer hears zeros there, and every later position stays true.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RATES_HZ = (48000, 44100, 32000, 96000, 192000, 16000)  # tried after the device
 
 SEE_DEVICES = "see the microphones with `biovita-edge listen --list-devices`"
 
-# The Jetson's audio processing engine shows its internal links as twenty cards with 16 inputs each, none of which hears anything.
+# The Jetson's audio processing engine shows its internal links as twenty cards, most with 16 inputs that hear nothing.
 _GHOST = re.compile(r"\bAPE\b|tegra-dlink|ADMAIF", re.IGNORECASE)
 
 

@@ -1,0 +1,96 @@
+"""Many files, one after the other: a file that fails is named and the others are still done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from edgeapp.audio.file import FileSource
+from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
+from edgeapp.outputs.words import printable
+from edgeapp.outputs.writer import Writer
+from edgeapp.pipeline import Recogniser, Tally
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many files were done and how many failed; a cut file, of which a result was written, counts as both."""
+
+    done: int = 0
+    failed: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when an input failed."""
+        return 1 if self.failed else 0
+
+
+def identify(
+    files: Iterable[str],
+    recogniser: Recogniser,
+    writer: Writer,
+    hop_s: float,
+    top: int,
+    note: Tell,
+    complain: Tell,
+) -> Outcome:
+    """Identify files and write each as it is done.
+
+    Parameters
+    ----------
+    files : iterable of str
+    recogniser : Recogniser
+    writer : Writer
+    hop_s : float
+        Seconds between windows.
+    top : int
+        Species written per window and per file.
+    note : callable
+        Told what a person should know about a result, one line a file at most.
+    complain : callable
+        Told why a file failed, one line a file.
+
+    Raises
+    ------
+    PackError, GalleryError, OutputError
+        What would fail every other file too.
+    """
+    done = failed = 0
+    for file in files:
+        try:
+            source = FileSource(file)
+            fault = _one(file, source, recogniser, writer, hop_s, top, note)
+            done += 1
+        except (PackError, GalleryError, OutputError, BrokenPipeError):
+            raise
+        except AudioError as error:
+            fault = str(error)
+            writer.fail(file, fault)
+        except Exception as error:
+            # One file in millions must not end the job, whatever is wrong with it or with us.
+            fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); please report it with the file"
+            writer.fail(file, fault)
+        if fault is not None:
+            failed += 1
+            complain(printable(" ".join(fault.split())))
+    return Outcome(done, failed)
+
+
+def _one(
+    file: str, source: FileSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int, note: Tell
+) -> str | None:
+    """Identify one file; the fault it has although there is a result, if any."""
+    tally = Tally(recogniser.taxa, recogniser.parameters)
+    writer.begin(file)
+    for result in recogniser.windows(source, hop_s):
+        tally.add(result)
+        writer.window(result, recogniser.summary(result, top))
+    writer.finish(tally.identification(file, recogniser.pack, hop_s, top))
+    notes = list(source.notes)
+    if not tally.n_heard:
+        notes.append(f"nothing heard: never above {recogniser.parameters.silence_dbfs:g} dBFS")
+    if notes:
+        note(printable(f"{file}: {'; '.join(notes)}"))
+    return None if source.fault is None else f"{file}: {source.fault}; copy the file again"

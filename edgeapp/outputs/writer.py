@@ -1,0 +1,173 @@
+"""What every output format does, the table of formats, and where the text goes.
+
+A file is announced, then its windows come one by one, then it is finished or it failed. Writers keep no more than a
+file's summary in memory: a recording of a day takes no more than one of a minute.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
+
+from edgeapp.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+
+# Format -> where its writer lives. Writers are imported when asked for: JSON must not wait for rich.
+FORMATS = {
+    "table": ("edgeapp.outputs.table", "TableWriter"),
+    "json": ("edgeapp.outputs.json", "JsonWriter"),
+    "ndjson": ("edgeapp.outputs.ndjson", "NdjsonWriter"),
+    "csv": ("edgeapp.outputs.csv", "CsvWriter"),
+}
+
+SPOOL_BYTES = 1 << 20  # what of one file's windows stays in memory before it goes to a temporary file
+
+
+class Writer(Protocol):
+    """Write identifications in one format; constructed with the text file to write to."""
+
+    def begin(self, file: str) -> None:
+        """The windows of this file follow."""
+        ...
+
+    def window(self, result: WindowResult, summary: WindowSummary) -> None:
+        """One window of the file begun last: the whole result, and its first few species."""
+        ...
+
+    def finish(self, identification: Identification) -> None:
+        """The file begun last is done."""
+        ...
+
+    def fail(self, file: str, reason: str) -> None:
+        """A file could not be done, before or after it was begun."""
+        ...
+
+
+def writer(name: str, out: IO[str]) -> Writer:
+    """The writer of a format.
+
+    Raises
+    ------
+    UsageError
+        There is no such format.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"there is no format {name!r}", f"use {', '.join(FORMATS)}")
+    module, writer_class = FORMATS[name]
+    made: Writer = getattr(importlib.import_module(module), writer_class)(out)
+    return made
+
+
+class Spool:
+    """Text of one file that may only be written once the whole file is done."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(SPOOL_BYTES, "w+", encoding="utf-8", newline="")  # noqa: SIM115
+
+    def write(self, text: str) -> int:
+        """Keep some text."""
+        return self._file.write(text)
+
+    def pour(self, out: IO[str]) -> None:
+        """Write what was kept, and be empty again."""
+        self._file.seek(0)
+        while text := self._file.read(SPOOL_BYTES):
+            out.write(text)
+        self.clear()
+
+    def clear(self) -> None:
+        """Be empty again."""
+        self._file.seek(0)
+        self._file.truncate()
+
+
+class _Output:
+    """A text file whose failures are told as errors of the output, not of the recording being heard."""
+
+    def __init__(self, file: IO[str], name: str) -> None:
+        self._file = file
+        self._name = name
+
+    def write(self, text: str) -> int:
+        with _explained(self._name):
+            return self._file.write(text)
+
+    def flush(self) -> None:
+        with _explained(self._name):
+            self._file.flush()
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
+
+    @property
+    def encoding(self) -> str:
+        return self._file.encoding
+
+
+class Destination:
+    """Where results go: stdout, or a file that appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path or None
+        Standard output when None.
+
+    Attributes
+    ----------
+    out : text file
+    keep : bool
+        Set it False and a file that is already at ``path`` stays as it was.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self.path = Path(path) if path is not None else None
+        self.keep = True
+        self.out: IO[str]
+
+    def __enter__(self) -> Destination:
+        if self.path is None:
+            self.out = _Output(sys.stdout, "standard output")  # type: ignore[assignment]
+            return self
+        if self.path.is_dir():
+            raise OutputError(f"{self.path}: is a folder", "name a file with --output")
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        with _explained(str(self.path)):
+            self._file = open(self._temporary, "w", encoding="utf-8", newline="")  # noqa: SIM115
+        self.out = _Output(self._file, str(self.path))  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self.path is None:
+            if kind is None:
+                self.out.flush()
+            return
+        try:
+            if kind is None and self.keep:
+                with _explained(str(self.path)):
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                    self._file.close()
+                    os.replace(self._temporary, self.path)
+        finally:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has seen enough; nobody is left to tell
+    except OSError as error:
+        raise OutputError(
+            f"{name}: cannot be written ({error.strerror or error})", "check the folder and the free space"
+        ) from None
