@@ -82,12 +82,12 @@ def _one(
     file: str, source: FileSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int, note: Tell
 ) -> str | None:
     """Identify one file; the fault it has although there is a result, if any."""
-    tally = Tally(recogniser.taxa, recogniser.parameters)
+    tally = Tally(recogniser)
     writer.begin(file)
     for result in recogniser.windows(source, hop_s):
         tally.add(result)
         writer.window(result, recogniser.summary(result, top))
-    writer.finish(tally.identification(file, recogniser.pack, hop_s, top))
+    writer.finish(tally.identification(file, hop_s, top))
     notes = list(source.notes)
     if not tally.n_heard:
         notes.append(f"nothing heard: never above {recogniser.parameters.silence_dbfs:g} dBFS")

@@ -21,13 +21,23 @@ from edgeapp.audio.windows import HOP_S, Window, level_dbfs, windows
 from edgeapp.encoders import AudioEncoder
 from edgeapp.errors import UsageError
 from edgeapp.pack import Pack
-from gallery.decision import Decision, DecisionParameters, RankedSpecies, decide, logits, pool, probabilities, ranked
-from gallery.search import Index, Similarities
+from gallery.decision import (
+    Decision,
+    DecisionParameters,
+    Pool,
+    RankedSpecies,
+    decide,
+    logits,
+    probabilities,
+    ranked,
+    similarity,
+)
+from gallery.entry import KINDS
+from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon
 
 BATCH = 8  # windows per run of the encoder: past this the time per window no longer falls, the memory still grows
-KINDS = ("text", "image", "audio")
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class WindowResult:
     probabilities : np.ndarray
         ``[n_taxa + 1]``; the last member is "nothing known here". Sums to 1.
     similarities : np.ndarray
-        ``[n_taxa]`` cosine with each taxon, over its kinds as the decision weighs them; NaN where a taxon has none.
+        ``[n_taxa]`` cosine with each taxon, over its kinds as the decision weighs them; NaN when not heard.
     decision : Decision or None
     vector : np.ndarray or None
         ``[dim]`` unit length; None for a window that was not heard.
@@ -143,10 +153,12 @@ class Recogniser:
             index = Index.of(opened)
         if only:
             index = index.only(list(only))
-        self.kinds = tuple(kinds) if kinds is not None else tuple(index.kinds)
+        weighed = [kind for kind in index.kinds if self.parameters.weight.get(kind, 0.0) > 0]
+        self.kinds = tuple(dict.fromkeys(kinds)) if kinds is not None else tuple(weighed)
         self.index = _matchable(index, self.kinds, self.gallery_path)
         self.taxa: list[Taxon] = list(self.index.taxa)
         self.encoder = AudioEncoder(pack, threads=threads)
+        self._below: dict[tuple[str, str], list[int]] = {}
 
     def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Iterator[WindowResult]:
         """Name every window of a source, in order, as it goes.
@@ -187,11 +199,11 @@ class Recogniser:
         results: list[WindowResult | None] = [None] * len(batch)
         if heard:
             vectors = self.encoder.encode(np.stack([batch[i].samples for i in heard]))
-            p, similarity = self.match(vectors)
+            p, cosines = self.match(vectors)
             for row, i in enumerate(heard):
                 decision = decide(p[row], self.taxa, self.parameters)
                 results[i] = WindowResult(
-                    batch[i].start_s, batch[i].end_s, levels[i], p[row], similarity[row], decision, vectors[row], True
+                    batch[i].start_s, batch[i].end_s, levels[i], p[row], cosines[row], decision, vectors[row], True
                 )
         return [
             result if result is not None else self._unheard(window, level)
@@ -210,7 +222,7 @@ class Recogniser:
         """
         found = self.index.match(vectors, self.kinds)
         p = probabilities(logits(found, self.parameters, self.kinds), self.parameters)
-        return p, _weighted(found, self.parameters, self.kinds)
+        return p, similarity(found, self.parameters, self.kinds)
 
     def _unheard(self, window: Window, level: float) -> WindowResult:
         nothing = np.zeros(len(self.taxa) + 1, np.float32)
@@ -224,8 +236,20 @@ class Recogniser:
         inside: tuple[RankedSpecies, ...] = ()
         if result.heard:
             species = tuple(ranked(result.probabilities, result.similarities, self.taxa, top))
-            inside = _inside(result.decision, result.probabilities, result.similarities, self.taxa, top)
+            inside = self.inside(result.decision, result.probabilities, result.similarities, top)
         return WindowSummary(result.start_s, result.end_s, species, result.decision, inside)
+
+    def inside(
+        self, decision: Decision | None, p: np.ndarray, similarities: np.ndarray, top: int
+    ) -> tuple[RankedSpecies, ...]:
+        """The first species of the decided taxon, which need not be the first of all; none without a decision."""
+        if decision is None:
+            return ()
+        key = decision.rank, decision.name
+        if key not in self._below:
+            self._below[key] = [i for i, taxon in enumerate(self.taxa) if taxon.at(decision.rank) == decision.name]
+        rows = self._below[key]
+        return tuple(ranked(p[[*rows, -1]], similarities[rows], [self.taxa[i] for i in rows], top))
 
 
 def _matchable(index: Index, kinds: Sequence[str], path: Path) -> Index:
@@ -241,75 +265,45 @@ def _matchable(index: Index, kinds: Sequence[str], path: Path) -> Index:
     return index.only([taxon.scientific_name for taxon, keep in zip(index.taxa, has, strict=True) if keep])
 
 
-def _weighted(found: Similarities, parameters: DecisionParameters, kinds: Sequence[str]) -> np.ndarray:
-    """One cosine per taxon: the mean over its kinds, with the weights of the decision."""
-    total = weight = np.float32(0.0)
-    for kind in kinds:
-        if kind in found.by_kind:
-            w = parameters.weight.get(kind, 1.0) * found.present[kind].astype(np.float32)
-            total = total + w * np.nan_to_num(found.by_kind[kind])
-            weight = weight + w
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(total / weight, np.float32)
-
-
-def _inside(
-    decision: Decision | None, p: np.ndarray, similarity: np.ndarray, taxa: Sequence[Taxon], top: int
-) -> tuple[RankedSpecies, ...]:
-    """The first species of the decided taxon, which need not be the first of all."""
-    if decision is None:
-        return ()
-    rows = [i for i, taxon in enumerate(taxa) if taxon.at(decision.rank) == decision.name]
-    return tuple(ranked(p[[*rows, len(taxa)]], similarity[rows], [taxa[i] for i in rows], top))
-
-
 class Tally:
     """The running summary of a recording, in memory that does not grow with its length.
 
-    Pooling needs no more than each taxon's best ``pool_windows`` windows, so that is all that is kept.
-
     Parameters
     ----------
-    taxa : sequence of Taxon
-    parameters : DecisionParameters
+    recogniser : Recogniser
+        The one that names the windows.
     """
 
-    def __init__(self, taxa: Sequence[Taxon], parameters: DecisionParameters) -> None:
-        self.taxa = list(taxa)
-        self.parameters = parameters
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
+        self._pool = Pool(len(recogniser.taxa), recogniser.parameters)
+        self._similarities = np.full(len(recogniser.taxa), -1.0, np.float32)
         self.end_s = 0.0
         self.n_windows = 0
         self.n_heard = 0
-        self._best = np.zeros((0, len(taxa) + 1), np.float32)
-        self._similarity = np.full(len(taxa), -np.inf, np.float32)
 
     def add(self, result: WindowResult) -> None:
         """Count one more window."""
+        self._pool.add(result.probabilities[None])
         self.end_s = max(self.end_s, result.end_s)
         self.n_windows += 1
-        self.n_heard += result.heard
-        self._best = np.concatenate([self._best, result.probabilities[None].astype(np.float32)])
-        if len(self._best) > self.parameters.pool_windows:
-            self._best = np.partition(self._best, 0, axis=0)[1:]
         if result.heard:
-            self._similarity = np.fmax(self._similarity, result.similarities)
-
-    def pooled(self) -> np.ndarray:
-        """Probability of each taxon in the whole recording, ``[n_taxa + 1]``; see `gallery.decision.pool`."""
-        return pool(self._best, self.parameters)
+            self.n_heard += 1
+            self._similarities = np.maximum(self._similarities, result.similarities)
 
     def identification(
-        self, file: str, pack: Pack, hop_s: float, top: int, windows: Iterable[WindowSummary] = ()
+        self, file: str, hop_s: float, top: int, windows: Iterable[WindowSummary] = ()
     ) -> Identification:
-        """The summary as it is written."""
+        """The summary as it is written: pooled probabilities, and the best similarity each species reached."""
+        pack = self._recogniser.pack
         species: tuple[RankedSpecies, ...] = ()
         inside: tuple[RankedSpecies, ...] = ()
         decision = None
         if self.n_heard:
-            p = self.pooled()
-            species = tuple(ranked(p, self._similarity, self.taxa, top))
-            decision = decide(p, self.taxa, self.parameters)
-            inside = _inside(decision, p, self._similarity, self.taxa, top)
+            p = self._pool.probabilities()
+            species = tuple(ranked(p, self._similarities, self._recogniser.taxa, top))
+            decision = decide(p, self._recogniser.taxa, self._recogniser.parameters)
+            inside = self._recogniser.inside(decision, p, self._similarities, top)
         return Identification(
             file=file,
             duration_s=self.end_s,
@@ -342,9 +336,9 @@ def summarise(
     top : int
         Species kept per window and for the recording.
     """
-    tally = Tally(recogniser.taxa, recogniser.parameters)
+    tally = Tally(recogniser)
     kept = []
     for result in results:
         tally.add(result)
         kept.append(recogniser.summary(result, top))
-    return tally.identification(file, recogniser.pack, hop_s, top, kept)
+    return tally.identification(file, hop_s, top, kept)
