@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import platformdirs
 from sqlite_utils import Database, Migrations
@@ -34,6 +34,8 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
 )
+
+T = TypeVar("T")
 
 migrations = Migrations("biovita-journal")
 
@@ -220,11 +222,18 @@ class Journal:
     def end(self, deployment_id: int, counts: Counts, ended: datetime) -> None:
         """Write how a deployment ended. One without an end is still running, or lost its power."""
 
-        def update() -> int:
-            columns = {**counts.__dict__, "ended_utc": utc_text(ended)}
+        def update() -> None:
+            columns = {
+                "ended_utc": utc_text(ended),
+                "n_windows": counts.windows,
+                "n_detections": counts.detections,
+                "n_nothing": counts.nothing,
+                "n_silent": counts.silent,
+                "n_below": counts.below,
+                "dropped_samples": counts.dropped_samples,
+            }
             assignments = ", ".join(f"{column} = :{column}" for column in columns)
             self._db.execute(f"UPDATE deployments SET {assignments} WHERE id = :id", {**columns, "id": deployment_id})
-            return deployment_id
 
         self._write(update)
 
@@ -249,11 +258,14 @@ class Journal:
         self.close()
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> int:
+        # Plain SQL: a transaction that begins with a write waits its turn, one that begins by reading the schema, as
+        # sqlite-utils' insert does, is turned away when another listener has written meanwhile (SQLITE_BUSY_SNAPSHOT).
         columns = ", ".join(row)
         places = ", ".join(f":{column}" for column in row)
-        return self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", dict(row)).lastrowid
+        cursor = self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", dict(row))
+        return cast(int, cursor.lastrowid)
 
-    def _write(self, change: Any) -> int:
+    def _write(self, change: Callable[[], T]) -> T:
         try:
             with self._db.atomic():
                 return change()
@@ -327,11 +339,11 @@ def m001_deployments_detections_scores(db: Database) -> None:
             thresholds TEXT NOT NULL CHECK (json_valid(thresholds)),
             latitude REAL CHECK (latitude BETWEEN -90 AND 90),
             longitude REAL CHECK (longitude BETWEEN -180 AND 180),
-            windows INTEGER,
-            detections INTEGER,
-            nothing INTEGER,
-            silent INTEGER,
-            below INTEGER,
+            n_windows INTEGER,
+            n_detections INTEGER,
+            n_nothing INTEGER,
+            n_silent INTEGER,
+            n_below INTEGER,
             dropped_samples INTEGER
         )
         """,
