@@ -1,0 +1,100 @@
+"""What a gallery holds: one vector of one taxon with its provenance, and the encoders that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+KINDS = ("text", "image", "audio")
+UNIT_TOLERANCE = (
+    1e-3  # largest accepted |length - 1|: wide enough for vectors that an accelerator made in half precision
+)
+
+_JPEG_START = b"\xff\xd8"
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """The encoders that made a gallery's vectors.
+
+    Attributes
+    ----------
+    space : str
+        Id of the checkpoint that all encoders of a pack share: vectors of different spaces cannot be compared.
+    dim : int
+        Numbers in a vector.
+    pack : str
+        Name and version of the pack, for people to read; another pack of the same space may use the gallery.
+    """
+
+    space: str
+    dim: int
+    pack: str
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One vector of one taxon.
+
+    Attributes
+    ----------
+    scientific_name : str
+        Taxon it belongs to.
+    kind : str
+        ``"text"``, ``"image"`` or ``"audio"``: the encoder that made the vector.
+    vector : numpy.ndarray
+        [dim] float32, unit length.
+    label : str
+        Prompt form and text, or file name.
+    author, licence, source : str
+        Provenance of a photo or recording; ``""`` when unknown.
+    sha256 : str
+        Of the photo or recording, hex.
+    thumbnail : bytes or None
+        JPEG to show beside a recording.
+    """
+
+    scientific_name: str
+    kind: str
+    vector: np.ndarray
+    label: str
+    author: str = ""
+    licence: str = ""
+    source: str = ""
+    sha256: str = ""
+    thumbnail: bytes | None = None
+
+    def defect(self, dim: int) -> str:
+        """Why a gallery of vectors of `dim` numbers cannot take this entry; ``""`` when it can."""
+        vector = np.asarray(self.vector)
+        if self.kind not in KINDS:
+            return f"kind '{self.kind}' is none of {', '.join(KINDS)}"
+        if vector.shape != (dim,):
+            return f"vector of shape {list(vector.shape)} instead of [{dim}]"
+        length = float(np.linalg.norm(vector))
+        if not np.isfinite(length):
+            return "vector with numbers that are not finite"
+        if length < UNIT_TOLERANCE:
+            return "zero vector"
+        if abs(length - 1) > UNIT_TOLERANCE:
+            return f"vector of length {length:.4g} instead of 1"
+        if self.thumbnail is not None and not self.thumbnail.startswith(_JPEG_START):
+            return "thumbnail that is not a JPEG"
+        return ""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Something that was not taken into a gallery, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of taxa or entries that were handed to a gallery."""
+
+    added: int
+    rejected: tuple[Rejection, ...]

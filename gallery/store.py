@@ -1,0 +1,415 @@
+"""The gallery: one SQLite file of taxa and vectors.
+
+On disk a gallery is one file. While it is edited it is in WAL mode (``-wal`` and ``-shm`` beside it); closing it
+returns it to one file. Reading never changes the file and needs no writable folder. A gallery is built under another
+name in the same folder and moved to its place when complete: readers see the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from sqlite_utils import Database
+
+from gallery import database, migrations
+from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
+from gallery.errors import GalleryError, TaxonError
+from gallery.taxon import Names, Taxon
+
+ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
+
+_VECTOR = np.dtype("<f4")
+
+
+class Gallery:
+    """Taxa and their vectors, in one SQLite file. Open it with `create`, `open` or `build`, as a context manager.
+
+    An instance belongs to the thread that opened it; each thread opens its own.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    identity : EncoderIdentity
+        The encoders that made the vectors.
+    readonly : bool
+        Whether the gallery was opened for reading only.
+    """
+
+    def __init__(self, db: Database, path: Path, identity: EncoderIdentity, readonly: bool) -> None:
+        self._db = db
+        self.path = path
+        self.identity = identity
+        self.readonly = readonly
+        self._closed = False
+
+    @classmethod
+    def create(cls, path: str | Path, identity: EncoderIdentity) -> Gallery:
+        """Make an empty gallery, open for writing.
+
+        Raises
+        ------
+        GalleryError
+            The file is there already, its folder is missing, or it cannot be written.
+        """
+        path = Path(path)
+        if path.exists():
+            raise GalleryError(f"gallery {path} exists already", "open it to add to it, or build it to replace it")
+        database.check_folder(path)
+        with database.explained(path):
+            try:
+                gallery = cls._started(path, path, identity)
+                database.edit(gallery._db)
+            except BaseException:
+                database.remove(path)
+                raise
+        return gallery
+
+    @classmethod
+    def open(cls, path: str | Path, identity: EncoderIdentity | None = None, readonly: bool = True) -> Gallery:
+        """Open a gallery.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        identity : EncoderIdentity, optional
+            The encoders whose vectors will be compared with the gallery's; another space or dim is refused.
+        readonly : bool
+            False to add to the gallery. This also brings a gallery of an older version up to date.
+
+        Raises
+        ------
+        GalleryError
+            No such file, not a gallery, of a schema this version does not know, made by other encoders, not writable.
+        """
+        path = Path(path)
+        uri = database.reading_uri(path)
+        if not readonly:
+            if not os.access(path, os.W_OK) or not os.access(path.resolve().parent, os.W_OK):
+                raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
+            uri = database.uri(path, "rw")
+        with database.explained(path):
+            db = database.connect(uri)
+            try:
+                _check_schema(db, path, readonly)
+                if not readonly:
+                    migrations.migrations.apply(db)
+                made_by = _identity(db, path)
+                if identity is not None:
+                    _check_identity(path, made_by, identity)
+                if not readonly:
+                    database.edit(db)
+            except BaseException:
+                db.close()
+                raise
+        return cls(db, path, made_by, readonly)
+
+    @classmethod
+    def _started(cls, file: Path, path: Path, identity: EncoderIdentity) -> Gallery:
+        db = database.connect(database.uri(file, "rwc"))
+        try:
+            migrations.migrations.apply(db)
+            built = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            values = {"space": identity.space, "dim": str(identity.dim), "pack": identity.pack, "built": built}
+            db.table("gallery").insert_all({"key": key, "value": value} for key, value in values.items())
+        except BaseException:
+            db.close()
+            raise
+        return cls(db, path, identity, readonly=False)
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. An edited gallery becomes one file again, unless another program still has it open."""
+        if not self._closed:
+            self._closed = True
+            if not self.readonly:
+                database.settle(self._db)
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Gallery]:
+        """Everything done inside happens, or nothing of it: a species with its vectors, a replaced species.
+
+        Raises
+        ------
+        GalleryError
+            The gallery is open for reading only, another program keeps it busy, or the disk is full.
+        """
+        if self.readonly:
+            raise GalleryError(f"gallery {self.path} is open for reading", "open it with readonly=False")
+        with database.explained(self.path):
+            if self._db.conn.in_transaction:
+                with self._db.atomic():
+                    yield self
+                return
+            # IMMEDIATE: a transaction that first reads and then writes must not find another writer in between.
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self
+                self._db.commit()
+            except BaseException:
+                self._db.rollback()
+                raise
+
+    def add_taxa(self, taxa: Iterable[Taxon]) -> Added:
+        """Add taxa, in one transaction. A taxon that is there already is left as it is, and rejected if it differs."""
+        added = 0
+        rejected: list[Rejection] = []
+        with self.transaction():
+            known = {_key(taxon.scientific_name): taxon for taxon in self.taxa()}
+            for taxon in taxa:
+                key = _key(taxon.scientific_name)
+                if not key:
+                    rejected.append(self.reject("taxon", "taxon without a scientific name"))
+                elif key not in known:
+                    self._db.execute(f"INSERT INTO taxa VALUES (NULL{', ?' * 9})", _taxon_row(taxon))
+                    known[key] = taxon
+                    added += 1
+                elif known[key] != taxon:
+                    reason = "taxon is in the gallery with other names or ranks"
+                    rejected.append(self.reject(taxon.scientific_name, reason))
+        return Added(added, tuple(rejected))
+
+    def add_entries(self, entries: Iterable[Entry]) -> Added:
+        """Add vectors, in one transaction.
+
+        What cannot be taken is rejected, with the reason: a vector that is not finite, zero, of the wrong dim or not of
+        unit length; a taxon that is not in the gallery; a file or a prompt that the taxon has already.
+        """
+        added = 0
+        rejected: list[Rejection] = []
+        with self.transaction():
+            taxon_ids = {_key(name): row for row, name in self._db.execute("SELECT id, scientific_name FROM taxa")}
+            for entry in entries:
+                taxon = taxon_ids.get(_key(entry.scientific_name))
+                reason = entry.defect(self.identity.dim)
+                if not reason and taxon is None:
+                    reason = "taxon is not in the gallery"
+                if not reason and not self._insert(entry, taxon):
+                    reason = f"{entry.kind} is in the gallery already"
+                if reason:
+                    rejected.append(self.reject(f"{entry.scientific_name}: {entry.label}", reason))
+                else:
+                    added += 1
+        return Added(added, tuple(rejected))
+
+    def _insert(self, entry: Entry, taxon: int | None) -> bool:
+        """Whether the entry was new."""
+        values = (entry.kind, np.ascontiguousarray(entry.vector, dtype=_VECTOR).tobytes(), entry.label)
+        provenance = (entry.author, entry.licence, entry.source, entry.sha256)
+        cursor = self._db.execute(
+            f"INSERT INTO entries VALUES (NULL{', ?' * 8}) ON CONFLICT DO NOTHING", (taxon, *values, *provenance)
+        )
+        if cursor.rowcount == 0:
+            return False
+        if entry.thumbnail is not None:
+            self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (cursor.lastrowid, entry.thumbnail))
+        return True
+
+    def remove_taxon(self, scientific_name: str) -> int:
+        """Remove a taxon and its vectors, in one transaction; returns how many vectors it had.
+
+        Raises
+        ------
+        TaxonError
+            The taxon is not in the gallery; names that look like it are given.
+        """
+        with self.transaction():
+            row = self._db.execute("SELECT id FROM taxa WHERE scientific_name = ?", (scientific_name,)).fetchone()
+            if row is None:
+                meant = Names(self.taxa()).find(scientific_name).scientific_name  # raises, with names that look like it
+                raise TaxonError(f"'{scientific_name}' is not an accepted scientific name", f"did you mean {meant}?")
+            (entries,) = self._db.execute("SELECT count(*) FROM entries WHERE taxon = ?", row).fetchone()
+            self._db.execute("DELETE FROM taxa WHERE id = ?", row)
+        return entries
+
+    def reject(self, label: str, reason: str) -> Rejection:
+        """Record something that was not taken in, so that `info` and `rejections` tell of it."""
+        with self.transaction():
+            self._db.execute("INSERT INTO rejected VALUES (NULL, ?, ?)", (label, reason))
+        return Rejection(label, reason)
+
+    def rejections(self) -> list[Rejection]:
+        """Everything that was not taken in, oldest first."""
+        with database.explained(self.path):
+            return [Rejection(*row) for row in self._db.execute("SELECT label, reason FROM rejected ORDER BY id")]
+
+    def taxa(self) -> list[Taxon]:
+        """All taxa, in the order they were added."""
+        with database.explained(self.path):
+            return [_taxon(row) for row in self._db.query("SELECT * FROM taxa ORDER BY id")]
+
+    def entries(self, kind: str | None = None, scientific_name: str | None = None) -> list[Entry]:
+        """Entries, of one kind and one taxon if asked, in the order they were added, with their thumbnails."""
+        asked = {"kind": kind, "scientific_name": scientific_name}
+        where = " AND ".join(f"{column} = :{column}" for column, value in asked.items() if value is not None)
+        with database.explained(self.path):
+            rows = self._db.query(
+                f"""
+                SELECT scientific_name, kind, vector, label, author, licence, source, sha256, jpeg AS thumbnail
+                FROM taxa JOIN entries ON entries.taxon = taxa.id LEFT JOIN thumbnails ON thumbnails.entry = entries.id
+                WHERE {where or "true"} ORDER BY entries.id
+                """,
+                asked,
+            )
+            return [Entry(**{**row, "vector": self._vectors([row["vector"]])[0]}) for row in rows]
+
+    def vectors(self, kind: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Vectors of one kind, without the rest of their entries, some thousand at a time.
+
+        Yields
+        ------
+        tuple[numpy.ndarray, numpy.ndarray]
+            [n] int64, place of each vector's taxon in `taxa`, ascending over all pieces; [n, dim] float32, the vectors.
+        """
+        with database.explained(self.path):
+            ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
+            cursor = self._db.execute("SELECT taxon, vector FROM entries WHERE kind = ? ORDER BY taxon", (kind,))
+            while rows := cursor.fetchmany(ROWS_PER_READ):
+                taxa, blobs = zip(*rows, strict=True)
+                yield np.searchsorted(ids, np.array(taxa, dtype=np.int64)), self._vectors(blobs)
+
+    def info(self) -> dict[str, Any]:
+        """What the gallery holds, ready for JSON.
+
+        Keys: path, space, dim, pack, built (UTC), schema (number of the schema), taxa, entries (kind to vectors),
+        taxa_with (kind to taxa that have one), thumbnails, licences (licence to entries, "" for none given), rejected,
+        bytes.
+        """
+        with database.explained(self.path):
+            counts = dict.fromkeys(KINDS, 0)
+            taxa_with = dict.fromkeys(KINDS, 0)
+            for kind, n, n_taxa in self._db.execute(
+                "SELECT kind, count(*), count(DISTINCT taxon) FROM entries GROUP BY kind"
+            ):
+                counts[kind], taxa_with[kind] = n, n_taxa
+            # Not the file's size: a gallery that is being built is not in its place yet.
+            (size,) = self._db.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            ).fetchone()
+            licences = dict(
+                self._db.execute(
+                    "SELECT licence, count(*) FROM entries WHERE kind <> 'text' GROUP BY licence ORDER BY licence"
+                )
+            )
+            return {
+                "path": str(self.path),
+                "space": self.identity.space,
+                "dim": self.identity.dim,
+                "pack": self.identity.pack,
+                "built": _settings(self._db).get("built", ""),
+                "schema": len(migrations.applied(self._db)),
+                "taxa": self._db.table("taxa").count,
+                "entries": counts,
+                "taxa_with": taxa_with,
+                "thumbnails": self._db.table("thumbnails").count,
+                "licences": licences,
+                "rejected": self._db.table("rejected").count,
+                "bytes": size,
+            }
+
+    def _vectors(self, blobs: Iterable[bytes]) -> np.ndarray:
+        joined = np.frombuffer(b"".join(blobs), dtype=_VECTOR)
+        return joined.reshape(-1, self.identity.dim).astype(np.float32, copy=False)
+
+
+@contextmanager
+def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
+    """Make a gallery from nothing and, when the block ends without an error, put it in the place of `path`.
+
+    Raises
+    ------
+    GalleryError
+        The folder is missing or cannot be written, or another program is editing the gallery that would be replaced.
+    """
+    target = Path(path).resolve()
+    database.check_folder(target)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with database.explained(target):
+            gallery = Gallery._started(part, target, identity)
+            # Nobody else knows this file and a failed build deletes it: no journal on disk, one sync at the end.
+            gallery._db.execute("PRAGMA journal_mode = MEMORY")
+            gallery._db.execute("PRAGMA synchronous = OFF")
+        with gallery:
+            yield gallery
+        database.put_in_place(part, target)
+    finally:
+        database.remove(part)
+
+
+def _check_schema(db: Database, path: Path, readonly: bool) -> None:
+    applied, known = migrations.applied(db), migrations.known()
+    if not applied:
+        raise GalleryError(f"{path} is an SQLite file but not a gallery", "name a gallery file, or build one")
+    if set(applied) - set(known):
+        raise GalleryError(
+            f"gallery {path} has schema {len(applied)}, this version knows up to {len(known)}",
+            "update biovita-edge, or build the gallery again",
+        )
+    if readonly and set(known) - set(applied):
+        raise GalleryError(
+            f"gallery {path} has schema {len(applied)}, this version needs {len(known)}",
+            "open it once for writing to bring it up to date, or build it again",
+        )
+
+
+def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentity) -> None:
+    if (made_by.space, made_by.dim) != (wanted.space, wanted.dim):
+        raise GalleryError(
+            f"gallery {path} was made by other encoders: '{made_by.space}' with {made_by.dim} numbers a vector (pack "
+            f"{made_by.pack}), not '{wanted.space}' with {wanted.dim} (pack {wanted.pack})",
+            "build it again with this pack, or use the pack that made it",
+        )
+
+
+def _settings(db: Database) -> dict[str, str]:
+    return dict(db.execute("SELECT key, value FROM gallery"))
+
+
+def _identity(db: Database, path: Path) -> EncoderIdentity:
+    settings = _settings(db)
+    try:
+        return EncoderIdentity(settings["space"], int(settings["dim"]), settings["pack"])
+    except (KeyError, ValueError) as error:
+        raise GalleryError(f"gallery {path} does not say which encoders made it", "build it again") from error
+
+
+def _taxon_row(taxon: Taxon) -> tuple[str, ...]:
+    names = json.dumps(dict(taxon.common_names), ensure_ascii=False, sort_keys=True)
+    return (taxon.scientific_name, *taxon.path("genus"), names, json.dumps(taxon.synonyms, ensure_ascii=False))
+
+
+def _taxon(row: Mapping[str, Any]) -> Taxon:
+    return Taxon(
+        scientific_name=row["scientific_name"],
+        kingdom=row["kingdom"],
+        phylum=row["phylum"],
+        class_=row["class"],
+        order=row["order"],
+        family=row["family"],
+        genus=row["genus"],
+        common_names=json.loads(row["common_names"]),
+        synonyms=tuple(json.loads(row["synonyms"])),
+    )
+
+
+def _key(scientific_name: str) -> str:
+    return scientific_name.strip().casefold()
