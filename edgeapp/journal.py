@@ -91,8 +91,10 @@ class Detection:
         The window on the stream's clock, which counts samples.
     rank, name, mass
         The decision: the deepest rank whose summed probability clears the floor.
+    best : RankedSpecies
+        The likeliest species inside the decided taxon; its rank counts inside that taxon.
     scores : Sequence[RankedSpecies]
-        The best species of the window, best first; at least one.
+        The first species of the window, inside the decided taxon or not, best first.
     level_dbfs : float
         Level of the window.
     """
@@ -103,6 +105,7 @@ class Detection:
     rank: str
     name: str
     mass: float
+    best: RankedSpecies
     scores: Sequence[RankedSpecies]
     level_dbfs: float
 
@@ -184,7 +187,7 @@ class Journal:
         JournalError
             It could not be written; nothing of it was.
         """
-        best = detection.scores[0]
+        best = detection.best
 
         def insert() -> int:
             detection_id = self._insert(

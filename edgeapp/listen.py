@@ -23,7 +23,7 @@ from edgeapp.errors import AudioError, UsageError
 from edgeapp.journal import Counts, Deployment, Detection, Journal
 from edgeapp.pack import Pack, sha256
 from edgeapp.pipeline import Recogniser, WindowResult
-from edgeapp.screens import Lines, LiveTable, NdJson, Observation, Screen, Verdict, summary
+from edgeapp.screens import Lines, LiveTable, NdJson, Observation, Screen, Verdict, in_one_line
 
 TOP = 5  # species kept with every detection: the winner and the runners-up
 
@@ -159,7 +159,7 @@ class Listener:
         """
         deployment = self._journal.begin(self._deployment(), self._ear.time_of(0.0))
         try:
-            with closing(self._recogniser.windows(self._ear, self._hop_s)) as results:  # type: ignore[type-var]
+            with closing(self._recogniser.windows(self._ear, self._hop_s)) as results:
                 for result in results:
                     observation = self._judge(result)
                     if observation.verdict is Verdict.DETECTION:
@@ -205,7 +205,7 @@ class Listener:
             verdict = Verdict.BELOW
         else:
             verdict = Verdict.DETECTION
-        return Observation(self._ear.time_of(result.start_s), result, self._recogniser.species(result, TOP), verdict)
+        return Observation(self._ear.time_of(result.start_s), result, self._recogniser.summary(result, TOP), verdict)
 
     def _count(self, verdict: Verdict) -> None:
         column = "detections" if verdict is Verdict.DETECTION else verdict.value
@@ -228,7 +228,8 @@ def detection(observation: Observation) -> Detection:
         rank=result.decision.rank,
         name=result.decision.name,
         mass=result.decision.mass,
-        scores=observation.species,
+        best=observation.summary.inside[0],
+        scores=observation.summary.species,
         level_dbfs=result.level_dbfs,
     )
 
@@ -276,59 +277,76 @@ class Ending:
 
 def listen(
     device: Annotated[
-        str | None, typer.Option(metavar="NAME|INDEX", help="Microphone: its index or part of its name.")
+        str | None, typer.Option("--device", metavar="NAME|INDEX", help="Microphone: its index, or part of its name.")
     ] = None,
     show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and end.")] = False,
-    hop: Annotated[float, typer.Option(min=0.1, metavar="S", help="Seconds between the starts of windows.")] = HOP_S,
-    pack: Annotated[Path | None, typer.Option(help="Pack folder; the one that comes along by default.")] = None,
-    gallery: Annotated[Path | None, typer.Option(help="Gallery; the pack's own by default.")] = None,
+    hop: Annotated[float, typer.Option("--hop", help="Seconds between windows.")] = HOP_S,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")
+    ] = None,
+    gallery: Annotated[
+        Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
+    ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="TAXON", help="Only this taxon, at any rank; may be repeated.")
+        list[str] | None,
+        typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
     ] = None,
     kinds: Annotated[
-        list[str] | None, typer.Option(metavar="KIND", help="Match text, image or audio entries; may be repeated.")
+        str | None, typer.Option("--kinds", help="Gallery entries to match: text,image,audio or some of them.")
     ] = None,
     journal: Annotated[
-        Path | None, typer.Option(help="Journal of detections; in the user's data folder by default.")
+        Path | None, typer.Option("--journal", help="Journal of detections; in the user's data folder if not given.")
     ] = None,
     min_probability: Annotated[
-        float, typer.Option(min=0.0, max=1.0, metavar="P", help="Least probability of a decision that is kept.")
+        float, typer.Option("--min-probability", min=0.0, max=1.0, help="Least probability of a detection.")
     ] = 0.0,
-    latitude: Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Where the microphone stands.")] = None,
-    longitude: Annotated[float | None, typer.Option(min=-180.0, max=180.0, help="Where the microphone stands.")] = None,
-    duration: Annotated[
-        float | None, typer.Option(min=MIN_CLIP_S, metavar="S", help="End by itself after so many seconds.")
+    latitude: Annotated[
+        float | None, typer.Option("--latitude", min=-90.0, max=90.0, help="Of the microphone, in degrees north.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="A table for people, NDJSON for programs.")] = Format.TABLE,
+    longitude: Annotated[
+        float | None, typer.Option("--longitude", min=-180.0, max=180.0, help="Of the microphone, in degrees east.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option("--duration", min=MIN_CLIP_S, help="End after so many seconds of sound.")
+    ] = None,
+    format: Annotated[
+        Format, typer.Option("--format", "-f", help="A table for people, NDJSON for programs.")
+    ] = Format.TABLE,
 ) -> None:
     """Name what a microphone hears, as it happens, and keep it in the journal. Ctrl-C ends it."""
     if show_devices:
         _print_devices(list_devices())
         return
+    if not 0 < hop < float("inf"):
+        raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
+    if duration is not None and not duration < float("inf"):
+        raise UsageError(f"a duration of {duration:g} s has no end", "leave --duration out to listen until Ctrl-C")
     if (latitude is None) != (longitude is None):
         raise UsageError("a place needs both coordinates", "give --latitude and --longitude")
     place = None if latitude is None or longitude is None else (latitude, longitude)
     ending = Ending()
     with ending.on_signals():
-        recogniser = Recogniser(Pack.load(pack), gallery, only or (), kinds or None)
         ear = Ear(Microphone(device), duration)
         ending.ends(ear)
-        console = Console(stderr=format is Format.NDJSON, soft_wrap=True, highlight=False)
+        recogniser = Recogniser(Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None)
         with Journal.open(journal) as opened:
-            title = f"listening to {ear.name} ({ear.rate_hz} Hz), pack {recogniser.pack.name} {recogniser.pack.version}"
-            console.print(f"{title}, journal {opened.path}; Ctrl-C ends", markup=False)
-            screen = _screen(format, console, title)
+            title = (
+                f"listening to {ear.name} at {ear.rate_hz} Hz, pack {recogniser.pack.name} {recogniser.pack.version}"
+            )
+            print(f"{title}, journal {opened.path}; Ctrl-C ends", file=sys.stderr, flush=True)
+            screen = _screen(format, title)
             listener = Listener(recogniser, ear, opened, screen, hop, min_probability, place)
             try:
                 listener.run()
             finally:
                 screen.close()
-                console.print(summary(listener.counts), markup=False)
+                print(in_one_line(listener.counts), file=sys.stderr, flush=True)
 
 
-def _screen(format: Format, console: Console, title: str) -> Screen:
+def _screen(format: Format, title: str) -> Screen:
     if format is Format.NDJSON:
         return NdJson(sys.stdout)
+    console = Console()
     return LiveTable(console, title) if console.is_terminal else Lines(sys.stdout)
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from edgeapp.journal import Counts, utc_text
-from edgeapp.pipeline import WindowResult
-from gallery.decision import RankedSpecies
+from edgeapp.outputs.json import decision_fields, window_fields
+from edgeapp.outputs.words import in_words
+from edgeapp.pipeline import WindowResult, WindowSummary
 
 ROWS = 12  # detections that stay on a terminal; the journal has them all
 
@@ -38,13 +40,11 @@ class Observation:
     ----------
     time : datetime
         When the window began, aware.
-    species : tuple of RankedSpecies
-        Best first; empty when the window was silent.
     """
 
     time: datetime
     result: WindowResult
-    species: tuple[RankedSpecies, ...]
+    summary: WindowSummary
     verdict: Verdict
 
 
@@ -61,33 +61,25 @@ class LiveTable:
 
     def __init__(self, console: Console, title: str) -> None:
         self._title = title
-        self._newest: deque[tuple[str, ...]] = deque(maxlen=ROWS)
+        self._newest: deque[tuple[str, str, str, str]] = deque(maxlen=ROWS)
         self._live = Live(self._table("waiting for the first window"), console=console, auto_refresh=False)
         self._live.start(refresh=True)
 
     def show(self, observation: Observation, counts: Counts) -> None:
         """Redraw."""
+        loudness = level(observation.result.level_dbfs)
         if observation.verdict is Verdict.DETECTION:
-            self._newest.append(
-                (
-                    _clock(observation.time),
-                    claim(observation),
-                    f"{_mass(observation):.2f}",
-                    f"{observation.species[0].similarity:.2f}",
-                    level(observation.result.level_dbfs),
-                )
-            )
-        now = f"{observation.verdict.value} at {level(observation.result.level_dbfs)}, {summary(counts)}"
-        self._live.update(self._table(now), refresh=True)
+            time = observation.time.astimezone().strftime("%H:%M:%S")
+            self._newest.append((time, words(observation), f"{mass(observation):.2f}", loudness))
+        now = f"{observation.verdict.value}, {loudness}"
+        self._live.update(self._table(f"now: {now}\n{in_one_line(counts)}"), refresh=True)
 
     def close(self) -> None:
         """Leave the last table on the terminal."""
         self._live.stop()
 
     def _table(self, caption: str) -> Table:
-        table = Table(
-            "time", "heard", "probability", "similarity", "level", title=self._title, caption=caption, expand=True
-        )
+        table = Table("time", "heard", "probability", "level", title=self._title, caption=caption, expand=True)
         for row in self._newest:
             table.add_row(*row)
         return table
@@ -102,61 +94,56 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._last: Verdict | None = None
+        self._dropped = 0
 
     def show(self, observation: Observation, counts: Counts) -> None:
         """Write a line if there is something new to say."""
-        if observation.verdict is Verdict.DETECTION:
-            best = observation.species[0]
-            told = f"{claim(observation)}  probability {_mass(observation):.2f}  similarity {best.similarity:.2f}"
-        elif observation.verdict is not self._last:
-            told = observation.verdict.value
-        else:
-            return
+        time = observation.time.astimezone().isoformat(sep=" ", timespec="seconds")
+        if counts.dropped_samples > self._dropped:
+            print(f"{time}  {counts.dropped_samples - self._dropped} samples dropped", file=sys.stderr, flush=True)
+            self._dropped = counts.dropped_samples
+        if observation.verdict is Verdict.DETECTION or observation.verdict is not self._last:
+            parts = [
+                time,
+                f"{observation.result.start_s:9.1f} s",
+                words(observation),
+                level(observation.result.level_dbfs),
+            ]
+            if observation.result.decision is not None:
+                parts.append(f"probability {mass(observation):.2f}")
+            print(*parts, sep="  ", file=self._stream, flush=True)
         self._last = observation.verdict
-        where = f"{observation.result.start_s:9.1f} s"
-        print(
-            _stamp(observation.time),
-            where,
-            told,
-            level(observation.result.level_dbfs),
-            sep="  ",
-            file=self._stream,
-            flush=True,
-        )
 
     def close(self) -> None:
         """Nothing to release."""
 
 
 class NdJson:
-    """One JSON document per window, detection or not; a program filters by ``verdict``."""
+    """One event per window, detection or not: the window of ``identify`` with its time and its verdict."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def show(self, observation: Observation, counts: Counts) -> None:
         """Write the window."""
-        print(json.dumps(document(observation), allow_nan=False), file=self._stream, flush=True)
+        result = observation.result
+        event = {
+            "event": "window",
+            "time": utc_text(observation.time),
+            "level_dbfs": round(result.level_dbfs, 1) if math.isfinite(result.level_dbfs) else None,
+            "heard": result.heard,
+            **window_fields(observation.summary),
+            "decision": decision_fields(result.decision),
+            "verdict": observation.verdict.value,
+            "dropped_samples": counts.dropped_samples,
+        }
+        print(json.dumps(event, ensure_ascii=False, allow_nan=False), file=self._stream, flush=True)
 
     def close(self) -> None:
         """Nothing to release."""
 
 
-def document(observation: Observation) -> dict[str, Any]:
-    """An observation as JSON: the window of ``identify``, with its time, level, decision and verdict."""
-    result = observation.result
-    return {
-        "time": utc_text(observation.time),
-        "start_s": result.start_s,
-        "end_s": result.end_s,
-        "level_dbfs": round(result.level_dbfs, 1) if math.isfinite(result.level_dbfs) else None,
-        "verdict": observation.verdict.value,
-        "decision": asdict(result.decision) if result.decision else None,
-        "species": [asdict(species) for species in observation.species],
-    }
-
-
-def summary(counts: Counts) -> str:
+def in_one_line(counts: Counts) -> str:
     """The line at the end: every window is in it once."""
     line = f"{counts.windows} windows: {counts.detections} detections, {counts.nothing} nothing, {counts.silent} silent"
     if counts.below:
@@ -164,13 +151,10 @@ def summary(counts: Counts) -> str:
     return f"{line}, dropped samples {counts.dropped_samples}"
 
 
-def claim(observation: Observation) -> str:
-    """What is said to have been heard: "Parus major (Great Tit)", or "genus Parus, probably Parus major"."""
-    decision = observation.result.decision
-    best = observation.species[0]
-    if decision is None or decision.rank == "species":
-        return f"{best.scientific_name} ({best.common_name})" if best.common_name else best.scientific_name
-    return f"{decision.rank} {decision.name}, probably {best.scientific_name}"
+def words(observation: Observation) -> str:
+    """What is said of a window, in the words of ``identify``."""
+    told = in_words(observation.summary.decision, observation.summary.inside, observation.result.heard)
+    return f"(too unsure: {told})" if observation.verdict is Verdict.BELOW else told
 
 
 def level(dbfs: float) -> str:
@@ -178,13 +162,6 @@ def level(dbfs: float) -> str:
     return f"{dbfs:.0f} dBFS" if math.isfinite(dbfs) else "no signal"
 
 
-def _mass(observation: Observation) -> float:
+def mass(observation: Observation) -> float:
+    """Summed probability of the decision, 0 without one."""
     return observation.result.decision.mass if observation.result.decision else 0.0
-
-
-def _clock(time: datetime) -> str:
-    return time.astimezone().strftime("%H:%M:%S")
-
-
-def _stamp(time: datetime) -> str:
-    return time.astimezone().isoformat(sep=" ", timespec="seconds")

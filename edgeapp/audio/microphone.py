@@ -25,6 +25,7 @@ from edgeapp.errors import DeviceError
 log = logging.getLogger(__name__)
 
 BLOCK_S = 0.1  # one callback; shorter wakes small boards for nothing, longer delays the end of a window
+LATENCY_S = 0.5  # buffer asked of the driver: a small board that is busy for less loses nothing
 QUEUE_S = 30.0  # sound kept while the encoder is busy, before samples are dropped
 STALL_S = 10.0  # no sample for this long: the microphone is gone, whatever PortAudio says
 RATES_HZ = (48000, 44100, 32000, 96000, 192000, 16000)  # tried after the device's own default rate
@@ -262,7 +263,7 @@ class Microphone:
                     samplerate=self.rate_hz,
                     blocksize=self._block,
                     dtype="float32",
-                    latency="high",
+                    latency=LATENCY_S,
                     callback=self._receive,
                 )
                 stream.start()

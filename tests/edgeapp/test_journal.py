@@ -42,9 +42,10 @@ GREAT_TIT = Detection(
     rank="genus",
     name="Parus",
     mass=np.float32(0.75),
+    best=RankedSpecies(1, "Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
     scores=(
-        RankedSpecies(1, "Parus major", "Great Tit", np.float32(0.5), np.float32(0.25)),
-        RankedSpecies(2, "Parus minor", "Japanese Tit", np.float32(0.25), np.float32(0.125)),
+        RankedSpecies(1, "Turdus merula", "Common Blackbird", np.float32(0.5), np.float32(0.5)),
+        RankedSpecies(2, "Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
     ),
     level_dbfs=-41.5,
 )
@@ -82,7 +83,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "mass": 0.75,
         "species": "Parus major",
         "common_name": "Great Tit",
-        "probability": 0.5,
+        "probability": 0.375,
         "similarity": 0.25,
         "level_dbfs": -41.5,
         "device": "USB PnP Sound Device: Audio (hw:2,0)",
@@ -98,8 +99,8 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
     }
     assert thresholds == {"min_probability": 0.5, "floor": 0.6}
     assert [(score["rank"], score["species"], score["probability"]) for score in scores] == [
-        (1, "Parus major", 0.5),
-        (2, "Parus minor", 0.25),
+        (1, "Turdus merula", 0.5),
+        (2, "Parus major", 0.375),
     ]
 
 
