@@ -7,7 +7,7 @@ the same decisions whichever door it comes through.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -160,7 +160,7 @@ class Recogniser:
         self.encoder = AudioEncoder(pack, threads=threads)
         self._below: dict[tuple[str, str], list[int]] = {}
 
-    def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Iterator[WindowResult]:
+    def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Generator[WindowResult, None, None]:
         """Name every window of a source, in order, as it goes.
 
         A live source is answered one window at a time; any other is decoded and resampled in a second thread while
@@ -232,12 +232,12 @@ class Recogniser:
 
     def summary(self, result: WindowResult, top: int) -> WindowSummary:
         """A window as it is written, with at most ``top`` species; none when it was not heard."""
-        species: tuple[RankedSpecies, ...] = ()
-        inside: tuple[RankedSpecies, ...] = ()
-        if result.heard:
-            species = tuple(ranked(result.probabilities, result.similarities, self.taxa, top))
-            inside = self.inside(result.decision, result.probabilities, result.similarities, top)
-        return WindowSummary(result.start_s, result.end_s, species, result.decision, inside)
+        inside = self.inside(result.decision, result.probabilities, result.similarities, top)
+        return WindowSummary(result.start_s, result.end_s, self.species(result, top), result.decision, inside)
+
+    def species(self, result: WindowResult, top: int) -> tuple[RankedSpecies, ...]:
+        """The first ``top`` species of a window; none when it was not heard."""
+        return tuple(ranked(result.probabilities, result.similarities, self.taxa, top)) if result.heard else ()
 
     def inside(
         self, decision: Decision | None, p: np.ndarray, similarities: np.ndarray, top: int

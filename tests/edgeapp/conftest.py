@@ -1,0 +1,61 @@
+"""What the tests of the device share: the toy pack, recordings made of tones, and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from typer.testing import CliRunner, Result
+
+from edgeapp.cli import app
+from edgeapp.pack import Pack
+from edgeapp.pipeline import Recogniser
+from tests.edgeapp import toy_pack as toy
+
+
+@pytest.fixture(scope="session")
+def toy_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the toy pack; not to be changed."""
+    return toy.make(tmp_path_factory.mktemp("packs") / "toy")
+
+
+@pytest.fixture
+def toy_copy(tmp_path: Path) -> Path:
+    """A toy pack of one's own."""
+    return toy.make(tmp_path / "own_toy")
+
+
+@pytest.fixture(scope="session")
+def recogniser(toy_pack: Path) -> Recogniser:
+    """The toy pack, loaded."""
+    return Recogniser(Pack.load(toy_pack), threads=1)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., str]:
+    """Write a recording and give its path."""
+
+    def write(name: str, samples: np.ndarray, rate_hz: int = toy.RATE_HZ, **options: str) -> str:
+        path = os.fspath(tmp_path / name)
+        soundfile.write(path, samples, rate_hz, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run(toy_pack: Path) -> Callable[..., Result]:
+    """Run the command line; ``identify`` gets the toy pack."""
+
+    def call(*words: object) -> Result:
+        args = [str(word) for word in words]
+        if args[:1] == ["identify"] and "--pack" not in args:
+            args += ["--pack", str(toy_pack)]
+        return CliRunner().invoke(app, args)
+
+    return call

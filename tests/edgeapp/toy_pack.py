@@ -1,0 +1,171 @@
+"""A pack small enough to reason about: four species, each a tone, a word and (three of them) a colour.
+
+| species | tone | word | photo |
+|---|---|---|---|
+| Parus major | 1 kHz | Great, major | red |
+| Cuculus canorus | 3 kHz | Cuckoo, canorus | green |
+| Parus minor | 2 kHz | Japanese, minor | blue |
+| Bufo bufo | 500 Hz | Toad, bufo | - |
+
+Noise lies between all of them and is nothing known; 1 kHz with 2 kHz is "a Parus".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from edgeapp.gallery_build import build_gallery
+from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
+from gallery.decision import DecisionParameters
+from gallery.taxon import Taxon
+
+RATE_HZ = 8_000
+WINDOW_S = 10.0
+FRAME = 800  # 0.1 s: a tone of a multiple of 10 Hz is one bin
+TONES_HZ = {"Parus major": 1000, "Cuculus canorus": 3000, "Parus minor": 2000, "Bufo bufo": 500}
+WORDS = {"Great": 0, "major": 0, "Cuckoo": 1, "canorus": 1, "Japanese": 2, "minor": 2, "Toad": 3, "bufo": 3}
+DIM = len(TONES_HZ)
+CONTEXT = 16
+IMAGE_SIZE = 16
+
+
+def taxa() -> list[Taxon]:
+    """The four species."""
+    passerine = ("Animalia", "Chordata", "Aves", "Passeriformes", "Paridae", "Parus")
+    cuckoo = ("Animalia", "Chordata", "Aves", "Cuculiformes", "Cuculidae", "Cuculus")
+    toad = ("Animalia", "Chordata", "Amphibia", "Anura", "Bufonidae", "Bufo")
+    return [
+        Taxon("Parus major", *passerine, common_names={"en": "Great Tit"}),
+        Taxon("Cuculus canorus", *cuckoo, common_names={"en": "Common Cuckoo"}),
+        Taxon("Parus minor", *passerine, common_names={"en": "Japanese Tit"}),
+        Taxon("Bufo bufo", *toad, common_names={"en": "Common Toad"}),
+    ]
+
+
+def decision() -> DecisionParameters:
+    """Similarity 1 is sure (logit 10), 0.5 (noise) is not (-5)."""
+    kinds = ("text", "image", "audio")
+    return DecisionParameters(
+        scale=dict.fromkeys(kinds, 30.0),
+        bias=dict.fromkeys(kinds, -20.0),
+        weight={"text": 1.0, "image": 0.5, "audio": 1.0},
+        null_logit=0.0,
+        floor=0.7,
+        silence_dbfs=-80.0,
+        pool_windows=3,
+    )
+
+
+def make(folder: Path, space: str = "toy") -> Path:
+    """Write the pack, its gallery included."""
+    folder.mkdir(parents=True)
+    _save(folder / "audio.onnx", *_audio())
+    _save(folder / "text.onnx", *_text())
+    _save(folder / "image.onnx", *_image())
+    vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: i for i, word in enumerate(WORDS, start=2)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write(folder, space, gallery=None)
+    build_gallery(folder / "gallery.sqlite", Pack.load(folder), taxa())
+    write(folder, space, gallery="gallery.sqlite")
+    return folder
+
+
+def write(folder: Path, space: str = "toy", gallery: str | None = "gallery.sqlite") -> None:
+    """Write (again) the pack.json of the files as they are."""
+    write_pack_json(
+        folder,
+        name="toy",
+        version="1.0",
+        licence="CC0-1.0",
+        preset="toy",
+        space=space,
+        dim=DIM,
+        audio=AudioSpec("audio.onnx", RATE_HZ, WINDOW_S),
+        text=TextSpec("text.onnx", "tokenizer.json", CONTEXT),
+        image=ImageSpec("image.onnx", IMAGE_SIZE),
+        decision=decision(),
+        gallery=gallery,
+        figures={"top1": 1.0},
+    )
+
+
+def tone(*frequencies_hz: float, seconds: float = 10.0, rate_hz: int = RATE_HZ, level: float = 0.1) -> np.ndarray:
+    """Sines of equal loudness, float32 mono."""
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    return (level * sum(np.sin(2 * np.pi * f * t) for f in frequencies_hz)).astype(np.float32)
+
+
+def noise(seconds: float = 10.0, rate_hz: int = RATE_HZ, level: float = 0.1) -> np.ndarray:
+    """White noise."""
+    return (level * np.random.default_rng(1).standard_normal(round(seconds * rate_hz))).astype(np.float32)
+
+
+def _unit(name: str) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("ReduceL2", [name], ["length"], axes=[1], keepdims=1),
+        helper.make_node("Max", ["length", "tiny"], ["safe"]),
+        helper.make_node("Div", [name, "safe"], ["embedding"]),
+    ]
+
+
+def _audio() -> tuple:
+    t = np.arange(FRAME) / RATE_HZ
+    waves = [wave(2 * np.pi * f * t) for f in TONES_HZ.values() for wave in (np.cos, np.sin)]
+    nodes = [
+        helper.make_node("Reshape", ["waveform", "frames"], ["framed"]),
+        helper.make_node("MatMul", ["framed", "waves"], ["bins"]),
+        helper.make_node("Mul", ["bins", "bins"], ["power"]),
+        helper.make_node("ReduceMean", ["power"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "pairs"], ["bands"]),
+        helper.make_node("Sqrt", ["bands"], ["loudness"]),
+        *_unit("loudness"),
+    ]
+    constants = {
+        "frames": np.array([0, -1, FRAME], np.int64),
+        "waves": np.stack(waves, axis=1).astype(np.float32),
+        "pairs": np.repeat(np.eye(DIM, dtype=np.float32), 2, axis=0),
+    }
+    return nodes, constants, helper.make_tensor_value_info(
+        "waveform", TensorProto.FLOAT, ["n", round(RATE_HZ * WINDOW_S)]
+    )
+
+
+def _text() -> tuple:
+    table = np.zeros((len(WORDS) + 2, DIM), np.float32)
+    for token, band in enumerate(WORDS.values(), start=2):
+        table[token, band] = 1.0
+    nodes = [
+        helper.make_node("Gather", ["table", "tokens"], ["words"], axis=0),
+        helper.make_node("ReduceMean", ["words"], ["mean"], axes=[1], keepdims=0),
+        *_unit("mean"),
+    ]
+    return nodes, {"table": table}, helper.make_tensor_value_info("tokens", TensorProto.INT64, ["n", CONTEXT])
+
+
+def _image() -> tuple:
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["colour"], axes=[2, 3], keepdims=0),
+        helper.make_node("Gemm", ["colour", "colours"], ["mean"]),
+        *_unit("mean"),
+    ]
+    size = ["n", 3, IMAGE_SIZE, IMAGE_SIZE]
+    return nodes, {"colours": np.eye(3, DIM, dtype=np.float32)}, helper.make_tensor_value_info(
+        "image", TensorProto.FLOAT, size
+    )
+
+
+def _save(path: Path, nodes: list, constants: dict, given: onnx.ValueInfoProto) -> None:
+    constants = constants | {"tiny": np.array([1e-9], np.float32)}
+    out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", DIM])
+    weights = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, path.stem, [given], [out], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
