@@ -83,7 +83,7 @@ def reading_uri(path: Path) -> str:
         raise GalleryError(f"{path} is not a gallery (not an SQLite file)", "name a gallery file, or build one")
     # A file that was copied while it was edited stays in WAL mode, which SQLite cannot read where it cannot write.
     stranded = _WAL_VERSION in header[18:20] and not _beside(path, "-wal").exists()
-    if stranded and not os.access(path.resolve().parent, os.W_OK):
+    if stranded and not writable(path.resolve().parent):
         return f"{uri(path, 'ro')}&immutable=1"
     return uri(path, "ro")
 
@@ -110,12 +110,17 @@ def settle(db: Database) -> None:
         db.execute("PRAGMA journal_mode = DELETE")
 
 
+def writable(path: Path) -> bool:
+    """Whether this process may write to a file or into a folder."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
 def check_folder(path: Path) -> None:
     """Raise GalleryError unless a file can be made at `path`."""
     folder = path.resolve().parent
     if not folder.is_dir():
         raise GalleryError(f"no folder {folder} for the gallery {path.name}", "make the folder first")
-    if not os.access(folder, os.W_OK):
+    if not writable(folder):
         raise GalleryError(f"folder {folder} cannot be written", "choose a folder of yours for the gallery")
 
 

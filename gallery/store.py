@@ -8,7 +8,6 @@ name in the same folder and moved to its place when complete: readers see the ol
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -95,7 +94,7 @@ class Gallery:
         path = Path(path)
         uri = database.reading_uri(path)
         if not readonly:
-            if not os.access(path, os.W_OK) or not os.access(path.resolve().parent, os.W_OK):
+            if not database.writable(path) or not database.writable(path.resolve().parent):
                 raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
             uri = database.uri(path, "rw")
         with database.explained(path):

@@ -1,0 +1,256 @@
+"""The file itself: opening what is not a gallery, reading where nothing can be written, building, being cut off."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, build
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Permissions do not bind the administrator: take part as somebody else."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def locked_folder(filled: Path) -> Iterator[Path]:
+    """The gallery in a folder that nobody may write."""
+    if os.name != "posix":
+        pytest.skip("needs POSIX permissions")
+    folder = filled.parent
+    above = [parent for parent in folder.parents if parent.name.startswith("pytest-")]
+    modes = [(path, path.stat().st_mode) for path in above]
+    for path in above:
+        path.chmod(0o755)
+    folder.chmod(0o555)
+    yield filled
+    folder.chmod(0o755)
+    for path, mode in modes:
+        path.chmod(mode)
+
+
+def neighbours(path: Path) -> list[str]:
+    return sorted(file.name for file in path.parent.iterdir())
+
+
+def journal_mode(path: Path) -> str:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return db.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no gallery at .*; check the path, or build one"),
+        (b"", "not an SQLite file"),
+        (b"species,name\n" * 10, "not an SQLite file"),
+        (b"SQLite format 3\0" + b"\0" * 5000, "damaged|cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("readonly", [True, False])
+def test_what_is_not_a_gallery_is_refused_by_name(tmp_path: Path, content, message: str, readonly: bool):
+    path = tmp_path / "x.sqlite"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(GalleryError, match=message) as caught:
+        Gallery.open(path, readonly=readonly)
+    assert "x.sqlite" in str(caught.value)
+    assert not content or path.read_bytes() == content
+
+
+def test_a_folder_is_not_a_gallery(tmp_path: Path):
+    with pytest.raises(GalleryError, match="cannot be read"):
+        Gallery.open(tmp_path)
+
+
+def test_a_database_of_another_program_is_not_a_gallery(tmp_path: Path):
+    path = tmp_path / "detections.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE detections (id)")
+    with pytest.raises(GalleryError, match="an SQLite file but not a gallery"):
+        Gallery.open(path)
+
+
+def test_a_truncated_gallery_is_damaged(filled: Path):
+    filled.write_bytes(filled.read_bytes()[:6000])
+    with pytest.raises(GalleryError, match="damaged"), Gallery.open(filled) as gallery:
+        gallery.entries()
+
+
+@pytest.mark.parametrize(("space", "dim"), [("other-space", 8), ("test-space", 16)])
+def test_vectors_of_other_encoders_are_refused_with_both_named(filled: Path, space: str, dim: int):
+    with pytest.raises(GalleryError, match=f"'test-space' with 8 .* not '{space}' with {dim} .*; build it again"):
+        Gallery.open(filled, EncoderIdentity(space, dim, "other 2"))
+
+
+def test_another_pack_of_the_same_space_may_use_the_gallery(filled: Path):
+    with Gallery.open(filled, EncoderIdentity("test-space", 8, "other 2")) as gallery:
+        assert gallery.identity.pack == "test 1"
+
+
+def test_a_gallery_of_a_later_version_is_refused(filled: Path):
+    with sqlite3.connect(filled) as db:
+        db.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('biovita-gallery', 'm999', '')"
+        )
+    for readonly in (True, False):
+        with pytest.raises(GalleryError, match="schema 2, this version knows up to 1; update biovita-edge"):
+            Gallery.open(filled, readonly=readonly)
+
+
+def test_a_gallery_of_an_earlier_version_is_brought_up_to_date_by_writing_to_it(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from gallery import migrations
+
+    later = type(migrations.migrations)(migrations.migrations.name)
+    later()(migrations.m001_taxa_and_entries)
+
+    @later()
+    def m002_places(db):
+        db.execute("CREATE TABLE places (name TEXT)")
+
+    monkeypatch.setattr(migrations, "migrations", later)
+    with pytest.raises(GalleryError, match="schema 1, this version needs 2; open it once for writing"):
+        Gallery.open(filled)
+    Gallery.open(filled, readonly=False).close()
+    with Gallery.open(filled) as gallery:
+        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (2, 6)
+
+
+def test_a_built_gallery_is_one_file_and_reading_leaves_it_so(filled: Path):
+    before = filled.read_bytes()
+    with Gallery.open(filled) as gallery:
+        Index.of(gallery)
+        assert neighbours(filled) == ["filled.sqlite"]
+    assert journal_mode(filled) == "delete"
+    assert filled.read_bytes() == before
+
+
+def test_an_edited_gallery_is_in_wal_mode_until_it_is_closed(filled: Path):
+    with Gallery.open(filled, readonly=False) as gallery:
+        gallery.remove_taxon("Parus major")
+        assert journal_mode(filled) == "wal"
+    assert journal_mode(filled) == "delete"
+    assert neighbours(filled) == ["filled.sqlite"]
+
+
+def test_readers_see_the_last_complete_state_while_somebody_edits(filled: Path):
+    with Gallery.open(filled, readonly=False) as writer, Gallery.open(filled) as reader:
+        with writer.transaction():
+            writer.remove_taxon("Parus major")
+            assert len(reader.taxa()) == 6
+        assert len(reader.taxa()) == 5
+
+
+def test_a_second_writer_is_told_who_is_in_the_way(filled: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gallery.database.BUSY_TIMEOUT_MS", 0)
+    with Gallery.open(filled, readonly=False) as one, Gallery.open(filled, readonly=False) as two:
+        with one.transaction(), pytest.raises(GalleryError, match="in use by another program; close it"):
+            two.remove_taxon("Parus major")
+
+
+def test_closing_twice_is_harmless(filled: Path):
+    gallery = Gallery.open(filled, readonly=False)
+    gallery.close()
+    gallery.close()
+
+
+def test_a_gallery_opens_in_a_folder_that_cannot_be_written(locked_folder: Path):
+    with unprivileged():
+        with Gallery.open(locked_folder) as gallery:
+            assert len(Index.of(gallery).taxa) == 6
+        with pytest.raises(GalleryError, match="cannot be written; copy it"):
+            Gallery.open(locked_folder, readonly=False)
+
+
+def test_a_gallery_copied_while_edited_opens_where_nothing_can_be_written(locked_folder: Path):
+    locked_folder.parent.chmod(0o755)
+    with closing(sqlite3.connect(locked_folder)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    locked_folder.parent.chmod(0o555)
+    with unprivileged(), Gallery.open(locked_folder) as gallery:
+        assert len(gallery.taxa()) == 6
+
+
+def test_a_file_that_may_not_be_read_is_named(locked_folder: Path):
+    locked_folder.chmod(0)
+    with unprivileged(), pytest.raises(GalleryError, match=r"filled\.sqlite cannot be read \(Permission denied\)"):
+        Gallery.open(locked_folder)
+
+
+def test_a_build_that_fails_leaves_the_old_gallery_and_nothing_else(filled: Path, identity: EncoderIdentity):
+    before = filled.read_bytes()
+    with pytest.raises(RuntimeError), build(filled, identity) as gallery:
+        gallery.add_taxa([Taxon("Parus ater", "", "", "", "", "", "", {})])
+        raise RuntimeError
+    assert filled.read_bytes() == before
+    assert neighbours(filled) == ["filled.sqlite"]
+
+
+def test_a_build_replaces_the_old_gallery_when_it_is_complete(filled: Path, identity: EncoderIdentity, unit):
+    with build(filled, identity) as gallery:
+        gallery.add_taxa([Taxon("Parus ater", "", "", "", "", "", "", {})])
+        gallery.add_entries([Entry("Parus ater", "text", unit(0), "common")])
+        assert gallery.info()["taxa"] == 1
+        with Gallery.open(filled) as old:
+            assert len(old.taxa()) == 6
+    with Gallery.open(filled) as new:
+        assert [taxon.scientific_name for taxon in new.taxa()] == ["Parus ater"]
+    assert neighbours(filled) == ["filled.sqlite"]
+
+
+def test_what_a_power_cut_left_of_the_old_gallery_does_not_leak_into_the_new_one(
+    filled: Path, identity, tmp_path: Path
+):
+    crash = tmp_path / "crash"
+    crash.mkdir()
+    with Gallery.open(filled, readonly=False) as gallery:
+        gallery.remove_taxon("Parus major")
+        for file in filled.parent.glob("filled.sqlite*"):
+            shutil.copy(file, crash)
+    cut_off = crash / "filled.sqlite"
+    assert "filled.sqlite-wal" in neighbours(cut_off)
+    with Gallery.open(cut_off) as gallery:
+        assert len(gallery.taxa()) == 5, "what was committed before the cut is there"
+    with build(cut_off, identity) as gallery:
+        gallery.add_taxa([Taxon("Parus ater", "", "", "", "", "", "", {})])
+    assert neighbours(cut_off) == ["filled.sqlite"]
+    with Gallery.open(cut_off) as gallery:
+        assert len(gallery.taxa()) == 1
+
+
+def test_a_build_does_not_replace_a_gallery_that_is_being_edited(filled: Path, identity: EncoderIdentity):
+    with Gallery.open(filled, readonly=False) as editing:
+        editing.remove_taxon("Parus major")
+        with pytest.raises(GalleryError, match="open in another program"), build(filled, identity):
+            pass
+        assert len(editing.taxa()) == 5
+    assert neighbours(filled) == ["filled.sqlite"]
+
+
+def test_a_missing_folder_is_named_before_any_work(tmp_path: Path, identity: EncoderIdentity):
+    for make in (Gallery.create, lambda *a: build(*a).__enter__()):
+        with pytest.raises(GalleryError, match=r"no folder .*; make the folder first"):
+            make(tmp_path / "nowhere" / "g.sqlite", identity)
+
+
+def test_odd_characters_in_the_path_are_fine(tmp_path: Path, identity: EncoderIdentity):
+    path = tmp_path / "a ?#%41 ü.sqlite"
+    with build(path, identity):
+        pass
+    with Gallery.open(path) as gallery:
+        assert gallery.taxa() == []

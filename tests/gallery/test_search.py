@@ -1,0 +1,150 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery import Entry, Gallery, GalleryError, Index, Taxon, TaxonError
+
+
+@pytest.fixture
+def entries(taxa: list[Taxon], random_unit) -> list[Entry]:
+    """Several entries of every taxon but the last, of two kinds."""
+    return [
+        Entry(taxon.scientific_name, kind, random_unit(), f"{kind} {number}")
+        for number in range(4)
+        for taxon in taxa[:-1]
+        for kind in ("text", "image")
+    ]
+
+
+@pytest.fixture(params=["file", "memory"])
+def index(request, tmp_path: Path, taxa: list[Taxon], identity, entries: list[Entry]) -> Index:
+    """The same index from a gallery file and from memory: every test holds for both."""
+    if request.param == "memory":
+        return Index.of_entries(taxa, entries)
+    with Gallery.create(tmp_path / "g.sqlite", identity) as gallery:
+        gallery.add_taxa(taxa)
+        assert gallery.add_entries(entries).rejected == ()
+        return Index.of(gallery)
+
+
+def test_a_centroid_is_the_unit_mean_of_a_taxon_s_entries(index: Index, taxa, entries: list[Entry]):
+    assert (index.kinds, index.dim) == (("text", "image"), 8)
+    for row, taxon in enumerate(taxa[:-1]):
+        vectors = [e.vector for e in entries if e.kind == "image" and e.scientific_name == taxon.scientific_name]
+        mean = np.mean(vectors, axis=0)
+        np.testing.assert_allclose(index.centroids["image"][row], mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_a_taxon_without_entries_is_absent_with_a_zero_row(index: Index):
+    assert index.present["text"].tolist() == [True] * 5 + [False]
+    assert not index.centroids["text"][5].any()
+
+
+def test_match_gives_the_cosine_with_every_taxon(index: Index, random_unit):
+    vectors = np.stack([random_unit(), random_unit()])
+    found = index.match(vectors)
+    assert found.taxa is index.taxa
+    assert found.by_kind["image"].shape == (2, 6)
+    for kind in ("text", "image"):
+        np.testing.assert_allclose(found.by_kind[kind], vectors @ index.centroids[kind].T, atol=1e-6)
+
+
+def test_match_is_limited_to_the_kinds_asked_for(index: Index, random_unit):
+    assert list(index.match(random_unit()[None], kinds=["image"]).by_kind) == ["image"]
+    with pytest.raises(GalleryError, match="no taxon has entries of kind 'audio'; use text or image"):
+        index.match(random_unit()[None], kinds=["audio"])
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 7)])
+def test_vectors_of_another_shape_are_refused(index: Index, shape):
+    with pytest.raises(GalleryError, match="cannot be compared with a gallery of dim 8"):
+        index.match(np.zeros(shape))
+
+
+def test_a_broken_encoder_is_not_taken_for_an_answer(index: Index):
+    with pytest.raises(GalleryError, match="not finite"):
+        index.match(np.full((1, 8), np.nan))
+
+
+def test_the_entries_nearest_to_a_window_come_first(index: Index, entries: list[Entry], random_unit):
+    vector = random_unit()
+    best = index.best_entries(vector, "Parus major", "image", k=3)
+    mine = [e for e in entries if (e.scientific_name, e.kind) == ("Parus major", "image")]
+    expected = sorted(mine, key=lambda e: -float(e.vector @ vector))[:3]
+    assert [n.entry.label for n in best] == [e.label for e in expected]
+    np.testing.assert_allclose([n.similarity for n in best], [e.vector @ vector for e in expected], atol=1e-6)
+
+
+def test_asking_for_more_entries_than_there_are_gives_those_there_are(index: Index, random_unit):
+    assert len(index.best_entries(random_unit(), "Parus major", "image", k=99)) == 4
+    assert index.best_entries(random_unit(), "Carassius auratus", "image", k=3) == []
+
+
+def test_entries_can_be_asked_for_from_another_thread(index: Index, random_unit):
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(index.best_entries(random_unit(), "Parus major", "image", 2)))
+    thread.start()
+    thread.join()
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["aves"], [0, 1, 2, 3]),
+        (["Parus"], [0, 1]),
+        (["Great Tit", "Plantae"], [0, 4]),
+        (["Parus", "Parus major"], [0, 1]),
+    ],
+)
+def test_only_keeps_the_taxa_at_or_below_a_name(index: Index, taxa: list[Taxon], names, rows, random_unit):
+    kept = index.only(names)
+    assert kept.taxa == [taxa[row] for row in rows]
+    vector = random_unit()[None]
+    np.testing.assert_allclose(
+        kept.match(vector).by_kind["text"], index.match(vector).by_kind["text"][:, rows], atol=1e-6
+    )
+    assert kept.best_entries(vector[0], kept.taxa[0].scientific_name)
+
+
+def test_only_refuses_an_unknown_name_and_a_taxon_without_vectors(index: Index):
+    with pytest.raises(TaxonError, match="did you mean Parus"):
+        index.only(["Parusz"])
+    with pytest.raises(GalleryError, match="no vectors of Goldfish; add photos or recordings"):
+        index.only(["Goldfish"])
+
+
+def test_vectors_that_cancel_out_leave_the_taxon_absent(taxa: list[Taxon], unit):
+    both = [Entry("Parus major", "text", sign * unit(0), f"{sign}") for sign in (1, -1)]
+    index = Index.of_entries(taxa, [*both, Entry("Parus minor", "text", unit(1), "x")])
+    assert index.present["text"][:2].tolist() == [False, True]
+
+
+def test_a_gallery_without_vectors_has_nothing_to_search(tmp_path: Path, identity, taxa: list[Taxon]):
+    with Gallery.create(tmp_path / "g.sqlite", identity) as gallery:
+        gallery.add_taxa(taxa)
+        with pytest.raises(GalleryError, match="has no vectors; add a species"):
+            Index.of(gallery)
+
+
+def test_arrays_that_do_not_fit_the_taxa_are_refused(taxa: list[Taxon]):
+    with pytest.raises(GalleryError, match=r"shape \[3, 8\] do not fit 6 taxa"):
+        Index(taxa, {"text": np.ones((3, 8))})
+
+
+def test_a_bad_entry_in_memory_is_named(taxa: list[Taxon], unit):
+    with pytest.raises(GalleryError, match="Parus ater, x: taxon is not in the list"):
+        Index.of_entries(taxa, [Entry("Parus ater", "text", unit(0), "x")])
+
+
+def test_reading_in_pieces_changes_nothing(tmp_path: Path, taxa, identity, entries, monkeypatch: pytest.MonkeyPatch):
+    with Gallery.create(tmp_path / "g.sqlite", identity) as gallery:
+        gallery.add_taxa(taxa)
+        gallery.add_entries(entries)
+        whole = Index.of(gallery)
+        monkeypatch.setattr("gallery.store.ROWS_PER_READ", 3)
+        pieces = Index.of(gallery)
+    for kind in whole.kinds:
+        np.testing.assert_allclose(pieces.centroids[kind], whole.centroids[kind], atol=1e-6)

@@ -1,0 +1,159 @@
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Taxon, TaxonError
+
+
+def test_what_was_put_in_comes_out(opened: Gallery, taxa: list[Taxon], unit):
+    assert opened.taxa() == taxa
+    first, second = opened.entries("image")
+    assert (first.scientific_name, first.label, first.thumbnail) == ("Parus major", "a.jpg", b"\xff\xd8JPEG")
+    assert (first.author, first.licence, first.source, first.sha256) == ("An Author", "CC0", "a source", "a.jpg")
+    assert second.vector.dtype == np.float32
+    np.testing.assert_array_equal(second.vector, unit(6))
+
+
+def test_entries_are_chosen_by_kind_and_taxon(opened: Gallery):
+    assert len(opened.entries()) == 8
+    assert len(opened.entries(scientific_name="parus major")) == 3
+    assert [e.label for e in opened.entries("text", "Parus minor")] == ["common"]
+    assert opened.entries("audio") == []
+
+
+def test_info_counts_what_is_there_and_goes_into_json(opened: Gallery):
+    info = json.loads(json.dumps(opened.info()))
+    assert (info["space"], info["dim"], info["pack"], info["taxa"]) == ("test-space", 8, "test 1", 6)
+    assert info["entries"] == {"text": 6, "image": 2, "audio": 0}
+    assert info["taxa_with"] == {"text": 6, "image": 1, "audio": 0}
+    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 1)
+    assert info["built"].endswith("+00:00")
+
+
+def test_vectors_lie_in_the_file_as_little_endian_float32(filled: Path):
+    with sqlite3.connect(filled) as db:
+        (blob,) = db.execute("SELECT vector FROM entries WHERE label = 'b.jpg'").fetchone()
+    assert np.frombuffer(blob, "<f4").tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"vector": np.zeros(8, np.float32)}, "zero vector"),
+        ({"vector": np.full(8, np.nan, np.float32)}, "not finite"),
+        ({"vector": np.full(8, np.inf, np.float32)}, "not finite"),
+        ({"vector": np.ones(8, np.float32)}, r"length 2\.828 instead of 1"),
+        ({"vector": np.eye(9, dtype=np.float32)[0]}, r"shape \[9\] instead of \[8\]"),
+        ({"vector": np.eye(8, dtype=np.float32)[:1]}, r"shape \[1, 8\] instead of \[8\]"),
+        ({"kind": "video"}, "kind 'video' is none of text, image, audio"),
+        ({"scientific_name": "Parus ater"}, "taxon is not in the gallery"),
+        ({"label": "common"}, "text is in the gallery already"),
+        ({"kind": "image", "sha256": "a.jpg"}, "image is in the gallery already"),
+        ({"thumbnail": b"PNG"}, "not a JPEG"),
+    ],
+)
+def test_a_bad_entry_is_rejected_with_the_reason_and_the_good_ones_are_added(filled: Path, unit, changes, reason):
+    good = {"scientific_name": "Parus major", "kind": "text", "vector": unit(0), "label": "new"}
+    with Gallery.open(filled, readonly=False) as gallery:
+        result = gallery.add_entries([Entry(**{**good, "label": "bad", **changes}), Entry(**good)])
+        (rejected,) = gallery.rejections()
+        assert gallery.info()["rejected"] == 1
+        assert gallery.entries("text", "Parus major")[-1].label == "new"
+    assert result.added == 1 and result.rejected == (rejected,)
+    assert re.search(reason, rejected.reason)
+
+
+def test_the_same_file_may_show_two_taxa(filled: Path, unit):
+    with Gallery.open(filled, readonly=False) as gallery:
+        assert gallery.add_entries([Entry("Parus minor", "image", unit(0), "a.jpg", sha256="a.jpg")]).added == 1
+
+
+def test_a_taxon_that_is_there_is_kept_and_another_of_its_name_rejected(filled: Path, taxa: list[Taxon]):
+    other = Taxon("parus MAJOR", "", "", "", "", "", "", {})
+    with Gallery.open(filled, readonly=False) as gallery:
+        assert (gallery.add_taxa(taxa).added, gallery.add_taxa(taxa).rejected) == (0, ())
+        (rejected,) = gallery.add_taxa([other]).rejected
+        assert "other names or ranks" in rejected.reason
+        assert gallery.taxa() == taxa
+
+
+def test_a_rejection_of_others_is_recorded(filled: Path):
+    with Gallery.open(filled, readonly=False) as gallery:
+        gallery.reject("photo.jpg", "not an image")
+        assert [(r.label, r.reason) for r in gallery.rejections()] == [("photo.jpg", "not an image")]
+
+
+def test_a_taxon_is_removed_with_everything_it_had(filled: Path):
+    with Gallery.open(filled, readonly=False) as gallery:
+        assert gallery.remove_taxon("Parus major") == 3
+        info = gallery.info()
+    assert (info["taxa"], info["entries"]["image"], info["entries"]["text"], info["thumbnails"]) == (5, 0, 5, 0)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("Parus mayor", "did you mean Parus major"), ("Great Tit", "Parus major")])
+def test_removing_takes_the_accepted_name_only(filled: Path, name: str, hint: str):
+    with Gallery.open(filled, readonly=False) as gallery:
+        with pytest.raises(TaxonError, match=hint):
+            gallery.remove_taxon(name)
+        assert gallery.info()["taxa"] == 6
+
+
+def test_a_transaction_happens_whole_or_not_at_all(filled: Path, unit):
+    new = Taxon("Parus ater", "", "", "", "", "", "Parus", {})
+    with Gallery.open(filled, readonly=False) as gallery:
+        with pytest.raises(RuntimeError), gallery.transaction():
+            gallery.add_taxa([new])
+            gallery.add_entries([Entry("Parus ater", "text", unit(1), "common")])
+            gallery.remove_taxon("Parus major")
+            raise RuntimeError
+        assert (gallery.info()["taxa"], gallery.info()["entries"]["text"]) == (6, 6)
+        with gallery.transaction():
+            gallery.add_taxa([new])
+            gallery.add_entries([Entry("Parus ater", "text", unit(1), "common")])
+    with Gallery.open(filled) as gallery:
+        assert (gallery.info()["taxa"], gallery.info()["entries"]["text"]) == (7, 7)
+
+
+def test_entries_that_fail_to_be_made_leave_no_half_of_the_batch(filled: Path, unit):
+    def entries():
+        yield Entry("Parus major", "audio", unit(0), "one.wav")
+        raise OSError("disk gone")
+
+    with Gallery.open(filled, readonly=False) as gallery:
+        with pytest.raises(OSError, match="disk gone"):
+            gallery.add_entries(entries())
+        assert gallery.entries("audio") == []
+
+
+def test_a_gallery_open_for_reading_takes_nothing(opened: Gallery, taxa: list[Taxon]):
+    for change in (lambda: opened.add_taxa(taxa), lambda: opened.remove_taxon("Parus major")):
+        with pytest.raises(GalleryError, match="open for reading; open it with readonly=False"):
+            change()
+
+
+def test_vectors_come_in_pieces_with_the_places_of_their_taxa(opened: Gallery, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gallery.store.ROWS_PER_READ", 4)
+    pieces = list(opened.vectors("text"))
+    assert [rows.tolist() for rows, _ in pieces] == [[0, 1, 2, 3], [4, 5]]
+    np.testing.assert_array_equal(np.concatenate([vectors for _, vectors in pieces]), np.eye(8)[:6])
+
+
+def test_places_of_taxa_have_no_gap_after_one_was_removed(filled: Path):
+    with Gallery.open(filled, readonly=False) as gallery:
+        gallery.remove_taxon("Parus minor")
+        ((rows, _),) = gallery.vectors("text")
+        assert rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_create_makes_an_empty_gallery_once(tmp_path: Path, identity: EncoderIdentity, taxa: list[Taxon]):
+    path = tmp_path / "new.sqlite"
+    with Gallery.create(path, identity) as gallery:
+        gallery.add_taxa(taxa)
+    with Gallery.open(path, identity) as gallery:
+        assert len(gallery.taxa()) == 6
+    with pytest.raises(GalleryError, match="exists already"):
+        Gallery.create(path, identity)
