@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from edgeapp.audio.microphone import InputDevice, Microphone, list_devices
 from edgeapp.audio.source import AudioSource, Block
@@ -351,14 +350,12 @@ def _screen(format: Format, title: str) -> Screen:
 
 
 def _print_devices(devices: list[InputDevice]) -> None:
-    table = Table("index", "name", "channels", "rate", "sound system", "", box=None)
+    width = max((len(device.name) for device in devices), default=0)
     for device in devices:
-        table.add_row(
-            str(device.index),
-            device.name,
-            str(device.channels),
-            f"{device.rate_hz} Hz",
-            device.host_api,
-            "default" if device.default else "",
+        default = "  default" if device.default else ""
+        print(
+            f"{device.index:3d}  {device.name:{width}}  {device.host_api}, "
+            f"{device.channels} channels, {device.rate_hz} Hz{default}"
         )
-    Console(soft_wrap=True, highlight=False).print(table if devices else "no microphone found")
+    if not devices:
+        print("no microphone found", file=sys.stderr)

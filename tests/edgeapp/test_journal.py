@@ -123,7 +123,7 @@ def test_a_recorded_detection_survives_the_kill_of_its_program(path):
     program = textwrap.dedent(
         f"""
         import os, signal
-        from tests.edgeapp.test_journal import DAWN, DEPLOYMENT, GREAT_TIT, Journal
+        from test_journal import DAWN, DEPLOYMENT, GREAT_TIT, Journal
         journal = Journal.open({str(path)!r})
         journal.record(journal.begin(DEPLOYMENT, DAWN), GREAT_TIT)
         os.kill(os.getpid(), signal.SIGKILL)
