@@ -32,7 +32,7 @@ COMMANDS = {
 }
 
 # Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.
-_CallError = typer.BadParameter.__bases__[0].__bases__[0]
+_CallError: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
 class Commands(TyperGroup):
@@ -56,10 +56,11 @@ class Commands(TyperGroup):
         command.name = cmd_name
         return command
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run, tell errors, and exit."""
+        standalone_mode = extra.pop("standalone_mode", True)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except BiovitaError as error:
             complain(str(error))
             code = error.exit_code
@@ -123,8 +124,12 @@ def identify(
         typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
     ] = None,
     hop: Annotated[float, typer.Option("--hop", help="Seconds between windows.")] = 5.0,
-    pack: Annotated[Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")] = None,
-    gallery: Annotated[Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")] = None,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")
+    ] = None,
+    gallery: Annotated[
+        Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
+    ] = None,
     kinds: Annotated[
         str | None, typer.Option("--kinds", help="Gallery entries to match: text,image,audio or some of them.")
     ] = None,

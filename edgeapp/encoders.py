@@ -78,7 +78,7 @@ class TextEncoder:
         self.spec: TextSpec = pack.text
         try:
             self._tokenizer = Tokenizer.from_file(str(pack.path(self.spec.tokenizer)))
-        except Exception as error:  # the library raises bare Exception for a file it cannot read
+        except Exception as error:  # noqa: BLE001  the library raises bare Exception for a file it cannot read
             raise PackError(f"{pack.path(self.spec.tokenizer)}: {error}", "get the pack again") from None
         self._tokenizer.enable_truncation(self.spec.context)
         self._tokenizer.enable_padding(length=self.spec.context, pad_id=PAD_ID)
@@ -99,7 +99,9 @@ class ImageEncoder:
 
     def __init__(self, pack: Pack, threads: int | None = None) -> None:
         if pack.image is None:
-            raise PackError(f"pack {pack.folder} has no image encoder", "use a pack with one to add photos to a gallery")
+            raise PackError(
+                f"pack {pack.folder} has no image encoder", "use a pack with one to add photos to a gallery"
+            )
         self.spec: ImageSpec = pack.image
         self._graph = _Graph(pack, self.spec.file, self.spec.input, self.spec.output, threads)
         self.provider = self._graph.provider
@@ -163,7 +165,7 @@ class _Graph:
             self._session = onnxruntime.InferenceSession(
                 str(self.path), options, providers=[name for name in PROVIDERS if name in offered]
             )
-        except Exception as error:  # ONNX Runtime's errors share no public base class
+        except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no public base class
             raise PackError(f"{self.path}: cannot be loaded ({_first_line(error)})", "get the pack again") from None
         names = [one.name for one in self._session.get_inputs()], [one.name for one in self._session.get_outputs()]
         if input_name not in names[0] or output_name not in names[1]:

@@ -163,9 +163,7 @@ class Filler:
             (taxon.scientific_name, f"{form}: {text}", text) for taxon in taxa for form, text in prompts(taxon).items()
         ]
         vectors = encoder.encode([text for _, _, text in rows])
-        self._put(
-            Entry(name, "text", vector, label) for (name, label, _), vector in zip(rows, vectors, strict=True)
-        )
+        self._put(Entry(name, "text", vector, label) for (name, label, _), vector in zip(rows, vectors, strict=True))
 
     def add(self, material: Iterable[Material | Rejection]) -> None:
         """Add photos and recordings; what cannot be used is rejected by name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +29,9 @@ Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep a small JPE
 
 @app.command()
 def info(
-    gallery: Shown = None, pack: PackOption = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
+    gallery: Shown = None,
+    pack: PackOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Tell what a gallery holds and which encoders made it."""
     from gallery.store import Gallery
@@ -47,7 +48,9 @@ def info(
 
 @app.command("list")
 def list_taxa(
-    gallery: Shown = None, pack: PackOption = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
+    gallery: Shown = None,
+    pack: PackOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the taxa of a gallery, with how many entries of each kind they have."""
     from gallery.store import Gallery
@@ -86,10 +89,11 @@ def build(
     loaded = Pack.load(pack)
     wanted = _kinds(kinds, loaded)
     table = _table(taxa)
-    material = chain(
-        gallery_build.photo_folder(photos, table) if photos else (),
-        gallery_build.manifest(manifest) if manifest else (),
-    )
+    # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
+    material = [
+        *(gallery_build.photo_folder(photos, table) if photos else ()),
+        *(gallery_build.manifest(manifest) if manifest else ()),
+    ]
     report = gallery_build.build_gallery(gallery, loaded, table, material, wanted, thumbnails, _complain)
     _tell(gallery, report)
 
@@ -99,7 +103,9 @@ def add(
     gallery: Changed,
     name: Annotated[str, typer.Argument(help="Scientific name; a common name if the species table has it.")],
     photo: Annotated[list[Path] | None, typer.Option("--photo", help="A photo of it. May be given again.")] = None,
-    recording: Annotated[list[Path] | None, typer.Option("--recording", help="A recording. May be given again.")] = None,
+    recording: Annotated[
+        list[Path] | None, typer.Option("--recording", help="A recording. May be given again.")
+    ] = None,
     new: Annotated[bool, typer.Option("--new", help="A species that neither the gallery nor the table knows.")] = False,
     common_name: Annotated[str, typer.Option("--common-name", help="English name of a new species.")] = "",
     family: Annotated[str, typer.Option("--family", help="Family of a new species, if its genus is new too.")] = "",
@@ -125,9 +131,7 @@ def add(
         filler = Filler(opened, loaded, thumbnails, tell=_complain)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
-        filler.add(
-            Material(path, taxon.scientific_name, kind, author, licence, source) for path, kind in files
-        )
+        filler.add(Material(path, taxon.scientific_name, kind, author, licence, source) for path, kind in files)
         filler.report.taxa = len(opened.taxa()) - len(known)
     _tell(gallery, filler.report)
 
@@ -181,9 +185,7 @@ def _table(path: Path | None) -> list[Taxon]:
     return read_taxa(path) if path is not None else starter_taxa()
 
 
-def _meant(
-    name: str, table: list[Taxon], known: list[Taxon], new: bool, common_name: str, family: str
-) -> Taxon:
+def _meant(name: str, table: list[Taxon], known: list[Taxon], new: bool, common_name: str, family: str) -> Taxon:
     """The taxon of a name: from the gallery, from the table, or a new one beside its relatives in either."""
     from gallery.errors import TaxonError
     from gallery.taxon import Taxon, find
@@ -203,8 +205,16 @@ def _meant(
     near = next((one for one in relatives if one.genus == genus), None) or next(
         (one for one in relatives if family and one.family == family), None
     )
-    ranks = [near.kingdom, near.phylum, near.class_, near.order, near.family] if near else ["", "", "", "", family]
-    return Taxon(" ".join(words), *ranks, genus=genus, common_names={"en": common_name} if common_name else {})
+    return Taxon(
+        scientific_name=" ".join(words),
+        kingdom=near.kingdom if near else "",
+        phylum=near.phylum if near else "",
+        class_=near.class_ if near else "",
+        order=near.order if near else "",
+        family=near.family if near else family,
+        genus=genus,
+        common_names={"en": common_name} if common_name else {},
+    )
 
 
 def _complain(rejection: Rejection) -> None:

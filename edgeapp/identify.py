@@ -68,7 +68,7 @@ def identify(
         except AudioError as error:
             fault = str(error)
             writer.fail(file, fault)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # One file in millions must not end the job, whatever is wrong with it or with us.
             fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); please report it with the file"
             writer.fail(file, fault)

@@ -97,12 +97,12 @@ class FileSource:
         position = 0
         while position < self._wanted:
             try:
-                frames = self._file.read(
-                    min(BLOCK_SAMPLES, self._wanted - position), dtype="float32", always_2d=True
-                )
+                frames = self._file.read(min(BLOCK_SAMPLES, self._wanted - position), dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 if position == 0:
-                    raise AudioError(f"{self.name}: cannot be decoded ({_reason(error)})", "get the file again") from None
+                    raise AudioError(
+                        f"{self.name}: cannot be decoded ({_reason(error)})", "get the file again"
+                    ) from None
                 break  # damaged inside: what came before is sound, and `fault` tells the rest
             if not len(frames):
                 break
@@ -115,7 +115,11 @@ class FileSource:
             yield Block(position, np.ascontiguousarray(samples))
             position += len(samples)
         missing = self._wanted - position
-        if position and not self._estimated and missing > max(TRUNCATED_SHARE * self._wanted, TRUNCATED_S * self.rate_hz):
+        if (
+            position
+            and not self._estimated
+            and missing > max(TRUNCATED_SHARE * self._wanted, TRUNCATED_S * self.rate_hz)
+        ):
             self.fault = (
                 f"announces {self.duration_s:.1f} s but only {position / self.rate_hz:.1f} s can be decoded, "
                 "the result is of those"

@@ -8,7 +8,9 @@ import numpy as np
 
 from edgeapp.audio.source import AudioSource, Block
 
-QUALITY = "HQ"  # soxr: 20-bit, pass band to 0.91 of the lower Nyquist frequency; what it adds is far below any microphone
+QUALITY = (
+    "HQ"  # soxr: 20-bit, pass band to 0.91 of the lower Nyquist frequency; what it adds is far below any microphone
+)
 
 
 class ResampledSource:

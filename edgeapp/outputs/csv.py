@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
 from edgeapp.outputs.writer import Spool
@@ -21,7 +21,7 @@ class CsvWriter:
     probabilities. A file that failed has none.
     """
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
         self._rows = Spool()
         self._csv = csv.writer(self._rows, lineterminator="\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeapp.outputs.writer import Spool
 
@@ -20,7 +20,7 @@ TIME_DECIMALS = 3  # of seconds
 class JsonWriter:
     """See `edgeapp.outputs.writer.Writer`. A failed file has no document."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
         self._windows = Spool()  # the document puts them after the summary, which is known only at the end
         self._n_windows = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeapp.outputs.json import clean, decision_fields, file_fields, window_fields
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class NdjsonWriter:
     """See `edgeapp.outputs.writer.Writer`. Events: ``window``, ``file``, ``error``."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
         self._file = ""
 

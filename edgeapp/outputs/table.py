@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +33,7 @@ class _Span:
 class TableWriter:
     """See `edgeapp.outputs.writer.Writer`. Colours only on a terminal."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIO) -> None:
         # rich assumes 80 columns where there is no terminal; a pipe has no width to wrap at.
         self._console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
@@ -123,5 +123,3 @@ class TableWriter:
 
     def _print(self, what: Text | Table) -> None:
         self._console.print(what, soft_wrap=isinstance(what, Text))
-
-

@@ -36,7 +36,7 @@ def in_words(decision: Decision | None, inside: Sequence[RankedSpecies], heard: 
 
 
 def short(scientific_name: str) -> str:
-    """"Parus major" -> "P. major"."""
+    """ "Parus major" -> "P. major"."""
     genus, _, rest = scientific_name.partition(" ")
     return f"{genus[0]}. {rest}" if rest else genus
 

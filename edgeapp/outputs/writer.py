@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeapp.errors import OutputError, UsageError
 
@@ -51,7 +51,7 @@ class Writer(Protocol):
         ...
 
 
-def writer(name: str, out: IO[str]) -> Writer:
+def writer(name: str, out: TextIO) -> Writer:
     """The writer of a format.
 
     Raises
@@ -76,7 +76,7 @@ class Spool:
         """Keep some text."""
         return self._file.write(text)
 
-    def pour(self, out: IO[str]) -> None:
+    def pour(self, out: TextIO) -> None:
         """Write what was kept, and be empty again."""
         self._file.seek(0)
         while text := self._file.read(SPOOL_BYTES):
@@ -92,7 +92,7 @@ class Spool:
 class _Output:
     """A text file whose failures are told as errors of the output, not of the recording being heard."""
 
-    def __init__(self, file: IO[str], name: str) -> None:
+    def __init__(self, file: TextIO, name: str) -> None:
         self._file = file
         self._name = name
 
@@ -130,9 +130,9 @@ class Destination:
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path = Path(path) if path is not None else None
         self.keep = True
-        self.out: IO[str]
+        self.out: TextIO
 
-    def __enter__(self) -> Destination:
+    def __enter__(self) -> Destination:  # noqa: PYI034
         if self.path is None:
             self.out = _Output(sys.stdout, "standard output")  # type: ignore[assignment]
             return self
@@ -140,7 +140,7 @@ class Destination:
             raise OutputError(f"{self.path}: is a folder", "name a file with --output")
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         with _explained(str(self.path)):
-            self._file = open(self._temporary, "w", encoding="utf-8", newline="")  # noqa: SIM115
+            self._file = open(self._temporary, "w", encoding="utf-8", newline="")
         self.out = _Output(self._file, str(self.path))  # type: ignore[assignment]
         return self
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-
 from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app

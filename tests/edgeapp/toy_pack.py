@@ -132,8 +132,10 @@ def _audio() -> tuple:
         "waves": np.stack(waves, axis=1).astype(np.float32),
         "pairs": np.repeat(np.eye(DIM, dtype=np.float32), 2, axis=0),
     }
-    return nodes, constants, helper.make_tensor_value_info(
-        "waveform", TensorProto.FLOAT, ["n", round(RATE_HZ * WINDOW_S)]
+    return (
+        nodes,
+        constants,
+        helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["n", round(RATE_HZ * WINDOW_S)]),
     )
 
 
@@ -156,8 +158,10 @@ def _image() -> tuple:
         *_unit("mean"),
     ]
     size = ["n", 3, IMAGE_SIZE, IMAGE_SIZE]
-    return nodes, {"colours": np.eye(3, DIM, dtype=np.float32)}, helper.make_tensor_value_info(
-        "image", TensorProto.FLOAT, size
+    return (
+        nodes,
+        {"colours": np.eye(3, DIM, dtype=np.float32)},
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, size),
     )
 
 

@@ -1,0 +1,1 @@
+"""A sound to try the program with, and how it was made."""
