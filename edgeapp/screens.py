@@ -14,6 +14,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from edgeapp.journal import Counts, utc_text
 from edgeapp.outputs.json import decision_fields, window_fields
@@ -79,9 +80,10 @@ class LiveTable:
         self._live.stop()
 
     def _table(self, caption: str) -> Table:
-        table = Table("time", "heard", "probability", "level", title=self._title, caption=caption, expand=True)
+        # Text, since a device called "Card [hw:1]" is no markup.
+        table = Table("time", "heard", "probability", "level", title=Text(self._title), caption=caption, expand=True)
         for row in self._newest:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         return table
 
 

@@ -28,7 +28,8 @@ BLOCK_S = 0.1  # one callback; shorter wakes small boards for nothing, longer de
 LATENCY_S = 0.5  # buffer asked of the driver: a small board that is busy for less loses nothing
 QUEUE_S = 30.0  # sound kept while the encoder is busy, before samples are dropped
 STALL_S = 10.0  # no sample for this long: the microphone is gone, whatever PortAudio says
-RATES_HZ = (48000, 44100, 32000, 96000, 192000, 16000)  # tried after the device's own default rate
+PREFERRED_HZ = 48_000  # what nearly every card and sound server runs at; PortAudio calls 44.1 kHz the default of any
+RATES_HZ = (44_100, 32_000, 96_000, 192_000, 16_000)  # tried after that and the device's default
 
 SEE_DEVICES = "see the microphones with `biovita-edge listen --list-devices`"
 
@@ -47,7 +48,7 @@ class InputDevice:
     channels : int
         Most channels it records at once.
     rate_hz : int
-        The rate it prefers.
+        What PortAudio calls its default rate.
     default : bool
         Used when no device is named.
     ghost : bool
@@ -241,7 +242,7 @@ class Microphone:
     def _settings(self) -> tuple[int, int]:
         """The first rate and number of channels that the card accepts; one channel where it offers one."""
         refusal: Exception | None = None
-        for rate_hz in dict.fromkeys((self.device.rate_hz, *RATES_HZ)):
+        for rate_hz in dict.fromkeys((PREFERRED_HZ, self.device.rate_hz, *RATES_HZ)):
             for channels in dict.fromkeys((1, min(2, self.device.channels), self.device.channels)):
                 try:
                     with _chatter_logged():

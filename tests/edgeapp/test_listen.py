@@ -27,7 +27,7 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.microphone import Microphone
 from edgeapp.errors import DeviceError
 from edgeapp.journal import Counts, Journal, JournalError
-from edgeapp.listen import Ear, Listener
+from edgeapp.listen import Ear, Ending, Listener
 from edgeapp.screens import Lines, LiveTable, Observation, Screen, Verdict
 
 CARD_HZ = 48_000
@@ -45,6 +45,17 @@ class Watched:
 
     def close(self) -> None:
         pass
+
+
+class Closable(MemorySource):
+    """A source that knows whether it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__(np.zeros(CARD_HZ, np.float32), CARD_HZ, live=True)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture
@@ -259,14 +270,14 @@ def test_listening_for_a_while_fills_the_journal_and_sums_up(listen, sound_card)
 
 
 def test_ndjson_writes_one_event_per_window_and_nothing_else_on_standard_output(listen, sound_card):
-    sound_card(np.concatenate([np.zeros(10 * CARD_HZ), toy.tone(3000, seconds=11.0, rate_hz=CARD_HZ)]))
+    sound_card(np.concatenate([np.zeros(11 * CARD_HZ), toy.tone(3000, seconds=11.0, rate_hz=CARD_HZ)]))
 
-    done = listen("--duration", 20, "--hop", 10, "--format", "ndjson")
+    done = listen("--duration", 21, "--hop", 11, "--format", "ndjson")
     silent, cuckoo = map(json.loads, done.stdout.splitlines())
 
     assert (silent["verdict"], silent["level_dbfs"], silent["decision"]) == ("silent", None, None)
     assert (cuckoo["verdict"], cuckoo["decision"]["name"]) == ("detection", "Cuculus canorus")
-    assert (cuckoo["start_s"], cuckoo["end_s"]) == (10.0, 20.0)
+    assert (cuckoo["start_s"], cuckoo["end_s"]) == (11.0, 21.0)
     assert datetime.fromisoformat(cuckoo["time"]) - datetime.fromisoformat(silent["time"]) < timedelta(seconds=60)
 
 
@@ -396,6 +407,27 @@ def test_a_reader_that_leaves_does_not_cost_the_rows_that_were_heard(process):
     assert rows(process.journal, "SELECT count(*) > 0, ended_utc IS NOT NULL FROM deployments, detections") == [(1, 1)]
 
 
+def test_a_wish_to_end_while_the_encoder_loads_is_kept():
+    ending, source = Ending(), Closable()
+    ending.wish()
+
+    ending.ends(Ear(source))
+
+    assert source.closed
+
+
+def test_only_the_first_signal_is_a_wish_so_that_a_second_one_kills():
+    before = signal.getsignal(signal.SIGTERM)
+    ending, source = Ending(), Closable()
+    ending.ends(Ear(source))
+
+    with ending.on_signals():
+        signal.raise_signal(signal.SIGTERM)
+
+        assert source.closed
+        assert signal.getsignal(signal.SIGTERM) == before
+
+
 # what a person sees
 
 
@@ -429,7 +461,7 @@ def test_plain_lines_tell_dropped_samples_once(observations, capsys):
 
 def test_a_terminal_shows_a_table_that_follows_the_windows(observations):
     stream = io.StringIO()
-    screen = LiveTable(Console(file=stream, force_terminal=True, width=100), "listening to a microphone")
+    screen = LiveTable(Console(file=stream, force_terminal=True, width=100), "listening to Card [hw:1]")
     before = len(stream.getvalue())
     drawn = []
     for observation in observations:
@@ -440,16 +472,19 @@ def test_a_terminal_shows_a_table_that_follows_the_windows(observations):
     assert drawn == sorted(set(drawn))  # every window redraws
     assert "Common Cuckoo (Cuculus canorus)" in stream.getvalue()
     assert "dropped samples 7" in stream.getvalue()
+    assert "Card [hw:1]" in stream.getvalue()
 
 
 def test_a_wait_for_a_stalled_microphone_ends_at_once_by_a_signal(sound_card, recogniser, journal):
     sound_card(np.zeros(0))
     microphone = Microphone("usb", stall_s=30.0)
     ear = Ear(microphone)
-    signal.signal(signal.SIGALRM, lambda number, frame: ear.close())
+    before = signal.signal(signal.SIGALRM, lambda number, frame: ear.close())
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     begun = time.monotonic()
-
-    Listener(recogniser, ear, journal, Watched()).run()
+    try:
+        Listener(recogniser, ear, journal, Watched()).run()
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
     assert time.monotonic() - begun < 5.0

@@ -90,13 +90,24 @@ def test_a_machine_without_microphone_says_so():
 # how it is opened
 
 
-def test_the_card_is_opened_at_the_rate_it_prefers_and_with_one_channel(portaudio):
-    portaudio("raspberry_pi")
+def test_a_card_that_has_48_khz_is_opened_at_it_with_one_channel(portaudio):
+    fake = portaudio("laptop")
+    fake.on_start = lambda stream: stream.feed(tone(BLOCK))
 
-    assert Microphone("usb").rate_hz == 48000
+    microphone = Microphone("webcam")
+    next(microphone.blocks())
+
+    assert microphone.rate_hz == fake.streams[0].settings["samplerate"] == 48000
+    assert fake.streams[0].settings["channels"] == 1
 
 
-def test_a_card_that_refuses_its_own_default_rate_is_opened_at_another(portaudio):
+def test_a_card_without_48_khz_is_opened_at_its_own_default(portaudio):
+    portaudio("laptop", takes=lambda rate_hz, channels: rate_hz in (16000, 32000, 44100))
+
+    assert Microphone("webcam").rate_hz == 32000
+
+
+def test_a_card_that_refuses_its_own_default_is_opened_as_it_allows(portaudio):
     fake = portaudio("laptop", takes=lambda rate_hz, channels: rate_hz == 16000 and channels == 2)
     fake.on_start = lambda stream: stream.feed(np.stack([tone(1600), -tone(1600)], axis=1))
 
@@ -131,7 +142,7 @@ def test_a_missing_python_package_names_it(monkeypatch):
 
 
 def test_portaudio_is_loaded_only_for_a_microphone():
-    code = "import sys, edgeapp.audio.microphone; sys.exit('sounddevice' in sys.modules)"
+    code = "import sys, edgeapp.audio.microphone, edgeapp.listen; sys.exit('sounddevice' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
