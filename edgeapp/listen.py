@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -120,6 +120,8 @@ class Listener:
         Least mass of a decision that becomes a detection.
     place : (latitude, longitude) or None
         Degrees, WGS 84.
+    only : Sequence[str]
+        What the recogniser was kept to, for the record.
 
     Attributes
     ----------
@@ -136,6 +138,7 @@ class Listener:
         hop_s: float = HOP_S,
         min_probability: float = 0.0,
         place: tuple[float, float] | None = None,
+        only: Sequence[str] = (),
     ) -> None:
         self._recogniser = recogniser
         self._ear = ear
@@ -144,6 +147,7 @@ class Listener:
         self._hop_s = hop_s
         self._min_probability = min_probability
         self._place = place
+        self._only = only
         self.counts = Counts()
 
     def run(self) -> None:
@@ -188,7 +192,7 @@ class Listener:
             thresholds={
                 "min_probability": self._min_probability,
                 "kinds": list(recogniser.kinds),
-                "taxa": len(recogniser.taxa),
+                "only": list(self._only),
                 **recogniser.parameters.to_dict(),
             },
             latitude=latitude,
@@ -334,7 +338,7 @@ def listen(
             )
             print(f"{title}, journal {opened.path}; Ctrl-C ends", file=sys.stderr, flush=True)
             screen = _screen(format, title)
-            listener = Listener(recogniser, ear, opened, screen, hop, min_probability, place)
+            listener = Listener(recogniser, ear, opened, screen, hop, min_probability, place, only or ())
             try:
                 listener.run()
             finally:

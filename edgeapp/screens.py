@@ -13,7 +13,7 @@ from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from edgeapp.journal import Counts, utc_text
@@ -81,7 +81,8 @@ class LiveTable:
 
     def _table(self, caption: str) -> Table:
         # Text, since a device called "Card [hw:1]" is no markup.
-        table = Table("time", "heard", "probability", "level", title=Text(self._title), caption=caption, expand=True)
+        heard = Column("heard", ratio=1)
+        table = Table("time", heard, "probability", "level", title=Text(self._title), caption=caption, expand=True)
         for row in self._newest:
             table.add_row(*map(Text, row))
         return table
