@@ -148,6 +148,9 @@ def identify(
     if not 0 < hop < float("inf"):
         raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
 
+    if output is not None and any(_same_file(output, file) for file in files):
+        raise UsageError(f"{output}: is one of the recordings", "name another file with --output")
+
     with Destination(output) as destination:
         writing = writer(format, destination.out)
         recogniser = Recogniser(
@@ -160,6 +163,13 @@ def identify(
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
     raise typer.Exit(outcome.exit_code)
+
+
+def _same_file(one: Path, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False  # one of them is not there, which is for others to say
 
 
 def _silent(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 from edgeapp.audio.file import FileSource
@@ -84,9 +85,10 @@ def _one(
     """Identify one file; the fault it has although there is a result, if any."""
     tally = Tally(recogniser)
     writer.begin(file)
-    for result in recogniser.windows(source, hop_s):
-        tally.add(result)
-        writer.window(result, recogniser.summary(result, top))
+    with closing(recogniser.windows(source, hop_s)) as results:
+        for result in results:
+            tally.add(result)
+            writer.window(result, recogniser.summary(result, top))
     writer.finish(tally.identification(file, hop_s, top))
     notes = list(source.notes)
     if not tally.n_heard:

@@ -143,6 +143,13 @@ def test_an_output_that_cannot_be_written_is_said_before_any_work(run, tit, tmp_
         assert lines(result.stderr)[0].startswith(f"biovita-edge: {out}: ")
 
 
+def test_a_recording_is_never_overwritten(run, tit):
+    before = Path(tit).read_bytes()
+    result = run("identify", tit, "-f", "json", "-o", tit)
+    assert result.exit_code == 2 and "is one of the recordings" in result.stderr
+    assert Path(tit).read_bytes() == before
+
+
 BAD = {
     "empty.wav": "is an empty file",
     "text.wav": "is not audio that can be read",
@@ -324,6 +331,21 @@ def test_a_reader_that_leaves_is_no_crash(toy_pack, record):
     shell = f"'{sys.executable}' -m edgeapp identify '{path}' -q -f ndjson --hop 1 --pack '{toy_pack}' | head -1"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
     assert len(lines(done.stdout)) == 1 and done.stderr == ""
+
+
+@pytest.mark.parametrize("format", ["json", "table"])
+def test_memory_does_not_grow_with_the_recording(toy_pack, record, format):
+    def peak_mib(path: str) -> float:
+        code = (
+            "import resource, sys\nfrom edgeapp.cli import main\n"
+            "try:\n main()\nfinally:\n print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        done = program("identify", path, "--pack", toy_pack, "-q", "-f", format, code=code)
+        assert done.returncode == 0
+        return int(done.stderr) / 1024
+
+    minute, hour = (record(f"{seconds}.wav", toy.tone(1000, 2000, seconds=seconds)) for seconds in (60, 3600))
+    assert peak_mib(hour) < peak_mib(minute) + 15  # the hour is 110 MiB of samples
 
 
 def test_nothing_is_imported_before_it_is_used(toy_pack, tit):

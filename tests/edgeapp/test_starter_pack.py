@@ -1,0 +1,62 @@
+"""The pack that comes with the program, as it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeapp.audio.memory import MemorySource
+from edgeapp.pack import Pack
+from edgeapp.pipeline import Recogniser
+
+EXAMPLE = str(resources.files("edgeapp") / "examples" / "example.flac")
+START_TO_FINISH_S = 1.5  # on two cores, disk cache warm
+
+
+@pytest.fixture
+def starter(starter_pack) -> Recogniser:
+    return Recogniser(Pack.load())
+
+
+def test_the_example_is_heard_and_named(starter_pack):
+    """From the program's start to its end, in the time a person waits for an answer."""
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeapp", "identify", EXAMPLE, "--format", "json"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        took.append(time.perf_counter() - start)
+    document = json.loads(done.stdout)
+    assert document["species"][0]["rank"] == 1
+    assert document["duration_s"] == 12.0
+    assert min(took) < START_TO_FINISH_S
+
+
+def test_a_window_is_the_same_alone_and_in_company(starter):
+    """A batch must not change an answer (LAION-CLAP issue 90)."""
+    sound = np.random.default_rng(0).normal(0, 0.05, 30 * starter.pack.audio.rate_hz).astype(np.float32)
+    rate_hz = starter.pack.audio.rate_hz
+    together = list(starter.windows(MemorySource(sound, rate_hz)))
+    alone = list(starter.windows(MemorySource(sound, rate_hz, live=True)))
+    assert len(together) == len(alone) == 5
+    for a, b in zip(together, alone, strict=True):
+        assert a.vector is not None and b.vector is not None
+        assert a.vector @ b.vector > 0.9999
+
+
+def test_silence_is_nothing_heard(starter):
+    (result,) = starter.windows(MemorySource(np.zeros(480_000), 48_000))
+    assert not result.heard and result.decision is None
