@@ -1,0 +1,81 @@
+"""The exporter's command line: `python -m export`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from export.errors import ExportError
+from gallery.errors import BiovitaError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
+    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path("packs/starter"),
+    decision: Annotated[Optional[Path], typer.Option(help="Decision parameters; default: decision.json of the checkpoint.")] = None,
+    data: Annotated[Optional[Path], typer.Option(help="Manifest whose recordings check the graphs; default: the starter's.")] = None,
+    taxa: Annotated[Optional[Path], typer.Option(help="Species table CSV; default: the one in the project.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the pack.")] = "starter",
+    version: Annotated[Optional[str], typer.Option(help="Version of the pack; default: today's date.")] = None,
+    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "CC BY-NC-SA 4.0",
+    card: Annotated[Optional[Path], typer.Option(help="Model card to put into the pack.")] = None,
+) -> None:
+    """Turn a checkpoint into a pack: ONNX graphs with the front end inside, checked against the checkpoint on real inputs."""
+    from export.pack import Label, check_inputs, write_pack
+    from gallery import DecisionParameters, read_taxa, starter_taxa
+    from trainer import checkpoint as checkpoints
+    from trainer.manifest import default_manifest, read_manifest
+
+    if card is not None and not card.is_file():
+        raise ExportError(f"{card}: no such file", "name the model card with --card")
+    loaded = checkpoints.load(checkpoint)
+    parameters = decision or checkpoint / "decision.json"
+    try:
+        fitted = json.loads(parameters.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"{parameters}: no decision parameters ({error})",
+            "fit them with `python -m trainer calibrate`, or name those of a run with held-out recordings with --decision",
+        ) from error
+    manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else starter_taxa())
+    for line in manifest.missing:
+        print(line, file=sys.stderr)
+    preset = loaded.config.preset
+    pack = write_pack(
+        out,
+        loaded,
+        DecisionParameters.from_dict(fitted["decision"]),
+        Label(name, version or datetime.now(timezone.utc).strftime("%Y.%m.%d"), licence),
+        check_inputs(manifest, preset.mel.rate_hz, preset.window_s, preset.image_size),
+        manifest,
+        fitted.get("figures", {}),
+        card,
+    )
+    for graph, parity in pack.parity.items():
+        print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
+    print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+    if manifest.missing:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; an error a person can cause is one line on stderr and its exit code."""
+    try:
+        app()
+    except BiovitaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Towers to ONNX graphs with a free batch size."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from trainer.models.vita import Vita
+from trainer.presets import Preset
+
+OPSET = 18  # LayerNormalization is one node from 17 on
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """A copy whose batch norms are folded into the convolutions before them."""
+    module = copy.deepcopy(module).eval()
+    for part in module.modules():
+        if isinstance(part, nn.Sequential):
+            for position in range(len(part) - 1):
+                convolution, norm = part[position], part[position + 1]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    part[position] = fuse_conv_bn_eval(convolution, norm)
+                    part[position + 1] = nn.Identity()
+    return module
+
+
+def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> None:
+    """Write one tower as an ONNX graph `name` -> `embedding`; the first axis of both is free.
+
+    Parameters
+    ----------
+    example : [n, ...] an input of the right shape and type, n at least 2
+    """
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        logging.disable(logging.WARNING)
+        try:
+            program = torch.onnx.export(
+                folded(module),
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[name],
+                output_names=["embedding"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+            )
+            assert program is not None
+            program.optimize()
+        finally:
+            logging.disable(logging.NOTSET)
+    program.save(str(path), external_data=False)
+
+
+def export_audio(model: Vita, preset: Preset, path: Path) -> None:
+    """Waveform [n, samples] float32 at the front end's rate to unit vectors; the front end is in the graph."""
+    export_graph(model.audio.float(), torch.randn(2, preset.window_samples) * 0.1, "waveform", path)
+
+
+def export_text(model: Vita, preset: Preset, path: Path) -> None:
+    """Token ids [n, context] int64 to unit vectors."""
+    export_graph(model.text, torch.ones((2, preset.text.context), dtype=torch.int64), "tokens", path)
+
+
+def export_image(model: Vita, preset: Preset, path: Path) -> None:
+    """RGB 0..255 [n, 3, size, size] float32 to unit vectors; the scaling is in the graph."""
+    export_graph(model.image, torch.rand(2, 3, preset.image_size, preset.image_size) * 255, "image", path)

@@ -1,0 +1,129 @@
+"""The trainer's command line: `python -m trainer --stage 1`, `python -m trainer evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gallery.errors import BiovitaError
+from trainer.errors import ConfigError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+Data = Annotated[Optional[Path], typer.Option(help="Manifest CSV; default: the starter data beside the project.")]
+Taxa = Annotated[Optional[Path], typer.Option(help="Species table CSV; default: the one in the project.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.")]
+
+
+@app.callback(invoke_without_command=True)
+def train(
+    context: typer.Context,
+    stage: Annotated[Optional[str], typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")] = None,
+    preset: Annotated[str, typer.Option(help="Size of the model.")] = "starter",
+    data: Data = None,
+    taxa: Taxa = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run; each stage gets a folder in it.")] = Path("runs/starter"),
+    pretrained: Annotated[Optional[Path], typer.Option(help="Folder of the public weights.")] = None,
+    held_out: Annotated[float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of the split and of everything drawn.")] = 1,
+    epochs: Annotated[Optional[int], typer.Option(help="Epochs, in place of the preset's.")] = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    restart: Annotated[bool, typer.Option("--restart", help="Train the stage anew; otherwise it resumes.")] = False,
+) -> None:
+    """Train a stage of the aligned encoders. A killed run resumes when the same command is given again."""
+    if context.invoked_subcommand is not None:
+        return
+    if stage is None:
+        raise ConfigError("no stage was named", "say --stage base, --stage 1 or --stage 2")
+    from trainer.presets import find_preset
+    from trainer.session import Options, Session, cores
+
+    chosen = find_preset(preset)
+    if epochs is not None:
+        if epochs < 1:
+            raise ConfigError(f"--epochs {epochs} is less than 1", "leave it out for the preset's own")
+        if stage in chosen.stages:
+            stages = {**chosen.stages, stage: dataclasses.replace(chosen.stages[stage], epochs=epochs)}
+            chosen = dataclasses.replace(chosen, stages=stages)
+    options = Options(
+        chosen, data, taxa, out, pretrained, held_out, seed, device, threads or cores(), restart
+    )
+    session = Session(options, Console(stderr=True))
+    session.train(stage)
+    if session.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
+    data: Data = None,
+    taxa: Taxa = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Print the six retrieval directions at species, genus and family on the held-out split of a checkpoint."""
+    import torch
+
+    from trainer import checkpoint as checkpoints
+    from trainer.bank import TextBank
+    from trainer.evaluate import TOPS, embed_all, table
+    from trainer.pictures import PictureStore
+    from trainer.session import cores, open_data, pick_device
+    from trainer.sounds import SoundStore
+
+    torch.set_num_threads(threads or cores())
+    loaded = checkpoints.load(checkpoint)
+    config = loaded.config
+    if not config.held_out:
+        raise ConfigError(f"{checkpoint}: was trained on everything, nothing is held out", "evaluate another checkpoint")
+    split = open_data(data, taxa, config.held_out, config.seed)
+    if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
+        raise ConfigError(f"{split.manifest.path}: has other taxa than {checkpoint}", "name the data it was trained on")
+    where = pick_device(device)
+    model = loaded.model.to(where)
+    sounds = SoundStore(split.held_recordings, config.preset.mel.rate_hz)
+    pictures = PictureStore(split.held_photos, config.preset.image_size)
+    bank = TextBank(split.manifest.taxa, loaded.tokenizer)
+    rows = table(embed_all(model, bank, sounds, pictures, config.preset.window_s, where), split.manifest.taxa)
+    failed = [*split.manifest.missing, *sounds.undecodable, *pictures.undecodable]
+    for line in failed:
+        print(line, file=sys.stderr)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+    else:
+        shown = Table(title=f"{checkpoint}: held-out samples, a taxon's score is its best sample's")
+        for name in ("level", "query", "target", *(f"Top-{top}" for top in TOPS), "queries", "candidates"):
+            shown.add_column(name, justify="left" if name in ("level", "query", "target") else "right")
+        for row in rows:
+            tops = (f"{100 * row.top[top]:.1f}" for top in TOPS)
+            shown.add_row(row.level, row.query, row.target, *tops, str(row.queries), str(row.candidates))
+        Console().print(shown)
+    if failed:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; an error a person can cause is one line on stderr and its exit code."""
+    try:
+        app()
+    except BiovitaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

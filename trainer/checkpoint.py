@@ -1,0 +1,159 @@
+"""Checkpoints: weights in safetensors, their configuration and tokenizer beside them, and the state of an unfinished run.
+
+On disk, one folder a stage:
+
+    model.safetensors   averaged weights after the last finished epoch; what evaluation, later stages and export read
+    config.json         preset, stage, data, split, seed, taxa, the space's id
+    tokenizer.json      the text tower's tokenizer
+    log.jsonl           one line an epoch
+    resume.pt           raw weights, averages, optimizer and generators; only while the stage is unfinished
+
+Every file is written beside its place and moved over it, so that a kill at any moment leaves the last whole one. `resume.pt` is
+written before `model.safetensors` and removed after it: a folder without it is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from gallery import Taxon
+from trainer.errors import CheckpointError
+from trainer.models.vita import Vita
+from trainer.presets import Preset, build, preset_from_dict
+
+WEIGHTS, CONFIG, TOKENIZER, LOG, RESUME = "model.safetensors", "config.json", "tokenizer.json", "log.jsonl", "resume.pt"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a checkpoint was made from; stored beside it."""
+
+    preset: Preset
+    stage: str
+    data: str
+    held_out: float
+    seed: int
+    taxa: tuple[str, ...]  # scientific names in the order of the text bank
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "preset": self.preset.to_dict(), "taxa": list(self.taxa)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
+        return cls(**{**values, "preset": preset_from_dict(values["preset"]), "taxa": tuple(values["taxa"])})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint. `space` identifies the space its vectors live in: the first 16 hex digits of the weights' sha256."""
+
+    folder: Path
+    config: RunConfig
+    model: Vita
+    tokenizer: Tokenizer
+    space: str
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file beside its place, then move it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    write(beside)
+    os.replace(beside, path)
+
+
+def save(folder: Path, model: Vita, weights: dict[str, Tensor], tokenizer: Tokenizer, config: RunConfig) -> None:
+    """Store the model with `weights` in place of its own."""
+    state = {name: weights.get(name, tensor).detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    replace_file(folder / TOKENIZER, lambda path: tokenizer.save(str(path)))
+    text = json.dumps(config.to_dict(), indent=1)
+    replace_file(folder / CONFIG, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    replace_file(folder / WEIGHTS, lambda path: save_file(state, str(path)))
+
+
+def load(folder: Path) -> Checkpoint:
+    """Load a checkpoint; every tensor of the model must be there with its size, and finite.
+
+    Raises
+    ------
+    CheckpointError
+        When a file is missing or damaged, or the tensors are not those of the model.
+    """
+    weights, config_path, tokenizer_path = folder / WEIGHTS, folder / CONFIG, folder / TOKENIZER
+    for path in (weights, config_path, tokenizer_path):
+        if not path.is_file():
+            raise CheckpointError(f"{folder}: no checkpoint ({path.name} is missing)", "train this stage first")
+    try:
+        config = RunConfig.from_dict(json.loads(config_path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{config_path}: not a configuration of this version ({error})", "train again") from error
+    try:
+        state = load_file(str(weights))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{weights}: damaged ({error})", "copy it again or train again") from error
+    model = build(config.preset)
+    own = model.state_dict()
+    wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
+    wrong += [name for name in state if name not in own]
+    if wrong:
+        raise CheckpointError(f"{weights}: tensor {wrong[0]} is missing, unknown or of another size", "train again")
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{weights}: tensor {broken[0]} has values that are not finite", "train again")
+    model.load_state_dict(state)
+    model.eval()
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return Checkpoint(folder, config, model, Tokenizer.from_file(str(tokenizer_path)), digest[:16])
+
+
+def finished(folder: Path) -> bool:
+    """Whether a stage's folder holds a finished checkpoint."""
+    return (folder / WEIGHTS).is_file() and not (folder / RESUME).exists()
+
+
+def save_resume(folder: Path, state: dict[str, Any]) -> None:
+    replace_file(folder / RESUME, lambda path: torch.save(state, path))
+
+
+def load_resume(folder: Path) -> dict[str, Any] | None:
+    """State of an unfinished run, None when there is none.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is damaged.
+    """
+    path = folder / RESUME
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path}: damaged ({type(error).__name__})", "start the stage anew with --restart") from error
+
+
+def taxa_in_order(config: RunConfig, table: list[Taxon]) -> list[Taxon]:
+    """The taxa of a checkpoint, from a species table.
+
+    Raises
+    ------
+    CheckpointError
+        When the table lacks one.
+    """
+    known = {taxon.scientific_name: taxon for taxon in table}
+    lacking = [name for name in config.taxa if name not in known]
+    if lacking:
+        raise CheckpointError(f"species table lacks {lacking[0]}", "give the table the checkpoint was trained with")
+    return [known[name] for name in config.taxa]

@@ -1,0 +1,23 @@
+"""Errors of training and evaluation that a person can cause, each with its remedy."""
+
+from __future__ import annotations
+
+from gallery.errors import BiovitaError
+
+
+class DataError(BiovitaError):
+    """A manifest, a recording or a photo cannot be used."""
+
+    exit_code = 2
+
+
+class CheckpointError(BiovitaError):
+    """A checkpoint is missing, damaged or of another model."""
+
+    exit_code = 3
+
+
+class ConfigError(BiovitaError):
+    """Settings that contradict each other or do not exist."""
+
+    exit_code = 2

@@ -1,0 +1,186 @@
+"""Log-mel front end, from waveform to spectrogram, as convolutions and matrix products only.
+
+One implementation serves training, evaluation and export. It holds no FFT operator, because the ONNX one does not run on every
+target; the transform of 1024 points is split as 32 x 32 (Cooley and Tukey, 1965), so that it costs a tenth of a plain DFT matrix
+and is differentiable, batched and exportable as it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+RADIX = 32
+N_FFT = RADIX * RADIX  # 1024 points, the transform length of both presets
+HALF = RADIX // 2 + 1  # 17 first-stage bins: the input is real, the others are their conjugates
+
+
+@dataclass(frozen=True)
+class LogMelConfig:
+    """What a spectrogram is made of. Window and hop are multiples of 32 samples."""
+
+    rate_hz: int = 32_000
+    window: int = 800  # 25 ms
+    hop: int = 320  # 10 ms
+    n_mels: int = 128
+    fmin_hz: float = 0.0
+    fmax_hz: float = 15_000.0
+    preemphasis: float = 0.97  # y[t] = x[t+1] - 0.97 x[t]
+    log_floor: float = 1e-5
+    shift: float = 4.5  # (ln(mel + floor) + 4.5) / 5, the scaling the EfficientAT weights were trained with
+    spread: float = 5.0
+
+    def frames(self, samples: int) -> int:
+        """Number of spectrogram frames of a waveform of `samples` samples."""
+        return 1 + (samples - (1 if self.preemphasis else 0)) // self.hop
+
+
+def kaldi_mel_bank(config: LogMelConfig) -> np.ndarray:
+    """Triangles that are linear on the mel scale of Kaldi, mel = 1127 ln(1 + f / 700).
+
+    Returns
+    -------
+    [n_mels, 513] float64, weights of the FFT bins from 0 Hz to half the sample rate.
+    """
+
+    def mel(hz: np.ndarray | float) -> np.ndarray:
+        return 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0)
+
+    edges = np.linspace(mel(config.fmin_hz), mel(config.fmax_hz), config.n_mels + 2)
+    bins = mel(np.arange(N_FFT // 2 + 1) * config.rate_hz / N_FFT)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising = (bins - left) / (centre - left)
+    falling = (right - bins) / (right - centre)
+    bank = np.maximum(0.0, np.minimum(rising, falling))
+    bank[:, -1] = 0.0  # Kaldi has no bin at half the sample rate
+    return bank
+
+
+def first_stage(window: np.ndarray) -> np.ndarray:
+    """Kernels of the first stage: windowed 32-point transforms over samples that lie 32 apart.
+
+    Parameters
+    ----------
+    window : [w] with w a multiple of 32 and at most 1024.
+
+    Returns
+    -------
+    [32 * 34, 1, w / 32]: for each of the 32 phases, real and imaginary part of 17 bins.
+    """
+    taps = window.reshape(-1, RADIX)  # [a, b]: sample 32 a + b
+    a = np.arange(len(taps))
+    c = np.arange(HALF)
+    turn = np.exp(-2j * np.pi * np.outer(c, a) / RADIX)  # [c, a]
+    kernel = turn[None, :, :] * taps.T[:, None, :]  # [b, c, a]
+    parts = np.stack([kernel.real, kernel.imag], axis=2)  # [b, c, 2, a]
+    return parts.reshape(RADIX * HALF * 2, 1, len(taps))
+
+
+def second_stage() -> np.ndarray:
+    """Matrices of the second stage, twiddle factors included.
+
+    Returns
+    -------
+    [17, 64, 64]: for first-stage bin c, from (phase b, re/im) to (d, re/im), where FFT bin k = c + 32 d.
+    """
+    b = np.arange(RADIX)
+    d = np.arange(RADIX)
+    matrices = np.empty((HALF, RADIX, 2, RADIX, 2))
+    for c in range(HALF):
+        turn = np.exp(-2j * np.pi * (np.outer(d, b) / RADIX + c * b[None, :] / N_FFT))  # [d, b]
+        matrices[c, :, 0, :, 0] = turn.real
+        matrices[c, :, 0, :, 1] = -turn.imag
+        matrices[c, :, 1, :, 0] = turn.imag
+        matrices[c, :, 1, :, 1] = turn.real
+    return matrices.reshape(HALF, 2 * RADIX, 2 * RADIX)
+
+
+def spread_over_bins(bank: np.ndarray) -> np.ndarray:
+    """Reorder a mel bank from FFT bins to the order the second stage gives them in.
+
+    Second-stage bin (c, d) is FFT bin k = c + 32 d, or its mirror 1024 - k above half the rate. Bins that appear twice (c = 0 and
+    c = 16 are their own mirrors) are taken once.
+
+    Returns
+    -------
+    [n_mels, 17 * 32]
+    """
+    k = (np.arange(HALF)[:, None] + RADIX * np.arange(RADIX)[None, :]).reshape(-1)
+    mirror = np.minimum(k, N_FFT - k)
+    spread = np.zeros((len(bank), len(k)))
+    _, first = np.unique(mirror, return_index=True)
+    spread[:, first] = bank[:, mirror[first]]
+    return spread
+
+
+class LogMel(nn.Module):
+    """Waveform [n, samples] to log-mel spectrogram [n, n_mels, frames].
+
+    Equal to pre-emphasis, centred STFT with reflected edges, power, Kaldi mel bands and logarithm as in EfficientAT
+    (Schmid et al., ICASSP 2023, `AugmentMelSTFT`).
+    """
+
+    analysis: Tensor
+    rotation: Tensor
+    mel: Tensor
+
+    def __init__(self, config: LogMelConfig = LogMelConfig()) -> None:
+        super().__init__()
+        if config.window % RADIX or config.hop % RADIX or config.window > N_FFT:
+            raise ValueError(f"window {config.window} and hop {config.hop} must be multiples of {RADIX}, window at most {N_FFT}")
+        self.config = config
+        window = np.hanning(config.window)  # symmetric
+        bank = kaldi_mel_bank(config)
+        for name, array in (
+            ("analysis", first_stage(window)),
+            ("rotation", second_stage()),
+            ("mel", spread_over_bins(bank)),
+        ):
+            self.register_buffer(name, torch.from_numpy(array.astype(np.float32)), persistent=False)
+
+    def power(self, waveform: Tensor) -> Tensor:
+        """Power spectrum of all frames, [n, 544, frames] in second-stage order."""
+        c = self.config
+        n = waveform.shape[0]
+        frames = c.frames(waveform.shape[-1])
+        if c.preemphasis:
+            waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
+        left = c.window // 2
+        right = (frames - 1) * c.hop + c.window - left - waveform.shape[-1]
+        padded = F.pad(waveform[:, None, :], (left, max(right, 0)), mode="reflect")[:, 0]
+        padded = padded[:, : (frames - 1) * c.hop + c.window]
+        phases = padded.reshape(n, -1, RADIX).transpose(1, 2)  # [n, 32, rows]: phase b of row a is sample 32 a + b
+        first = F.conv1d(phases, self.analysis, stride=c.hop // RADIX, groups=RADIX)  # [n, 32 * 17 * 2, frames]
+        first = first.reshape(n, RADIX, HALF, 2, frames).transpose(1, 2).reshape(n, HALF, 2 * RADIX, frames)
+        bins = torch.matmul(self.rotation, first)  # [n, 17, 64, frames]
+        return bins.reshape(n, HALF * RADIX, 2, frames).square().sum(dim=2)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        c = self.config
+        mel = torch.matmul(self.mel, self.power(waveform))
+        return (torch.log(mel + c.log_floor) + c.shift) / c.spread
+
+
+class LevelNorm(nn.Module):
+    """Bring every window to one loudness: mean removed, RMS set to `target_dbfs`.
+
+    Field recordings differ by 60 dB in level; the pretrained trunk has seen little of the quiet end. Silence stays finite: the gain
+    is limited to `max_gain_db`.
+    """
+
+    def __init__(self, target_dbfs: float = -20.0, max_gain_db: float = 70.0) -> None:
+        super().__init__()
+        self.target = 10.0 ** (target_dbfs / 20.0)
+        self.least = self.target / 10.0 ** (max_gain_db / 20.0)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        centred = waveform - waveform.mean(dim=-1, keepdim=True)
+        rms = centred.square().mean(dim=-1, keepdim=True).sqrt()
+        return centred * (self.target / rms.clamp_min(self.least))
+
+

@@ -1,0 +1,73 @@
+"""Photos in memory, and the views that training sees of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeapp.encoders import image_pixels
+from trainer.manifest import Sample
+
+LEAST_AREA = 0.35  # of the picture that a random view shows
+MARGIN = 1.15  # photos are kept a little larger than a view, so that views can be cut from them
+
+
+class PictureStore:
+    """Decoded photos as [3, side, side] uint8, shorter side scaled, centre square, a margin larger than a view.
+
+    Attributes
+    ----------
+    samples : those that could be decoded
+    undecodable : one line for each that could not
+    """
+
+    def __init__(self, samples: Sequence[Sample], size: int, done: Callable[[], None] = lambda: None) -> None:
+        self.size = size
+        self.samples: list[Sample] = []
+        self.undecodable: list[str] = []
+        kept: list[Tensor] = []
+        for sample in samples:
+            try:
+                pixels = image_pixels(sample.path, round(size * MARGIN))
+            except OSError as error:  # Pillow's errors are kinds of it
+                self.undecodable.append(f"{sample.path}: not a picture ({error}); remove the row")
+                continue
+            finally:
+                done()
+            kept.append(torch.from_numpy(pixels.astype(np.uint8)))
+            self.samples.append(sample)
+        self._pixels = torch.stack(kept) if kept else torch.zeros((0, 3, size, size), dtype=torch.uint8)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def centre(self, rows: Sequence[int]) -> Tensor:
+        """Views as the device sees them, [n, 3, size, size] float 0..255."""
+        return torch.from_numpy(np.stack([image_pixels(self.samples[row].path, self.size) for row in rows]))
+
+    def views(self, rows: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Random views: part of the picture, mirrored or not, lighter or darker; [n, 3, size, size] float 0..255."""
+        pixels = self._pixels[list(rows)].float()
+        n = len(pixels)
+
+        def draw(low: float, high: float) -> Tensor:
+            return torch.rand(n, generator=generator) * (high - low) + low
+
+        side = draw(LEAST_AREA, 1.0).sqrt()
+        aspect = draw(-0.2, 0.2).exp()
+        width, height = (side * aspect).clamp_max(1.0), (side / aspect).clamp_max(1.0)
+        mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+        theta = torch.zeros((n, 2, 3))
+        theta[:, 0, 0] = width * mirror
+        theta[:, 1, 1] = height
+        theta[:, 0, 2] = draw(-1, 1) * (1 - width)
+        theta[:, 1, 2] = draw(-1, 1) * (1 - height)
+        grid = F.affine_grid(theta, [n, 3, self.size, self.size], align_corners=False)
+        seen = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+        contrast, light = draw(0.75, 1.25)[:, None, None, None], draw(-25.0, 25.0)[:, None, None, None]
+        mean = seen.mean(dim=(1, 2, 3), keepdim=True)
+        return ((seen - mean) * contrast + mean + light).clamp(0.0, 255.0)

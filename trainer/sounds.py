@@ -1,0 +1,89 @@
+"""Recordings in memory, and the windows that training hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from edgeapp.audio.file import load
+from edgeapp.audio.windows import MIN_CLIP_S, fill
+from edgeapp.errors import AudioError
+from trainer.errors import DataError
+from trainer.manifest import Sample
+
+PEAK = 32767  # recordings are kept as 16-bit integers scaled to their own peak: quiet ones lose nothing
+
+
+class SoundStore:
+    """Decoded recordings, mono at one rate, as [samples] int16.
+
+    Parameters
+    ----------
+    samples : the recordings of the manifest
+    rate_hz : the rate of the front end
+    done : called after each recording, for a progress bar
+
+    Attributes
+    ----------
+    samples : those that could be decoded
+    undecodable : one line for each that could not
+
+    Raises
+    ------
+    DataError
+        When not one can be decoded.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], rate_hz: int, done: Callable[[], None] = lambda: None, threads: int = 2
+    ) -> None:
+        self.rate_hz = rate_hz
+        self.undecodable: list[str] = []
+        self.samples: list[Sample] = []
+        self._sound: list[np.ndarray] = []
+
+        def decode(sample: Sample) -> np.ndarray | str:
+            try:
+                sound = load(sample.path, rate_hz)
+                if len(sound) < MIN_CLIP_S * rate_hz:
+                    return f"{sample.path}: only {len(sound) / rate_hz:.2f} s; remove the row"
+                return quantised(sound)
+            except AudioError as error:
+                return str(error)
+            finally:
+                done()
+
+        with ThreadPoolExecutor(threads) as pool:
+            for sample, sound in zip(samples, pool.map(decode, samples)):
+                if isinstance(sound, str):
+                    self.undecodable.append(sound)
+                else:
+                    self.samples.append(sample)
+                    self._sound.append(sound)
+        if not self.samples:
+            raise DataError("not one recording could be decoded", self.undecodable[0] if self.undecodable else "")
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def whole(self, row: int) -> np.ndarray:
+        """The recording [samples] float32, peak at full scale."""
+        return self._sound[row].astype(np.float32) / PEAK
+
+    def crop(self, row: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """A random window [samples] float32; a shorter recording is repeated, as the device does, from a random moment."""
+        sound = self._sound[row]
+        if len(sound) > samples:
+            start = int(rng.integers(len(sound) - samples + 1))
+            window = sound[start : start + samples]
+        else:
+            window = fill(np.roll(sound, -int(rng.integers(len(sound)))), samples)
+        return window.astype(np.float32) / PEAK
+
+
+def quantised(sound: np.ndarray) -> np.ndarray:
+    """Float samples to int16 at their own peak."""
+    peak = float(np.abs(sound).max())
+    return np.round(sound * (PEAK / peak)).astype(np.int16) if peak > 0 else np.zeros(len(sound), np.int16)

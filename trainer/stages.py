@@ -1,0 +1,197 @@
+"""What a stage trains, on which batches, with which loss. The loop asks a stage and knows none of them.
+
+- base: text and image towers, ITC between photos and prompts; what BioCLIP 2 is to the full size.
+- 1: audio tower against the frozen text tower, ATC (BioVITA, stage 1).
+- 2: audio and text towers with frozen image vectors, ATC + lambda (AIC + ITC) (BioVITA, stage 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.augment import augment
+from trainer.bank import TextBank, drawn_similarity
+from trainer.losses import accuracy, contrastive, linear_ramp, same_taxon
+from trainer.manifest import draw_epoch
+from trainer.models.vita import Vita
+from trainer.pictures import PictureStore
+from trainer.presets import Preset, StageConfig
+from trainer.sounds import SoundStore
+
+Rows = list[int]
+Metrics = dict[str, float]
+
+
+class Stage(Protocol):
+    """A stage of training.
+
+    `pretrained` and `fresh` are the modules that learn, at `trunk_lr` and at `lr`; `parts` names the towers that do.
+    """
+
+    name: str
+    config: StageConfig
+
+    def pretrained(self) -> list[nn.Module]: ...
+
+    def fresh(self) -> list[nn.Module]: ...
+
+    def scales(self) -> list[nn.Parameter]: ...
+
+    def batches(self, rng: np.random.Generator) -> list[Rows]: ...
+
+    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]: ...
+
+
+def in_batches(rows: Rows, size: int) -> list[Rows]:
+    """Rows in batches of one size; a rest smaller than half a batch is left to another epoch's order."""
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size // 2 else batches
+
+
+class Base:
+    """ITC between photos and prompts, and between two prompts of one taxon, for taxa that have no photo."""
+
+    name = "base"
+
+    def __init__(self, model: Vita, preset: Preset, bank: TextBank, pictures: PictureStore, device: torch.device) -> None:
+        self.model, self.config, self.bank, self.pictures, self.device = model, preset.stages["base"], bank, pictures, device
+        self.taxon = torch.tensor([sample.taxon for sample in pictures.samples])
+
+    def pretrained(self) -> list[nn.Module]:
+        return [self.model.image.trunk]
+
+    def fresh(self) -> list[nn.Module]:
+        return [self.model.text, self.model.image.projection]
+
+    def scales(self) -> list[nn.Parameter]:
+        return [self.model.base_logit_scale]
+
+    def batches(self, rng: np.random.Generator) -> list[Rows]:
+        c = self.config
+        return in_batches(draw_epoch(self.pictures.samples, c.most_per_taxon, 1, rng), c.batch)
+
+    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        scale = Vita.scale(self.model.base_logit_scale)
+        images = self.model.image(self.pictures.views(rows, generator).to(self.device))
+        texts = self.bank.embed_drawn(self.model.text, generator, self.device)
+        others = self.bank.embed_drawn(self.model.text, generator, self.device)
+        every = torch.arange(self.bank.taxa)
+        targets = same_taxon(self.taxon[rows], every).to(self.device)
+        similarity = images @ texts.t()
+        itc = contrastive(similarity, targets, scale, self.config.smoothing)
+        ttc = contrastive(texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, self.config.smoothing)
+        return itc + 0.5 * ttc, {"itc": float(itc.detach()), "ttc": float(ttc.detach()), "accuracy": accuracy(similarity, targets)}
+
+
+class Sound:
+    """What both audio stages share: windows of an epoch, drawn, augmented and embedded."""
+
+    def __init__(self, model: Vita, preset: Preset, config: StageConfig, sounds: SoundStore, taxa: int, device: torch.device) -> None:
+        self.model, self.preset, self.config, self.sounds, self.device = model, preset, config, sounds, device
+        self.targets = F.one_hot(torch.tensor([sample.taxon for sample in sounds.samples]), taxa).float()
+
+    def batches(self, rng: np.random.Generator) -> list[Rows]:
+        c = self.config
+        return in_batches(draw_epoch(self.sounds.samples, c.most_per_taxon, c.least_per_taxon, rng), c.batch)
+
+    def embed(self, rows: Rows, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Vectors [n, dim] of random augmented windows, and their targets [n, taxa]."""
+        crops = np.stack([self.sounds.crop(row, self.preset.window_samples, rng) for row in rows])
+        with torch.no_grad():
+            log_mel = self.model.audio.log_mel(torch.from_numpy(crops).to(self.device))
+            targets = self.targets[rows].to(self.device)
+            log_mel, targets = augment(log_mel, targets, self.config.augment, self.preset.mel, generator)
+        return self.model.audio.embed(log_mel), targets
+
+
+class AudioText:
+    """Stage 1: audio against the prompts of all taxa, whose vectors are computed once."""
+
+    name = "1"
+
+    def __init__(self, model: Vita, preset: Preset, bank: TextBank, sounds: SoundStore, device: torch.device) -> None:
+        self.model, self.config = model, preset.stages["1"]
+        self.sound = Sound(model, preset, self.config, sounds, bank.taxa, device)
+        self.vectors = bank.embed_all(model.text, device)
+
+    def pretrained(self) -> list[nn.Module]:
+        return [self.model.audio.trunk]
+
+    def fresh(self) -> list[nn.Module]:
+        return [self.model.audio.projection]
+
+    def scales(self) -> list[nn.Parameter]:
+        return [self.model.logit_scale]
+
+    def batches(self, rng: np.random.Generator) -> list[Rows]:
+        return self.sound.batches(rng)
+
+    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        audio, targets = self.sound.embed(rows, rng, generator)
+        similarity = drawn_similarity(audio, self.vectors, generator)
+        atc = contrastive(similarity, targets, Vita.scale(self.model.logit_scale), self.config.smoothing)
+        return atc, {"atc": float(atc.detach()), "accuracy": accuracy(similarity, targets)}
+
+
+class AudioTextImage:
+    """Stage 2: audio, text and image together; the image tower is frozen, so its vectors are computed once."""
+
+    name = "2"
+
+    def __init__(
+        self, model: Vita, preset: Preset, bank: TextBank, sounds: SoundStore, pictures: PictureStore, device: torch.device
+    ) -> None:
+        self.model, self.config, self.bank, self.device = model, preset.stages["2"], bank, device
+        self.sound = Sound(model, preset, self.config, sounds, bank.taxa, device)
+        self.photos = embed_pictures(model, pictures, device)
+        self.of_taxon: list[Rows] = [[] for _ in range(bank.taxa)]
+        for row, sample in enumerate(pictures.samples):
+            self.of_taxon[sample.taxon].append(row)
+        self.pictured = [taxon for taxon, photos in enumerate(self.of_taxon) if photos]
+
+    def pretrained(self) -> list[nn.Module]:
+        return [self.model.audio.trunk, self.model.text]
+
+    def fresh(self) -> list[nn.Module]:
+        return [self.model.audio.projection]
+
+    def scales(self) -> list[nn.Parameter]:
+        return [self.model.logit_scale]
+
+    def batches(self, rng: np.random.Generator) -> list[Rows]:
+        return self.sound.batches(rng)
+
+    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        c = self.config
+        scale = Vita.scale(self.model.logit_scale)
+        audio, targets = self.sound.embed(rows, rng, generator)
+        texts = self.bank.embed_drawn(self.model.text, generator, self.device)
+        photos = self.photos[[int(rng.choice(self.of_taxon[taxon])) for taxon in self.pictured]]
+        similarity = audio @ texts.t()
+        atc = contrastive(similarity, targets, scale, c.smoothing)
+        aic = contrastive(audio @ photos.t(), targets[:, self.pictured], scale, c.smoothing)
+        itc = contrastive(photos @ texts[self.pictured].t(), torch.eye(len(photos), device=self.device), scale, c.smoothing)
+        weight = linear_ramp(epoch, c.lambda_epochs, c.lambda_top)
+        metrics = {"atc": atc, "aic": aic, "itc": itc}
+        return atc + weight * (aic + itc), {
+            **{name: float(value.detach()) for name, value in metrics.items()},
+            "lambda": weight,
+            "accuracy": accuracy(similarity, targets),
+        }
+
+
+@torch.no_grad()
+def embed_pictures(model: Vita, pictures: PictureStore, device: torch.device, batch: int = 32) -> Tensor:
+    """Vectors [photos, dim] of all photos as the device sees them."""
+    was = model.image.training
+    model.image.eval()
+    every = range(len(pictures))
+    vectors = [model.image(pictures.centre(every[start : start + batch]).to(device)) for start in every[::batch]]
+    model.image.train(was)
+    return torch.cat(vectors) if vectors else torch.zeros((0, model.image.projection.out_features), device=device)
