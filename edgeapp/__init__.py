@@ -1,1 +1,1 @@
-"""What runs on the device: packs, encoders, audio sources, windows, outputs and the command line. Never imports torch."""
+"""What runs on the device: packs, encoders, audio sources, windows, outputs, the command line. Without torch."""

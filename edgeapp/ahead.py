@@ -49,7 +49,7 @@ def read_ahead(items: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
             for item in items:
                 if not put(item):
                     return
-        except BaseException as raised:  # noqa: BLE001  carried to the thread that reads
+        except BaseException as raised:  # carried to the thread that reads
             error = raised
         put(_End(error))
 

@@ -65,7 +65,8 @@ class Commands(TyperGroup):
             complain(str(error))
             code = error.exit_code
         except _CallError as error:
-            complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see {PROGRAM} --help")
+            where = error.ctx.command_path if getattr(error, "ctx", None) is not None else PROGRAM
+            complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see {where} --help")
             code = 2
         except typer.Abort:
             code = INTERRUPTED

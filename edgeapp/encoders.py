@@ -78,7 +78,7 @@ class TextEncoder:
         self.spec: TextSpec = pack.text
         try:
             self._tokenizer = Tokenizer.from_file(str(pack.path(self.spec.tokenizer)))
-        except Exception as error:  # noqa: BLE001  the library raises bare Exception for a file it cannot read
+        except Exception as error:  # the library raises bare Exception for a file it cannot read
             raise PackError(f"{pack.path(self.spec.tokenizer)}: {error}", "get the pack again") from None
         self._tokenizer.enable_truncation(self.spec.context)
         self._tokenizer.enable_padding(length=self.spec.context, pad_id=PAD_ID)
@@ -111,8 +111,12 @@ class ImageEncoder:
         rows = []
         for at in range(0, len(images), IMAGE_BATCH):
             pixels = [image_pixels(image, self.spec.size) for image in images[at : at + IMAGE_BATCH]]
-            rows.append(self._graph.run(np.stack(pixels)))
+            rows.append(self.encode_pixels(np.stack(pixels)))
         return np.concatenate(rows) if rows else np.zeros((0, self._graph.dim), np.float32)
+
+    def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Encode what `image_pixels` gives: ``[n, 3, size, size]`` -> ``[n, dim]`` float32, unit length."""
+        return self._graph.run(pixels)
 
 
 def image_pixels(image: Image.Image | str | os.PathLike[str], size: int) -> np.ndarray:
@@ -165,7 +169,7 @@ class _Graph:
             self._session = onnxruntime.InferenceSession(
                 str(self.path), options, providers=[name for name in PROVIDERS if name in offered]
             )
-        except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no public base class
+        except Exception as error:  # ONNX Runtime's errors share no public base class
             raise PackError(f"{self.path}: cannot be loaded ({_first_line(error)})", "get the pack again") from None
         names = [one.name for one in self._session.get_inputs()], [one.name for one in self._session.get_outputs()]
         if input_name not in names[0] or output_name not in names[1]:

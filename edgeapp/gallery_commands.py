@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from gallery.entry import Rejection
     from gallery.taxon import Taxon
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, help="Look at, build and change galleries.", no_args_is_help=True
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at, build and change galleries.")
 
 Shown = Annotated[Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the pack's own if not given.")]
 Changed = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery file.")]

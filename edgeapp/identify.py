@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
+from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
 from edgeapp.outputs.words import printable
@@ -61,15 +62,17 @@ def identify(
     done = failed = 0
     for file in files:
         try:
-            source = FileSource(file)
-            fault = _one(file, source, recogniser, writer, hop_s, top, note)
+            with overheard() as complaints:
+                source = FileSource(file)
+                heard = _one(file, source, recogniser, writer, hop_s, top)
+            fault = _told(file, source, heard, complaints.damaged, recogniser.parameters.silence_dbfs, note)
             done += 1
         except (PackError, GalleryError, OutputError, BrokenPipeError):
             raise
         except AudioError as error:
             fault = str(error)
             writer.fail(file, fault)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # One file in millions must not end the job, whatever is wrong with it or with us.
             fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); please report it with the file"
             writer.fail(file, fault)
@@ -79,10 +82,8 @@ def identify(
     return Outcome(done, failed)
 
 
-def _one(
-    file: str, source: FileSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int, note: Tell
-) -> str | None:
-    """Identify one file; the fault it has although there is a result, if any."""
+def _one(file: str, source: FileSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
+    """Identify one file; whether anything was heard in it."""
     tally = Tally(recogniser)
     writer.begin(file)
     with closing(recogniser.windows(source, hop_s)) as results:
@@ -90,9 +91,18 @@ def _one(
             tally.add(result)
             writer.window(result, recogniser.summary(result, top))
     writer.finish(tally.identification(file, hop_s, top))
+    return tally.n_heard > 0
+
+
+def _told(file: str, source: FileSource, heard: bool, damaged: int, silence_dbfs: float, note: Tell) -> str | None:
+    """The fault of a file there is a result of, if it has one; otherwise note in one line what is odd about it."""
+    if source.fault is not None:
+        return f"{file}: {source.fault}; copy the file again"
     notes = list(source.notes)
-    if not tally.n_heard:
-        notes.append(f"nothing heard: never above {recogniser.parameters.silence_dbfs:g} dBFS")
+    if damaged:
+        notes.append(f"the decoder passed over {damaged} damaged place{'s' if damaged > 1 else ''}")
+    if not heard:
+        notes.append(f"nothing heard: never above {silence_dbfs:g} dBFS")
     if notes:
         note(printable(f"{file}: {'; '.join(notes)}"))
-    return None if source.fault is None else f"{file}: {source.fault}; copy the file again"
+    return None

@@ -9,9 +9,7 @@ import typer
 
 from edgeapp.pack import Pack
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, help="Look at a pack and check it.", no_args_is_help=True
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at a pack and check it.")
 
 Folder = Annotated[Path | None, typer.Argument(metavar="[PACK]", help="Folder; the starter pack if not given.")]
 

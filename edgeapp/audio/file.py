@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +66,7 @@ class FileSource:
         self.name = os.fspath(path)
         _readable(self.name)
         try:
-            with _quiet_mpg123(self.name):
-                self._file = soundfile.SoundFile(self.name)
+            self._file = soundfile.SoundFile(self.name)
         except soundfile.LibsndfileError as error:
             raise AudioError(
                 f"{self.name}: is not audio that can be read ({_reason(error)})", f"convert it to {FORMATS}"
@@ -179,26 +177,6 @@ def _readable(name: str) -> None:
         raise AudioError(f"{name}: cannot be opened ({error})", "check the path") from None
     if empty:
         raise AudioError(f"{name}: is an empty file", "record or copy it again")
-
-
-@contextmanager
-def _quiet_mpg123(name: str) -> Iterator[None]:
-    """Keep mpg123, which warns of a cut MP3 on the process's own stderr, from speaking beside our one line."""
-    if not name.lower().endswith((".mp3", ".mp2")):
-        yield
-        return
-    try:
-        kept = os.dup(2)
-    except OSError:  # a process without stderr has nothing to keep quiet
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _promised_frames(file) -> int:  # type: ignore[no-untyped-def]  # soundfile is imported only where it is used

@@ -132,7 +132,7 @@ class Destination:
         self.keep = True
         self.out: TextIO
 
-    def __enter__(self) -> Destination:  # noqa: PYI034
+    def __enter__(self) -> Destination:
         if self.path is None:
             self.out = _Output(sys.stdout, "standard output")  # type: ignore[assignment]
             return self

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.json import JsonWriter
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.test_file import cut
 
@@ -188,7 +189,7 @@ def test_a_file_that_may_not_be_read_is_one_line(run, tit, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["cut.mp3", "cut.wav", "cut.flac"])
-def test_a_cut_file_is_done_as_far_as_it_goes_and_named(run, record, name):
+def test_a_cut_file_is_done_as_far_as_it_goes_and_named(run, record, name, capfd):
     path = cut(record(name, toy.tone(1000, seconds=40, rate_hz=48_000), 48_000), 0.5)
     result = run("identify", path, "-f", "json")
     assert result.exit_code == 1
@@ -197,6 +198,25 @@ def test_a_cut_file_is_done_as_far_as_it_goes_and_named(run, record, name):
     assert 10 < document["duration_s"] < 25
     (line,) = lines(result.stderr)
     assert line.startswith(f"biovita-edge: {path}: announces 40.0 s but only ")
+    assert capfd.readouterr().err == "", "mpg123 speaks on the process's own standard error"
+
+
+MPG123 = b"[src/libmpg123/layer3.c:INT123_do_layer3():1804] error: dequantization failed!\n"
+
+
+def test_what_a_decoder_mutters_is_one_note_and_other_voices_are_passed_on(run, tit, capfd, monkeypatch):
+    begin = JsonWriter.begin
+
+    def speaking(self, file):
+        os.write(2, MPG123 + b"a driver speaks\n" + MPG123)
+        begin(self, file)
+
+    monkeypatch.setattr(JsonWriter, "begin", speaking)
+    result = run("identify", tit, "-f", "json")
+    assert result.exit_code == 0
+    (line,) = lines(result.stderr)
+    assert line.startswith(f"biovita-edge: {tit}: ") and line.endswith("the decoder passed over 2 damaged places")
+    assert capfd.readouterr().err == "a driver speaks\n"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +305,7 @@ def test_a_wrong_setting_is_one_line_and_2(run, tit, words, said):
 
 
 def test_a_wrong_call_is_one_line_and_2(run):
-    for words in (["identify"], ["idenfity", "x"], ["gallery", "fold"]):
+    for words in (["identify"], ["idenfity", "x"], ["gallery", "fold"], ["gallery"], ["pack"]):
         result = run(*words)
         assert (result.exit_code, len(lines(result.stderr))) == (2, 1)
 
