@@ -29,7 +29,7 @@ from gallery.taxon import Names, Taxon
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 THUMBNAIL_PIXELS = 256  # longer side: enough to compare plumage on a phone, about 15 kB
 THUMBNAIL_QUALITY = 80
-NOT_AN_ADULT = ("nest", "egg", "juvenile", "tadpole", "chick")  # a gallery of adults must not learn these
+NOT_AN_ADULT = ("nest", "egg", "juvenile", "tadpole")  # a gallery of adults must not learn these
 PHOTOS_AT_ONCE = 8
 
 EXIF_ARTIST, EXIF_COPYRIGHT = 0x013B, 0x8298

@@ -111,7 +111,7 @@ class Pack:
     @property
     def identity(self) -> EncoderIdentity:
         """What a gallery must have been made by to be matched with this pack."""
-        return EncoderIdentity(space=self.space, dim=self.dim, pack=self.name)
+        return EncoderIdentity(space=self.space, dim=self.dim, pack=f"{self.name} {self.version}")
 
     def path(self, name: str) -> Path:
         """Where a file of the pack lies."""
@@ -239,6 +239,36 @@ def write_pack_json(
         os.fsync(file.fileno())
     os.replace(temporary, target)
     return target
+
+
+def adopt_gallery(pack: Pack, name: str = "gallery.sqlite") -> Pack:
+    """Make a gallery that lies in a pack's folder the pack's own, by writing ``pack.json`` again.
+
+    Building a gallery takes the pack's encoders, so the pack is there first and its gallery second.
+
+    Raises
+    ------
+    PackError
+        There is no such file in the folder.
+    """
+    write_pack_json(
+        pack.folder,
+        name=pack.name,
+        version=pack.version,
+        licence=pack.licence,
+        preset=pack.preset,
+        space=pack.space,
+        dim=pack.dim,
+        audio=pack.audio,
+        decision=pack.decision,
+        text=pack.text,
+        image=pack.image,
+        gallery=name,
+        figures=pack.figures,
+        parity=pack.parity,
+        created=pack.created,
+    )
+    return Pack.load(pack.folder)
 
 
 def sha256(path: Path) -> str:

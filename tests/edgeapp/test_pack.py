@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
 from edgeapp.errors import PackError
-from edgeapp.pack import STARTER_PACK, Pack
+from edgeapp.pack import STARTER_PACK, Pack, adopt_gallery
 from gallery.store import EncoderIdentity
 from tests.edgeapp import toy_pack as toy
 
@@ -22,7 +23,7 @@ def change(folder, **fields):
 def test_what_was_written_is_read(toy_pack):
     pack = Pack.load(toy_pack)
     assert (pack.name, pack.version, pack.licence, pack.preset) == ("toy", "1.0", "CC0-1.0", "toy")
-    assert pack.identity == EncoderIdentity("toy", 4, "toy")
+    assert pack.identity == EncoderIdentity("toy", 4, "toy 1.0")
     assert pack.audio.window_samples == 80_000
     assert pack.decision == toy.decision()
     assert set(pack.files) == {"audio.onnx", "text.onnx", "image.onnx", "tokenizer.json", "gallery.sqlite"}
@@ -82,9 +83,20 @@ def test_without_a_starter_pack_the_remedy_is_told(monkeypatch, tmp_path):
         Pack.load()
 
 
+def test_a_pack_takes_a_gallery_in_and_is_otherwise_the_same(toy_copy):
+    before = Pack.load(toy_copy)
+    (toy_copy / "gallery.sqlite").rename(toy_copy / "other.sqlite")
+    after = adopt_gallery(before, "other.sqlite")
+    assert after.gallery == "other.sqlite" and "gallery.sqlite" not in after.files
+    assert replace(after, gallery=before.gallery, files=before.files) == before
+    with pytest.raises(PackError, match=r"none\.sqlite is missing"):
+        adopt_gallery(before, "none.sqlite")
+    assert Pack.load(toy_copy) == after
+
+
 def test_a_pack_is_not_written_without_its_encoder(tmp_path):
     with pytest.raises(PackError, match="audio.onnx is missing"):
-        toy.write(tmp_path, gallery=None)
+        toy.write(tmp_path)
     assert not (tmp_path / "pack.json").exists()
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from edgeapp.audio.memory import MemorySource
+from edgeapp.cli import app
 from edgeapp.pack import Pack
 from edgeapp.pipeline import Recogniser
 
@@ -43,6 +45,15 @@ def test_the_example_is_heard_and_named(starter_pack):
     assert document["species"][0]["rank"] == 1
     assert document["duration_s"] == 12.0
     assert min(took) < START_TO_FINISH_S
+
+
+def test_every_field_recording_is_done(starter_pack, shared):
+    """Continuous recordings at 22 to 48 kHz, with wind, rain and silence: each gives an answer or says nothing."""
+    recordings = sorted(p for p in (shared / "field_recordings").iterdir() if p.suffix in (".flac", ".wav"))
+    result = CliRunner().invoke(app, ["identify", *map(str, recordings), "--format", "ndjson", "--quiet"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["file"] for event in events if event["event"] == "file"] == [str(path) for path in recordings]
 
 
 def test_a_window_is_the_same_alone_and_in_company(starter):

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from edgeapp.gallery_build import build_gallery
-from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
+from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
 from gallery.decision import DecisionParameters
 from gallery.taxon import Taxon
 
@@ -71,14 +71,14 @@ def make(folder: Path, space: str = "toy") -> Path:
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
-    write(folder, space, gallery=None)
+    write(folder, space)
     build_gallery(folder / "gallery.sqlite", Pack.load(folder), taxa())
-    write(folder, space, gallery="gallery.sqlite")
+    adopt_gallery(Pack.load(folder))
     return folder
 
 
-def write(folder: Path, space: str = "toy", gallery: str | None = "gallery.sqlite") -> None:
-    """Write (again) the pack.json of the files as they are."""
+def write(folder: Path, space: str = "toy") -> None:
+    """Write the pack.json of a pack that has no gallery yet."""
     write_pack_json(
         folder,
         name="toy",
@@ -91,7 +91,6 @@ def write(folder: Path, space: str = "toy", gallery: str | None = "gallery.sqlit
         text=TextSpec("text.onnx", "tokenizer.json", CONTEXT),
         image=ImageSpec("image.onnx", IMAGE_SIZE),
         decision=decision(),
-        gallery=gallery,
         figures={"top1": 1.0},
     )
 
