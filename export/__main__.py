@@ -6,7 +6,7 @@ import json
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,16 +19,22 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
-    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path("packs/starter"),
-    decision: Annotated[Optional[Path], typer.Option(help="Decision parameters; default: decision.json of the checkpoint.")] = None,
-    data: Annotated[Optional[Path], typer.Option(help="Manifest whose recordings check the graphs; default: the starter's.")] = None,
-    taxa: Annotated[Optional[Path], typer.Option(help="Species table CSV; default: the one in the project.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
+        "packs/starter"
+    ),
+    decision: Annotated[
+        Path | None, typer.Option(help="Decision parameters; default: decision.json of the checkpoint.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Manifest whose recordings check the graphs; default: the starter's.")
+    ] = None,
+    taxa: Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")] = None,
     name: Annotated[str, typer.Option(help="Name of the pack.")] = "starter",
-    version: Annotated[Optional[str], typer.Option(help="Version of the pack; default: today's date.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "CC BY-NC-SA 4.0",
-    card: Annotated[Optional[Path], typer.Option(help="Model card to put into the pack.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.")] = None,
 ) -> None:
-    """Turn a checkpoint into a pack: ONNX graphs with the front end inside, checked against the checkpoint on real inputs."""
+    """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
     from export.pack import Label, check_inputs, write_pack
     from gallery import DecisionParameters, read_taxa, starter_taxa
     from trainer import checkpoint as checkpoints
@@ -40,29 +46,33 @@ def export(
     parameters = decision or checkpoint / "decision.json"
     try:
         fitted = json.loads(parameters.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        fitted_decision, figures = DecisionParameters.from_dict(fitted["decision"]), fitted.get("figures", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
         raise ExportError(
-            f"{parameters}: no decision parameters ({error})",
-            "fit them with `python -m trainer calibrate`, or name those of a run with held-out recordings with --decision",
+            f"{parameters}: no decision parameters ({getattr(error, 'strerror', None) or error})",
+            "fit them with `python -m trainer calibrate`, or name those of another run with --decision",
         ) from error
     manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else starter_taxa())
     for line in manifest.missing:
         print(line, file=sys.stderr)
     preset = loaded.config.preset
+    inputs = check_inputs(manifest, preset.mel.rate_hz, preset.window_s, preset.image_size)
+    for line in inputs.failed:
+        print(line, file=sys.stderr)
     pack = write_pack(
         out,
         loaded,
-        DecisionParameters.from_dict(fitted["decision"]),
+        fitted_decision,
         Label(name, version or datetime.now(timezone.utc).strftime("%Y.%m.%d"), licence),
-        check_inputs(manifest, preset.mel.rate_hz, preset.window_s, preset.image_size),
+        inputs,
         manifest,
-        fitted.get("figures", {}),
+        figures,
         card,
     )
     for graph, parity in pack.parity.items():
         print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
-    if manifest.missing:
+    if manifest.missing or inputs.failed:
         raise typer.Exit(1)
 
 

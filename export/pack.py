@@ -15,7 +15,8 @@ import torch
 
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import HOP_S
-from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
+from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from edgeapp.errors import AudioError
 from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
 from export.errors import ExportError
 from export.graphs import export_audio, export_image, export_text
@@ -24,6 +25,7 @@ from gallery import DecisionParameters, prompts
 from trainer.checkpoint import Checkpoint
 from trainer.manifest import Manifest, Sample
 from trainer.models.text import tokenize
+from trainer.pictures import PictureStore
 from trainer.windows import recording_windows
 
 AUDIO, TEXT, IMAGE, TOKENIZER, ATTRIBUTION, CARD = (
@@ -49,31 +51,35 @@ class Label:
 
 @dataclass(frozen=True)
 class CheckInputs:
-    """Real inputs that the graphs are checked on, each with its label."""
+    """Real inputs that the graphs are checked on, each with its label; one line for each that could not be read."""
 
     windows: list[tuple[str, np.ndarray]]
     texts: list[tuple[str, list[str]]]
     pictures: list[tuple[str, np.ndarray]]
+    failed: tuple[str, ...] = ()
 
 
 def check_inputs(manifest: Manifest, rate_hz: int, window_s: float, image_size: int) -> CheckInputs:
     """Windows of recordings, prompts and photos, spread over a manifest."""
+    failed: list[str] = []
     windows = []
     for sample in spread(manifest.recordings, CHECKED_RECORDINGS):
-        cut = recording_windows(load(sample.path, rate_hz), rate_hz, window_s, HOP_S)
+        try:
+            cut = recording_windows(load(sample.path, rate_hz), rate_hz, window_s, HOP_S)
+        except AudioError as error:
+            failed.append(str(error))
+            continue
         windows.append((sample.path.name, cut))
     texts = [(taxon.scientific_name, list(prompts(taxon).values())) for taxon in manifest.taxa]
-    pictures = [
-        (sample.path.name, image_pixels(sample.path, image_size)[None])
-        for sample in spread(manifest.photos, CHECKED_PHOTOS)
-    ]
-    return CheckInputs(windows, texts, pictures)
+    photos = PictureStore(spread(manifest.photos, CHECKED_PHOTOS), image_size)
+    pictures = [(sample.path.name, photos.centre([row]).numpy()) for row, sample in enumerate(photos.samples)]
+    return CheckInputs(windows, texts, pictures, (*failed, *photos.undecodable))
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     """At most `count` samples, evenly over the list."""
-    rows = np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)) if samples else []
-    return [samples[row] for row in rows]
+    rows = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
+    return [samples[row] for row in np.unique(rows)]
 
 
 def write_pack(
@@ -127,8 +133,8 @@ def write_pack(
         described["parity"] = {name: result.to_dict() for name, result in parity.items()}
         write_pack_json(folder, **described)
         if out.exists():
-            shutil.rmtree(out)
-        shutil.move(str(folder), str(out))
+            out.rename(Path(beside) / "older")
+        folder.rename(out)
     return Pack.load(out)
 
 
@@ -163,5 +169,3 @@ def write_attribution(manifest: Manifest, path: Path) -> None:
             for sample in samples:
                 name = manifest.taxa[sample.taxon].scientific_name
                 writer.writerow((modality, name, *sample.source, sample.author, sample.licence))
-
-

@@ -59,6 +59,7 @@ def compare(
         raise ParityError(f"{graph}: nothing to compare on", "name a manifest with --data")
     if least < bound:
         raise ParityError(
-            f"{graph}: cosine {least:.6f} on {worst}, below {bound}", "no pack was written; export in fp32, or report this"
+            f"{graph}: cosine {least:.6f} on {worst}, below {bound}",
+            "no pack was written; export in fp32, or report this",
         )
     return Parity(least, total / count, worst, count)

@@ -1,8 +1,9 @@
 """What is done to sound during training so that few recordings stand for many.
 
-All of it works on log-mel spectrograms [n, n_mels, frames]: sound powers add, so mixing and noise are sums of exponentials, another
-microphone is a curve over the bands, and another pitch and speed is a shift and a stretch. That costs a twentieth of the same on
-waveforms. Every function takes a batch and a `torch.Generator`, and returns a new batch.
+All of it works on log-mel spectrograms [n, n_mels, frames]: sound powers add, so mixing and noise are sums of
+exponentials, another microphone is a curve over the bands, and another pitch and speed is a shift and a stretch. That
+costs a twentieth of the same on waveforms. Every function takes a batch and a `torch.Generator`, and returns a new
+batch.
 """
 
 from __future__ import annotations
@@ -128,7 +129,10 @@ def add_noise(log_power: Tensor, config: AugmentConfig, generator: torch.Generat
 def only_noise(
     log_power: Tensor, targets: Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Replace a share of the windows by noise, which is no taxon more than another (outlier exposure, Hendrycks et al., ICLR 2019)."""
+    """Replace a share of the windows by noise, which is no taxon more than another.
+
+    Outlier exposure: Hendrycks et al., ICLR 2019.
+    """
     if not config.only_noise_share:
         return log_power, targets
     n = log_power.shape[0]

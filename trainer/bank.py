@@ -1,4 +1,4 @@
-"""The candidates of the text side: every prompt of every taxon, as tokens and, while the text tower is frozen, as vectors."""
+"""The candidates of the text side: every prompt of every taxon, as tokens, and as vectors while the tower is frozen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TextBank:
 
     @torch.no_grad()
     def embed_all(self, text: Tower, device: torch.device) -> Tensor:
-        """Unit vectors of all prompts [forms, taxa, dim], without gradient: computed once where the text tower is frozen."""
+        """Unit vectors of all prompts [forms, taxa, dim], without gradient; computed once where the tower is frozen."""
         was = text.training
         text.eval()
         flat = self.tokens.reshape(-1, self.tokens.shape[-1])
@@ -36,7 +36,7 @@ class TextBank:
 
     def embed_drawn(self, text: Tower, generator: torch.Generator, device: torch.device) -> Tensor:
         """Unit vectors [taxa, dim] of one prompt a taxon, its form drawn anew, with gradient."""
-        forms = torch.randint(FORMS, (self.taxa,), generator=generator)
+        forms = torch.randint(FORMS, (self.taxa,), generator=generator, device=generator.device).cpu()
         return text(trim(self.tokens[forms, torch.arange(self.taxa)]).to(device))
 
 
@@ -55,5 +55,7 @@ def drawn_similarity(vectors: Tensor, bank: Tensor, generator: torch.Generator) 
     """
     forms, taxa, _ = bank.shape
     every = torch.einsum("nd,ftd->fnt", vectors, bank)
-    drawn = torch.randint(forms, (1, len(vectors), taxa), generator=generator).to(vectors.device)
+    drawn = torch.randint(forms, (1, len(vectors), taxa), generator=generator, device=generator.device).to(
+        vectors.device
+    )
     return every.gather(0, drawn)[0]

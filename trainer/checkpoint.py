@@ -1,4 +1,4 @@
-"""Checkpoints: weights in safetensors, their configuration and tokenizer beside them, and the state of an unfinished run.
+"""Checkpoints: weights in safetensors, configuration and tokenizer beside them, and the state of an unfinished run.
 
 On disk, one folder a stage:
 
@@ -8,8 +8,9 @@ On disk, one folder a stage:
     log.jsonl           one line an epoch
     resume.pt           raw weights, averages, optimizer and generators; only while the stage is unfinished
 
-Every file is written beside its place and moved over it, so that a kill at any moment leaves the last whole one. `resume.pt` is
-written before `model.safetensors` and removed after it: a folder without it is finished.
+Every file is written beside its place and moved over it, so that a kill at any moment leaves the last whole one. After
+an epoch the settings are written first, then `resume.pt`, then `model.safetensors`; `resume.pt` is removed at the end of
+the stage: weights without it are finished.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint. `space` identifies the space its vectors live in: the first 16 hex digits of the weights' sha256."""
+    """A loaded checkpoint.
+
+    `space` identifies the space its vectors live in: the first 16 hex digits of the weights' sha256.
+    """
 
     folder: Path
     config: RunConfig
@@ -66,7 +70,7 @@ class Checkpoint:
     space: str
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside its place, then move it there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
@@ -74,13 +78,36 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     os.replace(beside, path)
 
 
-def save(folder: Path, model: Vita, weights: dict[str, Tensor], tokenizer: Tokenizer, config: RunConfig) -> None:
-    """Store the model with `weights` in place of its own."""
-    state = {name: weights.get(name, tensor).detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def save_config(folder: Path, tokenizer: Tokenizer, config: RunConfig) -> None:
+    """Store what a run is made from."""
     replace_file(folder / TOKENIZER, lambda path: tokenizer.save(str(path)))
     text = json.dumps(config.to_dict(), indent=1)
     replace_file(folder / CONFIG, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def save(folder: Path, model: Vita, weights: dict[str, Tensor], tokenizer: Tokenizer, config: RunConfig) -> None:
+    """Store the model with `weights` in place of its own."""
+    state = {name: weights.get(name, tensor).detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_config(folder, tokenizer, config)
     replace_file(folder / WEIGHTS, lambda path: save_file(state, str(path)))
+
+
+def load_config(folder: Path) -> RunConfig:
+    """Settings of a finished or unfinished run.
+
+    Raises
+    ------
+    CheckpointError
+        When they are missing or damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no checkpoint ({CONFIG} is missing)", "train this stage first")
+    try:
+        return RunConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: not a configuration of this version ({reason})", "train again") from error
 
 
 def load(folder: Path) -> Checkpoint:
@@ -91,14 +118,15 @@ def load(folder: Path) -> Checkpoint:
     CheckpointError
         When a file is missing or damaged, or the tensors are not those of the model.
     """
-    weights, config_path, tokenizer_path = folder / WEIGHTS, folder / CONFIG, folder / TOKENIZER
-    for path in (weights, config_path, tokenizer_path):
+    weights, tokenizer_path = folder / WEIGHTS, folder / TOKENIZER
+    for path in (weights, tokenizer_path):
         if not path.is_file():
             raise CheckpointError(f"{folder}: no checkpoint ({path.name} is missing)", "train this stage first")
+    config = load_config(folder)
     try:
-        config = RunConfig.from_dict(json.loads(config_path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{config_path}: not a configuration of this version ({error})", "train again") from error
+        tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    except Exception as error:  # the library raises bare Exception for a file it cannot read
+        raise CheckpointError(f"{tokenizer_path}: damaged ({error})", "copy it again or train again") from error
     try:
         state = load_file(str(weights))
     except (SafetensorError, OSError) as error:
@@ -115,7 +143,7 @@ def load(folder: Path) -> Checkpoint:
     model.load_state_dict(state)
     model.eval()
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return Checkpoint(folder, config, model, Tokenizer.from_file(str(tokenizer_path)), digest[:16])
+    return Checkpoint(folder, config, model, tokenizer, digest[:16])
 
 
 def finished(folder: Path) -> bool:
@@ -141,7 +169,9 @@ def load_resume(folder: Path) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{path}: damaged ({type(error).__name__})", "start the stage anew with --restart") from error
+        raise CheckpointError(
+            f"{path}: damaged ({type(error).__name__})", "start the stage anew with --restart"
+        ) from error
 
 
 def taxa_in_order(config: RunConfig, table: list[Taxon]) -> list[Taxon]:

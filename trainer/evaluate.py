@@ -1,8 +1,8 @@
 """Retrieval between sound, picture and text: six directions, three ranks, Top-1/5/10.
 
-Protocol: a query ranks the taxa of the other side; a taxon's score is that of its best sample (BioVITA, released evaluation code).
-Queries and candidates are held-out samples only; at genus and family the samples of a group are those of all its species. A text
-side has one entry a taxon, "scientific name with common name X".
+Protocol: a query ranks the taxa of the other side; a taxon's score is that of its best sample (BioVITA, released
+evaluation code). Queries and candidates are held-out samples only; at genus and family the samples of a group are those
+of all its species. A text side has one entry a taxon, "scientific name with common name X".
 """
 
 from __future__ import annotations
@@ -123,10 +123,11 @@ def table(embedded: dict[str, Embedded], taxa: Sequence[Taxon]) -> list[Retrieva
 
 
 def summary(embedded: dict[str, Embedded], taxa: Sequence[Taxon]) -> dict[str, float]:
-    """The few figures that are logged during training: species Top-1 and Top-5 of the directions from sound and from pictures."""
+    """The few figures logged during training: species Top-1 and Top-5 of three directions that have queries."""
     groups = group_rows(taxa, "species")
-    figures = {}
+    figures: dict[str, float] = {}
     for query, target in (("audio", "text"), ("audio", "image"), ("image", "text")):
-        top, _, _ = retrieve(embedded[query], embedded[target], groups)
-        figures |= {f"{query}_{target}_top{k}": round(top[k], 4) for k in (1, 5)}
+        top, queries, _ = retrieve(embedded[query], embedded[target], groups)
+        if queries:
+            figures |= {f"{query}_{target}_top{k}": round(top[k], 4) for k in (1, 5)}
     return figures

@@ -1,13 +1,12 @@
 """Log-mel front end, from waveform to spectrogram, as convolutions and matrix products only.
 
-One implementation serves training, evaluation and export. It holds no FFT operator, because the ONNX one does not run on every
-target; the transform of 1024 points is split as 32 x 32 (Cooley and Tukey, 1965), so that it costs a tenth of a plain DFT matrix
-and is differentiable, batched and exportable as it stands.
+One implementation serves training, evaluation and export. It holds no FFT operator, because the ONNX one does not run
+on every target; the transform of 1024 points is split as 32 x 32 (Cooley and Tukey, 1965), so that it costs a tenth of
+a plain DFT matrix and is differentiable, batched and exportable as it stands.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,8 +102,8 @@ def second_stage() -> np.ndarray:
 def spread_over_bins(bank: np.ndarray) -> np.ndarray:
     """Reorder a mel bank from FFT bins to the order the second stage gives them in.
 
-    Second-stage bin (c, d) is FFT bin k = c + 32 d, or its mirror 1024 - k above half the rate. Bins that appear twice (c = 0 and
-    c = 16 are their own mirrors) are taken once.
+    Second-stage bin (c, d) is FFT bin k = c + 32 d, or its mirror 1024 - k above half the rate. Bins that appear twice
+    (c = 0 and c = 16 are their own mirrors) are taken once.
 
     Returns
     -------
@@ -132,7 +131,9 @@ class LogMel(nn.Module):
     def __init__(self, config: LogMelConfig = LogMelConfig()) -> None:
         super().__init__()
         if config.window % RADIX or config.hop % RADIX or config.window > N_FFT:
-            raise ValueError(f"window {config.window} and hop {config.hop} must be multiples of {RADIX}, window at most {N_FFT}")
+            raise ValueError(
+                f"window {config.window} and hop {config.hop} must be multiples of {RADIX}, window at most {N_FFT}"
+            )
         self.config = config
         window = np.hanning(config.window)  # symmetric
         bank = kaldi_mel_bank(config)
@@ -169,8 +170,8 @@ class LogMel(nn.Module):
 class LevelNorm(nn.Module):
     """Bring every window to one loudness: mean removed, RMS set to `target_dbfs`.
 
-    Field recordings differ by 60 dB in level; the pretrained trunk has seen little of the quiet end. Silence stays finite: the gain
-    is limited to `max_gain_db`.
+    Field recordings differ by 60 dB in level; the pretrained trunk has seen little of the quiet end. Silence stays
+    finite: the gain is limited to `max_gain_db`.
     """
 
     def __init__(self, target_dbfs: float = -20.0, max_gain_db: float = 70.0) -> None:
@@ -182,5 +183,3 @@ class LevelNorm(nn.Module):
         centred = waveform - waveform.mean(dim=-1, keepdim=True)
         rms = centred.square().mean(dim=-1, keepdim=True).sqrt()
         return centred * (self.target / rms.clamp_min(self.least))
-
-

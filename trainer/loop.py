@@ -1,4 +1,4 @@
-"""The training loop: epochs, schedule, averaging, checkpoints, resume, log and progress. It knows no stage from another."""
+"""The training loop: epochs, schedule, averaging, checkpoints, resume, log, progress. It treats every stage alike."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from trainer import checkpoint
 from trainer.checkpoint import LOG, RESUME, RunConfig
+from trainer.errors import CheckpointError
 from trainer.models.vita import Vita
 from trainer.presets import StageConfig
 from trainer.stages import Stage
@@ -109,8 +110,8 @@ def train_mode(model: Vita, stage: Stage) -> None:
 def fit(model: Vita, stage: Stage, run: Run) -> None:
     """Train a stage to its end, from where an earlier run of it stopped.
 
-    The order of samples, crops, augmentation and prompts of an epoch depends on seed and epoch alone, and the state after each epoch
-    is stored: a run that was killed and resumed sees what an unbroken one sees.
+    The order of samples, crops, augmentation and prompts of an epoch depends on seed and epoch alone, and the state
+    after each epoch is stored: a run that was killed and resumed sees what an unbroken one sees.
     """
     freeze_others(model, stage)
     config = stage.config
@@ -120,6 +121,8 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
     first = restore(run.folder, model, optimizer, average)
     if first == 0:
         (run.folder / LOG).unlink(missing_ok=True)
+    else:  # a kill between the two files leaves the weights one epoch behind
+        checkpoint.save(run.folder, model, average.weights, run.tokenizer, run.config)
     device = next(model.parameters()).device
     for epoch in range(first, config.epochs):
         began = time.monotonic()
@@ -129,8 +132,7 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
         batches = stage.batches(rng)
         train_mode(model, stage)
         sums: dict[str, float] = defaultdict(float)
-        count = 0
-        for position, rows in shown(batches, run.console, stage.name, epoch, config.epochs, sums, lambda: count):
+        for position, rows in shown(batches, run.console, stage.name, epoch, config.epochs, sums):
             progress = (epoch + position / len(batches)) / config.epochs
             factor = learning_rate(config, progress)
             for group, rate in zip(optimizer.param_groups, rates):
@@ -143,8 +145,13 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
             average.update()
             for name, value in {"loss": float(loss.detach()), **metrics}.items():
                 sums[name] += value * len(rows)
-            count += len(rows)
-        line = {"stage": stage.name, "epoch": epoch + 1, **{name: round(v / count, 5) for name, v in sums.items()}}
+            sums["samples"] += len(rows)
+        count = int(sums.pop("samples"))
+        line: dict[str, Any] = {
+            "stage": stage.name,
+            "epoch": epoch + 1,
+            **{name: round(v / count, 5) for name, v in sums.items()},
+        }
         line |= {"samples": count, "seconds": round(time.monotonic() - began, 2)}
         if run.evaluate and ((epoch + 1) % EVALUATE_EVERY == 0 or epoch + 1 == config.epochs):
             average.swap()
@@ -162,13 +169,18 @@ def restore(folder: Path, model: Vita, optimizer: torch.optim.Optimizer, average
     state = checkpoint.load_resume(folder)
     if state is None:
         return 0
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    average.restore(state["average"], state["steps"])
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.restore(state["average"], state["steps"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        path = folder / RESUME
+        raise CheckpointError(f"{path}: not of this model ({type(error).__name__})", "start with --restart") from error
     log = folder / LOG
     if log.exists():  # an epoch that was logged but not stored is trained again, and logged again
         lines = log.read_text(encoding="utf-8").splitlines()[: state["epoch"]]
-        log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        text = "".join(line + "\n" for line in lines)
+        checkpoint.replace_file(log, lambda path: path.write_text(text, encoding="utf-8"))
     return state["epoch"]
 
 
@@ -186,6 +198,7 @@ def store(
         "average": average.weights,
         "steps": average.steps,
     }
+    checkpoint.save_config(run.folder, run.tokenizer, run.config)
     checkpoint.save_resume(run.folder, state)
     checkpoint.save(run.folder, model, average.weights, run.tokenizer, run.config)
 
@@ -197,9 +210,8 @@ def shown(
     epoch: int,
     epochs: int,
     sums: dict[str, float],
-    count: Callable[[], int],
 ) -> Iterator[tuple[int, list[int]]]:
-    """Batches with their position, under a progress bar with loss, accuracy and time left; one line when the epoch is done."""
+    """Batches with their position, under a progress bar with loss, accuracy and time left; a line after the epoch."""
     columns = (
         TextColumn("stage {task.fields[stage]} epoch {task.fields[epoch]}"),
         BarColumn(),
@@ -212,7 +224,7 @@ def shown(
         task = bar.add_task("", total=len(batches), stage=stage, epoch=f"{epoch + 1}/{epochs}", figures="")
         for position, rows in enumerate(batches):
             yield position, rows
-            n = max(count(), 1)
+            n = sums["samples"]
             figures = f"loss {sums['loss'] / n:.3f} accuracy {sums['accuracy'] / n:.3f}"
             bar.update(task, advance=1, figures=figures)
     if not console.is_terminal:

@@ -1,7 +1,7 @@
 """Contrastive losses over a matrix of similarities with soft targets.
 
-One function serves ATC, AIC and ITC, the paper's diagonal and several positives in a batch, a batch of candidates and a whole bank
-of them: what differs is the target matrix.
+One function serves ATC, AIC and ITC, the paper's diagonal and several positives in a batch, a batch of candidates and a
+whole bank of them: what differs is the target matrix.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) 
 def contrastive(similarity: Tensor, targets: Tensor, scale: Tensor, smoothing: float = 0.0) -> Tensor:
     """Symmetric contrastive loss: mean of the cross-entropies along rows and along columns (BioVITA, section 3; CLIP).
 
-    With `targets` the identity this is the paper's loss; with `same_taxon` the recordings of one species in a batch are positives
-    of each other instead of negatives.
+    With `targets` the identity this is the paper's loss; with `same_taxon` the recordings of one species in a batch are
+    positives of each other instead of negatives.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def read_manifest(path: Path, taxa: Sequence[Taxon]) -> Manifest:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, restval="")
             lacking = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
             if lacking:
                 raise DataError(f"{path}: column {lacking[0]} is missing", f"a manifest has {', '.join(REQUIRED)}")
@@ -103,9 +103,9 @@ def read_manifest(path: Path, taxa: Sequence[Taxon]) -> Manifest:
             raise DataError(f"{where}: modality '{row['modality']}' is unknown", "write audio or image")
         if row["modality"] == "image" and any(word in (row.get("note") or "") for word in NOT_ADULT):
             continue
-        file = path.parent / row["path"]
-        if not file.is_file():
-            missing.append(f"{where}: {file} is missing; restore the file or remove the row")
+        sample_path = path.parent / row["path"]
+        if not sample_path.is_file():
+            missing.append(f"{where}: {sample_path} is missing; restore the file or remove the row")
             continue
         name = row["scientific_name"]
         if name not in used:
@@ -113,11 +113,12 @@ def read_manifest(path: Path, taxa: Sequence[Taxon]) -> Manifest:
                 taxon = names.find(name)
             except TaxonError as error:
                 raise DataError(f"{where}: {error}", "add the species to the table given with --taxa") from error
-            used[name] = len(order)
-            order.append(taxon)
+            if taxon not in order:  # the manifest may also call it by a synonym
+                order.append(taxon)
+            used[name] = order.index(taxon)
         samples[row["modality"]].append(
             Sample(
-                file,
+                sample_path,
                 used[name],
                 (row["source_repo"], row["source_id"]),
                 row.get("author") or "",
@@ -126,9 +127,7 @@ def read_manifest(path: Path, taxa: Sequence[Taxon]) -> Manifest:
         )
     if not samples["audio"]:
         raise DataError(f"{path}: no recording is left", "check the paths in the manifest")
-    return in_name_order(
-        Manifest(path, tuple(order), tuple(samples["audio"]), tuple(samples["image"]), tuple(missing))
-    )
+    return in_name_order(Manifest(path, tuple(order), tuple(samples["audio"]), tuple(samples["image"]), tuple(missing)))
 
 
 def in_name_order(manifest: Manifest) -> Manifest:
@@ -146,7 +145,8 @@ def in_name_order(manifest: Manifest) -> Manifest:
 def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Split samples by source: whole sources are held out, never single files.
 
-    A taxon with one or two sources stays in training; of one with more, `share` of its sources (rounded, at least one) is held out.
+    A taxon with one or two sources stays in training; of one with more, `share` of its sources (rounded, at least one)
+    is held out.
 
     Returns
     -------
@@ -182,8 +182,8 @@ def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[tuple[
 def draw_epoch(samples: Sequence[Sample], most: int, least: int, rng: np.random.Generator) -> list[int]:
     """Rows of one epoch, balanced over taxa (BioVITA, released training code).
 
-    A taxon with `most` samples or more gives `most` of them, one with fewer than `least` gives `least` with replacement, any
-    other gives all. The order is random.
+    A taxon with `most` samples or more gives `most` of them, one with fewer than `least` gives `least` with
+    replacement, any other gives all. The order is random.
     """
     rows: dict[int, list[int]] = defaultdict(list)
     for row, sample in enumerate(samples):

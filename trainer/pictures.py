@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,7 +34,12 @@ class PictureStore:
         for sample in samples:
             try:
                 pixels = image_pixels(sample.path, round(size * MARGIN))
-            except OSError as error:  # Pillow's errors are kinds of it
+            except (
+                OSError,
+                ValueError,
+                SyntaxError,
+                Image.DecompressionBombError,
+            ) as error:  # what Pillow's readers raise
                 self.undecodable.append(f"{sample.path}: not a picture ({error}); remove the row")
                 continue
             finally:
@@ -55,7 +61,8 @@ class PictureStore:
         n = len(pixels)
 
         def draw(low: float, high: float) -> Tensor:
-            return torch.rand(n, generator=generator) * (high - low) + low
+            drawn = torch.rand(n, generator=generator, device=generator.device).cpu()
+            return drawn * (high - low) + low
 
         side = draw(LEAST_AREA, 1.0).sqrt()
         aspect = draw(-0.2, 0.2).exp()

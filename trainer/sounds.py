@@ -73,7 +73,7 @@ class SoundStore:
         return self._sound[row].astype(np.float32) / PEAK
 
     def crop(self, row: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """A random window [samples] float32; a shorter recording is repeated, as the device does, from a random moment."""
+        """A random window [samples] float32; a shorter recording is repeated as on the device, from a random moment."""
         sound = self._sound[row]
         if len(sound) > samples:
             start = int(rng.integers(len(sound) - samples + 1))

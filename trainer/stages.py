@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -45,7 +44,9 @@ class Stage(Protocol):
 
     def batches(self, rng: np.random.Generator) -> list[Rows]: ...
 
-    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]: ...
+    def loss(
+        self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Metrics]: ...
 
 
 def in_batches(rows: Rows, size: int) -> list[Rows]:
@@ -59,8 +60,16 @@ class Base:
 
     name = "base"
 
-    def __init__(self, model: Vita, preset: Preset, bank: TextBank, pictures: PictureStore, device: torch.device) -> None:
-        self.model, self.config, self.bank, self.pictures, self.device = model, preset.stages["base"], bank, pictures, device
+    def __init__(
+        self, model: Vita, preset: Preset, bank: TextBank, pictures: PictureStore, device: torch.device
+    ) -> None:
+        self.model, self.config, self.bank, self.pictures, self.device = (
+            model,
+            preset.stages["base"],
+            bank,
+            pictures,
+            device,
+        )
         self.taxon = torch.tensor([sample.taxon for sample in pictures.samples])
 
     def pretrained(self) -> list[nn.Module]:
@@ -76,7 +85,9 @@ class Base:
         c = self.config
         return in_batches(draw_epoch(self.pictures.samples, c.most_per_taxon, 1, rng), c.batch)
 
-    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Metrics]:
         scale = Vita.scale(self.model.base_logit_scale)
         images = self.model.image(self.pictures.views(rows, generator).to(self.device))
         texts = self.bank.embed_drawn(self.model.text, generator, self.device)
@@ -85,14 +96,22 @@ class Base:
         targets = same_taxon(self.taxon[rows], every).to(self.device)
         similarity = images @ texts.t()
         itc = contrastive(similarity, targets, scale, self.config.smoothing)
-        ttc = contrastive(texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, self.config.smoothing)
-        return itc + 0.5 * ttc, {"itc": float(itc.detach()), "ttc": float(ttc.detach()), "accuracy": accuracy(similarity, targets)}
+        ttc = contrastive(
+            texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, self.config.smoothing
+        )
+        return itc + 0.5 * ttc, {
+            "itc": float(itc.detach()),
+            "ttc": float(ttc.detach()),
+            "accuracy": accuracy(similarity, targets),
+        }
 
 
 class Sound:
     """What both audio stages share: windows of an epoch, drawn, augmented and embedded."""
 
-    def __init__(self, model: Vita, preset: Preset, config: StageConfig, sounds: SoundStore, taxa: int, device: torch.device) -> None:
+    def __init__(
+        self, model: Vita, preset: Preset, config: StageConfig, sounds: SoundStore, taxa: int, device: torch.device
+    ) -> None:
         self.model, self.preset, self.config, self.sounds, self.device = model, preset, config, sounds, device
         self.targets = F.one_hot(torch.tensor([sample.taxon for sample in sounds.samples]), taxa).float()
 
@@ -132,7 +151,9 @@ class AudioText:
     def batches(self, rng: np.random.Generator) -> list[Rows]:
         return self.sound.batches(rng)
 
-    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Metrics]:
         audio, targets = self.sound.embed(rows, rng, generator)
         similarity = drawn_similarity(audio, self.vectors, generator)
         atc = contrastive(similarity, targets, Vita.scale(self.model.logit_scale), self.config.smoothing)
@@ -145,7 +166,13 @@ class AudioTextImage:
     name = "2"
 
     def __init__(
-        self, model: Vita, preset: Preset, bank: TextBank, sounds: SoundStore, pictures: PictureStore, device: torch.device
+        self,
+        model: Vita,
+        preset: Preset,
+        bank: TextBank,
+        sounds: SoundStore,
+        pictures: PictureStore,
+        device: torch.device,
     ) -> None:
         self.model, self.config, self.bank, self.device = model, preset.stages["2"], bank, device
         self.sound = Sound(model, preset, self.config, sounds, bank.taxa, device)
@@ -167,7 +194,9 @@ class AudioTextImage:
     def batches(self, rng: np.random.Generator) -> list[Rows]:
         return self.sound.batches(rng)
 
-    def loss(self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Metrics]:
         c = self.config
         scale = Vita.scale(self.model.logit_scale)
         audio, targets = self.sound.embed(rows, rng, generator)
@@ -176,7 +205,9 @@ class AudioTextImage:
         similarity = audio @ texts.t()
         atc = contrastive(similarity, targets, scale, c.smoothing)
         aic = contrastive(audio @ photos.t(), targets[:, self.pictured], scale, c.smoothing)
-        itc = contrastive(photos @ texts[self.pictured].t(), torch.eye(len(photos), device=self.device), scale, c.smoothing)
+        itc = contrastive(
+            photos @ texts[self.pictured].t(), torch.eye(len(photos), device=self.device), scale, c.smoothing
+        )
         weight = linear_ramp(epoch, c.lambda_epochs, c.lambda_top)
         metrics = {"atc": atc, "aic": aic, "itc": itc}
         return atc + weight * (aic + itc), {

@@ -1,7 +1,7 @@
 """EfficientAT ``mn04``: MobileNetV3-Large at width 0.4 over a log-mel spectrogram.
 
-Structure and parameter names follow the published weights (Schmid, Koutini and Widmer, "Efficient Large-Scale Audio Tagging via
-Transformer-to-CNN Knowledge Distillation", ICASSP 2023), so that their state dict loads as it is.
+Structure and parameter names follow the published weights (Schmid, Koutini and Widmer, "Efficient Large-Scale Audio
+Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023), so that their state dict loads as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError
+from trainer.models.vita import AudioTrunk
 
 WIDTH = 0.4
 FEATURES = 384  # channels of the last 1x1 convolution at width 0.4
@@ -57,7 +58,9 @@ def rounded(channels: float, divisor: int = 8) -> int:
     return value + divisor if value < 0.9 * channels else value
 
 
-def conv_norm(i: int, o: int, kernel: int, stride: int = 1, groups: int = 1, act: nn.Module | None = None) -> nn.Sequential:
+def conv_norm(
+    i: int, o: int, kernel: int, stride: int = 1, groups: int = 1, act: nn.Module | None = None
+) -> nn.Sequential:
     layers: list[nn.Module] = [
         nn.Conv2d(i, o, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
         nn.BatchNorm2d(o, eps=0.001, momentum=0.01),
@@ -109,11 +112,11 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetAudio(nn.Module):
+class MobileNetAudio(AudioTrunk):
     """Log-mel [n, 128, frames] to features [n, 384 * 4], averaged over time alone.
 
-    The published tagger averages over frequency too; their mean over the four bands is its feature vector. Here the bands are kept,
-    because how high an animal calls tells much about which it is.
+    The published tagger averages over frequency too; their mean over the four bands is its feature vector. Here the
+    bands are kept, because how high an animal calls tells much about which it is.
     """
 
     def __init__(self, width: float = WIDTH) -> None:

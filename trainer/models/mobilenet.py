@@ -1,7 +1,8 @@
 """MobileNetV2 with folded batch norms, as the given image network stores it.
 
-The network comes as ONNX with constant weights `w0, b0, w1, b1 …` in the order of its layers and with TensorFlow's padding. Here it
-is a torch module that can be fine-tuned: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2.
+The network comes as ONNX with constant weights `w0, b0, w1, b1 …` in the order of its layers and with TensorFlow's
+padding. Here it is a torch module that can be fine-tuned: Sandler et al., "MobileNetV2: Inverted Residuals and Linear
+Bottlenecks", CVPR 2018, table 2.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def load_given(trunk: MobileNetImage, path: Path) -> None:
     convolutions = [module for module in trunk.modules() if isinstance(module, SameConv)]
     with torch.no_grad():
         for row, convolution in enumerate(convolutions):
-            for name, parameter in ((f"w{row}", convolution.weight), (f"b{row}", convolution.bias)):
+            for kind, parameter in convolution.named_parameters():
+                name = f"{kind[0]}{row}"
                 if name not in given or given[name].shape != tuple(parameter.shape):
-                    raise CheckpointError(f"{path}: tensor {name} is missing or of another size", "give MobileNetV2 1.0")
+                    raise CheckpointError(
+                        f"{path}: tensor {name} is missing or of another size", "give MobileNetV2 1.0"
+                    )
                 parameter.copy_(torch.from_numpy(given[name].copy()))

@@ -14,14 +14,23 @@ INITIAL_TEMPERATURE = 0.07  # both papers
 LARGEST_SCALE = 100.0
 
 
+class AudioTrunk(nn.Module):
+    """What a trunk tells its tower: the width of its features, and its blocks from the lowest up."""
+
+    out_features: int
+    features: nn.Sequential
+
+
 class AudioTower(nn.Module):
     """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; everything between is inside.
 
-    The lowest `frozen` blocks of the trunk and all batch norms keep the statistics they were pretrained with: with a few hundred
-    recordings, new statistics are worse than old ones.
+    The lowest `frozen` blocks of the trunk and all batch norms keep the statistics they were pretrained with: with a
+    few hundred recordings, new statistics are worse than old ones.
     """
 
-    def __init__(self, trunk: nn.Module, level: LevelNorm, front: LogMel, dim: int, frozen: int, dropout: float) -> None:
+    def __init__(
+        self, trunk: AudioTrunk, level: LevelNorm, front: LogMel, dim: int, frozen: int, dropout: float
+    ) -> None:
         super().__init__()
         self.level = level
         self.front = front
@@ -30,7 +39,7 @@ class AudioTower(nn.Module):
         self.bf16 = False  # in training only; set by the loop where the processor has it
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(trunk.out_features, dim, bias=False)
-        for block in self.trunk.features[:frozen]:
+        for block in list(trunk.features)[:frozen]:
             block.requires_grad_(False)
 
     def train(self, mode: bool = True) -> AudioTower:
