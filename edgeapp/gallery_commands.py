@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeapp.errors import GalleryError, UsageError
-from edgeapp.pack import PACK_FILE, Pack
+from edgeapp.pack import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
 
 if TYPE_CHECKING:
     from gallery.entry import Rejection
@@ -72,7 +72,9 @@ def list_taxa(
 
 @app.command()
 def build(
-    gallery: Changed,
+    gallery: Annotated[
+        Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the own gallery of --pack if not given.")
+    ] = None,
     pack: PackOption = None,
     taxa: Table = None,
     photos: Annotated[Path | None, typer.Option("--photos", help="Folder with a folder of photos per species.")] = None,
@@ -83,8 +85,12 @@ def build(
     """Make a gallery from a species table, photos and recordings; an old one is replaced once the new is complete."""
     from edgeapp import gallery_build
 
-    _refuse_packed(gallery)
+    if gallery is None and pack is None:
+        raise UsageError("the gallery of the starter pack is not made anew", "name a file, or your own pack with --pack")
+    if gallery is not None:
+        _refuse_packed(gallery)
     loaded = Pack.load(pack)
+    target = gallery if gallery is not None else loaded.path(PACK_GALLERY)
     wanted = _kinds(kinds, loaded)
     table = _table(taxa)
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
@@ -92,8 +98,10 @@ def build(
         *(gallery_build.photo_folder(photos, table) if photos else ()),
         *(gallery_build.manifest(manifest) if manifest else ()),
     ]
-    report = gallery_build.build_gallery(gallery, loaded, table, material, wanted, thumbnails, _complain)
-    _tell(gallery, report)
+    report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
+    if gallery is None:
+        adopt_gallery(loaded)
+    _tell(target, report)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from gallery.store import EncoderIdentity
 
 FORMAT = 1
 PACK_FILE = "pack.json"
+PACK_GALLERY = "gallery.sqlite"
 STARTER_PACK = Path(__file__).parent / "starter_pack"
 
 # SQLite's own working files come and go beside the gallery.
@@ -241,7 +242,7 @@ def write_pack_json(
     return target
 
 
-def adopt_gallery(pack: Pack, name: str = "gallery.sqlite") -> Pack:
+def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
     """Make a gallery that lies in a pack's folder the pack's own, by writing ``pack.json`` again.
 
     Building a gallery takes the pack's encoders, so the pack is there first and its gallery second.

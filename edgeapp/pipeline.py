@@ -283,12 +283,12 @@ class Tally:
         self.n_heard = 0
 
     def add(self, result: WindowResult) -> None:
-        """Count one more window."""
-        self._pool.add(result.probabilities[None])
+        """Count one more window; silent ones say nothing about what the others hold."""
         self.end_s = max(self.end_s, result.end_s)
         self.n_windows += 1
         if result.heard:
             self.n_heard += 1
+            self._pool.add(result.probabilities[None])
             self._similarities = np.maximum(self._similarities, result.similarities)
 
     def identification(

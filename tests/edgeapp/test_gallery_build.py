@@ -242,3 +242,17 @@ def test_a_gallery_that_was_built_is_matched(toy_pack, tmp_path):
         "Parus major",
         "Cuculus canorus",
     ]
+
+
+def test_built_without_a_name_it_becomes_the_gallery_of_the_pack(run, toy_copy, table):
+    result = run("gallery", "build", "--pack", toy_copy, "--taxa", table)
+    assert result.exit_code == 0, result.stderr
+    pack = Pack.load(toy_copy)  # the sha256 of the new file is in pack.json
+    with Gallery.open(pack.gallery_path(), identity=pack.identity) as gallery:
+        assert [taxon.scientific_name for taxon in gallery.taxa()] == ["Parus major", "Cuculus canorus"]
+
+
+def test_the_gallery_that_comes_with_the_program_is_not_made_anew(run, table):
+    result = run("gallery", "build", "--taxa", table)
+    assert result.exit_code == 2
+    assert "--pack" in result.stderr

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_pack as toy
-from fake_portaudio import FakePortAudio
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.fake_portaudio import FakePortAudio
 from rich.console import Console
 
 from edgeapp.audio.file import FileSource
@@ -347,8 +347,8 @@ def process(tmp_path, toy_pack):
         textwrap.dedent(
             """
             import threading, time
-            import toy_pack
-            from fake_portaudio import FakePortAudio, PortAudioError
+            from tests.edgeapp import toy_pack
+            from tests.edgeapp.fake_portaudio import FakePortAudio, PortAudioError
 
             def sing(stream):
                 song = toy_pack.tone(1000, seconds=0.1, rate_hz=48000)

@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import pulse_server
+from tests.edgeapp import pulse_server
 import pytest
 import soundfile
-import toy_pack as toy
+from tests.edgeapp import toy_pack as toy
 
 from edgeapp.audio.file import FileSource
 from edgeapp.pack import Pack

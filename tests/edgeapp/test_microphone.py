@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from fake_portaudio import FakePortAudio
+from tests.edgeapp.fake_portaudio import FakePortAudio
 
 from edgeapp.audio.microphone import Microphone, find, inputs, list_devices
 from edgeapp.errors import DeviceError
