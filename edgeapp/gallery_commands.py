@@ -86,7 +86,9 @@ def build(
     from edgeapp import gallery_build
 
     if gallery is None and pack is None:
-        raise UsageError("the gallery of the starter pack is not made anew", "name a file, or your own pack with --pack")
+        raise UsageError(
+            "the gallery of the starter pack is not made anew", "name a file, or your own pack with --pack"
+        )
     if gallery is not None:
         _refuse_packed(gallery)
     loaded = Pack.load(pack)

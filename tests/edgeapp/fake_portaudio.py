@@ -55,7 +55,7 @@ class FakePortAudio:
         if not self._takes(samplerate, channels):
             raise PortAudioError("Invalid sample rate [PaErrorCode -9997]")
 
-    def InputStream(self, **settings) -> FakeStream:  # noqa: N802 (sounddevice's own name)
+    def InputStream(self, **settings) -> FakeStream:
         os.write(2, self._chatter)
         stream = FakeStream(settings, self.on_start)
         self.streams.append(stream)

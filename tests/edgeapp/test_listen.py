@@ -18,8 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.fake_portaudio import FakePortAudio
 from rich.console import Console
 
 from edgeapp.audio.file import FileSource
@@ -29,6 +27,8 @@ from edgeapp.errors import DeviceError
 from edgeapp.journal import Counts, Journal, JournalError
 from edgeapp.listen import Ear, Ending, Listener
 from edgeapp.screens import Lines, LiveTable, Observation, Screen, Verdict
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.fake_portaudio import FakePortAudio
 
 CARD_HZ = 48_000
 NOON = datetime(2025, 6, 1, 12, 0, tzinfo=timezone.utc)

@@ -12,14 +12,14 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from tests.edgeapp import pulse_server
 import pytest
 import soundfile
-from tests.edgeapp import toy_pack as toy
 
 from edgeapp.audio.file import FileSource
 from edgeapp.pack import Pack
 from edgeapp.pipeline import Recogniser, summarise
+from tests.edgeapp import pulse_server
+from tests.edgeapp import toy_pack as toy
 
 pytestmark = pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
 

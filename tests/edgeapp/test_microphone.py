@@ -8,10 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from tests.edgeapp.fake_portaudio import FakePortAudio
 
 from edgeapp.audio.microphone import Microphone, find, inputs, list_devices
 from edgeapp.errors import DeviceError
+from tests.edgeapp.fake_portaudio import FakePortAudio
 
 BLOCK = 4800  # 0.1 s at 48 kHz
 
