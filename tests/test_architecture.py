@@ -1,0 +1,195 @@
+"""What holds for the project as a whole: who may import whom, how modules are named, and how long they are."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.conftest import PROJECT
+from tests.edgeapp import toy_pack as toy
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FLOORS = {"gallery": 1, "edgeapp": 2, "trainer": 3, "export": 4}
+DEVICE = ("gallery", "edgeapp")
+TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
+MOST_LINES = 400
+VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")
+# Put together here, so that this file does not hold what it looks for.
+MACHINE_PATHS = re.compile("|".join(rf"(?<![\w.<]){root}/" for root in ("/home", "/root", "/tmp", "/Users", "/work")))
+TEXT = {".py", ".md", ".toml", ".csv", ".json", ".txt", ".cfg", ".yml", ".yaml", ".sh", ".svg", ""}
+
+
+def modules(*packages: str) -> list[Path]:
+    """Modules of packages, as paths inside the project."""
+    return sorted(path.relative_to(PROJECT) for package in packages for path in (PROJECT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of every import of a module."""
+    return imports((PROJECT / path).read_text(encoding="utf-8"))
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of every absolute import, wherever it stands: functions and type checking included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__", "find_spec"):
+                yield node.lineno, str(node.args[0].value)
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def tracked() -> list[Path]:
+    """Files under version control."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a checkout: what is tracked is not known")
+    return [Path(name) for name in listed.stdout.split("\0") if name and (PROJECT / name).is_file()]
+
+
+def test_no_import_hides_in_a_function():
+    source = """
+import numpy as np
+from edgeapp import pack
+def late():
+    if True:
+        import trainer.loop
+    importlib.import_module("export.pack")
+    from . import beside
+"""
+    assert [name for _, name in sorted(imports(source))] == ["numpy", "edgeapp.pack", "trainer.loop", "export.pack"]
+
+
+def test_every_package_has_a_floor():
+    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
+    assert packages - {"tests"} == set(FLOORS)
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_imports_point_downwards(package):
+    upwards = [
+        f"{path}:{line} imports {name}"
+        for path in modules(package)
+        for line, name in imported(path)
+        if FLOORS.get(top(name), 0) > FLOORS[package] or top(name) in ("tests", "benchmarks", "docs")
+    ]
+    assert upwards == []
+
+
+def test_the_command_line_names_only_its_own_package():
+    """Commands are imported by name, which the syntax tree does not show."""
+    from edgeapp.cli import COMMANDS
+
+    assert {top(target) for target in COMMANDS.values()} == {"edgeapp"}
+
+
+def test_the_gallery_needs_numpy_and_sqlite_alone():
+    others = {top(name) for path in modules("gallery") for _, name in imported(path)} - set(sys.stdlib_module_names)
+    assert others == {"gallery", "numpy", "sqlite_utils"}
+
+
+def test_a_device_install_has_all_that_the_device_imports():
+    with open(PROJECT / "pyproject.toml", "rb") as file:
+        project = tomllib.load(file)["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    installed = {re.split(r"[^\w-]", name)[0].lower().replace("-", "_") for name in wanted}
+    names = {"PIL": "pillow"}
+    used = {top(name) for path in modules(*DEVICE) for _, name in imported(path)}
+    used -= {*sys.stdlib_module_names, *DEVICE}
+    assert {names.get(name, name) for name in used} <= installed
+    assert not installed & set(TRAINING)
+
+
+WATCHED = """
+import importlib.abc, json, sys
+
+class Watch(importlib.abc.MetaPathFinder):
+    asked = set()
+    def find_spec(self, name, path=None, target=None):
+        self.asked.add(name.partition(".")[0])
+
+sys.meta_path.insert(0, Watch())
+from edgeapp.cli import main
+seen = sys.argv.pop(1)
+try:
+    main()
+finally:
+    with open(seen, "w") as file:
+        json.dump({"asked": sorted(Watch.asked), "torch": "torch" in sys.modules}, file)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("identify", "CLIP", "--format", "json", "--pack", "PACK"),
+        ("gallery", "list", "--pack", "PACK"),
+        ("pack", "verify", "PACK"),
+        ("listen", "--help"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_device_never_asks_for_torch(words, tmp_path):
+    """Whether or not it is installed here: what is looked for is watched, not only what is found."""
+    clip, pack, seen = tmp_path / "clip.wav", toy.make(tmp_path / "pack"), tmp_path / "seen.json"
+    soundfile.write(clip, toy.tone(1000), toy.RATE_HZ)
+    given = {"CLIP": str(clip), "PACK": str(pack)}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(seen), *(given.get(word, word) for word in words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    assert done.returncode == 0, done.stderr
+    if words[0] == "identify":
+        assert json.loads(done.stdout)["decision"]["name"] == "Parus major"
+    found = json.loads(seen.read_text())
+    assert found["torch"] is False
+    assert set(found["asked"]) & {*TRAINING, "trainer", "export"} == set()
+    assert "edgeapp" in found["asked"]
+
+
+def test_names_say_what_a_module_is():
+    vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
+    folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}
+    assert (vague, folders) == ([], set())
+
+
+@pytest.mark.parametrize("path", modules(*FLOORS, "benchmarks", "docs"), ids=str)
+def test_a_module_fits_in_a_head(path):
+    lines = len((PROJECT / path).read_text(encoding="utf-8").splitlines())
+    assert lines <= MOST_LINES, f"{path} has {lines} lines"
+
+
+def test_no_file_names_a_machines_folders():
+    found = [
+        f"{path}:{number} {line.strip()[:80]}"
+        for path in tracked()
+        if path.suffix in TEXT and path != Path(__file__).relative_to(PROJECT)
+        for number, line in enumerate((PROJECT / path).read_text(encoding="utf-8").splitlines(), start=1)
+        if MACHINE_PATHS.search(line)
+    ]
+    assert found == []
