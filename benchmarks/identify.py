@@ -1,0 +1,274 @@
+"""How long `biovita-edge identify` takes, how much memory it needs, and where the time goes.
+
+Each recording is synthesised (48 kHz, 16 bit, mono) and identified by a process of its own, as a person would. The time
+is from the start of that process to its end, the disk cache warm; the memory is the most it ever had resident. Then the
+same recording is taken through the same functions in this process, one after the other, to see what each costs.
+
+    python benchmarks/identify.py --minutes 0.1667 10 30
+
+A figure says something about one machine on one day. Compare figures of one run with each other, or runs of two
+versions on one machine, never a figure with a limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+RATE_HZ = 48_000
+MINUTES = (1 / 6, 10.0, 30.0)
+REPEATS = 3
+HOP_S = 5.0
+PIECE_S = 60.0  # sung once and repeated: the encoder's work does not depend on what is sung
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process, from start to end."""
+
+    wall_s: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Seconds that the parts of the way take one after the other; `identify` decodes while it encodes."""
+
+    load_s: float
+    decode_and_resample_s: float
+    front_end_and_trunk_s: float
+    match_and_decide_s: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recording: the median time and the largest memory of the repeats."""
+
+    seconds: float
+    wall_s: float
+    times_real_time: float
+    peak_mb: float
+    stages: Stages
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    return {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime_version(),
+    }
+
+
+def cpu_name() -> str:
+    """As the kernel calls it; on ARM boards, which have no such line, the board."""
+    for path, key in (("/proc/cpuinfo", "model name"), ("/proc/device-tree/model", "")):
+        try:
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith(key):
+                return line.rpartition(":")[2].strip(" \0")
+    return platform.processor() or platform.machine()
+
+
+def onnxruntime_version() -> str:
+    """Version of whichever build is installed."""
+    for name in ("onnxruntime-gpu", "onnxruntime"):
+        try:
+            return f"{metadata.version(name)} ({name})"
+        except metadata.PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+def sing(path: Path) -> None:
+    """A WAV file of bird-like song, made by another process so that this one stays small."""
+    words = ["-m", "edgeapp.examples.synthesise", "--seconds", str(PIECE_S), "--rate", str(RATE_HZ), str(path)]
+    subprocess.run([sys.executable, *words], env=environment(), check=True)
+
+
+def write_recording(path: Path, piece: Path, seconds: float) -> None:
+    """A WAV file that repeats a piece."""
+    with wave.open(str(piece), "rb") as song:
+        size, frames = song.getsampwidth(), song.readframes(song.getnframes())
+    left = round(seconds * RATE_HZ) * size
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(size)
+        file.setframerate(RATE_HZ)
+        while left > 0:
+            file.writeframes(frames[:left])
+            left -= min(left, len(frames))
+
+
+def environment() -> dict[str, str]:
+    """Lets a process find the project that this script belongs to, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+
+def run(words: Sequence[str]) -> Process:
+    """Run `biovita-edge` once.
+
+    The kernel lets a process start with the memory mark of the one that started it, so figures below this script's own
+    size are not told apart; it is kept well below that of an ONNX Runtime.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeapp", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stderr is not None
+    told = process.stderr.read()  # ends with the process
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    if process.returncode:
+        raise SystemExit(f"biovita-edge {' '.join(words)} failed:\n{told.decode(errors='replace')}")
+    peak = usage.ru_maxrss * RSS_UNIT
+    if peak <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT:
+        print("note: the peak memory is not told apart from this script's own", file=sys.stderr)
+    return Process(wall_s, peak / MB)
+
+
+def split(path: Path, pack: str | None, threads: int | None) -> Stages:
+    """Take a recording through the pipeline's own functions, one after the other, and time each."""
+    sys.path.insert(0, str(PROJECT))
+    from edgeapp.audio.file import FileSource
+    from edgeapp.audio.resample import resampled
+    from edgeapp.audio.windows import windows
+    from edgeapp.pack import Pack
+    from edgeapp.pipeline import BATCH, Recogniser, Tally
+
+    clock = time.perf_counter
+    spent = {"decode": 0.0, "encode": 0.0, "answer": 0.0}
+    began = clock()
+    recogniser = Recogniser(Pack.load(pack), threads=threads)
+    load_s = clock() - began
+    encode = recogniser.encoder.encode
+
+    def timed(windows: Any) -> Any:
+        start = clock()
+        vectors = encode(windows)
+        spent["encode"] += clock() - start
+        return vectors
+
+    recogniser.encoder.encode = timed  # type: ignore[method-assign]
+    tally = Tally(recogniser)
+    spec = recogniser.pack.audio
+    source = FileSource(path)
+    cut = windows(resampled(source, spec.rate_hz), spec.window_s, HOP_S)
+    while True:
+        start = clock()
+        batch = list(islice(cut, BATCH))
+        cut_at = clock()
+        for result in recogniser.answer(batch) if batch else ():
+            tally.add(result)
+            recogniser.summary(result, 5)
+        spent["decode"] += cut_at - start
+        spent["answer"] += clock() - cut_at
+        if not batch:
+            break
+    source.close()
+    return Stages(load_s, spent["decode"], spent["encode"], spent["answer"] - spent["encode"])
+
+
+def measure(seconds: Sequence[float], pack: str | None, threads: int | None, repeats: int) -> list[Measured]:
+    """Measure recordings of some lengths."""
+    options = [*(("--pack", pack) if pack else ()), *(("--threads", str(threads)) if threads else ())]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {length: Path(folder) / f"{length:g}s.wav" for length in seconds}
+        piece = Path(folder) / "piece.wav"
+        sing(piece)
+        for length, path in paths.items():
+            write_recording(path, piece, length)
+        # All processes first: `split` makes this one large.
+        runs = {
+            length: [run(["identify", str(path), "--format", "json", *options]) for _ in range(repeats)]
+            for length, path in paths.items()
+        }
+        stages = {length: split(path, pack, threads) for length, path in paths.items()}
+    walls = {length: statistics.median(one.wall_s for one in runs[length]) for length in seconds}
+    return [
+        Measured(
+            length, walls[length], length / walls[length], max(one.peak_mb for one in runs[length]), stages[length]
+        )
+        for length in seconds
+    ]
+
+
+def markdown(on: dict[str, str | int], start_s: float, measured: Sequence[Measured]) -> str:
+    """The table, with the machine above it."""
+    lines = [
+        f"{on['cpu']}, {on['cores']} cores, {on['system']}, Python {on['python']}, ONNX Runtime {on['onnxruntime']}.",
+        f"Process start (`biovita-edge --version`): {start_s:.2f} s.",
+        "",
+        "| recording | start to end | times real time | peak memory | load pack and gallery | decode, resample "
+        "| front end, trunk | match, decide |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in measured:
+        length = f"{one.seconds / 60:g} min" if one.seconds >= 60 else f"{one.seconds:.0f} s"
+        stages = one.stages
+        parts = (
+            f"{seconds:.2f} s"
+            for seconds in (
+                one.wall_s,
+                stages.load_s,
+                stages.decode_and_resample_s,
+                stages.front_end_and_trunk_s,
+                stages.match_and_decide_s,
+            )
+        )
+        wall, *rest = parts
+        lines.append(f"| {length} | {wall} | {one.times_real_time:.0f} | {one.peak_mb:.0f} MB | {' | '.join(rest)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Time and memory of `biovita-edge identify` on this machine.")
+    parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths of the recordings")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="processes a recording; the median counts")
+    parser.add_argument("--pack", help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--threads", type=int, help="threads of the encoder; all cores if not given")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
+    chosen = parser.parse_args(arguments)
+    if min(chosen.minutes) * 60 < 1 or chosen.repeats < 1:
+        parser.error("a recording needs a second and one repeat at least")
+    start_s = statistics.median(run(["--version"]).wall_s for _ in range(chosen.repeats))
+    measured = measure([minutes * 60 for minutes in chosen.minutes], chosen.pack, chosen.threads, chosen.repeats)
+    on = machine()
+    if chosen.json:
+        document = {"machine": on, "start_s": start_s, "recordings": [asdict(one) for one in measured]}
+        print(json.dumps(document, indent=2))
+    else:
+        print(markdown(on, start_s, measured))
+
+
+if __name__ == "__main__":
+    main()
