@@ -1,0 +1,40 @@
+"""What the tests of the trainer share: the tiny data set and a run on it, each made once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gallery import Taxon, read_taxa
+from tests.trainer import tiny as tiny_set
+from trainer.manifest import Manifest, read_manifest
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tiny_set.Tiny:
+    """The tiny data set; not to be changed."""
+    return tiny_set.in_base(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run on the tiny data set; not to be changed."""
+    return tiny_set.trained(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def own_run(run_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(run_folder, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def taxa(tiny: tiny_set.Tiny) -> list[Taxon]:
+    return read_taxa(tiny.taxa)
+
+
+@pytest.fixture(scope="session")
+def manifest(tiny: tiny_set.Tiny, taxa: list[Taxon]) -> Manifest:
+    return read_manifest(tiny.manifest, taxa)

@@ -1,0 +1,190 @@
+"""A data set small enough to train on in a test, and random weights in the layout of the published ones.
+
+| species | tone | photo | recordings | photos |
+|---|---|---|---|---|
+| Bufo bufo | 500 Hz | - | 5 of 5 sources | - |
+| Cuculus canorus | 3 kHz | green | 5 of 5 sources | 4 |
+| Parus major | 1 kHz | red | 6 of 5 sources | 4 |
+| Parus minor | 2 kHz | blue | 5 of 5 sources | 4 |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import onnx
+import soundfile
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from torch import nn
+
+from trainer.models.efficientat import MobileNetAudio, audioset_head
+from trainer.models.mobilenet import MobileNetImage, SameConv
+
+RATE_HZ = 16_000
+TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
+COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
+SPECIES = tuple(TONES_HZ)
+FORMATS = ("wav", "flac", "ogg", "mp3")
+TABLE = """\
+scientific_name,common_name,kingdom,phylum,class,order,family,genus,synonyms
+Parus major,Great Tit,Animalia,Chordata,Aves,Passeriformes,Paridae,Parus,Parus robustus
+Parus minor,Japanese Tit,Animalia,Chordata,Aves,Passeriformes,Paridae,Parus,
+Cuculus canorus,Common Cuckoo,Animalia,Chordata,Aves,Cuculiformes,Cuculidae,Cuculus,
+Bufo bufo,Common Toad,Animalia,Chordata,Amphibia,Anura,Bufonidae,Bufo,
+"""
+COLUMNS = ("modality", "path", "scientific_name", "source_repo", "source_id", "author", "licence", "note")
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Where the data set and the weights lie."""
+
+    manifest: Path
+    taxa: Path
+    pretrained: Path
+
+    def words(self) -> list[str]:
+        """What the command line needs to train on it, on one core."""
+        return [*self.data_words(), "--pretrained", str(self.pretrained), "--threads", "1"]
+
+    def data_words(self) -> list[str]:
+        return ["--data", str(self.manifest), "--taxa", str(self.taxa)]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def lines(self) -> list[str]:
+        """What it said on standard error."""
+        return self.err.splitlines()
+
+
+def call(main: Callable[[], object], *words: object) -> Ended:
+    """Run a command line in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", ["command", *map(str, words)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def tone(frequency_hz: float, seconds: float = 3.0, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
+    """A tone in a little noise."""
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    return (0.2 * np.sin(2 * np.pi * frequency_hz * t) + 0.01 * noise).astype(np.float32)
+
+
+def rows(folder: Path) -> Iterator[dict[str, str]]:
+    """Write the files of the data set; the rows of its manifest."""
+    for species, frequency_hz in TONES_HZ.items():
+        name = species.replace(" ", "_")
+        for piece in range(6 if species == "Parus major" else 5):
+            source = min(piece, 4)  # the sixth is another piece of the fifth
+            path = folder / f"{name}_{piece}.{FORMATS[piece % len(FORMATS)]}"
+            soundfile.write(path, tone(frequency_hz * (1 + 0.01 * piece), seed=piece), RATE_HZ)
+            yield row("audio", path, species, f"sound {name} {source}")
+        for piece in range(4 if species in COLOURS else 0):
+            path = folder / f"{name}_{piece}.png"
+            shade = np.random.default_rng(piece).integers(-30, 30, (64, 80, 3)) + np.array(COLOURS[species])
+            Image.fromarray(shade.clip(0, 255).astype(np.uint8)).save(path)
+            yield row("image", path, species, f"photo {name} {piece}")
+
+
+def row(modality: str, path: Path, species: str, source: str) -> dict[str, str]:
+    values = (modality, path.name, species, "tests", source, "A. Author", "CC0-1.0", "")
+    return dict(zip(COLUMNS, values))
+
+
+def write_manifest(path: Path, lines: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(lines)
+    return path
+
+
+def make(folder: Path) -> Tiny:
+    """Write data set, species table and weights."""
+    folder.mkdir(parents=True)
+    manifest = write_manifest(folder / "manifest.csv", list(rows(folder)))
+    taxa = folder / "taxa.csv"
+    taxa.write_text(TABLE, encoding="utf-8")
+    pretrained = folder / "pretrained"
+    pretrained.mkdir()
+    torch.manual_seed(0)
+    save_audio_weights(pretrained / "efficientat_mn04_as.pt")
+    save_image_weights(pretrained / "inat_bird_mobilenetv2.onnx")
+    return Tiny(manifest, taxa, pretrained)
+
+
+def keep_variance(network: nn.Module) -> nn.Module:
+    """Random weights through which signals neither die nor explode."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.normal_(module.bias, std=0.01)
+    return network
+
+
+def save_audio_weights(path: Path) -> None:
+    trunk, head = keep_variance(MobileNetAudio()), audioset_head()
+    classifier = {
+        f"classifier.{int(name[0]) + 2 if name[0] == '0' else 5}{name[1:]}": t for name, t in head.state_dict().items()
+    }
+    torch.save({**trunk.state_dict(), **classifier}, path)
+
+
+def save_image_weights(path: Path) -> None:
+    trunk = keep_variance(MobileNetImage())
+    weights = []
+    for number, module in enumerate(m for m in trunk.modules() if isinstance(m, SameConv)):
+        for letter, tensor in (("w", module.weight), ("b", module.bias)):
+            assert tensor is not None
+            weights.append(numpy_helper.from_array(tensor.detach().numpy(), f"{letter}{number}"))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 224, 224])
+    out = helper.make_tensor_value_info("same", TensorProto.FLOAT, ["n", 3, 224, 224])
+    graph = helper.make_graph([helper.make_node("Identity", ["image"], ["same"])], "weights", [image], [out], weights)
+    onnx.save(helper.make_model(graph), str(path))
+
+
+def in_base(base: Path) -> Tiny:
+    """The data set of a test run, made by whoever needs it first."""
+    folder = base / "tiny"
+    if not folder.exists():
+        return make(folder)
+    return Tiny(folder / "manifest.csv", folder / "taxa.csv", folder / "pretrained")
+
+
+def trained(base: Path) -> Path:
+    """Folder of a run of all three stages, two epochs each, made by whoever needs it first; not to be changed."""
+    from trainer.__main__ import main
+
+    out = base / "tiny_run"
+    if not (out / "stage2" / "decision.json").exists():
+        for stage in ("base", "1", "2"):
+            ended = call(main, "--stage", stage, "--epochs", 2, "--out", out, *in_base(base).words())
+            assert ended.code == 0, ended.err
+    return out
