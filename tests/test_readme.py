@@ -1,0 +1,159 @@
+"""What the README shows exists: commands, options, make targets, extras, files."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from tests.conftest import PROJECT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PROSE = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+PROGRAMS = {
+    ("biovita-edge",): "edgeapp.cli",
+    ("python", "-m", "trainer"): "trainer.__main__",
+    ("python", "-m", "export"): "export.__main__",
+}
+OPEN_FIGURE = re.compile(r"<!-- figure: (\w+) -->")
+STARTER_FILES = ("edgeapp/starter_pack/", "docs/identify.svg")  # made when the pack is trained
+
+
+def shown() -> list[list[str]]:
+    """Every line of the shell blocks, as words."""
+    lines = "\n".join(SHELL_BLOCKS).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def mentioned() -> list[list[str]]:
+    """Every command named in the prose, as words; it may leave out what it needs."""
+    return [
+        shlex.split(code) for code in re.findall(r"`([^`\n]+)`", PROSE) if code.startswith(("biovita-", "python -m "))
+    ]
+
+
+def root(program: tuple[str, ...]) -> Any:
+    return typer.main.get_command(importlib.import_module(PROGRAMS[program]).app)
+
+
+def program_of(words: list[str]) -> tuple[str, ...] | None:
+    return next((program for program in PROGRAMS if tuple(words[: len(program)]) == program), None)
+
+
+def parse(command: Any, words: list[str], whole: bool = True) -> None:
+    """Parse words as the program would, down to the last command; nothing is run.
+
+    An unknown command or option and a value of the wrong type are errors; so is what is missing, if `whole`.
+    """
+    try:
+        with command.make_context(command.name, list(words)) as context:
+            if not hasattr(command, "resolve_command"):
+                return
+            rest = [*context._protected_args, *context.args]
+            if rest:
+                _, inner, rest = command.resolve_command(context, rest)
+                parse(inner, rest, whole)
+    except typer.Exit:
+        return  # --help, --version
+    except typer.BadParameter as error:
+        if whole or type(error).__name__ != "MissingParameter":
+            raise
+
+
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """A command and all below it, with their full names."""
+    yield name, command
+    if hasattr(command, "list_commands"):
+        with typer.Context(command) as context:
+            for inner in command.list_commands(context):
+                yield from commands(command.get_command(context, inner), f"{name} {inner}")
+
+
+ALL = [found for program in PROGRAMS for found in commands(root(program), " ".join(program))]
+
+
+@pytest.mark.parametrize("words", shown(), ids=" ".join)
+def test_what_it_tells_to_type_is_understood(words):
+    program = program_of(words)
+    if program is not None:
+        parse(root(program), words[len(program) :])
+    elif words[0] == "make":
+        makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+        for word in words[1:]:
+            variable, given, _ = word.partition("=")
+            assert f"$({variable})" in makefile if given else re.search(rf"^{word}:", makefile, re.MULTILINE), word
+    elif words[0] == "python":
+        assert (PROJECT / words[1]).is_file(), words[1]
+    else:
+        assert words[0] in ("pip", "sqlite-utils"), f"{words[0]}: who checks this?"
+
+
+@pytest.mark.parametrize("words", mentioned(), ids=" ".join)
+def test_what_it_mentions_is_a_command(words):
+    program = program_of(words)
+    assert program is not None
+    parse(root(program), words[len(program) :], whole=False)
+
+
+@pytest.mark.parametrize("words", ["identify a.wav --tpo 3", "identfy a.wav", "listen --hop often", "gallery ad x y"])
+def test_a_mistake_would_be_noticed(words):
+    with pytest.raises(Exception) as raised:  # typer keeps the base of its errors to itself
+        parse(root(("biovita-edge",)), words.split())
+    assert type(raised.value).__name__ in ("NoSuchOption", "UsageError", "NoSuchCommand", "BadParameter")
+
+
+@pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
+def test_every_command_and_option_is_explained(name, command):
+    assert name in README
+    assert command.help and command.help.strip()
+    for parameter in command.params:
+        options = [option for option in parameter.opts if option.startswith("--")]
+        assert (getattr(parameter, "help", None) or "").strip() or any(option in README for option in options), (
+            f"{name} {parameter.name} is explained nowhere"
+        )
+
+
+def test_the_options_it_names_are_options():
+    known = {option for _, command in ALL for parameter in command.params for option in parameter.opts} | {"--help"}
+    named = {word for code in re.findall(r"`([^`\n]+)`", PROSE) for word in code.split() if word.startswith("--")}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", README))))
+def test_links_lead_somewhere(link, request):
+    if re.match(r"[a-z]+:", link):
+        return
+    path, _, anchor = link.partition("#")
+    if path.startswith(STARTER_FILES):
+        request.getfixturevalue("starter_pack")
+    assert not path or (PROJECT / path).exists()
+    if anchor:
+        text = (PROJECT / path).read_text(encoding="utf-8") if path else README
+        headings = {
+            re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+            for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        }
+        assert anchor in headings
+
+
+def test_the_extras_it_names_exist():
+    with open(PROJECT / "pyproject.toml", "rb") as file:
+        extras = set(tomllib.load(file)["project"]["optional-dependencies"])
+    named = {extra for group in re.findall(r"(?:\.|biovita-edge)\[([\w,]+)\]", README) for extra in group.split(",")}
+    assert named == extras
+
+
+def test_no_figure_is_left_open(starter_pack):
+    assert OPEN_FIGURE.findall(README) == []
