@@ -1,0 +1,211 @@
+"""The loop: a killed run goes on as if nothing had been, and every epoch is one line of the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from tests.trainer.tiny import Ended, Tiny, call
+from trainer import checkpoint, loop
+from trainer.__main__ import main
+from trainer.checkpoint import LOG, RESUME, WEIGHTS
+from trainer.loop import Average, learning_rate
+from trainer.manifest import PROJECT
+from trainer.presets import STARTER, StageConfig, build
+from trainer.session import FOLDER_OF
+
+EPOCHS = 3
+
+
+class Killed(Exception):
+    """What stands for a kill in this process."""
+
+
+def words(tiny: Tiny, out: Path, stage: str, *more: object) -> list[str]:
+    return ["--stage", stage, "--epochs", str(EPOCHS), "--out", str(out), *tiny.words(), *map(str, more)]
+
+
+def started(run_folder: Path, out: Path, stage: str) -> Path:
+    """A run in which the stages before `stage` are finished."""
+    for before in list(FOLDER_OF)[: list(FOLDER_OF).index(stage)]:
+        shutil.copytree(run_folder / FOLDER_OF[before], out / FOLDER_OF[before])
+    return out
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folder of each stage, trained without a break."""
+    folders = {}
+    for stage, name in FOLDER_OF.items():
+        out = started(run_folder, tmp_path_factory.mktemp("unbroken"), stage)
+        ended = call(main, *words(tiny, out, stage))
+        assert ended.code == 0, ended.err
+        folders[stage] = out / name
+    return folders
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+
+
+def same_run(folder: Path, unbroken: Path) -> bool:
+    """Equal to the last bit, and logged alike but for the time it took."""
+    own, theirs = load_file(str(folder / WEIGHTS)), load_file(str(unbroken / WEIGHTS))
+    timeless = [[{k: v for k, v in line.items() if k != "seconds"} for line in log(f)] for f in (folder, unbroken)]
+    return all(torch.equal(own[name], theirs[name]) for name in theirs) and timeless[0] == timeless[1]
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, call_number: int, before: bool) -> None:
+    """Die before or after the n-th call of a function."""
+    whole, count = getattr(where, name), 0
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        if before and count == call_number:
+            raise Killed
+        result = whole(*args, **kwargs)
+        if count == call_number:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(where, name, dying)
+
+
+def break_and_resume(tiny: Tiny, out: Path, stage: str, monkeypatch: pytest.MonkeyPatch, *kill: Any) -> Ended:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, *kill)
+        call(main, *words(tiny, out, stage))
+    assert not checkpoint.finished(out / FOLDER_OF[stage])
+    return call(main, *words(tiny, out, stage))
+
+
+@pytest.mark.parametrize("stage", list(FOLDER_OF))
+def test_a_run_killed_after_an_epoch_ends_like_an_unbroken_one(
+    stage: str, tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = started(run_folder, tmp_path, stage)
+    ended = break_and_resume(tiny, out, stage, monkeypatch, loop, "store", 1, False)
+    assert ended.code == 0, ended.err
+    assert f"epoch 2/{EPOCHS}" in ended.err and f"epoch 1/{EPOCHS}" not in ended.err
+    assert same_run(out / FOLDER_OF[stage], unbroken[stage])
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param((checkpoint, "save_resume", 1, True), id="logged, not stored"),
+        pytest.param((checkpoint, "save", 1, True), id="stored, weights of no epoch"),
+        pytest.param((checkpoint, "save", EPOCHS, True), id="all stored, weights of the epoch before"),
+        pytest.param((checkpoint, "save", EPOCHS, False), id="all done, not said so"),
+    ],
+)
+def test_a_kill_at_any_moment_of_storing_an_epoch_loses_nothing(
+    kill: Any, tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = started(run_folder, tmp_path, "1")
+    ended = break_and_resume(tiny, out, "1", monkeypatch, *kill)
+    assert ended.code == 0, ended.err
+    assert same_run(out / "stage1", unbroken["1"])
+
+
+def test_a_process_killed_in_the_middle_finishes_with_the_same_command(
+    tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path
+) -> None:
+    out = started(run_folder, tmp_path, "1")
+    command = [sys.executable, "-m", "trainer", *words(tiny, out, "1")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "stage1" / WEIGHTS).exists() and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert (out / "stage1" / RESUME).exists() and len(log(out / "stage1")) < EPOCHS
+    again = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert same_run(out / "stage1", unbroken["1"])
+    assert not (out / "stage1" / RESUME).exists()
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path, tmp_path: Path) -> None:
+    out = started(run_folder, tmp_path, "1")
+    command = [sys.executable, "-m", "trainer", *words(tiny, out, "1", "--epochs", 50)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "stage1" / WEIGHTS).exists() and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in said.splitlines()[-1] and "Traceback" not in said
+
+
+def test_every_epoch_is_one_line_of_the_log(unbroken: dict[str, Path]) -> None:
+    for stage, folder in unbroken.items():
+        lines = log(folder)
+        assert [line["epoch"] for line in lines] == [1, 2, 3]
+        assert all(line["stage"] == stage and line["samples"] > 0 and 0 <= line["accuracy"] <= 1 for line in lines)
+        assert "held_out" in lines[-1] and "held_out" not in lines[0]
+    assert {"atc", "aic", "itc", "lambda"} <= log(unbroken["2"])[0].keys()
+
+
+def test_lambda_of_stage_2_is_logged_growing(unbroken: dict[str, Path]) -> None:
+    first, second, third = (line["lambda"] for line in log(unbroken["2"]))
+    assert first < second < third == pytest.approx(0.1)
+
+
+def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[str, Path]) -> None:
+    base, one, two = (load_file(str(unbroken[stage] / WEIGHTS)) for stage in FOLDER_OF)
+    before = {"1": load_file(str(run_folder / "base" / WEIGHTS)), "2": load_file(str(run_folder / "stage1" / WEIGHTS))}
+
+    def changed(old: dict[str, torch.Tensor], new: dict[str, torch.Tensor]) -> set[str]:
+        return {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
+
+    assert changed(before["1"], one) == {"audio", "logit_scale"}
+    assert changed(before["2"], two) == {"audio", "text", "logit_scale"}
+    assert changed(before["1"], base) == {"text", "image", "base_logit_scale"}
+    frozen = [name for name, parameter in build(STARTER).named_parameters() if not parameter.requires_grad]
+    assert frozen and all(torch.equal(before["1"][name], new[name]) for name in frozen for new in (base, one, two))
+
+
+def test_a_resume_state_of_another_model_is_refused(tiny: Tiny, own_run: Path) -> None:
+    checkpoint.save_resume(own_run / "stage1", {"epoch": 1, "model": {}, "optimizer": {}, "average": {}, "steps": 1})
+    ended = call(main, *words(tiny, own_run, "1"))
+    assert ended.code == 3 and RESUME in ended.lines()[-1] and "--restart" in ended.lines()[-1]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    config = StageConfig(epochs=1, batch=1, lr=1.0, trunk_lr=1.0, warmup=0.1)
+    rates = [learning_rate(config, p / 100) for p in range(101)]
+    assert rates[0] == 0.0 and rates[100] == pytest.approx(0.0)
+    assert max(rates) == rates[10] > 0.95
+    assert rates[10:] == sorted(rates[10:], reverse=True) and rates[:11] == sorted(rates[:11])
+
+
+def test_the_average_follows_the_weights_and_is_exchanged_with_them() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0.0)
+    average = Average(model, decay=0.9)
+    model.weight.data.fill_(1.0)
+    for _ in range(200):
+        average.update()
+    assert average.weights["weight"].item() == pytest.approx(1.0, abs=1e-3)
+    model.weight.data.fill_(5.0)
+    average.swap()
+    assert model.weight.item() == pytest.approx(1.0, abs=1e-3) and average.weights["weight"].item() == 5.0
