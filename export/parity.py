@@ -48,9 +48,9 @@ def compare(
     least, worst, total, count = 2.0, "", 0.0, 0
     for label, values in inputs:
         wanted, given = reference(values), exported(values)
-        cosines = (wanted * given).sum(axis=1) / np.maximum(
-            np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1), 1e-12
-        )
+        lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
+        with np.errstate(invalid="ignore"):
+            cosines = (wanted * given).sum(axis=1) / np.maximum(lengths, 1e-12)
         cosines = np.where(np.isfinite(cosines), cosines, -1.0)
         if cosines.min() < least:
             least, worst = float(cosines.min()), label

@@ -9,8 +9,8 @@ On disk, one folder a stage:
     resume.pt           raw weights, averages, optimizer and generators; only while the stage is unfinished
 
 Every file is written beside its place and moved over it, so that a kill at any moment leaves the last whole one. After
-an epoch the settings are written first, then `resume.pt`, then `model.safetensors`; `resume.pt` is removed at the end of
-the stage: weights without it are finished.
+an epoch the settings are written first, then `resume.pt`, then `model.safetensors`; `resume.pt` is removed at the end
+of the stage: weights without it are finished.
 """
 
 from __future__ import annotations
