@@ -20,20 +20,26 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 Data = Annotated[Optional[Path], typer.Option(help="Manifest CSV; default: the starter data beside the project.")]
 Taxa = Annotated[Optional[Path], typer.Option(help="Species table CSV; default: the one in the project.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
 
 
 @app.callback(invoke_without_command=True)
 def train(
     context: typer.Context,
-    stage: Annotated[Optional[str], typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")] = None,
+    stage: Annotated[
+        Optional[str], typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")
+    ] = None,
     preset: Annotated[str, typer.Option(help="Size of the model.")] = "starter",
     data: Data = None,
     taxa: Taxa = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run; each stage gets a folder in it.")] = Path("runs/starter"),
+    out: Annotated[Path, typer.Option(help="Folder of the run; each stage gets a folder in it.")] = Path(
+        "runs/starter"
+    ),
     pretrained: Annotated[Optional[Path], typer.Option(help="Folder of the public weights.")] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the split and of everything drawn.")] = 1,
+    held_out: Annotated[
+        float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of everything drawn.")] = 1,
     epochs: Annotated[Optional[int], typer.Option(help="Epochs, in place of the preset's.")] = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -54,9 +60,7 @@ def train(
         if stage in chosen.stages:
             stages = {**chosen.stages, stage: dataclasses.replace(chosen.stages[stage], epochs=epochs)}
             chosen = dataclasses.replace(chosen, stages=stages)
-    options = Options(
-        chosen, data, taxa, out, pretrained, held_out, seed, device, threads or cores(), restart
-    )
+    options = Options(chosen, data, taxa, out, pretrained, held_out, seed, device, threads or cores(), restart)
     session = Session(options, Console(stderr=True))
     session.train(stage)
     if session.failed:
@@ -86,7 +90,9 @@ def evaluate(
     loaded = checkpoints.load(checkpoint)
     config = loaded.config
     if not config.held_out:
-        raise ConfigError(f"{checkpoint}: was trained on everything, nothing is held out", "evaluate another checkpoint")
+        raise ConfigError(
+            f"{checkpoint}: was trained on everything, nothing is held out", "evaluate another checkpoint"
+        )
     split = open_data(data, taxa, config.held_out, config.seed)
     if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
         raise ConfigError(f"{split.manifest.path}: has other taxa than {checkpoint}", "name the data it was trained on")
@@ -100,7 +106,8 @@ def evaluate(
     for line in failed:
         print(line, file=sys.stderr)
     if as_json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+        shares = [{k: share if row.queries else None for k, share in row.top.items()} for row in rows]
+        print(json.dumps([{**dataclasses.asdict(row), "top": top} for row, top in zip(rows, shares)], indent=1))
     else:
         shown = Table(title=f"{checkpoint}: held-out samples, a taxon's score is its best sample's")
         for name in ("level", "query", "target", *(f"Top-{top}" for top in TOPS), "queries", "candidates"):
@@ -120,9 +127,10 @@ def main() -> None:
     except BiovitaError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last finished epoch", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        if ended.code == 130:  # what typer makes of Ctrl-C
+            print("stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

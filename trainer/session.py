@@ -1,4 +1,4 @@
-"""From the words of the command line to everything a stage needs: manifest, split, decoded data, tokenizer, model, device."""
+"""From the command line to everything a stage needs: manifest, split, decoded data, tokenizer, model, device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gallery import prompts, read_taxa, starter_taxa
 from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.checkpoint import RunConfig
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.evaluate import embed_all, summary
 from trainer.loop import Run, fit
 from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest, shared_folder
@@ -146,6 +146,8 @@ class Session:
             with self.console.status(f"decoding {len(samples)} photos"):
                 store = PictureStore(samples, self.options.preset.image_size)
             self.report(store.undecodable)
+            if which == "train" and not len(store):
+                raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
             self._decoded[key] = store
         return self._decoded[key]
 
@@ -164,16 +166,17 @@ class Session:
         folder = self.options.out / FOLDER_OF[stage]
         if stage == "1" and not checkpoint.finished(self.options.out / FOLDER_OF["base"]):
             self.train("base")
-        if self.options.restart and folder.is_dir():
-            for path in folder.iterdir():
-                path.unlink()
-        if checkpoint.finished(folder):
+        fresh = self.options.restart
+        if not fresh and checkpoint.finished(folder):
             self.same_settings(checkpoint.load(folder).config, folder)
             self.console.print(f"stage {stage} is finished in {folder}; --restart trains it anew", highlight=False)
             return
-        if (folder / checkpoint.RESUME).exists():
-            self.same_settings(checkpoint.load(folder).config, folder)
+        if not fresh and (folder / checkpoint.RESUME).exists():
+            self.same_settings(checkpoint.load_config(folder), folder)
         model, tokenizer = self.start_of(stage)
+        if fresh and folder.is_dir():  # only now: what is thrown away can be trained anew
+            for path in folder.iterdir():
+                path.unlink()
         config = RunConfig(
             preset=self.options.preset,
             stage=stage,
