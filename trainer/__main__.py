@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,8 +17,8 @@ from trainer.errors import ConfigError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
-Data = Annotated[Optional[Path], typer.Option(help="Manifest CSV; default: the starter data beside the project.")]
-Taxa = Annotated[Optional[Path], typer.Option(help="Species table CSV; default: the one in the project.")]
+Data = Annotated[Path | None, typer.Option(help="Manifest CSV; default: the starter data beside the project.")]
+Taxa = Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
 
@@ -27,7 +27,7 @@ Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all core
 def train(
     context: typer.Context,
     stage: Annotated[
-        Optional[str], typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")
+        str | None, typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")
     ] = None,
     preset: Annotated[str, typer.Option(help="Size of the model.")] = "starter",
     data: Data = None,
@@ -35,12 +35,12 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; each stage gets a folder in it.")] = Path(
         "runs/starter"
     ),
-    pretrained: Annotated[Optional[Path], typer.Option(help="Folder of the public weights.")] = None,
+    pretrained: Annotated[Path | None, typer.Option(help="Folder of the public weights.")] = None,
     held_out: Annotated[
         float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.")
     ] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of everything drawn.")] = 1,
-    epochs: Annotated[Optional[int], typer.Option(help="Epochs, in place of the preset's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the preset's.")] = None,
     device: Device = "auto",
     threads: Threads = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Train the stage anew; otherwise it resumes.")] = False,
@@ -77,34 +77,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Print the six retrieval directions at species, genus and family on the held-out split of a checkpoint."""
-    import torch
-
-    from trainer import checkpoint as checkpoints
-    from trainer.bank import TextBank
     from trainer.evaluate import TOPS, embed_all, table
     from trainer.pictures import PictureStore
-    from trainer.session import cores, open_data, pick_device
-    from trainer.sounds import SoundStore
+    from trainer.session import open_held_out
 
-    torch.set_num_threads(threads or cores())
-    loaded = checkpoints.load(checkpoint)
-    config = loaded.config
-    if not config.held_out:
-        raise ConfigError(
-            f"{checkpoint}: was trained on everything, nothing is held out", "evaluate another checkpoint"
-        )
-    split = open_data(data, taxa, config.held_out, config.seed)
-    if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
-        raise ConfigError(f"{split.manifest.path}: has other taxa than {checkpoint}", "name the data it was trained on")
-    where = pick_device(device)
-    model = loaded.model.to(where)
-    sounds = SoundStore(split.held_recordings, config.preset.mel.rate_hz)
-    pictures = PictureStore(split.held_photos, config.preset.image_size)
-    bank = TextBank(split.manifest.taxa, loaded.tokenizer)
-    rows = table(embed_all(model, bank, sounds, pictures, config.preset.window_s, where), split.manifest.taxa)
-    failed = [*split.manifest.missing, *sounds.undecodable, *pictures.undecodable]
-    for line in failed:
-        print(line, file=sys.stderr)
+    held = open_held_out(checkpoint, data, taxa, device, threads)
+    preset = held.config.preset
+    pictures = PictureStore(held.data.held_photos, preset.image_size)
+    embedded = embed_all(held.model, held.bank, held.sounds, pictures, preset.window_s, held.device)
+    rows = table(embedded, held.data.manifest.taxa)
     if as_json:
         shares = [{k: share if row.queries else None for k, share in row.top.items()} for row in rows]
         print(json.dumps([{**dataclasses.asdict(row), "top": top} for row, top in zip(rows, shares)], indent=1))
@@ -116,7 +97,42 @@ def evaluate(
             tops = (f"{100 * row.top[top]:.1f}" for top in TOPS)
             shown.add_row(row.level, row.query, row.target, *tops, str(row.queries), str(row.candidates))
         Console().print(shown)
-    if failed:
+    if held.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
+    data: Data = None,
+    taxa: Taxa = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Fit the decision parameters of a checkpoint on its held-out recordings; stage 2 does this at its end."""
+    from trainer import checkpoint as checkpoints
+    from trainer.calibrate import DECISION
+    from trainer.calibrate import calibrate as fit
+    from trainer.pictures import PictureStore
+    from trainer.session import open_held_out
+    from trainer.sounds import SoundStore
+
+    held = open_held_out(checkpoint, data, taxa, device, threads)
+    preset = held.config.preset
+    fitted = fit(
+        held.model,
+        preset,
+        list(held.data.manifest.taxa),
+        held.bank,
+        held.sounds,
+        PictureStore(held.data.photos, preset.image_size),
+        SoundStore(held.data.recordings, preset.mel.rate_hz),
+        held.device,
+    )
+    text = json.dumps(fitted, indent=1) + "\n"
+    checkpoints.replace_file(checkpoint / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
+    print(text, end="")
+    if held.failed:
         raise typer.Exit(1)
 
 

@@ -111,19 +111,21 @@ def coloured_noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def mean_log_power(log_power: Tensor) -> Tensor:
     """Logarithm of the mean power of each window, [n, 1, 1]."""
-    return torch.logsumexp(log_power, dim=(1, 2), keepdim=True) - math.log(log_power[0].numel())
+    return torch.logsumexp(log_power, dim=(1, 2), keepdim=True) - math.log(log_power.shape[1] * log_power.shape[2])
+
+
+def drawn_rows(share: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Rows of a batch, each drawn with a probability of `share`."""
+    return (torch.rand(like.shape[0], generator=generator, device=like.device) < share).nonzero()[:, 0]
 
 
 def add_noise(log_power: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Add coloured noise to a share of the windows, at a signal-to-noise ratio drawn in dB."""
-    if not config.noise_share:
-        return log_power
-    n = log_power.shape[0]
-    snr_db = uniform((n, 1, 1), *config.noise_snr_db, log_power, generator)
-    chosen = torch.rand((n, 1, 1), generator=generator, device=log_power.device) < config.noise_share
-    level = mean_log_power(log_power) - snr_db * (math.log(10) / 10)
-    noisy = torch.logaddexp(log_power, coloured_noise(log_power, generator) + level)
-    return torch.where(chosen, noisy, log_power)
+    rows = drawn_rows(config.noise_share, log_power, generator)
+    chosen = log_power[rows]
+    snr_db = uniform((len(rows), 1, 1), *config.noise_snr_db, log_power, generator)
+    level = mean_log_power(chosen) - snr_db * (math.log(10) / 10)
+    return log_power.index_copy(0, rows, torch.logaddexp(chosen, coloured_noise(chosen, generator) + level))
 
 
 def only_noise(
@@ -133,13 +135,10 @@ def only_noise(
 
     Outlier exposure: Hendrycks et al., ICLR 2019.
     """
-    if not config.only_noise_share:
-        return log_power, targets
-    n = log_power.shape[0]
-    chosen = torch.rand((n, 1, 1), generator=generator, device=log_power.device) < config.only_noise_share
-    noise = coloured_noise(log_power, generator) + mean_log_power(log_power)
-    alike = torch.full_like(targets, 1.0 / targets.shape[1])
-    return torch.where(chosen, noise, log_power), torch.where(chosen[:, 0], alike, targets)
+    rows = drawn_rows(config.only_noise_share, log_power, generator)
+    noise = coloured_noise(log_power[rows], generator) + mean_log_power(log_power[rows])
+    alike = torch.full_like(targets[rows], 1.0 / targets.shape[1])
+    return log_power.index_copy(0, rows, noise), targets.index_copy(0, rows, alike)
 
 
 def mask(log_power: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

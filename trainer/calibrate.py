@@ -1,22 +1,27 @@
 """Decision parameters of a checkpoint, fitted on its held-out recordings.
 
-Similarities become probabilities by one multiplier a kind of entry (Guo et al., "On Calibration of Modern Neural Networks", ICML
-2017): the one with the least negative log-likelihood. Kinds are brought to one level of logits and then weighted; "nothing" gets the
-logit at which most windows of plain noise are nothing while most held-out recordings still are something.
+Similarities become probabilities by one multiplier a kind of entry (Guo et al., "On Calibration of Modern Neural
+Networks", ICML 2017): the one with the least negative log-likelihood. Kinds are brought to one level of logits and then
+weighted; "nothing" gets the logit at which most windows of plain noise are nothing while most held-out recordings still
+are something.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from edgeapp.audio.windows import HOP_S
-from gallery import DecisionParameters, Index, Similarities, Taxon, logits, pool, probabilities
+from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, logits, pool, probabilities
 from trainer.bank import TextBank
+from trainer.manifest import Sample
 from trainer.models.vita import Vita
 from trainer.pictures import PictureStore
+from trainer.presets import Preset
 from trainer.sounds import SoundStore
 from trainer.stages import embed_pictures
 from trainer.windows import recording_windows
@@ -25,9 +30,49 @@ SCALES = np.geomspace(2.0, 100.0, 60)
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the pictures beside the text
 POOLS = (1, 2, 3, 5)
 FLOOR = 0.5  # more likely than not
+AUDIO_WEIGHT = 4.0  # recordings of a species tell more of how it sounds than its name or its photos
 SILENCE_DBFS = -85.0  # the quietest usable starter recording has -74, dithered 16-bit silence about -93
 KEPT = 0.95  # share of the held-out recordings that must stay something
 NOISE_WINDOWS = 64
+
+
+DECISION = "decision.json"
+
+
+def calibrate(
+    model: Vita,
+    preset: Preset,
+    taxa: list[Taxon],
+    bank: TextBank,
+    held: SoundStore,
+    photos: PictureStore,
+    recordings: SoundStore,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Fit the decision parameters of a model on held-out recordings.
+
+    The gallery they are matched with has the prompts of all taxa, and the photos and recordings the model was trained
+    on.
+
+    Returns
+    -------
+    What `decision.json` holds: the parameters under `decision`, what they reach under `figures`.
+    """
+    heard = hear(model, held, preset.window_s, device)
+    noise = hear_noise(model, preset.window_samples, 0, device)
+    centroids = {
+        "text": bank.embed_all(model.text, device).mean(dim=0).cpu().numpy(),
+        "image": sums(embed_pictures(model, photos, device).cpu().numpy(), photos.samples, len(taxa)),
+        "audio": sums(
+            np.stack([windows.mean(axis=0) for windows in hear(model, recordings, preset.window_s, device).windows]),
+            recordings.samples,
+            len(taxa),
+        ),
+    }
+    norms = {kind: np.linalg.norm(rows, axis=1, keepdims=True) for kind, rows in centroids.items()}
+    index = Index(taxa, {kind: rows / np.maximum(norms[kind], 1e-12) for kind, rows in centroids.items()})
+    parameters, figures = fit(index, heard, noise)
+    return {"decision": parameters.to_dict(), "figures": {"held_out": figures}}
 
 
 @dataclass(frozen=True)
@@ -64,15 +109,11 @@ def hear_noise(model: Vita, samples: int, seed: int, device: torch.device) -> np
     return np.concatenate(vectors)
 
 
-def index_of(model: Vita, taxa: list[Taxon], bank: TextBank, pictures: PictureStore, device: torch.device) -> Index:
-    """The gallery of a checkpoint in memory: mean of the five prompts and mean of the photos of each taxon."""
-    texts = bank.embed_all(model.text, device).mean(dim=0).cpu().numpy()
-    photos = embed_pictures(model, pictures, device).cpu().numpy()
-    images = np.zeros_like(texts)
-    np.add.at(images, [sample.taxon for sample in pictures.samples], photos)
-    centroids = {"text": texts, "image": images}
-    norms = {kind: np.linalg.norm(rows, axis=1, keepdims=True) for kind, rows in centroids.items()}
-    return Index(taxa, {kind: rows / np.maximum(norms[kind], 1e-12) for kind, rows in centroids.items()})
+def sums(vectors: np.ndarray, samples: Sequence[Sample], taxa: int) -> np.ndarray:
+    """Sum of the vectors of each taxon [taxa, dim]; zero where there is none."""
+    rows = np.zeros((taxa, vectors.shape[1]), vectors.dtype)
+    np.add.at(rows, [sample.taxon for sample in samples], vectors)
+    return rows
 
 
 class Fit:
@@ -115,27 +156,25 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
     """
     tables = Fit(index, heard)
     parameters = DecisionParameters(
-        scale={kind: 20.0 for kind in ("text", "image", "audio")},
-        bias={kind: 0.0 for kind in ("text", "image", "audio")},
-        weight={"text": 1.0, "image": 1.0, "audio": 1.0},
+        scale=dict.fromkeys(KINDS, 20.0),
+        bias=dict.fromkeys(KINDS, 0.0),
+        weight={**dict.fromkeys(KINDS, 1.0), "audio": AUDIO_WEIGHT},
         null_logit=-1e3,
         floor=FLOOR,
         silence_dbfs=SILENCE_DBFS,
         pool_windows=3,
     )
-    for kind in ("text", "image"):
+    for kind in index.kinds:
         losses = [tables.loss(scaled(parameters, kind, scale), (kind,)) for scale in SCALES]
         parameters = scaled(parameters, kind, float(SCALES[int(np.argmin(losses))]))
     parameters = replace(parameters, bias={**parameters.bias, **levels(tables, parameters)})
     both = ("text", "image")
     parameters = min((weighted(parameters, share) for share in WEIGHTS), key=lambda p: tables.loss(p, both))
     parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: tables.loss(p, both))
-    # Recordings as entries: sound is nearer to sound than to text, so it gets the text's scale and half the say.
-    parameters = replace(parameters, scale={**parameters.scale, "audio": parameters.scale["text"]})
     parameters = replace(parameters, null_logit=null_logit(tables, parameters, index.match(noise), both))
     figures = {
         f"{name}_top{k}": round(tables.top(parameters, kinds, k), 4)
-        for name, kinds in (("text", ("text",)), ("image", ("image",)), ("together", both))
+        for name, kinds in (*((kind, (kind,)) for kind in index.kinds), ("together", both))
         for k in (1, 5)
     }
     empty = probabilities(logits(index.match(noise), parameters, both), parameters)[:, -1]
@@ -152,18 +191,24 @@ def weighted(parameters: DecisionParameters, share: float) -> DecisionParameters
 
 
 def levels(tables: Fit, parameters: DecisionParameters) -> dict[str, float]:
-    """Bias of the pictures that brings their mean logit to that of the texts, over the taxa that have both."""
-    both = tables.present["text"] & tables.present["image"]
-    means = {
-        kind: np.mean([found.by_kind[kind][:, both].mean() for found in tables.found]) * parameters.scale[kind]
-        for kind in ("text", "image")
-    }
-    return {"image": round(float(means["text"] - means["image"]), 4)}
+    """Bias of photos and recordings that brings their mean logit to that of the texts, over the taxa that have both."""
+    bias = {}
+    for kind in tables.present:
+        both = tables.present["text"] & tables.present[kind]
+        text, other = (
+            np.mean([found.by_kind[one][:, both].mean() for found in tables.found]) * parameters.scale[one]
+            for one in ("text", kind)
+        )
+        bias[kind] = round(float(text - other), 4)
+    return bias
 
 
 def null_logit(tables: Fit, parameters: DecisionParameters, noise: Similarities, kinds: tuple[str, ...]) -> float:
-    """The largest logit of "nothing" at which `KEPT` of the recordings keep more probability than it in their best window,
-    yet no larger than what makes all the noise nothing."""
+    """The largest logit of "nothing" that lets recordings through.
+
+    At it, `KEPT` of the recordings keep more probability than "nothing" in their best window; it is no larger than
+    what makes all the noise nothing.
+    """
 
     def masses(found: Similarities) -> np.ndarray:
         z = logits(found, parameters, kinds).astype(np.float64)

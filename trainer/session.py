@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from rich.console import Console
 from gallery import prompts, read_taxa, starter_taxa
 from trainer import checkpoint
 from trainer.bank import TextBank
+from trainer.calibrate import DECISION, calibrate
 from trainer.checkpoint import RunConfig
 from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.evaluate import embed_all, summary
@@ -190,6 +193,8 @@ class Session:
         bank = TextBank(self.data.manifest.taxa, tokenizer)
         evaluate = (lambda trained: self.figures(trained, bank)) if self.data.held_recordings else None
         fit(model, self.stage(stage, model, bank), Run(folder, config, tokenizer, self.console, evaluate))
+        if stage == STAGES[-1] and self.data.held_recordings:
+            self.calibrate(folder, model, bank)
         self.console.print(f"stage {stage} is in {folder}", highlight=False)
 
     def start_of(self, stage: str) -> tuple[Vita, Any]:
@@ -223,12 +228,66 @@ class Session:
             return AudioText(model, preset, bank, self.sounds("train"), device)
         return AudioTextImage(model, preset, bank, self.sounds("train"), self.pictures("train"), device)
 
+    def calibrate(self, folder: Path, model: Vita, bank: TextBank) -> None:
+        """Fit the decision parameters on the held-out recordings and keep them beside the checkpoint."""
+        fitted = calibrate(
+            model,
+            self.options.preset,
+            list(self.data.manifest.taxa),
+            bank,
+            self.sounds("held"),
+            self.pictures("train"),
+            self.sounds("train"),
+            self.device,
+        )
+        text = json.dumps(fitted, indent=1) + "\n"
+        checkpoint.replace_file(folder / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
+        self.console.print(f"held out: {fitted['figures']['held_out']}", highlight=False)
+
     def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval on the held-out split, for the log."""
         embedded = embed_all(
             model, bank, self.sounds("held"), self.pictures("held"), self.options.preset.window_s, self.device
         )
         return summary(embedded, self.data.manifest.taxa)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A checkpoint with the recordings it was not trained on."""
+
+    config: RunConfig
+    model: Vita
+    bank: TextBank
+    data: Data
+    sounds: SoundStore
+    device: torch.device
+    failed: tuple[str, ...]
+
+
+def open_held_out(folder: Path, data: Path | None, taxa: Path | None, device: str, threads: int) -> HeldOut:
+    """Load a checkpoint and decode the recordings it held out; what cannot be decoded is named on stderr.
+
+    Raises
+    ------
+    ConfigError
+        When nothing was held out, or the data is not what the checkpoint was trained on.
+    """
+    torch.set_num_threads(threads or cores())
+    loaded = checkpoint.load(folder)
+    config = loaded.config
+    if not config.held_out:
+        raise ConfigError(f"{folder}: was trained on everything, nothing is held out", "name another checkpoint")
+    split = open_data(data, taxa, config.held_out, config.seed)
+    if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
+        raise ConfigError(f"{split.manifest.path}: has other taxa than {folder}", "name the data it was trained on")
+    where = pick_device(device)
+    sounds = SoundStore(split.held_recordings, config.preset.mel.rate_hz)
+    failed = (*split.manifest.missing, *sounds.undecodable)
+    for line in failed:
+        print(line, file=sys.stderr)
+    bank = TextBank(split.manifest.taxa, loaded.tokenizer)
+    return HeldOut(config, loaded.model.to(where), bank, split, sounds, where, failed)
 
 
 def cores() -> int:

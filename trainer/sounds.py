@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import MIN_CLIP_S, fill
 from edgeapp.errors import AudioError
@@ -55,7 +56,7 @@ class SoundStore:
             finally:
                 done()
 
-        with ThreadPoolExecutor(threads) as pool:
+        with overheard(), ThreadPoolExecutor(threads) as pool:  # MP3 damage that decodes all the same is not told
             for sample, sound in zip(samples, pool.map(decode, samples)):
                 if isinstance(sound, str):
                     self.undecodable.append(sound)

@@ -21,6 +21,7 @@ from trainer.manifest import draw_epoch
 from trainer.models.vita import Vita
 from trainer.pictures import PictureStore
 from trainer.presets import Preset, StageConfig
+from trainer.ridge import start_projections
 from trainer.sounds import SoundStore
 
 Rows = list[int]
@@ -99,11 +100,23 @@ class Base:
         ttc = contrastive(
             texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, self.config.smoothing
         )
-        return itc + 0.5 * ttc, {
+        apart = spread(texts)
+        return itc + 0.5 * ttc + self.config.spread * apart, {
+            "spread": float(apart.detach()),
             "itc": float(itc.detach()),
             "ttc": float(ttc.detach()),
             "accuracy": accuracy(similarity, targets),
         }
+
+
+def spread(vectors: Tensor) -> Tensor:
+    """Mean squared cosine between different rows: zero when every taxon has a direction of its own.
+
+    Names that lie near each other for no reason of sound would rank each other's species second to fifth.
+    """
+    cosines = vectors @ vectors.t()
+    n = len(vectors)
+    return (cosines.square().sum() - cosines.diagonal().square().sum()) / (n * (n - 1))
 
 
 class Sound:
@@ -119,14 +132,19 @@ class Sound:
         c = self.config
         return in_batches(draw_epoch(self.sounds.samples, c.most_per_taxon, c.least_per_taxon, rng), c.batch)
 
-    def embed(self, rows: Rows, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Vectors [n, dim] of random augmented windows, and their targets [n, taxa]."""
+    def modules(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Pretrained and fresh parts of the audio tower that learn."""
+        audio = self.model.audio
+        return [audio.special.blocks], [audio.general.projection, audio.special.projection]
+
+    def embed(self, rows: Rows, rng: np.random.Generator, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
+        """Vectors [n, dim] of augmented windows, of the tower and of each branch, and their targets [n, taxa]."""
         crops = np.stack([self.sounds.crop(row, self.preset.window_samples, rng) for row in rows])
         with torch.no_grad():
             log_mel = self.model.audio.log_mel(torch.from_numpy(crops).to(self.device))
             targets = self.targets[rows].to(self.device)
             log_mel, targets = augment(log_mel, targets, self.config.augment, self.preset.mel, generator)
-        return self.model.audio.embed(log_mel), targets
+        return self.model.audio.embed_branches(log_mel), targets
 
 
 class AudioText:
@@ -138,12 +156,14 @@ class AudioText:
         self.model, self.config = model, preset.stages["1"]
         self.sound = Sound(model, preset, self.config, sounds, bank.taxa, device)
         self.vectors = bank.embed_all(model.text, device)
+        texts = F.normalize(self.vectors.mean(dim=0), dim=-1)
+        start_projections(model.audio, sounds, texts, preset.window_samples, seed=0)
 
     def pretrained(self) -> list[nn.Module]:
-        return [self.model.audio.trunk]
+        return self.sound.modules()[0]
 
     def fresh(self) -> list[nn.Module]:
-        return [self.model.audio.projection]
+        return self.sound.modules()[1]
 
     def scales(self) -> list[nn.Parameter]:
         return [self.model.logit_scale]
@@ -154,10 +174,14 @@ class AudioText:
     def loss(
         self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Tensor, Metrics]:
-        audio, targets = self.sound.embed(rows, rng, generator)
-        similarity = drawn_similarity(audio, self.vectors, generator)
-        atc = contrastive(similarity, targets, Vita.scale(self.model.logit_scale), self.config.smoothing)
-        return atc, {"atc": float(atc.detach()), "accuracy": accuracy(similarity, targets)}
+        vectors, targets = self.sound.embed(rows, rng, generator)
+        scale = Vita.scale(self.model.logit_scale)
+        similarities = [drawn_similarity(audio, self.vectors, generator) for audio in vectors]
+        losses = [contrastive(each, targets, scale, self.config.smoothing) for each in similarities]
+        return mean(losses), {
+            "atc": float(losses[0].detach()),
+            "accuracy": accuracy(similarities[0], targets),
+        }
 
 
 class AudioTextImage:
@@ -183,10 +207,10 @@ class AudioTextImage:
         self.pictured = [taxon for taxon, photos in enumerate(self.of_taxon) if photos]
 
     def pretrained(self) -> list[nn.Module]:
-        return [self.model.audio.trunk, self.model.text]
+        return [*self.sound.modules()[0], self.model.text]
 
     def fresh(self) -> list[nn.Module]:
-        return [self.model.audio.projection]
+        return self.sound.modules()[1]
 
     def scales(self) -> list[nn.Parameter]:
         return [self.model.logit_scale]
@@ -199,12 +223,12 @@ class AudioTextImage:
     ) -> tuple[Tensor, Metrics]:
         c = self.config
         scale = Vita.scale(self.model.logit_scale)
-        audio, targets = self.sound.embed(rows, rng, generator)
+        vectors, targets = self.sound.embed(rows, rng, generator)
         texts = self.bank.embed_drawn(self.model.text, generator, self.device)
         photos = self.photos[[int(rng.choice(self.of_taxon[taxon])) for taxon in self.pictured]]
-        similarity = audio @ texts.t()
-        atc = contrastive(similarity, targets, scale, c.smoothing)
-        aic = contrastive(audio @ photos.t(), targets[:, self.pictured], scale, c.smoothing)
+        similarity = vectors[0] @ texts.t()
+        atc = mean([contrastive(audio @ texts.t(), targets, scale, c.smoothing) for audio in vectors])
+        aic = contrastive(vectors[0] @ photos.t(), targets[:, self.pictured], scale, c.smoothing)
         itc = contrastive(
             photos @ texts[self.pictured].t(), torch.eye(len(photos), device=self.device), scale, c.smoothing
         )
@@ -215,6 +239,11 @@ class AudioTextImage:
             "lambda": weight,
             "accuracy": accuracy(similarity, targets),
         }
+
+
+def mean(losses: list[Tensor]) -> Tensor:
+    """Mean over the tower and its branches: each must know the species alone, so that they differ in errors."""
+    return torch.stack(losses).mean()
 
 
 @torch.no_grad()

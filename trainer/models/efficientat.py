@@ -129,7 +129,12 @@ class MobileNetAudio(AudioTrunk):
         self.features = nn.Sequential(*layers)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        return self.features(log_mel[:, None]).mean(dim=3).flatten(1)
+        return self.pool(self.features(log_mel[:, None]))
+
+    @staticmethod
+    def pool(maps: Tensor) -> Tensor:
+        """Feature maps [n, 384, 4, frames] to features."""
+        return maps.mean(dim=3).flatten(1)
 
 
 def audioset_head(features: int = FEATURES) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -15,47 +16,102 @@ LARGEST_SCALE = 100.0
 
 
 class AudioTrunk(nn.Module):
-    """What a trunk tells its tower: the width of its features, and its blocks from the lowest up."""
+    """What a trunk tells its tower: the width of its features, its blocks from the lowest up, and their pooling."""
 
     out_features: int
     features: nn.Sequential
+
+    @staticmethod
+    def pool(maps: Tensor) -> Tensor:
+        """Feature maps to features [n, out_features]."""
+        raise NotImplementedError
+
+
+class Standardise(nn.Module):
+    """Features less their mean, over their deviation; both are set once, from the training recordings."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.deviation
+
+
+class Branch(nn.Module):
+    """The upper blocks of a trunk with their own projection to the space: feature maps to unit vectors [n, dim].
+
+    Batch norms inside the blocks keep the statistics they were pretrained with: with a few hundred recordings, new ones
+    are worse than old ones. The features are standardised before the projection.
+    """
+
+    def __init__(self, trunk: AudioTrunk, first: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = copy.deepcopy(trunk.features[first:])
+        self.pool = trunk.pool
+        self.norm = Standardise(trunk.out_features)
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(trunk.out_features, dim, bias=False)
+
+    def train(self, mode: bool = True) -> Branch:
+        super().train(mode)
+        self.blocks.eval()
+        return self
+
+    def features(self, maps: Tensor, bf16: bool = False) -> Tensor:
+        """Feature maps to features [n, out_features], as the trunk pools them."""
+        with torch.autocast(maps.device.type, torch.bfloat16, enabled=bf16):
+            maps = self.blocks(maps)
+        return self.pool(maps.float())
+
+    def forward(self, maps: Tensor, bf16: bool = False) -> Tensor:
+        return F.normalize(self.projection(self.dropout(self.norm(self.features(maps, bf16)))), dim=-1)
 
 
 class AudioTower(nn.Module):
     """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; everything between is inside.
 
-    The lowest `frozen` blocks of the trunk and all batch norms keep the statistics they were pretrained with: with a
-    few hundred recordings, new statistics are worse than old ones.
+    The lowest `shared` blocks of the trunk stay as pretrained. Above them are two branches: in `general` the upper
+    blocks stay as pretrained too and only the projection learns, in `special` they are tuned. What one forgets the
+    other still knows; the vector is the direction of their sum.
     """
 
     def __init__(
-        self, trunk: AudioTrunk, level: LevelNorm, front: LogMel, dim: int, frozen: int, dropout: float
+        self, trunk: AudioTrunk, level: LevelNorm, front: LogMel, dim: int, shared: int, dropout: float
     ) -> None:
         super().__init__()
         self.level = level
         self.front = front
-        self.trunk = trunk
-        self.frozen = frozen
         self.bf16 = False  # in training only; set by the loop where the processor has it
-        self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(trunk.out_features, dim, bias=False)
-        for block in list(trunk.features)[:frozen]:
-            block.requires_grad_(False)
+        self.stem = trunk.features[:shared].requires_grad_(False)
+        self.general = Branch(trunk, shared, dim, dropout)
+        self.general.blocks.requires_grad_(False)
+        self.special = Branch(trunk, shared, dim, dropout)
 
     def train(self, mode: bool = True) -> AudioTower:
         super().train(mode)
-        self.trunk.eval()
+        self.stem.eval()
         return self
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Level-normalised log-mel [n, n_mels, frames]."""
         return self.front(self.level(waveform))
 
+    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
+        """Log-mel to unit vectors: of the tower, of the general and of the special branch."""
+        bf16 = self.bf16 and self.training
+        with torch.autocast(log_mel.device.type, torch.bfloat16, enabled=bf16):
+            maps = self.stem(log_mel[:, None])
+        branches = [self.general(maps, bf16), self.special(maps, bf16)]
+        return [F.normalize(branches[0] + branches[1], dim=-1), *branches]
+
     def embed(self, log_mel: Tensor) -> Tensor:
         """Log-mel to unit vectors."""
-        with torch.autocast(log_mel.device.type, torch.bfloat16, enabled=self.bf16 and self.training):
-            features = self.trunk(log_mel)
-        return F.normalize(self.projection(self.dropout(features.float())), dim=-1)
+        return self.embed_branches(log_mel)[0]
 
     def forward(self, waveform: Tensor) -> Tensor:
         return self.embed(self.log_mel(waveform))
