@@ -7,9 +7,8 @@ name in the same folder and moved to its place when complete: readers see the ol
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +21,7 @@ from sqlite_utils import Database
 from gallery import database, migrations
 from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
+from gallery.rows import taxon_of, taxon_row
 from gallery.taxon import Names, Taxon
 
 ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
@@ -178,7 +178,7 @@ class Gallery:
                 if not key:
                     rejected.append(self.reject("taxon", "taxon without a scientific name"))
                 elif key not in known:
-                    self._db.execute(f"INSERT INTO taxa VALUES (NULL{', ?' * 9})", _taxon_row(taxon))
+                    self._db.execute(f"INSERT INTO taxa VALUES (NULL{', ?' * 9})", taxon_row(taxon))
                     known[key] = taxon
                     added += 1
                 elif known[key] != taxon:
@@ -253,7 +253,7 @@ class Gallery:
     def taxa(self) -> list[Taxon]:
         """All taxa, in the order they were added."""
         with database.explained(self.path):
-            return [_taxon(row) for row in self._db.query("SELECT * FROM taxa ORDER BY id")]
+            return [taxon_of(row) for row in self._db.query("SELECT * FROM taxa ORDER BY id")]
 
     def entries(self, kind: str | None = None, scientific_name: str | None = None) -> list[Entry]:
         """Entries, of one kind and one taxon if asked, in the order they were added, with their thumbnails."""
@@ -389,25 +389,6 @@ def _identity(db: Database, path: Path) -> EncoderIdentity:
         return EncoderIdentity(settings["space"], int(settings["dim"]), settings["pack"])
     except (KeyError, ValueError) as error:
         raise GalleryError(f"gallery {path} does not say which encoders made it", "build it again") from error
-
-
-def _taxon_row(taxon: Taxon) -> tuple[str, ...]:
-    names = json.dumps(dict(taxon.common_names), ensure_ascii=False, sort_keys=True)
-    return (taxon.scientific_name, *taxon.path("genus"), names, json.dumps(taxon.synonyms, ensure_ascii=False))
-
-
-def _taxon(row: Mapping[str, Any]) -> Taxon:
-    return Taxon(
-        scientific_name=row["scientific_name"],
-        kingdom=row["kingdom"],
-        phylum=row["phylum"],
-        class_=row["class"],
-        order=row["order"],
-        family=row["family"],
-        genus=row["genus"],
-        common_names=json.loads(row["common_names"]),
-        synonyms=tuple(json.loads(row["synonyms"])),
-    )
 
 
 def _key(scientific_name: str) -> str:
