@@ -1,7 +1,7 @@
-"""Where stage 1 starts: the projections that ridge regression gives, in closed form, from pretrained features to text.
+"""Where stage 1 starts: projections from pretrained features to text that ridge regression gives in closed form.
 
-With few recordings a linear map from good features is hard to beat and takes no epochs; training then only has to improve
-on it.
+With few recordings a linear map from good features is hard to beat and takes no epochs; training then only has to
+improve on it.
 """
 
 from __future__ import annotations

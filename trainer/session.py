@@ -171,8 +171,11 @@ class Session:
             self.train("base")
         fresh = self.options.restart
         if not fresh and checkpoint.finished(folder):
-            self.same_settings(checkpoint.load(folder).config, folder)
+            loaded = checkpoint.load(folder)
+            self.same_settings(loaded.config, folder)
             self.console.print(f"stage {stage} is finished in {folder}; --restart trains it anew", highlight=False)
+            if not (folder / DECISION).exists():  # it may have been killed before its decision parameters were fitted
+                self.calibrate(stage, loaded.model.to(self.device), TextBank(self.data.manifest.taxa, loaded.tokenizer))
             return
         if not fresh and (folder / checkpoint.RESUME).exists():
             self.same_settings(checkpoint.load_config(folder), folder)
@@ -193,8 +196,7 @@ class Session:
         bank = TextBank(self.data.manifest.taxa, tokenizer)
         evaluate = (lambda trained: self.figures(trained, bank)) if self.data.held_recordings else None
         fit(model, self.stage(stage, model, bank), Run(folder, config, tokenizer, self.console, evaluate))
-        if stage == STAGES[-1] and self.data.held_recordings:
-            self.calibrate(folder, model, bank)
+        self.calibrate(stage, model, bank)
         self.console.print(f"stage {stage} is in {folder}", highlight=False)
 
     def start_of(self, stage: str) -> tuple[Vita, Any]:
@@ -228,8 +230,11 @@ class Session:
             return AudioText(model, preset, bank, self.sounds("train"), device)
         return AudioTextImage(model, preset, bank, self.sounds("train"), self.pictures("train"), device)
 
-    def calibrate(self, folder: Path, model: Vita, bank: TextBank) -> None:
-        """Fit the decision parameters on the held-out recordings and keep them beside the checkpoint."""
+    def calibrate(self, stage: str, model: Vita, bank: TextBank) -> None:
+        """Fit the decision parameters of the last stage on the held-out recordings and keep them beside it."""
+        if stage != STAGES[-1] or not self.data.held_recordings:
+            return
+        folder = self.options.out / FOLDER_OF[stage]
         fitted = calibrate(
             model,
             self.options.preset,

@@ -42,7 +42,7 @@ def test_the_example_is_heard_and_named(starter_pack):
 
 
 def test_it_knows_the_recordings_it_was_made_from(starter_pack, shared):
-    """No measure of accuracy, which the model card gives on held-out recordings: it tells a broken pack from a whole one."""
+    """It tells a broken pack from a whole one; how good it is, the model card says on held-out recordings."""
     with (shared / "starter" / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["modality"] == "audio"][::16]
     files = [str(shared / "starter" / row["path"]) for row in rows]
