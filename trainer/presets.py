@@ -78,9 +78,9 @@ STARTER = Preset(
     image_size=224,
     dropout=0.2,
     stages={
-        "base": StageConfig(epochs=14, batch=32, lr=2e-3, trunk_lr=2e-4, spread=20.0),
-        "1": StageConfig(epochs=26, batch=32, lr=1e-3, trunk_lr=5e-4),
-        "2": StageConfig(epochs=10, batch=32, lr=5e-4, trunk_lr=2.5e-4),  # half the rate of stage 1, as the paper
+        "base": StageConfig(epochs=12, batch=16, lr=2e-3, trunk_lr=2e-4, spread=40.0),
+        "1": StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4),
+        "2": StageConfig(epochs=8, batch=32, lr=5e-4, trunk_lr=2.5e-4),  # half the rate of stage 1, as the paper
     },
 )
 

@@ -21,6 +21,7 @@ class TextConfig:
     width: int = 128
     layers: int = 2
     heads: int = 4
+    features: int = 512  # after a last wide layer: without it the names span no more directions than the width
     dropout: float = 0.1
 
 
@@ -84,16 +85,17 @@ class Layer(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Token ids [n, context] to features [n, width]: a transformer, averaged over the tokens that are not padding."""
+    """Token ids [n, context] to features [n, features]: a transformer, averaged over the tokens that are not padding."""
 
     def __init__(self, config: TextConfig = TextConfig()) -> None:
         super().__init__()
         self.config = config
-        self.out_features = config.width
+        self.out_features = config.features
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         self.positions = nn.Parameter(torch.randn(config.context, config.width) * 0.02)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        self.widen = nn.Sequential(nn.Linear(config.width, config.features), nn.GELU(), nn.LayerNorm(config.features))
         nn.init.normal_(self.tokens.weight, std=0.05)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -103,4 +105,4 @@ class TextTower(nn.Module):
         for layer in self.layers:
             x = layer(x, blocked)
         x = self.norm(x) * kept[:, :, None]
-        return x.sum(dim=1) / kept.sum(dim=1, keepdim=True)
+        return self.widen(x.sum(dim=1) / kept.sum(dim=1, keepdim=True))
