@@ -159,9 +159,11 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
             line["held_out"] = run.evaluate(model)
             average.swap()
         store(run, model, optimizer, average, epoch + 1, line)
-    (run.folder / RESUME).unlink(missing_ok=True)
     average.swap()
     model.eval()
+    stage.finish()
+    checkpoint.save(run.folder, model, {}, run.tokenizer, run.config)
+    (run.folder / RESUME).unlink(missing_ok=True)
 
 
 def restore(folder: Path, model: Vita, optimizer: torch.optim.Optimizer, average: Average) -> int:

@@ -1,60 +1,93 @@
-"""Where stage 1 starts: projections from pretrained features to text that ridge regression gives in closed form.
+"""Projections from features to names in closed form, by ridge regression.
 
-With few recordings a linear map from good features is hard to beat and takes no epochs; training then only has to
-improve on it.
+With few recordings a linear map from pretrained features is hard to beat and takes no epochs. Stage 1 starts both
+branches of the audio tower from it. Stage 2 ends by fitting the general branch anew, to the names as they are then: on
+held-out recordings that is better than what gradient steps make of that branch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.augment import AugmentConfig, augment
+from trainer.frontend import LogMelConfig
 from trainer.models.vita import AudioTower, Branch
 from trainer.sounds import SoundStore
 
 PENALTY = 3000.0  # of the squared weights, on standardised features; 1000 to 10000 do alike on held-out recordings
 LEAST_DEVIATION = 1e-4  # a feature that never moves stays at zero
 BATCH = 16
+VIEWS = 5  # augmented windows of a recording for the last fit
+MILD = AugmentConfig(speed=0.05, mixup_share=0.0, only_noise_share=0.0, time_masks=0, mel_masks=0)
+
+Change = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
 def start_projections(tower: AudioTower, sounds: SoundStore, texts: Tensor, samples: int, seed: int) -> None:
-    """Standardise the features of both branches and set their projections.
+    """Standardise the features of both branches and set their projections, from one plain window of each recording.
 
     Parameters
     ----------
-    sounds : training recordings; one window of each is heard, without augmentation
+    sounds : training recordings
     texts : [taxa, dim] vector of each taxon
     samples : length of a window
     """
-    tower.eval()
     rng = np.random.default_rng(seed)
-    device = texts.device
+    maps = feature_maps(tower, sounds, samples, rng, lambda log_mel: log_mel, texts.device)
     targets = texts[[sample.taxon for sample in sounds.samples]]
+    for branch in (tower.general, tower.special):
+        set_projection(branch, torch.cat([branch.features(batch) for batch in maps]), targets)
+
+
+@torch.no_grad()
+def refit_general(
+    tower: AudioTower, sounds: SoundStore, texts: Tensor, samples: int, mel: LogMelConfig, seed: int
+) -> None:
+    """Fit the general branch anew, from `VIEWS` mildly augmented windows of each recording; parameters as above."""
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator(device=texts.device).manual_seed(seed)
+
+    def change(log_mel: Tensor) -> Tensor:
+        no_target = torch.zeros((len(log_mel), 1), device=log_mel.device)
+        return augment(log_mel, no_target, MILD, mel, generator)[0]
+
+    features = []
+    for _ in range(VIEWS):
+        maps = feature_maps(tower, sounds, samples, rng, change, texts.device)
+        features += [tower.general.features(batch) for batch in maps]
+    targets = texts[[sample.taxon for sample in sounds.samples] * VIEWS]
+    set_projection(tower.general, torch.cat(features), targets, weight=1 / VIEWS)
+
+
+def feature_maps(
+    tower: AudioTower, sounds: SoundStore, samples: int, rng: np.random.Generator, change: Change, device: torch.device
+) -> list[Tensor]:
+    """What the shared blocks make of one random window of each recording, in batches."""
+    tower.eval()
     maps = []
     for start in range(0, len(sounds), BATCH):
         rows = range(start, min(start + BATCH, len(sounds)))
         crops = np.stack([sounds.crop(row, samples, rng) for row in rows])
-        maps.append(tower.stem(tower.log_mel(torch.from_numpy(crops).to(device))[:, None]))
-    for branch in (tower.general, tower.special):
-        set_projection(branch, maps, targets)
+        maps.append(tower.stem(change(tower.log_mel(torch.from_numpy(crops).to(device)))[:, None]))
+    return maps
 
 
-def set_projection(branch: Branch, maps: Sequence[Tensor], targets: Tensor) -> None:
-    """Ridge regression of one branch, through its dual: there are fewer recordings than features.
+def set_projection(branch: Branch, features: Tensor, targets: Tensor, weight: float = 1.0) -> None:
+    """Standardise features and set the projection that ridge regression gives.
 
     Parameters
     ----------
-    maps : feature maps of the shared blocks, in batches
-    targets : [recordings, dim]
+    features : [n, out_features]; targets : [n, dim]
+    weight : of each row against the penalty
     """
-    features = torch.cat([branch.features(batch) for batch in maps])
     branch.norm.mean.copy_(features.mean(dim=0))
     branch.norm.deviation.copy_(features.std(dim=0).clamp_min(LEAST_DEVIATION))
     known = branch.norm(features).double()
-    gram = known @ known.t() + PENALTY * torch.eye(len(known), dtype=known.dtype, device=known.device)
-    weights = torch.linalg.solve(gram, targets.double()).t() @ known  # [dim, features]
-    branch.projection.weight.copy_(weights / weights.norm(dim=1).mean())
+    eye = torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
+    weights = torch.linalg.solve(weight * known.t() @ known + PENALTY * eye, weight * known.t() @ targets.double())
+    branch.projection.weight.copy_(weights.t() / weights.norm(dim=0).mean())

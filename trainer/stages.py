@@ -21,7 +21,7 @@ from trainer.manifest import draw_epoch
 from trainer.models.vita import Vita
 from trainer.pictures import PictureStore
 from trainer.presets import Preset, StageConfig
-from trainer.ridge import start_projections
+from trainer.ridge import refit_general, start_projections
 from trainer.sounds import SoundStore
 
 Rows = list[int]
@@ -48,6 +48,10 @@ class Stage(Protocol):
     def loss(
         self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Tensor, Metrics]: ...
+
+    def finish(self) -> None:
+        """What is done once to the averaged weights, after the last epoch."""
+        ...
 
 
 def in_batches(rows: Rows, size: int) -> list[Rows]:
@@ -107,6 +111,9 @@ class Base:
             "ttc": float(ttc.detach()),
             "accuracy": accuracy(similarity, targets),
         }
+
+    def finish(self) -> None:
+        """Nothing."""
 
 
 def spread(vectors: Tensor) -> Tensor:
@@ -183,6 +190,9 @@ class AudioText:
             "accuracy": accuracy(similarities[0], targets),
         }
 
+    def finish(self) -> None:
+        """Nothing: stage 2 goes on from here."""
+
 
 class AudioTextImage:
     """Stage 2: audio, text and image together; the image tower is frozen, so its vectors are computed once."""
@@ -239,6 +249,12 @@ class AudioTextImage:
             "lambda": weight,
             "accuracy": accuracy(similarity, targets),
         }
+
+    def finish(self) -> None:
+        """Fit the general branch to the names as they are now."""
+        sound, preset = self.sound, self.sound.preset
+        texts = F.normalize(self.bank.embed_all(self.model.text, self.device).mean(dim=0), dim=-1)
+        refit_general(self.model.audio, sound.sounds, texts, preset.window_samples, preset.mel, seed=0)
 
 
 def mean(losses: list[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from tests.trainer.tiny import RATE_HZ, Tiny
 from trainer.manifest import Manifest
 from trainer.models.vita import Branch
 from trainer.presets import STARTER, build
-from trainer.ridge import set_projection, start_projections
+from trainer.ridge import refit_general, set_projection, start_projections
 from trainer.sounds import SoundStore
 
 
@@ -21,13 +21,13 @@ def branch() -> Branch:
 def test_features_are_standardised_and_projected_to_their_targets():
     torch.manual_seed(1)
     one = branch().eval()
-    maps = [torch.randn(4, 16, 32, 20) * 3, torch.randn(2, 16, 32, 20) * 3]
+    features = torch.rand(6, one.projection.in_features) * 3 + 5
     targets = F.normalize(torch.randn(6, STARTER.dim), dim=-1)
     with torch.no_grad():
-        set_projection(one, maps, targets)
-        features = one.norm(torch.cat([one.features(batch) for batch in maps]))
-        vectors = torch.cat([one(batch) for batch in maps])
-    assert features.mean(dim=0).abs().max() < 1e-3
+        set_projection(one, features, targets, weight=100.0)
+        known = one.norm(features)
+        vectors = one.projection(known)
+    assert known.mean(dim=0).abs().max() < 1e-3
     assert (vectors @ targets.t()).argmax(dim=1).tolist() == list(range(6))
 
 
@@ -43,3 +43,18 @@ def test_both_branches_start_alike_and_know_the_training_recordings(tiny: Tiny, 
     with torch.no_grad():
         nearest = (tower.eval()(crops) @ texts.t()).argmax(dim=1).tolist()
     assert sum(a == b for a, b in zip(nearest, taxa)) > 0.8 * len(taxa)
+
+
+def test_the_general_branch_is_fitted_to_the_names_as_they_are(tiny: Tiny, manifest: Manifest):
+    sounds = SoundStore(manifest.recordings, STARTER.mel.rate_hz)
+    torch.manual_seed(0)
+    tower = build(STARTER).audio
+    before = tower.special.projection.weight.clone()
+    texts = torch.eye(STARTER.dim)[: len(manifest.taxa)]
+    refit_general(tower, sounds, texts, 2 * RATE_HZ, STARTER.mel, seed=0)
+    crops = torch.stack([torch.from_numpy(sounds.whole(row)[: 2 * RATE_HZ]) for row in range(len(sounds))])
+    with torch.no_grad():
+        general = tower.eval().embed_branches(tower.log_mel(crops))[1]
+    taxa = [sample.taxon for sample in sounds.samples]
+    assert sum(a == b for a, b in zip((general @ texts.t()).argmax(dim=1).tolist(), taxa)) > 0.8 * len(taxa)
+    assert torch.equal(tower.special.projection.weight, before)

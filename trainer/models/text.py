@@ -85,7 +85,7 @@ class Layer(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Token ids [n, context] to features [n, features]: a transformer, averaged over the tokens that are not padding."""
+    """Token ids [n, context] to features [n, features]: a transformer, averaged over all tokens but padding."""
 
     def __init__(self, config: TextConfig = TextConfig()) -> None:
         super().__init__()
