@@ -9,6 +9,7 @@ import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -56,7 +57,17 @@ def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> N
             program.optimize()
         finally:
             logging.disable(logging.NOTSET)
-    program.save(str(path), external_data=False)
+    onnx.save_model(without_notes(program.model_proto), str(path))
+
+
+def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Take out what the exporter notes of the machine it ran on: stack traces with paths, node by node."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+    return model
 
 
 def export_audio(model: Vita, preset: Preset, path: Path) -> None:

@@ -2,8 +2,7 @@
 
 Similarities become probabilities by one multiplier a kind of entry (Guo et al., "On Calibration of Modern Neural
 Networks", ICML 2017): the one with the least negative log-likelihood. Kinds are brought to one level of logits and then
-weighted; "nothing" gets the logit at which most windows of plain noise are nothing while most held-out recordings still
-are something.
+weighted. "Nothing" gets the largest logit that leaves most held-out recordings something.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from edgeapp.audio.windows import HOP_S
-from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, logits, pool, probabilities
+from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
 from trainer.bank import TextBank
 from trainer.manifest import Sample
 from trainer.models.vita import Vita
@@ -27,7 +26,7 @@ from trainer.stages import embed_pictures
 from trainer.windows import recording_windows
 
 SCALES = np.geomspace(2.0, 100.0, 60)
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the pictures beside the text
+WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the pictures beside the text
 POOLS = (1, 2, 3, 5)
 FLOOR = 0.5  # more likely than not
 AUDIO_WEIGHT = 4.0  # recordings of a species tell more of how it sounds than its name or its photos
@@ -169,7 +168,11 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
         parameters = scaled(parameters, kind, float(SCALES[int(np.argmin(losses))]))
     parameters = replace(parameters, bias={**parameters.bias, **levels(tables, parameters)})
     both = ("text", "image")
-    parameters = min((weighted(parameters, share) for share in WEIGHTS), key=lambda p: tables.loss(p, both))
+    # Photos may only help: among the shares that rank no worse than names alone, the likeliest; failing all, the least.
+    alone = [tables.top(parameters, ("text",), k) for k in (1, 5)]
+    mixed = [weighted(parameters, share) for share in WEIGHTS]
+    harmless = [p for p in mixed if all(tables.top(p, both, k) >= top for k, top in zip((1, 5), alone))]
+    parameters = min(harmless or mixed[:1], key=lambda p: tables.loss(p, both))
     parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: tables.loss(p, both))
     parameters = replace(parameters, null_logit=null_logit(tables, parameters, index.match(noise), both))
     figures = {
@@ -177,8 +180,13 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
         for name, kinds in (*((kind, (kind,)) for kind in index.kinds), ("together", both))
         for k in (1, 5)
     }
-    empty = probabilities(logits(index.match(noise), parameters, both), parameters)[:, -1]
-    figures |= {"recordings": len(heard.taxon), "noise_is_nothing": round(float((empty > 1 - FLOOR).mean()), 4)}
+    of_noise = probabilities(logits(index.match(noise), parameters, both), parameters)
+    decisions = [decide(p, index.taxa, parameters) for p in of_noise]
+    figures |= {
+        "recordings": len(heard.taxon),
+        "noise_is_nothing": round(float(np.mean([decision is None for decision in decisions])), 4),
+        "noise_is_no_species": round(float(np.mean([d is None or d.rank != "species" for d in decisions])), 4),
+    }
     return parameters, figures
 
 
