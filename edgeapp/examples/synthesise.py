@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description="Make a synthetic bird-like song.")
     parser.add_argument("path", help="file to write, such as example.flac")
-    parser.add_argument("--song", choices=sorted(SONGS), default="chiffchaff")
+    parser.add_argument("--song", choices=sorted(SONGS), default="great-tit")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--rate", type=int, default=RATE_HZ)
     parser.add_argument("--seed", type=int, default=SEED)
