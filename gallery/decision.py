@@ -35,6 +35,9 @@ class DecisionParameters:
         Least summed probability for a decision at a rank.
     silence_dbfs : float
         Windows below this RMS level are nothing heard and are not encoded.
+    evidence : float
+        How many times the odds of a group above the species must exceed its odds in the gallery: in a gallery of birds
+        every noise is "a bird" by its summed probability alone. 0 asks for none.
     pool_windows : int
         Windows of a recording that a species' probability for the recording is the mean of.
     """
@@ -46,6 +49,7 @@ class DecisionParameters:
     floor: float
     silence_dbfs: float
     pool_windows: int
+    evidence: float
 
     def __post_init__(self) -> None:
         kinds = [set(self.scale), set(self.bias), set(self.weight)]
@@ -60,6 +64,7 @@ class DecisionParameters:
             (not all(weight >= 0 for weight in self.weight.values()), "no weight may be below 0"),
             (not any(weight > 0 for weight in self.weight.values()), "one weight must be above 0"),
             (not 0 < self.floor <= 1, f"floor must be above 0 and at most 1, not {self.floor}"),
+            (self.evidence < 0, f"evidence must be at least 0, not {self.evidence}"),
             (self.pool_windows < 1, f"pool_windows must be at least 1, not {self.pool_windows}"),
         ):
             if wrong:
@@ -91,6 +96,7 @@ class DecisionParameters:
             floor=_number("floor", values["floor"]),
             silence_dbfs=_number("silence_dbfs", values["silence_dbfs"]),
             pool_windows=int(pool_windows),
+            evidence=_number("evidence", values["evidence"]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,6 +192,9 @@ def probabilities(logits: np.ndarray, parameters: DecisionParameters) -> np.ndar
 def decide(p: np.ndarray, taxa: Sequence[Taxon], parameters: DecisionParameters) -> Decision | None:
     """The deepest rank at which the probabilities of one name sum up to the floor.
 
+    Above the species the sum must also say more than the gallery does by itself: its odds must be `evidence` times the
+    odds of drawing one of the group's species from the gallery by chance (a Bayes factor).
+
     A name counts together with the ranks above it: namesakes in different families are different. Unknown ranks never
     win. Of equal masses the first in the alphabet wins, by its path from the kingdom down.
 
@@ -205,7 +214,9 @@ def decide(p: np.ndarray, taxa: Sequence[Taxon], parameters: DecisionParameters)
             continue
         masses = np.bincount(group.members, weights=p, minlength=len(group.names) + 1)[:-1]
         best = int(masses.argmax())
-        if masses[best] >= parameters.floor:
+        by_chance = group.shares[best] if group.rank != "species" else 0.0
+        tells = masses[best] * (1.0 - by_chance) >= parameters.evidence * by_chance * (1.0 - masses[best])
+        if masses[best] >= parameters.floor and tells:
             return Decision(group.rank, group.names[best], float(masses[best]))
     return None
 
@@ -272,6 +283,7 @@ class _RankGroup:
     rank: str
     names: tuple[str, ...]  # in the order of their paths from the kingdom down
     members: np.ndarray  # [n_taxa], place in names; len(names) for a taxon whose name at this rank is unknown
+    shares: np.ndarray  # [names], share of the taxa that each name has
 
 
 _RECENT: deque[tuple[tuple[Taxon, ...], tuple[_RankGroup, ...]]] = deque(maxlen=4)
@@ -293,7 +305,8 @@ def _rank_group(taxa: tuple[Taxon, ...], rank: str) -> _RankGroup:
     known = sorted({path for path in paths if path[-1]})
     place = {path: number for number, path in enumerate(known)}
     members = np.array([place.get(path, len(known)) for path in paths], dtype=np.int64)
-    return _RankGroup(rank, tuple(path[-1] for path in known), members)
+    shares = np.bincount(members, minlength=len(known) + 1)[:-1] / max(1, len(taxa))
+    return _RankGroup(rank, tuple(path[-1] for path in known), members, shares)
 
 
 def _weighted(

@@ -29,6 +29,7 @@ SCALES = np.geomspace(2.0, 100.0, 60)
 WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the pictures beside the text
 POOLS = (1, 2, 3, 5)
 FLOOR = 0.5  # more likely than not
+EVIDENCE = 3.0  # Bayes factor that is called substantial (Kass and Raftery, JASA 1995)
 AUDIO_WEIGHT = 4.0  # recordings of a species tell more of how it sounds than its name or its photos
 SILENCE_DBFS = -85.0  # the quietest usable starter recording has -74, dithered 16-bit silence about -93
 KEPT = 0.95  # share of the held-out recordings that must stay something
@@ -162,6 +163,7 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
         floor=FLOOR,
         silence_dbfs=SILENCE_DBFS,
         pool_windows=3,
+        evidence=EVIDENCE,
     )
     for kind in index.kinds:
         losses = [tables.loss(scaled(parameters, kind, scale), (kind,)) for scale in SCALES]

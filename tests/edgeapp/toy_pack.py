@@ -58,6 +58,7 @@ def decision() -> DecisionParameters:
         floor=0.7,
         silence_dbfs=-80.0,
         pool_windows=3,
+        evidence=0.0,
     )
 
 

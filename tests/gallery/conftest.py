@@ -49,6 +49,7 @@ def parameters() -> DecisionParameters:
         floor=0.6,
         silence_dbfs=-70.0,
         pool_windows=2,
+        evidence=0.0,
     )
 
 

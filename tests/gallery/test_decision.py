@@ -62,6 +62,7 @@ class TestParameters:
             ({"weight": {"text": -1.0, "image": 1.0}}, "no weight may be below 0"),
             ({"weight": {"text": 0.0, "image": 0.0}}, "one weight must be above 0"),
             ({"pool_windows": 0}, "at least 1"),
+            ({"evidence": -1.0}, "at least 0"),
             ({"pool_windows": 1.5}, "whole number"),
         ],
     )
@@ -136,6 +137,13 @@ class TestDecide:
     def test_the_deepest_rank_that_clears_the_floor_is_named(self, taxa, parameters, p, expected):
         got = decide(np.array(p), taxa, parameters)
         assert got == (expected and Decision(expected[0], expected[1], pytest.approx(expected[2])))
+
+    def test_a_group_must_say_more_than_its_share_of_the_gallery_does(self, taxa, parameters):
+        wary = replace(parameters, evidence=3.0)  # all six are vertebrates, two of them are of the genus Parus
+        assert decide(np.array([0.45, 0.4, 0, 0, 0, 0, 0.15]), taxa, wary).name == "Parus"
+        assert decide(np.full(7, 1 / 7), taxa, replace(wary, floor=0.5)) is None
+        assert decide(np.full(7, 1 / 7), taxa, replace(parameters, floor=0.5)).name == "Passeriformes"
+        assert decide(np.array([0.7, 0.1, 0, 0, 0, 0, 0.2]), taxa, wary).rank == "species"
 
     def test_namesakes_in_different_families_do_not_add_up(self, taxa, parameters):
         assert decide(np.array([0, 0, 0, 0.4, 0.4, 0, 0.2]), taxa, parameters) is None
