@@ -12,6 +12,7 @@ import textwrap
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,13 +124,13 @@ def test_a_recorded_detection_survives_the_kill_of_its_program(path):
     program = textwrap.dedent(
         f"""
         import os, signal
-        from test_journal import DAWN, DEPLOYMENT, GREAT_TIT, Journal
+        from tests.edgeapp.test_journal import DAWN, DEPLOYMENT, GREAT_TIT, Journal
         journal = Journal.open({str(path)!r})
         journal.record(journal.begin(DEPLOYMENT, DAWN), GREAT_TIT)
         os.kill(os.getpid(), signal.SIGKILL)
         """
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     killed = subprocess.run([sys.executable, "-c", program], env=environment)
 
     assert killed.returncode == -signal.SIGKILL

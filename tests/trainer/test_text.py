@@ -11,7 +11,7 @@ from trainer.bank import TextBank, drawn_similarity, trim
 from trainer.models.text import END, PAD, TextConfig, TextTower, learn_tokenizer, tokenize
 from trainer.models.vita import Tower
 
-CONFIG = TextConfig(vocabulary=400, context=40, width=32)
+CONFIG = TextConfig(vocabulary=400, context=40, width=32, features=32)
 
 
 @pytest.fixture(scope="module")
