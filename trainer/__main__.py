@@ -110,9 +110,8 @@ def calibrate(
     threads: Threads = 0,
 ) -> None:
     """Fit the decision parameters of a checkpoint on its held-out recordings; stage 2 does this at its end."""
-    from trainer import checkpoint as checkpoints
-    from trainer.calibrate import DECISION
     from trainer.calibrate import calibrate as fit
+    from trainer.calibrate import keep
     from trainer.pictures import PictureStore
     from trainer.session import open_held_out
     from trainer.sounds import SoundStore
@@ -129,9 +128,8 @@ def calibrate(
         SoundStore(held.data.recordings, preset.mel.rate_hz),
         held.device,
     )
-    text = json.dumps(fitted, indent=1) + "\n"
-    checkpoints.replace_file(checkpoint / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
-    print(text, end="")
+    keep(fitted, checkpoint)
+    print(json.dumps(fitted, indent=1))
     if held.failed:
         raise typer.Exit(1)
 

@@ -7,8 +7,10 @@ weighted. "Nothing" gets the largest logit that leaves most held-out recordings 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import torch
 from edgeapp.audio.windows import HOP_S
 from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
 from trainer.bank import TextBank
+from trainer.checkpoint import replace_file
 from trainer.manifest import Sample
 from trainer.models.vita import Vita
 from trainer.pictures import PictureStore
@@ -73,6 +76,12 @@ def calibrate(
     index = Index(taxa, {kind: rows / np.maximum(norms[kind], 1e-12) for kind, rows in centroids.items()})
     parameters, figures = fit(index, heard, noise)
     return {"decision": parameters.to_dict(), "figures": {"held_out": figures}}
+
+
+def keep(fitted: dict[str, Any], folder: Path) -> None:
+    """Write `decision.json` beside a checkpoint."""
+    text = json.dumps(fitted, indent=1) + "\n"
+    replace_file(folder / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 @dataclass(frozen=True)

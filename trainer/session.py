@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from rich.console import Console
 from gallery import prompts, read_taxa, starter_taxa
 from trainer import checkpoint
 from trainer.bank import TextBank
-from trainer.calibrate import DECISION, calibrate
+from trainer.calibrate import DECISION, calibrate, keep
 from trainer.checkpoint import RunConfig
 from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.evaluate import embed_all, summary
@@ -245,8 +244,7 @@ class Session:
             self.sounds("train"),
             self.device,
         )
-        text = json.dumps(fitted, indent=1) + "\n"
-        checkpoint.replace_file(folder / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
+        keep(fitted, folder)
         self.console.print(f"held out: {fitted['figures']['held_out']}", highlight=False)
 
     def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:

@@ -126,8 +126,8 @@ def spread(vectors: Tensor) -> Tensor:
     return (cosines.square().sum() - cosines.diagonal().square().sum()) / (n * (n - 1))
 
 
-class Sound:
-    """What both audio stages share: windows of an epoch, drawn, augmented and embedded."""
+class SoundStage:
+    """What both audio stages share: what learns, and windows of an epoch, drawn, augmented and embedded."""
 
     def __init__(
         self, model: Vita, preset: Preset, config: StageConfig, sounds: SoundStore, taxa: int, device: torch.device
@@ -139,10 +139,14 @@ class Sound:
         c = self.config
         return in_batches(draw_epoch(self.sounds.samples, c.most_per_taxon, c.least_per_taxon, rng), c.batch)
 
-    def modules(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Pretrained and fresh parts of the audio tower that learn."""
-        audio = self.model.audio
-        return [audio.special.blocks], [audio.general.projection, audio.special.projection]
+    def pretrained(self) -> list[nn.Module]:
+        return [self.model.audio.special.blocks]
+
+    def fresh(self) -> list[nn.Module]:
+        return [self.model.audio.general.projection, self.model.audio.special.projection]
+
+    def scales(self) -> list[nn.Parameter]:
+        return [self.model.logit_scale]
 
     def embed(self, rows: Rows, rng: np.random.Generator, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
         """Vectors [n, dim] of augmented windows, of the tower and of each branch, and their targets [n, taxa]."""
@@ -154,34 +158,21 @@ class Sound:
         return self.model.audio.embed_branches(log_mel), targets
 
 
-class AudioText:
+class AudioText(SoundStage):
     """Stage 1: audio against the prompts of all taxa, whose vectors are computed once."""
 
     name = "1"
 
     def __init__(self, model: Vita, preset: Preset, bank: TextBank, sounds: SoundStore, device: torch.device) -> None:
-        self.model, self.config = model, preset.stages["1"]
-        self.sound = Sound(model, preset, self.config, sounds, bank.taxa, device)
+        super().__init__(model, preset, preset.stages["1"], sounds, bank.taxa, device)
         self.vectors = bank.embed_all(model.text, device)
         texts = F.normalize(self.vectors.mean(dim=0), dim=-1)
         start_projections(model.audio, sounds, texts, preset.window_samples, seed=0)
 
-    def pretrained(self) -> list[nn.Module]:
-        return self.sound.modules()[0]
-
-    def fresh(self) -> list[nn.Module]:
-        return self.sound.modules()[1]
-
-    def scales(self) -> list[nn.Parameter]:
-        return [self.model.logit_scale]
-
-    def batches(self, rng: np.random.Generator) -> list[Rows]:
-        return self.sound.batches(rng)
-
     def loss(
         self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Tensor, Metrics]:
-        vectors, targets = self.sound.embed(rows, rng, generator)
+        vectors, targets = self.embed(rows, rng, generator)
         scale = Vita.scale(self.model.logit_scale)
         similarities = [drawn_similarity(audio, self.vectors, generator) for audio in vectors]
         losses = [contrastive(each, targets, scale, self.config.smoothing) for each in similarities]
@@ -194,7 +185,7 @@ class AudioText:
         """Nothing: stage 2 goes on from here."""
 
 
-class AudioTextImage:
+class AudioTextImage(SoundStage):
     """Stage 2: audio, text and image together; the image tower is frozen, so its vectors are computed once."""
 
     name = "2"
@@ -208,8 +199,8 @@ class AudioTextImage:
         pictures: PictureStore,
         device: torch.device,
     ) -> None:
-        self.model, self.config, self.bank, self.device = model, preset.stages["2"], bank, device
-        self.sound = Sound(model, preset, self.config, sounds, bank.taxa, device)
+        super().__init__(model, preset, preset.stages["2"], sounds, bank.taxa, device)
+        self.bank = bank
         self.photos = embed_pictures(model, pictures, device)
         self.of_taxon: list[Rows] = [[] for _ in range(bank.taxa)]
         for row, sample in enumerate(pictures.samples):
@@ -217,23 +208,14 @@ class AudioTextImage:
         self.pictured = [taxon for taxon, photos in enumerate(self.of_taxon) if photos]
 
     def pretrained(self) -> list[nn.Module]:
-        return [*self.sound.modules()[0], self.model.text]
-
-    def fresh(self) -> list[nn.Module]:
-        return self.sound.modules()[1]
-
-    def scales(self) -> list[nn.Parameter]:
-        return [self.model.logit_scale]
-
-    def batches(self, rng: np.random.Generator) -> list[Rows]:
-        return self.sound.batches(rng)
+        return [*super().pretrained(), self.model.text]
 
     def loss(
         self, rows: Rows, epoch: float, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Tensor, Metrics]:
         c = self.config
         scale = Vita.scale(self.model.logit_scale)
-        vectors, targets = self.sound.embed(rows, rng, generator)
+        vectors, targets = self.embed(rows, rng, generator)
         texts = self.bank.embed_drawn(self.model.text, generator, self.device)
         photos = self.photos[[int(rng.choice(self.of_taxon[taxon])) for taxon in self.pictured]]
         similarity = vectors[0] @ texts.t()
@@ -252,9 +234,8 @@ class AudioTextImage:
 
     def finish(self) -> None:
         """Fit the general branch to the names as they are now."""
-        sound, preset = self.sound, self.sound.preset
         texts = F.normalize(self.bank.embed_all(self.model.text, self.device).mean(dim=0), dim=-1)
-        refit_general(self.model.audio, sound.sounds, texts, preset.window_samples, preset.mel, seed=0)
+        refit_general(self.model.audio, self.sounds, texts, self.preset.window_samples, self.preset.mel, seed=0)
 
 
 def mean(losses: list[Tensor]) -> Tensor:
