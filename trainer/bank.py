@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
@@ -34,10 +35,37 @@ class TextBank:
         text.train(was)
         return vectors.reshape(FORMS, self.taxa, -1)
 
-    def embed_drawn(self, text: Tower, generator: torch.Generator, device: torch.device) -> Tensor:
-        """Unit vectors [taxa, dim] of one prompt a taxon, its form drawn anew, with gradient."""
-        forms = torch.randint(FORMS, (self.taxa,), generator=generator, device=generator.device).cpu()
-        return text(trim(self.tokens[forms, torch.arange(self.taxa)]).to(device))
+    def draw(self, text: Tower, targets: Tensor, generator: torch.Generator, device: torch.device) -> DrawnPrompts:
+        """Prompts of one step with gradient, every form drawn anew.
+
+        Parameters
+        ----------
+        targets : [n, taxa], rows that sum to one; a row that holds all taxa alike is noise and holds none
+        """
+        row, taxon = (targets > 1.0 / self.taxa + 1e-6).nonzero(as_tuple=True)
+        which = torch.cat([torch.arange(self.taxa), taxon.cpu()])
+        forms = torch.randint(FORMS, (len(which),), generator=generator, device=generator.device).cpu()
+        vectors = text(trim(self.tokens[forms, which]).to(device))
+        return DrawnPrompts(vectors[: self.taxa], row, taxon, vectors[self.taxa :])
+
+
+@dataclass(frozen=True)
+class DrawnPrompts:
+    """One prompt for each taxon as a candidate, and for each sample one of its own for every taxon it holds.
+
+    Two recordings of one species in a batch are so drawn to two forms of its name, while the text tower embeds few more
+    prompts than there are taxa.
+    """
+
+    texts: Tensor  # [taxa, dim]
+    row: Tensor  # [pairs] the sample
+    taxon: Tensor  # [pairs] a taxon it holds
+    own: Tensor  # [pairs, dim] the prompt drawn for both
+
+    def similarity(self, vectors: Tensor) -> Tensor:
+        """Cosines [n, taxa] of the samples' unit vectors [n, dim], each with the prompts drawn for it."""
+        own = (vectors[self.row] * self.own).sum(dim=1)
+        return (vectors @ self.texts.t()).index_put((self.row, self.taxon), own)
 
 
 def trim(tokens: Tensor) -> Tensor:

@@ -95,11 +95,11 @@ class Base:
     ) -> tuple[Tensor, Metrics]:
         scale = Vita.scale(self.model.base_logit_scale)
         images = self.model.image(self.pictures.views(rows, generator).to(self.device))
-        texts = self.bank.embed_drawn(self.model.text, generator, self.device)
-        others = self.bank.embed_drawn(self.model.text, generator, self.device)
         every = torch.arange(self.bank.taxa)
         targets = same_taxon(self.taxon[rows], every).to(self.device)
-        similarity = images @ texts.t()
+        drawn = self.bank.draw(self.model.text, targets, generator, self.device)
+        others = self.bank.draw(self.model.text, targets[:0], generator, self.device).texts
+        similarity, texts = drawn.similarity(images), drawn.texts
         itc = contrastive(similarity, targets, scale, self.config.smoothing)
         ttc = contrastive(
             texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, self.config.smoothing
@@ -216,20 +216,20 @@ class AudioTextImage(SoundStage):
         c = self.config
         scale = Vita.scale(self.model.logit_scale)
         vectors, targets = self.embed(rows, rng, generator)
-        texts = self.bank.embed_drawn(self.model.text, generator, self.device)
+        drawn = self.bank.draw(self.model.text, targets, generator, self.device)
         photos = self.photos[[int(rng.choice(self.of_taxon[taxon])) for taxon in self.pictured]]
-        similarity = vectors[0] @ texts.t()
-        atc = mean([contrastive(audio @ texts.t(), targets, scale, c.smoothing) for audio in vectors])
+        similarities = [drawn.similarity(audio) for audio in vectors]
+        atc = mean([contrastive(each, targets, scale, c.smoothing) for each in similarities])
         aic = contrastive(vectors[0] @ photos.t(), targets[:, self.pictured], scale, c.smoothing)
         itc = contrastive(
-            photos @ texts[self.pictured].t(), torch.eye(len(photos), device=self.device), scale, c.smoothing
+            photos @ drawn.texts[self.pictured].t(), torch.eye(len(photos), device=self.device), scale, c.smoothing
         )
         weight = linear_ramp(epoch, c.lambda_epochs, c.lambda_top)
         metrics = {"atc": atc, "aic": aic, "itc": itc}
         return atc + weight * (aic + itc), {
             **{name: float(value.detach()) for name, value in metrics.items()},
             "lambda": weight,
-            "accuracy": accuracy(similarity, targets),
+            "accuracy": accuracy(similarities[0], targets),
         }
 
     def finish(self) -> None:

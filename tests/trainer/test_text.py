@@ -97,8 +97,32 @@ def test_forms_are_drawn_anew_for_each_sample_and_by_the_generator() -> None:
     assert not torch.equal(one[0], one[1])
 
 
-def test_prompts_of_an_epoch_are_drawn_with_gradient(taxa: list[Taxon], tokenizer: Tokenizer) -> None:
+def test_prompts_of_a_step_are_drawn_with_gradient(taxa: list[Taxon], tokenizer: Tokenizer) -> None:
     text = Tower(TextTower(CONFIG), CONFIG.width, 8).eval()
-    bank = TextBank(taxa, tokenizer)
-    drawn = [bank.embed_drawn(text, torch.Generator().manual_seed(seed), torch.device("cpu")) for seed in (1, 1, 2)]
+    bank, targets = TextBank(taxa, tokenizer), torch.eye(len(taxa))
+    drawn = [
+        bank.draw(text, targets, torch.Generator().manual_seed(seed), torch.device("cpu")).texts for seed in (1, 1, 2)
+    ]
     assert drawn[0].requires_grad and torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+@torch.no_grad()
+def test_two_samples_of_one_taxon_see_prompts_of_their_own(taxa: list[Taxon], tokenizer: Tokenizer) -> None:
+    text = Tower(TextTower(CONFIG), CONFIG.width, 8).eval()
+    bank, samples = TextBank(taxa, tokenizer), 40
+    targets = torch.zeros((samples + 1, len(taxa)))
+    targets[:samples, 1] = 1.0
+    targets[0, 0] = targets[0, 1] = 0.5  # two taxa sounding together
+    targets[samples] = 1.0 / len(taxa)  # noise
+    drawn = bank.draw(text, targets, torch.Generator().manual_seed(1), torch.device("cpu"))
+    assert drawn.row.tolist() == [0, *range(samples)] and drawn.taxon.tolist() == [0, *[1] * samples]
+
+    every = bank.embed_all(text, torch.device("cpu"))
+    nearest = (drawn.own[1:] @ every[:, 1].t()).argmax(dim=1)
+    assert set(nearest.tolist()) == set(range(len(PROMPT_FORMS)))
+
+    vectors = torch.nn.functional.normalize(torch.randn((samples + 1, 8)), dim=1)
+    similarity = drawn.similarity(vectors)
+    assert torch.allclose(similarity[1:samples, 1], (vectors[1:samples] * drawn.own[2:]).sum(dim=1))
+    assert torch.allclose(similarity[:, 2:], vectors @ drawn.texts[2:].t())
+    assert torch.allclose(similarity[samples], drawn.texts @ vectors[samples])
