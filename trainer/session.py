@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_
 from trainer.models.text import learn_tokenizer
 from trainer.models.vita import Vita
 from trainer.pictures import PictureStore
-from trainer.presets import STAGES, Preset, build
+from trainer.presets import STAGES, Preset, StageConfig, build
 from trainer.sounds import SoundStore
 from trainer.stages import AudioText, AudioTextImage, Base, Stage
 
@@ -136,7 +137,7 @@ class Session:
             samples = self.data.recordings if which == "train" else self.data.held_recordings
             with self.console.status(f"decoding {len(samples)} recordings"):
                 store = SoundStore(samples, self.options.preset.mel.rate_hz, threads=self.options.threads)
-            self.report(store.undecodable)
+            self.report([*store.undecodable, *store.damaged])
             self._decoded[key] = store
         return self._decoded[key]
 
@@ -177,7 +178,9 @@ class Session:
                 self.calibrate(stage, loaded.model.to(self.device), TextBank(self.data.manifest.taxa, loaded.tokenizer))
             return
         if not fresh and (folder / checkpoint.RESUME).exists():
-            self.same_settings(checkpoint.load_config(folder), folder)
+            begun = checkpoint.load_config(folder)
+            self.same_settings(begun, folder)
+            self.same_stage(begun.preset.stages[stage], self.options.preset.stages[stage], folder)
         model, tokenizer = self.start_of(stage)
         if fresh and folder.is_dir():  # only now: what is thrown away can be trained anew
             for path in folder.iterdir():
@@ -219,6 +222,15 @@ class Session:
         ):
             if own != theirs:
                 raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or another --out")
+
+    def same_stage(self, begun: StageConfig, wanted: StageConfig, folder: Path) -> None:
+        """An unfinished stage goes on as it began: its schedule counts on it."""
+        for field in dataclasses.fields(StageConfig):
+            was, now = getattr(begun, field.name), getattr(wanted, field.name)
+            if was != now:
+                raise CheckpointError(
+                    f"{folder}: was begun with {field.name} {was}, not {now}", "use the same, or --restart"
+                )
 
     def stage(self, name: str, model: Vita, bank: TextBank) -> Stage:
         """The stage's own object, with its data decoded."""
@@ -286,7 +298,7 @@ def open_held_out(folder: Path, data: Path | None, taxa: Path | None, device: st
         raise ConfigError(f"{split.manifest.path}: has other taxa than {folder}", "name the data it was trained on")
     where = pick_device(device)
     sounds = SoundStore(split.held_recordings, config.preset.mel.rate_hz)
-    failed = (*split.manifest.missing, *sounds.undecodable)
+    failed = (*split.manifest.missing, *sounds.undecodable, *sounds.damaged)
     for line in failed:
         print(line, file=sys.stderr)
     bank = TextBank(split.manifest.taxa, loaded.tokenizer)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import load
+from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import MIN_CLIP_S, fill
 from edgeapp.errors import AudioError
 from trainer.errors import DataError
@@ -30,6 +30,7 @@ class SoundStore:
     ----------
     samples : those that could be decoded
     undecodable : one line for each that could not
+    damaged : one line for each that ended early; what could be decoded of it is used
 
     Raises
     ------
@@ -42,12 +43,16 @@ class SoundStore:
     ) -> None:
         self.rate_hz = rate_hz
         self.undecodable: list[str] = []
+        self.damaged: list[str] = []
         self.samples: list[Sample] = []
         self._sound: list[np.ndarray] = []
 
-        def decode(sample: Sample) -> np.ndarray | str:
+        def decoded(sample: Sample) -> np.ndarray | str:
             try:
-                sound = load(sample.path, rate_hz)
+                source = FileSource(sample.path)
+                sound = decode(source, rate_hz)
+                if source.fault:
+                    self.damaged.append(f"{sample.path}: {source.fault}; get the file again")
                 if len(sound) < MIN_CLIP_S * rate_hz:
                     return f"{sample.path}: only {len(sound) / rate_hz:.2f} s; remove the row"
                 return quantised(sound)
@@ -57,12 +62,13 @@ class SoundStore:
                 done()
 
         with overheard(), ThreadPoolExecutor(threads) as pool:  # MP3 damage that decodes all the same is not told
-            for sample, sound in zip(samples, pool.map(decode, samples)):
+            for sample, sound in zip(samples, pool.map(decoded, samples)):
                 if isinstance(sound, str):
                     self.undecodable.append(sound)
                 else:
                     self.samples.append(sample)
                     self._sound.append(sound)
+        self.damaged.sort()  # files are decoded at once and end in any order
         if not self.samples:
             raise DataError("not one recording could be decoded", self.undecodable[0] if self.undecodable else "")
 

@@ -152,7 +152,11 @@ def load(
     AudioError
         As `FileSource`.
     """
-    source = FileSource(path, start_s, duration_s)
+    return decode(FileSource(path, start_s, duration_s), rate_hz)
+
+
+def decode(source: FileSource, rate_hz: int) -> np.ndarray:
+    """Everything a source has, ``[n]`` mono float32 at a rate, and close it; its `fault` is known from then on."""
     try:
         pieces = [block.samples for block in resampled(source, rate_hz).blocks()]
     finally:

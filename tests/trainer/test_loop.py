@@ -184,6 +184,18 @@ def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[s
     assert frozen and all(torch.equal(before["1"][name], new[name]) for name in frozen for new in (base, one, two))
 
 
+def test_an_unfinished_stage_is_not_resumed_with_another_number_of_epochs(
+    tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = started(run_folder, tmp_path, "1")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, loop, "store", 1, False)
+        call(main, *words(tiny, out, "1"))
+    ended = call(main, *words(tiny, out, "1", "--epochs", EPOCHS + 3))
+    assert ended.code == 3 and f"begun with epochs {EPOCHS}, not {EPOCHS + 3}" in ended.err
+    assert (out / "stage1" / checkpoint.RESUME).exists()
+
+
 def test_a_resume_state_of_another_model_is_refused(tiny: Tiny, own_run: Path) -> None:
     checkpoint.save_resume(own_run / "stage1", {"epoch": 1, "model": {}, "optimizer": {}, "average": {}, "steps": 1})
     ended = call(main, *words(tiny, own_run, "1"))

@@ -68,6 +68,18 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_is_kept_in_order(tmp_path:
         assert str(path) in line and "; " in line and "\n" not in line
 
 
+def test_a_recording_that_ends_early_is_used_and_named(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.wav", tmp_path / "cut.wav"
+    soundfile.write(whole, tone(1000, seconds=4, rate_hz=RATE_HZ), RATE_HZ)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    sounds = store(whole, cut)
+    assert len(sounds) == 2 and not sounds.undecodable
+    assert len(sounds.whole(1)) == pytest.approx(2 * RATE_HZ, rel=0.01)
+    (line,) = sounds.damaged
+    assert str(cut) in line and "announces 4.0 s" in line and "; get the file again" in line
+
+
 def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(DataError, match="not one recording"):
