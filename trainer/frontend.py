@@ -1,8 +1,8 @@
 """Log-mel front end, from waveform to spectrogram, as convolutions and matrix products only.
 
-One implementation serves training, evaluation and export. It holds no FFT operator, because the ONNX one does not run
-on every target; the transform of 1024 points is split as 32 x 32 (Cooley and Tukey, 1965), so that it costs a tenth of
-a plain DFT matrix and is differentiable, batched and exportable as it stands.
+One implementation serves both presets, in training, evaluation and export. It holds no FFT operator, because the ONNX
+one does not run on every target; the transform of 1024 points is split as 32 x 32 (Cooley and Tukey, 1965), so that it
+costs a tenth of a plain DFT matrix and is differentiable, batched and exportable as it stands.
 """
 
 from __future__ import annotations
@@ -18,10 +18,19 @@ RADIX = 32
 N_FFT = RADIX * RADIX  # 1024 points, the transform length of both presets
 HALF = RADIX // 2 + 1  # 17 first-stage bins: the input is real, the others are their conjugates
 
+KALDI, SLANEY = "kaldi", "slaney"  # mel scales
+SLANEY_BREAK_HZ = 1000.0  # linear below, logarithmic above
+SLANEY_STEP_HZ = 200.0 / 3.0  # width of a mel below the break
+SLANEY_LOG_STEP = np.log(6.4) / 27.0  # of the logarithm of the frequency, a mel above the break
+
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """What a spectrogram is made of. Window and hop are multiples of 32 samples."""
+    """What a spectrogram is made of. Window and hop are multiples of 32 samples.
+
+    With `decibel` false the values are (ln(mel + log_floor) + shift) / spread, otherwise 10 log10(max(mel, log_floor)),
+    and `shift` and `spread` say nothing.
+    """
 
     rate_hz: int = 32_000
     window: int = 800  # 25 ms
@@ -33,6 +42,10 @@ class LogMelConfig:
     log_floor: float = 1e-5
     shift: float = 4.5  # (ln(mel + floor) + 4.5) / 5, the scaling the EfficientAT weights were trained with
     spread: float = 5.0
+    periodic: bool = False  # Hann window of period `window`; otherwise symmetric
+    scale: str = KALDI  # kaldi: triangles on the mel axis, peak 1; slaney: triangles on the axis of Hz, area 1
+    decibel: bool = False
+    double: bool = False  # transform and bands in float64; the result is float32 all the same
 
     def frames(self, samples: int) -> int:
         """Number of spectrogram frames of a waveform of `samples` samples."""
@@ -58,6 +71,37 @@ def kaldi_mel_bank(config: LogMelConfig) -> np.ndarray:
     bank = np.maximum(0.0, np.minimum(rising, falling))
     bank[:, -1] = 0.0  # Kaldi has no bin at half the sample rate
     return bank
+
+
+def slaney_mel_bank(config: LogMelConfig) -> np.ndarray:
+    """Triangles of area one, linear in Hz, with edges at equal steps of the mel scale of Slaney's Auditory Toolbox.
+
+    Returns
+    -------
+    [n_mels, 513] float64, weights of the FFT bins from 0 Hz to half the sample rate.
+    """
+    break_mel = SLANEY_BREAK_HZ / SLANEY_STEP_HZ
+
+    def mel(hz: float) -> float:
+        above = np.log(max(hz, SLANEY_BREAK_HZ) / SLANEY_BREAK_HZ) / SLANEY_LOG_STEP
+        return float(min(hz, SLANEY_BREAK_HZ) / SLANEY_STEP_HZ + above)
+
+    mels = np.linspace(mel(config.fmin_hz), mel(config.fmax_hz), config.n_mels + 2)
+    above = np.exp((np.maximum(mels, break_mel) - break_mel) * SLANEY_LOG_STEP)
+    edges = np.minimum(mels, break_mel) * SLANEY_STEP_HZ * above
+    bins = np.arange(N_FFT // 2 + 1) * config.rate_hz / N_FFT
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising = (bins - left) / (centre - left)
+    falling = (right - bins) / (right - centre)
+    return np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (right - left)
+
+
+BANKS = {KALDI: kaldi_mel_bank, SLANEY: slaney_mel_bank}
+
+
+def hann(config: LogMelConfig) -> np.ndarray:
+    """The analysis window [window] float64."""
+    return np.hanning(config.window + 1)[:-1] if config.periodic else np.hanning(config.window)
 
 
 def first_stage(window: np.ndarray) -> np.ndarray:
@@ -118,10 +162,11 @@ def spread_over_bins(bank: np.ndarray) -> np.ndarray:
 
 
 class LogMel(nn.Module):
-    """Waveform [n, samples] to log-mel spectrogram [n, n_mels, frames].
+    """Waveform [n, samples] to log-mel spectrogram [n, n_mels, frames] float32.
 
-    Equal to pre-emphasis, centred STFT with reflected edges, power, Kaldi mel bands and logarithm as in EfficientAT
-    (Schmid et al., ICASSP 2023, `AugmentMelSTFT`).
+    As the starter preset sets it, equal to pre-emphasis, centred STFT with reflected edges, power, Kaldi mel bands and
+    logarithm of EfficientAT (Schmid et al., ICASSP 2023, `AugmentMelSTFT`). As the full size sets it, equal to
+    `ClapFeatureExtractor` of the `transformers` library in the mode of the unfused model.
     """
 
     analysis: Tensor
@@ -134,15 +179,16 @@ class LogMel(nn.Module):
             raise ValueError(
                 f"window {config.window} and hop {config.hop} must be multiples of {RADIX}, window at most {N_FFT}"
             )
+        if config.scale not in BANKS:
+            raise ValueError(f"mel scale '{config.scale}' is none of {', '.join(BANKS)}")
         self.config = config
-        window = np.hanning(config.window)  # symmetric
-        bank = kaldi_mel_bank(config)
+        dtype = np.float64 if config.double else np.float32
         for name, array in (
-            ("analysis", first_stage(window)),
+            ("analysis", first_stage(hann(config))),
             ("rotation", second_stage()),
-            ("mel", spread_over_bins(bank)),
+            ("mel", spread_over_bins(BANKS[config.scale](config))),
         ):
-            self.register_buffer(name, torch.from_numpy(array.astype(np.float32)), persistent=False)
+            self.register_buffer(name, torch.from_numpy(array.astype(dtype)), persistent=False)
 
     def power(self, waveform: Tensor) -> Tensor:
         """Power spectrum of all frames, [n, 544, frames] in second-stage order."""
@@ -155,15 +201,30 @@ class LogMel(nn.Module):
         right = (frames - 1) * c.hop + c.window - left - waveform.shape[-1]
         padded = F.pad(waveform[:, None, :], (left, max(right, 0)), mode="reflect")[:, 0]
         padded = padded[:, : (frames - 1) * c.hop + c.window]
-        phases = padded.reshape(n, -1, RADIX).transpose(1, 2)  # [n, 32, rows]: phase b of row a is sample 32 a + b
-        first = F.conv1d(phases, self.analysis, stride=c.hop // RADIX, groups=RADIX)  # [n, 32 * 17 * 2, frames]
-        first = first.reshape(n, RADIX, HALF, 2, frames).transpose(1, 2).reshape(n, HALF, 2 * RADIX, frames)
+        first = self.first_bins(padded, frames).reshape(n, RADIX, HALF, 2, frames)
+        first = first.transpose(1, 2).reshape(n, HALF, 2 * RADIX, frames)
         bins = torch.matmul(self.rotation, first)  # [n, 17, 64, frames]
         return bins.reshape(n, HALF * RADIX, 2, frames).square().sum(dim=2)
 
+    def first_bins(self, padded: Tensor, frames: int) -> Tensor:
+        """First stage over padded samples: [n, 32 * 17 * 2, frames]."""
+        c = self.config
+        n, samples = padded.shape
+        if not c.double:
+            phases = padded.reshape(n, -1, RADIX).transpose(1, 2)  # [n, 32, rows]: phase b of row a is sample 32 a + b
+            return F.conv1d(phases, self.analysis, stride=c.hop // RADIX, groups=RADIX)
+        hops = -(-c.window // c.hop)  # ONNX Runtime has no convolution in float64 on a processor: frames are laid out
+        padded = F.pad(padded, (0, (frames - 1 + hops) * c.hop - samples))
+        steps = padded.reshape(n, frames - 1 + hops, c.hop)
+        framed = torch.cat([steps[:, at : at + frames] for at in range(hops)], dim=2)[:, :, : c.window]
+        taps = framed.reshape(n, frames, -1, RADIX).permute(0, 3, 2, 1)  # [n, 32 phases, w / 32, frames]
+        return torch.matmul(self.analysis.reshape(RADIX, 2 * HALF, -1), taps)
+
     def forward(self, waveform: Tensor) -> Tensor:
         c = self.config
-        mel = torch.matmul(self.mel, self.power(waveform))
+        mel = torch.matmul(self.mel, self.power(waveform.to(self.mel.dtype))).float()
+        if c.decibel:
+            return 10.0 * torch.log10(mel.clamp_min(c.log_floor))
         return (torch.log(mel + c.log_floor) + c.shift) / c.spread
 
 
