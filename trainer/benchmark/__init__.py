@@ -1,0 +1,1 @@
+"""Benchmarks of aligned encoders: retrieval and traits, from features made once."""

@@ -1,0 +1,245 @@
+"""Vectors of a model for the samples of a benchmark, as one `.npz`, so that any model can be a row of the table.
+
+    audio_ids [n] whole numbers, audio [n, dim]         the same for image and text
+    text_species_ids, text_species, text_genus_ids, …   names at each level, and text_common_name
+    about                                               optional JSON: model, split, and whatever else is worth knowing
+
+Names are embedded as they stand in the text index, without a template. A model with one form of text has `text` alone.
+A sample without a vector is left out of its ids. The `.pt` folder that the published extraction script writes can be
+read in place of the `.npz`.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.benchmark.layout import LEVELS, MODALITIES, Split
+from trainer.checkpoint import replace_file
+from trainer.errors import DataError
+
+TEXT_FORMS = (*LEVELS, "common_name")
+ABOUT = "about"
+NAMED = 8  # ids spelled out in a line; all of them are in the JSON report
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors [n, dim] float32 of the samples `ids` [n], which are in ascending order."""
+
+    ids: np.ndarray
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def dim(self) -> int:
+        return self.vectors.shape[1]
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Row of each id, -1 where there is no vector."""
+        at = np.searchsorted(self.ids, ids)
+        at[at == len(self.ids)] = 0
+        return np.where(self.ids[at] == ids, at, -1) if len(self.ids) else np.full(len(ids), -1)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Everything known of a model on one split.
+
+    Attributes
+    ----------
+    model : name of the row
+    origin : how the vectors were made
+    split : seen or unseen, "" when the file does not say
+    parts : audio, image, text, text_species, text_genus, text_family, text_common_name, as far as there are any
+    """
+
+    model: str
+    parts: Mapping[str, Vectors]
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    split: str = ""
+
+    def part(self, modality: str, form: str = "") -> tuple[str, Vectors] | None:
+        """Vectors of a modality, text in a form, else in the only one there is, and which of them they are."""
+        for name in (f"{modality}_{form}", modality):
+            if len(self.parts.get(name, ())):
+                return name, self.parts[name]
+        return None
+
+    def text_form(self, asked: str | None) -> str:
+        """Form of text that a species is called by: the asked one, else the common name, else the scientific one."""
+        forms = (asked,) if asked else ("common_name", "species")
+        return next((form for form in forms if f"text_{form}" in self.parts), asked or "species")
+
+
+def part_names() -> tuple[str, ...]:
+    """Everything a file can hold."""
+    return (*MODALITIES, *(f"text_{form}" for form in TEXT_FORMS))
+
+
+def write_features(path: Path, features: Features) -> None:
+    """Write a `.npz`, whole or not at all."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, part in features.parts.items():
+        arrays |= {f"{name}_ids": part.ids, name: part.vectors}
+    about = {"model": features.model, "split": features.split, "origin": dict(features.origin)}
+    arrays[ABOUT] = np.array(json.dumps(about))
+
+    def write(beside: Path) -> None:
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    replace_file(path, write)
+
+
+def read_features(path: Path) -> Features:
+    """Read a `.npz`, or the folder of `.pt` files that the published extraction script writes.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read, ids and vectors do not belong together, an id stands twice, a value is not
+        finite, or the modalities are of different dimensions.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise DataError(f"{path}: not a feature file ({error})", "write it with numpy.savez") from error
+    about = _about(path, arrays.pop(ABOUT, None))
+    known = {name for part in part_names() for name in (part, f"{part}_ids")}
+    strange = sorted(set(arrays) - known)
+    if strange:
+        raise DataError(f"{path}: array '{strange[0]}' is unknown", f"a part is one of {', '.join(part_names())}")
+    parts = {}
+    for name in part_names():
+        lonely = [one for one in (name, f"{name}_ids") if one not in arrays]
+        if len(lonely) == 1:
+            raise DataError(f"{path}: array '{lonely[0]}' is missing", "a part has ids and vectors")
+        if not lonely:
+            parts[name] = checked(f"{path}, {name}", arrays[f"{name}_ids"], arrays[name])
+    if not any(map(len, parts.values())):
+        raise DataError(f"{path}: holds no vectors", f"a part is one of {', '.join(part_names())}")
+    _of_one_dim(path, parts)
+    return Features(str(about.get("model") or path.stem), parts, about.get("origin") or {}, about.get("split") or "")
+
+
+def checked(where: str, ids: np.ndarray, vectors: np.ndarray) -> Vectors:
+    """Vectors in the order of their ids.
+
+    Raises
+    ------
+    DataError
+        When they do not belong together or hold something unusable.
+    """
+    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+        raise DataError(f"{where}: ids are {ids.dtype} {list(ids.shape)}", "give whole numbers [n]")
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
+        raise DataError(f"{where}: vectors are {vectors.dtype} {list(vectors.shape)}", "give real numbers [n, dim]")
+    if len(ids) != len(vectors):
+        raise DataError(f"{where}: {len(ids)} ids, {len(vectors)} vectors", "give one id a vector")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise DataError(f"{where}: the vector of id {ids[~finite][0]} is not finite", "leave the sample out")
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order].astype(np.int64)
+    twice = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(twice):
+        raise DataError(f"{where}: id {ids[twice[0]]} stands twice", "give one vector an id")
+    return Vectors(ids, np.ascontiguousarray(vectors[order], dtype=np.float32))
+
+
+def strangers(features: Features, split: Split) -> list[str]:
+    """A line for each part with ids that are in no row of their index.
+
+    Raises
+    ------
+    DataError
+        When not one id of a part is: the vectors belong to another benchmark, or to the other split.
+    """
+    lines = []
+    for name, part in features.parts.items():
+        index = split.indexes.get(name.partition("_")[0])
+        if index is None or not len(part):
+            continue
+        unknown = part.ids[~np.isin(part.ids, index.ids)]
+        if len(unknown) == len(part):
+            raise DataError(
+                f"{features.model}: no id of '{name}' is in {index.path}", "give the features of this benchmark"
+            )
+        if len(unknown):
+            lines.append(f"{features.model}, {split.name}: {some(name, unknown)} not in {index.path.name}, not used")
+    return lines
+
+
+def missing(features: Features, split: Split) -> dict[str, np.ndarray]:
+    """Ids of the index that have no vector, for each part that has any."""
+    return {
+        name: np.sort(index.ids[~np.isin(index.ids, part.ids)])
+        for name, part in features.parts.items()
+        if len(part) and (index := split.indexes.get(name.partition("_")[0])) is not None
+    }
+
+
+def some(name: str, ids: np.ndarray) -> str:
+    """How many ids, and the first of them."""
+    more = ", …" if len(ids) > NAMED else ""
+    return f"{len(ids)} of '{name}' ({', '.join(str(i) for i in ids[:NAMED])}{more})"
+
+
+def _about(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
+    if stored is None:
+        return {}
+    try:
+        about = json.loads(str(stored))
+        if not isinstance(about, dict) or not isinstance(about.get("origin") or {}, dict):
+            raise ValueError("not an object")
+        return about
+    except ValueError as error:
+        raise DataError(f"{path}: '{ABOUT}' is not JSON ({error})", "leave it out") from error
+
+
+def _of_one_dim(path: Path, parts: Mapping[str, Vectors]) -> None:
+    dims = {name: part.dim for name, part in parts.items() if len(part)}
+    if len(set(dims.values())) > 1:
+        told = ", ".join(f"{name} {dim}" for name, dim in dims.items())
+        raise DataError(f"{path}: dimensions differ ({told})", "all vectors of a model are of one space")
+
+
+def _read_folder(folder: Path) -> Features:
+    """`{audio,image,text}/{id}.pt`: a tensor [dim] each, for text a dict of level -> tensor."""
+    import torch
+
+    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in part_names()}
+    for modality in MODALITIES:
+        for path in (folder / modality).glob("*.pt"):
+            try:
+                value = torch.load(path, map_location="cpu", weights_only=True)
+                for form, tensor in (value if isinstance(value, dict) else {modality: value}).items():
+                    name = modality if form == modality else f"{modality}_{form}"
+                    found[name][int(path.stem)] = tensor.float().numpy()
+            except Exception as error:  # whatever unpickling a damaged file raises
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise DataError(f"{path}: not a feature ({reason})", "extract it again") from error
+    parts = {}
+    for name, of_id in found.items():
+        if of_id:
+            wide = {vector.shape for vector in of_id.values()}
+            if len(wide) > 1:
+                raise DataError(f"{folder}, {name}: vectors of shapes {sorted(wide)}", "extract them with one model")
+            parts[name] = checked(f"{folder}, {name}", np.array(list(of_id)), np.stack(list(of_id.values())))
+    if not parts:
+        raise DataError(f"{folder}: no audio/ID.pt, image/ID.pt or text/ID.pt", "name a .npz or a folder of features")
+    _of_one_dim(folder, parts)
+    return Features(folder.name, parts, {"source": "published extraction script"})
