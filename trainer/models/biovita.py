@@ -10,8 +10,7 @@ from trainer.models.bioclip import CONTEXT, build_clip
 from trainer.models.clap import ClapTower
 from trainer.models.vita import Vita
 
-# `ClapFeatureExtractor` of the unfused model: 1001 frames of 64 bands for 10 s. In float32 bands 80 dB below the loudest
-# are up to 0.1 dB off, in float64 none is.
+# `ClapFeatureExtractor` of the unfused model: 1001 frames of 64 bands for 10 s.
 CLAP_MEL = LogMelConfig(
     rate_hz=48_000,
     window=1024,  # 21 ms

@@ -6,7 +6,9 @@ class, so that published weights load as they are; BioVITA adds the adapter (Shi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 
 from trainer.errors import CheckpointError, ConfigError
 from trainer.frontend import LogMel, LogMelConfig
+from trainer.models.vita import SoundTower
 
 # The fields of `transformers.ClapAudioConfig` that say what the encoder is built of.
 AUDIO_FIELDS = (
@@ -43,16 +46,16 @@ AUDIO_FIELDS = (
 )
 
 
-class ClapTower(nn.Module):
+class ClapTower(SoundTower):
     """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; the front end is inside.
 
     The level of the sound is left as it is, as in the published model: a recording is not made louder or quieter.
 
     In training mode, HTS-AT in `transformers` has neither SpecAugment nor, with the published configuration, stochastic
     depth; what it has is dropout of 0.1 after each block's perceptron, and that is kept. Its one batch norm, over mel
-    bands in front of everything, keeps the statistics it was pretrained with while its scale and shift learn: a window's
-    vector then does not depend on the windows beside it, so that batches may be small, split or spread over machines.
-    The released code lets the statistics follow batches of 64.
+    bands in front of everything, keeps the statistics it was pretrained with while its scale and shift learn: the
+    vector of a window then does not depend on the windows beside it, so that batches may be small, split or spread over
+    machines. The released code lets the statistics follow batches of 64.
 
     Parameters
     ----------
@@ -67,19 +70,12 @@ class ClapTower(nn.Module):
 
     def __init__(self, audio: Mapping[str, Any], mel: LogMelConfig, dim: int) -> None:
         super().__init__()
-        try:
-            from transformers import ClapAudioConfig, ClapAudioModelWithProjection
-        except ImportError:
-            raise ConfigError("the transformers library is missing", "pip install 'biovita-edge[train]'") from None
-        config = ClapAudioConfig(**audio)
-        if config.enable_fusion:
-            raise CheckpointError(
-                "this CLAP fuses four spectrograms of long recordings", "use an unfused one: laion/clap-htsat-unfused"
-            )
+        transformers = library()
+        config = transformers.ClapAudioConfig(**audio)
         self.bf16 = False
         self.front = LogMel(mel)
         self.adapter = nn.Linear(config.projection_dim, dim, bias=False)  # first: its start depends on the seed alone
-        self.clap = ClapAudioModelWithProjection(config)
+        self.clap = transformers.ClapAudioModelWithProjection(config)
 
     def train(self, mode: bool = True) -> ClapTower:
         super().train(mode)
@@ -113,3 +109,82 @@ class ClapTower(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         return self.embed(self.log_mel(waveform))
+
+
+def library() -> ModuleType:
+    """The transformers library, imported late: the starter preset does without it."""
+    try:
+        import transformers
+    except ImportError:
+        raise ConfigError("the transformers library is missing", "pip install 'biovita-edge[train]'") from None
+    return transformers
+
+
+def audio_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What the encoder is built of, from a configuration; where it is silent, the library's defaults.
+
+    Raises
+    ------
+    CheckpointError
+        When the configuration contradicts itself, or is of a fused CLAP.
+    """
+    try:
+        config = library().ClapAudioConfig(**{name: values[name] for name in AUDIO_FIELDS if name in values})
+        fields = {name: getattr(config, name) for name in AUDIO_FIELDS}
+        width = fields["patch_embeds_hidden_size"] * 2 ** (len(fields["depths"]) - 1)
+    except ConfigError:
+        raise
+    except Exception as error:  # each version of the library checks with errors of its own
+        raise CheckpointError(f"{where}: not a configuration of CLAP ({error})", "fetch it again") from error
+    if fields["enable_fusion"]:
+        raise CheckpointError(f"{where}: this CLAP fuses four spectrograms", "use laion/clap-htsat-unfused")
+    if fields["hidden_size"] != width:
+        raise CheckpointError(f"{where}: hidden_size {fields['hidden_size']} is not {width}", "fetch it again")
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+def audio_sizes(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
+    """What an HTS-AT is built of, from its tensors; what they do not show is as published.
+
+    Raises
+    ------
+    CheckpointError
+        When they are not those of an HTS-AT.
+    """
+    encoder = "audio_model.audio_encoder."
+
+    def size(name: str, axes: int) -> list[int]:
+        if name not in state or state[name].ndim != axes:
+            raise CheckpointError(
+                f"{where}: tensor {name} is missing or no HTS-AT's", "name the weights of a ClapModel"
+            )
+        return list(state[name].shape)
+
+    def count(prefix: str) -> int:
+        return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
+
+    width, channels, high, wide = size(f"{encoder}patch_embed.proj.weight", 4)
+    stages = [f"{encoder}layers.{stage}.blocks." for stage in range(count(f"{encoder}layers."))]
+    biases = [size(f"{blocks}0.attention.self.relative_position_bias_table", 2) for blocks in stages]
+    block = f"{encoder}layers.0.blocks.0."
+    inner, _ = size(f"{block}intermediate.dense.weight", 2)
+    projected, hidden = size("audio_projection.linear1.weight", 2)
+    return audio_fields(
+        {
+            "window_size": (math.isqrt(biases[0][0]) + 1) // 2,  # a bias for each of (2 w - 1)^2 distances
+            "num_mel_bins": size(f"{encoder}batch_norm.weight", 1)[0],
+            "patch_size": high,
+            "patch_stride": [high, wide],
+            "hidden_size": hidden,
+            "projection_dim": projected,
+            "depths": [count(blocks) for blocks in stages],
+            "num_attention_heads": [heads for _, heads in biases],
+            "enable_fusion": f"{encoder}patch_embed.mel_conv2d.weight" in state,
+            "patch_embed_input_channels": channels,
+            "patch_embeds_hidden_size": width,
+            "enable_patch_layer_norm": f"{encoder}patch_embed.norm.weight" in state,
+            "qkv_bias": f"{block}attention.self.query.bias" in state,
+            "mlp_ratio": inner / width,
+        },
+        where,
+    )

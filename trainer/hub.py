@@ -1,0 +1,83 @@
+"""Where public weights come from: a folder, or a repository of the Hugging Face hub.
+
+A source is the path of a folder, or `hf-hub:organisation/name`, or that with `@revision`: a branch, a tag or, so that
+it cannot change, a commit. Only the files asked for are fetched. They stay in the library's cache (`HF_HOME`), where
+they are found again without a network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.errors import CheckpointError, ConfigError
+
+HUB = "hf-hub:"
+NAMED = "name a folder, or hf-hub:organisation/name@revision"
+
+
+def find_file(source: str, *names: str) -> Path:
+    """The first of the files `names` that a source has; fetched if it is on the hub.
+
+    Raises
+    ------
+    CheckpointError
+        When the source does not exist or cannot be reached, or has none of the files.
+    ConfigError
+        When the huggingface_hub library is missing.
+    """
+    return fetched(source, names) if source.startswith(HUB) else in_folder(source, names)
+
+
+def in_folder(source: str, names: tuple[str, ...]) -> Path:
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise CheckpointError(f"{source}: no such folder", NAMED)
+    for name in names:
+        if (folder / name).exists():
+            return folder / name
+    raise CheckpointError(f"{source}: has no {' or '.join(names)}", "name the folder that holds it")
+
+
+def fetched(source: str, names: tuple[str, ...]) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import (
+            EntryNotFoundError,
+            GatedRepoError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+    except ImportError:
+        raise ConfigError("the huggingface_hub library is missing", "pip install 'biovita-edge[train]'") from None
+    repository, at, revision = source.removeprefix(HUB).partition("@")
+    if repository.count("/") != 1 or (at and not revision):
+        raise CheckpointError(f"{source}: not a repository of the hub", NAMED)
+    unreachable = False
+    for name in names:
+        try:
+            found = hf_hub_download(repository, name, revision=revision or "main", local_files_only=unreachable)
+            return Path(found)
+        except LocalEntryNotFoundError:  # the others may be in the cache; ask the network no more
+            unreachable = True
+        except GatedRepoError as error:
+            raise CheckpointError(
+                f"{source}: its owner wants to be asked first", "accept the terms on its page, then run 'hf auth login'"
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise CheckpointError(f"{source}: no such repository on the hub", NAMED) from error
+        except RevisionNotFoundError as error:
+            raise CheckpointError(f"{source}: the repository has no revision {revision}", NAMED) from error
+        except HFValidationError as error:
+            raise CheckpointError(f"{source}: not a repository of the hub", NAMED) from error
+        except EntryNotFoundError:
+            continue
+        except OSError as error:  # of the network, or the disk is full
+            raise CheckpointError(
+                f"{source}: {name} cannot be fetched ({error})", "fetch it beforehand and name its folder"
+            ) from error
+    if unreachable:
+        where = f"{source}: the hub cannot be reached and {' or '.join(names)} is not in its cache"
+        raise CheckpointError(where, f"run 'hf download {repository}' where there is a network, or name a folder")
+    raise CheckpointError(f"{source}: the repository has no {' or '.join(names)}", NAMED)

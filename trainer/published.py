@@ -1,0 +1,263 @@
+"""Published weights of the full size: CLAP and BioCLIP 2 to start from, or the whole BioVITA.
+
+Layouts, each in a folder or a repository of the hub (`trainer.hub`):
+
+    CLAP        config.json and model.safetensors or pytorch_model.bin, as `transformers.ClapModel` saves them
+    BioCLIP 2   open_clip_config.json and open_clip_model.safetensors or open_clip_pytorch_model.bin
+    BioVITA     as BioCLIP 2, and clap_weights.pth with `clap_audio`, tensors of a ClapModel, and `audio_adapter`
+
+Every tensor of a tower must be there, of its size and finite; only the adapter of `open_sources` starts from nothing.
+Pickled files are read for their tensors alone: a file that would run a program is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from trainer.errors import CheckpointError
+from trainer.hub import find_file
+from trainer.models.bioclip import ClipImage, ClipText
+from trainer.models.biovita import CLAP_MEL, CLIP_MEAN, CLIP_STD, ClapBioclip, build_biovita
+from trainer.models.clap import ClapTower, audio_fields, audio_sizes
+from trainer.models.vita import Vita
+
+CLAP = "hf-hub:laion/clap-htsat-unfused@8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
+BIOCLIP = "hf-hub:imageomics/bioclip-2"
+BIOVITA = "hf-hub:risashinoda/BioVITA@64aea8edfcc846842a167944f4a5a052d932d0b4"
+
+AGAIN = "fetch it again"
+POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has left in place of the real one
+AUDIO_PARTS = ("audio_model.", "audio_projection.")
+VISUAL = "visual."
+SCALES = ("logit_scale", "logit_bias")
+Channels = tuple[float, float, float]
+COMPUTED = ("relative_position_index", "num_batches_tracked")  # buffers that old files may lack
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the towers start from.
+
+    `audio` is any unfused ClapModel: LAION's CLAP, or BioLingual as `hf-hub:davidrrobinson/BioLingual`. No revision of
+    BioLingual and BioCLIP 2 is known to this project, so that their default branch is taken: pin one for a run that is
+    to be repeated.
+    """
+
+    audio: str = CLAP
+    clip: str = BIOCLIP
+
+
+def open_sources(sources: Sources = Sources()) -> tuple[ClapBioclip, Vita]:
+    """The model as training begins: CLAP and BioCLIP 2 as published, the adapter random (`torch.manual_seed`).
+
+    Raises
+    ------
+    CheckpointError
+        When a file is missing, damaged or of another model.
+    """
+    audio, state, where = read_clap(sources.audio)
+    clip = read_clip(sources.clip)
+    return assembled(audio, state, where, clip, adapter=None)
+
+
+def open_published(source: str = BIOVITA) -> tuple[ClapBioclip, Vita]:
+    """BioVITA as its authors published it.
+
+    Nothing beside its audio weights says what they are of: sizes are taken from the tensors, the rest is HTS-AT's.
+
+    Raises
+    ------
+    CheckpointError
+        When a file is missing, damaged or of another model.
+    """
+    path = find_file(source, "clap_weights.pth")
+    parts = read_weights(path)
+    for name in ("clap_audio", "audio_adapter"):
+        if name not in parts:
+            raise CheckpointError(f"{path}: has no {name}", "name the folder of the published BioVITA")
+    adapter = parts["audio_adapter"]
+    if isinstance(adapter, Mapping):
+        adapter = adapter.get("weight")
+    if not isinstance(adapter, Tensor) or adapter.ndim != 2:
+        raise CheckpointError(f"{path}: audio_adapter is no matrix", AGAIN)
+    state = tensors(parts["clap_audio"], path)
+    return assembled(audio_sizes(state, str(path)), state, path, read_clip(source), adapter)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An open_clip model as it was read."""
+
+    model: dict[str, Any]
+    mean: Channels
+    std: Channels
+    state: dict[str, Tensor]
+    path: Path
+
+
+def assembled(
+    audio: dict[str, Any], state: dict[str, Tensor], path: Path, clip: Clip, adapter: Tensor | None
+) -> tuple[ClapBioclip, Vita]:
+    """Build the model and fill it; an adapter of None stays random."""
+    if audio["num_mel_bins"] != CLAP_MEL.n_mels:
+        bands = f"{audio['num_mel_bins']} mel bands, not {CLAP_MEL.n_mels}"
+        raise CheckpointError(f"{path}: is of {bands}", "name the weights of a ClapModel")
+    config = ClapBioclip(audio, clip.model, clip.mean, clip.std, CLAP_MEL, int(clip.model["embed_dim"]))
+    vita = build_biovita(config)
+    tower, text, image = vita.audio, vita.text, vita.image
+    assert isinstance(tower, ClapTower) and isinstance(text, ClipText) and isinstance(image, ClipImage)
+    fill(tower.clap, {name: value for name, value in state.items() if name.startswith(AUDIO_PARTS)}, path)
+    if adapter is not None:
+        fill(tower.adapter, {"weight": adapter}, path)
+    visual = {name[len(VISUAL) :]: value for name, value in clip.state.items() if name.startswith(VISUAL)}
+    rest = {name: value for name, value in clip.state.items() if not name.startswith((VISUAL, *SCALES))}
+    fill(image.tower, visual, clip.path)
+    fill(text.tower, {name.removeprefix("text."): value for name, value in rest.items()}, clip.path)
+    with torch.no_grad():
+        vita.base_logit_scale.copy_(clip.state[SCALES[0]].reshape(()))
+    return config, vita.eval()
+
+
+def read_clap(source: str) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
+    """Audio configuration, tensors and path of a ClapModel."""
+    path = find_file(source, "config.json")
+    values = read_json(path)
+    if values.get("model_type") != "clap":
+        raise CheckpointError(f"{path}: is of model type {values.get('model_type')}, not clap", "name a ClapModel")
+    audio = dict(values.get("audio_config") or {})
+    audio.update({name: values[name] for name in ("projection_dim", "projection_hidden_act") if name in values})
+    weights = find_file(source, "model.safetensors", "pytorch_model.bin")
+    return audio_fields(audio, str(path)), tensors(read_weights(weights), weights), weights
+
+
+def read_clip(source: str) -> Clip:
+    """Configuration and tensors of an open_clip model."""
+    path = find_file(source, "open_clip_config.json")
+    values = read_json(path)
+    model, seen = values.get("model_cfg"), values.get("preprocess_cfg") or {}
+    if not isinstance(model, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(model):
+        raise CheckpointError(f"{path}: not a configuration of open_clip", AGAIN)
+    foreign = [name for name in ("hf_model_name", "hf_tokenizer_name") if model["text_cfg"].get(name)]
+    if foreign:
+        raise CheckpointError(f"{path}: its text tower is not CLIP's ({foreign[0]})", "name BioCLIP 2")
+    resize = [seen.get("resize_mode", "shortest"), seen.get("interpolation", "bicubic")]
+    if resize != ["shortest", "bicubic"]:
+        raise CheckpointError(f"{path}: pictures are resized as {' '.join(map(str, resize))}", "name BioCLIP 2")
+    weights = find_file(source, "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    state = tensors(read_weights(weights), weights)
+    scale = state.get(SCALES[0])
+    if scale is None or scale.numel() != 1 or not scale.isfinite().all():
+        raise CheckpointError(
+            f"{weights}: tensor {SCALES[0]} is missing or no number", "name the weights of this model"
+        )
+    mean, std = channels(seen, "mean", CLIP_MEAN, path), channels(seen, "std", CLIP_STD, path)
+    return Clip(model, mean, std, state, weights)
+
+
+def channels(seen: Mapping[str, Any], name: str, default: Channels, path: Path) -> Channels:
+    """Three numbers of a picture's preprocessing."""
+    try:
+        red, green, blue = (float(value) for value in seen.get(name) or default)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {name} is not one number for each of red, green, blue", AGAIN) from error
+    return red, green, blue
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    refuse_pointer(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})", AGAIN) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: not a configuration", AGAIN)
+    return values
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a file of weights holds, tensors on the processor.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is empty, cut short, a pointer of Git LFS, no file of weights, or would run a program.
+    """
+    refuse_pointer(path)
+    try:
+        values = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error):
+            what = f"{path}: holds more than tensors, which could run any program, and was not loaded"
+            raise CheckpointError(what, "get the file from its authors, best as safetensors") from error
+        raise CheckpointError(f"{path}: no file of weights, or damaged", AGAIN) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path}: cut short or damaged ({reason})", AGAIN) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: holds no tensors by name", AGAIN)
+    return values
+
+
+def refuse_pointer(path: Path) -> None:
+    """Name a file that is empty, or that only says where the real one is."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(POINTER))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})", "name a file that can be read") from error
+    if not start:
+        raise CheckpointError(f"{path}: is empty", AGAIN)
+    if start == POINTER:
+        raise CheckpointError(f"{path}: only a pointer of Git LFS", f"run 'git lfs pull' in {path.parent}")
+
+
+def tensors(values: Any, path: Path) -> dict[str, Tensor]:
+    """Tensors by name; a wrapper `state_dict` and the prefix of a parallel model are taken off."""
+    if isinstance(values, Mapping) and isinstance(values.get("state_dict"), Mapping):
+        values = values["state_dict"]
+    if not isinstance(values, Mapping) or not values:
+        raise CheckpointError(f"{path}: holds no tensors by name", AGAIN)
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: {name} is no tensor", AGAIN)
+    parallel = all(name.startswith("module.") for name in values)
+    return {name.removeprefix("module.") if parallel else name: value for name, value in values.items()}
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load every tensor of a module.
+
+    Raises
+    ------
+    CheckpointError
+        When one is missing, unknown, of another size, or not finite.
+    """
+    own = module.state_dict()
+    for name, tensor in own.items():
+        if name not in state and not name.endswith(COMPUTED):
+            raise CheckpointError(f"{path}: tensor {name} is missing", "name the weights of this model")
+        if name in state and state[name].shape != tensor.shape:
+            sizes = f"{list(state[name].shape)}, not {list(tensor.shape)}"
+            raise CheckpointError(
+                f"{path}: tensor {name} is {sizes}", "name the weights that belong to its configuration"
+            )
+    for name, tensor in state.items():
+        if name not in own:
+            raise CheckpointError(f"{path}: tensor {name} is of another model", "name the weights of this model")
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{path}: tensor {name} has values that are not finite", AGAIN)
+    module.load_state_dict(state, strict=False)
