@@ -1,4 +1,4 @@
-"""The published layout of BioVITA Bench: which files there are, what their columns mean, and which of them hold anything.
+"""The published layout of BioVITA Bench: which files there are, what their columns mean, which of them hold anything.
 
     unseen/metadata.csv                           file_name, scientific_name: the published files in their own order
     unseen/audio/…, unseen/image/…                what `file_path` of the indexes is relative to is `unseen/`
@@ -248,8 +248,8 @@ def media(split: Split, modality: str) -> tuple[list[Path], list[str]]:
     if modality != "audio" or not absent or not metadata.is_file():
         return written, []
     published = defaultdict(list)
-    for _, row in _rows(metadata, ("file_name", "scientific_name")):
-        published[row["scientific_name"]].append(split.root / row["file_name"])
+    for _, cells in _rows(metadata, ("file_name", "scientific_name")):
+        published[cells["scientific_name"]].append(split.root / cells["file_name"])
     in_order = {name: iter(files) for name, files in published.items()}
     by_order = [next(in_order.get(name, iter(())), None) for name in index.names["species"]]
     contradicted = {

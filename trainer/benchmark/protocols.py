@@ -4,14 +4,14 @@
 of their samples; a taxon's score is the largest dot product with one of its samples; the taxa are ranked. A sample or a
 query without a vector counts as a zero vector, and text is the bare name at the level asked for. The script ranks with
 `torch.topk`, which promises no order among equal scores: neither the order of the candidates nor any other. So does
-this module, on the processor in float32, where each row of a matrix is ranked like a vector alone. How many hits hang on
-that order is counted as `tied`.
+this module, on the processor in float32, where each row of a matrix is ranked like a vector alone. How many hits hang
+on that order is counted as `tied`. On a GPU the script computes in float16, where more scores are equal.
 
-*paper* is what the paper describes. A query is compared by cosine with a database of 100 samples, drawn with a seed from
-the index: one positive and 99 distractors. At genus and family the positive is of another species of the same group, and
-distractors are of other groups. Text is a species' name, the common one if there is one. A query whose own vector or
-whose positive's is missing is left out; a distractor without a vector is replaced by the next one drawn. A tie counts
-against the query.
+*paper* is what the paper describes. A query is compared by cosine with a database of 100 samples, drawn with a seed
+from the index: one positive and 99 distractors. At genus and family the positive is of another species of the same
+group, and distractors are of other groups. Text is a species' name, the common one if there is one. A query whose own
+vector or whose positive's is missing is left out; a distractor without a vector is replaced by the next one drawn. A
+tie counts against the query.
 
 Sources: BioVITA (arXiv 2603.23883), section on the benchmark, and the evaluation script released with it.
 """

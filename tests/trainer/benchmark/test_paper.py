@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,8 +86,12 @@ def test_numbers_drawn_are_distinct_below_their_bound_and_even() -> None:
     assert (abs(first - 100) < 50).all()  # and stands anywhere in the row
 
 
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other) / float(np.linalg.norm(one) * np.linalg.norm(other))
+
+
 def slow(split: Split, given: Features, level: str, query: str, target: str, size: int, seed: int) -> tuple[int, dict]:
-    """Number of queries and hits, from the databases, by a loop; a distractor without a vector gives way to the next."""
+    """Number of queries and hits, by a loop over the databases; a distractor without a vector gives way to the next."""
     place = (1, LEVELS.index(level), DIRECTIONS.index((query, target)))
     found = draw(split.indexes[query], split.indexes[target], level, "common_name", size, (seed, *place))
     vector = {}
@@ -103,12 +106,8 @@ def slow(split: Split, given: Features, level: str, query: str, target: str, siz
         others = [vector[target][i] for i in ids if i in vector[target]][: size - 1]
         if q is None or right is None or len(others) < size - 1:
             continue
-
-        def cosine(v: np.ndarray) -> float:
-            return float(q @ v) / float(np.linalg.norm(q) * np.linalg.norm(v))
-
         asked += 1
-        before = sum(cosine(v) > cosine(right) for v in others)
+        before = sum(cosine(q, v) > cosine(q, right) for v in others)
         for k in hits:
             hits[k] += before < k
     return asked, hits
