@@ -1,0 +1,84 @@
+"""What SSW60 and the trait probe read: CSV files line by line, and vectors with a name each from a `.npz`."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainer.errors import DataError
+
+
+def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Header and numbered lines of a CSV that must have `columns`.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, a column is missing, a line is longer than the header, or there is none.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            header = list(reader.fieldnames or ())
+            lines = [(reader.line_num, fields) for fields in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})", "name a CSV file in UTF-8") from error
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise DataError(f"{path}: column {missing[0]} is missing", f"it must have {', '.join(columns)}")
+    if not lines:
+        raise DataError(f"{path}: there is no line below the header", "name a file that holds some")
+    longer = [line for line, fields in lines if None in fields]
+    if longer:
+        raise DataError(f"{path} line {longer[0]}: more fields than columns", "put what contains a comma in quotes")
+    return header, lines
+
+
+def read_named(path: Path, vectors: str, names: str) -> tuple[list[str], np.ndarray] | None:
+    """Names [n] and unit vectors [n, dim] of two arrays of a `.npz`; None where it has neither.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, one array lacks the other, or the vectors are not fit to be compared.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {key: file[key] for key in (vectors, names) if key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: not a feature file ({error})", "write it with numpy.savez, names as strings"
+        ) from error
+    if not found:
+        return None
+    if len(found) == 1:
+        other = names if vectors in found else vectors
+        raise DataError(f"{path}: array '{other}' is missing", f"'{vectors}' and '{names}' belong together")
+    said = [str(name) for name in found[names].ravel().tolist()]
+    if found[vectors].ndim != 2 or len(found[vectors]) != len(said):
+        shape = list(found[vectors].shape)
+        raise DataError(f"{path}: '{vectors}' is {shape} for {len(said)} names", "give one vector [dim] for each name")
+    return said, unit(f"{path}, {vectors}", found[vectors])
+
+
+def unit(where: str, vectors: np.ndarray) -> np.ndarray:
+    """Vectors [n, dim] as float32 of unit length.
+
+    Raises
+    ------
+    DataError
+        One is zero or not finite: it has no direction.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise DataError(
+            f"{where}: {len(bad)} of {len(vectors)} vectors are zero or not finite, row {bad[0]} first",
+            "leave out the samples that could not be encoded",
+        )
+    return vectors / lengths
