@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -34,7 +35,8 @@ class FileSource:
 
     Parameters
     ----------
-    path : path
+    path : path or open binary file
+        An open file must be able to seek and is left open; its ``name``, where it has one, stands in the messages.
     start_s : float
         Where to begin; the source's clock still starts at 0.
     duration_s : float or None
@@ -43,7 +45,7 @@ class FileSource:
     Attributes
     ----------
     name : str
-        The path as given.
+        The path as given, or the name of the open file.
     rate_hz, channels : int
     duration_s : float
         What the file announces, less ``start_s``.
@@ -60,13 +62,24 @@ class FileSource:
 
     live = False
 
-    def __init__(self, path: str | os.PathLike[str], start_s: float = 0.0, duration_s: float | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | BinaryIO, start_s: float = 0.0, duration_s: float | None = None
+    ) -> None:
         import soundfile
 
-        self.name = os.fspath(path)
-        _readable(self.name)
+        if isinstance(path, (str, os.PathLike)):
+            self.name = os.fspath(path)
+            _readable(self.name)
+            opened: str | BinaryIO = self.name
+        else:
+            self.name = str(getattr(path, "name", "the recording"))
+            path.seek(0)
+            if not path.read(1):
+                raise _empty(self.name)
+            path.seek(0)
+            opened = path
         try:
-            self._file = soundfile.SoundFile(self.name)
+            self._file = soundfile.SoundFile(opened)
         except soundfile.LibsndfileError as error:
             raise AudioError(
                 f"{self.name}: is not audio that can be read ({_reason(error)})", f"convert it to {FORMATS}"
@@ -74,7 +87,7 @@ class FileSource:
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self._announced = _promised_frames(self._file)
-        self._estimated = self._file.format in ("MP3", "MPEG") and not _has_length(self.name)
+        self._estimated = self._file.format in ("MP3", "MPEG") and not _has_length(opened)
         first = round(start_s * self.rate_hz)
         if first:
             if first >= self._file.frames:
@@ -129,13 +142,13 @@ class FileSource:
 
 
 def load(
-    path: str | os.PathLike[str], rate_hz: int, start_s: float = 0.0, duration_s: float | None = None
+    path: str | os.PathLike[str] | BinaryIO, rate_hz: int, start_s: float = 0.0, duration_s: float | None = None
 ) -> np.ndarray:
     """Decode a file, or a part of it, at a rate: what the device would hear.
 
     Parameters
     ----------
-    path : path
+    path : path or open binary file
     rate_hz : int
         Rate wanted.
     start_s : float
@@ -180,7 +193,11 @@ def _readable(name: str) -> None:
     except (OSError, ValueError) as error:
         raise AudioError(f"{name}: cannot be opened ({error})", "check the path") from None
     if empty:
-        raise AudioError(f"{name}: is an empty file", "record or copy it again")
+        raise _empty(name)
+
+
+def _empty(name: str) -> AudioError:
+    return AudioError(f"{name}: is an empty file", "record or copy it again")
 
 
 def _promised_frames(file) -> int:  # type: ignore[no-untyped-def]  # soundfile is imported only where it is used
@@ -193,16 +210,21 @@ def _promised_frames(file) -> int:  # type: ignore[no-untyped-def]  # soundfile 
     return round(file.frames * promised / present)
 
 
-def _has_length(name: str) -> bool:
+def _has_length(opened: str | BinaryIO) -> bool:
     """Whether an MP3 says how long it is; libsndfile estimates it from the size of the file otherwise."""
-    with open(name, "rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3":  # its size is four bytes of seven bits each (ID3v2.4, section 3.1)
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size)
-        else:
-            file.seek(0)
-        first_frame = file.read(MP3_FIRST_FRAME)
+    if isinstance(opened, str):
+        with open(opened, "rb") as file:
+            return _has_length(file)
+    position = opened.tell()  # where the decoder goes on
+    opened.seek(0)
+    head = opened.read(10)
+    if head[:3] == b"ID3":  # its size is four bytes of seven bits each (ID3v2.4, section 3.1)
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        opened.seek(10 + size)
+    else:
+        opened.seek(0)
+    first_frame = opened.read(MP3_FIRST_FRAME)
+    opened.seek(position)
     return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
 
 

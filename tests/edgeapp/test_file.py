@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -63,6 +64,36 @@ def test_part_of_a_file_is_the_same_part_of_the_sound(record):
         load(path, 8000, start_s=10.0)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_an_open_file_gives_what_its_path_gives_and_stays_open(record, name):
+    path = record(name, noise(4, 48_000), 48_000)
+    with open(path, "rb") as file:
+        assert np.array_equal(load(file, 16_000), load(path, 16_000))
+        part = load(file, 48_000, start_s=1.0, duration_s=2.0)
+        assert len(part) == 96_000 and np.array_equal(part, load(path, 48_000, start_s=1.0, duration_s=2.0))
+        assert FileSource(file).name == path and not file.closed
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"", "is an empty file"), (b"not audio", "is not audio that can be read")]
+)
+def test_what_is_wrong_with_an_open_file_is_said_with_its_name(data, words):
+    file = io.BytesIO(data)
+    with pytest.raises(AudioError, match=f"the recording: {words}"):
+        FileSource(file)
+    file.name = "shard.tar, bytes 512 to 1024"
+    with pytest.raises(AudioError, match=f"shard.tar, bytes 512 to 1024: {words}"):
+        FileSource(file)
+
+
+@pytest.mark.parametrize("name", ["cut.wav", "cut.flac", "cut.mp3"])
+def test_an_open_file_that_is_cut_says_so(record, name):
+    with open(cut(record(name, noise(20, 48_000), 48_000), 0.4), "rb") as file:
+        source = FileSource(file)
+        read(source)
+    assert source.fault is not None and "announces 20.0 s but only" in source.fault
+
+
 @pytest.mark.parametrize("name", ["cut.wav", "cut.flac", "cut.mp3"])
 def test_a_cut_file_gives_what_is_there_and_says_so(record, name):
     source = FileSource(cut(record(name, noise(20, 48_000), 48_000), 0.4))
@@ -71,10 +102,11 @@ def test_a_cut_file_gives_what_is_there_and_says_so(record, name):
     assert source.fault is not None and "announces 20.0 s but only" in source.fault
 
 
-def test_a_whole_mp3_that_does_not_say_its_length_is_not_called_cut(record):
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_whole_mp3_that_does_not_say_its_length_is_not_called_cut(record, opened):
     path = Path(record("untold.mp3", noise(20, 48_000), 48_000))
     path.write_bytes(path.read_bytes().replace(b"Xing", b"Gnix", 1).replace(b"Info", b"Ofni", 1))
-    source = FileSource(path)
+    source = FileSource(io.BytesIO(path.read_bytes()) if opened else path)
     read(source)
     assert source.fault is None
 
