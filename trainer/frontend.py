@@ -7,6 +7,7 @@ costs a tenth of a plain DFT matrix and is differentiable, batched and exportabl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -189,6 +190,14 @@ class LogMel(nn.Module):
             ("mel", spread_over_bins(BANKS[config.scale](config))),
         ):
             self.register_buffer(name, torch.from_numpy(array.astype(dtype)), persistent=False)
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> LogMel:
+        """Go to another device with the model, but never to another precision."""
+        exact = dict(self.named_buffers())
+        super()._apply(fn, recurse)
+        for name, buffer in exact.items():
+            setattr(self, name, buffer.to(getattr(self, name).device))
+        return self
 
     def power(self, waveform: Tensor) -> Tensor:
         """Power spectrum of all frames, [n, 544, frames] in second-stage order."""

@@ -1,6 +1,7 @@
 """Small models of the libraries' own classes, saved in the layouts of the published weights.
 
-`write_clap`, `write_clip` and `write_biovita` fill a folder and give back what they saved, to compare with.
+`clap_folder`, `bioclip_folder` and `biovita_folder` fill a folder; `small_clap` and `small_clip` are what they save, to
+compare with.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def small_clip(seed: int = 1) -> Any:
     return stirred(Clip(**CLIP), seed)  # type: ignore[arg-type]
 
 
-def write_clap(folder: Path, safetensors: bool = True, seed: int = 0) -> Any:
-    """`config.json` and `model.safetensors`, or `pytorch_model.bin`; gives the ClapModel."""
+def clap_folder(folder: Path, safetensors: bool = True, seed: int = 0) -> Path:
+    """`small_clap` as `config.json` and `model.safetensors`, or `pytorch_model.bin`."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,30 +82,33 @@ def write_clap(folder: Path, safetensors: bool = True, seed: int = 0) -> Any:
         save_file(model.state_dict(), str(folder / "model.safetensors"), metadata={"format": "pt"})
     else:
         torch.save(model.state_dict(), folder / "pytorch_model.bin")
-    return model
+    return folder
 
 
-def write_clip(folder: Path, safetensors: bool = True, seed: int = 1) -> Any:
-    """`open_clip_config.json` and `open_clip_model.safetensors`, or `open_clip_pytorch_model.bin`; gives the CLIP."""
+def bioclip_folder(folder: Path, safetensors: bool = True, seed: int = 1) -> Path:
+    """`small_clip` as `open_clip_config.json` and `open_clip_model.safetensors`, or `open_clip_pytorch_model.bin`."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = small_clip(seed)
     seen = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
     text = json.dumps({"model_cfg": CLIP, "preprocess_cfg": seen})
     (folder / "open_clip_config.json").write_text(text, encoding="utf-8")
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in small_clip(seed).state_dict().items()}
     if safetensors:
         save_file(state, str(folder / "open_clip_model.safetensors"))
     else:
         torch.save(state, folder / "open_clip_pytorch_model.bin")
-    return model
+    return folder
 
 
-def write_biovita(folder: Path, seed: int = 2) -> tuple[Any, Any, Tensor]:
-    """The published BioVITA; gives its ClapModel, its CLIP and its adapter [DIM, PROJECTED]."""
-    clip = write_clip(folder, safetensors=False, seed=seed)
-    clap = small_clap(seed + 1)
-    adapter = torch.randn((DIM, PROJECTED), generator=torch.Generator().manual_seed(seed + 2))
-    torch.save({"clap_audio": clap.state_dict(), "audio_adapter": {"weight": adapter}}, folder / "clap_weights.pth")
-    return clap, clip, adapter
+def small_adapter(seed: int = 2) -> Tensor:
+    """An adapter [DIM, PROJECTED]."""
+    return torch.randn((DIM, PROJECTED), generator=torch.Generator().manual_seed(seed))
+
+
+def biovita_folder(folder: Path) -> Path:
+    """The published BioVITA, of `small_clip(4)`, `small_clap(3)` and `small_adapter()`."""
+    bioclip_folder(folder, safetensors=False, seed=4)
+    parts = {"clap_audio": small_clap(3).state_dict(), "audio_adapter": {"weight": small_adapter()}}
+    torch.save(parts, folder / "clap_weights.pth")
+    return folder

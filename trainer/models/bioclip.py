@@ -24,6 +24,33 @@ WORD = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 START, END = "<start_of_text>", "<end_of_text>"
 WORD_END = "</w>"
 
+# What open_clip does to a text before it is split: ftfy, then HTML's entities. Patterns and what takes their place.
+MENDED = {
+    "[\u02bc\u2018-\u201b]": "'",
+    "[\u201c-\u201f]": '"',
+    "[\\x00-\\x08\\x0b\\x0e-\\x1f\\x7f\ufeff\ufff9-\ufffc\u206a-\u206f]": "",
+    "\ufb00": "ff",
+    "\ufb01": "fi",
+    "\ufb02": "fl",
+    "\ufb03": "ffi",
+    "\ufb04": "ffl",
+    "\ufb05": "\u017ft",
+    "\ufb06": "st",
+    "[\u0132\u0133]": "ij",
+    "\u0149": "'n",
+    "[\u01c4-\u01c6]": "d\u017e",
+    "[\u01c7-\u01c9]": "lj",
+    "[\u01ca-\u01cc]": "nj",
+    "[\u01f1-\u01f3]": "dz",
+    "&amp;": "&",
+    "&lt;": "<",
+    "&gt;": ">",
+    "&quot;": '"',
+    "&#39;|&apos;": "'",
+    "&nbsp;": " ",
+    "(?<=\\p{L})\u03a3(?!\\p{L})": "\u03c2",  # a capital sigma at the end of a word
+}
+
 
 class ClipText(nn.Module):
     """Token ids [n, length] to unit vectors [n, dim]; a length below the model's is padded with zeros."""
@@ -85,7 +112,8 @@ def clip_tokenizer(context: int = CONTEXT) -> Tokenizer:
     """CLIP's tokenizer, byte-level BPE in lower case: the ids of `open_clip.get_tokenizer`, padded with zeros.
 
     open_clip mends its texts with ftfy first. Of that, what a name may hold is done here: composed letters, curly
-    quotes, ligatures and HTML's entities of a few signs. Text that was decoded wrongly ("CafÃ©") is not mended.
+    quotes, ligatures, invisible signs and HTML's entities of a few signs. Text that was decoded wrongly ("CafÃ©") and
+    letters of full or half width (of Japanese) are left as they are.
     """
     try:
         from open_clip.tokenizer import default_bpe
@@ -98,7 +126,8 @@ def clip_tokenizer(context: int = CONTEXT) -> Tokenizer:
     vocabulary = {word: row for row, word in enumerate(words)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=WORD_END))
     tokenizer.add_special_tokens([AddedToken(token, normalized=True, special=True) for token in (START, END)])
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    mended = [normalizers.Replace(Regex(pattern), by) for pattern, by in MENDED.items()]
+    tokenizer.normalizer = normalizers.Sequence([*mended, normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True),

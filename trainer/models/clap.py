@@ -47,7 +47,7 @@ AUDIO_FIELDS = (
 
 
 class ClapTower(SoundTower):
-    """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; the front end is inside.
+    """HTS-AT, CLAP's projection and the adapter.
 
     The level of the sound is left as it is, as in the published model: a recording is not made louder or quieter.
 
@@ -65,14 +65,13 @@ class ClapTower(SoundTower):
 
     Attributes
     ----------
-    bf16 : autocast to bfloat16, in training only; front end, adapter and length stay float32
+    bf16 : autocast to bfloat16, in training only; front end and adapter stay float32 or better
     """
 
     def __init__(self, audio: Mapping[str, Any], mel: LogMelConfig, dim: int) -> None:
         super().__init__()
         transformers = library()
         config = transformers.ClapAudioConfig(**audio)
-        self.bf16 = False
         self.front = LogMel(mel)
         self.adapter = nn.Linear(config.projection_dim, dim, bias=False)  # first: its start depends on the seed alone
         self.clap = transformers.ClapAudioModelWithProjection(config)
@@ -83,32 +82,23 @@ class ClapTower(SoundTower):
         return self
 
     def pretrained_parts(self) -> list[nn.Module]:
-        """What is tuned gently: encoder and projection of CLAP."""
         return [self.clap]
 
     def fresh_parts(self) -> list[nn.Module]:
-        """What starts from nothing."""
         return [self.adapter]
 
     def log_mel(self, waveform: Tensor) -> Tensor:
-        """Log-mel [n, 64, frames] in dB, whatever autocast it is called under."""
+        """Log-mel [n, n_mels, frames] in dB, whatever autocast it is called under."""
         with torch.autocast(waveform.device.type, enabled=False):
             return self.front(waveform)
 
-    def embed(self, log_mel: Tensor) -> Tensor:
-        """Log-mel to unit vectors."""
+    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
+        """Log-mel to unit vectors of the tower; it has one branch."""
         device = log_mel.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16 and self.training):
             features = self.clap(input_features=log_mel.transpose(1, 2)[:, None]).audio_embeds
         with torch.autocast(device, enabled=False):
-            return F.normalize(self.adapter(features.float()), dim=-1)
-
-    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
-        """Log-mel to unit vectors of the tower and of each branch; this tower has none."""
-        return [self.embed(log_mel)]
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        return self.embed(self.log_mel(waveform))
+            return [F.normalize(self.adapter(features.float()), dim=-1)]
 
 
 def library() -> ModuleType:
