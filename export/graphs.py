@@ -77,7 +77,7 @@ def export_audio(model: Vita, preset: Preset, path: Path) -> None:
 
 def export_text(model: Vita, preset: Preset, path: Path) -> None:
     """Token ids [n, context] int64 to unit vectors."""
-    export_graph(model.text, torch.ones((2, preset.text.context), dtype=torch.int64), "tokens", path)
+    export_graph(model.text, torch.ones((2, preset.context), dtype=torch.int64), "tokens", path)
 
 
 def export_image(model: Vita, preset: Preset, path: Path) -> None:

@@ -123,7 +123,7 @@ def write_pack(
             "space": checkpoint.space,
             "dim": preset.dim,
             "audio": AudioSpec(AUDIO, preset.mel.rate_hz, preset.window_s),
-            "text": TextSpec(TEXT, TOKENIZER, preset.text.context),
+            "text": TextSpec(TEXT, TOKENIZER, preset.context),
             "image": ImageSpec(IMAGE, preset.image_size),
             "decision": decision,
             "figures": figures,

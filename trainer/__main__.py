@@ -29,18 +29,33 @@ def train(
     stage: Annotated[
         str | None, typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")
     ] = None,
-    preset: Annotated[str, typer.Option(help="Size of the model.")] = "starter",
+    recipe: Annotated[
+        str, typer.Option(help="vita (the stages), or text-distillation (audio to frozen names, no image).")
+    ] = "vita",
+    preset: Annotated[str, typer.Option(help="starter, or biovita (full size).")] = "starter",
     data: Data = None,
     taxa: Taxa = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run; each stage gets a folder in it.")] = Path(
-        "runs/starter"
-    ),
-    pretrained: Annotated[Path | None, typer.Option(help="Folder of the public weights.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run, with a folder for each stage; default: runs/PRESET.")
+    ] = None,
+    pretrained: Annotated[Path | None, typer.Option(help="Folder of the starter's public weights.")] = None,
+    audio: Annotated[
+        str | None, typer.Option(help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.")
+    ] = None,
+    bioclip: Annotated[
+        str | None, typer.Option(help="BioCLIP 2 weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.")
+    ] = None,
     held_out: Annotated[
         float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.")
     ] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of everything drawn.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the preset's.")] = None,
+    changed: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the stage, as lr=1e-4; may be given again.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode, of biovita; default: all cores but one.")
+    ] = None,
     device: Device = "auto",
     threads: Threads = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Train the stage anew; otherwise it resumes.")] = False,
@@ -48,21 +63,46 @@ def train(
     """Train a stage of the aligned encoders. A killed run resumes when the same command is given again."""
     if context.invoked_subcommand is not None:
         return
-    if stage is None:
-        raise ConfigError("no stage was named", "say --stage base, --stage 1 or --stage 2")
-    from trainer.presets import find_preset
+    from trainer.presets import DISTILL, find_preset, with_settings
+    from trainer.ranks import leave
     from trainer.session import Options, Session, cores
 
+    if recipe == "text-distillation":
+        if stage not in (None, DISTILL):
+            raise ConfigError(f"--recipe {recipe} has no stage {stage}", "leave --stage out")
+        stage = DISTILL
+    elif recipe != "vita":
+        raise ConfigError(f"recipe '{recipe}' does not exist", "choose vita or text-distillation")
+    if stage is None:
+        raise ConfigError("no stage was named", "say --stage base, --stage 1 or --stage 2")
     chosen = find_preset(preset)
     if epochs is not None:
         if epochs < 1:
             raise ConfigError(f"--epochs {epochs} is less than 1", "leave it out for the preset's own")
-        if stage in chosen.stages:
-            stages = {**chosen.stages, stage: dataclasses.replace(chosen.stages[stage], epochs=epochs)}
-            chosen = dataclasses.replace(chosen, stages=stages)
-    options = Options(chosen, data, taxa, out, pretrained, held_out, seed, device, threads or cores(), restart)
-    session = Session(options, Console(stderr=True))
-    session.train(stage)
+        changed = [f"epochs={epochs}", *(changed or [])]
+    if stage in chosen.stages:
+        chosen = with_settings(chosen, stage, changed or [])
+    processes = cores() - 1 if workers is None else workers
+    options = Options(
+        chosen,
+        data,
+        taxa,
+        out or Path("runs") / preset,
+        pretrained,
+        held_out,
+        seed,
+        device,
+        threads or cores(),
+        restart,
+        processes,
+        audio,
+        bioclip,
+    )
+    try:
+        session = Session(options, Console(stderr=True))
+        session.train(stage)
+    finally:
+        leave()
     if session.failed:
         raise typer.Exit(1)
 
@@ -78,13 +118,12 @@ def evaluate(
 ) -> None:
     """Print the six retrieval directions at species, genus and family on the held-out split of a checkpoint."""
     from trainer.evaluate import TOPS, embed_all, table
-    from trainer.pictures import PictureStore
     from trainer.session import open_held_out
 
     held = open_held_out(checkpoint, data, taxa, device, threads)
-    preset = held.config.preset
-    pictures = PictureStore(held.data.held_photos, preset.image_size)
-    embedded = embed_all(held.model, held.bank, held.sounds, pictures, preset.window_s, held.device)
+    photos = held.material.embedded_photos(held.model, "held", held.device)
+    sounds = held.material.sounds("held")
+    embedded = embed_all(held.model, held.bank, sounds, photos, held.config.preset.window_s, held.device)
     rows = table(embedded, held.data.manifest.taxa)
     if as_json:
         shares = [{k: share if row.queries else None for k, share in row.top.items()} for row in rows]
@@ -112,26 +151,37 @@ def calibrate(
     """Fit the decision parameters of a checkpoint on its held-out recordings; stage 2 does this at its end."""
     from trainer.calibrate import calibrate as fit
     from trainer.calibrate import keep
-    from trainer.pictures import PictureStore
     from trainer.session import open_held_out
-    from trainer.sounds import SoundStore
 
     held = open_held_out(checkpoint, data, taxa, device, threads)
-    preset = held.config.preset
     fitted = fit(
         held.model,
-        preset,
+        held.config.preset,
         list(held.data.manifest.taxa),
         held.bank,
-        held.sounds,
-        PictureStore(held.data.photos, preset.image_size),
-        SoundStore(held.data.recordings, preset.mel.rate_hz),
+        held.material.sounds("held"),
+        held.material.embedded_photos(held.model, "train", held.device),
+        held.material.sounds("few"),
         held.device,
     )
     keep(fitted, checkpoint)
     print(json.dumps(fitted, indent=1))
     if held.failed:
         raise typer.Exit(1)
+
+
+@app.command(name="import")
+def import_published(
+    source: Annotated[str, typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/published/stage2"),
+    taxa: Taxa = None,
+) -> None:
+    """Make a checkpoint of the published BioVITA, to be evaluated and exported as one of ours."""
+    from trainer.published import BIOVITA
+    from trainer.session import adopt
+
+    adopt(source or BIOVITA, out, taxa)
+    Console(stderr=True).print(f"checkpoint is in {out}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from gallery import PROMPT_FORMS, Taxon, prompts
+from trainer.checkpoint import digest, replace_file
 from trainer.models.text import tokenize
-from trainer.models.vita import Tower
 
 FORMS = len(PROMPT_FORMS)
 ROWS = 256  # prompts through the text tower at once
@@ -25,17 +28,36 @@ class TextBank:
         self.taxa = len(taxa)
         self.tokens = tokenize(tokenizer, texts).reshape(FORMS, len(taxa), -1)
 
-    @torch.no_grad()
-    def embed_all(self, text: Tower, device: torch.device) -> Tensor:
+    def embed_all(self, text: nn.Module, device: torch.device) -> Tensor:
         """Unit vectors of all prompts [forms, taxa, dim], without gradient; computed once where the tower is frozen."""
+        return torch.stack([self.embed_form(text, form, device) for form in range(FORMS)])
+
+    @torch.no_grad()
+    def embed_form(self, text: nn.Module, form: int, device: torch.device) -> Tensor:
+        """Unit vectors [taxa, dim] of one form of all taxa, without gradient."""
         was = text.training
         text.eval()
-        flat = self.tokens.reshape(-1, self.tokens.shape[-1])
-        vectors = torch.cat([text(trim(rows).to(device)) for rows in flat.split(ROWS)])
+        vectors = torch.cat([text(trim(rows).to(device)) for rows in self.tokens[form].split(ROWS)])
         text.train(was)
-        return vectors.reshape(FORMS, self.taxa, -1)
+        return vectors
 
-    def draw(self, text: Tower, targets: Tensor, generator: torch.Generator, device: torch.device) -> DrawnPrompts:
+    def embed_kept(self, text: nn.Module, folder: Path, device: torch.device) -> Tensor:
+        """As `embed_all`, kept in a folder until the tower or the prompts change."""
+        key = hashlib.sha256(digest(text).encode() + self.tokens.numpy().tobytes()).hexdigest()[:16]
+        path = folder / f"prompts-{key}.npy"
+        if path.is_file():
+            return torch.from_numpy(np.load(path)).to(device)
+        vectors = self.embed_all(text, device)
+        for older in folder.glob("prompts-*.npy"):
+            older.unlink()
+        replace_file(path, lambda part: save_array(part, vectors.cpu().numpy()))
+        return vectors
+
+    def embed(self, text: nn.Module, taxa: np.ndarray, forms: np.ndarray, device: torch.device) -> Tensor:
+        """Unit vectors [n, dim] of the prompts of taxa [n] in forms [n], with gradient."""
+        return text(trim(self.tokens[torch.from_numpy(forms), torch.from_numpy(taxa)]).to(device))
+
+    def draw(self, text: nn.Module, targets: Tensor, generator: torch.Generator, device: torch.device) -> DrawnPrompts:
         """Prompts of one step with gradient, every form drawn anew.
 
         Parameters
@@ -62,15 +84,28 @@ class DrawnPrompts:
     taxon: Tensor  # [pairs] a taxon it holds
     own: Tensor  # [pairs, dim] the prompt drawn for both
 
+    @classmethod
+    def of_batch(cls, texts: Tensor) -> DrawnPrompts:
+        """Prompts [n, dim] of the samples of a batch alone: the candidates are the samples' own."""
+        none = torch.zeros(0, dtype=torch.int64, device=texts.device)
+        return cls(texts, none, none, texts[:0])
+
     def similarity(self, vectors: Tensor) -> Tensor:
         """Cosines [n, taxa] of the samples' unit vectors [n, dim], each with the prompts drawn for it."""
         own = (vectors[self.row] * self.own).sum(dim=1)
         return (vectors @ self.texts.t()).index_put((self.row, self.taxon), own)
 
 
+def save_array(path: Path, array: np.ndarray) -> None:
+    """`np.save` to a path that does not end in .npy."""
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
 def trim(tokens: Tensor) -> Tensor:
-    """Cut columns that are padding in every row."""
-    return tokens[:, : int((tokens != 0).sum(dim=1).max())]
+    """Cut the last columns that are padding in every row."""
+    used = (tokens != 0).any(dim=0).nonzero()
+    return tokens[:, : int(used.max()) + 1]
 
 
 def drawn_similarity(vectors: Tensor, bank: Tensor, generator: torch.Generator) -> Tensor:

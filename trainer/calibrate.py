@@ -8,7 +8,6 @@ weighted. "Nothing" gets the largest logit that leaves most held-out recordings 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ from edgeapp.audio.windows import HOP_S
 from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
 from trainer.bank import TextBank
 from trainer.checkpoint import replace_file
-from trainer.manifest import Sample
+from trainer.evaluate import Embedded
 from trainer.models.vita import Vita
-from trainer.pictures import PictureStore
 from trainer.presets import Preset
-from trainer.sounds import SoundStore
-from trainer.stages import embed_pictures
+from trainer.sounds import Sounds, taxon_of
 from trainer.windows import recording_windows
 
 SCALES = np.geomspace(2.0, 100.0, 60)
@@ -47,9 +44,9 @@ def calibrate(
     preset: Preset,
     taxa: list[Taxon],
     bank: TextBank,
-    held: SoundStore,
-    photos: PictureStore,
-    recordings: SoundStore,
+    held: Sounds,
+    photos: Embedded,
+    recordings: Sounds,
     device: torch.device,
 ) -> dict[str, Any]:
     """Fit the decision parameters of a model on held-out recordings.
@@ -65,10 +62,10 @@ def calibrate(
     noise = hear_noise(model, preset.window_samples, 0, device)
     centroids = {
         "text": bank.embed_all(model.text, device).mean(dim=0).cpu().numpy(),
-        "image": sums(embed_pictures(model, photos, device).cpu().numpy(), photos.samples, len(taxa)),
+        "image": sums(photos.vectors, photos.taxon, len(taxa)),
         "audio": sums(
             np.stack([windows.mean(axis=0) for windows in hear(model, recordings, preset.window_s, device).windows]),
-            recordings.samples,
+            taxon_of(recordings.samples),
             len(taxa),
         ),
     }
@@ -93,7 +90,7 @@ class Heard:
 
 
 @torch.no_grad()
-def hear(model: Vita, sounds: SoundStore, window_s: float, device: torch.device) -> Heard:
+def hear(model: Vita, sounds: Sounds, window_s: float, device: torch.device) -> Heard:
     """Embed recordings window by window, as the device does."""
     vectors = [
         model.audio(torch.from_numpy(recording_windows(sounds.whole(row), sounds.rate_hz, window_s, HOP_S)).to(device))
@@ -101,7 +98,7 @@ def hear(model: Vita, sounds: SoundStore, window_s: float, device: torch.device)
         .numpy()
         for row in range(len(sounds))
     ]
-    return Heard(vectors, np.array([sample.taxon for sample in sounds.samples]))
+    return Heard(vectors, taxon_of(sounds.samples))
 
 
 @torch.no_grad()
@@ -118,10 +115,10 @@ def hear_noise(model: Vita, samples: int, seed: int, device: torch.device) -> np
     return np.concatenate(vectors)
 
 
-def sums(vectors: np.ndarray, samples: Sequence[Sample], taxa: int) -> np.ndarray:
+def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
     """Sum of the vectors of each taxon [taxa, dim]; zero where there is none."""
     rows = np.zeros((taxa, vectors.shape[1]), vectors.dtype)
-    np.add.at(rows, [sample.taxon for sample in samples], vectors)
+    np.add.at(rows, taxon, vectors)
     return rows
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from gallery import Taxon
 from trainer.errors import CheckpointError
@@ -146,9 +147,24 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(folder, config, model, tokenizer, digest[:16])
 
 
+def digest(module: nn.Module) -> str:
+    """What a module's vectors depend on: the first 16 hex digits of its tensors' sha256."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()[:16]
+
+
 def finished(folder: Path) -> bool:
     """Whether a stage's folder holds a finished checkpoint."""
     return (folder / WEIGHTS).is_file() and not (folder / RESUME).exists()
+
+
+def clear(folder: Path) -> None:
+    """Remove a stage's files, so that it can be trained anew."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def save_resume(folder: Path, state: dict[str, Any]) -> None:

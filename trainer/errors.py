@@ -21,3 +21,9 @@ class ConfigError(BiovitaError):
     """Settings that contradict each other or do not exist."""
 
     exit_code = 2
+
+
+class TrainingError(BiovitaError):
+    """Training went wrong, as when a loss is not finite."""
+
+    exit_code = 1

@@ -17,9 +17,7 @@ from edgeapp.audio.windows import HOP_S
 from gallery import PROMPT_FORMS, Taxon
 from trainer.bank import TextBank
 from trainer.models.vita import Vita
-from trainer.pictures import PictureStore
-from trainer.sounds import SoundStore
-from trainer.stages import embed_pictures
+from trainer.sounds import Sounds, taxon_of
 from trainer.windows import recording_windows
 
 DIRECTIONS = (
@@ -56,7 +54,7 @@ class Retrieval:
 
 
 @torch.no_grad()
-def embed_sounds(model: Vita, sounds: SoundStore, window_s: float, device: torch.device) -> Embedded:
+def embed_sounds(model: Vita, sounds: Sounds, window_s: float, device: torch.device) -> Embedded:
     """One vector a recording: the mean of its windows, cut as on the device."""
     vectors = []
     for row in range(len(sounds)):
@@ -64,18 +62,17 @@ def embed_sounds(model: Vita, sounds: SoundStore, window_s: float, device: torch
         each = model.audio(torch.from_numpy(windows).to(device)).cpu().numpy()
         mean = each.mean(axis=0)
         vectors.append(mean / np.linalg.norm(mean))
-    return Embedded(np.stack(vectors), np.array([sample.taxon for sample in sounds.samples]))
+    return Embedded(np.stack(vectors), taxon_of(sounds.samples))
 
 
 def embed_all(
-    model: Vita, bank: TextBank, sounds: SoundStore, pictures: PictureStore, window_s: float, device: torch.device
+    model: Vita, bank: TextBank, sounds: Sounds, photos: Embedded, window_s: float, device: torch.device
 ) -> dict[str, Embedded]:
-    """Vectors of the three modalities."""
-    texts = bank.embed_all(model.text, device)[PROMPT_FORMS.index(TEXT_FORM)].cpu().numpy()
-    photos = embed_pictures(model, pictures, device).cpu().numpy()
+    """Vectors of the three modalities; those of the photos are given."""
+    texts = bank.embed_form(model.text, PROMPT_FORMS.index(TEXT_FORM), device).cpu().numpy()
     return {
         "audio": embed_sounds(model, sounds, window_s, device),
-        "image": Embedded(photos, np.array([sample.taxon for sample in pictures.samples], dtype=int)),
+        "image": photos,
         "text": Embedded(texts, np.arange(bank.taxa)),
     }
 

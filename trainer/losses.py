@@ -25,6 +25,20 @@ def same_taxon(rows: Tensor, columns: Tensor) -> Tensor:
     return (rows[:, None] == columns[None, :]).float()
 
 
+def in_batch_targets(targets: Tensor, taxa: Tensor, positives: str) -> Tensor:
+    """Targets [n, n] of samples against what was drawn for the samples of their batch.
+
+    Parameters
+    ----------
+    targets : [n, taxa] what each sample holds
+    taxa : [n] of which taxon the prompt or photo of each sample is
+    positives : `taxon` makes all of one taxon positives of each other, `diagonal` only a sample's own (the papers)
+    """
+    if positives == "diagonal":
+        return torch.eye(len(taxa), device=targets.device)
+    return targets[:, taxa]
+
+
 def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of the rows that have a target; each target row is scaled to sum to one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from edgeapp.encoders import image_pixels
 from trainer.manifest import Sample
+from trainer.models.vita import Vita
 
 LEAST_AREA = 0.35  # of the picture that a random view shows
 MARGIN = 1.15  # photos are kept a little larger than a view, so that views can be cut from them
@@ -78,3 +80,41 @@ class PictureStore:
         contrast, light = draw(0.75, 1.25)[:, None, None, None], draw(-25.0, 25.0)[:, None, None, None]
         mean = seen.mean(dim=(1, 2, 3), keepdim=True)
         return ((seen - mean) * contrast + mean + light).clamp(0.0, 255.0)
+
+
+@torch.no_grad()
+def embed_pictures(model: Vita, pictures: PictureStore, device: torch.device, batch: int = 32) -> Tensor:
+    """Vectors [photos, dim] of all photos as the device sees them."""
+    was = model.image.training
+    model.image.eval()
+    every = range(len(pictures))
+    vectors = [model.image(pictures.centre(every[start : start + batch]).to(device)) for start in every[::batch]]
+    model.image.train(was)
+    return torch.cat(vectors) if vectors else torch.zeros((0, model.dim), device=device)
+
+
+class Vectors(Protocol):
+    """Vectors of photos, in memory or on disk.
+
+    Attributes
+    ----------
+    rows : the photos that have one
+    """
+
+    rows: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """Vectors [n, dim]."""
+        ...
+
+
+class MemoryVectors:
+    """Vectors of photos in memory, as `VectorStore` has them on disk."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        self.vectors = vectors
+        self.rows = np.arange(len(vectors))
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """As `Vectors.take`."""
+        return self.vectors[torch.from_numpy(np.asarray(rows))]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trainer.augment import AugmentConfig
 from trainer.errors import ConfigError
-from trainer.frontend import LevelNorm, LogMel, LogMelConfig
-from trainer.models.efficientat import MobileNetAudio, load_published
-from trainer.models.mobilenet import FEATURES as IMAGE_FEATURES
-from trainer.models.mobilenet import MobileNetImage, load_given
-from trainer.models.text import TextConfig, TextTower
-from trainer.models.vita import AudioTower, Tower, Vita
+from trainer.frontend import LogMelConfig
+from trainer.models.biovita import FULL, ClapBioclip, build_biovita
+from trainer.models.starter import StarterTowers, build_starter
+from trainer.models.text import TextConfig
+from trainer.models.vita import Vita
 
-STAGES = ("base", "1", "2")
+DISTILL = "distill"  # the stage of text distillation
+FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2", DISTILL: DISTILL}
 
 
 @dataclass(frozen=True)
@@ -26,20 +25,30 @@ class StageConfig:
     """How one stage is trained."""
 
     epochs: int
-    batch: int
+    batch: int  # of one process
     lr: float  # of the parts that start from nothing
     trunk_lr: float  # of the pretrained parts
+    after: str = ""  # the stage whose weights it starts from; none: public weights
     weight_decay: float = 0.05  # both papers
-    warmup: float = 0.05  # share of the steps; then a cosine to zero
+    schedule: str = "cosine"  # or constant, as the papers
+    warmup: float = 0.05  # share of the steps; then a cosine to zero, or a constant
     smoothing: float = 0.1  # share of the target spread over all candidates
-    clip: float = 1.0  # largest gradient norm
-    ema: float = 0.995  # weight averaging: the average is what is evaluated and kept
+    clip: float = 1.0  # largest gradient norm; 0 is none
+    ema: float = 0.995  # weight averaging: the average is what is evaluated and kept; 0 is none
     most_per_taxon: int = 20  # recordings of a species and epoch (both papers)
     least_per_taxon: int = 3  # the rare ones are drawn again, as in the released code, which takes 5
+    candidates: str = "bank"  # what a sample is compared with: the names of all taxa, or those of its batch
+    positives: str = "taxon"  # in a batch: all samples of the same taxon, or the paper's plain diagonal
+    ridge: bool = False  # begin stage 1 and end stage 2 with projections in closed form
     spread: float = 0.0  # weight of the squared cosines between the names of different taxa, base
     lambda_top: float = 0.1  # of AIC + ITC, stage 2
     lambda_epochs: float = 2.0  # over which lambda grows from 0
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    mix_epochs: int = (
+        0  # released code, stage 2: epochs of 0.8 ATC + 0.2 AIC with the text tower at rest, before the rest
+    )
+    gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
+    temperature: float = 0.0  # fixed, as the released code's 0.2 in stage 2; 0 is learned from 0.07
+    augment: AugmentConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -47,16 +56,28 @@ class Preset:
     """A model and its stages."""
 
     name: str
-    dim: int
-    mel: LogMelConfig
     window_s: float
-    level_dbfs: float
-    text: TextConfig
-    audio_shared: int  # lowest blocks of the audio trunk that stay as they are, shared by both branches
-    image_frozen: int  # the same for the image trunk
-    image_size: int
-    dropout: float
+    streamed: bool  # recordings and photo vectors are read from disk as they are needed; else all is in memory
+    towers: StarterTowers | ClapBioclip
     stages: dict[str, StageConfig]
+
+    @property
+    def dim(self) -> int:
+        return self.towers.dim
+
+    @property
+    def mel(self) -> LogMelConfig:
+        return self.towers.mel
+
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt."""
+        return self.towers.context
+
+    @property
+    def image_size(self) -> int:
+        """Side of a picture in pixels."""
+        return self.towers.image_size
 
     @property
     def window_samples(self) -> int:
@@ -66,25 +87,50 @@ class Preset:
         return dataclasses.asdict(self)
 
 
+AUGMENT = AugmentConfig()
+
 STARTER = Preset(
     name="starter",
-    dim=256,
-    mel=LogMelConfig(),
     window_s=10.0,
-    level_dbfs=-20.0,
-    text=TextConfig(),
-    audio_shared=4,
-    image_frozen=12,
-    image_size=224,
-    dropout=0.2,
+    streamed=False,
+    towers=StarterTowers(),
     stages={
         "base": StageConfig(epochs=12, batch=16, lr=2e-3, trunk_lr=2e-4, spread=40.0),
-        "1": StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4),
-        "2": StageConfig(epochs=8, batch=32, lr=5e-4, trunk_lr=2.5e-4),  # half the rate of stage 1, as the paper
+        "1": StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4, after="base", ridge=True, augment=AUGMENT),
+        # half the rate of stage 1, as the paper
+        "2": StageConfig(epochs=8, batch=32, lr=5e-4, trunk_lr=2.5e-4, after="1", ridge=True, augment=AUGMENT),
+        DISTILL: StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4, after="base", augment=AUGMENT),
     },
 )
 
-PRESETS = {STARTER.name: STARTER}
+# BioVITA as the paper has it: constant rate, no smoothing, no clipping, no averaging, contrast within the batch.
+PAPER = StageConfig(
+    epochs=30,
+    batch=64,
+    lr=1e-4,
+    trunk_lr=1e-4,
+    schedule="constant",
+    warmup=0.0,
+    smoothing=0.0,
+    clip=0.0,
+    ema=0.0,
+    least_per_taxon=5,
+    candidates="batch",
+)
+
+BIOVITA = Preset(
+    name="biovita",
+    window_s=10.0,
+    streamed=True,
+    towers=FULL,
+    stages={
+        "1": PAPER,
+        "2": dataclasses.replace(PAPER, epochs=10, lr=5e-5, trunk_lr=5e-5, after="1"),
+        DISTILL: PAPER,
+    },
+)
+
+PRESETS = {preset.name: preset for preset in (STARTER, BIOVITA)}
 
 
 def find_preset(name: str) -> Preset:
@@ -100,15 +146,60 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+CHOICES = {"schedule": ("cosine", "constant"), "candidates": ("bank", "batch"), "positives": ("taxon", "diagonal")}
+FIXED = ("after", "augment")
+
+
+def with_settings(preset: Preset, stage: str, settings: Sequence[str]) -> Preset:
+    """The preset with settings of one stage changed, each given as name=value.
+
+    Raises
+    ------
+    ConfigError
+        When a setting does not exist or its value is none.
+    """
+    changed: dict[str, Any] = {}
+    types = {field.name: type(getattr(preset.stages[stage], field.name)) for field in dataclasses.fields(StageConfig)}
+    names = [name for name in types if name not in FIXED]
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in names:
+            raise ConfigError(f"--set {setting}: no such setting", f"write name=value with one of {', '.join(names)}")
+        changed[name] = parsed(setting, types[name], value)
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ConfigError(f"--set {setting}: no such choice", f"choose {' or '.join(CHOICES[name])}")
+    stages = {**preset.stages, stage: dataclasses.replace(preset.stages[stage], **changed)}
+    return dataclasses.replace(preset, stages=stages)
+
+
+def parsed(setting: str, kind: type, value: str) -> Any:
+    """A setting's value as the type of the one it replaces; numbers are not negative."""
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+        if kind in (int, float):
+            number = kind(value)
+            if not 0 <= number < float("inf"):
+                raise ValueError
+            return number
+    except (KeyError, ValueError):
+        wanted = {bool: "true or false", int: "a whole number from 0", float: "a number from 0"}[kind]
+        raise ConfigError(f"--set {setting}: the value is not {wanted}", "correct it") from None
+    return value
+
+
 def preset_from_dict(values: dict[str, Any]) -> Preset:
     """Preset as stored beside a checkpoint; the inverse of `Preset.to_dict`."""
     stages = {
-        name: StageConfig(**{**stage, "augment": AugmentConfig(**tuples(stage["augment"]))})
+        name: StageConfig(**{**stage, "augment": stage["augment"] and AugmentConfig(**tuples(stage["augment"]))})
         for name, stage in values["stages"].items()
     }
-    return Preset(
-        **{**values, "mel": LogMelConfig(**values["mel"]), "text": TextConfig(**values["text"]), "stages": stages}
-    )
+    towers = {**tuples(values["towers"]), "mel": LogMelConfig(**values["towers"]["mel"])}
+    if "text" in towers:
+        built: StarterTowers | ClapBioclip = StarterTowers(**{**towers, "text": TextConfig(**towers["text"])})
+    else:
+        built = ClapBioclip(**towers)
+    return Preset(**{**values, "towers": built, "stages": stages})
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:
@@ -117,20 +208,7 @@ def tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(preset: Preset, pretrained: Path | None = None) -> Vita:
-    """The model of a preset; with the folder of public weights, its trunks start from them."""
-    audio_trunk, image_trunk = MobileNetAudio(), MobileNetImage()
-    if pretrained is not None:
-        load_published(audio_trunk, pretrained / "efficientat_mn04_as.pt")
-        load_given(image_trunk, pretrained / "inat_bird_mobilenetv2.onnx")
-    for block in list(image_trunk.layers)[: preset.image_frozen]:
-        block.requires_grad_(False)
-    audio_trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
-    text_trunk = TextTower(preset.text)
-    audio = AudioTower(
-        audio_trunk, LevelNorm(preset.level_dbfs), LogMel(preset.mel), preset.dim, preset.audio_shared, preset.dropout
-    )
-    return Vita(
-        audio,
-        Tower(text_trunk, text_trunk.out_features, preset.dim),
-        Tower(image_trunk, IMAGE_FEATURES, preset.dim, preset.dropout),
-    )
+    """The model of a preset; with the folder of public weights, the starter's trunks start from them."""
+    if isinstance(preset.towers, StarterTowers):
+        return build_starter(preset.towers, pretrained)
+    return build_biovita(preset.towers)

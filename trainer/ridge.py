@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.augment import AugmentConfig, augment
+from trainer.errors import ConfigError
 from trainer.frontend import LogMelConfig
-from trainer.models.vita import AudioTower, Branch
-from trainer.sounds import SoundStore
+from trainer.models.vita import AudioTower, Branch, Vita
+from trainer.sounds import Sounds
 
 PENALTY = 3000.0  # of the squared weights, on standardised features; 1000 to 10000 do alike on held-out recordings
 LEAST_DEVIATION = 1e-4  # a feature that never moves stays at zero
@@ -28,7 +28,7 @@ Change = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def start_projections(tower: AudioTower, sounds: SoundStore, texts: Tensor, samples: int, seed: int) -> None:
+def start_projections(tower: AudioTower, sounds: Sounds, texts: Tensor, samples: int, seed: int) -> None:
     """Standardise the features of both branches and set their projections, from one plain window of each recording.
 
     Parameters
@@ -37,19 +37,15 @@ def start_projections(tower: AudioTower, sounds: SoundStore, texts: Tensor, samp
     texts : [taxa, dim] vector of each taxon
     samples : length of a window
     """
-    rng = np.random.default_rng(seed)
-    maps = feature_maps(tower, sounds, samples, rng, lambda log_mel: log_mel, texts.device)
+    maps = feature_maps(tower, sounds, samples, seed, lambda log_mel: log_mel, texts.device)
     targets = texts[[sample.taxon for sample in sounds.samples]]
     for branch in (tower.general, tower.special):
         set_projection(branch, torch.cat([branch.features(batch) for batch in maps]), targets)
 
 
 @torch.no_grad()
-def refit_general(
-    tower: AudioTower, sounds: SoundStore, texts: Tensor, samples: int, mel: LogMelConfig, seed: int
-) -> None:
+def refit_general(tower: AudioTower, sounds: Sounds, texts: Tensor, samples: int, mel: LogMelConfig, seed: int) -> None:
     """Fit the general branch anew, from `VIEWS` mildly augmented windows of each recording; parameters as above."""
-    rng = np.random.default_rng(seed)
     generator = torch.Generator(device=texts.device).manual_seed(seed)
 
     def change(log_mel: Tensor) -> Tensor:
@@ -57,24 +53,34 @@ def refit_general(
         return augment(log_mel, no_target, MILD, mel, generator)[0]
 
     features = []
-    for _ in range(VIEWS):
-        maps = feature_maps(tower, sounds, samples, rng, change, texts.device)
+    for view in range(VIEWS):
+        maps = feature_maps(tower, sounds, samples, seed + view, change, texts.device)
         features += [tower.general.features(batch) for batch in maps]
     targets = texts[[sample.taxon for sample in sounds.samples] * VIEWS]
     set_projection(tower.general, torch.cat(features), targets, weight=1 / VIEWS)
 
 
+def branched(model: Vita) -> AudioTower:
+    """The audio tower of a model that has branches.
+
+    Raises
+    ------
+    ConfigError
+        When it has none.
+    """
+    if not isinstance(model.audio, AudioTower):
+        raise ConfigError("ridge=true needs an audio tower with branches", "leave the setting out")
+    return model.audio
+
+
 def feature_maps(
-    tower: AudioTower, sounds: SoundStore, samples: int, rng: np.random.Generator, change: Change, device: torch.device
+    tower: AudioTower, sounds: Sounds, samples: int, seed: int, change: Change, device: torch.device
 ) -> list[Tensor]:
     """What the shared blocks make of one random window of each recording, in batches."""
     tower.eval()
-    maps = []
-    for start in range(0, len(sounds), BATCH):
-        rows = range(start, min(start + BATCH, len(sounds)))
-        crops = np.stack([sounds.crop(row, samples, rng) for row in rows])
-        maps.append(tower.stem(change(tower.log_mel(torch.from_numpy(crops).to(device)))[:, None]))
-    return maps
+    batches = [list(range(start, min(start + BATCH, len(sounds)))) for start in range(0, len(sounds), BATCH)]
+    windows = (torch.from_numpy(sound).to(device) for _, sound in sounds.crops(batches, samples, seed))
+    return [tower.stem(change(tower.log_mel(sound))[:, None]) for sound in windows]
 
 
 def set_projection(branch: Branch, features: Tensor, targets: Tensor, weight: float = 1.0) -> None:

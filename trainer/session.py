@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -18,18 +19,19 @@ from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.calibrate import DECISION, calibrate, keep
 from trainer.checkpoint import RunConfig
-from trainer.errors import CheckpointError, ConfigError, DataError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.evaluate import embed_all, summary
 from trainer.loop import Run, fit
-from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest, shared_folder
+from trainer.manifest import shared_folder
+from trainer.material import Data, Material, open_data
+from trainer.models.starter import StarterTowers
 from trainer.models.text import learn_tokenizer
 from trainer.models.vita import Vita
-from trainer.pictures import PictureStore
-from trainer.presets import STAGES, Preset, StageConfig, build
-from trainer.sounds import SoundStore
+from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, Preset, StageConfig, build
+from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage
 
-FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2"}
+BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
 
 
 @dataclass(frozen=True)
@@ -46,26 +48,9 @@ class Options:
     device: str
     threads: int
     restart: bool
-
-
-@dataclass(frozen=True)
-class Data:
-    """A manifest, split by source."""
-
-    manifest: Manifest
-    recordings: tuple[Sample, ...]
-    photos: tuple[Sample, ...]
-    held_recordings: tuple[Sample, ...]
-    held_photos: tuple[Sample, ...]
-
-
-def open_data(path: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
-    """Read and split a manifest; a share of the sources of every taxon with more than one is held out."""
-    table = read_taxa(taxa) if taxa else starter_taxa()
-    manifest = read_manifest(path or default_manifest(), table)
-    recordings, held_recordings = hold_out(manifest.recordings, held_out, seed)
-    photos, held_photos = hold_out(manifest.photos, held_out, seed)
-    return Data(manifest, recordings, photos, held_recordings, held_photos)
+    workers: int = 0
+    audio: str | None = None
+    bioclip: str | None = None
 
 
 def pick_device(name: str) -> torch.device:
@@ -118,44 +103,25 @@ class Session:
     def __init__(self, options: Options, console: Console) -> None:
         self.options, self.console = options, console
         self.device = pick_device(options.device)
+        self.ranks = join(cuda=self.device.type == "cuda")
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", self.ranks.local)
         torch.set_num_threads(options.threads)
+        self.preset = options.preset
         self.data = open_data(options.data, options.taxa, options.held_out, options.seed)
         self.failed: list[str] = []
         self.report(self.data.manifest.missing)
-        self._decoded: dict[str, Any] = {}
+        self.material = Material(self.data, options.preset, options.out, options.threads, options.workers, self.report)
 
     def report(self, lines: Sequence[str]) -> None:
         """Say on stderr what could not be used."""
         self.failed += lines
         for line in lines:
-            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-    def sounds(self, which: str) -> SoundStore:
-        """Decoded recordings, `train` or `held`."""
-        key = f"sounds {which}"
-        if key not in self._decoded:
-            samples = self.data.recordings if which == "train" else self.data.held_recordings
-            with self.console.status(f"decoding {len(samples)} recordings"):
-                store = SoundStore(samples, self.options.preset.mel.rate_hz, threads=self.options.threads)
-            self.report([*store.undecodable, *store.damaged])
-            self._decoded[key] = store
-        return self._decoded[key]
-
-    def pictures(self, which: str) -> PictureStore:
-        """Decoded photos, `train` or `held`."""
-        key = f"pictures {which}"
-        if key not in self._decoded:
-            samples = self.data.photos if which == "train" else self.data.held_photos
-            with self.console.status(f"decoding {len(samples)} photos"):
-                store = PictureStore(samples, self.options.preset.image_size)
-            self.report(store.undecodable)
-            if which == "train" and not len(store):
-                raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
-            self._decoded[key] = store
-        return self._decoded[key]
+            if self.ranks.first:
+                self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def train(self, stage: str) -> None:
-        """Train a stage; stage 1 first makes the base it stands on, when there is none.
+        """Train a stage; one that stands on a base first makes it, when there is none.
 
         Raises
         ------
@@ -164,11 +130,12 @@ class Session:
         CheckpointError
             When the stage before is missing or was trained with other settings.
         """
-        if stage not in STAGES:
-            raise ConfigError(f"stage '{stage}' does not exist", f"choose {', '.join(STAGES)}")
-        folder = self.options.out / FOLDER_OF[stage]
-        if stage == "1" and not checkpoint.finished(self.options.out / FOLDER_OF["base"]):
-            self.train("base")
+        stages = self.options.preset.stages
+        if stage not in stages:
+            raise ConfigError(f"stage '{stage}' does not exist", f"choose {', '.join(stages)}")
+        before, folder = stages[stage].after, self.options.out / FOLDER_OF[stage]
+        if before == "base" and not checkpoint.finished(self.options.out / FOLDER_OF[before]):
+            self.train(before)
         fresh = self.options.restart
         if not fresh and checkpoint.finished(folder):
             loaded = checkpoint.load(folder)
@@ -180,13 +147,15 @@ class Session:
         if not fresh and (folder / checkpoint.RESUME).exists():
             begun = checkpoint.load_config(folder)
             self.same_settings(begun, folder)
-            self.same_stage(begun.preset.stages[stage], self.options.preset.stages[stage], folder)
-        model, tokenizer = self.start_of(stage)
-        if fresh and folder.is_dir():  # only now: what is thrown away can be trained anew
-            for path in folder.iterdir():
-                path.unlink()
+            self.same_stage(begun.preset.stages[stage], stages[stage], folder)
+        model, tokenizer, preset = self.start_of(stage)
+        self.preset = self.material.preset = preset
+        self.ranks.wait()  # all have seen what lies in the folder
+        if fresh and folder.is_dir() and self.ranks.first:  # only now: what is thrown away can be trained anew
+            checkpoint.clear(folder)
+        self.ranks.wait()
         config = RunConfig(
-            preset=self.options.preset,
+            preset=preset,
             stage=stage,
             data=self.data.manifest.path.name,
             held_out=self.options.held_out,
@@ -196,26 +165,51 @@ class Session:
         model.to(self.device)
         model.audio.bf16 = has_bf16(self.device)
         bank = TextBank(self.data.manifest.taxa, tokenizer)
-        evaluate = (lambda trained: self.figures(trained, bank)) if self.data.held_recordings else None
-        fit(model, self.stage(stage, model, bank), Run(folder, config, tokenizer, self.console, evaluate))
-        self.calibrate(stage, model, bank)
-        self.console.print(f"stage {stage} is in {folder}", highlight=False)
+        evaluate = (lambda trained: self.figures(trained, bank)) if len(self.data.held_recordings) else None
+        untrained = stage == DISTILL  # what distillation is worth shows beside what it began with
+        run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, untrained)
+        fit(model, self.stage(stage, model, bank), run)
+        if self.ranks.first:
+            if evaluate and untrained:
+                self.say_before_and_after(folder)
+            self.calibrate(stage, model, bank)
+            self.console.print(f"stage {stage} is in {folder}", highlight=False)
+        self.ranks.wait()
 
-    def start_of(self, stage: str) -> tuple[Vita, Any]:
-        """Model and tokenizer that a stage starts from: public weights for the base, else the stage before."""
+    def say_before_and_after(self, folder: Path) -> None:
+        """Retrieval before the first and after the last epoch, a line each, from the log."""
+        lines = [json.loads(line) for line in (folder / checkpoint.LOG).read_text(encoding="utf-8").splitlines()]
+        figures = [line["held_out"] for line in lines if "held_out" in line]
+        for when, those in (("before", figures[0]), ("after", figures[-1])):
+            told = ", ".join(f"{name} {value:.3f}" for name, value in those.items() if name.startswith("audio_"))
+            self.console.print(f"{when}: {told}", highlight=False)
+
+    def start_of(self, stage: str) -> tuple[Vita, Any, Preset]:
+        """Model, tokenizer and preset that a stage starts from: public weights, or the stage before."""
         torch.manual_seed(self.options.seed)
-        if stage == "base":
+        preset = self.options.preset
+        before = preset.stages[stage].after
+        if before:
+            loaded = checkpoint.load(self.options.out / FOLDER_OF[before])
+            self.same_settings(loaded.config, loaded.folder)
+            towers = loaded.config.preset.towers  # of public weights in other sizes than the preset's own
+            return loaded.model, loaded.tokenizer, dataclasses.replace(preset, towers=towers)
+        if isinstance(preset.towers, StarterTowers):
             texts = [text for taxon in self.data.manifest.taxa for text in prompts(taxon).values()]
-            tokenizer = learn_tokenizer(texts, self.options.preset.text)
-            return build(self.options.preset, self.options.pretrained or default_pretrained()), tokenizer
-        before = checkpoint.load(self.options.out / FOLDER_OF[STAGES[STAGES.index(stage) - 1]])
-        self.same_settings(before.config, before.folder)
-        return before.model, before.tokenizer
+            tokenizer = learn_tokenizer(texts, preset.towers.text)
+            return build(preset, self.options.pretrained or default_pretrained()), tokenizer, preset
+        from trainer.models.bioclip import clip_tokenizer
+        from trainer.published import BIOCLIP, CLAP, Sources, open_sources
+
+        audio = self.options.audio or (BIOLINGUAL if stage == DISTILL else CLAP)
+        opened, model = open_sources(Sources(audio, self.options.bioclip or BIOCLIP))
+        return model, clip_tokenizer(opened.context), dataclasses.replace(preset, towers=opened)
 
     def same_settings(self, config: RunConfig, folder: Path) -> None:
         """Stages of one run share split, seed and taxa, else what was held out would have been trained on."""
         taxa = tuple(taxon.scientific_name for taxon in self.data.manifest.taxa)
         for name, own, theirs in (
+            ("preset", self.options.preset.name, config.preset.name),
             ("held-out share", self.options.held_out, config.held_out),
             ("seed", self.options.seed, config.seed),
             ("list of taxa", taxa, config.taxa),
@@ -234,26 +228,32 @@ class Session:
 
     def stage(self, name: str, model: Vita, bank: TextBank) -> Stage:
         """The stage's own object, with its data decoded."""
-        preset, device = self.options.preset, self.device
+        preset, device, material = self.preset, self.device, self.material
         if name == "base":
-            return Base(model, preset, bank, self.pictures("train"), device)
-        if name == "1":
-            return AudioText(model, preset, bank, self.sounds("train"), device)
-        return AudioTextImage(model, preset, bank, self.sounds("train"), self.pictures("train"), device)
+            return Base(model, preset.stages[name], bank, material.pictures("train"), device)
+        if name == "2":
+            with self.ranks.first_alone():
+                photos, photo_taxon = material.photo_vectors(model, "train", device)
+            return AudioTextImage(name, model, preset, bank, material.sounds("train"), photos, photo_taxon, device)
+        with self.ranks.first_alone():
+            vectors = bank.embed_kept(model.text, self.options.out, device)
+        return AudioText(name, model, preset, bank, material.sounds("train"), vectors, device)
 
     def calibrate(self, stage: str, model: Vita, bank: TextBank) -> None:
-        """Fit the decision parameters of the last stage on the held-out recordings and keep them beside it."""
-        if stage != STAGES[-1] or not self.data.held_recordings:
+        """Fit the decision parameters of a last stage on the held-out recordings and keep them beside it."""
+        if any(config.after == stage for config in self.options.preset.stages.values()):
+            return
+        if not len(self.data.held_recordings):
             return
         folder = self.options.out / FOLDER_OF[stage]
         fitted = calibrate(
             model,
-            self.options.preset,
+            self.preset,
             list(self.data.manifest.taxa),
             bank,
-            self.sounds("held"),
-            self.pictures("train"),
-            self.sounds("train"),
+            self.material.sounds("held"),
+            self.material.embedded_photos(model, "train", self.device),
+            self.material.sounds("few"),
             self.device,
         )
         keep(fitted, folder)
@@ -261,34 +261,35 @@ class Session:
 
     def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval on the held-out split, for the log."""
-        embedded = embed_all(
-            model, bank, self.sounds("held"), self.pictures("held"), self.options.preset.window_s, self.device
-        )
+        photos = self.material.embedded_photos(model, "held", self.device)
+        sounds = self.material.sounds("held")
+        embedded = embed_all(model, bank, sounds, photos, self.preset.window_s, self.device)
         return summary(embedded, self.data.manifest.taxa)
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A checkpoint with the recordings it was not trained on."""
+    """A checkpoint with the samples it was not trained on."""
 
     config: RunConfig
     model: Vita
     bank: TextBank
     data: Data
-    sounds: SoundStore
+    material: Material
     device: torch.device
-    failed: tuple[str, ...]
+    failed: list[str]
 
 
 def open_held_out(folder: Path, data: Path | None, taxa: Path | None, device: str, threads: int) -> HeldOut:
-    """Load a checkpoint and decode the recordings it held out; what cannot be decoded is named on stderr.
+    """Load a checkpoint and the samples it held out; what cannot be decoded is named on stderr.
 
     Raises
     ------
     ConfigError
         When nothing was held out, or the data is not what the checkpoint was trained on.
     """
-    torch.set_num_threads(threads or cores())
+    threads = threads or cores()
+    torch.set_num_threads(threads)
     loaded = checkpoint.load(folder)
     config = loaded.config
     if not config.held_out:
@@ -296,13 +297,45 @@ def open_held_out(folder: Path, data: Path | None, taxa: Path | None, device: st
     split = open_data(data, taxa, config.held_out, config.seed)
     if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
         raise ConfigError(f"{split.manifest.path}: has other taxa than {folder}", "name the data it was trained on")
+    failed: list[str] = []
+
+    def say(lines: Sequence[str]) -> None:
+        failed.extend(lines)
+        for line in lines:
+            print(line, file=sys.stderr)
+
+    say(split.manifest.missing)
     where = pick_device(device)
-    sounds = SoundStore(split.held_recordings, config.preset.mel.rate_hz)
-    failed = (*split.manifest.missing, *sounds.undecodable, *sounds.damaged)
-    for line in failed:
-        print(line, file=sys.stderr)
+    material = Material(split, config.preset, folder.parent, threads, 0, say)
     bank = TextBank(split.manifest.taxa, loaded.tokenizer)
-    return HeldOut(config, loaded.model.to(where), bank, split, sounds, where, failed)
+    return HeldOut(config, loaded.model.to(where), bank, split, material, where, failed)
+
+
+def adopt(source: str, out: Path, taxa: Path | None) -> None:
+    """Write published weights as a checkpoint whose names are those of a species table.
+
+    Raises
+    ------
+    CheckpointError
+        When a file is missing, damaged or of another model, or something else lies in `out`.
+    """
+    from trainer.models.bioclip import clip_tokenizer
+    from trainer.published import open_published
+
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / checkpoint.CONFIG).exists())):
+        raise CheckpointError(f"{out}: exists and is no checkpoint", "name another folder with --out")
+    table = read_taxa(taxa) if taxa else starter_taxa()
+    torch.manual_seed(0)
+    towers, model = open_published(source)
+    config = RunConfig(
+        preset=dataclasses.replace(BIOVITA, towers=towers),
+        stage="2",
+        data=source,
+        held_out=0.0,
+        seed=0,
+        taxa=tuple(taxon.scientific_name for taxon in table),
+    )
+    checkpoint.save(out, model, {}, clip_tokenizer(towers.context), config)
 
 
 def cores() -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,40 @@ from trainer.errors import DataError
 from trainer.manifest import Sample
 
 PEAK = 32767  # recordings are kept as 16-bit integers scaled to their own peak: quiet ones lose nothing
+
+
+class Sounds(Protocol):
+    """Recordings to train on, in memory or on disk."""
+
+    @property
+    def samples(self) -> Sequence[Sample]: ...
+
+    rate_hz: int
+    undecodable: list[str]
+    damaged: list[str]
+
+    def __len__(self) -> int: ...
+
+    def whole(self, row: int) -> np.ndarray:
+        """A recording [samples] float32."""
+        ...
+
+    def crops(
+        self, batches: Sequence[list[int]], samples: int, seed: int, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Random windows of this process's part of each joint batch.
+
+        Parameters
+        ----------
+        batches : rows of the samples of all processes, each a multiple of `world`
+        samples : length of a window
+        seed : a window depends on it, on the number of its batch and on its place in it
+
+        Returns
+        -------
+        For each batch the rows that were heard and their windows [n, samples] float32.
+        """
+        ...
 
 
 class SoundStore:
@@ -79,6 +114,16 @@ class SoundStore:
         """The recording [samples] float32, peak at full scale."""
         return self._sound[row].astype(np.float32) / PEAK
 
+    def crops(
+        self, batches: Sequence[list[int]], samples: int, seed: int, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """As `Sounds.crops`."""
+        for number, batch in enumerate(batches):
+            each = len(batch) // world
+            mine = range(rank * each, (rank + 1) * each)
+            windows = [self.crop(batch[at], samples, np.random.default_rng([seed, number, at])) for at in mine]
+            yield [batch[at] for at in mine], np.stack(windows)
+
     def crop(self, row: int, samples: int, rng: np.random.Generator) -> np.ndarray:
         """A random window [samples] float32; a shorter recording is repeated as on the device, from a random moment."""
         sound = self._sound[row]
@@ -94,3 +139,9 @@ def quantised(sound: np.ndarray) -> np.ndarray:
     """Float samples to int16 at their own peak."""
     peak = float(np.abs(sound).max())
     return np.round(sound * (PEAK / peak)).astype(np.int16) if peak > 0 else np.zeros(len(sound), np.int16)
+
+
+def taxon_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Taxon of each sample, [n]; of a long table without making its samples."""
+    known = getattr(samples, "taxon", None)
+    return known if known is not None else np.array([sample.taxon for sample in samples], dtype=np.int64)

@@ -21,10 +21,9 @@ from tests.trainer.tiny import Ended, Tiny, call
 from trainer import checkpoint, loop
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
-from trainer.loop import Average, learning_rate
 from trainer.manifest import PROJECT
-from trainer.presets import STARTER, StageConfig, build
-from trainer.session import FOLDER_OF
+from trainer.optimize import Average, learning_rate
+from trainer.presets import DISTILL, FOLDER_OF, STARTER, StageConfig, build
 
 EPOCHS = 3
 
@@ -159,6 +158,9 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path,
 def test_every_epoch_is_one_line_of_the_log(unbroken: dict[str, Path]) -> None:
     for stage, folder in unbroken.items():
         lines = log(folder)
+        if stage == DISTILL:  # which also says what it began with
+            before = lines.pop(0)
+            assert before["epoch"] == 0 and before["held_out"].keys() == lines[-1]["held_out"].keys()
         assert [line["epoch"] for line in lines] == [1, 2, 3]
         assert all(line["stage"] == stage and line["samples"] > 0 and 0 <= line["accuracy"] <= 1 for line in lines)
         assert "held_out" in lines[-1] and "held_out" not in lines[0]
@@ -171,13 +173,13 @@ def test_lambda_of_stage_2_is_logged_growing(unbroken: dict[str, Path]) -> None:
 
 
 def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[str, Path]) -> None:
-    base, one, two = (load_file(str(unbroken[stage] / WEIGHTS)) for stage in FOLDER_OF)
+    base, one, two, distilled = (load_file(str(unbroken[stage] / WEIGHTS)) for stage in FOLDER_OF)
     before = {"1": load_file(str(run_folder / "base" / WEIGHTS)), "2": load_file(str(run_folder / "stage1" / WEIGHTS))}
 
     def changed(old: dict[str, torch.Tensor], new: dict[str, torch.Tensor]) -> set[str]:
         return {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
 
-    assert changed(before["1"], one) == {"audio", "logit_scale"}
+    assert changed(before["1"], one) == changed(before["1"], distilled) == {"audio", "logit_scale"}
     assert changed(before["2"], two) == {"audio", "text", "logit_scale"}
     assert changed(before["1"], base) == {"text", "image", "base_logit_scale"}
     frozen = [name for name, parameter in build(STARTER).named_parameters() if not parameter.requires_grad]

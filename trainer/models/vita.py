@@ -27,6 +27,35 @@ class AudioTrunk(nn.Module):
         raise NotImplementedError
 
 
+class SoundTower(nn.Module):
+    """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; everything between is inside."""
+
+    bf16: bool = False  # in training only; set where the processor has it
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What is tuned gently."""
+        raise NotImplementedError
+
+    def fresh_parts(self) -> list[nn.Module]:
+        """What starts from nothing."""
+        raise NotImplementedError
+
+    def log_mel(self, waveform: Tensor) -> Tensor:
+        """Log-mel [n, n_mels, frames]."""
+        raise NotImplementedError
+
+    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
+        """Log-mel to unit vectors: of the tower, and of each of its branches where it has some."""
+        raise NotImplementedError
+
+    def embed(self, log_mel: Tensor) -> Tensor:
+        """Log-mel to unit vectors."""
+        return self.embed_branches(log_mel)[0]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.embed(self.log_mel(waveform))
+
+
 class Standardise(nn.Module):
     """Features less their mean, over their deviation; both are set once, from the training recordings."""
 
@@ -72,8 +101,8 @@ class Branch(nn.Module):
         return F.normalize(self.projection(self.dropout(self.norm(self.features(maps, bf16)))), dim=-1)
 
 
-class AudioTower(nn.Module):
-    """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; everything between is inside.
+class AudioTower(SoundTower):
+    """A trunk in two branches.
 
     The lowest `shared` blocks of the trunk stay as pretrained. Above them are two branches: in `general` the upper
     blocks stay as pretrained too and only the projection learns, in `special` they are tuned. What one forgets the
@@ -86,7 +115,6 @@ class AudioTower(nn.Module):
         super().__init__()
         self.level = level
         self.front = front
-        self.bf16 = False  # in training only; set by the loop where the processor has it
         self.stem = trunk.features[:shared].requires_grad_(False)
         self.general = Branch(trunk, shared, dim, dropout)
         self.general.blocks.requires_grad_(False)
@@ -96,6 +124,12 @@ class AudioTower(nn.Module):
         super().train(mode)
         self.stem.eval()
         return self
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        return [self.special.blocks]
+
+    def fresh_parts(self) -> list[nn.Module]:
+        return [self.general.projection, self.special.projection]
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Level-normalised log-mel [n, n_mels, frames]."""
@@ -108,13 +142,6 @@ class AudioTower(nn.Module):
             maps = self.stem(log_mel[:, None])
         branches = [self.general(maps, bf16), self.special(maps, bf16)]
         return [F.normalize(branches[0] + branches[1], dim=-1), *branches]
-
-    def embed(self, log_mel: Tensor) -> Tensor:
-        """Log-mel to unit vectors."""
-        return self.embed_branches(log_mel)[0]
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        return self.embed(self.log_mel(waveform))
 
 
 class Tower(nn.Module):
@@ -133,8 +160,13 @@ class Tower(nn.Module):
 class Vita(nn.Module):
     """Audio, text and image towers of one space, with one learnable logit scale for audio and one for the others."""
 
-    def __init__(self, audio: AudioTower, text: Tower, image: Tower) -> None:
+    audio: SoundTower
+    text: nn.Module
+    image: nn.Module
+
+    def __init__(self, audio: SoundTower, text: nn.Module, image: nn.Module, dim: int) -> None:
         super().__init__()
+        self.dim = dim
         self.audio = audio
         self.text = text
         self.image = image

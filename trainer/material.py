@@ -1,0 +1,141 @@
+"""What a session trains on: a manifest split by source, its recordings and photos, in memory or read as needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gallery import read_taxa, starter_taxa
+from trainer.checkpoint import digest
+from trainer.errors import DataError
+from trainer.evaluate import Embedded
+from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
+from trainer.models.vita import Vita
+from trainer.pictures import MemoryVectors, PictureStore, Vectors, embed_pictures
+from trainer.presets import Preset
+from trainer.sounds import Sounds, SoundStore, taxon_of
+
+LOOKED_AT = 1000  # held-out samples that figures during training are made of, where there are more (released code)
+MOST_RANKED = 100_000  # photos in memory at once
+PHOTOS_AT_ONCE = 64  # through the frozen image tower
+PHOTO_VECTORS = "photo_vectors"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A manifest, split by source."""
+
+    manifest: Manifest
+    recordings: Sequence[Sample]
+    photos: Sequence[Sample]
+    held_recordings: Sequence[Sample]
+    held_photos: Sequence[Sample]
+
+
+def open_data(path: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
+    """Read and split a manifest; a share of the sources of every taxon with more than one is held out.
+
+    Without a species table the taxa are those of the starter data's table, or of the manifest's own columns.
+    """
+    table = read_taxa(taxa) if taxa else starter_taxa() if path is None else None
+    manifest = read_manifest(path or default_manifest(), table)
+    recordings, held_recordings = hold_out(manifest.recordings, held_out, seed)
+    photos, held_photos = hold_out(manifest.photos, held_out, seed)
+    return Data(manifest, recordings, photos, held_recordings, held_photos)
+
+
+class Material:
+    """Recordings and photos of one session; each part is decoded when it is first asked for.
+
+    Parameters
+    ----------
+    folder : where vectors of photos are kept, of a preset whose data is read from disk
+    say : takes one line for each input that could not be used
+    workers : processes that decode, of such a preset
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        preset: Preset,
+        folder: Path,
+        threads: int,
+        workers: int,
+        say: Callable[[Sequence[str]], None],
+    ) -> None:
+        self.data, self.preset, self.folder = data, preset, folder
+        self.threads, self.workers, self.say = threads, workers, say
+        self._sounds: dict[str, Sounds] = {}
+        self._pictures: dict[str, PictureStore] = {}
+
+    def sounds(self, which: str) -> Sounds:
+        """Recordings, `train` or `held`; `few` of those to train on, for the entries that a fit needs."""
+        if which == "few" and not self.preset.streamed:
+            which = "train"
+        if which not in self._sounds:
+            samples = self.data.held_recordings if which == "held" else self.data.recordings
+            rate_hz = self.preset.mel.rate_hz
+            if self.preset.streamed:
+                from trainer.stream import SoundFiles
+
+                chosen = samples if which == "train" else some(samples, LOOKED_AT)
+                self._sounds[which] = SoundFiles(chosen, rate_hz, self.workers)
+            else:
+                store = SoundStore(samples, rate_hz, threads=self.threads)
+                self.say([*store.undecodable, *store.damaged])
+                self._sounds[which] = store
+        return self._sounds[which]
+
+    def pictures(self, which: str) -> PictureStore:
+        """Photos in memory, `train` or `held`."""
+        if which not in self._pictures:
+            samples = self.data.photos if which == "train" else self.data.held_photos
+            store = PictureStore(samples, self.preset.image_size)
+            self.say(store.undecodable)
+            if which == "train" and not len(store):
+                raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
+            self._pictures[which] = store
+        return self._pictures[which]
+
+    def photo_vectors(self, model: Vita, which: str, device: torch.device) -> tuple[Vectors, np.ndarray]:
+        """Vectors of the frozen image tower, and the taxon of each row."""
+        if not self.preset.streamed:
+            pictures = self.pictures(which)
+            return MemoryVectors(embed_pictures(model, pictures, device)), taxon_of(pictures.samples)
+        samples = self.data.photos if which == "train" else some(self.data.held_photos, LOOKED_AT)
+        if which == "train" and not len(samples):
+            raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
+        from trainer.vectors import VectorStore
+
+        model.image.eval()
+        store = VectorStore.open_or_build(
+            self.folder / PHOTO_VECTORS / which,
+            key=f"{digest(model.image)} {self.preset.image_size}",
+            samples=samples,
+            embed=lambda pixels: model.image(pixels.to(device)),
+            dim=model.dim,
+            size=self.preset.image_size,
+            workers=self.workers,
+            batch=PHOTOS_AT_ONCE,
+        )
+        self.say(store.undecodable)
+        return store, taxon_of(samples)
+
+    def embedded_photos(self, model: Vita, which: str, device: torch.device) -> Embedded:
+        """The same as arrays, to be ranked."""
+        vectors, taxon = self.photo_vectors(model, which, device)
+        rows = vectors.rows
+        if len(rows) > MOST_RANKED:
+            rows = rows[np.linspace(0, len(rows) - 1, MOST_RANKED).round().astype(int)]
+        return Embedded(vectors.take(rows).cpu().numpy(), taxon[rows])
+
+
+def some(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+    """At most `most` samples, evenly over all."""
+    if len(samples) <= most:
+        return samples
+    return [samples[int(row)] for row in np.linspace(0, len(samples) - 1, most).round()]

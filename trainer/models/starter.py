@@ -1,0 +1,60 @@
+"""The towers of the starter preset: EfficientAT mn04, a small text tower, MobileNetV2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainer.frontend import LevelNorm, LogMel, LogMelConfig
+from trainer.models.efficientat import MobileNetAudio, load_published
+from trainer.models.mobilenet import FEATURES as IMAGE_FEATURES
+from trainer.models.mobilenet import MobileNetImage, load_given
+from trainer.models.text import TextConfig, TextTower
+from trainer.models.vita import AudioTower, Tower, Vita
+
+
+@dataclass(frozen=True)
+class StarterTowers:
+    """Sizes of the towers."""
+
+    dim: int = 256
+    mel: LogMelConfig = LogMelConfig()
+    level_dbfs: float = -20.0
+    text: TextConfig = TextConfig()
+    audio_shared: int = 4  # lowest blocks of the audio trunk that stay as they are, shared by both branches
+    image_frozen: int = 12  # the same for the image trunk
+    image_size: int = 224
+    dropout: float = 0.2
+
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt."""
+        return self.text.context
+
+
+def build_starter(towers: StarterTowers, pretrained: Path | None = None) -> Vita:
+    """The model; with the folder of public weights, its trunks start from them."""
+    audio_trunk, image_trunk = MobileNetAudio(), MobileNetImage()
+    if pretrained is not None:
+        load_published(audio_trunk, pretrained / "efficientat_mn04_as.pt")
+        load_given(image_trunk, pretrained / "inat_bird_mobilenetv2.onnx")
+    for block in list(image_trunk.layers)[: towers.image_frozen]:
+        block.requires_grad_(False)
+    audio_trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
+    text_trunk = TextTower(towers.text)
+    audio = AudioTower(
+        audio_trunk,
+        LevelNorm(towers.level_dbfs),
+        LogMel(towers.mel),
+        towers.dim,
+        towers.audio_shared,
+        towers.dropout,
+    )
+    return Vita(
+        audio,
+        Tower(text_trunk, text_trunk.out_features, towers.dim),
+        Tower(image_trunk, IMAGE_FEATURES, towers.dim, towers.dropout),
+        towers.dim,
+    )

@@ -1,0 +1,82 @@
+"""What learns in a stage, how fast, and the average of its weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.models.vita import Vita
+from trainer.presets import StageConfig
+from trainer.stages import Stage
+
+
+class Average:
+    """Exponential moving average of the parameters that learn; a decay of 0 keeps none, and costs nothing."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.live = {name: p for name, p in model.named_parameters() if p.requires_grad and decay}
+        self.weights = {name: p.detach().clone() for name, p in self.live.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the present weights; the first steps count more, so that the start is soon forgotten."""
+        self.steps += 1
+        decay = min(self.decay, self.steps / (9 + self.steps))
+        for name, parameter in self.live.items():
+            self.weights[name].lerp_(parameter, 1 - decay)
+
+    def restore(self, weights: dict[str, Tensor], steps: int) -> None:
+        self.steps = steps
+        for name, tensor in weights.items():
+            self.weights[name].copy_(tensor)
+
+    def swap(self) -> None:
+        """Exchange average and live weights."""
+        with torch.no_grad():
+            for name, parameter in self.live.items():
+                kept = parameter.detach().clone()
+                parameter.copy_(self.weights[name])
+                self.weights[name].copy_(kept)
+
+
+def learning_rate(config: StageConfig, progress: float) -> float:
+    """Factor at a share of the run: linear warm-up, then a cosine to zero, or a constant."""
+    warm = min(1.0, progress / config.warmup) if config.warmup > 0 else 1.0
+    return warm if config.schedule == "constant" else warm * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def optimizer_of(stage: Stage) -> torch.optim.AdamW:
+    """AdamW; norms, biases and scales are not decayed (both papers use AdamW at 0.05)."""
+    c = stage.config
+    groups: list[dict[str, Any]] = []
+    for modules, lr in ((stage.pretrained(), c.trunk_lr), (stage.fresh(), c.lr)):
+        learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+        for decayed in (True, False):
+            chosen = [p for p in learning if (p.ndim > 1) == decayed]
+            if chosen:
+                groups.append({"params": chosen, "lr": lr, "weight_decay": c.weight_decay if decayed else 0.0})
+    if stage.scales():
+        groups.append({"params": stage.scales(), "lr": c.lr, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups)
+
+
+def freeze_others(model: nn.Module, stage: Stage) -> None:
+    """Only the stage's modules learn; frozen blocks inside them stay frozen."""
+    learning = {id(p) for m in (*stage.pretrained(), *stage.fresh()) for p in m.parameters() if p.requires_grad}
+    learning |= {id(p) for p in stage.scales()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in learning)
+
+
+def train_mode(model: Vita, stage: Stage) -> None:
+    """Dropout only in what learns."""
+    model.eval()
+    learning = {id(p) for m in (*stage.pretrained(), *stage.fresh()) for p in m.parameters()}
+    for tower in (model.audio, model.text, model.image):
+        if any(id(p) in learning for p in tower.parameters()):
+            tower.train()
