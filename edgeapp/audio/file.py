@@ -93,7 +93,13 @@ class FileSource:
             if first >= self._file.frames:
                 self._file.close()
                 raise AudioError(f"{self.name}: ends before {start_s:g} s", "begin earlier")
-            self._file.seek(first)
+            try:
+                self._file.seek(first)
+            except soundfile.LibsndfileError as error:
+                self._file.close()
+                raise AudioError(
+                    f"{self.name}: cannot be read from {start_s:g} s on ({_reason(error)})", "get the file again"
+                ) from None
         self._wanted = max(0, self._announced - first)
         if duration_s is not None:
             self._wanted = min(self._wanted, round(duration_s * self.rate_hz))

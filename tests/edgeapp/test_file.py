@@ -102,6 +102,12 @@ def test_a_cut_file_gives_what_is_there_and_says_so(record, name):
     assert source.fault is not None and "announces 20.0 s but only" in source.fault
 
 
+def test_a_part_behind_the_end_of_a_cut_file_is_an_error(record):
+    path = cut(record("cut.flac", noise(20, 48_000), 48_000), 0.4)
+    with pytest.raises(AudioError, match=r"cut\.flac: cannot be read from 15 s on .*; get the file again"):
+        FileSource(path, start_s=15.0)
+
+
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_whole_mp3_that_does_not_say_its_length_is_not_called_cut(record, opened):
     path = Path(record("untold.mp3", noise(20, 48_000), 48_000))

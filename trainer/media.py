@@ -1,0 +1,89 @@
+"""The bytes of a recording or photo, which lie in a file of their own or inside a tar shard."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import BinaryIO
+
+from trainer.errors import DataError
+from trainer.manifest import Sample
+
+BUFFER = 65_536  # bytes read at once; a tar shard often lies on a disk or server that is slow to seek
+
+
+def called(sample: Sample) -> str:
+    """What a person calls it: the path, and inside a shard the bytes."""
+    return str(sample.path) if sample.size is None else f"{sample.path}, {sample.size} bytes from {sample.offset} on"
+
+
+def opened(sample: Sample) -> BinaryIO:
+    """Open a sample for reading; the bytes before and after it in its shard cannot be seen.
+
+    Returns
+    -------
+    A binary file that can seek, with `called` as its name; closing it closes the shard.
+
+    Raises
+    ------
+    DataError
+        When there is no such file, it may not be read, or the shard ends before the sample does.
+    """
+    path = sample.path
+    try:
+        file = open(path, "rb", buffering=0)  # noqa: SIM115  the caller closes it
+    except FileNotFoundError:
+        raise DataError(f"{path}: does not exist", "restore the file or remove the row") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder", "name a file in the manifest") from None
+    except PermissionError:
+        raise DataError(f"{path}: may not be read", "give yourself read permission") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be opened ({error})", "check the path in the manifest") from None
+    if sample.size is None:
+        return io.BufferedReader(file, BUFFER)
+    end = sample.offset + sample.size
+    length = os.fstat(file.fileno()).st_size
+    if sample.offset < 0 or sample.size < 0 or length < end:
+        file.close()
+        raise DataError(
+            f"{path}: has {length} bytes, the manifest asks for {sample.offset} to {end}",
+            "get the shard and its manifest again",
+        )
+    return io.BufferedReader(_Slice(file, sample.offset, sample.size, called(sample)), BUFFER)
+
+
+class _Slice(io.RawIOBase):
+    """Bytes [offset, offset + size) of an open file as a file of their own."""
+
+    def __init__(self, file: io.FileIO, offset: int, size: int, name: str) -> None:
+        self.name = name
+        self._file, self._offset, self._size = file, offset, size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError(f"{self.name}: cannot seek to {start + offset}")
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]  # Buffer has no name before Python 3.12
+        wanted = max(0, min(len(buffer), self._size - self._position))
+        self._file.seek(self._offset + self._position)
+        count = self._file.readinto(memoryview(buffer)[:wanted])
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
