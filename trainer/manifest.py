@@ -1,50 +1,57 @@
-"""The data set: which recordings and photos there are, of which taxon, from which source, under which licence."""
+"""The data set: which recordings and photos there are, of which taxon, from which source, under which licence.
+
+Made for millions of rows: nothing is done file by file until a file is decoded, and whoever decodes it names it when it
+is not there. `trainer.layouts` says which columns a manifest has.
+"""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
-from gallery import Names, Taxon, TaxonError
+from gallery import Taxon, starter_taxa
+from trainer import species
 from trainer.errors import DataError
+from trainer.layouts import CARRIED, TAXONOMY, Laid, bring_taxa, lay_out
+from trainer.samples import TEXTS, Columns, Sample, Samples
+from trainer.tables import arrow, one_array
 
-NOT_ADULT = ("nest", "eggs", "juvenile", "tadpole")  # notes of photos that do not show what a gallery should show
-REQUIRED = ("modality", "path", "scientific_name", "source_repo", "source_id")
+__all__ = [
+    "PROJECT",
+    "Manifest",
+    "Sample",
+    "Samples",
+    "default_manifest",
+    "draw_epoch",
+    "hold_out",
+    "read_manifest",
+    "shared_folder",
+    "source_codes",
+    "taxa_of",
+]
+
 PROJECT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One recording or photo.
-
-    `source` is what it was cut from: two samples of one source must stay on one side of a split.
-    """
-
-    path: Path
-    taxon: int  # row in Manifest.taxa
-    source: tuple[str, str]
-    author: str = ""
-    licence: str = ""
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Recordings and photos over one list of taxa.
 
-    `missing` holds one line for each row that had to be left out.
+    `missing` holds a line for each reason for which rows had to be left out, with their number and the first of them;
+    `notes` what else should be known. A file that is not there is found by whoever decodes it.
     """
 
     path: Path
     taxa: tuple[Taxon, ...]
-    recordings: tuple[Sample, ...]
-    photos: tuple[Sample, ...]
+    recordings: Samples
+    photos: Samples
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def shared_folder() -> Path | None:
@@ -69,84 +76,68 @@ def default_manifest() -> Path:
     return path
 
 
-def read_manifest(path: Path, taxa: Sequence[Taxon]) -> Manifest:
-    """Read a manifest CSV; paths are relative to its folder.
+def read_manifest(
+    path: Path | Sequence[Path], taxa: Sequence[Taxon] | None = None, media: Path | None = None
+) -> Manifest:
+    """Read a manifest of either layout.
 
     Parameters
     ----------
-    path : CSV with at least the columns modality (audio | image), path, scientific_name, source_repo, source_id
-    taxa : the species table that the names are looked up in
+    path : CSV or Parquet; several, as one for recordings and one for photos, are read as one manifest
+    taxa : the species table that the names are looked up in; without one, the taxa are made of the ranks in the
+        manifest, and where it has none the project's table is used
+    media : the folder that paths are relative to; that of each file when None
 
     Raises
     ------
     DataError
-        When the file or a column is missing, a name is in no row of the species table, or nothing is left to train on.
+        When a file or a column is missing, a name is in no row of the species table, or nothing is left to train on.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            lacking = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-            if lacking:
-                raise DataError(f"{path}: column {lacking[0]} is missing", f"a manifest has {', '.join(REQUIRED)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "name a manifest CSV with --data") from error
+    read = _read([path] if isinstance(path, Path) else list(path), taxa, media)
+    arrow().default_memory_pool().release_unused()  # what only reading needed
+    return read
 
-    names = Names(taxa)
-    used: dict[str, int] = {}
-    order: list[Taxon] = []
-    samples: dict[str, list[Sample]] = {"audio": [], "image": []}
-    missing: list[str] = []
-    for line, row in enumerate(rows, start=2):
-        where = f"{path.name} line {line}"
-        if row["modality"] not in samples:
-            raise DataError(f"{where}: modality '{row['modality']}' is unknown", "write audio or image")
-        if row["modality"] == "image" and any(word in (row.get("note") or "") for word in NOT_ADULT):
-            continue
-        sample_path = path.parent / row["path"]
-        if not sample_path.is_file():
-            missing.append(f"{where}: {sample_path} is missing; restore the file or remove the row")
-            continue
-        name = row["scientific_name"]
-        if name not in used:
-            try:
-                taxon = names.find(name)
-            except TaxonError as error:
-                raise DataError(f"{where}: {error}", "add the species to the table given with --taxa") from error
-            if taxon not in order:  # the manifest may also call it by a synonym
-                order.append(taxon)
-            used[name] = order.index(taxon)
-        samples[row["modality"]].append(
-            Sample(
-                sample_path,
-                used[name],
-                (row["source_repo"], row["source_id"]),
-                row.get("author") or "",
-                row.get("licence") or "",
-            )
+
+def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | None) -> Manifest:
+    ranks = taxa is None and bring_taxa(paths)
+    laid = [lay_out(one, media or one.parent, ranks) for one in paths]
+    left_out = tuple(line for one in laid for line in one.left_out)
+    if all(one.photo.all() for one in laid):
+        raise DataError(
+            f"{paths[0]}: no recording is left{''.join(f' ({line})' for line in left_out[:1])}",
+            "add rows with modality audio",
         )
-    if not samples["audio"]:
-        raise DataError(f"{path}: no recording is left", "check the paths in the manifest")
-    return in_name_order(Manifest(path, tuple(order), tuple(samples["audio"]), tuple(samples["image"]), tuple(missing)))
-
-
-def in_name_order(manifest: Manifest) -> Manifest:
-    """The same manifest with taxa sorted by name, so that rows do not depend on the order of the file."""
-    order = sorted(range(len(manifest.taxa)), key=lambda row: manifest.taxa[row].scientific_name)
-    place = {old: new for new, old in enumerate(order)}
-    return replace(
-        manifest,
-        taxa=tuple(manifest.taxa[old] for old in order),
-        recordings=tuple(replace(s, taxon=place[s.taxon]) for s in manifest.recordings),
-        photos=tuple(replace(s, taxon=place[s.taxon]) for s in manifest.photos),
+    columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *TAXONOMY)}
+    if ranks:
+        named = species.make(columns)
+    else:
+        named = species.look_up(columns, starter_taxa() if taxa is None else taxa, lambda row: _where(laid, row))
+    photo, apart = _together(laid, "photo"), _together(laid, "apart")
+    size = _together(laid, "size")
+    kept = Columns(
+        folders=tuple(media or one.parent for one in paths),
+        folder=np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid]),
+        texts={name: columns[name] for name in TEXTS},
+        taxon=named.taxon,
+        offset=_together(laid, "offset") if (size >= 0).any() else None,
+        size=size if (size >= 0).any() else None,
+        apart=apart if apart.any() else None,
     )
+    recordings, photos = (Samples(kept, np.flatnonzero(mask)) for mask in (~photo, photo))
+    notes = (*(line for one in laid for line in one.notes), *named.notes)
+    return Manifest(paths[0], named.taxa, recordings, photos, left_out, notes)
 
 
-def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+@overload
+def hold_out(samples: Samples, share: float, seed: int) -> tuple[Samples, Samples]: ...
+@overload
+def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequence[Sample], Sequence[Sample]]: ...
+def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
     """Split samples by source: whole sources are held out, never single files.
 
     A taxon with one or two sources stays in training; of one with more, `share` of its sources (rounded, at least one)
-    is held out.
+    is held out. Samples that a manifest splits itself, with values other than train in its column `split`, are split
+    so, whatever the share; they stay out of training at a share of 0 too, when nothing is held out.
 
     Returns
     -------
@@ -159,24 +150,32 @@ def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[tuple[
     """
     if not 0.0 <= share <= 0.5:
         raise DataError(f"--held-out {share:g} is outside 0 .. 0.5", "0.2 holds out a fifth of the sources")
-    samples = tuple(samples)
-    if share == 0.0:
-        return samples, ()
-    sources: dict[int, set[tuple[str, str]]] = defaultdict(set)
-    for sample in samples:
-        sources[sample.taxon].add(sample.source)
-    rng = np.random.default_rng(seed)
-    out: set[tuple[int, tuple[str, str]]] = set()
-    for taxon in sorted(sources):
-        ordered = sorted(sources[taxon])
-        if len(ordered) < 3:
-            continue
-        count = max(1, round(share * len(ordered)))
-        out.update((taxon, ordered[i]) for i in rng.permutation(len(ordered))[:count])
-    held_sources = {source for _, source in out}  # a recording of two species leaves training altogether
-    training = tuple(s for s in samples if s.source not in held_sources)
-    held = tuple(s for s in samples if s.source in held_sources)
-    return training, held
+    every = samples if isinstance(samples, Samples) else tuple(samples)
+    apart = every.apart if isinstance(every, Samples) else None
+    if apart is not None and not apart.any():
+        apart = None
+    if share == 0.0 and apart is None:
+        return every, every[:0]
+    taxon, source = taxa_of(every), source_codes(every)
+    if apart is None:
+        chosen = drawn_sources(taxon, source, share, np.random.default_rng(seed))
+    else:
+        chosen = np.zeros(int(source.max()) + 1, bool)
+        chosen[source[apart]] = True
+    held = chosen[source]  # a recording of two species leaves training altogether
+    return take(every, ~held), take(every, held & (share > 0.0))
+
+
+def drawn_sources(taxon: np.ndarray, source: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Which sources are held out [sources] bool, given taxon [n] and source [n] of each sample."""
+    sources = int(source.max(initial=-1)) + 1
+    chosen = np.zeros(sources, bool)
+    of_taxon, ordered = np.divmod(np.unique(taxon.astype(np.int64) * max(sources, 1) + source), max(sources, 1))
+    for group in np.split(ordered, np.flatnonzero(np.diff(of_taxon)) + 1):
+        if len(group) >= 3:
+            count = max(1, round(share * len(group)))
+            chosen[group[rng.permutation(len(group))[:count]]] = True
+    return chosen
 
 
 def draw_epoch(samples: Sequence[Sample], most: int, least: int, rng: np.random.Generator) -> list[int]:
@@ -185,17 +184,58 @@ def draw_epoch(samples: Sequence[Sample], most: int, least: int, rng: np.random.
     A taxon with `most` samples or more gives `most` of them, one with fewer than `least` gives `least` with
     replacement, any other gives all. The order is random.
     """
-    rows: dict[int, list[int]] = defaultdict(list)
-    for row, sample in enumerate(samples):
-        rows[sample.taxon].append(row)
+    taxon = taxa_of(samples)
+    order = np.argsort(taxon, kind="stable")
     drawn: list[int] = []
-    for taxon in sorted(rows):
-        have = rows[taxon]
+    for have in np.split(order, np.flatnonzero(np.diff(taxon[order])) + 1) if len(order) else ():
         if len(have) >= most:
-            drawn += rng.choice(have, most, replace=False).tolist()
+            have = rng.choice(have, most, replace=False)
         elif len(have) < least:
-            drawn += rng.choice(have, least, replace=True).tolist()
-        else:
-            drawn += have
+            have = rng.choice(have, least, replace=True)
+        drawn += have.tolist()
     rng.shuffle(drawn)
     return drawn
+
+
+def taxa_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Taxon of each sample [n]."""
+    return samples.taxon if isinstance(samples, Samples) else np.array([s.taxon for s in samples], np.int32)
+
+
+def source_codes(samples: Sequence[Sample]) -> np.ndarray:
+    """[n] int64 from 0 on, the same for samples of one source, ordered as the sources are."""
+    if isinstance(samples, Samples):
+        return samples.source_codes()
+    places = {source: place for place, source in enumerate(sorted({sample.source for sample in samples}))}
+    return np.array([places[sample.source] for sample in samples], np.int64)
+
+
+def take(samples: Sequence[Sample], mask: np.ndarray) -> Sequence[Sample]:
+    """The samples where `mask` is true."""
+    if isinstance(samples, Samples):
+        return samples[mask]
+    return tuple(sample for sample, kept in zip(samples, mask.tolist()) if kept)
+
+
+def _joined(laid: Sequence[Laid], name: str) -> Any:
+    """A column of all files, taken from them; one whose values repeat is coded."""
+    pa = arrow()
+    plain = name in ("path", "source_id")
+    arrays = [one.columns.pop(name) for one in laid]  # there are millions of rows: one copy is enough
+    if plain:
+        return one_array(pa.chunked_array([array.cast(pa.large_string()) for array in arrays]))
+    coded = [array if isinstance(array, pa.DictionaryArray) else array.dictionary_encode() for array in arrays]
+    return one_array(pa.chunked_array(coded))
+
+
+def _together(laid: Sequence[Laid], name: str) -> np.ndarray:
+    return np.concatenate([getattr(one, name) for one in laid])
+
+
+def _where(laid: Sequence[Laid], row: int) -> str:
+    """Where a row of all files stands, for people."""
+    for one in laid:
+        if row < len(one.places):
+            return one.places.where(np.arange(len(one.places)) == row)
+        row -= len(one.places)
+    raise IndexError(row)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import builtins
+import csv
+import hashlib
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from gallery import Taxon
+from gallery import Taxon, starter_taxa
 from tests.trainer import tiny as tiny_set
 from trainer.errors import DataError
-from trainer.manifest import Manifest, Sample, default_manifest, draw_epoch, hold_out, read_manifest
+from trainer.manifest import Manifest, Sample, Samples, default_manifest, draw_epoch, hold_out, read_manifest
+from trainer.pictures import PictureStore
+from trainer.sounds import SoundStore
 
 CLIP = "audio,{file},Parus major,tests,one,A. Author,CC0-1.0,"
 
@@ -59,11 +68,26 @@ def test_photos_of_nests_eggs_and_young_are_left_out(written, taxa: list[Taxon])
     assert [photo.source[1] for photo in read.photos] == ["adult"]
 
 
-def test_a_missing_file_is_named_with_its_line_and_the_rest_is_kept(written, taxa: list[Taxon]) -> None:
-    read = read_manifest(written(CLIP.format(file="clip.wav"), CLIP.format(file="gone.wav")), taxa)
-    assert len(read.recordings) == 1
-    (line,) = read.missing
-    assert "manifest.csv line 3" in line and "gone.wav is missing" in line and "remove the row" in line
+def test_a_missing_file_is_named_by_whoever_decodes_it_and_the_rest_is_kept(
+    written, tiny: tiny_set.Tiny, taxa: list[Taxon]
+) -> None:
+    clip, photo = (tiny.manifest.parent / name for name in ("Parus_major_0.wav", "Parus_major_0.png"))
+    lines = [CLIP.format(file=clip), CLIP.format(file="gone.wav")]
+    lines += [
+        line.replace("audio", "image").replace("gone.wav", "gone.png").replace(str(clip), str(photo)) for line in lines
+    ]
+    read = read_manifest(written(*lines), taxa)
+    assert read.missing == () and (len(read.recordings), len(read.photos)) == (2, 2)
+    for store, name in ((SoundStore(read.recordings, 16_000), "gone.wav"), (PictureStore(read.photos, 32), "gone.png")):
+        assert len(store) == 1
+        (line,) = store.undecodable
+        assert name in line and "; " in line
+
+
+def test_when_not_one_file_is_there_the_first_is_named(written, taxa: list[Taxon]) -> None:
+    read = read_manifest(written(CLIP.format(file="gone.wav"), CLIP.format(file="away.wav")), taxa)
+    with pytest.raises(DataError, match="gone.wav"):
+        SoundStore(read.recordings, 16_000)
 
 
 def test_the_bytes_a_spreadsheet_puts_first_and_short_rows_do_no_harm(written, taxa: list[Taxon]) -> None:
@@ -71,7 +95,8 @@ def test_the_bytes_a_spreadsheet_puts_first_and_short_rows_do_no_harm(written, t
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     read = read_manifest(path, taxa)
     assert len(read.recordings) == 2 and read.recordings[1].source == ("", "")
-    assert len(read.missing) == 1
+    (line,) = read.missing
+    assert "manifest.csv line 4: no species is named; fill in scientific_name" in line
 
 
 @pytest.mark.parametrize(
@@ -80,7 +105,6 @@ def test_the_bytes_a_spreadsheet_puts_first_and_short_rows_do_no_harm(written, t
         (["x"], "modality,path,scientific_name,source_repo", "column source_id is missing"),
         (["video,clip.wav,Parus major,tests,one,,,"], None, "line 2: modality 'video' is unknown"),
         (["audio,clip.wav,Parus majr,tests,one,,,"], None, "did you mean Parus major"),
-        (["audio,gone.wav,Parus major,tests,one,,,"], None, "no recording is left"),
         ([], None, "no recording is left"),
         (["image,photo.png,Parus major,tests,one,,,"], None, "no recording is left"),
     ],
@@ -171,3 +195,397 @@ def test_an_epoch_is_shuffled_drawn_anew_and_follows_its_generator() -> None:
     other = draw_epoch(every, 20, 5, np.random.default_rng(2))
     assert set(one) != set(other)
     assert [every[row].taxon for row in one] != sorted(every[row].taxon for row in one)
+
+
+def plain_hold_out(every: Iterable[Sample], share: float, seed: int) -> set[tuple[str, str]]:
+    """The held-out sources, worked out sample by sample: the split that checkpoints were trained with."""
+    sources = defaultdict(set)
+    for sample in every:
+        sources[sample.taxon].add(sample.source)
+    rng, held = np.random.default_rng(seed), set()
+    for taxon in sorted(sources):
+        ordered = sorted(sources[taxon])
+        if len(ordered) > 2:
+            held |= {ordered[at] for at in rng.permutation(len(ordered))[: max(1, round(share * len(ordered)))]}
+    return held
+
+
+def plain_draw(every: Iterable[Sample], most: int, least: int, rng: np.random.Generator) -> list[int]:
+    """An epoch, drawn taxon by taxon."""
+    rows = defaultdict(list)
+    for row, sample in enumerate(every):
+        rows[sample.taxon].append(row)
+    drawn = []
+    for _, have in sorted(rows.items()):
+        if len(have) >= most:
+            drawn += rng.choice(have, most, replace=False).tolist()
+        elif len(have) < least:
+            drawn += rng.choice(have, least, replace=True).tolist()
+        else:
+            drawn += have
+    rng.shuffle(drawn)
+    return drawn
+
+
+def scattered(seed: int) -> list[str]:
+    """Lines of a manifest of 300 recordings, sources shared between taxa and files, named in several scripts."""
+    rng = np.random.default_rng(seed)
+    letters = ("a", "Z", "é", "ä10", "10", "9", "鳥", "🐦", "", "a b")
+    return [
+        f"audio,{row}.wav,{tiny_set.SPECIES[rng.integers(4)]},{letters[rng.integers(10)]},{letters[rng.integers(10)]},,,"
+        for row in range(300)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_are_split_and_drawn_as_single_samples_are(written, taxa: list[Taxon], seed: int) -> None:
+    columns = read_manifest(written(*scattered(seed)), taxa).recordings
+    singly = tuple(columns)
+    for share in (0.1, 0.2, 0.5):
+        training, held = hold_out(columns, share, seed)
+        expected = plain_hold_out(singly, share, seed)
+        assert isinstance(held, Samples) and {sample.source for sample in held} == expected
+        assert (tuple(training), tuple(held)) == hold_out(singly, share, seed)
+        assert sorted((*training, *held), key=singly.index) == list(singly)
+        for most, least in ((20, 5), (500, 100), (3, 1)):
+            drawn = draw_epoch(training, most, least, np.random.default_rng(seed))
+            assert drawn == plain_draw(training, most, least, np.random.default_rng(seed))
+            assert drawn == draw_epoch(tuple(training), most, least, np.random.default_rng(seed))
+
+
+HELD_OUT = {  # share 0.2, seed 1: (training, held out, digest of the held-out paths)
+    "recordings": (527, 114, "f7265ce3c6eb42f50ea4d2b470608cb2d1218f92d02c24c7b605541bc557072d"),
+    "photos": (345, 127, "f6e4a8511d0785c35b8ec5a0e23229c46d1ec4ee09aac52aab0e3ab5763b33c6"),
+}
+DRAWN = {  # (kind, seed): digest of the rows of an epoch of at most 20 and at least 5
+    ("recordings", 1): "2cc3238448740f6ac32c1c3e0efc75f6beec9358e349361efb477f8d8c58d3c3",
+    ("recordings", 2): "427b1f3818df0cdd8332cd9c7861ef7cf6f0a5c7181e2d499ac831360f1bad2b",
+    ("recordings", 3): "1d98b1575fa064168181804ef814ae0f495d2a504185fd527d8057710021b2a4",
+    ("photos", 1): "a371427f4cf6b4f1dadc54656e7ff525a9cf332b4a94e77ba29a35422a746cf8",
+    ("photos", 2): "a0a9a3a965094b4e0f0a6530350a0d45cb2be1df87591b5fb2312d9afa124be5",
+    ("photos", 3): "7f80c7d4cbfe8c6877c7d712c35a30dcc31393777f09f65e689bac687a7d8b19",
+}
+
+
+@pytest.mark.parametrize("kind", HELD_OUT)
+def test_the_starter_data_is_split_and_drawn_as_the_published_pack_was_trained(shared: Path, kind: str) -> None:
+    read = read_manifest(shared / "starter" / "manifest.csv", starter_taxa())
+    training, held = hold_out(getattr(read, kind), 0.2, 1)
+    paths = (sample.path.relative_to(read.path.parent).as_posix() for sample in held)
+    assert (len(training), len(held), digest(paths)) == HELD_OUT[kind]
+    for seed in (1, 2, 3):
+        assert digest(draw_epoch(training, 20, 5, np.random.default_rng(seed))) == DRAWN[kind, seed]
+
+
+def digest(lines: Iterable[object]) -> str:
+    return hashlib.sha256("\n".join(map(str, lines)).encode()).hexdigest()
+
+
+def test_a_column_split_says_what_is_held_out(written, taxa: list[Taxon]) -> None:
+    split = ("train", "", "test", "unseen", "Val ", "train", "trian")
+    lines = [f"audio,{row}.wav,Parus major,tests,{row},,,,{word}" for row, word in enumerate(split)]
+    lines.append("audio,7.wav,Parus major,tests,2,,,,train")  # another piece of the source that is in the test part
+    read = read_manifest(written(*lines, header=f"{','.join(tiny_set.COLUMNS)},split"), taxa)
+    for share, seed in ((0.1, 1), (0.5, 2)):
+        training, held = hold_out(read.recordings, share, seed)
+        assert [sample.path.stem for sample in training] == ["0", "1", "5"]
+        assert [sample.path.stem for sample in held] == ["2", "3", "4", "7"]
+    training, held = hold_out(read.recordings, 0.0, 1)
+    assert [sample.path.stem for sample in training] == ["0", "1", "5"] and not len(held)
+    (line,) = read.missing
+    assert "line 8: split 'trian' is unknown; write train, val" in line
+
+
+def test_a_column_split_that_holds_nothing_out_leaves_the_share_to_the_caller(written, taxa: list[Taxon]) -> None:
+    lines = [f"audio,{row}.wav,Parus major,tests,{row},,,,train" for row in range(10)]
+    read = read_manifest(written(*lines, header=f"{','.join(tiny_set.COLUMNS)},split"), taxa)
+    assert [len(part) for part in hold_out(read.recordings, 0.2, 1)] == [8, 2]
+
+
+def test_samples_are_a_sequence_whose_parts_are_samples(manifest: Manifest) -> None:
+    recordings = manifest.recordings
+    every = list(recordings)
+    assert [recordings[row] for row in range(len(recordings))] == every and recordings[-1] == every[-1]
+    assert list(recordings[3:9:2]) == every[3:9:2] and list(recordings[[5, 1, 5]]) == [every[5], every[1], every[5]]
+    assert list(recordings[recordings.taxon == 2]) == [sample for sample in every if sample.taxon == 2]
+    assert list(recordings[4:][np.array([1, 0])]) == [every[5], every[4]]
+    assert recordings.taxon.tolist() == [sample.taxon for sample in every] and recordings.taxon.dtype == np.int32
+    assert every[3] in recordings and list(reversed(recordings)) == every[::-1]
+    assert not recordings[:0] and list(recordings[:0]) == []
+    for row in (len(every), -len(every) - 1):
+        with pytest.raises(IndexError):
+            recordings[row]
+
+
+def test_a_digest_changes_with_whatever_is_known_of_a_sample(written, taxa: list[Taxon]) -> None:
+    line = CLIP.format(file="clip.wav")
+    changes = {
+        line,
+        *(line.replace(*pair) for pair in (("clip", "b"), ("major", "minor"), ("one", "1"), ("CC0", "CC"))),
+    }
+    digests = {read_manifest(written(changed, line), taxa).recordings.digest() for changed in changes}
+    assert len(digests) == 5
+    read = read_manifest(written(line, line.replace("one", "1")), taxa).recordings
+    assert read.digest() == read[[0, 1]].digest() and read[:1].digest() != read[1:].digest() != read.digest()
+
+
+def as_parquet(path: Path, **types: str) -> Path:
+    """The same table as Parquet, columns in other types where said."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    table = pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True))
+    for name, kind in types.items():
+        column = table[name].dictionary_encode() if kind == "coded" else table[name].cast(getattr(pa, kind)())
+        table = table.set_column(table.column_names.index(name), name, column)
+    pyarrow.parquet.write_table(table, path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+def test_parquet_says_the_same_as_csv(
+    tiny: tiny_set.Tiny, manifest: Manifest, taxa: list[Taxon], tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.csv").write_bytes(tiny.manifest.read_bytes())
+    path = as_parquet(tmp_path / "manifest.csv", scientific_name="coded")
+    read = read_manifest(path, taxa, media=tiny.manifest.parent)
+    assert read.taxa == manifest.taxa
+    assert (list(read.recordings), list(read.photos)) == (list(manifest.recordings), list(manifest.photos))
+
+
+def test_a_parquet_row_is_named_by_its_number_and_gaps_and_numbers_are_text(written, taxa: list[Taxon]) -> None:
+    path = written(
+        CLIP.replace("one", "12").format(file="a.wav"), CLIP.replace("one", "").format(file="b.wav"), "audio,,,,,,,"
+    )
+    for kind in ("int64", "float64"):
+        read = read_manifest(as_parquet(path, source_id=kind), taxa)
+        assert [sample.source[1] for sample in read.recordings] == ["12", ""]
+        assert "manifest.parquet row 3: no species is named" in read.missing[0]
+
+
+def test_a_longer_row_is_left_out_and_named_and_a_line_break_in_quotes_is_none(written, taxa: list[Taxon]) -> None:
+    lines = [CLIP.format(file='"a\nb.wav"'), "audio,c.wav,Parus major,tests,one,Author, Another,CC0-1.0,,", "", "audio"]
+    read = read_manifest(written(*lines, CLIP.format(file="d.wav"), "audio,e.wav,Bufo bufo"), taxa)
+    assert [sample.path.name for sample in read.recordings] == ["a\nb.wav", "d.wav", "e.wav"]
+    assert [sample.taxon for sample in read.recordings] == [1, 1, 0]
+    long, short = read.missing
+    assert "manifest.csv line 3: more values than the 8 columns; put values" in long
+    assert "manifest.csv line 4: no species is named" in short
+
+
+def test_rows_left_out_for_one_reason_are_one_line(written, taxa: list[Taxon]) -> None:
+    lines = [f"audio,{row}.wav,{'Parus major' if row % 2 else ' '},tests,{row},,," for row in range(100)]
+    read = read_manifest(written(*lines, "video,a.wav,Parus major,,,,,", "sound,a.wav,Parus major,,,,,"), taxa)
+    assert len(read.recordings) == 50
+    assert [line.split("manifest.csv ")[1] for line in read.missing] == [
+        "line 102: modality 'video' is unknown; write audio or image",
+        "line 103: modality 'sound' is unknown; write audio or image",
+        "lines 2, 4, 6 and 47 more: no species is named; fill in scientific_name",
+    ]
+
+
+def test_photos_that_are_passed_over_are_counted(written, taxa: list[Taxon]) -> None:
+    lines = [f"image,{row}.png,Parus major,tests,{row},,,nest" for row in range(3)]
+    read = read_manifest(written(CLIP.format(file="clip.wav"), *lines), taxa)
+    assert read.missing == () and read.notes == ("manifest.csv: photos of nests, eggs or young are not used (3)",)
+
+
+def test_recordings_and_photos_may_stand_in_two_tables(written, tmp_path: Path, taxa: list[Taxon]) -> None:
+    (tmp_path / "photos").mkdir()
+    photos = written("image,p.png,Bufo bufo,other,one,,,").rename(tmp_path / "photos" / "photos.csv")
+    read = read_manifest([written(CLIP.format(file="clip.wav")), photos], taxa)
+    assert [taxon.scientific_name for taxon in read.taxa] == ["Bufo bufo", "Parus major"]
+    assert [sample.path for sample in read.recordings] == [tmp_path / "clip.wav"]
+    assert [(sample.path, sample.source) for sample in read.photos] == [
+        (tmp_path / "photos" / "p.png", ("other", "one"))
+    ]
+    bad = tmp_path / "photos" / "bad.csv"
+    bad.write_text(photos.read_text().replace("Bufo bufo", "Bufo bfuo"))
+    with pytest.raises(DataError, match="bad.csv line 2: no taxon is called 'Bufo bfuo'.*did you mean Bufo bufo"):
+        read_manifest([written(CLIP.format(file="clip.wav")), bad], taxa)
+
+
+def test_a_row_of_a_shard_says_which_bytes(written, tmp_path: Path, taxa: list[Taxon]) -> None:
+    header = f"{','.join(tiny_set.COLUMNS)},shard,offset,size"
+    lines = [f"{CLIP.format(file='clip.wav')},a-0.tar,512,77", f"{CLIP.format(file='clip.wav')},,,"]
+    for path in (written(*lines, header=header), as_parquet(written(*lines, header=header))):
+        packed, single = read_manifest(path, taxa).recordings
+        assert (packed.path, packed.offset, packed.size) == (tmp_path / "a-0.tar", 512, 77)
+        assert (single.path, single.offset, single.size) == (tmp_path / "clip.wav", 0, None)
+
+
+RANKS = ("class", "order", "family", "genus")
+PUBLISHED = ("file_name", "scientific_name", "accepted_name", *RANKS, "com", "download_url", "source", "recording_id")
+
+
+@pytest.fixture
+def published(tmp_path: Path):
+    """Write a table in the published layout, a value of some columns changed in each row."""
+
+    def write(*changes: dict[str, str], columns: Iterable[str] = PUBLISHED, name: str = "train.csv") -> Path:
+        usual = dict(
+            zip(PUBLISHED, ["a.mp3", "Parus major", "", "Aves", "Passeriformes", "Paridae", "Parus", "Great Tit"])
+        )
+        with (tmp_path / name).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(columns), restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows({**usual, "source": "xc", "recording_id": str(n), **row} for n, row in enumerate(changes))
+        return tmp_path / name
+
+    return write
+
+
+def test_the_published_layout_brings_its_taxa(published, tmp_path: Path) -> None:
+    dunnock = {"scientific_name": "Prunella modularis", "family": "Prunellidae", "genus": "Prunella", "com": ""}
+    read = read_manifest(published({}, {**dunnock, "file_name": "b.JPG"}, {"file_name": "sub/c.flac"}))
+    assert [(t.scientific_name, t.common_name, t.path()[2:]) for t in read.taxa] == [
+        ("Parus major", "Great Tit", ("Aves", "Passeriformes", "Paridae", "Parus", "Parus major")),
+        ("Prunella modularis", "", ("Aves", "Passeriformes", "Prunellidae", "Prunella", "Prunella modularis")),
+    ]
+    assert [(s.path, s.source, s.taxon) for s in read.recordings] == [
+        (tmp_path / "a.mp3", ("xc", "0"), 0),
+        (tmp_path / "sub" / "c.flac", ("xc", "2"), 0),
+    ]
+    assert [(s.path, s.source, s.taxon) for s in read.photos] == [(tmp_path / "b.JPG", ("xc", "1"), 1)]
+    assert read.missing == () and read.notes == ()
+
+
+def test_an_accepted_name_comes_first_and_synonyms_fall_together(published) -> None:
+    read = read_manifest(
+        published(
+            {"scientific_name": "Parus robustus"},  # what it stands for is said further down
+            {"scientific_name": "parus  major"},
+            {"scientific_name": "Parus robustus", "accepted_name": "Parus major"},
+            {"scientific_name": "Parus minor", "accepted_name": "Parus minor"},
+            {"scientific_name": "Parus minor", "accepted_name": "Parus major"},  # split since: minor is a species
+            {"scientific_name": "Parus minor"},
+        )
+    )
+    assert [(taxon.scientific_name, taxon.synonyms) for taxon in read.taxa] == [
+        ("Parus minor", ()),
+        ("parus major", ("Parus robustus",)),
+    ]
+    assert [sample.taxon for sample in read.recordings] == [1, 1, 1, 0, 1, 0]
+
+
+def test_a_species_table_comes_before_the_columns(published, taxa: list[Taxon]) -> None:
+    path = published({"scientific_name": "Parus robustus", "family": "Wrong"}, {"accepted_name": "Parus ater"})
+    assert [taxon.family for taxon in read_manifest(path, taxa).taxa] == ["Paridae"]
+    with pytest.raises(DataError, match="train.csv line 2: no taxon is called 'Parus majro'"):
+        read_manifest(published({"scientific_name": "Parus majro"}), taxa)
+
+
+def test_where_rows_disagree_the_first_that_says_something_is_right_and_the_species_is_named(published) -> None:
+    other = [{"scientific_name": f"Genus species{n}", "order": word} for n in range(4) for word in ("One", "Two")]
+    read = read_manifest(published({"family": "", "com": "Tit"}, {}, {"family": "Sittidae"}, {"com": "TIT"}, *other))
+    taxon = next(taxon for taxon in read.taxa if taxon.scientific_name == "Parus major")
+    assert (taxon.family, taxon.common_name) == ("Paridae", "Tit")
+    (note,) = read.notes
+    assert "disagree about 5 species" in note and note.count(";") == 2
+    assert "Parus major: common name Tit, not Great Tit" in note and "Genus species0: order One, not Two" in note
+
+
+def test_files_without_a_name_are_looked_for_in_one_listing(published, tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    for name in ("xc_0.mp3", "inat_1.m4a", "xc_12.wav"):
+        (media / name).write_bytes(b"")
+    unnamed = {"file_name": ""}
+    path = published(unnamed, {**unnamed, "source": "inat"}, {"file_name": "sub/named.ogg"}, unnamed, unnamed)
+    read = read_manifest(path, media=media)
+    assert [sample.path for sample in read.recordings] == [
+        media / "xc_0.mp3",
+        media / "inat_1.m4a",
+        media / "sub" / "named.ogg",
+    ]
+    (line,) = read.missing
+    assert f"train.csv lines 5, 6: no file_name, and no xc_3.* in {media}; download it, or remove the row" in line
+    bare = published({}, columns=[name for name in PUBLISHED if name != "file_name"])
+    assert [sample.path.name for sample in read_manifest(bare, media=media).recordings] == ["xc_0.mp3"]
+    with pytest.raises(DataError, match="cannot be listed.*--media"):
+        read_manifest(bare, media=tmp_path / "absent")
+
+
+def test_rows_of_the_published_layout_that_cannot_be_used_are_named(published) -> None:
+    read = read_manifest(
+        published({"scientific_name": ""}, {"file_name": "a.txt"}, {"file_name": "b"}, {"scientific_name": "Parus"}, {})
+    )
+    assert len(read.recordings) == 1
+    assert [line.partition("train.csv ")[2].partition(";")[0] for line in read.missing] == [
+        "line 3: '.txt' is no suffix of a sound or picture",
+        "line 4: '.' is no suffix of a sound or picture",
+        "line 2: no species is named",
+        "line 5: a name of one word is no species",
+    ]
+
+
+@pytest.mark.parametrize("lacking", ["scientific_name", *RANKS])
+def test_a_column_that_the_published_layout_lacks_is_named(published, lacking: str) -> None:
+    path = published({}, columns=[name for name in PUBLISHED if name != lacking])
+    with pytest.raises(DataError, match=f"train.csv: column {lacking} is missing"):
+        read_manifest(path)
+
+
+def test_a_table_of_photos_without_ranks_takes_them_from_the_recordings(published) -> None:
+    bare = [name for name in PUBLISHED if name not in RANKS]
+    paths = [published({}), published({"file_name": "a.png"}, columns=bare, name="photos.csv")]
+    for order in (paths, paths[::-1]):
+        read = read_manifest(order)
+        assert [taxon.family for taxon in read.taxa] == ["Paridae"] and read.notes == ()
+        assert (len(read.recordings), len(read.photos)) == (1, 1)
+
+
+def test_without_file_names_source_and_number_are_needed(published) -> None:
+    with pytest.raises(DataError, match="column source is missing"):
+        read_manifest(published({}, columns=[name for name in PUBLISHED if name not in ("file_name", "source")]))
+
+
+def test_a_file_without_a_number_is_its_own_source(published) -> None:
+    read = read_manifest(published({"recording_id": ""}, {"recording_id": "", "file_name": "b.mp3"}, {}))
+    assert [sample.source for sample in read.recordings] == [("xc", "a.mp3"), ("xc", "b.mp3"), ("xc", "2")]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_200_000_rows_cost_no_object_and_no_look_at_a_file(written, tmp_path: Path, suffix: str) -> None:
+    names = [f"Genus{n // 4} species{n}" for n in range(1000)]
+    ranks = "Aves,Passeriformes,Paridae"
+    lines = (
+        f"{'image' if row % 3 else 'audio'},{row}.mp3,{names[row % 1000]},xc,{row},,,,{ranks},Genus{row % 1000 // 4}"
+        for row in range(200_000)
+    )
+    path = written(*lines, header=f"{','.join(tiny_set.COLUMNS)},class,order,family,genus")
+    path = as_parquet(path) if suffix == "parquet" else path
+    touched: list[str] = []
+
+    def watched(function):
+        def call(file, *rest, **options):
+            touched.append(os.fspath(file) if not isinstance(file, int) else "")
+            return function(file, *rest, **options)
+
+        return call
+
+    with (
+        mock.patch.object(os, "stat", watched(os.stat)),
+        mock.patch.object(os, "scandir", watched(os.scandir)),
+        mock.patch.object(os, "listdir", watched(os.listdir)),
+        mock.patch.object(builtins, "open", watched(open)),
+        mock.patch("io.open", watched(open)),
+        mock.patch("trainer.samples.Sample", side_effect=AssertionError("a sample was made")),
+    ):
+        read = read_manifest(path)
+        training, held = hold_out(read.recordings, 0.2, 1)
+        drawn = draw_epoch(training, 20, 5, np.random.default_rng(1))
+        with pytest.raises(AssertionError, match="a sample was made"):
+            training[0]
+    assert not [name for name in touched if name.endswith(".mp3") or name == str(tmp_path)]
+    assert len(read.taxa) == 1000 and (len(read.recordings), len(read.photos)) == (66_667, 133_333)
+    assert len(training) + len(held) == 66_667 and Counter(training.taxon[drawn].tolist()) == dict.fromkeys(
+        range(1000), 20
+    )
+    assert read.taxa[training[drawn[0]].taxon].genus == read.taxa[training[drawn[0]].taxon].scientific_name.split()[0]
+
+
+def test_without_pyarrow_the_remedy_is_the_extra_that_brings_it(tiny: tiny_set.Tiny, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"pip install 'biovita-edge\[train\]'"):
+        read_manifest(tiny.manifest)

@@ -1,0 +1,273 @@
+"""The two layouts of a manifest, brought to one set of columns, and the rows of it that can be used.
+
+| | one row is | columns |
+|---|---|---|
+| the project's own | a recording or photo | `REQUIRED`, and optionally those of `OPTIONAL` |
+| published training tables of BioVITA | a recording, or a photo | `scientific_name`, ranks, a file |
+
+The published layout names a file in `file_name`; where that is empty the file is called as its downloader calls it,
+`{source}_{recording_id}` and whatever suffix, and is looked for in one listing of the folder of media. What is a
+recording and what a photo is told by the suffix.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.errors import DataError
+from trainer.tables import Rows, arrow, codes, header, read_rows
+
+REQUIRED = ("modality", "path", "scientific_name", "source_repo", "source_id")
+RANK_COLUMNS = ("class", "order", "family", "genus")  # with them a manifest needs no species table
+OPTIONAL = ("author", "licence", "note", "split", "shard", "offset", "size", "accepted_name", "common_name")
+PUBLISHED = {"file_name": "path", "source": "source_repo", "recording_id": "source_id", "com": "common_name"}
+CARRIED = ("source_repo", "source_id", "author", "licence", "accepted_name", "scientific_name")
+TAXONOMY = ("kingdom", "phylum", *RANK_COLUMNS, "common_name")
+
+NOT_ADULT = ("nest", "eggs", "juvenile", "tadpole")  # notes of photos that do not show what a gallery should show
+SOUND = ("wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "aif", "aiff")
+PICTURE = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+TRAINED = ("", "train")
+APART = ("val", "validation", "test", "seen", "unseen")
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Usable rows of one file in the columns of the project.
+
+    Attributes
+    ----------
+    places : file and line of each row, without its columns
+    columns : name -> Arrow array [rows]: path, CARRIED, TAXONOMY
+    photo : [rows] bool
+    apart : [rows] bool, held out by the column `split`
+    offset, size : [rows] int64, -1 for a whole file
+    left_out : one line for each reason to leave rows out
+    notes : what else should be known, one line each
+    """
+
+    places: Rows
+    columns: dict[str, Any]
+    photo: np.ndarray
+    apart: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def bring_taxa(paths: Sequence[Path]) -> bool:
+    """Whether the taxa can be made of what the manifests say: one of them at least has all RANK_COLUMNS.
+
+    Raises
+    ------
+    DataError
+        When none has them, but one is a published table, which should.
+    """
+    headers = [header(path) for path in paths]
+    if any(set(RANK_COLUMNS) <= set(present) for present in headers):
+        return True
+    for path, present in zip(paths, headers):
+        lacking = [name for name in RANK_COLUMNS if name not in present]
+        if _is_published(present):
+            raise DataError(f"{path}: column {lacking[0]} is missing", "add it, or name a species table with --taxa")
+    return False
+
+
+def _is_published(present: Sequence[str]) -> bool:
+    return not {"modality", "path"} & set(present) and bool({"file_name", "recording_id"} & set(present))
+
+
+def lay_out(path: Path, media: Path, ranks: bool) -> Laid:
+    """Read the usable rows of a manifest of either layout.
+
+    Parameters
+    ----------
+    path : CSV or Parquet
+    media : folder in which files without a name are looked for
+    ranks : whether taxa are to be made of the ranks in it
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, or a column is missing.
+    """
+    present = header(path)
+    published = _is_published(present)
+    _check(path, present, published)
+    rows = read_rows(path, (*REQUIRED, *OPTIONAL, *TAXONOMY, *(PUBLISHED if published else ())))
+    columns = {name: rows.text(name) for name in ("path", *CARRIED, *TAXONOMY)}
+    if published:
+        columns |= {ours: rows.text(theirs) for theirs, ours in PUBLISHED.items() if theirs in present}
+    chosen = _Choice(rows)
+    if published:
+        columns["path"] = _found(columns, media, chosen)
+        photo = _by_suffix(columns["path"], chosen)
+        columns["source_id"] = _or(columns["source_id"], columns["path"])  # without a number a file is its own source
+    else:
+        photo = _by_word(rows.text("modality"), chosen)
+    _names(columns, chosen, ranks)
+    columns["path"] = _or(rows.text("shard"), columns["path"])
+    chosen.leave(_empty(columns["path"]), "no file is named", f"fill in {'file_name' if published else 'path'}")
+    apart = _apart(rows.text("split"), chosen)
+    of_young = arrow("compute").match_substring_regex(
+        rows.text("note").cast(arrow().large_string()), "|".join(NOT_ADULT)
+    )
+    chosen.pass_over(photo & _numpy(of_young), "photos of nests, eggs or young are not used")
+    kept = chosen.kept
+    if not kept.all():
+        columns = {name: column.filter(arrow().array(kept)) for name, column in columns.items()}
+    return Laid(
+        rows.places(kept),
+        columns,
+        photo[kept],
+        apart[kept],
+        rows.integers("offset")[kept],
+        rows.integers("size")[kept],
+        (*rows.left_out, *chosen.left_out),
+        tuple(chosen.notes),
+    )
+
+
+class _Choice:
+    """Which rows are kept, and why the others are not; a row is left out for one reason, the first."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.kept = np.ones(len(rows), bool)
+        self.left_out: list[str] = []
+        self.notes: list[str] = []
+
+    def leave(self, mask: np.ndarray, what: str, remedy: str) -> None:
+        """Leave rows out because of a fault."""
+        mask = mask & self.kept
+        if mask.any():
+            self.left_out.append(f"{self.rows.where(mask)}: {what}; {remedy}")
+            self.kept &= ~mask
+
+    def pass_over(self, mask: np.ndarray, why: str) -> None:
+        """Leave rows out that are not meant to be used."""
+        mask = mask & self.kept
+        if mask.any():
+            self.notes.append(f"{self.rows.path.name}: {why} ({mask.sum()})")
+            self.kept &= ~mask
+
+
+def _check(path: Path, present: Sequence[str], published: bool) -> None:
+    needed = ("scientific_name",) if published else REQUIRED
+    lacking = [name for name in needed if name not in present]
+    if published and "file_name" not in present:
+        lacking += [name for name in ("source", "recording_id") if name not in present]
+    if lacking:
+        remedy = f"a manifest has {', '.join(REQUIRED)}"
+        if published:
+            remedy = "a published table has scientific_name, and file_name or source and recording_id"
+        raise DataError(f"{path}: column {lacking[0]} is missing", remedy)
+
+
+def _found(columns: dict[str, Any], media: Path, chosen: _Choice) -> Any:
+    """File of each row [rows]; those without a name are looked for in one listing of the folder of media."""
+    pa, compute = arrow(), arrow("compute")
+    named = columns["path"].cast(pa.large_string())
+    unnamed = _empty(named)
+    if not unnamed.any():
+        return named
+    try:
+        names = sorted(os.listdir(media))
+    except OSError as error:
+        raise DataError(
+            f"{media}: cannot be listed ({error.strerror or error})",
+            "name the folder of the downloaded files with --media, or fill in file_name",
+        ) from error
+    files = pa.array([*names, ""], pa.large_string())
+    stems = pa.array([name.rpartition(".")[0] for name in names], pa.large_string())
+    parts = (columns[name].cast(pa.large_string()) for name in ("source_repo", "source_id"))
+    wanted = compute.binary_join_element_wise(*parts, pa.scalar("_", pa.large_string()))
+    there = files.take(compute.index_in(wanted, stems).fill_null(len(names)))
+    gone = unnamed & _empty(there)
+    if gone.any():
+        first = wanted[int(np.flatnonzero(gone)[0])].as_py()
+        chosen.leave(gone, f"no file_name, and no {first}.* in {media}", "download it, or remove the row")
+    return compute.if_else(pa.array(unnamed), there, named)
+
+
+def _by_suffix(path: Any, chosen: _Choice) -> np.ndarray:
+    """Whether each file is a photo [rows]."""
+    compute = arrow("compute")
+    matched = compute.extract_regex(compute.utf8_lower(path), r"\.(?P<suffix>[a-z0-9]+)$")
+    of_row, suffixes = codes(compute.struct_field(matched, "suffix").fill_null(""))
+    for code, suffix in enumerate(suffixes):
+        if suffix not in (*SOUND, *PICTURE):
+            chosen.leave(of_row == code, f"'.{suffix}' is no suffix of a sound or picture", "correct file_name")
+    return np.isin(of_row, [code for code, suffix in enumerate(suffixes) if suffix in PICTURE])
+
+
+def _by_word(modality: Any, chosen: _Choice) -> np.ndarray:
+    """Whether each row is a photo [rows]."""
+    of_row, words = codes(modality)
+    for code, word in enumerate(words):
+        if word not in ("audio", "image"):
+            chosen.leave(of_row == code, f"modality '{word}' is unknown", "write audio or image")
+    return np.isin(of_row, [code for code, word in enumerate(words) if word == "image"])
+
+
+def _names(columns: dict[str, Any], chosen: _Choice, ranks: bool) -> None:
+    """Leave out rows without the name of a species; in a species table it may also be a common name of one word."""
+    for name in ("accepted_name", "scientific_name"):
+        columns[name] = _squeezed(columns[name])
+    called = _or(columns["accepted_name"], columns["scientific_name"])
+    chosen.leave(_empty(called), "no species is named", "fill in scientific_name")
+    if ranks:
+        of_row, values = codes(called)
+        genus = np.array([" " not in value for value in values], bool)[of_row]
+        chosen.leave(genus, "a name of one word is no species", "write genus and epithet, or remove the row")
+
+
+def _apart(split: Any, chosen: _Choice) -> np.ndarray:
+    """Whether each row is kept out of training by the manifest itself [rows]."""
+    of_row, words = codes(split)
+    for code, word in enumerate(words):
+        if word.strip().lower() not in (*TRAINED, *APART):
+            chosen.leave(of_row == code, f"split '{word}' is unknown", f"write train, {', '.join(APART)}")
+    return np.isin(of_row, [code for code, word in enumerate(words) if word.strip().lower() in APART])
+
+
+def _squeezed(column: Any) -> Any:
+    """A coded column with single blanks between words and none around them."""
+    pa = arrow()
+    values = [" ".join(value.split()) for value in column.dictionary.to_pylist()]
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    moved = np.array([places[value] for value in values], np.int32)
+    indices = column.indices.to_numpy(zero_copy_only=False)
+    return pa.DictionaryArray.from_arrays(moved[indices], pa.array(list(places), pa.large_string()))
+
+
+def _or(first: Any, second: Any) -> Any:
+    """`first`, and where that is empty `second`."""
+    pa = arrow()
+    empty = _empty(first)
+    if not empty.any():
+        return first
+    if empty.all():
+        return second
+    text = pa.large_string()
+    return arrow("compute").if_else(pa.array(empty), second.cast(text), first.cast(text))
+
+
+def _empty(column: Any) -> np.ndarray:
+    """Where a column has no text [rows] bool."""
+    pa = arrow()
+    if isinstance(column, pa.DictionaryArray):
+        of_row, values = codes(column)
+        return np.array([not value for value in values], bool)[of_row]
+    return _numpy(arrow("compute").equal(column, ""))
+
+
+def _numpy(column: Any) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,134 @@
+"""Recordings and photos as columns: millions of them in little memory, each made into an object when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from trainer.tables import arrow, codes
+
+MADE_AT_ONCE = 4096  # samples, when all are gone through
+TEXTS = ("path", "source_repo", "source_id", "author", "licence")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One recording or photo.
+
+    `source` is what it was cut from: two samples of one source must stay on one side of a split. Without `size` the
+    sample is the whole file at `path`, otherwise the bytes [offset, offset + size) of the tar shard at `path`.
+    """
+
+    path: Path
+    taxon: int  # row in Manifest.taxa
+    source: tuple[str, str]
+    author: str = ""
+    licence: str = ""
+    offset: int = 0
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is known of all samples of a manifest; subsets share it."""
+
+    folders: tuple[Path, ...]
+    folder: np.ndarray  # [rows] uint8, the folder that a path is relative to
+    texts: dict[str, Any]  # name of TEXTS -> Arrow array [rows]
+    taxon: np.ndarray  # [rows] int32
+    offset: np.ndarray | None = None  # [rows] int64
+    size: np.ndarray | None = None  # [rows] int64, -1 for a whole file
+    apart: np.ndarray | None = None  # [rows] bool, held out by the manifest itself
+
+
+class Samples(Sequence[Sample]):
+    """Rows of a manifest as a sequence of samples.
+
+    Attributes
+    ----------
+    taxon : [n] int32, row in Manifest.taxa of each sample
+    """
+
+    def __init__(self, columns: Columns, rows: np.ndarray) -> None:
+        self._columns, self._rows = columns, rows
+        self.taxon: np.ndarray = columns.taxon[rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice | np.ndarray | list[int]) -> Samples: ...
+    def __getitem__(self, index: int | slice | np.ndarray | list[int]) -> Sample | Samples:
+        """One sample, or the samples of a slice, of an array of rows or of a mask."""
+        if isinstance(index, (int, np.integer)):
+            row = int(self._rows[index])
+            return self._sample(row, *(self._columns.texts[name][row].as_py() for name in TEXTS))
+        return Samples(self._columns, self._rows[np.asarray(index, dtype=int) if isinstance(index, list) else index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        for start in range(0, len(self), MADE_AT_ONCE):
+            yield from self._made(self._rows[start : start + MADE_AT_ONCE])
+
+    @property
+    def apart(self) -> np.ndarray | None:
+        """[n] bool, those that the manifest holds out with its column `split`; None when it does not split them."""
+        return None if self._columns.apart is None else self._columns.apart[self._rows]
+
+    def source_codes(self) -> np.ndarray:
+        """[n] int64 from 0 on, the same for samples of one source, ordered as the sources are as text."""
+        repo, within = (_text_order(self._text(name)) for name in ("source_repo", "source_id"))
+        return np.unique(repo * (within.max(initial=0) + 1) + within, return_inverse=True)[1].reshape(-1)
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How many samples have each value of a column (`source_repo`, `author`, `licence`), most frequent first."""
+        of_row, values = codes(self._text(name))
+        counted: dict[str, int] = {}
+        for value, count in zip(values, np.bincount(of_row, minlength=len(values)).tolist()):
+            counted[value] = counted.get(value, 0) + count
+        return dict(sorted(((v, n) for v, n in counted.items() if n), key=lambda pair: (-pair[1], pair[0])))
+
+    def digest(self) -> str:
+        """SHA-256 of everything known about the samples but their folder, in their order."""
+        told = hashlib.sha256(f"{len(self)}".encode())
+        for name in TEXTS:
+            _, ends, text = self._text(name).cast(arrow().large_string()).buffers()
+            ends = np.frombuffer(ends, np.int64)[: len(self) + 1]
+            told.update(ends.tobytes())
+            told.update(memoryview(text)[: int(ends[-1])] if text else b"")
+        told.update(self.taxon.tobytes())
+        for numbers in (self._columns.offset, self._columns.size):
+            if numbers is not None:
+                told.update(numbers[self._rows].tobytes())
+        return told.hexdigest()
+
+    def _text(self, name: str) -> Any:
+        return self._columns.texts[name].take(arrow().array(self._rows))
+
+    def _made(self, rows: np.ndarray) -> Iterator[Sample]:
+        at, text = arrow().array(rows), arrow().large_string()  # decoded before it is listed: many times faster
+        texts = (self._columns.texts[name].take(at).cast(text).to_pylist() for name in TEXTS)
+        return map(self._sample, rows.tolist(), *texts)
+
+    def _sample(self, row: int, path: str, repo: str, within: str, author: str, licence: str) -> Sample:
+        columns = self._columns
+        folder, taxon = columns.folders[columns.folder[row]], int(columns.taxon[row])
+        if columns.size is None or columns.offset is None or columns.size[row] < 0:
+            return Sample(folder / path, taxon, (repo, within), author, licence)
+        span = int(columns.offset[row]), int(columns.size[row])
+        return Sample(folder / path, taxon, (repo, within), author, licence, *span)
+
+
+def _text_order(column: Any) -> np.ndarray:
+    """[rows] int64: place of each value among the values as sorted text."""
+    coded = column if isinstance(column, arrow().DictionaryArray) else column.dictionary_encode()
+    order = arrow("compute").array_sort_indices(coded.dictionary).to_numpy()
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place[coded.indices.to_numpy(zero_copy_only=False)]
