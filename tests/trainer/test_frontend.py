@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from trainer.frontend import LevelNorm, LogMel, LogMelConfig, kaldi_mel_bank
+from edgeapp.audio.file import FileSource, decode
+from edgeapp.audio.windows import fill
+from trainer.frontend import LevelNorm, LogMel, LogMelConfig, kaldi_mel_bank, slaney_mel_bank
+from trainer.models.biovita import CLAP_MEL
 
 CONFIG = LogMelConfig()
+WINDOW = 480_000  # samples of the full size
 
 
 def reference_log_mel(waveform: torch.Tensor) -> torch.Tensor:
@@ -64,6 +70,93 @@ def test_the_front_end_of_the_full_size_has_no_preemphasis_and_another_window() 
     bank = torch.from_numpy(kaldi_mel_bank(config).astype(np.float32))
     theirs = (torch.log(bank @ spectrum.abs().square() + config.log_floor) + config.shift) / config.spread
     assert (LogMel(config)(waveform) - theirs).abs().max() < 1e-3
+
+
+def clap_extractor() -> Any:
+    """The feature extractor of the unfused CLAP, with the values of its published configuration."""
+    transformers = pytest.importorskip("transformers")
+    return transformers.ClapFeatureExtractor(frequency_min=50, frequency_max=14_000, truncation="rand_trunc")
+
+
+def clap_log_mel(extractor: Any, sound: np.ndarray) -> np.ndarray:
+    """[64, 1001] in dB."""
+    return np.asarray(extractor(sound, sampling_rate=48_000, return_tensors="np")["input_features"][0, 0]).T
+
+
+def made_sounds() -> dict[str, np.ndarray]:
+    """Sounds that are hard on a transform: very quiet, silent, pure, with bands far below others, clipped, sparse."""
+    rng = np.random.default_rng(7)
+    time = np.arange(WINDOW) / 48_000
+    noise = rng.standard_normal(WINDOW)
+    rumble = 0.9 * np.sin(2 * np.pi * 60 * time)
+    click = np.zeros(WINDOW)
+    click[200_000] = 1.0
+    sounds = {
+        "noise": 0.1 * noise,
+        "quiet": 1e-5 * noise,
+        "silent": np.zeros(WINDOW),
+        "rumble under a whisper": rumble + 1e-5 * noise,
+        "tone": 0.5 * np.sin(2 * np.pi * 3000 * time),
+        "sweep": 0.5 * np.sin(2 * np.pi * (200 + 650 * time) * time),
+        "square": np.sign(rumble),
+        "click": click,
+        "offset": 0.5 + 1e-4 * noise,
+    }
+    return {name: sound.astype(np.float32) for name, sound in sounds.items()}
+
+
+@pytest.mark.parametrize("name", made_sounds())
+def test_the_front_end_of_the_full_size_is_claps(name: str) -> None:
+    sound = made_sounds()[name]
+    ours = LogMel(CLAP_MEL)(torch.from_numpy(sound)[None])
+    assert ours.shape == (1, 64, 1001) and ours.dtype == torch.float32
+    assert np.abs(ours[0].numpy() - clap_log_mel(clap_extractor(), sound)).max() < 1e-3  # dB
+
+
+def test_the_front_end_of_the_full_size_is_claps_on_real_recordings(shared: Path) -> None:
+    extractor, front = clap_extractor(), LogMel(CLAP_MEL)
+    paths = [*sorted((shared / "starter" / "audio").rglob("*.*"))[::32], *(shared / "field_recordings").glob("*.flac")]
+    assert {path.suffix for path in paths} >= {".mp3", ".ogg", ".flac"}
+    for path in paths:
+        sound = np.ascontiguousarray(fill(decode(FileSource(path), 48_000)[:WINDOW], WINDOW), np.float32)
+        ours = front(torch.from_numpy(sound)[None])[0].numpy()
+        assert np.abs(ours - clap_log_mel(extractor, sound)).max() < 1e-3, path.name
+
+
+def test_the_mel_bank_of_the_full_size_is_the_librarys() -> None:
+    assert np.abs(slaney_mel_bank(CLAP_MEL).T - clap_extractor().mel_filters_slaney).max() < 1e-15
+
+
+def test_in_float32_a_band_far_below_another_is_off() -> None:
+    sound = torch.from_numpy(made_sounds()["rumble under a whisper"])[None]
+    exact, rough = (LogMel(replace(CLAP_MEL, double=double))(sound) for double in (True, False))
+    assert 1e-3 < (exact - rough).abs().max() < 20.0
+
+
+def test_windows_side_by_side_are_those_alone() -> None:
+    sounds = torch.from_numpy(np.stack([made_sounds()[name][:96_000] for name in ("noise", "tone", "silent")]))
+    front = LogMel(CLAP_MEL)
+    assert torch.allclose(front(sounds)[1:2], front(sounds[1:2]), atol=1e-4)
+
+
+def test_the_gradient_passes_the_front_end_of_the_full_size() -> None:
+    sound = torch.from_numpy(made_sounds()["noise"][:48_000])[None].requires_grad_()
+    LogMel(CLAP_MEL)(sound).mean().backward()
+    assert sound.grad is not None and sound.grad.isfinite().all() and sound.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("config", [CONFIG, CLAP_MEL], ids=["starter", "full"])
+def test_a_model_of_another_precision_keeps_its_front_end(config: LogMelConfig) -> None:
+    sound = torch.from_numpy(made_sounds()["rumble under a whisper"][:96_000])[None]
+    model = torch.nn.Sequential(LogMel(config))
+    exact = model(sound)
+    for change in (model.half, model.bfloat16, model.float, model.double):
+        assert torch.equal(change()(sound), exact)
+
+
+def test_a_mel_scale_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="mel scale 'bark' is none of kaldi, slaney"):
+        LogMel(LogMelConfig(scale="bark"))
 
 
 @pytest.mark.parametrize("wrong", [{"window": 801}, {"hop": 100}, {"window": 2048}])
