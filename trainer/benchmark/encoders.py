@@ -1,0 +1,335 @@
+"""Models that a benchmark asks: a protocol of three methods, and those that are built in.
+
+| kind | sound | pictures | names | source |
+|---|---|---|---|---|
+| checkpoint | x | x | x | folder of a trained stage |
+| biovita | x | x | x | the published BioVITA |
+| clap, biolingual | x | - | x | a ClapModel with its own text tower |
+| bioclip | - | x | x | BioCLIP 2 |
+
+A source is a folder or `hf-hub:organisation/name@revision`. Pictures are seen as on the device: shorter side scaled,
+centre square. The published extraction script takes open_clip's training view instead, a random part of the picture.
+Names are read as they stand, without a template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeapp.audio.file import FileSource, decode
+from edgeapp.audio.resample import resampled
+from edgeapp.audio.windows import HOP_S, windows
+from edgeapp.encoders import image_pixels
+from trainer import checkpoint, published
+from trainer.errors import CheckpointError, ConfigError, DataError
+from trainer.models.text import tokenize
+
+WINDOWS, ONSET = "windows", "onset"
+HEARINGS = (WINDOWS, ONSET)
+ONSET_SHARE = 0.01  # of the peak: where a recording begins to the published script
+ONSET_BEFORE_S = 0.2
+AT_ONCE = 32  # windows, pictures or names in one batch
+CLAP_WINDOW_S = 10.0
+SOURCES = {
+    "biovita": published.BIOVITA,
+    "clap": published.CLAP,
+    "biolingual": "hf-hub:davidrrobinson/BioLingual",
+    "bioclip": published.BIOCLIP,
+}
+KINDS = ("checkpoint", *SOURCES)
+
+
+class BenchmarkEncoder(Protocol):
+    """Anything that a benchmark can ask.
+
+    Each method gives unit vectors [n, dim] float32, or None when the model lacks the modality, and raises an error that
+    names the file when one cannot be decoded.
+
+    Attributes
+    ----------
+    name : of the row in the table
+    origin : what the vectors depend on, as values of JSON
+    """
+
+    name: str
+    origin: dict[str, Any]
+
+    def audio(self, paths: Sequence[Path]) -> np.ndarray | None: ...
+
+    def images(self, paths: Sequence[Path]) -> np.ndarray | None: ...
+
+    def texts(self, strings: Sequence[str]) -> np.ndarray | None: ...
+
+
+class TorchEncoder:
+    """Torch modules for some of the three modalities.
+
+    Parameters
+    ----------
+    sound : waveform [n, samples] at `rate_hz` to unit vectors, or None
+    picture : RGB 0..255 [n, 3, size, size] to unit vectors, or None
+    text : list of names to unit vectors
+    hearing : windows, the mean of all windows as on the device; or onset, the 10 s that the published script takes
+
+    Attributes
+    ----------
+    damaged : one line for each recording that ended early; what could be decoded of it is used
+    """
+
+    def __init__(
+        self,
+        name: str,
+        origin: dict[str, Any],
+        device: torch.device,
+        text: Callable[[list[str]], Tensor],
+        sound: Callable[[Tensor], Tensor] | None = None,
+        picture: Callable[[Tensor], Tensor] | None = None,
+        rate_hz: int = 0,
+        window_s: float = CLAP_WINDOW_S,
+        image_size: int = 0,
+        hearing: str = WINDOWS,
+        threads: int = 2,
+    ) -> None:
+        heard = f"mean of {window_s:g}-s windows every {HOP_S:g} s"
+        if hearing == ONSET:
+            heard = (
+                f"{window_s:g} s from {ONSET_BEFORE_S:g} s before the first sample above 1 % of the peak, zero-padded"
+            )
+        self.name = name
+        self.damaged: list[str] = []
+        self.origin = {
+            **origin,
+            "sound": f"{heard}, {rate_hz} Hz" if sound else None,
+            "pictures": f"shorter side to {image_size}, centre square" if picture else None,
+            "names": "bare",
+        }
+        self._device, self._text, self._sound, self._picture = device, text, sound, picture
+        self._rate_hz, self._window_s, self._image_size, self._hearing = rate_hz, window_s, image_size, hearing
+        self._pool = ThreadPoolExecutor(max(1, threads))
+
+    def audio(self, paths: Sequence[Path]) -> np.ndarray | None:
+        """One vector a recording."""
+        if self._sound is None:
+            return None
+        heard = list(self._pool.map(self._hear, paths))
+        of = np.repeat(np.arange(len(heard)), [len(one) for one in heard])
+        each = self._embed(self._sound, [torch.from_numpy(window) for one in heard for window in one])
+        means = np.zeros((len(heard), each.shape[1]), dtype=np.float32)
+        np.add.at(means, of, each)
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+    def images(self, paths: Sequence[Path]) -> np.ndarray | None:
+        """One vector a picture."""
+        if self._picture is None:
+            return None
+        seen = list(self._pool.map(self._see, paths))
+        return self._embed(self._picture, [torch.from_numpy(pixels) for pixels in seen])
+
+    @torch.no_grad()
+    def texts(self, strings: Sequence[str]) -> np.ndarray:
+        """One vector a name."""
+        parts = [self._text(list(strings[at : at + AT_ONCE])) for at in range(0, len(strings), AT_ONCE)]
+        return torch.cat(parts).float().cpu().numpy()
+
+    def _hear(self, path: Path) -> np.ndarray:
+        source = FileSource(path)
+        try:
+            if self._hearing == ONSET:
+                sound = decode(source, self._rate_hz)
+                if not len(sound):
+                    raise DataError(f"{path}: has no sound in it", "get the file again")
+                heard = onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))[None]
+            else:
+                cut = windows(resampled(source, self._rate_hz), self._window_s, HOP_S)
+                heard = np.stack([window.samples for window in cut])
+        finally:
+            source.close()
+        if source.fault:
+            self.damaged.append(f"{path}: {source.fault}")
+        return heard
+
+    def _see(self, path: Path) -> np.ndarray:
+        from PIL import Image
+
+        try:
+            return image_pixels(path, self._image_size)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers raise all
+            raise DataError(f"{path}: not a picture ({error})", "get the file again") from error
+
+    @torch.no_grad()
+    def _embed(self, tower: Callable[[Tensor], Tensor], items: list[Tensor]) -> np.ndarray:
+        parts = [
+            tower(torch.stack(items[at : at + AT_ONCE]).to(self._device)).float().cpu()
+            for at in range(0, len(items), AT_ONCE)
+        ]
+        return torch.cat(parts).numpy()
+
+
+def onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:
+    """The window [samples] that the published extraction script takes of a recording [m]: see `ONSET_SHARE`."""
+    loudness = np.abs(sound)
+    begins = np.flatnonzero(loudness > np.float32(ONSET_SHARE * float(loudness.max(initial=0.0))))
+    start = max(0, int(begins[0]) - int(ONSET_BEFORE_S * rate_hz)) if len(begins) else 0
+    window = sound[start : start + samples].astype(np.float32)
+    return np.pad(window, (0, samples - len(window)))
+
+
+def open_encoder(spec: str, device: torch.device, hearing: str = WINDOWS, threads: int = 2) -> TorchEncoder:
+    """A built-in encoder.
+
+    Parameters
+    ----------
+    spec : [NAME=]KIND[:SOURCE], as `checkpoint:runs/starter/stage2`, `biovita`, `mine=clap:folder`; a kind alone is
+        the published model, a folder alone a checkpoint
+
+    Raises
+    ------
+    ConfigError, CheckpointError
+        When there is no such kind, or the source cannot be used.
+    """
+    name, kind, source = parsed(spec)
+    if hearing not in HEARINGS:
+        raise ConfigError(f"hearing '{hearing}' does not exist", f"choose {' or '.join(HEARINGS)}")
+    opened = {"checkpoint": _checkpoint, "biovita": _biovita, "bioclip": _bioclip}.get(kind, _clap)
+    parts = opened(source, device)
+    origin = {"kind": kind, "source": source, "weights": parts.pop("weights")}
+    return TorchEncoder(name, origin, device, hearing=hearing, threads=threads, **parts)
+
+
+def parsed(spec: str) -> tuple[str, str, str]:
+    """Name, kind and source of a model as it is written on the command line."""
+    name, named, rest = spec.partition("=")
+    if not named or Path(spec).is_dir():  # a folder may have a = in its name
+        name, rest = "", spec
+    kind, colon, source = rest.partition(":")
+    if rest and kind not in KINDS and Path(rest).is_dir():
+        kind, source = "checkpoint", rest
+    if kind not in KINDS:
+        raise ConfigError(f"model '{spec}' is of no known kind", f"write KIND:SOURCE with one of {', '.join(KINDS)}")
+    source = source or SOURCES.get(kind, "")
+    if not source:
+        raise ConfigError(f"model '{spec}' names no folder", "write checkpoint:FOLDER")
+    told = source if kind == "checkpoint" else f"{kind}:{Path(source).name}" if colon else kind
+    return name or told, kind, source
+
+
+def _checkpoint(source: str, device: torch.device) -> dict[str, Any]:
+    found = checkpoint.load(Path(source))
+    preset, model = found.config.preset, found.model.to(device).eval()
+    return {
+        "weights": found.space,
+        "sound": model.audio,
+        "picture": model.image,
+        "text": lambda names: model.text(tokenize(found.tokenizer, names).to(device)),
+        "rate_hz": preset.mel.rate_hz,
+        "window_s": preset.window_s,
+        "image_size": preset.image_size,
+    }
+
+
+def _biovita(source: str, device: torch.device) -> dict[str, Any]:
+    from trainer.models.bioclip import clip_tokenizer
+
+    config, model = published.open_published(source)
+    model = model.to(device).eval()
+    tokenizer = clip_tokenizer(config.context)
+    return {
+        "weights": _state(source, "clap_weights.pth", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
+        "sound": model.audio,
+        "picture": model.image,
+        "text": lambda names: model.text(tokenize(tokenizer, names).to(device)),
+        "rate_hz": config.mel.rate_hz,
+        "image_size": config.image_size,
+    }
+
+
+def _bioclip(source: str, device: torch.device) -> dict[str, Any]:
+    from trainer.models.bioclip import build_clip, clip_tokenizer
+
+    clip = published.read_clip(source)
+    text, image = build_clip(clip.model, clip.mean, clip.std)
+    visual = {name: value for name, value in clip.state.items() if name.startswith(published.VISUAL)}
+    rest = {n: v for n, v in clip.state.items() if n not in visual and n not in published.SCALES}
+    published.fill(image.tower, {n.removeprefix(published.VISUAL): v for n, v in visual.items()}, clip.path)
+    published.fill(text.tower, {n.removeprefix("text."): v for n, v in rest.items()}, clip.path)
+    text, image = text.to(device).eval(), image.to(device).eval()
+    tokenizer = clip_tokenizer(text.context)
+    return {
+        "weights": _of_file(clip.path),
+        "picture": image,
+        "text": lambda names: text(tokenize(tokenizer, names).to(device)),
+        "image_size": int(clip.model["vision_cfg"].get("image_size", 224)),
+    }
+
+
+def _clap(source: str, device: torch.device) -> dict[str, Any]:
+    """A ClapModel as it is, in its own space: projected sound and projected names, made unit length."""
+    from trainer.hub import HUB, find_file
+    from trainer.models.biovita import CLAP_MEL
+    from trainer.models.clap import ClapTower, library
+
+    fields, state, path = published.read_clap(source)
+    if fields["num_mel_bins"] != CLAP_MEL.n_mels:
+        raise CheckpointError(f"{path}: is of {fields['num_mel_bins']} mel bands", "name an unfused LAION CLAP")
+    tower = ClapTower(fields, CLAP_MEL, fields["projection_dim"])
+    heard = {name: value for name, value in state.items() if name.startswith(published.AUDIO_PARTS)}
+    published.fill(tower.clap, heard, path)
+    find_file(source, "tokenizer.json", "vocab.json")  # without one the library makes an empty tokenizer
+    transformers = library()
+    try:
+        config = transformers.ClapTextConfig(
+            **{
+                **published.read_json(find_file(source, "config.json")).get("text_config", {}),
+                "projection_dim": fields["projection_dim"],
+                "projection_hidden_act": fields["projection_hidden_act"],
+            }
+        )
+        reader = transformers.ClapTextModelWithProjection(config)
+        repository, _, revision = source.removeprefix(HUB).partition("@")
+        hub = {"revision": revision} if revision and source.startswith(HUB) else {}
+        tokenizer = transformers.AutoTokenizer.from_pretrained(repository, **hub)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{source}: its text tower cannot be built ({reason})", "name a whole ClapModel"
+        ) from error
+    read = {n: v for n, v in state.items() if n.startswith(("text_model.", "text_projection."))}
+    own = reader.state_dict()
+    published.fill(reader, {n: v for n, v in read.items() if n in own or not n.endswith("_ids")}, path)
+    tower, reader = tower.to(device).eval(), reader.to(device).eval()
+
+    def text(names: list[str]) -> Tensor:
+        longest = config.max_position_embeddings - config.pad_token_id - 1
+        tokens = tokenizer(names, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(device)
+        told = reader(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).text_embeds
+        return F.normalize(told, dim=-1)
+
+    def sound(waveform: Tensor) -> Tensor:
+        log_mel = tower.log_mel(waveform)
+        return F.normalize(tower.clap(input_features=log_mel.transpose(1, 2)[:, None]).audio_embeds, dim=-1)
+
+    return {"weights": _of_file(path), "sound": sound, "text": text, "rate_hz": CLAP_MEL.rate_hz}
+
+
+def _state(source: str, first: str, *others: str) -> str:
+    """What tells one state of several files from another."""
+    from trainer.hub import find_file
+
+    return f"{_of_file(find_file(source, first))} {_of_file(find_file(source, *others))}"
+
+
+def _of_file(path: Path) -> str:
+    """What tells one state of a file from another without reading it: its real place, its size and its time."""
+    seen = os.stat(path)
+    text = f"{path.resolve()} {seen.st_size} {seen.st_mtime_ns}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,165 @@
+"""Features of an encoder for a benchmark, kept on disk: made once, and gone on with after a kill."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeapp.audio.complaints import overheard
+from edgeapp.errors import AudioError
+from trainer.benchmark.encoders import BenchmarkEncoder
+from trainer.benchmark.features import TEXT_FORMS, Features, Vectors, read_features, write_features
+from trainer.benchmark.layout import Split, media
+from trainer.errors import DataError
+
+CHUNK = 16  # files given to the encoder at once
+KEPT_EVERY = 4096  # files between two writes of the cache
+AHEAD = 2  # chunks at a time: one is decoded while the other is embedded
+UNUSABLE = (AudioError, DataError, OSError, ValueError)  # by one file
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Features, and a line for each file that has none."""
+
+    features: Features
+    undecodable: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def extract(
+    encoder: BenchmarkEncoder, split: Split, cache: Path, tell: Callable[[str], None] = lambda line: None
+) -> Extracted:
+    """Features of all samples of a split.
+
+    Those in the cache are used when they are of the same model, heard and seen alike, and of the same index; otherwise
+    they are made anew. Files that could not be decoded are tried again.
+
+    Parameters
+    ----------
+    cache : folder; the file in it is called after the model and the split
+    """
+    origin = {**encoder.origin, "index": split.digest()}
+    path = cache / f"{slug(encoder.name)}.{split.name}.npz"
+    kept = Features(encoder.name, {}, origin, split.name)
+    if path.exists():
+        found = read_features(path)
+        if found.origin == origin:
+            kept = replace(found, model=encoder.name)
+        else:
+            tell(f"{path}: is of another model, benchmark or way to hear, and is made anew")
+    undecodable: list[str] = []
+    notes: list[str] = []
+    for modality, embed in (("audio", encoder.audio), ("image", encoder.images)):
+        if modality not in split.indexes:
+            continue
+        files, renamed = media(split, modality)
+        notes += renamed
+        for more, faults in made(embed, modality, split.indexes[modality].ids, files, kept, tell):
+            undecodable += faults
+            write_features(path, more)
+            kept = more
+    kept = named(encoder, split, kept, tell)
+    write_features(path, kept)
+    notes += getattr(encoder, "damaged", [])
+    return Extracted(kept, tuple(undecodable), tuple(notes))
+
+
+def made(
+    embed: Callable[[Sequence[Path]], np.ndarray | None],
+    modality: str,
+    ids: np.ndarray,
+    files: Sequence[Path],
+    kept: Features,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[Features, list[str]]]:
+    """The features with those of more files, and a line for each file that cannot be used; some thousand at a time."""
+    there = kept.parts[modality].ids if modality in kept.parts else np.zeros(0, dtype=np.int64)
+    rows = np.flatnonzero(~np.isin(ids, there))
+    for start in range(0, len(rows), KEPT_EVERY):
+        tell(
+            f"{kept.model}, {kept.split}: {modality} {start + 1} to {min(start + KEPT_EVERY, len(rows))} of {len(rows)}"
+        )
+        several = rows[start : start + KEPT_EVERY].tolist()
+        chunks = [several[at : at + CHUNK] for at in range(0, len(several), CHUNK)]
+        faults: list[str] = []
+        found: list[np.ndarray] = []
+        of: list[int] = []
+        with overheard(), ThreadPoolExecutor(AHEAD) as pool:  # what an MP3 decoder says of damage it passes over
+            for rows_of, result in zip(chunks, pool.map(lambda chunk: embedded(embed, files, chunk), chunks)):
+                if result is None:
+                    return
+                vectors, broken = result
+                faults += broken.values()
+                found += vectors
+                of += [row for row in rows_of if row not in broken]
+        if found:
+            kept = with_part(kept, modality, ids[of], np.stack(found))
+        yield kept, faults
+
+
+def embedded(
+    embed: Callable[[Sequence[Path]], np.ndarray | None], files: Sequence[Path], rows: Sequence[int]
+) -> tuple[list[np.ndarray], dict[int, str]] | None:
+    """Vectors of the files that can be used, and a line for each row that cannot; None when the modality is lacking.
+
+    Some files that fail together are tried one by one, so that a damaged file costs itself alone.
+    """
+    try:
+        vectors = embed([files[row] for row in rows])
+        return None if vectors is None else (list(vectors), {})
+    except UNUSABLE as error:
+        if len(rows) == 1:
+            return [], {rows[0]: str(error) if str(files[rows[0]]) in str(error) else f"{files[rows[0]]}: {error}"}
+    alone = [embedded(embed, files, [row]) for row in rows]
+    several = [one for one in alone if one is not None]
+    return [v for vectors, _ in several for v in vectors], {k: x for _, faults in several for k, x in faults.items()}
+
+
+def named(encoder: BenchmarkEncoder, split: Split, kept: Features, tell: Callable[[str], None]) -> Features:
+    """The features with those of all names; each name is embedded once."""
+    index = split.indexes.get("text")
+    if index is None:
+        return kept
+    for form in TEXT_FORMS:
+        names = index.text(form)
+        rows = np.flatnonzero(names != "")
+        if f"text_{form}" in kept.parts or not len(rows):
+            continue
+        once, of = np.unique(names[rows].astype(str), return_inverse=True)
+        tell(f"{kept.model}, {kept.split}: {len(once)} names ({form})")
+        vectors = encoder.texts(once.tolist())
+        if vectors is None:
+            break
+        kept = with_part(kept, f"text_{form}", index.ids[rows], np.asarray(vectors)[of])
+    return kept
+
+
+def with_part(kept: Features, name: str, ids: np.ndarray, vectors: np.ndarray) -> Features:
+    """The features with more vectors of one part.
+
+    Raises
+    ------
+    DataError
+        When a vector is not finite: the model is at fault, not the file.
+    """
+    if not np.isfinite(vectors).all():
+        lost = ids[~np.isfinite(vectors).all(axis=1)][0]
+        raise DataError(f"{kept.model}: its vector of {name} {lost} is not finite", "the model is damaged")
+    before = kept.parts.get(name)
+    if before is not None:
+        ids, vectors = np.concatenate([before.ids, ids]), np.concatenate([before.vectors, vectors])
+    order = np.argsort(ids)
+    parts: dict[str, Any] = {**kept.parts, name: Vectors(ids[order], vectors[order].astype(np.float32))}
+    return replace(kept, parts=parts)
+
+
+def slug(name: str) -> str:
+    """A name as the name of a file."""
+    return re.sub(r"[^A-Za-z0-9.@+-]+", "_", name).strip("_") or "model"
