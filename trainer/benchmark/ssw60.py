@@ -23,10 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from edgeapp.errors import AudioError
-from trainer.benchmark.labelled import read_lines, read_named, unit
+from trainer.benchmark.labelled import encode, read_lines, read_named
 from trainer.errors import ConfigError, DataError
 
 IMAGE_SETS = ("inat", "nabirds")
@@ -34,7 +32,6 @@ SPLIT = "test"
 TOPS = (1, 5, 10)
 BATCH = 32  # files given to an encoder at once
 CELLS = 1 << 22  # cosines in memory at once
-UNDECODABLE = (AudioError, DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # by one file
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Assets:
     labels: np.ndarray
 
     def kept(self, keep: Sequence[bool] | np.ndarray) -> Assets:
+        """Those where `keep` [n] is true."""
         rows = np.flatnonzero(keep)
         return Assets(tuple(self.ids[r] for r in rows), tuple(self.paths[r] for r in rows), self.labels[rows])
 
@@ -105,13 +103,20 @@ def evaluate_ssw60(
     DataError
         The folder is not SSW60, or nothing of one side can be used.
     """
-    sides, missing, undecodable, vectors = [], [], [], []
+    sides: list[Assets] = []
+    vectors: list[np.ndarray] = []
+    missing: list[str] = []
+    undecodable: list[str] = []
     for name, embed in (("audio_ml", encoder.audio), (image_folder(images), encoder.images)):
         listed = read_assets(root, name, split)
         there = [path.is_file() for path in listed.paths]
         missing += [str(path) for path, found in zip(listed.paths, there) if not found]
-        side, made, faults = embedded(embed, listed.kept(there), batch, done)
-        undecodable += faults
+        side = listed.kept(there)
+        encoded = encode(embed, side.paths, batch, done)
+        if encoded is None:
+            raise DataError(f"the model encodes nothing of {name}", "name one that knows sound and pictures")
+        kept, made, faults = encoded
+        side, undecodable = side.kept(kept), undecodable + faults
         if not len(side):
             raise DataError(
                 f"{root}: no file of {name}, split {split}, can be used; {(faults + missing)[0]}",
@@ -120,36 +125,6 @@ def evaluate_ssw60(
         sides.append(side)
         vectors.append(made)
     return score(root, images, split, sides, vectors, missing, undecodable)
-
-
-def embedded(
-    embed: Callable[[Sequence[Path]], np.ndarray], assets: Assets, batch: int, done: Callable[[int], None]
-) -> tuple[Assets, np.ndarray, list[str]]:
-    """Vectors of the files that can be encoded, and a line for each that cannot.
-
-    A batch that fails is done again file by file, so that one damaged file costs itself alone.
-    """
-
-    def encoded(paths: Sequence[Path]) -> np.ndarray | str:
-        try:
-            return unit("the encoder", embed(list(paths)))
-        except UNDECODABLE as error:
-            return str(error) or type(error).__name__
-
-    kept: list[bool] = []
-    vectors: list[np.ndarray] = []
-    faults: list[str] = []
-    for start in range(0, len(assets), batch):
-        paths = assets.paths[start : start + batch]
-        made = encoded(paths)
-        for path, one in zip(paths, [encoded([path]) for path in paths] if isinstance(made, str) else made):
-            kept.append(not isinstance(one, str))
-            if isinstance(one, str):
-                faults.append(one if str(path) in one else f"{path}: {one}")
-            else:
-                vectors.append(one.reshape(-1))
-        done(len(paths))
-    return assets.kept(kept), np.array(vectors, np.float32), faults
 
 
 def score_features(root: Path, path: Path, images: str = "inat", split: str = SPLIT) -> Ssw60Result:

@@ -17,7 +17,7 @@ are probed on the same split. Its nearest relatives may stand in another fold.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -224,6 +224,11 @@ def macro(scores: Sequence[TraitScore], only: Collection[str] | None = None) -> 
         return Macro(None, None, 0)
     mean = [float(np.mean([getattr(s, name) for s in measured])) for name in ("f1", "constant_f1")]
     return Macro(mean[0], mean[1], len(measured))
+
+
+def measured_in_all(scores: Mapping[str, Sequence[TraitScore]]) -> set[str]:
+    """Labels that were measured in every modality: only over these can means be compared."""
+    return set.intersection(*({score.label for score in own if score.f1 is not None} for own in scores.values()))
 
 
 def _parts(names: np.ndarray, folds: int, seed: int, unseen: Collection[str]) -> list[np.ndarray]:

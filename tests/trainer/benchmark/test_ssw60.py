@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import typer
+from PIL import Image
 
+from gallery.errors import BiovitaError
+from tests.trainer import tiny as tiny_set
 from trainer.benchmark.ssw60 import (
     average_precision,
     evaluate_ssw60,
@@ -17,7 +24,8 @@ from trainer.benchmark.ssw60 import (
     retrieve,
     score_features,
 )
-from trainer.errors import BiovitaError, ConfigError, DataError
+from trainer.benchmark.ssw60_command import ssw60
+from trainer.errors import ConfigError, DataError
 
 TAXA = """\
 label,species_code,scientific_name
@@ -58,7 +66,7 @@ class Told:
         self.asked: list[str] = []
         self.most = 0
 
-    def audio(self, paths: Sequence[Path]) -> np.ndarray:
+    def _vectors(self, paths: Sequence[Path]) -> np.ndarray:
         self.most = max(self.most, len(paths))
         self.asked += [path.name for path in paths]
         for path in paths:
@@ -67,7 +75,11 @@ class Told:
         turned = [math.radians(self.angles[path.stem]) for path in paths]
         return np.array([[math.cos(a), math.sin(a)] for a in turned], np.float32)
 
-    images = audio
+    def audio(self, paths: Sequence[Path]) -> np.ndarray:
+        return self._vectors(paths)
+
+    def images(self, paths: Sequence[Path]) -> np.ndarray:
+        return self._vectors(paths)
 
 
 # Seen from 11 the photos stand in the order a1 b1 a2 b2, from 13 b2 a2 b1 a1.
@@ -151,6 +163,15 @@ def test_a_vector_without_direction_is_a_file_that_could_not_be_encoded(root: Pa
     result = evaluate_ssw60(root, Silent(**FOUR), images="nabirds")
     assert result.queries == 2
     assert "12.wav" in result.undecodable[0]
+
+
+def test_a_model_without_pictures_is_told_from_damaged_files(root: Path) -> None:
+    class Deaf(Told):
+        def images(self, paths: Sequence[Path]) -> None:  # type: ignore[override]
+            return None
+
+    with pytest.raises(DataError, match="the model encodes nothing of images_nabirds"):
+        evaluate_ssw60(root, Deaf(**FOUR), images="nabirds")
 
 
 def test_files_that_are_not_there_are_counted_and_named(root: Path) -> None:
@@ -305,3 +326,54 @@ def test_a_file_that_is_no_feature_file_is_named(root: Path, tmp_path: Path) -> 
     for name in ("f.npz", "absent.npz"):
         with pytest.raises(DataError, match=name):
             score_features(root, tmp_path / name)
+
+
+# --- the command
+
+
+def call(*words: object) -> tiny_set.Ended:
+    """Run the command as `python -m trainer` does."""
+    app = typer.Typer(add_completion=False)
+    app.command()(ssw60)
+
+    def main() -> None:
+        try:
+            app()
+        except BiovitaError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from None
+
+    return tiny_set.call(main, *words)
+
+
+def test_the_command_prints_map_and_recall_and_names_what_it_left_out(root: Path, tmp_path: Path) -> None:
+    path = save(tmp_path / "f.npz", {"audio": ["11", "13", "14"], "image": ["a1", "b1", "a2", "b2"]}, ANGLES)
+    ended = call(root, "--features", path, "--images", "nabirds")
+    assert ended.code == 1  # a recording of the split has no vector
+    assert "83.33" in ended.out and "images_nabirds" in ended.out
+    assert "missing: audio_ml 12" in ended.err and "no photo of its species" in ended.err
+    whole = save(tmp_path / "g.npz", {"audio": ["11", "12", "13", "14"], "image": ["a1", "b1", "a2", "b2"]}, ANGLES)
+    ended = call(root, "--features", whole, "--images", "nabirds", "--json")
+    assert ended.code == 0
+    told = json.loads(ended.out)
+    assert told["map"] == pytest.approx(5 / 6) and told["recall"]["1"] == 1.0 and told["queries"] == 3
+
+
+def test_a_trained_stage_is_asked(root: Path, run_folder: Path) -> None:
+    for n, (asset, _, _) in enumerate(SOUNDS):
+        soundfile.write(root / "audio_ml" / f"{asset}.wav", tiny_set.tone(500 * (n + 1)), 22_050)
+    for n, (asset, _, _) in enumerate(PHOTOS):
+        Image.new("RGB", (40, 30), (60 * n, 0, 200)).save(root / "images_nabirds" / f"{asset}.jpg")
+    (root / "images_nabirds" / "b2.jpg").write_bytes(b"no picture")
+    ended = call(root, "--model", run_folder / "stage2", "--images", "nabirds", "--json", "--threads", 1)
+    assert ended.code == 1, ended.err
+    told = json.loads(ended.out)
+    assert (told["queries"], told["gallery"]) == (3, 3)
+    assert 0 < told["map"] <= 1
+    assert "not encoded" in ended.err and "b2.jpg" in ended.err
+
+
+def test_one_source_of_vectors_is_needed(root: Path) -> None:
+    for words in ((), ("--model", "clap", "--features", "f.npz")):
+        ended = call(root, *words)
+        assert ended.code == 2 and "one of --model and --features is needed" in ended.err

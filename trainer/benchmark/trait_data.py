@@ -1,0 +1,137 @@
+"""Vectors for the trait probe, each with the species it is of: from a file, from a benchmark, or from a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.benchmark.features import read_features
+from trainer.benchmark.labelled import encode, read_named
+from trainer.benchmark.layout import read_benchmark
+from trainer.checkpoint import replace_file
+from trainer.errors import DataError
+from trainer.manifest import Manifest, Sample, draw_epoch
+
+MODALITIES = ("audio", "image")
+SPECIES = "{}_species"  # array of names in a file
+MOST = 30  # samples of a species, as AnimalCLAP draws an epoch
+BATCH = 16  # files given to an encoder at once
+
+
+@dataclass(frozen=True)
+class Named:
+    """Vectors [n, dim] of one modality and the scientific name [n] of each."""
+
+    species: list[str]
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class TraitData:
+    """What is probed: modality -> vectors; `notes` names what was left out."""
+
+    parts: dict[str, Named]
+    notes: tuple[str, ...] = ()
+
+
+def from_file(path: Path) -> TraitData:
+    """Read a `.npz` with audio [n, dim] and audio_species [n], image and image_species, or one of the two.
+
+    Raises
+    ------
+    DataError
+        The file cannot be used.
+    """
+    found = {name: read_named(path, name, SPECIES.format(name)) for name in MODALITIES}
+    parts = {name: Named(*part) for name, part in found.items() if part is not None}
+    if not parts:
+        raise DataError(f"{path}: holds neither audio nor image", "write them with their species, as audio_species")
+    return TraitData(parts)
+
+
+def from_benchmark(path: Path, root: Path) -> TraitData:
+    """Features of BioVITA Bench, with the species that its indexes give their ids.
+
+    Raises
+    ------
+    DataError
+        The features belong to another benchmark.
+    """
+    features, splits = read_features(path), read_benchmark(root)
+    chosen = [split for split in splits if split.name == features.split] if features.split else splits
+    if len(chosen) != 1:
+        names = ", ".join(split.name for split in splits)
+        raise DataError(f"{path}: of split '{features.split}', and {root} has {names}", "name the root of its split")
+    parts: dict[str, Named] = {}
+    notes: list[str] = []
+    for name in MODALITIES:
+        part, index = features.parts.get(name), chosen[0].indexes.get(name)
+        if part is None or index is None or not len(part):
+            continue
+        species_of = dict(zip(index.ids.tolist(), index.names["species"].tolist()))
+        species = [species_of.get(one, "") for one in part.ids.tolist()]
+        known = np.array([bool(one) for one in species])
+        if not known.any():
+            raise DataError(f"{path}: no id of '{name}' is in {index.path}", "give the features of this benchmark")
+        if not known.all():
+            notes.append(f"{path}: {int((~known).sum())} ids of '{name}' have no species in {index.path.name}")
+        parts[name] = Named([one for one in species if one], part.vectors[known])
+    if not parts:
+        raise DataError(f"{path}: holds neither audio nor image of {root}", "give the features of this benchmark")
+    return TraitData(parts, tuple(notes))
+
+
+def from_manifest(
+    encoder: Any, manifest: Manifest, seed: int, most: int = MOST, done: Callable[[int], None] = lambda files: None
+) -> TraitData:
+    """Encode a data set, at most `most` recordings and as many photos of each species, drawn with a seed.
+
+    Parameters
+    ----------
+    encoder : has `audio(paths)` and `images(paths)`; one of them may give None
+
+    Raises
+    ------
+    DataError
+        A recording lies in a shard, or nothing can be encoded.
+    """
+    parts: dict[str, Named] = {}
+    notes: list[str] = []
+    sides: tuple[tuple[str, Sequence[Sample], Any], ...] = (
+        ("audio", manifest.recordings, encoder.audio),
+        ("image", manifest.photos, encoder.images),
+    )
+    for name, samples, embed in sides:
+        rows = sorted(draw_epoch(samples, most, 1, np.random.default_rng(seed)))
+        chosen = [samples[row] for row in rows]
+        sharded = next((one.path for one in chosen if one.size is not None), None)
+        if sharded is not None:
+            raise DataError(f"{sharded}: shards cannot be probed", "name a manifest of files, or a file of features")
+        encoded = encode(embed, [one.path for one in chosen], BATCH, done)
+        if encoded is None:
+            continue
+        kept, vectors, faults = encoded
+        notes += faults
+        if kept.any():
+            taxa = [one.taxon for one, has in zip(chosen, kept) if has]
+            parts[name] = Named([manifest.taxa[taxon].scientific_name for taxon in taxa], vectors)
+    if not parts:
+        raise DataError(f"{manifest.path}: nothing could be encoded", (notes or [""])[0])
+    return TraitData(parts, (*manifest.missing, *notes))
+
+
+def write(path: Path, data: TraitData) -> None:
+    """Write a `.npz` that `from_file` reads, whole or not at all."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, part in data.parts.items():
+        arrays |= {name: part.vectors, SPECIES.format(name): np.array(part.species)}
+
+    def save(beside: Path) -> None:
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    replace_file(path, save)

@@ -1,0 +1,169 @@
+"""`python -m trainer traits`: which traits of a species do sound and pictures show?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from trainer.benchmark.command_line import NAMED, counted, opened, tell
+from trainer.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from trainer.benchmark.trait_data import TraitData
+    from trainer.benchmark.trait_schema import TraitTable
+    from trainer.benchmark.traits import TraitScore
+
+
+def traits(
+    table: Annotated[
+        Path | None, typer.Option(help="CSV with scientific_name and a column for each label that is known.")
+    ] = None,
+    avonet: Annotated[Path | None, typer.Option(help="AVONET's table of species, for birds.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a trained stage, or KIND[:SOURCE] as in the benchmark.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Vectors made before: .npz with audio, audio_species, image, image_species.")
+    ] = None,
+    bench: Annotated[
+        Path | None, typer.Option(help="BioVITA Bench that --features are of, to know their species by their ids.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Manifest for --model; default: the starter data.")] = None,
+    taxa: Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Recordings, and photos, of a species that --model encodes.")] = 30,
+    keep: Annotated[Path | None, typer.Option(help="Write the vectors of --model here, for --features.")] = None,
+    unseen: Annotated[
+        Path | None, typer.Option(help="Text file, a species a line: test on these, train on all others.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts the species are cut into; each is tested once.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 1,
+    penalty: Annotated[float, typer.Option(help="Of the squared weights, against the mean loss.")] = 1e-3,
+    balanced: Annotated[bool, typer.Option(help="Let yes and no weigh alike in training.")] = True,
+    hearing: Annotated[str, typer.Option(help="windows, as on the device; or onset, as published.")] = "windows",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Train a linear probe for each trait on frozen vectors; F1 on species that the probe never saw."""
+    from gallery import read_taxa, starter_taxa
+    from trainer.benchmark.avonet import from_avonet
+    from trainer.benchmark.trait_data import from_benchmark, from_file, from_manifest, write
+    from trainer.benchmark.trait_schema import read_traits
+    from trainer.benchmark.traits import ProbeConfig, probe
+
+    if (model is None) == (features is None):
+        raise ConfigError("one of --model and --features is needed", "name a trained stage with --model")
+    if bench is not None and features is None:
+        raise ConfigError("--bench goes with --features", "give the features of this benchmark")
+    if keep is not None and model is None:
+        raise ConfigError("--keep goes with --model", "leave it out: --features are in a file already")
+    config = ProbeConfig(folds=folds, penalty=penalty, balanced=balanced)
+    species = read_taxa(taxa) if taxa else starter_taxa()
+    if table is not None and avonet is None:
+        known = read_traits(table).with_names_of(species)
+    elif avonet is not None and table is None:
+        known = from_avonet(avonet).with_names_of(species)
+    else:
+        raise ConfigError("one of --table and --avonet is needed", "name the table of trait values")
+    tested = _names(unseen) if unseen else ()
+    if features is not None:
+        found = from_benchmark(features, bench) if bench else from_file(features)
+    else:
+        from trainer.manifest import default_manifest, read_manifest
+
+        manifest = read_manifest(data or default_manifest(), species if taxa or data is None else None)
+        encoder = opened(str(model), device, hearing, threads)
+        with counted("recordings and photos") as done:
+            found = from_manifest(encoder, manifest, seed, most, done)
+        if keep is not None:
+            write(keep, found)
+    scores = {
+        name: probe(part.vectors, part.species, known, seed, name, config, tested) for name, part in found.parts.items()
+    }
+    if as_json:
+        told = {"table": str(known.path), "seed": seed, **dataclasses.asdict(config)}
+        print(json.dumps({**told, **_document(known, found, scores)}, indent=1))
+    else:
+        _show(scores, f"F1 on species not trained on: {known.path.name}, seed {seed}")
+    for name, part in found.parts.items():
+        absent = known.absent(part.species)
+        if absent:
+            more = ", …" if len(absent) > NAMED else ""
+            tell(f"{name}, species not in {known.path.name}", [f"{len(absent)} ({', '.join(absent[:NAMED])}{more})"])
+    tell("column answers no label", known.ignored)
+    tell("left out", found.notes)
+    if found.notes and model is not None:
+        raise typer.Exit(1)
+
+
+def _names(path: Path) -> list[str]:
+    """Species of a text file."""
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})", "name a text file with a species a line") from error
+    return [name for name in names if name]
+
+
+def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence[TraitScore]]) -> dict[str, Any]:
+    """What `--json` prints of the scores."""
+    from trainer.benchmark.traits import macro, measured_in_all
+
+    alike = measured_in_all(scores)
+    return {
+        "modalities": {
+            name: {
+                "macro": dataclasses.asdict(macro(own)),
+                "macro_of_labels_measured_in_all": dataclasses.asdict(macro(own, alike)),
+                "not_in_table": known.absent(found.parts[name].species),
+                "labels": [dataclasses.asdict(score) for score in own],
+            }
+            for name, own in scores.items()
+        },
+        "ignored_columns": known.ignored,
+        "left_out": found.notes,
+    }
+
+
+def _show(scores: Mapping[str, Sequence[TraitScore]], title: str) -> None:
+    """A row for each label that could be measured, then the means, then what could not."""
+    from trainer.benchmark.traits import macro, measured_in_all
+
+    shown = Table(title=title)
+    shown.add_column("label")
+    shown.add_column("group")
+    for name in scores:
+        for column in (f"{name} F1", "all yes", "species yes"):
+            shown.add_column(column, justify="right")
+    for row in zip(*scores.values()):
+        if any(score.f1 is not None for score in row):
+            cells = [
+                (_share(score.f1), _share(score.constant_f1), f"{score.positive_species}/{score.species}")
+                for score in row
+            ]
+            shown.add_row(row[0].label, row[0].group, *(cell for three in cells for cell in three))
+    shown.add_section()
+    alike = measured_in_all(scores)
+    means = {"mean": [macro(own) for own in scores.values()]}
+    if any(mean.labels != len(alike) for mean in means["mean"]):
+        means["mean of those in all"] = [macro(own, alike) for own in scores.values()]
+    for name, mean_row in means.items():
+        cells = [(_share(mean.f1), _share(mean.constant_f1), f"{mean.labels} labels") for mean in mean_row]
+        shown.add_row(name, "", *(cell for three in cells for cell in three))
+    console = Console()
+    console.print(shown)
+    for modality, own in scores.items():
+        left = [f"{s.label} ({s.positive_species} yes, {s.species - s.positive_species} no)" for s in own if s.why_not]
+        if left:
+            console.print(f"{modality}, too few species to measure: {', '.join(left)}", highlight=False, soft_wrap=True)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
