@@ -116,13 +116,13 @@ def assembled(
     vita = build_biovita(config)
     tower, text, image = vita.audio, vita.text, vita.image
     assert isinstance(tower, ClapTower) and isinstance(text, ClipText) and isinstance(image, ClipImage)
-    fill(tower.clap, {name: value for name, value in state.items() if name.startswith(AUDIO_PARTS)}, path)
+    fill(tower.clap, {name: value for name, value in state.items() if name.startswith(AUDIO_PARTS)}, "", path)
     if adapter is not None:
-        fill(tower.adapter, {"weight": adapter}, path)
-    visual = {name[len(VISUAL) :]: value for name, value in clip.state.items() if name.startswith(VISUAL)}
+        fill(tower.adapter, {"audio_adapter.weight": adapter}, "audio_adapter.", path)
+    visual = {name: value for name, value in clip.state.items() if name.startswith(VISUAL)}
     rest = {name: value for name, value in clip.state.items() if not name.startswith((VISUAL, *SCALES))}
-    fill(image.tower, visual, clip.path)
-    fill(text.tower, {name.removeprefix("text."): value for name, value in rest.items()}, clip.path)
+    fill(image.tower, visual, VISUAL, clip.path)
+    fill(text.tower, rest, "text." if any(name.startswith("text.") for name in rest) else "", clip.path)
     with torch.no_grad():
         vita.base_logit_scale.copy_(clip.state[SCALES[0]].reshape(()))
     return config, vita.eval()
@@ -238,26 +238,27 @@ def tensors(values: Any, path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module.") if parallel else name: value for name, value in values.items()}
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load every tensor of a module.
+def fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path) -> None:
+    """Load every tensor of a module, named in `state` as in the module with `prefix` before it.
 
     Raises
     ------
     CheckpointError
         When one is missing, unknown, of another size, or not finite.
     """
-    own = module.state_dict()
+    own = {prefix + name: tensor for name, tensor in module.state_dict().items()}
     for name, tensor in own.items():
-        if name not in state and not name.endswith(COMPUTED):
+        if name in state:
+            if state[name].shape != tensor.shape:
+                sizes = f"{list(state[name].shape)}, not {list(tensor.shape)}"
+                raise CheckpointError(
+                    f"{path}: tensor {name} is {sizes}", "name weights and configuration of one model"
+                )
+        elif not name.endswith(COMPUTED):
             raise CheckpointError(f"{path}: tensor {name} is missing", "name the weights of this model")
-        if name in state and state[name].shape != tensor.shape:
-            sizes = f"{list(state[name].shape)}, not {list(tensor.shape)}"
-            raise CheckpointError(
-                f"{path}: tensor {name} is {sizes}", "name the weights that belong to its configuration"
-            )
     for name, tensor in state.items():
         if name not in own:
             raise CheckpointError(f"{path}: tensor {name} is of another model", "name the weights of this model")
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise CheckpointError(f"{path}: tensor {name} has values that are not finite", AGAIN)
-    module.load_state_dict(state, strict=False)
+    module.load_state_dict({name[len(prefix) :]: tensor for name, tensor in state.items()}, strict=False)

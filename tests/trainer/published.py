@@ -47,7 +47,7 @@ def stirred(model: nn.Module, seed: int) -> Any:
             if parameter.ndim > 1:
                 spread = parameter[0].numel() ** -0.5 if "embedding" not in name else 0.3
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
-            elif name.endswith("bias"):
+            elif name.endswith(("bias", "class_embedding")):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):  # of log-mel bands in dB
