@@ -133,10 +133,10 @@ def image_pixels(image: Image.Image | str | os.PathLike[str], size: int) -> np.n
         with Image.open(image) as opened:
             return image_pixels(opened, size)
     upright = ImageOps.exif_transpose(image).convert("RGB")
-    scale = size / min(upright.size)
-    wide, high = (max(size, round(side * scale)) for side in upright.size)
+    short = min(upright.size)
+    wide, high = (size * side // short for side in upright.size)  # sides and crop rounded as open_clip rounds them
     resized = upright.resize((wide, high), Image.Resampling.BICUBIC)
-    left, top = (wide - size) // 2, (high - size) // 2
+    left, top = (round((side - size) / 2) for side in resized.size)
     cropped = resized.crop((left, top, left + size, top + size))
     return np.asarray(cropped, np.float32).transpose(2, 0, 1)
 

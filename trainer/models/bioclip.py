@@ -53,16 +53,28 @@ MENDED = {
 
 
 class ClipText(nn.Module):
-    """Token ids [n, length] to unit vectors [n, dim]; a length below the model's is padded with zeros."""
+    """Token ids [n, length] to unit vectors [n, dim].
 
-    def __init__(self, tower: nn.Module, context: int) -> None:
+    A token sees those before it alone, so that padding after the last text's end changes nothing: prompts of 20 tokens
+    cost a quarter of 77.
+    """
+
+    def __init__(self, tower: Any, context: int) -> None:
         super().__init__()
         self.tower = tower
         self.context = context
 
     def forward(self, tokens: Tensor) -> Tensor:
-        tokens = F.pad(tokens, (0, self.context - tokens.shape[1]))
-        return F.normalize(self.tower(tokens).float(), dim=-1)
+        length = tokens.shape[1]
+        whole: Tensor | None = self.tower.attn_mask
+        if whole is None:  # this tower looks both ways
+            tokens = F.pad(tokens, (0, self.context - length))
+        try:
+            if whole is not None and length < len(whole):  # open_clip cuts positions to the length, not its mask
+                self.tower.attn_mask = whole[:length, :length]
+            return F.normalize(self.tower(tokens).float(), dim=-1)
+        finally:
+            self.tower.attn_mask = whole
 
 
 class ClipImage(nn.Module):
