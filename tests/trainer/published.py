@@ -1,6 +1,6 @@
 """Small models of the libraries' own classes, saved in the layouts of the published weights.
 
-`clap_folder`, `bioclip_folder` and `biovita_folder` fill a folder; `small_clap` and `small_clip` are what they save, to
+`write_clap`, `write_clip` and `write_biovita` fill a folder; `small_clap` and `small_clip` are what they save, to
 compare with.
 """
 
@@ -71,7 +71,7 @@ def small_clip(seed: int = 1) -> Any:
     return stirred(Clip(**CLIP), seed)  # type: ignore[arg-type]
 
 
-def clap_folder(folder: Path, safetensors: bool = True, seed: int = 0) -> Path:
+def write_clap(folder: Path, safetensors: bool = True, seed: int = 0) -> Path:
     """`small_clap` as `config.json` and `model.safetensors`, or `pytorch_model.bin`."""
     from safetensors.torch import save_file
 
@@ -85,7 +85,7 @@ def clap_folder(folder: Path, safetensors: bool = True, seed: int = 0) -> Path:
     return folder
 
 
-def bioclip_folder(folder: Path, safetensors: bool = True, seed: int = 1) -> Path:
+def write_clip(folder: Path, safetensors: bool = True, seed: int = 1) -> Path:
     """`small_clip` as `open_clip_config.json` and `open_clip_model.safetensors`, or `open_clip_pytorch_model.bin`."""
     from safetensors.torch import save_file
 
@@ -106,9 +106,9 @@ def small_adapter(seed: int = 2) -> Tensor:
     return torch.randn((DIM, PROJECTED), generator=torch.Generator().manual_seed(seed))
 
 
-def biovita_folder(folder: Path) -> Path:
+def write_biovita(folder: Path) -> Path:
     """The published BioVITA, of `small_clip(4)`, `small_clap(3)` and `small_adapter()`."""
-    bioclip_folder(folder, safetensors=False, seed=4)
+    write_clip(folder, safetensors=False, seed=4)
     parts = {"clap_audio": small_clap(3).state_dict(), "audio_adapter": {"weight": small_adapter()}}
     torch.save(parts, folder / "clap_weights.pth")
     return folder

@@ -34,11 +34,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small weights in every layout; not to be changed."""
     folder = tmp_path_factory.mktemp("published")
     return {
-        "clap": published.clap_folder(folder / "clap"),
-        "clap pickled": published.clap_folder(folder / "clap-bin", safetensors=False),
-        "bioclip": published.bioclip_folder(folder / "bioclip"),
-        "bioclip pickled": published.bioclip_folder(folder / "bioclip-bin", safetensors=False),
-        "biovita": published.biovita_folder(folder / "biovita"),
+        "clap": published.write_clap(folder / "clap"),
+        "clap pickled": published.write_clap(folder / "clap-bin", safetensors=False),
+        "bioclip": published.write_clip(folder / "bioclip"),
+        "bioclip pickled": published.write_clip(folder / "bioclip-bin", safetensors=False),
+        "biovita": published.write_biovita(folder / "biovita"),
     }
 
 
