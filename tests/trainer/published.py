@@ -1,6 +1,6 @@
 """Small models of the libraries' own classes, saved in the layouts of the published weights.
 
-`write_clap`, `write_clip` and `write_biovita` fill a folder; `small_clap` and `small_clip` are what they save, to
+`write_clap`, `write_clip` and `write_biovita` fill a folder and give it back; `small_clap` and `small_clip` are what they save, to
 compare with.
 """
 
@@ -112,3 +112,6 @@ def write_biovita(folder: Path) -> Path:
     parts = {"clap_audio": small_clap(3).state_dict(), "audio_adapter": {"weight": small_adapter()}}
     torch.save(parts, folder / "clap_weights.pth")
     return folder
+
+
+clap_folder, bioclip_folder, biovita_folder = write_clap, write_clip, write_biovita  # each gives back the folder
