@@ -1,7 +1,7 @@
 """Small models of the libraries' own classes, saved in the layouts of the published weights.
 
-`write_clap`, `write_clip` and `write_biovita` fill a folder and give it back; `small_clap` and `small_clip` are what they save, to
-compare with.
+`write_clap`, `write_clip` and `write_biovita` fill a folder and give it back; `small_clap` and `small_clip` are what
+they save, to compare with.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_real_photos_become_the_vectors_of_open_clip(
     seen = torch.stack([transform(Image.open(path)) for path in paths])
     with torch.no_grad():
         ours, theirs = towers[1](pixels), F.normalize(clip.encode_image(seen), dim=-1)
-    assert (ours * theirs).sum(dim=1).min() > 0.9999
+    assert (ours * theirs).sum(dim=1).min() > 0.99999
 
 
 @pytest.mark.parametrize(
