@@ -231,5 +231,5 @@ class _told:
         if isinstance(error, (OSError, UnicodeDecodeError, csv.Error, arrow().ArrowException)):
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())
             raise DataError(
-                f"{self.path}: cannot be read ({reason})", "name a manifest, CSV in UTF-8 or Parquet, with --data"
+                f"{self.path}: cannot be read ({reason})", "name a manifest: CSV in UTF-8, or Parquet"
             ) from error
