@@ -172,7 +172,9 @@ def calibrate(
 
 @app.command(name="import")
 def import_published(
-    source: Annotated[str, typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published.")] = "",
+    source: Annotated[
+        str, typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/published/stage2"),
     taxa: Taxa = None,
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gallery import read_taxa, starter_taxa
 from trainer.checkpoint import digest
@@ -15,9 +18,10 @@ from trainer.errors import DataError
 from trainer.evaluate import Embedded
 from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
 from trainer.models.vita import Vita
-from trainer.pictures import MemoryVectors, PictureStore, Vectors, embed_pictures
+from trainer.pictures import MemoryVectors, PictureStore, embed_pictures
 from trainer.presets import Preset
 from trainer.sounds import Sounds, SoundStore, taxon_of
+from trainer.vectors import Vectors, VectorStore
 
 LOOKED_AT = 1000  # held-out samples that figures during training are made of, where there are more (released code)
 MOST_RANKED = 100_000  # photos in memory at once
@@ -109,19 +113,19 @@ class Material:
         samples = self.data.photos if which == "train" else some(self.data.held_photos, LOOKED_AT)
         if which == "train" and not len(samples):
             raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
-        from trainer.vectors import VectorStore
-
         model.image.eval()
-        store = VectorStore.open_or_build(
-            self.folder / PHOTO_VECTORS / which,
-            key=f"{digest(model.image)} {self.preset.image_size}",
-            samples=samples,
-            embed=lambda pixels: model.image(pixels.to(device)),
-            dim=model.dim,
-            size=self.preset.image_size,
-            workers=self.workers,
-            batch=PHOTOS_AT_ONCE,
-        )
+        with counted(f"photos ({which})", len(samples)) as done:
+            store = VectorStore.open_or_build(
+                self.folder / PHOTO_VECTORS / which,
+                key=digest(model.image),
+                samples=samples,
+                embed=lambda pixels: model.image(pixels.to(device)),
+                dim=model.dim,
+                size=self.preset.image_size,
+                workers=self.workers,
+                batch=PHOTOS_AT_ONCE,
+                done=done,
+            )
         self.say(store.undecodable)
         return store, taxon_of(samples)
 
@@ -132,6 +136,15 @@ class Material:
         if len(rows) > MOST_RANKED:
             rows = rows[np.linspace(0, len(rows) - 1, MOST_RANKED).round().astype(int)]
         return Embedded(vectors.take(rows).cpu().numpy(), taxon[rows])
+
+
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error; gives the function that is told how many are done."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.update(task, completed=count)
 
 
 def some(samples: Sequence[Sample], most: int) -> Sequence[Sample]:

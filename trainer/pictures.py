@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -93,28 +92,13 @@ def embed_pictures(model: Vita, pictures: PictureStore, device: torch.device, ba
     return torch.cat(vectors) if vectors else torch.zeros((0, model.dim), device=device)
 
 
-class Vectors(Protocol):
-    """Vectors of photos, in memory or on disk.
-
-    Attributes
-    ----------
-    rows : the photos that have one
-    """
-
-    rows: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Tensor:
-        """Vectors [n, dim]."""
-        ...
-
-
 class MemoryVectors:
-    """Vectors of photos in memory, as `VectorStore` has them on disk."""
+    """`trainer.vectors.Vectors` in memory."""
 
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors
         self.rows = np.arange(len(vectors))
 
     def take(self, rows: np.ndarray) -> Tensor:
-        """As `Vectors.take`."""
+        """As `trainer.vectors.Vectors` has it."""
         return self.vectors[torch.from_numpy(np.asarray(rows))]

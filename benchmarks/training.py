@@ -1,0 +1,281 @@
+"""Training samples per second against the straightforward loop: one machine, the same sizes, one run.
+
+The straightforward loop is what one writes first: it decodes and resamples every recording whole, makes each
+spectrogram with `ClapFeatureExtractor` on the processor, runs the text tower on padded prompts in every step, and in
+stage 2 the ViT-L on every photo. The other loop is this project's: a window is cut before it is resampled, the
+spectrogram is part of the model, prompts are embedded once (stage 1) or as long as they are (stage 2), photos once.
+
+    python benchmarks/training.py --batch 8 --steps 3
+    python benchmarks/training.py --size small            # a minute, for a look
+
+Weights are random: speed does not depend on them. What is computed once is timed beside the loops. Compare figures of
+one run with each other, never a figure with a limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from gallery import prompts, starter_taxa
+from trainer.bank import TextBank
+from trainer.loop import Step
+from trainer.manifest import Sample, default_manifest, read_manifest
+from trainer.models.bioclip import clip_tokenizer
+from trainer.models.biovita import FULL, ClapBioclip, build_biovita
+from trainer.models.text import tokenize
+from trainer.models.vita import Vita
+from trainer.optimize import freeze_others, optimizer_of, train_mode
+from trainer.presets import BIOVITA, Preset
+from trainer.ranks import Ranks
+from trainer.session import cores, has_bf16, pick_device
+from trainer.sounds import taxon_of
+from trainer.stages import AudioText, AudioTextImage
+from trainer.stream import SoundFiles
+from trainer.vectors import VectorStore
+
+SMALL_CLIP = {
+    "embed_dim": 64,
+    "vision_cfg": {"image_size": 224, "layers": 2, "width": 128, "patch_size": 14},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+}
+SMALL = replace(FULL, clip=SMALL_CLIP, dim=64)
+PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # bf16 without sparsity, by the makers' data sheets
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One way of training one stage."""
+
+    stage: str
+    way: str
+    samples_per_s: float
+    tflops_per_s: float  # arithmetic of the towers, without decoding
+    loss: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both ways share."""
+
+    preset: Preset
+    recordings: list[Sample]
+    photos: list[Sample]
+    bank: TextBank
+    device: torch.device
+    batch: int
+    steps: int
+    workers: int
+
+
+def straightforward(setting: Setting, model: Vita, stage: str) -> Iterator[Callable[[], float]]:
+    """Steps of the loop that one writes first."""
+    from transformers import ClapFeatureExtractor
+
+    extractor = ClapFeatureExtractor(truncation="rand_trunc", padding="repeatpad")
+    rate_hz, samples = setting.preset.mel.rate_hz, setting.preset.window_samples
+    tokenizer = clip_tokenizer(setting.preset.context)
+    taxa = starter_taxa()
+    rng = np.random.default_rng(0)
+    learning = [*model.audio.parameters(), model.logit_scale, *(model.text.parameters() if stage == "2" else ())]
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for parameter in learning:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(learning, lr=1e-4, weight_decay=0.05)
+    audio: Any = model.audio
+    by_taxon: dict[int, list[Sample]] = {}
+    for photo in setting.photos:
+        by_taxon.setdefault(photo.taxon, []).append(photo)
+
+    def features(sample: Sample) -> Tensor:
+        sound, rate = soundfile.read(sample.path, dtype="float32", always_2d=True)
+        whole = soxr.resample(sound.mean(axis=1), rate, rate_hz)
+        start = int(rng.integers(max(1, len(whole) - samples + 1)))
+        window = whole[start : start + samples]
+        window = np.pad(window, (0, samples - len(window)))
+        return extractor(window, sampling_rate=rate_hz, return_tensors="pt")["input_features"][0]
+
+    def step() -> float:
+        rows = [setting.recordings[int(row)] for row in rng.choice(len(setting.recordings), setting.batch)]
+        heard = torch.stack([features(sample) for sample in rows]).to(setting.device)
+        texts = [str(rng.choice(list(prompts(taxa[sample.taxon]).values()))) for sample in rows]
+        tokens = tokenize(tokenizer, texts).to(setting.device)
+        audio.train()
+        with torch.autocast(setting.device.type, torch.bfloat16, enabled=has_bf16(setting.device)):
+            vectors = F.normalize(audio.adapter(audio.clap(input_features=heard).audio_embeds.float()), dim=-1)
+            with torch.set_grad_enabled(stage == "2"):
+                names = model.text(tokens)
+            pairs = [(vectors, names)]
+            if stage == "2":
+                shown = [by_taxon.get(sample.taxon, setting.photos)[0] for sample in rows]
+                pixels = torch.stack([pixels_of(photo, setting.preset.image_size) for photo in shown])
+                with torch.no_grad():
+                    pictures = model.image(pixels.to(setting.device))
+                pairs += [(vectors, pictures), (pictures, names)]
+        diagonal = torch.arange(setting.batch, device=setting.device)
+        loss = torch.zeros((), device=setting.device)
+        for one, other in pairs:
+            logits = Vita.scale(model.logit_scale) * one.float() @ other.float().t()
+            loss = loss + (F.cross_entropy(logits, diagonal) + F.cross_entropy(logits.t(), diagonal)) / 2
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    while True:
+        yield step
+
+
+def pixels_of(sample: Sample, size: int) -> Tensor:
+    """A photo as it is decoded in every step."""
+    with Image.open(sample.path) as photo:
+        small = photo.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(small, np.float32).transpose(2, 0, 1).copy())
+
+
+def own(
+    setting: Setting, model: Vita, stage: str, folder: Path, once: dict[str, float]
+) -> Iterator[Callable[[], float]]:
+    """Steps of this project's loop."""
+    preset = replace(
+        setting.preset, stages={s: replace(c, batch=setting.batch) for s, c in setting.preset.stages.items()}
+    )
+    sounds = SoundFiles(setting.recordings, preset.mel.rate_hz, setting.workers)
+    model.eval()
+    began = time.perf_counter()
+    if stage == "1":
+        vectors = setting.bank.embed_kept(model.text, folder, setting.device)
+        once["prompts_per_s"] = setting.bank.taxa * len(vectors) / (time.perf_counter() - began)
+        made: AudioText | AudioTextImage = AudioText("1", model, preset, setting.bank, sounds, vectors, setting.device)
+    else:
+        photos = VectorStore.open_or_build(
+            folder / "photos",
+            key="benchmark",
+            samples=setting.photos,
+            embed=lambda pixels: model.image(pixels.to(setting.device)),
+            dim=model.dim,
+            size=preset.image_size,
+            workers=setting.workers,
+            batch=setting.batch,
+        )
+        once["photos_per_s"] = len(setting.photos) / (time.perf_counter() - began)
+        of = taxon_of(setting.photos)
+        made = AudioTextImage("2", model, preset, setting.bank, sounds, photos, of, setting.device)
+    freeze_others(model, made)
+    optimizer = optimizer_of(made)
+    model.audio.bf16 = has_bf16(setting.device)
+    loop = Step(model, made)
+    train_mode(model, made)
+    rng, generator = np.random.default_rng(0), torch.Generator(device=setting.device).manual_seed(0)
+    plan = [rng.choice(len(setting.recordings), setting.batch).tolist() for _ in range(setting.steps + 1)]
+    feed = made.feed(plan, 0, Ranks())
+
+    def step() -> float:
+        loss, _ = loop(next(feed), 1.0, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    while True:
+        yield step
+
+
+def timed(steps: Iterator[Callable[[], float]], setting: Setting) -> tuple[float, float, float]:
+    """Samples and teraflops per second over the steps after the first, and the last loss."""
+    step = next(steps)
+    with FlopCounterMode(display=False) as counted:
+        step()
+    seconds, loss = [], 0.0
+    for _ in range(setting.steps):
+        began = time.perf_counter()
+        loss = step()
+        if setting.device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    middle = statistics.median(seconds)
+    return setting.batch / middle, counted.get_total_flops() / middle / 1e12, loss
+
+
+def peak_of(device: torch.device) -> float:
+    """The card's peak in TFLOP/s, 0 where it is not known."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return next((peak for card, peak in PEAK_TFLOPS.items() if card in name), 0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=("full", "small"), default="full")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--photos", type=int, default=16, help="photos that are embedded once")
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    towers: ClapBioclip = FULL if args.size == "full" else SMALL
+    preset = replace(BIOVITA, towers=towers)
+    table = starter_taxa()
+    manifest = read_manifest(default_manifest(), table)
+    rows = {taxon.scientific_name: row for row, taxon in enumerate(table)}
+    there = [rows[taxon.scientific_name] for taxon in manifest.taxa]
+    recordings = [replace(sample, taxon=there[sample.taxon]) for sample in manifest.recordings]
+    photos = [replace(sample, taxon=there[sample.taxon]) for sample in manifest.photos]
+    device = pick_device(args.device)
+    loops: list[Loop] = []
+    once: dict[str, float] = {}
+    for stage in ("1", "2"):
+        for way in ("straightforward", "this project"):
+            torch.manual_seed(0)
+            model = build_biovita(towers).to(device)
+            setting = Setting(
+                preset,
+                recordings,
+                photos[: args.photos],
+                TextBank(table, clip_tokenizer()),
+                device,
+                args.batch,
+                args.steps,
+                args.workers,
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                steps = (
+                    straightforward(setting, model, stage)
+                    if way == "straightforward"
+                    else own(setting, model, stage, Path(folder), once)
+                )
+                loops.append(Loop(stage, way, *timed(steps, setting)))
+            del model, steps
+    if args.json:
+        print(json.dumps({"size": args.size, "loops": [asdict(loop) for loop in loops], "once": once}, indent=1))
+        return
+    print(f"{args.size}, batch {args.batch}, {device.type}, {cores()} cores, torch {torch.__version__}")
+    print("| stage | loop | samples per second | times | TFLOP/s | of the card's peak |\n|---|---|---:|---:|---:|---:|")
+    peak = peak_of(device)
+    for row, loop in enumerate(loops):
+        times = loop.samples_per_s / loops[row // 2 * 2].samples_per_s
+        share = f"{100 * loop.tflops_per_s / peak:.1f} %" if peak else ""
+        figures = f"{loop.samples_per_s:.3f} | {times:.1f} | {loop.tflops_per_s:.3f} | {share}"
+        print(f"| {loop.stage} | {loop.way} | {figures} |")
+    print("once: " + ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in once.items()))
+
+
+if __name__ == "__main__":
+    main()
