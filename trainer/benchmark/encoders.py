@@ -18,6 +18,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +33,8 @@ from edgeapp.audio.windows import HOP_S, windows
 from edgeapp.encoders import image_pixels
 from trainer import checkpoint, published
 from trainer.errors import CheckpointError, ConfigError, DataError
+from trainer.manifest import Sample
+from trainer.media import called, opened
 from trainer.models.text import tokenize
 
 WINDOWS, ONSET = "windows", "onset"
@@ -53,7 +56,7 @@ class BenchmarkEncoder(Protocol):
     """Anything that a benchmark can ask.
 
     Each method gives unit vectors [n, dim] float32, or None when the model lacks the modality, and raises an error that
-    names the file when one cannot be decoded.
+    names the file when one cannot be decoded. A file may be a piece of a shard: a `Sample` with a size.
 
     Attributes
     ----------
@@ -64,9 +67,9 @@ class BenchmarkEncoder(Protocol):
     name: str
     origin: dict[str, Any]
 
-    def audio(self, paths: Sequence[Path]) -> np.ndarray | None: ...
+    def audio(self, paths: Sequence[Path | Sample]) -> np.ndarray | None: ...
 
-    def images(self, paths: Sequence[Path]) -> np.ndarray | None: ...
+    def images(self, paths: Sequence[Path | Sample]) -> np.ndarray | None: ...
 
     def texts(self, strings: Sequence[str]) -> np.ndarray | None: ...
 
@@ -117,7 +120,7 @@ class TorchEncoder:
         self._rate_hz, self._window_s, self._image_size, self._hearing = rate_hz, window_s, image_size, hearing
         self._pool = ThreadPoolExecutor(max(1, threads))
 
-    def audio(self, paths: Sequence[Path]) -> np.ndarray | None:
+    def audio(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
         """One vector a recording."""
         if self._sound is None:
             return None
@@ -128,7 +131,7 @@ class TorchEncoder:
         np.add.at(means, of, each)
         return means / np.linalg.norm(means, axis=1, keepdims=True)
 
-    def images(self, paths: Sequence[Path]) -> np.ndarray | None:
+    def images(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
         """One vector a picture."""
         if self._picture is None:
             return None
@@ -141,30 +144,32 @@ class TorchEncoder:
         parts = [self._text(list(strings[at : at + AT_ONCE])) for at in range(0, len(strings), AT_ONCE)]
         return torch.cat(parts).float().cpu().numpy()
 
-    def _hear(self, path: Path) -> np.ndarray:
-        source = FileSource(path)
-        try:
+    def _hear(self, file: Path | Sample) -> np.ndarray:
+        with ExitStack() as closing:
+            source = FileSource(closing.enter_context(opened(file)) if isinstance(file, Sample) else file)
+            closing.callback(source.close)
             if self._hearing == ONSET:
                 sound = decode(source, self._rate_hz)
                 if not len(sound):
-                    raise DataError(f"{path}: has no sound in it", "get the file again")
+                    raise DataError(f"{told(file)}: has no sound in it", "get the file again")
                 heard = onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))[None]
             else:
                 cut = windows(resampled(source, self._rate_hz), self._window_s, HOP_S)
                 heard = np.stack([window.samples for window in cut])
-        finally:
-            source.close()
         if source.fault:
-            self.damaged.append(f"{path}: {source.fault}")
+            self.damaged.append(f"{told(file)}: {source.fault}")
         return heard
 
-    def _see(self, path: Path) -> np.ndarray:
+    def _see(self, file: Path | Sample) -> np.ndarray:
         from PIL import Image
 
         try:
-            return image_pixels(path, self._image_size)
+            if isinstance(file, Sample):
+                with opened(file) as piece, Image.open(piece) as picture:
+                    return image_pixels(picture, self._image_size)
+            return image_pixels(file, self._image_size)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers raise all
-            raise DataError(f"{path}: not a picture ({error})", "get the file again") from error
+            raise DataError(f"{told(file)}: not a picture ({error})", "get the file again") from error
 
     @torch.no_grad()
     def _embed(self, tower: Callable[[Tensor], Tensor], items: list[Tensor]) -> np.ndarray:
@@ -173,6 +178,11 @@ class TorchEncoder:
             for at in range(0, len(items), AT_ONCE)
         ]
         return torch.cat(parts).numpy()
+
+
+def told(file: Path | Sample) -> str:
+    """What a person calls a file or a piece of one."""
+    return called(file) if isinstance(file, Sample) else str(file)
 
 
 def onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:

@@ -13,10 +13,11 @@ import numpy as np
 
 from edgeapp.audio.complaints import overheard
 from edgeapp.errors import AudioError
-from trainer.benchmark.encoders import BenchmarkEncoder
+from trainer.benchmark.encoders import BenchmarkEncoder, told
 from trainer.benchmark.features import TEXT_FORMS, Features, Vectors, read_features, write_features
 from trainer.benchmark.layout import Split, media
 from trainer.errors import DataError
+from trainer.manifest import Sample
 
 CHUNK = 16  # files given to the encoder at once
 KEPT_EVERY = 4096  # files between two writes of the cache
@@ -72,10 +73,10 @@ def extract(
 
 
 def made(
-    embed: Callable[[Sequence[Path]], np.ndarray | None],
+    embed: Callable[[Sequence[Path | Sample]], np.ndarray | None],
     modality: str,
     ids: np.ndarray,
-    files: Sequence[Path],
+    files: Sequence[Path | Sample],
     kept: Features,
     tell: Callable[[str], None],
 ) -> Iterator[tuple[Features, list[str]]]:
@@ -105,7 +106,7 @@ def made(
 
 
 def embedded(
-    embed: Callable[[Sequence[Path]], np.ndarray | None], files: Sequence[Path], rows: Sequence[int]
+    embed: Callable[[Sequence[Path | Sample]], np.ndarray | None], files: Sequence[Path | Sample], rows: Sequence[int]
 ) -> tuple[list[np.ndarray], dict[int, str]] | None:
     """Vectors of the files that can be used, and a line for each row that cannot; None when the modality is lacking.
 
@@ -116,7 +117,8 @@ def embedded(
         return None if vectors is None else (list(vectors), {})
     except UNUSABLE as error:
         if len(rows) == 1:
-            return [], {rows[0]: str(error) if str(files[rows[0]]) in str(error) else f"{files[rows[0]]}: {error}"}
+            name = told(files[rows[0]])
+            return [], {rows[0]: str(error) if name in str(error) else f"{name}: {error}"}
     alone = [embedded(embed, files, [row]) for row in rows]
     several = [one for one in alone if one is not None]
     return [v for vectors, _ in several for v in vectors], {k: x for _, faults in several for k, x in faults.items()}

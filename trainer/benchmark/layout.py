@@ -7,8 +7,10 @@
     unseen/benchmark/species/test_audio_to_image.csv    one row a query, with its own 100 candidate taxa
     test/benchmark/…                              the same for the species that were trained on ("seen")
 
-The indexes may also lie in `benchmark/ids/`. As released, the family files of `unseen` have a header and no row, and
-`test` has neither an audio index nor a task: what is absent or empty is told, never scored as zero.
+The indexes may also lie in `benchmark/ids/`. A sample inside a tar shard has the shard as its `file_path` and its place
+in the columns `offset` and `size`, which the published files do not have. As released, the family files of `unseen`
+have a header and no row, and `test` has neither an audio index nor a task: what is absent or empty is told, never
+scored as zero.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import DataError
+from trainer.manifest import Sample
 
 MODALITIES = ("audio", "image", "text")
 LEVELS = ("species", "genus", "family")
@@ -80,6 +83,7 @@ class Index:
     ids : [n] int64
     names : level -> [n] names, "" where unknown
     files : [n] as written in the CSV, none for text
+    pieces : [n] offset and size inside the file, None for a whole one; none at all without such columns
     classes : [n] taxonomic classes, "" where unknown; None for an index without that column
     common : [n] common names, "" where unknown; None for an index without
     """
@@ -89,6 +93,7 @@ class Index:
     ids: np.ndarray
     names: Mapping[str, np.ndarray]
     files: tuple[str, ...] = ()
+    pieces: tuple[tuple[int, int] | None, ...] = ()
     classes: np.ndarray | None = None
     common: np.ndarray | None = None
 
@@ -203,6 +208,9 @@ def read_index(path: Path, modality: str) -> Index:
         return np.array([_known(row[name]) for row in rows], dtype=object)
 
     columns = rows[0].keys() if rows else ()
+    pieces: tuple[tuple[int, int] | None, ...] = ()
+    if "size" in columns:
+        pieces = tuple(_piece(row, f"{path} line {line}") for line, row in enumerate(rows, start=2))
     common = next((name for name in COMMON_NAMES if name in columns), None)
     return Index(
         modality,
@@ -210,6 +218,7 @@ def read_index(path: Path, modality: str) -> Index:
         ids,
         {level: column(level) for level in LEVELS},
         tuple(row["file_path"] for row in rows) if modality != "text" else (),
+        pieces,
         column("class") if "class" in columns else None,
         column(common) if common else None,
     )
@@ -234,8 +243,8 @@ def has_rows(path: Path) -> bool:
     return next(_rows(path, TASK_COLUMNS), None) is not None
 
 
-def media(split: Split, modality: str) -> tuple[list[Path], list[str]]:
-    """Files of an index, in its order, and a line on each that had to be looked up.
+def media(split: Split, modality: str) -> tuple[list[Path | Sample], list[str]]:
+    """Files of an index, in its order, or pieces of them, and a line on each file that had to be looked up.
 
     The released audio index names 288 of its 1,024 files otherwise than they are called. Index and `metadata.csv` are
     two views of one table: the k-th row of a species in one is its k-th row in the other. The order is trusted only
@@ -245,8 +254,11 @@ def media(split: Split, modality: str) -> tuple[list[Path], list[str]]:
     written = [split.root / file for file in index.files]
     absent = [row for row, path in enumerate(written) if not path.is_file()]
     metadata = split.root / "metadata.csv"
+    if index.pieces:
+        pieces = zip(written, index.pieces)
+        return [file if of is None else Sample(file, -1, ("", ""), offset=of[0], size=of[1]) for file, of in pieces], []
     if modality != "audio" or not absent or not metadata.is_file():
-        return written, []
+        return list(written), []
     published = defaultdict(list)
     for _, cells in _rows(metadata, ("file_name", "scientific_name")):
         published[cells["scientific_name"]].append(split.root / cells["file_name"])
@@ -263,7 +275,7 @@ def media(split: Split, modality: str) -> tuple[list[Path], list[str]]:
         if other is not None and other.is_file() and index.names["species"][row] not in contradicted:
             notes.append(f"{written[row]}: is called {other.name}, says the order of {metadata.name}")
             written[row] = other
-    return written, notes
+    return list(written), notes
 
 
 def _queries(path: Path, rows: list[tuple[int, dict[str, str]]], direction: str, level: str) -> Queries:
@@ -338,6 +350,12 @@ def _number(cell: str, where: str) -> int:
         return int(cell) if cell.strip().lstrip("+-").isdigit() else int(value)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{where}: '{cell}' is no whole number", "ids are whole numbers") from error
+
+
+def _piece(row: Mapping[str, str], where: str) -> tuple[int, int] | None:
+    if not row["size"]:
+        return None
+    return _number(row.get("offset") or "0", f"{where}, column offset"), _number(row["size"], f"{where}, column size")
 
 
 def _known(cell: str) -> str:
