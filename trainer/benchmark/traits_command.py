@@ -133,36 +133,45 @@ def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence
 
 
 def _show(scores: Mapping[str, Sequence[TraitScore]], title: str) -> None:
-    """A row for each label that could be measured, then the means, then what could not."""
+    """A row for each label that could be measured, by group; the means; what could not be measured."""
     from trainer.benchmark.traits import macro, measured_in_all
 
-    shown = Table(title=title)
-    shown.add_column("label")
-    shown.add_column("group")
+    shown = Table(title=title, caption="all yes: F1 of saying yes to everything")
+    shown.add_column("label", no_wrap=True)
     for name in scores:
         for column in (f"{name} F1", "all yes", "species yes"):
             shown.add_column(column, justify="right")
+    before = ""
     for row in zip(*scores.values()):
-        if any(score.f1 is not None for score in row):
-            cells = [
-                (_share(score.f1), _share(score.constant_f1), f"{score.positive_species}/{score.species}")
-                for score in row
-            ]
-            shown.add_row(row[0].label, row[0].group, *(cell for three in cells for cell in three))
+        if all(score.f1 is None for score in row):
+            continue
+        if row[0].group != before:
+            before = row[0].group
+            shown.add_section()
+        each = [
+            (_share(score.f1), _share(score.constant_f1), f"{score.positive_species}/{score.species}") for score in row
+        ]
+        shown.add_row(row[0].label, *(cell for three in each for cell in three))
     shown.add_section()
     alike = measured_in_all(scores)
     means = {"mean": [macro(own) for own in scores.values()]}
     if any(mean.labels != len(alike) for mean in means["mean"]):
-        means["mean of those in all"] = [macro(own, alike) for own in scores.values()]
+        means["mean, in all"] = [macro(own, alike) for own in scores.values()]
     for name, mean_row in means.items():
-        cells = [(_share(mean.f1), _share(mean.constant_f1), f"{mean.labels} labels") for mean in mean_row]
-        shown.add_row(name, "", *(cell for three in cells for cell in three))
+        each = [(_share(mean.f1), _share(mean.constant_f1), f"of {mean.labels}") for mean in mean_row]
+        shown.add_row(name, *(cell for three in each for cell in three))
     console = Console()
     console.print(shown)
     for modality, own in scores.items():
-        left = [f"{s.label} ({s.positive_species} yes, {s.species - s.positive_species} no)" for s in own if s.why_not]
-        if left:
-            console.print(f"{modality}, too few species to measure: {', '.join(left)}", highlight=False, soft_wrap=True)
+        unknown = [score.label for score in own if not score.species]
+        few = [
+            f"{score.label} ({score.positive_species} yes, {score.species - score.positive_species} no)"
+            for score in own
+            if score.species and score.f1 is None
+        ]
+        for what, labels in (("not in the table", unknown), ("too few species to measure", few)):
+            if labels:
+                console.print(f"{modality}, {what}: {', '.join(labels)}", highlight=False, soft_wrap=True)
 
 
 def _share(value: float | None) -> str:

@@ -158,11 +158,23 @@ def test_the_command_prints_f1_of_both_modalities_beside_a_constant_guess(table:
     assert ended.code == 0, ended.err
     (row,) = [line for line in ended.out.splitlines() if "forest" in line]
     cells = [cell.strip() for cell in row.replace("│", "|").strip("| ").split("|")]
-    assert cells[1] == "Habitat" and float(cells[2]) > 90 and cells[3] == "65.1" and cells[4] == "14/29"
-    assert float(cells[5]) < 80
-    assert "too few species to measure" in ended.out and "polar (2 yes, 27 no)" in ended.out
+    assert float(cells[1]) > 90 and cells[2:4] == ["65.1", "14/29"]
+    assert float(cells[4]) < 80 and cells[5:] == ["65.1", "14/29"]
+    assert "audio, too few species to measure: polar (2 yes, 27 no)\n" in ended.out
+    (unknown,) = [line for line in ended.out.splitlines() if line.startswith("audio, not in the table: ")]
+    assert "diurnal" in unknown and unknown.count(",") == 32  # all but forest and polar
     assert "column answers no label: remark" in ended.err
     assert "audio, species not in traits.csv: 1 (Avis n29)" in ended.err
+
+
+def test_means_are_compared_over_the_labels_that_both_modalities_measure(table: Path, features: Path) -> None:
+    with np.load(features) as file:
+        arrays = {name: file[name] for name in file.files}
+    few = np.isin(arrays["image_species"], SPECIES[:4])
+    np.savez(features, **{n: a[few] if n.startswith("image") else a for n, a in arrays.items()})  # type: ignore[arg-type]
+    ended = call("--table", table, "--features", features)
+    (row,) = [line for line in ended.out.splitlines() if "mean, in all" in line]
+    assert row.count("of 0") == 2
 
 
 def test_json_holds_every_label_with_what_it_was_measured_on(table: Path, features: Path) -> None:
