@@ -21,7 +21,7 @@ MOMENTS = (0.0, 0.013, 0.5, 0.77, 0.999999)
 
 
 def noise(seconds: float, rate_hz: int) -> np.ndarray:
-    """Low noise, which unlike white noise fits into the bits of every MP3 frame."""
+    """Noise without the highest frequencies, of which an MP3 keeps little."""
     white = np.random.default_rng(3).standard_normal(round(seconds * rate_hz))
     return np.convolve(white, np.full(8, 0.05), "same").astype(np.float32)
 
@@ -43,7 +43,7 @@ def shorten(path: Path, share: float) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-@pytest.mark.parametrize(("file_hz", "rate_hz"), [(44_100, 48_000), (48_000, 48_000), (22_050, 16_000)])
+@pytest.mark.parametrize(("file_hz", "rate_hz"), [(44_100, 48_000), (48_000, 48_000), (32_000, 16_000)])
 def test_a_crop_is_part_of_the_decoded_recording(tmp_path: Path, suffix: str, file_hz: int, rate_hz: int) -> None:
     path = record(tmp_path / f"noise.{suffix}", 9.0, file_hz)
     every = load(path, rate_hz)
@@ -54,7 +54,7 @@ def test_a_crop_is_part_of_the_decoded_recording(tmp_path: Path, suffix: str, fi
         assert np.abs(window - every[start : start + len(window)]).max() < 1e-4
 
 
-@pytest.mark.parametrize("file_hz", [44_099, 192_000, 11_025])
+@pytest.mark.parametrize("file_hz", [44_099, 192_000, 22_050])
 def test_the_place_is_exact_at_odd_rates_too(tmp_path: Path, file_hz: int) -> None:
     path = record(tmp_path / "odd.wav", 9.0, file_hz)
     every = load(path, RATE_HZ)
