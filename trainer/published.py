@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -197,7 +198,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         values = (
             load_file(path)
             if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
+            else torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
         )
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from tests.trainer import published
 from trainer.errors import CheckpointError
+from trainer.models.bioclip import build_clip
 from trainer.models.biovita import FULL, ClapBioclip, build_biovita
-from trainer.models.clap import audio_fields
+from trainer.models.clap import ClapTower, audio_fields
 from trainer.published import BIOVITA, CLAP, Sources, open_published, open_sources
 
 pytest.importorskip("transformers")
@@ -404,18 +405,20 @@ def test_a_repository_without_the_file_is_named(offline: Path, monkeypatch: pyte
 
 
 def test_the_full_size_is_that_of_the_paper() -> None:
-    from transformers import ClapConfig, ClapModel
+    from transformers import ClapTextConfig, ClapTextModelWithProjection
 
     def count(module: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in module.parameters())
 
+    audio = ClapTower(FULL.audio, FULL.mel, FULL.dim)
     with torch.device("meta"):
-        model, clap = build_biovita(FULL), ClapModel(ClapConfig())
-    assert count(model.text) + count(model.image) + 1 == 427_616_513  # and the logit scale of BioCLIP 2
-    assert count(model.audio.adapter) == 393_216  # type: ignore[arg-type]
-    assert count(clap) == 153_492_890
-    assert count(model.audio) - 393_216 == count(clap.audio_model) + count(clap.audio_projection)
-    assert 427_616_513 + 393_216 + 153_492_890 == 581_502_619  # as published, with CLAP's unused text tower
+        text, image = build_clip(FULL.clip, FULL.mean, FULL.std)
+        unused = ClapTextModelWithProjection(ClapTextConfig())
+    adapter, scales = 512 * 768, 2
+    assert count(audio.adapter) == adapter
+    assert count(text) + count(image) + 1 == 427_616_513  # and the logit scale of BioCLIP 2
+    assert count(audio) - adapter + count(unused) + scales == 153_492_890  # the whole of CLAP
+    assert 427_616_513 + adapter + 153_492_890 == 581_502_619  # as published, with CLAP's unused text tower
     assert FULL.audio == audio_fields({}, "the library's defaults")
 
 
