@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -95,7 +96,7 @@ def header(path: Path) -> tuple[str, ...]:
     DataError
         When the file cannot be read.
     """
-    with _told(path):
+    with _named(path):
         if is_parquet(path):
             return tuple(arrow("parquet").read_schema(path).names)
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -112,7 +113,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> Rows:
     """
     present = header(path)
     wanted = [name for name in dict.fromkeys(columns) if name in present]
-    with _told(path):
+    with _named(path):
         if is_parquet(path):
             coded = [name for name in wanted if name not in UNIQUE and name not in NUMBERS]
             table = arrow("parquet").read_table(path, columns=wanted, read_dictionary=coded)
@@ -218,18 +219,12 @@ def _typed(table: Any) -> Any:
     return table
 
 
-class _told:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
     """Turn what reading raises into a DataError that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        arrow()
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, UnicodeDecodeError, csv.Error, arrow().ArrowException)):
-            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-            raise DataError(
-                f"{self.path}: cannot be read ({reason})", "name a manifest: CSV in UTF-8, or Parquet"
-            ) from error
+    unreadable = (OSError, UnicodeDecodeError, csv.Error, arrow().ArrowException)
+    try:
+        yield
+    except unreadable as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise DataError(f"{path}: cannot be read ({reason})", "name a manifest: CSV in UTF-8, or Parquet") from error
