@@ -35,6 +35,7 @@ SOUND = ("wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "aif", "aiff"
 PICTURE = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 TRAINED = ("", "train")
 APART = ("val", "validation", "test", "seen", "unseen")
+NAMED_WORDS = 3  # of those that are unknown
 
 
 @dataclass(frozen=True)
@@ -202,19 +203,19 @@ def _by_suffix(path: Any, chosen: _Choice) -> np.ndarray:
     compute = arrow("compute")
     matched = compute.extract_regex(compute.utf8_lower(path), r"\.(?P<suffix>[a-z0-9]+)$")
     of_row, suffixes = codes(compute.struct_field(matched, "suffix").fill_null(""))
-    for code, suffix in enumerate(suffixes):
-        if suffix not in (*SOUND, *PICTURE):
-            chosen.leave(of_row == code, f"'.{suffix}' is no suffix of a sound or picture", "correct file_name")
-    return np.isin(of_row, [code for code, suffix in enumerate(suffixes) if suffix in PICTURE])
+    strange = [suffix for suffix in suffixes if suffix not in (*SOUND, *PICTURE)]
+    what = f"{_quoted([f'.{suffix}' for suffix in strange])} is no suffix of a sound or picture"
+    chosen.leave(_is_one_of(of_row, suffixes, strange), what, "correct file_name")
+    return _is_one_of(of_row, suffixes, PICTURE)
 
 
 def _by_word(modality: Any, chosen: _Choice) -> np.ndarray:
     """Whether each row is a photo [rows]."""
     of_row, words = codes(modality)
-    for code, word in enumerate(words):
-        if word not in ("audio", "image"):
-            chosen.leave(of_row == code, f"modality '{word}' is unknown", "write audio or image")
-    return np.isin(of_row, [code for code, word in enumerate(words) if word == "image"])
+    strange = [word for word in words if word not in ("audio", "image")]
+    what = f"modality {_quoted(strange)} is unknown"
+    chosen.leave(_is_one_of(of_row, words, strange), what, "write audio or image")
+    return _is_one_of(of_row, words, ("image",))
 
 
 def _names(columns: dict[str, Any], chosen: _Choice, ranks: bool) -> None:
@@ -232,10 +233,21 @@ def _names(columns: dict[str, Any], chosen: _Choice, ranks: bool) -> None:
 def _apart(split: Any, chosen: _Choice) -> np.ndarray:
     """Whether each row is kept out of training by the manifest itself [rows]."""
     of_row, words = codes(split)
-    for code, word in enumerate(words):
-        if word.strip().lower() not in (*TRAINED, *APART):
-            chosen.leave(of_row == code, f"split '{word}' is unknown", f"write train, {', '.join(APART)}")
-    return np.isin(of_row, [code for code, word in enumerate(words) if word.strip().lower() in APART])
+    words = [word.strip().lower() for word in words]
+    strange = [word for word in words if word not in (*TRAINED, *APART)]
+    what = f"split {_quoted(strange)} is unknown"
+    chosen.leave(_is_one_of(of_row, words, strange), what, f"write train, {', '.join(APART)}")
+    return _is_one_of(of_row, words, APART)
+
+
+def _is_one_of(of_row: np.ndarray, words: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Where a coded column has one of some values [rows] bool."""
+    return np.isin(words, list(wanted))[of_row] if wanted else np.zeros(len(of_row), bool)
+
+
+def _quoted(words: Sequence[str]) -> str:
+    shown = ", ".join(f"'{word}'" for word in words[:NAMED_WORDS])
+    return f"{shown} and {len(words) - NAMED_WORDS} more" if len(words) > NAMED_WORDS else shown
 
 
 def _squeezed(column: Any) -> Any:

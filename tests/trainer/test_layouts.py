@@ -110,8 +110,7 @@ def test_rows_of_the_published_layout_that_cannot_be_used_are_named(published) -
     )
     assert len(read.recordings) == 1
     assert [line.partition("train.csv ")[2].partition(";")[0] for line in read.missing] == [
-        "line 3: '.txt' is no suffix of a sound or picture",
-        "line 4: '.' is no suffix of a sound or picture",
+        "lines 3, 4: '.txt', '.' is no suffix of a sound or picture",
         "line 2: no species is named",
         "line 5: a name of one word is no species",
     ]
