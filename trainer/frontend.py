@@ -46,7 +46,7 @@ class LogMelConfig:
     periodic: bool = False  # Hann window of period `window`; otherwise symmetric
     scale: str = KALDI  # kaldi: triangles on the mel axis, peak 1; slaney: triangles on the axis of Hz, area 1
     decibel: bool = False
-    double: bool = False  # transform and bands in float64; the result is float32 all the same
+    double: bool = False  # transform and bands in float64, exact 100 dB below the loudest too; the result is float32
 
     def frames(self, samples: int) -> int:
         """Number of spectrogram frames of a waveform of `samples` samples."""

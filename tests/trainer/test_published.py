@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,11 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from tests.trainer import published
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.models.bioclip import build_clip
 from trainer.models.biovita import FULL, ClapBioclip, build_biovita
 from trainer.models.clap import ClapTower, audio_fields
-from trainer.published import BIOVITA, CLAP, Sources, open_published, open_sources
+from trainer.published import CLAP, Sources, open_published, open_sources
 
 pytest.importorskip("transformers")
 pytest.importorskip("open_clip")
@@ -336,72 +337,16 @@ def test_a_configuration_of_another_model_is_refused(
     assert said in complaint(name, path.parent, folders)
 
 
-def test_sources_that_do_not_exist_are_named(folders: dict[str, Path], tmp_path: Path) -> None:
-    clip = str(folders["bioclip"])
-    for source, said in (
-        (str(tmp_path / "none"), "no such folder"),
-        (str(tmp_path), "has no config.json"),
-        ("hf-hub:clap", "not a repository of the hub"),
-        ("hf-hub:a/b@", "not a repository of the hub"),
-        ("hf-hub:a b/c", "not a repository of the hub"),
-    ):
-        with pytest.raises(CheckpointError, match=said) as caught:
-            open_sources(Sources(source, clip))
-        assert caught.value.what.startswith(source) and caught.value.remedy
-
-
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hub's cache, in an empty folder, without a network."""
-    from huggingface_hub import constants
-
-    cache = tmp_path / "cache"
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    return cache
-
-
-def cached(cache: Path, source: str, folder: Path) -> None:
-    """Put a folder into the cache as the library would."""
-    repository, _, revision = source.removeprefix("hf-hub:").partition("@")
-    place = cache / ("models--" + repository.replace("/", "--"))
-    commit = revision or "0" * 40
-    shutil.copytree(folder, place / "snapshots" / commit)
-    (place / "refs").mkdir(parents=True)
-    if not revision:
-        (place / "refs" / "main").write_text(commit)
-
-
-def test_the_hub_is_asked_for_the_pinned_revision_and_its_cache_serves_offline(
-    offline: Path, folders: dict[str, Path]
+@pytest.mark.parametrize("library", ["transformers", "open_clip", "huggingface_hub"])
+def test_a_missing_library_is_named_with_its_remedy(
+    library: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached(offline, CLAP, folders["clap pickled"])
-    cached(offline, Sources().clip, folders["bioclip"])
-    cached(offline, BIOVITA, folders["biovita"])
-    config, _ = open_sources()
-    assert config.dim == published.DIM
-    config, _ = open_published()
-    assert config.dim == published.DIM
-
-
-def test_without_network_and_cache_the_remedy_is_said(offline: Path) -> None:
-    with pytest.raises(CheckpointError) as caught:
-        open_published()
-    line = str(caught.value)
-    assert "\n" not in line and "the hub cannot be reached and clap_weights.pth is not in its cache" in line
-    assert "hf download risashinoda/BioVITA" in line and "or name a folder" in line
-
-
-def test_a_repository_without_the_file_is_named(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-    from huggingface_hub.utils import EntryNotFoundError
-
-    def none(*args: Any, **more: Any) -> str:
-        raise EntryNotFoundError("404")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", none)
-    with pytest.raises(CheckpointError, match="the repository has no clap_weights.pth"):
-        open_published()
+    for name in [name for name in sys.modules if name.split(".")[0] == library]:
+        monkeypatch.setitem(sys.modules, name, None)
+    audio = CLAP if library == "huggingface_hub" else str(folders["clap"])
+    with pytest.raises(ConfigError) as caught:
+        open_sources(Sources(audio, str(folders["bioclip"])))
+    assert str(caught.value) == f"the {library} library is missing; pip install 'biovita-edge[train]'"
 
 
 def test_the_full_size_is_that_of_the_paper() -> None:

@@ -10,7 +10,10 @@ from trainer.models.bioclip import CONTEXT, build_clip
 from trainer.models.clap import ClapTower
 from trainer.models.vita import Vita
 
-# `ClapFeatureExtractor` of the unfused model: 1001 frames of 64 bands for 10 s.
+# `ClapFeatureExtractor` of the unfused model: 1001 frames of 64 bands for 10 s. On all recordings of the starter data
+# float64 is within 1e-5 dB of it. In float32, which costs a third of the time, half of them have bands that are more
+# than 1e-3 dB off, up to 0.7 dB: those far below the loudest of their frame, where rounding is all there is. Vectors
+# do not feel it (1e-11 of cosine), so that a graph for hardware without float64 may do without.
 CLAP_MEL = LogMelConfig(
     rate_hz=48_000,
     window=1024,  # 21 ms
