@@ -48,6 +48,7 @@ class StageConfig:
     )
     gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
     temperature: float = 0.0  # fixed, as the released code's 0.2 in stage 2; 0 is learned from 0.07
+    bf16: bool = True  # bfloat16 arithmetic in the audio tower where the processor has it
     augment: AugmentConfig | None = None
 
 

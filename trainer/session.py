@@ -163,7 +163,7 @@ class Session:
             taxa=tuple(taxon.scientific_name for taxon in self.data.manifest.taxa),
         )
         model.to(self.device)
-        model.audio.bf16 = has_bf16(self.device)
+        model.audio.bf16 = preset.stages[stage].bf16 and has_bf16(self.device)
         bank = TextBank(self.data.manifest.taxa, tokenizer)
         evaluate = (lambda trained: self.figures(trained, bank)) if len(self.data.held_recordings) else None
         untrained = stage == DISTILL  # what distillation is worth shows beside what it began with

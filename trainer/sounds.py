@@ -24,9 +24,18 @@ class Sounds(Protocol):
     @property
     def samples(self) -> Sequence[Sample]: ...
 
-    rate_hz: int
-    undecodable: list[str]
-    damaged: list[str]
+    @property
+    def rate_hz(self) -> int: ...
+
+    @property
+    def undecodable(self) -> list[str]:
+        """One line for each that cannot be used."""
+        ...
+
+    @property
+    def damaged(self) -> list[str]:
+        """One line for each that ended early."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -144,4 +153,4 @@ def quantised(sound: np.ndarray) -> np.ndarray:
 def taxon_of(samples: Sequence[Sample]) -> np.ndarray:
     """Taxon of each sample, [n]; of a long table without making its samples."""
     known = getattr(samples, "taxon", None)
-    return known if known is not None else np.array([sample.taxon for sample in samples], dtype=np.int64)
+    return np.asarray([sample.taxon for sample in samples] if known is None else known, dtype=np.int64)

@@ -23,13 +23,17 @@ from trainer.checkpoint import LOG, WEIGHTS
 from trainer.manifest import PROJECT
 
 SMALL = ["--preset", "biovita", "--device", "cpu", "--threads", "1", "--workers", "0", "--epochs", "2"]
+SMALL += ["--set", "bf16=false"]  # whose rounding depends on the size of a batch
 
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Small CLAP and BioCLIP 2 folders."""
+    """Small CLAP and BioCLIP 2 folders; without dropout, which no two processes draw as one does."""
     folder = tmp_path_factory.mktemp("published")
     published.write_clap(folder / "clap")
+    config = json.loads((folder / "clap" / "config.json").read_text())
+    config["audio_config"]["hidden_dropout_prob"] = 0.0
+    (folder / "clap" / "config.json").write_text(json.dumps(config))
     published.write_clip(folder / "bioclip")
     return ["--audio", str(folder / "clap"), "--bioclip", str(folder / "bioclip")]
 
@@ -107,7 +111,7 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
     from trainer.presets import BIOVITA, with_settings
     from trainer.session import Options, Session
 
-    preset = with_settings(BIOVITA, stage, ["epochs=2", "batch=4"])
+    preset = with_settings(BIOVITA, stage, ["epochs=2", "bf16=false", "batch=4"])
     options = Options(preset, tiny.manifest, tiny.taxa, out, None, 0.2, 1, "cpu", 1, False, 0, sources[1], sources[3])
     Session(options, Console(stderr=True)).train(stage)
 
@@ -134,7 +138,7 @@ def test_two_processes_train_as_one_with_the_joint_batch(
     assert len(one) == len(two)
     for alone, joint in zip(one, two):
         assert joint["samples"] == alone["samples"]
-        assert joint["loss"] == pytest.approx(alone["loss"], rel=2e-3)
+        assert joint["loss"] == pytest.approx(alone["loss"], rel=1e-4)
     assert sum(path.suffix == ".safetensors" for path in (out / folder).iterdir()) == 1
 
 
