@@ -270,8 +270,8 @@ def _bioclip(source: str, device: torch.device) -> dict[str, Any]:
     text, image = build_clip(clip.model, clip.mean, clip.std)
     visual = {name: value for name, value in clip.state.items() if name.startswith(published.VISUAL)}
     rest = {n: v for n, v in clip.state.items() if n not in visual and n not in published.SCALES}
-    published.fill(image.tower, {n.removeprefix(published.VISUAL): v for n, v in visual.items()}, clip.path)
-    published.fill(text.tower, {n.removeprefix("text."): v for n, v in rest.items()}, clip.path)
+    published.fill(image.tower, visual, published.VISUAL, clip.path)
+    published.fill(text.tower, rest, "text." if any(name.startswith("text.") for name in rest) else "", clip.path)
     text, image = text.to(device).eval(), image.to(device).eval()
     tokenizer = clip_tokenizer(text.context)
     return {
@@ -293,7 +293,7 @@ def _clap(source: str, device: torch.device) -> dict[str, Any]:
         raise CheckpointError(f"{path}: is of {fields['num_mel_bins']} mel bands", "name an unfused LAION CLAP")
     tower = ClapTower(fields, CLAP_MEL, fields["projection_dim"])
     heard = {name: value for name, value in state.items() if name.startswith(published.AUDIO_PARTS)}
-    published.fill(tower.clap, heard, path)
+    published.fill(tower.clap, heard, "", path)
     find_file(source, "tokenizer.json", "vocab.json")  # without one the library makes an empty tokenizer
     transformers = library()
     try:
@@ -315,7 +315,7 @@ def _clap(source: str, device: torch.device) -> dict[str, Any]:
         ) from error
     read = {n: v for n, v in state.items() if n.startswith(("text_model.", "text_projection."))}
     own = reader.state_dict()
-    published.fill(reader, {n: v for n, v in read.items() if n in own or not n.endswith("_ids")}, path)
+    published.fill(reader, {n: v for n, v in read.items() if n in own or not n.endswith("_ids")}, "", path)
     tower, reader = tower.to(device).eval(), reader.to(device).eval()
 
     def text(names: list[str]) -> Tensor:

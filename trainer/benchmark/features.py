@@ -184,12 +184,15 @@ def strangers(features: Features, split: Split) -> list[str]:
 
 
 def missing(features: Features, split: Split) -> dict[str, np.ndarray]:
-    """Ids of the index that have no vector, for each part that has any."""
-    return {
-        name: np.sort(index.ids[~np.isin(index.ids, part.ids)])
-        for name, part in features.parts.items()
-        if len(part) and (index := split.indexes.get(name.partition("_")[0])) is not None
-    }
+    """Ids of the index that have no vector, for each part that has any; what has no name in a form is not missed."""
+    lost = {}
+    for name, part in features.parts.items():
+        modality, _, form = name.partition("_")
+        index = split.indexes.get(modality)
+        if index is not None and len(part):
+            named = index.text(form) != "" if form else np.ones(len(index), dtype=bool)
+            lost[name] = np.sort(index.ids[named & ~np.isin(index.ids, part.ids)])
+    return lost
 
 
 def some(name: str, ids: np.ndarray) -> str:

@@ -140,8 +140,9 @@ class Count:
                 self.errors += 1
                 genus, family = self.lineage.parents.get(right[row], ("", ""))
                 other = self.lineage.parents.get(named[row], ("", ""))
-                self.in_genus += bool(genus) and genus == other[0]
-                self.in_family += bool(family) and family == other[1]
+                in_genus = bool(genus) and genus == other[0]
+                self.in_genus += in_genus
+                self.in_family += in_genus or (bool(family) and family == other[1])  # a family may be unknown
 
     def counted(self) -> dict[str, object]:
         """What goes into a `Score`."""

@@ -64,7 +64,7 @@ def by_hand(path: Path, text_index: Path, given: Features) -> dict:
                     counted[k] += 1
         if level == "species" and taxa[order[0]] != right:
             genus, family = parents[taxa[order[0]]]
-            same = (genus == parents[right][0], family == parents[right][1] != "")
+            same = (genus == parents[right][0], genus == parents[right][0] or family == parents[right][1] != "")
             result["errors"] = [a + b for a, b in zip(result["errors"], (1, *same))]
     return result
 

@@ -1,0 +1,116 @@
+"""Pictures of benchmark results: shares by direction, and by taxonomic class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.benchmark.extract import slug
+from trainer.benchmark.layout import LEVELS
+from trainer.benchmark.protocols import SCORED, TOPS, Score
+from trainer.benchmark.report import CODES, Report
+from trainer.checkpoint import replace_file
+from trainer.errors import ConfigError
+
+BAR = 0.8  # of the room for one group of bars
+MOST_CLASSES = 8  # those with the most queries
+INCH_PER_GROUP, HIGH = 1.5, 3.2
+DPI = 120
+
+
+def plot(report: Report, folder: Path) -> list[Path]:
+    """Write two PNG for each protocol, split and level that has scores: by direction, and by class.
+
+    Raises
+    ------
+    ConfigError
+        When matplotlib is missing.
+    """
+    written = []
+    for protocol, split in dict.fromkeys((score.protocol, score.split) for score in report.scores):
+        found = report.of(protocol, split)
+        for level in LEVELS:
+            models = {model: of for (at, model), of in found.items() if at == level}
+            scored = {m: {c: s for c, s in of.items() if s.state == SCORED} for m, of in models.items()}
+            scored = {model: of for model, of in scored.items() if of}
+            if not scored:
+                continue
+            title = f"{split} {level}, {protocol} protocol"
+            name = slug(f"{split}_{level}_{protocol}")
+            written.append(save(by_direction(scored, title), folder / f"{name}_directions.png"))
+            if any(score.classes for of in scored.values() for score in of.values()):
+                written.append(save(by_class(scored, title), folder / f"{name}_classes.png"))
+    return written
+
+
+def by_direction(models: Mapping[str, Mapping[str, Score]], title: str) -> Any:
+    """Three panels, Top-1, 5 and 10: a group of bars for each direction, a bar for each model."""
+    figure = new_figure(INCH_PER_GROUP * len(CODES), HIGH * len(TOPS))
+    panels = figure.subplots(len(TOPS), 1, sharex=True)
+    for panel, top in zip(panels, TOPS):
+        for number, (model, of) in enumerate(models.items()):
+            shares = [of[each].tally.share(top) if each in of else None for each in CODES]
+            bars(panel, number, len(models), model, shares)
+        dressed(panel, CODES, f"Top-{top}, %")
+    return labelled(figure, panels[0], title)
+
+
+def by_class(models: Mapping[str, Mapping[str, Score]], title: str) -> Any:
+    """Six panels, one for each direction: a group of bars for each class, a bar for each model, Top-1."""
+    queries: dict[str, int] = {}
+    for of in models.values():
+        for score in of.values():
+            for name, tally in score.classes.items():
+                queries[name] = queries.get(name, 0) + tally.queries
+    classes = sorted(queries, key=lambda name: (-queries[name], name))[:MOST_CLASSES]
+    figure = new_figure(INCH_PER_GROUP * max(3, len(classes)) * 1.6, HIGH * 3)
+    panels = figure.subplots(3, 2, sharex=True, sharey=True)
+    for panel, each in zip(panels.flat, CODES):
+        for number, (model, of) in enumerate(models.items()):
+            found = of[each].classes if each in of else {}
+            bars(panel, number, len(models), model, [found[c].share(1) if c in found else None for c in classes])
+        dressed(panel, classes, f"{each}, Top-1, %")
+    return labelled(figure, panels.flat[0], f"{title}, by class")
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure that no screen is needed for."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("the matplotlib library is missing", "pip install 'biovita-edge[train]'") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def bars(panel: Any, number: int, models: int, model: str, shares: Sequence[float | None]) -> None:
+    """The bars of one model, its share in % above each; no bar where there is no share."""
+    width = BAR / models
+    places = [group + (number - (models - 1) / 2) * width for group in range(len(shares))]
+    heights = [float("nan") if share is None else 100 * share for share in shares]
+    drawn = panel.bar(places, heights, width, label=model, color=f"C{number % 10}")
+    panel.bar_label(drawn, labels=["" if share is None else f"{100 * share:.0f}" for share in shares], fontsize=7)
+
+
+def dressed(panel: Any, groups: Sequence[str], label: str) -> None:
+    panel.set_xticks(range(len(groups)), groups)
+    panel.set_ylim(0, 105)
+    panel.set_ylabel(label)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def labelled(figure: Any, panel: Any, title: str) -> Any:
+    """The figure with its title and, below it, which colour is which model."""
+    figure.suptitle(title)
+    handles, names = panel.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write a PNG, whole or not at all."""
+    replace_file(path, lambda beside: figure.savefig(beside, dpi=DPI, format="png"))
+    return path
