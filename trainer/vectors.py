@@ -1,0 +1,333 @@
+"""Vectors of photos, computed once by a frozen tower and kept on disk; and which rows belong to which taxon.
+
+A store is a folder of three files. `vectors.npy` is a float32 array [photos, dim] that NumPy can map; its rows are
+appended in the order of the samples. `undecodable.jsonl` has one line for each photo that has no vector. `state.json`
+says what the vectors depend on and how many rows are done. It is replaced last, after the other two are on the disk,
+so whatever a killed build left beyond it is cut off and made again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.errors import CheckpointError, DataError
+from trainer.manifest import Sample
+
+VECTORS, UNDECODABLE, STATE = "vectors.npy", "undecodable.jsonl", "state.json"
+KEPT_AFTER = 8192  # rows between two states; what a kill costs at most
+
+
+class Vectors(Protocol):
+    """Vectors of photos, in memory or on disk.
+
+    Attributes
+    ----------
+    rows : [n] int64, ascending, the samples that have a vector
+    """
+
+    @property
+    def rows(self) -> np.ndarray: ...
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """Vectors [n, dim] float32 of some of them."""
+        ...
+
+
+class RowsOfTaxon:
+    """Rows of each taxon without an object for each: all rows ordered by taxon, and where each taxon begins.
+
+    Parameters
+    ----------
+    taxon : [samples] int, taxon of each sample
+    taxa : number of taxa
+    rows : [n] int, the samples that count; all when None
+    """
+
+    def __init__(self, taxon: np.ndarray, taxa: int, rows: np.ndarray | None = None) -> None:
+        taxon = np.asarray(taxon)
+        rows = np.arange(len(taxon)) if rows is None else np.asarray(rows, np.int64)
+        of = taxon[rows]
+        if len(of) and (of.min() < 0 or of.max() >= taxa):
+            raise ValueError(f"taxa {of.min()} to {of.max()} are not all in 0 .. {taxa - 1}")
+        self._rows = rows[np.argsort(of, kind="stable")]
+        self._count = np.bincount(of, minlength=taxa)
+        self._first = np.cumsum(self._count) - self._count
+
+    def has(self, taxa: np.ndarray) -> np.ndarray:
+        """Whether each taxon has any row, [n] bool."""
+        return self._count[taxa] > 0
+
+    def of(self, taxon: int) -> np.ndarray:
+        """All rows of one taxon, in order."""
+        return self._rows[self._first[taxon] : self._first[taxon] + self._count[taxon]]
+
+    def draw(self, taxa: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One row of each taxon, every row of a taxon as likely as the others; [n] int64.
+
+        Raises
+        ------
+        ValueError
+            When one of them has no row.
+        """
+        taxa = np.asarray(taxa, np.int64)
+        if not self.has(taxa).all():
+            raise ValueError(f"taxon {taxa[~self.has(taxa)][0]} has no row to draw")
+        return self._rows[self._first[taxa] + rng.integers(self._count[taxa])]
+
+
+class VectorStore:
+    """Vectors on disk, one row a photo; see `open_or_build`.
+
+    Attributes
+    ----------
+    rows : [n] int64, the samples that have a vector
+    undecodable : one line for each photo that has none, and a last one that says how to have them tried again
+    """
+
+    def __init__(self, folder: Path, total: int, dim: int, marked: dict[int, str]) -> None:
+        self.folder, self.dim = folder, dim
+        there = np.ones(total, bool)
+        there[list(marked)] = False
+        self.rows = np.flatnonzero(there)
+        self.undecodable = list(marked.values())
+        if marked:
+            self.undecodable.append(f"{len(marked)} photos have no vector; delete {folder} to have them tried again")
+        self._there, self._marked = there, marked
+        self._vectors = np.load(folder / VECTORS, mmap_mode="r") if total else np.zeros((0, dim), np.float32)
+
+    @classmethod
+    def open_or_build(
+        cls,
+        folder: Path,
+        key: str,
+        samples: Sequence[Sample],
+        embed: Callable[[Tensor], Tensor],
+        dim: int,
+        size: int,
+        workers: int,
+        batch: int,
+        done: Callable[[int], None] = lambda photos: None,
+    ) -> VectorStore:
+        """Open the store, after computing what is not yet in it.
+
+        A build that was killed goes on behind the rows that were done; a store of another key, of other samples or
+        sizes is made anew. Processes that share a folder must take turns.
+
+        Parameters
+        ----------
+        folder : where it lies, made when it is not there
+        key : what the vectors depend on besides samples, `dim` and `size`: the weights of the tower
+        samples : the photos
+        embed : the frozen tower, [n, 3, size, size] float32 0..255 -> [n, dim]; called without gradient
+        dim, size : length of a vector, side of a photo
+        workers : processes that decode; none decodes in this one
+        batch : photos embedded at once
+        done : told after each batch how many photos have been dealt with
+
+        Raises
+        ------
+        DataError
+            When the disk is full or may not be written, or not one photo can be decoded.
+        CheckpointError
+            When the tower gives a vector that is not finite, or zero.
+        """
+        state = {"key": key, "samples": digest_of(samples), "photos": len(samples), "dim": dim, "size": size}
+        build = _Build(folder, state)
+        build.resume()
+        if build.done < len(samples):
+            build.run(samples, embed, workers, batch, done)
+        return cls(folder, len(samples), dim, build.marked)
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """Vectors [n, dim] float32 of some rows.
+
+        Raises
+        ------
+        DataError
+            When one of them has no vector.
+        """
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and not self._there[rows].all():
+            row = int(rows[~self._there[rows]][0])
+            raise DataError(f"photo {row} has no vector ({self._marked[row % len(self)]})", "draw from the rows alone")
+        vectors = np.array(self._vectors[rows])
+        if not _usable(vectors).all():
+            raise DataError(f"{self.folder}: is damaged", "delete it; it is made again")
+        return torch.from_numpy(vectors)
+
+
+class _Build:
+    """A store in the making: how far it is, and how it goes on."""
+
+    def __init__(self, folder: Path, state: dict[str, Any]) -> None:
+        self.folder, self.state = folder, state
+        self.total, self.dim = int(state["photos"]), int(state["dim"])
+        self.done = 0
+        self.marked: dict[int, str] = {}
+
+    def resume(self) -> None:
+        """Take over what is there and fits."""
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stored = _json(self.folder / STATE)
+            if stored is not None and {**stored, "done": None} == {**self.state, "done": None}:
+                self.done = min(int(stored["done"]), self._rows_on_disk())
+                self.marked = self._marks_on_disk(self.done)
+
+    def run(
+        self,
+        samples: Sequence[Sample],
+        embed: Callable[[Tensor], Tensor],
+        workers: int,
+        batch: int,
+        told: Callable[[int], None],
+    ) -> None:
+        """Embed from the first row that is not done to the last."""
+        from trainer.stream import PhotoFiles  # which needs `RowsOfTaxon`
+
+        with _writing(self.folder):
+            self._begin()
+        photos = PhotoFiles(samples, workers)
+        batches = [range(at, min(at + batch, self.total)) for at in range(self.done, self.total, batch)]
+        kept = self.done
+        with (
+            open(self.folder / VECTORS, "ab") as file,
+            open(self.folder / UNDECODABLE, "a", encoding="utf-8") as marks,
+        ):
+            for wanted, (rows, pixels) in zip(batches, photos.pixels(batches, int(self.state["size"]))):
+                vectors = np.full((len(wanted), self.dim), np.nan, "<f4")  # a row that stays so was not decoded
+                if rows:
+                    with torch.inference_mode():
+                        vectors[np.array(rows) - wanted[0]] = _checked(embed(pixels).float().cpu().numpy())
+                self.done = wanted[-1] + 1
+                lost = {row: photos.why[row] for row in sorted(set(wanted) - set(rows))}
+                self.marked |= lost
+                if len(self.marked) == self.total:
+                    raise DataError(f"not one of {self.total} photos could be decoded", self.marked[0])
+                with _writing(self.folder):
+                    file.write(vectors.tobytes())
+                    marks.write(_lines(lost))
+                    # Without any vector yet the folder of the photos may just not be there: nothing is worth keeping.
+                    if (self.done - kept >= KEPT_AFTER or self.done == self.total) and len(self.marked) < self.done:
+                        for each in (file, marks):
+                            each.flush()
+                            os.fsync(each.fileno())
+                        self._keep()
+                        kept = self.done
+                told(len(wanted))
+
+    def _begin(self) -> None:
+        """Leave what is done on the disk and nothing else."""
+        needed, free = (self.total - self.done) * self.dim * 4, shutil.disk_usage(self.folder).free
+        if needed > free:  # better said now than after hours
+            raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+        path = self.folder / VECTORS
+        if self.done:
+            os.truncate(path, self._header_bytes() + self.done * self.dim * 4)
+            self._replace(UNDECODABLE, _lines(self.marked))
+            self._keep()
+        else:
+            (self.folder / STATE).unlink(missing_ok=True)
+            (self.folder / UNDECODABLE).unlink(missing_ok=True)
+            with path.open("wb") as file:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (self.total, self.dim)}
+                np.lib.format.write_array_header_1_0(file, header)
+
+    def _keep(self) -> None:
+        self._replace(STATE, json.dumps({**self.state, "done": self.done}) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        part = self.folder / f"{name}.part"
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.folder / name)
+
+    def _header_bytes(self) -> int:
+        """Bytes before the first row; 0 when the file is not of this shape."""
+        with (self.folder / VECTORS).open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+            return file.tell() if shape == (self.total, self.dim) else 0
+
+    def _rows_on_disk(self) -> int:
+        try:
+            header, size = self._header_bytes(), (self.folder / VECTORS).stat().st_size
+        except (FileNotFoundError, ValueError):
+            return 0
+        return (size - header) // (self.dim * 4) if header else 0
+
+    def _marks_on_disk(self, before: int) -> dict[int, str]:
+        path = self.folder / UNDECODABLE
+        marks: dict[int, str] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            try:
+                row, why = json.loads(line)
+            except ValueError:  # torn by a kill; its row is not done
+                break
+            if row < before:
+                marks[row] = why
+        return marks
+
+
+def digest_of(samples: Sequence[Sample]) -> str:
+    """SHA-256 of which samples there are, in their order."""
+    known = getattr(samples, "digest", None)
+    if known is not None:
+        return str(known())
+    told = hashlib.sha256()
+    for sample in samples:
+        told.update(f"{sample.path}\0{sample.offset}\0{sample.size}\n".encode())
+    return told.hexdigest()
+
+
+def _usable(vectors: np.ndarray) -> np.ndarray:
+    """Whether each row is finite and not zero, [n] bool."""
+    return np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+
+
+def _checked(vectors: np.ndarray) -> np.ndarray:
+    if not _usable(vectors).all():
+        raise CheckpointError(
+            "the image tower gave a vector that is zero or not finite", "check the weights it was loaded from"
+        )
+    return vectors
+
+
+def _lines(marked: dict[int, str]) -> str:
+    return "".join(json.dumps([row, line]) + "\n" for row, line in marked.items())
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in one line why the store cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.ENOSPC:
+            raise DataError(f"{folder}: the disk is full ({reason})", "make room and start again") from error
+        raise DataError(f"{folder}: cannot be written ({reason})", "name another folder with --out") from error
