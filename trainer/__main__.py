@@ -13,11 +13,23 @@ from rich.console import Console
 from rich.table import Table
 
 from gallery.errors import BiovitaError
+from trainer.benchmark.commands import make_benchmark
+from trainer.benchmark.ssw60_command import ssw60
+from trainer.benchmark.traits_command import traits
+from trainer.data_commands import data
 from trainer.errors import ConfigError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+app.command(name="make-benchmark")(make_benchmark)
+app.command()(ssw60)
+app.command()(traits)
 
-Data = Annotated[Path | None, typer.Option(help="Manifest CSV; default: the starter data beside the project.")]
+Manifests = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="Manifest, CSV or Parquet; sounds and photos may be two. Default: the starter data."),
+]
+Media = Annotated[Path | None, typer.Option(help="Folder of the files; default: the manifest's own.")]
 Taxa = Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
@@ -33,7 +45,8 @@ def train(
         str, typer.Option(help="vita (the stages), or text-distillation (audio to frozen names, no image).")
     ] = "vita",
     preset: Annotated[str, typer.Option(help="starter, or biovita (full size).")] = "starter",
-    data: Data = None,
+    manifests: Manifests = None,
+    media: Media = None,
     taxa: Taxa = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run, with a folder for each stage; default: runs/PRESET.")
@@ -85,7 +98,8 @@ def train(
     processes = cores() - 1 if workers is None else workers
     options = Options(
         chosen,
-        data,
+        tuple(manifests or ()),
+        media,
         taxa,
         out or Path("runs") / preset,
         pretrained,
@@ -110,17 +124,65 @@ def train(
 @app.command()
 def evaluate(
     checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
-    data: Data = None,
+    manifests: Manifests = None,
+    media: Media = None,
     taxa: Taxa = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="Folder of BioVITA Bench, or of one made by make-benchmark; scored instead.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A row of the benchmark, [NAME=]KIND[:SOURCE]; default: --checkpoint.")
+    ] = None,
+    features: Annotated[
+        list[Path] | None, typer.Option(help="A row of the benchmark: .npz with vectors and ids, made elsewhere.")
+    ] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="published (100 taxa) or paper (100 samples); default: both.")
+    ] = None,
+    hearing: Annotated[str, typer.Option(help="windows, as on the device; or onset, as published.")] = "windows",
+    candidates: Annotated[int, typer.Option(help="Samples in a database of the paper's protocol.")] = 100,
+    text: Annotated[str | None, typer.Option(help="Form of the names in the paper's protocol.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the paper's databases.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the benchmark's results as CSV and JSON.")] = Path(
+        "runs/benchmark"
+    ),
+    plots: Annotated[bool, typer.Option("--plots", help="Draw the benchmark's results as PNG too.")] = False,
 ) -> None:
-    """Print the six retrieval directions at species, genus and family on the held-out split of a checkpoint."""
+    """Print the six retrieval directions at species, genus and family.
+
+    On the held-out split of a checkpoint, or, with --benchmark, of one or more models on a benchmark.
+    """
+    if benchmark is not None:
+        from trainer.benchmark.commands import Asked, evaluate_benchmark
+
+        models = tuple(model or ()) or (() if features else (str(checkpoint),))
+        asked = Asked(
+            benchmark,
+            models,
+            tuple(features or ()),
+            tuple(protocol or ("published", "paper")),
+            hearing,
+            seed,
+            candidates,
+            text,
+            out / "features",
+            out,
+            plots,
+            device,
+            threads,
+        )
+        if not evaluate_benchmark(asked, Console(stderr=True), as_json):
+            raise typer.Exit(1)
+        return
+    if model or features or protocol or text or plots:
+        raise ConfigError("--model, --features, --protocol, --text, --plots go with --benchmark", "name its folder")
     from trainer.evaluate import TOPS, embed_all, table
     from trainer.session import open_held_out
 
-    held = open_held_out(checkpoint, data, taxa, device, threads)
+    held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     photos = held.material.embedded_photos(held.model, "held", held.device)
     sounds = held.material.sounds("held")
     embedded = embed_all(held.model, held.bank, sounds, photos, held.config.preset.window_s, held.device)
@@ -143,7 +205,8 @@ def evaluate(
 @app.command()
 def calibrate(
     checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
-    data: Data = None,
+    manifests: Manifests = None,
+    media: Media = None,
     taxa: Taxa = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -153,7 +216,7 @@ def calibrate(
     from trainer.calibrate import keep
     from trainer.session import open_held_out
 
-    held = open_held_out(checkpoint, data, taxa, device, threads)
+    held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     fitted = fit(
         held.model,
         held.config.preset,

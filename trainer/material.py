@@ -40,13 +40,13 @@ class Data:
     held_photos: Sequence[Sample]
 
 
-def open_data(path: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
+def open_data(paths: Sequence[Path], media: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
     """Read and split a manifest; a share of the sources of every taxon with more than one is held out.
 
-    Without a species table the taxa are those of the starter data's table, or of the manifest's own columns.
+    Without a species table the taxa are those of the manifest's own ranks, and where it has none, the project's.
     """
-    table = read_taxa(taxa) if taxa else starter_taxa() if path is None else None
-    manifest = read_manifest(path or default_manifest(), table)
+    table = read_taxa(taxa) if taxa else None if paths else starter_taxa()
+    manifest = read_manifest(paths or default_manifest(), table, media)
     recordings, held_recordings = hold_out(manifest.recordings, held_out, seed)
     photos, held_photos = hold_out(manifest.photos, held_out, seed)
     return Data(manifest, recordings, photos, held_recordings, held_photos)

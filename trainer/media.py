@@ -6,6 +6,10 @@ import io
 import os
 from typing import BinaryIO
 
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from edgeapp.encoders import image_pixels
 from trainer.errors import DataError
 from trainer.manifest import Sample
 
@@ -51,6 +55,26 @@ def opened(sample: Sample) -> BinaryIO:
             "get the shard and its manifest again",
         )
     return io.BufferedReader(_Slice(file, sample.offset, sample.size, called(sample)), BUFFER)
+
+
+def photo(sample: Sample, size: int) -> np.ndarray:
+    """A photo as the device sees it, [3, size, size] float32 0..255.
+
+    Raises
+    ------
+    DataError
+        When it is missing or no picture.
+    """
+    try:
+        with opened(sample) as file, Image.open(file) as image:
+            return image_pixels(image, size)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"{called(sample)}: not a picture", "remove the row") from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        reason = " ".join(f"{error}".split()) or type(error).__name__
+        raise DataError(f"{called(sample)}: not a picture ({reason})", "remove the row") from None
 
 
 class _Slice(io.RawIOBase):

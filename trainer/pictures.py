@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeapp.encoders import image_pixels
+from trainer.errors import DataError
 from trainer.manifest import Sample
+from trainer.media import photo
 from trainer.models.vita import Vita
 
 LEAST_AREA = 0.35  # of the picture that a random view shows
@@ -34,14 +34,9 @@ class PictureStore:
         kept: list[Tensor] = []
         for sample in samples:
             try:
-                pixels = image_pixels(sample.path, round(size * MARGIN))
-            except (
-                OSError,
-                ValueError,
-                SyntaxError,
-                Image.DecompressionBombError,
-            ) as error:  # what Pillow's readers raise
-                self.undecodable.append(f"{sample.path}: not a picture ({error}); remove the row")
+                pixels = photo(sample, round(size * MARGIN))
+            except DataError as error:
+                self.undecodable.append(str(error))
                 continue
             finally:
                 done()
@@ -54,7 +49,7 @@ class PictureStore:
 
     def centre(self, rows: Sequence[int]) -> Tensor:
         """Views as the device sees them, [n, 3, size, size] float 0..255."""
-        return torch.from_numpy(np.stack([image_pixels(self.samples[row].path, self.size) for row in rows]))
+        return torch.from_numpy(np.stack([photo(self.samples[row], self.size) for row in rows]))
 
     def views(self, rows: Sequence[int], generator: torch.Generator) -> Tensor:
         """Random views: part of the picture, mirrored or not, lighter or darker; [n, 3, size, size] float 0..255."""

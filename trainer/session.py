@@ -39,7 +39,8 @@ class Options:
     """What a person said."""
 
     preset: Preset
-    data: Path | None
+    data: tuple[Path, ...]  # none: the starter data
+    media: Path | None
     taxa: Path | None
     out: Path
     pretrained: Path | None
@@ -106,11 +107,15 @@ class Session:
         self.ranks = join(cuda=self.device.type == "cuda")
         if self.device.type == "cuda":
             self.device = torch.device("cuda", self.ranks.local)
+            torch.backends.cudnn.allow_tf32 = False  # the front end is a convolution, and needs all of float32
         torch.set_num_threads(options.threads)
         self.preset = options.preset
-        self.data = open_data(options.data, options.taxa, options.held_out, options.seed)
+        self.data = open_data(options.data, options.media, options.taxa, options.held_out, options.seed)
         self.failed: list[str] = []
         self.report(self.data.manifest.missing)
+        for line in self.data.manifest.notes:
+            if self.ranks.first:
+                self.console.print(line, highlight=False, soft_wrap=True, markup=False)
         self.material = Material(self.data, options.preset, options.out, options.threads, options.workers, self.report)
 
     def report(self, lines: Sequence[str]) -> None:
@@ -280,7 +285,9 @@ class HeldOut:
     failed: list[str]
 
 
-def open_held_out(folder: Path, data: Path | None, taxa: Path | None, device: str, threads: int) -> HeldOut:
+def open_held_out(
+    folder: Path, data: tuple[Path, ...], media: Path | None, taxa: Path | None, device: str, threads: int
+) -> HeldOut:
     """Load a checkpoint and the samples it held out; what cannot be decoded is named on stderr.
 
     Raises
@@ -294,7 +301,7 @@ def open_held_out(folder: Path, data: Path | None, taxa: Path | None, device: st
     config = loaded.config
     if not config.held_out:
         raise ConfigError(f"{folder}: was trained on everything, nothing is held out", "name another checkpoint")
-    split = open_data(data, taxa, config.held_out, config.seed)
+    split = open_data(data, media, taxa, config.held_out, config.seed)
     if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
         raise ConfigError(f"{split.manifest.path}: has other taxa than {folder}", "name the data it was trained on")
     failed: list[str] = []

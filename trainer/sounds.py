@@ -11,9 +11,10 @@ import numpy as np
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import MIN_CLIP_S, fill
-from edgeapp.errors import AudioError
+from gallery.errors import BiovitaError
 from trainer.errors import DataError
 from trainer.manifest import Sample
+from trainer.media import called, opened
 
 PEAK = 32767  # recordings are kept as 16-bit integers scaled to their own peak: quiet ones lose nothing
 
@@ -93,14 +94,15 @@ class SoundStore:
 
         def decoded(sample: Sample) -> np.ndarray | str:
             try:
-                source = FileSource(sample.path)
-                sound = decode(source, rate_hz)
+                with opened(sample) as file:
+                    source = FileSource(file)
+                    sound = decode(source, rate_hz)
                 if source.fault:
-                    self.damaged.append(f"{sample.path}: {source.fault}; get the file again")
+                    self.damaged.append(f"{called(sample)}: {source.fault}; get the file again")
                 if len(sound) < MIN_CLIP_S * rate_hz:
-                    return f"{sample.path}: only {len(sound) / rate_hz:.2f} s; remove the row"
+                    return f"{called(sample)}: only {len(sound) / rate_hz:.2f} s; remove the row"
                 return quantised(sound)
-            except AudioError as error:
+            except BiovitaError as error:
                 return str(error)
             finally:
                 done()

@@ -112,7 +112,9 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
     from trainer.session import Options, Session
 
     preset = with_settings(BIOVITA, stage, ["epochs=2", "bf16=false", "batch=4"])
-    options = Options(preset, tiny.manifest, tiny.taxa, out, None, 0.2, 1, "cpu", 1, False, 0, sources[1], sources[3])
+    options = Options(
+        preset, (tiny.manifest,), None, tiny.taxa, out, None, 0.2, 1, "cpu", 1, False, 0, sources[1], sources[3]
+    )
     Session(options, Console(stderr=True)).train(stage)
 
 
