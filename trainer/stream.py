@@ -114,7 +114,7 @@ class SoundFiles:
 
     def crops(
         self, batches: Batches, samples: int, seed: int, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[list[int], np.ndarray]]:
+    ) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """Random windows of this rank's part of each joint batch.
 
         A shorter recording is repeated as on the device, from a random moment. In place of one that cannot be decoded
@@ -168,7 +168,9 @@ class PhotoFiles:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def pixels(self, batches: Batches, size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[list[int], Tensor]]:
+    def pixels(
+        self, batches: Batches, size: int, rank: int = 0, world: int = 1
+    ) -> Generator[tuple[list[int], Tensor], None, None]:
         """Photos of this rank's part of each joint batch.
 
         Yields

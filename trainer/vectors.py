@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -206,10 +206,11 @@ class _Build:
         batches = [range(at, min(at + batch, self.total)) for at in range(self.done, self.total, batch)]
         kept = self.done
         with (
+            closing(photos.pixels(batches, int(self.state["size"]))) as decoded,
             open(self.folder / VECTORS, "ab") as file,
             open(self.folder / UNDECODABLE, "a", encoding="utf-8") as marks,
         ):
-            for wanted, (rows, pixels) in zip(batches, photos.pixels(batches, int(self.state["size"]))):
+            for wanted, (rows, pixels) in zip(batches, decoded):
                 vectors = np.full((len(wanted), self.dim), np.nan, "<f4")  # a row that stays so was not decoded
                 if rows:
                     with torch.inference_mode():

@@ -270,7 +270,7 @@ def test_workers_end_with_the_iterator(recordings: list[Sample], way: str) -> No
     workers = children() - before
     assert len(workers) == 2
     if way == "close":
-        crops.close()  # type: ignore[attr-defined]
+        crops.close()
     elif way == "break":
         for _ in crops:
             break
