@@ -68,9 +68,9 @@ def test_settings_that_contradict_the_stage_before_are_refused(tiny: Tiny, own_r
 
 def test_other_taxa_are_refused(tiny: Tiny, own_run: Path, tmp_path: Path) -> None:
     fewer = beside(tiny, tmp_path, lambda rows: [r for r in rows if r["scientific_name"] != "Bufo bufo"])
-    ended = call(main, "--stage", "2", "--out", own_run, *tiny.words(), "--data", fewer)
+    ended = call(main, "--stage", "2", "--out", own_run, *tiny.words(fewer))
     assert ended.code == 3 and "another list of taxa" in last_line(ended.err)
-    ended = call(main, "evaluate", "--checkpoint", own_run / "stage2", *tiny.data_words(), "--data", fewer)
+    ended = call(main, "evaluate", "--checkpoint", own_run / "stage2", *tiny.data_words(fewer))
     assert ended.code == 2 and "other taxa" in last_line(ended.err)
 
 
@@ -138,7 +138,7 @@ def test_a_missing_and_a_broken_file_are_one_line_each_and_the_rest_trains(tiny:
 def test_data_without_photos_is_refused_in_one_line(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     manifest = beside(tiny, tmp_path / "data", lambda rows: [row for row in rows if row["modality"] == "audio"])
-    ended = call(main, "--stage", "base", "--epochs", "1", "--out", tmp_path / "run", *tiny.words(), "--data", manifest)
+    ended = call(main, "--stage", "base", "--epochs", "1", "--out", tmp_path / "run", *tiny.words(manifest))
     assert ended.code == 2 and "no photo to train on" in last_line(ended.err)
 
 

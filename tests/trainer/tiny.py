@@ -53,12 +53,12 @@ class Tiny:
     taxa: Path
     pretrained: Path
 
-    def words(self) -> list[str]:
-        """What the command line needs to train on it, on one core."""
-        return [*self.data_words(), "--pretrained", str(self.pretrained), "--threads", "1"]
+    def words(self, manifest: Path | None = None) -> list[str]:
+        """What the command line needs to train on it, on one core; with another manifest in place of its own."""
+        return [*self.data_words(manifest), "--pretrained", str(self.pretrained), "--threads", "1"]
 
-    def data_words(self) -> list[str]:
-        return ["--data", str(self.manifest), "--taxa", str(self.taxa)]
+    def data_words(self, manifest: Path | None = None) -> list[str]:
+        return ["--data", str(manifest or self.manifest), "--taxa", str(self.taxa)]
 
 
 @dataclass(frozen=True)
