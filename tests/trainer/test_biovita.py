@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,34 @@ def test_text_distillation_says_what_it_is_worth(tiny: Tiny, sources: list[str],
     assert len(told) == 2 and all("audio_image_top1" in line for line in told)
     assert [line["epoch"] for line in log(tmp_path / "distill")] == [0, 1, 2]
     assert "aic" not in log(tmp_path / "distill")[-1]
+
+
+def test_what_cannot_be_decoded_is_named_in_the_log_and_the_rest_is_trained_on(
+    tiny: Tiny, sources: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny.manifest.parent, folder)
+    broken = sorted(folder.glob("Parus_major_*.wav"))[0]
+    broken.write_bytes(b"RIFF of nothing")
+    own = replace(tiny, manifest=folder / tiny.manifest.name)
+    words = ["--stage", "1", *SMALL, *own.data_words(), *sources, "--out", tmp_path / "run", "--held-out", "0"]
+    ended = call(main, *words, "--set", "batch=4")
+    assert checkpoint.finished(tmp_path / "run" / "stage1"), ended.err
+    first, second = log(tmp_path / "run" / "stage1")
+    (line,) = first["skipped"]
+    assert str(broken) in line and "; " in line and "skipped" not in second
+    assert line in " ".join(ended.err.split()) or broken.name in ended.err
+    assert first["samples"] == second["samples"]  # another recording took its place
+
+
+def test_figures_go_to_tensorboard_too(stages: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(stages / "stage2" / "tensorboard")).Reload()
+    lines = log(stages / "stage2")
+    assert {"2/loss", "2/atc", "2/lambda", "2/audio_text_top1"} <= set(board.Tags()["scalars"])
+    told = [event.value for event in board.Scalars("2/loss")]
+    assert told == pytest.approx([line["loss"] for line in lines])
 
 
 def test_names_are_embedded_once_and_found_again(tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path) -> None:

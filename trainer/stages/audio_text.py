@@ -38,7 +38,7 @@ class SoundStage:
         )
         self.config = preset.stages[name]
         self.taxon = taxon_of(sounds.samples)
-        self._told = len(sounds.undecodable) + len(sounds.damaged)  # before the first epoch, by who decoded them
+        self._told = {*sounds.undecodable, *sounds.damaged}  # before the first epoch, by who decoded them
 
     def pretrained(self) -> list[nn.Module]:
         return self.model.audio.pretrained_parts()
@@ -80,10 +80,8 @@ class SoundStage:
         return batch.rng.integers(FORMS, size=batch.size)[batch.part]
 
     def skipped(self) -> list[str]:
-        lines = [*self.sounds.undecodable, *self.sounds.damaged]
-        if len(lines) == self._told:
-            return []
-        self._told = len(lines)
+        lines = [line for line in (*self.sounds.undecodable, *self.sounds.damaged) if line not in self._told]
+        self._told.update(lines)
         return lines
 
     def state(self) -> dict[str, Any]:
