@@ -186,6 +186,7 @@ def evaluate(
     photos = held.material.embedded_photos(held.model, "held", held.device)
     sounds = held.material.sounds("held")
     embedded = embed_all(held.model, held.bank, sounds, photos, held.config.preset.window_s, held.device)
+    held.material.say_skipped()
     rows = table(embedded, held.data.manifest.taxa)
     if as_json:
         shares = [{k: share if row.queries else None for k, share in row.top.items()} for row in rows]
@@ -227,6 +228,7 @@ def calibrate(
         held.material.sounds("few"),
         held.device,
     )
+    held.material.say_skipped()
     keep(fitted, checkpoint)
     print(json.dumps(fitted, indent=1))
     if held.failed:

@@ -19,10 +19,11 @@ from edgeapp.audio.windows import HOP_S
 from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
 from trainer.bank import TextBank
 from trainer.checkpoint import replace_file
+from trainer.errors import DataError
 from trainer.evaluate import Embedded
 from trainer.models.vita import Vita
 from trainer.presets import Preset
-from trainer.sounds import Sounds, taxon_of
+from trainer.sounds import Sounds, each_whole, taxon_of
 from trainer.windows import recording_windows
 
 SCALES = np.geomspace(2.0, 100.0, 60)
@@ -60,14 +61,11 @@ def calibrate(
     """
     heard = hear(model, held, preset.window_s, device)
     noise = hear_noise(model, preset.window_samples, 0, device)
+    trained = hear(model, recordings, preset.window_s, device)
     centroids = {
         "text": bank.embed_all(model.text, device).mean(dim=0).cpu().numpy(),
         "image": sums(photos.vectors, photos.taxon, len(taxa)),
-        "audio": sums(
-            np.stack([windows.mean(axis=0) for windows in hear(model, recordings, preset.window_s, device).windows]),
-            taxon_of(recordings.samples),
-            len(taxa),
-        ),
+        "audio": sums(np.stack([windows.mean(axis=0) for windows in trained.windows]), trained.taxon, len(taxa)),
     }
     norms = {kind: np.linalg.norm(rows, axis=1, keepdims=True) for kind, rows in centroids.items()}
     index = Index(taxa, {kind: rows / np.maximum(norms[kind], 1e-12) for kind, rows in centroids.items()})
@@ -92,13 +90,14 @@ class Heard:
 @torch.no_grad()
 def hear(model: Vita, sounds: Sounds, window_s: float, device: torch.device) -> Heard:
     """Embed recordings window by window, as the device does."""
-    vectors = [
-        model.audio(torch.from_numpy(recording_windows(sounds.whole(row), sounds.rate_hz, window_s, HOP_S)).to(device))
-        .cpu()
-        .numpy()
-        for row in range(len(sounds))
-    ]
-    return Heard(vectors, taxon_of(sounds.samples))
+    vectors, rows = [], []
+    for row, sound in each_whole(sounds):
+        windows = torch.from_numpy(recording_windows(sound, sounds.rate_hz, window_s, HOP_S))
+        vectors.append(model.audio(windows.to(device)).cpu().numpy())
+        rows.append(row)
+    if not rows:
+        raise DataError("not one recording could be decoded to fit decisions on", "get the files again")
+    return Heard(vectors, taxon_of(sounds.samples)[rows])
 
 
 @torch.no_grad()

@@ -16,8 +16,9 @@ import torch
 from edgeapp.audio.windows import HOP_S
 from gallery import PROMPT_FORMS, Taxon
 from trainer.bank import TextBank
+from trainer.errors import DataError
 from trainer.models.vita import Vita
-from trainer.sounds import Sounds, taxon_of
+from trainer.sounds import Sounds, each_whole, taxon_of
 from trainer.windows import recording_windows
 
 DIRECTIONS = (
@@ -56,13 +57,16 @@ class Retrieval:
 @torch.no_grad()
 def embed_sounds(model: Vita, sounds: Sounds, window_s: float, device: torch.device) -> Embedded:
     """One vector a recording: the mean of its windows, cut as on the device."""
-    vectors = []
-    for row in range(len(sounds)):
-        windows = recording_windows(sounds.whole(row), sounds.rate_hz, window_s, HOP_S)
+    vectors, rows = [], []
+    for row, sound in each_whole(sounds):
+        windows = recording_windows(sound, sounds.rate_hz, window_s, HOP_S)
         each = model.audio(torch.from_numpy(windows).to(device)).cpu().numpy()
         mean = each.mean(axis=0)
         vectors.append(mean / np.linalg.norm(mean))
-    return Embedded(np.stack(vectors), taxon_of(sounds.samples))
+        rows.append(row)
+    if not rows:
+        raise DataError("not one held-out recording could be decoded", "get the files again")
+    return Embedded(np.stack(vectors), taxon_of(sounds.samples)[rows])
 
 
 def embed_all(

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from trainer.errors import CheckpointError, TrainingError
 from trainer.models.vita import Vita
 from trainer.optimize import Average, freeze_others, learning_rate, optimizer_of, train_mode
 from trainer.ranks import Ranks
-from trainer.stages import Batch, Metrics, Stage
+from trainer.stages import Batch, Metrics, Rows, Stage
 
 EVALUATE_EVERY = 5  # epochs; the last one always
 BOARD = "tensorboard"  # folder beside the log
@@ -42,6 +42,7 @@ class Run:
     console: Console
     evaluate: Callable[[Vita], dict[str, Any]] | None = None  # figures on the held-out split
     ranks: Ranks = Ranks()
+    say: Callable[[list[str]], None] = lambda lines: None  # takes what could not be used
     evaluate_first: bool = False  # before the first epoch too
 
 
@@ -64,6 +65,56 @@ def joined(model: Vita, stage: Stage, ranks: Ranks) -> nn.Module:
         return step
     # The text tower rests in the first epochs of the released stage 2, and has no gradient then.
     return DistributedDataParallel(step, find_unused_parameters=stage.config.mix_epochs > 0)
+
+
+def epoch_of(
+    step: nn.Module,
+    stage: Stage,
+    run: Run,
+    optimizer: torch.optim.Optimizer,
+    rates: list[float],
+    average: Average,
+    plan: list[Rows],
+    epoch: int,
+    seed: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """One pass over the joint batches of `plan`; sums of the figures over the samples.
+
+    Raises
+    ------
+    TrainingError
+        When a loss is not finite.
+    """
+    config, ranks = stage.config, run.ranks
+    own = seed + ranks.rank * 7_919  # what a process draws for its own samples: augmentation and dropout
+    generator = torch.Generator(device=device).manual_seed(own)
+    torch.manual_seed(own)
+    learning = [p for group in optimizer.param_groups for p in group["params"]]
+    sums: dict[str, float] = defaultdict(float)
+    with contextlib.closing(shown(stage, run, plan, epoch, seed, sums)) as batches:
+        for position, batch in batches:
+            at = epoch + position / len(plan)
+            factor = learning_rate(config, at / config.epochs)
+            for group, rate in zip(optimizer.param_groups, rates):
+                group["lr"] = rate * factor
+            loss, metrics = step(batch, at, generator)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"stage {stage.name} epoch {epoch + 1} step {position + 1}: the loss is {value}",
+                    "lower the learning rate with --set lr=…, or look for broken recordings in this batch",
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if config.clip:
+                nn.utils.clip_grad_norm_(learning, config.clip)
+            optimizer.step()
+            average.update()
+            for name, figure in {"loss": value, **metrics}.items():
+                sums[name] += figure * batch.size
+            sums["samples"] += batch.size
+    return sums
 
 
 def fit(model: Vita, stage: Stage, run: Run) -> None:
@@ -98,36 +149,11 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
         began = time.monotonic()
         seed = run.config.seed * 1_000_003 + epoch
         plan = stage.plan(np.random.default_rng([run.config.seed, epoch]), ranks)
-        generator = torch.Generator(device=device).manual_seed(seed + ranks.rank * 7_919)
-        torch.manual_seed(seed + ranks.rank * 7_919)  # dropout
         train_mode(model, stage)
-        sums: dict[str, float] = defaultdict(float)
-        feed = stage.feed(plan, seed, ranks)
-        for position, batch in shown(feed, len(plan), run, stage.name, epoch, config.epochs, sums):
-            at = epoch + position / len(plan)
-            factor = learning_rate(config, at / config.epochs)
-            for group, rate in zip(optimizer.param_groups, rates):
-                group["lr"] = rate * factor
-            loss, metrics = step(batch, at, generator)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"stage {stage.name} epoch {epoch + 1} step {position + 1}: the loss is {value}",
-                    "lower the learning rate with --set lr=…, or look for broken recordings in this batch",
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if config.clip:
-                nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], config.clip)
-            optimizer.step()
-            average.update()
-            for name, figure in {"loss": value, **metrics}.items():
-                sums[name] += figure * batch.size
-            sums["samples"] += batch.size
+        sums = epoch_of(step, stage, run, optimizer, rates, average, plan, epoch, seed, device)
         skipped = ranks.together(stage.skipped())
+        run.say(skipped)
         if ranks.first:
-            for text in skipped:
-                run.console.print(text, highlight=False, soft_wrap=True, markup=False)
             count = int(sums.pop("samples"))
             line: dict[str, Any] = {
                 "stage": stage.name,
@@ -221,15 +247,10 @@ def write_line(run: Run, line: dict[str, Any]) -> None:
 
 
 def shown(
-    feed: Iterator[Batch],
-    count: int,
-    run: Run,
-    stage: str,
-    epoch: int,
-    epochs: int,
-    sums: dict[str, float],
-) -> Iterator[tuple[int, Batch]]:
+    stage: Stage, run: Run, plan: list[Rows], epoch: int, seed: int, sums: dict[str, float]
+) -> Generator[tuple[int, Batch], None, None]:
     """Batches with their position, under a progress bar with loss, accuracy and time left; a line after the epoch."""
+    feed = stage.feed(plan, seed, run.ranks)
     if not run.ranks.first:
         yield from enumerate(feed)
         return
@@ -241,13 +262,13 @@ def shown(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = run.console
+    console, of, figures = run.console, f"{epoch + 1}/{stage.config.epochs}", ""
     with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
-        task = bar.add_task("", total=count, stage=stage, epoch=f"{epoch + 1}/{epochs}", figures="")
+        task = bar.add_task("", total=len(plan), stage=stage.name, epoch=of, figures="")
         for position, batch in enumerate(feed):
             yield position, batch
             n = sums["samples"]
             figures = f"loss {sums['loss'] / n:.3f} accuracy {sums['accuracy'] / n:.3f}"
             bar.update(task, advance=1, figures=figures)
     if not console.is_terminal:
-        console.print(f"stage {stage} epoch {epoch + 1}/{epochs} {figures}", highlight=False)
+        console.print(f"stage {stage.name} epoch {of} {figures}", highlight=False)

@@ -73,6 +73,7 @@ class Material:
     ) -> None:
         self.data, self.preset, self.folder = data, preset, folder
         self.threads, self.workers, self.say = threads, workers, say
+        self._told: set[str] = set()
         self._sounds: dict[str, Sounds] = {}
         self._pictures: dict[str, PictureStore] = {}
 
@@ -90,9 +91,16 @@ class Material:
                 self._sounds[which] = SoundFiles(chosen, rate_hz, self.workers)
             else:
                 store = SoundStore(samples, rate_hz, threads=self.threads)
-                self.say([*store.undecodable, *store.damaged])
                 self._sounds[which] = store
+                self.say_skipped()
         return self._sounds[which]
+
+    def say_skipped(self) -> None:
+        """Name what was met since that could not be used, of data that is read as it is needed."""
+        for sounds in self._sounds.values():
+            lines = [line for line in (*sounds.undecodable, *sounds.damaged) if line not in self._told]
+            self._told.update(lines)
+            self.say(lines)
 
     def pictures(self, which: str) -> PictureStore:
         """Photos in memory, `train` or `held`."""

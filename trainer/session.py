@@ -119,9 +119,10 @@ class Session:
         self.material = Material(self.data, options.preset, options.out, options.threads, options.workers, self.report)
 
     def report(self, lines: Sequence[str]) -> None:
-        """Say on stderr what could not be used."""
-        self.failed += lines
-        for line in lines:
+        """Say on stderr what could not be used, once."""
+        new = [line for line in lines if line not in self.failed]
+        self.failed += new
+        for line in new:
             if self.ranks.first:
                 self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
@@ -172,13 +173,14 @@ class Session:
         bank = TextBank(self.data.manifest.taxa, tokenizer)
         evaluate = (lambda trained: self.figures(trained, bank)) if len(self.data.held_recordings) else None
         untrained = stage == DISTILL  # what distillation is worth shows beside what it began with
-        run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, untrained)
+        run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, self.report, untrained)
         fit(model, self.stage(stage, model, bank), run)
         if self.ranks.first:
             if evaluate and untrained:
                 self.say_before_and_after(folder)
             self.calibrate(stage, model, bank)
             self.console.print(f"stage {stage} is in {folder}", highlight=False)
+        self.material.say_skipped()
         self.ranks.wait()
 
     def say_before_and_after(self, folder: Path) -> None:

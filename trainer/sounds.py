@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -46,7 +46,7 @@ class Sounds(Protocol):
 
     def crops(
         self, batches: Sequence[list[int]], samples: int, seed: int, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[list[int], np.ndarray]]:
+    ) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """Random windows of this process's part of each joint batch.
 
         Parameters
@@ -127,7 +127,7 @@ class SoundStore:
 
     def crops(
         self, batches: Sequence[list[int]], samples: int, seed: int, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[list[int], np.ndarray]]:
+    ) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """As `Sounds.crops`."""
         for number, batch in enumerate(batches):
             each = len(batch) // world
@@ -144,6 +144,16 @@ class SoundStore:
         else:
             window = fill(np.roll(sound, -int(rng.integers(len(sound)))), samples)
         return window.astype(np.float32) / PEAK
+
+
+def each_whole(sounds: Sounds) -> Iterator[tuple[int, np.ndarray]]:
+    """Row and sound of every recording that can be decoded; the others are in `undecodable` then."""
+    for row in range(len(sounds)):
+        try:
+            sound = sounds.whole(row)
+        except DataError:
+            continue
+        yield row, sound
 
 
 def quantised(sound: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,9 @@ class SoundStage:
         return in_batches(rows, c.batch * ranks.world, ranks.world)
 
     def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
-        crops = self.sounds.crops(plan, self.preset.window_samples, seed, ranks.rank, ranks.world)
-        for number, (joint, (rows, sound)) in enumerate(zip(plan, crops)):
-            yield Batch(rows, len(joint), ranks.part(len(joint)), draws(seed, number), sound)
+        with closing(self.sounds.crops(plan, self.preset.window_samples, seed, ranks.rank, ranks.world)) as crops:
+            for number, (joint, (rows, sound)) in enumerate(zip(plan, crops)):
+                yield Batch(rows, len(joint), ranks.part(len(joint)), draws(seed, number), sound)
 
     def embed(self, batch: Batch, generator: torch.Generator) -> tuple[list[Tensor], Tensor, Tensor]:
         """Vectors [n, dim] of the windows of all processes, of the tower and of each of its branches.
