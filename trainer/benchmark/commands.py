@@ -197,7 +197,7 @@ def make_benchmark(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, as in training, and of all that is drawn.")] = 1,
     unseen: Annotated[int, typer.Option(help="Species to withhold, those with the fewest recordings.")] = 0,
     candidates: Annotated[int, typer.Option(help="Candidate taxa of a query.")] = 100,
-    most: Annotated[int, typer.Option(help="Most samples that stand for a candidate.")] = 100,
+    most: Annotated[int, typer.Option(help="Most samples that stand for a candidate.")] = 20,
     queries: Annotated[int | None, typer.Option(help="Most queries of a scenario; default: all.")] = None,
 ) -> None:
     """Make a benchmark of 36 scenarios in BioVITA's published layout: 6 directions, 3 levels, seen and unseen."""

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,8 +29,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeapp.audio.file import FileSource, decode
-from edgeapp.audio.resample import resampled
-from edgeapp.audio.windows import HOP_S, windows
+from edgeapp.audio.memory import MemorySource
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, windows
 from edgeapp.encoders import image_pixels
 from trainer import checkpoint, published
 from trainer.errors import CheckpointError, ConfigError, DataError
@@ -124,12 +125,16 @@ class TorchEncoder:
         """One vector a recording."""
         if self._sound is None:
             return None
-        heard = list(self._pool.map(self._hear, paths))
-        of = np.repeat(np.arange(len(heard)), [len(one) for one in heard])
-        each = self._embed(self._sound, [torch.from_numpy(window) for one in heard for window in one])
-        means = np.zeros((len(heard), each.shape[1]), dtype=np.float32)
-        np.add.at(means, of, each)
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        sounds = list(self._pool.map(self._hear, paths))
+        cut = ((row, window) for row, sound in enumerate(sounds) for window in self._windows(sound))
+        sums: np.ndarray | None = None
+        while several := list(islice(cut, AT_ONCE)):
+            each = self._embed(self._sound, [torch.from_numpy(window) for _, window in several])
+            sums = np.zeros((len(sounds), each.shape[1]), dtype=np.float32) if sums is None else sums
+            np.add.at(sums, [row for row, _ in several], each)
+        if sums is None:
+            return np.zeros((0, 0), dtype=np.float32)
+        return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
     def images(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
         """One vector a picture."""
@@ -145,20 +150,23 @@ class TorchEncoder:
         return torch.cat(parts).float().cpu().numpy()
 
     def _hear(self, file: Path | Sample) -> np.ndarray:
+        """The whole recording [samples]."""
         with ExitStack() as closing:
             source = FileSource(closing.enter_context(opened(file)) if isinstance(file, Sample) else file)
-            closing.callback(source.close)
-            if self._hearing == ONSET:
-                sound = decode(source, self._rate_hz)
-                if not len(sound):
-                    raise DataError(f"{told(file)}: has no sound in it", "get the file again")
-                heard = onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))[None]
-            else:
-                cut = windows(resampled(source, self._rate_hz), self._window_s, HOP_S)
-                heard = np.stack([window.samples for window in cut])
+            sound = decode(source, self._rate_hz)
+        if len(sound) < (MIN_CLIP_S if self._hearing == WINDOWS else 0) * self._rate_hz or not len(sound):
+            raise DataError(f"{told(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "get the file again")
         if source.fault:
             self.damaged.append(f"{told(file)}: {source.fault}")
-        return heard
+        return sound
+
+    def _windows(self, sound: np.ndarray) -> Iterator[np.ndarray]:
+        """What of a recording is embedded, [window samples] each; windows are made as they are needed."""
+        if self._hearing == ONSET:
+            yield onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))
+        else:
+            for window in windows(MemorySource(sound, self._rate_hz), self._window_s, HOP_S):
+                yield window.samples
 
     def _see(self, file: Path | Sample) -> np.ndarray:
         from PIL import Image

@@ -64,10 +64,12 @@ def extract(
         notes += renamed
         for more, faults in made(embed, modality, split.indexes[modality].ids, files, kept, tell):
             undecodable += faults
-            write_features(path, more)
+            if more.parts:
+                write_features(path, more)
             kept = more
     kept = named(encoder, split, kept, tell)
-    write_features(path, kept)
+    if kept.parts:
+        write_features(path, kept)
     notes += getattr(encoder, "damaged", [])
     return Extracted(kept, tuple(undecodable), tuple(notes))
 

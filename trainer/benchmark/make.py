@@ -37,7 +37,7 @@ from trainer.errors import ConfigError, DataError
 from trainer.manifest import Manifest, Sample, Samples, hold_out, source_codes, taxa_of
 
 CANDIDATES = 100  # taxa of a query, the right one included
-MOST_SAMPLES = 100  # of a candidate; a family has thousands, and each row of a task would name them all
+MOST_SAMPLES = 20  # of a candidate; a family has thousands, and each row of a task names those of 100 candidates
 SUMMARY, TRAINING = "benchmark.json", "training.csv"
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
 TRAINING_COLUMNS = (

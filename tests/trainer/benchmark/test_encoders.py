@@ -15,6 +15,7 @@ from tests.trainer import published as weights
 from tests.trainer.tiny import Tiny, tone
 from trainer.benchmark.encoders import ONSET, TorchEncoder, onset, open_encoder, parsed
 from trainer.errors import BiovitaError, CheckpointError, ConfigError, DataError
+from trainer.manifest import Sample
 
 CPU = torch.device("cpu")
 RATE_HZ = 48_000
@@ -138,6 +139,31 @@ def test_what_cannot_be_decoded_is_named(media: Path, tmp_path: Path) -> None:
         encoder.audio([media / "long.wav", media / "broken.wav"])
     with pytest.raises(DataError, match="broken.png: not a picture"):
         encoder.images([media / "broken.png"])
+
+
+def test_a_piece_of_a_shard_is_the_same_as_the_file(media: Path, tmp_path: Path) -> None:
+    encoder = open_encoder(f"biovita:{weights.biovita_folder(tmp_path / 'model')}", CPU)
+    shard = tmp_path / "000000.tar"
+    pieces, content = {}, b"something before"
+    for path in (*sounds(media), *pictures(media)):
+        pieces[path] = Sample(shard, 0, ("", ""), offset=len(content), size=path.stat().st_size)
+        content += path.read_bytes() + b"something between"
+    shard.write_bytes(content)
+    for embed, files in ((encoder.audio, sounds(media)), (encoder.images, pictures(media))):
+        whole, cut = embed(files), embed([pieces[path] for path in files])
+        assert whole is not None and cut is not None and np.array_equal(whole, cut)
+    beyond = Sample(shard, 0, ("", ""), offset=10, size=10**9)
+    for embed in (encoder.audio, encoder.images):
+        with pytest.raises(DataError, match="000000.tar"):
+            embed([beyond])
+
+
+def test_too_short_a_recording_is_named(media: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "click.wav", tone(900, 0.2, RATE_HZ), RATE_HZ)
+    folder = weights.biovita_folder(tmp_path / "model")
+    with pytest.raises(DataError, match="click.wav: is only 0.20 s long"):
+        open_encoder(f"biovita:{folder}", CPU).audio([media / "long.wav", tmp_path / "click.wav"])
+    assert open_encoder(f"biovita:{folder}", CPU, ONSET).audio([tmp_path / "click.wav"]) is not None
 
 
 def slow_onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:

@@ -129,6 +129,13 @@ def test_a_killed_run_goes_on_where_it_was(split: Split, tmp_path: Path, monkeyp
     assert np.allclose(part.vectors, [vector(str(i)) for i in part.ids])
 
 
+def test_when_no_file_can_be_used_nothing_is_kept_and_all_are_named(split: Split, tmp_path: Path) -> None:
+    broken = [f"{modality}/{i}" for modality in ("audio", "image") for i in split.indexes[modality].ids]
+    for _ in range(2):
+        found = extract(Twin(broken=broken, lacking="text"), split, tmp_path)
+        assert len(found.undecodable) == len(broken) and not found.features.parts
+
+
 @pytest.mark.parametrize("lacking", ["audio", "image", "text"])
 def test_a_model_may_lack_a_modality(split: Split, tmp_path: Path, lacking: str) -> None:
     parts = extract(Twin(lacking=lacking), split, tmp_path).features.parts
