@@ -193,6 +193,9 @@ def make_benchmark(
     taxa: Annotated[
         Path | None, typer.Option(help="Species table CSV; default: the manifest's ranks, else the project's table.")
     ] = None,
+    media: Annotated[
+        Path | None, typer.Option(help="Folder that the manifest's paths are relative to; default: its own.")
+    ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the sources held out, as in training.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, as in training, and of all that is drawn.")] = 1,
     unseen: Annotated[int, typer.Option(help="Species to withhold, those with the fewest recordings.")] = 0,
@@ -208,7 +211,7 @@ def make_benchmark(
     from trainer.manifest import read_manifest
 
     console = Console(stderr=True)
-    read = read_manifest(manifest, read_taxa(taxa) if taxa else None)
+    read = read_manifest(manifest, read_taxa(taxa) if taxa else None, media)
     for line in (*read.missing, *read.notes):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     scenarios = make(read, out, Plan(held_out, seed, unseen, candidates, most, queries))
