@@ -238,6 +238,9 @@ def main() -> None:
     there = [rows[taxon.scientific_name] for taxon in manifest.taxa]
     recordings = [replace(sample, taxon=there[sample.taxon]) for sample in manifest.recordings]
     photos = [replace(sample, taxon=there[sample.taxon]) for sample in manifest.photos]
+    photos = photos[: args.photos]
+    shown = {photo.taxon for photo in photos}
+    recordings = [sample for sample in recordings if sample.taxon in shown]
     device = pick_device(args.device)
     loops: list[Loop] = []
     once: dict[str, float] = {}
@@ -248,7 +251,7 @@ def main() -> None:
             setting = Setting(
                 preset,
                 recordings,
-                photos[: args.photos],
+                photos,
                 TextBank(table, clip_tokenizer()),
                 device,
                 args.batch,

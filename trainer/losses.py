@@ -44,9 +44,11 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) 
 
     Parameters
     ----------
-    logits, targets : [n, m]; a row of zeros takes no part
+    logits, targets : [n, m]; a row of zeros takes no part, and without rows or candidates the loss is zero
     smoothing : share of the target that is spread over all candidates
     """
+    if not logits.numel():
+        return logits.sum()
     mass = targets.sum(dim=1, keepdim=True)
     rows = mass[:, 0] > 0
     share = targets / mass.clamp_min(1e-9)

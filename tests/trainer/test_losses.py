@@ -84,3 +84,11 @@ def test_accuracy_counts_rows_whose_nearest_is_the_target() -> None:
     similarity = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.1, 0.7], [0.3, 0.2]])
     targets = torch.tensor([[1.0, 0.0], [0.2, 0.8], [0.0, 1.0], [0.6, 0.4]])
     assert accuracy(similarity, targets) == 0.75
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0)])
+def test_a_batch_none_of_whose_taxa_has_a_photo_costs_nothing(shape: tuple[int, int]) -> None:
+    similarity = torch.zeros(shape, requires_grad=True)
+    loss = contrastive(similarity, torch.zeros(shape), torch.tensor(10.0))
+    loss.backward()
+    assert float(loss.detach()) == 0.0 and similarity.grad is not None
