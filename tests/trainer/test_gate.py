@@ -42,7 +42,7 @@ def test_the_guard_costs_only_what_is_above_the_bound_and_has_a_gradient_there()
     atc = torch.tensor(3.0, requires_grad=True)
     cost = gate.guard(atc)
     cost.backward()
-    assert float(cost) == pytest.approx(2 * (3.0 - 2.0 * 1.03)) and float(atc.grad) == 2.0
+    assert cost.item() == pytest.approx(2 * (3.0 - 2.0 * 1.03)) and float(atc.grad) == 2.0
 
 
 def test_a_restored_gate_goes_on_where_it_was() -> None:

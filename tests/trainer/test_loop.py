@@ -198,9 +198,15 @@ def test_an_unfinished_stage_is_not_resumed_with_another_number_of_epochs(
     assert (out / "stage1" / checkpoint.RESUME).exists()
 
 
-def test_a_resume_state_of_another_model_is_refused(tiny: Tiny, own_run: Path) -> None:
-    checkpoint.save_resume(own_run / "stage1", {"epoch": 1, "model": {}, "optimizer": {}, "average": {}, "steps": 1})
-    ended = call(main, *words(tiny, own_run, "1"))
+def test_a_resume_state_of_another_model_is_refused(
+    tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = started(run_folder, tmp_path, "1")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, loop, "store", 1, False)
+        call(main, *words(tiny, out, "1"))
+    checkpoint.save_resume(out / "stage1", {"epoch": 1, "model": {}, "optimizer": {}, "average": {}, "steps": 1})
+    ended = call(main, *words(tiny, out, "1"))
     assert ended.code == 3 and RESUME in ended.lines()[-1] and "--restart" in ended.lines()[-1]
 
 
