@@ -7,11 +7,13 @@ they are found again without a network.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from trainer.errors import CheckpointError, ConfigError
 
 HUB = "hf-hub:"
+COMMIT = re.compile("[0-9a-f]{40}")
 NAMED = "name a folder, or hf-hub:organisation/name@revision"
 
 
@@ -26,6 +28,15 @@ def find_file(source: str, *names: str) -> Path:
         When the huggingface_hub library is missing.
     """
     return fetched(source, names) if source.startswith(HUB) else in_folder(source, names)
+
+
+def pinned(source: str, file: Path) -> str:
+    """A source with the commit that its file was fetched at; a folder, and one that names a commit, as it is."""
+    repository, _, revision = source.partition("@")
+    commit = file.parent.name  # the cache keeps each commit in a folder of its name
+    if not source.startswith(HUB) or revision == commit or not COMMIT.fullmatch(commit):
+        return source
+    return f"{repository}@{commit}"
 
 
 def in_folder(source: str, names: tuple[str, ...]) -> Path:

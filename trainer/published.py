@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trainer.errors import CheckpointError
-from trainer.hub import find_file
+from trainer.hub import find_file, pinned
 from trainer.models.bioclip import ClipImage, ClipText
 from trainer.models.biovita import CLAP_MEL, CLIP_MEAN, CLIP_STD, ClapBioclip, build_biovita
 from trainer.models.clap import ClapTower, audio_fields, audio_sizes
@@ -58,8 +58,12 @@ class Sources:
     clip: str = BIOCLIP
 
 
-def open_sources(sources: Sources = Sources()) -> tuple[ClapBioclip, Vita]:
+def open_sources(
+    sources: Sources = Sources(), tell: Callable[[str], None] = lambda line: None
+) -> tuple[ClapBioclip, Vita]:
     """The model as training begins: CLAP and BioCLIP 2 as published, the adapter random (`torch.manual_seed`).
+
+    `tell` is told the commit of a source that names none.
 
     Raises
     ------
@@ -68,6 +72,9 @@ def open_sources(sources: Sources = Sources()) -> tuple[ClapBioclip, Vita]:
     """
     audio, state, where = read_clap(sources.audio)
     clip = read_clip(sources.clip)
+    for source, file in ((sources.audio, where), (sources.clip, clip.path)):
+        if pinned(source, file) != source:
+            tell(f"{source}: taken at its newest commit; to repeat this run name {pinned(source, file)}")
     return assembled(audio, state, where, clip, adapter=None)
 
 

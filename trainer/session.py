@@ -114,17 +114,20 @@ class Session:
         self.failed: list[str] = []
         self.report(self.data.manifest.missing)
         for line in self.data.manifest.notes:
-            if self.ranks.first:
-                self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self.tell(line)
         self.material = Material(self.data, options.preset, options.out, options.threads, options.workers, self.report)
+
+    def tell(self, line: str) -> None:
+        """Say a line on stderr, once for all processes."""
+        if self.ranks.first:
+            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def report(self, lines: Sequence[str]) -> None:
         """Say on stderr what could not be used, once."""
         new = [line for line in lines if line not in self.failed]
         self.failed += new
         for line in new:
-            if self.ranks.first:
-                self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self.tell(line)
 
     def train(self, stage: str) -> None:
         """Train a stage; one that stands on a base first makes it, when there is none.
@@ -209,7 +212,7 @@ class Session:
         from trainer.published import BIOCLIP, CLAP, Sources, open_sources
 
         audio = self.options.audio or (BIOLINGUAL if stage == DISTILL else CLAP)
-        opened, model = open_sources(Sources(audio, self.options.bioclip or BIOCLIP))
+        opened, model = open_sources(Sources(audio, self.options.bioclip or BIOCLIP), self.tell)
         return model, clip_tokenizer(opened.context), dataclasses.replace(preset, towers=opened)
 
     def same_settings(self, config: RunConfig, folder: Path) -> None:

@@ -81,7 +81,9 @@ def test_the_published_models_open_from_the_cache(offline: Path, tmp_path: Path)
     cached(offline, CLAP, published.write_clap(tmp_path / "clap", safetensors=False))
     cached(offline, Sources().clip, published.write_clip(tmp_path / "clip"))
     cached(offline, BIOVITA, published.write_biovita(tmp_path / "biovita"))
-    assert open_sources()[0].dim == open_published()[0].dim == published.DIM
+    told: list[str] = []
+    assert open_sources(tell=told.append)[0].dim == open_published()[0].dim == published.DIM
+    assert len(told) == 1 and f"to repeat this run name {Sources().clip}@{'0' * 40}" in told[0]  # CLAP's is named
 
 
 def test_without_network_and_cache_the_remedy_is_said(offline: Path) -> None:
