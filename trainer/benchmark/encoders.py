@@ -33,9 +33,10 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, windows
 from edgeapp.encoders import image_pixels
 from trainer import checkpoint, published
+from trainer.benchmark.files import told
 from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.manifest import Sample
-from trainer.media import called, opened
+from trainer.media import opened
 from trainer.models.text import tokenize
 
 WINDOWS, ONSET = "windows", "onset"
@@ -186,11 +187,6 @@ class TorchEncoder:
             for at in range(0, len(items), AT_ONCE)
         ]
         return torch.cat(parts).numpy()
-
-
-def told(file: Path | Sample) -> str:
-    """What a person calls a file or a piece of one."""
-    return called(file) if isinstance(file, Sample) else str(file)
 
 
 def onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgeapp.audio.complaints import overheard
-from edgeapp.errors import AudioError
-from trainer.benchmark.encoders import BenchmarkEncoder, told
+from trainer.benchmark.encoders import BenchmarkEncoder
 from trainer.benchmark.features import TEXT_FORMS, Features, Vectors, read_features, write_features
+from trainer.benchmark.files import Embed, embedded
 from trainer.benchmark.layout import Split, media
 from trainer.errors import DataError
 from trainer.manifest import Sample
@@ -22,7 +22,6 @@ from trainer.manifest import Sample
 CHUNK = 16  # files given to the encoder at once
 KEPT_EVERY = 4096  # files between two writes of the cache
 AHEAD = 2  # chunks at a time: one is decoded while the other is embedded
-UNUSABLE = (AudioError, DataError, OSError, ValueError)  # by one file
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def extract(
 
 
 def made(
-    embed: Callable[[Sequence[Path | Sample]], np.ndarray | None],
+    embed: Embed,
     modality: str,
     ids: np.ndarray,
     files: Sequence[Path | Sample],
@@ -105,25 +104,6 @@ def made(
         if found:
             kept = with_part(kept, modality, ids[of], np.stack(found))
         yield kept, faults
-
-
-def embedded(
-    embed: Callable[[Sequence[Path | Sample]], np.ndarray | None], files: Sequence[Path | Sample], rows: Sequence[int]
-) -> tuple[list[np.ndarray], dict[int, str]] | None:
-    """Vectors of the files that can be used, and a line for each row that cannot; None when the modality is lacking.
-
-    Some files that fail together are tried one by one, so that a damaged file costs itself alone.
-    """
-    try:
-        vectors = embed([files[row] for row in rows])
-        return None if vectors is None else (list(vectors), {})
-    except UNUSABLE as error:
-        if len(rows) == 1:
-            name = told(files[rows[0]])
-            return [], {rows[0]: str(error) if name in str(error) else f"{name}: {error}"}
-    alone = [embedded(embed, files, [row]) for row in rows]
-    several = [one for one in alone if one is not None]
-    return [v for vectors, _ in several for v in vectors], {k: x for _, faults in several for k, x in faults.items()}
 
 
 def named(encoder: BenchmarkEncoder, split: Split, kept: Features, tell: Callable[[str], None]) -> Features:

@@ -1,18 +1,15 @@
-"""What SSW60 and the trait probe start from: CSV files by line, and vectors with a name each, made or read."""
+"""What SSW60 and the trait probe start from: CSV files by line, and vectors with a name each."""
 
 from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from edgeapp.errors import AudioError
 from trainer.errors import DataError
-
-UNDECODABLE = (AudioError, DataError, OSError, ValueError)  # by one file
 
 
 def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -66,52 +63,6 @@ def read_named(path: Path, vectors: str, names: str) -> tuple[list[str], np.ndar
         shape = list(found[vectors].shape)
         raise DataError(f"{path}: '{vectors}' is {shape} for {len(said)} names", "give one vector [dim] for each name")
     return said, unit(f"{path}, {vectors}", found[vectors])
-
-
-def encode(
-    embed: Callable[[Sequence[Path]], np.ndarray | None],
-    paths: Sequence[Path],
-    batch: int,
-    done: Callable[[int], None] = lambda files: None,
-) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
-    """Vectors of files, some at a time.
-
-    A batch that fails is done again file by file, so that a damaged file costs itself alone.
-
-    Parameters
-    ----------
-    embed : the method `audio` or `images` of an encoder: paths to vectors [n, dim], None when it lacks the modality
-    done : told how many files were dealt with
-
-    Returns
-    -------
-    which files could be encoded [n] bool, their unit vectors, and a line for each that could not; None when the encoder
-    lacks the modality
-    """
-
-    def encoded(some: Sequence[Path]) -> np.ndarray | str | None:
-        try:
-            made = embed(list(some))
-            return None if made is None else unit("the encoder", made)
-        except UNDECODABLE as error:
-            return str(error) or type(error).__name__
-
-    kept: list[bool] = []
-    vectors: list[np.ndarray] = []
-    faults: list[str] = []
-    for start in range(0, len(paths), batch):
-        some = paths[start : start + batch]
-        made = encoded(some)
-        if made is None:
-            return None
-        for path, one in zip(some, [encoded([path]) for path in some] if isinstance(made, str) else made):
-            kept.append(isinstance(one, np.ndarray))
-            if isinstance(one, np.ndarray):
-                vectors.append(one.reshape(-1))
-            else:
-                faults.append(str(one) if str(path) in str(one) else f"{path}: {one}")
-        done(len(some))
-    return np.array(kept, dtype=bool), np.array(vectors, dtype=np.float32), faults
 
 
 def unit(where: str, vectors: np.ndarray) -> np.ndarray:

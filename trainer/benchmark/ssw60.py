@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.benchmark.labelled import encode, read_lines, read_named
+from trainer.benchmark.files import encode
+from trainer.benchmark.labelled import read_lines, read_named
 from trainer.errors import ConfigError, DataError
 
 IMAGE_SETS = ("inat", "nabirds")

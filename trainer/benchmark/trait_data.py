@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from trainer.benchmark.features import read_features
-from trainer.benchmark.labelled import encode, read_named
+from trainer.benchmark.files import encode
+from trainer.benchmark.labelled import read_named
 from trainer.benchmark.layout import read_benchmark
 from trainer.checkpoint import replace_file
 from trainer.errors import DataError
@@ -97,7 +98,7 @@ def from_manifest(
     Raises
     ------
     DataError
-        A recording lies in a shard, or nothing can be encoded.
+        Nothing can be encoded.
     """
     parts: dict[str, Named] = {}
     notes: list[str] = []
@@ -108,10 +109,7 @@ def from_manifest(
     for name, samples, embed in sides:
         rows = sorted(draw_epoch(samples, most, 1, np.random.default_rng(seed)))
         chosen = [samples[row] for row in rows]
-        sharded = next((one.path for one in chosen if one.size is not None), None)
-        if sharded is not None:
-            raise DataError(f"{sharded}: shards cannot be probed", "name a manifest of files, or a file of features")
-        encoded = encode(embed, [one.path for one in chosen], BATCH, done)
+        encoded = encode(embed, [one if one.size is not None else one.path for one in chosen], BATCH, done)
         if encoded is None:
             continue
         kept, vectors, faults = encoded

@@ -143,6 +143,19 @@ def test_a_model_may_lack_a_modality(split: Split, tmp_path: Path, lacking: str)
     assert len(parts) == (2 if lacking == "text" else 5)
 
 
+def test_a_file_of_a_zero_vector_is_named_and_has_none(split: Split, tmp_path: Path) -> None:
+    lost = int(split.indexes["audio"].ids[3])
+
+    class Silent(Twin):
+        def audio(self, paths: Sequence[Path]) -> np.ndarray | None:
+            return np.array([[path.stem != str(lost)] for path in paths]) * super().audio(paths)
+
+    found = extract(Silent(), split, tmp_path)
+    (line,) = found.undecodable
+    assert f"{lost}.x: its vector is zero" in line
+    assert sorted({*split.indexes["audio"].ids.tolist()} - {lost}) == found.features.parts["audio"].ids.tolist()
+
+
 def test_a_vector_that_is_not_finite_is_the_models_fault(split: Split, tmp_path: Path) -> None:
     class Sick(Twin):
         def audio(self, paths: Sequence[Path]) -> np.ndarray | None:

@@ -17,7 +17,7 @@ from trainer.benchmark.features import Features, Vectors, write_features
 from trainer.benchmark.trait_data import from_benchmark, from_file, from_manifest, write
 from trainer.benchmark.traits_command import traits
 from trainer.errors import DataError
-from trainer.manifest import Manifest
+from trainer.manifest import Manifest, read_manifest
 
 SPECIES = [f"Avis n{n}" for n in range(30)]
 
@@ -63,6 +63,27 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_kept(manifest: M
     assert len(data.parts["audio"].species) == 20
     (line,) = data.notes
     assert "Bufo_bufo_1.flac" in line and "damaged" in line
+
+
+def test_pieces_of_shards_are_probed_like_files(manifest: Manifest, tmp_path: Path) -> None:
+    shard, content = tmp_path / "000000.tar", b""
+    lines = ["modality,path,scientific_name,source_repo,source_id,offset,size"]
+    for number, sample in enumerate(manifest.recordings):
+        sound = sample.path.read_bytes()
+        name = manifest.taxa[sample.taxon].scientific_name
+        lines.append(f"audio,{shard.name},{name},sounds,{number},{len(content)},{len(sound)}")
+        content += sound
+    shard.write_bytes(content)
+    path = tmp_path / "manifest.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    class Piecewise(Numbered):
+        def audio(self, paths: Sequence[Path]) -> np.ndarray | None:
+            return np.array([[piece.offset + 1, piece.size] for piece in paths], np.float32)  # type: ignore[attr-defined]
+
+    data = from_manifest(Piecewise(), read_manifest(path, manifest.taxa), seed=1)
+    assert len(data.parts["audio"].species) == 21 and data.notes == ()
+    assert len({tuple(vector) for vector in data.parts["audio"].vectors.tolist()}) == 21
 
 
 def test_an_encoder_of_pictures_alone_is_probed_on_pictures_alone(manifest: Manifest) -> None:
