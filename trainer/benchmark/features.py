@@ -5,7 +5,8 @@
     about                                               optional JSON: model, split, and whatever else is worth knowing
 
 Names are embedded as they stand in the text index, without a template. A model with one form of text has `text` alone.
-A sample without a vector is left out of its ids. The `.pt` folder that the published extraction script writes can be
+A sample without a vector is left out of its ids, or has
+a zero vector, which is taken for none. The `.pt` folder that the published extraction script writes can be
 read in place of the `.npz`.
 """
 
@@ -136,7 +137,7 @@ def read_features(path: Path) -> Features:
 
 
 def checked(where: str, ids: np.ndarray, vectors: np.ndarray) -> Vectors:
-    """Vectors in the order of their ids.
+    """Vectors in the order of their ids; zero vectors, which have no direction, are taken for absent.
 
     Raises
     ------
@@ -153,11 +154,12 @@ def checked(where: str, ids: np.ndarray, vectors: np.ndarray) -> Vectors:
     if not finite.all():
         raise DataError(f"{where}: the vector of id {ids[~finite][0]} is not finite", "leave the sample out")
     order = np.argsort(ids, kind="stable")
-    ids = ids[order].astype(np.int64)
+    ids, vectors = ids[order].astype(np.int64), vectors[order]
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     if len(twice):
         raise DataError(f"{where}: id {ids[twice[0]]} stands twice", "give one vector an id")
-    return Vectors(ids, np.ascontiguousarray(vectors[order], dtype=np.float32))
+    directed = vectors.any(axis=1)
+    return Vectors(ids[directed], np.ascontiguousarray(vectors[directed], dtype=np.float32))
 
 
 def strangers(features: Features, split: Split) -> list[str]:

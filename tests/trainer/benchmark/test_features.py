@@ -79,6 +79,17 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
         read_features(tmp_path / "absent.npz")
 
 
+def test_a_zero_vector_is_taken_for_none_and_its_sample_named(tmp_path: Path) -> None:
+    (split,) = read_benchmark(bench.make(tmp_path))
+    given = bench.arrays(bench.features(0, 3))
+    given["audio"][2] = 0.0
+    np.savez(tmp_path / "zeros.npz", **given)
+    read = read_features(tmp_path / "zeros.npz")
+    lost = int(given["audio_ids"][2])
+    assert lost not in read.parts["audio"].ids and len(read.parts["audio"]) == len(given["audio"]) - 1
+    assert missing(read, split)["audio"].tolist() == [lost]
+
+
 def test_features_of_another_benchmark_are_refused_and_a_few_strange_ids_are_told(tmp_path: Path) -> None:
     (split,) = read_benchmark(bench.make(tmp_path))
     given = bench.features()

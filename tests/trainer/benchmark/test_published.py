@@ -13,7 +13,7 @@ import torch
 
 from tests.trainer.benchmark import small_bench as bench
 from trainer.benchmark import layout, protocols
-from trainer.benchmark.features import Features, Vectors
+from trainer.benchmark.features import Features, Vectors, read_features
 from trainer.benchmark.layout import read_benchmark
 from trainer.benchmark.protocols import ABSENT, EMPTY, PUBLISHED, SCORED, Lineage, Score, published
 
@@ -242,3 +242,14 @@ def test_a_model_without_a_modality_is_asked_only_what_it_can_answer(tmp_path: P
     scores = list(protocols.evaluate(split, deaf, size=5))
     assert {score.state for score in scores if "audio" in (score.query, score.target)} == {"no audio vectors"}
     assert {score.state for score in scores if "audio" not in (score.query, score.target)} == {SCORED}
+
+
+def test_zero_vectors_of_a_file_score_as_in_the_script_and_are_named(tmp_path: Path) -> None:
+    root = bench.make(tmp_path, 2)
+    whole = bench.arrays(bench.features(2, largest=3))
+    lost = whole["image_ids"][::3].tolist()
+    whole["image"][::3] = 0.0
+    np.savez(tmp_path / "zeros.npz", **whole)
+    scores = compare_all(root, read_features(tmp_path / "zeros.npz"))
+    (one,) = [score for score in scores if (score.level, score.query, score.target) == ("species", "image", "text")]
+    assert one.missing == {"image": tuple(lost)} and one.tally.queries == len(whole["image"])
