@@ -87,16 +87,17 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def bars(panel: Any, number: int, models: int, model: str, shares: Sequence[float | None]) -> None:
-    """The bars of one model, its share in % above each; no bar where there is no share."""
+    """The bars of one model, its share in % above each; a dash, which is not zero, where there is none."""
     width = BAR / models
     places = [group + (number - (models - 1) / 2) * width for group in range(len(shares))]
-    heights = [float("nan") if share is None else 100 * share for share in shares]
+    heights = [0.0 if share is None else 100 * share for share in shares]
     drawn = panel.bar(places, heights, width, label=model, color=f"C{number % 10}")
-    panel.bar_label(drawn, labels=["" if share is None else f"{100 * share:.0f}" for share in shares], fontsize=7)
+    panel.bar_label(drawn, labels=["–" if share is None else f"{100 * share:.0f}" for share in shares], fontsize=7)
 
 
 def dressed(panel: Any, groups: Sequence[str], label: str) -> None:
     panel.set_xticks(range(len(groups)), groups)
+    panel.set_xlim(-0.5, len(groups) - 0.5)
     panel.set_ylim(0, 105)
     panel.set_ylabel(label)
     panel.spines[["top", "right"]].set_visible(False)

@@ -65,10 +65,12 @@ def average(scores: Mapping[str, Score], top: int) -> float | None:
 
 
 def tables(report: Report) -> list[Table]:
-    """For each protocol and split a table of all directions, then one of classes and one of errors if there are any."""
+    """For each protocol and split with any score a table of all directions, one of classes and one of errors."""
     made = []
     for protocol, split in _parts(report.scores):
         scores = report.of(protocol, split)
+        if not any(score.state == SCORED for of in scores.values() for score in of.values()):
+            continue  # `notes` says why
         title = f"{split}, {protocol} protocol: {RULES[protocol]}"
         if protocol == PAPER:
             title += f"; databases of {report.size}, seed {report.seed}"

@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.trainer.benchmark import small_bench as bench
 from trainer.benchmark.features import Features, missing
 from trainer.benchmark.layout import read_benchmark
-from trainer.benchmark.plots import plot
+from trainer.benchmark.plots import by_direction, plot
 from trainer.benchmark.protocols import PUBLISHED, SCORED, Score, Tally, evaluate
 from trainer.benchmark.report import CODES, Report, as_json, average, notes, tables, write_csv, write_json
 from trainer.errors import ConfigError
@@ -117,6 +117,21 @@ def test_the_json_holds_everything_and_no_nan(report: Report, tmp_path: Path) ->
     )
     assert gaps["missing"]["audio"] == [100, 104, 108, 112, 116, 120] and gaps["queries"] == 21
     assert gaps["errors"]["all"] == gaps["queries"] - round(gaps["top1"] * gaps["queries"])
+
+
+def test_where_nothing_is_scored_there_is_no_table_and_a_note() -> None:
+    scores = [Score("m", PUBLISHED, "unseen", level, "audio", "text", "empty") for level in ("species", "genus")]
+    empty = Report("bench", scores, {}, {}, 0, 100)
+    assert tables(empty) == [] and notes(empty) == ["published, unseen, empty: species A2T, genus A2T"]
+
+
+def test_a_direction_that_is_not_scored_keeps_its_place_and_has_a_dash(report: Report) -> None:
+    blind = report.of(PUBLISHED, "unseen")["species", "blind"]
+    panel = by_direction({"blind": {each: score for each, score in blind.items() if score.state == SCORED}}, "t").axes[
+        0
+    ]
+    assert panel.get_xlim() == (-0.5, 5.5) and len(panel.patches) == 6
+    assert [text.get_text() == "–" for text in panel.texts] == ["I" in each for each in CODES]
 
 
 def test_pictures_show_directions_and_classes(report: Report, tmp_path: Path) -> None:
