@@ -223,7 +223,11 @@ def make_benchmark(
         shown.add_row(one.split, one.level, code(one.query, one.target), *counts, one.why)
     Console().print(shown)
     filled = sum(not one.why for one in scenarios)
-    told = f"{filled} of {len(scenarios)} scenarios are filled; {SUMMARY} says how to train for them"
+    told = f"{filled} of {len(scenarios)} scenarios are filled"
+    short = [one.taxa for one in scenarios if one.taxa > 1]
+    if short:
+        told += f", and --candidates {min(short)} would fill {len(short)} more"
+    told += f"; {SUMMARY} says how to train for them"
     if unseen:
         told += f", on {TRAINING}"
     elif not any(not one.why for one in scenarios if one.split == "unseen"):

@@ -69,7 +69,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What became of a scenario; `why` is empty when it was filled."""
+    """What became of a scenario.
+
+    Attributes
+    ----------
+    queries, not_asked : samples that ask, and those that cannot
+    why : nothing was written; empty when it was filled
+    taxa : candidate taxa there are, when they are too few
+    """
 
     split: str
     level: str
@@ -78,6 +85,7 @@ class Scenario:
     queries: int
     not_asked: int
     why: str = ""
+    taxa: int = 0
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,7 @@ def write_task(
     names: np.ndarray,
     plan: Plan,
     rng: np.random.Generator,
-) -> tuple[int, int, str]:
+) -> tuple[int, int, str, int]:
     """Write a scenario, or its header alone.
 
     Parameters
@@ -205,7 +213,8 @@ def write_task(
 
     Returns
     -------
-    queries written, samples that have no other sample to find, and why nothing was written
+    queries written, samples that have no other sample to find, why nothing was written, and the number of candidate
+    taxa when that is why
     """
     asks, answers = ends
     group_names, of_taxon = np.unique(names.astype(str), return_inverse=True)
@@ -220,16 +229,17 @@ def write_task(
         if len(found):
             right[query] = found
     queries = np.array(list(right), dtype=int)
-    why = ""
+    why, few = "", 0
     if not len(asks) or not len(answers):
         why = "no samples"
     elif not len(queries):
         why = "no query has anything to find"
     elif len(candidates) < plan.candidates:
-        why = f"{len(candidates)} candidate taxa, {plan.candidates} are asked for"
+        few = len(candidates)
+        why = f"{few} candidate taxa, {plan.candidates} are asked for"
     if why:
         write_csv(path, TASK_COLUMNS, iter(()))
-        return 0, len(asks), why
+        return 0, len(asks), why, few
     not_asked = len(asks) - len(queries)
     if plan.queries is not None and len(queries) > plan.queries:
         queries = np.sort(rng.choice(queries, plan.queries, replace=False))
@@ -258,7 +268,7 @@ def write_task(
                 }
 
     write_csv(path, TASK_COLUMNS, rows())
-    return len(queries), not_asked, ""
+    return len(queries), not_asked, "", 0
 
 
 def grouped(of: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -145,6 +145,9 @@ def test_too_few_candidates_are_told_and_a_smaller_number_must_be_asked_for(mani
     scenarios = make_benchmark(manifest, tmp_path / "bench", Plan(share=0.4, seed=3))
     assert all(scenario.why for scenario in scenarios)
     assert "12 candidate taxa, 100 are asked for" in {scenario.why for scenario in scenarios}
+    fewest = min(scenario.taxa for scenario in scenarios if scenario.taxa)
+    again = make_benchmark(manifest, tmp_path / "fewer", Plan(share=0.4, seed=3, candidates=fewest))
+    assert [not scenario.why for scenario in again] == [scenario.taxa > 0 for scenario in scenarios]
     for split in read_benchmark(tmp_path / "bench"):
         states = {score.state for score in evaluate(split, bench.features(), (PUBLISHED,))}
         assert states == {"empty"}
