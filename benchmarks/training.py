@@ -66,8 +66,12 @@ class Loop:
     stage: str
     way: str
     samples_per_s: float
-    tflops_per_s: float  # arithmetic of the towers, without decoding
+    gflop_per_sample: float  # arithmetic of the towers, without decoding
     loss: float
+
+    @property
+    def tflop_per_s(self) -> float:
+        return self.samples_per_s * self.gflop_per_sample / 1e3
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ def own(
 
 
 def timed(steps: Iterator[Callable[[], float]], setting: Setting) -> tuple[float, float, float]:
-    """Samples and teraflops per second over the steps after the first, and the last loss."""
+    """Samples per second over the steps after the first, GFLOP of a sample, and the last loss."""
     step = next(steps)
     with FlopCounterMode(display=False) as counted:
         step()
@@ -211,13 +215,22 @@ def timed(steps: Iterator[Callable[[], float]], setting: Setting) -> tuple[float
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     middle = statistics.median(seconds)
-    return setting.batch / middle, counted.get_total_flops() / middle / 1e12, loss
+    return setting.batch / middle, counted.get_total_flops() / setting.batch / 1e9, loss
 
 
 def peak_of(device: torch.device) -> float:
     """The card's peak in TFLOP/s, 0 where it is not known."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return next((peak for card, peak in PEAK_TFLOPS.items() if card in name), 0.0)
+
+
+def row_of(loops: list[Loop], peak: float) -> str:
+    """The last loop as a row of the table, against the straightforward one of its stage."""
+    loop = loops[-1]
+    times = loop.samples_per_s / next(one.samples_per_s for one in loops if one.stage == loop.stage)
+    share = f"{100 * loop.tflop_per_s / peak:.1f} %" if peak else ""
+    figures = f"{loop.samples_per_s:.3f} | {times:.1f} | {loop.gflop_per_sample:.0f} | {loop.tflop_per_s:.3f}"
+    return f"| {loop.stage} | {loop.way} | {figures} | {share} |"
 
 
 def main() -> None:
@@ -244,6 +257,10 @@ def main() -> None:
     device = pick_device(args.device)
     loops: list[Loop] = []
     once: dict[str, float] = {}
+    if not args.json:
+        print(f"{args.size}, batch {args.batch}, {device.type}, {cores()} cores, torch {torch.__version__}")
+        print("| stage | loop | samples per second | times | GFLOP per sample | TFLOP/s | of the card's peak |")
+        print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     for stage in ("1", "2"):
         for way in ("straightforward", "this project"):
             torch.manual_seed(0)
@@ -266,17 +283,11 @@ def main() -> None:
                 )
                 loops.append(Loop(stage, way, *timed(steps, setting)))
             del model, steps
+            if not args.json:
+                print(row_of(loops, peak_of(device)), flush=True)
     if args.json:
         print(json.dumps({"size": args.size, "loops": [asdict(loop) for loop in loops], "once": once}, indent=1))
         return
-    print(f"{args.size}, batch {args.batch}, {device.type}, {cores()} cores, torch {torch.__version__}")
-    print("| stage | loop | samples per second | times | TFLOP/s | of the card's peak |\n|---|---|---:|---:|---:|---:|")
-    peak = peak_of(device)
-    for row, loop in enumerate(loops):
-        times = loop.samples_per_s / loops[row // 2 * 2].samples_per_s
-        share = f"{100 * loop.tflops_per_s / peak:.1f} %" if peak else ""
-        figures = f"{loop.samples_per_s:.3f} | {times:.1f} | {loop.tflops_per_s:.3f} | {share}"
-        print(f"| {loop.stage} | {loop.way} | {figures} |")
     print("once: " + ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in once.items()))
 
 
