@@ -2,12 +2,14 @@
 
 Similarities become probabilities by one multiplier a kind of entry (Guo et al., "On Calibration of Modern Neural
 Networks", ICML 2017): the one with the least negative log-likelihood. Kinds are brought to one level of logits and then
-weighted. "Nothing" gets the largest logit that leaves most held-out recordings something.
+weighted so that no kind harms the ranks that the others reach. "Nothing" gets the largest logit that leaves most
+held-out recordings something.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +29,15 @@ from trainer.sounds import Sounds, each_whole, taxon_of
 from trainer.windows import recording_windows
 
 SCALES = np.geomspace(2.0, 100.0, 60)
-WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the pictures beside the text
+IMAGE_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the photos beside the names
+AUDIO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the recordings beside names and photos, whose shares make one
 POOLS = (1, 2, 3, 5)
 FLOOR = 0.5  # more likely than not
 EVIDENCE = 3.0  # Bayes factor that is called substantial (Kass and Raftery, JASA 1995)
-AUDIO_WEIGHT = 4.0  # recordings of a species tell more of how it sounds than its name or its photos
 SILENCE_DBFS = -85.0  # the quietest usable starter recording has -74, dithered 16-bit silence about -93
 KEPT = 0.95  # share of the held-out recordings that must stay something
 NOISE_WINDOWS = 64
-
+PHOTOS = ("text", "image")  # names and photos
 
 DECISION = "decision.json"
 
@@ -163,7 +165,7 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
     parameters = DecisionParameters(
         scale=dict.fromkeys(KINDS, 20.0),
         bias=dict.fromkeys(KINDS, 0.0),
-        weight={**dict.fromkeys(KINDS, 1.0), "audio": AUDIO_WEIGHT},
+        weight=dict.fromkeys(KINDS, 1.0),
         null_logit=-1e3,
         floor=FLOOR,
         silence_dbfs=SILENCE_DBFS,
@@ -174,20 +176,20 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
         losses = [tables.loss(scaled(parameters, kind, scale), (kind,)) for scale in SCALES]
         parameters = scaled(parameters, kind, float(SCALES[int(np.argmin(losses))]))
     parameters = replace(parameters, bias={**parameters.bias, **levels(tables, parameters)})
-    both = ("text", "image")
-    # Photos may only help: among the shares that rank no worse than names alone, the likeliest; failing all, the least.
-    alone = [tables.top(parameters, ("text",), k) for k in (1, 5)]
-    mixed = [weighted(parameters, share) for share in WEIGHTS]
-    harmless = [p for p in mixed if all(tables.top(p, both, k) >= top for k, top in zip((1, 5), alone))]
-    parameters = min(harmless or mixed[:1], key=lambda p: tables.loss(p, both))
-    parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: tables.loss(p, both))
-    parameters = replace(parameters, null_logit=null_logit(tables, parameters, index.match(noise), both))
+    shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
+    parameters = likeliest_harmless(tables, shares, PHOTOS, than=("text",))
+    kinds = tuple(index.kinds)
+    if "audio" in kinds:
+        weights = [weighted(parameters, audio=weight) for weight in AUDIO_WEIGHTS]
+        parameters = likeliest_harmless(tables, weights, kinds, than=PHOTOS)
+    parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: tables.loss(p, kinds))
+    parameters = replace(parameters, null_logit=null_logit(tables, parameters, index.match(noise), kinds))
     figures = {
-        f"{name}_top{k}": round(tables.top(parameters, kinds, k), 4)
-        for name, kinds in (*((kind, (kind,)) for kind in index.kinds), ("together", both))
+        f"{name}_top{k}": round(tables.top(parameters, named, k), 4)
+        for name, named in (*((kind, (kind,)) for kind in kinds), ("together", PHOTOS), ("all", kinds))
         for k in (1, 5)
     }
-    of_noise = probabilities(logits(index.match(noise), parameters, both), parameters)
+    of_noise = probabilities(logits(index.match(noise), parameters, kinds), parameters)
     decisions = [decide(p, index.taxa, parameters) for p in of_noise]
     figures |= {
         "recordings": len(heard.taxon),
@@ -197,12 +199,24 @@ def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParamete
     return parameters, figures
 
 
+def likeliest_harmless(
+    tables: Fit, tried: Sequence[DecisionParameters], kinds: tuple[str, ...], than: tuple[str, ...]
+) -> DecisionParameters:
+    """A kind more may only help.
+
+    Among the parameters that rank the recordings with `kinds` no worse than with the fewer kinds `than`, the likeliest;
+    failing all, the first, which are to give the new kind least.
+    """
+    harmless = [p for p in tried if all(tables.top(p, kinds, k) >= tables.top(p, than, k) for k in (1, 5))]
+    return min(harmless or tried[:1], key=lambda p: tables.loss(p, kinds))
+
+
 def scaled(parameters: DecisionParameters, kind: str, scale: float) -> DecisionParameters:
     return replace(parameters, scale={**parameters.scale, kind: round(scale, 3)})
 
 
-def weighted(parameters: DecisionParameters, share: float) -> DecisionParameters:
-    return replace(parameters, weight={**parameters.weight, "text": round(1 - share, 3), "image": share})
+def weighted(parameters: DecisionParameters, **weights: float) -> DecisionParameters:
+    return replace(parameters, weight={**parameters.weight, **{kind: round(w, 3) for kind, w in weights.items()}})
 
 
 def levels(tables: Fit, parameters: DecisionParameters) -> dict[str, float]:

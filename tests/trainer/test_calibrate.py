@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gallery import DecisionParameters, Index, Taxon, logits, pool, probabilities
-from trainer.calibrate import Fit, Heard, fit
+from trainer.calibrate import AUDIO_WEIGHTS, Fit, Heard, fit
 
 N, DIM, RECORDINGS = 40, 32, 160
 World = tuple[Index, Heard, np.ndarray]
@@ -16,8 +16,11 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def made(spread: float) -> World:
-    """Taxa whose texts and photos lie near what is heard of them, each off in its own way; ten have no photo."""
+def made(spread: float, audio: float | None = None) -> World:
+    """Taxa whose texts and photos lie near what is heard of them, each off in its own way; ten have no photo.
+
+    With `audio` the gallery has recordings too, off by that.
+    """
     rng = np.random.default_rng(1)
     centre = unit(rng.standard_normal((N, DIM)))
     texts = unit(centre + 0.15 * rng.standard_normal((N, DIM)))
@@ -26,7 +29,11 @@ def made(spread: float) -> World:
     taxa = [Taxon(f"Species n{n:02}", *[""] * 6, common_names={}) for n in range(N)]
     taxon = rng.integers(0, N, RECORDINGS)
     windows = [unit(centre[t] + spread * rng.standard_normal((1 + n % 3, DIM))) for n, t in enumerate(taxon)]
-    return Index(taxa, {"text": texts, "image": images}), Heard(windows, taxon), unit(rng.standard_normal((64, DIM)))
+    noise = unit(rng.standard_normal((64, DIM)))
+    kinds = {"text": texts, "image": images}
+    if audio is not None:
+        kinds["audio"] = unit(centre + audio * rng.standard_normal((N, DIM)))
+    return Index(taxa, kinds), Heard(windows, taxon), noise
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,13 @@ def test_texts_and_pictures_together_are_not_worse_than_either(fitted) -> None:
     for k in (1, 5):
         assert figures[f"together_top{k}"] >= max(figures[f"text_top{k}"], figures[f"image_top{k}"])
     assert 0.5 < figures["text_top1"] < 1.0  # a world in which there is something to gain
+
+
+def test_recordings_are_given_more_say_the_nearer_they_are() -> None:
+    right, wrong = (fit(*made(spread=0.22, audio=off)) for off in (0.1, 2.0))
+    assert right[0].weight["audio"] > wrong[0].weight["audio"] == min(AUDIO_WEIGHTS)
+    _, figures = right
+    assert figures["all_top1"] > figures["together_top1"] and figures["all_top5"] >= figures["together_top5"]
 
 
 def test_noise_is_nothing_and_recordings_are_something() -> None:
