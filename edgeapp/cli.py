@@ -135,6 +135,10 @@ def identify(
         str | None, typer.Option("--kinds", help="Gallery entries to match: text,image,audio or some of them.")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.")] = False,
 ) -> None:
     """Name the species in recordings.
@@ -155,7 +159,7 @@ def identify(
     with Destination(output) as destination:
         writing = writer(format, destination.out)
         recogniser = Recogniser(
-            Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads
+            Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
         )
         outcome = identify_files(
             files, recogniser, writing, hop, top, note=_silent if quiet else complain, complain=complain

@@ -1,24 +1,35 @@
-"""The encoders of a pack through ONNX Runtime: windows, texts and images to unit vectors of one space."""
+"""The encoders of a pack: windows, texts and images to unit vectors of one space."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeapp.errors import PackError, UsageError
-from edgeapp.pack import ImageSpec, Pack, TextSpec
+from edgeapp.errors import EngineError, PackError
+from edgeapp.graph import PackGraph
+from edgeapp.pack import ImageSpec, Pack
+from edgeapp.session import (
+    CPU,
+    ENGINE_PRECISIONS,
+    MEMORY_VARIABLE,
+    RunSettings,
+    available_cores,
+    driver_is_there,
+    first_line,
+    open_session,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
+    from tokenizers import Tokenizer
 
-# First that the installed ONNX Runtime offers wins; anything an accelerator cannot run falls through to the CPU.
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    from edgeapp.engines.run import EngineRunner
 
-NORM_TOLERANCE = 1e-3  # a float16 graph is this far off one; a graph that forgot to normalise is much further
+__all__ = ["AudioEncoder", "ImageEncoder", "TextEncoder", "available_cores", "image_pixels"]
+
 TEXT_BATCH = 64
 IMAGE_BATCH = 8
 PAD_ID = 0
@@ -31,18 +42,30 @@ class AudioEncoder:
     ----------
     pack : Pack
     threads : int or None
-        The cores this process may use when None.
+        ``BIOVITA_THREADS`` of the environment, or the cores this process may use, when None.
+    provider : str or None
+        What is to run the graph, one of `edgeapp.session.PROVIDERS`; ``BIOVITA_PROVIDER`` of the environment, or
+        ``auto``, when None. ``auto`` is an engine that was built before, else ONNX Runtime's TensorRT, CUDA or CPU.
+
+    Attributes
+    ----------
+    provider : str
+        What really runs the graph.
 
     Raises
     ------
     PackError
         ONNX Runtime is not installed, or cannot load the graph.
+    DeviceError
+        The provider was asked for by name and is not there.
+    UsageError
+        A setting that cannot be carried out.
     """
 
-    def __init__(self, pack: Pack, threads: int | None = None) -> None:
+    def __init__(self, pack: Pack, threads: int | None = None, provider: str | None = None) -> None:
         self.spec = pack.audio
-        self._graph = _Graph(pack, pack.audio.file, pack.audio.input, pack.audio.output, threads)
-        self.provider = self._graph.provider
+        self._runner = _Runner(pack, "audio", threads, provider)
+        self.provider = self._runner.provider
 
     def encode(self, windows: np.ndarray) -> np.ndarray:
         """Encode windows.
@@ -64,47 +87,38 @@ class AudioEncoder:
         """
         if windows.ndim != 2 or windows.shape[1] != self.spec.window_samples:
             raise ValueError(f"windows are {windows.shape}, the encoder hears [n, {self.spec.window_samples}]")
-        return self._graph.run(np.ascontiguousarray(windows, np.float32))
+        return self._runner.run(np.ascontiguousarray(windows, np.float32))
 
 
 class TextEncoder:
     """Texts to vectors; raises `PackError` for a pack without a text encoder."""
 
-    def __init__(self, pack: Pack, threads: int | None = None) -> None:
-        if pack.text is None:
-            raise PackError(f"pack {pack.folder} has no text encoder", "use a pack with one to add names to a gallery")
-        from tokenizers import Tokenizer
-
-        self.spec: TextSpec = pack.text
-        try:
-            self._tokenizer = Tokenizer.from_file(str(pack.path(self.spec.tokenizer)))
-        except Exception as error:  # the library raises bare Exception for a file it cannot read
-            raise PackError(f"{pack.path(self.spec.tokenizer)}: {error}", "get the pack again") from None
-        self._tokenizer.enable_truncation(self.spec.context)
-        self._tokenizer.enable_padding(length=self.spec.context, pad_id=PAD_ID)
-        self._graph = _Graph(pack, self.spec.file, self.spec.input, self.spec.output, threads)
-        self.provider = self._graph.provider
+    def __init__(self, pack: Pack, threads: int | None = None, provider: str | None = None) -> None:
+        self._tokenizer = open_tokenizer(pack)
+        self.spec = pack.text
+        self._runner = _Runner(pack, "text", threads, provider)
+        self.provider = self._runner.provider
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts: list of n -> ``[n, dim]`` float32, unit length."""
         rows = []
         for at in range(0, len(texts), TEXT_BATCH):
             encoded = self._tokenizer.encode_batch(list(texts[at : at + TEXT_BATCH]))
-            rows.append(self._graph.run(np.array([one.ids for one in encoded], np.int64)))
-        return np.concatenate(rows) if rows else np.zeros((0, self._graph.dim), np.float32)
+            rows.append(self._runner.run(np.array([one.ids for one in encoded], np.int64)))
+        return np.concatenate(rows) if rows else np.zeros((0, self._runner.graph.dim), np.float32)
 
 
 class ImageEncoder:
     """Photos to vectors; raises `PackError` for a pack without an image encoder."""
 
-    def __init__(self, pack: Pack, threads: int | None = None) -> None:
+    def __init__(self, pack: Pack, threads: int | None = None, provider: str | None = None) -> None:
         if pack.image is None:
             raise PackError(
                 f"pack {pack.folder} has no image encoder", "use a pack with one to add photos to a gallery"
             )
         self.spec: ImageSpec = pack.image
-        self._graph = _Graph(pack, self.spec.file, self.spec.input, self.spec.output, threads)
-        self.provider = self._graph.provider
+        self._runner = _Runner(pack, "image", threads, provider)
+        self.provider = self._runner.provider
 
     def encode(self, images: Sequence[Image.Image | str | os.PathLike[str]]) -> np.ndarray:
         """Encode photos, opened or as paths: list of n -> ``[n, dim]`` float32, unit length."""
@@ -112,11 +126,32 @@ class ImageEncoder:
         for at in range(0, len(images), IMAGE_BATCH):
             pixels = [image_pixels(image, self.spec.size) for image in images[at : at + IMAGE_BATCH]]
             rows.append(self.encode_pixels(np.stack(pixels)))
-        return np.concatenate(rows) if rows else np.zeros((0, self._graph.dim), np.float32)
+        return np.concatenate(rows) if rows else np.zeros((0, self._runner.graph.dim), np.float32)
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Encode what `image_pixels` gives: ``[n, 3, size, size]`` -> ``[n, dim]`` float32, unit length."""
-        return self._graph.run(pixels)
+        return self._runner.run(pixels)
+
+
+def open_tokenizer(pack: Pack) -> Tokenizer:
+    """The tokenizer of a pack's text encoder: cut and filled to its context.
+
+    Raises
+    ------
+    PackError
+        The pack has no text encoder, or its tokenizer cannot be read.
+    """
+    if pack.text is None:
+        raise PackError(f"pack {pack.folder} has no text encoder", "use a pack with one to add names to a gallery")
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(pack.path(pack.text.tokenizer)))
+    except Exception as error:  # the library raises bare Exception for a file it cannot read
+        raise PackError(f"{pack.path(pack.text.tokenizer)}: {error}", "get the pack again") from None
+    tokenizer.enable_truncation(pack.text.context)
+    tokenizer.enable_padding(length=pack.text.context, pad_id=PAD_ID)
+    return tokenizer
 
 
 def image_pixels(image: Image.Image | str | os.PathLike[str], size: int) -> np.ndarray:
@@ -141,59 +176,46 @@ def image_pixels(image: Image.Image | str | os.PathLike[str], size: int) -> np.n
     return np.asarray(cropped, np.float32).transpose(2, 0, 1)
 
 
-def available_cores() -> int:
-    """Cores this process may use, which in a container is fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+class _Runner:
+    """One graph of a pack, on whatever runs it."""
 
-
-class _Graph:
-    """One ONNX graph with one input and one output of unit vectors."""
-
-    def __init__(self, pack: Pack, file: str, input_name: str, output_name: str, threads: int | None) -> None:
-        if threads is not None and threads < 1:
-            raise UsageError(f"{threads} threads cannot work", "give --threads 1 or more")
-        try:
-            import onnxruntime
-        except ImportError:
-            raise PackError("ONNX Runtime is not installed", "pip install 'biovita-edge[cpu]'") from None
-        self.path: Path = pack.path(file)
-        self.dim = pack.dim
-        self._input, self._output = input_name, output_name
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cores()
-        options.inter_op_num_threads = 1
-        # A waiting thread that spins takes the core from the thread that decodes.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        offered = onnxruntime.get_available_providers()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=[name for name in PROVIDERS if name in offered]
-            )
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise PackError(f"{self.path}: cannot be loaded ({_first_line(error)})", "get the pack again") from None
-        names = [one.name for one in self._session.get_inputs()], [one.name for one in self._session.get_outputs()]
-        if input_name not in names[0] or output_name not in names[1]:
-            raise PackError(
-                f"{self.path}: has {names[0]} -> {names[1]}, not {input_name} -> {output_name}", "get the pack again"
-            )
-        self.provider: str = self._session.get_providers()[0]
+    def __init__(self, pack: Pack, kind: str, threads: int | None, provider: str | None) -> None:
+        settings = RunSettings.of(provider, threads)
+        self.graph = PackGraph.of(pack, kind)
+        engine = self._engine(settings)
+        if engine is not None:
+            self._run, self.provider = engine.run, engine.provider
+        else:
+            self._session, self.provider = open_session(self.graph, settings)
+            self._run = self._run_session
 
     def run(self, values: np.ndarray) -> np.ndarray:
-        out: Any
-        (out,) = self._session.run([self._output], {self._input: values})
-        vectors = np.asarray(out, np.float32)
-        if vectors.shape != (len(values), self.dim):
-            raise PackError(
-                f"{self.path}: gave {vectors.shape} for {len(values)} inputs, not [n, {self.dim}]", "get the pack again"
-            )
-        norms = np.linalg.norm(vectors, axis=1)
-        if not np.isfinite(vectors).all() or (np.abs(norms - 1.0) > NORM_TOLERANCE).any():
-            raise PackError(
-                f"{self.path}: gave a vector that is not finite and of unit length on {self.provider}",
-                "get the pack again, or run it on another provider",
-            )
-        return vectors
+        return self.graph.checked(self._run(values), len(values), self.provider)
 
+    def _engine(self, settings: RunSettings) -> EngineRunner | None:
+        if settings.provider in ENGINE_PRECISIONS:
+            from edgeapp.engines.cache import open_engine
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+            return open_engine(self.graph, ENGINE_PRECISIONS[settings.provider], settings)
+        if settings.provider == "auto" and driver_is_there():
+            from edgeapp.engines.cache import kept_engine
+
+            return kept_engine(self.graph, settings)
+        return None
+
+    def _run_session(self, values: np.ndarray) -> np.ndarray:
+        if self.provider == CPU:
+            return self._run_part(values)
+        most = self.graph.batch  # what a GPU's memory is planned for
+        return np.concatenate([self._run_part(values[at : at + most]) for at in range(0, max(len(values), 1), most)])
+
+    def _run_part(self, values: np.ndarray) -> np.ndarray:
+        try:
+            return np.asarray(self._session.run([self.graph.output], {self.graph.input: values})[0])
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise EngineError(
+                f"{self.graph.path}: {self.provider} cannot run it on {len(values)} inputs ({first_line(error)})",
+                "get the pack again"
+                if self.provider == CPU
+                else f"give it more memory ({MEMORY_VARIABLE}), or run with --provider cpu",
+            ) from None

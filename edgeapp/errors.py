@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from gallery.errors import BiovitaError, GalleryError
 
-__all__ = ["AudioError", "BiovitaError", "DeviceError", "GalleryError", "OutputError", "PackError", "UsageError"]
+__all__ = [
+    "AudioError",
+    "BiovitaError",
+    "DeviceError",
+    "EngineError",
+    "GalleryError",
+    "OutputError",
+    "PackError",
+    "UsageError",
+]
 
 
 class AudioError(BiovitaError):
@@ -38,3 +47,7 @@ class PackError(BiovitaError):
     """A pack that is missing, changed, or made for another version."""
 
     exit_code = 3
+
+
+class EngineError(PackError):
+    """A graph or built engine that this device cannot run, or runs wrongly."""

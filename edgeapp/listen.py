@@ -297,6 +297,11 @@ def listen(
     kinds: Annotated[
         str | None, typer.Option("--kinds", help="Gallery entries to match: text,image,audio or some of them.")
     ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
+    ] = None,
     journal: Annotated[
         Path | None, typer.Option("--journal", help="Journal of detections; in the user's data folder if not given.")
     ] = None,
@@ -331,7 +336,9 @@ def listen(
     with ending.on_signals():
         ear = Ear(Microphone(device), duration)
         ending.ends(ear)
-        recogniser = Recogniser(Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None)
+        recogniser = Recogniser(
+            Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
+        )
         with Journal.open(journal) as opened:
             title = (
                 f"listening to {ear.name} at {ear.rate_hz} Hz, pack {recogniser.pack.name} {recogniser.pack.version}"

@@ -124,8 +124,8 @@ class Recogniser:
         Keep the taxa at or below these, at any rank ("Aves", "Parus", "Parus major").
     kinds : sequence of str or None
         Gallery entries to match: any of text, image, audio. All that are there when None.
-    threads : int or None
-        Threads of the encoder; the cores this process may use when None.
+    threads, provider : int or None, str or None
+        Threads of the encoder and what runs it, see `edgeapp.encoders.AudioEncoder`.
 
     Raises
     ------
@@ -142,6 +142,7 @@ class Recogniser:
         only: Sequence[str] = (),
         kinds: Sequence[str] | None = None,
         threads: int | None = None,
+        provider: str | None = None,
     ) -> None:
         for kind in kinds or ():
             if kind not in KINDS:
@@ -157,7 +158,7 @@ class Recogniser:
         self.kinds = tuple(dict.fromkeys(kinds)) if kinds is not None else tuple(weighed)
         self.index = _matchable(index, self.kinds, self.gallery_path)
         self.taxa: list[Taxon] = list(self.index.taxa)
-        self.encoder = AudioEncoder(pack, threads=threads)
+        self.encoder = AudioEncoder(pack, threads, provider)
         self._below: dict[tuple[str, str], list[int]] = {}
 
     def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Generator[WindowResult, None, None]:

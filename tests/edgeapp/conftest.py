@@ -1,4 +1,4 @@
-"""What the tests of the device share: the toy pack, recordings made of tones, and the command line."""
+"""What the tests of the device share: the toy pack, recordings made of tones, twins, and the command line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
+from edgeapp import encoders
 from edgeapp.cli import app
+from edgeapp.engines import cache, cuda
+from edgeapp.engines.build import Library
 from edgeapp.pack import Pack
 from edgeapp.pipeline import Recogniser
 from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.fake_tensorrt import FakeDriver, FakeTensorRT
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +37,23 @@ def toy_copy(tmp_path: Path) -> Path:
 def recogniser(toy_pack: Path) -> Recogniser:
     """The toy pack, loaded."""
     return Recogniser(Pack.load(toy_pack), threads=1)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Folder of the engines in a user's cache of the test's own."""
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *args, **kwargs: str(tmp_path / "cache"))
+    return tmp_path / "cache" / "engines"
+
+
+@pytest.fixture
+def trt(monkeypatch: pytest.MonkeyPatch, kept: Path) -> FakeTensorRT:
+    """A TensorRT in memory, on a machine with a GPU in memory."""
+    fake = FakeTensorRT()
+    monkeypatch.setattr(cache, "tensorrt_library", lambda ahead=False: Library("tensorrt", fake))
+    monkeypatch.setattr(cuda, "load_driver", FakeDriver)
+    monkeypatch.setattr(encoders, "driver_is_there", lambda: True)
+    return fake
 
 
 @pytest.fixture
