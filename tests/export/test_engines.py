@@ -1,0 +1,59 @@
+"""Both audio encoders go from torch to an engine: TensorRT reads every operator, from the waveform on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import onnxruntime
+import pytest
+import torch
+
+from edgeapp.engines.build import build_plan, tensorrt_library
+from edgeapp.graph import PackGraph
+from edgeapp.pack import Pack
+from export.graphs import export_graph
+from tests.edgeapp import toy_pack as toy
+from tests.trainer import published
+from trainer.models.biovita import CLAP_MEL
+from trainer.models.clap import ClapTower, audio_fields
+
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (pip install tensorrt_rtx_cu13)")
+pytest.importorskip("transformers")
+
+SAMPLES = 480_000  # 10 s at 48 kHz
+
+
+@pytest.fixture(scope="module")
+def htsat(tmp_path_factory: pytest.TempPathFactory) -> PackGraph:
+    """The full size's audio encoder, narrow: HTS-AT with its adapter, and a front end without float64."""
+    mel = dataclasses.replace(CLAP_MEL, double=False)  # TensorRT has no float64
+    fields = audio_fields(published.AUDIO | {"projection_dim": published.PROJECTED}, "test")
+    tower = published.stirred(ClapTower(fields, mel, published.DIM), seed=0)
+    folder = tmp_path_factory.mktemp("htsat")
+    path = folder / "audio.onnx"
+    export_graph(tower, 0.1 * torch.randn(2, SAMPLES), "waveform", path)
+    pack = PackGraph.of(Pack.load(toy.make(folder / "toy")), "audio")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return dataclasses.replace(pack, path=path, sha256=digest, shape=(SAMPLES,), dim=published.DIM)
+
+
+@pytest.fixture(scope="module")
+def mn04() -> PackGraph:
+    """The starter pack's audio encoder."""
+    return PackGraph.of(Pack.load(), "audio")
+
+
+@pytest.mark.parametrize("name", ["mn04", "htsat"])
+def test_an_audio_encoder_is_built_for_two_gpus_that_are_not_here(name: str, request: pytest.FixtureRequest) -> None:
+    graph: PackGraph = request.getfixturevalue(name)
+    library, lines = tensorrt_library(ahead=True), []
+    plan = build_plan(library, graph, "graph", 1 << 30, ["8.6", "8.9"], lines.append)
+    weights = graph.path.stat().st_size
+    assert len(plan) > weights and "built audio.onnx" in lines[-1]
+
+
+def test_the_narrow_htsat_gives_unit_vectors_from_waveforms(htsat: PackGraph) -> None:
+    session = onnxruntime.InferenceSession(str(htsat.path), providers=["CPUExecutionProvider"])
+    (vectors,) = session.run(None, {"waveform": 0.1 * torch.randn(3, SAMPLES).numpy()})
+    htsat.checked(vectors, 3, "the CPU")
