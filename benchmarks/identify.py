@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -25,12 +24,15 @@ import time
 import wave
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
+
+from edgeapp.machine import machine  # noqa: E402  # small: this process must stay so
+
 RATE_HZ = 48_000
 MINUTES = (1 / 6, 10.0, 30.0)
 REPEATS = 3
@@ -50,12 +52,14 @@ class Process:
 
 @dataclass(frozen=True)
 class Stages:
-    """Seconds that the parts of the way take one after the other; `identify` decodes while it encodes."""
+    """Seconds that the parts of the way take one after the other, on one thread; `identify` uses all."""
 
     load_s: float
-    decode_and_resample_s: float
+    decode_s: float
+    resample_and_cut_s: float
     front_end_and_trunk_s: float
-    match_and_decide_s: float
+    search_and_decide_s: float
+    write_s: float
 
 
 @dataclass(frozen=True)
@@ -67,40 +71,6 @@ class Measured:
     times_real_time: float
     peak_mb: float
     stages: Stages
-
-
-def machine() -> dict[str, str | int]:
-    """What the figures were measured on."""
-    return {
-        "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "onnxruntime": onnxruntime_version(),
-    }
-
-
-def cpu_name() -> str:
-    """As the kernel calls it; on ARM boards, which have no such line, the board."""
-    for path, key in (("/proc/cpuinfo", "model name"), ("/proc/device-tree/model", "")):
-        try:
-            text = Path(path).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        for line in text.splitlines():
-            if line.startswith(key):
-                return line.rpartition(":")[2].strip(" \0")
-    return platform.processor() or platform.machine()
-
-
-def onnxruntime_version() -> str:
-    """Version of whichever build is installed."""
-    for name in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return f"{metadata.version(name)} ({name})"
-        except metadata.PackageNotFoundError:
-            continue
-    return "not installed"
 
 
 def sing(path: Path) -> None:
@@ -155,46 +125,52 @@ def run(words: Sequence[str]) -> Process:
     return Process(wall_s, peak / MB)
 
 
-def split(path: Path, pack: str | None, threads: int | None) -> Stages:
-    """Take a recording through the pipeline's own functions, one after the other, and time each."""
-    sys.path.insert(0, str(PROJECT))
+def split(path: Path, pack: str | None) -> Stages:
+    """Take a recording through the pipeline's own functions, one after the other on one thread, and time each."""
     from edgeapp.audio.file import FileSource
     from edgeapp.audio.resample import resampled
     from edgeapp.audio.windows import windows
+    from edgeapp.outputs.writer import writer
     from edgeapp.pack import Pack
-    from edgeapp.pipeline import BATCH, Recogniser, Tally
+    from edgeapp.pipeline import Recogniser, Tally
 
     clock = time.perf_counter
-    spent = {"decode": 0.0, "encode": 0.0, "answer": 0.0}
     began = clock()
-    recogniser = Recogniser(Pack.load(pack), threads=threads)
-    load_s = clock() - began
-    encode = recogniser.encoder.encode
+    recogniser = Recogniser(Pack.load(pack), threads=1)
+    spent = dict.fromkeys(("decode", "cut", "encode", "answer", "write"), 0.0)
+    spent["load"] = clock() - began
 
-    def timed(windows: Any) -> Any:
-        start = clock()
-        vectors = encode(windows)
-        spent["encode"] += clock() - start
-        return vectors
+    def timed(what: str, work: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            start = clock()
+            try:
+                return work(*arguments, **named)
+            finally:
+                spent[what] += clock() - start
 
-    recogniser.encoder.encode = timed  # type: ignore[method-assign]
-    tally = Tally(recogniser)
-    spec = recogniser.pack.audio
-    source = FileSource(path)
+        return call
+
+    recogniser.encoder.encode = timed("encode", recogniser.encoder.encode)  # type: ignore[method-assign]
+    spec, source = recogniser.pack.audio, FileSource(path)
+    source._file.read = timed("decode", source._file.read)
     cut = windows(resampled(source, spec.rate_hz), spec.window_s, HOP_S)
-    while True:
-        start = clock()
-        batch = list(islice(cut, BATCH))
-        cut_at = clock()
-        for result in recogniser.answer(batch) if batch else ():
-            tally.add(result)
-            recogniser.summary(result, 5)
-        spent["decode"] += cut_at - start
-        spent["answer"] += clock() - cut_at
-        if not batch:
-            break
+    tally = Tally(recogniser)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        writing = writer("json", nowhere)
+        writing.begin(str(path))
+        while batch := timed("cut", lambda: list(islice(cut, recogniser.batch)))():
+            for result in timed("answer", recogniser.answer)(batch):
+                timed("write", lambda one: (tally.add(one), writing.window(one, recogniser.summary(one, 5))))(result)
+        timed("write", lambda: writing.finish(tally.identification(str(path), HOP_S, 5)))()
     source.close()
-    return Stages(load_s, spent["decode"], spent["encode"], spent["answer"] - spent["encode"])
+    return Stages(
+        spent["load"],
+        spent["decode"],
+        spent["cut"] - spent["decode"],
+        spent["encode"],
+        spent["answer"] - spent["encode"],
+        spent["write"],
+    )
 
 
 def measure(seconds: Sequence[float], pack: str | None, threads: int | None, repeats: int) -> list[Measured]:
@@ -211,7 +187,7 @@ def measure(seconds: Sequence[float], pack: str | None, threads: int | None, rep
             length: [run(["identify", str(path), "--format", "json", *options]) for _ in range(repeats)]
             for length, path in paths.items()
         }
-        stages = {length: split(path, pack, threads) for length, path in paths.items()}
+        stages = {length: split(path, pack) for length, path in paths.items()}
     walls = {length: statistics.median(one.wall_s for one in runs[length]) for length in seconds}
     return [
         Measured(
@@ -227,9 +203,9 @@ def markdown(on: dict[str, str | int], start_s: float, measured: Sequence[Measur
         f"{on['cpu']}, {on['cores']} cores, {on['system']}, Python {on['python']}, ONNX Runtime {on['onnxruntime']}.",
         f"Process start (`biovita-edge --version`): {start_s:.2f} s.",
         "",
-        "| recording | start to end | times real time | peak memory | load pack and gallery | decode, resample "
-        "| front end, trunk | match, decide |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| recording | start to end | times real time | peak memory | load pack and gallery | decode | resample, cut "
+        "| front end, trunk | search, decide | write |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for one in measured:
         length = f"{one.seconds / 60:g} min" if one.seconds >= 60 else f"{one.seconds:.0f} s"
@@ -239,9 +215,11 @@ def markdown(on: dict[str, str | int], start_s: float, measured: Sequence[Measur
             for seconds in (
                 one.wall_s,
                 stages.load_s,
-                stages.decode_and_resample_s,
+                stages.decode_s,
+                stages.resample_and_cut_s,
                 stages.front_end_and_trunk_s,
-                stages.match_and_decide_s,
+                stages.search_and_decide_s,
+                stages.write_s,
             )
         )
         wall, *rest = parts

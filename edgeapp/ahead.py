@@ -1,71 +1,106 @@
-"""Make the next things in a second thread while this one works on the last."""
+"""Work on several items at once and hand the results on in order."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-POLL_S = 0.1  # how soon an abandoned reader notices
+THREADS = "ahead"  # what the threads are called
 
 
 class _End:
-    def __init__(self, error: BaseException | None) -> None:
+    """Stands where no item came: the iterator ended, or it or the work on an item failed."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 @contextmanager
-def read_ahead(items: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
-    """Run an iterator in its own thread, at most ``depth`` items ahead.
+def in_order(items: Iterator[T], work: Callable[[T], R], workers: int, ahead: int) -> Iterator[Iterator[R]]:
+    """Work on an iterator's items in threads of their own, at most ``ahead`` items further than was asked for.
 
-    Items come out in order. An error in the iterator comes out where the item it spoiled would have come. Leaving the
-    context stops the thread and waits for it, so whatever the iterator reads can be closed afterwards.
+    A worker takes the next item itself, one worker at a time, and works on it beside the others. So whatever making an
+    item costs is shared out too, and no more than ``workers`` threads are ever busy. Results come in the order of the
+    items. An error comes where the result that it spoiled would have come, and nothing comes after it. Leaving the
+    context stops the threads and waits for them, so whatever the iterator reads can be closed afterwards.
 
     Parameters
     ----------
     items : iterator
-    depth : int
-        Most items held between the two threads.
+        Used by one thread at a time, not always the same.
+    work : callable
+        Item to result; called by several threads at once where ``workers`` is above 1.
+    workers : int
+    ahead : int
+        Most items taken whose results were not.
     """
-    between: queue.Queue[T | _End] = queue.Queue(depth)
-    abandoned = threading.Event()
+    if workers < 1 or ahead < 1:
+        raise ValueError(f"{workers} workers, {ahead} items ahead: want 1 or more of each")
+    turn = threading.Lock()  # held by the worker that takes an item
+    changed = threading.Condition()  # guards what follows
+    results: dict[int, R | _End] = {}
+    taken = given = 0
+    ended = False
 
-    def put(item: T | _End) -> bool:
-        while not abandoned.is_set():
+    def take() -> tuple[int, T] | None:
+        nonlocal taken, ended
+        with turn:
+            with changed:
+                changed.wait_for(lambda: ended or taken - given < ahead)
+                if ended:
+                    return None
+                number = taken
+                taken += 1
             try:
-                between.put(item, timeout=POLL_S)
-                return True
-            except queue.Full:
-                continue
-        return False
+                return number, next(items)
+            except StopIteration:
+                put(number, _End())
+            except BaseException as error:  # carried to the thread that reads
+                put(number, _End(error))
+            return None
+
+    def put(number: int, result: R | _End) -> None:
+        nonlocal ended
+        with changed:
+            results[number] = result
+            ended = ended or isinstance(result, _End)
+            changed.notify_all()
 
     def run() -> None:
-        error: BaseException | None = None
-        try:
-            for item in items:
-                if not put(item):
-                    return
-        except BaseException as raised:  # carried to the thread that reads
-            error = raised
-        put(_End(error))
+        while (item := take()) is not None:
+            try:
+                put(item[0], work(item[1]))
+            except BaseException as error:
+                put(item[0], _End(error))
 
-    def taken() -> Iterator[T]:
+    def read() -> Iterator[R]:
+        nonlocal given
         while True:
-            item = between.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
+            with changed:
+                while given not in results:
+                    changed.wait()
+                result = results.pop(given)
+                given += 1
+                changed.notify_all()
+            if isinstance(result, _End):
+                if result.error is not None:
+                    raise result.error
                 return
-            yield item
+            yield result
 
-    thread = threading.Thread(target=run, name="read-ahead", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=run, name=THREADS, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
     try:
-        yield taken()
+        yield read()
     finally:
-        abandoned.set()
-        thread.join()
+        with changed:
+            ended = True
+            changed.notify_all()
+        for thread in threads:
+            thread.join()

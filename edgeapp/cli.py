@@ -29,6 +29,7 @@ COMMANDS = {
     "gallery": "edgeapp.gallery_commands:app",
     "pack": "edgeapp.pack_commands:app",
     "listen": "edgeapp.listen:listen",
+    "bench": "edgeapp.bench_command:bench",
 }
 
 # Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.

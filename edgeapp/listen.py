@@ -337,7 +337,13 @@ def listen(
         ear = Ear(Microphone(device), duration)
         ending.ends(ear)
         recogniser = Recogniser(
-            Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
+            Pack.load(pack),
+            gallery,
+            only or (),
+            kinds.split(",") if kinds is not None else None,
+            threads,
+            provider,
+            live=True,
         )
         with Journal.open(journal) as opened:
             title = (

@@ -7,20 +7,23 @@ the same decisions whichever door it comes through.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
-from edgeapp.ahead import read_ahead
+from edgeapp.ahead import in_order
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import HOP_S, Window, level_dbfs, windows
 from edgeapp.encoders import AudioEncoder
 from edgeapp.errors import UsageError
 from edgeapp.pack import Pack
+from edgeapp.session import CPU, RunSettings
 from gallery.decision import (
     Decision,
     DecisionParameters,
@@ -37,7 +40,10 @@ from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon
 
-BATCH = 4  # windows per run of the encoder: more are no faster on a CPU and take 25 MB each
+BATCH_PROCESSOR = 1  # windows per run of the encoder: its layers then stay in the cache, and every core has its own
+BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
+WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
+AHEAD = 2  # batches answered or being answered for each worker, beyond the one being read
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,19 @@ class Recogniser:
         Keep the taxa at or below these, at any rank ("Aves", "Parus", "Parus major").
     kinds : sequence of str or None
         Gallery entries to match: any of text, image, audio. All that are there when None.
-    threads, provider : int or None, str or None
-        Threads of the encoder and what runs it, see `edgeapp.encoders.AudioEncoder`.
+    threads : int or None
+        Threads that work at once; ``BIOVITA_THREADS``, or as many as this process has cores, when None.
+    provider : str or None
+        What runs the encoder, see `edgeapp.encoders.AudioEncoder`.
+    live : bool
+        For a microphone: all threads share one window, which is answered sooner. Otherwise each takes a window of its
+        own, which answers a recording sooner.
+
+    Attributes
+    ----------
+    threads : int
+    batch, workers : int
+        Windows per run of the encoder, and runs at once, for sources that are not live.
 
     Raises
     ------
@@ -143,6 +160,7 @@ class Recogniser:
         kinds: Sequence[str] | None = None,
         threads: int | None = None,
         provider: str | None = None,
+        live: bool = False,
     ) -> None:
         for kind in kinds or ():
             if kind not in KINDS:
@@ -158,14 +176,20 @@ class Recogniser:
         self.kinds = tuple(dict.fromkeys(kinds)) if kinds is not None else tuple(weighed)
         self.index = _matchable(index, self.kinds, self.gallery_path)
         self.taxa: list[Taxon] = list(self.index.taxa)
-        self.encoder = AudioEncoder(pack, threads, provider)
+        self.threads = RunSettings.of(provider, threads).threads
+        # A graph of small layers shares a window badly; windows side by side leave no core waiting for another.
+        self.encoder = AudioEncoder(pack, self.threads if live else 1, provider)
+        on_processor = self.encoder.provider == CPU
+        self.batch = BATCH_PROCESSOR if on_processor else BATCH_ACCELERATOR
+        self.workers = self.threads if on_processor else WORKERS_ACCELERATOR
+        self._turn: AbstractContextManager[object] = nullcontext() if on_processor else Lock()
         self._below: dict[tuple[str, str], list[int]] = {}
 
     def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Generator[WindowResult, None, None]:
         """Name every window of a source, in order, as it goes.
 
-        A live source is answered one window at a time; any other is decoded and resampled in a second thread while
-        batches of windows are encoded in this one. Closes the source when done or abandoned.
+        A live source is answered one window at a time in the caller's thread. Any other is decoded, resampled and
+        answered by `workers` threads, a few windows ahead of the caller. Closes the source when done or abandoned.
 
         Parameters
         ----------
@@ -187,9 +211,9 @@ class Recogniser:
                 for window in cut:
                     yield from self.answer([window])
             else:
-                with read_ahead(cut, depth=2 * BATCH) as ready:
-                    while batch := list(islice(ready, BATCH)):
-                        yield from self.answer(batch)
+                with in_order(_batches(cut, self.batch), self.answer, self.workers, AHEAD * self.workers) as answers:
+                    for answered in answers:
+                        yield from answered
         finally:
             source.close()
 
@@ -199,7 +223,9 @@ class Recogniser:
         heard = [i for i, level in enumerate(levels) if level >= self.parameters.silence_dbfs]
         results: list[WindowResult | None] = [None] * len(batch)
         if heard:
-            vectors = self.encoder.encode(np.stack([batch[i].samples for i in heard]))
+            samples = np.stack([batch[i].samples for i in heard])
+            with self._turn:
+                vectors = self.encoder.encode(samples)
             p, cosines = self.match(vectors)
             for row, i in enumerate(heard):
                 decision = decide(p[row], self.taxa, self.parameters)
@@ -251,6 +277,11 @@ class Recogniser:
             self._below[key] = [i for i, taxon in enumerate(self.taxa) if taxon.at(decision.rank) == decision.name]
         rows = self._below[key]
         return tuple(ranked(p[[*rows, -1]], similarities[rows], [self.taxa[i] for i in rows], top))
+
+
+def _batches(cut: Iterator[Window], size: int) -> Iterator[list[Window]]:
+    while batch := list(islice(cut, size)):
+        yield batch
 
 
 def _matchable(index: Index, kinds: Sequence[str], path: Path) -> Index:

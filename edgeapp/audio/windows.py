@@ -60,24 +60,25 @@ def windows(
     """
     rate_hz = source.rate_hz
     size = round(window_s * rate_hz)
-    held = np.zeros(0, np.float32)  # the sound from `origin` on, as far as a window can still need it
-    first = origin = end = covered = count = 0
+    held: list[np.ndarray] = []  # the sound from `origin` on, as far as a window can still need it
+    first = origin = start = end = covered = count = 0
 
     def cut(start: int) -> Window:
-        samples = held[start - origin : start - origin + size].copy()
-        return Window(start / rate_hz, (start + size) / rate_hz, samples)
+        if len(held) > 1:
+            held[:] = [np.concatenate(held)]
+        return Window(start / rate_hz, (start + size) / rate_hz, held[0][start - origin : start - origin + size])
 
     started = False
     for block in source.blocks():
         if not started:
-            first = origin = end = covered = block.start
+            first = origin = start = end = covered = block.start
             started = True
         if block.start != end:
             raise AudioError(
                 f"{source.name}: {block.start - end} samples are missing at {end / rate_hz:.1f} s",
                 "a window never spans a gap: start a new source after it",
             )
-        held = np.concatenate([held, block.samples])
+        held.append(block.samples)
         end = block.end
         while (start := first + round(count * hop_s * rate_hz)) + size <= end:
             yield cut(start)
@@ -85,8 +86,12 @@ def windows(
             count += 1
         # The tail window needs the last `size` samples whatever the hop; the next regular one may start earlier.
         needed = max(origin, min(start, end - size))
-        held = held[needed - origin :]
-        origin = needed
+        while origin < needed:
+            dropped = min(needed - origin, len(held[0]))
+            held[0] = held[0][dropped:]
+            origin += dropped
+            if not len(held[0]):
+                del held[0]
 
     length = end - first
     if length == 0:
@@ -96,7 +101,7 @@ def windows(
             f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"
         )
     if length < size:
-        yield Window(first / rate_hz, end / rate_hz, fill(held, size))
+        yield Window(first / rate_hz, end / rate_hz, fill(np.concatenate(held), size))
     elif covered < end:
         yield cut(end - size)
 
@@ -135,5 +140,9 @@ def level_dbfs(samples: np.ndarray) -> float:
     float
         ``-inf`` for digital silence; a full-scale sine is -3.01.
     """
-    rms = float(np.std(samples, dtype=np.float64)) if len(samples) else 0.0
-    return 20.0 * math.log10(rms) if rms > 0.0 else -math.inf
+    if not len(samples):
+        return -math.inf
+    centred = samples - samples.mean()
+    left = float(centred.mean())  # of an offset that float32 could not take off
+    power = float(np.square(centred, out=centred).mean()) - left * left
+    return 10.0 * math.log10(power) if power > 0.0 else -math.inf

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from edgeapp.audio import file as file_module
 from edgeapp.audio.file import FileSource, load
@@ -52,6 +53,17 @@ def test_channels_are_averaged(record):
     left, right = tone(1000, seconds=1), tone(2000, seconds=1)
     source = FileSource(record("stereo.wav", np.stack([left, right], axis=1), subtype="FLOAT"))
     np.testing.assert_allclose(read(source), (left + right) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_samples_of_16_bit_are_the_numbers_libsndfile_makes_of_them(record, channels):
+    every = np.arange(-32_768, 32_768, dtype=np.int16)
+    sound = np.stack([np.roll(every, 1000 * channel) for channel in range(channels)], axis=1)
+    path = record("every.wav", sound, subtype="PCM_16")
+    wanted, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    given = np.concatenate([block.samples for block in FileSource(path).blocks()])
+    assert given.dtype == np.float32
+    np.testing.assert_array_equal(given, wanted.mean(axis=1, dtype=np.float32))
 
 
 def test_part_of_a_file_is_the_same_part_of_the_sound(record):

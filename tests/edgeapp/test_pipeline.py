@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from edgeapp.ahead import read_ahead
+from edgeapp.ahead import THREADS
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.errors import AudioError, GalleryError, UsageError
@@ -102,25 +102,45 @@ def test_the_source_is_closed_however_it_ends(recogniser):
     with pytest.raises(AudioError):
         list(recogniser.windows(failed))
     assert done.closed and abandoned.closed and failed.closed
-    assert not [t for t in threading.enumerate() if t.name == "read-ahead"]
+    assert not [t for t in threading.enumerate() if t.name == THREADS]
 
 
-def test_reading_ahead_is_bounded_keeps_order_and_loses_no_error():
-    made = []
+@pytest.mark.parametrize("workers", [1, 3])
+def test_windows_side_by_side_are_those_one_after_the_other(toy_pack, workers):
+    live = Recogniser(Pack.load(toy_pack), threads=1, live=True)
+    beside = Recogniser(Pack.load(toy_pack), threads=workers)
+    assert beside.workers == workers
+    wanted = list(live.windows(MemorySource(MIXED, toy.RATE_HZ, live=True), hop_s=2.5))
+    given = list(beside.windows(MemorySource(MIXED, toy.RATE_HZ), hop_s=2.5))
+    assert len(wanted) == len(given) > 20
+    for a, b in zip(wanted, given, strict=True):
+        assert (a.start_s, a.end_s, a.heard, a.decision) == (b.start_s, b.end_s, b.heard, b.decision)
+        if a.heard:
+            assert float(a.vector @ b.vector) >= 0.9999
 
-    def items():
-        for i in range(10):
-            made.append(i)
-            yield i
-        raise ValueError("the end")
 
-    with read_ahead(items(), depth=3) as ready:
-        assert next(ready) == 0
-        assert len(made) <= 6
-        rest = []
-        with pytest.raises(ValueError, match="the end"):
-            rest.extend(iter(lambda: next(ready), None))
-    assert made == list(range(10))
+def test_an_accelerator_works_on_batches_one_after_the_other(toy_pack, monkeypatch):
+    """The pipeline decides by the provider that really ran; here one pretends to be a GPU."""
+    from edgeapp import pipeline
+
+    running, sizes = threading.Lock(), []
+
+    class OnGpu(pipeline.AudioEncoder):
+        def __init__(self, pack, threads=None):
+            super().__init__(pack, threads)
+            self.provider = "CUDAExecutionProvider"
+
+        def encode(self, windows):
+            assert running.acquire(blocking=False), "two runs at once"
+            sizes.append(len(windows))
+            vectors = super().encode(windows)
+            running.release()
+            return vectors
+
+    monkeypatch.setattr(pipeline, "AudioEncoder", OnGpu)
+    recogniser = Recogniser(Pack.load(toy_pack), threads=4)
+    assert names(recogniser, toy.tone(1000, seconds=105)) == ["Parus major"] * 20
+    assert sorted(sizes) == [4, 8, 8]
 
 
 def test_the_running_summary_is_that_of_all_windows(recogniser):

