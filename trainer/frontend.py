@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from torch.nn import functional as F
 RADIX = 32
 N_FFT = RADIX * RADIX  # 1024 points, the transform length of both presets
 HALF = RADIX // 2 + 1  # 17 first-stage bins: the input is real, the others are their conjugates
+
+PART_ENDS = (4, 10, RADIX)  # second-stage bins, of 32 from the lowest up, at which a mel bank is parted
 
 KALDI, SLANEY = "kaldi", "slaney"  # mel scales
 SLANEY_BREAK_HZ = 1000.0  # linear below, logarithmic above
@@ -144,6 +147,19 @@ def second_stage() -> np.ndarray:
     return matrices.reshape(HALF, 2 * RADIX, 2 * RADIX)
 
 
+def coarse_order() -> np.ndarray:
+    """The second-stage bins d of a first-stage bin, from the lowest frequencies to the highest.
+
+    FFT bin k = c + 32 d lies between 32 d and 32 (d + 1), and above half the rate its mirror 1024 - k between
+    32 (31 - d) and 32 (32 - d): d and 31 - d are neighbours.
+
+    Returns
+    -------
+    [32]: 0, 31, 1, 30, …
+    """
+    return np.array([d for low in range(RADIX // 2) for d in (low, RADIX - 1 - low)])
+
+
 def spread_over_bins(bank: np.ndarray) -> np.ndarray:
     """Reorder a mel bank from FFT bins to the order the second stage gives them in.
 
@@ -152,14 +168,45 @@ def spread_over_bins(bank: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    [n_mels, 17 * 32]
+    [n_mels, 17, 32], the last axis in `coarse_order`.
     """
-    k = (np.arange(HALF)[:, None] + RADIX * np.arange(RADIX)[None, :]).reshape(-1)
+    k = (np.arange(HALF)[:, None] + RADIX * coarse_order()[None, :]).reshape(-1)
     mirror = np.minimum(k, N_FFT - k)
     spread = np.zeros((len(bank), len(k)))
     _, first = np.unique(mirror, return_index=True)
     spread[:, first] = bank[:, mirror[first]]
-    return spread
+    return spread.reshape(len(bank), HALF, RADIX)
+
+
+class Reach(NamedTuple):
+    """Neighbouring mel bands and the second-stage bins they take sound from, of the 32 in `coarse_order`."""
+
+    bands: slice
+    bins: slice
+
+
+def reaches(spread: np.ndarray) -> list[Reach]:
+    """Part a mel bank where its low bands, which are many, end: they need few bins, and a product with all is waste.
+
+    Parameters
+    ----------
+    spread : [n_mels, 17, 32] as `spread_over_bins` gives it.
+
+    Returns
+    -------
+    Parts that hold each band once, from the lowest up.
+    """
+    used = spread.any(axis=1)  # [n_mels, 32]
+    parts = []
+    first = 0
+    for end in PART_ENDS:
+        within = ~used[first:, end:].any(axis=1)  # of bands that rise in frequency the first ones end lower
+        count = int(np.argmin(within)) if not within.all() else len(within)
+        if count:
+            bins = np.flatnonzero(used[first : first + count].any(axis=0))
+            parts.append(Reach(slice(first, first + count), slice(int(bins[0]), int(bins[-1]) + 1)))
+        first += count
+    return parts
 
 
 class LogMel(nn.Module):
@@ -172,7 +219,6 @@ class LogMel(nn.Module):
 
     analysis: Tensor
     rotation: Tensor
-    mel: Tensor
 
     def __init__(self, config: LogMelConfig = LogMelConfig()) -> None:
         super().__init__()
@@ -183,12 +229,19 @@ class LogMel(nn.Module):
         if config.scale not in BANKS:
             raise ValueError(f"mel scale '{config.scale}' is none of {', '.join(BANKS)}")
         self.config = config
+        bank = spread_over_bins(BANKS[config.scale](config))
+        self.reaches = reaches(bank)
+        self.bins = max(reach.bins.stop for reach in self.reaches)  # higher ones no band wants
+        rotation = second_stage().reshape(HALF, RADIX, 2, 2 * RADIX)[:, coarse_order()[: self.bins]]
+        constants = {
+            "analysis": first_stage(hann(config)),
+            "rotation": rotation.transpose(0, 2, 1, 3).reshape(HALF, 2 * self.bins, 2 * RADIX),
+        }
+        for number, reach in enumerate(self.reaches):
+            part = bank[reach.bands, :, reach.bins]
+            constants[f"mel{number}"] = part.reshape(len(part), -1)
         dtype = np.float64 if config.double else np.float32
-        for name, array in (
-            ("analysis", first_stage(hann(config))),
-            ("rotation", second_stage()),
-            ("mel", spread_over_bins(BANKS[config.scale](config))),
-        ):
+        for name, array in constants.items():
             self.register_buffer(name, torch.from_numpy(array.astype(dtype)), persistent=False)
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> LogMel:
@@ -200,7 +253,7 @@ class LogMel(nn.Module):
         return self
 
     def power(self, waveform: Tensor) -> Tensor:
-        """Power spectrum of all frames, [n, 544, frames] in second-stage order."""
+        """Power spectrum of all frames, [n, 17, bins, frames]: first-stage bin, second-stage bin in `coarse_order`."""
         c = self.config
         n = waveform.shape[0]
         frames = c.frames(waveform.shape[-1])
@@ -212,8 +265,8 @@ class LogMel(nn.Module):
         padded = padded[:, : (frames - 1) * c.hop + c.window]
         first = self.first_bins(padded, frames).reshape(n, RADIX, HALF, 2, frames)
         first = first.transpose(1, 2).reshape(n, HALF, 2 * RADIX, frames)
-        bins = torch.matmul(self.rotation, first)  # [n, 17, 64, frames]
-        return bins.reshape(n, HALF * RADIX, 2, frames).square().sum(dim=2)
+        parts = torch.matmul(self.rotation, first)  # [n, 17, 2 * bins, frames]: real parts, then imaginary ones
+        return (parts * parts).reshape(n, HALF, 2, self.bins, frames).sum(dim=2)
 
     def first_bins(self, padded: Tensor, frames: int) -> Tensor:
         """First stage over padded samples: [n, 32 * 17 * 2, frames]."""
@@ -231,7 +284,12 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         c = self.config
-        mel = torch.matmul(self.mel, self.power(waveform.to(self.mel.dtype))).float()
+        power = self.power(waveform.to(self.rotation.dtype))
+        parts = [
+            torch.matmul(self.get_buffer(f"mel{number}"), power[:, :, reach.bins].flatten(1, 2))
+            for number, reach in enumerate(self.reaches)
+        ]
+        mel = torch.cat(parts, dim=1).float()
         if c.decibel:
             return 10.0 * torch.log10(mel.clamp_min(c.log_floor))
         return (torch.log(mel + c.log_floor) + c.shift) / c.spread
