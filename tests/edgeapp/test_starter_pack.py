@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
+from edgeapp.audio.resample import resampled
+from edgeapp.audio.windows import windows
 from edgeapp.cli import app
 from edgeapp.pack import Pack
 from edgeapp.pipeline import Recogniser
+from gallery.decision import decide
 
 EXAMPLE = str(resources.files("edgeapp") / "examples" / "example.flac")
 
@@ -75,6 +79,26 @@ def test_a_window_is_the_same_alone_and_in_company(starter):
     for a, b in zip(together, alone, strict=True):
         assert a.vector is not None and b.vector is not None
         assert a.vector @ b.vector > 0.9999
+
+
+def test_a_recording_gets_the_vectors_and_decisions_of_the_plain_graph(starter_pack):
+    """However many windows are worked on at once, and whatever the runtime makes of the graph."""
+    import onnxruntime
+
+    pack = Pack.load()
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain = onnxruntime.InferenceSession(str(pack.path(pack.audio.file)), options, providers=["CPUExecutionProvider"])
+    recogniser = Recogniser(pack, threads=3)
+    results = list(recogniser.windows(FileSource(EXAMPLE), hop_s=0.5))
+    cut = windows(resampled(FileSource(EXAMPLE), pack.audio.rate_hz), hop_s=0.5)
+    assert len(results) == 5
+    for result, window in zip(results, cut, strict=True):
+        (wanted,) = plain.run([pack.audio.output], {pack.audio.input: window.samples[None]})
+        assert float(wanted[0] @ result.vector) >= 0.9999
+        p, _ = recogniser.match(wanted)
+        decision = decide(p[0], recogniser.taxa, recogniser.parameters)
+        assert (decision and decision.name) == (result.decision and result.decision.name)
 
 
 def test_silence_is_nothing_heard(starter):

