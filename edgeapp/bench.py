@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -153,11 +153,11 @@ def bench(
         # Before anything large is loaded: a process starts with the memory mark of the one that starts it.
         starts = [_identify(clip, options)[0] for _ in range(STARTS)]
         _, peak_mb = _identify(recording, options)
-        first_load_s, _ = _timed(lambda: AudioEncoder(pack, threads))
-        load_s, _ = _timed(lambda: AudioEncoder(pack, threads))
+        first_load_s = _seconds(lambda: AudioEncoder(pack, threads))
+        load_s = _seconds(lambda: AudioEncoder(pack, threads))
         recogniser = Recogniser(pack, gallery, threads=threads)
         with Draw(meter) as busy:
-            took_s, _ = _timed(lambda: [None for _ in recogniser.windows(FileSource(recording))])
+            took_s = _seconds(lambda: [None for _ in recogniser.windows(FileSource(recording))])
     recogniser = Recogniser(pack, gallery, threads=threads, live=True)
     cut = list(islice(_sung_windows(pack), max(WARM_UP + 1, PARITY_WINDOWS)))
     latencies = _latencies(recogniser, cut, n_windows)
@@ -191,7 +191,7 @@ def _latencies(recogniser: Recogniser, cut: Sequence[Window], n_windows: int) ->
     taken: list[float] = []
     while len(taken) < n_windows and (len(taken) < LEAST_WINDOWS or sum(taken) < MOST_LATENCY_S):
         window = cut[len(taken) % len(cut)]
-        taken.append(_timed(lambda: recogniser.answer([window]))[0])  # noqa: B023
+        taken.append(_seconds(lambda: recogniser.answer([window])))  # noqa: B023
     return taken
 
 
@@ -257,7 +257,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([here, found] if found else [here])}
 
 
-def _timed(work: Any) -> tuple[float, Any]:
+def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
-    done = work()
-    return time.perf_counter() - began, done
+    work()
+    return time.perf_counter() - began
