@@ -117,6 +117,7 @@ def bench(
     pack: Pack,
     gallery: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    provider: str | None = None,
     seconds: float = 300.0,
     n_windows: int = 50,
 ) -> Bench:
@@ -127,7 +128,8 @@ def bench(
     pack : Pack
     gallery : path or None
         The pack's own when None.
-    threads : int or None
+    threads, provider : int or None, str or None
+        See `edgeapp.pipeline.Recogniser`.
     seconds : float
         Length of the recording.
     n_windows : int
@@ -146,6 +148,7 @@ def bench(
             time.sleep(IDLE_S)
     options = ["--pack", os.fspath(pack.folder), *(("--gallery", os.fspath(gallery)) if gallery is not None else ())]
     options += ["--threads", str(threads)] if threads else []
+    options += ["--provider", provider] if provider else []
     with tempfile.TemporaryDirectory(prefix="biovita-edge-bench-") as folder:
         clip, recording = Path(folder) / "clip.wav", Path(folder) / "recording.wav"
         _sing(clip, CLIP_S)
@@ -153,12 +156,12 @@ def bench(
         # Before anything large is loaded: a process starts with the memory mark of the one that starts it.
         starts = [_identify(clip, options)[0] for _ in range(STARTS)]
         _, peak_mb = _identify(recording, options)
-        first_load_s = _seconds(lambda: AudioEncoder(pack, threads))
-        load_s = _seconds(lambda: AudioEncoder(pack, threads))
-        recogniser = Recogniser(pack, gallery, threads=threads)
+        first_load_s = _seconds(lambda: AudioEncoder(pack, threads, provider))
+        load_s = _seconds(lambda: AudioEncoder(pack, threads, provider))
+        recogniser = Recogniser(pack, gallery, threads=threads, provider=provider)
         with Draw(meter) as busy:
             took_s = _seconds(lambda: [None for _ in recogniser.windows(FileSource(recording))])
-    recogniser = Recogniser(pack, gallery, threads=threads, live=True)
+    recogniser = Recogniser(pack, gallery, threads=threads, provider=provider, live=True)
     cut = list(islice(_sung_windows(pack), max(WARM_UP + 1, PARITY_WINDOWS)))
     latencies = _latencies(recogniser, cut, n_windows)
     p50, p95 = np.percentile(latencies, [50, 95])

@@ -33,6 +33,10 @@ def bench(
         Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Length of the recording that is identified.")] = 300.0,
     windows: Annotated[int, typer.Option("--windows", help="Windows timed one by one.", min=1)] = 50,
     format: Annotated[Format, typer.Option("--format", "-f", help="table or json.")] = Format.TABLE,
@@ -40,7 +44,7 @@ def bench(
     """Measure how fast this device is, what it needs, and whether its encoder is right."""
     if not 10 <= seconds < float("inf"):
         raise UsageError(f"a recording of {seconds:g} s says little", "give --seconds 10 or more")
-    measured = measure(Pack.load(pack), gallery, threads, seconds, windows)
+    measured = measure(Pack.load(pack), gallery, threads, provider, seconds, windows)
     if format is Format.JSON:
         typer.echo(json.dumps(_rounded(asdict(measured)), indent=2, ensure_ascii=False))
         return

@@ -21,6 +21,7 @@ from typing import Any
 
 from edgeapp.errors import DeviceError, EngineError, OutputError, PackError, UsageError
 from edgeapp.graph import PackGraph
+from edgeapp.machine import available_cores
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -96,11 +97,6 @@ class RunSettings:
         if self.gpu_memory_mb is not None:
             return self.gpu_memory_mb << 20
         return (GPU_MEMORY_MB << 20) + GRAPH_COPIES * graph.stat().st_size
-
-
-def available_cores() -> int:
-    """Cores this process may use, which in a container is fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def driver_is_there() -> bool:

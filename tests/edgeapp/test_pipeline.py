@@ -126,8 +126,8 @@ def test_an_accelerator_works_on_batches_one_after_the_other(toy_pack, monkeypat
     running, sizes = threading.Lock(), []
 
     class OnGpu(pipeline.AudioEncoder):
-        def __init__(self, pack, threads=None):
-            super().__init__(pack, threads)
+        def __init__(self, pack, threads=None, provider=None):
+            super().__init__(pack, threads, provider)
             self.provider = "CUDAExecutionProvider"
 
         def encode(self, windows):
