@@ -196,11 +196,11 @@ def reaches(spread: np.ndarray) -> list[Reach]:
     -------
     Parts that hold each band once, from the lowest up.
     """
-    used = spread.any(axis=1)  # [n_mels, 32]
+    used = np.asarray(spread.any(axis=1))  # [n_mels, 32]
     parts = []
     first = 0
     for end in PART_ENDS:
-        within = ~used[first:, end:].any(axis=1)  # of bands that rise in frequency the first ones end lower
+        within = ~np.asarray(used[first:, end:].any(axis=1))  # of bands that rise in frequency the first ones end lower
         count = int(np.argmin(within)) if not within.all() else len(within)
         if count:
             bins = np.flatnonzero(used[first : first + count].any(axis=0))
