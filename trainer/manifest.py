@@ -18,7 +18,7 @@ from gallery import Taxon, starter_taxa
 from trainer import species
 from trainer.errors import DataError
 from trainer.layouts import CARRIED, TAXONOMY, Laid, bring_taxa, lay_out
-from trainer.samples import TEXTS, Columns, Sample, Samples
+from trainer.samples import TEXTS, Columns, Sample, Samples, taxa_of
 from trainer.tables import arrow, one_array
 
 __all__ = [
@@ -195,11 +195,6 @@ def draw_epoch(samples: Sequence[Sample], most: int, least: int, rng: np.random.
         drawn += have.tolist()
     rng.shuffle(drawn)
     return drawn
-
-
-def taxa_of(samples: Sequence[Sample]) -> np.ndarray:
-    """Taxon of each sample [n]."""
-    return samples.taxon if isinstance(samples, Samples) else np.array([s.taxon for s in samples], np.int32)
 
 
 def source_codes(samples: Sequence[Sample]) -> np.ndarray:

@@ -20,6 +20,7 @@ from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_
 from trainer.models.vita import Vita
 from trainer.pictures import MemoryVectors, PictureStore, embed_pictures
 from trainer.presets import Preset
+from trainer.samples import Together
 from trainer.sounds import Sounds, SoundStore, taxon_of
 from trainer.vectors import Vectors, VectorStore
 
@@ -31,13 +32,19 @@ PHOTO_VECTORS = "photo_vectors"
 
 @dataclass(frozen=True)
 class Data:
-    """A manifest, split by source."""
+    """A manifest, split by source.
+
+    Attributes
+    ----------
+    unlabelled : recordings beside it whose taxon is not known, for a student
+    """
 
     manifest: Manifest
     recordings: Sequence[Sample]
     photos: Sequence[Sample]
     held_recordings: Sequence[Sample]
     held_photos: Sequence[Sample]
+    unlabelled: Sequence[Sample] = ()
 
 
 def open_data(paths: Sequence[Path], media: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
@@ -74,26 +81,38 @@ class Material:
         self.data, self.preset, self.folder = data, preset, folder
         self.threads, self.workers, self.say = threads, workers, say
         self._told: set[str] = set()
-        self._sounds: dict[str, Sounds] = {}
+        self._sounds: dict[tuple[str, int], Sounds] = {}
         self._pictures: dict[str, PictureStore] = {}
 
-    def sounds(self, which: str) -> Sounds:
-        """Recordings, `train` or `held`; `few` of those to train on, for the entries that a fit needs."""
-        if which == "few" and not self.preset.streamed:
-            which = "train"
-        if which not in self._sounds:
-            samples = self.data.held_recordings if which == "held" else self.data.recordings
-            rate_hz = self.preset.mel.rate_hz
-            if self.preset.streamed:
-                from trainer.stream import SoundFiles
+    def sounds(self, which: str, rate_hz: int = 0) -> Sounds:
+        """Recordings at the rate of the front end or another.
 
-                chosen = samples if which == "train" else some(samples, LOOKED_AT)
-                self._sounds[which] = SoundFiles(chosen, rate_hz, self.workers)
-            else:
-                store = SoundStore(samples, rate_hz, threads=self.threads)
-                self._sounds[which] = store
-                self.say_skipped()
-        return self._sounds[which]
+        `train` or `held`; `every` also those without labels; `few` of those to train on, for what a fit needs.
+        """
+        rate_hz = rate_hz or self.preset.mel.rate_hz
+        if (which == "few" and not self.preset.streamed) or (which == "every" and not len(self.data.unlabelled)):
+            which = "train"
+        if (which, rate_hz) not in self._sounds:
+            self._sounds[which, rate_hz] = self._opened(which, rate_hz)
+            self.say_skipped()
+        return self._sounds[which, rate_hz]
+
+    def _opened(self, which: str, rate_hz: int) -> Sounds:
+        data = self.data
+        samples = data.held_recordings if which == "held" else data.recordings
+        if self.preset.streamed:
+            from trainer.stream import SoundFiles
+
+            if which == "every":
+                samples = Together(samples, data.unlabelled)
+            elif which != "train":
+                samples = some(samples, LOOKED_AT)
+            return SoundFiles(samples, rate_hz, self.workers)
+        if which != "every":
+            return SoundStore(samples, rate_hz, threads=self.threads)
+        beside = SoundStore(data.unlabelled, rate_hz, threads=self.threads)
+        labelled = self.sounds("train", rate_hz) if len(samples) else None
+        return labelled.joined(beside) if isinstance(labelled, SoundStore) else beside
 
     def say_skipped(self) -> None:
         """Name what was met since that could not be used, of data that is read as it is needed."""

@@ -125,6 +125,33 @@ class Samples(Sequence[Sample]):
         return Sample(folder / path, taxon, (repo, within), author, licence, *span)
 
 
+class Together(Sequence[Sample]):
+    """Samples one after the other, without making those of a long table."""
+
+    def __init__(self, first: Sequence[Sample], second: Sequence[Sample]) -> None:
+        self.parts = first, second
+        self.taxon = np.concatenate([taxa_of(part) for part in self.parts])
+
+    def __len__(self) -> int:
+        return len(self.taxon)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(len(self))[index]]
+        first, second = self.parts
+        index = range(len(self))[index]
+        return first[index] if index < len(first) else second[index - len(first)]
+
+
+def taxa_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Taxon of each sample [n]."""
+    return samples.taxon if isinstance(samples, (Samples, Together)) else np.array([s.taxon for s in samples], np.int32)
+
+
 def _text_order(column: Any) -> np.ndarray:
     """[rows] int64: place of each value among the values as sorted text."""
     coded = column if isinstance(column, arrow().DictionaryArray) else column.dictionary_encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -120,6 +121,13 @@ class SoundStore:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def joined(self, other: SoundStore) -> SoundStore:
+        """Both as one; the sound is not copied."""
+        both = copy.copy(self)
+        both.samples, both._sound = self.samples + other.samples, self._sound + other._sound
+        both.undecodable, both.damaged = self.undecodable + other.undecodable, self.damaged + other.damaged
+        return both
 
     def whole(self, row: int) -> np.ndarray:
         """The recording [samples] float32, peak at full scale."""
