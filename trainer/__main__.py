@@ -42,8 +42,13 @@ def train(
         str | None, typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="vita (the stages), or text-distillation (audio to frozen names, no image).")
+        str,
+        typer.Option(
+            help="vita (the stages), text-distillation (audio to frozen names, no image), or student (a small audio "
+            "encoder of a large one, from sound without labels)."
+        ),
     ] = "vita",
+    teacher: Annotated[Path | None, typer.Option(help="Checkpoint that a student learns from.")] = None,
     preset: Annotated[str, typer.Option(help="starter, or biovita (full size).")] = "starter",
     manifests: Manifests = None,
     media: Media = None,
@@ -76,16 +81,21 @@ def train(
     """Train a stage of the aligned encoders. A killed run resumes when the same command is given again."""
     if context.invoked_subcommand is not None:
         return
-    from trainer.presets import DISTILL, find_preset, with_settings
+    from trainer.presets import DISTILL, STUDENT, find_preset, with_settings
     from trainer.ranks import leave
     from trainer.session import Options, Session, cores
 
-    if recipe == "text-distillation":
-        if stage not in (None, DISTILL):
+    recipes = {"text-distillation": DISTILL, "student": STUDENT}
+    if recipe in recipes:
+        if stage not in (None, recipes[recipe]):
             raise ConfigError(f"--recipe {recipe} has no stage {stage}", "leave --stage out")
-        stage = DISTILL
+        stage = recipes[recipe]
     elif recipe != "vita":
-        raise ConfigError(f"recipe '{recipe}' does not exist", "choose vita or text-distillation")
+        raise ConfigError(f"recipe '{recipe}' does not exist", f"choose vita, {' or '.join(recipes)}")
+    if stage == STUDENT and teacher is None:
+        raise ConfigError("a student needs a teacher", "name its checkpoint with --teacher")
+    if stage != STUDENT and teacher is not None:
+        raise ConfigError("only a student has a --teacher", "say --recipe student, or leave it out")
     if stage is None:
         raise ConfigError("no stage was named", "say --stage base, --stage 1 or --stage 2")
     chosen = find_preset(preset)
@@ -111,6 +121,7 @@ def train(
         processes,
         audio,
         bioclip,
+        teacher,
     )
     try:
         session = Session(options, Console(stderr=True))

@@ -13,11 +13,15 @@ from trainer.errors import ConfigError
 from trainer.frontend import LogMelConfig
 from trainer.models.biovita import FULL, ClapBioclip, build_biovita
 from trainer.models.starter import StarterTowers, build_starter
+from trainer.models.student import StudentTowers, build_ear
 from trainer.models.text import TextConfig
 from trainer.models.vita import Vita
 
 DISTILL = "distill"  # the stage of text distillation
-FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2", DISTILL: DISTILL}
+STUDENT = "student"  # the stage that makes a small audio tower of a large one
+FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2", DISTILL: DISTILL, STUDENT: STUDENT}
+
+Towers = StarterTowers | ClapBioclip | StudentTowers
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class StageConfig:
     )
     gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
     temperature: float = 0.0  # fixed, as the released code's 0.2 in stage 2; 0 is learned from 0.07
+    mixed: float = 0.0  # share of the windows in which two recordings sound at once, student
     bf16: bool = True  # bfloat16 arithmetic in the audio tower where the processor has it
     augment: AugmentConfig | None = None
 
@@ -59,7 +64,7 @@ class Preset:
     name: str
     window_s: float
     streamed: bool  # recordings and photo vectors are read from disk as they are needed; else all is in memory
-    towers: StarterTowers | ClapBioclip
+    towers: Towers
     stages: dict[str, StageConfig]
 
     @property
@@ -89,6 +94,8 @@ class Preset:
 
 
 AUGMENT = AugmentConfig()
+# What a student hears beside its teacher: the same animal through wind and other microphones, at its own pitch.
+DISTURB = AugmentConfig(speed=0.0, mixup_share=0.0, only_noise_share=0.0)
 
 STARTER = Preset(
     name="starter",
@@ -101,6 +108,7 @@ STARTER = Preset(
         # half the rate of stage 1, as the paper
         "2": StageConfig(epochs=8, batch=32, lr=5e-4, trunk_lr=2.5e-4, after="1", ridge=True, augment=AUGMENT),
         DISTILL: StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4, after="base", augment=AUGMENT),
+        STUDENT: StageConfig(epochs=12, batch=32, lr=1e-3, trunk_lr=5e-4, mixed=0.5, augment=DISTURB),
     },
 )
 
@@ -195,12 +203,17 @@ def preset_from_dict(values: dict[str, Any]) -> Preset:
         name: StageConfig(**{**stage, "augment": stage["augment"] and AugmentConfig(**tuples(stage["augment"]))})
         for name, stage in values["stages"].items()
     }
-    towers = {**tuples(values["towers"]), "mel": LogMelConfig(**values["towers"]["mel"])}
+    return Preset(**{**values, "towers": towers_from_dict(values["towers"]), "stages": stages})
+
+
+def towers_from_dict(values: dict[str, Any]) -> Towers:
+    """Sizes of towers as stored; what they have tells whose they are."""
+    towers = {**tuples(values), "mel": LogMelConfig(**values["mel"])}
+    if "teacher" in towers:
+        return StudentTowers(**{**towers, "teacher": towers_from_dict(values["teacher"])})
     if "text" in towers:
-        built: StarterTowers | ClapBioclip = StarterTowers(**{**towers, "text": TextConfig(**towers["text"])})
-    else:
-        built = ClapBioclip(**towers)
-    return Preset(**{**values, "towers": built, "stages": stages})
+        return StarterTowers(**{**towers, "text": TextConfig(**towers["text"])})
+    return ClapBioclip(**towers)
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:
@@ -210,6 +223,15 @@ def tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 def build(preset: Preset, pretrained: Path | None = None) -> Vita:
     """The model of a preset; with the folder of public weights, the starter's trunks start from them."""
-    if isinstance(preset.towers, StarterTowers):
-        return build_starter(preset.towers, pretrained)
-    return build_biovita(preset.towers)
+    return build_towers(preset.towers, pretrained)
+
+
+def build_towers(towers: Towers, pretrained: Path | None = None) -> Vita:
+    """The model of these sizes."""
+    if isinstance(towers, StudentTowers):
+        model = build_towers(towers.teacher)
+        model.audio = build_ear(towers, pretrained)
+        return model
+    if isinstance(towers, StarterTowers):
+        return build_starter(towers, pretrained)
+    return build_biovita(towers)

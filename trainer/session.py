@@ -6,13 +6,14 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from torch.nn import functional as F
 
 from gallery import prompts, read_taxa, starter_taxa
 from trainer import checkpoint
@@ -25,11 +26,14 @@ from trainer.loop import Run, fit
 from trainer.manifest import shared_folder
 from trainer.material import Data, Material, open_data
 from trainer.models.starter import StarterTowers
+from trainer.models.student import StudentTowers
 from trainer.models.text import learn_tokenizer
 from trainer.models.vita import Vita
-from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, Preset, StageConfig, build
+from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, build
 from trainer.ranks import join
-from trainer.stages import AudioText, AudioTextImage, Base, Stage
+from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
+from trainer.teacher import Kept, Teacher, open_teacher, preset_of_student, same_split, same_teacher, student_of
+from trainer.unlabelled import open_unlabelled
 
 BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
 
@@ -52,6 +56,7 @@ class Options:
     workers: int = 0
     audio: str | None = None
     bioclip: str | None = None
+    teacher: Path | None = None  # of a student
 
 
 def pick_device(name: str) -> torch.device:
@@ -110,12 +115,24 @@ class Session:
             torch.backends.cudnn.allow_tf32 = False  # the front end is a convolution, and needs all of float32
         torch.set_num_threads(options.threads)
         self.preset = options.preset
-        self.data = open_data(options.data, options.media, options.taxa, options.held_out, options.seed)
+        self.teacher: Teacher | None = None
+        if options.teacher:
+            self.teacher = open_teacher(options.teacher, self.device)
+            same_split(self.teacher.loaded.config, options.teacher, options.held_out, options.seed)
+            self.preset = preset_of_student(options.preset, self.teacher)
+        self.data = self.open_data()
         self.failed: list[str] = []
         self.report(self.data.manifest.missing)
         for line in self.data.manifest.notes:
             self.tell(line)
-        self.material = Material(self.data, options.preset, options.out, options.threads, options.workers, self.report)
+        self.material = Material(self.data, self.preset, options.out, options.threads, options.workers, self.report)
+
+    def open_data(self) -> Data:
+        """Manifest and split; a student also hears what has no labels."""
+        o, teacher = self.options, self.teacher
+        if teacher is None:
+            return open_data(o.data, o.media, o.taxa, o.held_out, o.seed)
+        return open_unlabelled(o.data, o.media, o.taxa, lambda: teacher.taxa(o.taxa), o.held_out, o.seed)
 
     def tell(self, line: str) -> None:
         """Say a line on stderr, once for all processes."""
@@ -174,8 +191,8 @@ class Session:
         model.to(self.device)
         model.audio.bf16 = preset.stages[stage].bf16 and has_bf16(self.device)
         bank = TextBank(self.data.manifest.taxa, tokenizer)
-        evaluate = (lambda trained: self.figures(trained, bank)) if len(self.data.held_recordings) else None
-        untrained = stage == DISTILL  # what distillation is worth shows beside what it began with
+        evaluate = self.evaluation(bank) if len(self.data.held_recordings) else None
+        untrained = stage in (DISTILL, STUDENT)  # what distillation is worth shows beside what it began with
         run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, self.report, untrained)
         fit(model, self.stage(stage, model, bank), run)
         if self.ranks.first:
@@ -191,12 +208,15 @@ class Session:
         lines = [json.loads(line) for line in (folder / checkpoint.LOG).read_text(encoding="utf-8").splitlines()]
         figures = [line["held_out"] for line in lines if "held_out" in line]
         for when, those in (("before", figures[0]), ("after", figures[-1])):
-            told = ", ".join(f"{name} {value:.3f}" for name, value in those.items() if name.startswith("audio_"))
-            self.console.print(f"{when}: {told}", highlight=False)
+            told = [f"{name} {value:.3f}" for name, value in those.items() if not name.startswith("image_")]
+            self.console.print(f"{when}: {', '.join(told)}", highlight=False, soft_wrap=True)
 
     def start_of(self, stage: str) -> tuple[Vita, Any, Preset]:
         """Model, tokenizer and preset that a stage starts from: public weights, or the stage before."""
         torch.manual_seed(self.options.seed)
+        if self.teacher and isinstance(self.preset.towers, StudentTowers):
+            pretrained = self.options.pretrained or default_pretrained()
+            return student_of(self.teacher, self.preset.towers, pretrained), self.teacher.loaded.tokenizer, self.preset
         preset = self.options.preset
         before = preset.stages[stage].after
         if before:
@@ -226,6 +246,8 @@ class Session:
         ):
             if own != theirs:
                 raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or another --out")
+        if isinstance(self.preset.towers, StudentTowers):
+            same_teacher(config, self.preset.towers, folder)
 
     def same_stage(self, begun: StageConfig, wanted: StageConfig, folder: Path) -> None:
         """An unfinished stage goes on as it began: its schedule counts on it."""
@@ -247,6 +269,10 @@ class Session:
             return AudioTextImage(name, model, preset, bank, material.sounds("train"), photos, photo_taxon, device)
         with self.ranks.first_alone():
             vectors = bank.embed_kept(model.text, self.options.out, device)
+        if self.teacher:
+            names = F.normalize(vectors.mean(dim=0), dim=-1)
+            sounds = material.sounds("every", max(preset.mel.rate_hz, self.teacher.rate_hz))
+            return Student(name, model, self.teacher, preset, sounds, names)
         return AudioText(name, model, preset, bank, material.sounds("train"), vectors, device)
 
     def calibrate(self, stage: str, model: Vita, bank: TextBank) -> None:
@@ -254,6 +280,11 @@ class Session:
         if any(config.after == stage for config in self.options.preset.stages.values()):
             return
         if not len(self.data.held_recordings):
+            return
+        if self.teacher and not (len(self.data.recordings) and len(self.data.photos)):
+            self.tell(
+                "no decision parameters: they need photos, and recordings with names; python -m trainer calibrate"
+            )
             return
         folder = self.options.out / FOLDER_OF[stage]
         fitted = calibrate(
@@ -268,6 +299,13 @@ class Session:
         )
         keep(fitted, folder)
         self.console.print(f"held out: {fitted['figures']['held_out']}", highlight=False)
+
+    def evaluation(self, bank: TextBank) -> Callable[[Vita], dict[str, float]]:
+        """What gives the figures on the held-out split; of a student, what it keeps of its teacher."""
+        if self.teacher is None:
+            return lambda trained: self.figures(trained, bank)
+        sounds = self.material.sounds("held", max(self.preset.mel.rate_hz, self.teacher.rate_hz))
+        return Kept(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).figures
 
     def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval on the held-out split, for the log."""

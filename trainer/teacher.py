@@ -1,0 +1,185 @@
+"""The teacher of a student: a finished checkpoint whose audio tower is heard, and what the student keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgeapp.audio.windows import HOP_S
+from gallery import PROMPT_FORMS, Taxon, read_taxa, starter_taxa
+from trainer import checkpoint
+from trainer.bank import TextBank
+from trainer.checkpoint import Checkpoint, RunConfig
+from trainer.errors import CheckpointError, ConfigError, DataError
+from trainer.evaluate import TEXT_FORM, Embedded, group_rows, retrieve
+from trainer.models.starter import StarterTowers
+from trainer.models.student import StudentTowers, build_ear
+from trainer.models.vita import SoundTower, Vita
+from trainer.presets import Preset
+from trainer.sounds import Sounds, each_whole, taxon_of
+from trainer.windows import at_rate, recording_windows
+
+TOPS = (1, 5)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A checkpoint that is learned from.
+
+    Attributes
+    ----------
+    device : where its audio tower hears
+    """
+
+    loaded: Checkpoint
+    device: torch.device
+
+    @property
+    def audio(self) -> SoundTower:
+        """Its audio tower, which hears and does not learn."""
+        return self.loaded.model.audio
+
+    @property
+    def rate_hz(self) -> int:
+        """Of the sound it hears."""
+        return self.loaded.config.preset.mel.rate_hz
+
+    @torch.no_grad()
+    def embed(self, sound: np.ndarray, rate_hz: int) -> Tensor:
+        """Unit vectors [n, dim] of windows [n, samples] at any rate."""
+        return self.audio(torch.from_numpy(at_rate(sound, rate_hz, self.rate_hz)).to(self.device))
+
+    def taxa(self, table: Path | None) -> Sequence[Taxon]:
+        """What it was trained to name, from a species table, or that of the project."""
+        return checkpoint.taxa_in_order(self.loaded.config, read_taxa(table) if table else starter_taxa())
+
+
+def open_teacher(folder: Path, device: torch.device) -> Teacher:
+    """Load a finished checkpoint to learn from.
+
+    Raises
+    ------
+    CheckpointError
+        When it is missing, damaged or unfinished.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder", "name the teacher's checkpoint with --teacher")
+    if (folder / checkpoint.RESUME).exists():
+        raise CheckpointError(f"{folder}: is unfinished", "train it to its end, or name another --teacher")
+    loaded = checkpoint.load(folder)
+    loaded.model.to(device)
+    return Teacher(loaded, device)
+
+
+def same_split(teacher: RunConfig, folder: Path, held_out: float, seed: int) -> None:
+    """What the teacher held out is held out from the student, else their figures could not be compared."""
+    if not held_out or not teacher.held_out:
+        return
+    for name, own, theirs in (("held-out share", held_out, teacher.held_out), ("seed", seed, teacher.seed)):
+        if own != theirs:
+            option = "--held-out" if name.startswith("held") else "--seed"
+            raise CheckpointError(f"{folder}: was trained with another {name}", f"say {option} {theirs:g}")
+
+
+def preset_of_student(small: Preset, teacher: Teacher) -> Preset:
+    """The small preset with the teacher's towers of text and image, its window, and its way of reading data."""
+    if not isinstance(small.towers, StarterTowers):
+        raise ConfigError(f"a student is not of the size {small.name}", "leave --preset out")
+    own = teacher.loaded.config.preset
+    towers = StudentTowers(own.towers, teacher.loaded.space, small.towers.mel, small.towers.level_dbfs)
+    return replace(small, towers=towers, window_s=own.window_s, streamed=own.streamed)
+
+
+def student_of(teacher: Teacher, towers: StudentTowers, pretrained: Path | None) -> Vita:
+    """The teacher's text and image towers with a small audio tower in place of its own."""
+    theirs = teacher.loaded.model
+    model = Vita(build_ear(towers, pretrained), theirs.text, theirs.image, theirs.dim)
+    model.logit_scale, model.base_logit_scale = theirs.logit_scale, theirs.base_logit_scale
+    return model.eval()
+
+
+def same_teacher(begun: RunConfig, wanted: StudentTowers, folder: Path) -> None:
+    """A student has one teacher.
+
+    Raises
+    ------
+    CheckpointError
+        When the one in the folder has another.
+    """
+    was = begun.preset.towers
+    if was != wanted:
+        what = "another teacher" if was.dim == wanted.dim else f"a teacher of {was.dim} dimensions, not {wanted.dim}"
+        raise CheckpointError(f"{folder}: learns from {what}", "name that one, or use --restart or another --out")
+
+
+class Kept:
+    """What a student keeps of its teacher, on recordings that it was not trained on.
+
+    Parameters
+    ----------
+    sounds : held-out recordings at any rate; one whose taxon is not in `taxa` has no name, and counts where none is
+        needed
+    bank : the names of `taxa`
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        sounds: Sounds,
+        bank: TextBank,
+        taxa: Sequence[Taxon],
+        preset: Preset,
+    ) -> None:
+        self.teacher, self.sounds, self.bank, self.preset = teacher, sounds, bank, preset
+        self.groups = group_rows(taxa, "species")
+
+    @cached_property
+    def texts(self) -> Embedded:
+        """Vectors of the names."""
+        vectors = self.bank.embed_form(
+            self.teacher.loaded.model.text, PROMPT_FORMS.index(TEXT_FORM), self.teacher.device
+        )
+        return Embedded(vectors.cpu().numpy(), np.arange(self.bank.taxa))
+
+    @cached_property
+    def of_teacher(self) -> dict[int, np.ndarray]:
+        """What the teacher hears, which does not change."""
+        return self.heard(self.teacher.audio, self.teacher.rate_hz)
+
+    @torch.no_grad()
+    def heard(self, audio: SoundTower, rate_hz: int) -> dict[int, np.ndarray]:
+        """Unit vector of each recording that can be decoded: the mean of its windows, cut as on the device."""
+        vectors = {}
+        for row, sound in each_whole(self.sounds):
+            own = at_rate(sound[None], self.sounds.rate_hz, rate_hz)[0]
+            windows = recording_windows(own, rate_hz, self.preset.window_s, HOP_S)
+            mean = audio(torch.from_numpy(windows).to(self.teacher.device)).cpu().numpy().mean(axis=0)
+            vectors[row] = mean / np.linalg.norm(mean)
+        return vectors
+
+    def figures(self, model: Vita) -> dict[str, float]:
+        """Mean cosine to the teacher, how often both name the same species, and species Top-1 and Top-5 of both."""
+        heard = self.heard(model.audio, self.preset.mel.rate_hz)
+        rows = list(heard)
+        if not rows:
+            raise DataError("not one held-out recording could be decoded", "get the files again")
+        ours, theirs = (np.stack([vectors[row] for row in rows]) for vectors in (heard, self.of_teacher))
+        names = self.texts.vectors.T
+        figures = {
+            "cosine": round(float((ours * theirs).sum(axis=1).mean()), 4),
+            "agreement": round(float(((ours @ names).argmax(axis=1) == (theirs @ names).argmax(axis=1)).mean()), 4),
+            "recordings": len(rows),
+        }
+        taxon = taxon_of(self.sounds.samples)[rows]
+        named = taxon < len(self.groups)
+        for who, vectors in (("audio_text", ours), ("teacher_audio_text", theirs)):
+            if named.any():
+                top, _, _ = retrieve(Embedded(vectors[named], taxon[named]), self.texts, self.groups)
+                figures |= {f"{who}_top{k}": round(top[k], 4) for k in TOPS}
+        return figures
