@@ -88,6 +88,10 @@ class Pack:
     decision : DecisionParameters
     figures, parity : dict
         What was measured when the pack was made.
+    precision : str
+        That the graphs compute in: fp32, fp16 or int8.
+    in_fp32 : dict
+        Graph -> what of it still computes in float32.
     files : dict
         File name -> sha256, hex.
     """
@@ -107,6 +111,8 @@ class Pack:
     decision: DecisionParameters
     figures: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
+    in_fp32: Mapping[str, list[str]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -179,6 +185,8 @@ def write_pack_json(
     gallery: str | None = None,
     figures: Mapping[str, Any] | None = None,
     parity: Mapping[str, Any] | None = None,
+    precision: str = "fp32",
+    in_fp32: Mapping[str, list[str]] | None = None,
     created: str | None = None,
 ) -> Path:
     """Make a folder a pack: hash its files and write ``pack.json``, last and atomically.
@@ -226,6 +234,8 @@ def write_pack_json(
         "decision": decision.to_dict(),
         "figures": dict(figures or {}),
         "parity": dict(parity or {}),
+        "precision": precision,
+        "in_fp32": dict(in_fp32 or {}),
         "files": files,
     }
     for wanted in _named(_parse(folder, document, "")):
@@ -267,6 +277,8 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         gallery=name,
         figures=pack.figures,
         parity=pack.parity,
+        precision=pack.precision,
+        in_fp32=pack.in_fp32,
         created=pack.created,
     )
     return Pack.load(pack.folder)
@@ -320,6 +332,8 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
             decision=decision,
             figures=document.get("figures", {}),
             parity=document.get("parity", {}),
+            precision=str(document.get("precision", "fp32")),
+            in_fp32=document.get("in_fp32", {}),
             files=dict(document["files"]),
         )
     except KeyError as error:

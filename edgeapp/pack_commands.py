@@ -47,12 +47,21 @@ def info(folder: Folder = None, json: Annotated[bool, typer.Option("--json", hel
         "image": f"{pack.image.file}, {pack.image.size} x {pack.image.size}" if pack.image else "none",
         "gallery": pack.gallery or "none",
         "decision": ", ".join(f"{key} {value}" for key, value in pack.decision.to_dict().items()),
-        **{f"figure {key}": str(value) for key, value in pack.figures.items()},
-        **{f"parity {key}": str(value) for key, value in pack.parity.items()},
+        **{f"figure {key}": measured(value) for key, value in pack.figures.items()},
+        "precision": pack.precision,
+        **{f"in fp32 {key}": ", ".join(kept) or "nothing" for key, kept in pack.in_fp32.items()},
+        **{f"parity {key}": measured(value) for key, value in pack.parity.items()},
         "runs here": ", ".join(f"{key} {value}" for key, value in runs.items()),
     }
     for key, value in rows.items():
         typer.echo(f"{key:<10} {value}")
+
+
+def measured(figures: object) -> str:
+    """Figures for people: names and numbers."""
+    return (
+        ", ".join(f"{name} {value}" for name, value in figures.items()) if isinstance(figures, dict) else str(figures)
+    )
 
 
 @app.command()

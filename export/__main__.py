@@ -28,6 +28,7 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Manifest whose recordings check the graphs; default: the starter's.")
     ] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     taxa: Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")] = None,
     name: Annotated[str, typer.Option(help="Name of the pack.")] = "starter",
     version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
@@ -35,11 +36,14 @@ def export(
     card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.")] = None,
 ) -> None:
     """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
-    from export.pack import Label, check_inputs, write_pack
+    from export.inputs import apart, read_inputs
+    from export.pack import Label, write_pack
+    from export.precision import FP32, find_precision
     from gallery import DecisionParameters, read_taxa, starter_taxa
     from trainer import checkpoint as checkpoints
     from trainer.manifest import default_manifest, read_manifest
 
+    wanted = find_precision(precision)
     if card is not None and not card.is_file():
         raise ExportError(f"{card}: no such file", "name the model card with --card")
     loaded = checkpoints.load(checkpoint)
@@ -56,8 +60,10 @@ def export(
     for line in manifest.missing:
         print(line, file=sys.stderr)
     preset = loaded.config.preset
-    inputs = check_inputs(manifest, preset.mel.rate_hz, preset.window_s, preset.image_size)
-    for line in inputs.failed:
+    parts = [manifest] if wanted is FP32 else apart(manifest)[::-1]
+    inputs, *calibrating = [read_inputs(part, preset) for part in parts]
+    failed = [line for one in (inputs, *calibrating) for line in one.failed]
+    for line in failed:
         print(line, file=sys.stderr)
     pack = write_pack(
         out,
@@ -68,11 +74,16 @@ def export(
         manifest,
         figures,
         card,
+        wanted,
+        *calibrating,
     )
-    for graph, parity in pack.parity.items():
+    for graph in ("audio", "text", "image"):
+        parity = pack.parity[graph]
         print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
+    same = pack.parity["decisions"]
+    print(f"the same species for {same['same_species']:.4f} of {same['recordings']} recordings", file=sys.stderr)
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
-    if manifest.missing or inputs.failed:
+    if manifest.missing or failed:
         raise typer.Exit(1)
 
 

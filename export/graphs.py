@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import logging
 import warnings
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from trainer.models.vita import Vita
+from trainer.frontend import LogMel
+from trainer.models.vita import SoundTower, Vita
 from trainer.presets import Preset
 
 OPSET = 18  # LayerNormalization is one node from 17 on
@@ -70,9 +72,22 @@ def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def single_front(audio: SoundTower) -> SoundTower:
+    """The tower with a front end that computes in float32, where its own computes in float64.
+
+    TensorRT has no float64. Bands far below the loudest of their frame then differ, vectors do not (see `CLAP_MEL`).
+    """
+    front = getattr(audio, "front", None)
+    if not isinstance(front, LogMel) or not front.config.double:
+        return audio
+    audio = copy.deepcopy(audio)
+    audio.front = LogMel(dataclasses.replace(front.config, double=False))
+    return audio
+
+
 def export_audio(model: Vita, preset: Preset, path: Path) -> None:
     """Waveform [n, samples] float32 at the front end's rate to unit vectors; the front end is in the graph."""
-    export_graph(model.audio.float(), torch.randn(2, preset.window_samples) * 0.1, "waveform", path)
+    export_graph(single_front(model.audio).float(), torch.randn(2, preset.window_samples) * 0.1, "waveform", path)
 
 
 def export_text(model: Vita, preset: Preset, path: Path) -> None:

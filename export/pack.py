@@ -5,28 +5,23 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from edgeapp.audio.file import load
-from edgeapp.audio.windows import HOP_S
-from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from edgeapp.errors import AudioError
 from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
+from export.check import check, judges, of_checkpoint
 from export.errors import ExportError
 from export.graphs import export_audio, export_image, export_text
-from export.parity import Parity, compare
-from gallery import DecisionParameters, prompts
+from export.inputs import Inputs
+from export.integers import spread
+from export.precision import FP32, Precision, convert
+from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
-from trainer.manifest import Manifest, Sample
+from trainer.manifest import Manifest
 from trainer.models.text import tokenize
-from trainer.pictures import PictureStore
-from trainer.windows import recording_windows
 
 AUDIO, TEXT, IMAGE, TOKENIZER, ATTRIBUTION, CARD = (
     "audio.onnx",
@@ -36,8 +31,9 @@ AUDIO, TEXT, IMAGE, TOKENIZER, ATTRIBUTION, CARD = (
     "ATTRIBUTION.csv",
     "MODEL_CARD.md",
 )
-CHECKED_RECORDINGS = 48  # spread over the manifest
-CHECKED_PHOTOS = 24
+
+
+CALIBRATING_TEXTS = 256
 
 
 @dataclass(frozen=True)
@@ -49,50 +45,24 @@ class Label:
     licence: str
 
 
-@dataclass(frozen=True)
-class CheckInputs:
-    """Real inputs that the graphs are checked on, each with its label; one line for each that could not be read."""
-
-    windows: list[tuple[str, np.ndarray]]
-    texts: list[tuple[str, list[str]]]
-    pictures: list[tuple[str, np.ndarray]]
-    failed: tuple[str, ...] = ()
-
-
-def check_inputs(manifest: Manifest, rate_hz: int, window_s: float, image_size: int) -> CheckInputs:
-    """Windows of recordings, prompts and photos, spread over a manifest."""
-    failed: list[str] = []
-    windows = []
-    for sample in spread(manifest.recordings, CHECKED_RECORDINGS):
-        try:
-            cut = recording_windows(load(sample.path, rate_hz), rate_hz, window_s, HOP_S)
-        except AudioError as error:
-            failed.append(str(error))
-            continue
-        windows.append((sample.path.name, cut))
-    texts = [(taxon.scientific_name, list(prompts(taxon).values())) for taxon in manifest.taxa]
-    photos = PictureStore(spread(manifest.photos, CHECKED_PHOTOS), image_size)
-    pictures = [(sample.path.name, photos.centre([row]).numpy()) for row, sample in enumerate(photos.samples)]
-    return CheckInputs(windows, texts, pictures, (*failed, *photos.undecodable))
-
-
-def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """At most `count` samples, evenly over the list."""
-    rows = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
-    return [samples[row] for row in np.unique(rows)]
-
-
 def write_pack(
     out: Path,
     checkpoint: Checkpoint,
     decision: DecisionParameters,
     label: Label,
-    inputs: CheckInputs,
+    inputs: Inputs,
     manifest: Manifest,
     figures: dict[str, Any],
     card: Path | None = None,
+    precision: Precision = FP32,
+    calibrating: Inputs | None = None,
 ) -> Pack:
     """Export the towers of a checkpoint, check each graph, and put the pack in place in one move.
+
+    Parameters
+    ----------
+    inputs : to check on
+    calibrating : others, which a precision below float32 is fitted on
 
     Raises
     ------
@@ -127,10 +97,12 @@ def write_pack(
             "image": ImageSpec(IMAGE, preset.image_size),
             "decision": decision,
             "figures": figures,
+            "precision": precision.name,
         }
+        if calibrating is not None:
+            described["in_fp32"] = lower(folder, checkpoint, precision, calibrating, decision)
         write_pack_json(folder, **described)
-        parity = check(Pack.load(folder), checkpoint, inputs)
-        described["parity"] = {name: result.to_dict() for name, result in parity.items()}
+        described["parity"] = check(Pack.load(folder), of_checkpoint(checkpoint, inputs), inputs, precision, decision)
         write_pack_json(folder, **described)
         if out.exists():
             out.rename(Path(beside) / "older")
@@ -138,26 +110,21 @@ def write_pack(
     return Pack.load(out)
 
 
-def check(pack: Pack, checkpoint: Checkpoint, inputs: CheckInputs) -> dict[str, Parity]:
-    """Torch against ONNX Runtime through the device's own encoders."""
-    model = checkpoint.model
-    audio, text, image = AudioEncoder(pack), TextEncoder(pack), ImageEncoder(pack)
-    texts = [(name, np.array(forms)) for name, forms in inputs.texts]
-
-    def torch_text(forms: np.ndarray) -> np.ndarray:
-        return run(model.text, tokenize(checkpoint.tokenizer, forms.tolist()))
-
+def lower(
+    folder: Path, checkpoint: Checkpoint, precision: Precision, inputs: Inputs, decision: DecisionParameters
+) -> dict[str, list[str]]:
+    """Bring the graphs of a folder from float32 to another precision; what is left in float32, by graph."""
+    forms = [form for texts in inputs.texts() for form in texts]
+    tokens = spread(tokenize(checkpoint.tokenizer, forms).numpy(), CALIBRATING_TEXTS)
+    names = of_checkpoint(checkpoint, replace(inputs, windows=[], pictures=[])).names()
+    by_names, by_cosine = judges(inputs, names, precision, decision)
+    windows = np.concatenate([windows for _, windows in inputs.windows])
+    pictures = np.concatenate([picture for _, picture in inputs.pictures])
     return {
-        "audio": compare(AUDIO, inputs.windows, lambda x: run(model.audio, torch.from_numpy(x)), audio.encode),
-        "text": compare(TEXT, texts, torch_text, lambda forms: text.encode(forms.tolist())),
-        "image": compare(IMAGE, inputs.pictures, lambda x: run(model.image, torch.from_numpy(x)), image.encode_pixels),
+        "audio": convert(folder / AUDIO, precision, windows, by_names),
+        "text": convert(folder / TEXT, precision, tokens, by_cosine),
+        "image": convert(folder / IMAGE, precision, pictures, by_cosine),
     }
-
-
-@torch.no_grad()
-def run(tower: torch.nn.Module, values: torch.Tensor) -> np.ndarray:
-    """A tower in torch: [n, ...] -> [n, dim]."""
-    return tower.eval()(values).numpy()
 
 
 def write_attribution(manifest: Manifest, path: Path) -> None:

@@ -47,11 +47,13 @@ def test_the_pack_loads_on_the_device_and_says_what_it_is(exported: Exported, ru
 def test_parity_was_measured_on_every_kind_and_is_kept_in_the_pack(exported: Exported) -> None:
     folder, ended = exported
     parity = Pack.load(folder).parity
-    assert set(parity) == {"audio", "text", "image"}
-    assert all(figures["least"] >= 0.9999 for figures in parity.values())
+    assert set(parity) == {"audio", "text", "image", "decisions"}
+    assert all(parity[kind]["least"] >= 0.9999 for kind in ("audio", "text", "image"))
+    assert parity["decisions"] == {"same_species": 1.0, "recordings": 21}
     assert parity["audio"]["inputs"] == 21 and parity["image"]["inputs"] == 12
     assert parity["text"]["inputs"] == len(SPECIES) * len(PROMPT_FORMS)
     assert [line.split(":")[0] for line in ended.lines()[:3]] == ["audio.onnx", "text.onnx", "image.onnx"]
+    assert ended.lines()[3] == "the same species for 1.0000 of 21 recordings"
 
 
 def test_the_graphs_take_any_number_and_give_unit_vectors(exported: Exported) -> None:
@@ -98,18 +100,6 @@ def test_the_device_identifies_with_it(exported: Exported, tiny: Tiny, tmp_path:
     recogniser = Recogniser(pack, gallery, threads=1)
     (result,) = recogniser.windows(FileSource(tiny.manifest.parent / "Parus_major_0.wav"), 5.0)
     assert result.heard and result.probabilities.sum() == pytest.approx(1.0, abs=1e-4)
-
-
-@pytest.fixture
-def quick(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the graphs of the pack that was made of the same checkpoint."""
-    for name in ("audio", "text", "image"):
-        graph = exported[0] / f"{name}.onnx"
-        monkeypatch.setattr(export_pack, f"export_{name}", lambda _model, _preset, path, graph=graph: copy(graph, path))
-
-
-def copy(graph: Path, path: Path) -> None:
-    shutil.copyfile(graph, path)
 
 
 def spoilt(name: str, change: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:

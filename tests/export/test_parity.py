@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from export.errors import ParityError
-from export.parity import FP32_BOUND, compare
+from export.parity import Parity
+from export.parity import compare as compare_vectors
+from export.precision import FP32
 
 INPUTS = [("one.wav", np.eye(2)), ("two.wav", np.array([[3.0, 4.0]]))]
+
+
+def compare(graph: str, inputs: list[tuple[str, np.ndarray]], *run: Callable[[np.ndarray], np.ndarray]) -> Parity:
+    wanted, given = ([one(values) for _, values in inputs] for one in run)
+    return compare_vectors(graph, [label for label, _ in inputs], wanted, given, FP32.cosine)
 
 
 def same(values: np.ndarray) -> np.ndarray:
@@ -43,7 +50,7 @@ def test_a_difference_beyond_the_bound_names_graph_clip_and_cosine(degrees: floa
         compare("audio.onnx", INPUTS, same, turned(degrees))
     line = str(error.value)
     assert "audio.onnx" in line and ".wav" in line and f"{np.cos(np.deg2rad(degrees)):.6f}" in line
-    assert str(FP32_BOUND) in line and "\n" not in line and error.value.exit_code == 3
+    assert str(FP32.cosine) in line and "\n" not in line and error.value.exit_code == 3
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])

@@ -1,0 +1,107 @@
+"""The graphs of a pack against its checkpoint, through the device's own encoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from edgeapp.pack import Pack
+from export.agreement import agree, enough, likeliest
+from export.inputs import Inputs
+from export.parity import compare, cosines
+from export.precision import Judge, Precision
+from gallery import DecisionParameters
+from trainer.checkpoint import Checkpoint
+from trainer.models.text import tokenize
+
+
+@torch.no_grad()
+def run(tower: torch.nn.Module, values: torch.Tensor) -> np.ndarray:
+    """A tower in torch: [n, ...] -> [n, dim]."""
+    return tower.eval()(values).numpy()
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What the towers give for inputs: [n, dim] of each recording's windows, of each taxon's prompts, of each photo."""
+
+    audio: list[np.ndarray]
+    text: list[np.ndarray]
+    image: list[np.ndarray]
+
+    def names(self) -> np.ndarray:
+        """Mean vector of each taxon's prompts [taxa, dim]."""
+        return np.stack([forms.mean(axis=0) for forms in self.text])
+
+
+def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
+    """What torch gives."""
+    model = checkpoint.model
+    return Vectors(
+        [run(model.audio, torch.from_numpy(windows)) for _, windows in inputs.windows],
+        [run(model.text, tokenize(checkpoint.tokenizer, forms)) for forms in inputs.texts()],
+        [run(model.image, torch.from_numpy(picture)) for _, picture in inputs.pictures],
+    )
+
+
+def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
+    """What the device's encoders give."""
+    audio, text, image = AudioEncoder(pack), TextEncoder(pack), ImageEncoder(pack)
+    return Vectors(
+        [audio.encode(windows) for _, windows in inputs.windows],
+        [text.encode(forms) for forms in inputs.texts()],
+        [image.encode_pixels(picture) for _, picture in inputs.pictures],
+    )
+
+
+def check(
+    pack: Pack, wanted: Vectors, inputs: Inputs, precision: Precision, decision: DecisionParameters
+) -> dict[str, dict[str, Any]]:
+    """Measure parity as cosines of each graph and as decisions of all together.
+
+    Raises
+    ------
+    ParityError
+        When a graph gives less than the precision has to keep.
+    """
+    given = of_pack(pack, inputs)
+    labels = {
+        "audio": [label for label, _ in inputs.windows],
+        "text": [taxon.scientific_name for taxon in inputs.taxa],
+        "image": [label for label, _ in inputs.pictures],
+    }
+    parity: dict[str, dict[str, Any]] = {
+        kind: compare(f"{kind}.onnx", names, getattr(wanted, kind), getattr(given, kind), precision.cosine).to_dict()
+        for kind, names in labels.items()
+    }
+    named = [likeliest(inputs.windows, one.audio, one.names(), inputs.taxa, decision) for one in (wanted, given)]
+    parity["decisions"] = enough(agree(inputs.windows, *named), precision.names).to_dict()
+    return parity
+
+
+def judges(
+    inputs: Inputs, names: np.ndarray, precision: Precision, decision: DecisionParameters
+) -> tuple[Judge, Judge]:
+    """What chooses the layers of the audio tower, by names of recordings and cosine, and of the others, by cosine.
+
+    Parameters
+    ----------
+    names : [taxa, dim] mean vector of each taxon's prompts
+    """
+    cosine, share = precision.aims()
+    ends = np.cumsum([len(windows) for _, windows in inputs.windows])[:-1]
+
+    def near(wanted: np.ndarray, given: np.ndarray) -> bool:
+        return bool(cosines(wanted, given).min() >= cosine)
+
+    def named(vectors: np.ndarray) -> list[str]:
+        return likeliest(inputs.windows, np.split(vectors, ends), names, inputs.taxa, decision)
+
+    def near_and_named(wanted: np.ndarray, given: np.ndarray) -> bool:
+        return near(wanted, given) and agree(inputs.windows, named(wanted), named(given)).share >= share
+
+    return near_and_named, near

@@ -1,0 +1,174 @@
+"""A graph of float32 to one whose layers with weights compute in int8, but for those that suffer most.
+
+Static quantisation as QuantizeLinear and DequantizeLinear on what goes into each layer: weights with a scale for each
+output channel, activations with one scale for each tensor, measured on real inputs. Both are symmetric int8, the one
+kind that TensorRT and ONNX Runtime have in common. The products of two computed tensors, as in attention, the front
+end, biases and all else stay in float32.
+
+A layer that suffers is put back. Groups of neighbouring layers are quantised alone, one group after the other, to see
+how far each turns the vectors by itself; those that turn them most for the weights they save are put back first, and as
+few of them as the inputs allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from export.nodes import Nodes, named
+from export.sessions import magnitude, run_all, vectors
+
+GROUPS = 32  # at most; each is a graph to be made and run
+JUDGED = 12  # inputs that tell what a group does by itself
+RANGED = 32  # inputs that the scales are taken from
+STEPS = 127.0  # of int8 on either side of zero
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A quantised graph, and which of its layers compute in what."""
+
+    model: onnx.ModelProto
+    quantised: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.ndarray, np.ndarray], bool]) -> Mixed:
+    """Quantise as many layers as the inputs allow.
+
+    Parameters
+    ----------
+    model : as `export.graphs` writes it, float32
+    inputs : real inputs [n, ...] to calibrate and choose on, none of which may be used to check
+    judge : whether the vectors [n, dim] of float32 and those of a quantised graph are near enough
+
+    Returns
+    -------
+    The graph; of float32 alone when no other is near enough.
+    """
+    model = named(model)
+    weights = Nodes(model.graph).layers()
+    names = list(weights)
+    if not names:
+        return Mixed(model, (), ())
+    scales = activation_scales(model, names, spread(inputs, RANGED))
+    whole = quantised(model, names, scales)
+    wanted = vectors(model, inputs)
+    if judge(wanted, vectors(whole, inputs)):
+        return Mixed(whole, tuple(names), ())
+    groups = [list(group) for group in np.array_split(np.array(names, object), min(GROUPS, len(names)))]
+    few = spread(inputs, JUDGED)
+    right = spread(wanted, JUDGED)
+    harm = [turned(right, vectors(quantised(model, group, scales), few)) for group in groups]
+    saved = [sum(weights[name] for name in group) for group in groups]
+    order = np.argsort([-h / s for h, s in zip(harm, saved)], kind="stable")
+
+    def without(count: int) -> Mixed:
+        back = {name for group in order[:count] for name in groups[group]}
+        left = tuple(name for name in names if name not in back)
+        return Mixed(quantised(model, left, scales), left, tuple(name for name in names if name in back))
+
+    least, most = 1, len(groups)  # with all put back, the graph is the one of float32
+    while least < most:
+        middle = (least + most) // 2
+        if judge(wanted, vectors(without(middle).model, inputs)):
+            most = middle
+        else:
+            least = middle + 1
+    return without(most)
+
+
+def spread(inputs: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the inputs, evenly over them."""
+    return inputs[np.unique(np.linspace(0, len(inputs) - 1, count).round().astype(int))]
+
+
+def turned(wanted: np.ndarray, given: np.ndarray) -> float:
+    """How far unit vectors were turned, as one less their mean cosine."""
+    angle = float(1.0 - (wanted * given).sum(axis=1).mean())
+    return angle if np.isfinite(angle) else 2.0
+
+
+def activation_scales(model: onnx.ModelProto, layers: Sequence[str], inputs: np.ndarray) -> dict[str, float]:
+    """Scale of what goes into each layer: the largest magnitude, as a mean over the inputs, is 127.
+
+    A mean, so that one loud input does not cost all others their digits.
+    """
+    nodes = Nodes(model.graph)
+    taken = sorted({computed(nodes, node) for node in model.graph.node if node.name in set(layers)})
+    sums = dict.fromkeys(taken, 0.0)
+    for found in run_all(model, taken, inputs):
+        for name, values in found.items():
+            sums[name] += magnitude(values)
+    return {name: scale(total / len(inputs)) for name, total in sums.items()}
+
+
+def scale(largest: float) -> float:
+    """Of one step; a tensor of zeros has any."""
+    return largest / STEPS if largest > 0.0 else 1.0
+
+
+def computed(nodes: Nodes, layer: NodeProto) -> str:
+    """The input of a layer that is not its weights."""
+    return next(name for name in layer.input[:2] if name not in nodes.constants)
+
+
+def quantised(model: onnx.ModelProto, layers: Sequence[str], scales: Mapping[str, float]) -> onnx.ModelProto:
+    """The graph with these layers quantised; `model` stays as it is."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph, nodes, chosen = made.graph, Nodes(model.graph), set(layers)
+    added: list[NodeProto] = []
+    rounded: set[str] = set()
+    stored: list[TensorProto] = []
+
+    def store(name: str, values: np.ndarray) -> str:
+        stored.append(numpy_helper.from_array(values, name))
+        return name
+
+    def rounding(name: str, axis: int | None) -> str:
+        """Add what rounds a tensor, once, and say what it is called then."""
+        out = f"{name}.rounded"
+        if out in rounded:
+            return out
+        rounded.add(out)
+        if axis is None:
+            step = store(f"{name}.scale", np.array(scales[name], np.float32))
+            zero = store(f"{name}.zero", np.array(0, np.int8))
+            integers = f"{name}.int8"
+            added.append(helper.make_node("QuantizeLinear", [name, step, zero], [integers], f"{name}.quantize"))
+            added.append(helper.make_node("DequantizeLinear", [integers, step, zero], [out], f"{name}.dequantize"))
+            return out
+        array = nodes.array(name)
+        largest = np.abs(array).max(axis=tuple(other for other in range(array.ndim) if other != axis), keepdims=True)
+        steps = np.where(largest > 0.0, largest / STEPS, 1.0).astype(np.float32)
+        integers = store(f"{name}.int8", np.rint(array / steps).astype(np.int8))
+        step = store(f"{name}.scale", steps.reshape(-1))
+        zero = store(f"{name}.zero", np.zeros(steps.size, np.int8))
+        added.append(
+            helper.make_node("DequantizeLinear", [integers, step, zero], [out], f"{name}.dequantize", axis=axis)
+        )
+        return out
+
+    for node in graph.node:
+        if node.name in chosen:
+            for place, name in enumerate(node.input[:2]):
+                axis = weights_axis(node, nodes) if name in nodes.constants else None
+                node.input[place] = rounding(name, axis)
+        added.append(node)
+    used = {name for node in added for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    made.graph.CopyFrom(helper.make_graph(added, graph.name, graph.input, graph.output, [*kept, *stored]))
+    return made
+
+
+def weights_axis(layer: NodeProto, nodes: Nodes) -> int:
+    """Axis of the output channels in the weights of a layer."""
+    if layer.op_type == "Conv":
+        return 0
+    turned_round = any(attribute.name == "transB" and attribute.i for attribute in layer.attribute)
+    return 0 if turned_round else nodes.array(layer.input[1]).ndim - 1

@@ -1,0 +1,83 @@
+"""Precisions that a pack's graphs can compute in, and what each has to keep of the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from export.errors import ExportError, ParityError
+from export.halves import to_half
+from export.integers import RANGED, spread, to_integers
+
+Judge = Callable[[np.ndarray, np.ndarray], bool]  # vectors in fp32 and in the precision, both [n, dim]: near enough?
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A precision and its bounds.
+
+    Attributes
+    ----------
+    cosine : least cosine of a vector with the checkpoint's
+    names : least share of recordings whose likeliest species is the checkpoint's
+    """
+
+    name: str
+    cosine: float
+    names: float
+
+    def aims(self) -> tuple[float, float]:
+        """What layers are chosen for, stricter than the bounds by a third: the check hears other recordings."""
+        return (2.0 * self.cosine + 1.0) / 3.0, (2.0 * self.names + 1.0) / 3.0
+
+
+FP32 = Precision("fp32", 0.9999, 0.99)
+FP16 = Precision("fp16", 0.999, 0.99)
+INT8 = Precision("int8", 0.9, 0.97)
+PRECISIONS = {precision.name: precision for precision in (FP32, FP16, INT8)}
+
+
+def find_precision(name: str) -> Precision:
+    """Precision by name.
+
+    Raises
+    ------
+    ExportError
+        When there is none of that name.
+    """
+    if name not in PRECISIONS:
+        raise ExportError(f"precision '{name}' does not exist", f"choose {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]
+
+
+def convert(path: Path, precision: Precision, inputs: np.ndarray, judge: Judge) -> list[str]:
+    """Bring a graph of float32 to another precision, in its place.
+
+    Parameters
+    ----------
+    inputs : real inputs [n, ...], none of which may be used to check
+    judge : chooses the layers that int8 leaves in float32
+
+    Returns
+    -------
+    What still computes in float32: kinds of nodes with their numbers for fp16, layers for int8.
+
+    Raises
+    ------
+    ParityError
+        When not one layer can be int8.
+    """
+    model = onnx.load(str(path))
+    if precision == FP16:
+        half, in_float = to_half(model, spread(inputs, RANGED))
+        onnx.save_model(half, str(path))
+        return [f"{count} {kind}" for kind, count in in_float.items()]
+    mixed = to_integers(model, inputs, judge)
+    if not mixed.quantised:
+        raise ParityError(f"{path.name}: no layer of it can be int8", "no pack was written; export in fp16")
+    onnx.save_model(mixed.model, str(path))
+    return list(mixed.kept)

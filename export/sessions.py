@@ -1,0 +1,50 @@
+"""ONNX Runtime on the processor, for graphs that are being made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from edgeapp.session import available_cores
+
+BATCH = 4
+
+
+def session(model: onnx.ModelProto) -> Any:
+    """A session of a graph."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # it warns of what it optimises away
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def vectors(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
+    """What a graph gives [n, dim] for inputs [n, ...]."""
+    running = session(model)
+    name = running.get_inputs()[0].name
+    return np.concatenate(
+        [running.run(None, {name: values[at : at + BATCH]})[0] for at in range(0, len(values), BATCH)]
+    )
+
+
+def run_all(model: onnx.ModelProto, names: Sequence[str], inputs: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """What some tensors inside a graph are, for one of the inputs [n, ...] after the other."""
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    known = {value.name for value in opened.graph.output}
+    opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+    running = session(opened)
+    feed = running.get_inputs()[0].name
+    for row in range(len(inputs)):
+        yield dict(zip(names, running.run(list(names), {feed: inputs[row : row + 1]})))
+
+
+def magnitude(values: np.ndarray) -> float:
+    """The largest finite magnitude, 0 where there is none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
