@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -13,6 +15,7 @@ from edgeapp.engines.build import build_plan, tensorrt_library
 from edgeapp.graph import PackGraph
 from edgeapp.pack import Pack
 from export.graphs import export_graph
+from export.precision import FP16, INT8, Precision, convert
 from tests.edgeapp import toy_pack as toy
 from tests.trainer import published
 from trainer.models.biovita import CLAP_MEL
@@ -51,6 +54,20 @@ def test_an_audio_encoder_is_built_for_two_gpus_that_are_not_here(name: str, req
     plan = build_plan(library, graph, "graph", 1 << 30, ["8.6", "8.9"], lines.append)
     weights = graph.path.stat().st_size
     assert len(plan) > weights and "built audio.onnx" in lines[-1]
+
+
+@pytest.mark.parametrize("precision", [FP16, INT8], ids=lambda precision: precision.name)
+@pytest.mark.parametrize("name", ["mn04", "htsat"])
+def test_an_audio_encoder_in_another_precision_is_built_as_it_is(
+    name: str, precision: Precision, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    graph: PackGraph = request.getfixturevalue(name)
+    path = Path(shutil.copyfile(graph.path, tmp_path / "audio.onnx"))
+    convert(path, precision, 0.1 * torch.randn(2, *graph.shape).numpy(), lambda wanted, given: True)
+    lowered = dataclasses.replace(graph, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    library, lines = tensorrt_library(ahead=True), []
+    build_plan(library, lowered, "graph", 1 << 30, ["8.6"], lines.append)
+    assert "built audio.onnx" in lines[-1]
 
 
 def test_the_narrow_htsat_gives_unit_vectors_from_waveforms(htsat: PackGraph) -> None:

@@ -1,0 +1,159 @@
+"""What packs of one checkpoint in several precisions cost and keep: size, time on this processor, vectors and names.
+
+Give the pack in fp32 first; the others are held against it. Vectors and names are compared on all recordings of a
+manifest, those too that the packs were checked on when they were made. The time is the median of the audio encoder
+alone, one window after another, the packs in turns, so that a busy machine is busy for all of them.
+
+    python -m export --out packs/fp32
+    python -m export --out packs/int8 --precision int8
+    python benchmarks/precision.py packs/fp32 packs/int8
+
+Only the ratios of one run mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parent.parent
+THREADS = (1, 2)
+ROUNDS = 15
+WINDOWS = 4  # of one recording, from its start
+HOP_S = 5.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A pack against the first: cosines of window vectors, and recordings that are named alike."""
+
+    least: float
+    mean: float
+    same_species: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pack; times are milliseconds a window, by threads."""
+
+    pack: str
+    precision: str
+    audio_mb: float
+    all_mb: float
+    time_ms: dict[int, float]
+    speed: dict[int, float]  # times as fast as the first pack
+    kept: Kept | None
+
+
+def recordings(manifest: Path | None, rate_hz: int, window_s: float) -> list[tuple[str, np.ndarray]]:
+    """Windows [n, samples] of each recording of a manifest."""
+    from edgeapp.audio.file import load
+    from edgeapp.errors import AudioError
+    from gallery import starter_taxa
+    from trainer.manifest import default_manifest, read_manifest
+    from trainer.windows import recording_windows
+
+    heard = []
+    for sample in read_manifest(manifest or default_manifest(), starter_taxa()).recordings:
+        try:
+            cut = recording_windows(load(sample.path, rate_hz), rate_hz, window_s, HOP_S)
+        except AudioError as error:
+            print(error, file=sys.stderr)
+            continue
+        heard.append((sample.path.name, cut[:WINDOWS].astype(np.float16)))  # half the memory; the same for every pack
+    return heard
+
+
+def vectors_and_names(pack: Any, heard: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, list[str]]:
+    """Window vectors [n, dim] of all recordings, and the likeliest species of each by the pack's own text encoder."""
+    from edgeapp.encoders import AudioEncoder, TextEncoder
+    from export.agreement import likeliest
+    from gallery import prompts, starter_taxa
+
+    audio, text = AudioEncoder(pack, provider="cpu"), TextEncoder(pack, provider="cpu")
+    taxa = starter_taxa()
+    texts = np.stack([text.encode(list(prompts(taxon).values())).mean(axis=0) for taxon in taxa])
+    found = [audio.encode(windows.astype(np.float32)) for _, windows in heard]
+    return np.concatenate(found), likeliest(heard, found, texts, taxa, pack.decision)
+
+
+def times(packs: list[Any], window: np.ndarray, threads: int) -> list[float]:
+    """Milliseconds that the audio encoder of each pack takes for one window, the median of the rounds."""
+    from edgeapp.encoders import AudioEncoder
+
+    encoders = [AudioEncoder(pack, threads, provider="cpu") for pack in packs]
+    spent: list[list[float]] = [[] for _ in packs]
+    for _ in range(ROUNDS):
+        for encoder, found in zip(encoders, spent):
+            encoder.encode(window)  # to have its weights in the cache again
+            start = time.perf_counter()
+            encoder.encode(window)
+            found.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(found) for found in spent]
+
+
+def measure(folders: list[Path], manifest: Path | None) -> list[Row]:
+    """A row for each pack."""
+    from edgeapp.pack import Pack
+    from export.parity import cosines
+
+    packs = [Pack.load(folder) for folder in folders]
+    spec = packs[0].audio
+    heard = recordings(manifest, spec.rate_hz, spec.window_s)
+    window = heard[0][1][:1].astype(np.float32)
+    timed = {threads: times(packs, window, threads) for threads in THREADS}
+    first, rows = vectors_and_names(packs[0], heard), []
+    for place, pack in enumerate(packs):
+        kept = None
+        if place:
+            vectors, names = vectors_and_names(pack, heard)
+            near = cosines(first[0], vectors)
+            same = np.mean([name == other for name, other in zip(first[1], names) if name])
+            kept = Kept(float(near.min()), float(near.mean()), float(same))
+        sizes = {path.name: path.stat().st_size / 1e6 for path in pack.folder.glob("*.onnx")}
+        rows.append(
+            Row(
+                str(pack.folder),
+                pack.precision,
+                sizes[spec.file],
+                sum(sizes.values()),
+                {threads: found[place] for threads, found in timed.items()},
+                {threads: found[0] / found[place] for threads, found in timed.items()},
+                kept,
+            )
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK")
+    parser.add_argument("--data", type=Path, help="manifest; the starter's if not given")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    rows = measure(asked.packs, asked.data)
+    if asked.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    speeds = " | ".join(f"speed, {threads} threads" for threads in THREADS)
+    print(f"| precision | audio.onnx | all graphs | {speeds} | cosine least | mean | same species |")
+    print("|---" * (6 + len(THREADS)) + "|")
+    for row in rows:
+        kept = [f"{value:.4f}" for value in asdict(row.kept).values()] if row.kept else ["-"] * 3
+        speed = [f"{value:.2f}x" for value in row.speed.values()]
+        print(
+            "| " + " | ".join([row.precision, f"{row.audio_mb:.2f} MB", f"{row.all_mb:.2f} MB", *speed, *kept]) + " |"
+        )
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT))
+    main()
