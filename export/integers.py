@@ -24,6 +24,7 @@ from export.sessions import magnitude, run_all, vectors
 
 GROUPS = 32  # at most; each is a graph to be made and run
 JUDGED = 12  # inputs that tell what a group does by itself
+TRIES = 12  # at most, with more and more groups put back
 RANGED = 32  # inputs that the scales are taken from
 STEPS = 127.0  # of int8 on either side of zero
 
@@ -67,19 +68,13 @@ def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.
     saved = [sum(weights[name] for name in group) for group in groups]
     order = np.argsort([-h / s for h, s in zip(harm, saved)], kind="stable")
 
-    def without(count: int) -> Mixed:
+    for count in np.unique(np.geomspace(1, len(groups), TRIES).round().astype(int)):
         back = {name for group in order[:count] for name in groups[group]}
         left = tuple(name for name in names if name not in back)
-        return Mixed(quantised(model, left, scales), left, tuple(name for name in names if name in back))
-
-    least, most = 1, len(groups)  # with all put back, the graph is the one of float32
-    while least < most:
-        middle = (least + most) // 2
-        if judge(wanted, vectors(without(middle).model, inputs)):
-            most = middle
-        else:
-            least = middle + 1
-    return without(most)
+        mixed = Mixed(quantised(model, left, scales), left, tuple(name for name in names if name in back))
+        if not left or judge(wanted, vectors(mixed.model, inputs)):
+            break
+    return mixed
 
 
 def spread(inputs: np.ndarray, count: int) -> np.ndarray:
