@@ -92,16 +92,15 @@ def judges(
     ----------
     names : [taxa, dim] mean vector of each taxon's prompts
     """
-    cosine, share = precision.aims()
     ends = np.cumsum([len(windows) for _, windows in inputs.windows])[:-1]
 
     def near(wanted: np.ndarray, given: np.ndarray) -> bool:
-        return bool(cosines(wanted, given).min() >= cosine)
+        return bool(cosines(wanted, given).min() >= precision.aim)
 
     def named(vectors: np.ndarray) -> list[str]:
         return likeliest(inputs.windows, np.split(vectors, ends), names, inputs.taxa, decision)
 
     def near_and_named(wanted: np.ndarray, given: np.ndarray) -> bool:
-        return near(wanted, given) and agree(inputs.windows, named(wanted), named(given)).share >= share
+        return near(wanted, given) and agree(inputs.windows, named(wanted), named(given)).share >= precision.names
 
     return near_and_named, near

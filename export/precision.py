@@ -30,9 +30,10 @@ class Precision:
     cosine: float
     names: float
 
-    def aims(self) -> tuple[float, float]:
-        """What layers are chosen for, stricter than the bounds by a third: the check hears other recordings."""
-        return (2.0 * self.cosine + 1.0) / 3.0, (2.0 * self.names + 1.0) / 3.0
+    @property
+    def aim(self) -> float:
+        """Least cosine that layers are chosen for, stricter than the bound by a third: other inputs check."""
+        return (2.0 * self.cosine + 1.0) / 3.0
 
 
 FP32 = Precision("fp32", 0.9999, 0.99)
