@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
@@ -205,12 +207,10 @@ class Filler:
             self._audio_encoder = AudioEncoder(self.pack)
         source = FileSource(one.path)
         total = np.zeros(self.pack.dim, np.float64)
-        try:
+        with closing(source), overheard():  # what an MP3 decoder says of damage it passes over
             for window in windows(resampled(source, self.pack.audio.rate_hz), self.pack.audio.window_s):
                 if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
                     total += self._audio_encoder.encode(window.samples[None])[0]
-        finally:
-            source.close()
         length = float(np.linalg.norm(total))
         if length == 0.0:
             raise _Unusable("nothing can be heard in it")

@@ -18,6 +18,7 @@ from export.graphs import export_audio, export_image, export_text
 from export.inputs import Inputs
 from export.integers import spread
 from export.precision import FP32, Precision, convert
+from export.storage import halve
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
 from trainer.manifest import Manifest
@@ -99,6 +100,9 @@ def write_pack(
             "figures": figures,
             "precision": precision.name,
         }
+        if precision == FP32:
+            for graph in (TEXT, IMAGE):  # the audio graph is what a device runs and loads all day
+                halve(folder / graph)
         if calibrating is not None:
             described["in_fp32"] = lower(folder, checkpoint, precision, calibrating, decision)
         write_pack_json(folder, **described)

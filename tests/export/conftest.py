@@ -11,6 +11,7 @@ from export import pack as export_pack
 from export.__main__ import main
 from tests.trainer import tiny as tiny_set
 from tests.trainer.tiny import Ended, Tiny, call
+from trainer.checkpoint import load
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +42,20 @@ def exported(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFact
     return folder, call(main, "--checkpoint", run_folder / "stage2", *tiny.data_words(), *words)
 
 
+@pytest.fixture(scope="session")
+def graphs(run_folder: Path, exported: tuple[Path, Ended], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The run's graphs as they come from torch, by tower; a pack stores the weights of text and image as float16."""
+    folder = tmp_path_factory.mktemp("graphs")
+    loaded = load(run_folder / "stage2")
+    export_pack.export_text(loaded.model.cpu(), loaded.config.preset, folder / "text.onnx")
+    export_pack.export_image(loaded.model.cpu(), loaded.config.preset, folder / "image.onnx")
+    return {"audio": exported[0] / "audio.onnx", "text": folder / "text.onnx", "image": folder / "image.onnx"}
+
+
 @pytest.fixture
-def quick(exported: tuple[Path, Ended], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the float32 graphs of the pack that was made of the same checkpoint."""
-    for name in ("audio", "text", "image"):
-        graph = exported[0] / f"{name}.onnx"
+def quick(graphs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the float32 graphs of the same checkpoint, exported before."""
+    for name, graph in graphs.items():
         monkeypatch.setattr(export_pack, f"export_{name}", lambda _model, _preset, path, graph=graph: copy(graph, path))
 
 
