@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +34,9 @@ def info(folder: Folder = None, json: Annotated[bool, typer.Option("--json", hel
         runs = {"provider": AudioEncoder(pack).provider, "threads": threads, "runtime": runtime()}
     except BiovitaError as error:  # a pack can be looked at where it cannot be run
         runs = {"provider": None, "fault": str(error)}
+    engines = list(engines_of_pack(pack))
     if json:
-        told = {**asdict(pack), "folder": str(pack.folder), "runs_here": runs}
+        told = {**asdict(pack), "folder": str(pack.folder), "runs_here": runs, "engines": engines}
         typer.echo(json_module.dumps(told, indent=2, ensure_ascii=False))
         return
     rows = {
@@ -53,8 +55,28 @@ def info(folder: Folder = None, json: Annotated[bool, typer.Option("--json", hel
         **{f"parity {key}": measured(value) for key, value in pack.parity.items()},
         "runs here": ", ".join(f"{key} {value}" for key, value in runs.items()),
     }
-    for key, value in rows.items():
+    for key, value in [*rows.items(), *(("engine", measured(one)) for one in engines)]:
         typer.echo(f"{key:<10} {value}")
+
+
+def engines_of_pack(pack: Pack) -> Iterator[dict[str, object]]:
+    """What there is of TensorRT engines, and the least cosine with the graph where each was checked."""
+    from edgeapp.engines.cache import engines_of
+    from edgeapp.graph import KINDS, PackGraph
+
+    for kind in KINDS:
+        if getattr(pack, kind) is None:
+            continue
+        for engine in engines_of(PackGraph.of(pack, kind)):
+            key = engine.key
+            yield {
+                "graph": kind,
+                "precision": key.precision,
+                "library": f"{key.library} {key.version}",
+                "for": key.gpu or " or ".join(key.compute),
+                "file": str(engine.path),
+                "least_cosine": dict(engine.checked) or "not checked yet",
+            }
 
 
 def measured(figures: object) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from export.engines import build_engines, can_build
 from export.errors import ExportError
 from gallery.errors import BiovitaError
 
@@ -29,6 +30,13 @@ def export(
         Path | None, typer.Option(help="Manifest whose recordings check the graphs; default: the starter's.")
     ] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Put TensorRT engines into the pack: for the GPU here, or --target.")
+    ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Compute capability, such as 8.6, to build engines for without its GPU (TensorRT-RTX)."),
+    ] = None,
     taxa: Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")] = None,
     name: Annotated[str, typer.Option(help="Name of the pack.")] = "starter",
     version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
@@ -44,6 +52,11 @@ def export(
     from trainer.manifest import default_manifest, read_manifest
 
     wanted = find_precision(precision)
+    targets = sorted(set(target or ()))
+    if targets and not tensorrt:
+        raise ExportError("--target says what engines are for", "give --tensorrt too")
+    if tensorrt:
+        can_build(targets)
     if card is not None and not card.is_file():
         raise ExportError(f"{card}: no such file", "name the model card with --card")
     loaded = checkpoints.load(checkpoint)
@@ -83,6 +96,8 @@ def export(
     same = pack.parity["decisions"]
     print(f"the same species for {same['same_species']:.4f} of {same['recordings']} recordings", file=sys.stderr)
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+    if tensorrt:
+        build_engines(pack, targets)
     if manifest.missing or failed:
         raise typer.Exit(1)
 

@@ -28,7 +28,7 @@ from edgeapp.engines.file import (
 from edgeapp.engines.run import EngineRunner
 from edgeapp.errors import DeviceError, EngineError, OutputError, PackError
 from edgeapp.graph import PackGraph
-from edgeapp.session import RunSettings, Tell, warn
+from edgeapp.session import ENGINE_PRECISIONS, RunSettings, Tell, warn
 
 
 def open_engine(
@@ -117,6 +117,16 @@ def build_engine(
         written = place.write(plan, {})
     tell(f"{at.name} is not checked yet: that is done on its first use, on a GPU of {' or '.join(targets)}")
     return written
+
+
+def engines_of(graph: PackGraph, tell: Tell = warn) -> Iterator[EngineFile]:
+    """Engines that were built of a graph and lie in the user's cache or the pack, for this device or another."""
+    for precision in ENGINE_PRECISIONS.values():
+        for path in _candidates(graph, precision):
+            try:
+                yield read_engine(path)
+            except EngineError as error:
+                tell(error.what)
 
 
 def key_of(

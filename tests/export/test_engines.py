@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import onnxruntime
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from edgeapp.cli import app
 from edgeapp.engines.build import build_plan, tensorrt_library
+from edgeapp.engines.file import PACK_ENGINES
 from edgeapp.graph import PackGraph
 from edgeapp.pack import Pack
+from export.__main__ import main
 from export.graphs import export_graph
 from export.precision import FP16, INT8, Precision, convert
 from tests.edgeapp import toy_pack as toy
 from tests.trainer import published
+from tests.trainer.tiny import Tiny, call
 from trainer.models.biovita import CLAP_MEL
 from trainer.models.clap import ClapTower, audio_fields
 
@@ -74,3 +80,18 @@ def test_the_narrow_htsat_gives_unit_vectors_from_waveforms(htsat: PackGraph) ->
     session = onnxruntime.InferenceSession(str(htsat.path), providers=["CPUExecutionProvider"])
     (vectors,) = session.run(None, {"waveform": 0.1 * torch.randn(3, SAMPLES).numpy()})
     htsat.checked(vectors, 3, "the CPU")
+
+
+def test_a_pack_brings_engines_for_gpus_that_are_not_here(
+    tiny: Tiny, run_folder: Path, graphs: dict[str, Path], quick: None, tmp_path: Path
+) -> None:
+    out = tmp_path / "pack"
+    words = ["--checkpoint", run_folder / "stage2", "--out", out, *tiny.data_words()]
+    ended = call(main, *words, "--tensorrt", "--target", "8.6", "--target", "8.9")
+    assert ended.code == 0, ended.err
+    pack = Pack.load(out)
+    told = json.loads(CliRunner().invoke(app, ["pack", "info", str(out), "--json"]).stdout)["engines"]
+    assert [one["graph"] for one in told] == list(graphs)
+    for one in told:
+        assert one["for"] == "8.6 or 8.9" and one["least_cosine"] == "not checked yet"
+        assert Path(one["file"]).parent == pack.folder / PACK_ENGINES

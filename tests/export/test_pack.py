@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,3 +210,15 @@ def test_files_that_cannot_be_read_are_one_line_each_and_the_others_are_checked(
         assert "; " in line
     parity = Pack.load(tmp_path / "pack").parity
     assert parity["audio"]["inputs"] == 19 and parity["image"]["inputs"] == 11
+
+
+def test_engines_that_cannot_be_built_are_refused_before_the_export(
+    tiny: Tiny, stage2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "pack"
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    ended = export(tiny, stage2, out, "--tensorrt")
+    assert ended.code == 3 and "TensorRT is not installed" in ended.lines()[-1] and not out.exists()
+    ended = export(tiny, stage2, out, "--target", "8.6")
+    assert ended.code == 2 and "give --tensorrt too" in ended.lines()[-1] and not out.exists()

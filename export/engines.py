@@ -1,0 +1,51 @@
+"""TensorRT engines that a pack brings with it, beside its graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeapp.engines.build import tensorrt_library
+from edgeapp.engines.cache import build_engine
+from edgeapp.engines.cuda import Gpu
+from edgeapp.engines.file import PACK_ENGINES
+from edgeapp.graph import KINDS, PackGraph
+from edgeapp.pack import Pack
+from edgeapp.session import RunSettings
+
+
+def can_build(targets: Sequence[str]) -> None:
+    """Ask before an export whether engines could be built after it.
+
+    Parameters
+    ----------
+    targets : compute capabilities to build for without their GPU; this machine's GPU when empty
+
+    Raises
+    ------
+    EngineError
+        TensorRT is not installed.
+    DeviceError
+        There is no GPU, and no targets were named.
+    """
+    tensorrt_library(ahead=bool(targets))
+    if not targets:
+        Gpu()
+
+
+def build_engines(pack: Pack, targets: Sequence[str]) -> None:
+    """Build an engine of each graph into the pack; those for a GPU that is here are checked with the graph on the CPU.
+
+    Raises
+    ------
+    EngineError
+        An engine cannot be built, or is wrong; it is not written, and the pack works without it.
+    """
+    for kind in KINDS:
+        if getattr(pack, kind) is not None:
+            build_engine(
+                PackGraph.of(pack, kind),
+                settings=RunSettings.of("cpu"),
+                targets=targets,
+                folder=pack.folder / PACK_ENGINES,
+                force=True,
+            )
