@@ -58,8 +58,8 @@ def recordings(manifest: Path | None, rate_hz: int, window_s: float) -> list[tup
     from edgeapp.audio.file import load
     from edgeapp.errors import AudioError
     from gallery import starter_taxa
-    from trainer.manifest import default_manifest, read_manifest
-    from trainer.windows import recording_windows
+    from trainer.data.manifest import default_manifest, read_manifest
+    from trainer.data.windows import recording_windows
 
     heard = []
     for sample in read_manifest(manifest or default_manifest(), starter_taxa()).recordings:

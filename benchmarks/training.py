@@ -35,8 +35,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gallery import prompts, starter_taxa
 from trainer.bank import TextBank
+from trainer.data.manifest import Sample, default_manifest, read_manifest
+from trainer.data.sounds import taxon_of
+from trainer.data.stream import SoundFiles
+from trainer.data.vectors import VectorStore
 from trainer.loop import Step
-from trainer.manifest import Sample, default_manifest, read_manifest
 from trainer.models.bioclip import clip_tokenizer
 from trainer.models.biovita import FULL, ClapBioclip, build_biovita
 from trainer.models.text import tokenize
@@ -45,10 +48,7 @@ from trainer.optimize import freeze_others, optimizer_of, train_mode
 from trainer.presets import BIOVITA, Preset
 from trainer.ranks import Ranks
 from trainer.session import cores, has_bf16, pick_device
-from trainer.sounds import taxon_of
 from trainer.stages import AudioText, AudioTextImage
-from trainer.stream import SoundFiles
-from trainer.vectors import VectorStore
 
 SMALL_CLIP = {
     "embed_dim": 64,

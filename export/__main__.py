@@ -49,7 +49,7 @@ def export(
     from export.precision import FP32, find_precision
     from gallery import DecisionParameters, read_taxa, starter_taxa
     from trainer import checkpoint as checkpoints
-    from trainer.manifest import default_manifest, read_manifest
+    from trainer.data.manifest import default_manifest, read_manifest
 
     wanted = find_precision(precision)
     targets = sorted(set(target or ()))

@@ -14,10 +14,10 @@ from edgeapp.audio.windows import HOP_S
 from edgeapp.errors import AudioError
 from export.errors import ExportError
 from gallery import Taxon, prompts
-from trainer.manifest import Manifest
-from trainer.pictures import PictureStore
+from trainer.data.manifest import Manifest
+from trainer.data.pictures import PictureStore
+from trainer.data.windows import recording_windows
 from trainer.presets import Preset
-from trainer.windows import recording_windows
 
 RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # at most, spread over the manifest
 WINDOWS = 4  # of one recording, from its start

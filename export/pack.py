@@ -21,7 +21,7 @@ from export.precision import FP32, Precision, convert
 from export.storage import halve
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
-from trainer.manifest import Manifest
+from trainer.data.manifest import Manifest
 from trainer.models.text import tokenize
 
 AUDIO, TEXT, IMAGE, TOKENIZER, ATTRIBUTION, CARD = (

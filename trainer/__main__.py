@@ -16,7 +16,7 @@ from gallery.errors import BiovitaError
 from trainer.benchmark.commands import make_benchmark
 from trainer.benchmark.ssw60_command import ssw60
 from trainer.benchmark.traits_command import traits
-from trainer.data_commands import data
+from trainer.data.commands import data
 from trainer.errors import ConfigError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)

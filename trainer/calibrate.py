@@ -21,12 +21,12 @@ from edgeapp.audio.windows import HOP_S
 from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
 from trainer.bank import TextBank
 from trainer.checkpoint import replace_file
+from trainer.data.sounds import Sounds, each_whole, taxon_of
+from trainer.data.windows import recording_windows
 from trainer.errors import DataError
 from trainer.evaluate import Embedded
 from trainer.models.vita import Vita
 from trainer.presets import Preset
-from trainer.sounds import Sounds, each_whole, taxon_of
-from trainer.windows import recording_windows
 
 SCALES = np.geomspace(2.0, 100.0, 60)
 IMAGE_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the photos beside the names

@@ -16,10 +16,10 @@ import torch
 from edgeapp.audio.windows import HOP_S
 from gallery import PROMPT_FORMS, Taxon
 from trainer.bank import TextBank
+from trainer.data.sounds import Sounds, each_whole, taxon_of
+from trainer.data.windows import recording_windows
 from trainer.errors import DataError
 from trainer.models.vita import Vita
-from trainer.sounds import Sounds, each_whole, taxon_of
-from trainer.windows import recording_windows
 
 DIRECTIONS = (
     ("audio", "image"),

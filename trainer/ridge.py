@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from trainer.augment import AugmentConfig, augment
+from trainer.data.sounds import Sounds
 from trainer.errors import ConfigError
 from trainer.frontend import LogMelConfig
 from trainer.models.vita import AudioTower, Branch, Vita
-from trainer.sounds import Sounds
 
 PENALTY = 3000.0  # of the squared weights, on standardised features; 1000 to 10000 do alike on held-out recordings
 LEAST_DEVIATION = 1e-4  # a feature that never moves stays at zero

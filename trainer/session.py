@@ -20,11 +20,12 @@ from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.calibrate import DECISION, calibrate, keep
 from trainer.checkpoint import RunConfig
+from trainer.data.manifest import shared_folder
+from trainer.data.material import Data, Material, open_data
+from trainer.data.unlabelled import open_unlabelled
 from trainer.errors import CheckpointError, ConfigError
 from trainer.evaluate import embed_all, summary
 from trainer.loop import Run, fit
-from trainer.manifest import shared_folder
-from trainer.material import Data, Material, open_data
 from trainer.models.starter import StarterTowers
 from trainer.models.student import StudentTowers
 from trainer.models.text import learn_tokenizer
@@ -33,7 +34,6 @@ from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageC
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
 from trainer.teacher import Kept, Teacher, open_teacher, preset_of_student, same_split, same_teacher, student_of
-from trainer.unlabelled import open_unlabelled
 
 BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
 

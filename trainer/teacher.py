@@ -16,14 +16,14 @@ from gallery import PROMPT_FORMS, Taxon, read_taxa, starter_taxa
 from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.checkpoint import Checkpoint, RunConfig
+from trainer.data.sounds import Sounds, each_whole, taxon_of
+from trainer.data.windows import at_rate, recording_windows
 from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.evaluate import TEXT_FORM, Embedded, group_rows, retrieve
 from trainer.models.starter import StarterTowers
 from trainer.models.student import StudentTowers, build_ear
 from trainer.models.vita import SoundTower, Vita
 from trainer.presets import Preset
-from trainer.sounds import Sounds, each_whole, taxon_of
-from trainer.windows import at_rate, recording_windows
 
 TOPS = (1, 5)
 

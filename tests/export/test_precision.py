@@ -21,7 +21,7 @@ from export.inputs import apart
 from export.precision import FP16
 from gallery import read_taxa
 from tests.trainer.tiny import Ended, Tiny, call
-from trainer.manifest import Manifest, read_manifest
+from trainer.data.manifest import Manifest, read_manifest
 
 GRAPHS = ("audio.onnx", "text.onnx", "image.onnx")
 

@@ -9,7 +9,7 @@ import pytest
 
 from gallery import Taxon, read_taxa
 from tests.trainer import tiny as tiny_set
-from trainer.manifest import Manifest, read_manifest
+from trainer.data.manifest import Manifest, read_manifest
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.bank import TextBank
 from trainer.checkpoint import LOG, WEIGHTS
-from trainer.manifest import PROJECT
+from trainer.data.manifest import PROJECT
 
 SMALL = ["--preset", "biovita", "--device", "cpu", "--threads", "1", "--workers", "0", "--epochs", "2"]
 SMALL += ["--set", "bf16=false"]  # whose rounding depends on the size of a batch

@@ -21,7 +21,7 @@ from tests.trainer.tiny import Ended, Tiny, call
 from trainer import checkpoint, loop
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
-from trainer.manifest import PROJECT
+from trainer.data.manifest import PROJECT
 from trainer.optimize import Average, learning_rate
 from trainer.presets import DISTILL, FOLDER_OF, STARTER, StageConfig, build
 

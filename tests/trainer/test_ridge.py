@@ -6,11 +6,11 @@ import torch
 from torch.nn import functional as F
 
 from tests.trainer.tiny import RATE_HZ, Tiny
-from trainer.manifest import Manifest
+from trainer.data.manifest import Manifest
+from trainer.data.sounds import SoundStore
 from trainer.models.vita import Branch
 from trainer.presets import STARTER, build
 from trainer.ridge import refit_general, set_projection, start_projections
-from trainer.sounds import SoundStore
 
 
 def branch() -> Branch:

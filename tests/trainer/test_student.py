@@ -19,18 +19,18 @@ from tests.trainer.tiny import Ended, Tiny, call, tone
 from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
+from trainer.data.manifest import Sample, read_manifest
+from trainer.data.samples import Together
+from trainer.data.sounds import SoundStore
+from trainer.data.unlabelled import open_unlabelled
+from trainer.data.windows import at_rate
 from trainer.errors import DataError
-from trainer.manifest import Sample, read_manifest
 from trainer.models.student import StudentTower, StudentTowers
 from trainer.optimize import freeze_others, optimizer_of
 from trainer.presets import STARTER, with_settings
 from trainer.ranks import Ranks
-from trainer.samples import Together
-from trainer.sounds import SoundStore
 from trainer.stages.student import Student, mixed
 from trainer.teacher import open_teacher, preset_of_student, student_of
-from trainer.unlabelled import open_unlabelled
-from trainer.windows import at_rate
 
 CPU = torch.device("cpu")
 EPOCHS = ("--epochs", "2", "--set", "bf16=false", "--set", "batch=8")

@@ -208,7 +208,7 @@ def make_benchmark(
     from trainer.benchmark.layout import code
     from trainer.benchmark.make import SUMMARY, TRAINING, Plan
     from trainer.benchmark.make import make_benchmark as make
-    from trainer.manifest import read_manifest
+    from trainer.data.manifest import read_manifest
 
     console = Console(stderr=True)
     read = read_manifest(manifest, read_taxa(taxa) if taxa else None, media)

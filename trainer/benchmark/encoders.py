@@ -34,9 +34,9 @@ from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, windows
 from edgeapp.encoders import image_pixels
 from trainer import checkpoint, published
 from trainer.benchmark.files import told
+from trainer.data.manifest import Sample
+from trainer.data.media import opened
 from trainer.errors import CheckpointError, ConfigError, DataError
-from trainer.manifest import Sample
-from trainer.media import opened
 from trainer.models.text import tokenize
 
 WINDOWS, ONSET = "windows", "onset"

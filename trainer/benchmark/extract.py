@@ -16,8 +16,8 @@ from trainer.benchmark.encoders import BenchmarkEncoder
 from trainer.benchmark.features import TEXT_FORMS, Features, Vectors, read_features, write_features
 from trainer.benchmark.files import Embed, embedded
 from trainer.benchmark.layout import Split, media
+from trainer.data.manifest import Sample
 from trainer.errors import DataError
-from trainer.manifest import Sample
 
 CHUNK = 16  # files given to the encoder at once
 KEPT_EVERY = 4096  # files between two writes of the cache

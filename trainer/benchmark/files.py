@@ -10,9 +10,9 @@ import numpy as np
 from edgeapp.audio.complaints import overheard
 from edgeapp.errors import AudioError
 from trainer.benchmark.labelled import unit
+from trainer.data.manifest import Sample
+from trainer.data.media import called
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.media import called
 
 UNUSABLE = (AudioError, DataError, OSError, ValueError)  # by one file
 

@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.manifest import Sample
 from trainer.errors import DataError
-from trainer.manifest import Sample
 
 MODALITIES = ("audio", "image", "text")
 LEVELS = ("species", "genus", "family")

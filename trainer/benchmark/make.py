@@ -1,9 +1,9 @@
 """A benchmark in the published layout from any manifest: six directions, three levels, seen and unseen species.
 
 *Seen* are the species that were trained on; what asks and what answers are their held-out samples, split by source as
-`trainer.manifest.hold_out` does with the same share and seed. *Unseen* are species of which nothing was trained on:
-those with the fewest recordings, as many as asked for, withheld whole, and those that the manifest's own split leaves
-out of training. With species withheld, `training.csv` is what to train on.
+`trainer.data.manifest.hold_out` does with the same share and seed. *Unseen* are species of which nothing was trained
+on: those with the fewest recordings, as many as asked for, withheld whole, and those that the manifest's own split
+leaves out of training. With species withheld, `training.csv` is what to train on.
 
 At genus and family the samples of the query's own species do not stand for its group, as in the paper. A scenario that
 cannot be filled has a header and no row, and `benchmark.json` says why.
@@ -33,8 +33,8 @@ from trainer.benchmark.layout import (
     task_name,
 )
 from trainer.checkpoint import replace_file
+from trainer.data.manifest import Manifest, Sample, Samples, hold_out, source_codes, taxa_of
 from trainer.errors import ConfigError, DataError
-from trainer.manifest import Manifest, Sample, Samples, hold_out, source_codes, taxa_of
 
 CANDIDATES = 100  # taxa of a query, the right one included
 MOST_SAMPLES = 20  # of a candidate; a family has thousands, and each row of a task names those of 100 candidates

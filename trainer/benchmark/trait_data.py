@@ -14,8 +14,8 @@ from trainer.benchmark.files import encode
 from trainer.benchmark.labelled import read_named
 from trainer.benchmark.layout import read_benchmark
 from trainer.checkpoint import replace_file
+from trainer.data.manifest import Manifest, Sample, draw_epoch
 from trainer.errors import DataError
-from trainer.manifest import Manifest, Sample, draw_epoch
 
 MODALITIES = ("audio", "image")
 SPECIES = "{}_species"  # array of names in a file

@@ -76,7 +76,7 @@ def traits(
     if features is not None:
         found = from_benchmark(features, bench) if bench else from_file(features)
     else:
-        from trainer.manifest import default_manifest, read_manifest
+        from trainer.data.manifest import default_manifest, read_manifest
 
         manifest = read_manifest(data or default_manifest(), species if taxa or data is None else None)
         encoder = opened(str(model), device, hearing, threads)

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from trainer.augment import augment
 from trainer.bank import FORMS, TextBank, drawn_similarity
+from trainer.data.manifest import draw_epoch
+from trainer.data.sounds import Sounds, taxon_of
 from trainer.losses import accuracy, contrastive, in_batch_targets
-from trainer.manifest import draw_epoch
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import Ranks, gathered
 from trainer.ridge import branched, start_projections
-from trainer.sounds import Sounds, taxon_of
 from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches, scale_of
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from trainer.bank import TextBank
+from trainer.data.manifest import draw_epoch
+from trainer.data.pictures import PictureStore
 from trainer.losses import accuracy, contrastive, same_taxon
-from trainer.manifest import draw_epoch
 from trainer.models.vita import Vita
-from trainer.pictures import PictureStore
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
 from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.augment import augment
+from trainer.data.sounds import Sounds
+from trainer.data.windows import at_rate
 from trainer.models.student import StudentTower
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import Ranks, gathered
 from trainer.ridge import BATCH, set_projection
-from trainer.sounds import Sounds
 from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches
 from trainer.teacher import Teacher
-from trainer.windows import at_rate
 
 FIRST_HEARD = 1000  # recordings, of which the projection is first fitted to the teacher's vectors
 QUIETER_DB = 12.0  # at most, of the second sound in a mixture

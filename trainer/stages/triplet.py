@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.bank import DrawnPrompts, TextBank
+from trainer.data.sounds import Sounds
+from trainer.data.vectors import RowsOfTaxon, Vectors
 from trainer.losses import accuracy, contrastive, in_batch_targets, linear_ramp
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import gathered
 from trainer.ridge import branched, refit_general
-from trainer.sounds import Sounds
 from trainer.stages.audio_text import SoundStage, mean
 from trainer.stages.gate import Gate
 from trainer.stages.stage import Batch, Metrics, scale_of
-from trainer.vectors import RowsOfTaxon, Vectors
 
 MIX = (0.8, 0.2)  # shares of ATC and AIC in the first epochs of the released code
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from tests.trainer import published as weights
 from tests.trainer.tiny import Tiny, tone
 from trainer.benchmark.encoders import ONSET, TorchEncoder, onset, open_encoder, parsed
+from trainer.data.manifest import Sample
 from trainer.errors import BiovitaError, CheckpointError, ConfigError, DataError
-from trainer.manifest import Sample
 
 CPU = torch.device("cpu")
 RATE_HZ = 48_000
@@ -116,9 +116,9 @@ def test_the_published_biovita_has_all_three_in_one_space(media: Path, tmp_path:
 def test_a_checkpoint_hears_as_the_trainers_evaluation_does(tiny: Tiny, run_folder: Path) -> None:
     from gallery import read_taxa
     from trainer import checkpoint
+    from trainer.data.manifest import read_manifest
+    from trainer.data.sounds import SoundStore
     from trainer.evaluate import embed_sounds
-    from trainer.manifest import read_manifest
-    from trainer.sounds import SoundStore
 
     encoder = open_encoder(str(run_folder / "stage2"), CPU)
     assert encoder.name == str(run_folder / "stage2")

@@ -16,8 +16,8 @@ from tests.trainer.tiny import Tiny
 from trainer.benchmark.layout import DIRECTIONS, LEVELS, TASK_COLUMNS, media, read_benchmark, task_name
 from trainer.benchmark.make import SUMMARY, TRAINING, Plan, make_benchmark
 from trainer.benchmark.protocols import PUBLISHED, SCORED, evaluate
+from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
 from trainer.errors import ConfigError, DataError
-from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
 
 COLUMNS = ("modality", "path", "scientific_name", "source_repo", "source_id")
 

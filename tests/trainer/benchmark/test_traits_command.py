@@ -16,8 +16,8 @@ from tests.trainer import tiny as tiny_set
 from trainer.benchmark.features import Features, Vectors, write_features
 from trainer.benchmark.trait_data import from_benchmark, from_file, from_manifest, write
 from trainer.benchmark.traits_command import traits
+from trainer.data.manifest import Manifest, read_manifest
 from trainer.errors import DataError
-from trainer.manifest import Manifest, read_manifest
 
 SPECIES = [f"Avis n{n}" for n in range(30)]
 

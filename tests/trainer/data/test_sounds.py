@@ -11,10 +11,10 @@ import soundfile
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import fill
 from tests.trainer.tiny import tone
+from trainer.data.manifest import Sample
+from trainer.data.sounds import SoundStore
+from trainer.data.windows import recording_windows
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.sounds import SoundStore
-from trainer.windows import recording_windows
 
 RATE_HZ = 8000
 

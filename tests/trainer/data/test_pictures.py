@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from edgeapp.encoders import image_pixels
-from trainer.manifest import Sample
-from trainer.pictures import PictureStore
+from trainer.data.manifest import Sample
+from trainer.data.pictures import PictureStore
 
 SIZE = 32
 

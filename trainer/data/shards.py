@@ -8,9 +8,9 @@ On the disk:
     .writing/           while shards are made: whose they are (`key`), and the rows of each finished shard
 
 The members follow WebDataset: those of one sample share a key and lie side by side. The manifest is one that
-`trainer.manifest` reads, so a sample is found by its offset without reading the tar. Why a killed writer can go on: a
-shard is written as `.tar.part`, its rows are stored, and only then it gets its name; a shard with both its name and its
-rows is finished, and any other is made anew. The manifest comes last, so that nothing refers to half a shard.
+`trainer.data.manifest` reads, so a sample is found by its offset without reading the tar. Why a killed writer can go
+on: a shard is written as `.tar.part`, its rows are stored, and only then it gets its name; a shard with both its name
+and its rows is finished, and any other is made anew. The manifest comes last, so that nothing refers to half a shard.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.errors import AudioError
 from gallery import Taxon
+from trainer.data.layouts import TAXONOMY
+from trainer.data.manifest import Manifest
+from trainer.data.media import called, opened
+from trainer.data.samples import Sample, Samples
+from trainer.data.tables import arrow
 from trainer.errors import ConfigError, DataError
-from trainer.layouts import TAXONOMY
-from trainer.manifest import Manifest
-from trainer.media import called, opened
-from trainer.samples import Sample, Samples
-from trainer.tables import arrow
 
 MB = 1_000_000
 SHARD_MB = 1000  # large enough to be read at the full speed of a disk, small enough to be copied again

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainer.data.manifest import Sample
+from trainer.data.media import photo
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.media import photo
 from trainer.models.vita import Vita
 
 LEAST_AREA = 0.35  # of the picture that a random view shows
@@ -88,12 +88,12 @@ def embed_pictures(model: Vita, pictures: PictureStore, device: torch.device, ba
 
 
 class MemoryVectors:
-    """`trainer.vectors.Vectors` in memory."""
+    """`trainer.data.vectors.Vectors` in memory."""
 
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors
         self.rows = np.arange(len(vectors))
 
     def take(self, rows: np.ndarray) -> Tensor:
-        """As `trainer.vectors.Vectors` has it."""
+        """As `trainer.data.vectors.Vectors` has it."""
         return self.vectors[torch.from_numpy(np.asarray(rows))]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from trainer.manifest import Manifest
+    from trainer.data.manifest import Manifest
 
 SHOWN = 12  # values of a column; the rest is counted together
 
@@ -56,7 +56,7 @@ def shard(
 ) -> None:
     """Pack recordings and photos into tar shards with a manifest. A killed run goes on with the same command."""
     from edgeapp.encoders import available_cores
-    from trainer.shards import write_shards
+    from trainer.data.shards import write_shards
 
     read = _read(manifest, taxa, media)
     with _Bar(len(read.recordings) + len(read.photos)) as bar:
@@ -100,7 +100,7 @@ def describe(manifest: Manifest) -> dict[str, Any]:
 
 def _read(paths: Sequence[Path], taxa: Path | None, media: Path | None) -> Manifest:
     from gallery import read_taxa
-    from trainer.manifest import read_manifest
+    from trainer.data.manifest import read_manifest
 
     return read_manifest(paths, read_taxa(taxa) if taxa else None, media)
 

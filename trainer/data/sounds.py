@@ -13,9 +13,9 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import MIN_CLIP_S, fill
 from gallery.errors import BiovitaError
+from trainer.data.manifest import Sample
+from trainer.data.media import called, opened
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.media import called, opened
 
 PEAK = 32767  # recordings are kept as 16-bit integers scaled to their own peak: quiet ones lose nothing
 

@@ -13,8 +13,8 @@ from edgeapp.audio.file import FileSource, load
 from edgeapp.audio.source import Block
 from edgeapp.audio.windows import fill
 from edgeapp.errors import AudioError
-from trainer import crop as crop_module
-from trainer.crop import MARGIN_S, crop, whole
+from trainer.data import crop as crop_module
+from trainer.data.crop import MARGIN_S, crop, whole
 
 RATE_HZ = 16_000
 MOMENTS = (0.0, 0.013, 0.5, 0.77, 0.999999)

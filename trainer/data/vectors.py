@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.data.manifest import Sample
 from trainer.errors import CheckpointError, DataError
-from trainer.manifest import Sample
 
 VECTORS, UNDECODABLE, STATE = "vectors.npy", "undecodable.jsonl", "state.json"
 KEPT_AFTER = 8192  # rows between two states; what a kill costs at most
@@ -198,7 +198,7 @@ class _Build:
         told: Callable[[int], None],
     ) -> None:
         """Embed from the first row that is not done to the last."""
-        from trainer.stream import PhotoFiles  # which needs `RowsOfTaxon`
+        from trainer.data.stream import PhotoFiles  # which needs `RowsOfTaxon`
 
         with _writing(self.folder):
             self._begin()

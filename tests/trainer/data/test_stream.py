@@ -20,10 +20,10 @@ from edgeapp.audio.file import load
 from edgeapp.audio.windows import fill
 from edgeapp.encoders import image_pixels
 from tests.trainer.tiny import FORMATS, tone
-from trainer import stream
+from trainer.data import stream
+from trainer.data.manifest import Sample
+from trainer.data.stream import PhotoFiles, SoundFiles
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.stream import PhotoFiles, SoundFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 RATE_HZ = 8000

@@ -18,10 +18,10 @@ import pytest
 
 from gallery import Taxon, starter_taxa
 from tests.trainer import tiny as tiny_set
+from trainer.data.manifest import Manifest, Sample, Samples, default_manifest, draw_epoch, hold_out, read_manifest
+from trainer.data.pictures import PictureStore
+from trainer.data.sounds import SoundStore
 from trainer.errors import DataError
-from trainer.manifest import Manifest, Sample, Samples, default_manifest, draw_epoch, hold_out, read_manifest
-from trainer.pictures import PictureStore
-from trainer.sounds import SoundStore
 
 CLIP = "audio,{file},Parus major,tests,one,A. Author,CC0-1.0,"
 
@@ -439,7 +439,7 @@ def test_200_000_rows_cost_no_object_and_no_look_at_a_file(written, tmp_path: Pa
         mock.patch.object(os, "listdir", watched(os.listdir)),
         mock.patch.object(builtins, "open", watched(open)),
         mock.patch("io.open", watched(open)),
-        mock.patch("trainer.samples.Sample", side_effect=AssertionError("a sample was made")),
+        mock.patch("trainer.data.samples.Sample", side_effect=AssertionError("a sample was made")),
     ):
         read = read_manifest(path)
         training, held = hold_out(read.recordings, 0.2, 1)

@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from edgeapp.encoders import image_pixels
-from trainer import vectors
+from trainer.data import vectors
+from trainer.data.manifest import PROJECT, Sample
+from trainer.data.vectors import RowsOfTaxon, VectorStore
 from trainer.errors import CheckpointError, DataError
-from trainer.manifest import PROJECT, Sample
-from trainer.vectors import RowsOfTaxon, VectorStore
 
 DIM, SIZE, BATCH = 4, 8, 5
 PHOTOS, BAD = 23, (0, 7, 22)
@@ -140,9 +140,9 @@ def test_a_killed_process_leaves_a_build_that_goes_on(tmp_path: Path, photos: li
     program = """
         import os, signal, sys
         from pathlib import Path
-        from tests.trainer.test_vectors import BATCH, DIM, PHOTOS, SIZE, colours
-        from trainer import vectors
-        from trainer.manifest import Sample
+        from tests.trainer.data.test_vectors import BATCH, DIM, PHOTOS, SIZE, colours
+        from trainer.data import vectors
+        from trainer.data.manifest import Sample
 
         vectors.KEPT_AFTER = BATCH
         folder = Path(sys.argv[1])

@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgeapp.audio.complaints import overheard
 from gallery.errors import BiovitaError
-from trainer.crop import crop, whole
+from trainer.data.crop import crop, whole
+from trainer.data.manifest import Sample
+from trainer.data.media import called, opened, photo
+from trainer.data.vectors import RowsOfTaxon
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.media import called, opened, photo
-from trainer.vectors import RowsOfTaxon
 
 PIECE = 8  # crops or photos that a worker gives at once: 15 MB of shared memory at 10 s of 48 kHz
 PREFETCH = 2  # pieces that each worker has ready

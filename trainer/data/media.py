@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edgeapp.encoders import image_pixels
+from trainer.data.manifest import Sample
 from trainer.errors import DataError
-from trainer.manifest import Sample
 
 BUFFER = 65_536  # bytes read at once; a tar shard often lies on a disk or server that is slow to seek
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from gallery import Names, Taxon, TaxonError
+from trainer.data.layouts import TAXONOMY
+from trainer.data.tables import arrow, codes
 from trainer.errors import DataError
-from trainer.layouts import TAXONOMY
-from trainer.tables import arrow, codes
 
 NAMED = 3  # species, in a note about many
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from gallery import Taxon
+from trainer.data.layouts import SOUND
+from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out
+from trainer.data.material import Data, open_data
+from trainer.data.samples import Columns, Samples
+from trainer.data.tables import header, read_rows
 from trainer.errors import DataError
-from trainer.layouts import SOUND
-from trainer.manifest import Manifest, Sample, default_manifest, hold_out
-from trainer.material import Data, open_data
-from trainer.samples import Columns, Samples
-from trainer.tables import header, read_rows
 
 
 def open_unlabelled(

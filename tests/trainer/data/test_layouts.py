@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gallery import Taxon
+from trainer.data.manifest import read_manifest
 from trainer.errors import DataError
-from trainer.manifest import read_manifest
 
 RANKS = ("class", "order", "family", "genus")
 PUBLISHED = ("file_name", "scientific_name", "accepted_name", *RANKS, "com", "download_url", "source", "recording_id")

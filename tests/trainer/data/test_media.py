@@ -15,9 +15,9 @@ from PIL import Image
 from edgeapp.audio.file import FileSource, load
 from edgeapp.encoders import image_pixels
 from tests.trainer.tiny import tone
+from trainer.data.manifest import Sample
+from trainer.data.media import called, opened
 from trainer.errors import DataError
-from trainer.manifest import Sample
-from trainer.media import called, opened
 
 SOURCE = ("tests", "media")
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_opened_is_said_in_words(tmp_path: Path, monkeypatch: pyt
             raise PermissionError(13, "Permission denied")
         return guarded(path, *args, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr("trainer.media.open", deny, raising=False)
+    monkeypatch.setattr("trainer.data.media.open", deny, raising=False)
     expected = {
         Sample(tmp_path / "gone.wav", 0, SOURCE): "does not exist",
         Sample(tmp_path, 0, SOURCE): "is a folder",

@@ -16,12 +16,12 @@ import soundfile
 
 from gallery import Taxon, read_taxa
 from tests.trainer import tiny as tiny_set
-from trainer import shards
+from trainer.data import shards
+from trainer.data.layouts import TAXONOMY
+from trainer.data.manifest import Manifest, hold_out, read_manifest
+from trainer.data.media import opened
+from trainer.data.shards import Sharded, write_shards
 from trainer.errors import ConfigError, DataError
-from trainer.layouts import TAXONOMY
-from trainer.manifest import Manifest, hold_out, read_manifest
-from trainer.media import opened
-from trainer.shards import Sharded, write_shards
 
 
 @pytest.fixture(autouse=True)

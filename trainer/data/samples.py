@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from trainer.tables import arrow, codes
+from trainer.data.tables import arrow, codes
 
 MADE_AT_ONCE = 4096  # samples, when all are gone through
 TEXTS = ("path", "source_repo", "source_id", "author", "licence")

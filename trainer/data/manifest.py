@@ -1,7 +1,7 @@
 """The data set: which recordings and photos there are, of which taxon, from which source, under which licence.
 
 Made for millions of rows: nothing is done file by file until a file is decoded, and whoever decodes it names it when it
-is not there. `trainer.layouts` says which columns a manifest has.
+is not there. `trainer.data.layouts` says which columns a manifest has.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, overload
 import numpy as np
 
 from gallery import Taxon, starter_taxa
-from trainer import species
+from trainer.data import species
+from trainer.data.layouts import CARRIED, TAXONOMY, Laid, bring_taxa, lay_out
+from trainer.data.samples import TEXTS, Columns, Sample, Samples, taxa_of
+from trainer.data.tables import arrow, one_array
 from trainer.errors import DataError
-from trainer.layouts import CARRIED, TAXONOMY, Laid, bring_taxa, lay_out
-from trainer.samples import TEXTS, Columns, Sample, Samples, taxa_of
-from trainer.tables import arrow, one_array
 
 __all__ = [
     "PROJECT",
@@ -35,7 +35,7 @@ __all__ = [
     "taxa_of",
 ]
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

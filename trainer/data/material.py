@@ -14,15 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gallery import read_taxa, starter_taxa
 from trainer.checkpoint import digest
+from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
+from trainer.data.pictures import MemoryVectors, PictureStore, embed_pictures
+from trainer.data.samples import Together
+from trainer.data.sounds import Sounds, SoundStore, taxon_of
+from trainer.data.vectors import Vectors, VectorStore
 from trainer.errors import DataError
 from trainer.evaluate import Embedded
-from trainer.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
 from trainer.models.vita import Vita
-from trainer.pictures import MemoryVectors, PictureStore, embed_pictures
 from trainer.presets import Preset
-from trainer.samples import Together
-from trainer.sounds import Sounds, SoundStore, taxon_of
-from trainer.vectors import Vectors, VectorStore
 
 LOOKED_AT = 1000  # held-out samples that figures during training are made of, where there are more (released code)
 MOST_RANKED = 100_000  # photos in memory at once
@@ -101,7 +101,7 @@ class Material:
         data = self.data
         samples = data.held_recordings if which == "held" else data.recordings
         if self.preset.streamed:
-            from trainer.stream import SoundFiles
+            from trainer.data.stream import SoundFiles
 
             if which == "every":
                 samples = Together(samples, data.unlabelled)

@@ -11,8 +11,8 @@ import typer
 
 from gallery.errors import BiovitaError
 from tests.trainer.tiny import Ended, Tiny, call
-from trainer.data_commands import SHOWN, data
-from trainer.manifest import read_manifest
+from trainer.data.commands import SHOWN, data
+from trainer.data.manifest import read_manifest
 
 
 def run(*words: object) -> Ended:

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.tables import Rows, arrow, codes, header, read_rows
 from trainer.errors import DataError
-from trainer.tables import Rows, arrow, codes, header, read_rows
 
 REQUIRED = ("modality", "path", "scientific_name", "source_repo", "source_id")
 RANK_COLUMNS = ("class", "order", "family", "genus")  # with them a manifest needs no species table
