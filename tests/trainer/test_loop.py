@@ -23,9 +23,10 @@ from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
 from trainer.data.manifest import PROJECT
 from trainer.optimize import Average, learning_rate
-from trainer.presets import DISTILL, FOLDER_OF, STARTER, StageConfig, build
+from trainer.presets import DISTILL, FOLDER_OF, STARTER, STUDENT, StageConfig, build
 
 EPOCHS = 3
+FOLDERS = {stage: name for stage, name in FOLDER_OF.items() if stage != STUDENT}  # which needs a teacher
 
 
 class Killed(Exception):
@@ -38,8 +39,8 @@ def words(tiny: Tiny, out: Path, stage: str, *more: object) -> list[str]:
 
 def started(run_folder: Path, out: Path, stage: str) -> Path:
     """A run in which the stages before `stage` are finished."""
-    for before in list(FOLDER_OF)[: list(FOLDER_OF).index(stage)]:
-        shutil.copytree(run_folder / FOLDER_OF[before], out / FOLDER_OF[before])
+    for before in list(FOLDERS)[: list(FOLDERS).index(stage)]:
+        shutil.copytree(run_folder / FOLDERS[before], out / FOLDERS[before])
     return out
 
 
@@ -47,7 +48,7 @@ def started(run_folder: Path, out: Path, stage: str) -> Path:
 def unbroken(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folder of each stage, trained without a break."""
     folders = {}
-    for stage, name in FOLDER_OF.items():
+    for stage, name in FOLDERS.items():
         out = started(run_folder, tmp_path_factory.mktemp("unbroken"), stage)
         ended = call(main, *words(tiny, out, stage))
         assert ended.code == 0, ended.err
@@ -87,11 +88,11 @@ def break_and_resume(tiny: Tiny, out: Path, stage: str, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_at(patch, *kill)
         call(main, *words(tiny, out, stage))
-    assert not checkpoint.finished(out / FOLDER_OF[stage])
+    assert not checkpoint.finished(out / FOLDERS[stage])
     return call(main, *words(tiny, out, stage))
 
 
-@pytest.mark.parametrize("stage", list(FOLDER_OF))
+@pytest.mark.parametrize("stage", list(FOLDERS))
 def test_a_run_killed_after_an_epoch_ends_like_an_unbroken_one(
     stage: str, tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +100,7 @@ def test_a_run_killed_after_an_epoch_ends_like_an_unbroken_one(
     ended = break_and_resume(tiny, out, stage, monkeypatch, loop, "store", 1, False)
     assert ended.code == 0, ended.err
     assert f"epoch 2/{EPOCHS}" in ended.err and f"epoch 1/{EPOCHS}" not in ended.err
-    assert same_run(out / FOLDER_OF[stage], unbroken[stage])
+    assert same_run(out / FOLDERS[stage], unbroken[stage])
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_lambda_of_stage_2_is_logged_growing(unbroken: dict[str, Path]) -> None:
 
 
 def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[str, Path]) -> None:
-    base, one, two, distilled = (load_file(str(unbroken[stage] / WEIGHTS)) for stage in FOLDER_OF)
+    base, one, two, distilled = (load_file(str(unbroken[stage] / WEIGHTS)) for stage in FOLDERS)
     before = {"1": load_file(str(run_folder / "base" / WEIGHTS)), "2": load_file(str(run_folder / "stage1" / WEIGHTS))}
 
     def changed(old: dict[str, torch.Tensor], new: dict[str, torch.Tensor]) -> set[str]:

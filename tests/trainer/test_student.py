@@ -230,7 +230,8 @@ def test_a_student_of_a_large_teacher_becomes_a_pack(tiny: Tiny, taught_by_large
     assert ended.code == 0, ended.err
     pack = Pack.load(tmp_path / "pack")
     assert (pack.audio.rate_hz, pack.dim, pack.image.size) == (32_000, published.DIM, published.IMAGE_SIZE)
-    assert all(figures["least"] >= 0.9999 for figures in pack.parity.values())
+    assert all(pack.parity[graph]["least"] >= 0.9999 for graph in ("audio", "text", "image"))
+    assert pack.parity["decisions"]["same_species"] == 1.0
 
 
 def test_a_student_has_one_teacher(
