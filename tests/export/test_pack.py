@@ -16,6 +16,7 @@ import torch
 
 from edgeapp.audio.file import FileSource
 from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from edgeapp.engines.build import MODULES
 from edgeapp.gallery_build import build_gallery
 from edgeapp.pack import Pack
 from edgeapp.pipeline import Recogniser
@@ -216,8 +217,8 @@ def test_engines_that_cannot_be_built_are_refused_before_the_export(
     tiny: Tiny, stage2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "pack"
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    for _, module in MODULES:
+        monkeypatch.setitem(sys.modules, module, None)
     ended = export(tiny, stage2, out, "--tensorrt")
     assert ended.code == 3 and "TensorRT is not installed" in ended.lines()[-1] and not out.exists()
     ended = export(tiny, stage2, out, "--target", "8.6")
