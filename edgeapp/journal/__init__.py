@@ -2,7 +2,6 @@
 
 from edgeapp.journal.database import DamagedJournalError, JournalError, default_path
 from edgeapp.journal.journal import Journal
-from edgeapp.journal.migrations import migrations
 from edgeapp.journal.reading import Reader
 from edgeapp.journal.records import (
     REVIEWS,
@@ -16,6 +15,7 @@ from edgeapp.journal.records import (
     StoredMessage,
     Stream,
 )
+from edgeapp.journal.schema import migrations
 from edgeapp.journal.times import utc_of, utc_text
 
 __all__ = [

@@ -15,7 +15,7 @@ import platformdirs
 from sqlite_utils import Database
 
 from edgeapp.errors import BiovitaError
-from edgeapp.journal.migrations import APPLICATION_ID, migrations
+from edgeapp.journal.schema import APPLICATION_ID, migrations
 
 BUSY_S = 30.0  # how long another program may hold the journal before that is an error
 READING_BUSY_S = 5.0

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from edgeapp.journal import Journal, JournalError, Message, default_path, migrations, utc_text
-from edgeapp.journal.migrations import APPLICATION_ID
+from edgeapp.journal.schema import APPLICATION_ID
 from edgeapp.station.clock import Moment
 from edgeapp.station.verdict import Verdict
 from tests.edgeapp.journal.samples import DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
