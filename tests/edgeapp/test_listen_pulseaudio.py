@@ -76,7 +76,7 @@ def test_tones_that_are_played_are_heard_as_their_species_in_their_order(listen_
     assert list(dict.fromkeys(heard)) == ["Parus major", "Cuculus canorus"]
     assert heard == sorted(heard, key=["Parus major", "Cuculus canorus"].index)  # no going back
     assert Counter(heard)["Parus major"] >= 3 and Counter(heard)["Cuculus canorus"] >= 3
-    assert {row["device"] for row in rows} == {"default"}
+    assert {row["source"] for row in rows} == {"default"}
     assert dropped(told) < rate_hz / 2  # none on an idle machine; a starved one may lose some, and says so
     assert "ALSA" not in told and "jack" not in told.lower()
 
