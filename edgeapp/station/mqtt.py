@@ -8,6 +8,7 @@ that its access rules forbid is acknowledged in 3.1.1 and lost); a broker that k
 from __future__ import annotations
 
 import json
+import logging
 import re
 import ssl
 import threading
@@ -20,6 +21,8 @@ from edgeapp.station.target import NotSent, Refused
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
+
+log = logging.getLogger(__name__)
 
 PORT, TLS_PORT = 1883, 8883
 CONNECT_S = 10.0
@@ -96,6 +99,7 @@ class MqttTarget:
         self._qos, self._retain, self._discovery = qos, retain, discovery
         self._timeout_s = timeout_s
         self._old_protocol = False
+        self._not_allowed: set[str] = set()
         self._link: _Link | None = None
 
     def ready(self) -> bool:
@@ -142,10 +146,21 @@ class MqttTarget:
             raise NotSent(f"{self.label} refuses the user name or password", "correct them")
         if reason.value >= FAILED:
             raise NotSent(f"{self.label} refuses the connection: {reason}")
-        self._publish(self.availability_topic, ONLINE, True)
+        self._announce(self.availability_topic, ONLINE)
         if self._discovery:
             topic, config = discovery_config(self._topic, self.availability_topic, self._client_id)
-            self._publish(topic, json.dumps(config, ensure_ascii=False), True)
+            self._announce(topic, json.dumps(config, ensure_ascii=False))
+
+    def _announce(self, topic: str, body: str) -> None:
+        """Publish what is useful beside the detections; they go out even where the broker does not allow it."""
+        try:
+            self._publish(topic, body, True)
+        except NotSent as error:
+            if self._link is None or self._link.lost is not None:
+                raise
+            if topic not in self._not_allowed:
+                self._not_allowed.add(topic)
+                log.warning("%s", error)
 
     def _dial(self) -> _Link:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
@@ -163,7 +178,7 @@ class MqttTarget:
         if self._context is not None:
             client.tls_set_context(self._context)
         client.will_set(self.availability_topic, OFFLINE, qos=1, retain=True)
-        self._link = link = _Link(client)
+        link = _Link(client)
         try:
             client.connect(self._host, self._port, KEEPALIVE_S)
         except TimeoutError:
@@ -173,6 +188,7 @@ class MqttTarget:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise NotSent(f"{self.label} cannot be reached: {why}") from error
+        self._link = link
         client.loop_start()
         return link
 

@@ -34,7 +34,7 @@ LONGEST_DELAY_S = 3600.0
 LONGEST_ASKED_S = 86400.0  # of a target that says when to come back: no typing error there may silence us for years
 JITTER = 0.2  # stations that lost the same broker do not return in the same second
 TRIES = 5  # of a message that the target refuses
-REFUSED_IN_A_ROW = 3  # then it is not the messages
+REFUSED_IN_A_ROW = 3  # so many different messages, and the fault is the target's
 BATCH = 50
 TRIMMED_AT_ONCE = 500
 CHECK_S = 30.0  # how often an idle target is asked whether it is still there
@@ -99,7 +99,7 @@ class TargetState:
 
 @dataclass
 class _Aside:
-    """A refused message: when to try it again [s since boot], and how many others had been taken when it was refused."""
+    """A refused message: when to try it again [s since boot], and how many others were taken before that."""
 
     next_s: float
     taken_before: int
@@ -245,7 +245,7 @@ class _Line:
         self._last_error = ""
         self._failures = 0
         self._next_s = -math.inf  # since boot
-        self._refusals = 0  # since a message was taken
+        self._refused: set[int] = set()  # messages, since one was taken
         self._asides: dict[int, _Aside] = {}
         self._unmarked: set[int] = set()  # taken by the target, not yet marked in the journal
 
@@ -294,7 +294,7 @@ class _Line:
                 self._unmarked.add(message.id)
                 self._asides.pop(message.id, None)
                 self._sent += 1
-                self._refusals = 0
+                self._refused.clear()
                 self._is_ok()
                 self._mark(message.id)
         ripe = [aside.next_s - self._now_s() for aside in self._asides.values()]
@@ -332,6 +332,7 @@ class _Line:
             why = f"refused {tries} times: {error}"
             self._store.drop_message(message.id, why, self._clock.now())
             del self._asides[message.id]
+            self._refused.discard(message.id)
             self.dropped += 1
             self._last_error = str(error)
             log.warning("%s: message %s dropped, %s", self.name, message.payload.get("id", message.id), why)
@@ -339,9 +340,9 @@ class _Line:
         wait_s = self._delay_s(tries)
         aside.next_s = self._now_s() + wait_s
         self._store.failed(message.id, str(error), self._clock.now().utc.timestamp() + wait_s)
-        self._refusals += 1
+        self._refused.add(message.id)
         self._last_error = str(error)
-        if self._refusals < REFUSED_IN_A_ROW:
+        if len(self._refused) < REFUSED_IN_A_ROW:
             return True
         self._is_down(error)
         return False

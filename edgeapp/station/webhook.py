@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -121,7 +122,7 @@ class WebhookTarget:
         why = (reason.strerror if isinstance(reason, OSError) else None) or type(reason).__name__
         return NotSent(f"{self.label} cannot be reached: {why}")
 
-    def _answered(self, code: int, headers: Mapping[str, str]) -> NotSent:
+    def _answered(self, code: int, headers: Message) -> NotSent:
         # The standard phrase, not the server's: that is its text, of any length.
         what = f"{self.label} answers {code} {http.client.responses.get(code, '')}".rstrip()
         if 300 <= code < 400:
@@ -140,7 +141,7 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def _retry_after_s(headers: Message) -> float | None:
     """``Retry-After`` in seconds; a date is compared with the server's own clock where it tells it."""
     text = (headers.get("Retry-After") or "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
