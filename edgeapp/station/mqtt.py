@@ -116,10 +116,18 @@ class MqttTarget:
 
     def send(self, payload: Mapping[str, Any]) -> None:
         """Publish one message and wait for its acknowledgement."""
-        self.ready()
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False)
         try:
-            self._publish(self._topic, body, self._retain)
+            try:
+                self.ready()
+                self._publish(self._topic, body, self._retain)
+            except _Cut:
+                self.ready()
+                self._publish(self._topic, body, self._retain)
+        except _Cut as error:
+            # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
+            self._hang_up()
+            raise Refused(f"{error}, twice at the same message") from None
         except NotSent:
             self._hang_up()  # a message without acknowledgement would be repeated by the client and by the outbox
             raise
@@ -203,8 +211,7 @@ class MqttTarget:
         if reason is None and link.lost is None:
             raise NotSent(f"{self.label} does not acknowledge in {timeout_s or self._timeout_s:g} s")
         if reason is None:
-            kind = Refused if link.lost_value in OF_THE_MESSAGE else NotSent
-            raise kind(f"{self.label}: {link.lost}")
+            raise _Cut(f"{self.label}: {link.lost}")
         if reason.value >= FAILED:
             kind = Refused if reason.value in OF_THE_MESSAGE else NotSent
             remedy = f"let the user write to {topic}" if reason.value in NO_ENTRY else ""
@@ -216,6 +223,10 @@ class MqttTarget:
             link.hang_up()
 
 
+class _Cut(NotSent):
+    """The connection ended before the acknowledgement came."""
+
+
 class _Link:
     """One connection, from its beginning to its end: what the client's thread reports, and who waits for it."""
 
@@ -224,7 +235,6 @@ class _Link:
         self.answered: Any = None
         self.acknowledged: dict[int, Any] = {}
         self.lost: str | None = None
-        self.lost_value = 0
         self._news = threading.Condition()
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -258,7 +268,6 @@ class _Link:
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         with self._news:
             self.lost = f"connection lost: {reason}"
-            self.lost_value = int(reason.value)
             self._news.notify_all()
 
 

@@ -72,6 +72,7 @@ class SqliteStore:
     def __init__(self, path) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
+        self._run("pragma synchronous = off")  # nobody cuts the power of a test
         self._run(
             "create table if not exists messages (id integer primary key autoincrement, target text, payload text, "
             "created_utc text, attempts integer default 0, next_try_s real default 0, last_error text, sent_utc text, "
