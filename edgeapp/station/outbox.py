@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
+from edgeapp.errors import BiovitaError
 from edgeapp.station.clock import Clock, Moment
 from edgeapp.station.target import NotSent, Refused, Target
 
@@ -61,13 +62,14 @@ class Waiting(Protocol):
 class Store(Protocol):
     """The journal, as far as the outbox needs it. Used from several threads.
 
-    Messages that were sent or dropped are never due. ``target=None`` is all targets.
+    Messages that were sent or dropped are never due, and marking them again changes nothing. ``target=None`` is all
+    targets. Due messages come in the order in which they were queued.
     """
 
     def due(self, now_s: float, limit: int, target: str | None = None) -> Sequence[Waiting]: ...
-    def sent(self, id: int, when: Moment) -> None: ...
-    def failed(self, id: int, error: str, next_try_s: float) -> None: ...
-    def drop_message(self, id: int, why: str, when: Moment) -> None: ...
+    def sent(self, message_id: int, when: Moment, /) -> None: ...
+    def failed(self, message_id: int, error: str, next_try_s: float, /) -> None: ...
+    def drop_message(self, message_id: int, why: str, when: Moment, /) -> None: ...
     def queue_length(self, target: str | None = None) -> int: ...
 
 
@@ -212,12 +214,16 @@ class Outbox:
             if not any(line.down for line in self._lines.values()):
                 return
             oldest = now.utc - timedelta(days=self._max_age_days)
+            old = 0
             for message in self._store.due(math.inf, TRIMMED_AT_ONCE):
                 if _time(message.created_utc) >= oldest:
                     break
                 gone = message.target not in self._lines
                 if message.payload.get("clock_set", True) and (gone or self._lines[message.target].down):
                     self._drop(message, f"not sent in {self._max_age_days:g} days", now)
+                    old += 1
+            if old:
+                log.warning("%d messages dropped, not sent in %g days", old, self._max_age_days)
 
     def _drop(self, message: Waiting, why: str, now: Moment) -> None:
         self._store.drop_message(message.id, why, now)
@@ -306,8 +312,8 @@ class _Line:
         if reason != self._last_error:
             log.warning("%s: %s", self.name, reason)
         self._last_error = reason
-        self._next_s = self._now_s() + FIRST_DELAY_S
-        return FIRST_DELAY_S
+        self._next_s = max(self._next_s, self._now_s() + FIRST_DELAY_S)
+        return self._next_s - self._now_s()
 
     def _next(self) -> Waiting | None:
         """The oldest message that was not refused, else the oldest refused one whose time has come."""
@@ -317,6 +323,8 @@ class _Line:
         for message in found:
             if message.id not in self._asides:
                 return message
+        # All that waits is in `found`: what is not there was dropped meanwhile.
+        self._asides = {message.id: self._asides[message.id] for message in found}
         return next((message for message in found if self._asides[message.id].next_s <= now_s), None)
 
     def _mark(self, id: int) -> None:
@@ -379,7 +387,7 @@ class _Line:
 
 def _reason(error: Exception) -> str:
     """One line. Of an error that nobody foresaw only its type, since its text may hold a secret."""
-    return str(error) if isinstance(error, NotSent) else f"{type(error).__name__}"
+    return str(error) if isinstance(error, BiovitaError) else type(error).__name__
 
 
 def _time(text: str) -> datetime:
