@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +17,13 @@ from rich.console import Console
 from edgeapp.audio.microphone import InputDevice, Microphone, list_devices
 from edgeapp.audio.source import AudioSource, Block
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
-from edgeapp.errors import AudioError, UsageError
-from edgeapp.journal import Counts, Deployment, Detection, Journal
+from edgeapp.errors import AudioError, BiovitaError, UsageError
+from edgeapp.journal import Deployment, Detection, Journal, Stream
 from edgeapp.pack import Pack, sha256
 from edgeapp.pipeline import Recogniser, WindowResult
-from edgeapp.screens import Lines, LiveTable, NdJson, Observation, Screen, Verdict, in_one_line
+from edgeapp.screens import Lines, LiveTable, NdJson, Observation, Screen, in_one_line
+from edgeapp.station.clock import Moment, SystemClock
+from edgeapp.station.verdict import Verdict
 
 TOP = 5  # species kept with every detection: the winner and the runners-up
 
@@ -43,8 +44,8 @@ class Ear:
         A microphone, or its in-memory twin.
     duration_s : float | None
         End after this much sound; None is for ever, until `close`.
-    now : Callable[[], datetime]
-        The wall clock, aware.
+    now : Callable[[], Moment]
+        The clock.
     """
 
     live = True
@@ -53,7 +54,7 @@ class Ear:
         self,
         source: AudioSource,
         duration_s: float | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], Moment] = SystemClock().now,
     ) -> None:
         self._source = source
         self._duration = None if duration_s is None else round(duration_s * source.rate_hz)
@@ -64,6 +65,11 @@ class Ear:
     def name(self) -> str:
         """Name of the microphone."""
         return self._source.name
+
+    @property
+    def route(self) -> str:
+        """How its sound arrives, as the journal says it."""
+        return "portaudio" if hasattr(self._source, "captured_samples") else "memory"
 
     @property
     def rate_hz(self) -> int:
@@ -95,14 +101,14 @@ class Ear:
         """End the sound."""
         self._source.close()
 
-    def time_of(self, position_s: float) -> datetime:
+    def time_of(self, position_s: float) -> Moment:
         """When the sound at a position of the stream's clock was heard.
 
         Counted back from the newest sample that the microphone has captured. So neither a busy encoder, nor the drift
         of the card's crystal over weeks, nor a clock that is set after the start falsifies the times of later windows.
         """
         captured = getattr(self._source, "captured_samples", self._delivered)
-        return self._now() - timedelta(seconds=captured / self.rate_hz - position_s)
+        return self._now().earlier(captured / self.rate_hz - position_s)
 
 
 class Listener:
@@ -125,7 +131,7 @@ class Listener:
 
     Attributes
     ----------
-    counts : Counts
+    counts : Counter[Verdict]
         How the windows ended so far.
     """
 
@@ -148,7 +154,7 @@ class Listener:
         self._min_probability = min_probability
         self._place = place
         self._only = only
-        self.counts = Counts()
+        self.counts: Counter[Verdict] = Counter()
 
     def run(self) -> None:
         """Listen until the ear ends, as one deployment of the journal, which is closed whatever happens.
@@ -160,29 +166,36 @@ class Listener:
         JournalError
             A detection could not be written; it was not shown either.
         """
-        deployment = self._journal.begin(self._deployment(), self._ear.time_of(0.0))
+        started = self._ear.time_of(0.0)
+        deployment = self._journal.begin(self._deployment(), started)
+        heard = Stream(self._ear.name, "", self._ear.route, self._ear.rate_hz, SystemClock().boot_id)
+        stream = self._journal.open_stream(deployment, heard, started)
+        reason = "ended"
         try:
             with closing(self._recogniser.windows(self._ear, self._hop_s)) as results:
                 for result in results:
                     observation = self._judge(result)
                     if observation.verdict is Verdict.DETECTION:
-                        self._journal.record(deployment, detection(observation))
-                    self._count(observation.verdict)
-                    self._screen.show(observation, self.counts)
+                        self._journal.record(stream, detection(observation))
+                    self.counts[observation.verdict] += 1
+                    self._journal.count(stream, observation.verdict)
+                    self._screen.show(observation, self.counts, self._ear.dropped_samples)
         except AudioError:
             # Ended before there was enough sound for a window: no fault.
             if self._ear.delivered_s >= MIN_CLIP_S:
                 raise
+        except BiovitaError as error:
+            reason = error.what
+            raise
         finally:
-            self.counts = replace(self.counts, dropped_samples=self._ear.dropped_samples)
-            self._journal.end(deployment, self.counts, self._ear.time_of(self._ear.delivered_s))
+            ended = self._ear.time_of(self._ear.delivered_s)
+            self._journal.close_stream(stream, ended, reason, self._ear.dropped_samples)
+            self._journal.end(deployment, ended)
 
     def _deployment(self) -> Deployment:
         recogniser = self._recogniser
         latitude, longitude = self._place or (None, None)
         return Deployment(
-            device=self._ear.name,
-            rate_hz=self._ear.rate_hz,
             hop_s=self._hop_s,
             pack=recogniser.pack.name,
             pack_version=recogniser.pack.version,
@@ -209,15 +222,6 @@ class Listener:
         else:
             verdict = Verdict.DETECTION
         return Observation(self._ear.time_of(result.start_s), result, self._recogniser.summary(result, TOP), verdict)
-
-    def _count(self, verdict: Verdict) -> None:
-        column = "detections" if verdict is Verdict.DETECTION else verdict.value
-        self.counts = replace(
-            self.counts,
-            windows=self.counts.windows + 1,
-            dropped_samples=self._ear.dropped_samples,
-            **{column: getattr(self.counts, column) + 1},
-        )
 
 
 def detection(observation: Observation) -> Detection:
@@ -356,7 +360,7 @@ def listen(
                 listener.run()
             finally:
                 screen.close()
-                print(in_one_line(listener.counts), file=sys.stderr, flush=True)
+                print(in_one_line(listener.counts, ear.dropped_samples), file=sys.stderr, flush=True)
 
 
 def _screen(format: Format, title: str) -> Screen:

@@ -6,9 +6,8 @@ import json
 import math
 import sys
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -16,21 +15,14 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from edgeapp.journal import Counts, utc_text
+from edgeapp.journal import utc_text
 from edgeapp.outputs.json import decision_fields, window_fields
 from edgeapp.outputs.words import in_words
 from edgeapp.pipeline import WindowResult, WindowSummary
+from edgeapp.station.clock import Moment
+from edgeapp.station.verdict import Verdict
 
 ROWS = 12  # detections that stay on a terminal; the journal has them all
-
-
-class Verdict(str, Enum):
-    """How a window ended."""
-
-    DETECTION = "detection"
-    BELOW = "below"  # a decision under the least probability asked for
-    NOTHING = "nothing"
-    SILENT = "silent"
 
 
 @dataclass(frozen=True)
@@ -39,11 +31,11 @@ class Observation:
 
     Attributes
     ----------
-    time : datetime
-        When the window began, aware.
+    time : Moment
+        When the window began.
     """
 
-    time: datetime
+    time: Moment
     result: WindowResult
     summary: WindowSummary
     verdict: Verdict
@@ -52,7 +44,7 @@ class Observation:
 class Screen(Protocol):
     """One way to show observations. `show` is called after the journal has the row."""
 
-    def show(self, observation: Observation, counts: Counts) -> None: ...
+    def show(self, observation: Observation, counts: Mapping[Verdict, int], lost_samples: int) -> None: ...
 
     def close(self) -> None: ...
 
@@ -66,14 +58,14 @@ class LiveTable:
         self._live = Live(self._table("waiting for the first window"), console=console, auto_refresh=False)
         self._live.start(refresh=True)
 
-    def show(self, observation: Observation, counts: Counts) -> None:
+    def show(self, observation: Observation, counts: Mapping[Verdict, int], lost_samples: int) -> None:
         """Redraw."""
         loudness = level(observation.result.level_dbfs)
         if observation.verdict is Verdict.DETECTION:
-            time = observation.time.astimezone().strftime("%H:%M:%S")
+            time = observation.time.utc.astimezone().strftime("%H:%M:%S")
             self._newest.append((time, words(observation), f"{mass(observation):.2f}", loudness))
         now = f"{observation.verdict.value}, {loudness}"
-        self._live.update(self._table(f"now: {now}\n{in_one_line(counts)}"), refresh=True)
+        self._live.update(self._table(f"now: {now}\n{in_one_line(counts, lost_samples)}"), refresh=True)
 
     def close(self) -> None:
         """Leave the last table on the terminal."""
@@ -99,12 +91,12 @@ class Lines:
         self._last: Verdict | None = None
         self._dropped = 0
 
-    def show(self, observation: Observation, counts: Counts) -> None:
+    def show(self, observation: Observation, counts: Mapping[Verdict, int], lost_samples: int) -> None:
         """Write a line if there is something new to say."""
-        time = observation.time.astimezone().isoformat(sep=" ", timespec="seconds")
-        if counts.dropped_samples > self._dropped:
-            print(f"{time}  {counts.dropped_samples - self._dropped} samples dropped", file=sys.stderr, flush=True)
-            self._dropped = counts.dropped_samples
+        time = observation.time.utc.astimezone().isoformat(sep=" ", timespec="seconds")
+        if lost_samples > self._dropped:
+            print(f"{time}  {lost_samples - self._dropped} samples dropped", file=sys.stderr, flush=True)
+            self._dropped = lost_samples
         if observation.verdict is Verdict.DETECTION or observation.verdict is not self._last:
             parts = [
                 time,
@@ -127,7 +119,7 @@ class NdJson:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def show(self, observation: Observation, counts: Counts) -> None:
+    def show(self, observation: Observation, counts: Mapping[Verdict, int], lost_samples: int) -> None:
         """Write the window."""
         result = observation.result
         event = {
@@ -138,7 +130,7 @@ class NdJson:
             **window_fields(observation.summary),
             "decision": decision_fields(result.decision),
             "verdict": observation.verdict.value,
-            "dropped_samples": counts.dropped_samples,
+            "dropped_samples": lost_samples,
         }
         print(json.dumps(event, ensure_ascii=False, allow_nan=False), file=self._stream, flush=True)
 
@@ -146,12 +138,16 @@ class NdJson:
         """Nothing to release."""
 
 
-def in_one_line(counts: Counts) -> str:
+def in_one_line(counts: Mapping[Verdict, int], lost_samples: int) -> str:
     """The line at the end: every window is in it once."""
-    line = f"{counts.windows} windows: {counts.detections} detections, {counts.nothing} nothing, {counts.silent} silent"
-    if counts.below:
-        line += f", {counts.below} below --min-probability"
-    return f"{line}, dropped samples {counts.dropped_samples}"
+    told = {verdict: counts.get(verdict, 0) for verdict in Verdict}
+    line = (
+        f"{sum(told.values())} windows: {told[Verdict.DETECTION]} detections, {told[Verdict.NOTHING]} nothing,"
+        f" {told[Verdict.SILENT]} silent"
+    )
+    if told[Verdict.BELOW]:
+        line += f", {told[Verdict.BELOW]} below --min-probability"
+    return f"{line}, dropped samples {lost_samples}"
 
 
 def words(observation: Observation) -> str:

@@ -1,30 +1,40 @@
 """What was heard, kept in one SQLite file: deployments, streams, detections, reviews, clips and messages to be sent."""
 
-from edgeapp.journal.journal import (
-    Counts,
+from edgeapp.journal.database import DamagedJournalError, JournalError, default_path
+from edgeapp.journal.journal import Journal
+from edgeapp.journal.reading import Reader
+from edgeapp.journal.records import (
+    REVIEWS,
+    ROUTES,
+    Clip,
     Deployment,
     Detection,
-    Journal,
-    JournalError,
-    default_path,
-    migrations,
-    utc_text,
+    Message,
+    Review,
+    StoredClip,
+    StoredMessage,
+    Stream,
 )
-from edgeapp.journal.records import Clip, Message, Review, StoredClip, StoredMessage, Stream
+from edgeapp.journal.schema import migrations
+from edgeapp.journal.times import utc_of, utc_text
 
 __all__ = [
+    "REVIEWS",
+    "ROUTES",
     "Clip",
-    "Counts",
+    "DamagedJournalError",
     "Deployment",
     "Detection",
     "Journal",
     "JournalError",
     "Message",
+    "Reader",
     "Review",
     "StoredClip",
     "StoredMessage",
     "Stream",
     "default_path",
     "migrations",
+    "utc_of",
     "utc_text",
 ]

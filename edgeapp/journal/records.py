@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgeapp.station.clock import Moment
+from gallery.decision import RankedSpecies
 
 ROUTES = ("portaudio", "arecord", "pcm", "file", "memory")
 REVIEWS = ("confirmed", "rejected", "corrected")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What stays the same during one run, and must be known to judge any detection of it.
+
+    Attributes
+    ----------
+    pack, pack_version, space : str
+        The pack, and the embedding space that its encoders share.
+    gallery, gallery_sha256 : str
+        Path of the gallery, and the hash of what it held.
+    hop_s : float
+        Seconds between the starts of windows.
+    thresholds : Mapping[str, Any]
+        Everything that decides whether a window becomes a detection.
+    latitude, longitude : float | None
+        Degrees, WGS 84.
+    app_version : str
+        Of this program.
+    """
+
+    pack: str
+    pack_version: str
+    space: str
+    gallery: str
+    gallery_sha256: str
+    hop_s: float
+    thresholds: Mapping[str, Any]
+    latitude: float | None = None
+    longitude: float | None = None
+    app_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +68,43 @@ class Stream:
     route: str
     rate_hz: int
     boot_id: str
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One decision that passed the thresholds.
+
+    Attributes
+    ----------
+    time : Moment
+        When the window began.
+    start_s, end_s : float
+        The window on the stream's clock, which counts samples.
+    rank, name, mass
+        The decision: the deepest rank whose summed probability clears the floor.
+    best : RankedSpecies
+        The likeliest species inside the decided taxon; its rank counts inside that taxon.
+    scores : Sequence[RankedSpecies]
+        The first species of the window, inside the decided taxon or not, best first.
+    level_dbfs : float
+        Level of the window.
+    speech : float | None
+        Probability that somebody speaks in it; None where nobody asked.
+    confirmed : bool
+        False while it waits for more sound that says the same.
+    """
+
+    time: Moment
+    start_s: float
+    end_s: float
+    rank: str
+    name: str
+    mass: float
+    best: RankedSpecies
+    scores: Sequence[RankedSpecies]
+    level_dbfs: float
+    speech: float | None = None
+    confirmed: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,11 +161,13 @@ class StoredClip:
     Attributes
     ----------
     species : str
-        Scientific name of the likeliest species of its first detection.
+        Scientific name of the likeliest species of its first detection; empty where it has none.
     created_utc : str
         Sortable, as `edgeapp.journal.utc_text` writes it.
     locked : bool
         Never to be deleted.
+    clock_set : int
+        0 when `created_utc` was taken before the clock was set: its age is not known yet. 2 when corrected since.
     """
 
     id: int
@@ -107,6 +179,10 @@ class StoredClip:
     locked: bool
     deleted_utc: str | None = None
     deleted_why: str | None = None
+    stream: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    clock_set: int = 1
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Mapping
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -24,14 +25,16 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.microphone import Microphone
 from edgeapp.errors import DeviceError
-from edgeapp.journal import Counts, Journal, JournalError
+from edgeapp.journal import Journal, JournalError
 from edgeapp.listen import Ear, Ending, Listener
-from edgeapp.screens import Lines, LiveTable, Observation, Screen, Verdict
+from edgeapp.screens import Lines, LiveTable, Observation, Screen
+from edgeapp.station.clock import Moment
+from edgeapp.station.verdict import Verdict
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.fake_portaudio import FakePortAudio
 
 CARD_HZ = 48_000
-NOON = datetime(2025, 6, 1, 12, 0, tzinfo=timezone.utc)
+NOON = Moment(datetime(2025, 6, 1, 12, 0, tzinfo=timezone.utc), boottime_s=1000.0)
 
 
 class Watched:
@@ -40,7 +43,7 @@ class Watched:
     def __init__(self) -> None:
         self.seen: list[Observation] = []
 
-    def show(self, observation: Observation, counts: Counts) -> None:
+    def show(self, observation: Observation, counts: Mapping[Verdict, int], lost_samples: int) -> None:
         self.seen.append(observation)
 
     def close(self) -> None:
@@ -156,19 +159,16 @@ def test_every_window_is_counted_once(recogniser, journal, dawn_chorus):
 
     counts = hear(recogniser, dawn_chorus, journal, screen).counts
 
-    assert counts.windows == len(screen.seen) == 13
-    assert counts.windows == counts.detections + counts.nothing + counts.silent + counts.below
-    assert counts.silent == 1 and counts.nothing >= 1
-    assert counts.detections == len(list(journal.detections()))
-    assert rows(journal.path, "SELECT n_windows, n_detections, n_nothing, n_silent FROM deployments") == [
-        (13, counts.detections, counts.nothing, counts.silent)
-    ]
+    assert sum(counts.values()) == len(screen.seen) == 13
+    assert counts[Verdict.SILENT] == 1 and counts[Verdict.NOTHING] >= 1
+    assert counts[Verdict.DETECTION] == len(list(journal.detections()))
+    assert journal.counts(1) == counts
 
 
 def test_silence_is_never_a_species(recogniser, journal):
     counts = hear(recogniser, np.zeros(30 * CARD_HZ, np.float32), journal).counts
 
-    assert (counts.windows, counts.silent) == (5, 5)
+    assert counts == {Verdict.SILENT: 5}
     assert list(journal.detections()) == []
 
 
@@ -181,8 +181,8 @@ def test_decisions_under_the_least_probability_are_counted_and_not_kept(recognis
     screened = hear(recogniser, song, journal, hop_s=10.0, min_probability=0.95).counts
     *_, kept = journal.detections()
 
-    assert (everything.detections, everything.below) == (2, 0)
-    assert (screened.detections, screened.below, screened.nothing) == (1, 1, 0)
+    assert everything == {Verdict.DETECTION: 2}
+    assert screened == {Verdict.DETECTION: 1, Verdict.BELOW: 1}
     assert kept["start_s"] == 0.0 and kept["mass"] >= 0.95
     assert json.loads(kept["thresholds"])["min_probability"] == 0.95
 
@@ -205,7 +205,7 @@ def test_a_detection_knows_its_pack_gallery_thresholds_and_place(recogniser, jou
     assert (row["pack"], row["pack_version"], row["space"]) == ("toy", "1.0", "toy")
     assert row["gallery_sha256"] == recogniser.pack.files["gallery.sqlite"]
     assert json.loads(row["thresholds"])["floor"] == 0.7
-    assert (row["device"], row["hop_s"], row["latitude"], row["longitude"]) == ("microphone", 2.0, 52.5, 13.4)
+    assert (row["source"], row["hop_s"], row["latitude"], row["longitude"]) == ("microphone", 2.0, 52.5, 13.4)
 
 
 # the journal comes first
@@ -213,13 +213,13 @@ def test_a_detection_knows_its_pack_gallery_thresholds_and_place(recogniser, jou
 
 def test_a_row_is_committed_before_it_is_shown(recogniser, journal, dawn_chorus):
     class Auditor(Watched):
-        def show(self, observation: Observation, counts: Counts) -> None:
-            super().show(observation, counts)
+        def show(self, observation: Observation, counts: Mapping[Verdict, int], lost_samples: int) -> None:
+            super().show(observation, counts, lost_samples)
             found = rows(journal.path, "SELECT start_s FROM detections")
             shown = [(o.result.start_s,) for o in self.seen if o.verdict is Verdict.DETECTION]
             assert found == shown
 
-    assert hear(recogniser, dawn_chorus, journal, Auditor()).counts.detections > 3
+    assert hear(recogniser, dawn_chorus, journal, Auditor()).counts[Verdict.DETECTION] > 3
 
 
 def test_what_the_journal_refuses_is_not_shown_and_ends_the_listening(recogniser, journal, dawn_chorus):
@@ -244,7 +244,7 @@ def test_times_are_counted_back_from_the_newest_sample_the_card_has_captured():
     source.captured_samples = 30 * CARD_HZ  # 15 s of sound wait in the queue while the encoder is busy
     ear = Ear(source, now=lambda: NOON)
 
-    assert ear.time_of(15.0) == NOON - timedelta(seconds=15)
+    assert ear.time_of(15.0) == NOON.earlier(15)
 
 
 def test_the_duration_counts_sound_to_the_sample():
@@ -264,7 +264,7 @@ def test_listening_for_a_while_fills_the_journal_and_sums_up(listen, sound_card)
     assert done.exit_code == 0
     assert [line.count("Great Tit (Parus major)") for line in done.stdout.splitlines()] == [1, 1, 1]
     assert done.stderr.splitlines()[-1] == "3 windows: 3 detections, 0 nothing, 0 silent, dropped samples 0"
-    assert listen.rows("SELECT start_s, species, device, latitude FROM detections_in_full") == [
+    assert listen.rows("SELECT start_s, species, source, latitude FROM detections_in_full") == [
         (start_s, "Parus major", "USB PnP Sound Device: Audio (hw:2,0)", 52.5) for start_s in (0.0, 5.0, 10.0)
     ]
 
@@ -301,7 +301,8 @@ def test_a_microphone_that_goes_quiet_is_an_error_with_its_journal_closed_and_it
     summary, error = done.stderr.splitlines()[-2:]
     assert summary == "2 windows: 2 detections, 0 nothing, 0 silent, dropped samples 0"
     assert error.startswith("biovita-edge: microphone default: no samples for 0.3 s; check its cable")
-    assert listen.rows("SELECT ended_utc IS NOT NULL, n_detections FROM deployments") == [(1, 2)]
+    assert listen.rows("SELECT ended_utc IS NOT NULL, end_reason LIKE '%no samples%' FROM streams") == [(1, 1)]
+    assert listen.rows("SELECT verdict, n FROM window_counts") == [("detection", 2)]
 
 
 def test_the_microphones_are_listed(listen, sound_card):
@@ -387,7 +388,9 @@ def test_a_signal_ends_cleanly_with_the_journal_closed_and_a_summary(process, wi
     lines = [first, *rest.splitlines()]
     assert all("Great Tit (Parus major)" in line for line in lines)
     assert told.splitlines()[-1].startswith(f"{len(lines)} windows: {len(lines)} detections, 0 nothing, 0 silent")
-    assert rows(process.journal, "SELECT n_detections FROM deployments WHERE ended_utc IS NOT NULL") == [(len(lines),)]
+    assert rows(process.journal, "SELECT n FROM window_counts, deployments WHERE ended_utc IS NOT NULL") == [
+        (len(lines),)
+    ]
     assert rows(process.journal, "SELECT count(*) FROM detections") == [(len(lines),)]
     assert not process.journal.with_name("heard.sqlite-wal").exists()  # closed, not abandoned
 
@@ -445,7 +448,7 @@ def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_
     stream = io.StringIO()
     screen = Lines(stream)
     for observation in observations:
-        screen.show(observation, Counts())
+        screen.show(observation, {}, 0)
     lines = stream.getvalue().splitlines()
 
     verdicts = [observation.verdict for observation in observations]
@@ -457,7 +460,7 @@ def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_
 def test_plain_lines_tell_dropped_samples_once(observations, capsys):
     screen = Lines(io.StringIO())
     for observation in observations[:3]:
-        screen.show(observation, Counts(dropped_samples=4800))
+        screen.show(observation, {}, 4800)
 
     assert capsys.readouterr().err.count("4800 samples dropped") == 1
 
@@ -468,7 +471,7 @@ def test_a_terminal_shows_a_table_that_follows_the_windows(observations):
     before = len(stream.getvalue())
     drawn = []
     for observation in observations:
-        screen.show(observation, Counts(windows=1, detections=1, dropped_samples=7))
+        screen.show(observation, {Verdict.DETECTION: 1}, 7)
         drawn.append(len(stream.getvalue()) - before)
     screen.close()
 

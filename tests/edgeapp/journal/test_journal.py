@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import textwrap
-from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from datetime import datetime, timedelta
 
-import numpy as np
 import pytest
 
-from edgeapp.journal import Counts, Deployment, Detection, Journal, JournalError, default_path, migrations, utc_text
-from gallery.decision import RankedSpecies
-
-DAWN = datetime(2025, 5, 1, 6, 12, 9, 250_000, timezone(timedelta(hours=2)))
-
-DEPLOYMENT = Deployment(
-    device="USB PnP Sound Device: Audio (hw:2,0)",
-    rate_hz=48000,
-    hop_s=5.0,
-    pack="starter",
-    pack_version="1.0",
-    space="toy-space",
-    gallery="/packs/starter/gallery.sqlite",
-    gallery_sha256="ab" * 32,
-    thresholds={"min_probability": 0.5, "floor": 0.6},
-    latitude=52.5,
-    longitude=13.4,
-)
-
-GREAT_TIT = Detection(
-    time=DAWN,
-    start_s=15.0,
-    end_s=25.0,
-    rank="genus",
-    name="Parus",
-    mass=np.float32(0.75),
-    best=RankedSpecies(1, "Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
-    scores=(
-        RankedSpecies(1, "Turdus merula", "Common Blackbird", np.float32(0.5), np.float32(0.5)),
-        RankedSpecies(2, "Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
-    ),
-    level_dbfs=-41.5,
-)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "station" / "journal.sqlite"
-
-
-def rows(path, sql: str) -> list[tuple]:
-    """What a connection of somebody else sees."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(sql).fetchall()
+from edgeapp.journal import Journal, JournalError, Message, default_path, migrations, utc_text
+from edgeapp.journal.schema import APPLICATION_ID
+from edgeapp.station.clock import Moment
+from edgeapp.station.verdict import Verdict
+from tests.edgeapp.journal.samples import DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
 
 
 def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
     with Journal.open(path) as journal:
-        deployment = journal.begin(DEPLOYMENT, DAWN)
-        journal.record(deployment, GREAT_TIT)
+        stream = begin(journal)
+        journal.record(stream, GREAT_TIT)
 
     with Journal.open(path) as journal:
         (row,) = journal.detections()
@@ -75,8 +27,12 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
     thresholds = json.loads(row.pop("thresholds"))
     assert row == {
         "id": 1,
-        "deployment": deployment,
+        "deployment": 1,
+        "stream": stream,
         "time_utc": "2025-05-01T04:12:09.250Z",
+        "written_utc": None,
+        "boottime_s": 500.0,
+        "clock_set": 1,
         "start_s": 15.0,
         "end_s": 25.0,
         "rank": "genus",
@@ -87,9 +43,14 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "probability": 0.375,
         "similarity": 0.25,
         "level_dbfs": -41.5,
-        "device": "USB PnP Sound Device: Audio (hw:2,0)",
+        "speech": 0.125,
+        "source": "USB PnP Sound Device: Audio (hw:2,0)",
+        "device_id": "usb-1.2",
+        "route": "arecord",
         "rate_hz": 48000,
+        "boot_id": "boot-a",
         "hop_s": 5.0,
+        "app_version": "1.2",
         "pack": "starter",
         "pack_version": "1.0",
         "space": "toy-space",
@@ -97,6 +58,13 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "gallery_sha256": "ab" * 32,
         "latitude": 52.5,
         "longitude": 13.4,
+        "review": None,
+        "review_name": None,
+        "reviewer": None,
+        "review_note": None,
+        "review_utc": None,
+        "clip": None,
+        "clip_path": None,
     }
     assert thresholds == {"min_probability": 0.5, "floor": 0.6}
     assert [(score["rank"], score["species"], score["probability"]) for score in scores] == [
@@ -107,7 +75,8 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
 
 def test_the_place_may_be_unknown(path):
     with Journal.open(path) as journal:
-        journal.record(journal.begin(replace(DEPLOYMENT, latitude=None, longitude=None), DAWN), GREAT_TIT)
+        deployment = journal.begin(replace(DEPLOYMENT, latitude=None, longitude=None), DAWN)
+        journal.record(journal.open_stream(deployment, MICROPHONE, DAWN), GREAT_TIT)
         (row,) = journal.detections()
 
     assert row["latitude"] is None and row["longitude"] is None
@@ -115,61 +84,102 @@ def test_the_place_may_be_unknown(path):
 
 def test_a_detection_is_on_the_disk_when_record_returns(path):
     with Journal.open(path) as journal:
-        journal.record(journal.begin(DEPLOYMENT, DAWN), GREAT_TIT)
+        journal.record(begin(journal), GREAT_TIT)
 
         assert rows(path, "SELECT species FROM detections") == [("Parus major",)]
-
-
-def test_a_recorded_detection_survives_the_kill_of_its_program(path):
-    program = textwrap.dedent(
-        f"""
-        import os, signal
-        from tests.edgeapp.test_journal import DAWN, DEPLOYMENT, GREAT_TIT, Journal
-        journal = Journal.open({str(path)!r})
-        journal.record(journal.begin(DEPLOYMENT, DAWN), GREAT_TIT)
-        os.kill(os.getpid(), signal.SIGKILL)
-        """
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
-    killed = subprocess.run([sys.executable, "-c", program], env=environment)
-
-    assert killed.returncode == -signal.SIGKILL
-    with Journal.open(path) as journal:
-        assert [row["species"] for row in journal.detections()] == ["Parus major"]
 
 
 def test_a_detection_is_written_whole_or_not_at_all(path):
     twice_first = replace(GREAT_TIT, scores=(GREAT_TIT.scores[0], GREAT_TIT.scores[0]))
 
     with Journal.open(path) as journal:
-        deployment = journal.begin(DEPLOYMENT, DAWN)
+        stream = begin(journal)
         with pytest.raises(JournalError):
-            journal.record(deployment, twice_first)
+            journal.record(stream, twice_first)
         assert list(journal.detections()) == []
-        journal.record(deployment, GREAT_TIT)
+        journal.record(stream, GREAT_TIT)
         assert len(list(journal.detections())) == 1
 
 
-def test_a_detection_needs_its_deployment(path):
+def test_a_detection_needs_its_stream(path):
     with Journal.open(path) as journal, pytest.raises(JournalError, match="FOREIGN KEY"):
         journal.record(7, GREAT_TIT)
 
 
-def test_the_end_of_a_deployment_and_what_it_counted_are_kept(path):
+def test_the_ends_of_streams_and_deployments_are_kept(path):
+    later = Moment(DAWN.utc + timedelta(hours=1), 4100.0)
     with Journal.open(path) as journal:
-        first = journal.begin(DEPLOYMENT, DAWN)
-        journal.begin(DEPLOYMENT, DAWN)  # this one loses its power
-        counts = Counts(windows=9, detections=4, nothing=2, silent=2, below=1, dropped_samples=77)
-        journal.end(first, counts, DAWN + timedelta(hours=1))
+        stream = begin(journal)
+        begin(journal)  # this one loses its power
+        journal.close_stream(stream, later, "unplugged", lost_samples=77)
+        journal.end(1, later)
 
-    assert rows(
-        path,
-        "SELECT started_utc, ended_utc, n_windows, n_detections, n_nothing, n_silent, n_below, dropped_samples"
-        " FROM deployments",
-    ) == [
-        ("2025-05-01T04:12:09.250Z", "2025-05-01T05:12:09.250Z", 9, 4, 2, 2, 1, 77),
-        ("2025-05-01T04:12:09.250Z", None, None, None, None, None, None, None),
+    ended = ("2025-05-01T04:12:09.250Z", "2025-05-01T05:12:09.250Z")
+    assert rows(path, "SELECT started_utc, ended_utc FROM deployments") == [ended, (ended[0], None)]
+    assert rows(path, "SELECT started_utc, ended_utc, end_reason, lost_samples FROM streams") == [
+        (*ended, "unplugged", 77),
+        (ended[0], None, None, 0),
     ]
+
+
+def test_windows_are_counted_by_the_way_they_ended_over_all_streams_of_a_deployment(journal):
+    stream = begin(journal)
+    after_a_loss = journal.open_stream(1, MICROPHONE, DAWN)
+    elsewhere = begin(journal)
+    journal.count(stream, Verdict.NOTHING, 380)
+    journal.count(stream, Verdict.NOTHING)
+    journal.count(after_a_loss, Verdict.NOTHING)
+    journal.count(after_a_loss, Verdict.SPEECH, 3)
+    journal.count(elsewhere, Verdict.SILENT)
+
+    assert journal.counts(1) == {Verdict.NOTHING: 382, Verdict.SPEECH: 3}
+    assert journal.counts(2) == {Verdict.SILENT: 1}
+
+
+def test_counting_leaves_the_next_detection_as_safe_as_before(journal):
+    journal.count(begin(journal), Verdict.NOTHING)
+
+    assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed_with_its_messages(journal):
+    stream = begin(journal)
+    told = []
+
+    def messages(detection_id: int) -> list[Message]:
+        told.append(detection_id)
+        return [Message("mqtt", {"detection": detection_id})]
+
+    waiting = [journal.record(stream, replace(GREAT_TIT, confirmed=False)) for _ in range(3)]
+    assert list(journal.detections()) == [] and journal.queue_length() == 0
+
+    journal.confirm(waiting[:2], messages)
+    journal.confirm(waiting[1:2], messages)  # once is enough
+
+    assert [row["id"] for row in journal.detections()] == waiting[:2] == told
+    assert [message.payload["detection"] for message in journal.due(0.0)] == waiting[:2]
+
+
+def test_one_unknown_detection_confirms_none(journal):
+    waiting = journal.record(begin(journal), replace(GREAT_TIT, confirmed=False))
+
+    with pytest.raises(JournalError, match="has no detection 99"):
+        journal.confirm([waiting, 99])
+    assert list(journal.detections()) == []
+
+
+def test_messages_are_written_with_their_detection_or_not_at_all(journal):
+    stream = begin(journal)
+
+    def fails(detection_id: int) -> list[Message]:
+        return [Message("mqtt", {"id": detection_id}), Message("mqtt", {"mass": float("nan")})]
+
+    with pytest.raises(ValueError):
+        journal.record(stream, GREAT_TIT, fails)
+    assert list(journal.detections()) == [] and journal.queue_length() == 0
+
+    detection = journal.record(stream, GREAT_TIT, lambda it: [Message("mqtt", {"id": it})])
+    assert [message.payload for message in journal.due(0.0)] == [{"id": detection}]
 
 
 def test_every_connection_has_the_pragmas_that_protect_the_rows(path):
@@ -185,7 +195,7 @@ def test_every_connection_has_the_pragmas_that_protect_the_rows(path):
 def test_two_listeners_may_share_a_journal(path):
     with Journal.open(path) as north, Journal.open(path) as south:
         for journal in (north, south, north):
-            journal.record(journal.begin(DEPLOYMENT, DAWN), GREAT_TIT)
+            journal.record(begin(journal), GREAT_TIT)
 
         assert len(list(south.detections())) == 3
 
@@ -194,7 +204,11 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
     Journal.open(path).close()
     Journal.open(path).close()
 
-    assert rows(path, "SELECT name FROM _sqlite_migrations") == [("m001_deployments_detections_scores",)]
+    assert rows(path, "SELECT name FROM _sqlite_migrations") == [
+        ("m001_deployments_detections_scores",),
+        ("m002_streams_reviews_clips_messages",),
+    ]
+    assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 
 
 def test_a_journal_of_a_newer_version_is_refused_and_left_alone(path):
@@ -228,9 +242,9 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
 
 def test_a_damaged_journal_is_noticed_when_it_is_opened(path):
     with Journal.open(path) as journal:
-        deployment = journal.begin(DEPLOYMENT, DAWN)
+        stream = begin(journal)
         for _ in range(200):
-            journal.record(deployment, GREAT_TIT)
+            journal.record(stream, GREAT_TIT)
     damaged = bytearray(path.read_bytes())
     damaged[-3 * 4096 :] = bytes(3 * 4096)
     path.write_bytes(damaged)

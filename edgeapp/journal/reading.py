@@ -1,0 +1,162 @@
+"""What a journal is asked: by its writer between two rows, and by others while it is being written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
+from edgeapp.journal.times import utc_text
+from edgeapp.station.verdict import Verdict
+
+PAGE = 500  # rows read at a time: a reader that is slow to read on never holds the writer's WAL
+
+
+class Questions:
+    """What can be asked of a journal, whoever has it open."""
+
+    def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def detections(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        species: str | None = None,
+        deployment: int | None = None,
+        newest: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Confirmed detections in full, in the order they were written: the rows of the view ``detections_in_full``.
+
+        Parameters
+        ----------
+        since, until : datetime | None
+            Aware; detections that began at or after the first and before the second.
+        species : str | None
+            Scientific or common name of the likeliest species, or name of the decided taxon; case does not matter.
+        deployment : int | None
+            Id of the only deployment to read.
+        newest : int | None
+            Only so many, the last ones.
+        """
+        conditions = {
+            "time_utc >= :since": ("since", since and utc_text(since)),
+            "time_utc < :until": ("until", until and utc_text(until)),
+            "lower(:species) IN (lower(species), lower(common_name), lower(name))": ("species", species),
+            "deployment = :deployment": ("deployment", deployment),
+        }
+        asked = {condition: pair for condition, pair in conditions.items() if pair[1] is not None}
+        values = dict(asked.values())
+        where = " AND ".join(["id > :after", *asked])
+        after = 0
+        if newest is not None:
+            oldest = self._fetch(
+                f"SELECT id FROM detections_in_full WHERE {where} ORDER BY id DESC LIMIT :newest",
+                {**values, "after": 0, "newest": newest},
+            )
+            if not oldest:
+                return
+            after = oldest[-1]["id"] - 1
+        while rows := self._fetch(
+            f"SELECT * FROM detections_in_full WHERE {where} ORDER BY id LIMIT {PAGE}", {**values, "after": after}
+        ):
+            yield from rows
+            after = rows[-1]["id"]
+
+    def detection(self, detection_id: int) -> dict[str, Any] | None:
+        """One detection as its table has it, confirmed or not; None when there is none."""
+        return next(iter(self._fetch("SELECT * FROM detections WHERE id = :id", {"id": detection_id})), None)
+
+    def scores(self, detection_id: int) -> list[dict[str, Any]]:
+        """The ranked species of one detection, best first."""
+        return self._fetch("SELECT * FROM scores WHERE detection = :id ORDER BY rank", {"id": detection_id})
+
+    def reviews(self, detection_id: int) -> list[dict[str, Any]]:
+        """What people said of one detection; the last one counts."""
+        return self._fetch("SELECT * FROM reviews WHERE detection = :id ORDER BY id", {"id": detection_id})
+
+    def counts(self, deployment_id: int) -> dict[Verdict, int]:
+        """How the windows of a deployment ended; a way in which none ended is left out."""
+        rows = self._fetch(
+            "SELECT verdict, sum(n) AS n FROM window_counts JOIN streams ON streams.id = stream"
+            " WHERE deployment = :deployment GROUP BY verdict",
+            {"deployment": deployment_id},
+        )
+        found = {row["verdict"]: row["n"] for row in rows}
+        return {verdict: found[verdict.value] for verdict in Verdict if verdict.value in found}
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """Every deployment with its streams, oldest first."""
+        streams = self._fetch("SELECT * FROM streams ORDER BY id")
+        return [
+            {**row, "streams": [stream for stream in streams if stream["deployment"] == row["id"]]}
+            for row in self._fetch("SELECT * FROM deployments ORDER BY id")
+        ]
+
+    def sizes(self) -> dict[str, int]:
+        """How many rows of each kind there are."""
+        return {
+            name: self._fetch(f"SELECT count(*) AS n FROM {source}")[0]["n"]
+            for name, source in {
+                "deployments": "deployments",
+                "streams": "streams",
+                "detections": "detections WHERE confirmed",
+                "unconfirmed": "detections WHERE NOT confirmed",
+                "uncertain_times": "detections WHERE clock_set = 0",
+                "reviews": "reviews",
+                "clips": "clips WHERE deleted_utc IS NULL",
+                "messages_waiting": "messages WHERE sent_utc IS NULL AND dropped_utc IS NULL",
+            }.items()
+        }
+
+
+class Reader(Questions):
+    """A journal that is only read; a context manager. Others may write to it meanwhile.
+
+    Raises
+    ------
+    JournalError
+        There is none, it cannot be read, it is none, or another version wrote it.
+    """
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = default_path() if path is None else Path(path)
+        self._connection = open_to_read(self.path)
+
+    def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        with explained(self.path, "read"):
+            cursor = self._connection.execute(sql, dict(values or {}))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def quick_check(self) -> None:
+        """Raise `JournalError` when the file is damaged."""
+        with explained(self.path, "read"):
+            check_whole(self._connection, self.path)
+
+    def strays(self) -> list[str]:
+        """Rows that refer to a row which is not there, in words."""
+        with explained(self.path, "read"):
+            found: list[sqlite3.Row] = self._connection.execute("PRAGMA foreign_key_check").fetchall()
+        return [f"{table} {row_id} refers to {parent} that are not there" for table, row_id, parent, _ in found]
+
+    def missing_clips(self) -> list[dict[str, Any]]:
+        """Clips that were not deleted and whose files are not there."""
+        kept = self._fetch("SELECT id, path FROM clips WHERE deleted_utc IS NULL ORDER BY id")
+        return [row for row in kept if not Path(row["path"]).is_file()]
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        self._connection.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
