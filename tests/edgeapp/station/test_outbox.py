@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
 from datetime import timedelta
 
 import pytest
 
+from edgeapp.journal import Journal, Message
 from edgeapp.station.clock import SystemClock
 from edgeapp.station.outbox import TRIES, Outbox
 from edgeapp.station.target import NotSent, Refused
@@ -53,6 +55,23 @@ def clock():
 @pytest.fixture
 def target():
     return Recorder()
+
+
+def test_the_journal_is_a_store(tmp_path, clock, target):
+    other = Recorder()
+    other.down = NotSent("away")
+    with Journal.open(tmp_path / "journal.sqlite") as journal:
+        journal.queue([Message("b", {"n": n}) for n in range(200)] + [Message("a", {"n": n}) for n in range(3)])
+        outbox = outbox_of(journal, clock, a=target, b=other)
+        assert outbox.turn("b") == 5.0
+        outbox.turn("a")
+        assert target.got == [0, 1, 2]
+        assert [outbox.states()[name].waiting for name in "ab"] == [0, 200]
+        assert [message.attempts for message in journal.due(math.inf, 2)] == [1, 0], "kept, for other times"
+        other.down = None
+        clock.pass_time(5.0)
+        outbox.turn("b")
+        assert other.got == list(range(200)) and journal.queue_length() == 0
 
 
 def outbox_of(store, clock, jitter=lambda: 0.0, **targets) -> Outbox:
