@@ -318,8 +318,7 @@ class _Line:
     def _next(self) -> Waiting | None:
         """The oldest message that was not refused, else the oldest refused one whose time has come."""
         now_s = self._now_s()
-        limit = BATCH + len(self._asides) + len(self._unmarked)
-        found = [one for one in self._store.due(math.inf, limit, self.name) if one.id not in self._unmarked]
+        found = self._store.due(math.inf, BATCH + len(self._asides), self.name)
         for message in found:
             if message.id not in self._asides:
                 return message
