@@ -3,8 +3,8 @@
 Commands are imported when they are used, so that naming a recording does not wait for a microphone library. Results go
 to standard output and nothing else does; everything told to a person goes to standard error, one line each.
 
-Exit codes: 0 done; 1 some inputs failed (each named, the others done); 2 usage or configuration; 3 pack or gallery
-unusable; 130 interrupted.
+Exit codes: 0 done; 1 some inputs failed (each named, the others done); 2 usage or configuration; 3 pack, gallery or
+journal unusable; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ COMMANDS = {
     "gallery": "edgeapp.gallery_commands:app",
     "pack": "edgeapp.pack_commands:app",
     "listen": "edgeapp.listen:listen",
+    "journal": "edgeapp.journal_commands:app",
     "bench": "edgeapp.bench_command:bench",
 }
 

@@ -91,7 +91,8 @@ class Corrections(Writer):
             self._connection.executemany(
                 f"UPDATE {table} SET {first}{column} = ? WHERE id = ?", [(corrected(row), row["id"]) for row in rows]
             )
-            changed = len(rows)
+            if table == "detections":
+                changed = len(rows)
         for table, condition in where.items():  # only now: a row may have two times
             self._connection.execute(
                 f"UPDATE {table} SET clock_set = 2 WHERE {condition} AND {which.format(boottime=_first_of(table))}",

@@ -67,6 +67,10 @@ class Questions:
             yield from rows
             after = rows[-1]["id"]
 
+    def columns(self) -> list[str]:
+        """Names of what a row of `detections` holds, in order."""
+        return [row["name"] for row in self._fetch("SELECT name FROM pragma_table_info('detections_in_full')")]
+
     def detection(self, detection_id: int) -> dict[str, Any] | None:
         """One detection as its table has it, confirmed or not; None when there is none."""
         return next(iter(self._fetch("SELECT * FROM detections WHERE id = :id", {"id": detection_id})), None)
