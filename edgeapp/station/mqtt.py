@@ -7,11 +7,11 @@ that its access rules forbid is acknowledged in 3.1.1 and lost); a broker that k
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 PORT, TLS_PORT = 1883, 8883
 CONNECT_S = 10.0
 ACKNOWLEDGE_S = 15.0
-KEEPALIVE_S = 30
+KEEPALIVE_S = 90  # three times what the outbox lets pass between two looks at an idle target
 GOODBYE_S = 2.0
 ONLINE, OFFLINE = "online", "offline"
 FAILED = 0x80  # reason codes from here on
@@ -104,8 +104,10 @@ class MqttTarget:
 
     def ready(self) -> bool:
         """Connect, unless connected."""
-        if self._link is not None and self._link.lost is None:
-            return True
+        if self._link is not None:
+            self._link.exchange()
+            if self._link.lost is None:
+                return True
         self._hang_up()
         try:
             self._connect()
@@ -197,7 +199,6 @@ class MqttTarget:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise NotSent(f"{self.label} cannot be reached: {why}") from error
         self._link = link
-        client.loop_start()
         return link
 
     def _publish(self, topic: str, body: str, retain: bool, timeout_s: float | None = None) -> None:
@@ -228,14 +229,16 @@ class _Cut(NotSent):
 
 
 class _Link:
-    """One connection, from its beginning to its end: what the client's thread reports, and who waits for it."""
+    """One connection, from its beginning to its end, driven by the thread that uses it.
+
+    The client has no thread of its own: what it raises at an answer that it does not know would end that thread unseen.
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.answered: Any = None
         self.acknowledged: dict[int, Any] = {}
         self.lost: str | None = None
-        self._news = threading.Condition()
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -243,32 +246,32 @@ class _Link:
     def wait(self, news: Callable[[], Any], timeout_s: float) -> Any:
         """What `news` gives once it is not None; None when the connection is lost or the time is over."""
         end = time.monotonic() + timeout_s
-        with self._news:
-            while (found := news()) is None and self.lost is None and time.monotonic() < end:
-                self._news.wait(max(0.0, end - time.monotonic()))
-            return found
+        while (found := news()) is None and self.lost is None and (left_s := end - time.monotonic()) > 0:
+            self.exchange(min(left_s, 1.0))
+        return found
+
+    def exchange(self, timeout_s: float = 0.0) -> None:
+        """Read and write what is there; keeps the connection alive when called more often than `KEEPALIVE_S`."""
+        try:
+            code = self.client.loop(timeout_s)
+        except Exception as error:  # paho 2.1 raises ValueError at some ends of a connection
+            self.lost = self.lost or f"connection lost: {type(error).__name__}"
+        else:
+            if code:
+                self.lost = self.lost or f"connection lost: {code.name}"
 
     def hang_up(self) -> None:
-        self.client.disconnect()
-        if self.lost is None:
-            self.wait(lambda: None, GOODBYE_S)
-        # A broker that does not answer must not hold the station: the thread is a daemon and ends with its socket.
-        threading.Thread(target=self.client.loop_stop, name="mqtt-hang-up", daemon=True).start()
+        with contextlib.suppress(OSError, ValueError):
+            self.client.disconnect()
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        with self._news:
-            self.answered = reason
-            self._news.notify_all()
+        self.answered = reason
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
-        with self._news:
-            self.acknowledged[mid] = reason
-            self._news.notify_all()
+        self.acknowledged[mid] = reason
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        with self._news:
-            self.lost = f"connection lost: {reason}"
-            self._news.notify_all()
+        self.lost = f"connection lost: {reason}"
 
 
 def topic_of(station: str) -> str:

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
 from edgeapp.errors import UsageError
+from edgeapp.station import mqtt as mqtt_module
 from edgeapp.station import outbox as outbox_module
 from edgeapp.station.clock import SystemClock
 from edgeapp.station.mqtt import MqttTarget, discovery_config, topic_of
@@ -123,7 +125,6 @@ def test_the_broker_tells_who_is_there(broker):
     assert until(lambda: late.availability() == ["online"]), "retained for who comes late"
     target._link.client.socket().shutdown(socket.SHUT_RDWR)  # the station's power is cut
     assert until(lambda: late.availability() == ["online", "offline"])
-    assert until(lambda: target._link.lost)
     assert target.ready()
     assert until(lambda: late.availability()[2:] == ["online"])
     target.close()
@@ -255,6 +256,20 @@ def test_encryption_checks_the_brokers_certificate(tmp_path):
         trusting.close()
     finally:
         broker.stop()
+
+
+def test_an_idle_connection_is_kept_alive(broker, monkeypatch):
+    """The broker cuts a client that says nothing for one and a half times what it promised."""
+    monkeypatch.setattr(mqtt_module, "KEEPALIVE_S", 1)
+    broker.start()
+    target = target_of(broker)
+    assert target.ready()
+    first, end = target._link, time.monotonic() + 4.0
+    while time.monotonic() < end:
+        target.ready()
+        time.sleep(0.3)
+    assert target._link is first
+    target.close()
 
 
 def test_a_broker_that_is_not_there_is_named():
