@@ -21,12 +21,12 @@ class OutboxRows(Writer):
         """Write messages to be sent, and return their ids."""
         return self._write(lambda: [self._insert_message(message) for message in messages])
 
-    def due(self, now_s: float, limit: int = 100) -> list[StoredMessage]:
-        """Messages whose next attempt is due at a time in unix seconds, the oldest first."""
+    def due(self, now_s: float, limit: int = 100, target: str | None = None) -> list[StoredMessage]:
+        """Messages of one target, or of all, whose next attempt is due at a time in unix seconds, the oldest first."""
         rows = self._fetch(
             "SELECT id, target, payload, attempts, created_utc FROM messages"
-            f" WHERE {_WAITING} AND next_try_s <= :now ORDER BY id LIMIT :limit",
-            {"now": now_s, "limit": limit},
+            f" WHERE {_WAITING} AND next_try_s <= :now{_of(target)} ORDER BY id LIMIT :limit",
+            {"now": now_s, "limit": limit, "target": target},
         )
         return [StoredMessage(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
 
@@ -47,9 +47,10 @@ class OutboxRows(Writer):
         """Give a message up, and say why."""
         self._close_message(message_id, {"dropped_utc": utc_text(when), "last_error": why})
 
-    def queue_length(self) -> int:
-        """How many messages wait."""
-        return int(self._fetch(f"SELECT count(*) AS n FROM messages WHERE {_WAITING}")[0]["n"])
+    def queue_length(self, target: str | None = None) -> int:
+        """How many messages wait for one target, or for all."""
+        sql = f"SELECT count(*) AS n FROM messages WHERE {_WAITING}{_of(target)}"
+        return int(self._fetch(sql, {"target": target})[0]["n"])
 
     def forget_messages(self, before: datetime | Moment) -> int:
         """Remove messages that were sent or dropped before a time; returns how many."""
@@ -62,3 +63,8 @@ class OutboxRows(Writer):
 
     def _close_message(self, message_id: int, row: dict[str, str]) -> None:
         self._write(lambda: self._update("messages", message_id, row, _WAITING))
+
+
+def _of(target: str | None) -> str:
+    """The condition for one target. Spelled out only where it is asked, so that SQLite finds the index for it."""
+    return "" if target is None else " AND target = :target"

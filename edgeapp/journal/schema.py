@@ -265,6 +265,7 @@ AROUND_DETECTIONS = (
     )
     """,
     "CREATE INDEX messages_waiting ON messages (id) WHERE sent_utc IS NULL AND dropped_utc IS NULL",
+    "CREATE INDEX messages_waiting_by_target ON messages (target, id) WHERE sent_utc IS NULL AND dropped_utc IS NULL",
     """
     CREATE TABLE files (
         path TEXT NOT NULL,

@@ -1,0 +1,68 @@
+"""Where messages go to, and the ways a message can fail to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from edgeapp.errors import BiovitaError
+
+
+class NotSent(BiovitaError):
+    """The target did not take a message now; it may take it later.
+
+    Parameters
+    ----------
+    what, remedy : str
+        Without any secret: both are logged, stored and shown.
+    retry_after_s : float or None
+        The target asked not to be tried again for so many seconds.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(what, remedy)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(NotSent):
+    """The target is there and does not want this one message; others may pass."""
+
+
+class Target(Protocol):
+    """Something that takes messages. One thread uses it.
+
+    Errors must not contain a password, a token or the path of a URL.
+    """
+
+    def ready(self) -> bool:
+        """Connect where there is something to connect; called before the first message and when there is none.
+
+        Returns
+        -------
+        bool
+            True when the target is known to be there, False when only a message would tell.
+
+        Raises
+        ------
+        NotSent
+            When it is not there.
+        """
+        ...
+
+    def send(self, payload: Mapping[str, Any]) -> None:
+        """Return when the target has confirmed the message.
+
+        Raises
+        ------
+        Refused
+            When the target does not want this message.
+        NotSent
+            When the target is not there, or does not confirm.
+        """
+        ...
+
+    def close(self) -> None:
+        """Say goodbye. Never raises."""
+        ...
