@@ -158,17 +158,17 @@ def document(records: Iterable[Record], site: Site) -> str:
         if left_out(record) is not None or named is None:
             continue
         time = record.local(site.zone)
-        # In UTC, because the hour that a clock set back shows twice is two hours.
-        hour = time.replace(minute=0, second=0, microsecond=0).astimezone(timezone.utc)
+        # Without its offset, which eBird is not told: an hour that a clock set back shows twice is one hour there.
+        hour = time.replace(minute=0, second=0, microsecond=0, tzinfo=None)
         key = hour, record.latitude, record.longitude
         checklist = lists.setdefault(key, _Checklist(time, record.latitude, record.longitude))
-        checklist.start = min(checklist.start, time)
+        checklist.start = min(checklist.start, time, key=_on_one_clock)
         sighting = checklist.sightings.setdefault(named, _Sighting(record))
         sighting.n += 1
         if _surer(record, sighting.best):
             sighting.best = record
     lines = []
-    for checklist in sorted(lists.values(), key=lambda one: one.start.astimezone(timezone.utc)):
+    for checklist in sorted(lists.values(), key=lambda one: _on_one_clock(one.start)):
         for named, sighting in sorted(checklist.sightings.items()):
             lines.append(",".join(_row(named, sighting, checklist, site).values()) + "\n")
     text = "".join(lines)
@@ -184,6 +184,10 @@ def document(records: Iterable[Record], site: Site) -> str:
 def plain(text: str) -> str:
     """Text without what the importer cannot read: quotes, commas, line breaks, control characters."""
     return " ".join(one_line(" ".join(text.split())).translate(_FORBIDDEN).replace("�", " ").split())
+
+
+def _on_one_clock(local: datetime) -> datetime:
+    return local.astimezone(timezone.utc)  # moments of one zone are compared by what its clocks show
 
 
 def _surer(one: Record, other: Record) -> bool:

@@ -18,7 +18,7 @@ from typing import TextIO
 from edgeapp.errors import UsageError
 from edgeapp.outputs import audacity, ebird, kaleidoscope, raven
 from edgeapp.outputs.csv import HEADER as BIRDNET
-from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS
+from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
 from edgeapp.outputs.records import CORRECTED, REJECTED, Record, birdnet_week, fields
 from edgeapp.outputs.selection import Row, Selection
 from edgeapp.outputs.words import one_line
@@ -195,7 +195,7 @@ def _json(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
     out.write("[")
     for number, record in enumerate(records, start=1):
         out.write(",\n  " if number > 1 else "\n  ")
-        out.write(json.dumps(fields(record, zone), ensure_ascii=False))
+        out.write(_object(record, zone))
     out.write("\n]\n" if number else "]\n")
     return number
 
@@ -204,8 +204,12 @@ def _ndjson(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
     written = 0
     for record in records:
         written += 1
-        out.write(json.dumps(fields(record, zone), ensure_ascii=False) + "\n")
+        out.write(_object(record, zone) + "\n")
     return written
+
+
+def _object(record: Record, zone: tzinfo) -> str:
+    return clean(json.dumps(fields(record, zone), ensure_ascii=False))
 
 
 def _ebird(records: Iterable[Record], out: TextIO, site: ebird.Site, left_out: Counter[str]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Any
 
-from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
+from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS
 
 CONFIRMED, REJECTED, CORRECTED = "confirmed", "rejected", "corrected"
 REVIEWS = (CONFIRMED, REJECTED, CORRECTED)
@@ -118,7 +118,7 @@ def fields(record: Record, zone: tzinfo) -> dict[str, Any]:
         "clock_set": record.clock_set,
         "start_s": round(record.start_s, TIME_DECIMALS),
         "end_s": round(record.end_s, TIME_DECIMALS),
-        "source": clean(record.source),
+        "source": record.source,
         "stream": record.stream,
         "rate_hz": record.rate_hz,
         "decision": {"rank": record.rank, "name": record.name, "mass": round(float(record.mass), DECIMALS)},
@@ -129,7 +129,7 @@ def fields(record: Record, zone: tzinfo) -> dict[str, Any]:
         "longitude": record.longitude,
         "review": record.review,
         "corrected_name": record.corrected_name or None,
-        "clip": None if record.clip is None else clean(record.clip),
+        "clip": record.clip,
         "clip_offset_s": None if record.clip is None else round(record.in_file[1], TIME_DECIMALS),
         "pack": record.pack,
         "pack_version": record.pack_version,

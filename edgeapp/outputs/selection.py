@@ -127,9 +127,6 @@ class SelectionWriter:
         self._out.flush()
         self._numbered += self._in_file
         self._before_s += identification.duration_s
-        self._in_file = 0
 
     def fail(self, file: str, reason: str) -> None:
-        """Forget the rows: the reason is on stderr."""
-        self._rows.clear()
-        self._in_file = 0
+        """Nothing: the reason is on stderr, and the next file's beginning forgets the rows."""

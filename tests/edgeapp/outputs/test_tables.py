@@ -108,7 +108,11 @@ def test_a_label_holds_the_confidence_and_says_what_is_no_species():
 
 def test_a_good_match_is_a_small_distance():
     cells = receivers.kaleidoscope(written("kaleidoscope", NIGHT))
-    assert [(row[5], float(row[6])) for row in cells[:3]] == [("Great Tit", 0.125), ("Parus", 0.088), ("Bufo bufo", 0.5)]
+    assert [(row[5], float(row[6])) for row in cells[:3]] == [
+        ("Great Tit", 0.125),
+        ("Parus", 0.088),
+        ("Bufo bufo", 0.5),
+    ]
 
 
 def test_kaleidoscope_finds_the_file_under_its_folders():
