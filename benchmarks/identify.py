@@ -157,7 +157,7 @@ def split(path: Path, pack: str | None) -> Stages:
     tally = Tally(recogniser)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         writing = writer("json", nowhere)
-        writing.begin(str(path))
+        writing.begin(str(path), source.rate_hz)
         while batch := timed("cut", lambda: list(islice(cut, recogniser.batch)))():
             for result in timed("answer", recogniser.answer)(batch):
                 timed("write", lambda one: (tally.add(one), writing.window(one, recogniser.summary(one, 5))))(result)

@@ -116,7 +116,10 @@ def _start(
 def identify(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings: WAV, FLAC, OGG, MP3.")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="table, json, ndjson or csv.", metavar="FORMAT")
+        str,
+        typer.Option(
+            "--format", "-f", help="table, json, ndjson, csv, raven, audacity or kaleidoscope.", metavar="FORMAT"
+        ),
     ] = "table",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write here, whole or not at all, instead of on the screen.")
@@ -145,7 +148,9 @@ def identify(
 ) -> None:
     """Name the species in recordings.
 
-    One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns with csv.
+    One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns with csv. With
+    raven, audacity and kaleidoscope, one table of all files, a row for each window with a decision; the times of raven
+    and audacity run on over the files, as if they were one.
     """
     from edgeapp.identify import identify as identify_files
     from edgeapp.outputs.writer import Destination, writer

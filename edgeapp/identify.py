@@ -85,7 +85,7 @@ def identify(
 def _one(file: str, source: FileSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
     """Identify one file; whether anything was heard in it."""
     tally = Tally(recogniser)
-    writer.begin(file)
+    writer.begin(file, source.rate_hz)
     with closing(recogniser.windows(source, hop_s)) as results:
         for result in results:
             tally.add(result)

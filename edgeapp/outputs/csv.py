@@ -28,7 +28,7 @@ class CsvWriter:
         self._file = ""
         csv.writer(out, lineterminator="\n").writerow(HEADER)
 
-    def begin(self, file: str) -> None:
+    def begin(self, file: str, rate_hz: int) -> None:
         """Forget the rows of a file that failed half way."""
         self._rows.clear()
         self._file = clean(file)

@@ -25,7 +25,7 @@ class JsonWriter:
         self._windows = Spool()  # the document puts them after the summary, which is known only at the end
         self._n_windows = 0
 
-    def begin(self, file: str) -> None:
+    def begin(self, file: str, rate_hz: int) -> None:
         """Forget the windows of a file that failed half way."""
         self._windows.clear()
         self._n_windows = 0

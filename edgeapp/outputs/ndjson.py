@@ -19,7 +19,7 @@ class NdjsonWriter:
         self._out = out
         self._file = ""
 
-    def begin(self, file: str) -> None:
+    def begin(self, file: str, rate_hz: int) -> None:
         """Remember whose windows follow."""
         self._file = clean(file)
 

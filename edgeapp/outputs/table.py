@@ -38,10 +38,13 @@ class TableWriter:
         self._console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
         self._files = 0
-        self.begin("")
+        self._start_timeline()
 
-    def begin(self, file: str) -> None:
+    def begin(self, file: str, rate_hz: int) -> None:
         """Start a new timeline."""
+        self._start_timeline()
+
+    def _start_timeline(self) -> None:
         self._spans: list[_Span] = []
         self._last: _Span | None = None
         self._n_spans = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from gallery.decision import Decision, RankedSpecies
 
 NOTHING_HEARD = "nothing heard"
 NOTHING_KNOWN = "nothing known"
+ENDS_A_ROW = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's control characters, half characters, line and paragraph ends
 
 
 def in_words(decision: Decision | None, inside: Sequence[RankedSpecies], heard: bool = True) -> str:
@@ -55,6 +57,11 @@ def printable(name: str) -> str:
     """A file name on one line of any terminal: undecodable bytes and control characters replaced."""
     safe = name.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "�" for c in safe)
+
+
+def one_line(text: str) -> str:
+    """Text for one field of one row of a table: what would end either is replaced, all other letters stay."""
+    return "".join("�" if unicodedata.category(c) in ENDS_A_ROW else c for c in text)
 
 
 def _called(scientific_name: str, species: RankedSpecies | None) -> str:

@@ -26,6 +26,9 @@ FORMATS = {
     "json": ("edgeapp.outputs.json", "JsonWriter"),
     "ndjson": ("edgeapp.outputs.ndjson", "NdjsonWriter"),
     "csv": ("edgeapp.outputs.csv", "CsvWriter"),
+    "raven": ("edgeapp.outputs.raven", "RavenWriter"),
+    "audacity": ("edgeapp.outputs.audacity", "AudacityWriter"),
+    "kaleidoscope": ("edgeapp.outputs.kaleidoscope", "KaleidoscopeWriter"),
 }
 
 SPOOL_BYTES = 1 << 20  # what of one file's windows stays in memory before it goes to a temporary file
@@ -34,8 +37,8 @@ SPOOL_BYTES = 1 << 20  # what of one file's windows stays in memory before it go
 class Writer(Protocol):
     """Write identifications in one format; constructed with the text file to write to."""
 
-    def begin(self, file: str) -> None:
-        """The windows of this file follow."""
+    def begin(self, file: str, rate_hz: int) -> None:
+        """The windows of this file follow; the rate is its own, not the encoder's."""
         ...
 
     def window(self, result: WindowResult, summary: WindowSummary) -> None:

@@ -207,9 +207,9 @@ MPG123 = b"[src/libmpg123/layer3.c:INT123_do_layer3():1804] error: dequantizatio
 def test_what_a_decoder_mutters_is_one_note_and_other_voices_are_passed_on(run, tit, capfd, monkeypatch):
     begin = JsonWriter.begin
 
-    def speaking(self, file):
+    def speaking(self, file, rate_hz):
         os.write(2, MPG123 + b"a driver speaks\n" + MPG123)
-        begin(self, file)
+        begin(self, file, rate_hz)
 
     monkeypatch.setattr(JsonWriter, "begin", speaking)
     result = run("identify", tit, "-f", "json")

@@ -37,7 +37,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize("format", ["json", "ndjson", "csv"])
+@pytest.mark.parametrize("format", ["json", "ndjson", "csv", "raven", "audacity", "kaleidoscope"])
 def test_identify_imports_what_it_uses(record, toy_pack, tmp_path, format):
     clip, seen = record("clip.wav", toy.tone(1000)), tmp_path / "seen.json"
     done = subprocess.run(

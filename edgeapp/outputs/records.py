@@ -1,0 +1,141 @@
+"""A detection as it leaves the journal, with what was known about it and what a reviewer said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from typing import Any
+
+from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS
+
+CONFIRMED, REJECTED, CORRECTED = "confirmed", "rejected", "corrected"
+REVIEWS = (CONFIRMED, REJECTED, CORRECTED)
+WEEKS_OF_A_MONTH = 4
+DAYS_OF_A_WEEK = 7
+
+
+@dataclass(frozen=True)
+class Record:
+    """One detection.
+
+    Attributes
+    ----------
+    time_utc : datetime
+        When its window began, aware.
+    clock_set : bool
+        False when the wall clock was never known to be right, so that the time cannot be trusted.
+    start_s, end_s : float
+        Of the window, on the stream's clock.
+    source : str
+        The microphone, or the file that was heard.
+    scientific_name, common_name : str
+        Of the likeliest species inside the decided taxon.
+    rank, name : str
+        Of the decided taxon.
+    probability : float
+        Of the likeliest species.
+    mass : float
+        Summed probability of the decided taxon.
+    rate_hz : int
+        Of the stream.
+    stream : int
+        Its row in the journal.
+    pack, pack_version : str
+    latitude, longitude : float or None
+        Degrees north and east.
+    review : str or None
+        What the last reviewer said: ``confirmed``, ``rejected`` or ``corrected``; None when nobody has.
+    corrected_name, corrected_common_name : str
+        The scientific name a reviewer gave instead, and its common name where that is known.
+    clip : str or None
+        Sound file with this detection in it: its clip, or the recording itself where a file was heard.
+    clip_start_s, clip_end_s : float
+        Where that file begins and ends on the stream's clock.
+
+    Raises
+    ------
+    ValueError
+        A time without a zone, a review that does not exist, a correction without a name, or a clip without a length.
+    """
+
+    time_utc: datetime
+    clock_set: bool
+    start_s: float
+    end_s: float
+    source: str
+    scientific_name: str
+    common_name: str
+    rank: str
+    name: str
+    probability: float
+    mass: float
+    rate_hz: int
+    stream: int
+    pack: str
+    pack_version: str
+    latitude: float | None = None
+    longitude: float | None = None
+    review: str | None = None
+    corrected_name: str = ""
+    corrected_common_name: str = ""
+    clip: str | None = None
+    clip_start_s: float = 0.0
+    clip_end_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.time_utc.utcoffset() is None:
+            raise ValueError("the time of a record needs a zone")
+        if self.review is not None and self.review not in REVIEWS:
+            raise ValueError(f"there is no review {self.review!r}")
+        if (self.review == CORRECTED) != bool(self.corrected_name):
+            raise ValueError("a correction and its name belong together")
+        if self.clip is not None and not self.clip_end_s > self.clip_start_s:
+            raise ValueError(f"{self.clip}: the clip of a record needs a length")
+
+    @property
+    def model(self) -> str:
+        """The pack and its version."""
+        return f"{self.pack} {self.pack_version}".strip()
+
+    @property
+    def in_file(self) -> tuple[str, float, float]:
+        """Where to hear it: the file, the start and the end inside it; of the stream itself where no sound was kept."""
+        if self.clip is None:
+            return self.source, self.start_s, self.end_s
+        last_s = self.clip_end_s - self.clip_start_s
+        start_s = min(max(self.start_s - self.clip_start_s, 0.0), last_s)
+        return self.clip, start_s, min(max(self.end_s - self.clip_start_s, start_s), last_s)
+
+    def local(self, zone: tzinfo) -> datetime:
+        """Its time on the clocks of a zone, which the time still names."""
+        return self.time_utc.astimezone(zone)
+
+
+def fields(record: Record, zone: tzinfo) -> dict[str, Any]:
+    """A record as JSON; the time is local and has its offset from UTC."""
+    return {
+        "time": record.local(zone).isoformat(timespec="milliseconds"),
+        "clock_set": record.clock_set,
+        "start_s": round(record.start_s, TIME_DECIMALS),
+        "end_s": round(record.end_s, TIME_DECIMALS),
+        "source": record.source,
+        "stream": record.stream,
+        "rate_hz": record.rate_hz,
+        "decision": {"rank": record.rank, "name": record.name, "mass": round(float(record.mass), DECIMALS)},
+        "scientific_name": record.scientific_name,
+        "common_name": record.common_name,
+        "probability": round(float(record.probability), DECIMALS),
+        "latitude": record.latitude,
+        "longitude": record.longitude,
+        "review": record.review,
+        "corrected_name": record.corrected_name or None,
+        "clip": record.clip,
+        "clip_offset_s": None if record.clip is None else round(record.in_file[1], TIME_DECIMALS),
+        "pack": record.pack,
+        "pack_version": record.pack_version,
+    }
+
+
+def birdnet_week(day: date) -> int:
+    """BirdNET's week, 1 to 48: each month has four, and the fourth lasts to the month's end."""
+    return (day.month - 1) * WEEKS_OF_A_MONTH + min((day.day - 1) // DAYS_OF_A_WEEK, WEEKS_OF_A_MONTH - 1) + 1

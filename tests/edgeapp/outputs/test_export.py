@@ -1,0 +1,184 @@
+"""Records of a journal in every format, against files written by hand and the rules of their readers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from edgeapp.errors import UsageError
+from edgeapp.outputs.ebird import Site
+from edgeapp.outputs.export import FORMATS, Exported, export
+from tests.edgeapp.outputs import receivers
+from tests.edgeapp.outputs.some_records import ALL, BERLIN, CORRECTED, GENUS, NO_CLOCK, REJECTED, TIT
+from tests.edgeapp.outputs.test_tables import nasty
+
+GOLDEN = Path(__file__).parent / "golden"
+SITE = Site("Garden, 'Berlin'", BERLIN, "BE", "DE", note='Roof "north"')
+
+
+def exported(format, records=ALL, **settings):
+    """The text, and what was said of it."""
+    out = io.StringIO()
+    said = export(records, format, out, zone=BERLIN, **({"site": SITE} if format == "ebird" else {}), **settings)
+    return out.getvalue(), said
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exports_are_as_written_by_hand(format):
+    assert exported(format)[0] == (GOLDEN / f"export.{format}").read_text(encoding="utf-8")
+
+
+def test_what_is_left_out_is_counted_and_why():
+    rejected, silent = {"rejected by a reviewer": 1}, {"without sound that was kept": 2}
+    assert exported("csv")[1] == Exported(6, rejected)
+    for format in ("raven", "audacity", "kaleidoscope"):
+        assert exported(format)[1] == Exported(4, rejected | silent)
+    for format in ("json", "ndjson"):
+        assert exported(format)[1] == Exported(7, {})
+    assert exported("ebird")[1] == Exported(
+        3,
+        {
+            "not confirmed or corrected by a reviewer": 2,
+            "not named to the species": 1,
+            "of a time before the clock was set": 1,
+        },
+    )
+
+
+def test_clips_follow_each_other_at_their_true_length():
+    selections = receivers.raven(exported("raven")[0])
+    assert [(float(one["Begin Time (s)"]), float(one["File Offset (s)"])) for one in selections] == [
+        (3.0, 3.0),
+        (8.0, 8.0),  # in the same clip, which is not counted twice
+        (24.0, 3.0),  # after a clip of 21 s
+        (42.0, 5.0),  # and one of 16 s
+    ]
+    labels = receivers.audacity(exported("audacity")[0])
+    assert [begin for begin, _, _ in labels] == [3.0, 8.0, 24.0, 42.0]
+
+
+def test_a_clip_that_comes_again_later_keeps_its_place():
+    selections = receivers.raven(exported("raven", [TIT, GENUS, TIT])[0])
+    assert [float(one["Begin Time (s)"]) for one in selections] == [3.0, 26.0, 3.0]
+
+
+def test_times_in_a_table_name_their_zone():
+    times = [one["Time"] for one in receivers.raven(exported("raven")[0])]
+    assert times[0] == "2026-06-01T00:10:30.250+02:00"
+    assert all(time.endswith("+02:00") for time in times)
+
+
+def test_csv_is_birdnets_with_its_own_week_and_nothing_from_a_clock_that_was_not_set():
+    rows = list(csv.DictReader(io.StringIO(exported("csv")[0])))
+    assert list(rows[0])[:9] == [
+        "Start (s)",
+        "End (s)",
+        "Scientific name",
+        "Common name",
+        "Confidence",
+        "File",
+        "lat",
+        "lon",
+        "week",
+    ]
+    assert (rows[0]["week"], rows[-1]["week"]) == ("21", ""), "21 in Berlin, where June has begun; 20 in UTC"
+    assert (rows[0]["lat"], rows[0]["lon"], rows[-1]["lat"]) == ("52.5", "-13.4", "")
+
+
+def test_a_name_that_a_person_gave_has_no_confidence():
+    (row,) = csv.DictReader(io.StringIO(exported("csv", [CORRECTED])[0]))
+    assert (row["Scientific name"], row["Common name"], row["Confidence"]) == ("Periparus ater", "Coal Tit", "")
+    assert (row["taxon"], row["review"]) == ("Parus major", "corrected"), "what the program had said is still there"
+    assert receivers.audacity(exported("audacity", [CORRECTED])[0])[0][2] == "Periparus ater"
+    (selection,) = receivers.raven(exported("raven", [CORRECTED])[0])
+    assert (selection["Common Name"], selection["Confidence"]) == ("Coal Tit", "")
+    (cells,) = receivers.kaleidoscope(exported("kaleidoscope", [CORRECTED])[0])
+    assert cells[5:] == ["Coal Tit", ""]
+
+
+def test_a_correction_to_a_genus_is_not_called_a_species():
+    record = replace(CORRECTED, corrected_name="Periparus", corrected_common_name="")
+    assert receivers.audacity(exported("audacity", [record])[0])[0][2] == "Periparus (taxon)"
+
+
+def test_json_says_what_was_rejected():
+    documents = json.loads(exported("json")[0])
+    assert [one["review"] for one in documents] == [record.review for record in ALL]
+    assert documents == [json.loads(line) for line in exported("ndjson")[0].splitlines()]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_records_are_an_empty_table(format):
+    text, said = exported(format, [])
+    assert said == Exported(0, {})
+    if format in ("audacity", "ndjson", "ebird"):
+        assert text == ""
+    elif format == "json":
+        assert json.loads(text) == []
+    else:
+        assert len(receivers.rows(text)) == 1
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_name_breaks_a_row(format):
+    for seed in range(100):
+        choice = random.Random(seed)
+        records = [
+            replace(
+                TIT,
+                time_utc=TIT.time_utc + timedelta(hours=i),
+                source=nasty(choice),
+                name="Parus major" if format == "ebird" else nasty(choice),
+                scientific_name=nasty(choice),
+                common_name=nasty(choice),
+                pack=nasty(choice),
+                pack_version=nasty(choice),
+                clip=choice.choice([None, "/" + nasty(choice)]) if format == "csv" else "/" + nasty(choice),
+            )
+            for i in range(3)
+        ]
+        out = io.StringIO()
+        site = Site("x" + nasty(choice), BERLIN, nasty(choice), nasty(choice), note=nasty(choice))
+        assert export(records, format, out, BERLIN, site).written == 3
+        text = out.getvalue()
+        if format == "csv":
+            assert len(receivers.rows(text)) == 4
+            assert {len(row) for row in csv.reader(io.StringIO(text))} == {15}
+        elif format == "json":
+            assert len(json.loads(text.encode("utf-8"))) == 3
+        elif format == "ndjson":
+            assert len([json.loads(line) for line in text.encode("utf-8").splitlines()]) == 3
+        else:
+            assert len(getattr(receivers, format)(text)) == 3, seed
+
+
+@pytest.mark.parametrize("format", [format for format in FORMATS if format != "ebird"])
+def test_records_are_not_gathered_before_they_are_written(format):
+    out = io.StringIO()
+    seen = []
+
+    def records() -> Iterator:
+        for record in (TIT, GENUS, REJECTED, CORRECTED):
+            seen.append(len(out.getvalue()))
+            yield record
+
+    export(records(), format, out, BERLIN)
+    assert seen[0] < seen[1] < seen[3]
+
+
+def test_a_format_that_does_not_exist_names_those_that_do():
+    with pytest.raises(UsageError, match="csv, json, ndjson, raven, audacity, kaleidoscope, ebird"):
+        export([NO_CLOCK], "excel", io.StringIO())
+
+
+def test_ebird_needs_a_place():
+    with pytest.raises(UsageError, match="place"):
+        export([TIT], "ebird", io.StringIO())

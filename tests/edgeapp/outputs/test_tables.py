@@ -1,0 +1,194 @@
+"""Tables of identified files, as Raven, Audacity and Kaleidoscope read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeapp.errors import UsageError
+from edgeapp.outputs.writer import FORMATS, writer
+from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+from gallery.decision import Decision, RankedSpecies
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.outputs import receivers
+
+GOLDEN = Path(__file__).parent / "golden"
+TABLES = ("raven", "audacity", "kaleidoscope")
+GREAT_TIT = RankedSpecies(1, "Parus major", "Great Tit", 0.8, 0.5)
+TOAD = RankedSpecies(1, "Bufo bufo", "", 0.5, 0.4)
+TIT = Decision("species", "Parus major", 0.875)
+A_PARUS = Decision("genus", "Parus", 0.912)
+A_TOAD = Decision("species", "Bufo bufo", 0.5)
+
+NASTY = "aé鳥🐦 \t\n\r\0\x0b\x0c\x1c\x1b\x7f\x85\u2028\u2029\udcff\"',;=#\\/|`$(){}[]*?\u202e\u200b\xa0-_.µ"
+
+
+@dataclass
+class File:
+    """What the writers are told of one file."""
+
+    name: str
+    rate_hz: int
+    duration_s: float
+    windows: tuple[tuple[float, float, Decision | None, RankedSpecies | None], ...] = ()
+    fails: bool = False
+
+
+NIGHT = (
+    File(
+        "/recordings/night/a.wav",
+        48_000,
+        25.0,
+        ((0, 10, TIT, GREAT_TIT), (5, 15, None, None), (15, 25, A_PARUS, GREAT_TIT)),
+    ),
+    File("/recordings/night/quiet.wav", 44_100, 12.5, ((0, 10, None, None), (2.5, 12.5, None, None))),
+    File("/recordings/night/torn.wav", 48_000, 60.0, ((0, 10, TIT, GREAT_TIT),), fails=True),
+    File('/recordings/pond, "west"/c.wav', 22_050, 8.04, ((0, 8.04, A_TOAD, TOAD),)),
+    File("/d.wav", 11_025, 10.0, ((0, 10, TIT, GREAT_TIT),)),
+)
+
+
+def written(format, files):
+    """What a writer makes of files."""
+    out = io.StringIO()
+    writing = writer(format, out)
+    for file in files:
+        writing.begin(file.name, file.rate_hz)
+        for start_s, end_s, decision, best in file.windows:
+            inside = (best,) if best is not None else ()
+            result = WindowResult(start_s, end_s, -30.0, np.zeros(2), np.zeros(1), decision, None, True)
+            writing.window(result, WindowSummary(start_s, end_s, inside, decision, inside))
+        if file.fails:
+            writing.fail(file.name, "torn")
+        else:
+            writing.finish(Identification(file.name, file.duration_s, "toy", "1.0", 5.0, (), None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("format", TABLES)
+def test_tables_are_as_written_by_hand(format):
+    assert written(format, NIGHT) == (GOLDEN / f"identify.{format}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("format", TABLES)
+def test_what_was_written_by_hand_is_what_the_program_reads(format):
+    read = getattr(receivers, format)
+    assert len(read((GOLDEN / f"identify.{format}").read_text(encoding="utf-8"))) == 4
+
+
+def test_times_run_on_over_files_and_offsets_do_not():
+    selections = receivers.raven(written("raven", NIGHT))
+    begins = [(one["Begin File"], float(one["Begin Time (s)"]), float(one["File Offset (s)"])) for one in selections]
+    assert begins == [
+        ("a.wav", 0.0, 0.0),
+        ("a.wav", 15.0, 15.0),
+        ("c.wav", 37.5, 0.0),  # 25 s and, without a detection, 12.5 s; nothing for the torn one
+        ("d.wav", 45.54, 0.0),
+    ]
+    labels = receivers.audacity(written("audacity", NIGHT))
+    assert [begin for begin, _, _ in labels] == [begin for _, begin, _ in begins]
+
+
+def test_boxes_reach_to_half_of_each_files_rate():
+    highest = [float(one["High Freq (Hz)"]) for one in receivers.raven(written("raven", NIGHT))]
+    assert highest == [24_000, 24_000, 11_025, 5512.5]
+
+
+def test_a_label_holds_the_confidence_and_says_what_is_no_species():
+    labels = [label for _, _, label in receivers.audacity(written("audacity", NIGHT))]
+    assert labels == ["Parus major 0.88", "Parus (genus) 0.91", "Bufo bufo 0.50", "Parus major 0.88"]
+
+
+def test_a_good_match_is_a_small_distance():
+    cells = receivers.kaleidoscope(written("kaleidoscope", NIGHT))
+    assert [(row[5], float(row[6])) for row in cells[:3]] == [
+        ("Great Tit", 0.125),
+        ("Parus", 0.088),
+        ("Bufo bufo", 0.5),
+    ]
+
+
+def test_kaleidoscope_finds_the_file_under_its_folders():
+    assert [os.path.join(*row[:3]) for row in receivers.kaleidoscope(written("kaleidoscope", NIGHT))] == [
+        "/recordings/night/a.wav",
+        "/recordings/night/a.wav",
+        '/recordings/pond, "west"/c.wav',
+        "/d.wav",
+    ]
+
+
+@pytest.mark.parametrize(("format", "head"), [("raven", 1), ("audacity", 0), ("kaleidoscope", 1)])
+def test_nothing_heard_is_a_table_without_rows(format, head):
+    text = written(format, NIGHT[1:3])
+    assert len(receivers.rows(text)) == head
+    assert getattr(receivers, format)(text) == []
+
+
+def nasty(choice):
+    return "".join(choice.choice(NASTY) for _ in range(choice.randint(1, 24)))
+
+
+@pytest.mark.parametrize("format", TABLES)
+def test_no_name_breaks_a_row(format):
+    for seed in range(200):
+        choice = random.Random(seed)
+        files = []
+        for _ in range(3):
+            best = RankedSpecies(1, nasty(choice), nasty(choice), 0.5, 0.5)
+            decision = Decision(choice.choice(["species", "genus"]), best.scientific_name, choice.random())
+            files.append(File("/" + nasty(choice), 48_000, 10.0, ((0, 10, decision, best),)))
+        text = written(format, files)
+        assert len(getattr(receivers, format)(text)) == 3, seed
+        if format == "kaleidoscope":
+            assert [len(row) for row in csv.reader(io.StringIO(text))] == [7] * 4
+
+
+@pytest.mark.parametrize("format", TABLES)
+def test_letters_that_end_no_row_are_kept(format):
+    name = "/Aufnahmen/Käuzchen 2026 'früh'\xa0鳥🐦.wav"
+    best = RankedSpecies(1, "Strix aluco", "Käuzchen (l'été)", 0.5, 0.5)
+    file = File(name, 48_000, 10.0, ((0, 10, Decision("species", "Strix aluco", 0.5), best),))
+    text = written(format, [file])
+    assert ("Strix aluco" if format == "audacity" else "Käuzchen (l'été)") in text
+    assert format == "audacity" or os.path.basename(name) in text
+
+
+def test_identify_writes_one_table_of_all_files(run, record, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record("one.wav", toy.tone(1000, seconds=12, rate_hz=44_100), 44_100)
+    record("noise.wav", toy.noise(7.5))
+    torn = np.where(np.arange(240_000) == 200_000, np.nan, toy.tone(1000, seconds=30))
+    record("torn.wav", torn, subtype="FLOAT")
+    record("two.wav", toy.tone(3000, seconds=8))
+    files = ["one.wav", "noise.wav", "torn.wav", "missing.wav", "two.wav"]
+    result = run("identify", *files, "--format", "raven", "-q")
+    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 2
+    found = [
+        (one["Begin Path"], float(one["Begin Time (s)"]), float(one["End Time (s)"]), float(one["High Freq (Hz)"]))
+        for one in receivers.raven(result.stdout)
+    ]
+    path, other = str(tmp_path / "one.wav"), str(tmp_path / "two.wav")
+    assert found == [(path, 0, 10, 22_050), (path, 2, 12, 22_050), (other, 19.5, 27.5, 4_000)]
+    labels = receivers.audacity(run("identify", *files, "-f", "audacity", "-q").stdout)
+    assert [label[:2] for label in labels] == [(0, 10), (2, 12), (19.5, 27.5)]
+    cells = receivers.kaleidoscope(run("identify", *files, "-f", "kaleidoscope", "-q").stdout)
+    assert [(row[2], float(row[3]), float(row[4])) for row in cells] == [
+        ("one.wav", 0, 10),
+        ("one.wav", 2, 10),
+        ("two.wav", 0, 8),
+    ]
+
+
+def test_every_format_is_in_the_help_and_a_wrong_one_names_them(run):
+    told = run("identify", "--help").stdout
+    with pytest.raises(UsageError) as raised:
+        writer("selections", io.StringIO())
+    assert {"raven", "audacity", "kaleidoscope"} <= set(FORMATS)
+    assert all(format in told and format in str(raised.value) for format in FORMATS)
