@@ -31,6 +31,8 @@ FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", 
 TEMPORARY = ".part"
 
 _LONGEST_NAME = 80  # characters of the species: with the rest far below the 255 bytes of FAT, NTFS and ext4
+_HIGHEST_VORBIS_HZ = 200_000
+_HIGHEST_FLAC_HZ = 655_350
 _ENCODED_AT_ONCE = 1 << 16  # libvorbis keeps what it is given on the stack, and a long clip would overflow it
 
 
@@ -43,6 +45,19 @@ def stem(species: str, probability: float, start: datetime) -> str:
     safe = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:_LONGEST_NAME].rstrip("_") or "unnamed"
     percent = min(100, max(0, round(probability * 100)))
     return f"{safe}_{percent}p_{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
+
+
+def holds(format: str, rate_hz: int) -> bool:
+    """Whether a format can hold sound of a rate, in Hz.
+
+    Asked beforehand, because libsndfile 1.2.2 crashes on a Vorbis rate that it cannot encode and writes a FLAC that it
+    cannot read.
+    """
+    if format == "ogg":
+        return rate_hz <= _HIGHEST_VORBIS_HZ
+    if format == "flac":  # above 65,535 Hz its header counts in tens
+        return rate_hz <= _HIGHEST_FLAC_HZ and (rate_hz < 1 << 16 or rate_hz % 10 == 0)
+    return True
 
 
 def encoded(samples: np.ndarray, rate_hz: int, format: str, metadata: str) -> bytes:
@@ -67,18 +82,15 @@ def encoded(samples: np.ndarray, rate_hz: int, format: str, metadata: str) -> by
     """
     import soundfile
 
+    if not holds(format, rate_hz):
+        raise OutputError(f"a clip of {rate_hz} Hz cannot be written as {format}", "write clips as wav")
     container, subtype = FORMATS[format]
     made = io.BytesIO()
-    try:
-        with soundfile.SoundFile(made, "w", rate_hz, 1, subtype=subtype, format=container) as file:
-            if format != "wav":
-                file.comment = metadata
-            for start in range(0, len(samples), _ENCODED_AT_ONCE):
-                file.write(samples[start : start + _ENCODED_AT_ONCE])
-    except soundfile.LibsndfileError as error:
-        raise OutputError(
-            f"a clip of {rate_hz} Hz cannot be written as {format} ({error.error_string})", "choose another clip format"
-        ) from None
+    with soundfile.SoundFile(made, "w", rate_hz, 1, subtype=subtype, format=container) as file:
+        if format != "wav":
+            file.comment = metadata
+        for start in range(0, len(samples), _ENCODED_AT_ONCE):
+            file.write(samples[start : start + _ENCODED_AT_ONCE])
     whole = made.getvalue()
     return guano.into_wav(whole, metadata) if format == "wav" else whole
 
