@@ -237,6 +237,16 @@ def test_sound_that_has_left_the_ring_is_counted(tmp_path):
     assert station.clips.counts == ClipCounts(written=1, missed=1)
 
 
+def test_a_detection_whose_sound_is_gone_is_not_linked_to_the_clip_of_the_next(tmp_path):
+    station = Station(tmp_path, hold_s=20, longest_s=60)
+    station.hear(50)
+    station.want(1, 15)
+    station.want(2, 30)
+    station.clips.finish()
+    assert station.spans() == [(30.0, 43.0, [2])]
+    assert station.clips.counts == ClipCounts(written=1, missed=1)
+
+
 def test_the_name_above_a_species_is_the_decided_one_made_safe(station):
     station.hear(60)
     station.want(1, 5, species="Parus", probability=0.996)

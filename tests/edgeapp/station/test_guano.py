@@ -119,8 +119,10 @@ def test_others_still_read_the_sound(tmp_path):
 
 def test_an_odd_data_chunk_is_padded_before_ours():
     odd = wav(np.zeros(3, np.int16), subtype="PCM_U8")
-    walked = chunks(guano.into_wav(odd, guano.as_text(about())))
-    assert [name for name, _ in walked] == [b"fmt ", b"data", b"guan"]
+    assert len(odd) % 2 == 0  # libsndfile has padded it; others leave the last byte out
+    for given in (odd, odd[:-1]):
+        walked = chunks(guano.into_wav(given, guano.as_text(about())))
+        assert [name for name, _ in walked] == [b"fmt ", b"data", b"guan"]
 
 
 def test_every_letter_and_line_survives(tmp_path):
