@@ -139,7 +139,7 @@ class Filters:
         """
         if decision is None:
             return Verdict.NOTHING, ""
-        inside = [taxon for taxon in self.taxa if taxon.at(decision.rank) == decision.name]
+        inside = self._inside(decision)
         least, of = self._least_of(decision, inside)
         if decision.mass < least:
             return Verdict.BELOW, f"{_told_apart(decision.mass, least)}{f' of {of}' if of else ''}"
@@ -174,6 +174,16 @@ class Filters:
         if self.species_range is not None:
             described["range"] = self.species_range.described()
         return described
+
+    def _inside(self, decision: Decision) -> list[Taxon]:
+        key = decision.rank, decision.name
+        if key not in self._seen:  # a large gallery takes longer to go through than a window to judge
+            self._seen[key] = [taxon for taxon in self.taxa if taxon.at(decision.rank) == decision.name]
+        return self._seen[key]
+
+    @cached_property
+    def _seen(self) -> dict[tuple[str, str], list[Taxon]]:
+        return {}
 
     @cached_property
     def _least(self) -> dict[tuple[str, ...], tuple[float, str]]:
