@@ -106,7 +106,7 @@ class Confirmation(Generic[Token]):
         # Ends are in order and starts may not be (the last window of a file is cut from its end), so look at each.
         new = _Decided(tuple(name_path), start_s, end_s, token)
         self._recent = deque(one for one in (*self._recent, new) if one.start_s >= since_s)
-        waiting = {one.path for one in self._recent if not one.confirmed and _inside(new.path, one.path)}
+        waiting = {one.path for one in self._recent if not one.confirmed}
         reached = {path for path in waiting if self._distinct(path) >= self._windows}
         confirmed = [one for one in self._recent if not one.confirmed and one.path in reached]
         for one in confirmed:

@@ -69,7 +69,7 @@ class SpeechDetector:
         Parameters
         ----------
         samples : np.ndarray
-            ``[n]`` mono, full scale 1. A sound shorter than `least_s` is averaged as it is.
+            ``[n]`` mono float32, full scale 1. A sound shorter than `least_s` is averaged as it is.
         rate_hz : int
             Rate of the samples.
 
@@ -100,8 +100,6 @@ class SpeechDetector:
 
 
 def _at_rate(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    # A sample that is not a number would spoil the model's memory, and with it the rest of the sound.
-    samples = np.nan_to_num(np.asarray(samples, np.float32), posinf=1.0, neginf=-1.0)
     if rate_hz == RATE_HZ or not len(samples):
         return samples
     import soxr

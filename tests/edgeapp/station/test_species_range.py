@@ -72,6 +72,8 @@ def test_rows_of_a_species_are_alternatives_each_with_its_own_weeks(table):
     north = SpeciesRange.read(path, TAXA, 55, 0)
     assert [north.expects("Parus major", week) for week in (5, 25)] == [False, True]
     assert not SpeciesRange.read(path, TAXA, 30, 0).expects("Parus major", None)
+    passage = SpeciesRange.read(table("Parus major,,,,,12,16", "Parus major,,,,,36,40"), TAXA, 55, 0)
+    assert [passage.expects("Parus major", week) for week in (12, 25, 40)] == [True, False, True]
 
 
 def test_species_without_a_row_are_kept_unless_asked_otherwise(table):

@@ -121,9 +121,10 @@ def test_a_sound_may_be_of_any_length(detector, samples):
     assert 0 <= detector.probability(np.zeros(samples, np.float32), 48_000) < 0.3
 
 
-def test_samples_that_are_no_numbers_do_not_hide_what_follows(detector, voice):
-    broken = np.concatenate([np.full(100, np.nan, np.float32), voice])
-    assert detector.heard(broken, RATE_HZ)
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 48_000])
+def test_samples_that_are_no_numbers_do_not_hide_what_follows(detector, voice, rate_hz):
+    sound = soxr.resample(voice, RATE_HZ, rate_hz)
+    assert detector.heard(np.concatenate([np.full(100, np.nan, np.float32), sound]), rate_hz)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
