@@ -1,0 +1,142 @@
+"""Confirmation: a decision counts once it was made in enough sound that is not the same sound.
+
+Windows that overlap hear the same bird call, or the same creak, twice: they are not independent evidence. So only
+windows that share no sound are counted, the most that fit (greedily by end, which is the best choice for intervals).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from edgeapp.audio.windows import HOP_S, WINDOW_S
+from edgeapp.errors import UsageError
+
+Token = TypeVar("Token")
+
+WITHIN_S = 60.0
+_TOUCHING_S = 1e-6  # windows that only touch share no sound, whatever the last bit of their times is
+
+
+@dataclass(eq=False)
+class _Decided(Generic[Token]):
+    """One decided window of the last `within_s` seconds."""
+
+    path: tuple[str, ...]
+    start_s: float
+    end_s: float
+    token: Token
+    confirmed: bool = False
+
+
+class Confirmation(Generic[Token]):
+    """Holds the decisions of one stream back until they are confirmed.
+
+    A taxon is confirmed as soon as `windows` windows that share no sound, all inside the last `within_s` seconds, were
+    decided as this taxon or as something inside it: *Parus major* confirms *Parus*, *Parus* does not confirm *Parus
+    major*. Then the unconfirmed decisions of this taxon in those seconds are confirmed too, each of them once.
+
+    With windows of 10 s and a hop of 5 s, `windows=2` needs two windows whose starts are at least 10 s apart, so at
+    least 20 s of distinct sound: a bird that calls once, in the 5 s that two windows share, stays unconfirmed.
+
+    Parameters
+    ----------
+    windows : int
+        Windows without common sound that are needed; 1 confirms everything at once.
+    within_s : float
+        Seconds in which they must lie, from the start of the first to the end of the last.
+    window_s, hop_s : float
+        How the windows are cut, only to refuse what could never be reached.
+
+    Raises
+    ------
+    UsageError
+        `windows` is below 1, or so many windows do not fit into `within_s`.
+    """
+
+    def __init__(
+        self, windows: int = 1, within_s: float = WITHIN_S, window_s: float = WINDOW_S, hop_s: float = HOP_S
+    ) -> None:
+        if windows < 1:
+            raise UsageError(f"a confirmation by {windows} windows means nothing", "ask for 1 window or more")
+        if not 0 < within_s < math.inf:
+            raise UsageError(f"a confirmation within {within_s:g} s cannot be", "give a number of seconds above 0")
+        needed_s = shortest_s(windows, window_s, hop_s)
+        if windows > 1 and needed_s > within_s + _TOUCHING_S:
+            raise UsageError(
+                f"{windows} windows of {window_s:g} s that share no sound take {needed_s:g} s, which {within_s:g} s"
+                f" cannot hold, so nothing would ever be confirmed",
+                f"confirm within {needed_s:g} s or more, or by fewer windows",
+            )
+        self._windows = windows
+        self._within_s = within_s
+        self._recent: deque[_Decided[Token]] = deque()
+
+    def add(self, name_path: Sequence[str], start_s: float, end_s: float, token: Token) -> list[Token]:
+        """Take the next decision of the stream.
+
+        Parameters
+        ----------
+        name_path : sequence of str
+            The decided taxon's names from the kingdom down, as `gallery.taxon.Taxon.path` gives them.
+        start_s, end_s : float
+            The window, on the stream's clock. Windows come in the order of their ends.
+        token : object
+            What stands for the decision, for instance its row in the journal.
+
+        Returns
+        -------
+        list
+            Tokens that are confirmed now, oldest first, the new one included; empty while it stays unconfirmed and
+            confirms nothing.
+
+        Raises
+        ------
+        ValueError
+            The window ends before the one that came last: it belongs to another stream.
+        """
+        if self._windows == 1:
+            return [token]
+        if self._recent and end_s < self._recent[-1].end_s - _TOUCHING_S:
+            raise ValueError(f"a window that ends at {end_s} s after one that ended at {self._recent[-1].end_s} s")
+        since_s = end_s - self._within_s - _TOUCHING_S
+        # Ends are in order and starts may not be (the last window of a file is cut from its end), so look at each.
+        new = _Decided(tuple(name_path), start_s, end_s, token)
+        self._recent = deque(one for one in (*self._recent, new) if one.start_s >= since_s)
+        waiting = {one.path for one in self._recent if not one.confirmed}
+        reached = {path for path in waiting if self._distinct(path) >= self._windows}
+        confirmed = [one for one in self._recent if not one.confirmed and one.path in reached]
+        for one in confirmed:
+            one.confirmed = True
+        return [one.token for one in confirmed]
+
+    def reset(self) -> None:
+        """Forget everything, for a new stream: its clock starts anew, and its sound is not the old one's."""
+        self._recent.clear()
+
+    def __len__(self) -> int:
+        """Decisions that are remembered: never more than there are windows in `within_s` seconds."""
+        return len(self._recent)
+
+    def _distinct(self, path: tuple[str, ...]) -> int:
+        """Most windows without common sound that were decided as the taxon or as something inside it."""
+        count, free_s = 0, -math.inf
+        for one in self._recent:
+            if _inside(one.path, path) and one.start_s >= free_s - _TOUCHING_S:
+                count += 1
+                free_s = one.end_s
+        return count
+
+
+def shortest_s(windows: int, window_s: float = WINDOW_S, hop_s: float = HOP_S) -> float:
+    """Seconds from the start of the first to the end of the last of so many windows that share no sound."""
+    apart = math.ceil(window_s / hop_s - _TOUCHING_S) * hop_s
+    return (windows - 1) * apart + window_s
+
+
+def _inside(path: tuple[str, ...], group: tuple[str, ...]) -> bool:
+    """Whether a taxon is the group or something inside it."""
+    return path[: len(group)] == group
