@@ -24,6 +24,7 @@ from edgeapp.errors import DeviceError
 from edgeapp.station.clock import Clock
 
 OPEN_S = 30.0  # a small board takes seconds to start Python and to let ALSA try every sound server
+WAITING_S = 1.0
 WAKE_S = 0.2  # how soon the reading thread sees that the capture was closed
 
 UNPLUGGED = "check its cable and that no other program holds it"
@@ -66,6 +67,8 @@ class Capture:
         Dates positions of this clock.
     pid : int
         Of the child process, which leads a session of its own.
+    on_waiting : Callable
+        Called by `blocks` about each second in which no sample comes.
 
     Raises
     ------
@@ -90,7 +93,8 @@ class Capture:
         self.name, self.device_id = chosen.name, chosen.device_id
         self.stall_s = stall_s
         self.captured_samples = self.dropped_samples = 0
-        self._ended = threading.Event()
+        self.on_waiting: Callable[[], None] = lambda: None
+        self._ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
         # SimpleQueue.put is reentrant, so that a signal handler may call close() while this thread waits in get().
         self._queue: queue.SimpleQueue[Heard | DeviceError | None] = queue.SimpleQueue()
         self._queued = 0  # samples put into the queue so far, and taken out of it: one writer each
@@ -123,10 +127,7 @@ class Capture:
         hole_samples = max(1, round(BLOCK_S * self.rate_hz))
         try:
             while True:
-                try:
-                    heard = self._queue.get(timeout=self.stall_s)
-                except queue.Empty:
-                    raise DeviceError(f"microphone {self.name}: no samples for {self.stall_s:g} s", UNPLUGGED) from None
+                heard = self._next()
                 if heard is None:
                     return
                 if isinstance(heard, DeviceError):
@@ -142,9 +143,19 @@ class Capture:
             self.close()
             self._thread.join(timeout=10.0)
 
+    def _next(self) -> Heard | DeviceError | None:
+        end = time.monotonic() + self.stall_s
+        while True:
+            try:
+                return self._queue.get(timeout=max(0.0, min(WAITING_S, end - time.monotonic())))
+            except queue.Empty:
+                self.on_waiting()
+            if time.monotonic() >= end:
+                raise DeviceError(f"microphone {self.name}: no samples for {self.stall_s:g} s", UNPLUGGED)
+
     def close(self) -> None:
         """End `blocks()` after what has been heard so far. May be called from a signal handler, and twice."""
-        self._ended.set()
+        self._ended = True
         self._queue.put(None)
 
     def _opened(
@@ -170,7 +181,7 @@ class Capture:
         self._child = child = Child(reader.command)
         end = time.monotonic() + OPEN_S
         try:
-            while time.monotonic() < end and not self._ended.is_set():
+            while time.monotonic() < end and not self._ended:
                 raw, told, ended = child.read(WAKE_S)
                 heard = reader.feed(raw, told, child.told)
                 if heard:
@@ -188,7 +199,7 @@ class Capture:
     def _follow(self, reader: Reader) -> None:
         """Read until the end: the reading thread."""
         try:
-            while not self._ended.is_set():
+            while not self._ended:
                 raw, told, ended = self._child.read(WAKE_S)
                 self._arrived(reader.feed(raw, told, self._child.told))
                 if ended:
