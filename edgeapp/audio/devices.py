@@ -317,7 +317,6 @@ def _joined(heard: Mapping[str, Any], cards: Sequence[SoundDevice]) -> SoundDevi
                 alsa=other.alsa,
                 usb_path=other.usb_path,
                 usb_id=other.usb_id,
-                ghost=known.ghost or other.ghost,
             )
     return replace(known, card=card, pcm=pcm, alsa=f"hw:{card},{pcm}")
 

@@ -118,13 +118,18 @@ def test_a_card_that_is_pulled_out_ends_the_sound_with_its_last_words(stand_in):
         list(blocks)
 
 
-def test_a_card_that_falls_silent_is_a_stall(stand_in):
+def test_a_card_that_falls_silent_is_a_stall_and_the_wait_for_it_is_told(stand_in, monkeypatch):
+    monkeypatch.setattr("edgeapp.audio.capture.WAITING_S", 0.1)
     stand_in(SETUP + HEAR + STAY)
-    blocks = capture(stall_s=0.3).blocks()
+    microphone = capture(stall_s=0.45)
+    waited = []
+    microphone.on_waiting = lambda: waited.append(1)
+    blocks = microphone.blocks()
     next(blocks)
 
-    with pytest.raises(DeviceError, match="no samples for 0.3 s"):
+    with pytest.raises(DeviceError, match="no samples for 0.45 s"):
         next(blocks)
+    assert 3 <= len(waited) <= 6
 
 
 def test_a_consumer_that_is_too_slow_loses_counted_samples(stand_in):

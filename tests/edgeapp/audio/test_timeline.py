@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 
 from edgeapp.audio.timeline import Timeline
@@ -52,6 +53,14 @@ def test_a_reader_that_is_held_up_dates_no_window_late():
     record(timeline, clock, 60, late=lambda s: 0.0 if int(s) % 4 else 0.4)
 
     assert timeline.moment_of(55.0).boottime_s == pytest.approx(1055.0, abs=0.01)
+
+
+def test_a_reader_that_is_always_a_little_late_dates_by_its_most_punctual_arrivals():
+    clock = Clock()
+    timeline = Timeline(RATE_HZ, clock)
+    record(timeline, clock, 60, late=lambda s: 0.3 * abs(np.sin(s * 7.3)) + (0.5 if s > 54 else 0.0))
+
+    assert timeline.moment_of(55.0).boottime_s == pytest.approx(1055.0, abs=0.03)
 
 
 def test_a_window_judged_late_has_the_time_at_which_it_was_heard():

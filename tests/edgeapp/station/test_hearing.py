@@ -117,6 +117,13 @@ def test_a_bird_beside_hum_is_heard(station):
     assert "silent" not in station.states
 
 
+@pytest.mark.parametrize("hum_dbfs, night_dbfs", [(-12.0, -60.0), (-80.0, -88.0)])
+def test_a_night_beside_loud_or_faint_hum_is_heard(station, hum_dbfs, night_dbfs):
+    station.hear(hum(70, dbfs=hum_dbfs) + noise(70, night_dbfs))
+
+    assert station.states == ["hearing"]
+
+
 def test_a_tone_that_is_no_mains_is_heard(station):
     t = np.arange(70 * RATE_HZ) / RATE_HZ
 
