@@ -124,6 +124,14 @@ def test_a_night_beside_loud_or_faint_hum_is_heard(station, hum_dbfs, night_dbfs
     assert station.states == ["hearing"]
 
 
+def test_rumble_that_is_nearly_as_faint_as_the_hum_beside_it_is_heard(station):
+    low = np.convolve(RNG.normal(0.0, 1.0, 70 * RATE_HZ + 199), np.ones(200) / 200, "valid")
+
+    station.hear((hum(70, dbfs=-70.0) + low / low.std() * 10 ** (-80 / 20)).astype(np.float32))
+
+    assert station.states == ["hearing"]
+
+
 def test_a_tone_that_is_no_mains_is_heard(station):
     t = np.arange(70 * RATE_HZ) / RATE_HZ
 
