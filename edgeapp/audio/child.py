@@ -65,6 +65,7 @@ class Child:
         self.told: deque[str] = deque(maxlen=KEPT_LINES)
         self._unfinished = b""
         self._err_open = True
+        self._by_us = False  # ended by a signal from here
         with suppress(OSError):  # a system that allows no larger pipe gives the usual one
             fcntl.fcntl(self._out, _SET_PIPE_SIZE, PIPE_BYTES)
 
@@ -80,7 +81,10 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """The line of its standard error that says why it ended."""
+        """Why it ended: the signal, or the line of its standard error that says so."""
+        status = self._process.returncode
+        if status is not None and status < 0 and not self._by_us:
+            return f"its recorder was ended by {signal.Signals(-status).name}"
         return arecord.reason(self.told)
 
     def end(self) -> None:
@@ -90,6 +94,7 @@ class Child:
         self._in.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)
+        self._by_us = self._process.returncode is None
         # What hangs, is stopped, or has lost its leader is ended with its session.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)

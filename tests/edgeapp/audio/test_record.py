@@ -105,10 +105,19 @@ def test_a_device_that_refuses_is_told_as_a_message(toy, monkeypatch):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert message(process)[0] == HELLO
         kind, content = message(process)
+        status = process.wait(timeout=5)  # before its input is closed, which ends it as well
 
     assert kind == ERROR
     assert json.loads(content)["what"] == "microphone Toy (hw:7,0) does not open (Device unavailable)"
-    assert process.returncode == 2
+    assert status == 2
+
+
+def test_a_recorder_that_is_killed_is_told_with_its_signal(toy):
+    capture = Capture("toy", "portaudio", listing=lambda: [TOY])
+    os.kill(capture.pid, signal.SIGSEGV)
+
+    with pytest.raises(DeviceError, match=r"is gone \(its recorder was ended by SIGSEGV\)"):
+        list(capture.blocks())
 
 
 def test_a_capture_carries_its_counts_and_its_errors(toy, monkeypatch):
