@@ -34,7 +34,7 @@ RATES_HZ = (44_100, 32_000, 96_000, 192_000, 16_000)  # tried after that and the
 SEE_DEVICES = "see the microphones with `biovita-edge listen --list-devices`"
 
 # The Jetson's audio processing engine shows its internal links as twenty cards, most with 16 inputs that hear nothing.
-_GHOST = re.compile(r"\bAPE\b|tegra-dlink|ADMAIF", re.IGNORECASE)
+GHOST = re.compile(r"\bAPE\b|tegra-dlink|ADMAIF", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def inputs(
             host_api=host_apis[device["hostapi"]]["name"],
             channels=device["max_input_channels"],
             rate_hz=round(device["default_samplerate"]),
-            ghost=bool(_GHOST.search(device["name"])),
+            ghost=bool(GHOST.search(device["name"])),
         )
         for index, device in enumerate(devices)
         if device["max_input_channels"] > 0
@@ -138,7 +138,18 @@ def list_devices() -> list[InputDevice]:
     DeviceError
         PortAudio is missing.
     """
-    return [device for device in _all_inputs(_portaudio()) if not device.ghost]
+    return [device for device in all_devices() if not device.ghost]
+
+
+def all_devices() -> list[InputDevice]:
+    """What PortAudio says can record, ghosts among them.
+
+    Raises
+    ------
+    DeviceError
+        PortAudio is missing.
+    """
+    return _all_inputs(_portaudio())
 
 
 class Microphone:

@@ -1,0 +1,97 @@
+"""What `arecord` is asked, what it answers, and what its samples mean.
+
+On some boards ALSA works where PortAudio does not, and `arecord` is ALSA's own recorder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgeapp.audio.microphone import PREFERRED_HZ
+from edgeapp.audio.pcm import BYTES, mono
+
+FORMATS = ("S16_LE", "S32_LE", "S24_3LE")  # 16 bits hold all that a microphone hears; others where a card has no 16
+CHANNELS = (1, 2, 4, 6, 8)  # the fewest the card has; a hw device does not mix down by itself
+BUFFER_US = 500_000  # a small board that is busy for less loses nothing
+PERIOD_US = 100_000
+
+_PCM = {"S16_LE": "s16le", "S32_LE": "s32le", "S24_3LE": "s24le"}
+_OVERRUN = re.compile(r"overrun!!! \(at least ([\d.]+) ms long\)")
+_GOT_RATE = re.compile(r"rate is not accurate \(requested = \d+Hz, got = (\d+)Hz\)", re.IGNORECASE)
+_RATE = re.compile(r"^\s*rate\s*: (\d+)", re.MULTILINE)
+_BUFFER = re.compile(r"^\s*buffer_size\s*: (\d+)", re.MULTILINE)
+_CHATTER = re.compile(r"^(Recording raw data|Warning: rate|\s*please, try the plug)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How `arecord` is to open a device."""
+
+    device: str
+    format: str = FORMATS[0]
+    channels: int = CHANNELS[0]
+    rate_hz: int = PREFERRED_HZ
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return BYTES[_PCM[self.format]] * self.channels
+
+    def command(self, program: str = "arecord") -> list[str]:
+        """The words of the command line; raw samples on standard output, the set-up on standard error."""
+        asked = ["-D", self.device, "-t", "raw", "-f", self.format, "-r", str(self.rate_hz), "-c", str(self.channels)]
+        return [program, "-v", *asked, f"--buffer-time={BUFFER_US}", f"--period-time={PERIOD_US}"]
+
+    def otherwise(self, told: str) -> Asked | None:
+        """What to ask after a refusal; None where nothing else is left to ask.
+
+        Parameters
+        ----------
+        told : str
+            What `arecord` wrote to its standard error.
+        """
+        if "Sample format non available" in told:
+            offered = [name for name in FORMATS if re.search(rf"^- {name}$", told, re.MULTILINE)]
+            later = FORMATS[FORMATS.index(self.format) + 1 :]
+            left = [name for name in offered if name in later] or list(later)
+            return replace(self, format=left[0]) if left else None
+        if "Channels count non available" in told:
+            more = [n for n in CHANNELS if n > self.channels]
+            return replace(self, channels=more[0]) if more else None
+        return None
+
+
+def samples_of(raw: bytes, asked: Asked) -> np.ndarray:
+    """Whole frames of raw PCM as ``[n]`` mono float32, channels averaged."""
+    return mono(raw, _PCM[asked.format], asked.channels)
+
+
+def rate_of(told: str, asked: Asked) -> int:
+    """The rate the card really runs at: a hw device takes the nearest it has and only says so."""
+    found = _GOT_RATE.search(told) or _RATE.search(told)
+    return int(found[1]) if found else asked.rate_hz
+
+
+def lost_samples(line: str, told: str, rate_hz: int) -> int:
+    """Samples lost by the overrun that a line reports; 0 for any other line.
+
+    The kernel stops a card whose buffer is full, and starting it again empties the buffer. So what is lost is the
+    buffer and the time until the restart, of which `arecord` reports the second.
+    """
+    found = _OVERRUN.search(line)
+    if found is None:
+        return 0
+    buffer = _BUFFER.search(told)
+    return round(float(found[1]) / 1000 * rate_hz) + (int(buffer[1]) if buffer else 0)
+
+
+def reason(told: Sequence[str]) -> str:
+    """The line of its standard error that says why it ended, without the part that names its own source."""
+    lines = [line.strip() for line in told if line.strip() and not _CHATTER.match(line)]
+    complaints = [line for line in lines if line.startswith(("arecord:", "ALSA lib"))] or lines[-1:]
+    last = complaints[-1] if complaints else "without a word"
+    return re.sub(r"^arecord: \w+:\d+: ", "", last)

@@ -1,0 +1,164 @@
+"""Raw PCM from a pipe or an open file: `listen -` and `identify -`."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from edgeapp.audio.source import Block
+from edgeapp.audio.timeline import Timeline
+from edgeapp.errors import AudioError, UsageError
+from edgeapp.station.clock import Clock
+
+BYTES = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}  # of one sample; s24le is packed in three
+FORMATS = tuple(BYTES)
+READ_BYTES = 65_536  # what a pipe of Linux holds
+WAKE_S = 0.2  # how soon `close` ends a read that nothing arrives for
+
+_TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+_FULL = {"s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
+
+
+def mono(raw: bytes, format: str, channels: int) -> np.ndarray:
+    """Raw little-endian PCM as sound.
+
+    Parameters
+    ----------
+    raw : bytes
+        Whole frames.
+    format : str
+        One of `FORMATS`.
+    channels : int
+        Averaged to one.
+
+    Returns
+    -------
+    np.ndarray
+        ``[n]`` float32, full scale is 1.0.
+    """
+    if format == "s24le":
+        wide = np.zeros((len(raw) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)  # the upper three bytes of four keep the sign
+        values, full = wide.view("<i4")[:, 0], 2.0**31
+    else:
+        values, full = np.frombuffer(raw, _TYPES[format]), _FULL[format]
+    scaled = np.multiply(values, np.float32(1.0 / full), dtype=np.float32)
+    return scaled if channels == 1 else scaled.reshape(-1, channels).mean(axis=1, dtype=np.float32)
+
+
+class PcmSource:
+    """Raw PCM as an audio source; it ends where the input ends.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Such as ``sys.stdin.buffer``; left open.
+    rate_hz, channels : int
+        Nothing in raw PCM tells them.
+    format : str
+        One of `FORMATS`.
+    name : str
+    live : bool
+        True where the sound arrives as it happens: each piece is given as soon as it is there, and `timeline` dates it.
+    clock : Clock or None
+        Of the timeline.
+
+    Attributes
+    ----------
+    captured_samples, dropped_samples : int
+        Of every channel together one sample; none is ever dropped here.
+    timeline : Timeline
+    fault : str or None
+        Set at the end when the input stopped inside a sample.
+
+    Raises
+    ------
+    UsageError
+        A format, rate or number of channels that does not exist.
+    AudioError
+        From `blocks`: f32le samples that are not finite, or an input that cannot be read.
+    """
+
+    dropped_samples = 0
+    route = "pcm"
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        rate_hz: int,
+        channels: int = 1,
+        format: str = "s16le",
+        *,
+        name: str = "standard input",
+        live: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        if format not in FORMATS:
+            raise UsageError(f"raw PCM of format {format!r} is not known", f"give one of {', '.join(FORMATS)}")
+        if rate_hz <= 0 or channels <= 0:
+            raise UsageError(f"raw PCM of {rate_hz} Hz and {channels} channels is no sound", "give both above 0")
+        self._file = file
+        self._channels = channels
+        self._format = format
+        self._frame = BYTES[format] * channels
+        self._closed = False
+        self.rate_hz = rate_hz
+        self.name = self.device_id = name
+        self.live = live
+        self.captured_samples = 0
+        self.timeline = Timeline(rate_hz, clock)
+        self.fault: str | None = None
+
+    def blocks(self) -> Iterator[Block]:
+        """Give what arrives until the input ends or `close` is called."""
+        left = b""
+        for piece in self._pieces():
+            raw = left + piece
+            whole = len(raw) - len(raw) % self._frame
+            left = raw[whole:]
+            if not whole:
+                continue
+            samples = mono(raw[:whole], self._format, self._channels)
+            start = self.captured_samples
+            if not np.isfinite(samples).all():
+                at = start + int(np.flatnonzero(~np.isfinite(samples))[0])
+                raise AudioError(
+                    f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number",
+                    f"check that the sound really is {self._format}",
+                )
+            self.captured_samples += len(samples)
+            self.timeline.arrived(self.captured_samples)
+            yield Block(start, samples)
+        if left and not self._closed:
+            self.fault = (
+                f"ends inside a sample: {len(left)} bytes are left over that {self._channels} x {self._format} "
+                "does not explain"
+            )
+
+    def close(self) -> None:
+        """End `blocks()`. May be called from a signal handler, and twice."""
+        self._closed = True
+
+    def _pieces(self) -> Iterator[bytes]:
+        try:
+            descriptor = self._file.fileno()
+        except (OSError, AttributeError, ValueError):  # an input in memory
+            while not self._closed and (piece := self._file.read(READ_BYTES)):
+                yield piece
+            return
+        while not self._closed:
+            try:
+                if not select.select([descriptor], [], [], WAKE_S)[0]:
+                    continue
+                piece = os.read(descriptor, READ_BYTES)
+            except OSError as error:
+                raise AudioError(
+                    f"{self.name}: cannot be read ({error.strerror})", "check what is piped into it"
+                ) from None
+            if not piece:
+                return
+            yield piece

@@ -1,0 +1,164 @@
+"""A watched folder: recordings that a recorder writes, each given once, when it is finished.
+
+The folder is read again and again, for notifications of the kernel do not come from network shares and cards that
+another machine writes to. A recording is finished when its size and time have stood still for a while and it can be
+opened.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeapp.audio.file import FileSource
+from edgeapp.errors import AudioError, UsageError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+SETTLED_S = 10.0  # recorders write each second or so; copies over a network pause longer than one on the machine
+POLL_S = 5.0
+SLICE_S = 0.2  # how soon the wish to end is seen
+
+_TEMPORARY = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".incomplete")
+_NOT_OURS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
+
+
+@dataclass(frozen=True)
+class FinishedFile:
+    """A recording that nobody writes to any more; the three make its identity in the journal.
+
+    Attributes
+    ----------
+    path : Path
+        Below the folder as it was given.
+    size : int
+        Bytes.
+    mtime_ns : int
+        Time of its last change, nanoseconds since 1970.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+def finished_files(
+    folder: str | os.PathLike[str],
+    settled_s: float = SETTLED_S,
+    is_done: Callable[[Path, int, int], bool] = lambda path, size, mtime_ns: False,
+    *,
+    poll_s: float = POLL_S,
+    sleep: Callable[[float], None] = time.sleep,
+    seconds: Callable[[], float] = time.monotonic,
+    ended: Callable[[], bool] = lambda: False,
+    complain: Callable[[AudioError], None] = lambda error: None,
+) -> Iterator[FinishedFile]:
+    """Give the recordings below a folder, old ones first by name, then new ones as they are finished.
+
+    Parameters
+    ----------
+    folder : path
+        Searched with its subfolders; hidden and temporary names are left out.
+    settled_s : float
+        Seconds for which a file must not have changed.
+    is_done : Callable[[path, size, mtime_ns], bool]
+        Whether this very content was done before, such as `Journal.is_done`.
+    poll_s : float
+        Seconds between two looks into the folder.
+    sleep, seconds
+        The time; not the wall clock, which may be set.
+    ended : Callable[[], bool]
+        Asked all the time; True ends the iteration.
+    complain : Callable[[AudioError], None]
+        Told once of a recording that cannot be opened, which is tried again when it has changed, and once when the
+        folder cannot be read any more.
+
+    Yields
+    ------
+    FinishedFile
+
+    Raises
+    ------
+    UsageError
+        The folder is not there, or is none, in the beginning.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is not a folder that can be watched", "make it, or check the path")
+    waiting: dict[Path, tuple[int, int, float]] = {}  # size, time, and since when they stand still
+    over: dict[Path, tuple[int, int]] = {}  # given or refused as they were
+    readable = True
+    while not ended():
+        try:
+            present = _recordings(folder)
+        except OSError as error:
+            present = {}
+            if readable:
+                complain(AudioError(f"{folder}: cannot be read ({error.strerror})", "mount it again; it is waited for"))
+            readable = False
+        else:
+            readable = True
+            # Only what a readable folder no longer has is forgotten: a card that comes back is not done again.
+            over = {path: stood for path, stood in over.items() if path in present}
+        waiting = {path: stood for path, stood in waiting.items() if path in present}
+        for path, (size, mtime_ns) in sorted(present.items()):
+            if ended():
+                return
+            if over.get(path) == (size, mtime_ns):
+                continue
+            before = waiting.get(path)
+            if before is None or before[:2] != (size, mtime_ns):
+                waiting[path] = (size, mtime_ns, seconds())
+                if before is None and is_done(path, size, mtime_ns):
+                    over[path] = (size, mtime_ns)
+                continue
+            if not size or seconds() - before[2] < settled_s:
+                continue
+            over[path] = (size, mtime_ns)
+            del waiting[path]
+            if is_done(path, size, mtime_ns):
+                continue
+            try:
+                FileSource(path).close()
+            except AudioError as error:
+                complain(error)
+                continue
+            yield FinishedFile(path, size, mtime_ns)
+        _pause(poll_s, sleep, ended)
+
+
+def _recordings(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of every recording below a folder.
+
+    Raises
+    ------
+    OSError
+        The folder itself cannot be read; a subfolder that cannot is passed over until it can.
+    """
+    found: dict[Path, tuple[int, int]] = {}
+    with os.scandir(folder):
+        pass
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _hidden(name) and name not in _NOT_OURS)
+        for name in names:
+            path = Path(place) / name
+            if path.suffix.lower() not in SUFFIXES or _hidden(name) or path.stem.lower().endswith(_TEMPORARY):
+                continue
+            try:
+                state = path.stat()
+            except OSError:  # taken away since, or a link that leads nowhere
+                continue
+            found[path] = (state.st_size, state.st_mtime_ns)
+    return found
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "~"))
+
+
+def _pause(pause_s: float, sleep: Callable[[float], None], ended: Callable[[], bool]) -> None:
+    while pause_s > 0 and not ended():
+        sleep(min(SLICE_S, pause_s))
+        pause_s -= SLICE_S

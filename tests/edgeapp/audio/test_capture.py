@@ -1,0 +1,230 @@
+"""A microphone behind a child process hears what is played, and whatever becomes of the process is noticed.
+
+Everything here is real: the sound server, both recorders, the processes and the signals.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edgeapp.audio import devices
+from edgeapp.audio.capture import Capture
+from edgeapp.errors import DeviceError
+from tests.edgeapp import pulse_server
+
+LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord is not installed (Debian: alsa-utils)")
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
+
+PROJECT = Path(__file__).parents[3]
+ROUTES = ("portaudio", "arecord")
+RATE_HZ = pulse_server.RATE_HZ
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch) -> Iterator[pulse_server.PulseServer]:
+    folder = tmp_path / "pulse"
+    folder.mkdir()
+    with pulse_server.pulse_server(folder) as started:
+        for name in ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_SERVER"):
+            monkeypatch.setenv(name, started.environment[name])
+        yield started
+
+
+def processes(session: int) -> list[int]:
+    """Processes of a session that live or wait to be reaped."""
+    found = []
+    for place in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                found.append(int(place.name))
+    return found
+
+
+def recorder(capture: Capture) -> int:
+    """The process that holds the microphone: the one the shell started, or the only one."""
+    return max(processes(capture.pid))
+
+
+def gone(session: int, within_s: float = 5.0) -> bool:
+    end = time.monotonic() + within_s
+    while processes(session) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not processes(session)
+
+
+def chirps(seconds: float) -> np.ndarray:
+    """A sound that is nowhere like itself: a sweep under a slow beat."""
+    t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    return (0.4 * np.sin(2 * np.pi * (500 + 300 * t) * t) * (1 + np.sin(2 * np.pi * 0.7 * t)) / 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_is_played_is_heard_sample_by_sample(server, route, tmp_path, capfd):
+    sound = chirps(4.0)
+    # The server may render the first tenth of a second of a stream after its monitor was heard.
+    played = np.concatenate([np.zeros(RATE_HZ, np.float32), sound])
+    soundfile.write(tmp_path / "sound.wav", played, RATE_HZ, subtype="FLOAT")
+    capture = Capture("pulse", route)
+    player = threading.Thread(target=server.play, args=(tmp_path / "sound.wav",))
+    heard = []
+    for block in capture.blocks():
+        heard.append(block)
+        if block.start == 0:
+            player.start()
+        if block.end > 7 * capture.rate_hz:
+            capture.close()
+    player.join()
+    got = np.concatenate([block.samples for block in heard])
+
+    assert (capture.rate_hz, capture.route, capture.name, capture.device_id) == (RATE_HZ, route, "pulse", "pulse")
+    assert [block.start for block in heard] == [0, *np.cumsum([len(block.samples) for block in heard])[:-1]]
+    if capture.dropped_samples:
+        pytest.skip(f"the machine is too busy: {capture.dropped_samples} samples were lost, and counted")
+    size = 1 << int(np.ceil(np.log2(len(got) + len(sound))))
+    match = np.fft.irfft(np.fft.rfft(got, size) * np.conj(np.fft.rfft(sound, size)), size)
+    at = int(match.argmax())
+    np.testing.assert_allclose(got[at : at + len(sound)], sound, atol=1e-3)
+    assert capfd.readouterr().err == ""
+    assert gone(capture.pid)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_positions_are_dated_by_the_clock_of_the_machine(server, route):
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    capture = Capture("pulse", route)
+    for block in capture.blocks():
+        if block.end > 2 * RATE_HZ:
+            capture.close()
+    after = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    start = capture.timeline.moment_of(0.0).boottime_s
+    assert before - 1.0 < start < after - 1.9
+    assert abs(start + capture.captured_samples / RATE_HZ - after) < 0.8
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, route):
+    capture = Capture("pulse", route)
+    blocks = capture.blocks()
+    next(blocks)
+    os.kill(recorder(capture), signal.SIGKILL)
+
+    with pytest.raises(DeviceError, match="microphone pulse is gone .*; check its cable"):
+        list(blocks)
+    assert gone(capture.pid)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, route):
+    capture = Capture("pulse", route, stall_s=1.0)
+    blocks = capture.blocks()
+    next(blocks)
+    os.kill(recorder(capture), signal.SIGSTOP)
+
+    with pytest.raises(DeviceError, match="no samples for 1 s"):
+        list(blocks)
+    assert gone(capture.pid)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_sound_server_that_dies_ends_the_sound_and_one_that_returns_is_heard_again(tmp_path, monkeypatch, route):
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with pulse_server.pulse_server(folder) as server:
+            for key in ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_SERVER"):
+                monkeypatch.setenv(key, server.environment[key])
+            capture = Capture("pulse", route, stall_s=2.0)
+            blocks = capture.blocks()
+            assert next(blocks).start == 0
+        with pytest.raises(DeviceError, match=r"is gone|no samples for 2 s"):
+            list(blocks)
+        assert gone(capture.pid)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("hung", [False, True])
+def test_no_recorder_outlives_a_parent_that_is_killed(server, route, hung):
+    code = (
+        "import sys\nfrom edgeapp.audio.capture import Capture\n"
+        f"capture = Capture('pulse', {route!r})\nblocks = capture.blocks()\nnext(blocks)\n"
+        "print(capture.pid, flush=True)\nlist(blocks)"
+    )
+    environment = {**server.environment, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        session = int(parent.stdout.readline())
+        assert processes(session)
+        if hung and route == "arecord":  # one of PortAudio that is stopped cannot end itself, nor does it record
+            os.kill(max(processes(session)), signal.SIGSTOP)
+        parent.kill()
+
+    assert gone(session)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_ctrl_c_at_the_terminal_does_not_reach_the_recorder(server, route):
+    code = (
+        "import signal\nfrom edgeapp.audio.capture import Capture\n"
+        f"capture = Capture('pulse', {route!r})\n"
+        "wished = []\nsignal.signal(signal.SIGINT, lambda *_: wished.append(capture.captured_samples))\n"
+        "blocks = capture.blocks()\nnext(blocks)\nprint('up', flush=True)\n"
+        "for block in blocks:\n"
+        "    if wished and block.end > wished[0] + capture.rate_hz: capture.close()\n"
+        "print(block.end - wished[0])"
+    )
+    environment = {**server.environment, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        assert parent.stdout.readline() == "up\n"
+        time.sleep(0.5)
+        os.killpg(parent.pid, signal.SIGINT)  # what a terminal does
+        told, _ = parent.communicate(timeout=20)
+
+    assert parent.returncode == 0
+    assert int(told) > RATE_HZ  # a second more was recorded after it
+
+
+def test_closing_twice_and_before_listening_leaves_no_process(server):
+    capture = Capture("pulse", "arecord")
+    capture.close()
+    capture.close()
+
+    assert gone(capture.pid)
+    assert sum(len(block.samples) for block in capture.blocks()) <= RATE_HZ
+
+
+def test_the_servers_are_listed_for_both_routes(server):
+    found = {device.name: device for device in devices.listing()}
+
+    assert found["pulse"].index is not None and found["pulse"].alsa == "pulse"
+    assert found["default"].default
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_server_that_is_not_there_is_one_clear_line(tmp_path, monkeypatch, route):
+    (tmp_path / ".asoundrc").write_text("pcm.!default { type pulse }\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/nobody")
+    device = devices.SoundDevice("default", index=0, alsa="default")
+
+    with pytest.raises(DeviceError) as error:
+        Capture("default", route, listing=lambda: [device])
+
+    assert "\n" not in str(error.value)
+    assert re.search("microphone default does not open|no microphone (found|is called)", str(error.value))
