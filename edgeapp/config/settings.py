@@ -265,7 +265,7 @@ class Log:
         "info", "Least weight of what is logged.", "--log-level", choices=("debug", "info", "warning", "error")
     )
     max_mb: float = setting(5.0, "Size at which the log file is put aside, in MB.", "--log-max-mb", above=0)
-    keep: int = setting(3, "Log files put aside that are kept.", "--log-keep", minimum=0, maximum=1_000)
+    keep: int = setting(3, "Log files put aside that are kept.", "--log-keep", minimum=1, maximum=1_000)
 
 
 # A table of its own: its keys are taxa, which no list of settings knows.
