@@ -31,6 +31,7 @@ COMMANDS = {
     "listen": "edgeapp.listen:listen",
     "bench": "edgeapp.bench_command:bench",
     "config": "edgeapp.config_commands:app",
+    "service": "edgeapp.service_commands:app",
 }
 
 # Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.
