@@ -1,10 +1,9 @@
-"""The unit file that keeps a station running, and what the station tells the service manager."""
+"""The unit file that keeps a station running."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeapp import service_commands
-from edgeapp.systemd import MARK, NAME, Unit, notify, quoted, watchdog_s
+from edgeapp.service_unit import MARK, NAME, Unit, quoted
 
 FOREST = Unit(Path("/opt/biovita/bin/python"), Path("/etc/biovita edge/config.toml"), "forest")
 
@@ -177,27 +176,3 @@ def test_a_unit_of_somebody_else_is_left_alone(run, user_folder):
         assert done.exit_code == 2
         assert "was written by somebody else" in done.stderr
     assert (user_folder / NAME).read_text().startswith("[Service]")
-
-
-@pytest.mark.parametrize("abstract", [False, True], ids=["file", "abstract"])
-def test_the_service_manager_is_told(tmp_path, monkeypatch, abstract):
-    address = f"@biovita-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind("\0" + address[1:] if abstract else address)
-        monkeypatch.setenv("NOTIFY_SOCKET", address)
-        assert notify("READY=1", "STATUS=hearing")
-        assert manager.recv(100) == b"READY=1\nSTATUS=hearing"
-    assert not notify("READY=1")  # it is gone
-    monkeypatch.delenv("NOTIFY_SOCKET")
-    assert not notify("READY=1")
-
-
-def test_the_watchdog_is_meant_for_this_process_alone(monkeypatch):
-    monkeypatch.setenv("WATCHDOG_USEC", "180000000")
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    assert watchdog_s() == 180.0
-    monkeypatch.setenv("WATCHDOG_PID", "1")
-    assert watchdog_s() is None
-    monkeypatch.delenv("WATCHDOG_USEC")
-    monkeypatch.delenv("WATCHDOG_PID")
-    assert watchdog_s() is None

@@ -1,13 +1,11 @@
-"""The station as a service of systemd: the unit file, and the words that the service manager waits for.
+"""The unit file that makes the station a service of systemd.
 
-The unit has Type=notify and a watchdog. So the station sends ``READY=1`` when it hears or waits for a microphone,
-``WATCHDOG=1`` while it is alive, and ``STOPPING=1`` at its end (`notify`; see sd_notify(3)).
+The unit has Type=notify and a watchdog: the station sends ``READY=1`` when it hears or waits for a microphone, and
+``WATCHDOG=1`` while it is alive (sd_notify(3)).
 """
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,41 +90,3 @@ def quoted(word: str, in_command: bool = True) -> str:
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     text = text.replace("$", "$$") if in_command else text
     return text if text.isascii() and not set(text) & set(" \t'\";\\") else f'"{text}"'
-
-
-def notify(*states: str) -> bool:
-    """Tell the service manager, if there is one that listens.
-
-    Parameters
-    ----------
-    *states : str
-        Such as ``READY=1``, ``WATCHDOG=1``, ``STOPPING=1``, ``STATUS=hearing``.
-
-    Returns
-    -------
-    bool
-        Whether it was told; False without a service manager, or when it is gone.
-    """
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return False
-    if address.startswith("@"):  # a name that is no file
-        address = "\0" + address[1:]
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.connect(address)
-            sender.sendall("\n".join(states).encode())
-    except OSError:
-        return False
-    return True
-
-
-def watchdog_s() -> float | None:
-    """Seconds after which the service manager takes the station for dead; None when it does not watch.
-
-    Half of it is a good time between two ``WATCHDOG=1``.
-    """
-    microseconds, of = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
-    if not microseconds.isdecimal() or int(microseconds) == 0 or (of is not None and of != str(os.getpid())):
-        return None
-    return int(microseconds) * 1e-6
