@@ -98,7 +98,8 @@ def _copied(path: Path, backup: Path) -> bool:
     try:
         for suffix in ("", *SIDE_FILES):
             source, target = path.with_name(path.name + suffix), backup.with_name(backup.name + suffix)
-            if not source.exists() or suffix == "-shm":  # the index of the WAL is made anew by whoever opens it
+            # An empty WAL says nothing, and its index is made anew by whoever opens it.
+            if suffix == "-shm" or (suffix and not (source.exists() and source.stat().st_size)):
                 continue
             shutil.copy2(source, target)
             with target.open("rb") as file:
