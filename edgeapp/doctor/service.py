@@ -49,6 +49,10 @@ def station(patient: Patient) -> Findings:
         return
     microphones = [one for one in running.told.get("microphones") or () if isinstance(one, dict)]
     deaf = [_deaf(one) for one in microphones if one.get("state") in DEAF]
+    journal = running.told.get("journal")
+    if isinstance(journal, dict) and journal.get("trouble"):
+        what = f"process {pid} cannot write: {journal['trouble']}"
+        deaf.append(error("station", what, "make room on the disk, check the folder of the journal"))
     yield from deaf or [ok("station", f"process {pid} runs; {_told(microphones)}")]
 
 

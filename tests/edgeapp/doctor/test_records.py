@@ -56,6 +56,17 @@ def test_a_whole_journal_is_told_with_its_rows_and_left_as_it_was(patient, journ
     assert journal.read_bytes() == before
 
 
+def test_what_a_killed_station_left_is_not_tidied_up_behind_its_back(patient, journal):
+    with closing(sqlite3.connect(journal)) as station:
+        station.execute("INSERT INTO detections VALUES (NULL, 1, 'Parus major')")
+        station.commit()
+        left = {suffix: Path(f"{journal}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    for suffix, content in left.items():
+        Path(f"{journal}{suffix}").write_bytes(content)
+    assert "2001 detections" in named(records.journal(patient()))["journal"][1]
+    assert {suffix: Path(f"{journal}{suffix}").read_bytes() for suffix in ("", "-wal")} == left
+
+
 def test_a_journal_that_is_being_written_is_healthy(patient, journal):
     with closing(sqlite3.connect(journal)) as station:
         station.execute("BEGIN IMMEDIATE")
@@ -159,6 +170,14 @@ def test_a_station_is_judged_by_what_it_tells(patient, journal, age_s, alive, mi
     [told] = service.station(patient(alive=alive))
     assert told.state is state
     assert words in told.what
+
+
+def test_a_station_that_cannot_write_its_journal_is_an_error(patient, journal):
+    status(journal, 5, HEARING)
+    path = journal.parent / "journal.status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "journal": {"trouble": "disk is full"}}))
+    [told] = service.station(patient(alive=True))
+    assert (told.state, told.what) == (State.ERROR, "process 4711 cannot write: disk is full")
 
 
 def test_no_status_file_is_no_fault_and_a_broken_one_a_warning(patient, journal):
