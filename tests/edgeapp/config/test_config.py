@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from edgeapp.config import SETTINGS, Setting, Settings, load
+from edgeapp.config.document import page
 from edgeapp.config.file import example, read, toml_value
 from edgeapp.config.flags import with_settings
 from edgeapp.config.load import examine
@@ -356,3 +357,9 @@ def test_naming_a_recording_does_not_wait_for_the_settings():
         check=True,
     )
     assert seen.stdout.strip() == "[]"
+
+
+def test_the_page_of_settings_is_that_of_the_table():
+    made = "make it anew: python -m edgeapp.config.document > docs/settings.md"
+    assert (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8") == page(), made
+    assert all(f"| `{setting.name}` |" in page() for setting in SETTINGS)
