@@ -1,0 +1,185 @@
+"""Which of several places a setting is taken from: flag, then environment, then file, then default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeapp.config.file import default_path, read
+from edgeapp.config.settings import PREFIX, SECTIONS, SETTINGS, THRESHOLD, Setting, Settings
+from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
+
+CONFIG_VARIABLE = f"{PREFIX}_CONFIG"
+SEPARATOR = ";"  # of several values in the environment: names of taxa and headers have commas in them
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, and every fault on the way to them; a value with a fault is at its default.
+
+    Attributes
+    ----------
+    settings : Settings
+    faults : tuple of Fault
+    """
+
+    settings: Settings
+    faults: tuple[Fault, ...] = ()
+
+
+def load(
+    config: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings from all places.
+
+    Parameters
+    ----------
+    config : Path or None
+        File named by a person, which must be there; None is ``BIOVITA_CONFIG``, or the default one, which need not.
+    flags : Mapping or None
+        `Setting.key` -> text, or list of texts for settings of which there may be several, bool for switches.
+    environment : Mapping or None
+        `os.environ` when None.
+
+    Raises
+    ------
+    ConfigError
+        The first fault, with how many more there are.
+    """
+    loaded = examine(config, flags, environment)
+    if loaded.faults:
+        raise loaded.faults[0].error(len(loaded.faults) - 1)
+    return loaded.settings
+
+
+def examine(
+    config: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Like `load`, with every fault told instead of the first one raised."""
+    environment = os.environ if environment is None else environment
+    path, named = config_path(config, environment)
+    found = read(path, missing_is_fine=not named)
+    values, faults = dict(found.values), list(found.faults)
+    origins = dict.fromkeys(values, str(path))
+    thresholds = dict(found.thresholds)
+    origins |= {f"{THRESHOLD.section}.{taxon}": str(path) for taxon in thresholds}
+    faults += _unknown_variables(environment)
+    for setting in SETTINGS:
+        try:
+            if setting.variable in environment:
+                where = f"environment {setting.variable}"
+                values[setting.key] = from_text(setting, environment[setting.variable], SEPARATOR)
+                origins[setting.key] = where
+            if (given := (flags or {}).get(setting.key)) is not None:
+                where = f"flag {setting.flag}"
+                values[setting.key] = _of_flag(setting, given)
+                origins[setting.key] = where
+        except BadValue as error:
+            faults.append(Fault(where.removeprefix("flag ").removeprefix("environment "), error.what, error.remedy))
+    for text in (flags or {}).get(THRESHOLD.key, ()):
+        try:
+            taxon, thresholds_of = _threshold(text)
+        except BadValue as error:
+            faults.append(Fault(THRESHOLD.flag, error.what, error.remedy))
+        else:
+            thresholds[taxon] = thresholds_of
+            origins[f"{THRESHOLD.section}.{taxon}"] = f"flag {THRESHOLD.flag}"
+    settings = _settings(values, thresholds, origins, path if path.is_file() else None)
+    return Loaded(settings, (*faults, *_together(settings)))
+
+
+def missing(settings: Settings) -> list[Fault]:
+    """Files and folders that settings name and that are not there."""
+    faults = []
+    for setting in SETTINGS:
+        path = settings.value(setting)
+        if setting.read and path is not None and not path.exists():
+            origin = settings.origin(setting)
+            faults.append(Fault(f"{origin}: {setting.key}", f"{path} is not there", "correct the path"))
+    return faults
+
+
+def config_path(config: Path | None, environment: Mapping[str, str]) -> tuple[Path, bool]:
+    """The file of settings, and whether a person named it."""
+    if config is not None:
+        return config, True
+    if environment.get(CONFIG_VARIABLE):
+        return Path(environment[CONFIG_VARIABLE]).expanduser(), True
+    return default_path(), False
+
+
+def _settings(
+    values: Mapping[str, Any], thresholds: dict[str, float], origins: dict[str, str], file: Path | None
+) -> Settings:
+    sections = {
+        section: kind(**{s.name: values[s.key] for s in SETTINGS if s.section == section and s.key in values})
+        for section, kind in SECTIONS.items()
+    }
+    return Settings(**sections, thresholds=thresholds, origins=origins, file=file)
+
+
+def _of_flag(setting: Setting, given: Any) -> Any:
+    if isinstance(given, bool):
+        return given
+    if setting.many:
+        return from_texts(setting, [given] if isinstance(given, str) else given)
+    return from_text(setting, str(given))
+
+
+def _threshold(text: str) -> tuple[str, float]:
+    taxon, equals, number = text.rpartition("=")
+    if not equals or not taxon.strip():
+        raise BadValue(f"is {text!r}", 'write for example "Parus major=0.8"')
+    value = from_text(THRESHOLD, number)
+    if value is None:
+        raise BadValue(f"{text!r} has no number", 'write for example "Parus major=0.8"')
+    return taxon.strip(), value
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[Fault]:
+    """Variables that look like settings and are none: a wrong letter must not go unseen."""
+    known = {setting.variable for setting in SETTINGS}
+    sections = tuple(f"{PREFIX}_{section}_".upper() for section in SECTIONS)
+    return [
+        Fault(name, "there is no such setting", near(name, [one for one in known if one.startswith(_start(name))]))
+        for name in sorted(environment)
+        if name.startswith(sections) and name not in known
+    ]
+
+
+def _start(name: str) -> str:
+    return "_".join(name.split("_")[:2])
+
+
+def _together(settings: Settings) -> Sequence[Fault]:
+    """Settings that do nothing, or cannot be carried out, without or beside another."""
+    faults = []
+
+    def fault(setting: str, what: str, remedy: str) -> None:
+        origin = settings.origins.get(setting, "")
+        where = f"{origin}: {setting}" if origin and not origin.startswith(("flag", "env")) else origin or setting
+        faults.append(Fault(where.removeprefix("flag ").removeprefix("environment "), what, remedy))
+
+    decision, clips, mqtt = settings.decision, settings.clips, settings.mqtt
+    if (decision.latitude is None) != (decision.longitude is None):
+        there = "longitude" if decision.latitude is None else "latitude"
+        fault(f"decision.{there}", "a place needs both coordinates", "give --latitude and --longitude")
+    if decision.range_table is not None and settings.place is None:
+        fault("decision.range_table", "needs a place", "give --latitude and --longitude")
+    if mqtt.password is not None and mqtt.password_file is not None:
+        fault("mqtt.password_file", "there is a password already", "give one of password and password_file")
+    if settings.input.watch is not None and settings.microphone.device:
+        fault("input.watch", "a folder is watched, or microphones are heard", "leave --watch or --device out")
+    if clips.longest < clips.pre_roll + clips.post_roll:
+        fault("clips.longest", f"is {clips.longest:g}, less than pre_roll and post_roll", "give more")
+    for header in settings.webhook.header:
+        if ":" not in header:
+            fault("webhook.header", "a header has no colon", 'write "Name: value"')
+    return faults

@@ -1,0 +1,373 @@
+"""The one table of settings. The TOML file, the environment, the flags, the help and `config show` are made from it.
+
+A section is a frozen dataclass and a setting is a field of it, so that `settings.clips.pre_roll` is checked by mypy.
+What else is to be known of a setting stands in the field's metadata, and `SETTINGS` is the list of it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
+from edgeapp.session import PROVIDERS
+from gallery.entry import KINDS
+
+START = "start"  # when a change takes effect: the station reads its settings when it starts
+PREFIX = "BIOVITA"  # of the environment
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table.
+
+    Attributes
+    ----------
+    section, name : str
+        Where it stands in the file, and in `Settings`.
+    type : type
+        Of the value, or of each value: bool, int, float, str or Path.
+    default : Any
+        A tuple when `many`; None is "not set".
+    help : str
+        What it is, in one line.
+    flag : str
+        Option of ``listen``; empty for what has none, such as a password, which every user of a machine would see.
+    short : str
+        Its short form, or empty.
+    metavar : str
+        What the help calls the value.
+    choices : tuple[str, ...]
+        The only values, if there are any.
+    minimum, maximum, above : float or None
+        Bounds of a number; `above` itself is too little.
+    many : bool
+        Takes several values.
+    commas : bool
+        Several values come in one flag, with commas between them; otherwise the flag is given again.
+    optional : bool
+        May be left unset. An empty text unsets what the file sets.
+    secret : bool
+        Never shown.
+    read : bool
+        A file or folder that must be there.
+    takes_effect : str
+        When a change of it does something.
+    """
+
+    section: str
+    name: str
+    type: type
+    default: Any
+    help: str
+    flag: str = ""
+    short: str = ""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    many: bool = False
+    commas: bool = False
+    optional: bool = False
+    secret: bool = False
+    read: bool = False
+    takes_effect: str = START
+
+    @property
+    def key(self) -> str:
+        """Its name in messages: ``clips.pre_roll``."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment: ``BIOVITA_CLIPS_PRE_ROLL``."""
+        return f"{PREFIX}_{self.section}_{self.name}".upper()
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, empty without any."""
+        low = f"above {self.above:g}" if self.above is not None else ""
+        low = f"at least {self.minimum:g}" if self.minimum is not None else low
+        high = f"at most {self.maximum:g}" if self.maximum is not None else ""
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum:g} to {self.maximum:g}"
+        return " and ".join(part for part in (low, high) if part)
+
+
+def setting(default: Any, help: str, flag: str = "", **more: Any) -> Any:
+    """A field of a section, with its row of the table."""
+    return field(default=default, metadata={"help": help, "flag": flag, **more})
+
+
+@dataclass(frozen=True)
+class Station:
+    """What listens, and with what."""
+
+    name: str | None = setting(
+        None, "Name of the station, as messages and clips give it; the host's name if not given.", "--name"
+    )
+    pack: Path | None = setting(None, "Folder of the pack; the starter pack if not given.", "--pack", read=True)
+    gallery: Path | None = setting(None, "Gallery file; the pack's own if not given.", "--gallery", read=True)
+    hop: float = setting(HOP_S, "Seconds between windows.", "--hop", above=0)
+    only: tuple[str, ...] = setting(
+        (), 'Keep to this taxon, at any rank: "Aves", "Parus". May be given again.', "--only", metavar="TAXON"
+    )
+    kinds: tuple[str, ...] = setting(
+        (), "Gallery entries to match; all if not given.", "--kinds", choices=KINDS, commas=True
+    )
+    threads: int | None = setting(None, "Threads of the encoder.", "--threads", minimum=1)
+    provider: str | None = setting(None, "What runs the encoder; auto if not given.", "--provider", choices=PROVIDERS)
+    journal: Path | None = setting(None, "Journal of detections; in the user's data folder if not given.", "--journal")
+    status: Path | None = setting(
+        None, "File that tells how the station is; beside the journal if not given.", "--status"
+    )
+    format: str = setting(
+        "table", "A table for people, NDJSON for programs.", "--format", short="-f", choices=("table", "ndjson")
+    )
+    duration: float | None = setting(None, "End after so many seconds of sound.", "--duration", minimum=MIN_CLIP_S)
+
+
+@dataclass(frozen=True)
+class Microphone:
+    """Which microphones, and how they are watched."""
+
+    device: tuple[str, ...] = setting(
+        (),
+        "Microphone: index, part of the name, or its id that stays. The default one if not given. May be given again.",
+        "--device",
+        metavar="NAME|INDEX|ID",
+    )
+    route: str = setting(
+        "auto", "Through which library sound is recorded.", "--route", choices=("auto", "portaudio", "arecord")
+    )
+    wait: bool = setting(False, "Wait for a microphone that is not there yet.", "--wait")
+    stall: float = setting(
+        10.0, "Seconds without a sample after which a microphone is opened anew.", "--stall", above=0
+    )
+
+
+@dataclass(frozen=True)
+class Input:
+    """Sound that does not come from a microphone."""
+
+    watch: Path | None = setting(
+        None, "Folder to which a recorder writes files; each is heard once.", "--watch", read=True
+    )
+    pcm_format: str = setting(
+        "s16le", "Samples of raw sound on standard input.", "--pcm-format", choices=("s16le", "s32le", "f32le")
+    )
+    pcm_rate: int = setting(48_000, "Rate of raw sound, in Hz.", "--pcm-rate", minimum=1_000, maximum=768_000)
+    pcm_channels: int = setting(1, "Channels of raw sound.", "--pcm-channels", minimum=1, maximum=64)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which decisions become detections."""
+
+    min_probability: float = setting(
+        0.0, "Least probability of a detection.", "--min-probability", minimum=0, maximum=1
+    )
+    species_list: Path | None = setting(
+        None, "File with the scientific names that may be detected, one a line.", "--species-list", read=True
+    )
+    range_table: Path | None = setting(
+        None, "CSV table of what is to be expected where and when; needs a place.", "--range-table", read=True
+    )
+    latitude: float | None = setting(
+        None, "Of the microphone, in degrees north.", "--latitude", minimum=-90, maximum=90
+    )
+    longitude: float | None = setting(
+        None, "Of the microphone, in degrees east.", "--longitude", minimum=-180, maximum=180
+    )
+    confirm: int = setting(
+        1, "Windows without common sound that must agree before a taxon is a detection.", "--confirm", minimum=1
+    )
+    confirm_within: float = setting(60.0, "Seconds within which they must agree.", "--confirm-within", above=0)
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """What happens where somebody speaks."""
+
+    speech: str = setting(
+        "drop", "Windows in which somebody speaks: drop or keep them.", "--privacy", choices=("drop", "keep")
+    )
+    speech_threshold: float = setting(
+        0.5, "Probability from which sound is speech.", "--speech-threshold", minimum=0, maximum=1
+    )
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The sound of detections, kept as files."""
+
+    folder: Path | None = setting(None, "Folder for the sound of detections; none is kept if not given.", "--clips")
+    format: str = setting("flac", "Format of clips.", "--clip-format", choices=("flac", "wav", "ogg"))
+    pre_roll: float = setting(2.0, "Seconds of sound before a detection.", "--pre-roll", minimum=0, maximum=60)
+    post_roll: float = setting(2.0, "Seconds of sound after a detection.", "--post-roll", minimum=0, maximum=60)
+    longest: float = setting(60.0, "Most seconds in one clip.", "--longest-clip", above=0, maximum=600)
+    keep_days: float | None = setting(
+        None, "Days after which a clip is deleted; never if not given.", "--keep-days", above=0
+    )
+    disk_share: float = setting(
+        0.9,
+        "Share of the disk that may be in use before the oldest clips are deleted.",
+        "--disk-share",
+        above=0,
+        maximum=1,
+    )
+    keep_per_species: int = setting(
+        10, "Clips of a species that are kept whatever the disk says.", "--keep-per-species", minimum=0
+    )
+
+
+@dataclass(frozen=True)
+class Mqtt:
+    """Detections sent to an MQTT broker."""
+
+    host: str | None = setting(None, "Broker to which detections are sent; none if not given.", "--mqtt-host")
+    port: int | None = setting(
+        None, "Port of the broker; 1883, or 8883 with TLS, if not given.", "--mqtt-port", minimum=1, maximum=65_535
+    )
+    username: str | None = setting(None, "Name to log in with.", "--mqtt-username")
+    password: str | None = setting(None, "Password to log in with; better in a file of its own.", secret=True)
+    password_file: Path | None = setting(None, "File that holds the password.", "--mqtt-password-file", read=True)
+    topic: str = setting("biovita", "First part of all topics.", "--mqtt-topic")
+    tls: bool = setting(False, "Encrypt the connection.", "--mqtt-tls")
+    ca_file: Path | None = setting(
+        None, "Certificates to trust; those of the system if not given.", "--mqtt-ca-file", read=True
+    )
+    discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Detections sent to a web address."""
+
+    url: str | None = setting(
+        None, "Address to which detections are posted as JSON; none if not given.", "--webhook-url", secret=True
+    )
+    header: tuple[str, ...] = setting(
+        (), '"Name: value" to send along. May be given again.', "--webhook-header", metavar="HEADER", secret=True
+    )
+
+
+@dataclass(frozen=True)
+class Log:
+    """What the station tells of itself."""
+
+    file: Path | None = setting(None, "Log file; only standard error if not given.", "--log-file")
+    level: str = setting(
+        "info", "Least weight of what is logged.", "--log-level", choices=("debug", "info", "warning", "error")
+    )
+    max_mb: float = setting(5.0, "Size at which the log file is put aside, in MB.", "--log-max-mb", above=0)
+    keep: int = setting(3, "Log files put aside that are kept.", "--log-keep", minimum=1, maximum=1_000)
+
+
+# A table of its own: its keys are taxa, which no list of settings knows.
+THRESHOLD = Setting(
+    "thresholds",
+    "TAXON",
+    float,
+    None,
+    "Least probability of a detection of this taxon, at any rank. May be given again.",
+    "--threshold",
+    metavar="TAXON=P",
+    minimum=0,
+    maximum=1,
+    optional=True,
+)
+
+SECTIONS: dict[str, type] = {
+    "station": Station,
+    "microphone": Microphone,
+    "input": Input,
+    "decision": Decision,
+    "privacy": Privacy,
+    "clips": Clips,
+    "mqtt": Mqtt,
+    "webhook": Webhook,
+    "log": Log,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, and where each came from.
+
+    Attributes
+    ----------
+    thresholds : Mapping[str, float]
+        Taxon -> least probability.
+    origins : Mapping[str, str]
+        `Setting.key` -> "default", "flag --hop", "environment BIOVITA_STATION_HOP", or the file. A threshold's key is
+        ``thresholds.Parus major``.
+    file : Path or None
+        The file that was read.
+    """
+
+    station: Station = Station()
+    microphone: Microphone = Microphone()
+    input: Input = Input()
+    decision: Decision = Decision()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    privacy: Privacy = Privacy()
+    clips: Clips = Clips()
+    mqtt: Mqtt = Mqtt()
+    webhook: Webhook = Webhook()
+    log: Log = Log()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    file: Path | None = None
+
+    def value(self, setting: Setting) -> Any:
+        """The value of a setting of `SETTINGS`."""
+        return getattr(getattr(self, setting.section), setting.name)
+
+    def origin(self, setting: Setting) -> str:
+        """Where the value of a setting came from."""
+        return self.origins.get(setting.key, "default")
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """Latitude and longitude in degrees, WGS 84."""
+        latitude, longitude = self.decision.latitude, self.decision.longitude
+        return None if latitude is None or longitude is None else (latitude, longitude)
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal, wherever it lies."""
+        from edgeapp.journal import default_path
+
+        return self.station.journal if self.station.journal is not None else default_path()
+
+    @property
+    def status_path(self) -> Path:
+        """The status file: beside the journal, with its name, if nobody says where."""
+        return self.station.status if self.station.status is not None else self.journal_path.with_suffix(".status.json")
+
+
+def _table() -> tuple[Setting, ...]:
+    rows = []
+    for section, kind in SECTIONS.items():
+        hints = get_type_hints(kind)
+        for one in fields(kind):
+            of, many, optional = _type(hints[one.name])
+            rows.append(Setting(section, one.name, of, one.default, many=many, optional=optional, **one.metadata))
+    return tuple(rows)
+
+
+def _type(hint: Any) -> tuple[type, bool, bool]:
+    """Type of a value, whether there may be several, and whether there need not be any."""
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True, True
+    if get_origin(hint) in (Union, UnionType):
+        [of] = [part for part in get_args(hint) if part is not type(None)]
+        return of, False, True
+    return hint, False, False
+
+
+SETTINGS: tuple[Setting, ...] = _table()

@@ -1,0 +1,39 @@
+"""All checks, one after the other; none of them can end the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from edgeapp.doctor import board, hearing, recognition, records, service
+from edgeapp.doctor.finding import Finding, Findings, error
+from edgeapp.doctor.patient import Patient
+from edgeapp.errors import BiovitaError
+
+Check = Callable[[Patient], Findings]
+
+CHECKS: dict[str, Check] = {
+    "config": service.config,
+    "versions": recognition.versions,
+    "recognition": recognition.recognition,
+    "station": service.station,
+    "microphone": hearing.microphone,
+    "journal": records.journal,
+    "disk": board.disk,
+    "memory": board.memory,
+    "temperature": board.temperature,
+    "power": board.power,
+    "clock": board.clock,
+}
+
+
+def examine(patient: Patient, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
+    """What the checks find, as they find it."""
+    for name, check in checks.items():
+        try:
+            yield from check(patient)
+        except BiovitaError as fault:
+            yield error(name, fault.what, fault.remedy)
+        except Exception as fault:
+            # A doctor that falls over its own feet must still tell of the other organs.
+            what = f"this check failed unexpectedly ({type(fault).__name__}: {fault})"
+            yield error(name, " ".join(what.split()), "please report it with these words")

@@ -1,0 +1,54 @@
+"""``biovita-edge doctor``: examine this machine and the station, tell what is wrong, mend what is safe to mend."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeapp.config.load import examine as examine_settings
+from edgeapp.doctor.checkup import examine
+from edgeapp.doctor.finding import Finding, State, exit_code
+from edgeapp.doctor.mend import mend
+from edgeapp.doctor.patient import Patient
+
+WORDS = {0: "all is well", 1: "it works, with warnings", 2: "something does not work"}
+
+
+def doctor(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="PATH", help="File of settings; the user's own if not given.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend a damaged journal, after a copy of it, and remove orphan files.")
+    ] = False,
+    no_microphone: Annotated[bool, typer.Option("--no-microphone", help="Do not record from a microphone.")] = False,
+) -> None:
+    """Examine microphone, pack, provider, gallery, journal, disk, memory, temperature, power, clock and settings.
+
+    Exit code 0: all is well; 1: warnings; 2: errors.
+    """
+    patient = Patient(examine_settings(config), microphone=not no_microphone)
+    findings: list[Finding] = []
+    for stage in (mend, examine) if fix else (examine,):
+        for finding in stage(patient):
+            findings.append(finding)
+            if not json:
+                _tell(finding)
+    code = exit_code(findings)
+    if json:
+        told = [{**finding.__dict__, "state": finding.state.value} for finding in findings]
+        typer.echo(json_module.dumps({"exit_code": code, "findings": told}, indent=2, ensure_ascii=False))
+    else:
+        n = {state: sum(finding.state is state for finding in findings) for state in State}
+        typer.echo(f"{WORDS[code]}: {', '.join(f'{n[state]} {state.value}' for state in State)}")
+    raise typer.Exit(code)
+
+
+def _tell(finding: Finding) -> None:
+    typer.echo(f"{finding.state.value:<8} {finding.name:<12} {' '.join(finding.what.split())}")
+    if finding.remedy:
+        typer.echo(f"{'':<21} {' '.join(finding.remedy.split())}")

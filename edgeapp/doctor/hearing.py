@@ -1,0 +1,116 @@
+"""The microphone: it is there, opens, and what comes out of it is sound."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeapp.audio.microphone import SEE_DEVICES, Microphone, list_devices
+from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
+from edgeapp.doctor.patient import Patient
+from edgeapp.errors import DeviceError
+
+SETTLE_S, RECORD_S = 0.5, 2.0  # cards begin with zeros or a click
+STALL_S = 5.0
+CLIPPED = 0.999
+CLIPPING_SHARE = 0.001
+DEAF_DBFS = -90.0  # below the noise of any 16-bit card with its microphone open
+OFFSET = 0.1
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What two seconds sound like.
+
+    Attributes
+    ----------
+    level_dbfs : float
+        Root mean square without the offset; ``-inf`` for a flat line.
+    peak_dbfs : float
+    offset : float
+        Mean of the samples, full scale is 1.
+    clipped : float
+        Share of samples at full scale.
+    """
+
+    level_dbfs: float
+    peak_dbfs: float
+    offset: float
+    clipped: float
+
+
+def sound_of(samples: np.ndarray) -> Sound:
+    """Measure samples ``[n]`` float32, full scale 1."""
+    offset = float(samples.mean(dtype=np.float64))
+    return Sound(
+        _dbfs(float(np.sqrt(np.mean((samples.astype(np.float64) - offset) ** 2)))),
+        _dbfs(float(np.abs(samples).max())),
+        offset,
+        float(np.mean(np.abs(samples) >= CLIPPED)),
+    )
+
+
+def judged(name: str, sound: Sound, lost: int = 0) -> Finding:
+    """What is to be said of a microphone that sounds so."""
+    if sound.level_dbfs == -math.inf:
+        what = f"{name}: opens and gives nothing but one value"
+        return error("microphone", what, "unmute it (`alsamixer`), check its plug, or choose another --device")
+    level = f"{name}: level {sound.level_dbfs:.0f} dBFS, peak {sound.peak_dbfs:.0f} dBFS"
+    if sound.clipped > CLIPPING_SHARE:
+        share = f"{100 * sound.clipped:.1f} % of samples at full scale"
+        return warning("microphone", f"{level}, {share}", "turn the gain down (`alsamixer`)")
+    if sound.level_dbfs < DEAF_DBFS:
+        return warning("microphone", f"{level}, as good as silent", "turn the gain up (`alsamixer`), check the plug")
+    if abs(sound.offset) > OFFSET:
+        what = f"{level}, offset {100 * sound.offset:.0f} % of full scale"
+        return warning("microphone", what, "check cable and supply of the microphone")
+    if lost:
+        return warning("microphone", f"{level}, {lost} samples lost in {RECORD_S:g} s", "end other programs")
+    return ok("microphone", level)
+
+
+def microphone(patient: Patient) -> Findings:
+    """Record two seconds from each microphone of the settings."""
+    settings = patient.settings
+    if not patient.microphone:
+        yield skipped("microphone", "not asked for (--no-microphone)")
+    elif patient.hears_now:
+        yield skipped("microphone", "the running station has it; see the finding of the station")
+    elif settings.input.watch is not None:
+        yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
+    else:
+        for device in settings.microphone.device or (None,):
+            yield _heard(device)
+
+
+def _heard(device: str | None) -> Finding:
+    try:
+        if device is None and not list_devices():
+            what = "there is none here"
+            return warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
+        source = Microphone(device, stall_s=STALL_S)
+        samples = _record(source)
+    except DeviceError as fault:
+        return error("microphone", fault.what, fault.remedy or SEE_DEVICES)
+    return judged(source.name, sound_of(samples), source.dropped_samples)
+
+
+def _record(source: Microphone) -> np.ndarray:
+    skip, wanted = round(SETTLE_S * source.rate_hz), round(RECORD_S * source.rate_hz)
+    parts: list[np.ndarray] = []
+    with closing(source.blocks()) as blocks:  # type: ignore[type-var]  # a generator
+        for block in blocks:
+            parts.append(block.samples)
+            if sum(map(len, parts)) >= skip + wanted:
+                break
+    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    if len(samples) < skip + 1:
+        raise DeviceError(f"microphone {source.name} ended after {len(samples)} samples", SEE_DEVICES)
+    return samples[skip : skip + wanted]
+
+
+def _dbfs(amplitude: float) -> float:
+    return 20 * math.log10(amplitude) if amplitude > 1e-9 else -math.inf

@@ -1,0 +1,222 @@
+"""Mends of `doctor --fix`. Each is safe, says what it did, and begins with a copy that was checked.
+
+A damaged journal is copied to ``NAME.backup-TIME`` first. If only an index is damaged it is made anew. Otherwise every
+row that can still be read is written into a new file, and the new file takes the place of the old one when SQLite finds
+nothing wrong with it. A running station is not disturbed: it has the journal open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+from edgeapp.doctor.finding import Findings, error, ok
+from edgeapp.doctor.patient import Patient
+from edgeapp.doctor.records import APPLICATION_ID, reading, whole
+
+SIDE_FILES = ("-wal", "-shm")
+ORPHAN_S = 3600.0  # a temporary file that old belongs to nobody who still writes
+CLIP_PARTS = ".clip-*.part"
+
+
+def mend(patient: Patient) -> Findings:
+    """Mend what can be mended, and tell what was done."""
+    if patient.hears_now:
+        yield error("mend", "a station is running, nothing was done", "stop it, and run this again")
+        return
+    yield from _journal(patient.settings.journal_path, patient.clock.now().utc)
+    yield from _temporary_files(patient)
+
+
+def _journal(path: Path, now: datetime) -> Findings:
+    if not path.exists():
+        return
+    try:
+        with reading(path) as db:
+            faults = whole(db)
+            if not faults:
+                if db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                    yield error("mend", f"{path}: is not a journal, nothing was done", "name another with --journal")
+                return
+    except sqlite3.OperationalError as fault:
+        yield error("mend", f"{path}: cannot be examined ({fault}), nothing was done", "end the program that has it")
+        return
+    except sqlite3.DatabaseError as fault:
+        faults = [str(fault)]
+    backup = _free(path.with_name(f"{path.name}.backup-{now:%Y%m%dT%H%M%SZ}"))
+    if not _copied(path, backup):
+        yield error("mend", f"{path}: no true copy could be made, nothing was done", "make room on the disk")
+        return
+    # After the copy: whoever closes a database last writes into it.
+    if (holder := _held(path)) is not None:
+        for suffix in ("", *SIDE_FILES):
+            backup.with_name(backup.name + suffix).unlink(missing_ok=True)
+        yield error("mend", f"{path}: another program has it ({holder}), nothing was done", "end that program first")
+        return
+    yield ok("mend", f"{path}: copied to {backup}, and the copy was compared byte by byte")
+    try:
+        if _reindexed(path):
+            yield ok("mend", f"{path}: only an index was damaged ({faults[0]}); it was made anew, no row was lost")
+            return
+        saved = _recovered(path, backup, now)
+    except (sqlite3.Error, OSError) as fault:
+        yield error("mend", f"{path}: cannot be mended ({fault}); the copy is {backup}", _by_hand(path))
+        return
+    yield ok("mend", f"{path}: written anew with {', '.join(f'{n} {table}' for table, n in saved.items() if n)}")
+
+
+def _held(path: Path) -> str | None:
+    """Why nobody but another program may change the file; None when it is free.
+
+    In WAL mode every open connection keeps a lock on the file, which this mode of locking does not bear.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as db:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("BEGIN EXCLUSIVE")
+            db.rollback()
+    except sqlite3.OperationalError as fault:
+        return str(fault)
+    except sqlite3.DatabaseError:
+        return None  # damaged, and not in anybody's hands
+    return None
+
+
+def _by_hand(path: Path) -> str:
+    return f"move it away and start anew; `sqlite3 {path.name} .recover` may still save rows"
+
+
+def _copied(path: Path, backup: Path) -> bool:
+    """Copy a file and what SQLite keeps beside it, flush, and compare."""
+    try:
+        for suffix in ("", *SIDE_FILES):
+            source, target = path.with_name(path.name + suffix), backup.with_name(backup.name + suffix)
+            # An empty WAL says nothing, and its index is made anew by whoever opens it.
+            if suffix == "-shm" or (suffix and not (source.exists() and source.stat().st_size)):
+                continue
+            shutil.copy2(source, target)
+            with target.open("rb") as file:
+                os.fsync(file.fileno())
+            if _hash(source) != _hash(target):
+                return False
+    except OSError:
+        for suffix in ("", *SIDE_FILES):
+            backup.with_name(backup.name + suffix).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _reindexed(path: Path) -> bool:
+    """Make all indexes anew; whether the file is whole then."""
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("REINDEX")
+            db.commit()
+            return not whole(db) and db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _recovered(path: Path, backup: Path, now: datetime) -> dict[str, int]:
+    """Write what can still be read into a new file and put it in place; rows saved of each table.
+
+    Raises
+    ------
+    sqlite3.Error, OSError
+        Nothing can be read, or the new file is not whole; the old one is as it was.
+    """
+    part = path.with_name(f".{path.name}.{now:%Y%m%dT%H%M%SZ}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(part)) as new:
+            saved = _salvaged(old, new)
+            if faults := whole(new):
+                raise sqlite3.DatabaseError(f"what was saved is not whole: {faults[0]}")
+            new.execute("PRAGMA journal_mode = DELETE")
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        # The WAL of the old file must never be played into the new one; the copy has it.
+        for suffix in SIDE_FILES:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        part.chmod(path.stat().st_mode)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return saved
+
+
+def _salvaged(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
+    schema = old.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    tables = [(name, sql) for kind, name, sql in schema if kind == "table" and not name.startswith("sqlite_")]
+    if "detections" not in {name for name, _ in tables}:
+        raise sqlite3.DatabaseError("its list of tables cannot be read")
+    new.execute("PRAGMA foreign_keys = OFF")
+    new.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    saved = {}
+    for name, sql in tables:
+        new.execute(sql)
+        saved[name] = 0
+        for row in _rows(old, name):
+            places = ", ".join("?" * len(row))
+            # OR IGNORE: what was read from both ends may meet in the middle, and a torn row may break a rule.
+            saved[name] += new.execute(f'INSERT OR IGNORE INTO "{name}" VALUES ({places})', row).rowcount
+    for kind, _, sql in schema:
+        if kind != "table":
+            new.execute(sql)
+    new.commit()
+    return saved
+
+
+def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    """Rows of a table from its start to the damage, then from its end back to the damage."""
+    keys = [row[1] for row in sorted(old.execute(f'PRAGMA table_info("{table}")'), key=lambda row: row[5]) if row[5]]
+    order = ", ".join(f'"{key}" DESC' for key in keys) or "rowid DESC"
+    seen = 0
+    try:
+        for row in old.execute(f'SELECT * FROM "{table}" NOT INDEXED'):
+            seen += 1
+            yield row
+        return
+    except sqlite3.DatabaseError:
+        pass  # from the other end
+    with suppress(sqlite3.DatabaseError):
+        yield from old.execute(f'SELECT * FROM "{table}" NOT INDEXED ORDER BY {order}')
+
+
+def _temporary_files(patient: Patient) -> Findings:
+    """Remove what writers left behind when they were killed."""
+    journal, clips = patient.settings.journal_path, patient.settings.clips.folder
+    found = [*journal.parent.glob(f".{journal.name}.*.part")] if journal.parent.is_dir() else []
+    found += [*clips.rglob(CLIP_PARTS)] if clips is not None and clips.is_dir() else []
+    removed = 0
+    for path in found:
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > ORPHAN_S:
+                path.unlink()
+                removed += 1
+    if removed:
+        yield ok("mend", f"removed {removed} temporary files that nobody finished")
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _free(path: Path) -> Path:
+    """The path, or one beside it that is not there yet."""
+    free, n = path, 1
+    while free.exists():
+        n += 1
+        free = path.with_name(f"{path.name}-{n}")
+    return free

@@ -1,0 +1,122 @@
+"""Who is examined: the settings, this machine, and the station that may be running on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgeapp.config.load import Loaded
+from edgeapp.config.settings import Settings
+from edgeapp.station.clock import Clock, SystemClock
+
+FRESH_S = 180.0  # a station tells more often than that how it is
+
+
+@dataclass(frozen=True)
+class RunningStation:
+    """What the status file says.
+
+    Attributes
+    ----------
+    told : dict
+        The file.
+    age_s : float or None
+        Seconds since it was written.
+    alive : bool
+        Whether the process that wrote it lives.
+    """
+
+    told: dict[str, Any]
+    age_s: float | None
+    alive: bool
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was written a moment ago."""
+        return self.age_s is not None and self.age_s < FRESH_S
+
+
+def is_station(pid: int) -> bool:
+    """Whether a process lives and is ours: numbers of processes are used again after a restart."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it lives, and belongs to somebody else
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+    return b"edgeapp" in command or b"biovita" in command
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the checks look at.
+
+    Attributes
+    ----------
+    loaded : Loaded
+        Settings and their faults.
+    root : Path
+        Under which /proc, /sys and /etc are looked for.
+    clock : Clock
+    alive : Callable[[int], bool]
+        Whether a process is a station that lives.
+    microphone : bool
+        Whether microphones may be opened.
+    """
+
+    loaded: Loaded
+    root: Path = Path("/")
+    clock: Clock = field(default_factory=SystemClock)
+    alive: Callable[[int], bool] = is_station
+    microphone: bool = True
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, faulty ones at their default."""
+        return self.loaded.settings
+
+    @cached_property
+    def running(self) -> RunningStation | None:
+        """What the status file says; None without one.
+
+        Raises
+        ------
+        ValueError, OSError
+            It cannot be read.
+        """
+        path = self.settings.status_path
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        if not isinstance(told, dict):
+            raise ValueError("is not a JSON object")
+        pid = told.get("pid")
+        return RunningStation(told, self._age_s(told), isinstance(pid, int) and pid > 0 and self.alive(pid))
+
+    @property
+    def hears_now(self) -> bool:
+        """Whether a station lives here, which then has the microphones and the journal."""
+        try:
+            return self.running is not None and self.running.alive
+        except (ValueError, OSError):
+            return False
+
+    def _age_s(self, told: dict[str, Any]) -> float | None:
+        try:
+            written = datetime.fromisoformat(str(told.get("time_utc")).replace("Z", "+00:00"))
+        except ValueError:
+            return None
+        if written.tzinfo is None:
+            written = written.replace(tzinfo=timezone.utc)
+        return max(0.0, (self.clock.now().utc - written).total_seconds())

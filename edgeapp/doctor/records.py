@@ -1,0 +1,126 @@
+"""What the station keeps: its journal, the messages that wait in it, the clips. Only read, never written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
+from edgeapp.doctor.patient import Patient
+
+APPLICATION_ID = 0x42696F56  # of a journal
+BUSY_S = 5.0
+WAITING_LONG_S = 3600.0
+FAULTS_TOLD = 3
+MEND = "stop the station and run `biovita-edge doctor --fix`, which makes a copy first"
+
+
+def journal(patient: Patient) -> Findings:
+    """Whether the journal is whole, and what waits in it."""
+    path = patient.settings.journal_path
+    if not path.exists():
+        yield ok("journal", f"{path}: not there yet, made at the first start")
+        return
+    try:
+        with reading(path) as db:
+            [(owner,)] = db.execute("PRAGMA application_id")
+            faults = whole(db)
+            if faults:
+                told = "; ".join(faults[:FAULTS_TOLD])
+                more = f" and {len(faults) - FAULTS_TOLD} more" if len(faults) > FAULTS_TOLD else ""
+                yield error("journal", f"{path}: is damaged ({told}{more})", MEND)
+                return
+            if owner != APPLICATION_ID:
+                yield error("journal", f"{path}: is a database, but not a journal", "name another with --journal")
+                return
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            [(n,)] = db.execute("SELECT count(*) FROM detections") if "detections" in tables else [(0,)]
+            astray = len(db.execute("PRAGMA foreign_key_check").fetchall())
+            what = f"{path}: whole, {n} detections, {path.stat().st_size / 1e6:.1f} MB"
+            if astray:
+                remedy = "they stay, and are left out of `detections_in_full`; `PRAGMA foreign_key_check` names them"
+                yield warning("journal", f"{what}, {astray} rows belong to rows that are gone", remedy)
+            else:
+                yield ok("journal", what)
+            yield from _messages(db, tables, patient)
+            yield from _clips(db, tables, patient)
+    except sqlite3.OperationalError as fault:
+        if "locked" not in str(fault) and "busy" not in str(fault):
+            yield error(
+                "journal", f"{path}: cannot be read ({fault})", "give the user of the station the right to read it"
+            )
+        else:
+            yield warning("journal", f"{path}: another program has it ({fault})", "try again when that has ended")
+    except sqlite3.DatabaseError as fault:
+        yield error("journal", f"{path}: is damaged ({fault})", MEND)
+
+
+def _messages(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Findings:
+    if "messages" not in tables:
+        yield skipped("messages", "the journal has none yet")
+        return
+    waiting = "FROM messages WHERE sent_utc IS NULL AND dropped_utc IS NULL"
+    [(n, oldest)] = db.execute(f"SELECT count(*), min(created_utc) {waiting}")
+    if not n:
+        yield ok("messages", "none waits to be sent")
+        return
+    last = db.execute(f"SELECT last_error {waiting} AND last_error IS NOT NULL ORDER BY id DESC LIMIT 1").fetchone()
+    age_s = _age_s(oldest, patient)
+    reason = f"; last fault: {last[0]}" if last else ""
+    what = f"{n} wait to be sent, the oldest for {span(age_s)}{reason}"
+    settings = patient.settings
+    if age_s is None or age_s < WAITING_LONG_S:
+        yield ok("messages", what)
+    elif settings.mqtt.host is None and settings.webhook.url is None:
+        yield warning("messages", what, "nobody is named to send them to: set [mqtt] host or [webhook] url")
+    else:
+        yield warning("messages", what, "check the network, and the address and password in the settings")
+
+
+def _clips(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Findings:
+    folder = patient.settings.clips.folder
+    if "clips" not in tables or folder is None:
+        return
+    paths = [Path(path) for (path,) in db.execute("SELECT path FROM clips WHERE deleted_utc IS NULL")]
+    gone = [path for path in paths if not (folder / path).exists()]
+    if gone:
+        what = f"{len(gone)} of {len(paths)} clips are not where the journal says, the first is {gone[0]}"
+        yield warning("clips", what, "bring them back, or leave it so: their rows stay")
+    else:
+        yield ok("clips", f"{len(paths)} clips are where the journal says")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing in the file."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as db:
+        db.execute("PRAGMA query_only = ON")
+        yield db
+
+
+def whole(db: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with a file; nothing when it is whole."""
+    return [line for (line,) in db.execute("PRAGMA quick_check(100)") if line != "ok"]
+
+
+def span(seconds: float | None) -> str:
+    """A time for people."""
+    if seconds is None:
+        return "a time not known"
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def _age_s(utc: str | None, patient: Patient) -> float | None:
+    try:
+        then = datetime.fromisoformat(str(utc).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    return (patient.clock.now().utc - then).total_seconds()

@@ -1,0 +1,67 @@
+"""The settings, and the station that runs with them."""
+
+from __future__ import annotations
+
+from edgeapp.config.load import missing
+from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
+from edgeapp.doctor.patient import Patient
+from edgeapp.doctor.records import span
+
+DEAF = ("silent", "stalled", "lost")
+
+
+def config(patient: Patient) -> Findings:
+    """Whether the settings can be used."""
+    faults = [*patient.loaded.faults, *missing(patient.settings)]
+    for fault in faults:
+        yield error("config", f"{fault.where}: {fault.what}", fault.remedy)
+    if not faults:
+        file = patient.settings.file
+        yield ok("config", f"{file}: can be used" if file else "no file of settings, every setting is at its default")
+
+
+def station(patient: Patient) -> Findings:
+    """Whether a station runs here, and hears."""
+    path = patient.settings.status_path
+    try:
+        running = patient.running
+    except (ValueError, OSError) as fault:
+        yield warning(
+            "station", f"{path}: cannot be read ({fault})", "start the station again, it writes the file anew"
+        )
+        return
+    if running is None:
+        yield skipped("station", "none has run here with these settings")
+        return
+    pid = running.told.get("pid")
+    if not running.alive:
+        if running.fresh:
+            what = f"process {pid} told {span(running.age_s)} ago how it is, and is gone"
+            yield warning(
+                "station", what, "see its log; `biovita-edge service install` makes one that is started again"
+            )
+        else:
+            yield skipped("station", f"none runs; the last told {span(running.age_s)} ago how it is")
+        return
+    if not running.fresh:
+        what = f"process {pid} lives, and told {span(running.age_s)} ago for the last time how it is"
+        yield warning("station", what, "see its log, and start it again if it hangs")
+        return
+    microphones = [one for one in running.told.get("microphones") or () if isinstance(one, dict)]
+    deaf = [_deaf(one) for one in microphones if one.get("state") in DEAF]
+    journal = running.told.get("journal")
+    if isinstance(journal, dict) and journal.get("trouble"):
+        what = f"process {pid} cannot write: {journal['trouble']}"
+        deaf.append(error("station", what, "make room on the disk, check the folder of the journal"))
+    yield from deaf or [ok("station", f"process {pid} runs; {_told(microphones)}")]
+
+
+def _deaf(microphone: dict[str, object]) -> Finding:
+    why = f" ({microphone['why']})" if microphone.get("why") else ""
+    since = f" since {microphone['since_utc']}" if microphone.get("since_utc") else ""
+    what = f"microphone {microphone.get('name')} is {microphone.get('state')}{since}{why}"
+    return Finding("station", State.ERROR, what, "check plug, gain and mute (`alsamixer`) of the microphone")
+
+
+def _told(microphones: list[dict[str, object]]) -> str:
+    return ", ".join(f"{one.get('name')} {one.get('state')}" for one in microphones) or "without a microphone"
