@@ -53,6 +53,8 @@ class AudioEncoder:
     ----------
     provider : str
         What really runs the graph.
+    split : SplitEncoder or None
+        The graph in two, where the processor runs it and the pack has them.
 
     Raises
     ------
@@ -69,16 +71,16 @@ class AudioEncoder:
         split, settings = pack.audio.split, RunSettings.of(provider, threads)
         self._runner = None if split and processor_alone(settings) else _Runner(pack, "audio", threads, provider)
         self.provider = self._runner.provider if self._runner else CPU
-        self._split = SplitEncoder(pack, split, settings) if split and self.provider == CPU else None
+        self.split = SplitEncoder(pack, split, settings) if split and self.provider == CPU else None
 
     def sharing(self, cut: Iterator[Window]) -> Iterator[Window]:
         """The windows of one source, in order, ready to share what this encoder would make of each of them again."""
-        return self._split.sharing(cut) if self._split else cut
+        return self.split.sharing(cut) if self.split else cut
 
     def hear(self, windows: Sequence[Window]) -> np.ndarray:
         """Encode windows, from `sharing` or not: list of n -> ``[n, dim]``; see `encode`."""
-        if self._split:
-            return np.concatenate([self._split.encode(window) for window in windows])
+        if self.split:
+            return np.concatenate([self.split.encode(window) for window in windows])
         return self.encode(np.stack([window.samples for window in windows]))
 
     def encode(self, windows: np.ndarray) -> np.ndarray:

@@ -104,12 +104,13 @@ def join_first_block(stem: nn.Sequential) -> None:
     through beside its own channels passes the ReLU behind it unchanged, lifted above zero.
     """
     head, first, second = stem[0], stem[1], stem[2]
-    assert isinstance(head, nn.Sequential)
     assert isinstance(first, InvertedResidual) and isinstance(second, InvertedResidual) and first.residual
+    widen = second.block[0]
+    assert isinstance(head, nn.Sequential) and isinstance(widen, nn.Sequential)
     into, into_bias = weights(head[0])
     depthwise, depthwise_bias = weights(first.block[0])
     projection, projection_bias = weights(first.block[1])
-    expansion, expansion_bias = weights(second.block[0])
+    expansion, expansion_bias = weights(widen)
     passing = torch.zeros_like(depthwise)
     passing[:, :, 1, 1] = 1.0
     lift = torch.full_like(depthwise_bias, -LEAST_HARDSWISH)
@@ -119,7 +120,7 @@ def join_first_block(stem: nn.Sequential) -> None:
     both = convolution(torch.cat([passing, depthwise]), torch.cat([lift, depthwise_bias]), groups=2 * len(depthwise))
     stem[1] = nn.Sequential(both, nn.ReLU())
     joined = convolution(torch.cat([straight, straight @ through], dim=1)[:, :, None, None], bias)
-    second.block[0] = nn.Sequential(joined, nn.ReLU())
+    widen[0] = joined
 
 
 def weights(layer: nn.Module) -> tuple[Tensor, Tensor]:

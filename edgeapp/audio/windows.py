@@ -14,7 +14,7 @@ from edgeapp.errors import AudioError
 
 WINDOW_S = 10.0  # what BioVITA was trained on
 HOP_S = 5.0  # every sound is inside one window or well inside the next
-FAR_BELOW = 1e-4  # times the offset, where its rounding begins to be heard
+FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
 MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
 
 
@@ -38,12 +38,12 @@ class Level:
         """Measure samples ``[n]``."""
         if not len(samples):
             return cls(0.0, 0.0)
-        mean = samples.mean()
-        centred = samples - mean
-        power = float(np.einsum("i,i->", centred, centred)) / len(samples)  # np.dot would start threads of its own
-        if power < (FAR_BELOW * mean) ** 2:
-            power = max(0.0, power - float(centred.mean()) ** 2)  # of an offset that float32 could not take off
-        return cls(float(mean), math.sqrt(power))
+        mean = float(samples.mean())
+        power = _power(samples) - mean * mean
+        if power < (FAR_BELOW * mean) ** 2:  # little is left of float32
+            centred = samples - np.float32(mean)
+            power = max(0.0, _power(centred) - float(centred.mean()) ** 2)
+        return cls(mean, math.sqrt(power))
 
     @property
     def dbfs(self) -> float:
@@ -170,6 +170,11 @@ def fill(samples: np.ndarray, n: int) -> np.ndarray:
     if len(samples) == 0:
         raise ValueError("cannot fill a window with no sound")
     return np.tile(samples, math.ceil(n / len(samples)))[:n]
+
+
+def _power(samples: np.ndarray) -> float:
+    """Mean square; `np.dot` would be faster, and start threads of its own."""
+    return float(np.einsum("i,i->", samples, samples)) / len(samples)
 
 
 def level_dbfs(samples: np.ndarray) -> float:
