@@ -87,15 +87,17 @@ class _Strip:
     """The last frames of a window: those that windows before it had not, and those at its end, that are its alone."""
 
     def __init__(self, front: Front, samples: np.ndarray, count: int, edge: int) -> None:
-        self._front, self._samples, self.count, self._edge = front, samples, count, edge
+        self.count = count
+        self._front, self._edge = front, edge
+        self._samples: np.ndarray | None = samples  # until the frames are made
+        self._made: np.ndarray
         self._lock = Lock()
-        self._made: np.ndarray | None = None
 
     def frames(self) -> np.ndarray:
         """``[bands, count + edge]``."""
         with self._lock:
-            if self._made is None:
-                self._made = self._front(self._samples)[:, self._edge :]
+            if self._samples is not None:
+                self._made, self._samples = self._front(self._samples)[:, self._edge :], None
             return self._made
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +15,11 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import Level, Window, windows
 from edgeapp.encoders import AudioEncoder
+from edgeapp.errors import PackError
 from edgeapp.frames import SplitEncoder
 from edgeapp.pack import Pack
 from edgeapp.pipeline import Recogniser
-from edgeapp.session import RunSettings
+from edgeapp.session import CPU, RunSettings
 
 NEAR = 1 - 2e-6  # what float32 leaves of a cosine of one after some hundred layers
 RATE_HZ = 32_000
@@ -136,3 +139,39 @@ def test_the_graphs_for_the_processor_take_little_room(pack):
 def test_a_window_without_a_way_to_its_frames_makes_them(split, whole):
     sound = song(10)
     assert float((split.encode(Window(0.0, 10.0, sound)) * whole.encode(sound[None])).sum()) > NEAR
+
+
+def test_where_only_an_accelerator_was_hoped_for_the_processor_splits_too(pack, monkeypatch, capsys):
+    """ONNX Runtime for GPUs on a machine without a driver: it is told, and the processor does it its own way."""
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
+    encoder = AudioEncoder(pack, 1, "auto")
+    assert encoder.provider == CPU and encoder.split is not None
+
+
+def test_a_pack_without_the_two_graphs_runs_its_one(pack, whole, tmp_path):
+    old = shutil.copytree(pack.folder, tmp_path / "old")
+    document = json.loads((old / "pack.json").read_text())
+    for name in document["audio"].pop("split").values():
+        if isinstance(name, str):
+            del document["files"][name]
+            (old / name).unlink()
+    (old / "pack.json").write_text(json.dumps(document))
+    encoder = AudioEncoder(Pack.load(old), 1, "cpu")
+    cut = list(windows(MemorySource(song(15), RATE_HZ)))
+    assert encoder.split is None and list(encoder.sharing(iter(cut))) == cut
+    np.testing.assert_array_equal(encoder.hear(cut), whole.encode(np.stack([window.samples for window in cut])))
+
+
+@pytest.mark.parametrize("missing", ["front.onnx", "trunk.onnx"])
+def test_a_pack_that_lacks_one_of_the_two_is_named(pack, tmp_path, missing):
+    copy = shutil.copytree(pack.folder, tmp_path / "copy")
+    (copy / missing).unlink()
+    with pytest.raises(PackError, match=f"{missing} is missing"):
+        Pack.load(copy, verify=False)
+
+
+def test_a_trunk_whose_weights_are_gone_is_an_error_of_the_pack(pack, tmp_path):
+    copy = shutil.copytree(pack.folder, tmp_path / "copy")
+    (copy / "audio.onnx").write_bytes(b"short")
+    with pytest.raises(PackError, match="trunk.onnx: cannot be loaded"):
+        AudioEncoder(Pack.load(copy, verify=False), 1, "cpu")
