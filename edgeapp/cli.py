@@ -18,6 +18,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+# Windows are worked on side by side already. Threads of OpenBLAS, which NumPy starts when it is first imported, would
+# only take the cores from one another, for products too small to share.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from edgeapp.errors import BiovitaError, UsageError
 
 PROGRAM = "biovita-edge"

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeapp.errors import EngineError, PackError
+from edgeapp.audio.windows import Window
+from edgeapp.errors import PackError
+from edgeapp.frames import SplitEncoder
 from edgeapp.graph import PackGraph
 from edgeapp.pack import ImageSpec, Pack
 from edgeapp.session import (
     CPU,
     ENGINE_PRECISIONS,
-    MEMORY_VARIABLE,
     RunSettings,
     available_cores,
     driver_is_there,
-    first_line,
     open_session,
+    processor_alone,
+    run,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class AudioEncoder:
     ----------
     provider : str
         What really runs the graph.
+    split : SplitEncoder or None
+        The graph in two, where the processor runs it and the pack has them.
 
     Raises
     ------
@@ -64,8 +68,20 @@ class AudioEncoder:
 
     def __init__(self, pack: Pack, threads: int | None = None, provider: str | None = None) -> None:
         self.spec = pack.audio
-        self._runner = _Runner(pack, "audio", threads, provider)
-        self.provider = self._runner.provider
+        split, settings = pack.audio.split, RunSettings.of(provider, threads)
+        self._runner = None if split and processor_alone(settings) else _Runner(pack, "audio", threads, provider)
+        self.provider = self._runner.provider if self._runner else CPU
+        self.split = SplitEncoder(pack, split, settings) if split and self.provider == CPU else None
+
+    def sharing(self, cut: Iterator[Window]) -> Iterator[Window]:
+        """The windows of one source, in order, ready to share what this encoder would make of each of them again."""
+        return self.split.sharing(cut) if self.split else cut
+
+    def hear(self, windows: Sequence[Window]) -> np.ndarray:
+        """Encode windows, from `sharing` or not: list of n -> ``[n, dim]``; see `encode`."""
+        if self.split:
+            return np.concatenate([self.split.encode(window) for window in windows])
+        return self.encode(np.stack([window.samples for window in windows]))
 
     def encode(self, windows: np.ndarray) -> np.ndarray:
         """Encode windows.
@@ -87,7 +103,10 @@ class AudioEncoder:
         """
         if windows.ndim != 2 or windows.shape[1] != self.spec.window_samples:
             raise ValueError(f"windows are {windows.shape}, the encoder hears [n, {self.spec.window_samples}]")
-        return self._runner.run(np.ascontiguousarray(windows, np.float32))
+        windows = np.ascontiguousarray(windows, np.float32)
+        if self._runner:
+            return self._runner.run(windows)
+        return self.hear([Window(0.0, self.spec.window_s, samples) for samples in windows])
 
 
 class TextEncoder:
@@ -205,17 +224,9 @@ class _Runner:
 
     def _run_session(self, values: np.ndarray) -> np.ndarray:
         if self.provider == CPU:
-            return self._run_part(values)
+            return self._part(values)
         most = self.graph.batch  # what a GPU's memory is planned for
-        return np.concatenate([self._run_part(values[at : at + most]) for at in range(0, max(len(values), 1), most)])
+        return np.concatenate([self._part(values[at : at + most]) for at in range(0, max(len(values), 1), most)])
 
-    def _run_part(self, values: np.ndarray) -> np.ndarray:
-        try:
-            return np.asarray(self._session.run([self.graph.output], {self.graph.input: values})[0])
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise EngineError(
-                f"{self.graph.path}: {self.provider} cannot run it on {len(values)} inputs ({first_line(error)})",
-                "get the pack again"
-                if self.provider == CPU
-                else f"give it more memory ({MEMORY_VARIABLE}), or run with --provider cpu",
-            ) from None
+    def _part(self, values: np.ndarray) -> np.ndarray:
+        return run(self._session, self.graph, self.provider, {self.graph.input: values})

@@ -33,6 +33,29 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class SplitSpec:
+    """The audio encoder once more in two graphs, for a processor: windows that overlap share their frames.
+
+    Attributes
+    ----------
+    front : str
+        Graph of ``waveform`` ``[1, m * hop]`` -> ``frames`` ``[1, bands, m]``.
+    trunk : str
+        Graph of ``frames`` ``[n, bands, window_samples / hop]`` and ``level`` ``[n, 2]``, mean and RMS about it, of
+        each window -> ``embedding`` ``[n, dim]``. Its weights may lie in the file of the whole graph.
+    hop : int
+        Samples from frame to frame.
+    edge : int
+        Frames at each end of a sound that would be others in the middle of a longer one.
+    """
+
+    front: str
+    trunk: str
+    hop: int
+    edge: int
+
+
+@dataclass(frozen=True)
 class AudioSpec:
     """The audio encoder: waveform ``[n, round(rate_hz * window_s)]`` in, unit vectors ``[n, dim]`` out."""
 
@@ -41,6 +64,7 @@ class AudioSpec:
     window_s: float
     input: str = "waveform"
     output: str = "embedding"
+    split: SplitSpec | None = None
 
     @property
     def window_samples(self) -> int:
@@ -325,7 +349,7 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
             preset=str(document["preset"]),
             space=str(document["encoder"]["space"]),
             dim=int(document["encoder"]["dim"]),
-            audio=AudioSpec(**document["audio"]),
+            audio=_audio(document["audio"]),
             text=TextSpec(**document["text"]) if document.get("text") else None,
             image=ImageSpec(**document["image"]) if document.get("image") else None,
             gallery=document.get("gallery"),
@@ -348,9 +372,16 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
     return pack
 
 
+def _audio(document: Mapping[str, Any]) -> AudioSpec:
+    split = document.get("split")
+    return AudioSpec(**{**document, "split": SplitSpec(**split) if split else None})
+
+
 def _named(pack: Pack) -> list[str]:
     """The files the pack cannot work without."""
     names = [pack.audio.file]
+    if pack.audio.split is not None:
+        names += [pack.audio.split.front, pack.audio.split.trunk]
     if pack.text is not None:
         names += [pack.text.file, pack.text.tokenizer]
     if pack.image is not None:

@@ -19,7 +19,7 @@ import numpy as np
 from edgeapp.ahead import in_order
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
-from edgeapp.audio.windows import HOP_S, Window, level_dbfs, windows
+from edgeapp.audio.windows import HOP_S, Window, windows
 from edgeapp.encoders import AudioEncoder
 from edgeapp.errors import UsageError
 from edgeapp.pack import Pack
@@ -206,7 +206,8 @@ class Recogniser:
         try:
             if not 0 < hop_s < float("inf"):
                 raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
-            cut = windows(resampled(source, self.pack.audio.rate_hz), self.pack.audio.window_s, hop_s)
+            spec = self.pack.audio
+            cut = self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s))
             if source.live:
                 for window in cut:
                     yield from self.answer([window])
@@ -219,13 +220,12 @@ class Recogniser:
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
         """Name some windows, whose samples are already at the encoder's rate."""
-        levels = [level_dbfs(window.samples) for window in batch]
+        levels = [window.level.dbfs for window in batch]
         heard = [i for i, level in enumerate(levels) if level >= self.parameters.silence_dbfs]
         results: list[WindowResult | None] = [None] * len(batch)
         if heard:
-            samples = np.stack([batch[i].samples for i in heard])
             with self._turn:
-                vectors = self.encoder.encode(samples)
+                vectors = self.encoder.hear([batch[i] for i in heard])
             p, cosines = self.match(vectors)
             for row, i in enumerate(heard):
                 decision = decide(p[row], self.taxa, self.parameters)

@@ -19,6 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeapp.errors import DeviceError, EngineError, OutputError, PackError, UsageError
 from edgeapp.graph import PackGraph
 from edgeapp.machine import available_cores
@@ -180,6 +182,35 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
         hoped = CUDA if CUDA in wanted else wanted[0]  # TensorRT is an extra that few have; CUDA is what was expected
         tell(f"{_told(hoped, reasons)}; going on with {CPU}; set {PROVIDER_VARIABLE} to cpu if that is meant")
     return session, ran
+
+
+def processor_alone(settings: RunSettings) -> bool:
+    """Whether nothing but the processor comes into question, so that an accelerator's graph need not be tried."""
+    try:
+        from onnxruntime import get_available_providers
+    except ImportError:
+        return False
+    wanted = ORT_PROVIDERS.get(settings.provider, ())
+    return CPU in wanted and not (set(wanted) - {CPU}) & set(get_available_providers()) and not driver_is_there()
+
+
+def run(session: Any, graph: PackGraph, provider: str, given: dict[str, np.ndarray]) -> np.ndarray:
+    """What a graph gives for its inputs.
+
+    Raises
+    ------
+    EngineError
+        The provider cannot run it.
+    """
+    try:
+        return np.asarray(session.run([graph.output], given)[0])
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise EngineError(
+            f"{graph.path}: {provider} cannot run it on {len(next(iter(given.values())))} inputs ({first_line(error)})",
+            "get the pack again"
+            if provider == CPU
+            else f"give it more memory ({MEMORY_VARIABLE}), or run with --provider cpu",
+        ) from None
 
 
 def really_ran(session: Any) -> str:

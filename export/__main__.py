@@ -95,6 +95,8 @@ def export(
         print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
     same = pack.parity["decisions"]
     print(f"the same species for {same['same_species']:.4f} of {same['recordings']} recordings", file=sys.stderr)
+    if "split" in pack.parity:
+        print(f"front.onnx, trunk.onnx: cosine at least {pack.parity['split']['least']:.6f}", file=sys.stderr)
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
     if tensorrt:
         build_engines(pack, targets)

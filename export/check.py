@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,9 @@ def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
 
 
 def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
-    """What the device's encoders give."""
-    audio, text, image = AudioEncoder(pack), TextEncoder(pack), ImageEncoder(pack)
+    """What the device's encoders give; that of sound is the whole graph."""
+    whole = replace(pack, audio=replace(pack.audio, split=None))
+    audio, text, image = AudioEncoder(whole), TextEncoder(pack), ImageEncoder(pack)
     return Vectors(
         [audio.encode(windows) for _, windows in inputs.windows],
         [text.encode(forms) for forms in inputs.texts()],
@@ -78,6 +79,11 @@ def check(
         kind: compare(f"{kind}.onnx", names, getattr(wanted, kind), getattr(given, kind), precision.cosine).to_dict()
         for kind, names in labels.items()
     }
+    if pack.audio.split is not None:
+        audio = AudioEncoder(pack, provider="cpu")
+        split = [audio.encode(windows) for _, windows in inputs.windows]
+        graph = pack.audio.split.trunk
+        parity["split"] = compare(graph, labels["audio"], wanted.audio, split, precision.cosine).to_dict()
     named = [likeliest(inputs.windows, one.audio, one.names(), inputs.taxa, decision) for one in (wanted, given)]
     parity["decisions"] = enough(agree(inputs.windows, *named), precision.names).to_dict()
     return parity

@@ -7,8 +7,10 @@ import dataclasses
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -35,12 +37,20 @@ def folded(module: nn.Module) -> nn.Module:
     return module
 
 
-def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> None:
-    """Write one tower as an ONNX graph `name` -> `embedding`; the first axis of both is free.
+def to_onnx(
+    module: nn.Module,
+    examples: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    output: str,
+    free: tuple[dict[int, Any], ...],
+) -> onnx.ModelProto:
+    """A module as an ONNX model.
 
     Parameters
     ----------
-    example : [n, ...] an input of the right shape and type, n at least 2
+    examples : inputs of the right shapes and types
+    inputs, output : their names in the graph
+    free : for each input, the axes of any length and what they are called
     """
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
@@ -48,18 +58,29 @@ def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> N
         try:
             program = torch.onnx.export(
                 folded(module),
-                (example,),
+                examples,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[name],
-                output_names=["embedding"],
-                dynamic_shapes=({0: torch.export.Dim("n")},),
+                input_names=list(inputs),
+                output_names=[output],
+                dynamic_shapes=free,
             )
             assert program is not None
             program.optimize()
         finally:
             logging.disable(logging.NOTSET)
-    onnx.save_model(without_notes(program.model_proto), str(path))
+    return without_notes(program.model_proto)
+
+
+def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> None:
+    """Write one tower as an ONNX graph `name` -> `embedding`; the first axis of both is free.
+
+    Parameters
+    ----------
+    example : [n, ...] an input of the right shape and type, n at least 2
+    """
+    free = ({0: torch.export.Dim("n")},)
+    onnx.save_model(to_onnx(module, (example,), [name], "embedding", free), str(path))
 
 
 def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,6 +18,7 @@ from export.graphs import export_audio, export_image, export_text
 from export.inputs import Inputs
 from export.integers import spread
 from export.precision import FP32, Precision, convert
+from export.split import export_split
 from export.storage import halve
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
@@ -80,6 +81,8 @@ def write_pack(
         folder.mkdir()
         preset, model = checkpoint.config.preset, checkpoint.model.cpu()
         export_audio(model, preset, folder / AUDIO)
+        # Lower precisions are for GPUs, which run the whole graph.
+        split = export_split(model, preset, folder / AUDIO) if precision == FP32 else None
         export_text(model, preset, folder / TEXT)
         export_image(model, preset, folder / IMAGE)
         checkpoint.tokenizer.save(str(folder / TOKENIZER))
@@ -93,7 +96,7 @@ def write_pack(
             "preset": preset.name,
             "space": checkpoint.space,
             "dim": preset.dim,
-            "audio": AudioSpec(AUDIO, preset.mel.rate_hz, preset.window_s),
+            "audio": AudioSpec(AUDIO, preset.mel.rate_hz, preset.window_s, split=split),
             "text": TextSpec(TEXT, TOKENIZER, preset.context),
             "image": ImageSpec(IMAGE, preset.image_size),
             "decision": decision,

@@ -25,7 +25,7 @@ def test_every_stage_of_a_recording_is_timed(starter_pack):
     done = run("identify.py", "--minutes", "0.5", "--repeats", "1", "--json")
     assert done.returncode == 0, done.stderr
     (recording,) = json.loads(done.stdout)["recordings"]
-    assert len(recording["stages"]) == 6 and min(recording["stages"].values()) > 0
+    assert len(recording["stages"]) == 7 and min(recording["stages"].values()) > 0
     assert recording["times_real_time"] == pytest.approx(30 / recording["wall_s"])
 
 

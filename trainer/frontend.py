@@ -252,21 +252,41 @@ class LogMel(nn.Module):
             setattr(self, name, buffer.to(getattr(self, name).device))
         return self
 
-    def power(self, waveform: Tensor) -> Tensor:
-        """Power spectrum of all frames, [n, 17, bins, frames]: first-stage bin, second-stage bin in `coarse_order`."""
+    def spectrum(self, waveform: Tensor) -> Tensor:
+        """Spectrum of all frames, [n, 17, 2 * bins, frames]: real parts in `coarse_order`, then imaginary ones."""
         c = self.config
-        n = waveform.shape[0]
-        frames = c.frames(waveform.shape[-1])
+        n, samples = waveform.shape
+        frames = c.frames(samples)
         if c.preemphasis:
             waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
         left = c.window // 2
         right = (frames - 1) * c.hop + c.window - left - waveform.shape[-1]
         padded = F.pad(waveform[:, None, :], (left, max(right, 0)), mode="reflect")[:, 0]
-        padded = padded[:, : (frames - 1) * c.hop + c.window]
+        return self.transform(padded[:, : (frames - 1) * c.hop + c.window], frames)
+
+    def transform(self, padded: Tensor, frames: int) -> Tensor:
+        """Spectrum of samples that are filled up at both ends, as `spectrum` gives it."""
+        n = padded.shape[0]
         first = self.first_bins(padded, frames).reshape(n, RADIX, HALF, 2, frames)
         first = first.transpose(1, 2).reshape(n, HALF, 2 * RADIX, frames)
-        parts = torch.matmul(self.rotation, first)  # [n, 17, 2 * bins, frames]: real parts, then imaginary ones
-        return (parts * parts).reshape(n, HALF, 2, self.bins, frames).sum(dim=2)
+        return torch.matmul(self.rotation, first)
+
+    def bands(self, spectrum: Tensor) -> Tensor:
+        """Power in the mel bands, [n, n_mels, frames] float32."""
+        n, frames = spectrum.shape[0], spectrum.shape[-1]
+        power = (spectrum * spectrum).reshape(n, HALF, 2, self.bins, frames).sum(dim=2)
+        parts = [
+            torch.matmul(self.get_buffer(f"mel{number}"), power[:, :, reach.bins].flatten(1, 2))
+            for number, reach in enumerate(self.reaches)
+        ]
+        return torch.cat(parts, dim=1).float()
+
+    def logarithm(self, mel: Tensor) -> Tensor:
+        """Power in the mel bands to the values a trunk sees."""
+        c = self.config
+        if c.decibel:
+            return 10.0 * torch.log10(mel.clamp_min(c.log_floor))
+        return (torch.log(mel + c.log_floor) + c.shift) / c.spread
 
     def first_bins(self, padded: Tensor, frames: int) -> Tensor:
         """First stage over padded samples: [n, 32 * 17 * 2, frames]."""
@@ -283,16 +303,7 @@ class LogMel(nn.Module):
         return torch.matmul(self.analysis.reshape(RADIX, 2 * HALF, -1), taps)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        c = self.config
-        power = self.power(waveform.to(self.rotation.dtype))
-        parts = [
-            torch.matmul(self.get_buffer(f"mel{number}"), power[:, :, reach.bins].flatten(1, 2))
-            for number, reach in enumerate(self.reaches)
-        ]
-        mel = torch.cat(parts, dim=1).float()
-        if c.decibel:
-            return 10.0 * torch.log10(mel.clamp_min(c.log_floor))
-        return (torch.log(mel + c.log_floor) + c.shift) / c.spread
+        return self.logarithm(self.bands(self.spectrum(waveform.to(self.rotation.dtype))))
 
 
 class LevelNorm(nn.Module):

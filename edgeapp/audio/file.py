@@ -130,7 +130,7 @@ class FileSource:
             samples = frames[:, 0] if self.channels == 1 else frames.mean(axis=1, dtype=np.float32)
             if self._dtype == "int16":
                 samples = np.multiply(samples, INT16_UNIT, dtype=np.float32)
-            if not np.isfinite(samples).all():
+            elif not np.isfinite(samples).all():
                 at = position + int(np.flatnonzero(~np.isfinite(samples))[0])
                 raise AudioError(
                     f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number", "export the file again"

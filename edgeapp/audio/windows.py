@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,41 @@ from edgeapp.errors import AudioError
 
 WINDOW_S = 10.0  # what BioVITA was trained on
 HOP_S = 5.0  # every sound is inside one window or well inside the next
+FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
 MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
+
+
+@dataclass(frozen=True)
+class Level:
+    """How loud a sound is.
+
+    Attributes
+    ----------
+    mean : float
+        Its offset: a cheap sound card's is not sound.
+    rms : float
+        Of the sound less its mean.
+    """
+
+    mean: float
+    rms: float
+
+    @classmethod
+    def of(cls, samples: np.ndarray) -> Level:
+        """Measure samples ``[n]``."""
+        if not len(samples):
+            return cls(0.0, 0.0)
+        mean = float(samples.mean())
+        power = _power(samples) - mean * mean
+        if power < (FAR_BELOW * mean) ** 2:  # little is left of float32
+            centred = samples - np.float32(mean)
+            power = max(0.0, _power(centred) - float(centred.mean()) ** 2)
+        return cls(mean, math.sqrt(power))
+
+    @property
+    def dbfs(self) -> float:
+        """The RMS in dB re full scale: ``-inf`` for digital silence, -3.01 for a full-scale sine."""
+        return 20.0 * math.log10(self.rms) if self.rms > 0.0 else -math.inf
 
 
 @dataclass(frozen=True)
@@ -26,11 +61,22 @@ class Window:
         Seconds on the source's clock; ``end_s`` is the true end of the sound, also when the window was filled.
     samples : np.ndarray
         ``[window_samples]`` float32 at the rate of the source it was cut from.
+    first : int
+        Number of the first sample on the source's clock.
+    frames : callable or None
+        Gives the frames of the window, where an encoder shares them with other windows; see `edgeapp.frames`.
     """
 
     start_s: float
     end_s: float
     samples: np.ndarray
+    first: int = 0
+    frames: Callable[[], np.ndarray] | None = None
+
+    @cached_property
+    def level(self) -> Level:
+        """How loud it is."""
+        return Level.of(self.samples)
 
 
 def windows(
@@ -66,7 +112,8 @@ def windows(
     def cut(start: int) -> Window:
         if len(held) > 1:
             held[:] = [np.concatenate(held)]
-        return Window(start / rate_hz, (start + size) / rate_hz, held[0][start - origin : start - origin + size])
+        samples = held[0][start - origin : start - origin + size]
+        return Window(start / rate_hz, (start + size) / rate_hz, samples, start)
 
     started = False
     for block in source.blocks():
@@ -101,7 +148,7 @@ def windows(
             f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"
         )
     if length < size:
-        yield Window(first / rate_hz, end / rate_hz, fill(np.concatenate(held), size))
+        yield Window(first / rate_hz, end / rate_hz, fill(np.concatenate(held), size), first)
     elif covered < end:
         yield cut(end - size)
 
@@ -125,24 +172,11 @@ def fill(samples: np.ndarray, n: int) -> np.ndarray:
     return np.tile(samples, math.ceil(n / len(samples)))[:n]
 
 
+def _power(samples: np.ndarray) -> float:
+    """Mean square; `np.dot` would be faster, and start threads of its own."""
+    return float(np.einsum("i,i->", samples, samples)) / len(samples)
+
+
 def level_dbfs(samples: np.ndarray) -> float:
-    """Level of a sound: RMS of the sound less its mean, in dB re full scale.
-
-    The mean is taken off because a cheap sound card's offset is not sound.
-
-    Parameters
-    ----------
-    samples : np.ndarray
-        ``[n]``.
-
-    Returns
-    -------
-    float
-        ``-inf`` for digital silence; a full-scale sine is -3.01.
-    """
-    if not len(samples):
-        return -math.inf
-    centred = samples - samples.mean()
-    left = float(centred.mean())  # of an offset that float32 could not take off
-    power = float(np.square(centred, out=centred).mean()) - left * left
-    return 10.0 * math.log10(power) if power > 0.0 else -math.inf
+    """`Level` of samples ``[n]`` in dB re full scale."""
+    return Level.of(samples).dbfs

@@ -50,3 +50,12 @@ def test_identify_imports_what_it_uses(record, toy_pack, tmp_path, format):
     imported = set(json.loads(seen.read_text()))
     assert {"onnxruntime", "soundfile"} <= imported
     assert imported & NOT_NEEDED == set()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted where Linux lists them")
+def test_numpy_starts_no_threads_of_its_own():
+    """They would take the cores from the threads that hear the windows."""
+    words = [sys.executable, "-c", "import edgeapp.cli, numpy, os; print(len(os.listdir('/proc/self/task')))"]
+    own = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**own, "PYTHONPATH": str(PROJECT)})
+    assert done.stdout.strip() == "1"

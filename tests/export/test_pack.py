@@ -49,8 +49,8 @@ def test_the_pack_loads_on_the_device_and_says_what_it_is(exported: Exported, ru
 def test_parity_was_measured_on_every_kind_and_is_kept_in_the_pack(exported: Exported) -> None:
     folder, ended = exported
     parity = Pack.load(folder).parity
-    assert set(parity) == {"audio", "text", "image", "decisions"}
-    assert all(parity[kind]["least"] >= 0.9999 for kind in ("audio", "text", "image"))
+    assert set(parity) == {"audio", "split", "text", "image", "decisions"}
+    assert all(parity[kind]["least"] >= 0.9999 for kind in ("audio", "split", "text", "image"))
     assert parity["decisions"] == {"same_species": 1.0, "recordings": 21}
     assert parity["audio"]["inputs"] == 21 and parity["image"]["inputs"] == 12
     assert parity["text"]["inputs"] == len(SPECIES) * len(PROMPT_FORMS)

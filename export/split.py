@@ -1,0 +1,169 @@
+"""The audio tower in two graphs, so that windows that overlap share the spectrogram of what they have in common.
+
+`front.onnx` turns any length of sound into frames, and `trunk.onnx` the frames of a window into its vector. The frames
+must not depend on the window they end up in, but the tower takes the mean off each window and brings it to one level
+first. Both are made good for behind the frames: with the mean m of a window, whose spectrum is that of a constant, a
+band's power is P - 2 a C + a² D, where P is the power without correction, C the product of both spectra, D the power of
+the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a factor of the power. C is kept for the
+lowest bands alone: a constant under a Hann window is 109 dB down where the others begin.
+
+The trunk's weights stay where they are: the graph names their places in `audio.onnx`, which accelerators and checks run
+whole. So the two graphs add less than a tenth to the audio encoder's size.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from onnx import TensorProto, external_data_helper
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgeapp.pack import SplitSpec
+from export.graphs import folded, to_onnx
+from trainer.frontend import HALF, LogMel
+from trainer.models.efficientat import InvertedResidual
+from trainer.models.vita import AudioTower, Vita
+from trainer.presets import Preset
+
+FRONT, TRUNK = "front.onnx", "trunk.onnx"
+LEAST_BYTES = 256  # of a stored tensor that is worth naming a place for
+LEAST_HARDSWISH = -0.375  # x (x + 3) / 6 at x = -1.5
+
+
+class Front(nn.Module):
+    """Waveform [1, hop m] to the power in the mel bands, and below it C of the lowest: [1, n_mels + low, m]."""
+
+    offset: Tensor
+
+    def __init__(self, front: LogMel) -> None:
+        super().__init__()
+        self.front = front
+        reach = front.reaches[0]
+        self.low = reach.bands.stop
+        self.bins = slice(0, reach.bins.stop)
+        one = front.transform(torch.ones(1, front.config.window), 1)  # [1, 17, 2 * bins, 1]
+        product = self.parts(one)[0, :, :, :, 0] * front.get_buffer("mel0").reshape(self.low, HALF, 1, -1)
+        self.register_buffer("offset", product.reshape(self.low, -1), persistent=False)
+
+    def parts(self, spectrum: Tensor) -> Tensor:
+        """The lowest bins, [n, 17, 2, bins, frames]."""
+        return spectrum.reshape(spectrum.shape[0], HALF, 2, self.front.bins, -1)[:, :, :, self.bins]
+
+    def constant_power(self) -> Tensor:
+        """D of the lowest bands, [low]."""
+        one = self.front.transform(torch.ones(1, self.front.config.window), 1)
+        return self.front.bands(one)[0, : self.low, 0]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        c = self.front.config
+        frames = waveform.shape[1] // c.hop
+        if c.preemphasis:
+            waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
+        left = c.window // 2
+        right = c.window - c.hop - left + (1 if c.preemphasis else 0)
+        padded = F.pad(waveform[:, None, :], (left, right), mode="reflect")[:, 0]
+        spectrum = self.front.transform(padded, frames)
+        low = torch.matmul(self.offset, self.parts(spectrum).flatten(1, 3))
+        return torch.cat([self.front.bands(spectrum), low], dim=1)
+
+
+class Trunk(nn.Module):
+    """Frames [n, n_mels + low, frames] and levels [n, 2], mean and RMS of each window without it, to unit vectors."""
+
+    power: Tensor
+
+    def __init__(self, audio: AudioTower) -> None:
+        super().__init__()
+        audio = copy.deepcopy(audio).eval()
+        front = Front(audio.front)
+        self.front, self.level, self.low = audio.front, audio.level, front.low
+        self.audio = cast(AudioTower, folded(audio))
+        join_first_block(self.audio.stem)
+        self.register_buffer("power", front.constant_power()[:, None], persistent=False)
+
+    def forward(self, frames: Tensor, level: Tensor) -> Tensor:
+        offset = (1.0 - self.front.config.preemphasis) * level[:, :1, None]
+        gain = self.level.target / level[:, 1:, None].clamp_min(self.level.least)
+        n_mels = self.front.config.n_mels
+        low = frames[:, : self.low] - 2.0 * offset * frames[:, n_mels:] + offset * offset * self.power
+        mel = torch.cat([low.clamp_min(0.0), frames[:, self.low : n_mels]], dim=1)
+        return self.audio.embed(self.front.logarithm(mel * (gain * gain)))
+
+
+def join_first_block(stem: nn.Sequential) -> None:
+    """Fold the projection of the first block, and the addition of its input, into the expansion of the second.
+
+    Both are linear: expansion(x + projection(y)) is one convolution over x and y. Side by side they have 16 channels,
+    which is what a register of AVX-512 holds; ONNX Runtime fills 8 up to that. What the depthwise convolution lets
+    through beside its own channels passes the ReLU behind it unchanged, lifted above zero.
+    """
+    head, first, second = stem[0], stem[1], stem[2]
+    assert isinstance(first, InvertedResidual) and isinstance(second, InvertedResidual) and first.residual
+    widen = second.block[0]
+    assert isinstance(head, nn.Sequential) and isinstance(widen, nn.Sequential)
+    into, into_bias = weights(head[0])
+    depthwise, depthwise_bias = weights(first.block[0])
+    projection, projection_bias = weights(first.block[1])
+    expansion, expansion_bias = weights(widen)
+    passing = torch.zeros_like(depthwise)
+    passing[:, :, 1, 1] = 1.0
+    lift = torch.full_like(depthwise_bias, -LEAST_HARDSWISH)
+    straight, through = expansion[:, :, 0, 0], projection[:, :, 0, 0]
+    bias = expansion_bias + straight @ projection_bias - straight @ lift
+    head[0] = convolution(torch.cat([into, into]), torch.cat([into_bias, into_bias]), stride=2)
+    both = convolution(torch.cat([passing, depthwise]), torch.cat([lift, depthwise_bias]), groups=2 * len(depthwise))
+    stem[1] = nn.Sequential(both, nn.ReLU())
+    joined = convolution(torch.cat([straight, straight @ through], dim=1)[:, :, None, None], bias)
+    widen[0] = joined
+
+
+def weights(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution, or of the first of a sequence."""
+    convolution = layer[0] if isinstance(layer, nn.Sequential) else layer
+    assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+    return convolution.weight.detach(), convolution.bias.detach()
+
+
+def convolution(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the size of its input, but for its stride."""
+    o, i, kernel, _ = weight.shape
+    made = nn.Conv2d(i * groups, o, kernel, stride, kernel // 2, groups=groups)
+    made.weight, made.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return made
+
+
+def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
+    """Write both graphs beside the whole one; None where a tower has no front end or windows that can be split."""
+    audio, mel = model.audio, preset.mel
+    if not isinstance(audio, AudioTower) or preset.window_samples % mel.hop:
+        return None
+    frames = preset.window_samples // mel.hop
+    front, trunk = Front(audio.front), Trunk(audio)
+    sound = torch.randn(1, preset.window_samples) * 0.1
+    count = torch.export.Dim("frames", min=4)
+    made = to_onnx(front, (sound,), ["waveform"], "frames", ({1: mel.hop * count},))
+    onnx.save_model(made, str(whole.with_name(FRONT)))
+    example = (front(sound).expand(2, -1, frames).clone(), torch.tensor([[0.0, 0.1], [0.01, 0.2]]))
+    n = torch.export.Dim("n")
+    made = to_onnx(trunk, example, ["frames", "level"], "embedding", ({0: n}, {0: n}))
+    onnx.save_model(stored_in(made, whole), str(whole.with_name(TRUNK)))
+    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.window / 2 / mel.hop))
+
+
+def stored_in(model: onnx.ModelProto, other: Path) -> onnx.ModelProto:
+    """The model, its tensors replaced by their places in another file where that holds the same bytes."""
+    held = other.read_bytes()
+    for tensor in model.graph.initializer:
+        raw = tensor.raw_data
+        at = held.find(raw) if len(raw) >= LEAST_BYTES else -1
+        if at >= 0:
+            external_data_helper.set_external_data(tensor, other.name, at, len(raw))
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+    return model
