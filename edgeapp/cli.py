@@ -26,6 +26,7 @@ from edgeapp.errors import BiovitaError, UsageError
 
 PROGRAM = "biovita-edge"
 INTERRUPTED = 130
+STDIN = "-"
 
 # Command -> module:name of its function or of its own Typer, imported when the command is used or listed.
 COMMANDS = {
@@ -33,10 +34,10 @@ COMMANDS = {
     "gallery": "edgeapp.gallery_commands:app",
     "pack": "edgeapp.pack_commands:app",
     "listen": "edgeapp.listen:listen",
-    "journal": "edgeapp.journal_commands:app",
+    "journal": "edgeapp.journal.export_command:app",
     "bench": "edgeapp.bench_command:bench",
-    "config": "edgeapp.config_commands:app",
-    "service": "edgeapp.service_commands:app",
+    "config": "edgeapp.config.commands:app",
+    "service": "edgeapp.service.commands:app",
     "doctor": "edgeapp.doctor.command:doctor",
 }
 
@@ -121,7 +122,9 @@ def _start(
 
 
 def identify(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings: WAV, FLAC, OGG, MP3.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Recordings: WAV, FLAC, OGG, MP3; - is raw sound.")
+    ],
     format: Annotated[
         str,
         typer.Option(
@@ -151,6 +154,11 @@ def identify(
         str | None,
         typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
     ] = None,
+    pcm_format: Annotated[
+        str, typer.Option("--pcm-format", help="Samples of raw sound: s16le, s24le, s32le or f32le.")
+    ] = "s16le",
+    pcm_rate: Annotated[int, typer.Option("--pcm-rate", help="Rate of raw sound, in Hz.", min=1)] = 48_000,
+    pcm_channels: Annotated[int, typer.Option("--pcm-channels", help="Channels of raw sound.", min=1)] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.")] = False,
 ) -> None:
     """Name the species in recordings.
@@ -159,6 +167,9 @@ def identify(
     raven, audacity and kaleidoscope, one table of all files, a row for each window with a decision; the times of raven
     and audacity run on over the files, as if they were one.
     """
+    from edgeapp.audio.file import FileSource
+    from edgeapp.audio.pcm import PcmSource
+    from edgeapp.identify import Sound
     from edgeapp.identify import identify as identify_files
     from edgeapp.outputs.writer import Destination, writer
     from edgeapp.pack import Pack
@@ -166,6 +177,10 @@ def identify(
 
     if not 0 < hop < float("inf"):
         raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
+
+    if files.count(STDIN) > 1:
+        raise UsageError("standard input can be heard once", "give - once")
+    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
     if output is not None and any(_same_file(output, file) for file in files):
         raise UsageError(f"{output}: is one of the recordings", "name another file with --output")
@@ -175,9 +190,12 @@ def identify(
         recogniser = Recogniser(
             Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
         )
-        outcome = identify_files(
-            files, recogniser, writing, hop, top, note=_silent if quiet else complain, complain=complain
-        )
+
+        def open_sound(file: str) -> Sound:
+            return pipe if pipe is not None and file == STDIN else FileSource(file)
+
+        note = _silent if quiet else complain
+        outcome = identify_files(files, recogniser, writing, hop, top, note, complain, open_sound)
         destination.keep = outcome.done > 0
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")

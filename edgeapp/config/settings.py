@@ -157,8 +157,11 @@ class Input:
     watch: Path | None = setting(
         None, "Folder to which a recorder writes files; each is heard once.", "--watch", read=True
     )
+    recorder_zone: str = setting(
+        "UTC", 'Time zone of the recorder\'s clock: "UTC", "local", "Europe/Berlin".', "--recorder-zone", metavar="ZONE"
+    )
     pcm_format: str = setting(
-        "s16le", "Samples of raw sound on standard input.", "--pcm-format", choices=("s16le", "s32le", "f32le")
+        "s16le", "Samples of raw sound on standard input.", "--pcm-format", choices=("s16le", "s24le", "s32le", "f32le")
     )
     pcm_rate: int = setting(48_000, "Rate of raw sound, in Hz.", "--pcm-rate", minimum=1_000, maximum=768_000)
     pcm_channels: int = setting(1, "Channels of raw sound.", "--pcm-channels", minimum=1, maximum=64)

@@ -171,6 +171,16 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
         self._write(replace)
 
+    def windows_of(self, source: str, device_id: str) -> int:
+        """How many windows of a recording were counted by runs that did not get to its end."""
+        [row] = self._fetch(
+            "SELECT coalesce(sum(n), 0) AS n FROM window_counts JOIN streams ON streams.id = stream"
+            " WHERE route = 'file' AND source = :source AND device_id = :device"
+            " AND stream NOT IN (SELECT stream FROM files WHERE stream IS NOT NULL)",
+            {"source": source, "device": device_id},
+        )
+        return int(row["n"])
+
     def is_done(self, path: str, size: int, mtime_ns: int) -> bool:
         """Whether a recording of this size and age was done."""
         return bool(

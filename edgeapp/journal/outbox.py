@@ -12,6 +12,7 @@ from edgeapp.journal.writer import Writer, now_text
 from edgeapp.station.clock import Moment
 
 _WAITING = "sent_utc IS NULL AND dropped_utc IS NULL"
+_OF_TARGET = "(:target IS NULL OR target = :target)"
 
 
 class OutboxRows(Writer):

@@ -290,7 +290,9 @@ DETECTIONS_IN_FULL = """
         deployments.longitude,
         reviews.verdict AS review, reviews.name AS review_name, reviews.reviewer, reviews.note AS review_note,
         reviews.time_utc AS review_utc,
-        detections.clip, CASE WHEN clips.deleted_utc IS NULL THEN clips.path END AS clip_path
+        detections.clip, CASE WHEN clips.deleted_utc IS NULL THEN clips.path END AS clip_path,
+        clips.start_s AS clip_start_s, clips.end_s AS clip_end_s,
+        streams.ended_boottime_s - streams.started_boottime_s AS stream_s
     FROM detections
     JOIN streams ON streams.id = detections.stream
     JOIN deployments ON deployments.id = streams.deployment

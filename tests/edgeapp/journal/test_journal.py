@@ -65,6 +65,9 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "review_utc": None,
         "clip": None,
         "clip_path": None,
+        "clip_start_s": None,
+        "clip_end_s": None,
+        "stream_s": None,
     }
     assert thresholds == {"min_probability": 0.5, "floor": 0.6}
     assert [(score["rank"], score["species"], score["probability"]) for score in scores] == [

@@ -16,7 +16,7 @@ import edgeapp
 from edgeapp.config.file import NAME as CONFIG_NAME
 from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
-from edgeapp.service_unit import MARK, NAME, Unit
+from edgeapp.service.unit import MARK, NAME, Unit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Run the station as a service of systemd.")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp import service_commands
-from edgeapp.service_unit import MARK, NAME, Unit, quoted
+from edgeapp.service import commands as service_commands
+from edgeapp.service.unit import MARK, NAME, Unit, quoted
 
 FOREST = Unit(Path("/opt/biovita/bin/python"), Path("/etc/biovita edge/config.toml"), "forest")
 

@@ -1,0 +1,1 @@
+"""The systemd service that keeps a station running."""
