@@ -204,10 +204,7 @@ class Recogniser:
             From the source or the cutting; what was already given stays valid.
         """
         try:
-            if not 0 < hop_s < float("inf"):
-                raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
-            spec = self.pack.audio
-            cut = self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s))
+            cut = self.cut(source, hop_s)
             if source.live:
                 for window in cut:
                     yield from self.answer([window])
@@ -217,6 +214,21 @@ class Recogniser:
                         yield from answered
         finally:
             source.close()
+
+    def cut(self, source: AudioSource, hop_s: float = HOP_S) -> Iterator[Window]:
+        """The windows of a source at the encoder's rate, as `answer` takes them: one source, in order.
+
+        Raises
+        ------
+        UsageError
+            A hop that goes nowhere.
+        AudioError
+            From the source or the cutting, while it is read.
+        """
+        if not 0 < hop_s < float("inf"):
+            raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
+        spec = self.pack.audio
+        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
         """Name some windows, whose samples are already at the encoder's rate."""
@@ -272,11 +284,18 @@ class Recogniser:
         """The first species of the decided taxon, which need not be the first of all; none without a decision."""
         if decision is None:
             return ()
+        rows = self._members(decision)
+        return tuple(ranked(p[[*rows, -1]], similarities[rows], [self.taxa[i] for i in rows], top))
+
+    def path(self, decision: Decision) -> tuple[str, ...]:
+        """Names of the decided taxon and of what it lies in, from the kingdom down."""
+        return self.taxa[self._members(decision)[0]].path(decision.rank)
+
+    def _members(self, decision: Decision) -> list[int]:
         key = decision.rank, decision.name
         if key not in self._below:
             self._below[key] = [i for i, taxon in enumerate(self.taxa) if taxon.at(decision.rank) == decision.name]
-        rows = self._below[key]
-        return tuple(ranked(p[[*rows, -1]], similarities[rows], [self.taxa[i] for i in rows], top))
+        return self._below[key]
 
 
 def _batches(cut: Iterator[Window], size: int) -> Iterator[list[Window]]:

@@ -72,6 +72,8 @@ class PcmSource:
     captured_samples, dropped_samples : int
         Of every channel together one sample; none is ever dropped here.
     timeline : Timeline
+    notes : tuple of str
+        What is odd about it, as `edgeapp.audio.file.FileSource` has it: nothing, raw sound tells nothing of itself.
     fault : str or None
         Set at the end when the input stopped inside a sample.
 
@@ -111,6 +113,7 @@ class PcmSource:
         self.live = live
         self.captured_samples = 0
         self.timeline = Timeline(rate_hz, clock)
+        self.notes: tuple[str, ...] = ()
         self.fault: str | None = None
 
     def blocks(self) -> Iterator[Block]:

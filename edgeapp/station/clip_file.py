@@ -110,7 +110,8 @@ class ClipFolder:
         self.folder = Path(folder).absolute()
         self._tell = tell
         self._lock = threading.Lock()
-        self._lost = 0  # clips that could not be written since the last one that could
+        self._trouble = False  # since a clip could not be written, until one can
+        self._lost = 0  # clips given up meanwhile
 
     def remove_orphans(self) -> int:
         """Remove the temporary files that a crash left; gives how many."""
@@ -181,15 +182,19 @@ class ClipFolder:
 
     def written(self) -> None:
         """Say, once, that clips can be written again."""
-        if self._lost:
-            self._tell(f"clips are written again; {self._lost} were lost")
-        self._lost = 0
+        if self._trouble:
+            self._tell("clips are written again" + (f"; {self._lost} were lost" if self._lost else ""))
+        self._trouble, self._lost = False, 0
 
     def not_written(self, error: Exception) -> None:
         """Say, once until one succeeds, why clips cannot be written."""
-        if not self._lost:
+        if not self._trouble:
             why = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
             self._tell(f"clips cannot be written to {self.folder} ({why}); detections are still kept")
+        self._trouble = True
+
+    def lost(self) -> None:
+        """Count a clip that was given up."""
         self._lost += 1
 
 

@@ -2,11 +2,13 @@
 
 A clip is asked for after its detection was committed and is written once the sound after it was heard, so no detection
 ever waits for a clip or is lost with one. Nothing is written before the very samples of the file were judged for
-speech. The row in the journal comes after the file, so a row never points to a half file.
+speech. The row in the journal comes after the file, so a row never points to a half file. What cannot be written for
+now, on a full disk or into a journal that another program holds, is kept in memory and tried again.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from edgeapp.errors import BiovitaError, UsageError
+from edgeapp.journal import JournalError
 from edgeapp.journal.records import Clip
 from edgeapp.station.clip_file import FORMATS, ClipFolder, encoded, stem
 from edgeapp.station.clock import Clock, Moment
@@ -24,6 +27,7 @@ from edgeapp.station.ring import INT16_FULL_SCALE, Ring
 Speech = Callable[[np.ndarray, int], bool]
 
 TOUCH_S = 1e-6  # far below a sample; positions are sums of floats
+HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes at 48 kHz
 JUDGED_WITHIN_S = 30.0  # how late a window may be judged before the beginning of its clip leaves the ring
 
 
@@ -184,6 +188,7 @@ class Clips:
         self._speech = speech
         self._recorder = recorder or Recorder()
         self._pending: list[_Pending] = []
+        self._held: deque[_Sound] = deque()  # judged and not yet written
         self._counts = dict.fromkeys(ClipCounts.__dataclass_fields__, 0)
 
     @property
@@ -246,9 +251,12 @@ class Clips:
         return self._write_all(ready)
 
     def finish(self) -> list[Clip]:
-        """Write what is still wanted at the end of the stream, with the sound there is."""
+        """Write what is still wanted at the end of the stream, with the sound there is; what cannot be is lost."""
         ready, self._pending = self._pending, []
-        return self._write_all(ready)
+        written = self._write_all(ready)
+        while self._held:
+            self._give_up(self._held.popleft())
+        return written
 
     def _around(self, wanted: _Wanted) -> _Pending:
         pre, post = self._settings.pre_roll_s, self._settings.post_roll_s
@@ -264,13 +272,33 @@ class Clips:
         return pending.end_s + self._settings.pre_roll_s + window_s
 
     def _write_all(self, ready: Sequence[_Pending]) -> list[Clip]:
-        written = []
         for pending in ready:
-            for part in self._allowed(pending):
-                clip = self._write(part)
-                if clip is not None:
-                    written.append(clip)
+            for sound in self._allowed(pending):
+                self._hold(sound)
+        written = []
+        while self._held:
+            try:
+                clip = self._write(self._held[0])
+            except (OSError, JournalError) as error:
+                self._folder.not_written(error)
+                break
+            self._held.popleft()
+            if clip is not None:
+                written.append(clip)
+        while sum(sound.samples.nbytes for sound in self._held) > HELD_BYTES:
+            self._give_up(self._held.popleft())
         return written
+
+    def _hold(self, sound: _Sound) -> None:
+        end_s = sound.start_s + len(sound.samples) / self._ring.rate_hz
+        inside = tuple(one for one in sound.wanted if one.start_s < end_s and one.end_s > sound.start_s)
+        self._counts["missed"] += len(sound.wanted) - len(inside)
+        if inside:
+            self._held.append(replace(sound, wanted=inside))
+
+    def _give_up(self, sound: _Sound) -> None:
+        self._counts["failed"] += len(sound.wanted)
+        self._folder.lost()
 
     def _allowed(self, pending: _Pending) -> list[_Sound]:
         """What may be written: the whole clip, the windows of it without speech, or nothing."""
@@ -310,13 +338,10 @@ class Clips:
         return self._speech(heard, self._ring.rate_hz)
 
     def _write(self, sound: _Sound) -> Clip | None:
+        """Write the file, then its row; None when that can never be done."""
         rate_hz = self._ring.rate_hz
         end_s = sound.start_s + len(sound.samples) / rate_hz
-        inside = [one for one in sound.wanted if one.start_s < end_s and one.end_s > sound.start_s]
-        self._counts["missed"] += len(sound.wanted) - len(inside)
-        if not inside:
-            return None
-        best = max(inside, key=lambda one: one.probability)
+        best = max(sound.wanted, key=lambda one: one.probability)
         start = best.moment.earlier(best.start_s - sound.start_s)
         format = self._settings.format
 
@@ -330,12 +355,14 @@ class Clips:
         try:
             path, size = self._folder.write(start.utc, stem(best.species, best.probability, start.utc), format, make)
             clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, self._clock.now())
-            self._journal.add_clip(clip, [one.id for one in inside])
-        except (OSError, BiovitaError) as error:
-            self._counts["failed"] += len(inside)
+            self._journal.add_clip(clip, [one.id for one in sound.wanted])
+        except (OSError, JournalError):
             if path is not None:
                 self._folder.remove(path)
+            raise
+        except BiovitaError as error:  # such as a rate that the format does not know: no better the next time
             self._folder.not_written(error)
+            self._give_up(sound)
             return None
         self._counts["written"] += 1
         self._counts["shortened"] += sound.shortened

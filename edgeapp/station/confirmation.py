@@ -75,6 +75,11 @@ class Confirmation(Generic[Token]):
         self._within_s = within_s
         self._recent: deque[_Decided[Token]] = deque()
 
+    @property
+    def immediate(self) -> bool:
+        """Whether one window is enough."""
+        return self._windows == 1
+
     def add(self, name_path: Sequence[str], start_s: float, end_s: float, token: Token) -> list[Token]:
         """Take the next decision of the stream.
 

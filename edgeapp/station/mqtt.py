@@ -276,7 +276,7 @@ class _Link:
 
 def topic_of(station: str) -> str:
     """The topic of a station's detections: its name in lower case, with what a topic cannot hold made ``_``."""
-    return f"biovita/{_slug(station)}/detections"
+    return f"biovita/{slug(station)}/detections"
 
 
 def discovery_config(topic: str, availability_topic: str, client_id: str) -> tuple[str, dict[str, Any]]:
@@ -297,7 +297,7 @@ def discovery_config(topic: str, availability_topic: str, client_id: str) -> tup
     }
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name.strip().lower()).strip("_") or "station"
 
 

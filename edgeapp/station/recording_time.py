@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
+from edgeapp.station.guano import read, start_time
+
 GUANO, NAME, MTIME = "guano", "name", "mtime"
 
 YEARS = range(1990, 2100)  # a name with any other year has no date in it
-LONGEST_GUANO = 1 << 20  # bytes; metadata are a few hundred
 
 # 20240607_165929.WAV (AudioMoth), SM4A_20240607_165929.wav (Song Meter), 20240607T165929Z.flac, 2024-06-07_16-59-29.wav
 _DATED = re.compile(
@@ -93,29 +93,8 @@ def _in_utc(local: datetime, offset: str | None, zone: tzinfo) -> datetime:
 
 
 def _guano(path: Path, zone: tzinfo) -> datetime | None:
-    """The GUANO timestamp in a WAV, in UTC (GUANO 1.0: ISO 8601; without zone it is the recorder's local time)."""
-    text = _guano_text(path)
-    stamp = re.search(r"^Timestamp:[ \t]*(\S.*?)[ \t]*\r?$", text, re.MULTILINE) if text else None
-    if stamp is None:
-        return None
-    # Python before 3.11 knows neither Z nor a fraction that has not three or six digits.
-    plain = re.sub(r"\.(\d+)", lambda m: f".{m[1][:6]:0<6}", stamp[1].replace("Z", "+00:00"))
-    try:
-        found = datetime.fromisoformat(plain)
-    except ValueError:
+    """The GUANO timestamp of a recording, in UTC; without a zone it is the recorder's local time."""
+    found = start_time(read(path))
+    if found is None or found.year not in YEARS:
         return None
     return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(timezone.utc)
-
-
-def _guano_text(path: Path) -> str | None:
-    """The content of the chunk ``guan`` of a RIFF file; None where there is none."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
-            return None
-        while len(chunk := file.read(8)) == 8:
-            name, size = chunk[:4], struct.unpack("<I", chunk[4:])[0]
-            if name == b"guan":
-                return file.read(min(size, LONGEST_GUANO)).decode("utf-8", "replace").rstrip("\x00")
-            file.seek(size + size % 2, os.SEEK_CUR)
-    return None

@@ -11,7 +11,9 @@ import pytest
 import soundfile
 
 from edgeapp.audio.source import Block
-from edgeapp.errors import BiovitaError, UsageError
+from edgeapp.errors import UsageError
+from edgeapp.journal import JournalError
+from edgeapp.station import clips as clips_module
 from edgeapp.station import guano
 from edgeapp.station.clip_file import ClipFolder
 from edgeapp.station.clips import ClipCounts, Clips, ClipSettings
@@ -333,30 +335,57 @@ class TestSpeech:
 
 
 class TestTrouble:
-    def test_of_the_folder_is_told_once_and_the_station_goes_on(self, station):
+    def test_of_the_folder_is_told_once_and_costs_no_clip(self, station):
         station.settings.folder.write_text("a file where the folder should be")
         station.hear(90)
         for id in range(3):
             station.want(id, 20.0 * id)
             assert station.clips.advance(20.0 * id + 40) == []
-        assert station.clips.counts == ClipCounts(failed=3)
+        assert station.clips.counts == ClipCounts()
         [line] = station.said
         assert "clips cannot be written" in line and str(station.settings.folder) in line
         assert "detections are still kept" in line
         station.settings.folder.unlink()
         station.want(4, 70)
         station.clips.finish()
-        assert station.said[1:] == ["clips are written again; 3 were lost"]
-        assert station.clips.counts == ClipCounts(written=1, failed=3)
+        assert station.said[1:] == ["clips are written again"]
+        assert station.clips.counts == ClipCounts(written=4)
+        assert [ids for _, ids in station.journal.rows] == [[0], [1], [2], [4]]
 
-    def test_of_the_journal_takes_the_file_back(self, station):
-        station.journal.fault = BiovitaError("the journal is locked")
+    def test_of_the_journal_takes_the_file_back_until_it_can_be_written(self, tmp_path):
+        station = Station(tmp_path, seconds=200.0, hold_s=63.0)
+        station.journal.fault = JournalError("the journal is locked", "wait")
         station.hear(60)
         station.want(1, 20)
         assert station.clips.advance(60) == []
         assert station.files() == []
-        assert station.clips.counts == ClipCounts(failed=1)
         assert "the journal is locked" in station.said[0]
+        station.hear(200)  # the ring has forgotten it
+        station.journal.fault = None
+        [clip] = station.clips.advance(200)
+        samples, _ = soundfile.read(clip.path, dtype="int16")
+        np.testing.assert_array_equal(samples, station.samples[17 * RATE_HZ : 33 * RATE_HZ])
+
+    def test_that_lasts_costs_the_oldest_clips_and_no_more_memory(self, tmp_path, monkeypatch):
+        station = Station(tmp_path, seconds=150.0)
+        monkeypatch.setattr(clips_module, "HELD_BYTES", 2 * 2 * 16 * RATE_HZ)  # two clips of 16 s
+        station.settings.folder.write_text("a file where the folder should be")
+        station.hear(150)
+        for id in range(4):
+            station.want(id, 10.0 + 30.0 * id)
+            station.clips.advance(10.0 + 30.0 * id + 26)
+        assert station.clips.counts == ClipCounts(failed=2)
+        station.settings.folder.unlink()
+        station.clips.advance(150)
+        assert station.said[1:] == ["clips are written again; 2 were lost"]
+        assert [ids for _, ids in station.journal.rows] == [[2], [3]]
+
+    def test_at_the_end_costs_what_is_left(self, station):
+        station.journal.fault = JournalError("the journal is locked", "wait")
+        station.hear(60)
+        station.want(1, 20)
+        station.clips.finish()
+        assert station.clips.counts == ClipCounts(failed=1)
 
     def test_of_a_format_names_the_rate(self, tmp_path):
         station = Station(tmp_path, format="ogg")

@@ -1,0 +1,251 @@
+"""The parts of a station made from its settings."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from edgeapp.config.settings import Settings
+from edgeapp.errors import UsageError
+from edgeapp.journal import Deployment, Journal, Message
+from edgeapp.pack import Pack, sha256
+from edgeapp.pipeline import Recogniser
+from edgeapp.station.clip_file import ClipFolder
+from edgeapp.station.clips import JUDGED_WITHIN_S, Clips, ClipSettings
+from edgeapp.station.clock import Clock
+from edgeapp.station.confirmation import Confirmation
+from edgeapp.station.ear import QUEUE_WINDOWS, Cutting
+from edgeapp.station.filters import Filters, SpeciesList
+from edgeapp.station.guano import Recorder
+from edgeapp.station.judge import Judge
+from edgeapp.station.messages import Sender, detection_payload
+from edgeapp.station.observation import Observation
+from edgeapp.station.outbox import Outbox
+from edgeapp.station.retention import Retention, Sweeper
+from edgeapp.station.ring import Ring
+from edgeapp.station.species_range import SpeciesRange
+from edgeapp.station.speech import SpeechDetector
+from edgeapp.station.station import Keeping
+from edgeapp.station.stream_log import detection
+from edgeapp.station.target import Target
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # unknown names that a warning lists
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the settings ask for, ready to be put together.
+
+    Attributes
+    ----------
+    judge : Judge
+    deployment : Deployment
+    cutting : Cutting
+    keeping : Keeping
+    outbox : Outbox or None
+        To be started and closed by whoever runs the station.
+    sweeper : Sweeper or None
+        Deletes clips whose time has come.
+    clips : ClipFolder or None
+    """
+
+    judge: Judge
+    deployment: Deployment
+    cutting: Cutting
+    keeping: Keeping
+    outbox: Outbox | None
+    sweeper: Sweeper | None
+    clips: ClipFolder | None
+
+
+def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock: Clock) -> Parts:
+    """Make the parts of a station.
+
+    Raises
+    ------
+    BiovitaError
+        A setting that cannot be carried out.
+    """
+    audio, decision = recogniser.pack.audio, settings.decision
+    window_s, hop_s = audio.window_s, settings.station.hop
+    Confirmation(decision.confirm, decision.confirm_within, window_s, hop_s)  # what could never be reached is told now
+    speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
+    filters = filters_of(settings, recogniser)
+    asked = clip_settings(settings)
+    folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
+    recorder = Recorder(
+        app_version(), f"{recogniser.pack.name} {recogniser.pack.version}", decision.latitude, decision.longitude
+    )
+
+    def clips(ring: Ring, stream_id: int) -> Clips:
+        assert asked is not None and folder is not None
+        return Clips(asked, ring, journal, folder, clock, speech.heard if speech is not None else None, recorder)
+
+    sending = targets(settings)
+    kept_s = window_s
+    if asked is not None:
+        # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
+        late_s = max(0.0, QUEUE_WINDOWS * hop_s - JUDGED_WITHIN_S)
+        kept_s = asked.ring_s + late_s + (decision.confirm_within if decision.confirm > 1 else 0.0)
+    return Parts(
+        judge=Judge(recogniser, filters, speech),
+        deployment=deployment(settings, recogniser, filters),
+        cutting=Cutting(lambda source: recogniser.cut(source, hop_s), kept_s),
+        keeping=Keeping(
+            lambda: Confirmation(decision.confirm, decision.confirm_within, window_s, hop_s),
+            messages(settings, recogniser, list(sending)) if sending else None,
+            clips if asked is not None else None,
+        ),
+        outbox=Outbox(journal, sending, clock) if sending else None,
+        sweeper=sweeper(settings, journal, folder),
+        clips=folder,
+    )
+
+
+def recogniser_of(settings: Settings) -> Recogniser:
+    """The pack and gallery that listen."""
+    station = settings.station
+    return Recogniser(
+        Pack.load(station.pack),
+        station.gallery,
+        station.only,
+        station.kinds or None,
+        station.threads,
+        station.provider,
+        live=True,
+    )
+
+
+def filters_of(settings: Settings, recogniser: Recogniser) -> Filters:
+    """What a decision has to pass; names that the gallery does not have are told."""
+    decision, taxa = settings.decision, recogniser.taxa
+    listed = SpeciesList.read(decision.species_list, taxa) if decision.species_list is not None else None
+    expected = None
+    if decision.range_table is not None:
+        latitude, longitude = settings.place or (None, None)
+        expected = SpeciesRange.read(decision.range_table, taxa, latitude, longitude)
+    if listed is not None:
+        _tell_unknown(f"species list {listed.path}", [one.name for one in listed.unknown])
+    if expected is not None:
+        _tell_unknown(f"range table {expected.path}", list(expected.unknown))
+    return Filters(tuple(taxa), decision.min_probability, dict(settings.thresholds), listed, expected)
+
+
+def _tell_unknown(where: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        log.warning("%s: not in the gallery: %s%s", where, ", ".join(names[:SHOWN]), more)
+
+
+def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> Deployment:
+    """What stays the same during the run, for the journal."""
+    decision, station = settings.decision, settings.station
+    latitude, longitude = settings.place or (None, None)
+    return Deployment(
+        pack=recogniser.pack.name,
+        pack_version=recogniser.pack.version,
+        space=recogniser.pack.space,
+        gallery=str(recogniser.gallery_path),
+        gallery_sha256=sha256(recogniser.gallery_path),
+        hop_s=station.hop,
+        thresholds={
+            **filters.described(),
+            "confirm": decision.confirm,
+            "confirm_within_s": decision.confirm_within,
+            "privacy": settings.privacy.speech,
+            "speech_threshold": settings.privacy.speech_threshold,
+            "kinds": list(recogniser.kinds),
+            "only": list(station.only),
+            **recogniser.parameters.to_dict(),
+        },
+        latitude=latitude,
+        longitude=longitude,
+        app_version=app_version(),
+    )
+
+
+def clip_settings(settings: Settings) -> ClipSettings | None:
+    """How clips are cut; None without a folder for them."""
+    clips = settings.clips
+    if clips.folder is None:
+        return None
+    return ClipSettings(clips.folder, clips.format, clips.pre_roll, clips.post_roll, clips.longest)
+
+
+def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> Sweeper | None:
+    """What deletes clips; None without a folder for them."""
+    if folder is None:
+        return None
+    clips = settings.clips
+    retention = Retention(clips.keep_days, clips.disk_share, keep_per_species=clips.keep_per_species)
+    return Sweeper(retention, journal, folder.folder, log.info)
+
+
+def station_name(settings: Settings) -> str:
+    """What the station calls itself in messages."""
+    return settings.station.name or platform.node() or "station"
+
+
+def targets(settings: Settings) -> dict[str, Target]:
+    """Where detections are sent to, by name."""
+    found: dict[str, Target] = {}
+    mqtt, webhook = settings.mqtt, settings.webhook
+    if mqtt.host is not None:
+        from edgeapp.station.mqtt import MqttTarget, slug
+
+        name = slug(station_name(settings))
+        found["mqtt"] = MqttTarget(
+            mqtt.host,
+            mqtt.port,
+            f"{mqtt.topic}/{name}/detections",
+            mqtt.username,
+            _password(settings),
+            mqtt.tls,
+            str(mqtt.ca_file) if mqtt.ca_file else None,
+            client_id=f"biovita-edge-{name}",
+            discovery=mqtt.discovery,
+        )
+    if webhook.url is not None:
+        from edgeapp.station.webhook import WebhookTarget
+
+        headers = dict(header.split(":", 1) for header in webhook.header)
+        found["webhook"] = WebhookTarget(webhook.url, {name.strip(): value.strip() for name, value in headers.items()})
+    return found
+
+
+def messages(
+    settings: Settings, recogniser: Recogniser, names: list[str]
+) -> Callable[[int, Observation], list[Message]]:
+    """What is sent of a detection: the same to every target."""
+    latitude, longitude = settings.place or (None, None)
+    pack = recogniser.pack
+    sender = Sender(station_name(settings), pack.name, pack.version, latitude, longitude)
+
+    def of(number: int, seen: Observation) -> list[Message]:
+        payload = detection_payload(sender, number, detection(seen, confirmed=True), seen.source)
+        return [Message(name, payload) for name in names]
+
+    return of
+
+
+def app_version() -> str:
+    """Of this program."""
+    try:
+        return version("biovita-edge")
+    except PackageNotFoundError:
+        return ""
+
+
+def _password(settings: Settings) -> str | None:
+    mqtt = settings.mqtt
+    if mqtt.password_file is None:
+        return mqtt.password
+    try:
+        return mqtt.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{mqtt.password_file}: cannot be read ({error})", "correct mqtt.password_file") from None

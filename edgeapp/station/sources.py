@@ -1,0 +1,69 @@
+"""The ears of a station: its microphones, or raw sound from standard input, or a watched folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from edgeapp.audio.capture import Capture
+from edgeapp.audio.pcm import PcmSource
+from edgeapp.config.settings import Settings
+from edgeapp.errors import UsageError
+from edgeapp.station.clock import Clock
+from edgeapp.station.ear import Cutting, Ear
+from edgeapp.station.folder import FolderKeeper
+from edgeapp.station.given import PipeKeeper
+from edgeapp.station.hearing import Transition
+from edgeapp.station.reopening import MicrophoneKeeper
+from edgeapp.station.station import Station
+from edgeapp.zones import zone_of
+
+Tell = Callable[[Transition], None]
+
+
+def ears_of(
+    settings: Settings, cutting: Cutting, station: Station, clock: Clock, from_stdin: bool = False
+) -> list[Ear]:
+    """The ears that the settings ask for, not yet started.
+
+    Raises
+    ------
+    UsageError
+        Sources that exclude each other.
+    """
+    devices, watched = settings.microphone.device, settings.input.watch
+    duration_s = settings.station.duration
+    if watched is not None:
+        if from_stdin or devices:
+            raise UsageError("a folder is watched alone", "leave --device and - out")
+        if not watched.is_dir():
+            raise UsageError(f"{watched}: is not a folder that can be watched", "make it, or check the path")
+        journal, zone = station.journal, zone_of(settings.input.recorder_zone)
+        return [
+            Ear(
+                str(watched),
+                lambda tell: FolderKeeper(watched, journal, clock, tell, zone=zone),
+                cutting,
+                station.events,
+                duration_s,
+            )
+        ]
+    if from_stdin:
+        if devices:
+            raise UsageError("standard input is heard alone", "leave --device out")
+        given = settings.input
+        pipe = PcmSource(sys.stdin.buffer, given.pcm_rate, given.pcm_channels, given.pcm_format, live=True)
+        return [Ear(pipe.name, lambda tell: PipeKeeper(pipe, clock, tell), cutting, station.events, duration_s)]
+
+    def keeper(device: str | None) -> Callable[[Tell], MicrophoneKeeper]:
+        microphone = settings.microphone
+
+        def opened() -> Capture:
+            return Capture(device, microphone.route, stall_s=microphone.stall, clock=clock)
+
+        return lambda tell: MicrophoneKeeper(opened, tell, clock=clock, wait=microphone.wait)
+
+    return [
+        Ear(device or "microphone", keeper(device), cutting, station.events, duration_s)
+        for device in (devices or (None,))
+    ]

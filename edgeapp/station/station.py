@@ -1,0 +1,213 @@
+"""The station: hears all its sources, judges their windows one after the other, keeps what they hold, and stays awake.
+
+One thread per source reads; this one does everything else, so that there is one encoder and one writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgeapp.journal import Deployment, Journal, JournalError, Stream
+from edgeapp.station.clips import Clips
+from edgeapp.station.clock import Clock
+from edgeapp.station.confirmation import Confirmation
+from edgeapp.station.ear import QUEUE_WINDOWS, Closed, Ear, Ended, Event, Heard, Opened
+from edgeapp.station.hearing import Transition
+from edgeapp.station.judge import Judge
+from edgeapp.station.ledger import Ledger
+from edgeapp.station.observation import Observation
+from edgeapp.station.ring import Ring
+from edgeapp.station.stream_log import Messages, StreamLog
+from edgeapp.station.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5  # how long the station waits for sound before it looks around
+
+
+class Screen(Protocol):
+    """One way to show what is heard. `show` is called after the journal has the row."""
+
+    def show(self, seen: Observation, station: Station) -> None: ...
+
+    def microphone(self, name: str, transition: Transition) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Duty(Protocol):
+    """Something that is done now and then; decides for itself whether it is time."""
+
+    def __call__(self, station: Station) -> None: ...
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How detections are kept: confirmation, clips, messages.
+
+    Attributes
+    ----------
+    confirmation : callable
+        Makes the confirmation of one stream.
+    messages : callable or None
+        Detection's id and observation to what is to be sent.
+    clips : callable or None
+        Makes the clips of one stream from its sound and its id.
+    """
+
+    confirmation: Callable[[], Confirmation[int]] = Confirmation
+    messages: Messages | None = None
+    clips: Callable[[Ring, int], Clips] | None = None
+
+
+class Station:
+    """Listen with some ears until they end, as one deployment of the journal.
+
+    Parameters
+    ----------
+    judge : Judge
+    journal : Journal
+    deployment : Deployment
+    clock : Clock
+    screen : Screen
+    keeping : Keeping
+    duties : sequence of Duty
+        Called after every window and at least every `TICK_S` seconds.
+
+    Attributes
+    ----------
+    counts : Counter
+        How the windows ended so far.
+    newest : Observation or None
+        The last detection.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        journal: Journal,
+        deployment: Deployment,
+        clock: Clock,
+        screen: Screen,
+        keeping: Keeping | None = None,
+        duties: Sequence[Duty] = (),
+    ) -> None:
+        self.judge = judge
+        self.journal = journal
+        self.clock = clock
+        self.counts: Counter[Verdict] = Counter()
+        self.newest: Observation | None = None
+        self.ears: list[Ear] = []
+        self.ledger = Ledger(lambda: clock.now().boottime_s, JournalError)
+        self.events: queue.Queue[Event] = queue.Queue(QUEUE_WINDOWS)
+        self._deployment = deployment
+        self._screen = screen
+        self._keeping = keeping or Keeping()
+        self._duties = duties
+        self._logs: dict[Ear, StreamLog] = {}
+        self._id = 0
+        self._blind = False
+        self._closing = False
+
+    @property
+    def lost_samples(self) -> int:
+        """Samples that no window has heard, of all ears."""
+        return sum(ear.lost_samples for ear in self.ears)
+
+    def run(self, ears: Sequence[Ear]) -> None:
+        """Listen until every ear has ended, and write the end whatever happens.
+
+        Raises
+        ------
+        BiovitaError
+            An ear that could not go on; the others were closed too.
+        JournalError
+            The journal cannot be written, and what waits is lost.
+        """
+        self.ears = list(ears)
+        self._id = self.journal.begin(self._deployment, self.clock.now())
+        errors: list[BaseException] = []
+        try:
+            for ear in self.ears:
+                if self._closing:
+                    ear.close()
+                ear.start()
+            listening = set(self.ears)
+            while listening:
+                try:
+                    event = self.events.get(timeout=TICK_S)
+                except queue.Empty:
+                    self.ledger.flush()
+                else:
+                    if isinstance(event, Ended):
+                        listening.discard(event.ear)
+                        if event.error is not None:
+                            errors.append(event.error)
+                            self.close()
+                    else:
+                        self._take(event)
+                self._look_around()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self.ledger.write(lambda: self.journal.end(self._id, self.clock.now()))
+            self._look_around()
+            self.ledger.finish()
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        """End after what has been heard so far, also before it began. Safe in a signal handler."""
+        self._closing = True
+        for ear in self.ears:
+            ear.close()
+
+    def open_stream(self, ear: Ear, stream: Stream, ring: Ring, opened: Opened) -> None:
+        """Begin a stream of an ear."""
+        keeping = self._keeping
+        clips = keeping.clips
+        self._logs[ear] = StreamLog(
+            self.journal,
+            self.ledger,
+            self._id,
+            stream,
+            opened.capture.timeline.moment_of(0.0),
+            keeping.confirmation(),
+            self.counts,
+            self._tell,
+            keeping.messages,
+            None if clips is None else (lambda stream_id: clips(ring, stream_id)),
+        )
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Opened):
+            capture = event.capture
+            stream = Stream(capture.name, capture.device_id, capture.route, capture.rate_hz, self.clock.boot_id)
+            self.open_stream(event.ear, stream, event.ring, event)
+        elif isinstance(event, Heard):
+            self._logs[event.ear].keep(self.judge.judge(event.window, event.moment, event.ear.name))
+        elif isinstance(event, Closed):
+            self._logs.pop(event.ear).close(event.ended, event.reason, event.lost_samples, event.kept)
+
+    def _tell(self, seen: Observation) -> None:
+        if seen.verdict is Verdict.DETECTION:
+            self.newest = seen
+        if not self._blind:
+            try:
+                self._screen.show(seen, self)
+            except BrokenPipeError:  # nobody reads any more: the rest is still written
+                self._blind = True
+                raise
+
+    def _look_around(self) -> None:
+        for ear in self.ears:
+            for transition in ear.changes():
+                self._screen.microphone(ear.name, transition)
+        for duty in self._duties:
+            duty(self)

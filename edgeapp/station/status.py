@@ -1,0 +1,111 @@
+"""The status file: what the station is doing, for `doctor`, scripts and people who cannot see its terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeapp.journal import Deployment, utc_text
+from edgeapp.station.observation import Observation
+from edgeapp.station.outbox import Outbox, TargetState
+from edgeapp.station.station import Station
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1  # raised when a field changes its meaning or goes; new fields may come at any time
+
+
+class StatusFile:
+    """A JSON document that is replaced as a whole, so that a reader never sees half of it.
+
+    Parameters
+    ----------
+    path : path
+        Its folder is made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._failed = False
+
+    def write(self, status: Mapping[str, Any]) -> None:
+        """Replace the document. A station does not end because its status cannot be told; that is logged once."""
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(status, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            os.replace(temporary, self.path)
+            self._failed = False
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if not self._failed:
+                log.warning("%s: the status cannot be written (%s)", self.path, error.strerror or error)
+            self._failed = True
+
+
+def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Callable[[Station], dict[str, Any]]:
+    """Makes the document of a station.
+
+    Parameters
+    ----------
+    name : str
+        Of the station.
+    deployment : Deployment
+    outbox : Outbox or None
+    """
+
+    def describe(station: Station) -> dict[str, Any]:
+        now = station.clock.now()
+        return {
+            "format": FORMAT,
+            "station": name,
+            "pid": os.getpid(),
+            "time_utc": utc_text(now.utc),
+            "clock_set": now.clock_set,
+            "pack": deployment.pack,
+            "pack_version": deployment.pack_version,
+            "microphones": [ear.described(now) for ear in station.ears],
+            "windows": {verdict.value: n for verdict, n in sorted(station.counts.items())},
+            "lost_samples": station.lost_samples,
+            "last_detection": _last(station.newest),
+            "journal": {
+                "path": str(station.journal.path),
+                "waiting": len(station.ledger),
+                "trouble": str(station.ledger.trouble) if station.ledger.trouble is not None else None,
+            },
+            "targets": {
+                name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()
+            },
+            "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        }
+
+    return describe
+
+
+def _last(seen: Observation | None) -> dict[str, Any] | None:
+    if seen is None or seen.result.decision is None:
+        return None
+    decision = seen.result.decision
+    return {
+        "time_utc": utc_text(seen.moment.utc),
+        "name": decision.name,
+        "rank": decision.rank,
+        "mass": round(decision.mass, 4),
+        "source": seen.source,
+    }
+
+
+def _target(state: TargetState) -> dict[str, Any]:
+    return {
+        "state": state.state,
+        "since_utc": utc_text(state.since.utc),
+        "last_error": state.last_error or None,
+        "waiting": state.waiting,
+        "sent": state.sent,
+        "dropped": state.dropped,
+    }

@@ -1,0 +1,152 @@
+"""Recordings that appear in a folder are heard once each, at their own times, however often the station is killed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+import soundfile
+
+from edgeapp.journal import Journal
+from edgeapp.station.folder import FolderKeeper
+from edgeapp.station.verdict import Verdict
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.station.listening import CARD_HZ, Listening
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal.open(tmp_path / "journal.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "recorder").mkdir()
+    return tmp_path / "recorder"
+
+
+@pytest.fixture
+def watch(recogniser, journal, folder):
+    """Watch the folder until so many windows were told, or for some seconds; the station and its listening."""
+
+    def call(windows: int, within_s: float = 20.0, break_after: int | None = None):
+        listening = Listening(recogniser, journal)
+        station = listening.station()
+        keepers = []
+
+        def make(tell):
+            keepers.append(FolderKeeper(folder, journal, listening.clock, tell, settled_s=0.0, poll_s=0.05))
+            return keepers[0]
+
+        ear = listening.ear(station, make)
+
+        class Broken(BaseException):
+            pass
+
+        if break_after is not None:
+            show = listening.screen.show
+
+            def breaking(seen, station):
+                show(seen, station)
+                if len(listening.screen.seen) == break_after:
+                    raise Broken
+
+            listening.screen.show = breaking
+
+        def close_in_time():
+            end = time.monotonic() + within_s
+            while time.monotonic() < end and len(listening.screen.seen) < windows and not keepers[0]._closed:
+                time.sleep(0.02)
+            keepers[0].close()
+
+        closer = threading.Thread(target=close_in_time)
+        closer.start()
+        try:
+            station.run([ear])
+        except Broken:
+            pass
+        finally:
+            keepers[0].close()
+            closer.join()
+        return listening.screen.seen
+
+    return call
+
+
+def sing(path, frequency: float = 1000, seconds: float = 20.0):
+    soundfile.write(path, toy.tone(frequency, seconds=seconds, rate_hz=CARD_HZ), CARD_HZ)
+    return path
+
+
+def rows(journal, sql):
+    with closing(sqlite3.connect(journal.path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_recordings_are_heard_once_with_the_times_in_their_names(watch, folder, journal):
+    sing(folder / "20260501_040000.WAV")
+    (folder / "card2").mkdir()
+    sing(folder / "card2" / "20260501_050000.flac", 3000)
+
+    first = watch(6)
+    again = watch(1, within_s=1.0)
+
+    assert len(first) == 6 and again == []
+    heard = [(row["time_utc"][:19], row["species"]) for row in journal.detections()]
+    assert heard[0] == ("2026-05-01T04:00:00", "Parus major")
+    assert heard[3] == ("2026-05-01T05:00:00", "Cuculus canorus")
+    assert [row["clock_set"] for row in journal.detections()] == [1] * 6
+    assert rows(journal, "SELECT count(*), count(stream) FROM files") == [(2, 2)]
+    assert rows(journal, "SELECT route, end_reason FROM streams") == [("file", "ended")] * 2
+
+
+def test_a_recording_that_a_crash_cut_off_is_gone_on_with_where_it_stopped(watch, folder, journal):
+    sing(folder / "20260501_040000.wav", seconds=60.0)
+
+    before = watch(100, break_after=4)
+    assert rows(journal, "SELECT count(*) FROM files") == [(0,)]
+    after = watch(11 - 4)
+
+    starts = [seen.result.start_s for seen in before] + [seen.result.start_s for seen in after]
+    assert starts[:4] == [0.0, 5.0, 10.0, 15.0]
+    assert sorted(set(starts)) == [5.0 * n for n in range(11)]
+    told = [row["start_s"] for row in journal.detections()]
+    assert sorted(told) == [5.0 * n for n in range(11)]  # no detection twice
+    assert rows(journal, "SELECT count(*) FROM files") == [(1,)]
+
+
+def test_a_recording_that_changed_is_heard_anew(watch, folder, journal):
+    path = sing(folder / "20260501_040000.wav")
+    watch(3)
+    sing(path, 3000, seconds=25.0)
+
+    assert [seen.result.decision.name for seen in watch(4)] == ["Cuculus canorus"] * 4
+
+
+def test_a_file_that_is_no_recording_is_named_and_the_others_are_heard(watch, folder, journal, caplog):
+    (folder / "20260501_030000.wav").write_bytes(b"no sound at all")
+    sing(folder / "20260501_040000.wav")
+
+    assert len(watch(3)) == 3
+    assert "20260501_030000.wav" in caplog.text
+    assert rows(journal, "SELECT path LIKE '%040000.wav' FROM files") == [(1,)]
+
+
+def test_a_recording_of_zeros_is_heard_as_silence(watch, folder, journal):
+    soundfile.write(folder / "20260501_040000.wav", np.zeros(20 * CARD_HZ, np.float32), CARD_HZ)
+
+    assert [seen.verdict for seen in watch(3)] == [Verdict.SILENT] * 3
+
+
+def test_a_recording_without_a_time_ends_when_its_file_was_written(watch, folder, journal):
+    path = sing(folder / "song.wav")
+    written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+
+    first = watch(3)[0]
+    assert abs((written - first.moment.utc).total_seconds() - 20.0) < 0.01

@@ -1,0 +1,344 @@
+"""Every setting does something: a station made with another value behaves otherwise, where the setting says so.
+
+A setting without a case here fails the test, so none can be added that nobody reads.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeapp.audio.memory import MemorySource
+from edgeapp.audio.source import Block
+from edgeapp.audio.windows import Window
+from edgeapp.config.settings import SETTINGS, Settings
+from edgeapp.errors import BiovitaError
+from edgeapp.journal import Journal, StoredClip
+from edgeapp.listen import _screen
+from edgeapp.logs import station_log
+from edgeapp.station import sources
+from edgeapp.station.assembly import assemble, recogniser_of, targets
+from edgeapp.station.assembly import messages as messages_of
+from edgeapp.station.judge import Judge
+from edgeapp.station.retention import Usage
+from edgeapp.station.ring import Ring
+from edgeapp.station.sources import ears_of
+from edgeapp.station.station import Station
+from gallery.decision import Decision
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.station.listening import SetClock, Watched
+
+MOMENT = SetClock().now()
+
+
+@pytest.fixture
+def folder(tmp_path, toy_pack):
+    """Settings of a toy station, and files that other values name."""
+    (tmp_path / "list.txt").write_text("Cuculus canorus\n")
+    (tmp_path / "range.csv").write_text(
+        "scientific_name,latitude_min,latitude_max,longitude_min,longitude_max,week_first,week_last\n"
+        "Parus major,40,60,,,,\nBufo bufo,,,-20,20,,\n"
+    )
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "secret").write_text("from a file\n")
+    paths = ssl.get_default_verify_paths()
+    (tmp_path / "ca.pem").write_bytes(Path(paths.cafile or paths.openssl_cafile).read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def settings(folder, toy_pack) -> Settings:
+    plain = Settings()
+    return replace(
+        plain,
+        station=replace(plain.station, pack=toy_pack, journal=folder / "journal.sqlite", name="garden"),
+        decision=replace(plain.decision, latitude=50.0, longitude=10.0),
+        clips=replace(plain.clips, folder=folder / "clips"),
+        mqtt=replace(plain.mqtt, host="broker"),
+        webhook=replace(plain.webhook, url="https://example.org/hook"),
+    )
+
+
+class World:
+    """What a station made from settings is and does, one question at a time."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings = settings
+        self.monkeypatch = monkeypatch
+
+    def recogniser(self) -> Any:
+        try:
+            made = recogniser_of(self.settings)
+        except BiovitaError as error:
+            return type(error).__name__
+        names = [taxon.scientific_name for taxon in made.taxa]
+        return made.pack.folder, made.gallery_path, names, made.kinds, made.threads, made.encoder.provider
+
+    def verdicts(self) -> list[str]:
+        """What becomes of some decisions."""
+        decisions = [Decision("species", name, 0.7) for name in ("Parus major", "Cuculus canorus", "Bufo bufo")]
+        with self.assembled() as parts:
+            filters = parts.judge._filters
+            return [filters.judge(decision, MOMENT)[0].value for decision in decisions]
+
+    def confirmed(self) -> list[list[int]]:
+        """Which of three windows without common sound are confirmed, and when."""
+        with self.assembled() as parts:
+            confirmation = parts.keeping.confirmation()
+            return [confirmation.add(("a", "b"), at, at + 10.0, number) for number, at in enumerate((0.0, 40.0, 90.0))]
+
+    def cutting(self) -> Any:
+        with self.assembled() as parts:
+            noise = MemorySource(np.full(16_000 * 30, 0.01, np.float32), 16_000)
+            return [window.start_s for window in parts.cutting.cut(noise)], parts.deployment.hop_s
+
+    def speech(self) -> Any:
+        with self.assembled() as parts:
+            speech = parts.judge._speech
+            return None if speech is None else speech.threshold
+
+    def place(self) -> Any:
+        with self.assembled() as parts:
+            return parts.deployment.latitude, parts.deployment.longitude, self.payload()["latitude"]
+
+    def payload(self) -> dict[str, Any]:
+        """What is sent of a detection."""
+        recogniser = recogniser_of(self.settings)
+        window = Window(0.0, 10.0, toy.tone(1000, seconds=10.0))
+        seen = Judge(recogniser, SimpleNamespace(judge=lambda decision, moment: ("detection", ""))).judge(
+            window, MOMENT, "microphone"
+        )
+        return dict(messages_of(self.settings, recogniser, ["webhook"])(1, seen)[0].payload)
+
+    def clip(self) -> Any:
+        """The clips of two detections in a minute of noise."""
+        if self.settings.clips.folder is None:
+            return None
+        with self.assembled() as parts:
+            ring = Ring(8_000, 120.0)
+            noise = np.random.default_rng(0).standard_normal(8_000 * 90).astype(np.float32) * 0.01
+            ring.add(Block(0, noise))
+            self.monkeypatch.setattr("edgeapp.station.speech.SpeechDetector.heard", lambda self, samples, rate: False)
+            clips = parts.keeping.clips(ring, 1)
+            written = []
+            clips._journal = SimpleNamespace(add_clip=lambda clip, ids: written.append(clip) or len(written))
+            for number, at in enumerate((20.0, 32.0, 44.0)):
+                clips.want(number, "Parus major", 0.9, MOMENT, at, at + 10.0, 1)
+            clips.finish()
+            return [(clip.start_s, clip.end_s, clip.format, Path(clip.path).parents[2]) for clip in written]
+
+    def deleted(self) -> Any:
+        """Which of some clips go on a disk that is 80 % full."""
+        with self.assembled() as parts:
+            retention = parts.sweeper._retention
+        clips = [
+            StoredClip(n, f"{n}.flac", "Parus major", "flac", 10, f"2026-05-{n:02d}T00:00:00.000Z", False)
+            for n in range(1, 21)
+        ]
+        return [clip.id for clip, _ in retention.plan(clips, MOMENT, Usage(80, 100))]
+
+    def sent_to(self) -> Any:
+        """The targets, down to their last attribute."""
+        made = targets(self.settings)
+        told = {}
+        for name, target in made.items():
+            told[name] = {
+                key: (value.verify_mode, len(value.get_ca_certs()))
+                if isinstance(value, ssl.SSLContext)
+                else repr(value)
+                for key, value in vars(target).items()
+                if key != "_opener"
+            }
+        return told
+
+    def ears(self) -> Any:
+        """The sources, with what their recorders were opened with."""
+        opened: list[Any] = []
+
+        def open_nothing(device: Any, route: str, *, stall_s: float, clock: Any) -> Any:
+            opened.append((device, route, stall_s))
+            raise sources_error
+
+        from edgeapp.errors import DeviceError
+
+        sources_error = DeviceError("nothing is there", "plug it in")
+        self.monkeypatch.setattr(sources, "Capture", open_nothing)
+        clock = SetClock()
+        with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
+            station = Station(parts.judge, journal, parts.deployment, clock, Watched())
+            found = ears_of(self.settings, parts.cutting, station, clock)
+            told: list[Any] = []
+            for ear in found:
+                keeper = ear._keeper
+                if self.settings.input.watch is not None:
+                    told.append((keeper._folder, keeper._zone))
+                    continue
+                keeper._sleep = lambda seconds, keeper=keeper: keeper.close()
+                try:
+                    told.append(list(keeper.captures()))
+                except DeviceError as error:
+                    told.append(str(error))
+                told.append(ear._left_s)
+        return opened, told
+
+    def piped(self) -> Any:
+        """Raw sound as it is understood."""
+        raw = io.BytesIO(np.arange(-3000, 3000, dtype="<i2").tobytes())
+        self.monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=raw))
+        clock = SetClock()
+        with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
+            station = Station(parts.judge, journal, parts.deployment, clock, Watched())
+            [ear] = ears_of(self.settings, parts.cutting, station, clock, from_stdin=True)
+            [capture] = ear._keeper.captures()
+            return capture.rate_hz, [block.samples.tolist() for block in capture.blocks()]
+
+    def paths(self) -> Any:
+        return self.settings.journal_path, self.settings.status_path
+
+    def screen(self) -> Any:
+        screen = _screen(self.settings.station.format, "title")
+        screen.close()
+        return type(screen).__name__
+
+    def logged(self) -> Any:
+        """What a line at each level leaves behind, and the file's limits."""
+        told = io.StringIO()
+        with station_log(self.settings.log, told):
+            for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+                for number in range(60):
+                    logging.getLogger(f"edgeapp.{number}").log(level, "a line %s that is rather long", "x" * 300)
+        file = self.settings.log.file
+        kept = sorted(path.name for path in file.parent.glob(f"{file.name}*")) if file is not None else []
+        return sorted(set(re.findall("debug|info|warning|error", told.getvalue().lower()))), kept
+
+    def assembled(self):
+        settings = self.settings
+
+        class Assembled:
+            def __enter__(self) -> Any:
+                self.journal = Journal.open(settings.journal_path)
+                return assemble(settings, recogniser_of(settings), self.journal, SetClock())
+
+            def __exit__(self, *error: object) -> None:
+                self.journal.close()
+
+        return Assembled()
+
+
+Case = tuple[Callable[[World], Any], Callable[[Path], Any], dict[str, Callable[[Path], Any]]]
+
+
+def case(ask: Callable[[World], Any], value: Any, **others: Any) -> Case:
+    """Where the effect of a setting is seen, another value for it, and settings that it needs beside it."""
+    given = {
+        key.replace("__", "."): other if callable(other) else (lambda folder, other=other: other)
+        for key, other in others.items()
+    }
+    return ask, value if callable(value) else (lambda folder: value), given
+
+
+CASES: dict[str, Case] = {
+    "station.name": case(lambda world: world.payload()["station"], "forest"),
+    "station.pack": case(World.recogniser, lambda folder: toy.make(folder / "other")),
+    "station.gallery": case(World.recogniser, lambda folder: toy.make(folder / "other") / "gallery.sqlite"),
+    "station.hop": case(World.cutting, 2.0),
+    "station.only": case(World.recogniser, ("Aves",)),
+    "station.kinds": case(World.recogniser, ("image",)),
+    "station.threads": case(World.recogniser, 7),
+    "station.provider": case(World.recogniser, "cuda"),
+    "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
+    "station.status": case(World.paths, lambda folder: folder / "status.json"),
+    "station.format": case(World.screen, "ndjson"),
+    "station.duration": case(World.ears, 10.0, microphone__wait=True),
+    "microphone.device": case(World.ears, ("usb", "other"), microphone__wait=True),
+    "microphone.route": case(World.ears, "arecord", microphone__wait=True),
+    "microphone.wait": case(World.ears, True),
+    "microphone.stall": case(World.ears, 3.0, microphone__wait=True),
+    "input.watch": case(World.ears, lambda folder: folder / "watched", microphone__wait=True),
+    "input.recorder_zone": case(World.ears, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
+    "input.pcm_format": case(World.piped, "s32le"),
+    "input.pcm_rate": case(World.piped, 32_000),
+    "input.pcm_channels": case(World.piped, 2),
+    "decision.min_probability": case(World.verdicts, 0.8),
+    "decision.species_list": case(World.verdicts, lambda folder: folder / "list.txt"),
+    "decision.range_table": case(World.verdicts, lambda folder: folder / "range.csv", decision__latitude=0.0),
+    "decision.latitude": case(World.verdicts, 0.0, decision__range_table=lambda folder: folder / "range.csv"),
+    "decision.longitude": case(World.verdicts, 90.0, decision__range_table=lambda folder: folder / "range.csv"),
+    "decision.confirm": case(World.confirmed, 2),
+    "decision.confirm_within": case(World.confirmed, 30.0, decision__confirm=2),
+    "privacy.speech": case(World.speech, "keep"),
+    "privacy.speech_threshold": case(World.speech, 0.9),
+    "clips.folder": case(World.clip, lambda folder: folder / "elsewhere"),
+    "clips.format": case(World.clip, "wav"),
+    "clips.pre_roll": case(World.clip, 5.0),
+    "clips.post_roll": case(World.clip, 5.0),
+    "clips.longest": case(World.clip, 25.0),
+    "clips.keep_days": case(World.deleted, 20.0),
+    "clips.disk_share": case(World.deleted, 0.7),
+    "clips.keep_per_species": case(World.deleted, 16, clips__disk_share=0.1),
+    "mqtt.host": case(World.sent_to, "other"),
+    "mqtt.port": case(World.sent_to, 1884),
+    "mqtt.username": case(World.sent_to, "anna"),
+    "mqtt.password": case(World.sent_to, "secret"),
+    "mqtt.password_file": case(World.sent_to, lambda folder: folder / "secret"),
+    "mqtt.topic": case(World.sent_to, "birds"),
+    "mqtt.tls": case(World.sent_to, True),
+    "mqtt.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem"), mqtt__tls=True),
+    "mqtt.discovery": case(World.sent_to, True),
+    "webhook.url": case(World.sent_to, "https://example.com/hook"),
+    "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
+    "log.file": case(World.logged, lambda folder: folder / "station.log"),
+    "log.level": case(World.logged, "error"),
+    "log.max_mb": case(World.logged, 0.01, log__file=lambda folder: folder / "station.log"),
+    "log.keep": case(World.logged, 1, log__file=lambda folder: folder / "station.log", log__max_mb=0.01),
+}
+
+
+def one_certificate(path: Path) -> Path:
+    """A file with the first certificate alone."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    text = path.read_text()
+    path.write_text(text[text.index(begin) : text.index(end) + len(end)] + "\n")
+    return path
+
+
+def with_value(settings: Settings, key: str, value: Any) -> Settings:
+    section, name = key.split(".")
+    return replace(settings, **{section: replace(getattr(settings, section), **{name: value})})
+
+
+@pytest.mark.parametrize("key", [setting.key for setting in SETTINGS])
+def test_another_value_makes_another_station(key, settings, folder, monkeypatch):
+    ask, value, others = CASES[key]
+    for other, given in others.items():
+        settings = with_value(settings, other, given(folder))
+    before = ask(World(settings, monkeypatch))
+    for old in folder.glob("station.log*"):
+        old.unlink()
+    after = ask(World(with_value(settings, key, value(folder)), monkeypatch))
+
+    assert before != after
+
+
+def test_a_threshold_of_a_taxon_counts(settings, monkeypatch):
+    strict = replace(settings, thresholds={"Parus": 0.9})
+
+    assert World(settings, monkeypatch).verdicts() == ["detection"] * 3
+    assert World(strict, monkeypatch).verdicts() == ["below", "detection", "detection"]
+
+
+def test_the_same_value_makes_the_same_station(settings, monkeypatch):
+    """Otherwise the test above would prove nothing."""
+    for ask in {ask for ask, _, _ in CASES.values() if getattr(ask, "__name__", "") != "<lambda>"}:
+        if ask is not World.logged:
+            assert ask(World(settings, monkeypatch)) == ask(World(settings, monkeypatch)), ask.__name__

@@ -1,0 +1,163 @@
+"""The soak itself, in short: nothing is lost but what a fault may take, and what is lost is found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from benchmarks.soak.accelerated import Plan, Soak
+from benchmarks.soak.account import Account, account
+from benchmarks.soak.process import environment
+from benchmarks.soak.receivers import mosquitto
+from benchmarks.soak.server import missing
+from benchmarks.soak.sound import RATE_HZ, Song
+from tests.conftest import PROJECT
+from tests.edgeapp import toy_pack as toy
+
+SONGS = {"Parus major": 1000, "Cuculus canorus": 3000}
+
+
+@pytest.fixture
+def song_words(tmp_path) -> list[str]:
+    words = []
+    for taxon, hertz in SONGS.items():
+        path = tmp_path / f"{hertz}.wav"
+        soundfile.write(path, toy.tone(hertz, seconds=10.0, rate_hz=RATE_HZ), RATE_HZ)
+        words += ["--song", f"{taxon}={path}"]
+    return words
+
+
+@pytest.fixture
+def soak(toy_pack, song_words, tmp_path):
+    def call(*words: object) -> tuple[int, dict]:
+        command = [sys.executable, PROJECT / "benchmarks" / "soak", "--json", "--pack", toy_pack, *song_words, *words]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=240)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    return call
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_but_the_window_that_was_computed_at_a_kill(soak):
+    code, told = soak("--hours", 0.25, "--every", 9, "--seed", 3)
+
+    figures, kinds = told["figures"], [fault["kind"] for fault in told["faults"]]
+    assert (code, told["losses"]) == (0, [])
+    assert {"kill", "lock", "disk", "webhook", "clock", "slow"} <= set(kinds)
+    assert figures["songs detected"] + figures["songs cut by a kill and not detected"] == figures["songs played"] > 10
+    assert figures["windows due"] - figures["windows in the journal"] == len(told["named"]) <= 2 * kinds.count("kill")
+    if mosquitto():
+        assert "broker" in kinds and figures["mqtt: received"] == figures["mqtt: queued"] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_the_sound_of_a_microphone_that_was_away_is_all_that_is_lost(soak):
+    code, told = soak("--pulse", "--minutes", 0.6, "--every", 4, "--hop", 2, "--faults", "unplug,kill-recorder")
+
+    assert (code, told["losses"]) == (0, [])
+    assert {fault["kind"] for fault in told["faults"]} == {"unplug", "kill-recorder"}
+    assert told["figures"]["streams"] == len(told["faults"]) + 1
+    assert told["figures"]["seconds not heard while the microphone was away"] > 5.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_the_station_and_its_recorder_are_measured_together(toy_pack):
+    script = PROJECT / "benchmarks" / "station.py"
+    command = [sys.executable, script, "--minutes", "0.15", "--pack", toy_pack, "--json"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+
+    told = json.loads(done.stdout)
+    processes = [name for name in told["figures"] if name.startswith("process ")]
+    assert len(processes) == 2, done.stderr
+    assert 0.0 < told["figures"]["CPU, % of one core"] < 100.0
+    assert told["figures"]["  most"] >= told["figures"]["memory, MB (PSS) at the start"] > 20.0
+    assert done.returncode == (not told["within"])
+
+
+# what is lost is found
+
+
+@pytest.fixture(scope="module")
+def quiet(toy_pack, tmp_path_factory):
+    """A soak without a fault, and its account."""
+    songs = [Song(taxon, (toy.tone(hertz, rate_hz=RATE_HZ) * 32_767).astype("int16")) for taxon, hertz in SONGS.items()]
+    plan = Plan(0.05, 1, 1000, ("slow",), toy_pack, toy.WINDOW_S)
+    soaked = Soak(plan, tmp_path_factory.mktemp("quiet"), songs, print)
+    try:
+        soaked.soak()
+        yield soaked
+    finally:
+        soaked.close()
+
+
+@pytest.fixture
+def tampered(quiet):
+    """The account after something was done to the journal, which is then put back."""
+    path = quiet.done.journal
+    whole = path.read_bytes()
+    assert not path.with_name(f"{path.name}-wal").exists()
+
+    def call(sql: str) -> Account:
+        with closing(sqlite3.connect(path)) as journal:
+            journal.execute("PRAGMA foreign_keys = ON")
+            assert journal.execute(sql).rowcount > 0
+            journal.commit()
+        return account(quiet)
+
+    yield call
+    path.write_bytes(whole)
+
+
+ONE = "(SELECT min(id) FROM detections)"
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        (f"DELETE FROM detections WHERE id = {ONE}", "was told and is not in the journal"),
+        ("UPDATE window_counts SET n = n - 1 WHERE verdict = 'nothing'", "windows were due"),
+        ("UPDATE window_counts SET n = n - 1 WHERE verdict = 'detection'", "rows are detection"),
+        ("DELETE FROM messages WHERE id = (SELECT min(id) FROM messages)", "detections without a message"),
+        ("UPDATE messages SET sent_utc = NULL", "given up or still waiting"),
+        (f"UPDATE detections SET clip = NULL WHERE id = {ONE}", "1 detections have no clip"),
+        (f"UPDATE detections SET time_utc = '2026-01-01T00:00:00.000Z' WHERE id = {ONE}", "a time that no clock had"),
+        (f"UPDATE detections SET clock_set = 0 WHERE id = {ONE}", "from before the clock was set"),
+    ],
+)
+def test_a_row_that_is_missing_or_wrong_is_found(tampered, sql, found):
+    assert any(found in loss for loss in tampered(sql).losses)
+
+
+def test_without_a_fault_nothing_is_lost_and_nothing_is_named(quiet):
+    made = account(quiet)
+    assert (made.losses, made.named) == ([], [])
+    assert made.figures["windows due"] == made.figures["windows told"] == made.figures["windows in the journal"] > 30
+
+
+def test_a_message_that_never_arrived_is_found(quiet, monkeypatch):
+    some = dict(list(quiet.webhook.ids.items())[1:])
+    monkeypatch.setattr(quiet.webhook, "ids", some)
+    assert any("messages that were not received: 1" in loss for loss in account(quiet).losses)
+
+
+def test_a_song_that_nobody_told_is_found(quiet, monkeypatch):
+    [run] = quiet.done.runs
+    monkeypatch.setattr(run, "told", [one for one in run.told if one.taxon != "Parus major"])
+    assert any(loss.startswith("Parus major sang") for loss in account(quiet).losses)
+
+
+def test_the_station_takes_no_setting_of_the_user_who_soaks(monkeypatch, tmp_path):
+    monkeypatch.setenv("BIOVITA_STATION_HOP", "1")
+    found = environment(tmp_path)
+    assert not any(name.startswith("BIOVITA_") for name in found)
+    assert Path(found["XDG_CONFIG_HOME"]).parent == tmp_path
