@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Protocol
 
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
 from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Writer
 from edgeapp.pipeline import Recogniser, Tally
 
 Tell = Callable[[str], None]
+
+
+class Sound(AudioSource, Protocol):
+    """A source that says what is wrong with it; a file, or raw sound that is piped in."""
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def fault(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ def identify(
     top: int,
     note: Tell,
     complain: Tell,
+    open_sound: Callable[[str], Sound] = FileSource,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -53,6 +66,8 @@ def identify(
         Told what a person should know about a result, one line a file at most.
     complain : callable
         Told why a file failed, one line a file.
+    open_sound : callable
+        File to its sound.
 
     Raises
     ------
@@ -63,7 +78,7 @@ def identify(
     for file in files:
         try:
             with overheard() as complaints:
-                source = FileSource(file)
+                source = open_sound(file)
                 heard = _one(file, source, recogniser, writer, hop_s, top)
             fault = _told(file, source, heard, complaints.damaged, recogniser.parameters.silence_dbfs, note)
             done += 1
@@ -82,7 +97,7 @@ def identify(
     return Outcome(done, failed)
 
 
-def _one(file: str, source: FileSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
+def _one(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
     """Identify one file; whether anything was heard in it."""
     tally = Tally(recogniser)
     writer.begin(file, source.rate_hz)
@@ -94,7 +109,7 @@ def _one(file: str, source: FileSource, recogniser: Recogniser, writer: Writer, 
     return tally.n_heard > 0
 
 
-def _told(file: str, source: FileSource, heard: bool, damaged: int, silence_dbfs: float, note: Tell) -> str | None:
+def _told(file: str, source: Sound, heard: bool, damaged: int, silence_dbfs: float, note: Tell) -> str | None:
     """The fault of a file there is a result of, if it has one; otherwise note in one line what is odd about it."""
     if source.fault is not None:
         return f"{file}: {source.fault}; copy the file again"

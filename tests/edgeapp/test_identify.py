@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from edgeapp.cli import app
 from edgeapp.outputs.csv import HEADER
 from edgeapp.outputs.json import JsonWriter
 from tests.edgeapp import toy_pack as toy
@@ -378,3 +380,57 @@ def test_nothing_is_imported_before_it_is_used(toy_pack, tit):
     done = program("identify", tit, "--pack", toy_pack, "-q", "-f", "json", code=code)
     assert json.loads(done.stdout)["decision"]["name"] == "Parus major"
     assert done.stderr.strip() == "[]"
+
+
+# raw sound that is piped in
+
+
+@pytest.fixture
+def piped(toy_pack):
+    """Run `identify -` on some bytes."""
+
+    def call(raw: bytes, *words: object):
+        command = ["identify", "-", "--pack", str(toy_pack), *map(str, words)]
+        return CliRunner().invoke(app, command, input=raw)
+
+    return call
+
+
+def test_raw_sound_gets_the_answer_of_its_file(piped, run, record):
+    song = toy.tone(3000, seconds=12.0, rate_hz=48_000)
+    raw = (np.stack([song, song], axis=1) * 8_388_607 * 256).astype("<i4").tobytes()
+    from_file = json.loads(run("identify", record("c.wav", song, 48_000), "--format", "json").stdout)
+
+    done = piped(raw, "--pcm-format", "s32le", "--pcm-channels", 2, "--format", "json")
+    document = json.loads(done.stdout)
+
+    assert document["file"] == "-"
+    assert document["decision"]["name"] == from_file["decision"]["name"] == "Cuculus canorus"
+    assert [w["start_s"] for w in document["windows"]] == [w["start_s"] for w in from_file["windows"]]
+
+
+def test_raw_sound_at_another_rate_is_other_sound(piped):
+    raw = (toy.tone(1500, seconds=10.0, rate_hz=24_000) * 32_767).astype("<i2").tobytes()
+
+    assert json.loads(piped(raw, "--pcm-rate", 24_000, "--format", "json").stdout)["duration_s"] == 10.0
+    assert json.loads(piped(raw, "--pcm-rate", 48_000, "--format", "json").stdout)["duration_s"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--pcm-format", "u8"], "u8"),
+        (["-"], "standard input can be heard once"),
+    ],
+)
+def test_what_is_wrong_with_raw_sound_is_one_line(piped, words, told):
+    done = piped(b"\0\0" * 48_000, *words)
+    assert done.exit_code == 2 and told in done.stderr
+
+
+def test_bytes_that_are_left_over_are_named_and_the_rest_is_done(piped):
+    raw = (toy.tone(1000, seconds=10.0, rate_hz=48_000) * 32_767).astype("<i2").tobytes()
+    done = piped(raw + b"\1", "--format", "json")
+
+    assert done.exit_code == 1 and "ends inside a sample" in done.stderr
+    assert json.loads(done.stdout)["decision"]["name"] == "Parus major"
