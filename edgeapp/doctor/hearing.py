@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeapp.audio.microphone import SEE_DEVICES, Microphone, list_devices
+from edgeapp.audio.capture import Capture
+from edgeapp.audio.devices import listing
+from edgeapp.audio.microphone import SEE_DEVICES
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
 from edgeapp.errors import DeviceError
@@ -83,22 +85,22 @@ def microphone(patient: Patient) -> Findings:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
     else:
         for device in settings.microphone.device or (None,):
-            yield _heard(device)
+            yield _heard(device, settings.microphone.route)
 
 
-def _heard(device: str | None) -> Finding:
+def _heard(device: str | None, route: str) -> Finding:
     try:
-        if device is None and not list_devices():
+        if device is None and all(found.ghost for found in listing()):
             what = "there is none here"
             return warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
-        source = Microphone(device, stall_s=STALL_S)
+        source = Capture(device, route, stall_s=STALL_S)
         samples = _record(source)
     except DeviceError as fault:
         return error("microphone", fault.what, fault.remedy or SEE_DEVICES)
     return judged(source.name, sound_of(samples), source.dropped_samples)
 
 
-def _record(source: Microphone) -> np.ndarray:
+def _record(source: Capture) -> np.ndarray:
     skip, wanted = round(SETTLE_S * source.rate_hz), round(RECORD_S * source.rate_hz)
     parts: list[np.ndarray] = []
     with closing(source.blocks()) as blocks:  # type: ignore[type-var]  # a generator

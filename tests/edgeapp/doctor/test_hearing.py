@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeapp.config.settings import Input, Microphone
+from edgeapp.audio.devices import SoundDevice
+from edgeapp.audio.microphone import Microphone, list_devices
+from edgeapp.config.settings import Input
+from edgeapp.config.settings import Microphone as MicrophoneSettings
 from edgeapp.doctor import hearing
 from edgeapp.doctor.finding import State
 from tests.conftest import PROJECT
@@ -41,6 +44,9 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
 
         fake.on_start = feed
         monkeypatch.setitem(sys.modules, "sounddevice", fake)
+        # In this process, where the card in memory is: a child would look for a real one.
+        monkeypatch.setattr(hearing, "listing", list_devices)
+        monkeypatch.setattr(hearing, "Capture", lambda device, route, stall_s: Microphone(device, stall_s=stall_s))
         return fake
 
     return install
@@ -85,21 +91,20 @@ def test_a_microphone_that_gives_no_sample_is_an_error_in_one_line(patient, card
 
 def test_each_named_microphone_is_heard_and_a_missing_one_is_an_error(patient, card):
     card(noise(0.01))
-    told = list(hearing.microphone(patient(microphone=Microphone(device=("USB", "Neumann")))))
+    told = list(hearing.microphone(patient(microphone=MicrophoneSettings(device=("USB", "Neumann")))))
     assert [one.state for one in told] == [State.OK, State.ERROR]
     assert "Neumann" in told[1].what
 
 
 def test_no_microphone_at_all_is_one_clear_line_and_no_crash(patient, monkeypatch):
-    fake = FakePortAudio()
-    fake._devices = []
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    ghost = SoundDevice("tegra-dlink-0", index=1, ghost=True)
+    monkeypatch.setattr(hearing, "listing", lambda: [ghost])
     [told] = hearing.microphone(patient())
     assert (told.state, told.what) == (State.WARNING, "there is none here")
 
 
 def test_it_is_left_alone_where_it_is_not_to_be_opened(patient, journal, tmp_path, monkeypatch):
-    monkeypatch.setattr(hearing, "Microphone", None)  # whoever opens one fails
+    monkeypatch.setattr(hearing, "Capture", None)  # whoever opens one fails
     (journal.parent / "journal.status.json").write_text('{"pid": 5}')
     for one in (patient(may_record=False), patient(alive=True), patient(input=Input(watch=tmp_path))):
         assert [told.state for told in hearing.microphone(one)] == [State.SKIPPED]
