@@ -1,0 +1,132 @@
+"""Hours of sound for a station, with everything that can happen to it, and an account of what was lost.
+
+    python benchmarks/soak --hours 24                 as fast as it goes, through standard input
+    python benchmarks/soak --pulse --minutes 60       at the speed of time, through a PulseAudio server of its own
+
+Exit status 0 only when nothing was lost but what a fault may take: the window that was computed when the process was
+killed, and the sound while the microphone was away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT))
+
+from benchmarks.soak import pulse, pulse_account  # noqa: E402
+from benchmarks.soak.accelerated import KINDS, LONG, Plan, Soak  # noqa: E402
+from benchmarks.soak.account import Account, account, lines  # noqa: E402
+from benchmarks.soak.process import Gone  # noqa: E402
+from benchmarks.soak.server import missing  # noqa: E402
+from benchmarks.soak.sound import EXAMPLE, Song  # noqa: E402
+from edgeapp.machine import machine  # noqa: E402
+from edgeapp.pack import Pack  # noqa: E402
+
+
+def main() -> int:
+    """Soak as the arguments say; the exit status."""
+    asked = _arguments().parse_args()
+    songs = [_song(word) for word in asked.song] or [Song.read(EXAMPLE, "Parus major")]
+    with tempfile.TemporaryDirectory(prefix="soak") as made:
+        folder = Path(made) if asked.folder is None else asked.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if asked.pulse:
+            return _through_pulse(asked, songs[0], folder)
+        return _accelerated(asked, songs, folder)
+
+
+def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
+    if missing():
+        _say(f"not done: {missing()}")
+        return 2
+    words = ["--hop", str(asked.hop), "--route", asked.route, *asked.words]
+    words += ["--pack", str(asked.pack)] if asked.pack else []
+    kinds = _kinds(asked, pulse.KINDS)
+    soak = pulse.PulseSoak(
+        60.0 * asked.minutes, asked.seed, song, folder, _say, tuple(words), kinds, asked.every * asked.hop
+    )
+    try:
+        soak.soak()
+        result = pulse_account.account(soak, Pack.load(asked.pack).audio.window_s, asked.hop)
+    finally:
+        soak.close()
+    return _tell(asked, result, pulse_account.lines(result), [])
+
+
+def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> int:
+    kinds = _kinds(asked, (*KINDS, *(LONG if asked.hours >= 1 or asked.faults else ())))
+    window_s = Pack.load(asked.pack).audio.window_s
+    plan = Plan(asked.hours, asked.seed, asked.every, kinds, asked.pack, window_s, asked.hop, tuple(asked.words))
+    soak = Soak(plan, folder, songs, _say)
+    try:
+        try:
+            soak.soak()
+        except Gone as gone:
+            _say(f"LOST: the station {gone}; its last words:")
+            for line in soak.log.read_text(errors="replace").splitlines()[-5:]:
+                _say(f"  {line}")
+            return 1
+        result = account(soak)
+    finally:
+        soak.close()
+    return _tell(asked, result, lines(result, soak.done.skipped), soak.done.skipped)
+
+
+def _tell(asked: argparse.Namespace, result: Account, told: Iterable[str], skipped: list[str]) -> int:
+    about = {"machine": machine(), "seed": asked.seed, "pack": str(asked.pack or "starter")}
+    if asked.json:
+        print(json.dumps({**about, **result.__dict__, "not_done": skipped}, indent=2))
+    else:
+        print(*(f"{name}: {value}" for name, value in about.items()), "", sep="\n")
+        print(*told, sep="\n")
+    return 1 if result.losses else 0
+
+
+def _kinds(asked: argparse.Namespace, known: Sequence[str]) -> tuple[str, ...]:
+    kinds = tuple(asked.faults.split(",")) if asked.faults else tuple(known)
+    unknown = set(kinds) - set(known)
+    if unknown:
+        raise SystemExit(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return kinds
+
+
+def _song(word: str) -> Song:
+    taxon, _, path = word.partition("=")
+    if not path:
+        raise SystemExit(f"--song {word}: give TAXON=FILE")
+    return Song.read(Path(path), taxon)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    about, _, more = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(description=about, epilog=more, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--hours", type=float, default=1.0, help="of sound, in the accelerated form")
+    parser.add_argument("--pulse", action="store_true", help="at the speed of time, through PulseAudio")
+    parser.add_argument("--minutes", type=float, default=30.0, help="with --pulse")
+    parser.add_argument("--route", default="auto", help="with --pulse: portaudio or arecord")
+    parser.add_argument(
+        "--faults", default="", help=f"with commas between them; all if not given: {','.join(KINDS)},{LONG}"
+    )
+    parser.add_argument("--every", type=int, default=40, help="windows between two faults, on average")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pack", type=Path, help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--song", action="append", default=[], metavar="TAXON=FILE", help="48 kHz; again for more")
+    parser.add_argument("--hop", type=float, default=5.0, help="seconds between windows")
+    parser.add_argument("--folder", type=Path, help="empty folder in which everything is kept; none is if not given")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("words", nargs="*", help="after --: more words for `listen`")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

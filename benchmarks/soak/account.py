@@ -1,0 +1,270 @@
+"""The account of an accelerated soak: what was played and told against what the journal and the receivers hold."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.soak.accelerated import MARGIN_S, UNSET_S, Plan, Soak, Soaked
+from benchmarks.soak.process import Run
+from benchmarks.soak.sound import Played
+
+CLOCK_S = 2.0  # how far a time may be from the clock that the station had
+TOUCH_S = 1e-3
+CLIP_AFTER_S = 4.0  # pre- and post-roll of the defaults
+
+
+@dataclass
+class Account:
+    """What there is to say at the end.
+
+    Attributes
+    ----------
+    losses : list of str
+        What nobody may lose; empty when all is well.
+    named : list of str
+        What a fault took, as it may.
+    """
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+
+
+def account(soak: Soak) -> Account:
+    """Compare everything with everything."""
+    done, plan = soak.done, soak.plan
+    made = Account(losses=list(done.errors))
+    with closing(sqlite3.connect(done.journal)) as journal:
+        journal.row_factory = sqlite3.Row
+        _whole(journal, made)
+        _windows(journal, done, plan, made)
+        _songs(done, soak.programme.songs(), plan, made)
+        _times(journal, done, made)
+        _messages(journal, soak, made)
+        _clips(journal, done, plan, made)
+    _resources(done, soak, made)
+    made.faults = [_fault(number, soak) for number in range(len(done.faults))]
+    made.losses += [
+        f"the log says nothing of {fault.kind} at {fault.at_s:.0f} s" for fault in done.faults if fault.told is False
+    ]
+    return made
+
+
+def due(run: Run, plan: Plan) -> int:
+    """Windows that its sound makes."""
+    whole = int((run.fed_s - MARGIN_S - plan.window_s + TOUCH_S) // plan.hop_s) + 1
+    return max(0, whole) + (run.ended == "closed")  # the rest of the sound makes one at the end
+
+
+def _whole(journal: sqlite3.Connection, made: Account) -> None:
+    [(verdict,)] = journal.execute("PRAGMA integrity_check(1)").fetchall()
+    if verdict != "ok":
+        made.losses.append(f"the journal is damaged: {verdict}")
+    if journal.execute("PRAGMA foreign_key_check").fetchall():
+        made.losses.append("rows of the journal refer to nothing")
+
+
+def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account) -> None:
+    counts = {
+        row["stream"]: row["n"] for row in journal.execute("SELECT stream, sum(n) n FROM window_counts GROUP BY 1")
+    }
+    lost = 0
+    for number, run in enumerate(done.runs, start=1):
+        where = f"process {number}, {run.first_s:.0f} to {run.first_s + run.fed_s:.0f} s"
+        expected, counted, told = due(run, plan), counts.get(run.stream, 0), len(run.told)
+        killed = run.ended == "killed"
+        missing = expected - counted
+        lost += max(0, missing)
+        if killed and missing == 1:
+            made.named.append(f"{where}: the window that was computed when it was killed")
+        elif missing:
+            made.losses.append(f"{where}: {expected} windows were due, {counted} are in the journal")
+        if not counted - killed <= told <= counted:
+            made.losses.append(f"{where}: {told} windows were told, {counted} are in the journal")
+        starts = [one.start_s for one in run.told]
+        wanted = [round(n * plan.hop_s, 3) for n in range(len(starts))]
+        if [round(start, 3) for start in starts[: expected - 1]] != wanted[: expected - 1]:
+            made.losses.append(f"{where}: windows were told out of order, twice, or not at all")
+        _detections(journal, run, where, made)
+    made.figures["windows due"] = sum(due(run, plan) for run in done.runs)
+    made.figures["windows told"] = sum(len(run.told) for run in done.runs)
+    made.figures["windows in the journal"] = sum(counts.values())
+    for row in journal.execute("SELECT verdict, sum(n) n FROM window_counts GROUP BY 1 HAVING sum(n) ORDER BY 1"):
+        made.figures[f"  {row['verdict']}"] = row["n"]
+    made.figures["windows lost with a kill"] = lost
+
+
+def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account) -> None:
+    told = {(round(one.start_s, 3), one.taxon) for one in run.told if one.verdict in ("detection", "unconfirmed")}
+    rows = journal.execute(
+        "SELECT start_s, name, confirmed FROM detections WHERE stream IS ?", (run.stream,)
+    ).fetchall()
+    written = Counter((round(row["start_s"], 3), row["name"]) for row in rows)
+    for start_s, name in sorted(told - set(written)):
+        made.losses.append(f"{where}: {name} at {start_s:g} s was told and is not in the journal")
+    untold = set(written) - told
+    if len(untold) > (run.ended == "killed"):
+        made.losses.append(f"{where}: {len(untold)} detections are in the journal and were never told")
+    if max(written.values(), default=1) > 1:
+        made.losses.append(f"{where}: a detection is in the journal twice")
+    counted = dict(journal.execute("SELECT verdict, n FROM window_counts WHERE stream IS ?", (run.stream,)).fetchall())
+    for verdict, confirmed in (("detection", 1), ("unconfirmed", 0)):
+        here = sum(row["confirmed"] == confirmed for row in rows)
+        if not 0 <= here - counted.get(verdict, 0) <= (run.ended == "killed"):
+            made.losses.append(f"{where}: {here} rows are {verdict}, {counted.get(verdict, 0)} are counted")
+
+
+def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None:
+    heard = cut = 0
+    strangers: Counter[str] = Counter()
+    told = [(run, one) for run in done.runs for one in run.told if one.verdict == "detection"]
+    for song in songs:
+        during = [
+            one.taxon
+            for run, one in told
+            if run.first_s + one.start_s + plan.window_s > song.start_s and run.first_s + one.start_s < song.end_s
+        ]
+        strangers.update(name for name in during if name and name != song.taxon)
+        if song.taxon in during:
+            heard += 1
+        elif any(song.start_s < run.first_s + run.fed_s < song.end_s for run in done.runs if run.ended == "killed"):
+            cut += 1
+        else:
+            made.losses.append(f"{song.taxon} sang from {song.start_s:.0f} to {song.end_s:.0f} s and nobody told it")
+    made.figures["songs played"] = len(songs)
+    made.figures["songs detected"] = heard
+    made.figures["songs cut by a kill and not detected"] = cut
+    if strangers:
+        made.figures["other names during songs"] = dict(strangers)
+
+
+def _times(journal: sqlite3.Connection, done: Soaked, made: Account) -> None:
+    """Every detection carries the time that the station's clock had, or the time it was corrected to."""
+    wrong = marked = corrected = 0
+    ahead = {
+        (run.stream, round(one.start_s, 3)): one.ahead_s
+        for run in done.runs
+        for one in run.told
+        if run.stream is not None
+    }
+    offsets = {one for one in (*ahead.values(), *done.steps_s) if one != UNSET_S}
+    for row in journal.execute("SELECT stream, start_s, time_utc, boottime_s, clock_set FROM detections"):
+        time_s = datetime.fromisoformat(row["time_utc"].replace("Z", "+00:00")).timestamp()
+        off_s = time_s - row["boottime_s"] - done.boot_utc
+        expected = ahead.get((row["stream"], round(row["start_s"], 3)))
+        corrected += row["clock_set"] == 2
+        marked += row["clock_set"] == 0
+        right = offsets if expected is None else {expected} if row["clock_set"] == 1 else offsets
+        wrong += row["clock_set"] != 0 and min(abs(off_s - one) for one in right) > CLOCK_S
+    made.figures["times corrected"] = corrected
+    if marked:
+        made.losses.append(f"{marked} detections still carry a time from before the clock was set")
+    if wrong:
+        made.losses.append(f"{wrong} detections carry a time that no clock had")
+
+
+def _messages(journal: sqlite3.Connection, soak: Soak, made: Account) -> None:
+    targets = {"webhook": soak.webhook.ids} | ({"mqtt": soak.broker.ids} if soak.broker is not None else {})
+    confirmed = {row[0] for row in journal.execute("SELECT id FROM detections WHERE confirmed")}
+    rows = journal.execute("SELECT target, payload, sent_utc, dropped_utc FROM messages").fetchall()
+    for target, received in targets.items():
+        mine = [(json.loads(row["payload"]), row) for row in rows if row["target"] == target]
+        ids = {payload["id"] for payload, _ in mine}
+        made.figures[f"{target}: queued"] = len(mine)
+        made.figures[f"{target}: received"] = len(received)
+        made.figures[f"{target}: received again"] = sum(received.values()) - len(received)
+        _all_there(f"{target}: detections without a message", confirmed - {one["detection"] for one, _ in mine}, made)
+        _all_there(f"{target}: messages that were not received", ids - set(received), made)
+        _all_there(f"{target}: messages of nothing in the journal", set(received) - ids, made)
+        unsent = {row["payload"] for _, row in mine if row["sent_utc"] is None}
+        _all_there(f"{target}: messages given up or still waiting", unsent, made)
+
+
+def _all_there(what: str, missing: set[Any], made: Account) -> None:
+    if missing:
+        made.losses.append(f"{what}: {len(missing)}, such as {sorted(map(str, missing))[0][:60]}")
+
+
+def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account) -> None:
+    """A clip waits for the sound after it; a kill takes those that wait."""
+    there = missing = cut = 0
+    rows = journal.execute(
+        "SELECT d.stream, d.end_s, c.path FROM detections d LEFT JOIN clips c ON c.id = d.clip WHERE d.confirmed"
+    ).fetchall()
+    ends = {run.stream: run for run in done.runs if run.ended == "killed"}
+    for row in rows:
+        if row["path"] is not None and Path(row["path"]).is_file():
+            there += 1
+            continue
+        run = ends.get(row["stream"])
+        # The longest clip, then one more window that might have touched it.
+        if run is not None and row["end_s"] + 60.0 + CLIP_AFTER_S + plan.window_s + plan.hop_s >= run.fed_s:
+            cut += 1
+        else:
+            missing += 1
+    made.figures["clips wanted (detections)"] = len(rows)
+    made.figures["clips there (detections)"] = there
+    made.figures["clips that waited when it was killed"] = cut
+    if missing:
+        made.losses.append(f"{missing} detections have no clip")
+
+
+def _resources(done: Soaked, soak: Soak, made: Account) -> None:
+    hours = soak.programme.position_s / 3600.0
+    made.figures = {"sound played (h)": round(hours, 3), "processes": len(done.runs), **made.figures}
+    made.figures["times real time"] = round(soak.programme.position_s / done.wall_s, 1)
+    made.figures["CPU seconds per hour of sound, starts included"] = round(
+        sum(run.cpu_s for run in done.runs) / hours, 1
+    )
+    if len(done.memory) < 2:
+        return
+    last = [number for number, (fed_s, _) in enumerate(done.memory) if not number or fed_s < done.memory[number - 1][0]]
+    memory, cpu = done.memory[last[-1] :], done.cpu[last[-1] :]
+    (first_fed, first_cpu), (fed, spent) = cpu[0], cpu[-1]
+    if fed > first_fed:
+        made.figures["CPU seconds per hour of sound, oldest process"] = round(
+            (spent - first_cpu) / (fed - first_fed) * 3600.0, 1
+        )
+    tenth = next(mb for fed_s, mb in memory if fed_s >= 0.1 * fed)
+    made.figures["oldest process: sound (h)"] = round(fed / 3600.0, 3)
+    made.figures["oldest process: memory (MB, PSS) at 10 %"] = round(tenth, 1)
+    made.figures["oldest process: memory (MB, PSS) at 100 %"] = round(memory[-1][1], 1)
+    made.figures["oldest process: memory (MB, PSS) most"] = round(max(mb for _, mb in memory), 1)
+
+
+def _fault(number: int, soak: Soak) -> dict[str, Any]:
+    fault = soak.done.faults[number]
+    run = soak.done.runs[fault.run - 1]
+    return {
+        "at_s": round(fault.at_s, 1),
+        "kind": fault.kind,
+        "what": fault.what,
+        "windows_meanwhile": fault.waited,
+        "told_in_log": fault.told,
+        "process": fault.run,
+        "ended": run.ended if fault.kind == "kill" else "",
+    }
+
+
+def lines(made: Account, skipped: list[str]) -> Iterator[str]:
+    """For people."""
+    wide = max(map(len, made.figures))
+    yield from (f"{name:<{wide}}  {value}" for name, value in made.figures.items())
+    yield ""
+    yield f"{'at (s)':>9}  {'fault':<9}  {'windows meanwhile':>17}  what"
+    for fault in made.faults:
+        yield f"{fault['at_s']:9.0f}  {fault['kind']:<9}  {fault['windows_meanwhile']:>17}  {fault['what']}"
+    yield ""
+    yield from (f"not done: {one}" for one in skipped)
+    yield from (f"named: {one}" for one in made.named)
+    yield from (f"LOST: {one}" for one in made.losses)
+    yield f"{len(made.losses)} losses, {len(made.named)} windows named"

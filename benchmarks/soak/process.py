@@ -1,0 +1,212 @@
+"""A real `biovita-edge listen`, the events that it tells, and what it took."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[2]
+PIPE_BYTES = 4_096  # of standard output: a reader that pauses is felt after four windows
+PATIENCE_S = 120.0
+
+
+class Gone(Exception):
+    """The process ended though nobody asked it to."""
+
+
+@dataclass
+class Told:
+    """One window as the process told it."""
+
+    start_s: float
+    end_s: float
+    verdict: str
+    taxon: str | None
+    ahead_s: float  # of the wall clock, when it was told
+
+
+@dataclass
+class Run:
+    """One life of the process.
+
+    Attributes
+    ----------
+    first_s : float
+        On the clock of all that was played: where its stream begins.
+    fed_s : float
+        Of its stream.
+    ended : str
+        ``killed``, ``closed``, or empty while it lives.
+    stream : int or None
+        Its row in the journal.
+    faults : list
+        What happened to it.
+    """
+
+    first_s: float
+    fed_s: float = 0.0
+    ended: str = ""
+    stream: int | None = None
+    told: list[Told] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    cpu_s: float = 0.0
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of a process that uses this project and no settings of the user's own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BIOVITA_")}
+    return {**clean, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(folder / "config")}
+
+
+class Listener:
+    """A process that is fed raw sound and tells NDJSON.
+
+    Attributes
+    ----------
+    reading : threading.Event
+        Cleared, its standard output is left unread.
+    latency_s : float
+        From the sound to its event, a running mean.
+    windows : int
+        Told so far, noted or not.
+    states : list
+        Of its microphone: seconds since boot, state, why.
+    """
+
+    def __init__(
+        self, command: Sequence[str], log: Path, first_s: float, extra: Mapping[str, str] | None = None
+    ) -> None:
+        with open(log, "ab") as err:
+            self.process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                env={**environment(log.parent), **(extra or {})},
+            )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self.run = Run(first_s)
+        self.reading = threading.Event()
+        self.reading.set()
+        self.latency_s = 0.1
+        self.states: list[tuple[float, str, str]] = []
+        self.windows = 0
+        self._deadly = False
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self.process.pid
+
+    def feed(self, samples: np.ndarray, rate_hz: int) -> None:
+        """Give it sound."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(samples.astype("<i2").tobytes())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Gone(self._how()) from None
+        self.run.fed_s += len(samples) / rate_hz
+
+    def hears(self, ahead_s: float, patience_s: float = PATIENCE_S) -> Told:
+        """Its next window."""
+        began = time.monotonic()
+        while True:
+            try:
+                event = self._events.get(timeout=max(0.0, began + patience_s - time.monotonic()))
+            except queue.Empty:
+                raise Gone(f"told nothing for {patience_s:g} s") from None
+            if event is None:
+                raise Gone(self._how())
+            told = self._note(event, ahead_s)
+            if told is not None:
+                self.latency_s += 0.2 * (time.monotonic() - began - self.latency_s)
+                return told
+
+    def kill_when_it_tells(self, ahead_s: float, patience_s: float) -> None:
+        """End it in the moment in which it tells a window: what was told has to be in the journal by then."""
+        self._deadly = True
+        self._reader.join(patience_s)
+        self.kill(ahead_s)
+
+    def kill(self, ahead_s: float) -> None:
+        """End it as a power cut of this process does; what it told before is noted."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._end("killed", ahead_s)
+
+    def finish(self, ahead_s: float = 0.0, patience_s: float = PATIENCE_S) -> int:
+        """Let it end, as it does when its input ends or somebody asks it to; its exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        if not self.run.fed_s:
+            self.process.send_signal(signal.SIGTERM)
+        ending = threading.Timer(patience_s, self.process.kill)
+        ending.start()
+        self._end("closed", ahead_s)
+        ending.cancel()
+        return self.process.returncode
+
+    def _end(self, how: str, ahead_s: float) -> None:
+        self.reading.set()
+        _, status, used = os.wait4(self.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self._reader.join()
+        while (event := self._events.get()) is not None:
+            self._note(event, ahead_s)
+        self.run.ended = how
+        self.run.cpu_s = used.ru_utime + used.ru_stime
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def _note(self, event: dict[str, Any], ahead_s: float) -> Told | None:
+        if event["event"] != "window":
+            return None
+        decision = event["decision"]
+        told = Told(event["start_s"], event["end_s"], event["verdict"], decision and decision["name"], ahead_s)
+        self.run.told.append(told)
+        return told
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.reading.wait()
+            if not line.endswith(b"\n"):
+                continue  # a killed process leaves half a line
+            if self._deadly:
+                os.kill(self.pid, signal.SIGKILL)  # not send_signal, which would wait for it and take its times
+            event = json.loads(line)
+            self.windows += event["event"] == "window"
+            if event["event"] == "microphone":
+                now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+                self.states.append((now_s, event["state"], event["why"] or ""))
+            self._events.put(event)
+        self._events.put(None)
+
+    def _how(self) -> str:
+        return f"ended by itself with {self.process.poll()}"
+
+
+def listen(clock_file: Path, *words: object) -> list[str]:
+    """The command of a `listen` whose wall clock is set by a file."""
+    command = [sys.executable, "-m", "benchmarks.soak.stepped", clock_file, "listen", *words]
+    return [str(word) for word in command]

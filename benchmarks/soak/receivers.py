@@ -1,0 +1,131 @@
+"""Who receives what the station sends: a real mosquitto with a subscriber, and a web address; both can be away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+UP_S = 20.0
+
+
+def mosquitto() -> str | None:
+    """The broker's program, which Debian puts where not every user looks."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def until(condition: Callable[[], object], timeout_s: float) -> bool:
+    """Whether something comes true in time."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Broker:
+    """A mosquitto on a port of its own that keeps on the disk what it owes, and a subscriber that it keeps it for."""
+
+    def __init__(self, folder: Path) -> None:
+        program = mosquitto()
+        assert program is not None
+        folder.mkdir()
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port = listener.getsockname()[1]
+        user = "user root\n" if os.geteuid() == 0 else ""  # or it becomes a user who cannot read the folder
+        config = folder / "mosquitto.conf"
+        config.write_text(
+            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n"
+            f"max_queued_messages 0\nlog_dest file {folder}/mosquitto.log\n"
+        )
+        self._command = [program, "-c", str(config)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ids: Counter[str] = Counter()
+        self.start()
+        self._subscribe()
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if not until(self._answers, UP_S):
+            raise SystemExit("mosquitto does not start")
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End broker and subscriber."""
+        self._client.loop_stop()
+        self.kill()
+
+    def _subscribe(self) -> None:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        ready = threading.Event()
+        self._client = client = Client(CallbackAPIVersion.VERSION2, client_id="soak", clean_session=False)
+        client.reconnect_delay_set(1, 1)
+        client.on_connect = lambda *_: client.subscribe("biovita/+/detections", qos=1)
+        client.on_subscribe = lambda *_: ready.set()
+        client.on_message = lambda _client, _data, message: self._take(message.payload)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        if not ready.wait(UP_S):
+            raise SystemExit("mosquitto takes no subscription")
+
+    def _take(self, payload: bytes) -> None:
+        self.ids[json.loads(payload)["id"]] += 1
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+class Webhook:
+    """A web address that can fail."""
+
+    def __init__(self) -> None:
+        self.ids: Counter[str] = Counter()
+        self.failing = False
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if receiver.failing:
+                    self.send_error(503)
+                    return
+                receiver.ids[json.loads(body)["id"]] += 1
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()

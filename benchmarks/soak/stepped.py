@@ -1,0 +1,49 @@
+"""`biovita-edge` with a wall clock that another process sets; everything else is as it always is.
+
+    python -m benchmarks.soak.stepped FILE listen - ...
+
+Nobody but root may set the clock of a machine, and a test machine's should be left alone. So this process reads the
+machine's clocks and adds what FILE says: how far the wall clock is off, and whether a time service has set it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import edgeapp.listen
+from edgeapp.cli import main
+from edgeapp.station.clock import Moment, SystemClock
+
+FORMAT = struct.Struct("<d?")  # seconds that the wall clock is ahead, and whether it was set
+
+
+def write(path: Path, ahead_s: float, clock_set: bool) -> None:
+    """Set the clock of the processes that read this file."""
+    with open(path, "r+b" if path.exists() else "wb") as file:
+        file.write(FORMAT.pack(ahead_s, clock_set))
+
+
+class SteppedClock(SystemClock):
+    """The machine's clocks, with the wall clock moved."""
+
+    path = Path()
+
+    def __init__(self) -> None:
+        with open(self.path, "rb") as file:
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def now(self) -> Moment:
+        """The moment, as a process sees it whose clock was set."""
+        now = super().now()
+        ahead_s, clock_set = FORMAT.unpack_from(self._file)
+        return Moment(now.utc + timedelta(seconds=ahead_s), now.boottime_s, clock_set)
+
+
+if __name__ == "__main__":
+    SteppedClock.path = Path(sys.argv.pop(1))
+    edgeapp.listen.SystemClock = SteppedClock  # type: ignore[misc]
+    main()
