@@ -170,7 +170,23 @@ class LogFile(RotatingFileHandler):
 
 
 class _Terminal(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers
-    """Standard error, which may be closed at any time and is then nobody's loss."""
+    """Standard error, which may be closed at any time and is then nobody's loss.
+
+    Looked up with every line: a live table puts its own in the place of `sys.stderr`, so that lines appear above it.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._given = stream
+        super().__init__(stream)
+
+    @property
+    def stream(self) -> TextIO:
+        """Where lines go now."""
+        return self._given if self._given is not None else sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        """The base class sets what it was given; it is kept already."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nobody is left to be told."""
@@ -226,7 +242,7 @@ def station_log(
         `os.environ` when None: ``JOURNAL_STREAM`` says that systemd reads standard error.
     """
     environment = dict(os.environ) if environment is None else environment
-    people = _Terminal(stderr if stderr is not None else sys.stderr)
+    people = _Terminal(stderr)
     people.setFormatter(PersonFormatter("JOURNAL_STREAM" in environment))
     targets: list[logging.Handler] = [people]
 

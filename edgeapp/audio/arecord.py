@@ -24,7 +24,7 @@ _OVERRUN = re.compile(r"overrun!!! \(at least ([\d.]+) ms long\)")
 _GOT_RATE = re.compile(r"rate is not accurate \(requested = \d+Hz, got = (\d+)Hz\)", re.IGNORECASE)
 _RATE = re.compile(r"^\s*rate\s*: (\d+)", re.MULTILINE)
 _BUFFER = re.compile(r"^\s*buffer_size\s*: (\d+)", re.MULTILINE)
-_CHATTER = re.compile(r"^(Recording raw data|Warning: rate|\s*please, try the plug)")
+_CHATTER = re.compile(r"^(Recording raw data|Warning: rate|\s*please, try the plug|Its setup is:|\s*\w[\w ]*\s: )")
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,11 @@ class Transition:
     state: State
     why: str
 
+    @property
+    def in_words(self) -> str:
+        """``silent (flat zeros for 10 s)``."""
+        return f"{self.state.value} ({self.why})" if self.why else self.state.value
+
 
 class Hearing:
     """Judges one microphone. Told from the thread that reads it; asked from any.

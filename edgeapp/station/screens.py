@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections import deque
+from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from edgeapp.journal import utc_text
 from edgeapp.outputs.json import decision_fields, window_fields
 from edgeapp.outputs.words import in_words
 from edgeapp.station.counting import in_words as counted
-from edgeapp.station.hearing import State, Transition
+from edgeapp.station.hearing import Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.station import Station
 from edgeapp.station.verdict import Verdict
@@ -49,7 +50,7 @@ class LiveTable:
 
     def microphone(self, name: str, transition: Transition) -> None:
         """Redraw with the new state."""
-        self._states[name] = state_in_words(name, transition)
+        self._states[name] = f"{name}: {transition.in_words}"
         self._live.update(self._table(), refresh=True)
 
     def close(self) -> None:
@@ -60,7 +61,8 @@ class LiveTable:
         # Text, since a device called "Card [hw:1]" is no markup.
         caption = "\n".join([f"now: {self._now or 'waiting for the first window'}", *self._states.values()])
         heard = Column("heard", ratio=1)
-        table = Table("time", heard, "probability", "level", title=Text(self._title), expand=True)
+        time = f"time ({datetime.now().astimezone():%z})"
+        table = Table(time, heard, "probability", "level", title=Text(self._title), expand=True)
         table.caption = Text(f"{caption}\n{self._counted}".rstrip())
         for row in self._newest:
             table.add_row(*map(Text, row))
@@ -94,9 +96,7 @@ class Lines:
         self._last[seen.source] = seen.verdict
 
     def microphone(self, name: str, transition: Transition) -> None:
-        """A line on standard error, but for the first good sound."""
-        if (transition.before, transition.state) != (State.STARTING, State.HEARING):
-            print(state_in_words(name, transition), file=sys.stderr, flush=True)
+        """Nothing: the log tells it on standard error."""
 
     def close(self) -> None:
         """Nothing to release."""
@@ -151,11 +151,6 @@ def words(seen: Observation) -> str:
     if seen.verdict is Verdict.UNCONFIRMED:
         return f"({told}: to be confirmed)"
     return f"({told}: {seen.why})" if seen.verdict in REFUSED else told
-
-
-def state_in_words(name: str, transition: Transition) -> str:
-    """A microphone's state for people."""
-    return f"{name}: {transition.state.value}" + (f" ({transition.why})" if transition.why else "")
 
 
 def level(dbfs: float) -> str:

@@ -17,7 +17,7 @@ from edgeapp.station.clips import Clips
 from edgeapp.station.clock import Clock
 from edgeapp.station.confirmation import Confirmation
 from edgeapp.station.ear import QUEUE_WINDOWS, Closed, Ear, Ended, Event, Heard, Opened
-from edgeapp.station.hearing import Transition
+from edgeapp.station.hearing import State, Transition
 from edgeapp.station.judge import Judge
 from edgeapp.station.ledger import Ledger
 from edgeapp.station.observation import Observation
@@ -27,6 +27,7 @@ from edgeapp.station.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
+DEAF = (State.SILENT, State.STALLED, State.LOST)
 TICK_S = 0.5  # how long the station waits for sound before it looks around
 
 
@@ -208,6 +209,8 @@ class Station:
     def _look_around(self) -> None:
         for ear in self.ears:
             for transition in ear.changes():
+                weight = logging.WARNING if transition.state in DEAF else logging.INFO
+                log.log(weight, "%s: %s", ear.name, transition.in_words)
                 self._screen.microphone(ear.name, transition)
         for duty in self._duties:
             duty(self)

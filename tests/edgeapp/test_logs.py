@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import re
+import sys
 import threading
 from pathlib import Path
 
@@ -193,3 +194,14 @@ def test_several_threads_lose_no_line_and_mix_none(tmp_path, clock):
         for thread in threads:
             thread.join()
     assert len(path.read_text().splitlines()) == 40
+
+
+def test_lines_go_where_standard_error_is_now(monkeypatch):
+    """A live table takes its place while it is drawn."""
+    before, after = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", before)
+    with station_log(Log()):
+        logging.getLogger("edgeapp").warning("one")
+        monkeypatch.setattr(sys, "stderr", after)
+        logging.getLogger("edgeapp").warning("two")
+    assert ("one" in before.getvalue(), "two" in before.getvalue(), "two" in after.getvalue()) == (True, False, True)

@@ -159,4 +159,12 @@ def test_the_words_of_arecord():
     assert lost_samples("overrun!!! (at least 1.000 ms long)", told, 44100) == 44 + 22050
     assert lost_samples("Recording raw data 'stdin'", told, 44100) == 0
     assert reason([]) == "without a word"
+    verbose = [
+        "Recording raw data 'stdin'",
+        "Its setup is:",
+        "  stream       : CAPTURE",
+        "  boundary     : 675539944105574400",
+    ]
+    assert reason(verbose) == "without a word"
+    assert reason([*verbose, "arecord: pcm_read:2221: read error: No such device"]) == "read error: No such device"
     assert Path(Asked("hw:1").command()[0]).name == "arecord"

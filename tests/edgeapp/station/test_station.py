@@ -279,7 +279,7 @@ def test_what_was_heard_while_the_disk_was_full_is_written_once_there_is_room(li
 
 
 def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_last_sound_is_heard(
-    listening, journal, rows
+    listening, journal, rows, caplog
 ):
     clock = listening.clock
     station = listening.station()
@@ -298,6 +298,7 @@ def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_
         (2, "microphone microphone is gone", 0),
     ]
     states = [state for _, state in listening.screen.states]
+    assert "WARNING" in caplog.text and "microphone: lost (microphone microphone is gone)" in caplog.text
     assert states[:5] == ["hearing", "lost", "back", "hearing", "lost"]
     assert ear.streams == 2 and ear.hearing.state is State.LOST
     # 17.3 s of sound, a second's wait for the microphone, and then the cuckoo
