@@ -86,8 +86,8 @@ class Ending:
 def listen(
     settings: Settings,
     sound: Annotated[
-        str | None, typer.Argument(metavar="[-]", help="- hears raw sound from standard input.", show_default=False)
-    ] = None,
+        str, typer.Argument(metavar="[-]", help="- hears raw sound from standard input.", show_default=False)
+    ] = "",
     show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and end.")] = False,
 ) -> None:
     """Name what microphones hear, as it happens, and keep it in the journal. Ctrl-C ends it.
@@ -97,7 +97,7 @@ def listen(
     if show_devices:
         _print_devices()
         return
-    if sound not in (None, STDIN):
+    if sound not in ("", STDIN):
         raise UsageError(f"listen takes no file such as {sound}", "name recordings with `biovita-edge identify`")
     clock = SystemClock()
     ending = Ending()

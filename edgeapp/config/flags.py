@@ -24,7 +24,7 @@ def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
     ----------
     command : callable
         Has a parameter ``settings: Settings``, which is filled from flags, environment, file and defaults. Its other
-        parameters stay as they are.
+        parameters stay as they are; none may have None as its default, of which Python 3.10 makes another annotation.
 
     Returns
     -------
@@ -38,6 +38,8 @@ def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
     parameters = [
         parameter.replace(annotation=hints[name]) for name, parameter in own.parameters.items() if name != "settings"
     ]
+    if any(parameter.default is None for parameter in parameters):
+        raise TypeError(f"{command} has a parameter with None as its default")
     options = {_parameter(setting): setting for setting in (*SETTINGS, THRESHOLD) if setting.flag}
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters += [

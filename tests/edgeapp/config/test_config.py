@@ -68,7 +68,7 @@ def other(setting: Setting):
 def command_of_all():
     seen = []
 
-    def listen(settings: Settings, source: Annotated[str | None, typer.Argument()] = None) -> None:
+    def listen(settings: Settings, source: Annotated[str, typer.Argument()] = "") -> None:
         """Listen."""
         seen.append((settings, source))
 
@@ -121,7 +121,7 @@ def test_each_flag_sets_its_setting_and_no_other(setting):
     assert done.exit_code == 0, done.output or done.exception
     settings, source = seen[0]
     assert (settings.value(setting), settings.origin(setting)) == (value, f"flag {setting.flag}")
-    assert source is None
+    assert source == ""
     set_by_flags = {key for key, origin in settings.origins.items() if origin.startswith("flag")}
     assert len(set_by_flags) == 1 + len(extra) // 2
 
@@ -363,3 +363,11 @@ def test_the_page_of_settings_is_that_of_the_table():
     made = "make it anew: python -m edgeapp.config.document > docs/settings.md"
     assert (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8") == page(), made
     assert all(f"| `{setting.name}` |" in page() for setting in SETTINGS)
+
+
+def test_a_command_whose_annotation_python_3_10_would_change_is_refused():
+    def listen(settings: Settings, source: Annotated[str | None, typer.Argument()] = None) -> None:
+        """Listen."""
+
+    with pytest.raises(TypeError, match="None as its default"):
+        with_settings(listen)
