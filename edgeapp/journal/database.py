@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlite_utils import Database
 from edgeapp.errors import BiovitaError
 from edgeapp.journal.schema import APPLICATION_ID, migrations
 
+BUSY_STEP_S = 0.02
 BUSY_S = 30.0  # how long another program may hold the journal before that is an error
 READING_BUSY_S = 5.0
 WAL_BYTES = 8 * 2**20  # what the WAL file is cut back to after a checkpoint
@@ -54,7 +56,7 @@ def open_to_write(path: Path, busy_s: float) -> Database:
         database = Database(connection, execute_plugins=False)
         _check_ours(database, path)
         for pragma in PRAGMAS:
-            connection.execute(pragma)
+            _patiently(connection, pragma, busy_s)
         check_whole(connection, path)
         if migrations.pending(database):
             _migrate(database)
@@ -128,6 +130,14 @@ def is_busy(error: Exception) -> bool:
 
 def _check_ours(database: Database, path: Path) -> None:
     """Refuse somebody else's database before anything is changed in it."""
+    database.conn.execute("BEGIN")  # one look at the file, which another program may be making at this moment
+    try:
+        _check_owner(database, path)
+    finally:
+        database.conn.rollback()
+
+
+def _check_owner(database: Database, path: Path) -> None:
     [(owner,)] = database.execute("PRAGMA application_id").fetchall()
     if owner == APPLICATION_ID:
         known = {migration.name for migration in migrations.pending(Database(memory=True, execute_plugins=False))}
@@ -139,6 +149,19 @@ def _check_ours(database: Database, path: Path) -> None:
             )
     elif database.table_names():
         raise JournalError(f"{path}: is a database, but not a journal", "give another --journal")
+
+
+def _patiently(connection: sqlite3.Connection, pragma: str, busy_s: float) -> None:
+    """Set a pragma; SQLite itself does not wait for other connections where a file becomes a WAL database."""
+    end_s = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute(pragma)
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= end_s:
+                raise
+            time.sleep(BUSY_STEP_S)
 
 
 def _migrate(database: Database) -> None:
