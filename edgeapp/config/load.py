@@ -89,6 +89,8 @@ def examine(
         except BadValue as error:
             faults.append(Fault(THRESHOLD.flag, error.what, error.remedy))
         else:
+            if origins.get(f"{THRESHOLD.section}.{taxon}") == f"flag {THRESHOLD.flag}":
+                faults.append(Fault(THRESHOLD.flag, f"{taxon} has two thresholds", "keep one of them"))
             thresholds[taxon] = thresholds_of
             origins[f"{THRESHOLD.section}.{taxon}"] = f"flag {THRESHOLD.flag}"
     settings = _settings(values, thresholds, origins, path if path.is_file() else None)
@@ -140,7 +142,7 @@ def _threshold(text: str) -> tuple[str, float]:
     value = from_text(THRESHOLD, number)
     if value is None:
         raise BadValue(f"{text!r} has no number", 'write for example "Parus major=0.8"')
-    return taxon.strip(), value
+    return " ".join(taxon.split()), value
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[Fault]:

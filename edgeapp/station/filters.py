@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.errors import UsageError
+from edgeapp.outputs.records import birdnet_week
 from edgeapp.station.clock import Moment
-from edgeapp.station.species_range import SpeciesRange, week_of
+from edgeapp.station.species_range import SpeciesRange
 from edgeapp.station.verdict import Verdict
 from gallery.decision import Decision
 from gallery.errors import TaxonError
@@ -151,7 +152,7 @@ class Filters:
             if not species:
                 return Verdict.UNLISTED, f"{subject} is{no} on the species list"
         if self.species_range is not None:
-            week = week_of(moment.utc) if moment.clock_set else None
+            week = birdnet_week(moment.utc) if moment.clock_set else None
             if not any(self.species_range.expects(name, week) for name in species):
                 place = f"{self.species_range.latitude:g}, {self.species_range.longitude:g}"
                 when = f" in week {week}" if week is not None else ""
@@ -214,41 +215,6 @@ class Filters:
             return self.least_probability, ""
         _, least, name = max(found)
         return least, name
-
-
-def parse_threshold(text: str) -> tuple[str, float]:
-    """Taxon and probability of ``"Parus major=0.8"``.
-
-    Raises
-    ------
-    UsageError
-        It is not written so.
-    """
-    name, equals, number = text.rpartition("=")
-    name = " ".join(name.split())
-    try:
-        value = float(number)
-    except ValueError:
-        value = -1.0
-    if not equals or not name or not 0 <= value <= 1:
-        raise UsageError(f"'{text}' is not a threshold", 'write --threshold "Parus major=0.8", from 0 to 1')
-    return name, value
-
-
-def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
-    """Thresholds of a repeated ``--threshold``.
-
-    Raises
-    ------
-    UsageError
-        One is not written as `parse_threshold` wants it, or a taxon is given twice.
-    """
-    thresholds: dict[str, float] = {}
-    for name, value in map(parse_threshold, texts):
-        if name in thresholds:
-            raise UsageError(f"{name} has two thresholds", "keep one of them")
-        thresholds[name] = value
-    return thresholds
 
 
 def _path_of(taxon: Taxon, name: str) -> tuple[str, ...]:

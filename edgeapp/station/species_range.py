@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,6 @@ COLUMNS = (
 )
 WEEKS = 48  # 12 months of 4
 KEEP, REJECT = "keep", "reject"
-
-
-def week_of(day: datetime) -> int:
-    """BirdNET's week of a day, 1 to 48: days 1-7, 8-14, 15-21 and 22 to the end are the four weeks of a month."""
-    return (day.month - 1) * 4 + min((day.day - 1) // 7, 3) + 1
 
 
 @dataclass(frozen=True)

@@ -371,3 +371,19 @@ def test_a_command_whose_annotation_python_3_10_would_change_is_refused():
 
     with pytest.raises(TypeError, match="None as its default"):
         with_settings(listen)
+
+
+def thresholds(*texts: str) -> dict[str, float]:
+    return dict(load(flags={THRESHOLD.key: texts}, environment={}).thresholds)
+
+
+def test_thresholds_of_the_command_line():
+    assert thresholds(" Parus   major = 0.8 ", "Aves=1") == {"Parus major": 0.8, "Aves": 1.0}
+    with pytest.raises(ConfigError, match="Aves has two thresholds"):
+        thresholds("Aves=1", "Aves=0.5")
+
+
+@pytest.mark.parametrize("text", ["", "Aves", "=0.5", "Aves=", "Aves=high", "Aves=1.5", "Aves=-0.1", "Aves=nan"])
+def test_a_threshold_that_is_none_is_refused(text):
+    with pytest.raises(ConfigError, match="^--threshold: "):
+        thresholds(text)

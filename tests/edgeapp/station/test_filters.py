@@ -9,7 +9,7 @@ import pytest
 
 from edgeapp.errors import UsageError
 from edgeapp.station.clock import Moment
-from edgeapp.station.filters import Filters, SpeciesList, parse_threshold, parse_thresholds
+from edgeapp.station.filters import Filters, SpeciesList
 from edgeapp.station.species_range import COLUMNS, SpeciesRange
 from edgeapp.station.verdict import Verdict
 from gallery.decision import Decision
@@ -199,16 +199,3 @@ def test_the_record_of_a_deployment_holds_every_filter(listed, ranged):
     assert (found["species_list"]["species"], found["species_list"]["unknown_names"]) == (2, 1)
     assert found["range"]["species_without_row"] == 3
     assert Filters(TAXA).described() == {"min_probability": 0.0, "thresholds": {}}
-
-
-def test_thresholds_of_the_command_line():
-    assert parse_threshold(" Parus   major = 0.8 ") == ("Parus major", 0.8)
-    assert parse_thresholds(["Parus major=0.8", "Aves=1"]) == {"Parus major": 0.8, "Aves": 1.0}
-    with pytest.raises(UsageError, match="Aves has two thresholds"):
-        parse_thresholds(["Aves=1", "Aves=0.5"])
-
-
-@pytest.mark.parametrize("text", ["", "Aves", "=0.5", "Aves=", "Aves=high", "Aves=1.5", "Aves=-0.1", "Aves=nan"])
-def test_a_threshold_that_is_none_is_refused(text):
-    with pytest.raises(UsageError, match="is not a threshold; write --threshold"):
-        parse_threshold(text)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from edgeapp.errors import UsageError
-from edgeapp.station.species_range import COLUMNS, WEEKS, SpeciesRange, week_of
+from edgeapp.outputs.records import birdnet_week
+from edgeapp.station.species_range import COLUMNS, WEEKS, SpeciesRange
 from tests.edgeapp import toy_pack as toy
 
 TAXA = toy.taxa()
@@ -31,11 +32,11 @@ def table(tmp_path):
     + [(2, 29, 8), (6, 30, 24), (12, 24, 48), (12, 31, 48)],
 )
 def test_weeks_are_four_a_month(month, day, week):
-    assert week_of(datetime(2024, month, day)) == week
+    assert birdnet_week(datetime(2024, month, day)) == week
 
 
 def test_every_week_comes_once_in_a_year():
-    weeks = [week_of(datetime(2024, 1, 1) + timedelta(days=day)) for day in range(366)]
+    weeks = [birdnet_week(datetime(2024, 1, 1) + timedelta(days=day)) for day in range(366)]
     assert weeks == sorted(weeks)
     assert set(weeks) == set(range(1, WEEKS + 1))
 
