@@ -28,12 +28,15 @@ from edgeapp.pack import SplitSpec
 from export.graphs import folded, to_onnx
 from trainer.frontend import HALF, LogMel
 from trainer.models.efficientat import InvertedResidual
+from trainer.models.student import StudentTower
 from trainer.models.vita import AudioTower, Vita
 from trainer.presets import Preset
 
 FRONT, TRUNK = "front.onnx", "trunk.onnx"
 LEAST_BYTES = 256  # of a stored tensor that is worth naming a place for
 LEAST_HARDSWISH = -0.375  # x (x + 3) / 6 at x = -1.5
+
+Splittable = AudioTower | StudentTower
 
 
 class Front(nn.Module):
@@ -78,13 +81,13 @@ class Trunk(nn.Module):
 
     power: Tensor
 
-    def __init__(self, audio: AudioTower) -> None:
+    def __init__(self, audio: Splittable) -> None:
         super().__init__()
         audio = copy.deepcopy(audio).eval()
         front = Front(audio.front)
         self.front, self.level, self.low = audio.front, audio.level, front.low
-        self.audio = cast(AudioTower, folded(audio))
-        join_first_block(self.audio.stem)
+        self.audio = cast(Splittable, folded(audio))
+        join_first_block(self.audio.stem if isinstance(self.audio, AudioTower) else self.audio.branch.blocks)
         self.register_buffer("power", front.constant_power()[:, None], persistent=False)
 
     def forward(self, frames: Tensor, level: Tensor) -> Tensor:
@@ -141,7 +144,7 @@ def convolution(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) 
 def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
     """Write both graphs beside the whole one; None where a tower has no front end or windows that can be split."""
     audio, mel = model.audio, preset.mel
-    if not isinstance(audio, AudioTower) or preset.window_samples % mel.hop:
+    if not isinstance(audio, Splittable) or preset.window_samples % mel.hop:
         return None
     frames = preset.window_samples // mel.hop
     front, trunk = Front(audio.front), Trunk(audio)

@@ -96,6 +96,8 @@ class Preset:
 AUGMENT = AugmentConfig()
 # What a student hears beside its teacher: the same animal through wind and other microphones, at its own pitch.
 DISTURB = AugmentConfig(speed=0.0, mixup_share=0.0, only_noise_share=0.0)
+# What both hear where they have the same spectrogram: each change is one more question, and the teacher answers it.
+TOGETHER = AugmentConfig(mixup_share=0.0, only_noise_share=0.06, time_masks=0, mel_masks=0)
 
 STARTER = Preset(
     name="starter",

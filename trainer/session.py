@@ -173,7 +173,7 @@ class Session:
         if not fresh and (folder / checkpoint.RESUME).exists():
             begun = checkpoint.load_config(folder)
             self.same_settings(begun, folder)
-            self.same_stage(begun.preset.stages[stage], stages[stage], folder)
+            self.same_stage(begun.preset.stages[stage], self.preset.stages[stage], folder)
         model, tokenizer, preset = self.start_of(stage)
         self.preset = self.material.preset = preset
         self.ranks.wait()  # all have seen what lies in the folder

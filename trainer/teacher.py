@@ -21,9 +21,9 @@ from trainer.data.windows import at_rate, recording_windows
 from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.evaluate import TEXT_FORM, Embedded, group_rows, retrieve
 from trainer.models.starter import StarterTowers
-from trainer.models.student import StudentTowers, build_ear
-from trainer.models.vita import SoundTower, Vita
-from trainer.presets import Preset
+from trainer.models.student import StudentTowers, begin_between, build_ear
+from trainer.models.vita import AudioTower, SoundTower, Vita
+from trainer.presets import STUDENT, TOGETHER, Preset
 
 TOPS = (1, 5)
 
@@ -54,6 +54,12 @@ class Teacher:
     def embed(self, sound: np.ndarray, rate_hz: int) -> Tensor:
         """Unit vectors [n, dim] of windows [n, samples] at any rate."""
         return self.audio(torch.from_numpy(at_rate(sound, rate_hz, self.rate_hz)).to(self.device))
+
+    def sees_as(self, small: StudentTowers) -> bool:
+        """Whether a student of this size makes the same spectrogram of a window as the teacher does."""
+        towers = self.loaded.config.preset.towers
+        same = (StarterTowers, StudentTowers)
+        return isinstance(towers, same) and (towers.mel, towers.level_dbfs) == (small.mel, small.level_dbfs)
 
     def taxa(self, table: Path | None) -> Sequence[Taxon]:
         """What it was trained to name, from a species table, or that of the project."""
@@ -93,13 +99,22 @@ def preset_of_student(small: Preset, teacher: Teacher) -> Preset:
         raise ConfigError(f"a student is not of the size {small.name}", "leave --preset out")
     own = teacher.loaded.config.preset
     towers = StudentTowers(own.towers, teacher.loaded.space, small.towers.mel, small.towers.level_dbfs)
-    return replace(small, towers=towers, window_s=own.window_s, streamed=own.streamed)
+    stages = small.stages
+    if teacher.sees_as(towers):
+        stages = {**stages, STUDENT: replace(stages[STUDENT], augment=TOGETHER)}
+    return replace(small, towers=towers, stages=stages, window_s=own.window_s, streamed=own.streamed)
 
 
 def student_of(teacher: Teacher, towers: StudentTowers, pretrained: Path | None) -> Vita:
-    """The teacher's text and image towers with a small audio tower in place of its own."""
+    """The teacher's text and image towers with a small audio tower in place of its own.
+
+    The small one begins with the public weights, or with those of a teacher that is built of the same trunk.
+    """
     theirs = teacher.loaded.model
-    model = Vita(build_ear(towers, pretrained), theirs.text, theirs.image, theirs.dim)
+    ear = build_ear(towers, pretrained)
+    if isinstance(theirs.audio, AudioTower):
+        begin_between(ear, theirs.audio)
+    model = Vita(ear, theirs.text, theirs.image, theirs.dim)
     model.logit_scale, model.base_logit_scale = theirs.logit_scale, theirs.base_logit_scale
     return model.eval()
 

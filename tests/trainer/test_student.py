@@ -25,9 +25,10 @@ from trainer.data.sounds import SoundStore
 from trainer.data.unlabelled import open_unlabelled
 from trainer.data.windows import at_rate
 from trainer.errors import DataError
-from trainer.models.student import StudentTower, StudentTowers
+from trainer.models.student import StudentTower, StudentTowers, begin_between
+from trainer.models.vita import AudioTower
 from trainer.optimize import freeze_others, optimizer_of
-from trainer.presets import STARTER, with_settings
+from trainer.presets import DISTURB, STARTER, TOGETHER, with_settings
 from trainer.ranks import Ranks
 from trainer.stages.student import Student, mixed
 from trainer.teacher import open_teacher, preset_of_student, student_of
@@ -205,6 +206,57 @@ def test_steps_bring_it_nearer_to_its_teacher_however_large(size: str, tiny: Tin
     assert losses[-1] < 0.9 * losses[0] and not any(p.grad is not None for p in opened.audio.parameters())
 
 
+def learning(tiny: Tiny, teacher: Path) -> Student:
+    opened = open_teacher(teacher, CPU)
+    preset = preset_of_student(STARTER, opened)
+    assert isinstance(preset.towers, StudentTowers)
+    model, rate_hz = student_of(opened, preset.towers, tiny.pretrained), max(32_000, opened.rate_hz)
+    samples = read_manifest(tiny.manifest, read_taxa(tiny.taxa)).recordings
+    return Student("student", model, opened, preset, SoundStore(samples[:4], rate_hz), torch.eye(4, preset.dim))
+
+
+def test_a_teacher_of_the_same_spectrogram_answers_to_what_its_student_sees(
+    tiny: Tiny, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = learning(tiny, teacher)
+    assert stage.config.augment == TOGETHER
+    monkeypatch.setattr(stage.tower, "embed", stage.teacher.audio.embed)  # a student that has learned everything
+    (batch,) = stage.feed([list(range(4))], 0, Ranks())
+    loss, _ = stage.loss(batch, 0.0, torch.Generator().manual_seed(0))
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_noise_is_the_student_s_alone_beside_a_teacher_of_another_spectrogram(tiny: Tiny, large: Path) -> None:
+    stage = learning(tiny, large)
+    assert stage.config.augment == DISTURB
+    (batch,) = stage.feed([list(range(4))], 0, Ranks())
+    heard: list[np.ndarray] = []
+    embed = stage.teacher.embed
+    object.__setattr__(stage, "teacher", replace(stage.teacher))
+    object.__setattr__(stage.teacher, "embed", lambda sound, rate_hz: heard.append(sound) or embed(sound, rate_hz))
+    stage.loss(batch, 0.0, torch.Generator().manual_seed(0))
+    assert np.array_equal(heard[0], batch.sound)
+
+
+def test_it_begins_between_the_two_branches_of_a_teacher_of_its_trunk(tiny: Tiny, teacher: Path) -> None:
+    stage = learning(tiny, teacher)
+    theirs = stage.teacher.audio
+    assert isinstance(theirs, AudioTower)
+    with torch.no_grad():  # branches of an untrained teacher are nearly alike
+        for p in theirs.special.blocks.parameters():
+            p.add_(torch.randn_like(p))
+    begin_between(stage.tower, theirs)
+    shared = len(theirs.stem)
+    blocks = stage.tower.branch.blocks
+    log_mel = torch.randn(1, 1, 128, 100)
+    with torch.no_grad():
+        assert torch.equal(blocks[:shared](log_mel), theirs.stem(log_mel))
+    general, special = (dict(branch.blocks.named_parameters()) for branch in (theirs.general, theirs.special))
+    own = dict(blocks[shared:].named_parameters())
+    assert own.keys() == general.keys() and len(own) > 50
+    assert all(torch.allclose(own[name], (general[name] + special[name]) / 2, atol=1e-6) for name in own)
+
+
 def test_a_large_teacher_hears_48_khz_and_its_student_32(taught_by_large: Path, large: Path) -> None:
     own, theirs = checkpoint.load(taught_by_large), checkpoint.load(large)
     assert (own.config.preset.mel.rate_hz, theirs.config.preset.mel.rate_hz) == (32_000, 48_000)
@@ -232,6 +284,7 @@ def test_a_student_of_a_large_teacher_becomes_a_pack(tiny: Tiny, taught_by_large
     assert (pack.audio.rate_hz, pack.dim, pack.image.size) == (32_000, published.DIM, published.IMAGE_SIZE)
     assert all(pack.parity[graph]["least"] >= 0.9999 for graph in ("audio", "text", "image"))
     assert pack.parity["decisions"]["same_species"] == 1.0
+    assert pack.audio.split is not None and pack.parity["split"]["least"] >= 0.9999
 
 
 def test_a_student_has_one_teacher(

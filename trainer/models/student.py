@@ -12,7 +12,7 @@ from trainer.frontend import LevelNorm, LogMel, LogMelConfig
 from trainer.models.biovita import ClapBioclip
 from trainer.models.efficientat import MobileNetAudio, load_published
 from trainer.models.starter import StarterTowers
-from trainer.models.vita import Branch, SoundTower
+from trainer.models.vita import AudioTower, Branch, SoundTower
 
 
 @dataclass(frozen=True)
@@ -84,3 +84,18 @@ def build_ear(towers: StudentTowers, pretrained: Path | None = None) -> StudentT
     trunk.features[: towers.frozen].requires_grad_(False)
     trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
     return StudentTower(trunk, LevelNorm(towers.level_dbfs), LogMel(towers.mel), towers.dim)
+
+
+@torch.no_grad()
+def begin_between(ear: StudentTower, teacher: AudioTower) -> None:
+    """Begin where a teacher of the same trunk is: its lowest blocks, and above them the mean of its two branches.
+
+    Both branches were pretrained alike, so that their mean is a good network too (Wortsman et al., ICML 2022, "Model
+    soups").
+    """
+    blocks, shared = ear.branch.blocks, len(teacher.stem)
+    blocks[:shared].load_state_dict(teacher.stem.state_dict())
+    special = teacher.special.blocks.state_dict()
+    both = {name: (tensor, special[name]) for name, tensor in teacher.general.blocks.state_dict().items()}
+    mean = {name: torch.lerp(*pair, 0.5) if pair[0].is_floating_point() else pair[0] for name, pair in both.items()}
+    blocks[shared:].load_state_dict(mean)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from trainer.augment import augment
 from trainer.data.sounds import Sounds
 from trainer.data.windows import at_rate
-from trainer.models.student import StudentTower
+from trainer.models.student import StudentTower, StudentTowers
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import Ranks, gathered
@@ -30,8 +30,9 @@ class Student:
     """The distance of the student's unit vectors to the teacher's, on windows of any recordings.
 
     Both hear the same window, each at its own rate; in a share of the windows it is a mixture of two, so that few
-    recordings make many sounds. Noise, another microphone and gaps are the student's alone: its vector is to be that of
-    the clean sound.
+    recordings make many sounds. A teacher of the same spectrogram sees the student's own, changed as it is: what is to
+    be learned is the teacher's answer to whatever is heard (Beyer et al., CVPR 2022, "consistent teaching"). Elsewhere
+    noise, another microphone and gaps are the student's alone: its vector is to be that of the clean sound.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ class Student:
         self.sounds, self.names, self.device = sounds, names, teacher.device
         self.config = preset.stages[name]
         self.samples = round(preset.window_s * sounds.rate_hz)
+        assert isinstance(preset.towers, StudentTowers)
+        self.together = teacher.sees_as(preset.towers)
         self._told = {*sounds.undecodable, *sounds.damaged}  # before the first epoch, by who decoded them
         self.start_projection()
 
@@ -105,7 +108,11 @@ class Student:
             if c.augment:
                 no_target = torch.zeros((len(log_mel), 1), device=self.device)
                 log_mel, _ = augment(log_mel, no_target, c.augment, self.preset.mel, generator)
-            theirs = gathered(self.teacher.embed(batch.sound, self.sounds.rate_hz))
+            theirs = gathered(
+                self.teacher.audio.embed(log_mel)
+                if self.together
+                else self.teacher.embed(batch.sound, self.sounds.rate_hz)
+            )
         ours = gathered(self.tower.embed(log_mel))
         cosine = F.cosine_similarity(ours, theirs).mean()
         same = (ours.detach() @ self.names.t()).argmax(dim=1) == (theirs @ self.names.t()).argmax(dim=1)
