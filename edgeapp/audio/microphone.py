@@ -130,17 +130,6 @@ def _choice(devices: Sequence[InputDevice]) -> str:
     return " (there is " + ", ".join(f"{device.index}: {device.name}" for device in devices) + ")" if devices else ""
 
 
-def list_devices() -> list[InputDevice]:
-    """The microphones of this machine, without devices that cannot record and without a Jetson's internal links.
-
-    Raises
-    ------
-    DeviceError
-        PortAudio is missing.
-    """
-    return [device for device in all_devices() if not device.ghost]
-
-
 def all_devices() -> list[InputDevice]:
     """What PortAudio says can record, ghosts among them.
 

@@ -10,9 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from edgeapp.audio.source import Block
-from edgeapp.audio.timeline import Timeline
 from edgeapp.errors import AudioError, UsageError
-from edgeapp.station.clock import Clock
 
 BYTES = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}  # of one sample; s24le is packed in three
 FORMATS = tuple(BYTES)
@@ -63,15 +61,10 @@ class PcmSource:
         One of `FORMATS`.
     name : str
     live : bool
-        True where the sound arrives as it happens: each piece is given as soon as it is there, and `timeline` dates it.
-    clock : Clock or None
-        Of the timeline.
+        True where the sound arrives as it happens.
 
     Attributes
     ----------
-    captured_samples, dropped_samples : int
-        Of every channel together one sample; none is ever dropped here.
-    timeline : Timeline
     notes : tuple of str
         What is odd about it, as `edgeapp.audio.file.FileSource` has it: nothing, raw sound tells nothing of itself.
     fault : str or None
@@ -85,9 +78,6 @@ class PcmSource:
         From `blocks`: f32le samples that are not finite, or an input that cannot be read.
     """
 
-    dropped_samples = 0
-    route = "pcm"
-
     def __init__(
         self,
         file: BinaryIO,
@@ -97,7 +87,6 @@ class PcmSource:
         *,
         name: str = "standard input",
         live: bool = False,
-        clock: Clock | None = None,
     ) -> None:
         if format not in FORMATS:
             raise UsageError(f"raw PCM of format {format!r} is not known", f"give one of {', '.join(FORMATS)}")
@@ -109,16 +98,14 @@ class PcmSource:
         self._frame = BYTES[format] * channels
         self._closed = False
         self.rate_hz = rate_hz
-        self.name = self.device_id = name
+        self.name = name
         self.live = live
-        self.captured_samples = 0
-        self.timeline = Timeline(rate_hz, clock)
         self.notes: tuple[str, ...] = ()
         self.fault: str | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Give what arrives until the input ends or `close` is called."""
-        left = b""
+        left, start = b"", 0
         for piece in self._pieces():
             raw = left + piece
             whole = len(raw) - len(raw) % self._frame
@@ -126,16 +113,14 @@ class PcmSource:
             if not whole:
                 continue
             samples = mono(raw[:whole], self._format, self._channels)
-            start = self.captured_samples
             if not np.isfinite(samples).all():
                 at = start + int(np.flatnonzero(~np.isfinite(samples))[0])
                 raise AudioError(
                     f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number",
                     f"check that the sound really is {self._format}",
                 )
-            self.captured_samples += len(samples)
-            self.timeline.arrived(self.captured_samples)
             yield Block(start, samples)
+            start += len(samples)
         if left and not self._closed:
             self.fault = (
                 f"ends inside a sample: {len(left)} bytes are left over that {self._channels} x {self._format} "

@@ -22,6 +22,8 @@ import typer
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
 from edgeapp.outputs.words import in_words
+from edgeapp.station import counting
+from edgeapp.station.verdict import Verdict
 from gallery.decision import Decision, RankedSpecies
 
 COMMAND_BUSY_S = 10.0  # a person waits
@@ -80,7 +82,8 @@ def info(
     for run in told["runs"]:
         ended = local(run["ended_utc"], run["clock_set"]) if run["ended_utc"] else "no end"
         typer.echo(f"deployment {run['id']}: {local(run['started_utc'], run['clock_set'])} to {ended}")
-        typer.echo(f"  pack {run['pack']} {run['pack_version']}, {windows_in_words(run['windows'])}")
+        ends = counting.in_words({Verdict(name): n for name, n in run["windows"].items()})
+        typer.echo(f"  pack {run['pack']} {run['pack_version']}, {ends}")
         for stream in run["streams"]:
             lost = f", {stream['lost_samples']} samples lost" if stream["lost_samples"] else ""
             why = f", {stream['end_reason']}" if stream["end_reason"] else ""
@@ -231,13 +234,6 @@ def local(text: str, clock_set: int) -> str:
     """A written time for people: local with its offset, and a question mark where the clock was not set."""
     told = utc_of(text).astimezone().isoformat(sep=" ", timespec="seconds")
     return told if clock_set else f"{told} ?"
-
-
-def windows_in_words(windows: dict[str, int]) -> str:
-    """How windows ended: ``412 windows: 380 nothing, 21 below, 11 detection``."""
-    ways = sorted(windows.items(), key=lambda pair: (-pair[1], pair[0]))
-    told = ", ".join(f"{n} {verdict.replace('_', ' ')}" for verdict, n in ways)
-    return f"{sum(windows.values())} windows: {told}" if told else "no windows"
 
 
 def document(row: dict[str, Any]) -> dict[str, Any]:

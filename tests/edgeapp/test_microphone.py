@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from edgeapp.audio.microphone import Microphone, find, inputs, list_devices
+from edgeapp.audio.microphone import Microphone, all_devices, find, inputs
 from edgeapp.errors import DeviceError
 from tests.edgeapp.fake_portaudio import FakePortAudio
 
@@ -41,13 +41,17 @@ def tone(n: int, start: int = 0) -> np.ndarray:
 def test_devices_that_cannot_record_are_not_listed(portaudio):
     portaudio("raspberry_pi")
 
-    assert [device.name for device in list_devices()] == ["USB PnP Sound Device: Audio (hw:2,0)", "pulse", "default"]
+    assert [device.name for device in all_devices() if not device.ghost] == [
+        "USB PnP Sound Device: Audio (hw:2,0)",
+        "pulse",
+        "default",
+    ]
 
 
 def test_a_jetson_lists_its_usb_microphone_and_none_of_its_twenty_internal_links(portaudio):
     portaudio("jetson")
 
-    assert [device.name for device in list_devices()] == ["OD-WB01: USB Audio (hw:2,0)"]
+    assert [device.name for device in all_devices() if not device.ghost] == ["OD-WB01: USB Audio (hw:2,0)"]
 
 
 def test_the_microphone_without_a_name_is_the_default_of_the_system():
@@ -131,7 +135,7 @@ def test_a_missing_portaudio_library_names_the_debian_package(monkeypatch, tmp_p
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(DeviceError, match=r"PortAudio library.*sudo apt install libportaudio2"):
-        list_devices()
+        all_devices()
 
 
 def test_a_missing_python_package_names_it(monkeypatch):
@@ -151,7 +155,7 @@ def test_the_chatter_of_the_sound_libraries_does_not_reach_the_user(portaudio, c
     fake = portaudio(chatter=b"ALSA lib pcm.c:2664: Unknown PCM cards.pcm.rear\njack server is not running\n")
     fake.on_start = lambda stream: stream.feed(tone(BLOCK))
 
-    list_devices()
+    all_devices()
     next(Microphone().blocks())
     print("our own words", file=sys.stderr)
 

@@ -69,7 +69,7 @@ def test_a_pipe_that_cuts_inside_samples_loses_nothing_and_its_end_is_the_end():
     thread.join()
 
     np.testing.assert_allclose(samples, np.tile(TONE, 2).reshape(-1, 2).mean(axis=1), atol=2**-15)
-    assert source.captured_samples == len(samples) == 1000
+    assert len(samples) == 1000
 
 
 def test_bytes_that_make_no_sample_are_named():

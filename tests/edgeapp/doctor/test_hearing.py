@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgeapp.audio.devices import SoundDevice
-from edgeapp.audio.microphone import Microphone, list_devices
+from edgeapp.audio.microphone import Microphone, all_devices
 from edgeapp.config.settings import Input
 from edgeapp.config.settings import Microphone as MicrophoneSettings
 from edgeapp.doctor import hearing
@@ -45,7 +45,7 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
         fake.on_start = feed
         monkeypatch.setitem(sys.modules, "sounddevice", fake)
         # In this process, where the card in memory is: a child would look for a real one.
-        monkeypatch.setattr(hearing, "listing", list_devices)
+        monkeypatch.setattr(hearing, "listing", all_devices)
         monkeypatch.setattr(hearing, "Capture", lambda device, route, stall_s: Microphone(device, stall_s=stall_s))
         return fake
 

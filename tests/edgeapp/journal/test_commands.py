@@ -159,7 +159,7 @@ def test_info_tells_what_there_is_and_how_windows_ended(listener, command):
 
     assert told.exit_code == 0
     assert "detections        2\n" in told.stdout and "uncertain times   1\n" in told.stdout
-    assert "pack starter 1.0, 7 windows: 5 out of range, 2 detection\n" in told.stdout
+    assert "pack starter 1.0, 7 windows: 2 detections, 5 out of range\n" in told.stdout
     assert "at 48000 Hz, 4800 samples lost, unplugged\n" in told.stdout and "no end" in told.stdout
 
     document = json.loads(command("info", "--json").stdout)

@@ -399,15 +399,15 @@ def test_rows_from_before_the_clock_was_set_are_marked_and_corrected(listening, 
     marked = []
 
     def network(station):
-        if len(list(journal.detections())) == 2 and not marked:
+        if len(list(journal.detections())) >= 2 and not marked:  # more on a busy machine
             marked.extend(rows("SELECT clock_set FROM detections"))
             clock.is_set(NOON)
 
     watch = WatchClock()
     listening.hear(tit(25.0), duties=[network, watch])
 
-    assert marked == [(0,), (0,)]
-    assert [row["clock_set"] for row in journal.detections()][:2] == [2, 2]
+    assert len(marked) >= 2 and set(marked) == {(0,)}
+    assert {row["clock_set"] for row in list(journal.detections())[: len(marked)]} == {2}
     times = [row["time_utc"] for row in journal.detections()]
     assert times == sorted(times) and times[0] >= "2026-06-01T11:59"
     assert all(written < "2026" for (written,) in rows("SELECT written_utc FROM detections WHERE clock_set = 2"))
