@@ -83,8 +83,11 @@ class Bench:
         What really ran the encoder.
     start_s : float
         From the start of an ``identify`` process to its end, for a clip of 10 s; median.
+    engine_build_s : float or None
+        Building the engine, when it was built; None where no engine of this program runs the encoder.
     first_load_s, load_s : float
-        Making the encoder, the first time and again. An engine is built the first time, unless it was there already.
+        Making the encoder, the first time in this process and again. ONNX Runtime's TensorRT builds its engine the
+        first time, unless it was there already, and does not tell how long that took.
     window_p50_ms, window_p95_ms : float
         From a window to its decision, one window at a time as ``listen`` does it.
     times_real_time, seconds_per_hour : float
@@ -99,6 +102,7 @@ class Bench:
     provider: str
     threads: int
     start_s: float
+    engine_build_s: float | None
     first_load_s: float
     load_s: float
     window_p50_ms: float
@@ -172,6 +176,7 @@ def bench(
         provider=recogniser.encoder.provider,
         threads=recogniser.threads,
         start_s=float(np.median(starts)),
+        engine_build_s=recogniser.encoder.engine_built_s,
         first_load_s=first_load_s,
         load_s=load_s,
         window_p50_ms=1000.0 * float(p50),

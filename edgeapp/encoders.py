@@ -55,6 +55,8 @@ class AudioEncoder:
         What really runs the graph.
     split : SplitEncoder or None
         The graph in two, where the processor runs it and the pack has them.
+    engine_built_s : float or None
+        Seconds that building its engine took, now or before, where an engine of `edgeapp.engines` runs the graph.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class AudioEncoder:
         split, settings = pack.audio.split, RunSettings.of(provider, threads)
         self._runner = None if split and processor_alone(settings) else _Runner(pack, "audio", threads, provider)
         self.provider = self._runner.provider if self._runner else CPU
+        self.engine_built_s = self._runner.engine_built_s if self._runner else None
         self.split = SplitEncoder(pack, split, settings) if split and self.provider == CPU else None
 
     def sharing(self, cut: Iterator[Window]) -> Iterator[Window]:
@@ -202,6 +205,7 @@ class _Runner:
         settings = RunSettings.of(provider, threads)
         self.graph = PackGraph.of(pack, kind)
         engine = self._engine(settings)
+        self.engine_built_s = engine.built_s if engine is not None else None
         if engine is not None:
             self._run, self.provider = engine.run, engine.provider
         else:

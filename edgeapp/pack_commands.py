@@ -75,6 +75,7 @@ def engines_of_pack(pack: Pack) -> Iterator[dict[str, object]]:
                 "library": f"{key.library} {key.version}",
                 "for": key.gpu or " or ".join(key.compute),
                 "file": str(engine.path),
+                "built_s": round(engine.built_s, 1),
                 "least_cosine": dict(engine.checked) or "not checked yet",
             }
 

@@ -8,6 +8,7 @@ compared first, and kept with the figure in the user's cache: a pack is not chan
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -113,8 +114,8 @@ def build_engine(
     if gpu is not None:
         return _build_here(graph, precision, library, gpu, folder, settings, tell)[1]
     with place_for(folder, key) as place:
-        plan = build_plan(library, graph, precision, settings.gpu_memory_bytes(graph.path), targets, tell)
-        written = place.write(plan, {})
+        plan, built_s = _timed(library, graph, precision, settings, targets, tell)
+        written = place.write(plan, {}, built_s)
     tell(f"{at.name} is not checked yet: that is done on its first use, on a GPU of {' or '.join(targets)}")
     return written
 
@@ -164,7 +165,7 @@ def _found(
                 if path.parent != cache_folder():  # older ones in the user's cache are no news
                     tell(f"{path}: is not for this device ({unfit}); not used")
                 continue
-            runner = EngineRunner(library, found.plan(), graph, gpu)
+            runner = EngineRunner(library, found.plan(), graph, gpu, found.built_s)
             if gpu.identity.text not in found.checked:
                 cosine = _check(graph, runner, settings, tell)
                 _keep(found, {**found.checked, gpu.identity.text: cosine}, tell)
@@ -184,10 +185,19 @@ def _build_here(
     tell: Tell,
 ) -> tuple[EngineRunner, EngineFile]:
     with place_for(folder, key_of(graph, precision, library, gpu)) as place:
-        plan = build_plan(library, graph, precision, settings.gpu_memory_bytes(graph.path), (), tell)
-        runner = EngineRunner(library, plan, graph, gpu)
+        plan, built_s = _timed(library, graph, precision, settings, (), tell)
+        runner = EngineRunner(library, plan, graph, gpu, built_s)
         cosine = _check(graph, runner, settings, tell)
-        return runner, place.write(plan, {gpu.identity.text: cosine})
+        return runner, place.write(plan, {gpu.identity.text: cosine}, built_s)
+
+
+def _timed(
+    library: Library, graph: PackGraph, precision: str, settings: RunSettings, targets: Sequence[str], tell: Tell
+) -> tuple[memoryview, float]:
+    """A new plan, and the seconds it took."""
+    began = time.monotonic()
+    plan = build_plan(library, graph, precision, settings.gpu_memory_bytes(graph.path), targets, tell)
+    return plan, time.monotonic() - began
 
 
 def _check(graph: PackGraph, runner: EngineRunner, settings: RunSettings, tell: Tell) -> float:
@@ -205,6 +215,6 @@ def _keep(found: EngineFile, checked: Mapping[str, float], tell: Tell) -> None:
     """Write down that an engine was checked; where nothing can be written it is checked again the next time."""
     try:
         with place_for(cache_folder(), found.key) as place:
-            place.write(found.plan(), checked)
+            place.write(found.plan(), checked, found.built_s)
     except OutputError as error:
         tell(f"{error.what}; it is checked again the next time")

@@ -1,9 +1,10 @@
 """Built engines on disk: one file each, moved into place when whole, and told apart by what they were built for.
 
 Layout: `MAGIC`, the length of the header as 8 bytes (little endian), the header as JSON, TensorRT's plan. The header
-has the key, the sha256 of the plan, and the GPUs it was checked on, each with the least cosine; an engine that was
-built ahead of time is checked on its first use on each. One file, so that a plan and what is known of it cannot come
-apart; it is written beside its place and moved, so that a full disk or a killed build leaves the older engine or none.
+has the key, the sha256 of the plan, how long it took to build, and the GPUs it was checked on, each with the least
+cosine; an engine that was built ahead of time is checked on its first use on each. One file, so that a plan and what is
+known of it cannot come apart; it is written beside its place and moved, so that a full disk or a killed build leaves
+the older engine or none.
 
 An engine runs only on what it was built for: NVIDIA/TensorRT issues 564, 2176 and 2900.
 """
@@ -105,12 +106,15 @@ class EngineFile:
     plan_sha256 : str
     checked : dict
         GPU and driver, as `GpuIdentity.text` tells them -> least cosine with the graph on the CPU.
+    built_s : float
+        Seconds that building it took, where it was built.
     """
 
     path: Path
     key: EngineKey
     plan_sha256: str
     checked: Mapping[str, float]
+    built_s: float
 
     def plan(self) -> bytes:
         """TensorRT's plan.
@@ -151,7 +155,7 @@ def read_engine(path: Path) -> EngineFile:
     try:
         key = {**header["key"], "compute": tuple(header["key"]["compute"])}
         checked = {str(gpu): float(cosine) for gpu, cosine in header["checked"].items()}
-        return EngineFile(path, EngineKey(**key), str(header["plan_sha256"]), checked)
+        return EngineFile(path, EngineKey(**key), str(header["plan_sha256"]), checked, float(header["built_s"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EngineError(f"{path}: is an engine of another version of this program", "delete it") from None
 
@@ -164,8 +168,8 @@ class EnginePlace:
     key: EngineKey
     beside: Path
 
-    def write(self, plan: bytes | memoryview, checked: Mapping[str, float]) -> EngineFile:
-        """Write the engine and move it into place.
+    def write(self, plan: bytes | memoryview, checked: Mapping[str, float], built_s: float) -> EngineFile:
+        """Write the engine, and what `EngineFile` tells of it, and move it into place.
 
         Raises
         ------
@@ -173,7 +177,8 @@ class EnginePlace:
             The disk is full; an older engine in the place is untouched.
         """
         digest = hashlib.sha256(plan).hexdigest()
-        header = json.dumps({"key": asdict(self.key), "plan_sha256": digest, "checked": dict(checked)}).encode()
+        told = {"key": asdict(self.key), "plan_sha256": digest, "checked": dict(checked), "built_s": built_s}
+        header = json.dumps(told).encode()
         try:
             with open(self.beside, "wb") as file:
                 for part in (MAGIC, len(header).to_bytes(LENGTH_BYTES, "little"), header, plan):
@@ -187,7 +192,7 @@ class EnginePlace:
                 f"{self.target}: the engine of {len(plan) / 1e6:.1f} MB cannot be written ({error.strerror or error})",
                 "make room, or name another folder with --folder",
             ) from None
-        return EngineFile(self.target, self.key, digest, checked)
+        return EngineFile(self.target, self.key, digest, checked, built_s)
 
 
 @contextmanager

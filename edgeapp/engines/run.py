@@ -31,6 +31,8 @@ class EngineRunner:
     graph : PackGraph
         What the engine was built of.
     gpu : Gpu
+    built_s : float
+        Seconds that building the engine took.
 
     Raises
     ------
@@ -38,7 +40,8 @@ class EngineRunner:
         This TensorRT, on this GPU, does not take it, or there is no memory for it.
     """
 
-    def __init__(self, library: Library, plan: bytes | memoryview, graph: PackGraph, gpu: Gpu) -> None:
+    def __init__(self, library: Library, plan: bytes | memoryview, graph: PackGraph, gpu: Gpu, built_s: float) -> None:
+        self.built_s = built_s
         self.provider = f"{library.name} {library.version} on {gpu.identity.name}"
         self._graph, self._gpu = graph, gpu
         gpu.make_current()

@@ -46,7 +46,7 @@ def test_a_file_that_is_no_engine_is_named(tmp_path, raw, words):
 
 def test_a_full_disk_leaves_the_older_engine_and_nothing_else(tmp_path):
     with place_for(tmp_path, KEY) as place:
-        place.write(b"old", {})
+        place.write(b"old", {}, 1.5)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_the_older_engine_and_nothing_else(tmp_path):
             pytest.raises(OutputError, match=r"1\.0 MB cannot be written .*make room") as caught,
             place_for(tmp_path, KEY) as place,
         ):
-            place.write(bytes(1_000_000), {})
+            place.write(bytes(1_000_000), {}, 1.5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.exit_code == 2

@@ -60,8 +60,9 @@ def test_the_first_use_builds_checks_and_keeps_and_the_second_only_loads(trt, pa
     assert list(found.checked) == [Gpu(FakeDriver()).identity.text] and min(found.checked.values()) > 0.9999
     assert name == found.key.file_name and found.key.model_sha256 == pack.files["audio.onnx"]
     lines.clear()
-    open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
+    again = open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
     assert len(trt.built) == 1 and lines == []
+    assert again.built_s == found.built_s > 0.0
 
 
 @pytest.mark.parametrize(
@@ -118,11 +119,12 @@ def test_an_engine_that_turns_wrong_later_is_caught_at_work(trt, pack, monkeypat
 def test_an_engine_that_was_built_is_used_unasked_and_none_is_built_unasked(trt, pack, capsys):
     assert AudioEncoder(pack).provider == "CPUExecutionProvider"
     assert trt.built == [] and capsys.readouterr() == ("", "")
-    build_engine(PackGraph.of(pack, "audio"), settings=SETTINGS)
+    built = build_engine(PackGraph.of(pack, "audio"), settings=SETTINGS)
     encoder = AudioEncoder(pack)
-    assert encoder.provider == "tensorrt 10.3.0 on Orin"
+    assert encoder.provider == "tensorrt 10.3.0 on Orin" and encoder.engine_built_s == built.built_s
     assert encoder.encode(toy.tone(3000)[None])[0].argmax() == 1
-    assert AudioEncoder(pack, provider="cpu").provider == "CPUExecutionProvider"
+    plain = AudioEncoder(pack, provider="cpu")
+    assert plain.provider == "CPUExecutionProvider" and plain.engine_built_s is None
 
 
 def test_an_engine_that_cannot_be_used_any_more_leaves_the_graph_and_a_line(trt, pack, monkeypatch, capsys):
@@ -150,7 +152,7 @@ def test_a_damaged_engine_is_told_and_built_again(trt, pack, kept):
 
 def test_a_plan_that_tensorrt_does_not_take_is_built_again(trt, pack, kept):
     with place_for(kept, key_here(pack, trt)) as place:
-        place.write(b"of somebody else", {Gpu(FakeDriver()).identity.text: 1.0})
+        place.write(b"of somebody else", {Gpu(FakeDriver()).identity.text: 1.0}, 1.5)
     lines = []
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
     assert "tensorrt 10.3.0 does not take this engine (Serialization assertion failed)" in lines[0]
@@ -167,12 +169,13 @@ def test_an_engine_a_pack_brings_is_checked_on_its_first_use_and_the_pack_is_not
     brought = toy_copy / "engines"
     ahead = replace(key_here(pack, trt), gpu="", driver="", compute=("8.6", "8.7"))
     with place_for(brought, ahead) as place:
-        place.write(b"plan of " + str(toy_copy / "audio.onnx").encode(), {})
+        place.write(b"plan of " + str(toy_copy / "audio.onnx").encode(), {}, 1.5)
     before = (brought / ahead.file_name).read_bytes()
     lines = []
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
     assert trt.built == [] and "checked the audio engine" in lines[0]
     assert (brought / ahead.file_name).read_bytes() == before and files(kept) == [ahead.file_name]
+    assert read_engine(kept / ahead.file_name).built_s == 1.5
     lines.clear()
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
     assert lines == []
@@ -183,7 +186,7 @@ def test_an_engine_a_pack_brings_that_is_wrong_is_told_and_another_is_built(trt,
     monkeypatch.setattr(cuda, "load_driver", lambda: driver)
     pack = Pack.load(toy_copy)
     with place_for(toy_copy / "engines", key_here(pack, trt)) as place:
-        place.write(b"plan of " + str(toy_copy / "audio.onnx").encode(), {})
+        place.write(b"plan of " + str(toy_copy / "audio.onnx").encode(), {}, 1.5)
     trt.spoil = lambda vectors: vectors if trt.built else -vectors
     lines = []
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
@@ -195,7 +198,7 @@ def test_an_engine_of_a_pack_for_another_device_is_named_with_why(trt, toy_copy)
     pack = Pack.load(toy_copy)
     other = replace(key_here(pack, trt), gpu="RTX 3060", compute=("8.6",), version="10.1.0")
     with place_for(toy_copy / "engines", other) as place:
-        place.write(b"plan", {})
+        place.write(b"plan", {}, 1.5)
     lines = []
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
     assert "version 10.1.0, here 10.3.0" in lines[0] and "gpu RTX 3060, here Orin" in lines[0]
