@@ -115,7 +115,7 @@ class Windows:
 
 
 class Spectrogram(nn.Module):
-    """Log-mel [n, bands, frames] to patches [tokens, n, numbers of a patch], row by row.
+    """Log-mel [n, bands, frames] to patches [tokens, n, numbers of a patch], row by row, each column by column.
 
     As the library does it: each band normalised, frames and bands interpolated, stretches of time laid one below the
     other as an image, and patches cut out of it.
@@ -154,7 +154,7 @@ class Spectrogram(nn.Module):
         high, wide = self.patch
         rows, columns = self.size // self.ratio // high, self.size // wide
         parts = frames.reshape(-1, self.ratio, columns, wide, rows, high)
-        return parts.permute(1, 4, 2, 0, 5, 3).reshape(self.ratio * rows * columns, -1, high * wide)
+        return parts.permute(1, 4, 2, 0, 3, 5).reshape(self.ratio * rows * columns, -1, wide * high)
 
 
 def bicubic(before: int, after: int) -> Tensor:
@@ -261,9 +261,10 @@ class HtsAt(SoundTower):
         self.front = audio.front
         self.spectrogram = Spectrogram(encoder, frames)
         patch = encoder.patch_embed
-        order = Windows(*encoder.input_resolutions[0], window, 0).order
+        height, width = encoder.input_resolutions[0]
+        order = Windows(height, width, window, 0).order
         steps: list[nn.Module] = [Moved(torch.arange(len(order)), order)]
-        steps += [linear(patch.proj.weight.flatten(1), patch.proj.bias), patch.norm]
+        steps += [linear(patch.proj.weight.transpose(2, 3).flatten(1), patch.proj.bias), patch.norm]
         for stage, (height, width) in zip(encoder.layers, encoder.input_resolutions, strict=True):
             for block in stage.blocks:
                 shift = block.shift_size if min(height, width) > window else 0
