@@ -9,8 +9,7 @@ position bias and shift mask are one stored tensor. The bicubic interpolation th
 of the network is a product with the few frames it takes from.
 
 Tokens are [tokens, n, channels], the places of a window outermost: ONNX Runtime then takes queries, keys and values for
-its products as they lie. What has weights is a product with three axes and a sum behind it, not a Gemm, whose bias
-would keep ONNX Runtime from computing it in int8.
+its products as they lie.
 """
 
 from __future__ import annotations
@@ -290,5 +289,5 @@ class HtsAt(SoundTower):
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
         """Log-mel to unit vectors of the tower; it has one branch."""
-        features = self.steps(self.spectrogram(log_mel)).mean(dim=0, keepdim=True)
-        return [F.normalize(self.adapter(self.head(features))[0], dim=-1)]
+        features = self.steps(self.spectrogram(log_mel)).mean(dim=0)
+        return [F.normalize(self.adapter(self.head(features)), dim=-1)]
