@@ -205,6 +205,7 @@ class Block(nn.Module):
 
     query: Tensor
     bias: Tensor
+    kind: Tensor
 
     def __init__(self, block: Any, windows: Windows, gelu: bool) -> None:
         super().__init__()
@@ -218,8 +219,10 @@ class Block(nn.Module):
         self.widen, self.narrow = block.intermediate.dense, block.output.dense
         self.act = Gelu() if gelu else block.intermediate.intermediate_act_fn
         table = own.relative_position_bias_table[own.relative_position_index.flatten()]
-        bias = table.reshape(self.places, self.places, -1).permute(2, 0, 1) + windows.mask()
-        self.register_buffer("bias", bias, persistent=False)  # [windows or 1, 1, heads, places, places]
+        masks, kind = windows.mask().unique(dim=0, return_inverse=True)
+        bias = table.reshape(self.places, self.places, -1).permute(2, 0, 1) + masks
+        self.register_buffer("bias", bias, persistent=False)  # [kinds of windows, 1, heads, places, places]
+        self.register_buffer("kind", kind, persistent=False)
 
     def attend(self, tokens: Tensor) -> Tensor:
         """Tokens to what the attention of their windows gives for them."""
@@ -228,9 +231,9 @@ class Block(nn.Module):
         query, key, value = (
             part.reshape(self.places, -1, self.width).transpose(0, 1) for part in (query + self.query, key, value)
         )
-        windows, _, heads, _, _ = self.bias.shape
-        scores = torch.matmul(query, key.transpose(1, 2)).reshape(windows, -1, heads, self.places, self.places)
-        weights = (scores + self.bias).softmax(dim=-1).reshape(-1, self.places, self.places)
+        bias = self.bias.index_select(0, self.kind)  # made when the graph is loaded, so that the file has few
+        scores = torch.matmul(query, key.transpose(1, 2)).reshape(len(self.kind), -1, *self.bias.shape[2:])
+        weights = (scores + bias).softmax(dim=-1).reshape(-1, self.places, self.places)
         return self.out(torch.matmul(weights, value).transpose(0, 1).reshape(count, -1, channels))
 
     def forward(self, tokens: Tensor) -> Tensor:
