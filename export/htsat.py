@@ -5,8 +5,8 @@ one after the other. Here the tokens of a block lie in the order of its windows 
 one Gather takes them on to the next block, its cyclic shift or patch merging included. Queries, keys and values are one
 layer, which takes the scale of the scores with it; of their biases only that of the queries is left, because a softmax
 does not see what all keys of a window have in common, and its weights add up to one for that of the values. Relative
-position bias and shift mask are one stored tensor. The bicubic interpolation that fills the spectrogram up to the size
-of the network is a product with the few frames it takes from.
+position bias and shift mask are added as one tensor. The bicubic interpolation that fills the spectrogram up to the
+size of the network is a product with the few frames it takes from.
 
 Tokens are [tokens, n, channels], the places of a window outermost: ONNX Runtime then takes queries, keys and values for
 its products as they lie.
@@ -50,7 +50,6 @@ def known(encoder: Any, frames: int) -> bool:
     config = encoder.config
     window, size, ratio = config.window_size, config.spec_size, encoder.freq_ratio
     high, wide = pair(config.patch_stride)
-    *merged, last = encoder.input_resolutions
     return (
         not config.enable_fusion
         and config.flatten_patch_embeds
@@ -59,7 +58,7 @@ def known(encoder: Any, frames: int) -> bool:
         and frames <= size * ratio
         and size % ratio == size // ratio % high == size % wide == 0
         and all(height % window == width % window == 0 for height, width in encoder.input_resolutions)
-        and all(height % 2 == width % 2 == 0 for height, width in merged)
+        and all(height % 2 == width % 2 == 0 for height, width in encoder.input_resolutions[:-1])
     )
 
 
