@@ -30,6 +30,7 @@ from trainer.models.vita import SoundTower
 pytest.importorskip("transformers")
 
 SAMPLES = 480_000  # 10 s at 48 kHz
+EXAMPLE = Path(__file__).parents[2] / "edgeapp" / "examples" / "example.flac"
 SINGLE = dataclasses.replace(CLAP_MEL, double=False)
 NARROW = published.AUDIO | {"projection_dim": published.PROJECTED}
 SMALL = {"spec_size": 128, "depths": [2, 3], "hidden_size": 32, "num_attention_heads": [1, 2]}
@@ -43,7 +44,7 @@ def tower_of(mel: Any = SINGLE, **fields: Any) -> ClapTower:
 
 def sounds(samples: int = SAMPLES) -> Tensor:
     """A recording, noise and a tone in it: [3, samples]."""
-    recording = decode(FileSource(Path("edgeapp/examples/example.flac")), 48_000)[:samples]
+    recording = decode(FileSource(EXAMPLE), 48_000)[:samples]
     noise = 0.05 * torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
     noise[1] += 0.3 * torch.sin(torch.arange(samples) ** 2 * 1e-6)
     return torch.cat([torch.from_numpy(fill(recording, samples)).float()[None], noise])
