@@ -261,7 +261,7 @@ class LogMel(nn.Module):
             waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
         left = c.window // 2
         right = (frames - 1) * c.hop + c.window - left - waveform.shape[-1]
-        padded = F.pad(waveform[:, None, :], (left, max(right, 0)), mode="reflect")[:, 0]
+        padded = F.pad(waveform[:, None, :], (left, max(right, 0)), mode="reflect").squeeze(1)
         return self.transform(padded[:, : (frames - 1) * c.hop + c.window], frames)
 
     def transform(self, padded: Tensor, frames: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ from export.integers import to_integers
 from export.nodes import Nodes
 from export.parity import cosines
 from export.sessions import vectors
+from tests.export.optimised import optimised
 from tests.trainer.published import write_biovita
 from trainer.presets import BIOVITA
 from trainer.published import open_published
@@ -131,7 +133,7 @@ def test_the_full_size_keeps_to_what_every_target_computes(
     model = onnx.shape_inference.infer_shapes(full[kind][0])
     kinds = {node.op_type for node in model.graph.node}
     assert {"LayerNormalization", "MatMul", "Softmax"} <= kinds
-    assert not kinds & {"STFT", "DFT", "Attention", "Einsum", "If", "Loop"}
+    assert not kinds & {"STFT", "DFT", "Attention", "Einsum", "If", "Loop", "Resize"}
     assert {node.domain for node in model.graph.node} == {""}
     typed = {value.type.tensor_type.elem_type for value in model.graph.value_info}
     assert TensorProto.DOUBLE not in typed | {tensor.data_type for tensor in model.graph.initializer}
@@ -149,6 +151,34 @@ def test_the_full_size_is_itself_in_float16_and_int8(
     mixed = to_integers(copied(model), values, lambda wanted, given: cosines(wanted, given).min() > 0.95)
     assert len(mixed.quantised) > len(mixed.kept)
     assert cosines(wanted, vectors(mixed.model, values)).min() > 0.95
+
+
+@pytest.mark.parametrize("kind", ["audio", "text", "image"])
+def test_onnx_runtime_takes_no_weights_of_products_out_of_int8_at_every_run(
+    kind: str, full: dict[str, tuple[onnx.ModelProto, np.ndarray]], tmp_path: Path
+) -> None:
+    model, values = full[kind]
+    mixed = to_integers(copied(model), values, lambda wanted, given: True)
+    nodes = Nodes(optimised(mixed.model, tmp_path))
+    taken_out = [node for node in nodes.graph.node if node.op_type == "DequantizeLinear"]
+    takers = [taker.op_type for node in taken_out for taker in nodes.taken_by[node.output[0]]]
+    assert set(takers) <= {"Conv"}  # of pictures to patches: its sums would have to be rounded to int8 as well
+    in_int8 = [node for node in nodes.graph.node if node.op_type in ("MatMulIntegerToFloat", "QGemm")]
+    assert len(in_int8) == len(mixed.quantised) - ("Conv" in takers)
+
+
+def test_a_gemm_keeps_its_bias_in_int8(tmp_path: Path) -> None:
+    model = network(mixing(), mixing())
+    bias = np.linspace(-1.0, 1.0, WIDTH, dtype=np.float32)
+    layer = model.graph.node[1]
+    layer.op_type = "Gemm"
+    layer.attribute.append(helper.make_attribute("transB", 1))
+    layer.input.append("bias")
+    model.graph.initializer.append(numpy_helper.from_array(bias, "bias"))
+    onnx.checker.check_model(model, full_check=True)
+    mixed = to_integers(copied(model), INPUTS, close)
+    assert mixed.quantised == ("layer0", "layer1") and close(vectors(model, INPUTS), vectors(mixed.model, INPUTS))
+    assert "Gemm" not in {node.op_type for node in optimised(mixed.model, tmp_path).node}
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
