@@ -90,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the recording")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each; the least time counts")
     parser.add_argument("--pack", help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--hop", type=float, help="seconds between windows; those of `identify` if not given")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
     chosen = parser.parse_args(arguments)
     if chosen.minutes * 60 < 10 or chosen.repeats < 1:
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"skipped: {reason}", file=sys.stderr)
         return
     options = ["--pack", chosen.pack] if chosen.pack else []
+    options += ["--hop", str(chosen.hop)] if chosen.hop else []
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         recording, piece = Path(folder) / "recording.wav", Path(folder) / "piece.wav"

@@ -1,0 +1,97 @@
+"""A pack with the audio encoder of the full size, for `bench`, `identify` and `benchmarks/birdnet.py`: HTS-AT in int8.
+
+    python benchmarks/full_size.py --out packs/htsat-int8
+    python benchmarks/birdnet.py --python ../birdnet/bin/python --pack packs/htsat-int8 --hop 10
+
+Its weights are random, and so is its gallery of the starter's names: it names nothing. What it costs is that of a
+trained one, as long as int8 leaves the same layers in float32: `pack info` lists them. It needs the export's install,
+transformers, and the recordings of the starter data to calibrate on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from edgeapp.pack import AudioSpec, Pack, adopt_gallery, write_pack_json
+from export.graphs import export_graph, single_front
+from export.htsat import written_out
+from export.inputs import apart, read_inputs
+from export.parity import cosines
+from export.precision import PRECISIONS, convert
+from export.sessions import vectors
+from gallery import DecisionParameters, Entry, starter_taxa
+from gallery.store import build
+from trainer.data.manifest import default_manifest, read_manifest
+from trainer.models.biovita import FULL
+from trainer.models.clap import ClapTower
+from trainer.presets import BIOVITA
+
+AUDIO, GALLERY = "audio.onnx", "gallery.sqlite"
+MOST = 48  # windows, to calibrate on and to check on
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the pack."""
+    parser = argparse.ArgumentParser(description="A pack with HTS-AT at full size and random weights.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pack; there may be none yet")
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="int8")
+    chosen = parser.parse_args(arguments)
+    precision, rng = PRECISIONS[chosen.precision], np.random.default_rng(0)
+    chosen.out.mkdir(parents=True)
+    torch.manual_seed(0)
+    tower = ClapTower(FULL.audio, FULL.mel, FULL.dim).eval()
+    path = chosen.out / AUDIO
+    whole = written_out(single_front(tower).float(), BIOVITA.window_samples)
+    export_graph(whole, torch.randn(2, BIOVITA.window_samples) * 0.1, "waveform", path)
+
+    taxa = starter_taxa()
+    calibrating, checking = (
+        np.concatenate([windows[:1] for _, windows in read_inputs(part, BIOVITA).windows])[:MOST]
+        for part in apart(read_manifest(default_manifest(), taxa))
+    )
+    with torch.no_grad():
+        wanted = tower(torch.from_numpy(checking)).numpy()
+    kept: list[str] = []
+    if precision.name != "fp32":
+        kept = convert(path, precision, calibrating, lambda a, b: bool(cosines(a, b).min() >= precision.aim))
+    least = float(cosines(wanted, vectors(onnx.load(str(path)), checking)).min())
+    decision = DecisionParameters(
+        scale={"text": 20.0}, bias={"text": 0.0}, weight={"text": 1.0}, null_logit=0.0, floor=0.7,
+        silence_dbfs=-80.0, pool_windows=1, evidence=3.0,
+    )  # fmt: skip
+    write_pack_json(
+        chosen.out,
+        name="full-size",
+        version="0",
+        licence="CC0-1.0",
+        preset="biovita",
+        space="random",
+        dim=FULL.dim,
+        audio=AudioSpec(AUDIO, BIOVITA.mel.rate_hz, BIOVITA.window_s),
+        decision=decision,
+        parity={"audio": {"least": least, "inputs": len(checking)}},
+        precision=precision.name,
+        in_fp32={"audio": kept},
+    )
+    pack = Pack.load(chosen.out)
+    with build(chosen.out / GALLERY, pack.identity) as gallery:
+        gallery.add_taxa(taxa)
+        directions = rng.standard_normal((len(taxa), FULL.dim)).astype(np.float32)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        gallery.add_entries(
+            Entry(taxon.scientific_name, "text", vector, label="random")
+            for taxon, vector in zip(taxa, directions, strict=True)
+        )
+    adopt_gallery(pack)
+    print(f"{chosen.out}: {precision.name}, cosine at least {least:.4f}, {len(kept)} layers in fp32", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
