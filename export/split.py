@@ -7,8 +7,8 @@ band's power is P - 2 a C + a² D, where P is the power without correction, C th
 the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a factor of the power. C is kept for the
 lowest bands alone: a constant under a Hann window is 109 dB down where the others begin.
 
-The trunk's weights stay where they are: the graph names their places in `audio.onnx`, which accelerators and checks run
-whole. So the two graphs add less than a tenth to the audio encoder's size.
+Weights and constants stay where they are: both graphs name their places in `audio.onnx`, which accelerators and checks
+run whole. So the two graphs add less than a twentieth to the audio encoder's size.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
     sound = torch.randn(1, preset.window_samples) * 0.1
     count = torch.export.Dim("frames", min=4)
     made = to_onnx(front, (sound,), ["waveform"], "frames", ({1: mel.hop * count},))
-    onnx.save_model(made, str(whole.with_name(FRONT)))
+    onnx.save_model(stored_in(made, whole), str(whole.with_name(FRONT)))
     example = (front(sound).expand(2, -1, frames).clone(), torch.tensor([[0.0, 0.1], [0.01, 0.2]]))
     n = torch.export.Dim("n")
     made = to_onnx(trunk, example, ["frames", "level"], "embedding", ({0: n}, {0: n}))

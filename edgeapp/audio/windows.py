@@ -15,6 +15,7 @@ from edgeapp.errors import AudioError
 WINDOW_S = 10.0  # what BioVITA was trained on
 HOP_S = 5.0  # every sound is inside one window or well inside the next
 FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
+ROOM_WINDOWS = 4  # for so many windows, before what is still needed is copied; pages this large come whole
 MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
 
 
@@ -106,39 +107,29 @@ def windows(
     """
     rate_hz = source.rate_hz
     size = round(window_s * rate_hz)
-    held: list[np.ndarray] = []  # the sound from `origin` on, as far as a window can still need it
-    first = origin = start = end = covered = count = 0
+    held = _Held(size)
+    first = start = end = covered = count = 0
 
     def cut(start: int) -> Window:
-        if len(held) > 1:
-            held[:] = [np.concatenate(held)]
-        samples = held[0][start - origin : start - origin + size]
-        return Window(start / rate_hz, (start + size) / rate_hz, samples, start)
+        return Window(start / rate_hz, (start + size) / rate_hz, held.at(start, size), start)
 
     started = False
     for block in source.blocks():
         if not started:
-            first = origin = start = end = covered = block.start
+            first = start = end = covered = held.origin = block.start
             started = True
         if block.start != end:
             raise AudioError(
                 f"{source.name}: {block.start - end} samples are missing at {end / rate_hz:.1f} s",
                 "a window never spans a gap: start a new source after it",
             )
-        held.append(block.samples)
+        # The tail window needs the last `size` samples whatever the hop; the next regular one may start earlier.
+        held.add(block.samples, needed=min(start, end - size))
         end = block.end
         while (start := first + round(count * hop_s * rate_hz)) + size <= end:
             yield cut(start)
             covered = start + size
             count += 1
-        # The tail window needs the last `size` samples whatever the hop; the next regular one may start earlier.
-        needed = max(origin, min(start, end - size))
-        while origin < needed:
-            dropped = min(needed - origin, len(held[0]))
-            held[0] = held[0][dropped:]
-            origin += dropped
-            if not len(held[0]):
-                del held[0]
 
     length = end - first
     if length == 0:
@@ -148,9 +139,41 @@ def windows(
             f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"
         )
     if length < size:
-        yield Window(first / rate_hz, end / rate_hz, fill(np.concatenate(held), size), first)
+        yield Window(first / rate_hz, end / rate_hz, fill(held.at(first, length), size), first)
     elif covered < end:
         yield cut(end - size)
+
+
+class _Held:
+    """The sound that a window can still need, in one piece: windows are views of it, and nothing is written over.
+
+    Attributes
+    ----------
+    origin : int
+        Number of its first sample.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._room = ROOM_WINDOWS * size
+        self._samples = np.empty(0, np.float32)
+        self._filled = 0
+        self.origin = 0
+
+    def add(self, samples: np.ndarray, needed: int) -> None:
+        """Append samples; those before the number ``needed`` may go."""
+        if self._filled + len(samples) > len(self._samples):
+            dropped = max(0, needed - self.origin)
+            kept = self._samples[dropped : self._filled]
+            self._samples = np.empty(max(self._room, len(kept) + len(samples)), np.float32)
+            self._samples[: len(kept)] = kept
+            self.origin += dropped
+            self._filled = len(kept)
+        self._samples[self._filled : self._filled + len(samples)] = samples
+        self._filled += len(samples)
+
+    def at(self, start: int, n: int) -> np.ndarray:
+        """The ``n`` samples from the number ``start`` on."""
+        return self._samples[start - self.origin : start - self.origin + n]
 
 
 def fill(samples: np.ndarray, n: int) -> np.ndarray:
