@@ -81,9 +81,14 @@ class AudioEncoder:
         return self.split.sharing(cut) if self.split else cut
 
     def hear(self, windows: Sequence[Window]) -> np.ndarray:
-        """Encode windows, from `sharing` or not: list of n -> ``[n, dim]``; see `encode`."""
+        """Encode windows, from `sharing` or not: list of n -> ``[n, dim]``; see `encode`.
+
+        A processor takes one after the other, so that its layers stay in the cache.
+        """
         if self.split:
             return np.concatenate([self.split.encode(window) for window in windows])
+        if self.provider == CPU:
+            return np.concatenate([self.encode(window.samples[None]) for window in windows])
         return self.encode(np.stack([window.samples for window in windows]))
 
     def encode(self, windows: np.ndarray) -> np.ndarray:

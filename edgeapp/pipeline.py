@@ -40,7 +40,7 @@ from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon
 
-BATCH_PROCESSOR = 1  # windows per run of the encoder: its layers then stay in the cache, and every core has its own
+BATCH_PROCESSOR = 4  # windows answered together, by one core: what is small for one is hardly more for four
 BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
 WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
 AHEAD = 2  # batches answered or being answered for each worker, beyond the one being read
@@ -142,7 +142,7 @@ class Recogniser:
     ----------
     threads : int
     batch, workers : int
-        Windows per run of the encoder, and runs at once, for sources that are not live.
+        Windows answered together, and how many times that at once, for sources that are not live.
 
     Raises
     ------
