@@ -17,8 +17,9 @@ import numpy as np
 
 from edgeapp.audio.windows import Level, Window
 from edgeapp.graph import PackGraph
-from edgeapp.pack import Pack, SplitSpec
+from edgeapp.pack import Pack
 from edgeapp.session import CPU, RunSettings, open_session, run
+from edgeapp.split import Between, SplitSpec
 
 # Taking a mean off behind the frames costs digits where it is far above the sound: 40 dB leave a cosine of 0.999998.
 MOST_OFFSET = 100.0  # times the RMS of the sound
@@ -44,7 +45,7 @@ class SplitEncoder:
     def __init__(self, pack: Pack, split: SplitSpec, settings: RunSettings) -> None:
         whole, on_processor = PackGraph.of(pack, "audio"), replace(settings, provider="cpu")
         self._front = _part(whole, split.front, "waveform", "frames")
-        self._trunk = _part(whole, split.trunk, "frames", "embedding")
+        self._trunk = _part(whole, split.trunk, "log_mel", "embedding")
         self._front_session, _ = open_session(self._front, on_processor)
         self._trunk_session, _ = open_session(self._trunk, on_processor)
         self._split = split
@@ -57,7 +58,7 @@ class SplitEncoder:
             frames, level = self.front(window.samples - np.float32(level.mean)), Level(0.0, level.rms)
         else:
             frames = window.frames()
-        given = {"frames": frames[None], "level": np.array([[level.mean, level.rms]], np.float32)}
+        given = {"log_mel": log_mel(frames, level, self._split.between)[None]}
         return self._trunk.checked(run(self._trunk_session, self._trunk, CPU, given), 1, CPU)
 
     def front(self, samples: np.ndarray) -> np.ndarray:
@@ -81,6 +82,26 @@ class SplitEncoder:
             before = window.first
             beginning = window.samples[: 2 * edge * hop]
             yield replace(window, frames=_Frames(self.front, beginning, tuple(strips), edge, self._count))
+
+
+def log_mel(frames: np.ndarray, level: Level, between: Between) -> np.ndarray:
+    """What the trunk sees of a window of this level, ``[n_mels, m]``; written over ``frames`` ``[bands, m]``.
+
+    In NumPy, whose logarithm takes a quarter of the time of ONNX Runtime's on a processor with AVX-512.
+    """
+    low = len(between.constant)
+    mel = frames[: len(frames) - low]
+    offset = np.float32((1.0 - between.preemphasis) * level.mean)
+    if offset:
+        lowest = mel[:low]
+        lowest += offset * offset * np.array(between.constant, np.float32)[:, None] - 2.0 * offset * frames[len(mel) :]
+        np.maximum(lowest, 0.0, out=lowest)
+    mel *= np.float32((between.rms / max(level.rms, between.least_rms)) ** 2)
+    mel += np.float32(between.floor)
+    np.log(mel, out=mel)
+    mel += np.float32(between.shift)
+    mel /= np.float32(between.spread)
+    return mel
 
 
 class _Strip:

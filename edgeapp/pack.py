@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeapp.errors import PackError
+from edgeapp.split import SplitSpec
 from gallery.decision import DecisionParameters
 from gallery.errors import BiovitaError
 from gallery.store import EncoderIdentity
@@ -30,29 +31,6 @@ STARTER_PACK = Path(__file__).parent / "starter_pack"
 UNHASHED_SUFFIXES = ("-wal", "-shm", "-journal")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SplitSpec:
-    """The audio encoder once more in two graphs, for a processor: windows that overlap share their frames.
-
-    Attributes
-    ----------
-    front : str
-        Graph of ``waveform`` ``[1, m * hop]`` -> ``frames`` ``[1, bands, m]``.
-    trunk : str
-        Graph of ``frames`` ``[n, bands, window_samples / hop]`` and ``level`` ``[n, 2]``, mean and RMS about it, of
-        each window -> ``embedding`` ``[n, dim]``. Its weights may lie in the file of the whole graph.
-    hop : int
-        Samples from frame to frame.
-    edge : int
-        Frames at each end of a sound that would be others in the middle of a longer one.
-    """
-
-    front: str
-    trunk: str
-    hop: int
-    edge: int
 
 
 @dataclass(frozen=True)
@@ -374,7 +352,7 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
 
 def _audio(document: Mapping[str, Any]) -> AudioSpec:
     split = document.get("split")
-    return AudioSpec(**{**document, "split": SplitSpec(**split) if split else None})
+    return AudioSpec(**{**document, "split": SplitSpec.from_dict(split) if split else None})
 
 
 def _named(pack: Pack) -> list[str]:

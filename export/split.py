@@ -1,11 +1,11 @@
 """The audio tower in two graphs, so that windows that overlap share the spectrogram of what they have in common.
 
-`front.onnx` turns any length of sound into frames, and `trunk.onnx` the frames of a window into its vector. The frames
+`front.onnx` turns any length of sound into frames, and `trunk.onnx` the log-mel of a window into its vector. The frames
 must not depend on the window they end up in, but the tower takes the mean off each window and brings it to one level
-first. Both are made good for behind the frames: with the mean m of a window, whose spectrum is that of a constant, a
-band's power is P - 2 a C + a² D, where P is the power without correction, C the product of both spectra, D the power of
-the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a factor of the power. C is kept for the
-lowest bands alone: a constant under a Hann window is 109 dB down where the others begin.
+first. Both are made good for between the graphs (`edgeapp.split.Between`): with the mean m of a window, whose spectrum
+is that of a constant, a band's power is P - 2 a C + a² D, where P is the power without correction, C the product of both
+spectra, D the power of the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a factor of the
+power. C is kept for the lowest bands alone: a constant under a Hann window is 109 dB down where the others begin.
 
 Weights and constants stay where they are: both graphs name their places in `audio.onnx`, which accelerators and checks
 run whole. So the two graphs add less than a twentieth to the audio encoder's size.
@@ -24,7 +24,7 @@ from onnx import TensorProto, external_data_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeapp.pack import SplitSpec
+from edgeapp.split import Between, SplitSpec
 from export.graphs import folded, to_onnx
 from trainer.frontend import HALF, LogMel
 from trainer.models.efficientat import InvertedResidual
@@ -77,26 +77,15 @@ class Front(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Frames [n, n_mels + low, frames] and levels [n, 2], mean and RMS of each window without it, to unit vectors."""
-
-    power: Tensor
+    """Log-mel [n, n_mels, frames] to unit vectors."""
 
     def __init__(self, audio: Splittable) -> None:
         super().__init__()
-        audio = copy.deepcopy(audio).eval()
-        front = Front(audio.front)
-        self.front, self.level, self.low = audio.front, audio.level, front.low
-        self.audio = cast(Splittable, folded(audio))
+        self.audio = cast(Splittable, folded(copy.deepcopy(audio).eval()))
         join_first_block(self.audio.stem if isinstance(self.audio, AudioTower) else self.audio.branch.blocks)
-        self.register_buffer("power", front.constant_power()[:, None], persistent=False)
 
-    def forward(self, frames: Tensor, level: Tensor) -> Tensor:
-        offset = (1.0 - self.front.config.preemphasis) * level[:, :1, None]
-        gain = self.level.target / level[:, 1:, None].clamp_min(self.level.least)
-        n_mels = self.front.config.n_mels
-        low = frames[:, : self.low] - 2.0 * offset * frames[:, n_mels:] + offset * offset * self.power
-        mel = torch.cat([low.clamp_min(0.0), frames[:, self.low : n_mels]], dim=1)
-        return self.audio.embed(self.front.logarithm(mel * (gain * gain)))
+    def forward(self, log_mel: Tensor) -> Tensor:
+        return self.audio.embed(log_mel)
 
 
 def join_first_block(stem: nn.Sequential) -> None:
@@ -152,11 +141,19 @@ def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
     count = torch.export.Dim("frames", min=4)
     made = to_onnx(front, (sound,), ["waveform"], "frames", ({1: mel.hop * count},))
     onnx.save_model(stored_in(made, whole), str(whole.with_name(FRONT)))
-    example = (front(sound).expand(2, -1, frames).clone(), torch.tensor([[0.0, 0.1], [0.01, 0.2]]))
-    n = torch.export.Dim("n")
-    made = to_onnx(trunk, example, ["frames", "level"], "embedding", ({0: n}, {0: n}))
+    example = torch.randn(2, mel.n_mels, frames)
+    made = to_onnx(trunk, (example,), ["log_mel"], "embedding", ({0: torch.export.Dim("n")},))
     onnx.save_model(stored_in(made, whole), str(whole.with_name(TRUNK)))
-    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.window / 2 / mel.hop))
+    between = Between(
+        constant=tuple(front.constant_power().tolist()),
+        preemphasis=mel.preemphasis,
+        rms=audio.level.target,
+        least_rms=audio.level.least,
+        floor=mel.log_floor,
+        shift=mel.shift,
+        spread=mel.spread,
+    )
+    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.window / 2 / mel.hop), between)
 
 
 def stored_in(model: onnx.ModelProto, other: Path) -> onnx.ModelProto:
