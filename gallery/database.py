@@ -1,4 +1,7 @@
-"""Gallery files: opening them without changing them, putting a new one in place, and what SQLite's errors mean."""
+"""Gallery files: opening them without changing them, putting a new one in place, and what SQLite's errors mean.
+
+Reading takes SQLite alone: sqlite-utils, which makes and changes galleries, is loaded by those that write.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from gallery.errors import GalleryError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+MIGRATION_SET = "biovita-gallery"
+SCHEMA = ("m001_taxa_and_entries",)  # the changes of `gallery.migrations` that this version knows, oldest first
 
 BUSY_TIMEOUT_MS = 30_000  # long enough for another program to add a folder of photos
 
@@ -88,21 +96,43 @@ def reading_uri(path: Path) -> str:
     return uri(path, "ro")
 
 
-def connect(uri: str) -> Database:
+def connect(uri: str) -> sqlite3.Connection:
     """Connection with the settings that SQLite does not keep in the file."""
     connection = sqlite3.connect(uri, uri=True)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def changing(connection: sqlite3.Connection) -> Database:
+    """The same connection for writing: what is not inside a transaction is committed at once."""
+    from sqlite_utils import Database
+
     return Database(connection, execute_plugins=False)
 
 
-def edit(db: Database) -> None:
+def bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Apply the changes that the file has not seen, all of them to an empty one."""
+    from gallery.migrations import migrations
+
+    migrations.apply(changing(db))
+
+
+def applied(db: sqlite3.Connection) -> list[str]:
+    """Names of the changes this file has seen, oldest first; empty when it is not a gallery."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone():
+        return []
+    names = db.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (MIGRATION_SET,))
+    return [name for (name,) in names]
+
+
+def edit(db: sqlite3.Connection) -> None:
     """Let others read while this connection writes."""
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
 
 
-def settle(db: Database) -> None:
+def settle(db: sqlite3.Connection) -> None:
     """Return an edited file to one file without side files, unless another program has it open."""
     db.execute("PRAGMA busy_timeout = 0")
     # It fails while somebody reads: everything is committed all the same, and the next one to edit the file settles it.

@@ -1,23 +1,16 @@
 """Schema of a gallery file, as the list of changes that led to it.
 
-A change is never edited once a gallery has been made with it: the next one is added below it.
+A change is never edited once a gallery has been made with it: the next one is added below it, and its name to
+`gallery.database.SCHEMA`.
 """
 
 from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-migrations = Migrations("biovita-gallery")
+from gallery.database import MIGRATION_SET
 
-
-def applied(db: Database) -> list[str]:
-    """Names of the changes this file has seen, oldest first; empty when it is not a gallery."""
-    return [migration.name for migration in migrations.applied(db)]
-
-
-def known() -> list[str]:
-    """Names of all changes of this version, oldest first."""
-    return [migration.name for migration in migrations.pending(Database(memory=True, execute_plugins=False))]
+migrations = Migrations(MIGRATION_SET)
 
 
 @migrations()

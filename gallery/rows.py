@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gallery.taxon import Taxon
+
+
+def named(rows: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    """Rows by the names of their columns."""
+    names = [column[0] for column in rows.description]
+    return (dict(zip(names, row, strict=True)) for row in rows)
 
 
 def taxon_row(taxon: Taxon) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ name in the same folder and moved to its place when complete: readers see the ol
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -16,12 +17,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from sqlite_utils import Database
 
-from gallery import database, migrations
+from gallery import database
 from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
-from gallery.rows import taxon_of, taxon_row
+from gallery.rows import named, taxon_of, taxon_row
 from gallery.taxon import Names, Taxon
 
 ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
@@ -44,7 +44,7 @@ class Gallery:
         Whether the gallery was opened for reading only.
     """
 
-    def __init__(self, db: Database, path: Path, identity: EncoderIdentity, readonly: bool) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, identity: EncoderIdentity, readonly: bool) -> None:
         self._db = db
         self.path = path
         self.identity = identity
@@ -102,7 +102,7 @@ class Gallery:
             try:
                 _check_schema(db, path, readonly)
                 if not readonly:
-                    migrations.migrations.apply(db)
+                    database.bring_up_to_date(db)
                 made_by = _identity(db, path)
                 if identity is not None:
                     _check_identity(path, made_by, identity)
@@ -117,10 +117,11 @@ class Gallery:
     def _started(cls, file: Path, path: Path, identity: EncoderIdentity) -> Gallery:
         db = database.connect(database.uri(file, "rwc"))
         try:
-            migrations.migrations.apply(db)
+            database.bring_up_to_date(db)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")
             values = {"space": identity.space, "dim": str(identity.dim), "pack": identity.pack, "built": built}
-            db.table("gallery").insert_all({"key": key, "value": value} for key, value in values.items())
+            with db:
+                db.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
         except BaseException:
             db.close()
             raise
@@ -154,8 +155,8 @@ class Gallery:
         if self.readonly:
             raise GalleryError(f"gallery {self.path} is open for reading", "open it with readonly=False")
         with database.explained(self.path):
-            if self._db.conn.in_transaction:
-                with self._db.atomic():
+            if self._db.in_transaction:
+                with database.changing(self._db).atomic():
                     yield self
                 return
             # IMMEDIATE: a transaction that first reads and then writes must not find another writer in between.
@@ -253,14 +254,14 @@ class Gallery:
     def taxa(self) -> list[Taxon]:
         """All taxa, in the order they were added."""
         with database.explained(self.path):
-            return [taxon_of(row) for row in self._db.query("SELECT * FROM taxa ORDER BY id")]
+            return [taxon_of(row) for row in named(self._db.execute("SELECT * FROM taxa ORDER BY id"))]
 
     def entries(self, kind: str | None = None, scientific_name: str | None = None) -> list[Entry]:
         """Entries, of one kind and one taxon if asked, in the order they were added, with their thumbnails."""
         asked = {"kind": kind, "scientific_name": scientific_name}
         where = " AND ".join(f"{column} = :{column}" for column, value in asked.items() if value is not None)
         with database.explained(self.path):
-            rows = self._db.query(
+            rows = self._db.execute(
                 f"""
                 SELECT scientific_name, kind, vector, label, author, licence, source, sha256, jpeg AS thumbnail
                 FROM taxa JOIN entries ON entries.taxon = taxa.id LEFT JOIN thumbnails ON thumbnails.entry = entries.id
@@ -268,7 +269,7 @@ class Gallery:
                 """,
                 asked,
             )
-            return [Entry(**{**row, "vector": self._vectors([row["vector"]])[0]}) for row in rows]
+            return [Entry(**{**row, "vector": self._vectors([row["vector"]])[0]}) for row in named(rows)]
 
     def vectors(self, kind: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Vectors of one kind, without the rest of their entries, some thousand at a time.
@@ -314,15 +315,19 @@ class Gallery:
                 "dim": self.identity.dim,
                 "pack": self.identity.pack,
                 "built": _settings(self._db).get("built", ""),
-                "schema": len(migrations.applied(self._db)),
-                "taxa": self._db.table("taxa").count,
+                "schema": len(database.applied(self._db)),
+                "taxa": self._count("taxa"),
                 "entries": counts,
                 "taxa_with": taxa_with,
-                "thumbnails": self._db.table("thumbnails").count,
+                "thumbnails": self._count("thumbnails"),
                 "licences": licences,
-                "rejected": self._db.table("rejected").count,
+                "rejected": self._count("rejected"),
                 "bytes": size,
             }
+
+    def _count(self, table: str) -> int:
+        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(count)
 
     def _vectors(self, blobs: Iterable[bytes]) -> np.ndarray:
         joined = np.frombuffer(b"".join(blobs), dtype=_VECTOR)
@@ -354,8 +359,8 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
         database.remove(part)
 
 
-def _check_schema(db: Database, path: Path, readonly: bool) -> None:
-    applied, known = migrations.applied(db), migrations.known()
+def _check_schema(db: sqlite3.Connection, path: Path, readonly: bool) -> None:
+    applied, known = database.applied(db), database.SCHEMA
     if not applied:
         raise GalleryError(f"{path} is an SQLite file but not a gallery", "name a gallery file, or build one")
     if set(applied) - set(known):
@@ -379,11 +384,11 @@ def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentit
         )
 
 
-def _settings(db: Database) -> dict[str, str]:
+def _settings(db: sqlite3.Connection) -> dict[str, str]:
     return dict(db.execute("SELECT key, value FROM gallery"))
 
 
-def _identity(db: Database, path: Path) -> EncoderIdentity:
+def _identity(db: sqlite3.Connection, path: Path) -> EncoderIdentity:
     settings = _settings(db)
     try:
         return EncoderIdentity(settings["space"], int(settings["dim"]), settings["pack"])

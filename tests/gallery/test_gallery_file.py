@@ -3,13 +3,16 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
-from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, build
+from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, build, database
 
 
 @contextmanager
@@ -111,6 +114,19 @@ def test_a_gallery_of_a_later_version_is_refused(filled: Path):
             Gallery.open(filled, readonly=readonly)
 
 
+def test_the_changes_that_reading_knows_are_those_that_writing_applies():
+    from gallery.migrations import migrations
+
+    pending = migrations.pending(Database(memory=True, execute_plugins=False))
+    assert tuple(change.name for change in pending) == database.SCHEMA
+
+
+def test_reading_does_without_the_library_that_writes(filled: Path):
+    code = "import sys, gallery; gallery.Gallery.open(sys.argv[1]).info(); print('sqlite_utils' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code, filled], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
+
+
 def test_a_gallery_of_an_earlier_version_is_brought_up_to_date_by_writing_to_it(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -124,6 +140,7 @@ def test_a_gallery_of_an_earlier_version_is_brought_up_to_date_by_writing_to_it(
         db.execute("CREATE TABLE places (name TEXT)")
 
     monkeypatch.setattr(migrations, "migrations", later)
+    monkeypatch.setattr(database, "SCHEMA", (*database.SCHEMA, "m002_places"))
     with pytest.raises(GalleryError, match="schema 1, this version needs 2; open it once for writing"):
         Gallery.open(filled)
     Gallery.open(filled, readonly=False).close()
