@@ -13,7 +13,6 @@ run whole. So the two graphs add less than a twentieth to the audio encoder's si
 
 from __future__ import annotations
 
-import copy
 import math
 from pathlib import Path
 from typing import cast
@@ -81,7 +80,7 @@ class Trunk(nn.Module):
 
     def __init__(self, audio: Splittable) -> None:
         super().__init__()
-        self.audio = cast(Splittable, folded(copy.deepcopy(audio).eval()))
+        self.audio = cast(Splittable, folded(audio))
         join_first_block(self.audio.stem if isinstance(self.audio, AudioTower) else self.audio.branch.blocks)
 
     def forward(self, log_mel: Tensor) -> Tensor:
