@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from edgeapp.split import Between, SplitSpec
 from export.graphs import folded, to_onnx
-from trainer.frontend import HALF, LogMel
+from trainer.frontend import LogMel
 from trainer.models.efficientat import InvertedResidual
 from trainer.models.student import StudentTower
 from trainer.models.vita import AudioTower, Vita
@@ -47,15 +47,10 @@ class Front(nn.Module):
         super().__init__()
         self.front = front
         reach = front.reaches[0]
-        self.low = reach.bands.stop
-        self.bins = slice(0, reach.bins.stop)
-        one = front.transform(torch.ones(1, front.config.window), 1)  # [1, 17, 2 * bins, 1]
-        product = self.parts(one)[0, :, :, :, 0] * front.get_buffer("mel0").reshape(self.low, HALF, 1, -1)
+        self.low, self.bins = reach.bands.stop, reach.bins
+        one = front.transform(torch.ones(1, front.config.window), 1)
+        product = one[0, :, :, self.bins, 0] * front.get_buffer("mel0").reshape(self.low, 2, 1, -1)
         self.register_buffer("offset", product.reshape(self.low, -1), persistent=False)
-
-    def parts(self, spectrum: Tensor) -> Tensor:
-        """The lowest bins, [n, 17, 2, bins, frames]."""
-        return spectrum.reshape(spectrum.shape[0], HALF, 2, self.front.bins, -1)[:, :, :, self.bins]
 
     def constant_power(self) -> Tensor:
         """D of the lowest bands, [low]."""
@@ -71,7 +66,7 @@ class Front(nn.Module):
         right = c.window - c.hop - left + (1 if c.preemphasis else 0)
         padded = F.pad(waveform[:, None, :], (left, right), mode="reflect")[:, 0]
         spectrum = self.front.transform(padded, frames)
-        low = torch.matmul(self.offset, self.parts(spectrum).flatten(1, 3))
+        low = torch.matmul(self.offset, spectrum[:, :, :, self.bins].flatten(1, 3))
         return torch.cat([self.front.bands(spectrum), low], dim=1)
 
 
