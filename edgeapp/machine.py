@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 # Distribution names of the builds of ONNX Runtime that bring the same module.
@@ -57,6 +56,8 @@ def onnxruntime_version() -> str:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata  # late: naming a recording does without it
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -7,7 +7,7 @@ name in the same folder and moved to its place when complete: readers see the ol
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -345,7 +345,7 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
     """
     target = Path(path).resolve()
     database.check_folder(target)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with database.explained(target):
             gallery = Gallery._started(part, target, identity)
