@@ -4,13 +4,21 @@ PYTHON ?= python3
 CLIP ?= edgeapp/examples/$(EXAMPLE)
 EXAMPLE := example.flac
 
-.PHONY: identify test lint clean
+# What a device does with other libraries, for the oldest versions of them; the whole of the tests takes the newest.
+LOWEST := gallery edgeapp/config edgeapp/journal edgeapp/outputs test_readme.py test_architecture.py \
+    $(patsubst %,edgeapp/test_%.py,engines file frames gallery_build identify pack pipeline providers start \
+    starter_pack windows)
+
+.PHONY: identify test lowest lint clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
 
 test: .venv-test/ready
 	.venv-test/bin/python -m pytest
+
+lowest: .venv-lowest/ready
+	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
 
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
@@ -29,5 +37,13 @@ lint: .venv-test/ready
 	.venv-test/bin/python -m pip install --quiet --editable '.[cpu,train,export,dev]'
 	touch $@
 
+# torch and what goes with it stay out.
+.venv-lowest/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cpu]' \
+	    onnx pytest pytest-timeout
+	touch $@
+
 clean:
-	rm -rf .venv .venv-test
+	rm -rf .venv .venv-test .venv-lowest

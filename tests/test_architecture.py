@@ -116,7 +116,7 @@ def test_a_device_install_has_all_that_the_device_imports():
         project = tomllib.load(file)["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
     installed = {re.split(r"[^\w-]", name)[0].lower().replace("-", "_") for name in wanted}
-    names = {"PIL": "pillow", "paho": "paho_mqtt"}
+    names = {"PIL": "pillow", "paho": "paho_mqtt", "tomllib": "tomli"}
     used = {top(name) for path in modules(*DEVICE) for _, name in imported(path)}
     used -= {*sys.stdlib_module_names, *DEVICE}
     assert {names.get(name, name) for name in used} <= installed

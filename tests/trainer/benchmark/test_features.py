@@ -60,7 +60,7 @@ BROKEN[2, 1] = np.nan
 )
 def test_what_cannot_be_used_is_one_line(tmp_path: Path, change: dict, says: str) -> None:
     path = tmp_path / "features.npz"
-    np.savez(path, **{**GOOD, **change}, allow_pickle=True)
+    np.savez(path, **{**GOOD, **change})
     with pytest.raises(DataError) as raised:
         read_features(path)
     assert says in str(raised.value) and str(path) in str(raised.value) and "\n" not in str(raised.value)
