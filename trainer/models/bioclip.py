@@ -65,6 +65,7 @@ class ClipText(nn.Module):
         self.context = context
 
     def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens.int()  # the tower looks for the largest; ONNX Runtime 1.18 finds none among int64
         length = tokens.shape[1]
         whole: Tensor | None = self.tower.attn_mask
         if whole is None:  # this tower looks both ways
