@@ -38,7 +38,7 @@ lint: .venv-test/ready
 # torch and what goes with it stay out.
 .venv-lowest/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-lowest
-	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
+	grep -oE '"[[:alnum:]_-]+>=[0-9.]+' pyproject.toml | sed -e 's/"//' -e 's/>=/==/' > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cpu]' \
 	    onnx pytest pytest-timeout
 	touch $@
