@@ -5,7 +5,8 @@ CLIP ?= edgeapp/examples/$(EXAMPLE)
 EXAMPLE := example.flac
 
 # What a device does with other libraries, for the oldest versions of them; the whole of the tests takes the newest.
-LOWEST := gallery test_readme.py $(patsubst %,edgeapp/test_%.py,identify pack pipeline start starter_pack)
+LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py pack \
+    recognition/test_pipeline.py)
 
 .PHONY: identify test lowest lint clean
 

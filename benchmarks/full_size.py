@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import torch
 
-from edgeapp.pack import AudioSpec, Pack, adopt_gallery, write_pack_json
+from edgeapp.pack.format import AudioSpec, Pack, adopt_gallery, write_pack_json
 from export.graphs import export_graph, single_front
 from export.htsat import written_out
 from export.inputs import apart, read_inputs

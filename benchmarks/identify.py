@@ -31,7 +31,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from edgeapp.machine import machine  # noqa: E402  # small: this process must stay so
+from edgeapp.board.machine import machine  # noqa: E402  # small: this process must stay so
 
 RATE_HZ = 48_000
 MINUTES = (1 / 6, 10.0, 30.0)
@@ -135,8 +135,8 @@ def split(path: Path, pack: str | None) -> Stages:
     from edgeapp.audio.resample import resampled
     from edgeapp.audio.windows import windows
     from edgeapp.outputs.writer import writer
-    from edgeapp.pack import Pack
-    from edgeapp.pipeline import Recogniser, Tally
+    from edgeapp.pack.format import Pack
+    from edgeapp.recognition.pipeline import Recogniser, Tally
 
     clock = time.perf_counter
     began = clock()

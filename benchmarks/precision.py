@@ -74,7 +74,7 @@ def recordings(manifest: Path | None, rate_hz: int, window_s: float) -> list[tup
 
 def vectors_and_names(pack: Any, heard: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, list[str]]:
     """Window vectors [n, dim] of all recordings, and the likeliest species of each by the pack's own text encoder."""
-    from edgeapp.encoders import AudioEncoder, TextEncoder
+    from edgeapp.runtime.encoders import AudioEncoder, TextEncoder
     from export.agreement import likeliest
     from gallery import prompts, starter_taxa
 
@@ -87,7 +87,7 @@ def vectors_and_names(pack: Any, heard: list[tuple[str, np.ndarray]]) -> tuple[n
 
 def times(packs: list[Any], window: np.ndarray, threads: int) -> list[float]:
     """Milliseconds that the audio encoder of each pack takes for one window, the median of the rounds."""
-    from edgeapp.encoders import AudioEncoder
+    from edgeapp.runtime.encoders import AudioEncoder
 
     encoders = [AudioEncoder(pack, threads, provider="cpu") for pack in packs]
     spent: list[list[float]] = [[] for _ in packs]
@@ -102,7 +102,7 @@ def times(packs: list[Any], window: np.ndarray, threads: int) -> list[float]:
 
 def measure(folders: list[Path], manifest: Path | None) -> list[Row]:
     """A row for each pack."""
-    from edgeapp.pack import Pack
+    from edgeapp.pack.format import Pack
     from export.parity import cosines
 
     packs = [Pack.load(folder) for folder in folders]

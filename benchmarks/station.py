@@ -21,8 +21,9 @@ sys.path.insert(0, str(PROJECT))
 from benchmarks.soak import tree  # noqa: E402
 from benchmarks.soak.pulse import PulseSoak  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
-from benchmarks.soak.sound import EXAMPLE, Song  # noqa: E402
-from edgeapp.machine import machine  # noqa: E402
+from benchmarks.soak.sound import Song  # noqa: E402
+from edgeapp.board.machine import machine  # noqa: E402
+from edgeapp.paths import EXAMPLE  # noqa: E402
 
 MOST_CPU, MOST_MB = 5.0, 250.0  # what the project promises: per cent of one core, MB
 

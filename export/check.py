@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from edgeapp.pack import Pack
+from edgeapp.pack.format import Pack
+from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from export.agreement import agree, enough, likeliest
 from export.inputs import Inputs
 from export.parity import compare, cosines

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeapp.engines.build import tensorrt_library
-from edgeapp.engines.cache import build_engine
-from edgeapp.engines.cuda import Gpu
-from edgeapp.engines.file import PACK_ENGINES
-from edgeapp.graph import KINDS, PackGraph
-from edgeapp.pack import Pack
-from edgeapp.session import RunSettings
+from edgeapp.pack.format import Pack
+from edgeapp.runtime.graph import KINDS, PackGraph
+from edgeapp.runtime.settings import RunSettings
+from edgeapp.runtime.tensorrt.build import tensorrt_library
+from edgeapp.runtime.tensorrt.cache import build_engine
+from edgeapp.runtime.tensorrt.cuda import Gpu
+from edgeapp.runtime.tensorrt.file import PACK_ENGINES
 
 
 def can_build(targets: Sequence[str]) -> None:

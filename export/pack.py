@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
+from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
 from export.check import check, judges, of_checkpoint
 from export.errors import ExportError
 from export.graphs import export_audio, export_image, export_text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgeapp.session import available_cores
+from edgeapp.board.machine import available_cores
 
 BATCH = 4
 

@@ -2,10 +2,11 @@
 
 `front.onnx` turns any length of sound into frames, and `trunk.onnx` the log-mel of a window into its vector. The frames
 must not depend on the window they end up in, but the tower takes the mean off each window and brings it to one level
-first. Both are made good for between the graphs (`edgeapp.split.Between`): with the mean m of a window, whose spectrum
-is that of a constant, a band's power is P - 2 a C + a² D, where P is the power without correction, C the product of
-both spectra, D the power of the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a factor of
-the power. C is kept for the lowest bands alone: a constant under a Hann window is 109 dB down where the others begin.
+first. Both are made good for between the graphs (`edgeapp.pack.split.Between`): with the mean m of a window, whose
+spectrum is that of a constant, a band's power is P - 2 a C + a² D, where P is the power without correction, C the
+product of both spectra, D the power of the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a
+factor of the power. C is kept for the lowest bands alone: a constant under a Hann window is 109 dB down where the
+others begin.
 
 Weights and constants stay where they are: both graphs name their places in `audio.onnx`, which accelerators and checks
 run whole. So the two graphs add less than a twentieth to the audio encoder's size.
@@ -23,7 +24,7 @@ from onnx import TensorProto, external_data_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeapp.split import Between, SplitSpec
+from edgeapp.pack.split import Between, SplitSpec
 from export.graphs import folded, to_onnx
 from trainer.frontend import LogMel
 from trainer.models.efficientat import InvertedResidual

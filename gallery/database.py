@@ -111,13 +111,6 @@ def changing(connection: sqlite3.Connection) -> Database:
     return Database(connection, execute_plugins=False)
 
 
-def bring_up_to_date(db: sqlite3.Connection) -> None:
-    """Apply the changes that the file has not seen, all of them to an empty one."""
-    from gallery.migrations import migrations
-
-    migrations.apply(changing(db))
-
-
 def applied(db: sqlite3.Connection) -> list[str]:
     """Names of the changes this file has seen, oldest first; empty when it is not a gallery."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone():

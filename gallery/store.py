@@ -102,7 +102,7 @@ class Gallery:
             try:
                 _check_schema(db, path, readonly)
                 if not readonly:
-                    database.bring_up_to_date(db)
+                    _bring_up_to_date(db)
                 made_by = _identity(db, path)
                 if identity is not None:
                     _check_identity(path, made_by, identity)
@@ -117,7 +117,7 @@ class Gallery:
     def _started(cls, file: Path, path: Path, identity: EncoderIdentity) -> Gallery:
         db = database.connect(database.uri(file, "rwc"))
         try:
-            database.bring_up_to_date(db)
+            _bring_up_to_date(db)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")
             values = {"space": identity.space, "dim": str(identity.dim), "pack": identity.pack, "built": built}
             with db:
@@ -357,6 +357,12 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
         database.put_in_place(part, target)
     finally:
         database.remove(part)
+
+
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    from gallery.migrations import migrations  # sqlite-utils, which reading need not wait for
+
+    migrations.apply(database.changing(db))
 
 
 def _check_schema(db: sqlite3.Connection, path: Path, readonly: bool) -> None:

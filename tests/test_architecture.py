@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,27 @@ else:
 
 FLOORS = {"gallery": 1, "edgeapp": 2, "trainer": 3, "export": 4}
 DEVICE = ("gallery", "edgeapp")
+# Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
+ROOMS = (
+    ("errors", "paths", "terminal", "examples"),
+    ("clock", "board"),
+    ("audio",),
+    ("pack",),
+    ("runtime",),
+    ("recognition",),
+    ("detections",),
+    ("journal",),
+    ("clips",),
+    ("outputs",),
+    ("delivery",),
+    ("archive", "service"),
+    ("config",),
+    ("station",),
+    ("doctor",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
 TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
 MOST_LINES = 400
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")
@@ -80,7 +102,12 @@ def late():
     importlib.import_module("export.pack")
     from . import beside
 """
-    assert [name for _, name in sorted(imports(source))] == ["numpy", "edgeapp.pack", "trainer.loop", "export.pack"]
+    assert [name for _, name in sorted(imports(source))] == [
+        "numpy",
+        "edgeapp.pack",
+        "trainer.loop",
+        "export.pack",
+    ]
 
 
 def test_every_package_has_a_floor():
@@ -97,6 +124,51 @@ def test_imports_point_downwards(package):
         if FLOORS.get(top(name), 0) > FLOORS[package] or top(name) in ("tests", "benchmarks", "docs")
     ]
     assert upwards == []
+
+
+def room_of(name: str) -> str:
+    """Room of a module of edgeapp, by its full name; empty for the package itself."""
+    return (name.split(".") + [""])[1]
+
+
+def test_every_module_of_the_device_is_in_a_room():
+    rooms = {room_of(full_name(path)) for path in modules("edgeapp")} - {""}
+    assert rooms == {room for storey in ROOMS for room in storey}
+
+
+def test_imports_between_rooms_point_downwards():
+    height = {room: level for level, storey in enumerate(ROOMS) for room in storey}
+    upwards = []
+    for path in modules("edgeapp"):
+        own = room_of(full_name(path))
+        for line, name in imported(path):
+            other = room_of(name)
+            if top(name) == "edgeapp" and own and other in height and other != own and height[other] >= height[own]:
+                upwards.append(f"{path}:{line} imports {name}")
+    assert upwards == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions count: a circle that is only late is still one."""
+    known = {full_name(path): path for path in modules(*FLOORS)}
+    imports_of = {
+        module: {found for _, name in imported(path) if (found := module_of(name, known)) and found != module}
+        for module, path in known.items()
+    }
+    try:
+        list(graphlib.TopologicalSorter(imports_of).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def full_name(path: Path) -> str:
+    """Name under which a module is imported."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def module_of(name: str, known: Container[str]) -> str | None:
+    """The module that an imported name is, or is in; None for one that is not the project's."""
+    return next((part for part in (name, name.rpartition(".")[0]) if part in known), None)
 
 
 def test_the_command_line_names_only_its_own_package():

@@ -24,9 +24,10 @@ from benchmarks.soak.accelerated import KINDS, LONG, Plan, Soak  # noqa: E402
 from benchmarks.soak.account import Account, account, lines  # noqa: E402
 from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
-from benchmarks.soak.sound import EXAMPLE, Song  # noqa: E402
-from edgeapp.machine import machine  # noqa: E402
-from edgeapp.pack import Pack  # noqa: E402
+from benchmarks.soak.sound import Song  # noqa: E402
+from edgeapp.board.machine import machine  # noqa: E402
+from edgeapp.pack.format import Pack  # noqa: E402
+from edgeapp.paths import EXAMPLE  # noqa: E402
 
 
 def main() -> int:

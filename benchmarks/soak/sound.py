@@ -16,8 +16,6 @@ SONG_S = (20.0, 30.0)
 NIGHT_S = (15.0, 40.0)
 BLOCK_S = 10.0  # of the noise that is repeated
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "edgeapp" / "examples" / "example.flac"
-
 
 @dataclass(frozen=True)
 class Song:

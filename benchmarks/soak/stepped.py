@@ -14,9 +14,9 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-import edgeapp.listen
+import edgeapp.commands.listen
 from edgeapp.cli import main
-from edgeapp.station.clock import Moment, SystemClock
+from edgeapp.clock.system import Moment, SystemClock
 
 FORMAT = struct.Struct("<d?")  # seconds that the wall clock is ahead, and whether it was set
 
@@ -45,5 +45,5 @@ class SteppedClock(SystemClock):
 
 if __name__ == "__main__":
     SteppedClock.path = Path(sys.argv.pop(1))
-    edgeapp.listen.SystemClock = SteppedClock  # type: ignore[misc]
+    edgeapp.commands.listen.SystemClock = SteppedClock  # type: ignore[misc]
     main()

@@ -20,8 +20,8 @@ from edgeapp.audio.child import Child, FromArecord, FromPortAudio, Heard, Reader
 from edgeapp.audio.microphone import BLOCK_S, QUEUE_S, STALL_S
 from edgeapp.audio.source import Block
 from edgeapp.audio.timeline import Timeline
+from edgeapp.clock.system import Clock
 from edgeapp.errors import DeviceError
-from edgeapp.station.clock import Clock
 
 OPEN_S = 30.0  # a small board takes seconds to start Python and to let ALSA try every sound server
 WAITING_S = 1.0

@@ -21,8 +21,8 @@ from typing import Protocol
 import numpy as np
 
 from edgeapp.audio import arecord, record
-from edgeapp.audio.devices import environment
 from edgeapp.errors import DeviceError
+from edgeapp.paths import child_environment
 
 PIPE_BYTES = 1 << 20  # seconds of sound, for a parent that is held up
 READ_BYTES = 1 << 16
@@ -55,7 +55,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                env={**environment(), "LC_ALL": "C", "OPENBLAS_NUM_THREADS": "1"},
+                env={**child_environment(), "LC_ALL": "C", "OPENBLAS_NUM_THREADS": "1"},
             )
         except OSError as error:
             raise DeviceError(f"{command[0]} does not start ({error.strerror})", "install it again") from None

@@ -19,6 +19,7 @@ from typing import Any
 
 from edgeapp.audio.microphone import GHOST, SEE_DEVICES
 from edgeapp.errors import DeviceError
+from edgeapp.paths import child_environment
 
 ROUTES = ("auto", "portaudio", "arecord")
 LIST_S = 20.0  # a library that has not listed its devices by then hangs
@@ -147,7 +148,7 @@ def portaudio_inputs() -> list[dict[str, Any]]:
     try:
         done = subprocess.run(
             command,
-            env=environment(),
+            env=child_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=LIST_S,
@@ -173,12 +174,6 @@ def sound_servers() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [line for line in done.stdout.splitlines() if line in SERVERS]
-
-
-def environment() -> dict[str, str]:
-    """For a child process that shall find this package, in a checkout too."""
-    here = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
 def find(wanted: str | int | None, route: str, devices: Sequence[SoundDevice]) -> tuple[SoundDevice, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, UsageError
 
+STDIN = "-"  # the name of raw sound that is piped in
 BYTES = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}  # of one sample; s24le is packed in three
 FORMATS = tuple(BYTES)
 READ_BYTES = 65_536  # what a pipe of Linux holds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from edgeapp.station.clock import Clock, Moment, SystemClock
+from edgeapp.clock.system import Clock, Moment, SystemClock
 
 SETTLE_S = 10.0  # a late arrival is outvoted by a punctual one at most this old; a crystal drifts 1 ms meanwhile
 

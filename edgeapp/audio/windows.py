@@ -65,7 +65,7 @@ class Window:
     first : int
         Number of the first sample on the source's clock.
     frames : callable or None
-        Gives the frames of the window, where an encoder shares them with other windows; see `edgeapp.frames`.
+        Gives the frames of the window, where an encoder shares them with other windows; see `edgeapp.runtime.frames`.
     """
 
     start_s: float

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
-from edgeapp.session import PROVIDERS
+from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import KINDS
 
 START = "start"  # when a change takes effect: the station reads its settings when it starts

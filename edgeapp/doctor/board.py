@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgeapp.clock.system import BUILT_UTC
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
-from edgeapp.station.clock import BUILT_UTC
 
 MB = 1_000_000
 DISK_LEAST, DISK_LITTLE = 100 * MB, 500 * MB  # a month of detections takes a few MB; clips are deleted in time

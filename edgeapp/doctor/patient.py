@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.config.load import Loaded
 from edgeapp.config.settings import Settings
-from edgeapp.station.clock import Clock, SystemClock
 
 FRESH_S = 180.0  # a station tells more often than that how it is
 

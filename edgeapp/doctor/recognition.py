@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from edgeapp.audio.memory import MemorySource
+from edgeapp.board.machine import machine
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
-from edgeapp.encoders import AudioEncoder
-from edgeapp.engines.check import EXAMPLE, LEAST_COSINE, least_cosine
 from edgeapp.errors import BiovitaError
-from edgeapp.graph import PackGraph
-from edgeapp.machine import machine
-from edgeapp.pack import Pack
-from edgeapp.pipeline import Recogniser, summarise
-from edgeapp.session import CPU, RunSettings, driver_is_there
+from edgeapp.pack.format import Pack
+from edgeapp.paths import EXAMPLE
+from edgeapp.recognition.pipeline import Recogniser, summarise
+from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.settings import CPU, RunSettings, driver_is_there
+from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine
 from gallery.entry import KINDS
 from gallery.store import Gallery
 

@@ -1,5 +1,6 @@
 """What was heard, kept in one SQLite file: deployments, streams, detections, reviews, clips and messages to be sent."""
 
+from edgeapp.clock.utc import utc_of, utc_text
 from edgeapp.journal.database import DamagedJournalError, JournalError, default_path
 from edgeapp.journal.journal import Journal
 from edgeapp.journal.reading import Reader
@@ -16,7 +17,6 @@ from edgeapp.journal.records import (
     Stream,
 )
 from edgeapp.journal.schema import migrations
-from edgeapp.journal.times import utc_of, utc_text
 
 __all__ = [
     "REVIEWS",

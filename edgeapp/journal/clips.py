@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from edgeapp.clock.system import Moment
+from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import JournalError
 from edgeapp.journal.records import Clip, StoredClip
-from edgeapp.journal.times import utc_text
 from edgeapp.journal.writer import Writer
-from edgeapp.station.clock import Moment
 
 _CLIPS = """
     SELECT id, path, coalesce((

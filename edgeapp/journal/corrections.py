@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from edgeapp.journal.times import after_boot, shifted
+from edgeapp.clock.utc import after_boot, shifted
 from edgeapp.journal.writer import Writer
 
 # Every time that can be corrected: its table, and the seconds since boot that were taken with it.

@@ -13,15 +13,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
+from edgeapp.clock.system import Moment
+from edgeapp.clock.utc import utc_text
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.clips import ClipRows
 from edgeapp.journal.corrections import Corrections
 from edgeapp.journal.database import BUSY_S, check_whole, default_path, explained, open_to_read, open_to_write
 from edgeapp.journal.outbox import OutboxRows
 from edgeapp.journal.reading import Questions
 from edgeapp.journal.records import Deployment, Detection, Message, Review, Stream
-from edgeapp.journal.times import utc_text
-from edgeapp.station.clock import Moment
-from edgeapp.station.verdict import Verdict
 
 Messages = Callable[[int], Sequence[Message]]
 

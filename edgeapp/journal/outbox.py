@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 
+from edgeapp.clock.system import Moment
+from edgeapp.clock.utc import utc_text
 from edgeapp.journal.records import Message, StoredMessage
-from edgeapp.journal.times import utc_text
 from edgeapp.journal.writer import Writer, now_text
-from edgeapp.station.clock import Moment
 
 _WAITING = "sent_utc IS NULL AND dropped_utc IS NULL"
 _OF_TARGET = "(:target IS NULL OR target = :target)"

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edgeapp.clock.utc import utc_text
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
-from edgeapp.journal.times import utc_text
-from edgeapp.station.verdict import Verdict
 
 PAGE = 500  # rows read at a time: a reader that is slow to read on never holds the writer's WAL
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeapp.station.clock import Moment
+from edgeapp.clock.system import Moment
 from gallery.decision import RankedSpecies
 
 ROUTES = ("portaudio", "arecord", "pcm", "file", "memory")

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 
 from sqlite_utils import Database
 
+from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import JournalError, explained, is_busy
-from edgeapp.journal.times import utc_text
 
 PAUSE_S = 0.05  # between two attempts, where SQLite gives up without waiting
 

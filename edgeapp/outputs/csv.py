@@ -9,7 +9,7 @@ from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
 from edgeapp.outputs.writer import Spool
 
 if TYPE_CHECKING:
-    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
 
 HEADER = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import timezone, tzinfo
 from typing import TextIO
 
+from edgeapp.clock.weeks import birdnet_week
 from edgeapp.errors import UsageError
 from edgeapp.outputs import audacity, ebird, kaleidoscope, raven
 from edgeapp.outputs.csv import HEADER as BIRDNET
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
-from edgeapp.outputs.records import CORRECTED, REJECTED, Record, birdnet_week, fields
+from edgeapp.outputs.records import CORRECTED, REJECTED, Record, fields
 from edgeapp.outputs.selection import Row, Selection
 from edgeapp.outputs.words import one_line
 

@@ -10,7 +10,7 @@ from edgeapp.outputs.writer import Spool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
     from gallery.decision import Decision, RankedSpecies
 
 DECIMALS = 4  # of probabilities and similarities: more would be noise of the encoder's arithmetic

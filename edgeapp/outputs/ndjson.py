@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from edgeapp.outputs.json import clean, decision_fields, file_fields, window_fields
 
 if TYPE_CHECKING:
-    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
 
 
 class NdjsonWriter:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS
 
 CONFIRMED, REJECTED, CORRECTED = "confirmed", "rejected", "corrected"
 REVIEWS = (CONFIRMED, REJECTED, CORRECTED)
-WEEKS_OF_A_MONTH = 4
-DAYS_OF_A_WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,3 @@ def fields(record: Record, zone: tzinfo) -> dict[str, Any]:
         "pack": record.pack,
         "pack_version": record.pack_version,
     }
-
-
-def birdnet_week(day: date) -> int:
-    """BirdNET's week, 1 to 48: each month has four, and the fourth lasts to the month's end."""
-    return (day.month - 1) * WEEKS_OF_A_MONTH + min((day.day - 1) // DAYS_OF_A_WEEK, WEEKS_OF_A_MONTH - 1) + 1

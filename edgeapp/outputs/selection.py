@@ -16,7 +16,7 @@ from edgeapp.outputs.words import one_line
 from edgeapp.outputs.writer import Spool
 
 if TYPE_CHECKING:
-    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 from edgeapp.outputs.words import clock, in_words, printable
 
 if TYPE_CHECKING:
-    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
     from gallery.decision import RankedSpecies
 
 BAR_CELLS = 20  # one cell is 5 %

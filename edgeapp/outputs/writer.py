@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from edgeapp.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
 
 # Format -> where its writer lives. Writers are imported when asked for: JSON must not wait for rich.
 FORMATS = {

@@ -8,29 +8,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from edgeapp.audio.guano import Recorder
+from edgeapp.clips.clip_file import ClipFolder
+from edgeapp.clips.recorder import JUDGED_WITHIN_S, Clips, ClipSettings
+from edgeapp.clips.retention import Retention, Sweeper
+from edgeapp.clips.ring import Ring
+from edgeapp.clock.system import Clock
 from edgeapp.config.settings import Settings
+from edgeapp.delivery.messages import Sender, detection_payload
+from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.target import Target
+from edgeapp.detections.confirmation import Confirmation
+from edgeapp.detections.filters import Filters, SpeciesList
+from edgeapp.detections.species_range import SpeciesRange
+from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message
-from edgeapp.pack import Pack, sha256
-from edgeapp.pipeline import Recogniser
-from edgeapp.station.clip_file import ClipFolder
-from edgeapp.station.clips import JUDGED_WITHIN_S, Clips, ClipSettings
-from edgeapp.station.clock import Clock
-from edgeapp.station.confirmation import Confirmation
-from edgeapp.station.ear import QUEUE_WINDOWS, Cutting
-from edgeapp.station.filters import Filters, SpeciesList
-from edgeapp.station.guano import Recorder
-from edgeapp.station.judge import Judge
-from edgeapp.station.messages import Sender, detection_payload
+from edgeapp.pack.format import Pack, sha256
+from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.station.classifier import Judge
 from edgeapp.station.observation import Observation
-from edgeapp.station.outbox import Outbox
-from edgeapp.station.retention import Retention, Sweeper
-from edgeapp.station.ring import Ring
-from edgeapp.station.species_range import SpeciesRange
-from edgeapp.station.speech import SpeechDetector
+from edgeapp.station.source_worker import QUEUE_WINDOWS, Cutting
 from edgeapp.station.station import Keeping
 from edgeapp.station.stream_log import detection
-from edgeapp.station.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def targets(settings: Settings) -> dict[str, Target]:
     found: dict[str, Target] = {}
     mqtt, webhook = settings.mqtt, settings.webhook
     if mqtt.host is not None:
-        from edgeapp.station.mqtt import MqttTarget, slug
+        from edgeapp.delivery.mqtt import MqttTarget, slug
 
         name = slug(station_name(settings))
         found["mqtt"] = MqttTarget(
@@ -211,7 +211,7 @@ def targets(settings: Settings) -> dict[str, Target]:
             discovery=mqtt.discovery,
         )
     if webhook.url is not None:
-        from edgeapp.station.webhook import WebhookTarget
+        from edgeapp.delivery.webhook import WebhookTarget
 
         headers = dict(header.split(":", 1) for header in webhook.header)
         found["webhook"] = WebhookTarget(webhook.url, {name.strip(): value.strip() for name, value in headers.items()})

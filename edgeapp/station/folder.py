@@ -12,19 +12,19 @@ from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.recording_time import MTIME, recording_start
 from edgeapp.audio.source import Block
+from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
 from edgeapp.journal import Journal
-from edgeapp.station.clock import Clock, Moment
-from edgeapp.station.hearing import Hearing, Transition
-from edgeapp.station.recording_time import MTIME, recording_start
+from edgeapp.station.microphone_health import Hearing, Transition
 from edgeapp.station.watch import POLL_S, SETTLED_S, FinishedFile, finished_files
 
 log = logging.getLogger(__name__)
 
 
 class FromStart:
-    """Dates a recording by the moment at which it began; see `edgeapp.station.ear.Dated`."""
+    """Dates a recording by the moment at which it began; see `edgeapp.station.source_worker.Dated`."""
 
     def __init__(self, began: Moment) -> None:
         self._began = began
@@ -35,7 +35,7 @@ class FromStart:
 
 
 class FileCapture:
-    """One finished recording; see `edgeapp.station.ear.Capture`.
+    """One finished recording; see `edgeapp.station.source_worker.Capture`.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class FileCapture:
 
 
 class FolderKeeper:
-    """Gives the recordings of a folder, one after the other; see `edgeapp.station.ear.Keeper`.
+    """Gives the recordings of a folder, one after the other; see `edgeapp.station.source_worker.Keeper`.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from edgeapp.audio.source import AudioSource, Block
 from edgeapp.audio.timeline import Timeline
-from edgeapp.station.clock import Clock
-from edgeapp.station.hearing import Hearing, Transition
-from edgeapp.station.reopening import KeptCapture
+from edgeapp.clock.system import Clock
+from edgeapp.station.microphone_health import Hearing, Transition
+from edgeapp.station.reconnector import KeptCapture
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Piped:
 
 
 class PipeKeeper:
-    """Gives the one capture of a pipe; see `edgeapp.station.ear.Keeper`.
+    """Gives the one capture of a pipe; see `edgeapp.station.source_worker.Keeper`.
 
     Parameters
     ----------

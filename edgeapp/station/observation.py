@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeapp.pipeline import WindowResult, WindowSummary
-from edgeapp.station.clock import Moment
-from edgeapp.station.verdict import Verdict
+from edgeapp.clock.system import Moment
+from edgeapp.detections.verdict import Verdict
+from edgeapp.recognition.pipeline import WindowResult, WindowSummary
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections import deque
 from datetime import datetime
 from typing import TextIO
@@ -14,14 +13,15 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from edgeapp.detections.counting import in_words as counted
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import utc_text
 from edgeapp.outputs.json import decision_fields, window_fields
 from edgeapp.outputs.words import in_words
-from edgeapp.station.counting import in_words as counted
-from edgeapp.station.hearing import Transition
+from edgeapp.station.microphone_health import Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.station import Station
-from edgeapp.station.verdict import Verdict
+from edgeapp.terminal import tell
 
 ROWS = 12  # detections that stay on a terminal; the journal has them all
 REFUSED = (Verdict.BELOW, Verdict.UNLISTED, Verdict.OUT_OF_RANGE, Verdict.SPEECH)
@@ -84,7 +84,7 @@ class Lines:
         """Write a line if there is something new to say."""
         time = seen.moment.utc.astimezone().isoformat(sep=" ", timespec="seconds")
         if station.lost_samples > self._lost:
-            print(f"{time}  {station.lost_samples - self._lost} samples lost", file=sys.stderr, flush=True)
+            tell(f"{time}  {station.lost_samples - self._lost} samples lost")
             self._lost = station.lost_samples
         if seen.verdict is Verdict.DETECTION or seen.verdict is not self._last.get(seen.source):
             parts = [time, f"{seen.result.start_s:9.1f} s", words(seen), level(seen.result.level_dbfs)]

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.pcm import PcmSource
+from edgeapp.clock.system import Clock
+from edgeapp.clock.zones import zone_of
 from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
-from edgeapp.station.clock import Clock
-from edgeapp.station.ear import Cutting, Ear
 from edgeapp.station.folder import FolderKeeper
 from edgeapp.station.given import PipeKeeper
-from edgeapp.station.hearing import Transition
-from edgeapp.station.reopening import MicrophoneKeeper
+from edgeapp.station.microphone_health import Transition
+from edgeapp.station.reconnector import MicrophoneKeeper
+from edgeapp.station.source_worker import Cutting, Ear
 from edgeapp.station.station import Station
-from edgeapp.zones import zone_of
 
 Tell = Callable[[Transition], None]
 

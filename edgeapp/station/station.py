@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeapp.clips.recorder import Clips
+from edgeapp.clips.ring import Ring
+from edgeapp.clock.system import Clock
+from edgeapp.detections.confirmation import Confirmation
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Deployment, Journal, JournalError, Stream
-from edgeapp.station.clips import Clips
-from edgeapp.station.clock import Clock
-from edgeapp.station.confirmation import Confirmation
-from edgeapp.station.ear import QUEUE_WINDOWS, Closed, Ear, Ended, Event, Heard, Opened
-from edgeapp.station.hearing import State, Transition
-from edgeapp.station.judge import Judge
-from edgeapp.station.ledger import Ledger
+from edgeapp.station.classifier import Judge
+from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
-from edgeapp.station.ring import Ring
+from edgeapp.station.source_worker import QUEUE_WINDOWS, Closed, Ear, Ended, Event, Heard, Opened
 from edgeapp.station.stream_log import Messages, StreamLog
-from edgeapp.station.verdict import Verdict
+from edgeapp.station.write_queue import Ledger
 
 log = logging.getLogger(__name__)
 

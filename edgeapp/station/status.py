@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeapp.delivery.outbox import Outbox, TargetState
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
-from edgeapp.station.outbox import Outbox, TargetState
 from edgeapp.station.station import Station
 
 log = logging.getLogger(__name__)

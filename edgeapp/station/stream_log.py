@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from edgeapp.clips.recorder import Clips
+from edgeapp.clock.system import Moment
+from edgeapp.detections.confirmation import Confirmation
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Detection, Journal, Message, Stream
-from edgeapp.station.clips import Clips
-from edgeapp.station.clock import Moment
-from edgeapp.station.confirmation import Confirmation
-from edgeapp.station.ledger import Ledger
 from edgeapp.station.observation import Observation
-from edgeapp.station.verdict import Verdict
+from edgeapp.station.write_queue import Ledger
 
 Messages = Callable[[int, Observation], Sequence[Message]]
 Tell = Callable[[Observation], None]

@@ -11,12 +11,12 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
-from edgeapp import encoders
 from edgeapp.cli import app
-from edgeapp.engines import cache, cuda
-from edgeapp.engines.build import Library
-from edgeapp.pack import Pack
-from edgeapp.pipeline import Recogniser
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.runtime import encoders
+from edgeapp.runtime.tensorrt import cache, cuda
+from edgeapp.runtime.tensorrt.build import Library
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.fake_tensorrt import FakeDriver, FakeTensorRT
 

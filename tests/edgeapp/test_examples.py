@@ -10,8 +10,7 @@ import soundfile
 
 from edgeapp.audio.file import FileSource
 from edgeapp.examples.synthesise import RATE_HZ, SECONDS, SONGS, main, synthesise
-
-EXAMPLE = resources.files("edgeapp") / "examples" / "example.flac"
+from edgeapp.paths import EXAMPLE
 
 
 def test_the_example_is_what_the_script_makes():

@@ -19,8 +19,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from edgeapp.gallery_build import build_gallery
-from edgeapp.pack import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
+from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
+from edgeapp.recognition.gallery_build import build_gallery
 from gallery.decision import DecisionParameters
 from gallery.taxon import Taxon
 

@@ -14,10 +14,10 @@ import torch
 from typer.testing import CliRunner
 
 from edgeapp.cli import app
-from edgeapp.engines.build import build_plan, tensorrt_library
-from edgeapp.engines.file import PACK_ENGINES
-from edgeapp.graph import PackGraph
-from edgeapp.pack import Pack
+from edgeapp.pack.format import Pack
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.tensorrt.build import build_plan, tensorrt_library
+from edgeapp.runtime.tensorrt.file import PACK_ENGINES
 from export.__main__ import main
 from export.graphs import export_graph
 from export.htsat import written_out

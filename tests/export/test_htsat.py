@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import fill
+from edgeapp.paths import EXAMPLE
 from export.graphs import export_graph
 from export.htsat import HtsAt, bicubic, stretches, written_out
 from export.integers import to_integers
@@ -30,7 +31,6 @@ from trainer.models.vita import SoundTower
 pytest.importorskip("transformers")
 
 SAMPLES = 480_000  # 10 s at 48 kHz
-EXAMPLE = Path(__file__).parents[2] / "edgeapp" / "examples" / "example.flac"
 SINGLE = dataclasses.replace(CLAP_MEL, double=False)
 NARROW = published.AUDIO | {"projection_dim": published.PROJECTED}
 SMALL = {"spec_size": 128, "depths": [2, 3], "hidden_size": 32, "num_attention_heads": [1, 2]}

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from edgeapp.audio.file import FileSource
-from edgeapp.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from edgeapp.engines.build import MODULES
-from edgeapp.gallery_build import build_gallery
-from edgeapp.pack import Pack
-from edgeapp.pipeline import Recogniser
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from edgeapp.runtime.tensorrt.build import MODULES
 from export import pack as export_pack
 from export.__main__ import main
 from gallery import PROMPT_FORMS, read_taxa

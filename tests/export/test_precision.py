@@ -11,7 +11,7 @@ from onnx import TensorProto
 from typer.testing import CliRunner
 
 from edgeapp.cli import app
-from edgeapp.pack import Pack
+from edgeapp.pack.format import Pack
 from export import inputs, integers
 from export import pack as export_pack
 from export import precision as precisions

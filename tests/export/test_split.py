@@ -10,9 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from edgeapp.encoders import AudioEncoder
-from edgeapp.frames import SplitEncoder
-from edgeapp.pack import Pack
+from edgeapp.pack.format import Pack
+from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.frames import SplitEncoder
 from export.graphs import folded
 from export.split import join_first_block, stored_in
 from tests.export.test_pack import Exported, export

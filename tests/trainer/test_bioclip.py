@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from gallery import prompts, starter_taxa
 from tests.trainer import published
 from trainer.errors import CheckpointError

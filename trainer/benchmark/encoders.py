@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, windows
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from trainer import checkpoint, published
 from trainer.benchmark.files import told
 from trainer.data.manifest import Sample

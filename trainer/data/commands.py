@@ -55,7 +55,7 @@ def shard(
     threads: Annotated[int, typer.Option(min=0, help="Threads that read and decode; 0 takes all cores.")] = 0,
 ) -> None:
     """Pack recordings and photos into tar shards with a manifest. A killed run goes on with the same command."""
-    from edgeapp.encoders import available_cores
+    from edgeapp.board.machine import available_cores
     from trainer.data.shards import write_shards
 
     read = _read(manifest, taxa, media)

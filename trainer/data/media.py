@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from trainer.data.manifest import Sample
 from trainer.errors import DataError
 

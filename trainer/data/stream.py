@@ -23,7 +23,7 @@ from gallery.errors import BiovitaError
 from trainer.data.crop import crop, whole
 from trainer.data.manifest import Sample
 from trainer.data.media import called, opened, photo
-from trainer.data.vectors import RowsOfTaxon
+from trainer.data.rows import RowsOfTaxon
 from trainer.errors import DataError
 
 PIECE = 8  # crops or photos that a worker gives at once: 15 MB of shared memory at 10 s of 48 kHz

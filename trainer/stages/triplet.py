@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.bank import DrawnPrompts, TextBank
+from trainer.data.rows import RowsOfTaxon
 from trainer.data.sounds import Sounds
-from trainer.data.vectors import RowsOfTaxon, Vectors
+from trainer.data.vectors import Vectors
 from trainer.losses import accuracy, contrastive, in_batch_targets, linear_ramp
 from trainer.models.vita import Vita
 from trainer.presets import Preset

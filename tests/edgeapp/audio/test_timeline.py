@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeapp.audio.timeline import Timeline
-from edgeapp.station.clock import Moment
+from edgeapp.clock.system import Moment
 
 START = datetime(2026, 6, 7, 4, 0, tzinfo=timezone.utc)
 RATE_HZ = 48000

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeapp.clock.system import Moment
 from edgeapp.config.load import Loaded
 from edgeapp.config.settings import Settings, Station
 from edgeapp.doctor.patient import Patient
 from edgeapp.doctor.records import APPLICATION_ID
-from edgeapp.station.clock import Moment
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=timezone.utc)
 

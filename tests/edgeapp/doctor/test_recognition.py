@@ -12,7 +12,7 @@ import pytest
 from edgeapp.config.settings import Station
 from edgeapp.doctor import recognition
 from edgeapp.doctor.finding import State
-from edgeapp.pack import Pack
+from edgeapp.pack.format import Pack
 from tests.edgeapp import toy_pack as toy
 
 
@@ -113,7 +113,7 @@ class Crooked:
     provider = "TensorrtExecutionProvider"
 
     def __init__(self, pack, threads, provider) -> None:
-        from edgeapp.encoders import AudioEncoder
+        from edgeapp.runtime.encoders import AudioEncoder
 
         self._right = AudioEncoder(pack, 1, "cpu")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeapp.clock.system import Moment
 from edgeapp.journal import Deployment, Detection, Journal, Stream
-from edgeapp.station.clock import Moment
 from gallery.decision import RankedSpecies
 
 DAWN = Moment(datetime(2025, 5, 1, 6, 12, 9, 250_000, timezone(timedelta(hours=2))), boottime_s=500.0)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from edgeapp.clock.system import Moment
 from edgeapp.journal import Clip, JournalError, utc_of, utc_text
-from edgeapp.station.clock import Moment
 from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from edgeapp.clock.system import Moment
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal, JournalError, Message, default_path, migrations, utc_text
 from edgeapp.journal.schema import APPLICATION_ID
-from edgeapp.station.clock import Moment
-from edgeapp.station.verdict import Verdict
 from tests.edgeapp.journal.samples import DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
 
 

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal, JournalError, Reader, migrations
-from edgeapp.station.verdict import Verdict
 from tests.edgeapp.journal.samples import GREAT_TIT, begin, rows
 
 FIRST = "m001_deployments_detections_scores"

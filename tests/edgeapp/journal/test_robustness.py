@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal, JournalError, Message, Reader
-from edgeapp.station.verdict import Verdict
 from tests.conftest import PROJECT
 from tests.edgeapp.journal.samples import DEPLOYMENT, GREAT_TIT, begin, rows
 
@@ -29,7 +29,7 @@ def test_what_record_returned_survives_the_kill_of_its_program_at_any_moment(pat
     program = textwrap.dedent(
         f"""
         from edgeapp.journal import Journal, Message
-        from edgeapp.station.verdict import Verdict
+        from edgeapp.detections.verdict import Verdict
         from tests.edgeapp.journal.samples import GREAT_TIT, begin
         journal = Journal.open({str(path)!r})
         stream = begin(journal)

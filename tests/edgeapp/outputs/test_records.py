@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from edgeapp.outputs.records import birdnet_week
+from edgeapp.clock.weeks import birdnet_week
 from tests.edgeapp.outputs.some_records import BERLIN, CORRECTED, NO_CLIP, TIT
 
 

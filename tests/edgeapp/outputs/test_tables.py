@@ -14,7 +14,7 @@ import pytest
 
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import FORMATS, writer
-from edgeapp.pipeline import Identification, WindowResult, WindowSummary
+from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
 from gallery.decision import Decision, RankedSpecies
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.outputs import receivers

@@ -11,18 +11,18 @@ import numpy as np
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
+from edgeapp.clock.system import Moment
+from edgeapp.detections.confirmation import Confirmation
+from edgeapp.detections.filters import Filters
 from edgeapp.errors import DeviceError
 from edgeapp.journal import Deployment, Journal
-from edgeapp.pipeline import Recogniser
-from edgeapp.station.clock import Moment
-from edgeapp.station.confirmation import Confirmation
-from edgeapp.station.ear import Cutting, Ear
-from edgeapp.station.filters import Filters
+from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.station.classifier import Judge
 from edgeapp.station.given import Piped, PipeKeeper
-from edgeapp.station.hearing import Hearing, Transition
-from edgeapp.station.judge import Judge
+from edgeapp.station.microphone_health import Hearing, Transition
 from edgeapp.station.observation import Observation
-from edgeapp.station.reopening import MicrophoneKeeper
+from edgeapp.station.reconnector import MicrophoneKeeper
+from edgeapp.station.source_worker import Cutting, Ear
 from edgeapp.station.station import Keeping, Station
 
 CARD_HZ = 48_000

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal
 from edgeapp.station.folder import FolderKeeper
-from edgeapp.station.verdict import Verdict
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Listening
 

@@ -21,17 +21,17 @@ import pytest
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
 from edgeapp.audio.windows import Window
+from edgeapp.clips.retention import Usage
+from edgeapp.clips.ring import Ring
+from edgeapp.commands.listen import _screen
 from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
-from edgeapp.listen import _screen
-from edgeapp.logs import station_log
 from edgeapp.station import sources
 from edgeapp.station.assembly import assemble, recogniser_of, targets
 from edgeapp.station.assembly import messages as messages_of
-from edgeapp.station.judge import Judge
-from edgeapp.station.retention import Usage
-from edgeapp.station.ring import Ring
+from edgeapp.station.classifier import Judge
+from edgeapp.station.logs import station_log
 from edgeapp.station.sources import ears_of
 from edgeapp.station.station import Station
 from gallery.decision import Decision
@@ -128,7 +128,9 @@ class World:
             ring = Ring(8_000, 120.0)
             noise = np.random.default_rng(0).standard_normal(8_000 * 90).astype(np.float32) * 0.01
             ring.add(Block(0, noise))
-            self.monkeypatch.setattr("edgeapp.station.speech.SpeechDetector.heard", lambda self, samples, rate: False)
+            self.monkeypatch.setattr(
+                "edgeapp.detections.speech.SpeechDetector.heard", lambda self, samples, rate: False
+            )
             clips = parts.keeping.clips(ring, 1)
             written = []
             clips._journal = SimpleNamespace(add_clip=lambda clip, ids: written.append(clip) or len(written))

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from edgeapp.audio.file import FileSource
+from edgeapp.clips.clip_file import ClipFolder
+from edgeapp.clips.recorder import Clips, ClipSettings
+from edgeapp.detections.confirmation import Confirmation
+from edgeapp.detections.filters import Filters, SpeciesList
+from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import DeviceError
 from edgeapp.journal import Journal, JournalError, Message
-from edgeapp.station.clip_file import ClipFolder
-from edgeapp.station.clips import Clips, ClipSettings
-from edgeapp.station.confirmation import Confirmation
-from edgeapp.station.duties import CheckJournal, Every, WatchClock
-from edgeapp.station.ear import Cutting, Ear, Ended
-from edgeapp.station.filters import Filters, SpeciesList
-from edgeapp.station.hearing import State
+from edgeapp.station.microphone_health import State
+from edgeapp.station.periodic import CheckJournal, Every, WatchClock
+from edgeapp.station.source_worker import Cutting, Ear, Ended
 from edgeapp.station.station import Keeping
 from edgeapp.station.status import StatusFile, describing
-from edgeapp.station.verdict import Verdict
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import (
     CARD_HZ,
@@ -308,7 +308,7 @@ def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_
 
 def test_a_microphone_that_is_not_there_ends_the_station_with_one_error(listening, rows):
     def absent(tell):
-        from edgeapp.station.reopening import MicrophoneKeeper
+        from edgeapp.station.reconnector import MicrophoneKeeper
 
         def refuse():
             raise DeviceError("no microphone is called 'usb'", "see the list")

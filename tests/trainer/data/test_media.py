@@ -13,7 +13,7 @@ import soundfile
 from PIL import Image
 
 from edgeapp.audio.file import FileSource, load
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from tests.trainer.tiny import tone
 from trainer.data.manifest import Sample
 from trainer.data.media import called, opened

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from trainer.data.manifest import Sample
 from trainer.data.pictures import PictureStore
 

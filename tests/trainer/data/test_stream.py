@@ -18,7 +18,7 @@ from PIL import Image
 
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import fill
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from tests.trainer.tiny import FORMATS, tone
 from trainer.data import stream
 from trainer.data.manifest import Sample

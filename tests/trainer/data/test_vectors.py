@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from edgeapp.encoders import image_pixels
+from edgeapp.runtime.inputs import image_pixels
 from trainer.data import vectors
 from trainer.data.manifest import PROJECT, Sample
-from trainer.data.vectors import RowsOfTaxon, VectorStore
+from trainer.data.rows import RowsOfTaxon
+from trainer.data.vectors import VectorStore
 from trainer.errors import CheckpointError, DataError
 
 DIM, SIZE, BATCH = 4, 8, 5

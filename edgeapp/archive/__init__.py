@@ -1,0 +1,1 @@
+"""Recordings, any number of them, one after the other."""

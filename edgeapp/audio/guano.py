@@ -1,0 +1,220 @@
+"""GUANO metadata: what a recording is, in lines of text inside the recording.
+
+The format is that of the GUANO specification 1.0 (guano-md.org): UTF-8 lines ``Key: Value``, ``GUANO|Version`` first,
+in a RIFF chunk ``guan`` of a WAV file. FLAC and OGG have no place of their own for it, so the same text stands in
+their comment tag.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import BinaryIO
+
+from edgeapp.clock.system import Moment
+from edgeapp.errors import AudioError
+
+VERSION = "1.0"
+NAMESPACE = "BiovitaEdge"
+MAKE = "BioVITA"
+CHUNK = b"guan"
+MULTILINE = ("Note",)  # the one defined field in which a written "\n" means a new line
+
+_LARGEST_TEXT = 1 << 20  # a foreign file's chunk is not read past this
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What made the recordings of a deployment.
+
+    Attributes
+    ----------
+    app_version : str
+    pack : str
+        Name and version of the pack.
+    latitude, longitude : float or None
+        WGS84, degrees.
+    """
+
+    app_version: str = ""
+    pack: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def fields(
+    recorder: Recorder,
+    start: Moment,
+    rate_hz: int,
+    samples: int,
+    species: str,
+    probability: float,
+    file_name: str,
+) -> dict[str, str]:
+    """Metadata of one clip.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    start : Moment
+        Of the first sample. It is written in the machine's own time zone with its offset, as the specification asks.
+    rate_hz, samples : int
+    species : str
+        What was decided.
+    probability : float
+    file_name : str
+        Name without the folder.
+    """
+    found = {
+        "GUANO|Version": VERSION,
+        "Timestamp": start.utc.astimezone().isoformat(timespec="milliseconds"),
+        "Make": MAKE,
+        "Model": f"biovita-edge {recorder.app_version}".strip(),
+        "Samplerate": str(rate_hz),
+        "Length": f"{samples / rate_hz:.6f}",
+        "Species Auto ID": species,
+        "Original Filename": file_name,
+    }
+    if recorder.latitude is not None and recorder.longitude is not None:
+        found["Loc Position"] = f"{recorder.latitude:.7f} {recorder.longitude:.7f}"
+    if recorder.pack:
+        found[f"{NAMESPACE}|Pack"] = recorder.pack
+    found[f"{NAMESPACE}|Probability"] = f"{probability:.4f}"
+    found[f"{NAMESPACE}|Clock Set"] = "yes" if start.clock_set else "no"
+    return found
+
+
+def as_text(found: Mapping[str, str]) -> str:
+    """The lines of the metadata, the version first."""
+    ordered = {"GUANO|Version": VERSION, **found}
+    return "".join(f"{key}: {_on_one_line(value)}\n" for key, value in ordered.items())
+
+
+def parse(text: str) -> dict[str, str]:
+    """Read the lines of the metadata.
+
+    Lines without a colon are passed over, and of a key that comes twice the first one counts.
+    """
+    found: dict[str, str] = {}
+    for line in text.replace("\0", "").split("\n"):
+        key, colon, value = line.partition(":")
+        key, value = key.strip("\ufeff \t\r"), value.strip()
+        if colon and key and key not in found:
+            found[key] = value.replace("\\n", "\n") if key in MULTILINE else value
+    return found
+
+
+def into_wav(wav: bytes, text: str) -> bytes:
+    """A WAV file with the metadata as its last chunk.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are not a whole RIFF file.
+    """
+    if wav[:4] != b"RIFF" or wav[8:12] != b"WAVE":
+        raise ValueError("only a RIFF WAV can take a chunk")
+    body = text.encode("utf-8")
+    body += b"\n" * (len(body) % 2)  # the specification pads with white space inside the chunk
+    whole = wav + b"\0" * (len(wav) % 2) + CHUNK + struct.pack("<I", len(body)) + body
+    return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a recording; empty when it has none.
+
+    Foreign files are read as far as they make sense: RF64 and BW64, cut files, chunks without their padding, text that
+    is not UTF-8.
+
+    Raises
+    ------
+    AudioError
+        When the file cannot be opened or read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+            if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+                raw = _chunk(file)
+                return parse(_decoded(raw))
+    except OSError as error:
+        raise AudioError(
+            f"{os.fspath(path)}: cannot be read ({error.strerror})", "check the path and its permissions"
+        ) from None
+    return parse(_comment(path)) if head[:4] in (b"fLaC", b"OggS") else {}
+
+
+def start_time(found: Mapping[str, str]) -> datetime | None:
+    """When a recording began: aware where its offset is known, naive local time where it is not, None without one."""
+    match = _TIMESTAMP.fullmatch(found.get("Timestamp", "").strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    micros = int((fraction or "0")[:6].ljust(6, "0"))
+    try:
+        local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micros)
+        return local if zone is None else local.replace(tzinfo=_zone(zone))
+    except ValueError:  # a date that no calendar has, from a recorder whose clock was never set
+        return None
+
+
+def _zone(text: str) -> timezone:
+    if text in "Zz":
+        return timezone.utc
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def _on_one_line(value: str) -> str:
+    return value.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\\n").strip()
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _chunk(file: BinaryIO) -> bytes:
+    """Walk the chunks of a WAV file, opened past its first 12 bytes, to the metadata."""
+    large: int | None = None  # size of the data chunk of an RF64, which its 32 bits cannot hold
+    while len(head := file.read(8)) == 8:
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name == CHUNK:
+            return file.read(min(size, _LARGEST_TEXT))
+        after = file.tell()
+        if name == b"ds64":
+            large = int.from_bytes(file.read(16)[8:], "little")
+        elif name == b"data" and size == 0xFFFF_FFFF and large is not None:
+            size = large
+        file.seek(after + size)
+        if size % 2:
+            _skip_padding(file)
+    return b""
+
+
+def _skip_padding(file: BinaryIO) -> None:
+    """Pass the byte that evens a chunk, unless the writer left it out and the next chunk's name begins there."""
+    at = file.tell()
+    following = file.read(4)
+    padded = not following or following[0] == 0 or not all(32 <= byte < 127 for byte in following)
+    file.seek(at + padded)
+
+
+def _comment(path: str | os.PathLike[str]) -> str:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(os.fspath(path)) as file:
+            text: str = file.comment
+    except (soundfile.LibsndfileError, UnicodeDecodeError):
+        return ""
+    return text if text.lstrip().startswith("GUANO|Version") else ""

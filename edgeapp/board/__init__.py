@@ -1,0 +1,1 @@
+"""The machine itself: what it is, its temperature and its power."""

@@ -1,0 +1,226 @@
+"""Clips on the disk.
+
+Layout: ``<folder>/YYYY/MM/turdus_merula_98p_20240607T165929Z.flac``, in UTC, and while a clip is being written
+``.clip-XXXXXXXX.part`` beside it. A clip is made whole in memory, written to the temporary name, flushed, renamed, and
+its folder is flushed; only then may the journal know of it. So a final name always is a whole clip, whatever happens
+in between, and what a crash leaves is a temporary file that the next start removes. The writer holds a lock on its
+temporary file, so that a second station on the same folder does not take it away.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import re
+import secrets
+import threading
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from edgeapp.audio import guano
+from edgeapp.errors import OutputError
+
+FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}
+TEMPORARY = ".part"
+
+_LONGEST_NAME = 80  # characters of the species: with the rest far below the 255 bytes of FAT, NTFS and ext4
+_HIGHEST_VORBIS_HZ = 200_000
+_HIGHEST_FLAC_HZ = 655_350
+_ENCODED_AT_ONCE = 1 << 16  # libvorbis keeps what it is given on the stack, and a long clip would overflow it
+
+
+def stem(species: str, probability: float, start: datetime) -> str:
+    """Name of a clip without its ending, such as ``turdus_merula_98p_20240607T165929Z``.
+
+    Only a-z, 0-9, "_" and the T and Z of the time, which every file system takes.
+    """
+    ascii_only = unicodedata.normalize("NFKD", species).encode("ascii", "ignore").decode().lower()
+    safe = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:_LONGEST_NAME].rstrip("_") or "unnamed"
+    percent = min(100, max(0, round(probability * 100)))
+    return f"{safe}_{percent}p_{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
+
+
+def holds(format: str, rate_hz: int) -> bool:
+    """Whether a format can hold sound of a rate, in Hz.
+
+    Asked beforehand, because libsndfile 1.2.2 crashes on a Vorbis rate that it cannot encode and writes a FLAC that it
+    cannot read.
+    """
+    if format == "ogg":
+        return rate_hz <= _HIGHEST_VORBIS_HZ
+    if format == "flac":  # above 65,535 Hz its header counts in tens
+        return rate_hz <= _HIGHEST_FLAC_HZ and (rate_hz < 1 << 16 or rate_hz % 10 == 0)
+    return True
+
+
+def encoded(samples: np.ndarray, rate_hz: int, format: str, metadata: str) -> bytes:
+    """A whole sound file in memory.
+
+    It is made there because libsndfile keeps back write errors that the system gives it while it closes a file.
+
+    Parameters
+    ----------
+    samples : np.ndarray
+        ``[n]`` int16; WAV and FLAC hold exactly these.
+    rate_hz : int
+    format : str
+        One of `FORMATS`.
+    metadata : str
+        GUANO lines.
+
+    Raises
+    ------
+    OutputError
+        When the format cannot hold sound of that rate.
+    """
+    import soundfile
+
+    if not holds(format, rate_hz):
+        raise OutputError(f"a clip of {rate_hz} Hz cannot be written as {format}", "write clips as wav")
+    container, subtype = FORMATS[format]
+    made = io.BytesIO()
+    with soundfile.SoundFile(made, "w", rate_hz, 1, subtype=subtype, format=container) as file:
+        if format != "wav":
+            file.comment = metadata
+        for start in range(0, len(samples), _ENCODED_AT_ONCE):
+            file.write(samples[start : start + _ENCODED_AT_ONCE])
+    whole = made.getvalue()
+    return guano.into_wav(whole, metadata) if format == "wav" else whole
+
+
+class ClipFolder:
+    """The folder that clips are written into, shared by all streams of a station.
+
+    Parameters
+    ----------
+    folder : path
+        Made when it is missing.
+    tell : callable
+        Takes one line for a person: when clips cannot be written any more, and when they can again.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], tell: Callable[[str], None]) -> None:
+        self.folder = Path(folder).absolute()
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._trouble = False  # since a clip could not be written, until one can
+        self._lost = 0  # clips given up meanwhile
+
+    def remove_orphans(self) -> int:
+        """Remove the temporary files that a crash left; gives how many."""
+        removed = 0
+        for path in sorted(self.folder.glob(f"[0-9]*/[0-9]*/.clip-*{TEMPORARY}")):
+            with suppress(OSError):  # somebody writes it, or the disk is read-only: the next start tries again
+                with open(path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                removed += 1
+        return removed
+
+    def write(self, start: datetime, name: str, format: str, make: Callable[[str], bytes]) -> tuple[Path, int]:
+        """Write one whole file.
+
+        Parameters
+        ----------
+        start : datetime
+            Decides the year and month.
+        name : str
+            Stem of the file; ``_2`` and so on is added where it is taken.
+        format : str
+            Its ending.
+        make : callable
+            Gives the content, for the final name of the file.
+
+        Returns
+        -------
+        path : Path
+        bytes : int
+
+        Raises
+        ------
+        OSError, OutputError
+            The file is not there then, under any name that the system lets us remove.
+        """
+        utc = start.astimezone(timezone.utc)
+        folder = self.folder / f"{utc:%Y}" / f"{utc:%m}"
+        with self._lock:
+            _make_folder(folder)
+            path = _free(folder, name, format)
+            content = make(path.name)
+            temporary = folder / f".clip-{secrets.token_hex(8)}{TEMPORARY}"
+            made = temporary
+            try:
+                with open(temporary, "xb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.replace(temporary, path)
+                made = path
+                _flush_folder(folder)
+            except BaseException:
+                with suppress(OSError):  # a full or read-only disk already is the error; the next start removes it
+                    made.unlink()
+                raise
+            return path, len(content)
+
+    def remove(self, path: Path) -> None:
+        """Take a file back that the journal could not take in."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._tell(
+                f"{path}: is a clip that the journal does not know and that cannot be removed ({error.strerror})"
+            )
+
+    def written(self) -> None:
+        """Say, once, that clips can be written again."""
+        if self._trouble:
+            self._tell("clips are written again" + (f"; {self._lost} were lost" if self._lost else ""))
+        self._trouble, self._lost = False, 0
+
+    def not_written(self, error: Exception) -> None:
+        """Say, once until one succeeds, why clips cannot be written."""
+        if not self._trouble:
+            why = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+            self._tell(f"clips cannot be written to {self.folder} ({why}); detections are still kept")
+        self._trouble = True
+
+    def lost(self) -> None:
+        """Count a clip that was given up."""
+        self._lost += 1
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _flush_folder(folder.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush files only
+            raise
+    finally:
+        os.close(handle)
+
+
+def _free(folder: Path, name: str, format: str) -> Path:
+    path, n = folder / f"{name}.{format}", 1
+    while path.exists():
+        n += 1
+        path = folder / f"{name}_{n}.{format}"
+    return path

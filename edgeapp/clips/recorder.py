@@ -1,0 +1,370 @@
+"""Pieces of sound kept beside the detections.
+
+A clip is asked for after its detection was committed and is written once the sound after it was heard, so no detection
+ever waits for a clip or is lost with one. Nothing is written before the very samples of the file were judged for
+speech. The row in the journal comes after the file, so a row never points to a half file. What cannot be written for
+now, on a full disk or into a journal that another program holds, is kept in memory and tried again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edgeapp.audio.guano import Recorder, as_text, fields
+from edgeapp.clips.clip_file import FORMATS, ClipFolder, encoded, stem
+from edgeapp.clips.ring import INT16_FULL_SCALE, Ring
+from edgeapp.clock.system import Clock, Moment
+from edgeapp.errors import BiovitaError, UsageError
+from edgeapp.journal import JournalError
+from edgeapp.journal.records import Clip
+
+Speech = Callable[[np.ndarray, int], bool]
+
+TOUCH_S = 1e-6  # far below a sample; positions are sums of floats
+HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes at 48 kHz
+JUDGED_WITHIN_S = 30.0  # how late a window may be judged before the beginning of its clip leaves the ring
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are cut and where they go.
+
+    Attributes
+    ----------
+    folder : Path
+    format : str
+        wav and flac (16 bit, every sample as it was heard) or ogg (Vorbis, a tenth of the size).
+    pre_roll_s, post_roll_s : float
+        Sound before and after the detection.
+    longest_s : float
+        Detections whose sound touches share one clip up to this length. The rolls are shortened to keep to it; a
+        detection itself never is.
+
+    Raises
+    ------
+    UsageError
+        A format that is not known, or a length that is not possible.
+    """
+
+    folder: Path
+    format: str = "flac"
+    pre_roll_s: float = 3.0
+    post_roll_s: float = 3.0
+    longest_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise UsageError(f"clips cannot be written as {self.format!r}", f"choose one of {', '.join(FORMATS)}")
+        for name in ("pre_roll_s", "post_roll_s"):
+            if not 0 <= getattr(self, name) <= 60:
+                raise UsageError(f"{name} of a clip is {getattr(self, name):g}", "give 0 to 60 seconds")
+        if not 1 <= self.longest_s <= 600:
+            raise UsageError(f"longest_s of a clip is {self.longest_s:g}", "give 1 to 600 seconds")
+
+    @property
+    def ring_s(self) -> float:
+        """How much sound a `Ring` must keep for these clips: 63 s for the defaults, 6 MB at 48 kHz."""
+        return self.longest_s + self.pre_roll_s + JUDGED_WITHIN_S
+
+
+class ClipJournal(Protocol):
+    """What clips need of the journal."""
+
+    def add_clip(self, clip: Clip, detection_ids: Sequence[int]) -> int: ...
+
+
+@dataclass(frozen=True)
+class ClipCounts:
+    """What became of the clips of a stream.
+
+    Attributes
+    ----------
+    written : int
+        Files.
+    shortened : int
+        Those of them that are shorter because somebody spoke around the detection.
+    withheld : int
+        Detections left without a clip because somebody spoke in them.
+    failed : int
+        Detections left without a clip because it could not be written.
+    missed : int
+        Detections left without a clip because their sound had already left the ring.
+    """
+
+    written: int = 0
+    shortened: int = 0
+    withheld: int = 0
+    failed: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A detection that asks for a clip."""
+
+    id: int
+    species: str
+    probability: float
+    moment: Moment
+    start_s: float
+    end_s: float
+    stream_id: int
+
+
+@dataclass
+class _Pending:
+    """One clip to be: detections of one species in touching sound."""
+
+    start_s: float
+    end_s: float
+    wanted: list[_Wanted] = field(default_factory=list)
+    full: bool = False  # a detection that touched it no longer fitted in
+
+    def touches(self, other: _Pending) -> bool:
+        mine, its = self.wanted[0], other.wanted[0]
+        return (
+            (mine.species, mine.stream_id) == (its.species, its.stream_id)
+            and self.start_s <= other.end_s + TOUCH_S
+            and other.start_s <= self.end_s + TOUCH_S
+        )
+
+    def with_other(self, other: _Pending) -> _Pending:
+        wanted = sorted(self.wanted + other.wanted, key=lambda one: one.start_s)
+        return _Pending(min(self.start_s, other.start_s), max(self.end_s, other.end_s), wanted)
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """Samples that are judged and written, the same ones for both."""
+
+    start_s: float
+    samples: np.ndarray
+    wanted: tuple[_Wanted, ...]
+    shortened: bool = False
+
+
+class Clips:
+    """The clips of one stream.
+
+    All calls come from one thread; the ring may be filled by another.
+
+    Parameters
+    ----------
+    settings : ClipSettings
+    ring : Ring
+        Sound of the stream, of at least ``settings.ring_s``.
+    journal : ClipJournal
+    folder : ClipFolder
+        Shared by the streams of a station.
+    clock : Clock
+    speech : callable or None
+        ``speech(samples, rate_hz) -> bool`` for ``[n]`` float32 samples at the ring's rate: whether somebody speaks.
+        None keeps everything.
+    recorder : Recorder
+        What the clips say of the station.
+    """
+
+    def __init__(
+        self,
+        settings: ClipSettings,
+        ring: Ring,
+        journal: ClipJournal,
+        folder: ClipFolder,
+        clock: Clock,
+        speech: Speech | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._settings = settings
+        self._ring = ring
+        self._journal = journal
+        self._folder = folder
+        self._clock = clock
+        self._speech = speech
+        self._recorder = recorder or Recorder()
+        self._pending: list[_Pending] = []
+        self._held: deque[_Sound] = deque()  # judged and not yet written
+        self._counts = dict.fromkeys(ClipCounts.__dataclass_fields__, 0)
+
+    @property
+    def counts(self) -> ClipCounts:
+        """What became of the clips so far."""
+        return ClipCounts(**self._counts)
+
+    def want(
+        self,
+        detection_id: int,
+        species: str,
+        probability: float,
+        moment: Moment,
+        start_s: float,
+        end_s: float,
+        stream_id: int,
+    ) -> None:
+        """Ask for a clip of a detection that the journal has committed.
+
+        Parameters
+        ----------
+        detection_id : int
+        species : str
+            Name of the decided taxon, which may stand above the species.
+        probability : float
+        moment : Moment
+            Of ``start_s``.
+        start_s, end_s : float
+            On the clock of the stream.
+        stream_id : int
+        """
+        wanted = _Wanted(detection_id, species, probability, moment, start_s, end_s, stream_id)
+        grown = self._around(wanted)
+        apart: list[_Pending] = []
+        for pending in reversed(self._pending):  # the latest first: that is where the next window belongs
+            if pending.touches(grown):
+                together = grown.with_other(pending)
+                if together.end_s - together.start_s <= self._settings.longest_s + TOUCH_S:
+                    grown = together
+                    continue
+                pending.full = True
+            apart.append(pending)
+        self._pending = [*reversed(apart), grown]
+
+    def advance(self, position_s: float) -> list[Clip]:
+        """Write the clips that no later window can lengthen.
+
+        Parameters
+        ----------
+        position_s : float
+            Up to where the windows of the stream were judged.
+
+        Returns
+        -------
+        list of Clip
+            Those that are now in the journal.
+        """
+        ready = [pending for pending in self._pending if self._complete_at(pending) <= position_s + TOUCH_S]
+        self._pending = [pending for pending in self._pending if pending not in ready]
+        return self._write_all(ready)
+
+    def finish(self) -> list[Clip]:
+        """Write what is still wanted at the end of the stream, with the sound there is; what cannot be is lost."""
+        ready, self._pending = self._pending, []
+        written = self._write_all(ready)
+        while self._held:
+            self._give_up(self._held.popleft())
+        return written
+
+    def _around(self, wanted: _Wanted) -> _Pending:
+        pre, post = self._settings.pre_roll_s, self._settings.post_roll_s
+        room = max(0.0, self._settings.longest_s - (wanted.end_s - wanted.start_s))
+        share = min(1.0, room / (pre + post)) if pre + post else 0.0
+        return _Pending(max(0.0, wanted.start_s - share * pre), wanted.end_s + share * post, [wanted])
+
+    def _complete_at(self, pending: _Pending) -> float:
+        """Position from which on no window still to be judged could touch the clip."""
+        if pending.full:
+            return pending.end_s
+        window_s = max(one.end_s - one.start_s for one in pending.wanted)
+        return pending.end_s + self._settings.pre_roll_s + window_s
+
+    def _write_all(self, ready: Sequence[_Pending]) -> list[Clip]:
+        for pending in ready:
+            for sound in self._allowed(pending):
+                self._hold(sound)
+        written = []
+        while self._held:
+            try:
+                clip = self._write(self._held[0])
+            except (OSError, JournalError) as error:
+                self._folder.not_written(error)
+                break
+            self._held.popleft()
+            if clip is not None:
+                written.append(clip)
+        while sum(sound.samples.nbytes for sound in self._held) > HELD_BYTES:
+            self._give_up(self._held.popleft())
+        return written
+
+    def _hold(self, sound: _Sound) -> None:
+        end_s = sound.start_s + len(sound.samples) / self._ring.rate_hz
+        inside = tuple(one for one in sound.wanted if one.start_s < end_s and one.end_s > sound.start_s)
+        self._counts["missed"] += len(sound.wanted) - len(inside)
+        if inside:
+            self._held.append(replace(sound, wanted=inside))
+
+    def _give_up(self, sound: _Sound) -> None:
+        self._counts["failed"] += len(sound.wanted)
+        self._folder.lost()
+
+    def _allowed(self, pending: _Pending) -> list[_Sound]:
+        """What may be written: the whole clip, the windows of it without speech, or nothing."""
+        whole = self._cut(pending)
+        if not len(whole.samples):
+            self._counts["missed"] += len(pending.wanted)
+            return []
+        if not self._spoken_in(whole):
+            return [whole]
+        parts: list[tuple[_Pending, _Sound]] = []
+        for one in pending.wanted:
+            alone = _Pending(one.start_s, one.end_s, [one])
+            sound = self._cut(alone)
+            if not len(sound.samples):
+                self._counts["missed"] += 1
+                continue
+            if self._spoken_in(sound):
+                self._counts["withheld"] += 1
+                continue
+            if parts and parts[-1][0].touches(alone):
+                together = parts[-1][0].with_other(alone)
+                longer = self._cut(together)
+                if not self._spoken_in(longer):
+                    parts[-1] = together, longer
+                    continue
+            parts.append((alone, sound))
+        return [replace(sound, shortened=True) for _, sound in parts]
+
+    def _cut(self, pending: _Pending) -> _Sound:
+        start_s, samples = self._ring.cut(pending.start_s, pending.end_s)
+        return _Sound(start_s, samples, tuple(pending.wanted))
+
+    def _spoken_in(self, sound: _Sound) -> bool:
+        if self._speech is None:
+            return False
+        heard = sound.samples.astype(np.float32) / np.float32(INT16_FULL_SCALE)
+        return self._speech(heard, self._ring.rate_hz)
+
+    def _write(self, sound: _Sound) -> Clip | None:
+        """Write the file, then its row; None when that can never be done."""
+        rate_hz = self._ring.rate_hz
+        end_s = sound.start_s + len(sound.samples) / rate_hz
+        best = max(sound.wanted, key=lambda one: one.probability)
+        start = best.moment.earlier(best.start_s - sound.start_s)
+        format = self._settings.format
+
+        def make(file_name: str) -> bytes:
+            about = fields(
+                self._recorder, start, rate_hz, len(sound.samples), best.species, best.probability, file_name
+            )
+            return encoded(sound.samples, rate_hz, format, as_text(about))
+
+        path: Path | None = None
+        try:
+            path, size = self._folder.write(start.utc, stem(best.species, best.probability, start.utc), format, make)
+            clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, self._clock.now())
+            self._journal.add_clip(clip, [one.id for one in sound.wanted])
+        except (OSError, JournalError):
+            if path is not None:
+                self._folder.remove(path)
+            raise
+        except BiovitaError as error:  # such as a rate that the format does not know: no better the next time
+            self._folder.not_written(error)
+            self._give_up(sound)
+            return None
+        self._counts["written"] += 1
+        self._counts["shortened"] += sound.shortened
+        self._folder.written()
+        return clip

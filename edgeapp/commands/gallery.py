@@ -1,0 +1,243 @@
+"""``biovita-edge gallery``: look at galleries, build them, add a species by its name, photos or recordings."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeapp.errors import GalleryError, UsageError
+from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
+from edgeapp.terminal import tell
+
+if TYPE_CHECKING:
+    from gallery.entry import Rejection
+    from gallery.taxon import Taxon
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at, build and change galleries.")
+
+Shown = Annotated[Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the pack's own if not given.")]
+Changed = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery file.")]
+PackOption = Annotated[Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")]
+Table = Annotated[Path | None, typer.Option("--taxa", help="Species table (CSV); the project's own if not given.")]
+Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep a small JPEG of each photo.")]
+
+
+@app.command()
+def info(
+    gallery: Shown = None,
+    pack: PackOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Tell what a gallery holds and which encoders made it."""
+    from gallery.store import Gallery
+
+    with Gallery.open(_shown(gallery, pack)) as opened:
+        found = opened.info()
+    if json:
+        typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for key, value in found.items():
+        text = ", ".join(f"{k or 'not given'}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        typer.echo(f"{key:<11} {text}")
+
+
+@app.command("list")
+def list_taxa(
+    gallery: Shown = None,
+    pack: PackOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the taxa of a gallery, with how many entries of each kind they have."""
+    from gallery.store import Gallery
+
+    with Gallery.open(_shown(gallery, pack)) as opened:
+        taxa = opened.taxa()
+        counts = {taxon.scientific_name: {"text": 0, "image": 0, "audio": 0} for taxon in taxa}
+        for kind in ("text", "image", "audio"):
+            for rows, _ in opened.vectors(kind):
+                for row in rows:
+                    counts[taxa[row].scientific_name][kind] += 1
+    for taxon in taxa:
+        entries = counts[taxon.scientific_name]
+        if json:
+            named = {"scientific_name": taxon.scientific_name, "common_name": taxon.common_name}
+            typer.echo(json_module.dumps({**named, "entries": entries}, ensure_ascii=False))
+        else:
+            held = ", ".join(f"{n} {kind}" for kind, n in entries.items() if n) or "no entries"
+            typer.echo(f"{taxon.scientific_name:<28} {taxon.common_name:<28} {held}")
+
+
+@app.command()
+def build(
+    gallery: Annotated[
+        Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the own gallery of --pack if not given.")
+    ] = None,
+    pack: PackOption = None,
+    taxa: Table = None,
+    photos: Annotated[Path | None, typer.Option("--photos", help="Folder with a folder of photos per species.")] = None,
+    manifest: Annotated[Path | None, typer.Option("--manifest", help="CSV with a row per photo or recording.")] = None,
+    kinds: Annotated[str, typer.Option("--kinds", help="What to fill in: text,image,audio or some.")] = "text,image",
+    thumbnails: Thumbnails = False,
+) -> None:
+    """Make a gallery from a species table, photos and recordings; an old one is replaced once the new is complete."""
+    from edgeapp.recognition import gallery_build
+
+    if gallery is None and pack is None:
+        raise UsageError(
+            "the gallery of the starter pack is not made anew", "name a file, or your own pack with --pack"
+        )
+    if gallery is not None:
+        _refuse_packed(gallery)
+    loaded = Pack.load(pack)
+    target = gallery if gallery is not None else loaded.path(PACK_GALLERY)
+    wanted = _kinds(kinds, loaded)
+    table = _table(taxa)
+    # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
+    material = [
+        *(gallery_build.photo_folder(photos, table) if photos else ()),
+        *(gallery_build.manifest(manifest) if manifest else ()),
+    ]
+    report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
+    if gallery is None:
+        adopt_gallery(loaded)
+    _tell(target, report)
+
+
+@app.command()
+def add(
+    gallery: Changed,
+    name: Annotated[str, typer.Argument(help="Scientific name; a common name if the species table has it.")],
+    photo: Annotated[list[Path] | None, typer.Option("--photo", help="A photo of it. May be given again.")] = None,
+    recording: Annotated[
+        list[Path] | None, typer.Option("--recording", help="A recording. May be given again.")
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="A species that neither the gallery nor the table knows.")] = False,
+    common_name: Annotated[str, typer.Option("--common-name", help="English name of a new species.")] = "",
+    family: Annotated[str, typer.Option("--family", help="Family of a new species, if its genus is new too.")] = "",
+    author: Annotated[str, typer.Option("--author", help="Who made the photos and recordings.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Their licence.")] = "",
+    source: Annotated[str, typer.Option("--source", help="Where they came from.")] = "",
+    pack: PackOption = None,
+    taxa: Table = None,
+    thumbnails: Thumbnails = False,
+) -> None:
+    """Teach a gallery a species: its name is enough; photos and recordings make it surer."""
+    from edgeapp.recognition.gallery_build import Filler, Material
+    from gallery.store import Gallery
+
+    _refuse_packed(gallery)
+    loaded = Pack.load(pack)
+    files = [(path, "image") for path in photo or ()] + [(path, "audio") for path in recording or ()]
+    _kinds(",".join({"text", *(kind for _, kind in files)}), loaded)
+    with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
+        known = opened.taxa()
+        taxon = _meant(name, _table(taxa), known, new, common_name, family)
+        opened.add_taxa([taxon])
+        filler = Filler(opened, loaded, thumbnails, tell=_complain)
+        if not opened.entries("text", taxon.scientific_name):
+            filler.add_prompts([taxon])
+        filler.add(Material(path, taxon.scientific_name, kind, author, licence, source) for path, kind in files)
+        filler.report.taxa = len(opened.taxa()) - len(known)
+    _tell(gallery, filler.report)
+
+
+@app.command()
+def remove(gallery: Changed, name: Annotated[str, typer.Argument(help="Scientific name.")]) -> None:
+    """Take a taxon and its entries out of a gallery."""
+    from gallery.store import Gallery
+
+    _refuse_packed(gallery)
+    with Gallery.open(gallery, readonly=False) as opened:
+        entries = opened.remove_taxon(name)
+    typer.echo(f"{gallery}: removed {name} and its {entries} entries")
+
+
+def _shown(gallery: Path | None, pack: Path | None) -> Path:
+    return gallery if gallery is not None else Pack.load(pack, verify=False).gallery_path()
+
+
+def _refuse_packed(gallery: Path) -> None:
+    """A pack names the sha256 of its gallery: changing that file would make the whole pack unusable."""
+    try:
+        files = json_module.loads((gallery.parent / PACK_FILE).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if gallery.name in files:
+        raise GalleryError(
+            f"{gallery}: belongs to the pack {gallery.parent} and must stay as it is",
+            "copy it, change the copy, and use it with --gallery",
+        )
+
+
+def _kinds(text: str, pack: Pack) -> list[str]:
+    from gallery.entry import KINDS
+
+    kinds = text.split(",")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UsageError(f"there is no kind {kind!r} of gallery entry", f"use {', '.join(KINDS)}")
+        if kind not in pack.decision.scale:
+            raise UsageError(
+                f"pack {pack.folder} cannot decide by {kind} entries",
+                f"it was fitted for {', '.join(pack.decision.scale)}",
+            )
+    return kinds
+
+
+def _table(path: Path | None) -> list[Taxon]:
+    from gallery.taxon import read_taxa, starter_taxa
+
+    return read_taxa(path) if path is not None else starter_taxa()
+
+
+def _meant(name: str, table: list[Taxon], known: list[Taxon], new: bool, common_name: str, family: str) -> Taxon:
+    """The taxon of a name: from the gallery, from the table, or a new one beside its relatives in either."""
+    from gallery.errors import TaxonError
+    from gallery.taxon import Taxon, find
+
+    if not new:
+        for taxa in (known, table):
+            try:
+                return find(taxa, name)
+            except TaxonError as error:
+                missing = error
+        raise TaxonError(missing.what, f"{missing.remedy} A species in no table needs --new")
+    words = name.split()
+    if len(words) < 2:
+        raise TaxonError(f"{name!r} is not a scientific name", "give genus and epithet, such as 'Parus major'")
+    genus = words[0]
+    relatives = [*known, *table]
+    near = next((one for one in relatives if one.genus == genus), None) or next(
+        (one for one in relatives if family and one.family == family), None
+    )
+    return Taxon(
+        scientific_name=" ".join(words),
+        kingdom=near.kingdom if near else "",
+        phylum=near.phylum if near else "",
+        class_=near.class_ if near else "",
+        order=near.order if near else "",
+        family=near.family if near else family,
+        genus=genus,
+        common_names={"en": common_name} if common_name else {},
+    )
+
+
+def _complain(rejection: Rejection) -> None:
+    from edgeapp.terminal import complain
+
+    complain(" ".join(f"{rejection.label}: {rejection.reason}".split()))
+
+
+def _tell(gallery: Path, report: object) -> None:
+    from edgeapp.recognition.gallery_build import Report
+
+    assert isinstance(report, Report)
+    entries = ", ".join(f"{n} {kind}" for kind, n in report.entries.items())
+    left = f"; {len(report.left_out)} left out" if report.left_out else ""
+    failed = f"; {len(report.failed)} failed" if report.failed else ""
+    tell(f"{gallery}: {report.taxa} taxa added, entries added: {entries}{left}{failed}")
+    if report.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,105 @@
+"""``biovita-edge identify``: name the species in recordings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeapp.archive.files import Sound
+from edgeapp.archive.files import identify as identify_files
+from edgeapp.audio.file import FileSource
+from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.errors import UsageError
+from edgeapp.outputs.writer import Destination, writer
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.terminal import complain
+
+
+def identify(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Recordings: WAV, FLAC, OGG, MP3; - is raw sound.")
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", help="table, json, ndjson, csv, raven, audacity or kaleidoscope.", metavar="FORMAT"
+        ),
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here, whole or not at all, instead of on the screen.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-k", help="Species told per recording and window.", min=1)] = 5,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
+    ] = None,
+    hop: Annotated[float, typer.Option("--hop", help="Seconds between windows.")] = 5.0,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")
+    ] = None,
+    gallery: Annotated[
+        Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
+    ] = None,
+    kinds: Annotated[
+        str | None, typer.Option("--kinds", help="Gallery entries to match: text,image,audio or some of them.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
+    ] = None,
+    pcm_format: Annotated[
+        str, typer.Option("--pcm-format", help="Samples of raw sound: s16le, s24le, s32le or f32le.")
+    ] = "s16le",
+    pcm_rate: Annotated[int, typer.Option("--pcm-rate", help="Rate of raw sound, in Hz.", min=1)] = 48_000,
+    pcm_channels: Annotated[int, typer.Option("--pcm-channels", help="Channels of raw sound.", min=1)] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.")] = False,
+) -> None:
+    """Name the species in recordings.
+
+    One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns with csv. With
+    raven, audacity and kaleidoscope, one table of all files, a row for each window with a decision; the times of raven
+    and audacity run on over the files, as if they were one.
+    """
+
+    if not 0 < hop < float("inf"):
+        raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
+
+    if files.count(STDIN) > 1:
+        raise UsageError("standard input can be heard once", "give - once")
+    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+
+    if output is not None and any(_same_file(output, file) for file in files):
+        raise UsageError(f"{output}: is one of the recordings", "name another file with --output")
+
+    with Destination(output) as destination:
+        writing = writer(format, destination.out)
+        recogniser = Recogniser(
+            Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
+        )
+
+        def open_sound(file: str) -> Sound:
+            return pipe if pipe is not None and file == STDIN else FileSource(file)
+
+        note = _silent if quiet else complain
+        outcome = identify_files(files, recogniser, writing, hop, top, note, complain, open_sound)
+        destination.keep = outcome.done > 0
+    if len(files) > 1 and not quiet:
+        complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
+    raise typer.Exit(outcome.exit_code)
+
+
+def _same_file(one: Path, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False  # one of them is not there, which is for others to say
+
+
+def _silent(text: str) -> None:
+    """Tell nobody."""

@@ -1,0 +1,165 @@
+"""`biovita-edge listen`: name what microphones hear, as it happens, and keep it in the journal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from edgeapp.audio.pcm import STDIN
+from edgeapp.clock.system import SystemClock
+from edgeapp.config.flags import with_settings
+from edgeapp.config.settings import Settings
+from edgeapp.errors import UsageError
+from edgeapp.journal import Journal
+from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
+from edgeapp.station.logs import station_log
+from edgeapp.station.microphone_health import State
+from edgeapp.station.periodic import (
+    CLOCK_S,
+    INTEGRITY_S,
+    CheckJournal,
+    Every,
+    Forward,
+    KeepAwake,
+    SweepClips,
+    TellStatus,
+    WatchClock,
+)
+from edgeapp.station.screens import Lines, LiveTable, NdJson, summary
+from edgeapp.station.source_worker import Ear
+from edgeapp.station.sources import ears_of
+from edgeapp.station.station import Duty, Screen, Station
+from edgeapp.station.status import StatusFile, describing
+from edgeapp.terminal import tell
+
+SWEEP_S = 600.0
+NOT_HEARD = 1  # exit code of a run that ended with a microphone that hears nothing
+
+
+class Ending:
+    """The wish to end, by Ctrl-C or SIGTERM. The first lets everything heard so far be finished; a second one kills."""
+
+    def __init__(self) -> None:
+        self.wished = False
+        self._station: Station | None = None
+
+    def ends(self, station: Station) -> None:
+        """Name what is to be closed; at once, when the wish came while the encoder was still loading."""
+        self._station = station
+        if self.wished:
+            station.close()
+
+    def wish(self) -> None:
+        """End now. Safe in a signal handler."""
+        self.wished = True
+        if self._station is not None:
+            self._station.close()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as the wish to end, once."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                # A shell starts background jobs with SIGINT ignored; None is a handler that was not set from Python.
+                signal.signal(number, handler if callable(handler) else signal.SIG_DFL)
+
+        def handle(number: int, frame: Any) -> None:
+            restore()
+            self.wish()
+
+        for number in before:
+            signal.signal(number, handle)
+        try:
+            yield
+        finally:
+            restore()
+
+
+@with_settings
+def listen(
+    settings: Settings,
+    sound: Annotated[
+        str, typer.Argument(metavar="[-]", help="- hears raw sound from standard input.", show_default=False)
+    ] = "",
+    show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and end.")] = False,
+) -> None:
+    """Name what microphones hear, as it happens, and keep it in the journal. Ctrl-C ends it.
+
+    Ends with 1 when a microphone heard nothing in the end.
+    """
+    if show_devices:
+        _print_devices()
+        return
+    if sound not in ("", STDIN):
+        raise UsageError(f"listen takes no file such as {sound}", "name recordings with `biovita-edge identify`")
+    clock = SystemClock()
+    ending = Ending()
+    with ending.on_signals(), station_log(settings.log), ExitStack() as stack:
+        recogniser = recogniser_of(settings)
+        journal = stack.enter_context(Journal.open(settings.journal_path))
+        parts = assemble(settings, recogniser, journal, clock)
+        name = station_name(settings)
+        if parts.clips is not None:
+            parts.clips.remove_orphans()
+        title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
+        screen = _screen(settings.station.format, title)
+        stack.callback(screen.close)
+        status = TellStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
+        duties = [status, *_duties(parts)]
+        station = Station(parts.judge, journal, parts.deployment, clock, screen, parts.keeping, duties)
+        stack.callback(status.ended, station)
+        ears = ears_of(settings, parts.cutting, station, clock, from_stdin=sound == STDIN)
+        ending.ends(station)
+        _run(station, ears, parts)
+        raise typer.Exit(0 if settings.input.watch is not None else _exit_code(ears))
+
+
+def _run(station: Station, ears: Sequence[Ear], parts: Parts) -> None:
+    outbox = parts.outbox
+    if outbox is not None:
+        outbox.start()
+    tell(f"journal {station.journal.path}; Ctrl-C ends")
+    try:
+        station.run(ears)
+    finally:
+        if outbox is not None:
+            outbox.close()
+        tell(summary(station))
+
+
+def _duties(parts: Parts) -> list[Duty]:
+    """What the station does now and then, beside telling how it is."""
+    found: list[Duty] = [KeepAwake(), Every(CLOCK_S, WatchClock()), Every(INTEGRITY_S, CheckJournal(), at_once=False)]
+    if parts.outbox is not None:
+        found.append(Forward(parts.outbox))
+    if parts.sweeper is not None:
+        found.append(Every(SWEEP_S, SweepClips(parts.sweeper)))
+    return found
+
+
+def _exit_code(ears: Sequence[Ear]) -> int:
+    return NOT_HEARD if any(ear.hearing.state is not State.HEARING for ear in ears) else 0
+
+
+def _screen(format: str, title: str) -> Screen:
+    if format == "ndjson":
+        return NdJson(sys.stdout)
+    console = Console()
+    return LiveTable(console, title) if console.is_terminal else Lines(sys.stdout)
+
+
+def _print_devices() -> None:
+    from edgeapp.audio.devices import listing, table
+
+    lines = table(listing())
+    print("\n".join(lines) if lines else "", end="\n" if lines else "")
+    if not lines:
+        tell("no microphone found")

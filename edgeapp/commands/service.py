@@ -1,0 +1,163 @@
+"""``biovita-edge service``: run the station as a service of systemd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import edgeapp
+from edgeapp.config.file import NAME as CONFIG_NAME
+from edgeapp.config.load import config_path, load
+from edgeapp.errors import OutputError, UsageError
+from edgeapp.service.unit import MARK, NAME, Unit
+from edgeapp.terminal import tell
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Run the station as a service of systemd.")
+
+SYSTEM_FOLDER = Path("/etc/systemd/system")
+
+System = Annotated[
+    bool, typer.Option("--system/--user", help="For the whole machine, from its start; or for you alone.")
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="PATH", help="File of settings; the user's own if not given.")
+]
+RunAs = Annotated[
+    str | None, typer.Option("--run-as", metavar="USER", help="Who runs it with --system; you if not given.")
+]
+Now = Annotated[bool, typer.Option("--now", help="Run the commands too, instead of printing them.")]
+
+
+@app.command()
+def install(system: System = False, config: Config = None, run_as: RunAs = None, now: Now = False) -> None:
+    """Write the unit file and tell how to start it; with --now, start it."""
+    unit = _unit(system, config, run_as)
+    load(config)  # a service that could only fail is not written
+    target = _folder(system) / NAME
+    _refuse_foreign(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".tmp")
+        temporary.write_text(unit.text(), encoding="utf-8")
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(f"{target}: {error.strerror or error}", _remedy(system)) from None
+    typer.echo(f"{target}: written")
+    commands = [_systemctl(system, "daemon-reload"), _systemctl(system, "enable", "--now", NAME)]
+    if not system:  # or it ends when the user logs out
+        commands.append(["loginctl", "enable-linger"])
+    _run_or_print(commands, now)
+
+
+@app.command()
+def uninstall(system: System = False, now: Now = False) -> None:
+    """Remove the unit file and tell how to end the service; with --now, end it."""
+    target = _folder(system) / NAME
+    if not target.exists():
+        raise UsageError(f"{target}: is not there", "give --system or --user, as when it was installed")
+    _refuse_foreign(target)
+    _run_or_print([_systemctl(system, "disable", "--now", NAME)], now)
+    if now:
+        _remove(target, system)
+        _run_or_print([_systemctl(system, "daemon-reload")], now)
+    else:
+        # systemctl disable needs the file, so it goes last.
+        _run_or_print([["rm", str(target)], _systemctl(system, "daemon-reload")], now)
+
+
+@app.command()
+def show(system: System = False, config: Config = None, run_as: RunAs = None) -> None:
+    """Print the unit file that is installed, or the one that would be."""
+    target = _folder(system) / NAME
+    if target.is_file():
+        tell(f"{target}:")
+        typer.echo(target.read_text(encoding="utf-8"), nl=False)
+        return
+    tell(f"{target}: is not there; it would be:")
+    typer.echo(_unit(system, config, run_as).text(), nl=False)
+
+
+def _unit(system: bool, config: Path | None, run_as: str | None) -> Unit:
+    user = (run_as or os.environ.get("SUDO_USER") or _own_name()) if system else None
+    if run_as is not None and not system:
+        raise UsageError("--run-as is for --system", "leave it out; a service of yours runs as you")
+    path, named = config_path(config, os.environ)
+    if not named and user is not None and user != _own_name():
+        path = _home(user) / ".config" / "biovita-edge" / CONFIG_NAME
+    return Unit(
+        interpreter=Path(os.path.abspath(sys.executable)),  # not resolved: a link of a virtual environment is meant
+        config=path.absolute() if named or path.is_file() else None,
+        user=user,
+        path=None if _installed() else Path(edgeapp.__file__).parent.parent,
+    )
+
+
+def _folder(system: bool) -> Path:
+    if system:
+        return SYSTEM_FOLDER
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+
+
+def _own_name() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _home(user: str) -> Path:
+    import pwd
+
+    try:
+        return Path(pwd.getpwnam(user).pw_dir)
+    except KeyError:
+        raise UsageError(f"there is no user {user!r} here", "give --run-as somebody else") from None
+
+
+def _installed() -> bool:
+    try:
+        metadata.version("biovita-edge")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _refuse_foreign(target: Path) -> None:
+    if target.is_file() and not target.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+        raise UsageError(f"{target}: was written by somebody else", "move it away first")
+
+
+def _remove(target: Path, system: bool) -> None:
+    try:
+        target.unlink()
+    except OSError as error:
+        raise OutputError(f"{target}: {error.strerror or error}", _remedy(system)) from None
+    typer.echo(f"{target}: removed")
+
+
+def _remedy(system: bool) -> str:
+    return "run it with sudo" if system else "check the folder and its permissions"
+
+
+def _systemctl(system: bool, *words: str) -> list[str]:
+    return ["systemctl", *([] if system else ["--user"]), *words]
+
+
+def _run_or_print(commands: list[list[str]], now: bool) -> None:
+    for words in commands:
+        line = " ".join(words)
+        if not now:
+            typer.echo(f"  {line}")
+        elif shutil.which(words[0]) is None:
+            raise UsageError(f"there is no {words[0]} here", f"leave --now out, and run where there is one: {line}")
+        else:
+            done = subprocess.run(words, capture_output=True, text=True)
+            if done.returncode:
+                raise UsageError(f"`{line}` failed ({' '.join(done.stderr.split())})", "run it by hand")
+            typer.echo(f"  {line}: done")

@@ -1,0 +1,158 @@
+"""Messages to a web address, as JSON in the body of a POST."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from edgeapp.delivery.target import NotSent, Refused
+from edgeapp.errors import UsageError
+
+TIMEOUT_S = 15.0
+# These speak of the address or of the key, not of the message: it waits until a person has mended them.
+OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
+LATER = frozenset({408, 421, 423, 425, 429})
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class WebhookTarget:
+    """See `edgeapp.delivery.target.Target`. A message is sent when the answer is 2xx.
+
+    Parameters
+    ----------
+    url : str
+        http or https; ``user:password@`` before the host becomes a header. Only scheme and host are ever shown, since
+        the rest is often a secret.
+    headers : Mapping[str, str]
+        Sent along, for instance ``Authorization``; never shown.
+    timeout_s : float
+        For the connection and for each read.
+    ca_file : path or None
+        Certificates to trust instead of the system's. They are always checked.
+
+    Raises
+    ------
+    UsageError
+        When the address, a header or the file of certificates cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+        ca_file: str | None = None,
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if (
+            not host
+            or parts.scheme not in ("http", "https")
+            or not url.isascii()
+            or re.search(r"[\s\x00-\x1f\x7f]", url)
+        ):
+            raise UsageError("the webhook's address cannot be used", "give https://host/path, without spaces")
+        address = f"[{host}]" if ":" in host else host
+        netloc = address if port is None else f"{address}:{port}"
+        self.label = f"{parts.scheme}://{netloc}"
+        self._url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
+        self._headers = {"Content-Type": "application/json", "User-Agent": "biovita-edge"}
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        for name, value in (headers or {}).items():
+            if not HEADER_NAME.fullmatch(name) or re.search(r"[\r\n\x00]", value) or not value.isascii():
+                raise UsageError(
+                    f"a header of the webhook at {self.label} cannot be sent", "give name and value in ASCII"
+                )
+            self._headers[name] = value
+        self._timeout_s = timeout_s
+        handlers: list[urllib.request.BaseHandler] = [_StayHere()]
+        if parts.scheme == "https":
+            try:
+                context = ssl.create_default_context(cafile=ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def ready(self) -> bool:
+        """False: only a message tells."""
+        return False
+
+    def send(self, payload: Mapping[str, Any]) -> None:
+        """POST one message, its id also as ``Idempotency-Key``."""
+        body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+        headers = self._headers | {"Idempotency-Key": str(payload.get("id", ""))}
+        request = urllib.request.Request(self._url, body, headers, method="POST")
+        try:
+            with self._opener.open(request, timeout=self._timeout_s):
+                return
+        except urllib.error.HTTPError as error:
+            answer = error  # closed below; the name `error` ends with this block
+        except urllib.error.URLError as error:
+            raise self._unreachable(error.reason) from None  # a chained error would show the address
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+        with answer:
+            raise self._answered(answer.code, answer.headers)
+
+    def close(self) -> None:
+        """Nothing is open between messages."""
+
+    def _unreachable(self, reason: object) -> NotSent:
+        if isinstance(reason, TimeoutError):
+            return NotSent(f"{self.label} does not answer in {self._timeout_s:g} s")
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return NotSent(f"{self.label}: {reason.verify_message}", "give its certificate as ca_file, or renew it")
+        why = (reason.strerror if isinstance(reason, OSError) else None) or type(reason).__name__
+        return NotSent(f"{self.label} cannot be reached: {why}")
+
+    def _answered(self, code: int, headers: Message) -> NotSent:
+        # The standard phrase, not the server's: that is its text, of any length.
+        what = f"{self.label} answers {code} {http.client.responses.get(code, '')}".rstrip()
+        if 300 <= code < 400:
+            return NotSent(what, "give the address that it moved to; a redirected POST would lose its body")
+        if code in OF_THE_ADDRESS:
+            return NotSent(what, "check the address, and the key in its headers", _retry_after_s(headers))
+        if 400 <= code < 500 and code not in LATER:
+            return Refused(what)
+        return NotSent(what, retry_after_s=_retry_after_s(headers))
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Turns a redirect into an error: urllib would follow with a GET, and its 200 would look like a delivery."""
+
+    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
+        return None
+
+
+def _retry_after_s(headers: Message) -> float | None:
+    """``Retry-After`` in seconds; a date is compared with the server's own clock where it tells it."""
+    text = (headers.get("Retry-After") or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        until = _aware(parsedate_to_datetime(text))
+        now = _aware(parsedate_to_datetime(headers["Date"])) if headers.get("Date") else datetime.now(timezone.utc)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return max(0.0, (until - now).total_seconds())
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -1,0 +1,1 @@
+"""Which detections count: thresholds, lists, range, confirmation, speech."""

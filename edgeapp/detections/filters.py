@@ -1,0 +1,234 @@
+"""Which decisions become detections: thresholds, a species list, and what is to be expected here and now.
+
+Everything is asked after the decision. A bird that is not on the list is rejected and counted; it never turns into
+another species that happens to be on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgeapp.clock.system import Moment
+from edgeapp.clock.weeks import birdnet_week
+from edgeapp.detections.species_range import SpeciesRange
+from edgeapp.detections.verdict import Verdict
+from edgeapp.errors import UsageError
+from gallery.decision import Decision
+from gallery.errors import TaxonError
+from gallery.taxon import RANKS, Names, Taxon
+
+_DIGITS = range(2, 7)  # decimals of a probability in a reason: two, or as many as tell it from the threshold
+
+
+@dataclass(frozen=True)
+class UnknownName:
+    """A line of a species list that no taxon of the gallery bears, and why."""
+
+    line: int
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class SpeciesList:
+    """The species that may be detected.
+
+    Attributes
+    ----------
+    path : str
+        Where the list was read.
+    species : frozenset[str]
+        Accepted scientific names: the species of the list, and those of its genera, families and other groups.
+    unknown : tuple[UnknownName, ...]
+        Lines without a taxon in the gallery, to be shown as a warning.
+    """
+
+    path: str
+    species: frozenset[str]
+    unknown: tuple[UnknownName, ...]
+
+    @classmethod
+    def read(cls, path: str | Path, taxa: Sequence[Taxon]) -> SpeciesList:
+        """Read a list: one name a line, or BirdNET's ``Parus major_Great Tit``; a ``#`` starts a comment.
+
+        Parameters
+        ----------
+        path : str or Path
+            Text in UTF-8. A name may be a species, a synonym of it, or a group at any rank ("Parus", "Paridae").
+        taxa : sequence of Taxon
+            Species of the gallery.
+
+        Raises
+        ------
+        UsageError
+            The file cannot be read, or none of its names is in the gallery.
+        """
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"species list {path} is not UTF-8 text", "save it as text in UTF-8") from error
+        except OSError as error:
+            raise UsageError(f"species list {path} cannot be read ({error.strerror})", "check the path") from error
+        names, species, unknown = Names(taxa), set(), []
+        for number, line in enumerate(lines, start=1):
+            name = line.partition("#")[0].partition("_")[0].strip()
+            if not name:
+                continue
+            try:
+                species |= {taxa[row].scientific_name for row in names.rows(name)}
+            except TaxonError as error:
+                unknown.append(UnknownName(number, name, str(error)))
+        if not species:
+            why = f"names nothing of the gallery (line {unknown[0].line}: {unknown[0].why})" if unknown else "is empty"
+            raise UsageError(f"species list {path} {why}", "write one scientific name on each line")
+        return cls(str(path), frozenset(species), tuple(unknown))
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a decision must pass.
+
+    Attributes
+    ----------
+    taxa : tuple[Taxon, ...]
+        Species of the gallery.
+    least_probability : float
+        Least mass of a decision for which `thresholds` has nothing.
+    thresholds : Mapping[str, float]
+        Taxon to its least mass. The deepest taxon that contains the decided one is asked, and no other, so a
+        threshold of a species can be below that of its family.
+    species_list : SpeciesList or None
+    species_range : SpeciesRange or None
+
+    Raises
+    ------
+    UsageError
+        A threshold is not a probability, or its taxon is not in the gallery.
+    """
+
+    taxa: tuple[Taxon, ...]
+    least_probability: float = 0.0
+    thresholds: Mapping[str, float] | None = None
+    species_list: SpeciesList | None = None
+    species_range: SpeciesRange | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in {"every taxon": self.least_probability, **(self.thresholds or {})}.items():
+            if not 0 <= least <= 1:
+                raise UsageError(f"a threshold of {least:g} for {name} is no probability", "give a number from 0 to 1")
+        _ = self._least  # a name that is not in the gallery is told at the start, not at the first bird
+
+    def judge(self, decision: Decision | None, moment: Moment) -> tuple[Verdict, str]:
+        """How a heard window ends, as far as its decision tells.
+
+        Parameters
+        ----------
+        decision : Decision or None
+        moment : Moment
+            When the window was heard. Where the clock was not set, the week is unknown and is not asked.
+
+        Returns
+        -------
+        verdict : Verdict
+            DETECTION, BELOW, UNLISTED, OUT_OF_RANGE or NOTHING.
+        reason : str
+            Why it was rejected, in words; empty when it was not.
+        """
+        if decision is None:
+            return Verdict.NOTHING, ""
+        inside = self._inside(decision)
+        least, of = self._least_of(decision, inside)
+        if decision.mass < least:
+            return Verdict.BELOW, f"{_told_apart(decision.mass, least)}{f' of {of}' if of else ''}"
+        species = [taxon.scientific_name for taxon in inside]
+        subject = decision.name if decision.rank == RANKS[-1] else f"no species of {decision.name}"
+        no = " not" if decision.rank == RANKS[-1] else ""
+        if self.species_list is not None:
+            species = [name for name in species if name in self.species_list.species]
+            if not species:
+                return Verdict.UNLISTED, f"{subject} is{no} on the species list"
+        if self.species_range is not None:
+            week = birdnet_week(moment.utc) if moment.clock_set else None
+            if not any(self.species_range.expects(name, week) for name in species):
+                place = f"{self.species_range.latitude:g}, {self.species_range.longitude:g}"
+                when = f" in week {week}" if week is not None else ""
+                listed = " on the species list" if self.species_list is not None and not no else ""
+                return Verdict.OUT_OF_RANGE, f"{subject}{listed} is{no} to be expected at {place}{when}"
+        return Verdict.DETECTION, ""
+
+    def described(self) -> dict[str, Any]:
+        """The filters for the record of a deployment."""
+        described: dict[str, Any] = {
+            "min_probability": self.least_probability,
+            "thresholds": dict(self.thresholds or {}),
+        }
+        if self.species_list is not None:
+            described["species_list"] = {
+                "path": self.species_list.path,
+                "species": len(self.species_list.species),
+                "unknown_names": len(self.species_list.unknown),
+            }
+        if self.species_range is not None:
+            described["range"] = self.species_range.described()
+        return described
+
+    def _inside(self, decision: Decision) -> list[Taxon]:
+        key = decision.rank, decision.name
+        if key not in self._seen:  # a large gallery takes longer to go through than a window to judge
+            self._seen[key] = [taxon for taxon in self.taxa if taxon.at(decision.rank) == decision.name]
+        return self._seen[key]
+
+    @cached_property
+    def _seen(self) -> dict[tuple[str, str], list[Taxon]]:
+        return {}
+
+    @cached_property
+    def _least(self) -> dict[tuple[str, ...], tuple[float, str]]:
+        """Path of a taxon from the kingdom down to its threshold and its name; several for namesakes."""
+        names = Names(self.taxa)
+        least: dict[tuple[str, ...], tuple[float, str]] = {}
+        for name, value in (self.thresholds or {}).items():
+            try:
+                rows = names.rows(name)
+            except TaxonError as error:
+                raise UsageError(f"threshold of '{name}': {error.what}", error.remedy) from error
+            for row in rows:
+                path = _path_of(self.taxa[row], name)
+                if least.setdefault(path, (value, path[-1])) != (value, path[-1]):
+                    raise UsageError(f"{path[-1]} has two thresholds", "keep one of them")
+        return least
+
+    def _least_of(self, decision: Decision, inside: Iterable[Taxon]) -> tuple[float, str]:
+        """The threshold of the deepest taxon that contains the decided one, and its name; "" for that of all."""
+        paths = {taxon.path(decision.rank) for taxon in inside}
+        found = [
+            (depth, *self._least[path[:depth]])
+            for path in paths
+            for depth in range(1, len(path) + 1)
+            if path[:depth] in self._least
+        ]
+        if not found:
+            return self.least_probability, ""
+        _, least, name = max(found)
+        return least, name
+
+
+def _path_of(taxon: Taxon, name: str) -> tuple[str, ...]:
+    """Path of the taxon's group that is called so at the highest rank; of the species itself for its other names."""
+    key = " ".join(name.split()).casefold()
+    for rank in RANKS:
+        if taxon.at(rank).casefold() == key:
+            return taxon.path(rank)
+    return taxon.path()
+
+
+def _told_apart(mass: float, least: float) -> str:
+    """ "0.62 under 0.80", with more digits where two would look the same."""
+    for digits in _DIGITS:
+        if f"{mass:.{digits}f}" != f"{least:.{digits}f}":
+            break
+    return f"{mass:.{digits}f} under {least:.{digits}f}"

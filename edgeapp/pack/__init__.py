@@ -1,0 +1,1 @@
+"""The folder that makes a device work: its format and verification."""

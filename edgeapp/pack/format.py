@@ -1,0 +1,369 @@
+"""A pack: the folder that makes a device work, and the only place that knows its format.
+
+``pack.json`` (format 1) names the encoders, the sound they want, the decision parameters, and the sha256 of every other
+file. It is written last and atomically, so a folder with a ``pack.json`` was once complete; `Pack.load` hashes the
+files again, so a changed byte is named instead of heard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgeapp.errors import PackError
+from edgeapp.pack.split import SplitSpec
+from edgeapp.paths import STARTER_PACK
+from gallery.decision import DecisionParameters
+from gallery.errors import BiovitaError
+from gallery.store import EncoderIdentity
+
+FORMAT = 1
+PACK_FILE = "pack.json"
+PACK_GALLERY = "gallery.sqlite"
+
+# SQLite's own working files come and go beside the gallery.
+UNHASHED_SUFFIXES = ("-wal", "-shm", "-journal")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """The audio encoder: waveform ``[n, round(rate_hz * window_s)]`` in, unit vectors ``[n, dim]`` out."""
+
+    file: str
+    rate_hz: int
+    window_s: float
+    input: str = "waveform"
+    output: str = "embedding"
+    split: SplitSpec | None = None
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in one window."""
+        return round(self.rate_hz * self.window_s)
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """The text encoder: token ids ``[n, context]`` in, unit vectors ``[n, dim]`` out."""
+
+    file: str
+    tokenizer: str
+    context: int
+    input: str = "tokens"
+    output: str = "embedding"
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The image encoder: RGB 0..255 ``[n, 3, size, size]`` in, unit vectors ``[n, dim]`` out."""
+
+    file: str
+    size: int
+    input: str = "image"
+    output: str = "embedding"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A checked pack.
+
+    Attributes
+    ----------
+    folder : Path
+    name, version, licence, created, preset : str
+    space : str
+        The embedding space: id of the checkpoint all encoders of the pack share.
+    dim : int
+    audio : AudioSpec
+    text : TextSpec or None
+    image : ImageSpec or None
+    gallery : str or None
+        File name of the pack's own gallery.
+    decision : DecisionParameters
+    figures, parity : dict
+        What was measured when the pack was made.
+    precision : str
+        That the graphs compute in: fp32, fp16 or int8.
+    in_fp32 : dict
+        Graph -> what of it still computes in float32.
+    files : dict
+        File name -> sha256, hex.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    licence: str
+    created: str
+    preset: str
+    space: str
+    dim: int
+    audio: AudioSpec
+    text: TextSpec | None
+    image: ImageSpec | None
+    gallery: str | None
+    decision: DecisionParameters
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
+    in_fp32: Mapping[str, list[str]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What a gallery must have been made by to be matched with this pack."""
+        return EncoderIdentity(space=self.space, dim=self.dim, pack=f"{self.name} {self.version}")
+
+    def path(self, name: str) -> Path:
+        """Where a file of the pack lies."""
+        return self.folder / name
+
+    def gallery_path(self) -> Path:
+        """Where the pack's own gallery lies.
+
+        Raises
+        ------
+        PackError
+            When it has none.
+        """
+        if self.gallery is None:
+            raise PackError(f"pack {self.folder} has no gallery", "name one with --gallery")
+        return self.path(self.gallery)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str] | None = None, verify: bool = True) -> Pack:
+        """Read a pack and check it.
+
+        Parameters
+        ----------
+        folder : path or None
+            The pack that comes with the program when None.
+        verify : bool
+            Hash every file. Without it files are only looked for.
+
+        Raises
+        ------
+        PackError
+            Naming the file that is missing, changed or unreadable, and the remedy.
+        """
+        where = Path(folder) if folder is not None else STARTER_PACK
+        remedy = "install biovita-edge again" if folder is None else "get the pack again, or name another with --pack"
+        if not where.is_dir():
+            what = "the starter pack is not installed" if folder is None else "is not a folder"
+            raise PackError(f"pack {where}: {what}", remedy if folder is not None else f"{remedy}, or use --pack")
+        document = _read(where / PACK_FILE, remedy)
+        pack = _parse(where, document, remedy)
+        for name in sorted({*pack.files, *_named(pack)}):
+            if not (where / name).is_file():
+                raise PackError(f"pack {where}: {name} is missing", remedy)
+            if name not in pack.files:
+                raise PackError(f"pack {where}: {PACK_FILE} has no sha256 of {name}", remedy)
+            if verify and sha256(where / name) != pack.files[name]:
+                raise PackError(f"pack {where}: {name} was changed since the pack was made", remedy)
+        return pack
+
+
+def write_pack_json(
+    folder: str | os.PathLike[str],
+    *,
+    name: str,
+    version: str,
+    licence: str,
+    preset: str,
+    space: str,
+    dim: int,
+    audio: AudioSpec,
+    decision: DecisionParameters,
+    text: TextSpec | None = None,
+    image: ImageSpec | None = None,
+    gallery: str | None = None,
+    figures: Mapping[str, Any] | None = None,
+    parity: Mapping[str, Any] | None = None,
+    precision: str = "fp32",
+    in_fp32: Mapping[str, list[str]] | None = None,
+    created: str | None = None,
+) -> Path:
+    """Make a folder a pack: hash its files and write ``pack.json``, last and atomically.
+
+    Parameters
+    ----------
+    folder : path
+        Already holds every other file of the pack.
+    created : str or None
+        ISO 8601 UTC; now when None.
+
+    Returns
+    -------
+    Path
+        The ``pack.json``.
+
+    Raises
+    ------
+    PackError
+        A file named by a spec is not in the folder.
+    """
+    folder = Path(folder)
+    files = {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != PACK_FILE and not path.name.endswith((*UNHASHED_SUFFIXES, ".tmp"))
+    }
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "licence": licence,
+        "created": created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "preset": preset,
+        "encoder": {"space": space, "dim": dim},
+        "audio": asdict(audio),
+    }
+    if text is not None:
+        document["text"] = asdict(text)
+    if image is not None:
+        document["image"] = asdict(image)
+    if gallery is not None:
+        document["gallery"] = gallery
+    document |= {
+        "decision": decision.to_dict(),
+        "figures": dict(figures or {}),
+        "parity": dict(parity or {}),
+        "precision": precision,
+        "in_fp32": dict(in_fp32 or {}),
+        "files": files,
+    }
+    for wanted in _named(_parse(folder, document, "")):
+        if wanted not in files:
+            raise PackError(f"pack {folder}: {wanted} is missing", "write it before pack.json")
+    target = folder / PACK_FILE
+    temporary = target.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, target)
+    return target
+
+
+def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
+    """Make a gallery that lies in a pack's folder the pack's own, by writing ``pack.json`` again.
+
+    Building a gallery takes the pack's encoders, so the pack is there first and its gallery second.
+
+    Raises
+    ------
+    PackError
+        There is no such file in the folder.
+    """
+    write_pack_json(
+        pack.folder,
+        name=pack.name,
+        version=pack.version,
+        licence=pack.licence,
+        preset=pack.preset,
+        space=pack.space,
+        dim=pack.dim,
+        audio=pack.audio,
+        decision=pack.decision,
+        text=pack.text,
+        image=pack.image,
+        gallery=name,
+        figures=pack.figures,
+        parity=pack.parity,
+        precision=pack.precision,
+        in_fp32=pack.in_fp32,
+        created=pack.created,
+    )
+    return Pack.load(pack.folder)
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PackError(f"pack {path.parent}: {PACK_FILE} is missing", remedy) from None
+    except OSError as error:
+        raise PackError(f"{path}: {error.strerror or error}", "make it readable") from None
+    except ValueError as error:
+        raise PackError(f"{path}: is not JSON ({error})", remedy) from None
+    if not isinstance(document, dict):
+        raise PackError(f"{path}: is not a JSON object", remedy)
+    return document
+
+
+def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
+    where = folder / PACK_FILE
+    if document.get("format") != FORMAT:
+        raise PackError(
+            f"{where}: format {document.get('format')!r}, this program reads format {FORMAT}",
+            "update biovita-edge or get a matching pack",
+        )
+    try:
+        decision = DecisionParameters.from_dict(document["decision"])
+        pack = Pack(
+            folder=folder,
+            name=str(document["name"]),
+            version=str(document["version"]),
+            licence=str(document["licence"]),
+            created=str(document["created"]),
+            preset=str(document["preset"]),
+            space=str(document["encoder"]["space"]),
+            dim=int(document["encoder"]["dim"]),
+            audio=_audio(document["audio"]),
+            text=TextSpec(**document["text"]) if document.get("text") else None,
+            image=ImageSpec(**document["image"]) if document.get("image") else None,
+            gallery=document.get("gallery"),
+            decision=decision,
+            figures=document.get("figures", {}),
+            parity=document.get("parity", {}),
+            precision=str(document.get("precision", "fp32")),
+            in_fp32=document.get("in_fp32", {}),
+            files=dict(document["files"]),
+        )
+    except KeyError as error:
+        raise PackError(f"{where}: {error.args[0]!r} is missing", remedy) from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise PackError(f"{where}: {error}", remedy) from None
+    except BiovitaError as error:
+        raise PackError(f"{where}: decision: {error}", remedy) from None
+    for name in (*pack.files, *_named(pack)):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise PackError(f"{where}: {name} lies outside the pack", remedy)
+    return pack
+
+
+def _audio(document: Mapping[str, Any]) -> AudioSpec:
+    split = document.get("split")
+    return AudioSpec(**{**document, "split": SplitSpec.from_dict(split) if split else None})
+
+
+def _named(pack: Pack) -> list[str]:
+    """The files the pack cannot work without."""
+    names = [pack.audio.file]
+    if pack.audio.split is not None:
+        names += [pack.audio.split.front, pack.audio.split.trunk]
+    if pack.text is not None:
+        names += [pack.text.file, pack.text.tokenizer]
+    if pack.image is not None:
+        names.append(pack.image.file)
+    if pack.gallery is not None:
+        names.append(pack.gallery)
+    return names

@@ -1,0 +1,16 @@
+"""Where the package keeps what comes with it, and how a child process finds the package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+STARTER_PACK = PACKAGE / "starter_pack"
+EXAMPLE = PACKAGE / "examples" / "example.flac"
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a child process that imports this package, installed or in a checkout."""
+    found = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), found)))}

@@ -1,0 +1,367 @@
+"""Fill a gallery: names, photos and recordings to vectors, each with where it came from.
+
+`gallery/` keeps vectors and runs no model; this is where a pack's encoders make them. One photo that is missing or
+broken is rejected by name, in the gallery's own list of rejections, and the others are still taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgeapp.audio.complaints import overheard
+from edgeapp.audio.file import FileSource
+from edgeapp.audio.resample import resampled
+from edgeapp.audio.windows import level_dbfs, windows
+from edgeapp.errors import AudioError, UsageError
+from edgeapp.pack.format import Pack, sha256
+from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from gallery.entry import Entry, Rejection
+from gallery.errors import TaxonError
+from gallery.prompts import prompts
+from gallery.store import Gallery, build
+from gallery.taxon import Names, Taxon
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+THUMBNAIL_PIXELS = 256  # longer side: enough to compare plumage on a phone, about 15 kB
+THUMBNAIL_QUALITY = 80
+NOT_AN_ADULT = ("nest", "egg", "juvenile", "tadpole")  # a gallery of adults must not learn these
+PHOTOS_AT_ONCE = 8
+
+EXIF_ARTIST, EXIF_COPYRIGHT = 0x013B, 0x8298
+
+
+@dataclass(frozen=True)
+class Material:
+    """A photo or a recording of a taxon.
+
+    Attributes
+    ----------
+    path : Path
+    scientific_name : str
+        Any name `gallery.taxon.find` knows.
+    kind : str
+        ``"image"`` or ``"audio"``.
+    author, licence, source : str
+    sha256 : str
+        What the file must hash to; not checked when empty.
+    note : str
+        What the photo shows.
+    where : str
+        The manifest line that named it, for people.
+    """
+
+    path: Path
+    scientific_name: str
+    kind: str
+    author: str = ""
+    licence: str = ""
+    source: str = ""
+    sha256: str = ""
+    note: str = ""
+    where: str = ""
+
+    @property
+    def label(self) -> str:
+        """The file, and the manifest line that named it."""
+        return f"{self.path} ({self.where})" if self.where else str(self.path)
+
+
+@dataclass
+class Report:
+    """What became of the material: entries by kind, what was left out on purpose, and what failed."""
+
+    taxa: int = 0
+    entries: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0, "audio": 0})
+    left_out: list[Rejection] = field(default_factory=list)
+    failed: list[Rejection] = field(default_factory=list)
+
+
+def build_gallery(
+    path: str | Path,
+    pack: Pack,
+    taxa: Sequence[Taxon],
+    material: Iterable[Material | Rejection] = (),
+    kinds: Sequence[str] = ("text", "image"),
+    thumbnails: bool = False,
+    tell: Callable[[Rejection], None] = lambda rejection: None,
+) -> Report:
+    """Make a gallery, in place of one that may be there, once it is complete.
+
+    Parameters
+    ----------
+    path : path
+        Of the gallery file.
+    pack : Pack
+        Its encoders make the vectors.
+    taxa : sequence of Taxon
+        All of them are in the gallery, each with its five prompts when ``kinds`` has ``"text"``.
+    material : iterable of Material or Rejection
+        From `manifest` or `photo_folder`. Kinds that are not in ``kinds`` are passed over.
+    kinds : sequence of str
+    thumbnails : bool
+        Keep a small JPEG of each photo.
+    tell : callable
+        Told of each failure as it happens.
+
+    Raises
+    ------
+    GalleryError, PackError
+        Nothing was changed.
+    """
+    with build(path, pack.identity) as gallery:
+        report = Report(taxa=gallery.add_taxa(taxa).added)
+        filler = Filler(gallery, pack, thumbnails, report, tell)
+        if "text" in kinds:
+            filler.add_prompts(taxa)
+        filler.add(one for one in material if isinstance(one, Rejection) or one.kind in kinds)
+    return report
+
+
+class Filler:
+    """Put the vectors of prompts, photos and recordings into an open gallery.
+
+    Encoders are loaded when the first of their kind comes.
+
+    Parameters
+    ----------
+    gallery : Gallery
+        Open for writing, its taxa already in it.
+    pack : Pack
+    thumbnails : bool
+    report : Report
+        Counted up.
+    tell : callable
+        Told of each failure.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        pack: Pack,
+        thumbnails: bool = False,
+        report: Report | None = None,
+        tell: Callable[[Rejection], None] = lambda rejection: None,
+    ) -> None:
+        self.gallery = gallery
+        self.pack = pack
+        self.thumbnails = thumbnails
+        self.report = report if report is not None else Report()
+        self._tell = tell
+        self._names = Names(gallery.taxa())
+        self._image_encoder: ImageEncoder | None = None
+        self._audio_encoder: AudioEncoder | None = None
+
+    def add_prompts(self, taxa: Sequence[Taxon]) -> None:
+        """Add the five prompts of each taxon."""
+        encoder = TextEncoder(self.pack)
+        rows = [
+            (taxon.scientific_name, f"{form}: {text}", text) for taxon in taxa for form, text in prompts(taxon).items()
+        ]
+        vectors = encoder.encode([text for _, _, text in rows])
+        self._put(Entry(name, "text", vector, label) for (name, label, _), vector in zip(rows, vectors, strict=True))
+
+    def add(self, material: Iterable[Material | Rejection]) -> None:
+        """Add photos and recordings; what cannot be used is rejected by name."""
+        photos: list[tuple[Material, Entry, object]] = []
+        for one in material:
+            if isinstance(one, Rejection):
+                self._fail(one)
+                continue
+            if any(word in one.note.lower() for word in NOT_AN_ADULT):
+                self.report.left_out.append(self.gallery.reject(one.label, f"shows no adult: {one.note}"))
+                continue
+            try:
+                entry = self._described(one)
+                if one.kind == "image":
+                    photos.append((one, entry, _opened(one.path)))
+                else:
+                    self._put([_with_vector(entry, self._heard(one))])
+            except (TaxonError, AudioError, _Unusable) as error:
+                self._fail(Rejection(one.label, str(error)))
+            if len(photos) == PHOTOS_AT_ONCE:
+                self._add_photos(photos)
+                photos = []
+        self._add_photos(photos)
+
+    def _add_photos(self, photos: Sequence[tuple[Material, Entry, object]]) -> None:
+        if not photos:
+            return
+        if self._image_encoder is None:
+            self._image_encoder = ImageEncoder(self.pack)
+        vectors = self._image_encoder.encode([image for _, _, image in photos])  # type: ignore[misc]
+        self._put(
+            _with_vector(entry, vector, thumbnail(image) if self.thumbnails else None)
+            for (_, entry, image), vector in zip(photos, vectors, strict=True)
+        )
+
+    def _heard(self, one: Material) -> np.ndarray:
+        """One vector of a recording: the direction its heard windows share."""
+        if self._audio_encoder is None:
+            self._audio_encoder = AudioEncoder(self.pack)
+        source = FileSource(one.path)
+        total = np.zeros(self.pack.dim, np.float64)
+        with closing(source), overheard():  # what an MP3 decoder says of damage it passes over
+            for window in windows(resampled(source, self.pack.audio.rate_hz), self.pack.audio.window_s):
+                if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
+                    total += self._audio_encoder.encode(window.samples[None])[0]
+        length = float(np.linalg.norm(total))
+        if length == 0.0:
+            raise _Unusable("nothing can be heard in it")
+        return (total / length).astype(np.float32)
+
+    def _described(self, one: Material) -> Entry:
+        """The entry of a file, still without its vector."""
+        taxon = self._names.find(one.scientific_name)
+        if not one.path.is_file():
+            raise _Unusable("the file is missing; put it there or take the row out")
+        hashed = sha256(one.path)
+        if one.sha256 and one.sha256.lower() != hashed:
+            raise _Unusable("the file is not the one the manifest describes (sha256 differs); get it again")
+        return Entry(
+            taxon.scientific_name,
+            one.kind,
+            np.zeros(0, np.float32),
+            one.path.name,
+            author=one.author,
+            licence=one.licence,
+            source=one.source,
+            sha256=hashed,
+        )
+
+    def _put(self, entries: Iterable[Entry]) -> None:
+        entries = list(entries)
+        added = self.gallery.add_entries(entries)
+        if entries:
+            kind = entries[0].kind
+            self.report.entries[kind] += added.added
+        for rejection in added.rejected:
+            self.report.failed.append(rejection)
+            self._tell(rejection)
+
+    def _fail(self, rejection: Rejection) -> None:
+        self.gallery.reject(rejection.label, rejection.reason)
+        self.report.failed.append(rejection)
+        self._tell(rejection)
+
+
+def manifest(path: str | Path) -> Iterator[Material | Rejection]:
+    """Read a manifest: a CSV with a row per photo or recording.
+
+    Columns ``path`` (relative to the manifest) and ``scientific_name``; optional ``modality`` (image or audio; image if
+    absent), ``author``, ``licence``, ``source`` (or ``source_repo`` and ``source_id``), ``sha256``, ``note``.
+
+    Raises
+    ------
+    UsageError
+        The manifest cannot be read or lacks a column.
+    """
+    path = Path(path)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = [name for name in ("path", "scientific_name") if name not in (rows.fieldnames or ())]
+            if missing:
+                raise UsageError(f"{path}: has no column {' and '.join(missing)}", "add it to the first line")
+            for row in rows:
+                yield _material(path, rows.line_num, {key: (value or "").strip() for key, value in row.items() if key})
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})", "check the path") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: is not a CSV in UTF-8 ({error})", "save it again as CSV, UTF-8") from None
+
+
+def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material | Rejection]:
+    """Read a folder of folders, each named after a species: ``Parus_major/``, ``parus major/``, ``Great Tit/``.
+
+    Author and licence are taken from the photo's own EXIF fields where it has them.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder, or no folder in it.
+    """
+    folder = Path(folder)
+    inside = sorted(one for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+    if not inside:
+        raise UsageError(f"{folder}: has no folders of photos in it", "make one per species, such as Parus_major")
+    names = Names(taxa)
+    for species in inside:
+        try:
+            taxon = names.find(species.name.replace("_", " "))
+        except TaxonError as error:
+            yield Rejection(str(species), str(error))
+            continue
+        for photo in sorted(species.rglob("*")):
+            if photo.suffix.lower() in PHOTO_SUFFIXES:
+                author, licence = _credits(photo)
+                yield Material(photo, taxon.scientific_name, "image", author, licence, source=str(photo.parent.name))
+
+
+def thumbnail(image: object) -> bytes:
+    """A small upright JPEG of an opened photo."""
+    from PIL import Image, ImageOps
+
+    assert isinstance(image, Image.Image)
+    small = ImageOps.exif_transpose(image).convert("RGB")
+    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
+    return out.getvalue()
+
+
+class _Unusable(Exception):
+    """A file that cannot become an entry."""
+
+
+def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejection:
+    kind = row.get("modality") or "image"
+    if kind not in ("image", "audio"):
+        return Rejection(f"{path.name} line {line}", f"modality {kind!r} is neither image nor audio")
+    source = row.get("source") or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
+    return Material(
+        path=path.parent / row["path"],
+        scientific_name=row["scientific_name"],
+        kind=kind,
+        author=row.get("author", ""),
+        licence=row.get("licence", ""),
+        source=source,
+        sha256=row.get("sha256", ""),
+        note=row.get("note", ""),
+        where=f"{path.name} line {line}",
+    )
+
+
+def _opened(path: Path) -> object:
+    """A photo, decoded whole, so that a broken one is found here."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(path)
+        image.load()
+    except UnidentifiedImageError:
+        raise _Unusable("is not a photo that can be read; save it as JPEG or PNG") from None
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise _Unusable(f"the photo is broken ({error}); get it again") from None
+    return image
+
+
+def _credits(photo: Path) -> tuple[str, str]:
+    from PIL import Image
+
+    try:
+        with Image.open(photo) as image:
+            exif = image.getexif()
+            return str(exif.get(EXIF_ARTIST, "")).strip(), str(exif.get(EXIF_COPYRIGHT, "")).strip()
+    except (OSError, ValueError):
+        return "", ""  # the photo is rejected, with the reason, when it is opened for encoding
+
+
+def _with_vector(entry: Entry, vector: np.ndarray, jpeg: bytes | None = None) -> Entry:
+    return replace(entry, vector=vector, thumbnail=jpeg)

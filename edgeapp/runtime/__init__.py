@@ -1,0 +1,1 @@
+"""What runs the encoders: ONNX Runtime, and engines of TensorRT."""

@@ -1,0 +1,189 @@
+"""What a station does now and then besides listening: its clock, its journal, its clips, its status, its watchdog."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from edgeapp.clips.retention import Sweeper
+from edgeapp.clock.system import Moment
+from edgeapp.delivery.outbox import Outbox
+from edgeapp.detections.verdict import Verdict
+from edgeapp.errors import BiovitaError
+from edgeapp.journal import JournalError
+from edgeapp.service.systemd import Notifier, Watchdog
+from edgeapp.station.station import Station
+from edgeapp.station.status import StatusFile
+
+log = logging.getLogger(__name__)
+
+CLOCK_S = 10.0
+STATUS_S = 5.0
+INTEGRITY_S = 86_400.0
+REMEMBERED_S = 30 * 86_400.0  # messages that were sent
+LISTENING, ENDED = "listening", "ended"
+STEP = timedelta(seconds=2)  # less is what a time service does all the time
+
+
+class Every:
+    """A duty that is due again so many seconds after it was done.
+
+    Parameters
+    ----------
+    seconds : float
+    duty : callable
+    at_once : bool
+        Do it at the first opportunity too.
+    """
+
+    def __init__(self, seconds: float, duty: Callable[[Station], object], at_once: bool = True) -> None:
+        self._seconds = seconds
+        self._duty = duty
+        self._at_once = at_once
+        self._done_s: float | None = None
+
+    def __call__(self, station: Station) -> None:
+        """Do it if it is time."""
+        now_s = station.clock.now().boottime_s
+        first = self._done_s is None
+        if first and not self._at_once:
+            self._done_s = now_s
+        elif self._done_s is None or now_s - self._done_s >= self._seconds:
+            self._done_s = now_s
+            self._duty(station)
+
+
+class WatchClock:
+    """Notice that the wall clock was set, and correct the rows that were written before it was."""
+
+    def __init__(self) -> None:
+        self._last: Moment | None = None
+        self._corrected = False
+
+    def __call__(self, station: Station) -> None:
+        """Compare the two clocks with how they stood the last time."""
+        now = station.clock.now()
+        if self._last is not None:
+            step = now.utc_of_boot - self._last.utc_of_boot
+            if abs(step) >= STEP:
+                log.warning("the clock was set %s by %s", "forward" if step > timedelta(0) else "back", abs(step))
+        elif not now.clock_set:
+            log.warning("no time service has set the clock: times are marked until one does")
+        if now.clock_set and not self._corrected:
+            self._corrected = True
+            station.ledger.write(lambda: self._correct(station, now))
+        self._last = now
+
+    def _correct(self, station: Station, now: Moment) -> None:
+        corrected = station.journal.correct_times(station.clock.boot_id, now.utc_of_boot)
+        if corrected:
+            log.info("the clock is set: the times of %d detections were corrected", corrected)
+
+
+class CheckJournal:
+    """Look once a day whether the journal is whole.
+
+    Attributes
+    ----------
+    damage : str
+        What is wrong, empty when nothing is.
+    """
+
+    def __init__(self) -> None:
+        self.damage = ""
+
+    def __call__(self, station: Station) -> None:
+        """Check it; a damaged journal is told, and goes on taking what it still can."""
+        try:
+            station.journal.daily_check()
+            self.damage = ""
+        except JournalError as error:
+            self.damage = str(error)
+            log.error("%s", error)
+
+
+class Forward:
+    """Wake the outbox when there is something new to send, and once a day forget what was sent long ago."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._detections = 0
+        self._forget = Every(INTEGRITY_S, self._forget_old, at_once=False)
+
+    def __call__(self, station: Station) -> None:
+        """Look whether there were detections."""
+        if station.counts[Verdict.DETECTION] != self._detections:
+            self._detections = station.counts[Verdict.DETECTION]
+            self._outbox.wake()
+        self._forget(station)
+
+    def _forget_old(self, station: Station) -> None:
+        now = station.clock.now()
+        if now.clock_set:
+            station.ledger.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
+
+
+class SweepClips:
+    """Delete the clips whose time has come."""
+
+    def __init__(self, sweeper: Sweeper) -> None:
+        self._sweeper = sweeper
+
+    def __call__(self, station: Station) -> None:
+        """Sweep; what hinders it is told, and tried again the next time."""
+        try:
+            self._sweeper.run(station.clock.now())
+        except BiovitaError as error:
+            log.warning("clips are not cleared away: %s", error)
+
+
+class TellStatus:
+    """Write the status file and tell systemd.
+
+    Parameters
+    ----------
+    file : StatusFile
+    describe : callable
+        The station as the document of the status file.
+    notifier : Notifier
+    """
+
+    def __init__(
+        self, file: StatusFile, describe: Callable[[Station], dict[str, Any]], notifier: Notifier | None = None
+    ) -> None:
+        self._file = file
+        self._describe = describe
+        self._notifier = notifier or Notifier()
+        self._told: Any = None
+        self._told_s = float("-inf")
+
+    def __call__(self, station: Station) -> None:
+        """Every `STATUS_S` seconds, and at once when a microphone's state changes."""
+        states = [ear.hearing.state for ear in station.ears]
+        now_s = station.clock.now().boottime_s
+        if states == self._told and now_s - self._told_s < STATUS_S:
+            return
+        if self._told is None:
+            self._notifier.ready()
+        self._file.write({"state": LISTENING, **self._describe(station)})
+        if states != self._told:
+            self._notifier.status(", ".join(f"{ear.name}: {ear.hearing.state.value}" for ear in station.ears))
+        self._told, self._told_s = states, now_s
+
+    def ended(self, station: Station) -> None:
+        """The last word of a run: the file stays, and says that nobody listens any more."""
+        self._notifier.stopping()
+        self._file.write({"state": ENDED, **self._describe(station)})
+
+
+class KeepAwake:
+    """Tell systemd's watchdog that the loop turns."""
+
+    def __init__(self, watchdog: Watchdog | None = None) -> None:
+        self._watchdog = watchdog or Watchdog(Notifier())
+
+    def __call__(self, station: Station) -> None:
+        """The loop came by."""
+        self._watchdog.alive()

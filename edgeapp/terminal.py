@@ -1,0 +1,17 @@
+"""What a person reads on standard error, one line at a time; standard output belongs to results."""
+
+from __future__ import annotations
+
+import sys
+
+PROGRAM = "biovita-edge"
+
+
+def tell(line: str) -> None:
+    """Print a line."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def complain(line: str) -> None:
+    """Print a line that begins with the name of the program, as errors and notes do."""
+    tell(f"{PROGRAM}: {line}")

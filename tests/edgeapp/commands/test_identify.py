@@ -1,0 +1,436 @@
+"""``biovita-edge identify`` as a person and a script meet it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from edgeapp.cli import app
+from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.json import JsonWriter
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.audio.test_file import cut
+
+
+@pytest.fixture
+def tit(record):
+    return record("tit.wav", toy.tone(1000, seconds=12))
+
+
+def lines(text):
+    return text.splitlines()
+
+
+def test_json_is_one_document_of_the_promised_shape(run, tit):
+    result = run("identify", tit, "--format", "json", "--top", 2)
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert list(document) == ["file", "duration_s", "pack", "pack_version", "hop_s", "species", "decision", "windows"]
+    assert document["file"] == tit
+    assert document["duration_s"] == 12.0
+    assert (document["pack"], document["pack_version"], document["hop_s"]) == ("toy", "1.0", 5.0)
+    assert document["decision"] == {"rank": "species", "name": "Parus major", "mass": pytest.approx(1.0, abs=1e-3)}
+    first = document["species"][0]
+    assert list(first) == ["rank", "scientific_name", "common_name", "probability", "similarity"]
+    assert (first["rank"], first["scientific_name"], first["common_name"]) == (1, "Parus major", "Great Tit")
+    assert [(w["start_s"], w["end_s"]) for w in document["windows"]] == [(0.0, 10.0), (2.0, 12.0)]
+    assert all(list(w) == ["start_s", "end_s", "species"] and len(w["species"]) == 2 for w in document["windows"])
+
+
+def test_json_of_several_files_is_one_document_after_the_other(run, tit, record):
+    cuckoo = record("cuckoo.wav", toy.tone(3000))
+    result = run("identify", tit, cuckoo, "-f", "json")
+    decoder, text, found = json.JSONDecoder(), result.stdout.strip(), []
+    while text:
+        document, end = decoder.raw_decode(text)
+        found.append(document["decision"]["name"])
+        text = text[end:].strip()
+    assert found == ["Parus major", "Cuculus canorus"]
+    assert "2 of 2 files done, 0 failed" in result.stderr
+
+
+def test_ndjson_is_an_event_a_line(run, record, tmp_path):
+    path = record("a.wav", np.concatenate([toy.tone(1000, seconds=20), np.zeros(80_000, np.float32)]))
+    result = run("identify", path, tmp_path / "none.wav", "-f", "ndjson")
+    assert result.exit_code == 1
+    events = [json.loads(line) for line in lines(result.stdout)]
+    assert [event["event"] for event in events] == [*["window"] * 5, "file", "error"]
+    assert [event["heard"] for event in events[:5]] == [True, True, True, True, False]
+    silent = events[4]
+    assert silent["level_dbfs"] is None and silent["species"] == [] and silent["decision"] is None
+    assert events[0]["decision"]["name"] == "Parus major"
+    assert "windows" not in events[5] and events[5]["decision"]["name"] == "Parus major"
+    assert events[6]["error"].startswith(str(tmp_path / "none.wav"))
+
+
+def test_csv_has_birdnets_columns_and_a_row_for_each_decided_species(run, record):
+    path = record("a.wav", np.concatenate([toy.tone(1000, 2000), np.zeros(80_000, np.float32), toy.noise(10)]))
+    rows = list(csv.reader(io.StringIO(run("identify", path, "-f", "csv", "--hop", 10).stdout)))
+    assert tuple(rows[0]) == HEADER == ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
+    assert [(row[0], row[1], row[2], row[3]) for row in rows[1:]] == [
+        ("0.0", "10.0", "Parus major", "Great Tit"),
+        ("0.0", "10.0", "Parus minor", "Japanese Tit"),
+    ]
+    assert all(0.4 < float(row[4]) < 0.5 and row[5] == path for row in rows[1:])
+
+
+def test_the_table_says_the_decision_in_words(run, record):
+    sounds = [toy.tone(1000), toy.tone(1000, 2000), toy.tone(1000, 3000), toy.noise(), np.zeros(80_000, np.float32)]
+    words = [
+        "Great Tit (Parus major)",
+        "a Parus, probably P. m",
+        "one of the Aves (class), probably ",
+        "nothing known",
+        "nothing heard",
+    ]
+    for sound, said in zip(sounds, words, strict=True):
+        result = run("identify", record("a.wav", sound))
+        assert result.exit_code == 0
+        assert said in lines(result.stdout)[1]
+        assert "\x1b" not in result.stdout
+
+
+def test_the_table_has_bars_and_a_timeline(run, record):
+    path = record("[bold]odd.wav", np.concatenate([toy.tone(1000, seconds=20), np.zeros(160_000, np.float32)]))
+    out = run("identify", path).stdout
+    assert path in out
+    assert "████" in out and "Parus major" in out
+    assert ["0:00", "0:25", "Great", "Tit", "(Parus", "major)"] in [line.split() for line in lines(out)]
+    assert lines(out)[-1].split() == ["0:20", "0:40", "nothing", "heard"]
+
+
+def test_top_hop_and_only_change_the_answer(run, tit):
+    document = json.loads(run("identify", tit, "-f", "json", "-k", 1, "--hop", 1).stdout)
+    assert len(document["species"]) == 1 and len(document["windows"]) == 3
+    document = json.loads(run("identify", tit, "-f", "json", "--only", "Cuculidae", "--only", "Bufo").stdout)
+    assert document["decision"] is None
+    assert {s["scientific_name"] for s in document["species"]} == {"Cuculus canorus", "Bufo bufo"}
+
+
+def test_the_number_of_threads_changes_no_answer(run, tit):
+    one, two = (run("identify", tit, "-f", "json", "--threads", n).stdout for n in (1, 2))
+    assert json.loads(one) == json.loads(two)
+
+
+def test_output_goes_whole_into_the_file_and_not_on_the_screen(run, tit, tmp_path):
+    out = tmp_path / "out.json"
+    result = run("identify", tit, "-f", "json", "-o", out)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert json.loads(out.read_text())["file"] == tit
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_failed_run_leaves_the_former_output(run, tmp_path, toy_copy, tit):
+    out = tmp_path / "out.csv"
+    out.write_text("former")
+    assert run("identify", tmp_path / "none.wav", "-f", "csv", "-o", out).exit_code == 1
+    (toy_copy / "audio.onnx").write_bytes(b"changed")
+    assert run("identify", tit, "-f", "csv", "-o", out, "--pack", toy_copy).exit_code == 3
+    assert out.read_text() == "former"
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_an_output_that_cannot_be_written_is_said_before_any_work(run, tit, tmp_path):
+    for out in (tmp_path, tmp_path / "no" / "out.json"):
+        result = run("identify", tit, "-o", out)
+        assert result.exit_code == 2
+        assert lines(result.stderr)[0].startswith(f"biovita-edge: {out}: ")
+
+
+def test_a_recording_is_never_overwritten(run, tit):
+    before = Path(tit).read_bytes()
+    result = run("identify", tit, "-f", "json", "-o", tit)
+    assert result.exit_code == 2 and "is one of the recordings" in result.stderr
+    assert Path(tit).read_bytes() == before
+
+
+BAD = {
+    "empty.wav": "is an empty file",
+    "text.wav": "is not audio that can be read",
+    "short.wav": "is only 0.20 s long",
+    "nan.wav": "is not a number",
+    "folder": "is a folder",
+    "missing.wav": "does not exist",
+}
+
+
+def test_each_bad_input_is_one_line_and_the_others_are_done(run, record, tit, tmp_path):
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("not audio at all")
+    record("short.wav", toy.tone(1000, seconds=0.2))
+    record("nan.wav", np.where(np.arange(240_000) == 200_000, np.nan, toy.tone(1000, seconds=30)), subtype="FLOAT")
+    (tmp_path / "folder").mkdir()
+    result = run("identify", *(tmp_path / name for name in BAD), tit, "-f", "csv", "-q")
+    assert result.exit_code == 1
+    said = lines(result.stderr)
+    assert len(said) == len(BAD)
+    for (name, words), line in zip(BAD.items(), said, strict=True):
+        assert line.startswith(f"biovita-edge: {tmp_path / name}: ") and words in line
+        assert line.rpartition(";")[2].strip(), "the remedy"
+    rows = list(csv.reader(io.StringIO(result.stdout)))[1:]
+    assert rows and {row[5] for row in rows} == {tit}, "a file that failed half way has no rows"
+
+
+def test_a_file_that_may_not_be_read_is_one_line(run, tit, monkeypatch):
+    def refuse(path, *args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("edgeapp.audio.file.open", refuse, raising=False)
+    result = run("identify", tit)
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [f"biovita-edge: {tit}: may not be read; give yourself read permission"]
+
+
+@pytest.mark.parametrize("name", ["cut.mp3", "cut.wav", "cut.flac"])
+def test_a_cut_file_is_done_as_far_as_it_goes_and_named(run, record, name, capfd):
+    path = cut(record(name, toy.tone(1000, seconds=40, rate_hz=48_000), 48_000), 0.5)
+    result = run("identify", path, "-f", "json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["decision"]["name"] == "Parus major"
+    assert 10 < document["duration_s"] < 25
+    (line,) = lines(result.stderr)
+    assert line.startswith(f"biovita-edge: {path}: announces 40.0 s but only ")
+    assert capfd.readouterr().err == "", "mpg123 speaks on the process's own standard error"
+
+
+MPG123 = b"[src/libmpg123/layer3.c:INT123_do_layer3():1804] error: dequantization failed!\n"
+
+
+def test_what_a_decoder_mutters_is_one_note_and_other_voices_are_passed_on(run, tit, capfd, monkeypatch):
+    begin = JsonWriter.begin
+
+    def speaking(self, file, rate_hz):
+        os.write(2, MPG123 + b"a driver speaks\n" + MPG123)
+        begin(self, file, rate_hz)
+
+    monkeypatch.setattr(JsonWriter, "begin", speaking)
+    result = run("identify", tit, "-f", "json")
+    assert result.exit_code == 0
+    (line,) = lines(result.stderr)
+    assert line.startswith(f"biovita-edge: {tit}: ") and line.endswith("the decoder passed over 2 damaged places")
+    assert capfd.readouterr().err == "a driver speaks\n"
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate_hz", "note"),
+    [
+        (np.repeat(toy.tone(1000, rate_hz=48_000)[:, None], 8, axis=1), 48_000, "8 channels were averaged to one"),
+        (toy.tone(1000), 8_000, "nothing above 4 kHz"),
+        (toy.tone(1000, rate_hz=192_000), 192_000, "recorded at 192 kHz"),
+        (np.zeros(480_000, np.float32), 48_000, "nothing heard"),
+    ],
+)
+def test_an_odd_input_is_done_with_one_note(run, record, sound, rate_hz, note):
+    path = record("odd.wav", sound, rate_hz)
+    result = run("identify", path, "-f", "json")
+    assert result.exit_code == 0
+    (line,) = lines(result.stderr)
+    assert line.startswith(f"biovita-edge: {path}: ") and note in line
+    decision = json.loads(result.stdout)["decision"]
+    assert decision is None if note == "nothing heard" else decision["name"] == "Parus major"
+    assert run("identify", path, "--quiet").stderr == ""
+
+
+def test_silence_names_no_species_in_any_format(run, record):
+    path = record("silence.wav", np.zeros(480_000, np.float32), 48_000)
+    document = json.loads(run("identify", path, "-f", "json").stdout)
+    assert document["species"] == [] and document["decision"] is None
+    assert all(window["species"] == [] for window in document["windows"])
+    assert len(lines(run("identify", path, "-f", "csv").stdout)) == 1
+    assert "Parus" not in run("identify", path, "-f", "ndjson").stdout
+    assert "Parus" not in run("identify", path).stdout
+
+
+def test_a_bug_on_one_file_does_not_end_the_job(run, tit, record, monkeypatch):
+    from edgeapp.audio.file import FileSource
+
+    bad = record("bad.wav", toy.tone(1000))
+    whole = FileSource.blocks
+
+    def blocks(self):
+        if self.name == bad:
+            raise RuntimeError("unheard of")
+        return whole(self)
+
+    monkeypatch.setattr(FileSource, "blocks", blocks)
+    result = run("identify", bad, tit, "-f", "csv", "-q")
+    assert result.exit_code == 1
+    (line,) = lines(result.stderr)
+    assert line.startswith(f"biovita-edge: {bad}: failed unexpectedly (RuntimeError: unheard of)")
+    assert "Parus major" in result.stdout
+
+
+def test_a_pack_with_a_changed_byte_and_a_foreign_gallery_end_with_3(run, tit, toy_copy, tmp_path):
+    other = toy.make(tmp_path / "other", space="other")
+    result = run("identify", tit, "--gallery", other / "gallery.sqlite")
+    assert result.exit_code == 3
+    (line,) = lines(result.stderr)
+    assert str(other / "gallery.sqlite") in line and "other encoders" in line
+    path = toy_copy / "text.onnx"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    result = run("identify", tit, "--pack", toy_copy)
+    assert (result.exit_code, result.stdout) == (3, "")
+    (line,) = lines(result.stderr)
+    assert str(toy_copy) in line and "text.onnx was changed" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "xml"], "no format 'xml'"),
+        (["--hop", "0"], "a hop of 0 s goes nowhere"),
+        (["--hop", "nan"], "goes nowhere"),
+        (["--top", "0"], "--top"),
+        (["--threads", "0"], "--threads"),
+        (["--kinds", "text,smell"], "no kind 'smell'"),
+        (["--only", "Parsu"], "no taxon is called 'Parsu'"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_2(run, tit, words, said):
+    result = run("identify", tit, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = lines(result.stderr)
+    assert line.startswith("biovita-edge: ") and said in line
+
+
+def test_a_wrong_call_is_one_line_and_2(run):
+    for words in (["identify"], ["idenfity", "x"], ["gallery", "fold"], ["gallery"], ["pack"]):
+        result = run(*words)
+        assert (result.exit_code, len(lines(result.stderr))) == (2, 1)
+
+
+def test_help_names_every_command(run):
+    out = run("--help").stdout
+    assert all(command in out for command in ("identify", "gallery", "pack", "listen"))
+    assert run().stdout.strip() == out.strip()
+
+
+def program(*words: object, code: str = "from edgeapp.cli import main; main()", **options: object):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+        **options,
+    )
+
+
+def test_main_turns_errors_into_one_line_and_a_code(tmp_path, toy_pack, tit):
+    done = program("identify", tit, tmp_path / "none.wav", "--pack", toy_pack, "-q", "-f", "csv")
+    assert done.returncode == 1
+    assert lines(done.stderr) == [f"biovita-edge: {tmp_path / 'none.wav'}: does not exist; check the path"]
+    assert program("identify", tit, "--pack", tmp_path / "no").returncode == 3
+    assert program("identify").returncode == 2
+
+
+def test_an_interruption_is_one_line_and_130(toy_pack, tit):
+    code = (
+        "import edgeapp.archive.files as i\n"
+        "def stop(*a, **k): raise KeyboardInterrupt\n"
+        "i.identify = stop\n"
+        "from edgeapp.cli import main; main()"
+    )
+    done = program("identify", tit, "--pack", toy_pack, code=code)
+    assert (done.returncode, done.stdout, lines(done.stderr)) == (130, "", ["biovita-edge: interrupted"])
+
+
+def test_a_reader_that_leaves_is_no_crash(toy_pack, record):
+    path = record("long.wav", toy.noise(2000))
+    shell = f"'{sys.executable}' -m edgeapp identify '{path}' -q -f ndjson --hop 1 --pack '{toy_pack}' | head -1"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    assert len(lines(done.stdout)) == 1 and done.stderr == ""
+
+
+@pytest.mark.parametrize("format", ["json", "table"])
+def test_memory_does_not_grow_with_the_recording(toy_pack, record, format):
+    def peak_mib(path: str) -> float:
+        code = (
+            "import resource, sys\nfrom edgeapp.cli import main\n"
+            "try:\n main()\nfinally:\n print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        done = program("identify", path, "--pack", toy_pack, "-q", "-f", format, code=code)
+        assert done.returncode == 0
+        return int(done.stderr) / 1024
+
+    minute, hour = (record(f"{seconds}.wav", toy.tone(1000, 2000, seconds=seconds)) for seconds in (60, 3600))
+    assert peak_mib(hour) < peak_mib(minute) + 15  # the hour is 110 MiB of samples
+
+
+def test_nothing_is_imported_before_it_is_used(toy_pack, tit):
+    report = "import sys; print([m for m in {unwanted!r} if m in sys.modules], file=sys.stderr)"
+    heavy = ("torch", "rich", "PIL", "sounddevice", "onnxruntime", "soundfile", "soxr", "tokenizers")
+    done = program(code="import edgeapp.cli; " + report.format(unwanted=heavy))
+    assert done.stderr.strip() == "[]"
+    unwanted = ("torch", "rich", "PIL", "sounddevice", "tokenizers")
+    code = f"from edgeapp.cli import main\ntry:\n main()\nfinally:\n {report.format(unwanted=unwanted)}"
+    done = program("identify", tit, "--pack", toy_pack, "-q", "-f", "json", code=code)
+    assert json.loads(done.stdout)["decision"]["name"] == "Parus major"
+    assert done.stderr.strip() == "[]"
+
+
+# raw sound that is piped in
+
+
+@pytest.fixture
+def piped(toy_pack):
+    """Run `identify -` on some bytes."""
+
+    def call(raw: bytes, *words: object):
+        command = ["identify", "-", "--pack", str(toy_pack), *map(str, words)]
+        return CliRunner().invoke(app, command, input=raw)
+
+    return call
+
+
+def test_raw_sound_gets_the_answer_of_its_file(piped, run, record):
+    song = toy.tone(3000, seconds=12.0, rate_hz=48_000)
+    raw = (np.stack([song, song], axis=1) * 8_388_607 * 256).astype("<i4").tobytes()
+    from_file = json.loads(run("identify", record("c.wav", song, 48_000), "--format", "json").stdout)
+
+    done = piped(raw, "--pcm-format", "s32le", "--pcm-channels", 2, "--format", "json")
+    document = json.loads(done.stdout)
+
+    assert document["file"] == "-"
+    assert document["decision"]["name"] == from_file["decision"]["name"] == "Cuculus canorus"
+    assert [w["start_s"] for w in document["windows"]] == [w["start_s"] for w in from_file["windows"]]
+
+
+def test_raw_sound_at_another_rate_is_other_sound(piped):
+    raw = (toy.tone(1500, seconds=10.0, rate_hz=24_000) * 32_767).astype("<i2").tobytes()
+
+    assert json.loads(piped(raw, "--pcm-rate", 24_000, "--format", "json").stdout)["duration_s"] == 10.0
+    assert json.loads(piped(raw, "--pcm-rate", 48_000, "--format", "json").stdout)["duration_s"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--pcm-format", "u8"], "u8"),
+        (["-"], "standard input can be heard once"),
+    ],
+)
+def test_what_is_wrong_with_raw_sound_is_one_line(piped, words, told):
+    done = piped(b"\0\0" * 48_000, *words)
+    assert done.exit_code == 2 and told in done.stderr
+
+
+def test_bytes_that_are_left_over_are_named_and_the_rest_is_done(piped):
+    raw = (toy.tone(1000, seconds=10.0, rate_hz=48_000) * 32_767).astype("<i2").tobytes()
+    done = piped(raw + b"\1", "--format", "json")
+
+    assert done.exit_code == 1 and "ends inside a sample" in done.stderr
+    assert json.loads(done.stdout)["decision"]["name"] == "Parus major"

@@ -1,0 +1,237 @@
+"""Through a real sound server: what is played into a speaker is heard at the microphone and lands in the journal."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from edgeapp.audio.capture import Capture
+from edgeapp.audio.file import FileSource
+from edgeapp.audio.memory import MemorySource
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.pipeline import Recogniser, summarise
+from tests.edgeapp import pulse_server
+from tests.edgeapp import toy_pack as toy
+
+pytestmark = pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
+
+PROJECT = Path(__file__).parents[2]
+REAL_RECORDINGS = 2  # each is played at the speed of time
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[pulse_server.PulseServer]:
+    folder = tmp_path / "pulse"
+    folder.mkdir()
+    with pulse_server.pulse_server(folder) as started:
+        yield started
+
+
+@pytest.fixture
+def listen_while_playing(server, tmp_path):
+    """Play a recording while a real `listen` listens; its detections in full, and what it told."""
+    journal = tmp_path / "journal.sqlite"
+
+    def call(recording: Path, *words: object, codes: tuple[int, ...] = (0,)) -> tuple[list[sqlite3.Row], str]:
+        command = [sys.executable, "-m", "edgeapp", "listen", "--journal", str(journal), *map(str, words)]
+        environment = {**server.environment, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as listener:
+            try:
+                server.wait_for_listener()
+                server.play(recording)
+                _, told = listener.communicate(timeout=120)
+            finally:
+                listener.kill()
+        assert listener.returncode in codes, told
+        with closing(sqlite3.connect(journal)) as connection:
+            connection.row_factory = sqlite3.Row
+            newest = "SELECT * FROM detections_in_full WHERE deployment = (SELECT max(id) FROM deployments) ORDER BY id"
+            return connection.execute(newest).fetchall(), told
+
+    return call
+
+
+def test_tones_that_are_played_are_heard_as_their_species_in_their_order(listen_while_playing, toy_pack, tmp_path):
+    recording = tmp_path / "song.wav"
+    rate_hz = pulse_server.RATE_HZ
+    song = [
+        np.zeros(2 * rate_hz, np.float32),
+        toy.tone(1000, seconds=12.0, rate_hz=rate_hz),
+        toy.tone(3000, seconds=12.0, rate_hz=rate_hz),
+    ]
+    soundfile.write(recording, np.concatenate(song), rate_hz)
+
+    rows, told = listen_while_playing(recording, "--pack", toy_pack, "--hop", 1, "--duration", 27)
+
+    heard = [row["species"] for row in rows if row["rank"] == "species"]
+    assert list(dict.fromkeys(heard)) == ["Parus major", "Cuculus canorus"]
+    assert heard == sorted(heard, key=["Parus major", "Cuculus canorus"].index)  # no going back
+    assert Counter(heard)["Parus major"] >= 3 and Counter(heard)["Cuculus canorus"] >= 3
+    assert {row["source"] for row in rows} == {"default"}
+    assert dropped(told) < rate_hz / 2  # none on an idle machine; a starved one may lose some, and says so
+    assert "ALSA" not in told and "jack" not in told.lower()
+
+
+def test_the_silence_of_a_quiet_server_is_no_species_and_no_working_microphone(
+    listen_while_playing, toy_pack, tmp_path
+):
+    recording = tmp_path / "silence.wav"
+    soundfile.write(recording, np.zeros(pulse_server.RATE_HZ, np.float32), pulse_server.RATE_HZ)
+
+    rows, told = listen_while_playing(recording, "--pack", toy_pack, "--duration", 40, "--hop", 15, codes=(1,))
+
+    assert rows == []
+    assert "silent (flat zeros" in told
+    assert told.splitlines()[-1].startswith("3 windows: 3 silent")
+
+
+@pytest.mark.parametrize("route", ["portaudio", "arecord"])
+def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, toy_pack, route):
+    if route == "arecord" and shutil.which("arecord") is None:
+        pytest.skip("arecord is not installed (Debian: alsa-utils)")
+    song = tmp_path / "song.wav"
+    soundfile.write(song, toy.tone(1000, seconds=14.0, rate_hz=pulse_server.RATE_HZ), pulse_server.RATE_HZ)
+    journal = tmp_path / "j.sqlite"
+    folder = tmp_path / "server"
+    command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--device", "pulse", "--stall", "2"]
+    command += ["--route", route, "--journal", str(journal), "--format", "ndjson"]
+
+    def begin() -> AbstractContextManager[pulse_server.PulseServer]:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return pulse_server.pulse_server(folder)
+
+    with begin() as server:
+        environment = {**server.environment, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(tmp_path)}
+        listener = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        server.wait_for_listener()
+        server.play(song)
+    try:
+        with begin() as server:
+            server.wait_for_listener()
+            server.play(song)
+            listener.send_signal(signal.SIGINT)
+            shown, told = listener.communicate(timeout=60)
+    finally:
+        listener.kill()
+
+    assert listener.returncode == 0, told
+    states = [event["state"] for line in shown.splitlines() if (event := json.loads(line))["event"] == "microphone"]
+    assert [state for state in states if state in ("lost", "back", "hearing")][-3:] == ["lost", "back", "hearing"]
+    with closing(sqlite3.connect(journal)) as connection:
+        heard = connection.execute(
+            "SELECT stream, count(*) FROM detections WHERE species = 'Parus major' GROUP BY stream"
+        ).fetchall()
+        [(reason,)] = connection.execute("SELECT end_reason FROM streams WHERE id = 1").fetchall()
+    assert [stream for stream, _ in heard] == [1, 2] and all(n >= 1 for _, n in heard)
+    assert reason not in ("closed", "ended")
+
+
+def test_real_recordings_get_the_species_that_identify_gives_them(listen_while_playing, starter_pack, shared, tmp_path):
+    """The windows of the stream lie elsewhere than those of the file, so the surest of the stream is compared."""
+    recogniser = Recogniser(Pack.load())  # the starter pack, as `listen` takes it when none is named
+
+    for path, species in named_recordings(recogniser, shared / "starter"):
+        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        silence = np.zeros((2 * rate_hz, samples.shape[1]), np.float32)
+        played = tmp_path / "played.wav"
+        soundfile.write(played, np.concatenate([silence, samples]), rate_hz)
+
+        rows, told = listen_while_playing(played, "--hop", 1, "--duration", 3 + len(samples) / rate_hz)
+
+        assert dropped(told) < pulse_server.RATE_HZ / 2
+        heard = max((row for row in rows if row["rank"] == "species"), key=lambda row: row["mass"])
+        assert (path.name, heard["species"]) == (path.name, species)
+
+
+@pytest.mark.parametrize("route", ["portaudio", "arecord"])
+def test_every_window_that_is_played_is_decided_as_in_its_file(
+    server, monkeypatch, starter_pack, shared, tmp_path, route
+):
+    """The same samples, once from a file and once through a speaker and a microphone, cut at the same places."""
+    if route == "arecord" and shutil.which("arecord") is None:
+        pytest.skip("arecord is not installed (Debian: alsa-utils)")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    recogniser = Recogniser(Pack.load(), threads=1)
+    path, species = named_recordings(recogniser, shared / "starter")[0]
+    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    song = soxr.resample(samples.mean(axis=1), rate_hz, pulse_server.RATE_HZ)
+    played = tmp_path / "played.wav"
+    silence = np.zeros(pulse_server.RATE_HZ, np.float32)  # a sound server swallows the very beginning
+    soundfile.write(played, np.concatenate([silence, song, silence]), pulse_server.RATE_HZ, subtype="FLOAT")
+
+    capture = Capture("pulse", route)
+    heard: list[np.ndarray] = []
+    reader = threading.Thread(target=lambda: heard.extend(block.samples for block in capture.blocks()))
+    reader.start()
+    server.play(played)
+    capture.close()
+    reader.join(timeout=30.0)
+    if capture.dropped_samples:
+        pytest.skip(f"the machine was too busy to hear: {capture.dropped_samples} samples lost")
+
+    there = np.concatenate(heard)
+    at = int(np.argmax(signal_correlation(there, song)))
+    through = windows_of(recogniser, there[at : at + len(song)])
+    from_file = windows_of(recogniser, song)
+    assert [decision for decision, _ in through] == [decision for decision, _ in from_file]
+    assert species in {decision and decision[1] for decision, _ in from_file}
+    for (_, one), (_, other) in zip(through, from_file, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.02)
+
+
+def windows_of(recogniser: Recogniser, samples: np.ndarray) -> list[tuple[tuple[str, str] | None, np.ndarray]]:
+    """Decision and probabilities of every window."""
+    source = MemorySource(samples, pulse_server.RATE_HZ, live=True)
+    return [
+        ((found.decision.rank, found.decision.name) if found.decision else None, found.probabilities)
+        for found in recogniser.windows(source, 2.5)
+    ]
+
+
+def signal_correlation(long: np.ndarray, short: np.ndarray) -> np.ndarray:
+    """How well the short sound fits at each place of the long one."""
+    n = len(long) + len(short)
+    spectrum = np.fft.rfft(long, n) * np.conj(np.fft.rfft(short, n))
+    return np.fft.irfft(spectrum, n)[: len(long) - len(short) + 1]
+
+
+def dropped(told: str) -> int:
+    """The count of the summary line, which is silent about none."""
+    lost = re.search(r"; (\d+) samples lost$", told.splitlines()[-1])
+    return int(lost[1]) if lost else 0
+
+
+def named_recordings(recogniser: Recogniser, folder: Path) -> list[tuple[Path, str]]:
+    """Some recordings of more than one window that `identify` is sure of, with the species it names."""
+    with open(folder / "manifest.csv", newline="", encoding="utf-8") as manifest:
+        candidates = sorted(
+            row["path"] for row in csv.DictReader(manifest) if row["duration_s"] and 10 < float(row["duration_s"]) < 16
+        )
+    found: list[tuple[Path, str]] = []
+    for path in candidates[:: max(1, len(candidates) // 24)]:
+        source = FileSource(folder / path)
+        decision = summarise(recogniser.windows(source, 1.0), recogniser, path, hop_s=1.0).decision
+        if decision is not None and decision.rank == "species" and decision.mass > 0.8:
+            found.append((folder / path, decision.name))
+        if len(found) == REAL_RECORDINGS:
+            return found
+    raise AssertionError(f"identify was sure of {len(found)} recordings only")

@@ -1,0 +1,61 @@
+"""What a person waits for before a recording is named: nothing is imported that naming it does not need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT
+from tests.edgeapp import toy_pack as toy
+
+# Libraries and modules of other commands, of other formats, and of making vectors of names and photos.
+NOT_NEEDED = {
+    "PIL",
+    "edgeapp.audio.microphone",
+    "edgeapp.doctor.bench",
+    "edgeapp.recognition.gallery_build",
+    "edgeapp.journal",
+    "edgeapp.outputs.table",
+    "rich",
+    "scipy",
+    "sounddevice",
+    "tokenizers",
+}
+RUN = """
+import json, sys
+from edgeapp.cli import app
+seen = sys.argv.pop(1)
+try:
+    app()
+finally:
+    with open(seen, "w") as file:
+        json.dump(sorted(sys.modules), file)
+"""
+
+
+@pytest.mark.parametrize("format", ["json", "ndjson", "csv", "raven", "audacity", "kaleidoscope"])
+def test_identify_imports_what_it_uses(record, toy_pack, tmp_path, format):
+    clip, seen = record("clip.wav", toy.tone(1000)), tmp_path / "seen.json"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(seen), "identify", clip, "--format", format, "--pack", str(toy_pack)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    assert done.returncode == 0, done.stderr
+    imported = set(json.loads(seen.read_text()))
+    assert {"onnxruntime", "soundfile"} <= imported
+    assert imported & NOT_NEEDED == set()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted where Linux lists them")
+def test_numpy_starts_no_threads_of_its_own():
+    """They would take the cores from the threads that hear the windows."""
+    words = [sys.executable, "-c", "import edgeapp.cli, numpy, os; print(len(os.listdir('/proc/self/task')))"]
+    own = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**own, "PYTHONPATH": str(PROJECT)})
+    assert done.stdout.strip() == "1"

@@ -1,0 +1,143 @@
+"""Two stores of messages for the outbox: in memory, and a small SQLite file with the journal's table."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from edgeapp.clock.system import Moment
+
+START = datetime(2026, 5, 1, 4, 0, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Row:
+    id: int
+    target: str
+    payload: Mapping[str, Any]
+    attempts: int
+    created_utc: str
+
+
+class MemoryStore:
+    """Rows in a dict; what was sent and dropped is kept for the test to see."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Row] = {}
+        self._last = 0
+        self.sent_ids: list[int] = []
+        self.dropped: dict[int, str] = {}
+        self.errors: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def queue(self, target: str, payload: Mapping[str, Any], created: datetime = START) -> int:
+        with self._lock:
+            self._last += 1
+            self._rows[self._last] = Row(self._last, target, payload, 0, created.isoformat())
+            return self._last
+
+    def due(self, now_s: float, limit: int, target: str | None = None) -> list[Row]:
+        with self._lock:
+            rows = sorted(self._rows.values(), key=lambda row: row.id)
+            return [row for row in rows if target in (None, row.target)][:limit]
+
+    def sent(self, id: int, when: Moment) -> None:
+        with self._lock:
+            del self._rows[id]
+            self.sent_ids.append(id)
+
+    def failed(self, id: int, error: str, next_try_s: float) -> None:
+        with self._lock:
+            self._rows[id] = replace(self._rows[id], attempts=self._rows[id].attempts + 1)
+            self.errors[id] = error
+
+    def drop_message(self, id: int, why: str, when: Moment) -> None:
+        with self._lock:
+            del self._rows[id]
+            self.dropped[id] = why
+
+    def queue_length(self, target: str | None = None) -> int:
+        with self._lock:
+            return sum(target in (None, row.target) for row in self._rows.values())
+
+
+class SqliteStore:
+    """The same in a file, which outlives the object."""
+
+    def __init__(self, path) -> None:
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        self._run("pragma synchronous = off")  # nobody cuts the power of a test
+        self._run(
+            "create table if not exists messages (id integer primary key autoincrement, target text, payload text, "
+            "created_utc text, attempts integer default 0, next_try_s real default 0, last_error text, sent_utc text, "
+            "dropped_utc text)"
+        )
+
+    def _run(self, sql: str, *values: object) -> list[tuple]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def queue(self, target: str, payload: Mapping[str, Any], created: datetime = START) -> int:
+        sql = "insert into messages(target, payload, created_utc) values (?, ?, ?) returning id"
+        return self._run(sql, target, json.dumps(payload), created.isoformat())[0][0]
+
+    def due(self, now_s: float, limit: int, target: str | None = None) -> list[Row]:
+        found = self._run(
+            "select id, target, payload, attempts, created_utc from messages where sent_utc is null and dropped_utc "
+            "is null and next_try_s <= ? and coalesce(?, target) = target order by id limit ?",
+            *(now_s, target, limit),
+        )
+        return [Row(id, name, json.loads(text), attempts, created) for id, name, text, attempts, created in found]
+
+    def sent(self, id: int, when: Moment) -> None:
+        self._run("update messages set sent_utc = ? where id = ?", when.utc.isoformat(), id)
+
+    def failed(self, id: int, error: str, next_try_s: float) -> None:
+        sql = "update messages set attempts = attempts + 1, last_error = ?, next_try_s = ? where id = ?"
+        self._run(sql, error, next_try_s, id)
+
+    def drop_message(self, id: int, why: str, when: Moment) -> None:
+        self._run("update messages set dropped_utc = ?, last_error = ? where id = ?", when.utc.isoformat(), why, id)
+
+    def queue_length(self, target: str | None = None) -> int:
+        open_rows = "sent_utc is null and dropped_utc is null and coalesce(?, target) = target"
+        return self._run(f"select count(*) from messages where {open_rows}", target)[0][0]
+
+    @property
+    def sent_ids(self) -> list[int]:
+        return [id for (id,) in self._run("select id from messages where sent_utc is not null order by id")]
+
+    @property
+    def dropped(self) -> dict[int, str]:
+        return dict(self._run("select id, last_error from messages where dropped_utc is not null"))
+
+    @property
+    def errors(self) -> dict[int, str]:
+        return dict(self._run("select id, last_error from messages where last_error is not null"))
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class SteppedClock:
+    """Both clocks stand still until the test moves them."""
+
+    boot_id = "boot"
+
+    def __init__(self) -> None:
+        self.moment = Moment(START, 1000.0)
+
+    def now(self) -> Moment:
+        return self.moment
+
+    def pass_time(self, seconds: float) -> None:
+        self.moment = self.moment.earlier(-seconds)
+
+    def set_wall(self, step: timedelta, clock_set: bool = True) -> None:
+        self.moment = replace(self.moment, utc=self.moment.utc + step, clock_set=clock_set)

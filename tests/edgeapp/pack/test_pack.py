@@ -1,0 +1,145 @@
+"""A pack is whole and unchanged, or it is refused with the name of the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edgeapp.errors import PackError
+from edgeapp.pack.format import Pack, adopt_gallery
+from edgeapp.paths import STARTER_PACK
+from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
+from gallery.store import EncoderIdentity
+from tests.edgeapp import toy_pack as toy
+
+
+def change(folder, **fields):
+    path = folder / "pack.json"
+    document = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({key: value for key, value in document.items() if value != "gone"}))
+
+
+def test_what_was_written_is_read(toy_pack):
+    pack = Pack.load(toy_pack)
+    assert (pack.name, pack.version, pack.licence, pack.preset) == ("toy", "1.0", "CC0-1.0", "toy")
+    assert pack.identity == EncoderIdentity("toy", 4, "toy 1.0")
+    assert pack.audio.window_samples == 80_000
+    assert pack.decision == toy.decision()
+    assert set(pack.files) == {"audio.onnx", "text.onnx", "image.onnx", "tokenizer.json", "gallery.sqlite"}
+    assert pack.gallery_path() == toy_pack / "gallery.sqlite"
+
+
+@pytest.mark.parametrize("name", ["audio.onnx", "text.onnx", "tokenizer.json", "gallery.sqlite"])
+def test_a_changed_byte_is_named(toy_copy, name):
+    path = toy_copy / name
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(PackError, match=f"{name} was changed") as caught:
+        Pack.load(toy_copy)
+    assert caught.value.exit_code == 3
+    Pack.load(toy_copy, verify=False)
+
+
+def test_a_missing_file_is_named(toy_copy):
+    (toy_copy / "image.onnx").unlink()
+    with pytest.raises(PackError, match="image.onnx is missing"):
+        Pack.load(toy_copy, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"format": 2}, "format 2, this program reads format 1"),
+        ({"audio": "gone"}, "'audio' is missing"),
+        ({"decision": {}}, "decision"),
+        ({"audio": {"file": "../audio.onnx", "rate_hz": 8000, "window_s": 10}}, "lies outside the pack"),
+        ({"audio": {"file": "audio.onnx", "hertz": 8000}}, "hertz"),
+    ],
+)
+def test_a_wrong_pack_json_is_refused_with_the_reason(toy_copy, fields, words):
+    change(toy_copy, **fields)
+    with pytest.raises(PackError, match=words):
+        Pack.load(toy_copy)
+
+
+def test_a_pack_json_that_is_no_json_is_refused(toy_copy):
+    (toy_copy / "pack.json").write_text("{")
+    with pytest.raises(PackError, match="is not JSON"):
+        Pack.load(toy_copy)
+
+
+def test_no_folder_and_no_pack_in_it_are_refused(tmp_path):
+    with pytest.raises(PackError, match="is not a folder"):
+        Pack.load(tmp_path / "none")
+    with pytest.raises(PackError, match=r"pack\.json is missing"):
+        Pack.load(tmp_path)
+
+
+def test_without_a_starter_pack_the_remedy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr("edgeapp.pack.format.STARTER_PACK", tmp_path / STARTER_PACK.name)
+    with pytest.raises(PackError, match="the starter pack is not installed; .* --pack"):
+        Pack.load()
+
+
+def test_a_pack_takes_a_gallery_in_and_is_otherwise_the_same(toy_copy):
+    before = Pack.load(toy_copy)
+    (toy_copy / "gallery.sqlite").rename(toy_copy / "other.sqlite")
+    after = adopt_gallery(before, "other.sqlite")
+    assert after.gallery == "other.sqlite" and "gallery.sqlite" not in after.files
+    assert replace(after, gallery=before.gallery, files=before.files) == before
+    with pytest.raises(PackError, match=r"none\.sqlite is missing"):
+        adopt_gallery(before, "none.sqlite")
+    assert Pack.load(toy_copy) == after
+
+
+def test_a_pack_is_not_written_without_its_encoder(tmp_path):
+    with pytest.raises(PackError, match="audio.onnx is missing"):
+        toy.write(tmp_path)
+    assert not (tmp_path / "pack.json").exists()
+
+
+def test_encoders_give_unit_vectors_of_one_space(toy_pack):
+    from PIL import Image
+
+    pack = Pack.load(toy_pack)
+    heard = AudioEncoder(pack, threads=1).encode(toy.tone(3000)[None])
+    read = TextEncoder(pack, threads=1).encode(["Common Cuckoo", "Parus major"])
+    seen = ImageEncoder(pack, threads=1).encode([Image.new("RGB", (40, 30), (0, 200, 0))])
+    assert heard[0] @ read[0] > 0.999 and heard[0] @ seen[0] > 0.999
+    assert abs(heard[0] @ read[1]) < 0.01
+
+
+def test_an_encoder_says_what_really_runs_it(toy_pack):
+    import onnxruntime
+
+    assert AudioEncoder(Pack.load(toy_pack)).provider in onnxruntime.get_available_providers()
+
+
+def test_a_graph_that_does_not_load_is_named(toy_copy):
+    (toy_copy / "audio.onnx").write_bytes(b"nonsense")
+    with pytest.raises(PackError, match=r"audio\.onnx: cannot be loaded"):
+        AudioEncoder(Pack.load(toy_copy, verify=False))
+
+
+def test_a_vector_that_is_not_of_unit_length_is_never_used(toy_pack):
+    with pytest.raises(PackError, match="not finite and of unit length"):
+        TextEncoder(Pack.load(toy_pack), threads=1).encode(["no word it knows"])
+
+
+def test_a_photo_is_turned_upright_and_cropped_to_its_middle(tmp_path):
+    from PIL import Image
+
+    wide = Image.new("RGB", (90, 30), (255, 0, 0))
+    wide.paste((0, 0, 255), (30, 0, 60, 30))
+    assert image_pixels(wide, 16)[:, 8, :].T.tolist()[8] == [0, 0, 255]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera on its side
+    tall = Image.new("RGB", (30, 60), (255, 0, 0))
+    tall.paste((0, 255, 0), (0, 0, 30, 30))
+    tall.save(tmp_path / "side.png", exif=exif)
+    pixels = image_pixels(tmp_path / "side.png", 30)
+    assert pixels.shape == (3, 30, 30)
+    assert pixels[1, 15, 25] > 200 and pixels[0, 15, 5] > 200

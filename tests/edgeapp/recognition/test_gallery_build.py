@@ -1,0 +1,258 @@
+"""Galleries are filled with everything that can be used, and tell by name what could not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.gallery_build import THUMBNAIL_PIXELS, Material, build_gallery, photo_folder
+from edgeapp.recognition.pipeline import Recogniser
+from gallery.prompts import PROMPT_FORMS
+from gallery.store import Gallery
+from tests.edgeapp import toy_pack as toy
+
+TABLE = """scientific_name,common_name,kingdom,phylum,class,order,family,genus
+Parus major,Great Tit,Animalia,Chordata,Aves,Passeriformes,Paridae,Parus
+Cuculus canorus,Common Cuckoo,Animalia,Chordata,Aves,Cuculiformes,Cuculidae,Cuculus
+"""
+
+
+def photo(path, colour, size=(600, 300)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+@pytest.fixture
+def pack(toy_pack):
+    return Pack.load(toy_pack)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "species.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def entries(path, **wanted):
+    with Gallery.open(path) as gallery:
+        return gallery.entries(**wanted)
+
+
+def test_every_taxon_has_its_five_prompts(pack, tmp_path):
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa())
+    assert (report.taxa, report.entries) == (4, {"text": 20, "image": 0, "audio": 0})
+    found = entries(tmp_path / "g.sqlite", scientific_name="Parus major")
+    assert [entry.label.partition(": ")[0] for entry in found] == list(PROMPT_FORMS)
+    assert all(entry.kind == "text" for entry in found)
+    with Gallery.open(tmp_path / "g.sqlite") as gallery:
+        assert gallery.identity.space == pack.space
+
+
+def test_a_photo_keeps_where_it_came_from_and_its_picture_only_if_asked(pack, tmp_path):
+    file = photo(tmp_path / "tit.png", (255, 0, 0))
+    material = [Material(file, "Great Tit", "image", "A. Author", "CC BY 4.0", "https://example.org/1")]
+    for thumbnails in (False, True):
+        build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, thumbnails=thumbnails)
+        (entry,) = entries(tmp_path / "g.sqlite", kind="image")
+        assert (entry.scientific_name, entry.label) == ("Parus major", "tit.png")
+        assert (entry.author, entry.licence, entry.source) == ("A. Author", "CC BY 4.0", "https://example.org/1")
+        assert entry.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert entry.vector[0] == pytest.approx(1.0, abs=1e-3)
+        assert (entry.thumbnail is not None) == thumbnails
+    with Image.open(io.BytesIO(entry.thumbnail)) as small:
+        assert small.format == "JPEG" and max(small.size) == THUMBNAIL_PIXELS
+
+
+def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, record):
+    path = record("cuckoo.wav", np.concatenate([toy.tone(3000, seconds=20), np.zeros(160_000, np.float32)]))
+    silent = record("silent.wav", np.zeros(80_000, np.float32))
+    material = [Material(tmp_path / name, "Cuculus canorus", "audio") for name in (path, silent)]
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["audio"])
+    (entry,) = entries(tmp_path / "g.sqlite")
+    assert entry.kind == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
+    assert [(one.label, one.reason) for one in report.failed] == [(silent, "nothing can be heard in it")]
+
+
+def test_a_folder_of_folders_is_read_by_species_name(pack, tmp_path):
+    photo(tmp_path / "photos" / "Parus_major" / "1.png", (255, 0, 0))
+    photo(tmp_path / "photos" / "common cuckoo" / "more" / "2.png", (0, 255, 0))
+    photo(tmp_path / "photos" / "Phoenix_phoenix" / "3.png", (0, 255, 0))
+    (tmp_path / "photos" / "Parus_major" / "notes.txt").write_text("no photo")
+    exif = Image.Exif()
+    exif[0x013B], exif[0x8298] = "A. Artist", "CC0"
+    Image.new("RGB", (20, 20), (0, 0, 255)).save(tmp_path / "photos" / "Parus_major" / "4.png", exif=exif)
+    report = build_gallery(
+        tmp_path / "g.sqlite", pack, toy.taxa(), photo_folder(tmp_path / "photos", toy.taxa()), kinds=["image"]
+    )
+    found = {entry.label: entry for entry in entries(tmp_path / "g.sqlite")}
+    assert {label: entry.scientific_name for label, entry in found.items()} == {
+        "1.png": "Parus major",
+        "2.png": "Cuculus canorus",
+        "4.png": "Parus major",
+    }
+    assert (found["4.png"].author, found["4.png"].licence) == ("A. Artist", "CC0")
+    (failed,) = report.failed
+    assert failed.label.endswith("Phoenix_phoenix")
+
+
+ROWS = [
+    ("good.png", "Parus major", "", "", "", None),
+    ("missing.png", "Parus major", "", "", "", "the file is missing"),
+    ("text.png", "Parus major", "", "", "", "is not a photo"),
+    ("half.png", "Parus major", "", "", "", "the photo is broken"),
+    ("good2.png", "Parus majro", "", "", "", "no taxon is called 'Parus majro'"),
+    ("good2.png", "Parus major", "", "ab" * 32, "", "sha256 differs"),
+    ("good2.png", "Parus major", "smell", "", "", "modality 'smell'"),
+    ("good2.png", "Parus major", "", "", "subject=nest/eggs", None),
+    ("cuckoo.wav", "Cuculus canorus", "audio", "", "", None),
+]
+
+
+def test_a_bad_row_of_a_manifest_is_named_and_the_others_are_taken(run, toy_pack, tmp_path, table):
+    for name in ("good.png", "good2.png", "half.png"):
+        photo(tmp_path / name, (255, len(name), 0))
+    noisy = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    Image.fromarray(noisy).save(tmp_path / "half.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:5000])
+    (tmp_path / "text.png").write_text("no photo")
+    soundfile.write(tmp_path / "cuckoo.wav", toy.tone(3000), toy.RATE_HZ)
+    lines = ["path,scientific_name,modality,sha256,note,author,licence,source_repo,source_id"]
+    lines += [f"{p},{s},{m},{h},{n},A. Author,CC0,someone/photos,{i}" for i, (p, s, m, h, n, _) in enumerate(ROWS)]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "g.sqlite"
+    result = run(
+        *("gallery", "build", out, "--pack", toy_pack, "--taxa", table),
+        *("--manifest", tmp_path / "manifest.csv", "--kinds", "text,image,audio"),
+    )
+    assert result.exit_code == 1
+    said = result.stderr.splitlines()
+    reasons = [row[5] for row in ROWS if row[5]]
+    assert len(said) == len(reasons) + 1
+    for reason, line in zip(reasons, said, strict=False):
+        assert reason in line and "manifest.csv line " in line
+    assert "2 taxa added, entries added: 10 text, 1 image, 1 audio; 1 left out; 6 failed" in said[-1]
+    (image,) = entries(out, kind="image")
+    assert (image.label, image.author, image.source) == ("good.png", "A. Author", "someone/photos 0")
+    with Gallery.open(out) as gallery:
+        assert gallery.info()["rejected"] == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), ("path,name\n", "has no column scientific_name")]
+)
+def test_a_manifest_that_is_none_is_one_line(run, toy_pack, tmp_path, table, content, words):
+    if content:
+        (tmp_path / "m.csv").write_text(content)
+    manifest_option = ("--manifest", tmp_path / "m.csv")
+    result = run("gallery", "build", tmp_path / "g.sqlite", "--pack", toy_pack, "--taxa", table, *manifest_option)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert str(tmp_path / "m.csv") in line and words in line
+    assert not (tmp_path / "g.sqlite").exists()
+
+
+def test_a_species_is_taught_used_and_forgotten(run, toy_pack, tmp_path, table, record):
+    path = tmp_path / "g.sqlite"
+    assert run("gallery", "build", path, "--pack", toy_pack, "--taxa", table).exit_code == 0
+    toad = record("toad.wav", toy.tone(500))
+    assert '"decision": null' in run("identify", toad, "-f", "json", "--gallery", path).stdout
+
+    added = run(
+        *("gallery", "add", path, "Bufo bufo", "--new", "--common-name", "Common Toad", "--pack", toy_pack),
+        *("--taxa", table, "--recording", toad, "--author", "Me", "--licence", "CC0"),
+    )
+    assert added.exit_code == 0
+    assert "1 taxa added, entries added: 5 text, 0 image, 1 audio" in added.stderr
+    assert '"name": "Bufo bufo"' in run("identify", toad, "-f", "json", "--gallery", path).stdout
+    (entry,) = entries(path, kind="audio")
+    assert (entry.author, entry.licence, entry.label) == ("Me", "CC0", "toad.wav")
+    assert "5 text, 1 audio" in run("gallery", "list", path).stdout
+
+    assert run("gallery", "remove", path, "Bufo bufo").exit_code == 0
+    assert '"decision": null' in run("identify", toad, "-f", "json", "--gallery", path).stdout
+    assert run("gallery", "remove", path, "Bufo bufo").exit_code == 2
+
+
+def test_a_new_species_stands_beside_its_relatives(run, toy_pack, tmp_path, table):
+    path = tmp_path / "g.sqlite"
+    run("gallery", "build", path, "--pack", toy_pack, "--taxa", table)
+    typo = run("gallery", "add", path, "Parus majro", "--pack", toy_pack, "--taxa", table)
+    assert typo.exit_code == 2 and "Parus major" in typo.stderr and "--new" in typo.stderr
+    assert run("gallery", "add", path, "Parus minor", "--new", "--pack", toy_pack, "--taxa", table).exit_code == 0
+    with Gallery.open(path) as gallery:
+        added = gallery.taxa()[-1]
+    assert (added.scientific_name, added.class_, added.family) == ("Parus minor", "Aves", "Paridae")
+
+
+def test_a_photo_that_is_missing_is_named_but_the_name_is_learnt(run, toy_pack, tmp_path, table):
+    path = tmp_path / "g.sqlite"
+    run("gallery", "build", path, "--pack", toy_pack, "--taxa", table)
+    result = run(
+        *("gallery", "add", path, "Great Tit", "--pack", toy_pack, "--photo", tmp_path / "none.jpg"),
+        *("--photo", photo(tmp_path / "tit.png", (255, 0, 0))),
+    )
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'none.jpg'}: the file is missing" in result.stderr.splitlines()[0]
+    assert len(entries(path, kind="image")) == 1
+
+
+def test_the_gallery_of_a_pack_is_not_changed_in_place(run, toy_copy):
+    for words in (["add", "Great Tit"], ["remove", "Parus major"], ["build"]):
+        result = run("gallery", words[0], toy_copy / "gallery.sqlite", *words[1:])
+        assert result.exit_code == 3
+        assert "belongs to the pack" in result.stderr
+    Pack.load(toy_copy)
+
+
+def test_info_and_verify_tell_what_is_there(run, toy_pack, toy_copy, tmp_path):
+    assert "toy 1.0" in run("pack", "info", toy_pack).stdout
+    assert '"space": "toy"' in run("pack", "info", toy_pack, "--json").stdout
+    assert "5 files as they were made" in run("pack", "verify", toy_pack).stdout
+    assert '"taxa": 4' in run("gallery", "info", "--pack", toy_pack, "--json").stdout
+    assert "Great Tit" in run("gallery", "list", "--pack", toy_pack).stdout
+    (toy_copy / "text.onnx").write_bytes(b"other")
+    assert run("pack", "verify", toy_copy).exit_code == 3
+    missing = run("gallery", "info", tmp_path / "none.sqlite")
+    assert missing.exit_code == 3 and str(tmp_path / "none.sqlite") in missing.stderr
+
+
+def test_kinds_the_pack_was_not_fitted_for_are_refused(run, toy_copy, tmp_path):
+    import json
+
+    document = json.loads((toy_copy / "pack.json").read_text())
+    for key in ("scale", "bias", "weight"):
+        del document["decision"][key]["audio"]
+    (toy_copy / "pack.json").write_text(json.dumps(document))
+    result = run("gallery", "build", tmp_path / "g.sqlite", "--pack", toy_copy, "--kinds", "text,audio")
+    assert result.exit_code == 2 and "cannot decide by audio" in result.stderr
+
+
+def test_a_gallery_that_was_built_is_matched(toy_pack, tmp_path):
+    pack = Pack.load(toy_pack)
+    build_gallery(tmp_path / "g.sqlite", pack, toy.taxa()[:2])
+    assert [t.scientific_name for t in Recogniser(pack, tmp_path / "g.sqlite", threads=1).taxa] == [
+        "Parus major",
+        "Cuculus canorus",
+    ]
+
+
+def test_built_without_a_name_it_becomes_the_gallery_of_the_pack(run, toy_copy, table):
+    result = run("gallery", "build", "--pack", toy_copy, "--taxa", table)
+    assert result.exit_code == 0, result.stderr
+    pack = Pack.load(toy_copy)  # the sha256 of the new file is in pack.json
+    with Gallery.open(pack.gallery_path(), identity=pack.identity) as gallery:
+        assert [taxon.scientific_name for taxon in gallery.taxa()] == ["Parus major", "Cuculus canorus"]
+
+
+def test_the_gallery_that_comes_with_the_program_is_not_made_anew(run, table):
+    result = run("gallery", "build", "--taxa", table)
+    assert result.exit_code == 2
+    assert "--pack" in result.stderr
