@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gallery.errors import GalleryError
+from gallery.schema import MIGRATION_SET
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
-
-MIGRATION_SET = "biovita-gallery"
-SCHEMA = ("m001_taxa_and_entries",)  # the changes of `gallery.migrations` that this version knows, oldest first
 
 BUSY_TIMEOUT_MS = 30_000  # long enough for another program to add a folder of photos
 
@@ -109,6 +107,13 @@ def changing(connection: sqlite3.Connection) -> Database:
     from sqlite_utils import Database
 
     return Database(connection, execute_plugins=False)
+
+
+def bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Apply the changes that the file has not seen, all of them to an empty one."""
+    from gallery.migrations import migrations
+
+    migrations.apply(changing(db))
 
 
 def applied(db: sqlite3.Connection) -> list[str]:

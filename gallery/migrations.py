@@ -1,14 +1,14 @@
 """Schema of a gallery file, as the list of changes that led to it.
 
 A change is never edited once a gallery has been made with it: the next one is added below it, and its name to
-`gallery.database.SCHEMA`.
+`gallery.schema.SCHEMA`.
 """
 
 from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from gallery.database import MIGRATION_SET
+from gallery.schema import MIGRATION_SET
 
 migrations = Migrations(MIGRATION_SET)
 

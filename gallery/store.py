@@ -22,6 +22,7 @@ from gallery import database
 from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.rows import named, taxon_of, taxon_row
+from gallery.schema import check_schema
 from gallery.taxon import Names, Taxon
 
 ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
@@ -100,9 +101,9 @@ class Gallery:
         with database.explained(path):
             db = database.connect(uri)
             try:
-                _check_schema(db, path, readonly)
+                check_schema(database.applied(db), path, readonly)
                 if not readonly:
-                    _bring_up_to_date(db)
+                    database.bring_up_to_date(db)
                 made_by = _identity(db, path)
                 if identity is not None:
                     _check_identity(path, made_by, identity)
@@ -117,7 +118,7 @@ class Gallery:
     def _started(cls, file: Path, path: Path, identity: EncoderIdentity) -> Gallery:
         db = database.connect(database.uri(file, "rwc"))
         try:
-            _bring_up_to_date(db)
+            database.bring_up_to_date(db)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")
             values = {"space": identity.space, "dim": str(identity.dim), "pack": identity.pack, "built": built}
             with db:
@@ -357,28 +358,6 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
         database.put_in_place(part, target)
     finally:
         database.remove(part)
-
-
-def _bring_up_to_date(db: sqlite3.Connection) -> None:
-    from gallery.migrations import migrations  # sqlite-utils, which reading need not wait for
-
-    migrations.apply(database.changing(db))
-
-
-def _check_schema(db: sqlite3.Connection, path: Path, readonly: bool) -> None:
-    applied, known = database.applied(db), database.SCHEMA
-    if not applied:
-        raise GalleryError(f"{path} is an SQLite file but not a gallery", "name a gallery file, or build one")
-    if set(applied) - set(known):
-        raise GalleryError(
-            f"gallery {path} has schema {len(applied)}, this version knows up to {len(known)}",
-            "update biovita-edge, or build the gallery again",
-        )
-    if readonly and set(known) - set(applied):
-        raise GalleryError(
-            f"gallery {path} has schema {len(applied)}, this version needs {len(known)}",
-            "open it once for writing to bring it up to date, or build it again",
-        )
 
 
 def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentity) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, build, database
+from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, build, schema
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def test_the_changes_that_reading_knows_are_those_that_writing_applies():
     from gallery.migrations import migrations
 
     pending = migrations.pending(Database(memory=True, execute_plugins=False))
-    assert tuple(change.name for change in pending) == database.SCHEMA
+    assert tuple(change.name for change in pending) == schema.SCHEMA
 
 
 def test_reading_does_without_the_library_that_writes(filled: Path):
@@ -140,7 +140,7 @@ def test_a_gallery_of_an_earlier_version_is_brought_up_to_date_by_writing_to_it(
         db.execute("CREATE TABLE places (name TEXT)")
 
     monkeypatch.setattr(migrations, "migrations", later)
-    monkeypatch.setattr(database, "SCHEMA", (*database.SCHEMA, "m002_places"))
+    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m002_places"))
     with pytest.raises(GalleryError, match="schema 1, this version needs 2; open it once for writing"):
         Gallery.open(filled)
     Gallery.open(filled, readonly=False).close()

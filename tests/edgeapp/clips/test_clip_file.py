@@ -28,7 +28,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 import numpy as np
 from edgeapp.audio.source import Block
-from edgeapp.station import clip_file
+from edgeapp.clips import clip_file
 from edgeapp.clips.recorder import Clips, ClipSettings
 from edgeapp.clock.system import Moment
 from edgeapp.clips.ring import Ring

@@ -1,0 +1,36 @@
+"""Names of the changes that led to the schema of a gallery file; `gallery.migrations` has the changes themselves.
+
+Apart from them, so that reading a gallery need not load sqlite-utils.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gallery.errors import GalleryError
+
+MIGRATION_SET = "biovita-gallery"
+SCHEMA = ("m001_taxa_and_entries",)  # the changes that this version knows, oldest first
+
+
+def check_schema(applied: Sequence[str], path: Path, readonly: bool) -> None:
+    """Check that a file with these changes is a gallery that this version can use.
+
+    Raises
+    ------
+    GalleryError
+        It is none, it is newer, or it is older and may not be brought up to date.
+    """
+    if not applied:
+        raise GalleryError(f"{path} is an SQLite file but not a gallery", "name a gallery file, or build one")
+    if set(applied) - set(SCHEMA):
+        raise GalleryError(
+            f"gallery {path} has schema {len(applied)}, this version knows up to {len(SCHEMA)}",
+            "update biovita-edge, or build the gallery again",
+        )
+    if readonly and set(SCHEMA) - set(applied):
+        raise GalleryError(
+            f"gallery {path} has schema {len(applied)}, this version needs {len(SCHEMA)}",
+            "open it once for writing to bring it up to date, or build it again",
+        )
