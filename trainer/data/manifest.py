@@ -7,7 +7,7 @@ is not there. `trainer.data.layouts` says which columns a manifest has.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -16,8 +16,9 @@ import numpy as np
 
 from gallery import Taxon, starter_taxa
 from trainer.data import species
-from trainer.data.layouts import CARRIED, TAXONOMY, Laid, bring_taxa, lay_out
+from trainer.data.layouts import CARRIED, OF_SOURCES, TAXONOMY, Laid, bring_taxa, lay_out
 from trainer.data.samples import TEXTS, Columns, Sample, Samples, taxa_of
+from trainer.data.sources import COLLECTION_SHARE, Resolved, resolve
 from trainer.data.tables import arrow, one_array
 from trainer.errors import DataError
 
@@ -107,24 +108,30 @@ def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | Non
             f"{paths[0]}: no recording is left{''.join(f' ({line})' for line in left_out[:1])}",
             "add rows with modality audio",
         )
-    columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *TAXONOMY)}
+    columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
     if ranks:
         named = species.make(columns)
     else:
         named = species.look_up(columns, starter_taxa() if taxa is None else taxa, lambda row: _where(laid, row))
-    photo, apart = _together(laid, "photo"), _together(laid, "apart")
-    size = _together(laid, "size")
+    photo, apart, offset, size = (_together(laid, name) for name in ("photo", "apart", "offset", "size"))
+    folder = np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid])
+    sources = resolve(columns, folder, np.where(size >= 0, offset, -1), named.taxon, photo, apart)
+    columns |= {"source_repo": sources.repo, "source_id": sources.within}
+    rows = np.flatnonzero(sources.kept)
+    at = arrow().array(rows)
+    packed = bool((size >= 0).any())
     kept = Columns(
         folders=tuple(media or one.parent for one in paths),
-        folder=np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid]),
-        texts={name: columns[name] for name in TEXTS},
-        taxon=named.taxon,
-        offset=_together(laid, "offset") if (size >= 0).any() else None,
-        size=size if (size >= 0).any() else None,
-        apart=apart if apart.any() else None,
+        folder=folder[rows],
+        texts={name: columns[name].take(at) for name in TEXTS},
+        taxon=named.taxon[rows],
+        offset=offset[rows] if packed else None,
+        size=size[rows] if packed else None,
+        apart=sources.apart[rows] if sources.apart.any() else None,
     )
+    photo = photo[rows]
     recordings, photos = (Samples(kept, np.flatnonzero(mask)) for mask in (~photo, photo))
-    notes = (*(line for one in laid for line in one.notes), *named.notes)
+    notes = (*(line for one in laid for line in one.notes), *named.notes, *_of_sources(paths[0], sources, laid))
     return Manifest(paths[0], named.taxa, recordings, photos, left_out, notes)
 
 
@@ -212,10 +219,24 @@ def take(samples: Sequence[Sample], mask: np.ndarray) -> Sequence[Sample]:
     return tuple(sample for sample, kept in zip(samples, mask.tolist()) if kept)
 
 
+def _of_sources(path: Path, sources: Resolved, laid: Sequence[Laid]) -> Iterator[str]:
+    """What should be known of how rows were brought to their sources, one line each."""
+    repeated = np.flatnonzero(~sources.kept)
+    if len(repeated):
+        first = _where(laid, int(repeated[0]))
+        yield f"{first}: lists a file again that is listed before ({len(repeated)} such rows); each counts once"
+    for name, rows, photo in sources.collections:
+        what = "photos" if photo else "recordings"
+        yield (
+            f"{path.name}: more than {COLLECTION_SHARE:.0%} of the {what} are of '{name}' ({rows}): "
+            "a collection, so each file counts as a source of its own"
+        )
+
+
 def _joined(laid: Sequence[Laid], name: str) -> Any:
     """A column of all files, taken from them; one whose values repeat is coded."""
     pa = arrow()
-    plain = name in ("path", "source_id")
+    plain = name in ("path", "source_id", *OF_SOURCES)
     arrays = [one.columns.pop(name) for one in laid]  # there are millions of rows: one copy is enough
     if plain:
         return one_array(pa.chunked_array([array.cast(pa.large_string()) for array in arrays]))
