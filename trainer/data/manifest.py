@@ -7,7 +7,7 @@ is not there. `trainer.data.layouts` says which columns a manifest has.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -18,7 +18,7 @@ from gallery import Taxon, starter_taxa
 from trainer.data import species
 from trainer.data.layouts import CARRIED, OF_SOURCES, TAXONOMY, Laid, bring_taxa, lay_out
 from trainer.data.samples import TEXTS, Columns, Sample, Samples, taxa_of
-from trainer.data.sources import COLLECTION_SHARE, Resolved, resolve
+from trainer.data.sources import resolve
 from trainer.data.tables import arrow, one_array
 from trainer.errors import DataError
 
@@ -29,6 +29,7 @@ __all__ = [
     "Samples",
     "default_manifest",
     "draw_epoch",
+    "held_rows",
     "hold_out",
     "read_manifest",
     "shared_folder",
@@ -114,24 +115,29 @@ def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | Non
     else:
         named = species.look_up(columns, starter_taxa() if taxa is None else taxa, lambda row: _where(laid, row))
     photo, apart, offset, size = (_together(laid, name) for name in ("photo", "apart", "offset", "size"))
+    folders = tuple(media or one.parent for one in paths)
     folder = np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid])
-    sources = resolve(columns, folder, np.where(size >= 0, offset, -1), named.taxon, photo, apart)
-    columns |= {"source_repo": sources.repo, "source_id": sources.within}
-    rows = np.flatnonzero(sources.kept)
-    at = arrow().array(rows)
-    packed = bool((size >= 0).any())
-    kept = Columns(
-        folders=tuple(media or one.parent for one in paths),
-        folder=folder[rows],
-        texts={name: columns[name].take(at) for name in TEXTS},
-        taxon=named.taxon[rows],
-        offset=offset[rows] if packed else None,
-        size=size[rows] if packed else None,
-        apart=sources.apart[rows] if sources.apart.any() else None,
+    packed = size >= 0
+    sources = resolve(columns, folders, folder, np.where(packed, offset, -1), named.taxon, photo, apart)
+    columns |= {"source_repo": sources.repo, "source_id": sources.within, "sha256": sources.sha256}
+    kept = np.flatnonzero(sources.kept)
+    at = arrow().array(kept)
+    every = Columns(
+        folders=folders,
+        folder=folder[kept],
+        texts={name: columns[name].take(at) for name in (*TEXTS, "sha256")},
+        taxon=named.taxon[kept],
+        offset=offset[kept] if packed.any() else None,
+        size=size[kept] if packed.any() else None,
+        apart=sources.apart[kept] if sources.apart.any() else None,
     )
-    photo = photo[rows]
-    recordings, photos = (Samples(kept, np.flatnonzero(mask)) for mask in (~photo, photo))
-    notes = (*(line for one in laid for line in one.notes), *named.notes, *_of_sources(paths[0], sources, laid))
+    photo = photo[kept]
+    recordings, photos = (Samples(every, np.flatnonzero(mask)) for mask in (~photo, photo))
+    notes = (
+        *(line for one in laid for line in one.notes),
+        *named.notes,
+        *sources.notes(lambda row: _where(laid, row)),
+    )
     return Manifest(paths[0], named.taxa, recordings, photos, left_out, notes)
 
 
@@ -155,22 +161,27 @@ def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequen
     DataError
         When `share` is outside 0 .. 0.5.
     """
+    every = samples if isinstance(samples, Samples) else tuple(samples)
+    held = held_rows(every, share, seed)
+    return take(every, ~held), take(every, held & (share > 0.0))
+
+
+def held_rows(samples: Sequence[Sample], share: float, seed: int) -> np.ndarray:
+    """Which samples `hold_out` keeps out of training [n] bool, also those that a manifest splits at a share of 0."""
     if not 0.0 <= share <= 0.5:
         raise DataError(f"--held-out {share:g} is outside 0 .. 0.5", "0.2 holds out a fifth of the sources")
-    every = samples if isinstance(samples, Samples) else tuple(samples)
-    apart = every.apart if isinstance(every, Samples) else None
+    apart = samples.apart if isinstance(samples, Samples) else None
     if apart is not None and not apart.any():
         apart = None
     if share == 0.0 and apart is None:
-        return every, every[:0]
-    taxon, source = taxa_of(every), source_codes(every)
+        return np.zeros(len(samples), bool)
+    source = source_codes(samples)
     if apart is None:
-        chosen = drawn_sources(taxon, source, share, np.random.default_rng(seed))
+        chosen = drawn_sources(taxa_of(samples), source, share, np.random.default_rng(seed))
     else:
         chosen = np.zeros(int(source.max()) + 1, bool)
         chosen[source[apart]] = True
-    held = chosen[source]  # a recording of two species leaves training altogether
-    return take(every, ~held), take(every, held & (share > 0.0))
+    return chosen[source]  # a recording of two species leaves training altogether
 
 
 def drawn_sources(taxon: np.ndarray, source: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -217,20 +228,6 @@ def take(samples: Sequence[Sample], mask: np.ndarray) -> Sequence[Sample]:
     if isinstance(samples, Samples):
         return samples[mask]
     return tuple(sample for sample, kept in zip(samples, mask.tolist()) if kept)
-
-
-def _of_sources(path: Path, sources: Resolved, laid: Sequence[Laid]) -> Iterator[str]:
-    """What should be known of how rows were brought to their sources, one line each."""
-    repeated = np.flatnonzero(~sources.kept)
-    if len(repeated):
-        first = _where(laid, int(repeated[0]))
-        yield f"{first}: lists a file again that is listed before ({len(repeated)} such rows); each counts once"
-    for name, rows, photo in sources.collections:
-        what = "photos" if photo else "recordings"
-        yield (
-            f"{path.name}: more than {COLLECTION_SHARE:.0%} of the {what} are of '{name}' ({rows}): "
-            "a collection, so each file counts as a source of its own"
-        )
 
 
 def _joined(laid: Sequence[Laid], name: str) -> Any:
