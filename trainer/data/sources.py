@@ -55,12 +55,12 @@ class Resolved:
         repeated, strange = np.flatnonzero(~self.kept), np.flatnonzero(self.no_digest)
         if len(repeated):
             yield (
-                f"{where(int(repeated[0]))}: lists a file that is listed before ({len(repeated)} such rows); "
+                f"{where(int(repeated[0]))}: lists a file that is listed before ({len(repeated)} in all); "
                 "each file counts once"
             )
         if len(strange):
             yield (
-                f"{where(int(strange[0]))}: sha256 is not 64 hexadecimal digits ({len(strange)} such rows), "
+                f"{where(int(strange[0]))}: sha256 is not 64 hexadecimal digits ({len(strange)} in all), "
                 "so copies under other names are not found"
             )
         for name, rows, photo in self.collections:

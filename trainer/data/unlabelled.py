@@ -152,9 +152,7 @@ def together(
     )
     if tested.any():
         row = int(np.flatnonzero(tested)[0])
-        notes.append(
-            f"{where[row - first]}: of a source that is held out, so not trained on ({tested.sum()} such files)"
-        )
+        notes.append(f"{where[row - first]}: of a source that is held out, so not trained on ({tested.sum()} in all)")
     kept = np.flatnonzero(sources.kept & ~tested & ~named)
     unsaid = pa.array([""] * len(offset), pa.large_string())
     texts = {name: columns.get(name, unsaid) for name in TEXTS} | {
