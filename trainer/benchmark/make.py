@@ -3,7 +3,7 @@
 *Seen* are the species that were trained on; what asks and what answers are their held-out samples, split by source as
 `trainer.data.manifest.hold_out` does with the same share and seed. *Unseen* are species of which nothing was trained
 on: those with the fewest recordings, as many as asked for, withheld whole, and those that the manifest's own split
-leaves out of training. With species withheld, `training.csv` is what to train on.
+leaves out of training. With species withheld, `training.csv` is what to train on; its column `split` is this split.
 
 At genus and family the samples of the query's own species do not stand for its group, as in the paper. A scenario that
 cannot be filled has a header and no row, and `benchmark.json` says why.
