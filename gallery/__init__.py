@@ -15,7 +15,7 @@ from gallery.decision import (
     ranked,
     similarity,
 )
-from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
+from gallery.entry import KINDS, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, shows_adult
 from gallery.errors import BiovitaError, GalleryError, TaxonError
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
 from gallery.search import Index, Neighbour, Similarities
@@ -24,6 +24,7 @@ from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa
 
 __all__ = [
     "KINDS",
+    "NOT_ADULT",
     "PROMPT_FORMS",
     "RANKS",
     "Added",
@@ -53,6 +54,7 @@ __all__ = [
     "prompts",
     "ranked",
     "read_taxa",
+    "shows_adult",
     "similarity",
     "starter_taxa",
 ]

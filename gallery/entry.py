@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,17 @@ KINDS = ("text", "image", "audio")
 UNIT_TOLERANCE = (
     1e-3  # largest accepted |length - 1|: wide enough for vectors that an accelerator made in half precision
 )
+# Words of a photo's note; what they name does not look as the species does. A pattern of Python's `re` and of RE2.
+NOT_ADULT = (
+    r"(?i)\b(?:nests?|nestlings?|eggs?|chicks?|fledglings?|hatchlings?|juveniles?|immatures?|tadpoles?|larvae?|spawn)\b"
+)
 
 _JPEG_START = b"\xff\xd8"
+
+
+def shows_adult(note: str) -> bool:
+    """Whether a photo may show a grown animal: its note names no nest, no eggs and no young."""
+    return re.search(NOT_ADULT, note) is None
 
 
 @dataclass(frozen=True)

@@ -257,9 +257,11 @@ class Gallery:
         with database.explained(self.path):
             return [taxon_of(row) for row in named(self._db.execute("SELECT * FROM taxa ORDER BY id"))]
 
-    def entries(self, kind: str | None = None, scientific_name: str | None = None) -> list[Entry]:
-        """Entries, of one kind and one taxon if asked, in the order they were added, with their thumbnails."""
-        asked = {"kind": kind, "scientific_name": scientific_name}
+    def entries(
+        self, kind: str | None = None, scientific_name: str | None = None, sha256: str | None = None
+    ) -> list[Entry]:
+        """Entries, of one kind, taxon and file if asked, in the order they were added, with their thumbnails."""
+        asked = {"kind": kind, "scientific_name": scientific_name, "sha256": sha256}
         where = " AND ".join(f"{column} = :{column}" for column, value in asked.items() if value is not None)
         with database.explained(self.path):
             rows = self._db.execute(
@@ -297,19 +299,14 @@ class Gallery:
         with database.explained(self.path):
             counts = dict.fromkeys(KINDS, 0)
             taxa_with = dict.fromkeys(KINDS, 0)
-            for kind, n, n_taxa in self._db.execute(
-                "SELECT kind, count(*), count(DISTINCT taxon) FROM entries GROUP BY kind"
-            ):
+            of_kind = "SELECT kind, count(*), count(DISTINCT taxon) FROM entries GROUP BY kind"
+            for kind, n, n_taxa in self._db.execute(of_kind):
                 counts[kind], taxa_with[kind] = n, n_taxa
             # Not the file's size: a gallery that is being built is not in its place yet.
-            (size,) = self._db.execute(
-                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-            ).fetchone()
-            licences = dict(
-                self._db.execute(
-                    "SELECT licence, count(*) FROM entries WHERE kind <> 'text' GROUP BY licence ORDER BY licence"
-                )
-            )
+            in_bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            (size,) = self._db.execute(in_bytes).fetchone()
+            of_licence = "SELECT licence, count(*) FROM entries WHERE kind <> 'text' GROUP BY licence ORDER BY licence"
+            licences = dict(self._db.execute(of_licence).fetchall())
             return {
                 "path": str(self.path),
                 "space": self.identity.space,

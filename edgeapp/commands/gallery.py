@@ -235,6 +235,8 @@ def _tell(gallery: Path, report: object) -> None:
     from edgeapp.recognition.gallery_build import Report
 
     assert isinstance(report, Report)
+    for line in report.notes:
+        tell(" ".join(line.split()))
     entries = ", ".join(f"{n} {kind}" for kind, n in report.entries.items())
     left = f"; {len(report.left_out)} left out" if report.left_out else ""
     failed = f"; {len(report.failed)} failed" if report.failed else ""

@@ -22,7 +22,7 @@ from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from gallery.entry import Entry, Rejection
+from gallery.entry import Entry, Rejection, shows_adult
 from gallery.errors import TaxonError
 from gallery.prompts import prompts
 from gallery.store import Gallery, build
@@ -31,7 +31,6 @@ from gallery.taxon import Names, Taxon
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 THUMBNAIL_PIXELS = 256  # longer side: enough to compare plumage on a phone, about 15 kB
 THUMBNAIL_QUALITY = 80
-NOT_AN_ADULT = ("nest", "egg", "juvenile", "tadpole")  # a gallery of adults must not learn these
 PHOTOS_AT_ONCE = 8
 
 EXIF_ARTIST, EXIF_COPYRIGHT = 0x013B, 0x8298
@@ -75,12 +74,13 @@ class Material:
 
 @dataclass
 class Report:
-    """What became of the material: entries by kind, what was left out on purpose, and what failed."""
+    """What became of the material: entries by kind, what was left out on purpose, what failed, what else to know."""
 
     taxa: int = 0
     entries: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0, "audio": 0})
     left_out: list[Rejection] = field(default_factory=list)
     failed: list[Rejection] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def build_gallery(
@@ -157,6 +157,7 @@ class Filler:
         self._names = Names(gallery.taxa())
         self._image_encoder: ImageEncoder | None = None
         self._audio_encoder: AudioEncoder | None = None
+        self._files: dict[tuple[str, str], dict[str, str]] = {}  # (kind, sha256) -> scientific name -> label
 
     def add_prompts(self, taxa: Sequence[Taxon]) -> None:
         """Add the five prompts of each taxon."""
@@ -174,15 +175,18 @@ class Filler:
             if isinstance(one, Rejection):
                 self._fail(one)
                 continue
-            if any(word in one.note.lower() for word in NOT_AN_ADULT):
-                self.report.left_out.append(self.gallery.reject(one.label, f"shows no adult: {one.note}"))
+            if one.kind == "image" and not shows_adult(one.note):
+                self._leave_out(one, f"shows no adult: {one.note}")
                 continue
             try:
                 entry = self._described(one)
+                if self._is_there(one, entry):
+                    continue
                 if one.kind == "image":
                     photos.append((one, entry, _opened(one.path)))
                 else:
                     self._put([_with_vector(entry, self._heard(one))])
+                self._took(one, entry)
             except (TaxonError, AudioError, _Unusable) as error:
                 self._fail(Rejection(one.label, str(error)))
             if len(photos) == PHOTOS_AT_ONCE:
@@ -200,6 +204,25 @@ class Filler:
             _with_vector(entry, vector, thumbnail(image) if self.thumbnails else None)
             for (_, entry, image), vector in zip(photos, vectors, strict=True)
         )
+
+    def _is_there(self, one: Material, entry: Entry) -> bool:
+        """Whether the taxon has this very file already; it is left out then, with a note."""
+        label = self._files.get((entry.kind, entry.sha256), {}).get(entry.scientific_name)
+        for older in self.gallery.entries(entry.kind, entry.scientific_name, entry.sha256) if label is None else ():
+            label = older.label
+        if label is not None:
+            reason = f"the same file as {label} of {entry.scientific_name}, so counted once"
+            self._leave_out(one, reason)
+            self.report.notes.append(f"{one.label}: {reason}")
+        return label is not None
+
+    def _took(self, one: Material, entry: Entry) -> None:
+        """Remember a file, and note when another taxon has it too."""
+        others = self._files.setdefault((entry.kind, entry.sha256), {})
+        for name, label in others.items():
+            note = f"{one.label}: given for {entry.scientific_name}, the same file as {label} of {name}"
+            self.report.notes.append(note)
+        others[entry.scientific_name] = one.label
 
     def _heard(self, one: Material) -> np.ndarray:
         """One vector of a recording: the direction its heard windows share."""
@@ -244,6 +267,9 @@ class Filler:
         for rejection in added.rejected:
             self.report.failed.append(rejection)
             self._tell(rejection)
+
+    def _leave_out(self, one: Material, reason: str) -> None:
+        self.report.left_out.append(self.gallery.reject(one.label, reason))
 
     def _fail(self, rejection: Rejection) -> None:
         self.gallery.reject(rejection.label, rejection.reason)

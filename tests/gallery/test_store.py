@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Taxon, TaxonError
+from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Taxon, TaxonError, shows_adult
 
 
 def test_what_was_put_in_comes_out(opened: Gallery, taxa: list[Taxon], unit):
@@ -18,7 +18,9 @@ def test_what_was_put_in_comes_out(opened: Gallery, taxa: list[Taxon], unit):
     np.testing.assert_array_equal(second.vector, unit(6))
 
 
-def test_entries_are_chosen_by_kind_and_taxon(opened: Gallery):
+def test_entries_are_chosen_by_kind_taxon_and_file(opened: Gallery):
+    assert [e.label for e in opened.entries("image", "Parus major", "a.jpg")] == ["a.jpg"]
+    assert opened.entries("image", "Parus minor", "a.jpg") == [] == opened.entries(sha256="c.jpg")
     assert len(opened.entries()) == 8
     assert len(opened.entries(scientific_name="parus major")) == 3
     assert [e.label for e in opened.entries("text", "Parus minor")] == ["common"]
@@ -65,6 +67,27 @@ def test_a_bad_entry_is_rejected_with_the_reason_and_the_good_ones_are_added(fil
         assert gallery.entries("text", "Parus major")[-1].label == "new"
     assert result.added == 1 and result.rejected == (rejected,)
     assert re.search(reason, rejected.reason)
+
+
+@pytest.mark.parametrize(
+    ("note", "adult"),
+    [
+        ("", True),
+        ("subject=adult/bird", True),
+        ("male at Nestor Lake, near Eggleston", True),
+        ("subject=nest/eggs", False),
+        ("Two EGGS.", False),
+        ("an egg", False),
+        ("three nestlings", False),
+        ("subject=juvenile", False),
+        ("subject=tadpoles", False),
+        ("chick; CC0", False),
+        ("larvae in a pond", False),
+        ("immature male", False),
+    ],
+)
+def test_a_note_says_whether_a_photo_may_show_an_adult(note: str, adult: bool):
+    assert shows_adult(note) == adult
 
 
 def test_the_same_file_may_show_two_taxa(filled: Path, unit):

@@ -3,7 +3,7 @@
 *Seen* are the species that were trained on; what asks and what answers are their held-out samples, split by source as
 `trainer.data.manifest.hold_out` does with the same share and seed. *Unseen* are species of which nothing was trained
 on: those with the fewest recordings, as many as asked for, withheld whole, and those that the manifest's own split
-leaves out of training. With species withheld, `training.csv` is what to train on.
+leaves out of training. With species withheld, `training.csv` is what to train on; its column `split` is this split.
 
 At genus and family the samples of the query's own species do not stand for its group, as in the paper. A scenario that
 cannot be filled has a header and no row, and `benchmark.json` says why.
@@ -33,7 +33,7 @@ from trainer.benchmark.layout import (
     task_name,
 )
 from trainer.checkpoint import replace_file
-from trainer.data.manifest import Manifest, Sample, Samples, hold_out, source_codes, taxa_of
+from trainer.data.manifest import Manifest, Sample, Samples, held_rows, hold_out, source_codes, taxa_of
 from trainer.errors import ConfigError, DataError
 
 CANDIDATES = 100  # taxa of a query, the right one included
@@ -139,7 +139,8 @@ def make_benchmark(manifest: Manifest, out: Path, plan: Plan = Plan()) -> list[S
                 made = write_task(path, code(query, target), level, ends, groups, plan, rng)
                 scenarios.append(Scenario(name, level, query, target, *made))
     if len(withheld):
-        write_training(out / TRAINING, manifest.taxa, rest)
+        apart = {modality: held_rows(samples, plan.share, plan.seed) for modality, samples in rest.items()}
+        write_training(out / TRAINING, manifest.taxa, rest, apart)
     summary = {
         "manifest": str(manifest.path),
         **asdict(plan),
@@ -283,13 +284,16 @@ def some(rng: np.random.Generator, rows: np.ndarray, most: int) -> list[int]:
     return (rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))).tolist()
 
 
-def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples]) -> None:
-    """Write the manifest without what is withheld; it brings its taxonomy along."""
+def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples], held: dict[str, np.ndarray]) -> None:
+    """Write the manifest without what is withheld; it brings its taxonomy along, and the split of its rows.
+
+    The split is written out because less than the whole manifest might be split otherwise: a source may have more than
+    a fifth of what is left, and count as a collection.
+    """
 
     def rows() -> Iterator[dict[str, Any]]:
         for modality, samples in rest.items():
-            apart = samples.apart
-            for number, sample in enumerate(samples):
+            for sample, apart in zip(samples, held[modality].tolist(), strict=True):
                 taxon = taxa[sample.taxon]
                 yield {
                     "modality": modality,
@@ -303,7 +307,7 @@ def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples]) 
                     "source_id": sample.source[1],
                     "author": sample.author,
                     "licence": sample.licence,
-                    "split": "test" if apart is not None and apart[number] else "train",
+                    "split": "test" if apart else "train",
                 }
 
     write_csv(path, TRAINING_COLUMNS, rows())

@@ -37,16 +37,18 @@ CELLS = 1 << 22  # cosines in memory at once
 
 @dataclass(frozen=True)
 class Assets:
-    """One modality of one split: asset ids, files and labels [n], and the files that are not there."""
+    """One modality of one split: asset ids, files and labels [n], and a line for each file that was listed again."""
 
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
     labels: np.ndarray
+    repeated: tuple[str, ...] = ()
 
     def kept(self, keep: Sequence[bool] | np.ndarray) -> Assets:
         """Those where `keep` [n] is true."""
         rows = np.flatnonzero(keep)
-        return Assets(tuple(self.ids[r] for r in rows), tuple(self.paths[r] for r in rows), self.labels[rows])
+        ids, paths = tuple(self.ids[r] for r in rows), tuple(self.paths[r] for r in rows)
+        return Assets(ids, paths, self.labels[rows], self.repeated)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,6 +68,7 @@ class Ssw60Result:
     missing : files of the split that are not there, or that a feature file does not have
     undecodable : a line for each file that could not be encoded
     without_photo : recordings left out because no photo of their species is in the gallery
+    repeated : a line for each file that the archive lists more than once, and that counts once
     """
 
     images: str
@@ -79,6 +82,7 @@ class Ssw60Result:
     missing: tuple[str, ...]
     undecodable: tuple[str, ...]
     without_photo: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
 
 
 def evaluate_ssw60(
@@ -179,8 +183,18 @@ def read_assets(root: Path, name: str, split: str) -> Assets:
     if not rows:
         splits = ", ".join(sorted({fields["split"] for _, fields in lines}))
         raise DataError(f"{path}: no row of split '{split}'", f"its splits are {splits}")
+    first: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
+    repeated = []
+    for line, fields in rows:
+        asset = fields["asset_id"], fields["label"].strip()
+        if asset in first:
+            repeated.append(f"{path} line {line}: {asset[0]} is listed in line {first[asset][0]}")
+        else:
+            first[asset] = line, fields
+    rows = list(first.values())
     ids = tuple(fields["asset_id"] for _, fields in rows)
-    return Assets(ids, tuple(root / name / f"{asset}.{suffix}" for asset in ids), _labels(path, rows))
+    paths = tuple(root / name / f"{asset}.{suffix}" for asset in ids)
+    return Assets(ids, paths, _labels(path, rows), tuple(repeated))
 
 
 def read_species(root: Path) -> dict[int, str]:
@@ -227,6 +241,7 @@ def score(
         tuple(missing),
         tuple(undecodable),
         tuple(str(path) for path, has in zip(sounds.paths, asked) if not has),
+        (*sounds.repeated, *photos.repeated),
     )
 
 

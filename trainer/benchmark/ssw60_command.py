@@ -54,5 +54,6 @@ def ssw60(
     tell("missing", result.missing)
     tell("not encoded", result.undecodable)
     tell("no photo of its species", result.without_photo)
+    tell("listed again, counts once", result.repeated)
     if result.missing or result.undecodable:
         raise typer.Exit(1)

@@ -33,10 +33,18 @@ class Named:
 
 @dataclass(frozen=True)
 class TraitData:
-    """What is probed: modality -> vectors; `notes` names what was left out."""
+    """What is probed.
+
+    Attributes
+    ----------
+    parts : modality -> vectors
+    notes : what was left out, a line each
+    remarks : what else should be known, a line each
+    """
 
     parts: dict[str, Named]
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def from_file(path: Path) -> TraitData:
@@ -119,7 +127,7 @@ def from_manifest(
             parts[name] = Named([manifest.taxa[taxon].scientific_name for taxon in taxa], vectors)
     if not parts:
         raise DataError(f"{manifest.path}: nothing could be encoded", (notes or [""])[0])
-    return TraitData(parts, (*manifest.missing, *notes))
+    return TraitData(parts, (*manifest.missing, *notes), manifest.notes)
 
 
 def write(path: Path, data: TraitData) -> None:

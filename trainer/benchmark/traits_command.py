@@ -98,6 +98,7 @@ def traits(
             more = ", …" if len(absent) > NAMED else ""
             tell(f"{name}, species not in {known.path.name}", [f"{len(absent)} ({', '.join(absent[:NAMED])}{more})"])
     tell("column answers no label", known.ignored)
+    tell("note", found.remarks)
     tell("left out", found.notes)
     if found.notes and model is not None:
         raise typer.Exit(1)

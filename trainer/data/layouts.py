@@ -20,17 +20,21 @@ from typing import Any
 
 import numpy as np
 
+from gallery import NOT_ADULT
 from trainer.data.tables import Rows, arrow, codes, header, read_rows
 from trainer.errors import DataError
 
 REQUIRED = ("modality", "path", "scientific_name", "source_repo", "source_id")
 RANK_COLUMNS = ("class", "order", "family", "genus")  # with them a manifest needs no species table
-OPTIONAL = ("author", "licence", "note", "split", "shard", "offset", "size", "accepted_name", "common_name")
+OPTIONAL = (
+    *("author", "licence", "note", "split", "shard", "offset", "size"),
+    *("accepted_name", "common_name", "sha256", "source_path"),
+)
 PUBLISHED = {"file_name": "path", "source": "source_repo", "recording_id": "source_id", "com": "common_name"}
 CARRIED = ("source_repo", "source_id", "author", "licence", "accepted_name", "scientific_name")
+OF_SOURCES = ("sha256", "source_path")  # tell only which files are of one source
 TAXONOMY = ("kingdom", "phylum", *RANK_COLUMNS, "common_name")
 
-NOT_ADULT = ("nest", "eggs", "juvenile", "tadpole")  # notes of photos that do not show what a gallery should show
 SOUND = ("wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "aif", "aiff")
 PICTURE = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 TRAINED = ("", "train")
@@ -45,7 +49,7 @@ class Laid:
     Attributes
     ----------
     places : file and line of each row, without its columns
-    columns : name -> Arrow array [rows]: path, CARRIED, TAXONOMY
+    columns : name -> Arrow array [rows]: path, CARRIED, OF_SOURCES, TAXONOMY
     photo : [rows] bool
     apart : [rows] bool, held out by the column `split`
     offset, size : [rows] int64, -1 for a whole file
@@ -103,23 +107,20 @@ def lay_out(path: Path, media: Path, ranks: bool) -> Laid:
     published = _is_published(present)
     _check(path, present, published)
     rows = read_rows(path, (*REQUIRED, *OPTIONAL, *TAXONOMY, *(PUBLISHED if published else ())))
-    columns = {name: rows.text(name) for name in ("path", *CARRIED, *TAXONOMY)}
+    columns = {name: rows.text(name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
     if published:
         columns |= {ours: rows.text(theirs) for theirs, ours in PUBLISHED.items() if theirs in present}
     chosen = _Choice(rows)
     if published:
         columns["path"] = _found(columns, media, chosen)
         photo = _by_suffix(columns["path"], chosen)
-        columns["source_id"] = _or(columns["source_id"], columns["path"])  # without a number a file is its own source
     else:
         photo = _by_word(rows.text("modality"), chosen)
     _names(columns, chosen, ranks)
     columns["path"] = _or(rows.text("shard"), columns["path"])
     chosen.leave(_empty(columns["path"]), "no file is named", f"fill in {'file_name' if published else 'path'}")
     apart = _apart(rows.text("split"), chosen)
-    of_young = arrow("compute").match_substring_regex(
-        rows.text("note").cast(arrow().large_string()), "|".join(NOT_ADULT)
-    )
+    of_young = arrow("compute").match_substring_regex(rows.text("note").cast(arrow().large_string()), NOT_ADULT)
     chosen.pass_over(photo & _numpy(of_young), "photos of nests, eggs or young are not used")
     kept = chosen.kept
     if not kept.all():

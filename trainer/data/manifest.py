@@ -16,8 +16,9 @@ import numpy as np
 
 from gallery import Taxon, starter_taxa
 from trainer.data import species
-from trainer.data.layouts import CARRIED, TAXONOMY, Laid, bring_taxa, lay_out
+from trainer.data.layouts import CARRIED, OF_SOURCES, TAXONOMY, Laid, bring_taxa, lay_out
 from trainer.data.samples import TEXTS, Columns, Sample, Samples, taxa_of
+from trainer.data.sources import resolve
 from trainer.data.tables import arrow, one_array
 from trainer.errors import DataError
 
@@ -28,6 +29,7 @@ __all__ = [
     "Samples",
     "default_manifest",
     "draw_epoch",
+    "held_rows",
     "hold_out",
     "read_manifest",
     "shared_folder",
@@ -107,24 +109,35 @@ def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | Non
             f"{paths[0]}: no recording is left{''.join(f' ({line})' for line in left_out[:1])}",
             "add rows with modality audio",
         )
-    columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *TAXONOMY)}
+    columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
     if ranks:
         named = species.make(columns)
     else:
         named = species.look_up(columns, starter_taxa() if taxa is None else taxa, lambda row: _where(laid, row))
-    photo, apart = _together(laid, "photo"), _together(laid, "apart")
-    size = _together(laid, "size")
-    kept = Columns(
-        folders=tuple(media or one.parent for one in paths),
-        folder=np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid]),
-        texts={name: columns[name] for name in TEXTS},
-        taxon=named.taxon,
-        offset=_together(laid, "offset") if (size >= 0).any() else None,
-        size=size if (size >= 0).any() else None,
-        apart=apart if apart.any() else None,
+    photo, apart, offset, size = (_together(laid, name) for name in ("photo", "apart", "offset", "size"))
+    folders = tuple(media or one.parent for one in paths)
+    folder = np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid])
+    packed = size >= 0
+    sources = resolve(columns, folders, folder, np.where(packed, offset, -1), named.taxon, photo, apart)
+    columns |= {"source_repo": sources.repo, "source_id": sources.within, "sha256": sources.sha256}
+    kept = np.flatnonzero(sources.kept)
+    at = arrow().array(kept)
+    every = Columns(
+        folders=folders,
+        folder=folder[kept],
+        texts={name: columns[name].take(at) for name in (*TEXTS, "sha256")},
+        taxon=named.taxon[kept],
+        offset=offset[kept] if packed.any() else None,
+        size=size[kept] if packed.any() else None,
+        apart=sources.apart[kept] if sources.apart.any() else None,
     )
-    recordings, photos = (Samples(kept, np.flatnonzero(mask)) for mask in (~photo, photo))
-    notes = (*(line for one in laid for line in one.notes), *named.notes)
+    photo = photo[kept]
+    recordings, photos = (Samples(every, np.flatnonzero(mask)) for mask in (~photo, photo))
+    notes = (
+        *(line for one in laid for line in one.notes),
+        *named.notes,
+        *sources.notes(lambda row: _where(laid, row)),
+    )
     return Manifest(paths[0], named.taxa, recordings, photos, left_out, notes)
 
 
@@ -148,22 +161,27 @@ def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequen
     DataError
         When `share` is outside 0 .. 0.5.
     """
+    every = samples if isinstance(samples, Samples) else tuple(samples)
+    held = held_rows(every, share, seed)
+    return take(every, ~held), take(every, held & (share > 0.0))
+
+
+def held_rows(samples: Sequence[Sample], share: float, seed: int) -> np.ndarray:
+    """Which samples `hold_out` keeps out of training [n] bool, also those that a manifest splits at a share of 0."""
     if not 0.0 <= share <= 0.5:
         raise DataError(f"--held-out {share:g} is outside 0 .. 0.5", "0.2 holds out a fifth of the sources")
-    every = samples if isinstance(samples, Samples) else tuple(samples)
-    apart = every.apart if isinstance(every, Samples) else None
+    apart = samples.apart if isinstance(samples, Samples) else None
     if apart is not None and not apart.any():
         apart = None
     if share == 0.0 and apart is None:
-        return every, every[:0]
-    taxon, source = taxa_of(every), source_codes(every)
+        return np.zeros(len(samples), bool)
+    source = source_codes(samples)
     if apart is None:
-        chosen = drawn_sources(taxon, source, share, np.random.default_rng(seed))
+        chosen = drawn_sources(taxa_of(samples), source, share, np.random.default_rng(seed))
     else:
         chosen = np.zeros(int(source.max()) + 1, bool)
         chosen[source[apart]] = True
-    held = chosen[source]  # a recording of two species leaves training altogether
-    return take(every, ~held), take(every, held & (share > 0.0))
+    return chosen[source]  # a recording of two species leaves training altogether
 
 
 def drawn_sources(taxon: np.ndarray, source: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -215,7 +233,7 @@ def take(samples: Sequence[Sample], mask: np.ndarray) -> Sequence[Sample]:
 def _joined(laid: Sequence[Laid], name: str) -> Any:
     """A column of all files, taken from them; one whose values repeat is coded."""
     pa = arrow()
-    plain = name in ("path", "source_id")
+    plain = name in ("path", "source_id", *OF_SOURCES)
     arrays = [one.columns.pop(name) for one in laid]  # there are millions of rows: one copy is enough
     if plain:
         return one_array(pa.chunked_array([array.cast(pa.large_string()) for array in arrays]))

@@ -39,7 +39,7 @@ class Columns:
 
     folders: tuple[Path, ...]
     folder: np.ndarray  # [rows] uint8, the folder that a path is relative to
-    texts: dict[str, Any]  # name of TEXTS -> Arrow array [rows]
+    texts: dict[str, Any]  # name of TEXTS, or sha256 -> Arrow array [rows]
     taxon: np.ndarray  # [rows] int32
     offset: np.ndarray | None = None  # [rows] int64
     size: np.ndarray | None = None  # [rows] int64, -1 for a whole file
@@ -80,6 +80,17 @@ class Samples(Sequence[Sample]):
     def apart(self) -> np.ndarray | None:
         """[n] bool, those that the manifest holds out with its column `split`; None when it does not split them."""
         return None if self._columns.apart is None else self._columns.apart[self._rows]
+
+    def columns(self) -> Columns:
+        """What is known of these samples alone."""
+        every, rows = self._columns, self._rows
+
+        def own(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[rows]
+
+        texts = {name: self._text(name) for name in every.texts}
+        kept = own(every.offset), own(every.size), self.apart
+        return Columns(every.folders, every.folder[rows], texts, self.taxon, *kept)
 
     def source_codes(self) -> np.ndarray:
         """[n] int64 from 0 on, the same for samples of one source, ordered as the sources are as text."""

@@ -215,7 +215,9 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
             suffix = Path(packed.name).suffix.lower() or ".bin"
             offset = _add(tar, file, f"{row:0{KEY_DIGITS}d}{suffix}", packed.data)
             _add(tar, file, f"{row:0{KEY_DIGITS}d}.json", json.dumps(described, ensure_ascii=False).encode())
-            rows.append({**described, "shard": shard.name, "offset": offset, "size": len(packed.data)})
+            digest = hashlib.sha256(packed.data).hexdigest()  # by which copies are found when the manifest is read
+            place = {"shard": shard.name, "offset": offset, "size": len(packed.data)}
+            rows.append({**described, "sha256": digest, **place})
             if apart is not None:
                 rows[-1]["split"] = "test" if apart[row] else "train"
             if file.tell() >= part.most_bytes:

@@ -21,7 +21,8 @@ import numpy as np
 from trainer.errors import DataError
 
 PARQUET = (".parquet", ".pq")
-UNIQUE = ("path", "file_name", "source_id", "recording_id", "note")  # text that hardly repeats; all else is coded
+# Columns whose text hardly repeats; all else is coded.
+UNIQUE = ("path", "file_name", "source_id", "recording_id", "source_path", "sha256", "note")
 NUMBERS = ("offset", "size")
 BLOCK_BYTES = 1 << 23  # of CSV parsed at a time
 NAMED_LINES = 3  # of the rows that are left out for one reason

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gallery import Taxon
 from trainer.data.layouts import SOUND
-from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out
+from trainer.data.manifest import Manifest, default_manifest, held_rows, hold_out
 from trainer.data.material import Data, open_data
-from trainer.data.samples import Columns, Samples
-from trainer.data.tables import header, read_rows
+from trainer.data.samples import TEXTS, Columns, Samples
+from trainer.data.sources import COLUMNS, joint, resolve
+from trainer.data.tables import arrow, header, is_parquet, read_rows
 from trainer.errors import DataError
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Recordings of a folder or a table.
+
+    Attributes
+    ----------
+    folder : what their paths are relative to
+    columns : name of COLUMNS -> text of each
+    where : what each is called, for people
+    """
+
+    folder: Path
+    columns: dict[str, list[str]]
+    where: list[str]
 
 
 def open_unlabelled(
@@ -26,8 +45,8 @@ def open_unlabelled(
 ) -> Data:
     """Manifests with names, tables without, and folders of recordings, together.
 
-    Manifests with names are split as ever, and then all that has no name is trained on. Without such a manifest a share
-    of the files is held out.
+    Manifests with names are split as ever, and then all that has no name is trained on, but for what is of a source
+    that is held out. Without such a manifest a share of the sources is held out.
 
     Parameters
     ----------
@@ -42,44 +61,111 @@ def open_unlabelled(
     paths = paths or [default_manifest()]
     nameless = [path for path in paths if path.is_dir() or not names_species(path)]
     named = [path for path in paths if path not in nameless]
-    data = open_data(named, media, table, held_out, seed) if named else None
-    known = data.manifest.taxa if data else tuple(taxa())
-    found = [sample for path in nameless for sample in recordings_of(path, media, len(known))]
-    if data is not None:
-        return Data(
-            data.manifest, data.recordings, data.photos, data.held_recordings, data.held_photos, unlabelled=found
-        )
-    trained, held = hold_out(found, held_out, seed)
-    none = Samples(Columns((), np.zeros(0, np.uint8), {}, np.zeros(0, np.int32)), np.zeros(0, np.int64))
-    return Data(Manifest(paths[0], tuple(known), none, none), none, none, held, none, unlabelled=trained)
+    listed = [recordings_of(path, media) for path in nameless]
+    if not named:
+        known = tuple(taxa())
+        found, notes = together(listed, len(known))
+        trained, held = hold_out(found, held_out, seed)
+        none = found[:0]
+        return Data(Manifest(paths[0], known, none, none, notes=notes), none, none, held, none, unlabelled=trained)
+    data = open_data(named, media, table, held_out, seed)
+    if not listed:
+        return data
+    beside = data.manifest.recordings
+    found, notes = together(listed, len(data.manifest.taxa), beside, held_rows(beside, held_out, seed))
+    manifest = replace(data.manifest, notes=(*data.manifest.notes, *notes))
+    return replace(data, manifest=manifest, unlabelled=found)
 
 
 def names_species(table: Path) -> bool:
     return bool({"scientific_name", "accepted_name"} & set(header(table)))
 
 
-def recordings_of(path: Path, media: Path | None, unknown: int) -> list[Sample]:
-    """The recordings of a folder and all below it, or of a table with the column `path`; each is its own source.
+def recordings_of(path: Path, media: Path | None) -> Listed:
+    """The recordings of a folder and all below it, or of a table with the column `path`.
 
-    Parameters
-    ----------
-    unknown : the taxon they are given, which is none
+    Raises
+    ------
+    DataError
+        When there is none, or the table cannot be read.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower().lstrip(".") in SOUND and file.is_file())
         if not files:
             raise DataError(f"{path}: has no recording in it", f"name a folder with {', '.join(SOUND[:3])} or others")
-        return [Sample(file, unknown, (str(path), str(file.relative_to(path)))) for file in files]
+        columns = {name: [""] * len(files) for name in COLUMNS}
+        columns |= {"path": [str(file.relative_to(path)) for file in files], "source_repo": [str(path)] * len(files)}
+        return Listed(path, columns, [str(file) for file in files])
     if "path" not in header(path):
         raise DataError(f"{path}: column path is missing", "a table of recordings without names has the column path")
-    rows = read_rows(path, ("path", "modality", "source_repo", "source_id"))
-    columns = [rows.text(name).to_pylist() for name in ("path", "modality", "source_repo", "source_id")]
-    folder = media or path.parent
-    samples = [
-        Sample(folder / file, unknown, (repo, within or file))
-        for file, modality, repo, within in zip(*columns)
-        if file and modality in ("", "audio")
-    ]
-    if not samples:
+    rows = read_rows(path, ("modality", *COLUMNS))
+    of_row = zip(rows.text("path").to_pylist(), rows.text("modality").to_pylist(), strict=True)
+    kept = np.array([bool(file) and modality in ("", "audio") for file, modality in of_row], bool)
+    if not kept.any():
         raise DataError(f"{path}: names no recording", "fill in path")
-    return samples
+    columns = {name: rows.text(name).filter(arrow().array(kept)).to_pylist() for name in COLUMNS}
+    word = "row" if is_parquet(path) else "line"
+    where = [f"{path.name} {word} {number}" for number in rows.numbers[kept].tolist()]
+    return Listed(media or path.parent, columns, where)
+
+
+def together(
+    listed: Sequence[Listed], unknown: int, beside: Samples | None = None, held: np.ndarray | None = None
+) -> tuple[Samples, tuple[str, ...]]:
+    """Recordings of folders and tables, each file once and none of a source that is held out.
+
+    Parameters
+    ----------
+    unknown : the taxon they are given, which is none
+    beside : recordings with names; a file that is among them is left out
+    held : which of those are held out [n] bool
+
+    Returns
+    -------
+    the recordings, and a line for each reason to leave some out
+    """
+    pa = arrow()
+    where = [one for part in listed for one in part.where]
+    columns: dict[str, Any] = {
+        name: pa.array([one for part in listed for one in part.columns[name]], pa.large_string()) for name in COLUMNS
+    }
+    folders: tuple[Path, ...] = tuple(part.folder for part in listed)
+    folder = np.repeat(np.arange(len(listed)), [len(part.where) for part in listed])
+    offset, apart, first = np.full(len(where), -1), np.zeros(len(where), bool), 0
+    if beside is not None and held is not None:
+        theirs, first = beside.columns(), len(beside)
+        columns = {name: _after(theirs.texts.get(name), column, first) for name, column in columns.items()}
+        folder = np.concatenate([theirs.folder, folder + len(theirs.folders)])
+        folders = (*theirs.folders, *folders)
+        place = np.full(first, -1)
+        if theirs.size is not None and theirs.offset is not None:
+            place = np.where(theirs.size >= 0, theirs.offset, -1)
+        offset, apart = np.concatenate([place, offset]), np.concatenate([held, apart])
+    named, alike = np.arange(len(offset)) < first, np.zeros(len(offset), np.int64)
+    sources = resolve(columns, folders, folder, offset, alike, alike, apart)
+    source = joint(*(column.dictionary_encode().indices.to_numpy() for column in (sources.repo, sources.within)))
+    tested = np.isin(source, source[apart]) & ~named
+    notes = list(
+        replace(sources, kept=sources.kept | named | tested, no_digest=sources.no_digest & ~named).notes(
+            lambda row: where[row - first]
+        )
+    )
+    if tested.any():
+        row = int(np.flatnonzero(tested)[0])
+        notes.append(f"{where[row - first]}: of a source that is held out, so not trained on ({tested.sum()} in all)")
+    kept = np.flatnonzero(sources.kept & ~tested & ~named)
+    unsaid = pa.array([""] * len(offset), pa.large_string())
+    texts = {name: columns.get(name, unsaid) for name in TEXTS} | {
+        "source_repo": sources.repo,
+        "source_id": sources.within,
+    }
+    texts = {name: column.take(pa.array(kept)) for name, column in texts.items()}
+    found = Columns(folders, folder[kept], texts, np.full(len(kept), unknown, np.int32))
+    return Samples(found, np.arange(len(kept))), tuple(notes)
+
+
+def _after(first: Any, second: Any, rows: int) -> Any:
+    """A column of so many rows, empty where it is unknown, and another after it."""
+    pa = arrow()
+    text = pa.large_string()
+    return pa.concat_arrays([pa.array([""] * rows, text) if first is None else first.cast(text), second])

@@ -145,6 +145,55 @@ def test_a_bad_row_of_a_manifest_is_named_and_the_others_are_taken(run, toy_pack
         assert gallery.info()["rejected"] == 7
 
 
+def test_a_file_that_is_given_twice_counts_once_and_is_said(run, toy_pack, tmp_path, table, record):
+    photo(tmp_path / "photos" / "Parus_major" / "a.png", (255, 0, 0))
+    photo(tmp_path / "photos" / "Parus_major" / "b.png", (255, 0, 0))  # the same bytes
+    photo(tmp_path / "photos" / "Cuculus_canorus" / "c.png", (255, 0, 0))
+    heard = record("tit.wav", toy.tone(1000))
+    lines = [
+        "path,scientific_name,modality",
+        *[f"{heard},Parus major,audio"] * 2,
+        "photos/Parus_major/a.png,Great Tit,",
+    ]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "g.sqlite"
+    result = run(
+        *("gallery", "build", out, "--pack", toy_pack, "--taxa", table, "--photos", tmp_path / "photos"),
+        *("--manifest", tmp_path / "manifest.csv", "--kinds", "text,image,audio"),
+    )
+    assert result.exit_code == 0, result.stderr
+    *said, total = result.stderr.splitlines()
+    assert "entries added: 10 text, 2 image, 1 audio; 3 left out" in total and "failed" not in total
+    folder = tmp_path / "photos"
+    assert said == [
+        f"{folder / 'Parus_major' / 'a.png'}: given for Parus major, "
+        f"the same file as {folder / 'Cuculus_canorus' / 'c.png'} of Cuculus canorus",
+        f"{folder / 'Parus_major' / 'b.png'}: the same file as {folder / 'Parus_major' / 'a.png'} of Parus major, "
+        "so counted once",
+        f"{heard} (manifest.csv line 3): the same file as {heard} (manifest.csv line 2) of Parus major, "
+        "so counted once",
+        f"{folder / 'Parus_major' / 'a.png'} (manifest.csv line 4): the same file as "
+        f"{folder / 'Parus_major' / 'a.png'} of Parus major, so counted once",
+    ]
+    assert sorted(entry.label for entry in entries(out, kind="image")) == ["a.png", "c.png"]
+    again = run("gallery", "add", out, "Great Tit", "--pack", toy_pack, "--photo", folder / "Parus_major" / "b.png")
+    assert again.exit_code == 0, again.stderr
+    assert "b.png: the same file as a.png of Parus major, so counted once" in again.stderr
+    with Gallery.open(out) as gallery:
+        assert len(gallery.rejections()) == 4
+
+
+def test_a_note_of_young_is_about_photos_not_recordings(pack, tmp_path, record):
+    heard, seen = record("tit.wav", toy.tone(1000)), photo(tmp_path / "tit.png", (255, 0, 0))
+    material = [
+        Material(tmp_path / path, "Parus major", kind, note="hatchling or nestling")
+        for path, kind in ((heard, "audio"), (seen, "image"))
+    ]
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["image", "audio"])
+    assert report.entries == {"text": 0, "image": 0, "audio": 1}
+    assert [one.reason for one in report.left_out] == ["shows no adult: hatchling or nestling"]
+
+
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "cannot be read"), ("path,name\n", "has no column scientific_name")]
 )

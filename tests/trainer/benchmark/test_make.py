@@ -14,7 +14,7 @@ from gallery import Taxon, read_taxa
 from tests.trainer.benchmark import small_bench as bench
 from tests.trainer.tiny import Tiny
 from trainer.benchmark.layout import DIRECTIONS, LEVELS, TASK_COLUMNS, media, read_benchmark, task_name
-from trainer.benchmark.make import SUMMARY, TRAINING, Plan, make_benchmark
+from trainer.benchmark.make import SUMMARY, TRAINING, Plan, make_benchmark, rare
 from trainer.benchmark.protocols import PUBLISHED, SCORED, evaluate
 from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
 from trainer.errors import ConfigError, DataError
@@ -161,6 +161,31 @@ def test_a_source_that_an_unseen_species_is_in_leaves_training(tmp_path: Path) -
     make_benchmark(manifest, tmp_path / "bench", Plan(share=0.4, seed=3, unseen=1, candidates=3))
     assert json.loads((tmp_path / "bench" / SUMMARY).read_text())["withheld"] == ["Davus alter"]
     assert "both" not in (tmp_path / "bench" / TRAINING).read_text()
+
+
+def test_what_is_left_to_train_on_is_split_as_the_whole_was(manifest: Manifest, tmp_path: Path) -> None:
+    """A photo site with a fifth of all photos has more of those that are left, and would count as a collection."""
+    withheld = {manifest.taxa[row].scientific_name for row in rare(manifest, 4)}
+    kept = [name for name, *_ in bench.SPECIES if name not in withheld]
+    site = [("image", f"site{n}.jpg", kept[n % len(kept)], "photos", "Photo Site") for n in range(12)]
+    whole = read_manifest(bench.write(tmp_path / "manifest.csv", COLUMNS, [*lines(), *site]), TAXA)
+    assert not whole.notes
+    for seed in range(6):
+        out = tmp_path / f"bench{seed}"
+        make_benchmark(whole, out, Plan(share=0.4, seed=seed, unseen=4, candidates=3))
+        again = read_manifest(out / TRAINING, TAXA)
+        assert "'photos Photo Site' has more than 20% of the photos (12)" in again.notes[0]
+        training, held = hold_out(again.photos, 0.4, seed)
+        asked = {row["file_path"] for row in rows(out / "test" / "benchmark" / "image_index.csv")}
+        assert asked == files(held) and not asked & files(training)
+
+
+def test_a_file_that_is_listed_twice_asks_once(tmp_path: Path) -> None:
+    twice = [*lines(), *lines()]
+    manifest = read_manifest(bench.write(tmp_path / "manifest.csv", COLUMNS, twice), TAXA)
+    make_benchmark(manifest, tmp_path / "bench", Plan(share=0.4, seed=3, candidates=3))
+    asked = [row["file_path"] for row in rows(tmp_path / "bench" / "test" / "benchmark" / "audio_index.csv")]
+    assert len(asked) == len(set(asked)) > 10
 
 
 def test_species_that_the_manifest_leaves_out_of_training_are_unseen(tmp_path: Path) -> None:

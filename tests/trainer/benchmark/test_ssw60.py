@@ -139,6 +139,14 @@ def test_a_recording_whose_species_has_no_photo_is_left_out_by_name(root: Path) 
     assert [Path(name).name for name in result.without_photo] == ["14.wav"]
 
 
+def test_a_file_that_the_archive_lists_again_counts_once_and_is_named(root: Path) -> None:
+    with (root / "images_nabirds.csv").open("a", encoding="utf-8") as file:
+        file.write("a1,0,test,3\na1,2,test,3\n")  # the second shows another species too
+    result = evaluate_ssw60(root, Told(**FOUR), images="nabirds")
+    assert (result.gallery, result.without_photo) == (5, ())
+    assert result.repeated == (f"{root / 'images_nabirds.csv'} line 7: a1 is listed in line 2",)
+
+
 def test_the_other_image_set_is_another_gallery(root: Path) -> None:
     result = evaluate_ssw60(root, Told(**FOUR, _901=80, _902=20, _903=5), images="inat")
     assert (result.queries, result.gallery, result.without_photo) == (4, 3, ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,11 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_kept(manifest: M
     assert len(data.parts["audio"].species) == 20
     (line,) = data.notes
     assert "Bufo_bufo_1.flac" in line and "damaged" in line
+
+
+def test_what_is_noted_of_a_manifest_is_a_remark_and_no_fault(manifest: Manifest) -> None:
+    data = from_manifest(Numbered(), replace(manifest, notes=("a file counts once",)), seed=1)
+    assert (data.remarks, data.notes) == (("a file counts once",), ())
 
 
 def test_pieces_of_shards_are_probed_like_files(manifest: Manifest, tmp_path: Path) -> None:

@@ -21,13 +21,12 @@ def published(tmp_path: Path):
     """Write a table in the published layout, a value of some columns changed in each row."""
 
     def write(*changes: dict[str, str], columns: Iterable[str] = PUBLISHED, name: str = "train.csv") -> Path:
-        usual = dict(
-            zip(PUBLISHED, ["a.mp3", "Parus major", "", "Aves", "Passeriformes", "Paridae", "Parus", "Great Tit"])
-        )
+        usual = dict(zip(PUBLISHED[1:], ["Parus major", "", "Aves", "Passeriformes", "Paridae", "Parus", "Great Tit"]))
         with (tmp_path / name).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(columns), restval="", extrasaction="ignore")
             writer.writeheader()
-            writer.writerows({**usual, "source": "xc", "recording_id": str(n), **row} for n, row in enumerate(changes))
+            own = ({"file_name": f"{n}.mp3", "source": "xc", "recording_id": str(n)} for n in range(len(changes)))
+            writer.writerows({**usual, **ours, **row} for ours, row in zip(own, changes, strict=True))
         return tmp_path / name
 
     return write
@@ -41,7 +40,7 @@ def test_the_published_layout_brings_its_taxa(published, tmp_path: Path) -> None
         ("Prunella modularis", "", ("Aves", "Passeriformes", "Prunellidae", "Prunella", "Prunella modularis")),
     ]
     assert [(s.path, s.source, s.taxon) for s in read.recordings] == [
-        (tmp_path / "a.mp3", ("xc", "0"), 0),
+        (tmp_path / "0.mp3", ("xc", "0"), 0),
         (tmp_path / "sub" / "c.flac", ("xc", "2"), 0),
     ]
     assert [(s.path, s.source, s.taxon) for s in read.photos] == [(tmp_path / "b.JPG", ("xc", "1"), 1)]
@@ -138,5 +137,7 @@ def test_without_file_names_source_and_number_are_needed(published) -> None:
 
 
 def test_a_file_without_a_number_is_its_own_source(published) -> None:
-    read = read_manifest(published({"recording_id": ""}, {"recording_id": "", "file_name": "b.mp3"}, {}))
-    assert [sample.source for sample in read.recordings] == [("xc", "a.mp3"), ("xc", "b.mp3"), ("xc", "2")]
+    read = read_manifest(
+        published({"recording_id": ""}, {"recording_id": "", "file_name": "b.mp3"}, {"file_name": "c.mp3"})
+    )
+    assert [sample.source for sample in read.recordings] == [("xc", "0.mp3"), ("xc", "b.mp3"), ("xc", "2")]

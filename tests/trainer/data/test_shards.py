@@ -64,6 +64,23 @@ def test_the_manifest_of_shards_needs_no_species_table_and_splits_alike(packed: 
     assert [sample.source for sample in before] == [sample.source for sample in after] and len(after)
 
 
+def test_copies_under_other_names_are_packed_and_count_once_when_read(
+    tiny: tiny_set.Tiny, taxa: list[Taxon], tmp_path: Path
+) -> None:
+    """A manifest without the column `sha256` cannot know them; the shards' own can."""
+    shutil.copytree(tiny.manifest.parent, tmp_path / "data")
+    path = tmp_path / "data" / "manifest.csv"
+    shutil.copyfile(path.parent / "Parus_major_0.wav", path.parent / "copy.wav")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("audio,copy.wav,Parus major,others,1,,,\n")
+    read = read_manifest(path, taxa)
+    assert len(read.recordings) == 22
+    packed = write_shards(read, tmp_path / "out", 1)
+    again = read_manifest(packed.manifest)
+    assert packed.recordings == 22 and len(again.recordings) == 21
+    assert "lists a file that is listed before (1 in all)" in again.notes[0]
+
+
 def test_a_plain_tar_holds_each_sample_beside_what_is_known_of_it(packed: Sharded, manifest: Manifest) -> None:
     keys: dict[str, list[str]] = {"audio": [], "image": []}
     offsets = {
