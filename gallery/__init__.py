@@ -3,24 +3,15 @@
 A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are somebody else's.
 """
 
-from gallery.decision import (
-    Decision,
-    DecisionParameters,
-    Pool,
-    RankedSpecies,
-    decide,
-    logits,
-    pool,
-    probabilities,
-    ranked,
-    similarity,
-)
 from gallery.entry import KINDS, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, shows_adult
 from gallery.errors import BiovitaError, GalleryError, TaxonError
+from gallery.parameters import DecisionParameters
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
+from gallery.recognise import Candidate, Detection, Pool, Recognition, likeliest, loud, pooled, ranked, recognise
 from gallery.search import Index, Neighbour, Similarities
 from gallery.store import Gallery, build
 from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa
+from gallery.vocabulary import Vocabulary
 
 __all__ = [
     "KINDS",
@@ -29,8 +20,9 @@ __all__ = [
     "RANKS",
     "Added",
     "BiovitaError",
-    "Decision",
+    "Candidate",
     "DecisionParameters",
+    "Detection",
     "EncoderIdentity",
     "Entry",
     "Gallery",
@@ -39,22 +31,22 @@ __all__ = [
     "Names",
     "Neighbour",
     "Pool",
-    "RankedSpecies",
+    "Recognition",
     "Rejection",
     "Similarities",
     "Taxon",
     "TaxonError",
+    "Vocabulary",
     "build",
-    "decide",
     "find",
-    "logits",
-    "pool",
-    "probabilities",
+    "likeliest",
+    "loud",
+    "pooled",
     "prompt",
     "prompts",
     "ranked",
     "read_taxa",
+    "recognise",
     "shows_adult",
-    "similarity",
     "starter_taxa",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import Protocol
 
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.recording_time import stated_start
 from edgeapp.audio.source import AudioSource
+from edgeapp.clock.system import Moment
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
 from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import Writer
-from edgeapp.recognition.pipeline import Recogniser, Tally
+from edgeapp.outputs.writer import Recording, Writer
+from edgeapp.recognition.merging import Merger
+from edgeapp.recognition.recogniser import Recogniser, Tally
+from edgeapp.recognition.results import Identification
 
 Tell = Callable[[str], None]
 
@@ -79,8 +84,15 @@ def identify(
         try:
             with overheard() as complaints:
                 source = open_sound(file)
-                heard = _one(file, source, recogniser, writer, hop_s, top)
-            fault = _told(file, source, heard, complaints.damaged, recogniser.parameters.silence_dbfs, note)
+                tally = _windows(file, source, recogniser, writer, hop_s, top)
+            notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+            writer.finish(Identification(file, tally.end_s, hop_s, tally.species(top), tally.heard, tuple(notes)))
+            if source.fault is not None:
+                fault: str | None = f"{file}: {source.fault}; copy the file again"
+            else:
+                fault = None
+                if notes:
+                    note(printable(f"{file}: {'; '.join(notes)}"))
             done += 1
         except (PackError, GalleryError, OutputError, BrokenPipeError):
             raise
@@ -97,27 +109,34 @@ def identify(
     return Outcome(done, failed)
 
 
-def _one(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
-    """Identify one file; whether anything was heard in it."""
-    tally = Tally(recogniser)
-    writer.begin(file, source.rate_hz)
+def _windows(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> Tally:
+    """Write the windows and detections of one file, and sum them up."""
+    tally, merger = Tally(recogniser.vocabulary), Merger()
+    writer.begin(Recording(file, source.rate_hz, recorded(file)))
     with closing(recogniser.windows(source, hop_s)) as results:
         for result in results:
             tally.add(result)
-            writer.window(result, recogniser.summary(result, top))
-    writer.finish(tally.identification(file, hop_s, top))
-    return tally.n_heard > 0
+            writer.window(result, recogniser.species(result, top))
+            for stretch in merger.add(result):
+                writer.detection(stretch)
+    for stretch in merger.finish():
+        writer.detection(stretch)
+    return tally
 
 
-def _told(file: str, source: Sound, heard: bool, damaged: int, silence_dbfs: float, note: Tell) -> str | None:
-    """The fault of a file there is a result of, if it has one; otherwise note in one line what is odd about it."""
-    if source.fault is not None:
-        return f"{file}: {source.fault}; copy the file again"
+def _notes(source: Sound, heard: bool, damaged: int, silence_dbfs: float) -> list[str]:
+    """What a person should know about the result of a file."""
     notes = list(source.notes)
+    if source.fault is not None:
+        notes.append(source.fault)
     if damaged:
         notes.append(f"the decoder passed over {damaged} damaged place{'s' if damaged > 1 else ''}")
     if not heard:
         notes.append(f"nothing heard: never above {silence_dbfs:g} dBFS")
-    if notes:
-        note(printable(f"{file}: {'; '.join(notes)}"))
-    return None
+    return notes
+
+
+def recorded(file: str) -> Moment | None:
+    """When a recording began, where its metadata or its name says so with its zone."""
+    found = stated_start(file) if os.path.isfile(file) else None
+    return None if found is None else Moment(found, 0.0)

@@ -67,6 +67,17 @@ def recording_start(path: str | os.PathLike[str], duration_s: float, zone: tzinf
     return RecordingStart(datetime.fromtimestamp(mtime, timezone.utc) - timedelta(seconds=duration_s), MTIME)
 
 
+def stated_start(path: str | os.PathLike[str]) -> datetime | None:
+    """When a recording was begun, in UTC, where its metadata or its name says so with the zone; None elsewhere."""
+    found = start_time(read(Path(path)))
+    if found is not None and found.tzinfo is not None and found.year in YEARS:
+        return found.astimezone(timezone.utc)
+    stem = Path(path).stem
+    # A time that comes out the same in two zones names its own.
+    first, second = start_in_name(stem), start_in_name(stem, timezone(timedelta(hours=1)))
+    return first if first == second else None
+
+
 def start_in_name(stem: str, zone: tzinfo = timezone.utc) -> datetime | None:
     """The time in the name of a recording, in UTC; None where there is none."""
     if _UNIX_HEX.match(stem) and not stem.isdecimal():

@@ -14,9 +14,9 @@ from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import Destination, writer
+from edgeapp.outputs.writer import Destination, Run, check_format, writer
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
 
 
@@ -45,8 +45,11 @@ def identify(
     gallery: Annotated[
         Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
     ] = None,
-    kinds: Annotated[
-        str | None, typer.Option("--kinds", help="Gallery entries to match: text,image,audio or some of them.")
+    modalities: Annotated[
+        str | None,
+        typer.Option(
+            "--modalities", metavar="LIST", help="Gallery entries to match: text,image,audio or some of them."
+        ),
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
     provider: Annotated[
@@ -60,13 +63,12 @@ def identify(
     pcm_channels: Annotated[int, typer.Option("--pcm-channels", help="Channels of raw sound.", min=1)] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.")] = False,
 ) -> None:
-    """Name the species in recordings.
+    """Identify the species in recordings.
 
-    One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns with csv. With
-    raven, audacity and kaleidoscope, one table of all files, a row for each window with a decision; the times of raven
+    One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns, species only, with
+    csv. With raven, audacity and kaleidoscope, one table of all files, a row for each detection; the times of raven
     and audacity run on over the files, as if they were one.
     """
-
     if not 0 < hop < float("inf"):
         raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
 
@@ -77,11 +79,12 @@ def identify(
     if output is not None and any(_same_file(output, file) for file in files):
         raise UsageError(f"{output}: is one of the recordings", "name another file with --output")
 
+    check_format(format)
     with Destination(output) as destination:
-        writing = writer(format, destination.out)
-        recogniser = Recogniser(
-            Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
-        )
+        asked = modalities.split(",") if modalities is not None else None
+        recogniser = Recogniser(Pack.load(pack), gallery, only or (), asked, threads, provider)
+        run = Run(recogniser.origin, recogniser.pack.audio.window_s, hop)
+        writing = writer(format, destination.out, run)
 
         def open_sound(file: str) -> Sound:
             return pipe if pipe is not None and file == STDIN else FileSource(file)

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from gallery.decision import Decision, RankedSpecies
 
 from edgeapp.detections import counting
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
 from edgeapp.outputs.words import in_words
-from gallery.decision import Decision, RankedSpecies
 
 COMMAND_BUSY_S = 10.0  # a person waits
 FARTHEST_S = timedelta(days=100 * 365).total_seconds()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timezone, tzinfo
 from typing import Any, Protocol
 
+from gallery.decision import Decision, RankedSpecies
+
 from edgeapp.clock.system import Moment
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean, decision_fields
-from gallery.decision import Decision, RankedSpecies
 
 SCHEMA = 1  # raised when a field changes its meaning or goes; new fields may come at any time
 IDS = uuid.UUID("5b0c8b1e-2a3f-5d0e-9a4c-6f1d0c6f5a11")  # namespace of the ids of detections

@@ -12,12 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gallery.decision import Decision
+
 from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
-from gallery.decision import Decision
 from gallery.errors import TaxonError
 from gallery.taxon import RANKS, Names, Taxon
 

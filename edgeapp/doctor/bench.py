@@ -29,7 +29,7 @@ from edgeapp.errors import DeviceError
 from edgeapp.examples.synthesise import SONGS, synthesise
 from edgeapp.pack.format import Pack
 from edgeapp.paths import child_environment
-from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder
 
 RATE_HZ = 48_000  # of the recording: what recorders in the field are set to
@@ -134,7 +134,7 @@ def bench(
     gallery : path or None
         The pack's own when None.
     threads, provider : int or None, str or None
-        See `edgeapp.recognition.pipeline.Recogniser`.
+        See `edgeapp.recognition.recogniser.Recogniser`.
     seconds : float
         Length of the recording.
     n_windows : int

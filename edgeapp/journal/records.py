@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeapp.clock.system import Moment
 from gallery.decision import RankedSpecies
+
+from edgeapp.clock.system import Moment
 
 ROUTES = ("portaudio", "arecord", "pcm", "file", "memory")
 REVIEWS = ("confirmed", "rejected", "corrected")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from edgeapp.outputs.selection import Selection, SelectionWriter
+from edgeapp.outputs.writer import Run
 
 DECIMALS = 6  # of seconds, as Audacity writes them itself
 
@@ -16,7 +17,7 @@ DECIMALS = 6  # of seconds, as Audacity writes them itself
 class AudacityWriter(SelectionWriter):
     """See `edgeapp.outputs.selection.SelectionWriter`."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, run: Run) -> None:
         super().__init__(out, "", row)
 
 

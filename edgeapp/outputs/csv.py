@@ -1,49 +1,55 @@
-"""CSV as BirdNET writes it: a row per window and species, so that scripts made for its tables read ours."""
+"""CSV as BirdNET writes it: a row per detection of a species, so that scripts made for its tables read ours.
+
+Its columns are a species' names, so a detection above the species has no row here; JSON, Raven and Audacity have it.
+"""
 
 from __future__ import annotations
 
 import csv
 from typing import TYPE_CHECKING, TextIO
 
-from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
-from edgeapp.outputs.writer import Spool
+from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, cleaned
+from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
-    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
+    from collections.abc import Sequence
+
+    from edgeapp.recognition.results import Identification, Stretch, WindowResult
+    from gallery.recognise import Candidate
 
 HEADER = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
 
 
 class CsvWriter:
-    """See `edgeapp.outputs.writer.Writer`.
+    """See `edgeapp.outputs.writer.Writer`. A file that failed has no rows."""
 
-    Only windows with a decision have rows: their species inside the decided taxon, best first, with their
-    probabilities. A file that failed has none.
-    """
-
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, run: Run) -> None:
         self._out = out
         self._rows = Spool()
         self._csv = csv.writer(self._rows, lineterminator="\n")
-        self._file = ""
+        self._recording = Recording("", 0)
         csv.writer(out, lineterminator="\n").writerow(HEADER)
 
-    def begin(self, file: str, rate_hz: int) -> None:
+    def begin(self, recording: Recording) -> None:
         """Forget the rows of a file that failed half way."""
         self._rows.clear()
-        self._file = clean(file)
+        self._recording = recording
 
-    def window(self, result: WindowResult, summary: WindowSummary) -> None:
-        """Keep the rows of a decision."""
-        for species in summary.inside:
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """Nothing: rows are of detections."""
+
+    def detection(self, stretch: Stretch) -> None:
+        """Keep the row of a species."""
+        detection = stretch.detection
+        if detection.taxon_rank == "species":
             self._csv.writerow(
                 (
-                    round(summary.start_s, TIME_DECIMALS),
-                    round(summary.end_s, TIME_DECIMALS),
-                    species.scientific_name,
-                    species.common_name,
-                    f"{species.probability:.{DECIMALS}f}",
-                    self._file,
+                    round(stretch.start_s, TIME_DECIMALS),
+                    round(stretch.end_s, TIME_DECIMALS),
+                    detection.scientific_name,
+                    detection.common_name,
+                    f"{detection.confidence:.{DECIMALS}f}",
+                    cleaned(self._recording.file),
                 )
             )
 

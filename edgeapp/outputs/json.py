@@ -1,96 +1,126 @@
-"""JSON for programs: one indented document per file, windows included."""
+"""JSON for programs: one indented document per file, with its detections and its windows."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgeapp.outputs.writer import Spool
+from edgeapp.clock.utc import utc_text
+from edgeapp.detections.document import (
+    SCHEMA,
+    TIME_DECIMALS,
+    Source,
+    candidate_fields,
+    cleaned,
+    detection_document,
+    gallery_fields,
+    level_field,
+    pack_fields,
+    taxon_fields,
+)
+from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
-    from gallery.decision import Decision, RankedSpecies
-
-DECIMALS = 4  # of probabilities and similarities: more would be noise of the encoder's arithmetic
-TIME_DECIMALS = 3  # of seconds
+    from edgeapp.recognition.results import Identification, Stretch, WindowResult
+    from gallery.recognise import Candidate
 
 
 class JsonWriter:
     """See `edgeapp.outputs.writer.Writer`. A failed file has no document."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._windows = Spool()  # the document puts them after the summary, which is known only at the end
-        self._n_windows = 0
+    def __init__(self, out: TextIO, run: Run) -> None:
+        self._out, self._run = out, run
+        # The document puts them after the summary, which is known only at the end.
+        self._detections, self._windows = _Items(), _Items()
+        self._recording = Recording("", 0)
 
-    def begin(self, file: str, rate_hz: int) -> None:
-        """Forget the windows of a file that failed half way."""
+    def begin(self, recording: Recording) -> None:
+        """Forget the rows of a file that failed half way."""
+        self._recording = recording
+        self._detections.clear()
         self._windows.clear()
-        self._n_windows = 0
 
-    def window(self, result: WindowResult, summary: WindowSummary) -> None:
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
         """Keep one line."""
-        self._windows.write(",\n    " if self._n_windows else "\n    ")
-        self._windows.write(json.dumps(window_fields(summary), ensure_ascii=False))
-        self._n_windows += 1
+        self._windows.add(window_fields(result, species))
+
+    def detection(self, stretch: Stretch) -> None:
+        """Keep one line."""
+        self._detections.add(stretch_document(stretch, self._recording, self._run))
 
     def finish(self, identification: Identification) -> None:
         """Write the document."""
-        head = json.dumps(file_fields(identification), ensure_ascii=False, indent=2)
-        self._out.write(head.removesuffix("\n}") + ',\n  "windows": [')
-        self._windows.pour(self._out)
-        self._out.write("\n  ]\n}\n" if self._n_windows else "]\n}\n")
+        head = file_fields(identification, self._recording, self._run)
+        self._out.write(json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}"))
+        for name, items in (("detections", self._detections), ("windows", self._windows)):
+            self._out.write(f',\n  "{name}": [')
+            items.pour(self._out)
+        self._out.write("\n}\n")
         self._out.flush()
 
     def fail(self, file: str, reason: str) -> None:
         """Nothing: the reason is on stderr."""
 
 
-def file_fields(identification: Identification) -> dict[str, Any]:
-    """The document without its windows."""
+class _Items:
+    """Members of a list, each on a line of its own."""
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+        self._any = False
+
+    def add(self, item: dict[str, Any]) -> None:
+        self._spool.write(",\n    " if self._any else "\n    ")
+        self._spool.write(json.dumps(item, ensure_ascii=False, allow_nan=False))
+        self._any = True
+
+    def pour(self, out: TextIO) -> None:
+        self._spool.pour(out)
+        out.write("\n  ]" if self._any else "]")
+        self._any = False
+
+    def clear(self) -> None:
+        self._spool.clear()
+        self._any = False
+
+
+def file_fields(identification: Identification, recording: Recording, run: Run) -> dict[str, Any]:
+    """The document without its detections and windows."""
     return {
-        "file": clean(identification.file),
+        "schema": SCHEMA,
+        "file": cleaned(identification.file),
         "duration_s": round(identification.duration_s, TIME_DECIMALS),
-        "pack": identification.pack,
-        "pack_version": identification.pack_version,
-        "hop_s": identification.hop_s,
-        "species": species_fields(identification.species),
-        "decision": decision_fields(identification.decision),
+        "recorded_at": None if recording.recorded is None else utc_text(recording.recorded),
+        "pack": pack_fields(run.origin),
+        "gallery": gallery_fields(run.origin),
+        "window_s": run.window_s,
+        "hop_s": run.hop_s,
+        "notes": list(identification.notes),
+        "species": candidate_fields(identification.species),
     }
 
 
-def window_fields(summary: WindowSummary) -> dict[str, Any]:
+def window_fields(result: WindowResult, species: Sequence[Candidate]) -> dict[str, Any]:
     """One window of the document."""
     return {
-        "start_s": round(summary.start_s, TIME_DECIMALS),
-        "end_s": round(summary.end_s, TIME_DECIMALS),
-        "species": species_fields(summary.species),
+        "start_s": round(result.start_s, TIME_DECIMALS),
+        "end_s": round(result.end_s, TIME_DECIMALS),
+        "level_dbfs": level_field(result.level_dbfs),
+        "heard": result.heard,
+        "detections": [taxon_fields(detection) for detection in result.detections],
+        "species": candidate_fields(species),
     }
 
 
-def species_fields(species: Sequence[RankedSpecies]) -> list[dict[str, Any]]:
-    """Ranked species as JSON."""
-    return [
-        {
-            "rank": one.rank,
-            "scientific_name": one.scientific_name,
-            "common_name": one.common_name,
-            "probability": round(float(one.probability), DECIMALS),
-            "similarity": round(float(one.similarity), DECIMALS),
-        }
-        for one in species
-    ]
-
-
-def decision_fields(decision: Decision | None) -> dict[str, Any] | None:
-    """A decision as JSON; null is nothing."""
-    if decision is None:
-        return None
-    return {"rank": decision.rank, "name": decision.name, "mass": round(float(decision.mass), DECIMALS)}
-
-
-def clean(name: str) -> str:
-    """A file name that UTF-8 can carry."""
-    return name.encode("utf-8", "replace").decode("utf-8")
+def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[str, Any]:
+    """The detection document of a stretch of a file."""
+    return detection_document(
+        stretch.detection,
+        stretch.start_s,
+        stretch.end_s,
+        Source(file=recording.file),
+        run.origin,
+        moment=recording.at(stretch.start_s),
+    )

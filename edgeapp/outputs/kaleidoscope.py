@@ -12,6 +12,7 @@ import os
 from typing import TextIO
 
 from edgeapp.outputs.selection import Selection, SelectionWriter
+from edgeapp.outputs.writer import Run
 
 HEADER = ("INDIR", "FOLDER", "IN FILE", "OFFSET", "DURATION", "TOP1MATCH", "TOP1DIST")
 TIME_DECIMALS = 3  # of seconds
@@ -21,7 +22,7 @@ DECIMALS = 4  # of the distance
 class KaleidoscopeWriter(SelectionWriter):
     """See `edgeapp.outputs.selection.SelectionWriter`."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, run: Run) -> None:
         super().__init__(out, head(), row)
 
 

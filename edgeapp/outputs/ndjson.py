@@ -1,48 +1,48 @@
-"""Newline-delimited JSON: an event per window as it comes, then one per file; silent windows included."""
+"""Newline-delimited JSON: an event for each window and detection as it comes, then one for each file."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgeapp.outputs.json import clean, decision_fields, file_fields, window_fields
+from edgeapp.detections.document import cleaned
+from edgeapp.outputs.json import file_fields, stretch_document, window_fields
+from edgeapp.outputs.writer import Recording, Run
 
 if TYPE_CHECKING:
-    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
+    from collections.abc import Sequence
+
+    from edgeapp.recognition.results import Identification, Stretch, WindowResult
+    from gallery.recognise import Candidate
 
 
 class NdjsonWriter:
-    """See `edgeapp.outputs.writer.Writer`. Events: ``window``, ``file``, ``error``."""
+    """See `edgeapp.outputs.writer.Writer`. Events: ``window``, ``detection``, ``file``, ``error``."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._file = ""
+    def __init__(self, out: TextIO, run: Run) -> None:
+        self._out, self._run = out, run
+        self._recording = Recording("", 0)
 
-    def begin(self, file: str, rate_hz: int) -> None:
+    def begin(self, recording: Recording) -> None:
         """Remember whose windows follow."""
-        self._file = clean(file)
+        self._recording = recording
 
-    def window(self, result: WindowResult, summary: WindowSummary) -> None:
-        """``window``: level in dB re full scale (null for digital silence), whether it was heard, species, decision."""
-        level = result.level_dbfs
-        self._event(
-            "window",
-            file=self._file,
-            level_dbfs=round(level, 1) if math.isfinite(level) else None,
-            heard=result.heard,
-            **window_fields(summary),
-            decision=decision_fields(result.decision),
-        )
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """``window``: a window of the JSON document, silent ones included, and its file."""
+        self._event("window", file=cleaned(self._recording.file), **window_fields(result, species))
+
+    def detection(self, stretch: Stretch) -> None:
+        """``detection``: the detection document."""
+        self._event("detection", **stretch_document(stretch, self._recording, self._run))
 
     def finish(self, identification: Identification) -> None:
-        """``file``: the JSON document without its windows."""
-        self._event("file", **file_fields(identification))
+        """``file``: the JSON document without its detections and windows."""
+        self._event("file", **file_fields(identification, self._recording, self._run))
 
     def fail(self, file: str, reason: str) -> None:
         """``error``: the file and the line that is on stderr."""
-        self._event("error", file=clean(file), error=clean(reason))
+        self._event("error", file=cleaned(file), error=cleaned(reason))
 
     def _event(self, event: str, **fields: Any) -> None:
-        self._out.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
+        self._out.write(json.dumps({"event": event, **fields}, ensure_ascii=False, allow_nan=False) + "\n")
         self._out.flush()

@@ -1,4 +1,4 @@
-"""Raven selection tables: tab separated, one selection per decision, times running on over the files.
+"""Raven selection tables: tab separated, one selection per detection, times running on over the files.
 
 Raven needs the columns from Selection to High Freq (Hz); it keeps the others as notes. The box of a selection has no
 edges of its own in frequency, so it reaches from 0 to half of the file's rate. There is no species code: codes are
@@ -11,6 +11,7 @@ from typing import TextIO
 
 from edgeapp.outputs.selection import Selection, SelectionWriter
 from edgeapp.outputs.words import one_line
+from edgeapp.outputs.writer import Run
 
 HEADER = (
     "Selection",
@@ -37,7 +38,7 @@ DECIMALS = 6  # of seconds: the sum of many files must still point at the sample
 class RavenWriter(SelectionWriter):
     """See `edgeapp.outputs.selection.SelectionWriter`."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, run: Run) -> None:
         super().__init__(out, head(HEADER), row)
 
 
@@ -58,8 +59,8 @@ def row(number: int, before_s: float, selection: Selection) -> str:
         "0",
         f"{selection.rate_hz / 2:.1f}",
         selection.called,
-        one_line(selection.name),
-        selection.rank,
+        one_line(selection.scientific_name),
+        selection.taxon_rank,
         "" if selection.confidence is None else f"{selection.confidence:.4f}",
         path,
         path.rpartition("/")[2],

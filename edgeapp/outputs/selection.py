@@ -7,21 +7,22 @@ times run on over the recordings; a recording without a detection takes its leng
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from edgeapp.outputs.words import one_line
-from edgeapp.outputs.writer import Spool
+from edgeapp.outputs.writer import Recording, Spool
 
 if TYPE_CHECKING:
-    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.recognition.results import Identification, Stretch, WindowResult
+    from gallery.recognise import Candidate
 
 
 @dataclass(frozen=True)
 class Selection:
-    """One decision about one stretch of one sound file.
+    """One detection in one stretch of one sound file.
 
     Attributes
     ----------
@@ -31,12 +32,11 @@ class Selection:
         Inside the file.
     rate_hz : int
         Of the file.
-    rank, name : str
-        Of the decided taxon; the name is scientific.
+    taxon_rank, scientific_name : str
     common_name : str
         Of a species; empty when there is none, and above the species.
     confidence : float or None
-        Summed probability of the decided taxon; None for a name that a person gave.
+        None for a name that a person gave.
     time : datetime or None
         When the stretch began, aware; None when only the file would know.
     """
@@ -45,8 +45,8 @@ class Selection:
     start_s: float
     end_s: float
     rate_hz: int
-    rank: str
-    name: str
+    taxon_rank: str
+    scientific_name: str
     common_name: str
     confidence: float | None
     time: datetime | None = None
@@ -59,12 +59,14 @@ class Selection:
     @property
     def called(self) -> str:
         """The common name, or the scientific one of a taxon without."""
-        return one_line(self.common_name or self.name)
+        return one_line(self.common_name or self.scientific_name)
 
     @property
     def label(self) -> str:
         """ "Turdus merula 0.87", "Turdus (genus) 0.87"; without a number where a person gave the name."""
-        name = one_line(self.name) if self.rank == "species" else f"{one_line(self.name)} ({self.rank})"
+        name = one_line(self.scientific_name)
+        if self.taxon_rank != "species":
+            name = f"{name} ({self.taxon_rank})"
         return name if self.confidence is None else f"{name} {self.confidence:.2f}"
 
 
@@ -73,7 +75,7 @@ Row = Callable[[int, float, Selection], str]
 
 
 class SelectionWriter:
-    """See `edgeapp.outputs.writer.Writer`. One row for each window with a decision, whatever the number of species.
+    """See `edgeapp.outputs.writer.Writer`. One row for each detection.
 
     A cut file takes as much of the long sound as could be decoded. A file that failed takes nothing and has no rows:
     it is named on stderr, and does not belong among the files that are opened with the table.
@@ -91,33 +93,32 @@ class SelectionWriter:
         self._out = out
         self._row = row
         self._rows = Spool()
-        self._file = ""
-        self._rate_hz = 0
+        self._recording = Recording("", 0)
         self._before_s = 0.0
         self._numbered = self._in_file = 0
         out.write(head)
 
-    def begin(self, file: str, rate_hz: int) -> None:
+    def begin(self, recording: Recording) -> None:
         """Forget the rows of a file that failed half way."""
         self._rows.clear()
-        self._file, self._rate_hz, self._in_file = file, rate_hz, 0
+        self._recording, self._in_file = recording, 0
 
-    def window(self, result: WindowResult, summary: WindowSummary) -> None:
-        """Keep the row of a decision."""
-        decision = summary.decision
-        if decision is None:
-            return
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """Nothing: rows are of detections."""
+
+    def detection(self, stretch: Stretch) -> None:
+        """Keep a row."""
         self._in_file += 1
-        common = summary.inside[0].common_name if decision.rank == "species" and summary.inside else ""
+        detection = stretch.detection
         selection = Selection(
-            file=self._file,
-            start_s=summary.start_s,
-            end_s=summary.end_s,
-            rate_hz=self._rate_hz,
-            rank=decision.rank,
-            name=decision.name,
-            common_name=common,
-            confidence=float(decision.mass),
+            file=self._recording.file,
+            start_s=stretch.start_s,
+            end_s=stretch.end_s,
+            rate_hz=self._recording.rate_hz,
+            taxon_rank=detection.taxon_rank,
+            scientific_name=detection.scientific_name,
+            common_name=detection.common_name,
+            confidence=detection.confidence,
         )
         self._rows.write(self._row(self._numbered + self._in_file, self._before_s, selection))
 

@@ -1,40 +1,33 @@
-"""Decisions in words a person reads."""
+"""Detections in words a person reads."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 
-from gallery.decision import Decision, RankedSpecies
+from gallery.recognise import Detection
 
 NOTHING_HEARD = "nothing heard"
 NOTHING_KNOWN = "nothing known"
 ENDS_A_ROW = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's control characters, half characters, line and paragraph ends
 
 
-def in_words(decision: Decision | None, inside: Sequence[RankedSpecies], heard: bool = True) -> str:
-    """Say a decision: "Great Tit (Parus major)", "a Parus, probably P. major", "nothing known".
+def in_words(detection: Detection) -> str:
+    """Name a detection: "Great Tit (Parus major)", "a Parus, probably P. major", "one of the Turdidae (family)"."""
+    name = detection.scientific_name
+    if detection.taxon_rank == "species":
+        return f"{detection.common_name} ({name})" if detection.common_name not in ("", name) else name
+    likeliest = detection.candidates[0].scientific_name if detection.candidates else ""
+    if detection.taxon_rank == "genus":
+        return f"{_article(name)} {name}{f', probably {short(likeliest)}' if likeliest else ''}"
+    return f"one of the {name} ({detection.taxon_rank}){f', probably {likeliest}' if likeliest else ''}"
 
-    Parameters
-    ----------
-    decision : Decision or None
-    inside : sequence of RankedSpecies
-        The species of the decided taxon, best first; the first one is named as the likeliest of a higher rank.
-    heard : bool
-        Whether there was any sound to decide on.
-    """
+
+def all_in_words(detections: Sequence[Detection], heard: bool = True) -> str:
+    """Name what a window holds: its detections, "nothing known", or "nothing heard"."""
     if not heard:
         return NOTHING_HEARD
-    if decision is None:
-        return NOTHING_KNOWN
-    best = inside[0] if inside else None
-    if decision.rank == "species":
-        return _called(decision.name, best)
-    if decision.rank == "genus":
-        likeliest = f", probably {short(best.scientific_name)}" if best else ""
-        return f"{_article(decision.name)} {decision.name}{likeliest}"
-    likeliest = f", probably {best.scientific_name}" if best else ""
-    return f"one of the {decision.name} ({decision.rank}){likeliest}"
+    return "; ".join(map(in_words, detections)) if detections else NOTHING_KNOWN
 
 
 def short(scientific_name: str) -> str:
@@ -62,11 +55,6 @@ def printable(name: str) -> str:
 def one_line(text: str) -> str:
     """Text for one field of one row of a table: what would end either is replaced, all other letters stay."""
     return "".join("�" if unicodedata.category(c) in ENDS_A_ROW else c for c in text)
-
-
-def _called(scientific_name: str, species: RankedSpecies | None) -> str:
-    common = species.common_name if species else ""
-    return f"{common} ({scientific_name})" if common and common != scientific_name else scientific_name
 
 
 def _article(name: str) -> str:

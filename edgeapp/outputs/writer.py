@@ -1,7 +1,7 @@
 """What every output format does, the table of formats, and where the text goes.
 
-A file is announced, then its windows come one by one, then it is finished or it failed. Writers keep no more than a
-file's summary in memory: a recording of a day takes no more than one of a minute.
+A file is announced, then its windows and detections come one by one, then it is finished or it failed. Writers keep no
+more than a file's summary in memory: a recording of a day takes no more than one of a minute.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeapp.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
+    from edgeapp.clock.system import Moment
+    from edgeapp.recognition.results import Identification, Origin, Stretch, WindowResult
+    from gallery.recognise import Candidate
 
 # Format -> where its writer lives. Writers are imported when asked for: JSON must not wait for rich.
 FORMATS = {
@@ -34,15 +37,57 @@ FORMATS = {
 SPOOL_BYTES = 1 << 20  # what of one file's windows stays in memory before it goes to a temporary file
 
 
-class Writer(Protocol):
-    """Write identifications in one format; constructed with the text file to write to."""
+@dataclass(frozen=True)
+class Run:
+    """What is the same for all files of one call.
 
-    def begin(self, file: str, rate_hz: int) -> None:
-        """The windows of this file follow; the rate is its own, not the encoder's."""
+    Attributes
+    ----------
+    origin : Origin
+        The pack and the gallery.
+    window_s, hop_s : float
+    """
+
+    origin: Origin
+    window_s: float
+    hop_s: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file whose windows follow.
+
+    Attributes
+    ----------
+    file : str
+    rate_hz : int
+        Its own, not the encoder's.
+    recorded : Moment or None
+        When it began, where it says so with its zone.
+    """
+
+    file: str
+    rate_hz: int
+    recorded: Moment | None = None
+
+    def at(self, start_s: float) -> Moment | None:
+        """The moment so many seconds after its beginning."""
+        return None if self.recorded is None else self.recorded.earlier(-start_s)
+
+
+class Writer(Protocol):
+    """Write identifications in one format; constructed with the text file to write to and the run."""
+
+    def begin(self, recording: Recording) -> None:
+        """The windows of this file follow."""
         ...
 
-    def window(self, result: WindowResult, summary: WindowSummary) -> None:
-        """One window of the file begun last: the whole result, and its first few species."""
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """One window of the file begun last, and its likeliest species."""
+        ...
+
+    def detection(self, stretch: Stretch) -> None:
+        """A detection of the file begun last, once its last window is known; in the order of their starts."""
         ...
 
     def finish(self, identification: Identification) -> None:
@@ -54,7 +99,7 @@ class Writer(Protocol):
         ...
 
 
-def writer(name: str, out: TextIO) -> Writer:
+def writer(name: str, out: TextIO, run: Run) -> Writer:
     """The writer of a format.
 
     Raises
@@ -62,11 +107,16 @@ def writer(name: str, out: TextIO) -> Writer:
     UsageError
         There is no such format.
     """
+    check_format(name)
+    module, writer_class = FORMATS[name]
+    made: Writer = getattr(importlib.import_module(module), writer_class)(out, run)
+    return made
+
+
+def check_format(name: str) -> None:
+    """Raise UsageError when there is no such format."""
     if name not in FORMATS:
         raise UsageError(f"there is no format {name!r}", f"use {', '.join(FORMATS)}")
-    module, writer_class = FORMATS[name]
-    made: Writer = getattr(importlib.import_module(module), writer_class)(out)
-    return made
 
 
 class Spool:

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from edgeapp.errors import PackError
 from edgeapp.pack.split import SplitSpec
 from edgeapp.paths import STARTER_PACK
-from gallery.decision import DecisionParameters
 from gallery.errors import BiovitaError
+from gallery.parameters import DecisionParameters
 from gallery.store import EncoderIdentity
 
 FORMAT = 1

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from gallery.decision import DecisionParameters
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
 from edgeapp.recognition.gallery_build import build_gallery
-from gallery.decision import DecisionParameters
 from gallery.taxon import Taxon
 
 RATE_HZ = 8_000

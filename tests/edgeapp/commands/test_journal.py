@@ -13,11 +13,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from gallery.decision import RankedSpecies
 from sqlite_utils import Database
 
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Clip, Journal, migrations
-from gallery.decision import RankedSpecies
 from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
 
 CUCKOO = replace(

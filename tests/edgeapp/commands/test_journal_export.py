@@ -10,10 +10,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import soundfile
+from gallery.decision import RankedSpecies
 
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Clip, Detection, Journal, Review, Stream
-from gallery.decision import RankedSpecies
 from tests.edgeapp.outputs import receivers
 from tests.edgeapp.station.listening import deployment
 

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from edgeapp.recognition.pipeline import Recogniser, summarise
 
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.pipeline import Recogniser, summarise
 from tests.edgeapp import pulse_server
 from tests.edgeapp import toy_pack as toy
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
+from gallery.decision import RankedSpecies
 
 from edgeapp.clock.system import Moment
 from edgeapp.delivery.messages import Sender, detection_payload
-from gallery.decision import RankedSpecies
 
 GOLDEN = Path(__file__).parent / "golden_message.json"
 SENDER = Sender("garden", "starter", "1.0", 52.5, 13.4, timezone(timedelta(hours=2)))

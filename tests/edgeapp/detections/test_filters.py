@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
+from gallery.decision import Decision
 
 from edgeapp.clock.system import Moment
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.species_range import COLUMNS, SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
-from gallery.decision import Decision
 from gallery.taxon import Taxon
 from tests.edgeapp import toy_pack as toy
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
+from gallery.decision import RankedSpecies
 
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Deployment, Detection, Journal, Stream
-from gallery.decision import RankedSpecies
 
 DAWN = Moment(datetime(2025, 5, 1, 6, 12, 9, 250_000, timezone(timedelta(hours=2))), boottime_s=500.0)
 

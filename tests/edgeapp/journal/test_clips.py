@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from gallery.decision import RankedSpecies
 
 from edgeapp.journal import Clip, JournalError, Review
-from gallery.decision import RankedSpecies
 from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
 
 CLIP = Clip("/clips/parus_major.flac", "flac", 12.0, 28.0, 1, 123_456, DAWN)

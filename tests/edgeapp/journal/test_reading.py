@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from gallery.decision import RankedSpecies
 
 from edgeapp.journal import Clip, Journal, JournalError, Message, Reader, Review
 from edgeapp.journal.reading import PAGE
-from gallery.decision import RankedSpecies
 from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
 
 CUCKOO = replace(

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
+from gallery.decision import Decision, RankedSpecies
 
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import FORMATS, writer
-from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
-from gallery.decision import Decision, RankedSpecies
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.outputs import receivers
 

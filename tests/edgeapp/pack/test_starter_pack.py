@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeapp.recognition.pipeline import Recogniser
+from gallery.decision import decide
 from typer.testing import CliRunner
 
 from edgeapp import paths
@@ -20,8 +22,6 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import windows
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.pipeline import Recogniser
-from gallery.decision import decide
 
 EXAMPLE = str(paths.EXAMPLE)
 

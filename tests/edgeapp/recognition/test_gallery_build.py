@@ -8,11 +8,11 @@ import io
 import numpy as np
 import pytest
 import soundfile
+from edgeapp.recognition.pipeline import Recogniser
 from PIL import Image
 
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.gallery_build import THUMBNAIL_PIXELS, Material, build_gallery, photo_folder
-from edgeapp.recognition.pipeline import Recogniser
 from gallery.prompts import PROMPT_FORMS
 from gallery.store import Gallery
 from tests.edgeapp import toy_pack as toy

@@ -6,6 +6,8 @@ import threading
 
 import numpy as np
 import pytest
+from edgeapp.recognition.pipeline import Recogniser, Tally, summarise
+from gallery.decision import pool
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
@@ -13,8 +15,6 @@ from edgeapp.errors import AudioError, GalleryError, UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.ahead import THREADS
 from edgeapp.recognition.gallery_build import build_gallery
-from edgeapp.recognition.pipeline import Recogniser, Tally, summarise
-from gallery.decision import pool
 from gallery.errors import TaxonError
 from tests.edgeapp import toy_pack as toy
 

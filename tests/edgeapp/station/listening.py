@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
+from edgeapp.recognition.pipeline import Recogniser
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
@@ -16,7 +17,6 @@ from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters
 from edgeapp.errors import DeviceError
 from edgeapp.journal import Deployment, Journal
-from edgeapp.recognition.pipeline import Recogniser
 from edgeapp.station.classifier import Judge
 from edgeapp.station.given import Piped, PipeKeeper
 from edgeapp.station.microphone_health import Hearing, Transition

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gallery.decision import Decision
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
@@ -34,7 +35,6 @@ from edgeapp.station.classifier import Judge
 from edgeapp.station.logs import station_log
 from edgeapp.station.sources import ears_of
 from edgeapp.station.station import Station
-from gallery.decision import Decision
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import SetClock, Watched
 

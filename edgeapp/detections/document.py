@@ -1,0 +1,165 @@
+"""The detection document: one form for every door, `schema` 2. `docs/detection.schema.json` describes it.
+
+Values that are absent are null and never left out. At a rank above the species `taxon` is the group, and nothing names a
+species but the candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeapp.clock.system import Moment
+from edgeapp.clock.utc import utc_text
+from edgeapp.recognition.results import Origin
+from gallery.recognise import Candidate, Detection
+
+SCHEMA = 2  # raised when a field changes its meaning or goes
+DECIMALS = 4  # of confidences and similarities: more would be noise of the encoder's arithmetic
+TIME_DECIMALS = 3  # of seconds
+CLOCK_UNSET, CLOCK_SET, CLOCK_CORRECTED = "unset", "set", "corrected"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where sound came from: a file, or a microphone of a station.
+
+    Attributes
+    ----------
+    file, device, station : str or None
+    latitude, longitude : float or None
+        Degrees, WGS 84.
+    """
+
+    file: str | None = None
+    device: str | None = None
+    station: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a person said of a detection.
+
+    Attributes
+    ----------
+    verdict : str
+        confirmed, rejected or corrected.
+    scientific_name : str or None
+        What it is instead, where it was corrected.
+    reviewer, note : str
+    time : str or None
+        UTC, as text.
+    """
+
+    verdict: str
+    scientific_name: str | None
+    reviewer: str
+    note: str
+    time: str | None
+
+
+def detection_document(
+    detection: Detection,
+    start_s: float,
+    end_s: float,
+    source: Source,
+    origin: Origin,
+    id: str | None = None,
+    moment: Moment | None = None,
+    clock: str | None = None,
+    clip: str | None = None,
+    review: Review | None = None,
+    pictures: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """The document of one detection, ready for JSON.
+
+    Parameters
+    ----------
+    detection : Detection
+    start_s, end_s : float
+        On the source's clock.
+    source : Source
+    origin : Origin
+    id : str, optional
+        The same at every door and in every repetition.
+    moment : Moment, optional
+        When it began.
+    clock : str, optional
+        Whether that time can be trusted: ``set``, ``unset`` or ``corrected``; read off the moment when not given.
+    clip : str, optional
+        Path of its clip.
+    review : Review, optional
+    pictures : sequence of dict
+        Pictures to check against.
+    """
+    if clock is None and moment is not None:
+        clock = CLOCK_SET if moment.clock_set else CLOCK_UNSET
+    return {
+        "schema": SCHEMA,
+        "id": id,
+        "time": None if moment is None else utc_text(moment),
+        "clock": clock,
+        "source": {
+            "file": cleaned(source.file),
+            "device": cleaned(source.device),
+            "station": cleaned(source.station),
+            "latitude": source.latitude,
+            "longitude": source.longitude,
+        },
+        "start_s": round(float(start_s), TIME_DECIMALS),
+        "end_s": round(float(end_s), TIME_DECIMALS),
+        **taxon_fields(detection),
+        "pictures": list(pictures),
+        "clip": cleaned(clip),
+        "review": None if review is None else {**vars(review)},
+        "pack": pack_fields(origin),
+        "gallery": gallery_fields(origin),
+    }
+
+
+def taxon_fields(detection: Detection) -> dict[str, Any]:
+    """Taxon, confidence and candidates of a detection, as in its document and in those of windows."""
+    return {
+        "taxon": {
+            "rank": detection.taxon_rank,
+            "scientific_name": detection.scientific_name,
+            "common_name": detection.common_name or None,
+        },
+        "confidence": round(float(detection.confidence), DECIMALS),
+        "candidates": candidate_fields(detection.candidates),
+    }
+
+
+def candidate_fields(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Species with their confidences, most confident first."""
+    return [
+        {
+            "scientific_name": one.scientific_name,
+            "common_name": one.common_name or None,
+            "confidence": round(float(one.confidence), DECIMALS),
+            "similarity": round(float(one.similarity), DECIMALS),
+        }
+        for one in candidates
+    ]
+
+
+def pack_fields(origin: Origin) -> dict[str, str]:
+    return {"name": origin.pack, "version": origin.pack_version}
+
+
+def gallery_fields(origin: Origin) -> dict[str, str]:
+    return {"sha256": origin.gallery_sha256}
+
+
+def level_field(level_dbfs: float) -> float | None:
+    """A level as JSON has it: null for digital silence."""
+    return round(level_dbfs, 1) if math.isfinite(level_dbfs) else None
+
+
+def cleaned(name: str | None) -> str | None:
+    """A name that UTF-8 can carry: undecodable bytes of a file name are replaced."""
+    return None if name is None else name.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,225 @@
+"""The one way through on the device: source -> windows -> encoder -> `gallery.recognise` -> window results.
+
+``identify`` and ``listen`` call this; the trainer's evaluation and calibration and the exporter's agreement check call
+`gallery.recognise` with vectors of their own, so a recording gives the same detections whichever door it comes through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from edgeapp.audio.resample import resampled
+from edgeapp.audio.source import AudioSource
+from edgeapp.audio.windows import HOP_S, Window, windows
+from edgeapp.errors import UsageError
+from edgeapp.pack.format import Pack, sha256
+from edgeapp.recognition.ahead import in_order
+from edgeapp.recognition.results import Origin, WindowResult
+from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.settings import CPU, RunSettings
+from gallery.entry import KINDS
+from gallery.parameters import DecisionParameters
+from gallery.recognise import Candidate, Pool, likeliest, loud, ranked, recognise
+from gallery.search import Index
+from gallery.store import Gallery
+from gallery.vocabulary import Vocabulary
+
+BATCH_PROCESSOR = 4  # windows answered together, by one core: what is small for one is hardly more for four
+BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
+WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
+SHOWN = 0.0005  # least confidence that is not 0.00 % in any output
+AHEAD = 2  # batches answered or being answered for each worker, beyond the one being read
+
+
+class Recogniser:
+    """A pack and a gallery, ready to name what they hear.
+
+    Parameters
+    ----------
+    pack : Pack
+    gallery : path or None
+        The pack's own gallery when None.
+    only : sequence of str
+        Keep the taxa at or below these, at any rank ("Aves", "Parus", "Parus major").
+    modalities : sequence of str or None
+        Gallery entries to match: any of text, image, audio. All that are there when None.
+    threads : int or None
+        Threads that work at once; ``BIOVITA_THREADS``, or as many as this process has cores, when None.
+    provider : str or None
+        What runs the encoder, see `edgeapp.runtime.encoders.AudioEncoder`.
+    live : bool
+        For a microphone: all threads share one window, which is answered sooner. Otherwise each takes a window of its
+        own, which answers a recording sooner.
+
+    Attributes
+    ----------
+    threads : int
+    batch, workers : int
+        Windows answered together, and how many times that at once, for sources that are not live.
+
+    Raises
+    ------
+    PackError, GalleryError, TaxonError
+        What cannot be loaded, made by other encoders, or found.
+    UsageError
+        A modality that does not exist, or that leaves no taxon to match.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        gallery: str | os.PathLike[str] | None = None,
+        only: Sequence[str] = (),
+        modalities: Sequence[str] | None = None,
+        threads: int | None = None,
+        provider: str | None = None,
+        live: bool = False,
+    ) -> None:
+        for modality in modalities or ():
+            if modality not in KINDS:
+                raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(KINDS)}")
+        self.pack = pack
+        self.parameters: DecisionParameters = pack.decision
+        self.gallery_path = Path(gallery) if gallery is not None else pack.gallery_path()
+        with Gallery.open(self.gallery_path, identity=pack.identity) as opened:
+            index = Index.of(opened)
+        if only:
+            index = index.only(list(only))
+        if modalities is not None and not set(modalities) & set(index.kinds):
+            asked = " or ".join(modalities) or "usable"
+            raise UsageError(f"{self.gallery_path}: has no {asked} entry to match", "choose other --modalities")
+        self.index = index
+        self.vocabulary = Vocabulary(index, self.parameters, modalities)
+        self.threads = RunSettings.of(provider, threads).threads
+        # A graph of small layers shares a window badly; windows side by side leave no core waiting for another.
+        self.encoder = AudioEncoder(pack, self.threads if live else 1, provider)
+        on_processor = self.encoder.provider == CPU
+        self.batch = BATCH_PROCESSOR if on_processor else BATCH_ACCELERATOR
+        self.workers = self.threads if on_processor else WORKERS_ACCELERATOR
+        self._turn: AbstractContextManager[object] = nullcontext() if on_processor else Lock()
+
+    @cached_property
+    def origin(self) -> Origin:
+        """The pack and the gallery, as detections name them."""
+        return Origin(self.pack.name, self.pack.version, sha256(self.gallery_path))
+
+    def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Generator[WindowResult, None, None]:
+        """Name every window of a source, in order, as it goes.
+
+        A live source is answered one window at a time in the caller's thread. Any other is decoded, resampled and
+        answered by `workers` threads, a few windows ahead of the caller. Closes the source when done or abandoned.
+
+        Parameters
+        ----------
+        source : AudioSource
+            At any rate.
+        hop_s : float
+            Seconds between window starts.
+
+        Raises
+        ------
+        AudioError
+            From the source or the cutting; what was already given stays valid.
+        """
+        try:
+            cut = self.cut(source, hop_s)
+            if source.live:
+                for window in cut:
+                    yield from self.answer([window])
+            else:
+                with in_order(_batches(cut, self.batch), self.answer, self.workers, AHEAD * self.workers) as answers:
+                    for answered in answers:
+                        yield from answered
+        finally:
+            source.close()
+
+    def cut(self, source: AudioSource, hop_s: float = HOP_S) -> Iterator[Window]:
+        """The windows of a source at the encoder's rate, as `answer` takes them: one source, in order.
+
+        Raises
+        ------
+        UsageError
+            A hop that goes nowhere.
+        AudioError
+            From the source or the cutting, while it is read.
+        """
+        if not 0 < hop_s < float("inf"):
+            raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
+        spec = self.pack.audio
+        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s))
+
+    def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
+        """Name some windows, whose samples are already at the encoder's rate."""
+        levels = np.array([window.level.dbfs for window in batch])
+        heard = np.flatnonzero(loud(levels, self.parameters)).tolist()
+        vectors = np.zeros((len(batch), self.pack.dim), np.float32)
+        if heard:
+            with self._turn:
+                vectors[heard] = self.encoder.hear([batch[row] for row in heard])
+        found = recognise(vectors, levels, self.vocabulary)
+        return [
+            WindowResult(
+                window.start_s,
+                window.end_s,
+                float(level),
+                one.heard,
+                one.confidences,
+                one.detections,
+                vector if one.heard else None,
+            )
+            for window, level, one, vector in zip(batch, levels, found, vectors, strict=True)
+        ]
+
+    def species(self, result: WindowResult, top: int) -> tuple[Candidate, ...]:
+        """The first ``top`` species of a window; none when it was not heard."""
+        return () if result.vector is None else likeliest(result.confidences, result.vector, self.vocabulary, top)
+
+
+def _batches(cut: Iterator[Window], size: int) -> Iterator[list[Window]]:
+    while batch := list(islice(cut, size)):
+        yield batch
+
+
+class Tally:
+    """The running summary of a recording, in memory that does not grow with its length.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+        What its windows were compared with.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._pool = Pool(len(vocabulary), vocabulary.parameters)
+        self._surest = np.zeros(len(vocabulary), np.float32)  # confidence of each taxon in its surest window
+        self._similarities = np.zeros(len(vocabulary), np.float32)  # and its similarity there
+        self.end_s = 0.0
+        self.n_windows = 0
+
+    @property
+    def heard(self) -> bool:
+        """Whether any window was loud enough."""
+        return self._pool.heard > 0
+
+    def add(self, result: WindowResult) -> None:
+        """Count one more window; silent ones say nothing about what the others hold."""
+        self.end_s = max(self.end_s, result.end_s)
+        self.n_windows += 1
+        self._pool.add(result)
+        if result.vector is not None:
+            surer = np.flatnonzero(result.confidences > np.maximum(self._surest, SHOWN)).tolist()
+            self._surest[surer] = result.confidences[surer]
+            self._similarities[surer] = self._vocabulary.similarity(result.vector, surer)
+
+    def species(self, top: int) -> tuple[Candidate, ...]:
+        """The first ``top`` species of the recording, with the similarity each had in its surest window."""
+        return ranked(self._pool.confidences(), self._similarities, self._vocabulary.taxa, top)

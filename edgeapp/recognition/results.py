@@ -1,0 +1,98 @@
+"""What recognition gives: a window, a detection that runs over several windows, a whole recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gallery.recognise import Candidate, Detection
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What names a detection: the pack and the gallery.
+
+    Attributes
+    ----------
+    pack, pack_version : str
+    gallery_sha256 : str
+    """
+
+    pack: str
+    pack_version: str
+    gallery_sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class WindowResult:
+    """What one window holds.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        On the source's clock.
+    level_dbfs : float
+        ``-inf`` for digital silence.
+    heard : bool
+        False when the window is below the pack's level of silence: it was not encoded.
+    confidences : np.ndarray
+        ``[n_taxa]``, of each taxon by itself; zeros when not heard.
+    detections : tuple of Detection
+    vector : np.ndarray or None
+        ``[dim]`` unit length; None for a window that was not heard.
+    """
+
+    start_s: float
+    end_s: float
+    level_dbfs: float
+    heard: bool
+    confidences: np.ndarray
+    detections: tuple[Detection, ...]
+    vector: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A detection in consecutive windows.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        From the start of its first to the end of its last window.
+    detection : Detection
+        That of the window which is surest of it.
+    vector : np.ndarray or None
+        ``[dim]`` of that window.
+    windows : int
+    """
+
+    start_s: float
+    end_s: float
+    detection: Detection
+    vector: np.ndarray | None
+    windows: int = 1
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What one recording is, apart from its windows and detections.
+
+    Attributes
+    ----------
+    file : str
+    duration_s, hop_s : float
+    species : tuple of Candidate
+        The likeliest over the whole recording.
+    heard : bool
+        False when no window was loud enough to be encoded.
+    notes : tuple of str
+        What a person should know about it.
+    """
+
+    file: str
+    duration_s: float
+    hop_s: float
+    species: tuple[Candidate, ...]
+    heard: bool = True
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,122 @@
+"""Decision parameters: how similarities become confidences, fitted on held-out sound for one pack and gallery."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from gallery.errors import GalleryError
+
+
+@dataclass(frozen=True)
+class DecisionParameters:
+    """How similarities become confidences and detections; see `gallery.recognise` for the formulas.
+
+    Attributes
+    ----------
+    scale : dict[str, float]
+        Modality to multiplier of the cosine.
+    bias : dict[str, float]
+        Modality to what is added after scaling, which lets modalities with different levels of similarity meet.
+    weight : dict[str, float]
+        Modality to its share when a taxon has several.
+    null_logit : float
+        Logit of "nothing known here", which competes with the taxa.
+    removal : float
+        Share of a detected taxon's direction that is taken out of a window before the other taxa are judged.
+    slope, offset : float
+        Log-odds of a taxon against its competitors to log-odds that it is there (Platt scaling).
+    threshold : float
+        Least confidence of a species that is detected.
+    floor : float
+        Least summed probability of a group above the species.
+    evidence : float
+        How many times the odds of a group above the species must exceed its odds in the gallery: in a gallery of birds
+        every noise is "a bird" by its summed probability alone. 0 asks for none.
+    silence_dbfs : float
+        Windows below this RMS level hold nothing and are not encoded.
+    pool_windows : int
+        Windows of a recording that a taxon's confidence for the recording is the mean of.
+    """
+
+    scale: dict[str, float]
+    bias: dict[str, float]
+    weight: dict[str, float]
+    null_logit: float
+    removal: float
+    slope: float
+    offset: float
+    threshold: float
+    floor: float
+    evidence: float
+    silence_dbfs: float
+    pool_windows: int
+
+    def __post_init__(self) -> None:
+        modalities = [set(self.scale), set(self.bias), set(self.weight)]
+        numbers = (
+            *self.scale.values(),
+            *self.bias.values(),
+            *self.weight.values(),
+            self.null_logit,
+            self.offset,
+            self.silence_dbfs,
+        )
+        for wrong, what in (
+            (
+                not modalities[0] or modalities[0] != modalities[1] or modalities[0] != modalities[2],
+                "scale, bias and weight need the same modalities",
+            ),
+            (not all(map(math.isfinite, numbers)), "every number must be finite"),
+            (not all(scale > 0 for scale in self.scale.values()), "every scale must be above 0"),
+            (not all(weight >= 0 for weight in self.weight.values()), "no weight may be below 0"),
+            (not any(weight > 0 for weight in self.weight.values()), "one weight must be above 0"),
+            (not 0 < self.removal <= 1, f"removal must be above 0 and at most 1, not {self.removal}"),
+            (not 0 < self.slope < math.inf, f"slope must be above 0, not {self.slope}"),
+            (not 0 < self.threshold < 1, f"threshold must be between 0 and 1, not {self.threshold}"),
+            (not 0 < self.floor <= 1, f"floor must be above 0 and at most 1, not {self.floor}"),
+            (self.evidence < 0, f"evidence must be at least 0, not {self.evidence}"),
+            (self.pool_windows < 1, f"pool_windows must be at least 1, not {self.pool_windows}"),
+        ):
+            if wrong:
+                raise GalleryError(f"decision parameters: {what}", "correct them, or fit them again")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DecisionParameters:
+        """Parameters from JSON.
+
+        Raises
+        ------
+        GalleryError
+            A key is missing or unknown, or a value is not of its type or out of its range.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in values]
+        unknown = [str(name) for name in values if name not in names]
+        if missing or unknown:
+            found = [f"{name} is missing" for name in missing] + [f"{name} is unknown" for name in unknown]
+            raise GalleryError(f"decision parameters: {', '.join(found)}", f"give {', '.join(names)}")
+        pool_windows = _number("pool_windows", values["pool_windows"])
+        if not pool_windows.is_integer():
+            raise GalleryError(f"decision parameters: pool_windows is {pool_windows}", "give a whole number")
+        tables = {name: _numbers_by_modality(name, values[name]) for name in ("scale", "bias", "weight")}
+        single = {name: _number(name, values[name]) for name in names if name not in (*tables, "pool_windows")}
+        return cls(**tables, **single, pool_windows=int(pool_windows))  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters as JSON takes them."""
+        return asdict(self)
+
+
+def _numbers_by_modality(name: str, values: object) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise GalleryError(f"decision parameters: {name} is {values!r}", "give a number for each modality")
+    return {str(modality): _number(f"{name} of {modality}", value) for modality, value in values.items()}
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise GalleryError(f"decision parameters: {name} is {value!r}", "give a number")
+    return float(value)
