@@ -10,7 +10,7 @@ import numpy as np
 from edgeapp.audio.windows import level_dbfs
 from export.errors import ParityError
 from export.parity import REMEDY
-from gallery import DecisionParameters, Index, Taxon, logits, pool, probabilities
+from gallery import DecisionParameters, Index, Taxon, Vocabulary, pooled, recognise
 
 Recordings = Sequence[tuple[str, np.ndarray]]  # label and windows [n, samples] of each
 
@@ -41,15 +41,12 @@ def likeliest(
     heard : the window vectors [n, dim] of each recording
     texts : [taxa, dim] mean vector of each taxon's names; of any length
     """
-    index = Index(taxa, {"text": texts})
+    vocabulary = Vocabulary(Index(taxa, {"text": texts}), parameters)
     named = []
     for (_, windows), vectors in zip(recordings, heard, strict=True):
-        loud = [level_dbfs(window) >= parameters.silence_dbfs for window in windows]
-        if not any(loud):
-            named.append("")
-            continue
-        p = pool(probabilities(logits(index.match(vectors[loud]), parameters), parameters), parameters)
-        named.append(taxa[int(p[:-1].argmax())].scientific_name)
+        levels = [level_dbfs(window) for window in windows]
+        confidences = pooled(recognise(vectors, levels, vocabulary), vocabulary)
+        named.append(taxa[int(confidences.argmax())].scientific_name if confidences.any() else "")
     return named
 
 

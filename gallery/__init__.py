@@ -8,7 +8,7 @@ from gallery.errors import BiovitaError, GalleryError, TaxonError
 from gallery.parameters import DecisionParameters
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
 from gallery.recognise import Candidate, Detection, Pool, Recognition, likeliest, loud, pooled, ranked, recognise
-from gallery.search import Index, Neighbour, Similarities
+from gallery.search import Index, Neighbour
 from gallery.store import Gallery, build
 from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa
 from gallery.vocabulary import Vocabulary
@@ -33,7 +33,6 @@ __all__ = [
     "Pool",
     "Recognition",
     "Rejection",
-    "Similarities",
     "Taxon",
     "TaxonError",
     "Vocabulary",

@@ -24,8 +24,6 @@ class DecisionParameters:
         Modality to its share when a taxon has several.
     null_logit : float
         Logit of "nothing known here", which competes with the taxa.
-    removal : float
-        Share of a detected taxon's direction that is taken out of a window before the other taxa are judged.
     slope, offset : float
         Log-odds of a taxon against its competitors to log-odds that it is there (Platt scaling).
     threshold : float
@@ -45,7 +43,6 @@ class DecisionParameters:
     bias: dict[str, float]
     weight: dict[str, float]
     null_logit: float
-    removal: float
     slope: float
     offset: float
     threshold: float
@@ -73,7 +70,6 @@ class DecisionParameters:
             (not all(scale > 0 for scale in self.scale.values()), "every scale must be above 0"),
             (not all(weight >= 0 for weight in self.weight.values()), "no weight may be below 0"),
             (not any(weight > 0 for weight in self.weight.values()), "one weight must be above 0"),
-            (not 0 < self.removal <= 1, f"removal must be above 0 and at most 1, not {self.removal}"),
             (not 0 < self.slope < math.inf, f"slope must be above 0, not {self.slope}"),
             (not 0 < self.threshold < 1, f"threshold must be between 0 and 1, not {self.threshold}"),
             (not 0 < self.floor <= 1, f"floor must be above 0 and at most 1, not {self.floor}"),

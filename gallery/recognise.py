@@ -25,7 +25,8 @@ from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary
 
 MOST_SPECIES = 6  # in one window
-LEAST_FOUND = 0.3  # confidence below which nothing more is looked for in what is left
+LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
+LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,10 @@ def recognise(
 
     Raises
     ------
+    GalleryError
+        The vectors are of another dim than the gallery, or not finite.
     ValueError
-        Vectors and levels do not belong together.
+        There are not as many vectors as levels.
     """
     parameters = vocabulary.parameters
     if len(vectors) != len(levels_dbfs):
@@ -257,10 +260,8 @@ class _Window:
                 self._units[row] = self.vocabulary.unit_direction(row)
                 self._shifts[row] = self.vocabulary.directions @ self._units[row]
         units = np.stack([self._units[row] for row in rows])
-        taken = self.parameters.removal * _non_negative(units @ units.T, units @ self.vector)
-        left = float(np.linalg.norm(self.vector - taken @ units))
-        if left < 1e-6:
-            return np.array(self.vocabulary.bias, np.float64)
+        taken = _non_negative(units @ units.T, units @ self.vector)
+        left = max(float(np.linalg.norm(self.vector - taken @ units)), LEAST_LEFT)
         shift = np.sum([amount * self._shifts[row] for amount, row in zip(taken, rows)], axis=0)
         bias = self.vocabulary.bias
         return (self.logits - bias - shift) / left + bias

@@ -1,4 +1,4 @@
-"""Exact search: how similar a window's vector is to every taxon of a gallery."""
+"""The index of a gallery: the mean direction of each taxon, and the entries nearest to a vector."""
 
 from __future__ import annotations
 
@@ -14,25 +14,6 @@ from gallery.store import Gallery
 from gallery.taxon import Names, Taxon
 
 MIN_MEAN_LENGTH = 1e-6  # a mean shorter than this has no direction: its vectors cancel each other out
-
-
-@dataclass(frozen=True, eq=False)
-class Similarities:
-    """Cosine of every query vector with every taxon, one matrix for each kind of entry.
-
-    Attributes
-    ----------
-    taxa : list[Taxon]
-        The columns.
-    by_kind : dict[str, numpy.ndarray]
-        Kind to [n, n_taxa] float32; 0 where the taxon has no entry of that kind.
-    present : dict[str, numpy.ndarray]
-        Kind to [n_taxa] bool: the taxon has an entry of that kind.
-    """
-
-    taxa: list[Taxon]
-    by_kind: dict[str, np.ndarray]
-    present: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,39 +125,6 @@ class Index:
             total[row_of[entry.scientific_name]] += entry.vector
         return cls(
             taxa, totals, lambda kind, name: [e for e in entries if e.kind == kind and e.scientific_name == name]
-        )
-
-    def match(self, vectors: np.ndarray, kinds: Sequence[str] | None = None) -> Similarities:
-        """Compare vectors with every taxon.
-
-        Parameters
-        ----------
-        vectors : numpy.ndarray
-            [n, dim] float32, unit length.
-        kinds : sequence of str, optional
-            Kinds of entries to compare with; all of the gallery's when not given.
-
-        Raises
-        ------
-        GalleryError
-            The vectors are of another dim or not finite, or no taxon has entries of an asked kind.
-        """
-        vectors = np.asarray(vectors, dtype=np.float32)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
-            raise GalleryError(
-                f"vectors of shape {list(vectors.shape)} cannot be compared with a gallery of dim {self.dim}",
-                "use the encoders that made the gallery",
-            )
-        if not np.isfinite(vectors).all():
-            raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
-        asked = self.kinds if kinds is None else tuple(kinds)
-        for kind in asked:
-            if kind not in self.kinds:
-                raise GalleryError(f"no taxon has entries of kind '{kind}'", f"use {' or '.join(self.kinds)}")
-        return Similarities(
-            taxa=self.taxa,
-            by_kind={kind: vectors @ self.centroids[kind].T for kind in asked},
-            present={kind: self.present[kind] for kind in asked},
         )
 
     def only(self, names: Sequence[str]) -> Index:

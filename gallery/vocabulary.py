@@ -79,18 +79,32 @@ class Vocabulary:
             weights = {m: np.where(total > 0, weights[m], present[m]) for m in self.modalities}
             total = np.sum(list(weights.values()), axis=0)
         self._shares = {m: (weights[m] / total).astype(np.float32) for m in self.modalities}
-        self.directions: np.ndarray = np.sum(
-            [(self._shares[m] * parameters.scale[m])[:, None] * self._centroids[m] for m in self.modalities],
-            axis=0,
-            dtype=np.float32,
-        )
-        self.bias: np.ndarray = np.sum([self._shares[m] * parameters.bias[m] for m in self.modalities], axis=0)
+        self.directions = np.zeros((len(rows), index.dim), np.float32)
+        self.bias = np.zeros(len(rows))
+        for modality, share in self._shares.items():
+            self.directions += (share * parameters.scale[modality])[:, None] * self._centroids[modality]
+            self.bias += share * parameters.bias[modality]
 
     def __len__(self) -> int:
         return len(self.taxa)
 
     def logits(self, vectors: np.ndarray) -> np.ndarray:
-        """Logit of every taxon: [n, dim] unit vectors -> [n, n_taxa]."""
+        """Logit of every taxon: [n, dim] unit vectors -> [n, n_taxa].
+
+        Raises
+        ------
+        GalleryError
+            The vectors are of another dim or not finite.
+        """
+        vectors = np.asarray(vectors, np.float32)
+        dim = self.directions.shape[1]
+        if vectors.ndim != 2 or vectors.shape[1] != dim:
+            raise GalleryError(
+                f"vectors of shape {list(vectors.shape)} cannot be compared with a gallery of dim {dim}",
+                "use the encoders that made the gallery",
+            )
+        if not np.isfinite(vectors).all():
+            raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
         return vectors @ self.directions.T + self.bias
 
     def unit_direction(self, row: int) -> np.ndarray:
@@ -101,8 +115,10 @@ class Vocabulary:
     def similarity(self, vector: np.ndarray, rows: Sequence[int]) -> np.ndarray:
         """Cosine to show beside a confidence, [rows]: the weighted mean over the modalities that the taxon has."""
         at = list(rows)
-        shown = [self._shares[m][at] * (self._centroids[m][at] @ vector) for m in self.modalities]
-        return np.sum(shown, axis=0, dtype=np.float32)
+        shown = np.zeros(len(at), np.float32)
+        for modality, share in self._shares.items():
+            shown += share[at] * (self._centroids[modality][at] @ vector)
+        return shown
 
     @cached_property
     def groups(self) -> tuple[RankGroups, ...]:

@@ -190,18 +190,21 @@ def evaluate(
         return
     if model or features or protocol or text or plots:
         raise ConfigError("--model, --features, --protocol, --text, --plots go with --benchmark", "name its folder")
-    from trainer.evaluate import TOPS, embed_all, table
+    from trainer.evaluate import TOPS, embed_all, identification, table
+    from trainer.heard import hear
     from trainer.session import open_held_out
 
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     photos = held.material.embedded_photos(held.model, "held", held.device)
-    sounds = held.material.sounds("held")
-    embedded = embed_all(held.model, held.bank, sounds, photos, held.config.preset.window_s, held.device)
+    preset, sounds = held.config.preset, held.material.sounds("held")
+    heard = hear(held.model.audio, sounds, preset.mel.rate_hz, preset.window_s, held.device)
+    embedded = embed_all(held.model, held.bank, heard, photos, held.device)
+    identified = identification(heard, embedded["text"].vectors, held.data.manifest.taxa)
     held.material.say_skipped()
     rows = table(embedded, held.data.manifest.taxa)
     if as_json:
-        shares = [{k: share if row.queries else None for k, share in row.top.items()} for row in rows]
-        print(json.dumps([{**dataclasses.asdict(row), "top": top} for row, top in zip(rows, shares)], indent=1))
+        told = [{k: share if row.queries else None for k, share in row.top.items()} for row in rows]
+        print(json.dumps([{**dataclasses.asdict(row), "top": top} for row, top in zip(rows, told)], indent=1))
     else:
         shown = Table(title=f"{checkpoint}: held-out samples, a taxon's score is its best sample's")
         for name in ("level", "query", "target", *(f"Top-{top}" for top in TOPS), "queries", "candidates"):
@@ -210,6 +213,8 @@ def evaluate(
             tops = (f"{100 * row.top[top]:.1f}" for top in TOPS)
             shown.add_row(row.level, row.query, row.target, *tops, str(row.queries), str(row.candidates))
         Console().print(shown)
+        shares = ", ".join(f"Top-{top} {100 * share:.1f}" for top, share in identified.items())
+        print(f"identified by names, window by window as on the device: {shares}")
     if held.failed:
         raise typer.Exit(1)
 
@@ -220,13 +225,22 @@ def calibrate(
     manifests: Manifests = None,
     media: Media = None,
     taxa: Taxa = None,
+    field: Annotated[
+        Path | None,
+        typer.Option(help="Folder of field noise (maad_*.flac) for mixtures; default: the one beside the data."),
+    ] = None,
     device: Device = "auto",
     threads: Threads = 0,
 ) -> None:
-    """Fit the decision parameters of a checkpoint on its held-out recordings; stage 2 does this at its end."""
+    """Fit the decision parameters of a checkpoint on its held-out recordings; the last stage does this at its end.
+
+    They are fitted on single recordings, on mixtures of two over field noise, and on noise; what they reach is printed
+    and kept in decision.json: ranks by modality, calibration error, precision and recall.
+    """
     from trainer.calibrate import calibrate as fit
     from trainer.calibrate import keep
-    from trainer.session import open_held_out
+    from trainer.heard import field_noise
+    from trainer.session import field_folder, open_held_out
 
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     fitted = fit(
@@ -237,6 +251,7 @@ def calibrate(
         held.material.sounds("held"),
         held.material.embedded_photos(held.model, "train", held.device),
         held.material.sounds("few"),
+        field_noise(field or field_folder(), held.config.preset.mel.rate_hz),
         held.device,
     )
     held.material.say_skipped()

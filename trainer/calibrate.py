@@ -1,43 +1,44 @@
-"""Decision parameters of a checkpoint, fitted on its held-out recordings.
+"""Decision parameters of a checkpoint, fitted on its held-out recordings, on mixtures of two of them, and on noise.
 
-Similarities become probabilities by one multiplier a kind of entry (Guo et al., "On Calibration of Modern Neural
-Networks", ICML 2017): the one with the least negative log-likelihood. Kinds are brought to one level of logits and then
-weighted so that no kind harms the ranks that the others reach. "Nothing" gets the largest logit that leaves most
-held-out recordings something.
+Similarities become logits by one multiplier a modality (Guo et al., "On Calibration of Modern Neural Networks", ICML
+2017). Modalities are brought to one level of logits and then weighted so that none harms the ranks that the others
+reach. "Nothing" gets the largest logit that leaves most held-out recordings something. What log-odds make of a
+confidence (Platt scaling) is fitted on single recordings, mixtures and noise together. Everything is measured through `gallery.recognise`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from edgeapp.audio.windows import HOP_S
-from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
+from gallery import KINDS, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
 from trainer.bank import TextBank
 from trainer.checkpoint import replace_file
-from trainer.data.sounds import Sounds, each_whole, taxon_of
-from trainer.data.windows import recording_windows
-from trainer.errors import DataError
+from trainer.data.sounds import Sounds
 from trainer.evaluate import Embedded
+from trainer.heard import Heard, hear, hear_mixtures, hear_noise, identified, uncalibrated
 from trainer.models.vita import Vita
 from trainer.presets import Preset
+from trainer.reliability import reliability
 
-SCALES = np.geomspace(2.0, 100.0, 60)
+SCALES = np.geomspace(4.0, 60.0, 24)
 IMAGE_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the photos beside the names
 AUDIO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the recordings beside names and photos, whose shares make one
 POOLS = (1, 2, 3, 5)
-FLOOR = 0.5  # more likely than not
-EVIDENCE = 3.0  # Bayes factor that is called substantial (Kass and Raftery, JASA 1995)
-SILENCE_DBFS = -85.0  # the quietest usable starter recording has -74, dithered 16-bit silence about -93
 KEPT = 0.95  # share of the held-out recordings that must stay something
-NOISE_WINDOWS = 64
+MIXTURES = 300
+FITTED, REPORTED = 0, 1  # seeds of the mixtures that are fitted on, and of those that are reported
 PHOTOS = ("text", "image")  # names and photos
+LEAST = 1e-6  # confidence that a loss takes for none
+STEPS = 50  # of Newton's method
+LEAST_SLOPE = 0.05
+THRESHOLDS = np.arange(0.5, 0.96, 0.05)
 
 DECISION = "decision.json"
 
@@ -50,6 +51,7 @@ def calibrate(
     held: Sounds,
     photos: Embedded,
     recordings: Sounds,
+    field: Sequence[np.ndarray],
     device: torch.device,
 ) -> dict[str, Any]:
     """Fit the decision parameters of a model on held-out recordings.
@@ -57,63 +59,37 @@ def calibrate(
     The gallery they are matched with has the prompts of all taxa, and the photos and recordings the model was trained
     on.
 
+    Parameters
+    ----------
+    field : field noise to mix recordings over, see `trainer.heard.field_noise`
+
     Returns
     -------
     What `decision.json` holds: the parameters under `decision`, what they reach under `figures`.
     """
-    heard = hear(model, held, preset.window_s, device)
-    noise = hear_noise(model, preset.window_samples, 0, device)
-    trained = hear(model, recordings, preset.window_s, device)
-    centroids = {
-        "text": bank.embed_all(model.text, device).mean(dim=0).cpu().numpy(),
-        "image": sums(photos.vectors, photos.taxon, len(taxa)),
-        "audio": sums(np.stack([windows.mean(axis=0) for windows in trained.windows]), trained.taxon, len(taxa)),
-    }
-    norms = {kind: np.linalg.norm(rows, axis=1, keepdims=True) for kind, rows in centroids.items()}
-    index = Index(taxa, {kind: rows / np.maximum(norms[kind], 1e-12) for kind, rows in centroids.items()})
-    parameters, figures = fit(index, heard, noise)
-    return {"decision": parameters.to_dict(), "figures": {"held_out": figures}}
+    audio, rate_hz = model.audio, preset.mel.rate_hz
+    heard = hear(audio, held, rate_hz, preset.window_s, device)
+    mixtures = [
+        hear_mixtures(audio, held, field, preset.window_samples, MIXTURES, seed, device) for seed in (FITTED, REPORTED)
+    ]
+    noise = hear_noise(audio, preset.window_samples, 0, device)
+    trained = hear(audio, recordings, rate_hz, preset.window_s, device)
+    index = Index(
+        taxa,
+        {
+            "text": bank.embed_all(model.text, device).mean(dim=0).cpu().numpy(),
+            "image": sums(photos.vectors, photos.taxon, len(taxa)),
+            "audio": sums(np.stack([windows.mean(axis=0) for windows in trained.windows]), trained.taxon, len(taxa)),
+        },
+    )
+    parameters = fit(index, heard, mixtures[0], noise)
+    return {"decision": parameters.to_dict(), "figures": report(index, parameters, heard, mixtures[1], noise)}
 
 
 def keep(fitted: dict[str, Any], folder: Path) -> None:
     """Write `decision.json` beside a checkpoint."""
     text = json.dumps(fitted, indent=1) + "\n"
     replace_file(folder / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Held-out recordings: the window vectors of each, and its taxon."""
-
-    windows: list[np.ndarray]  # [n_windows, dim] each
-    taxon: np.ndarray  # [recordings]
-
-
-@torch.no_grad()
-def hear(model: Vita, sounds: Sounds, window_s: float, device: torch.device) -> Heard:
-    """Embed recordings window by window, as the device does."""
-    vectors, rows = [], []
-    for row, sound in each_whole(sounds):
-        windows = torch.from_numpy(recording_windows(sound, sounds.rate_hz, window_s, HOP_S))
-        vectors.append(model.audio(windows.to(device)).cpu().numpy())
-        rows.append(row)
-    if not rows:
-        raise DataError("not one recording could be decoded to fit decisions on", "get the files again")
-    return Heard(vectors, taxon_of(sounds.samples)[rows])
-
-
-@torch.no_grad()
-def hear_noise(model: Vita, samples: int, seed: int, device: torch.device) -> np.ndarray:
-    """Vectors [n, dim] of coloured noise, from rain (flat) to wind (1/f^2)."""
-    rng = np.random.default_rng(seed)
-    frequency = np.arange(1, samples // 2 + 2)
-    vectors = []
-    for colour in np.linspace(0.0, 2.0, NOISE_WINDOWS):
-        spectrum = np.fft.rfft(rng.standard_normal(samples)) * frequency ** (-colour / 2)
-        noise = np.fft.irfft(spectrum, samples).astype(np.float32)
-        noise *= 0.1 / noise.std()
-        vectors.append(model.audio(torch.from_numpy(noise[None]).to(device)).cpu().numpy())
-    return np.concatenate(vectors)
 
 
 def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
@@ -123,127 +99,212 @@ def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
     return rows
 
 
-class Fit:
-    """Figures of parameters on heard recordings."""
+def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionParameters:
+    """Fit decision parameters on single recordings, mixtures of two, and noise."""
+    single = Single(index, heard)
+    parameters = uncalibrated(KINDS)
+    for modality in index.kinds:
+        losses = [single.loss(scaled(parameters, modality, scale), (modality,)) for scale in SCALES]
+        parameters = scaled(parameters, modality, float(SCALES[int(np.argmin(losses))]))
+    parameters = replace(parameters, bias={**parameters.bias, **levels(index, heard, parameters)})
+    shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
+    parameters = likeliest_harmless(single, shares, PHOTOS, than=("text",))
+    modalities = tuple(index.kinds)
+    if "audio" in modalities:
+        weights = [weighted(parameters, audio=weight) for weight in AUDIO_WEIGHTS]
+        parameters = likeliest_harmless(single, weights, modalities, than=PHOTOS)
+    parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: single.loss(p, modalities))
+    parameters = replace(parameters, null_logit=null_logit(index, parameters, heard, noise))
+    every = Together(index, heard, mixtures, noise)
+    parameters = every.scaled(parameters)
+    return replace(parameters, threshold=every.threshold(parameters))
+
+
+class Single:
+    """Metrics of parameters on recordings of one taxon each."""
 
     def __init__(self, index: Index, heard: Heard) -> None:
-        self.found = [index.match(windows) for windows in heard.windows]
-        self.taxon = heard.taxon
-        self.present = index.present
+        self.index, self.heard = index, heard
 
-    def pooled(self, parameters: DecisionParameters, kinds: tuple[str, ...]) -> np.ndarray:
-        """Probabilities of the recordings [n, taxa + 1]."""
-        return np.stack(
-            [pool(probabilities(logits(found, parameters, kinds), parameters), parameters) for found in self.found]
-        )
+    def confidences(self, parameters: DecisionParameters, modalities: tuple[str, ...]) -> np.ndarray:
+        """Confidences [recordings, taxa]; 0 for a taxon without an entry of these modalities."""
+        vocabulary = Vocabulary(self.index, parameters, modalities)
+        every = np.zeros((len(self.heard), len(self.index.taxa)))
+        every[:, places(self.index, vocabulary)] = identified(self.heard, vocabulary)
+        return every
 
-    def asked(self, kinds: tuple[str, ...]) -> np.ndarray:
-        """Recordings whose taxon has an entry of these kinds."""
-        return np.any([self.present[kind][self.taxon] for kind in kinds], axis=0)
+    def asked(self, modalities: tuple[str, ...]) -> np.ndarray:
+        """Recordings [recordings] bool whose taxon has an entry of these modalities."""
+        return np.any([self.index.present[modality][self.heard.taxon] for modality in modalities], axis=0)
 
-    def loss(self, parameters: DecisionParameters, kinds: tuple[str, ...]) -> float:
-        """Mean negative log-likelihood of the right taxon."""
-        rows = np.flatnonzero(self.asked(kinds))
-        p = self.pooled(parameters, kinds)[rows, self.taxon[rows]]
-        return float(-np.log(np.maximum(p, 1e-9)).mean())
+    def loss(self, parameters: DecisionParameters, modalities: tuple[str, ...]) -> float:
+        """Mean negative log-likelihood of the right taxon and of no other."""
+        rows = np.flatnonzero(self.asked(modalities))
+        truth = np.zeros((len(rows), len(self.index.taxa)), bool)
+        truth[np.arange(len(rows)), self.heard.taxon[rows]] = True
+        return cross_entropy(self.confidences(parameters, modalities)[rows], truth)
 
-    def top(self, parameters: DecisionParameters, kinds: tuple[str, ...], k: int) -> float:
+    def top(self, parameters: DecisionParameters, modalities: tuple[str, ...], k: int) -> float:
         """Share of recordings whose taxon is among the first k; a taxon without an entry counts as missed."""
-        p = self.pooled(parameters, kinds)[:, :-1]
-        right = p[np.arange(len(p)), self.taxon]
-        return float(((p > right[:, None]).sum(axis=1) < k)[right > 0].sum() / len(p))
+        confidences = self.confidences(parameters, modalities)
+        right = confidences[np.arange(len(confidences)), self.heard.taxon]
+        return float(((confidences > right[:, None]).sum(axis=1) < k)[right > 0].sum() / len(right))
 
 
-def fit(index: Index, heard: Heard, noise: np.ndarray) -> tuple[DecisionParameters, dict[str, float]]:
-    """Fit decision parameters.
+class Together:
+    """Windows of single recordings, of mixtures and of noise, with the taxa that each holds.
 
-    Returns
-    -------
-    The parameters, and what they reach on the recordings they were fitted on.
+    Of a single recording the window that is surest of its taxon counts: the others may be without song.
     """
-    tables = Fit(index, heard)
-    parameters = DecisionParameters(
-        scale=dict.fromkeys(KINDS, 20.0),
-        bias=dict.fromkeys(KINDS, 0.0),
-        weight=dict.fromkeys(KINDS, 1.0),
-        null_logit=-1e3,
-        floor=FLOOR,
-        silence_dbfs=SILENCE_DBFS,
-        pool_windows=3,
-        evidence=EVIDENCE,
-    )
-    for kind in index.kinds:
-        losses = [tables.loss(scaled(parameters, kind, scale), (kind,)) for scale in SCALES]
-        parameters = scaled(parameters, kind, float(SCALES[int(np.argmin(losses))]))
-    parameters = replace(parameters, bias={**parameters.bias, **levels(tables, parameters)})
-    shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
-    parameters = likeliest_harmless(tables, shares, PHOTOS, than=("text",))
-    kinds = tuple(index.kinds)
-    if "audio" in kinds:
-        weights = [weighted(parameters, audio=weight) for weight in AUDIO_WEIGHTS]
-        parameters = likeliest_harmless(tables, weights, kinds, than=PHOTOS)
-    parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: tables.loss(p, kinds))
-    parameters = replace(parameters, null_logit=null_logit(tables, parameters, index.match(noise), kinds))
-    figures = {
-        f"{name}_top{k}": round(tables.top(parameters, named, k), 4)
-        for name, named in (*((kind, (kind,)) for kind in kinds), ("together", PHOTOS), ("all", kinds))
-        for k in (1, 5)
-    }
-    of_noise = probabilities(logits(index.match(noise), parameters, kinds), parameters)
-    decisions = [decide(p, index.taxa, parameters) for p in of_noise]
-    figures |= {
-        "recordings": len(heard.taxon),
-        "noise_is_nothing": round(float(np.mean([decision is None for decision in decisions])), 4),
-        "noise_is_no_species": round(float(np.mean([d is None or d.rank != "species" for d in decisions])), 4),
-    }
-    return parameters, figures
+
+    def __init__(self, index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> None:
+        self.index, self.sets = index, {"single": heard, "mixture": mixtures, "noise": noise}
+
+    def windows(self, parameters: DecisionParameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Confidences and truth [n, taxa] of each set."""
+        return {name: judged(heard, self.index, parameters) for name, heard in self.sets.items() if len(heard)}
+
+    def scaled(self, parameters: DecisionParameters) -> DecisionParameters:
+        """Slope and offset of the confidence (Platt, 1999) by Newton's method, each set counting alike."""
+        odds, truth, share = [], [], []
+        plain = replace(parameters, slope=1.0, offset=0.0)
+        for confidences, right in self.windows(plain).values():
+            c = np.clip(confidences, LEAST, 1 - LEAST)
+            odds.append(np.log(c / (1 - c)).ravel())
+            truth.append(right.ravel())
+            share.append(np.full(right.size, 1 / len(right)))
+        slope, offset = platt(np.concatenate(odds), np.concatenate(truth), np.concatenate(share))
+        return replace(parameters, slope=round(slope, 4), offset=round(offset, 4))
+
+    def threshold(self, parameters: DecisionParameters) -> float:
+        """The least threshold from 0.5 on at which no window of noise is named."""
+        for threshold in THRESHOLDS:
+            tried = replace(parameters, threshold=round(float(threshold), 2))
+            vocabulary, noise = Vocabulary(self.index, tried), self.sets["noise"]
+            found = [recognise(w, level, vocabulary) for w, level in zip(noise.windows, noise.levels)]
+            if not any(names_species(window) for windows in found for window in windows):
+                break
+        return tried.threshold
+
+
+def judged(heard: Heard, index: Index, parameters: DecisionParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences and truth [n, taxa]; of a recording the most confidence that each taxon reaches in a window."""
+    vocabulary = Vocabulary(index, parameters)
+    confidences = np.zeros((len(heard), len(index.taxa)))
+    truth = np.zeros(confidences.shape, bool)
+    at = places(index, vocabulary)
+    for row, (windows, level) in enumerate(zip(heard.windows, heard.levels, strict=True)):
+        found = recognise(windows, level, vocabulary)
+        confidences[row, at] = np.max([window.confidences for window in found], axis=0)
+        truth[row, heard.taxon[row]] = True
+    return confidences, truth
+
+
+def places(index: Index, vocabulary: Vocabulary) -> list[int]:
+    """Row in the index of each taxon of a vocabulary, which may have fewer."""
+    row_of = {taxon.scientific_name: row for row, taxon in enumerate(index.taxa)}
+    return [row_of[taxon.scientific_name] for taxon in vocabulary.taxa]
+
+
+def cross_entropy(confidences: np.ndarray, truth: np.ndarray) -> float:
+    """Negative log-likelihood of every taxon being there or not [n, taxa], summed over the taxa, mean over n."""
+    c = np.clip(np.where(truth, confidences, 1.0 - confidences), LEAST, 1.0)
+    return float(-np.log(c).sum(axis=1).mean())
+
+
+def platt(odds: np.ndarray, truth: np.ndarray, share: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of the logistic regression of truth on log-odds, by Newton's method.
+
+    Parameters
+    ----------
+    odds, truth, share : [n] log-odds, whether the taxon is there, and the weight of the pair
+    """
+    inputs = np.stack([odds, np.ones(len(odds))])
+    weights = np.array([1.0, 0.0])
+    for _ in range(STEPS):
+        p = 1.0 / (1.0 + np.exp(-np.clip(weights @ inputs, -50.0, 50.0)))
+        gradient = inputs @ (share * (p - truth))
+        curvature = (inputs * (share * p * (1.0 - p))) @ inputs.T + 1e-9 * np.eye(2)
+        weights = weights - np.linalg.solve(curvature, gradient)
+        weights[0] = max(weights[0], LEAST_SLOPE)
+    return float(weights[0]), float(weights[1])
 
 
 def likeliest_harmless(
-    tables: Fit, tried: Sequence[DecisionParameters], kinds: tuple[str, ...], than: tuple[str, ...]
+    single: Single, tried: Sequence[DecisionParameters], modalities: tuple[str, ...], than: tuple[str, ...]
 ) -> DecisionParameters:
-    """A kind more may only help.
+    """A modality more may only help.
 
-    Among the parameters that rank the recordings with `kinds` no worse than with the fewer kinds `than`, the likeliest;
-    failing all, the first, which are to give the new kind least.
+    Among the parameters that rank the recordings with `modalities` no worse than with the fewer modalities `than`, the
+    likeliest; failing all, the first, which are to give the new modality least.
     """
-    harmless = [p for p in tried if all(tables.top(p, kinds, k) >= tables.top(p, than, k) for k in (1, 5))]
-    return min(harmless or tried[:1], key=lambda p: tables.loss(p, kinds))
+    harmless = [p for p in tried if all(single.top(p, modalities, k) >= single.top(p, than, k) for k in (1, 5))]
+    return min(harmless or tried[:1], key=lambda p: single.loss(p, modalities))
 
 
-def scaled(parameters: DecisionParameters, kind: str, scale: float) -> DecisionParameters:
-    return replace(parameters, scale={**parameters.scale, kind: round(scale, 3)})
+def scaled(parameters: DecisionParameters, modality: str, scale: float) -> DecisionParameters:
+    return replace(parameters, scale={**parameters.scale, modality: round(scale, 3)})
 
 
 def weighted(parameters: DecisionParameters, **weights: float) -> DecisionParameters:
-    return replace(parameters, weight={**parameters.weight, **{kind: round(w, 3) for kind, w in weights.items()}})
+    return replace(parameters, weight={**parameters.weight, **{name: round(w, 3) for name, w in weights.items()}})
 
 
-def levels(tables: Fit, parameters: DecisionParameters) -> dict[str, float]:
+def levels(index: Index, heard: Heard, parameters: DecisionParameters) -> dict[str, float]:
     """Bias of photos and recordings that brings their mean logit to that of the texts, over the taxa that have both."""
+    mean = np.mean([windows.mean(axis=0) for windows in heard.windows], axis=0)
     bias = {}
-    for kind in tables.present:
-        both = tables.present["text"] & tables.present[kind]
+    for modality in index.kinds:
+        both = index.present["text"] & index.present[modality]
         text, other = (
-            np.mean([found.by_kind[one][:, both].mean() for found in tables.found]) * parameters.scale[one]
-            for one in ("text", kind)
+            float((index.centroids[m][both] @ mean).mean()) * parameters.scale[m] for m in ("text", modality)
         )
-        bias[kind] = round(float(text - other), 4)
+        bias[modality] = round(text - other, 4)
     return bias
 
 
-def null_logit(tables: Fit, parameters: DecisionParameters, noise: Similarities, kinds: tuple[str, ...]) -> float:
+def null_logit(index: Index, parameters: DecisionParameters, heard: Heard, noise: Heard) -> float:
     """The largest logit of "nothing" that lets recordings through.
 
-    At it, `KEPT` of the recordings keep more probability than "nothing" in their best window; it is no larger than
+    At it, `KEPT` of the recordings are more likely something than nothing in their best window; it is no larger than
     what makes all the noise nothing.
     """
+    vocabulary = Vocabulary(index, parameters)
 
-    def masses(found: Similarities) -> np.ndarray:
-        z = logits(found, parameters, kinds).astype(np.float64)
-        top = z.max(axis=1)
-        return top + np.log(np.exp(z - top[:, None]).sum(axis=1))
+    def most(windows: np.ndarray, level: np.ndarray) -> float:
+        return max(window.anything for window in recognise(windows, level, vocabulary)) + parameters.null_logit
 
-    of_noise = masses(noise)
-    of_sound = np.array([masses(found).max() for found in tables.found])
-    return round(float(min(np.quantile(of_sound, 1 - KEPT), of_noise.max())), 4)
+    of_sound = [most(windows, level) for windows, level in zip(heard.windows, heard.levels)]
+    of_noise = [most(windows, level) for windows, level in zip(noise.windows, noise.levels)]
+    finite = [value for value in of_sound if np.isfinite(value)]  # a silent recording says nothing
+    return round(float(min(np.quantile(finite, 1 - KEPT), max(of_noise))), 4)
+
+
+def names_species(window: Recognition) -> bool:
+    return any(detection.taxon_rank == "species" for detection in window.detections)
+
+
+def report(
+    index: Index, parameters: DecisionParameters, heard: Heard, mixtures: Heard, noise: Heard
+) -> dict[str, dict[str, Any]]:
+    """What parameters reach on held-out sound: ranks by modality, and reliability by what is heard."""
+    single, modalities = Single(index, heard), tuple(index.kinds)
+    ranks: dict[str, Any] = {
+        f"{name}_top{k}": round(single.top(parameters, named, k), 4)
+        for name, named in (*((m, (m,)) for m in modalities), ("together", PHOTOS), ("all", modalities))
+        for k in (1, 5)
+    }
+    vocabulary = Vocabulary(index, parameters)
+    windows = [recognise(w, level, vocabulary)[0] for w, level in zip(noise.windows, noise.levels)]
+    ranks |= {
+        "recordings": len(heard),
+        "noise_is_nothing": round(float(np.mean([not window.detections for window in windows])), 4),
+        "noise_is_no_species": round(float(np.mean([not names_species(window) for window in windows])), 4),
+    }
+    sets = {"single": heard, "mixture": mixtures, "noise": noise}
+    calibration = {
+        name: reliability(*judged(those, index, parameters), parameters.threshold).to_dict()
+        for name, those in sets.items()
+        if len(those)
+    }
+    return {"held_out": ranks, "calibration": calibration}

@@ -25,6 +25,7 @@ from trainer.data.material import Data, Material, open_data
 from trainer.data.unlabelled import open_unlabelled
 from trainer.errors import CheckpointError, ConfigError
 from trainer.evaluate import embed_all, summary
+from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
 from trainer.models.starter import StarterTowers
 from trainer.models.student import StudentTowers
@@ -96,6 +97,13 @@ def default_pretrained() -> Path:
     if shared is None or not (shared / "pretrained").is_dir():
         raise CheckpointError("no public weights beside the project", "name their folder with --pretrained")
     return shared / "pretrained"
+
+
+def field_folder() -> Path | None:
+    """Folder of the field recordings beside the project, over which mixtures are made; None where there is none."""
+    shared = shared_folder()
+    folder = shared / "field_recordings" if shared else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 class Session:
@@ -295,10 +303,12 @@ class Session:
             self.material.sounds("held"),
             self.material.embedded_photos(model, "train", self.device),
             self.material.sounds("few"),
+            field_noise(field_folder(), self.preset.mel.rate_hz),
             self.device,
         )
         keep(fitted, folder)
-        self.console.print(f"held out: {fitted['figures']['held_out']}", highlight=False)
+        for name, values in fitted["figures"].items():
+            self.console.print(f"{name.replace('_', ' ')}: {values}", highlight=False)
 
     def evaluation(self, bank: TextBank) -> Callable[[Vita], dict[str, float]]:
         """What gives the figures on the held-out split; of a student, what it keeps of its teacher."""
@@ -310,9 +320,9 @@ class Session:
     def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval on the held-out split, for the log."""
         photos = self.material.embedded_photos(model, "held", self.device)
-        sounds = self.material.sounds("held")
-        embedded = embed_all(model, bank, sounds, photos, self.preset.window_s, self.device)
-        return summary(embedded, self.data.manifest.taxa)
+        sounds, rate_hz = self.material.sounds("held"), self.preset.mel.rate_hz
+        heard = hear(model.audio, sounds, rate_hz, self.preset.window_s, self.device)
+        return summary(embed_all(model, bank, heard, photos, self.device), heard, self.data.manifest.taxa)
 
 
 @dataclass(frozen=True)

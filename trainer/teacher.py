@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeapp.audio.windows import HOP_S
 from gallery import PROMPT_FORMS, Taxon, read_taxa, starter_taxa
 from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.checkpoint import Checkpoint, RunConfig
-from trainer.data.sounds import Sounds, each_whole, taxon_of
-from trainer.data.windows import at_rate, recording_windows
-from trainer.errors import CheckpointError, ConfigError, DataError
-from trainer.evaluate import TEXT_FORM, Embedded, group_rows, retrieve
+from trainer.data.sounds import Sounds
+from trainer.data.windows import at_rate
+from trainer.errors import CheckpointError, ConfigError
+from trainer.evaluate import TEXT_FORM, Embedded, identification, recording_vectors
+from trainer.heard import Heard, hear
 from trainer.models.starter import StarterTowers
 from trainer.models.student import StudentTowers, begin_between, build_ear
 from trainer.models.vita import AudioTower, SoundTower, Vita
@@ -152,7 +152,7 @@ class Kept:
         preset: Preset,
     ) -> None:
         self.teacher, self.sounds, self.bank, self.preset = teacher, sounds, bank, preset
-        self.groups = group_rows(taxa, "species")
+        self.taxa = taxa
 
     @cached_property
     def texts(self) -> Embedded:
@@ -163,38 +163,27 @@ class Kept:
         return Embedded(vectors.cpu().numpy(), np.arange(self.bank.taxa))
 
     @cached_property
-    def of_teacher(self) -> dict[int, np.ndarray]:
+    def of_teacher(self) -> Heard:
         """What the teacher hears, which does not change."""
         return self.heard(self.teacher.audio, self.teacher.rate_hz)
 
-    @torch.no_grad()
-    def heard(self, audio: SoundTower, rate_hz: int) -> dict[int, np.ndarray]:
-        """Unit vector of each recording that can be decoded: the mean of its windows, cut as on the device."""
-        vectors = {}
-        for row, sound in each_whole(self.sounds):
-            own = at_rate(sound[None], self.sounds.rate_hz, rate_hz)[0]
-            windows = recording_windows(own, rate_hz, self.preset.window_s, HOP_S)
-            mean = audio(torch.from_numpy(windows).to(self.teacher.device)).cpu().numpy().mean(axis=0)
-            vectors[row] = mean / np.linalg.norm(mean)
-        return vectors
+    def heard(self, audio: SoundTower, rate_hz: int) -> Heard:
+        """What an audio tower hears."""
+        return hear(audio, self.sounds, rate_hz, self.preset.window_s, self.teacher.device)
 
     def figures(self, model: Vita) -> dict[str, float]:
         """Mean cosine to the teacher, how often both name the same species, and species Top-1 and Top-5 of both."""
-        heard = self.heard(model.audio, self.preset.mel.rate_hz)
-        rows = list(heard)
-        if not rows:
-            raise DataError("not one held-out recording could be decoded", "get the files again")
-        ours, theirs = (np.stack([vectors[row] for row in rows]) for vectors in (heard, self.of_teacher))
+        heard = self.heard(model.audio, self.preset.mel.rate_hz), self.of_teacher
+        ours, theirs = (recording_vectors(one).vectors for one in heard)
         names = self.texts.vectors.T
         figures = {
             "cosine": round(float((ours * theirs).sum(axis=1).mean()), 4),
             "agreement": round(float(((ours @ names).argmax(axis=1) == (theirs @ names).argmax(axis=1)).mean()), 4),
-            "recordings": len(rows),
+            "recordings": len(ours),
         }
-        taxon = taxon_of(self.sounds.samples)[rows]
-        named = taxon < len(self.groups)
-        for who, vectors in (("audio_text", ours), ("teacher_audio_text", theirs)):
-            if named.any():
-                top, _, _ = retrieve(Embedded(vectors[named], taxon[named]), self.texts, self.groups)
+        for who, one in zip(("audio_text", "teacher_audio_text"), heard, strict=True):
+            named = one.of(one.taxon < len(self.taxa))
+            if len(named):
+                top = identification(named, self.texts.vectors, self.taxa)
                 figures |= {f"{who}_top{k}": round(top[k], 4) for k in TOPS}
         return figures

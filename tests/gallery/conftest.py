@@ -46,10 +46,13 @@ def parameters() -> DecisionParameters:
         bias={"text": 0.0, "image": 1.0},
         weight={"text": 1.0, "image": 3.0},
         null_logit=8.0,
+        slope=1.0,
+        offset=0.0,
+        threshold=0.5,
         floor=0.6,
+        evidence=0.0,
         silence_dbfs=-70.0,
         pool_windows=2,
-        evidence=0.0,
     )
 
 
