@@ -26,9 +26,10 @@ from export.inputs import apart, read_inputs
 from export.parity import cosines
 from export.precision import PRECISIONS, convert
 from export.sessions import vectors
-from gallery import DecisionParameters, Entry, starter_taxa
+from gallery import Entry, starter_taxa
 from gallery.store import build
 from trainer.data.manifest import default_manifest, read_manifest
+from trainer.heard import uncalibrated
 from trainer.models.biovita import FULL
 from trainer.models.clap import ClapTower
 from trainer.presets import BIOVITA
@@ -62,10 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if precision.name != "fp32":
         kept = convert(path, precision, calibrating, lambda a, b: bool(cosines(a, b).min() >= precision.aim))
     least = float(cosines(wanted, vectors(onnx.load(str(path)), checking)).min())
-    decision = DecisionParameters(
-        scale={"text": 20.0}, bias={"text": 0.0}, weight={"text": 1.0}, null_logit=0.0, floor=0.7,
-        silence_dbfs=-80.0, pool_windows=1, evidence=3.0,
-    )  # fmt: skip
+    decision = uncalibrated(("text",))
     write_pack_json(
         chosen.out,
         name="full-size",

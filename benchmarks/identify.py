@@ -131,13 +131,12 @@ def run(words: Sequence[str]) -> Process:
 
 def split(path: Path, pack: str | None) -> Stages:
     """Take a recording through the pipeline's own functions, one after the other on one thread, and time each."""
-    from edgeapp.recognition.pipeline import Recogniser, Tally
-
     from edgeapp.audio.file import FileSource
     from edgeapp.audio.resample import resampled
     from edgeapp.audio.windows import windows
     from edgeapp.outputs.writer import writer
     from edgeapp.pack.format import Pack
+    from edgeapp.recognition.recogniser import Recogniser, Tally
 
     clock = time.perf_counter
     began = clock()

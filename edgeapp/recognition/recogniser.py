@@ -30,6 +30,7 @@ from gallery.parameters import DecisionParameters
 from gallery.recognise import Candidate, Pool, likeliest, loud, ranked, recognise
 from gallery.search import Index
 from gallery.store import Gallery
+from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary
 
 BATCH_PROCESSOR = 4  # windows answered together, by one core: what is small for one is hardly more for four
@@ -105,6 +106,11 @@ class Recogniser:
         self.batch = BATCH_PROCESSOR if on_processor else BATCH_ACCELERATOR
         self.workers = self.threads if on_processor else WORKERS_ACCELERATOR
         self._turn: AbstractContextManager[object] = nullcontext() if on_processor else Lock()
+
+    @property
+    def taxa(self) -> tuple[Taxon, ...]:
+        """What can be named."""
+        return self.vocabulary.taxa
 
     @cached_property
     def origin(self) -> Origin:

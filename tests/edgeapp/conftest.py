@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from edgeapp.recognition.pipeline import Recogniser
 from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime import encoders
 from edgeapp.runtime.tensorrt import cache, cuda
 from edgeapp.runtime.tensorrt.build import Library

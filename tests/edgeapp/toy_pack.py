@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from gallery.decision import DecisionParameters
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
 from edgeapp.recognition.gallery_build import build_gallery
+from gallery.parameters import DecisionParameters
 from gallery.taxon import Taxon
 
 RATE_HZ = 8_000
@@ -49,16 +49,19 @@ def taxa() -> list[Taxon]:
 
 def decision() -> DecisionParameters:
     """Similarity 1 is sure (logit 10), 0.5 (noise) is not (-5)."""
-    kinds = ("text", "image", "audio")
+    modalities = ("text", "image", "audio")
     return DecisionParameters(
-        scale=dict.fromkeys(kinds, 30.0),
-        bias=dict.fromkeys(kinds, -20.0),
+        scale=dict.fromkeys(modalities, 30.0),
+        bias=dict.fromkeys(modalities, -20.0),
         weight={"text": 1.0, "image": 0.5, "audio": 1.0},
         null_logit=0.0,
+        slope=1.0,
+        offset=0.0,
+        threshold=0.7,
         floor=0.7,
+        evidence=0.0,
         silence_dbfs=-80.0,
         pool_windows=3,
-        evidence=0.0,
     )
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from export.agreement import Agreement, agree, enough, likeliest
 from export.errors import ParityError
-from gallery import DecisionParameters, starter_taxa
+from gallery import starter_taxa
+from trainer.heard import uncalibrated
 
 TAXA = starter_taxa()[:3]
-PARAMETERS = DecisionParameters({"text": 20.0}, {"text": 0.0}, {"text": 1.0}, -10.0, 0.5, -60.0, 1, 3.0)
+PARAMETERS = replace(uncalibrated(("text",)), null_logit=12.0, silence_dbfs=-60.0, pool_windows=1)
 LOUD = np.random.default_rng(0).standard_normal(100).astype(np.float32)
 RECORDINGS = [("a.wav", np.stack([LOUD, LOUD])), ("b.wav", LOUD[None]), ("still.wav", np.zeros((1, 100), np.float32))]
 NAMES = np.eye(3, 4)
 
 
 def test_a_recording_is_named_by_its_best_window_and_silence_by_nothing() -> None:
-    heard = [np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 1.0, 0.0, 0.0]]), NAMES[2:], NAMES[:1]]
+    heard = [np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 1.0, 0.0, 0.0]], np.float32), NAMES[2:], NAMES[:1]]
     named = likeliest(RECORDINGS, heard, NAMES, TAXA, PARAMETERS)
     assert named == [TAXA[1].scientific_name, TAXA[2].scientific_name, ""]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.recognition.recogniser import Recogniser
 from gallery.decision import decide
 from typer.testing import CliRunner
 

@@ -8,11 +8,11 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from edgeapp.recognition.pipeline import Recogniser
 from PIL import Image
 
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.gallery_build import THUMBNAIL_PIXELS, Material, build_gallery, photo_folder
+from edgeapp.recognition.recogniser import Recogniser
 from gallery.prompts import PROMPT_FORMS
 from gallery.store import Gallery
 from tests.edgeapp import toy_pack as toy
@@ -75,7 +75,7 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     path = record("cuckoo.wav", np.concatenate([toy.tone(3000, seconds=20), np.zeros(160_000, np.float32)]))
     silent = record("silent.wav", np.zeros(80_000, np.float32))
     material = [Material(tmp_path / name, "Cuculus canorus", "audio") for name in (path, silent)]
-    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["audio"])
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
     (entry,) = entries(tmp_path / "g.sqlite")
     assert entry.kind == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
     assert [(one.label, one.reason) for one in report.failed] == [(silent, "nothing can be heard in it")]
@@ -90,7 +90,7 @@ def test_a_folder_of_folders_is_read_by_species_name(pack, tmp_path):
     exif[0x013B], exif[0x8298] = "A. Artist", "CC0"
     Image.new("RGB", (20, 20), (0, 0, 255)).save(tmp_path / "photos" / "Parus_major" / "4.png", exif=exif)
     report = build_gallery(
-        tmp_path / "g.sqlite", pack, toy.taxa(), photo_folder(tmp_path / "photos", toy.taxa()), kinds=["image"]
+        tmp_path / "g.sqlite", pack, toy.taxa(), photo_folder(tmp_path / "photos", toy.taxa()), modalities=["image"]
     )
     found = {entry.label: entry for entry in entries(tmp_path / "g.sqlite")}
     assert {label: entry.scientific_name for label, entry in found.items()} == {
@@ -189,7 +189,7 @@ def test_a_note_of_young_is_about_photos_not_recordings(pack, tmp_path, record):
         Material(tmp_path / path, "Parus major", kind, note="hatchling or nestling")
         for path, kind in ((heard, "audio"), (seen, "image"))
     ]
-    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["image", "audio"])
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["image", "audio"])
     assert report.entries == {"text": 0, "image": 0, "audio": 1}
     assert [one.reason for one in report.left_out] == ["shows no adult: hatchling or nestling"]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.recognition.recogniser import Recogniser
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource

@@ -6,8 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-from edgeapp.recognition.pipeline import Recogniser, Tally, summarise
-from gallery.decision import pool
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
@@ -15,7 +13,9 @@ from edgeapp.errors import AudioError, GalleryError, UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.ahead import THREADS
 from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.recogniser import Recogniser, Tally
 from gallery.errors import TaxonError
+from gallery.recognise import Pool
 from tests.edgeapp import toy_pack as toy
 
 MIXED = np.concatenate(
@@ -24,8 +24,9 @@ MIXED = np.concatenate(
 
 
 def names(recogniser, sound, rate_hz=toy.RATE_HZ, **options):
+    """The detected taxa of each window, joined by a plus; None for a window without."""
     results = recogniser.windows(MemorySource(sound, rate_hz, **options))
-    return [result.decision.name if result.decision else None for result in results]
+    return [" + ".join(sorted(one.scientific_name for one in result.detections)) or None for result in results]
 
 
 @pytest.mark.parametrize(("species", "hertz"), toy.TONES_HZ.items())
@@ -38,23 +39,31 @@ def test_the_rate_of_the_recording_does_not_matter(recogniser, rate_hz):
     assert names(recogniser, toy.tone(1000, rate_hz=rate_hz), rate_hz) == ["Parus major"]
 
 
-def test_two_species_of_a_genus_are_the_genus(recogniser):
-    (result,) = recogniser.windows(MemorySource(toy.tone(1000, 2000), toy.RATE_HZ))
-    assert (result.decision.rank, result.decision.name) == ("genus", "Parus")
-    assert result.probabilities.sum() == pytest.approx(1.0)
+def test_two_species_at_once_are_both_detected(recogniser):
+    assert names(recogniser, toy.tone(1000, 3000)) == ["Cuculus canorus + Parus major"]
+    assert names(recogniser, toy.tone(1000, 2000)) == ["Parus major + Parus minor"]
+
+
+def test_another_species_does_not_lower_a_confidence(recogniser):
+    (alone,), (together,) = (
+        recogniser.windows(MemorySource(sound, toy.RATE_HZ)) for sound in (toy.tone(1000), toy.tone(1000, 3000))
+    )
+    (song,) = alone.detections
+    with_it = next(one for one in together.detections if one.scientific_name == "Parus major")
+    assert with_it.confidence == pytest.approx(song.confidence, abs=1e-3)
 
 
 def test_noise_is_heard_but_nothing_known(recogniser):
     (result,) = recogniser.windows(MemorySource(toy.noise(), toy.RATE_HZ))
-    assert result.heard and result.vector is not None and result.decision is None
+    assert result.heard and result.vector is not None and result.detections == ()
 
 
 def test_silence_is_nothing_heard_and_is_not_encoded(recogniser, monkeypatch):
     monkeypatch.setattr(recogniser.encoder, "encode", lambda windows: pytest.fail("silence was encoded"))
     for sound in (np.zeros(80_000), np.full(80_000, 0.2), toy.tone(1000, level=1e-5)):
         (result,) = recogniser.windows(MemorySource(sound, toy.RATE_HZ))
-        assert not result.heard and result.vector is None and result.decision is None
-        assert result.probabilities[-1] == 1.0
+        assert not result.heard and result.vector is None and result.detections == ()
+        assert not result.confidences.any()
         assert recogniser.species(result, 5) == ()
 
 
@@ -65,8 +74,9 @@ def test_a_microphone_a_file_and_memory_give_the_same(recogniser, record):
     assert len(one) == 15 and {result.heard for result in one} == {True, False}
     for other in others:
         for a, b in zip(one, other, strict=True):
-            assert (a.start_s, a.end_s, a.decision, a.heard) == (b.start_s, b.end_s, b.decision, b.heard)
-            np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-6)
+            assert (a.start_s, a.end_s, a.heard) == (b.start_s, b.end_s, b.heard)
+            assert [one.path for one in a.detections] == [one.path for one in b.detections]
+            np.testing.assert_allclose(a.confidences, b.confidences, atol=1e-6)
 
 
 def test_a_live_source_is_answered_before_it_goes_on(recogniser):
@@ -114,18 +124,19 @@ def test_windows_side_by_side_are_those_one_after_the_other(toy_pack, workers):
     given = list(beside.windows(MemorySource(MIXED, toy.RATE_HZ), hop_s=2.5))
     assert len(wanted) == len(given) > 20
     for a, b in zip(wanted, given, strict=True):
-        assert (a.start_s, a.end_s, a.heard, a.decision) == (b.start_s, b.end_s, b.heard, b.decision)
+        assert (a.start_s, a.end_s, a.heard) == (b.start_s, b.end_s, b.heard)
+        assert [one.path for one in a.detections] == [one.path for one in b.detections]
         if a.heard:
             assert float(a.vector @ b.vector) >= 0.9999
 
 
 def test_an_accelerator_works_on_batches_one_after_the_other(toy_pack, monkeypatch):
     """The pipeline decides by the provider that really ran; here one pretends to be a GPU."""
-    from edgeapp.recognition import pipeline
+    from edgeapp.recognition import recogniser as module
 
     running, sizes = threading.Lock(), []
 
-    class OnGpu(pipeline.AudioEncoder):
+    class OnGpu(module.AudioEncoder):
         def __init__(self, pack, threads=None, provider=None):
             super().__init__(pack, threads, provider)
             self.provider = "CUDAExecutionProvider"
@@ -137,41 +148,47 @@ def test_an_accelerator_works_on_batches_one_after_the_other(toy_pack, monkeypat
             running.release()
             return vectors
 
-    monkeypatch.setattr(pipeline, "AudioEncoder", OnGpu)
+    monkeypatch.setattr(module, "AudioEncoder", OnGpu)
     recogniser = Recogniser(Pack.load(toy_pack), threads=4)
     assert names(recogniser, toy.tone(1000, seconds=105)) == ["Parus major"] * 20
     assert sorted(sizes) == [4, 8, 8]
 
 
-def test_the_running_summary_is_that_of_all_windows(recogniser):
+def test_the_summary_is_that_of_all_windows(recogniser):
     results = list(recogniser.windows(MemorySource(MIXED, toy.RATE_HZ), hop_s=2.0))
-    whole = pool(np.stack([result.probabilities for result in results]), recogniser.parameters)
-    identification = summarise(results, recogniser, "mixed", hop_s=2.0)
-    assert identification.duration_s == pytest.approx(77.0)
-    assert len(identification.windows) == len(results)
-    by_name = dict(zip((taxon.scientific_name for taxon in recogniser.taxa), whole, strict=False))
-    for species in identification.species:
-        assert species.probability == pytest.approx(by_name[species.scientific_name], abs=1e-6)
+    tally, pool = Tally(recogniser.vocabulary), Pool(4, recogniser.parameters)
+    for result in results:
+        tally.add(result)
+        pool.add(result)
+    assert (tally.end_s, tally.n_windows, tally.heard) == (pytest.approx(77.0), len(results), True)
+    by_name = dict(
+        zip((taxon.scientific_name for taxon in recogniser.vocabulary.taxa), pool.confidences(), strict=True)
+    )
+    first, second, *_ = tally.species(5)
+    assert {first.scientific_name, second.scientific_name} == {"Parus major", "Cuculus canorus"}
+    for species in (first, second):
+        assert species.confidence == pytest.approx(by_name[species.scientific_name], abs=1e-6)
+        assert species.similarity == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_summary_does_not_grow_with_the_recording(recogniser):
-    tally = Tally(recogniser)
+    tally = Tally(recogniser.vocabulary)
     (result,) = recogniser.windows(MemorySource(toy.tone(1000), toy.RATE_HZ))
     for _ in range(500):
         tally.add(result)
     assert len(tally._pool._best) == recogniser.parameters.pool_windows
-    assert tally.identification("x", 5.0, 5).decision.name == "Parus major"
+    assert tally.species(1)[0].scientific_name == "Parus major"
 
 
 def test_only_keeps_the_taxa_below_a_name(toy_pack):
     recogniser = Recogniser(Pack.load(toy_pack), only=["Amphibia", "Common Cuckoo"], threads=1)
-    assert {taxon.scientific_name for taxon in recogniser.taxa} == {"Bufo bufo", "Cuculus canorus"}
+    assert {taxon.scientific_name for taxon in recogniser.vocabulary.taxa} == {"Bufo bufo", "Cuculus canorus"}
     assert names(recogniser, toy.tone(1000)) == [None]
     with pytest.raises(TaxonError, match="Parus"):
         Recogniser(Pack.load(toy_pack), only=["Paruss"])
 
 
-def test_kinds_choose_what_is_matched(toy_pack, tmp_path):
+def test_modalities_choose_what_is_matched(toy_pack, tmp_path):
     from PIL import Image
 
     from edgeapp.recognition.gallery_build import Material
@@ -180,15 +197,15 @@ def test_kinds_choose_what_is_matched(toy_pack, tmp_path):
     Image.new("RGB", (20, 20), (0, 255, 0)).save(tmp_path / "green.png")  # the cuckoo's colour, given to the tit
     photo = Material(tmp_path / "green.png", "Parus major", "image")
     build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), [photo])
-    by_photo = Recogniser(pack, tmp_path / "g.sqlite", kinds=["image"], threads=1)
-    assert [taxon.scientific_name for taxon in by_photo.taxa] == ["Parus major"]
+    by_photo = Recogniser(pack, tmp_path / "g.sqlite", modalities=["image"], threads=1)
+    assert [taxon.scientific_name for taxon in by_photo.vocabulary.taxa] == ["Parus major"]
     assert names(by_photo, toy.tone(3000)) == ["Parus major"]
-    by_text = Recogniser(pack, tmp_path / "g.sqlite", kinds=["text"], threads=1)
+    by_text = Recogniser(pack, tmp_path / "g.sqlite", modalities=["text"], threads=1)
     assert names(by_text, toy.tone(3000)) == ["Cuculus canorus"]
     with pytest.raises(UsageError, match="no audio entry"):
-        Recogniser(pack, tmp_path / "g.sqlite", kinds=["audio"])
-    with pytest.raises(UsageError, match="no kind 'video'"):
-        Recogniser(pack, kinds=["video"])
+        Recogniser(pack, tmp_path / "g.sqlite", modalities=["audio"])
+    with pytest.raises(UsageError, match="no modality 'video'"):
+        Recogniser(pack, modalities=["video"])
 
 
 def test_a_gallery_made_by_other_encoders_is_refused(toy_pack, tmp_path):
