@@ -75,7 +75,7 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     path = record("cuckoo.wav", np.concatenate([toy.tone(3000, seconds=20), np.zeros(160_000, np.float32)]))
     silent = record("silent.wav", np.zeros(80_000, np.float32))
     material = [Material(tmp_path / name, "Cuculus canorus", "audio") for name in (path, silent)]
-    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["audio"])
     (entry,) = entries(tmp_path / "g.sqlite")
     assert entry.kind == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
     assert [(one.label, one.reason) for one in report.failed] == [(silent, "nothing can be heard in it")]
@@ -189,7 +189,7 @@ def test_a_note_of_young_is_about_photos_not_recordings(pack, tmp_path, record):
         Material(tmp_path / path, "Parus major", kind, note="hatchling or nestling")
         for path, kind in ((heard, "audio"), (seen, "image"))
     ]
-    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["image", "audio"])
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["image", "audio"])
     assert report.entries == {"text": 0, "image": 0, "audio": 1}
     assert [one.reason for one in report.left_out] == ["shows no adult: hatchling or nestling"]
 
