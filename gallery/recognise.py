@@ -112,7 +112,11 @@ def loud(levels_dbfs: np.ndarray | Sequence[float], parameters: DecisionParamete
 
 
 def recognise(
-    vectors: np.ndarray, levels_dbfs: np.ndarray | Sequence[float], vocabulary: Vocabulary, top: int = 5
+    vectors: np.ndarray,
+    levels_dbfs: np.ndarray | Sequence[float],
+    vocabulary: Vocabulary,
+    top: int = 5,
+    most: int = MOST_SPECIES,
 ) -> list[Recognition]:
     """Name what windows hold.
 
@@ -125,6 +129,8 @@ def recognise(
     vocabulary : Vocabulary
     top : int
         Most candidates of a detection above the species.
+    most : int
+        Most species in one window; 1 for windows that are known to hold one.
 
     Raises
     ------
@@ -142,7 +148,7 @@ def recognise(
     if len(heard):
         logits = vocabulary.logits(np.asarray(vectors)[heard]).astype(np.float64)
         for row, z in zip(heard.tolist(), logits):
-            found[row] = _Window(np.asarray(vectors[row], np.float64), z, vocabulary, top).recognition()
+            found[row] = _Window(np.asarray(vectors[row], np.float64), z, vocabulary, top, most).recognition()
     return found
 
 
@@ -205,8 +211,9 @@ def pooled(windows: Sequence[Recognition], vocabulary: Vocabulary) -> np.ndarray
 class _Window:
     """One window while it is judged."""
 
-    def __init__(self, vector: np.ndarray, logits: np.ndarray, vocabulary: Vocabulary, top: int) -> None:
-        self.vector, self.logits, self.vocabulary, self.top = vector, logits, vocabulary, top
+    def __init__(self, vector: np.ndarray, logits: np.ndarray, vocabulary: Vocabulary, top: int, most: int) -> None:
+        self.vector, self.logits, self.vocabulary = vector, logits, vocabulary
+        self.top, self.most = top, min(most, len(logits))
         self.parameters = vocabulary.parameters
         self._units: dict[int, np.ndarray] = {}  # row -> [dim], direction of the taxon
         self._shifts: dict[int, np.ndarray] = {}  # row -> [n_taxa], what a unit of it adds to every logit
@@ -230,7 +237,7 @@ class _Window:
     def species(self) -> tuple[dict[int, float], dict[int, float]]:
         """Row and confidence of every species that is sure enough, and of those found beside it that are not."""
         parameters, found = self.parameters, list[int]()
-        while len(found) < min(MOST_SPECIES, len(self.logits)):
+        while len(found) < self.most:
             odds = log_odds(self.without(found), parameters.null_logit, found)
             odds[found] = -np.inf
             row = int(odds.argmax())

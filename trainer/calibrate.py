@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from gallery import KINDS, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
+from gallery.recognise import MOST_SPECIES
 from trainer.bank import TextBank
 from trainer.checkpoint import replace_file
 from trainer.data.sounds import Sounds
@@ -27,7 +28,7 @@ from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.reliability import reliability
 
-SCALES = np.geomspace(4.0, 60.0, 24)
+SCALES = np.geomspace(4.0, 60.0, 16)
 IMAGE_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the photos beside the names
 AUDIO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the recordings beside names and photos, whose shares make one
 POOLS = (1, 2, 3, 5)
@@ -101,7 +102,7 @@ def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
 
 def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionParameters:
     """Fit decision parameters on single recordings, mixtures of two, and noise."""
-    single = Single(index, heard)
+    single = Single(index, heard, most=1)
     parameters = uncalibrated(KINDS)
     for modality in index.kinds:
         losses = [single.loss(scaled(parameters, modality, scale), (modality,)) for scale in SCALES]
@@ -121,16 +122,21 @@ def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionPa
 
 
 class Single:
-    """Metrics of parameters on recordings of one taxon each."""
+    """Metrics of parameters on recordings of one taxon each.
 
-    def __init__(self, index: Index, heard: Heard) -> None:
-        self.index, self.heard = index, heard
+    Parameters
+    ----------
+    most : species in one window; while parameters are fitted the recordings are known to hold one
+    """
+
+    def __init__(self, index: Index, heard: Heard, most: int = MOST_SPECIES) -> None:
+        self.index, self.heard, self.most = index, heard, most
 
     def confidences(self, parameters: DecisionParameters, modalities: tuple[str, ...]) -> np.ndarray:
         """Confidences [recordings, taxa]; 0 for a taxon without an entry of these modalities."""
         vocabulary = Vocabulary(self.index, parameters, modalities)
         every = np.zeros((len(self.heard), len(self.index.taxa)))
-        every[:, places(self.index, vocabulary)] = identified(self.heard, vocabulary)
+        every[:, places(self.index, vocabulary)] = identified(self.heard, vocabulary, self.most)
         return every
 
     def asked(self, modalities: tuple[str, ...]) -> np.ndarray:
@@ -272,7 +278,7 @@ def null_logit(index: Index, parameters: DecisionParameters, heard: Heard, noise
     vocabulary = Vocabulary(index, parameters)
 
     def most(windows: np.ndarray, level: np.ndarray) -> float:
-        return max(window.anything for window in recognise(windows, level, vocabulary)) + parameters.null_logit
+        return max(window.anything for window in recognise(windows, level, vocabulary, most=1)) + parameters.null_logit
 
     of_sound = [most(windows, level) for windows, level in zip(heard.windows, heard.levels)]
     of_noise = [most(windows, level) for windows, level in zip(noise.windows, noise.levels)]

@@ -12,6 +12,7 @@ import torch
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import HOP_S, fill, level_dbfs
 from gallery import DecisionParameters, Vocabulary, pooled, recognise
+from gallery.recognise import MOST_SPECIES
 from trainer.data.sounds import Sounds, each_whole, taxon_of
 from trainer.data.windows import at_rate, recording_windows
 from trainer.errors import DataError
@@ -150,11 +151,16 @@ def gain(rng: np.random.Generator, decibels: tuple[float, float]) -> float:
     return float(10 ** (rng.uniform(*decibels) / 20))
 
 
-def identified(heard: Heard, vocabulary: Vocabulary) -> np.ndarray:
-    """Confidences [recordings, taxa] of recordings, named and pooled as on the device."""
+def identified(heard: Heard, vocabulary: Vocabulary, most: int = MOST_SPECIES) -> np.ndarray:
+    """Confidences [recordings, taxa] of recordings, named and pooled as on the device.
+
+    Parameters
+    ----------
+    most : species in one window; 1 where the recordings are known to hold one, which takes less time
+    """
     return np.stack(
         [
-            pooled(recognise(windows, levels, vocabulary), vocabulary)
+            pooled(recognise(windows, levels, vocabulary, most=most), vocabulary)
             for windows, levels in zip(heard.windows, heard.levels, strict=True)
         ]
     )
