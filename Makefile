@@ -25,7 +25,7 @@ lint: .venv-test/ready
 	.venv-test/bin/mypy
 
 docs: .venv-docs/ready
-	.venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
 # A device needs no torch.
 .venv/device: pyproject.toml

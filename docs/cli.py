@@ -56,12 +56,12 @@ def described(name: str, command: Any) -> Iterator[str]:
     """Heading, usage, help, and a list for each group of arguments and options."""
     with typer.Context(command, info_name=name) as context:
         usage = " ".join(command.collect_usage_pieces(context))
-        yield from (f"## {name}", "")
+        yield from (f"## {heading(name)}", "")
         yield from ("```text", f"{name} {usage}", "```", "")
         yield from (paragraphs(command.help or ""), "")
         inner = command.list_commands(context) if hasattr(command, "list_commands") else []
         if inner:
-            links = ", ".join(f"[`{one}`](#{anchor(f'{name} {one}')})" for one in inner)
+            links = ", ".join(f"[`{one}`](#{heading(f'{name} {one}').replace(' ', '-')})" for one in inner)
             yield from (f"Commands: {links}.", "")
         groups: dict[str, list[Any]] = {}
         for parameter in command.get_params(context):
@@ -88,9 +88,9 @@ def paragraphs(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
 
 
-def anchor(heading: str) -> str:
-    """The anchor of a heading."""
-    return heading.lower().replace(" ", "-")
+def heading(name: str) -> str:
+    """Without `python -m`, of which sites and code hosts make different anchors."""
+    return name.removeprefix("python -m ")
 
 
 if __name__ == "__main__":
