@@ -8,7 +8,7 @@ EXAMPLE := example.flac
 LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py pack \
     recognition/test_pipeline.py)
 
-.PHONY: identify test lowest lint clean
+.PHONY: identify test lowest lint docs clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
@@ -23,6 +23,9 @@ lint: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
+
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
 # A device needs no torch.
 .venv/device: pyproject.toml
@@ -44,5 +47,12 @@ lint: .venv-test/ready
 	    onnx pytest pytest-timeout
 	touch $@
 
+# The site needs none of the program; what it needs is the extra `docs`.
+.venv-docs/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	grep -oE '"mkdocs-material[^"]*"' pyproject.toml | tr -d '"' > .venv-docs/requirements.txt
+	.venv-docs/bin/python -m pip install --quiet --requirement .venv-docs/requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-test .venv-lowest
+	rm -rf .venv .venv-test .venv-lowest .venv-docs site

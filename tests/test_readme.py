@@ -1,12 +1,13 @@
-"""What the README shows exists: commands, options, make targets, extras, files."""
+"""What the README and the pages of docs/ show exists: commands, options, make targets, extras, files."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -19,30 +20,39 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-PROSE = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = {
+    page.relative_to(PROJECT).as_posix(): page.read_text(encoding="utf-8")
+    for page in (*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md")))
+}
+MADE = ("docs/cli.md", "docs/settings.md")  # from the commands and settings, which they cannot explain themselves
+WRITTEN = "\n".join(text for page, text in PAGES.items() if page not in MADE)
+SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```", WRITTEN, re.MULTILINE | re.DOTALL)
+PROSE = re.sub(r"^```.*?^```", "", WRITTEN, flags=re.MULTILINE | re.DOTALL)
 PROGRAMS = {
     ("biovita-edge",): "edgeapp.cli",
     ("python", "-m", "trainer"): "trainer.__main__",
     ("python", "-m", "export"): "export.__main__",
 }
 OPEN_FIGURE = re.compile(r"<!-- figure: (\w+) -->")
-STARTER_FILES = ("edgeapp/starter_pack/", "docs/identify.svg")  # made when the pack is trained
+STARTER_FILES = ("edgeapp/starter_pack/", "docs/identify.svg", "identify.svg")  # made when the pack is trained
 
 
 def shown() -> list[list[str]]:
     """Every command of the shell blocks, as words; the commands of a pipe apart."""
     lines = "\n".join(SHELL_BLOCKS).replace("\\\n", " ").splitlines()
     commands = [part for line in lines for part in line.split(" | ")]
-    return [words for command in commands if (words := shlex.split(command, comments=True))]
+    return _once(words for command in commands if (words := shlex.split(command, comments=True)))
 
 
 def mentioned() -> list[list[str]]:
     """Every command named in the prose, as words; it may leave out what it needs."""
-    return [
-        shlex.split(code) for code in re.findall(r"`([^`\n]+)`", PROSE) if code.startswith(("biovita-", "python -m "))
-    ]
+    codes = re.findall(r"`([^`]+)`", PROSE)
+    return _once(shlex.split(code) for code in codes if code.startswith(("biovita-", "python -m ")))
+
+
+def _once(commands: Iterable[list[str]]) -> list[list[str]]:
+    """Each command once: pages repeat one another's."""
+    return [list(words) for words in dict.fromkeys(map(tuple, commands))]
 
 
 def root(program: tuple[str, ...]) -> Any:
@@ -95,6 +105,8 @@ def test_what_it_tells_to_type_is_understood(words):
         for word in words[1:]:
             variable, given, _ = word.partition("=")
             assert f"$({variable})" in makefile if given else re.search(rf"^{word}:", makefile, re.MULTILINE), word
+    elif words[:2] == ["python", "-m"]:
+        assert importlib.util.find_spec(words[2]), words[2]
     elif words[0] == "python":
         assert (PROJECT / words[1]).is_file(), words[1]
     else:
@@ -117,34 +129,37 @@ def test_a_mistake_would_be_noticed(words):
 
 @pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
 def test_every_command_and_option_is_explained(name, command):
-    assert name in README
+    assert name in WRITTEN
     assert command.help and command.help.strip()
     for parameter in command.params:
         options = [option for option in parameter.opts if option.startswith("--")]
-        assert (getattr(parameter, "help", None) or "").strip() or any(option in README for option in options), (
+        assert (getattr(parameter, "help", None) or "").strip() or any(option in WRITTEN for option in options), (
             f"{name} {parameter.name} is explained nowhere"
         )
 
 
 def test_the_options_it_names_are_options():
     known = {option for _, command in ALL for parameter in command.params for option in parameter.opts} | {"--help"}
-    named = {word for code in re.findall(r"`([^`\n]+)`", PROSE) for word in code.split() if word.startswith("--")}
+    named = {word for code in re.findall(r"`([^`]+)`", PROSE) for word in code.split() if word.startswith("--")}
     assert named - known == set()
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", README))))
-def test_links_lead_somewhere(link, request):
+LINKS = sorted({(page, link) for page, text in PAGES.items() for link in re.findall(r"\]\(([^)\s]+)\)", text)})
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS, ids=lambda value: value)
+def test_links_lead_somewhere(page, link, request):
     if re.match(r"[a-z]+:", link):
         return
     path, _, anchor = link.partition("#")
+    target = (PROJECT / page).parent / path if path else PROJECT / page
     if path.startswith(STARTER_FILES):
         request.getfixturevalue("starter_pack")
-    assert not path or (PROJECT / path).exists()
+    assert target.exists()
     if anchor:
-        text = (PROJECT / path).read_text(encoding="utf-8") if path else README
         headings = {
             re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-            for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            for heading in re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
         }
         assert anchor in headings
 
@@ -152,9 +167,9 @@ def test_links_lead_somewhere(link, request):
 def test_the_extras_it_names_exist():
     with open(PROJECT / "pyproject.toml", "rb") as file:
         extras = set(tomllib.load(file)["project"]["optional-dependencies"])
-    named = {extra for group in re.findall(r"(?:\.|biovita-edge)\[([\w,]+)\]", README) for extra in group.split(",")}
+    named = {extra for group in re.findall(r"(?:\.|biovita-edge)\[([\w,]+)\]", WRITTEN) for extra in group.split(",")}
     assert named == extras
 
 
 def test_no_figure_is_left_open(starter_pack):
-    assert OPEN_FIGURE.findall(README) == []
+    assert OPEN_FIGURE.findall(WRITTEN) == []
