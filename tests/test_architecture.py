@@ -46,6 +46,26 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
+# What sound is compared with. Only `gallery.recognise` and `gallery.vocabulary` turn it into scores.
+SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
+SCORED_IN = ("gallery/recognise.py", "gallery/vocabulary.py")
+SCORES_ELSEWHERE = {
+    "gallery/search.py Index: centroids",  # makes them
+    "trainer/calibrate.py levels: centroids",  # their mean level, from which a bias is fitted
+}
+# The function that recognises, and what calls it for others.
+RECOGNISES = ("gallery.recognise", "gallery.recognise.recognise")  # from the package, from the module
+CALLS_IT = {
+    "edgeapp.recognition.recogniser.Recogniser": "edgeapp/recognition/recogniser.py",
+    "trainer.heard.identified": "trainer/heard.py",
+}
+RECOGNISING = (
+    "edgeapp/archive/files.py",  # identify
+    "edgeapp/station/classifier.py",  # listen
+    "trainer/evaluate.py",
+    "trainer/calibrate.py",
+    "export/agreement.py",
+)
 TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
 MOST_LINES = 400
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")
@@ -171,6 +191,70 @@ def module_of(name: str, known: Container[str]) -> str | None:
     return next((part for part in (name, name.rpartition(".")[0]) if part in known), None)
 
 
+def scores(source: str) -> set[str]:
+    """Uses of what sound is compared with, as "function: attribute"; calls alone of logits, which other things have."""
+    found = set()
+    for part in ast.parse(source).body:
+        nodes = list(ast.walk(part))
+        called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        for node in nodes:
+            if isinstance(node, ast.alias):
+                name = node.name
+            elif isinstance(node, ast.Name):
+                name = node.id if id(node) in called else ""
+            else:
+                name = node.attr if isinstance(node, ast.Attribute) else ""
+            if name in SCORES and (name != "logits" or id(node) in called):
+                found.add(f"{getattr(part, 'name', '<module>')}: {name}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def rank(v, i):\n    return (v @ i.centroids['text'].T).softmax()", {"rank: centroids"}),
+        ("def rank(v, i):\n    return softmax(i.centroids['text'] @ v)", {"rank: centroids"}),
+        ("class Judge:\n    def of(self, v):\n        return self.vocabulary.logits(v)", {"Judge: logits"}),
+        ("def rank(v, vocabulary):\n    return vocabulary.directions @ v", {"rank: directions"}),
+        ("from gallery.recognise import log_odds", {"<module>: log_odds"}),
+        ("import gallery\nodds = gallery.recognise.log_odds(z, 0.0, [])", {"<module>: log_odds"}),
+        ("def loss(model, x, logits, directions):\n    return model(x).logits - logits - directions", set()),
+    ],
+)
+def test_a_second_place_that_scores_would_be_found(source, found):
+    assert scores(source) == found
+
+
+def test_sound_is_scored_in_one_place():
+    found = {
+        f"{path.as_posix()} {use}"
+        for path in modules(*FLOORS, "benchmarks", "docs")
+        if path.as_posix() not in SCORED_IN
+        for use in scores((PROJECT / path).read_text(encoding="utf-8"))
+    }
+    assert found == SCORES_ELSEWHERE
+
+
+@pytest.mark.parametrize("path", RECOGNISING)
+def test_whoever_names_sound_does_it_by_the_one_function(path):
+    names = {name for _, name in imported(Path(path))}
+    itself = bool(names & set(RECOGNISES))
+    assert itself or names & set(CALLS_IT)
+    assert not itself or "recognise" in names_of_calls(Path(path))
+
+
+@pytest.mark.parametrize("path", CALLS_IT.values())
+def test_what_recognises_for_others_calls_the_one_function(path):
+    assert {name for _, name in imported(Path(path))} & set(RECOGNISES)
+    assert "recognise" in names_of_calls(Path(path))
+
+
+def names_of_calls(path: Path) -> set[str]:
+    """Names of the functions that a module calls, without what they are called on."""
+    tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
+    return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+
 def test_the_command_line_names_only_its_own_package():
     """Commands are imported by name, which the syntax tree does not show."""
     from edgeapp.cli import COMMANDS
@@ -237,7 +321,8 @@ def test_the_device_never_asks_for_torch(words, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     if words[0] == "identify":
-        assert json.loads(done.stdout)["decision"]["name"] == "Parus major"
+        (detection,) = json.loads(done.stdout)["detections"]
+        assert detection["taxon"]["scientific_name"] == "Parus major"
     found = json.loads(seen.read_text())
     assert found["torch"] is False
     assert set(found["asked"]) & {*TRAINING, "trainer", "export"} == set()

@@ -112,7 +112,8 @@ def identify(
 def _windows(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> Tally:
     """Write the windows and detections of one file, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
-    writer.begin(Recording(file, source.rate_hz, recorded(file)))
+    begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
+    writer.begin(Recording(file, source.rate_hz, begun))
     with closing(recogniser.windows(source, hop_s)) as results:
         for result in results:
             tally.add(result)
@@ -138,5 +139,5 @@ def _notes(source: Sound, heard: bool, damaged: int, silence_dbfs: float) -> lis
 
 def recorded(file: str) -> Moment | None:
     """When a recording began, where its metadata or its name says so with its zone."""
-    found = stated_start(file) if os.path.isfile(file) else None
+    found = stated_start(file) if os.path.isfile(file) else None  # to read a named pipe twice would take what is in it
     return None if found is None else Moment(found, 0.0)

@@ -50,23 +50,23 @@ def list_taxa(
     pack: PackOption = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """List the taxa of a gallery, with how many entries of each kind they have."""
+    """List the taxa of a gallery, with how many entries of each modality they have."""
     from gallery.store import Gallery
 
     with Gallery.open(_shown(gallery, pack)) as opened:
         taxa = opened.taxa()
         counts = {taxon.scientific_name: {"text": 0, "image": 0, "audio": 0} for taxon in taxa}
-        for kind in ("text", "image", "audio"):
-            for rows, _ in opened.vectors(kind):
+        for modality in ("text", "image", "audio"):
+            for rows, _ in opened.vectors(modality):
                 for row in rows:
-                    counts[taxa[row].scientific_name][kind] += 1
+                    counts[taxa[row].scientific_name][modality] += 1
     for taxon in taxa:
         entries = counts[taxon.scientific_name]
         if json:
             named = {"scientific_name": taxon.scientific_name, "common_name": taxon.common_name}
             typer.echo(json_module.dumps({**named, "entries": entries}, ensure_ascii=False))
         else:
-            held = ", ".join(f"{n} {kind}" for kind, n in entries.items() if n) or "no entries"
+            held = ", ".join(f"{n} {modality}" for modality, n in entries.items() if n) or "no entries"
             typer.echo(f"{taxon.scientific_name:<28} {taxon.common_name:<28} {held}")
 
 
@@ -79,7 +79,9 @@ def build(
     taxa: Table = None,
     photos: Annotated[Path | None, typer.Option("--photos", help="Folder with a folder of photos per species.")] = None,
     manifest: Annotated[Path | None, typer.Option("--manifest", help="CSV with a row per photo or recording.")] = None,
-    kinds: Annotated[str, typer.Option("--kinds", help="What to fill in: text,image,audio or some.")] = "text,image",
+    modalities: Annotated[
+        str, typer.Option("--modalities", metavar="LIST", help="What to fill in: text,image,audio or some of them.")
+    ] = "text,image",
     thumbnails: Thumbnails = False,
 ) -> None:
     """Make a gallery from a species table, photos and recordings; an old one is replaced once the new is complete."""
@@ -93,7 +95,7 @@ def build(
         _refuse_packed(gallery)
     loaded = Pack.load(pack)
     target = gallery if gallery is not None else loaded.path(PACK_GALLERY)
-    wanted = _kinds(kinds, loaded)
+    wanted = _modalities(modalities, loaded)
     table = _table(taxa)
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
     material = [
@@ -131,7 +133,7 @@ def add(
     _refuse_packed(gallery)
     loaded = Pack.load(pack)
     files = [(path, "image") for path in photo or ()] + [(path, "audio") for path in recording or ()]
-    _kinds(",".join({"text", *(kind for _, kind in files)}), loaded)
+    _modalities(",".join({"text", *(modality for _, modality in files)}), loaded)
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
         known = opened.taxa()
         taxon = _meant(name, _table(taxa), known, new, common_name, family)
@@ -139,7 +141,9 @@ def add(
         filler = Filler(opened, loaded, thumbnails, tell=_complain)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
-        filler.add(Material(path, taxon.scientific_name, kind, author, licence, source) for path, kind in files)
+        filler.add(
+            Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files
+        )
         filler.report.taxa = len(opened.taxa()) - len(known)
     _tell(gallery, filler.report)
 
@@ -172,19 +176,19 @@ def _refuse_packed(gallery: Path) -> None:
         )
 
 
-def _kinds(text: str, pack: Pack) -> list[str]:
+def _modalities(text: str, pack: Pack) -> list[str]:
     from gallery.entry import KINDS
 
-    kinds = text.split(",")
-    for kind in kinds:
-        if kind not in KINDS:
-            raise UsageError(f"there is no kind {kind!r} of gallery entry", f"use {', '.join(KINDS)}")
-        if kind not in pack.decision.scale:
+    modalities = text.split(",")
+    for modality in modalities:
+        if modality not in KINDS:
+            raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(KINDS)}")
+        if modality not in pack.decision.scale:
             raise UsageError(
-                f"pack {pack.folder} cannot decide by {kind} entries",
+                f"pack {pack.folder} cannot decide by {modality} entries",
                 f"it was fitted for {', '.join(pack.decision.scale)}",
             )
-    return kinds
+    return modalities
 
 
 def _table(path: Path | None) -> list[Taxon]:
@@ -237,7 +241,7 @@ def _tell(gallery: Path, report: object) -> None:
     assert isinstance(report, Report)
     for line in report.notes:
         tell(" ".join(line.split()))
-    entries = ", ".join(f"{n} {kind}" for kind, n in report.entries.items())
+    entries = ", ".join(f"{n} {modality}" for modality, n in report.entries.items())
     left = f"; {len(report.left_out)} left out" if report.left_out else ""
     failed = f"; {len(report.failed)} failed" if report.failed else ""
     tell(f"{gallery}: {report.taxa} taxa added, entries added: {entries}{left}{failed}")

@@ -45,7 +45,7 @@ class Material:
     path : Path
     scientific_name : str
         Any name `gallery.taxon.find` knows.
-    kind : str
+    modality : str
         ``"image"`` or ``"audio"``.
     author, licence, source : str
     sha256 : str
@@ -58,7 +58,7 @@ class Material:
 
     path: Path
     scientific_name: str
-    kind: str
+    modality: str
     author: str = ""
     licence: str = ""
     source: str = ""
@@ -74,7 +74,7 @@ class Material:
 
 @dataclass
 class Report:
-    """What became of the material: entries by kind, what was left out on purpose, what failed, what else to know."""
+    """What became of the material: entries by modality, what was left out on purpose, what failed, what else to know."""
 
     taxa: int = 0
     entries: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0, "audio": 0})
@@ -88,7 +88,7 @@ def build_gallery(
     pack: Pack,
     taxa: Sequence[Taxon],
     material: Iterable[Material | Rejection] = (),
-    kinds: Sequence[str] = ("text", "image"),
+    modalities: Sequence[str] = ("text", "image"),
     thumbnails: bool = False,
     tell: Callable[[Rejection], None] = lambda rejection: None,
 ) -> Report:
@@ -101,10 +101,10 @@ def build_gallery(
     pack : Pack
         Its encoders make the vectors.
     taxa : sequence of Taxon
-        All of them are in the gallery, each with its five prompts when ``kinds`` has ``"text"``.
+        All of them are in the gallery, each with its five prompts when ``modalities`` has ``"text"``.
     material : iterable of Material or Rejection
-        From `manifest` or `photo_folder`. Kinds that are not in ``kinds`` are passed over.
-    kinds : sequence of str
+        From `manifest` or `photo_folder`. Modalities that are not in ``modalities`` are passed over.
+    modalities : sequence of str
     thumbnails : bool
         Keep a small JPEG of each photo.
     tell : callable
@@ -118,16 +118,16 @@ def build_gallery(
     with build(path, pack.identity) as gallery:
         report = Report(taxa=gallery.add_taxa(taxa).added)
         filler = Filler(gallery, pack, thumbnails, report, tell)
-        if "text" in kinds:
+        if "text" in modalities:
             filler.add_prompts(taxa)
-        filler.add(one for one in material if isinstance(one, Rejection) or one.kind in kinds)
+        filler.add(one for one in material if isinstance(one, Rejection) or one.modality in modalities)
     return report
 
 
 class Filler:
     """Put the vectors of prompts, photos and recordings into an open gallery.
 
-    Encoders are loaded when the first of their kind comes.
+    Encoders are loaded when the first material of their modality comes.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class Filler:
         self._names = Names(gallery.taxa())
         self._image_encoder: ImageEncoder | None = None
         self._audio_encoder: AudioEncoder | None = None
-        self._files: dict[tuple[str, str], dict[str, str]] = {}  # (kind, sha256) -> scientific name -> label
+        self._files: dict[tuple[str, str], dict[str, str]] = {}  # (modality, sha256) -> scientific name -> label
 
     def add_prompts(self, taxa: Sequence[Taxon]) -> None:
         """Add the five prompts of each taxon."""
@@ -175,14 +175,14 @@ class Filler:
             if isinstance(one, Rejection):
                 self._fail(one)
                 continue
-            if one.kind == "image" and not shows_adult(one.note):
+            if one.modality == "image" and not shows_adult(one.note):
                 self._leave_out(one, f"shows no adult: {one.note}")
                 continue
             try:
                 entry = self._described(one)
                 if self._is_there(one, entry):
                     continue
-                if one.kind == "image":
+                if one.modality == "image":
                     photos.append((one, entry, _opened(one.path)))
                 else:
                     self._put([_with_vector(entry, self._heard(one))])
@@ -249,7 +249,7 @@ class Filler:
             raise _Unusable("the file is not the one the manifest describes (sha256 differs); get it again")
         return Entry(
             taxon.scientific_name,
-            one.kind,
+            one.modality,
             np.zeros(0, np.float32),
             one.path.name,
             author=one.author,
@@ -262,8 +262,7 @@ class Filler:
         entries = list(entries)
         added = self.gallery.add_entries(entries)
         if entries:
-            kind = entries[0].kind
-            self.report.entries[kind] += added.added
+            self.report.entries[entries[0].kind] += added.added
         for rejection in added.rejected:
             self.report.failed.append(rejection)
             self._tell(rejection)
@@ -347,14 +346,14 @@ class _Unusable(Exception):
 
 
 def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejection:
-    kind = row.get("modality") or "image"
-    if kind not in ("image", "audio"):
-        return Rejection(f"{path.name} line {line}", f"modality {kind!r} is neither image nor audio")
+    modality = row.get("modality") or "image"
+    if modality not in ("image", "audio"):
+        return Rejection(f"{path.name} line {line}", f"modality {modality!r} is neither image nor audio")
     source = row.get("source") or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
     return Material(
         path=path.parent / row["path"],
         scientific_name=row["scientific_name"],
-        kind=kind,
+        modality=modality,
         author=row.get("author", ""),
         licence=row.get("licence", ""),
         source=source,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.audio.recording_time import RecordingStart, recording_start, start_in_name
+from edgeapp.audio.recording_time import RecordingStart, recording_start, start_in_name, stated_start
 
 TIME = datetime(2024, 6, 7, 16, 59, 29, tzinfo=timezone.utc)
 SUMMER = timezone(timedelta(hours=2))
@@ -96,3 +96,42 @@ def test_a_flac_has_no_guano_and_is_dated_by_its_name(tmp_path):
     soundfile.write(path, np.zeros(1600, np.float32), 16000)
 
     assert recording_start(path, 0.1) == RecordingStart(TIME, "name")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["2024-06-07T18:59:29+02:00", "2024-06-07T16:59:29Z", "2024-06-07T11:59:29-0500", "2024-06-07 16:59:29.0 z"],
+)
+def test_metadata_with_a_zone_state_the_start(wav, stamp):
+    assert stated_start(wav("garden.wav", f"GUANO|Version: 1.0\nTimestamp: {stamp}\n")) == TIME
+
+
+@pytest.mark.parametrize(
+    "stem", ["20240607T165929Z", "SM4-A_20240607_185929+0200", "20240607T115929-05:00", "66633C71"]
+)
+def test_a_name_with_a_zone_states_the_start(wav, stem):
+    assert stated_start(wav(f"{stem}.wav")) == TIME
+
+
+@pytest.mark.parametrize(
+    ("name", "guano"),
+    [
+        ("garden.wav", None),  # the time of the file would be a guess
+        ("20240607_165929.wav", None),  # in which zone?
+        ("20240607_165929-0001.wav", None),  # a running number, no zone
+        ("garden.wav", "Timestamp: 2024-06-07T16:59:29"),
+        ("20240607_165929.wav", "Timestamp: 2024-06-07T16:59:29"),
+        ("garden.wav", "Timestamp: 0001-01-01T00:00:00Z"),  # a recorder whose clock was never set
+        ("garden.wav", "Timestamp: yesterday"),
+    ],
+)
+def test_without_a_zone_nothing_states_the_start(wav, name, guano):
+    assert stated_start(wav(name, guano)) is None
+
+
+def test_a_zone_in_the_name_counts_where_the_metadata_have_none(wav):
+    assert stated_start(wav("20240607T165929Z.wav", "Timestamp: 2024-06-07T18:59:29")) == TIME
+
+
+def test_metadata_with_a_zone_go_before_a_name_with_one(wav):
+    assert stated_start(wav("20200101T000000Z.wav", "Timestamp: 2024-06-07T16:59:29Z")) == TIME

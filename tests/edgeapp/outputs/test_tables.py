@@ -1,4 +1,4 @@
-"""Tables of identified files, as Raven, Audacity and Kaleidoscope read them."""
+"""Tables of identified files, as spreadsheets, Raven, Audacity and Kaleidoscope read them."""
 
 from __future__ import annotations
 
@@ -11,65 +11,68 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeapp.recognition.pipeline import Identification, WindowResult, WindowSummary
-from gallery.decision import Decision, RankedSpecies
 
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import FORMATS, writer
+from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.writer import FORMATS, Recording, Run, writer
+from edgeapp.recognition.results import Identification, Origin, Stretch
+from gallery.recognise import Candidate, Detection
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.outputs import receivers
 
 GOLDEN = Path(__file__).parent / "golden"
 TABLES = ("raven", "audacity", "kaleidoscope")
-GREAT_TIT = RankedSpecies(1, "Parus major", "Great Tit", 0.8, 0.5)
-TOAD = RankedSpecies(1, "Bufo bufo", "", 0.5, 0.4)
-TIT = Decision("species", "Parus major", 0.875)
-A_PARUS = Decision("genus", "Parus", 0.912)
-A_TOAD = Decision("species", "Bufo bufo", 0.5)
+RUN = Run(Origin("toy", "1.0", "ab" * 32), window_s=10.0, hop_s=5.0)
+BIRDS = ("Animalia", "Chordata", "Aves", "Passeriformes", "Paridae", "Parus")
+GREAT_TIT = Candidate("Parus major", "Great Tit", 0.875, 0.5)
+TIT = Detection("species", "Parus major", "Great Tit", (*BIRDS, "Parus major"), 0.875, (GREAT_TIT,))
+A_PARUS = Detection("genus", "Parus", "", BIRDS, 0.912, (GREAT_TIT,))
+A_TOAD = Detection("species", "Bufo bufo", "", ("Animalia", "Bufo bufo"), 0.5, (Candidate("Bufo bufo", "", 0.5, 0.4),))
 
 NASTY = "aé鳥🐦 \t\n\r\0\x0b\x0c\x1c\x1b\x7f\x85\u2028\u2029\udcff\"',;=#\\/|`$(){}[]*?\u202e\u200b\xa0-_.µ"
 
 
 @dataclass
 class File:
-    """What the writers are told of one file."""
+    """What the writers are told of one file: its detections with start and end."""
 
     name: str
     rate_hz: int
     duration_s: float
-    windows: tuple[tuple[float, float, Decision | None, RankedSpecies | None], ...] = ()
+    detections: tuple[tuple[float, float, Detection], ...] = ()
     fails: bool = False
 
 
 NIGHT = (
-    File(
-        "/recordings/night/a.wav",
-        48_000,
-        25.0,
-        ((0, 10, TIT, GREAT_TIT), (5, 15, None, None), (15, 25, A_PARUS, GREAT_TIT)),
-    ),
-    File("/recordings/night/quiet.wav", 44_100, 12.5, ((0, 10, None, None), (2.5, 12.5, None, None))),
-    File("/recordings/night/torn.wav", 48_000, 60.0, ((0, 10, TIT, GREAT_TIT),), fails=True),
-    File('/recordings/pond, "west"/c.wav', 22_050, 8.04, ((0, 8.04, A_TOAD, TOAD),)),
-    File("/d.wav", 11_025, 10.0, ((0, 10, TIT, GREAT_TIT),)),
+    File("/recordings/night/a.wav", 48_000, 25.0, ((0, 10, TIT), (15, 25, A_PARUS))),
+    File("/recordings/night/quiet.wav", 44_100, 12.5),
+    File("/recordings/night/torn.wav", 48_000, 60.0, ((0, 10, TIT),), fails=True),
+    File('/recordings/pond, "west"/c.wav', 22_050, 8.04, ((0, 8.04, A_TOAD),)),
+    File("/d.wav", 11_025, 10.0, ((0, 10, TIT),)),
 )
+DUET = File("/duet.wav", 48_000, 40.0, ((0, 25, TIT), (0, 10, A_TOAD), (20, 40, A_PARUS)))
 
 
 def written(format, files):
     """What a writer makes of files."""
     out = io.StringIO()
-    writing = writer(format, out)
+    writing = writer(format, out, RUN)
     for file in files:
-        writing.begin(file.name, file.rate_hz)
-        for start_s, end_s, decision, best in file.windows:
-            inside = (best,) if best is not None else ()
-            result = WindowResult(start_s, end_s, -30.0, np.zeros(2), np.zeros(1), decision, None, True)
-            writing.window(result, WindowSummary(start_s, end_s, inside, decision, inside))
+        writing.begin(Recording(file.name, file.rate_hz))
+        for start_s, end_s, detection in file.detections:
+            writing.detection(Stretch(float(start_s), float(end_s), detection, np.zeros(1)))
         if file.fails:
             writing.fail(file.name, "torn")
         else:
-            writing.finish(Identification(file.name, file.duration_s, "toy", "1.0", 5.0, (), None))
+            writing.finish(Identification(file.name, file.duration_s, 5.0, ()))
     return out.getvalue()
+
+
+def csv_rows(text):
+    """Rows of BirdNET's columns, the header checked."""
+    head, *found = csv.reader(io.StringIO(text))
+    assert tuple(head) == HEADER
+    return found
 
 
 @pytest.mark.parametrize("format", TABLES)
@@ -124,6 +127,39 @@ def test_kaleidoscope_finds_the_file_under_its_folders():
     ]
 
 
+def test_two_species_at_once_have_a_row_each():
+    assert [row[:3] for row in csv_rows(written("csv", [DUET]))] == [
+        ["0.0", "25.0", "Parus major"],
+        ["0.0", "10.0", "Bufo bufo"],
+    ]
+    selections = receivers.raven(written("raven", [DUET]))
+    assert [(one["Begin Time (s)"], one["End Time (s)"], one["Scientific Name"]) for one in selections[:2]] == [
+        ("0.000000", "25.000000", "Parus major"),
+        ("0.000000", "10.000000", "Bufo bufo"),
+    ]
+
+
+def test_a_group_is_in_no_species_column():
+    assert "Parus" not in {row[2] for row in csv_rows(written("csv", [DUET]))}
+    assert csv_rows(written("csv", [File("/a.wav", 48_000, 10.0, ((0, 10, A_PARUS),))])) == []
+    group = receivers.raven(written("raven", [DUET]))[-1]
+    assert (group["Rank"], group["Scientific Name"], group["Common Name"]) == ("genus", "Parus", "Parus")
+    assert receivers.audacity(written("audacity", [DUET]))[-1] == (20.0, 40.0, "Parus (genus) 0.91")
+    assert receivers.kaleidoscope(written("kaleidoscope", [DUET]))[-1][5] == "Parus"
+    for format in TABLES:
+        last = written(format, [DUET]).splitlines()[-1]
+        assert "major" not in last and "Great Tit" not in last, "its likeliest species is not what was detected"
+
+
+def test_birdnets_columns_hold_numbers_names_and_the_file():
+    rows = csv_rows(written("csv", NIGHT))
+    assert rows == [
+        ["0.0", "10.0", "Parus major", "Great Tit", "0.8750", "/recordings/night/a.wav"],
+        ["0.0", "8.04", "Bufo bufo", "", "0.5000", '/recordings/pond, "west"/c.wav'],
+        ["0.0", "10.0", "Parus major", "Great Tit", "0.8750", "/d.wav"],
+    ]
+
+
 @pytest.mark.parametrize(("format", "head"), [("raven", 1), ("audacity", 0), ("kaleidoscope", 1)])
 def test_nothing_heard_is_a_table_without_rows(format, head):
     text = written(format, NIGHT[1:3])
@@ -141,9 +177,9 @@ def test_no_name_breaks_a_row(format):
         choice = random.Random(seed)
         files = []
         for _ in range(3):
-            best = RankedSpecies(1, nasty(choice), nasty(choice), 0.5, 0.5)
-            decision = Decision(choice.choice(["species", "genus"]), best.scientific_name, choice.random())
-            files.append(File("/" + nasty(choice), 48_000, 10.0, ((0, 10, decision, best),)))
+            rank, name, common_name = choice.choice(["species", "genus"]), nasty(choice), nasty(choice)
+            detection = Detection(rank, name, common_name, (name,), choice.random(), ())
+            files.append(File("/" + nasty(choice), 48_000, 10.0, ((0, 10, detection),)))
         text = written(format, files)
         assert len(getattr(receivers, format)(text)) == 3, seed
         if format == "kaleidoscope":
@@ -153,9 +189,8 @@ def test_no_name_breaks_a_row(format):
 @pytest.mark.parametrize("format", TABLES)
 def test_letters_that_end_no_row_are_kept(format):
     name = "/Aufnahmen/Käuzchen 2026 'früh'\xa0鳥🐦.wav"
-    best = RankedSpecies(1, "Strix aluco", "Käuzchen (l'été)", 0.5, 0.5)
-    file = File(name, 48_000, 10.0, ((0, 10, Decision("species", "Strix aluco", 0.5), best),))
-    text = written(format, [file])
+    owl = Detection("species", "Strix aluco", "Käuzchen (l'été)", ("Strix aluco",), 0.5, ())
+    text = written(format, [File(name, 48_000, 10.0, ((0, 10, owl),))])
     assert ("Strix aluco" if format == "audacity" else "Käuzchen (l'été)") in text
     assert format == "audacity" or os.path.basename(name) in text
 
@@ -175,13 +210,12 @@ def test_identify_writes_one_table_of_all_files(run, record, tmp_path, monkeypat
         for one in receivers.raven(result.stdout)
     ]
     path, other = str(tmp_path / "one.wav"), str(tmp_path / "two.wav")
-    assert found == [(path, 0, 10, 22_050), (path, 2, 12, 22_050), (other, 19.5, 27.5, 4_000)]
+    assert found == [(path, 0, 12, 22_050), (other, 19.5, 27.5, 4_000)]  # windows from 0 and 2 s are one detection
     labels = receivers.audacity(run("identify", *files, "-f", "audacity", "-q").stdout)
-    assert [label[:2] for label in labels] == [(0, 10), (2, 12), (19.5, 27.5)]
+    assert [label[:2] for label in labels] == [(0, 12), (19.5, 27.5)]
     cells = receivers.kaleidoscope(run("identify", *files, "-f", "kaleidoscope", "-q").stdout)
     assert [(row[2], float(row[3]), float(row[4])) for row in cells] == [
-        ("one.wav", 0, 10),
-        ("one.wav", 2, 10),
+        ("one.wav", 0, 12),
         ("two.wav", 0, 8),
     ]
 
@@ -189,6 +223,6 @@ def test_identify_writes_one_table_of_all_files(run, record, tmp_path, monkeypat
 def test_every_format_is_in_the_help_and_a_wrong_one_names_them(run):
     told = run("identify", "--help").stdout
     with pytest.raises(UsageError) as raised:
-        writer("selections", io.StringIO())
+        writer("selections", io.StringIO(), RUN)
     assert {"raven", "audacity", "kaleidoscope"} <= set(FORMATS)
     assert all(format in told and format in str(raised.value) for format in FORMATS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     path = record("cuckoo.wav", np.concatenate([toy.tone(3000, seconds=20), np.zeros(160_000, np.float32)]))
     silent = record("silent.wav", np.zeros(80_000, np.float32))
     material = [Material(tmp_path / name, "Cuculus canorus", "audio") for name in (path, silent)]
-    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["audio"])
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
     (entry,) = entries(tmp_path / "g.sqlite")
     assert entry.kind == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
     assert [(one.label, one.reason) for one in report.failed] == [(silent, "nothing can be heard in it")]
@@ -130,7 +131,7 @@ def test_a_bad_row_of_a_manifest_is_named_and_the_others_are_taken(run, toy_pack
     out = tmp_path / "g.sqlite"
     result = run(
         *("gallery", "build", out, "--pack", toy_pack, "--taxa", table),
-        *("--manifest", tmp_path / "manifest.csv", "--kinds", "text,image,audio"),
+        *("--manifest", tmp_path / "manifest.csv", "--modalities", "text,image,audio"),
     )
     assert result.exit_code == 1
     said = result.stderr.splitlines()
@@ -159,7 +160,7 @@ def test_a_file_that_is_given_twice_counts_once_and_is_said(run, toy_pack, tmp_p
     out = tmp_path / "g.sqlite"
     result = run(
         *("gallery", "build", out, "--pack", toy_pack, "--taxa", table, "--photos", tmp_path / "photos"),
-        *("--manifest", tmp_path / "manifest.csv", "--kinds", "text,image,audio"),
+        *("--manifest", tmp_path / "manifest.csv", "--modalities", "text,image,audio"),
     )
     assert result.exit_code == 0, result.stderr
     *said, total = result.stderr.splitlines()
@@ -186,10 +187,10 @@ def test_a_file_that_is_given_twice_counts_once_and_is_said(run, toy_pack, tmp_p
 def test_a_note_of_young_is_about_photos_not_recordings(pack, tmp_path, record):
     heard, seen = record("tit.wav", toy.tone(1000)), photo(tmp_path / "tit.png", (255, 0, 0))
     material = [
-        Material(tmp_path / path, "Parus major", kind, note="hatchling or nestling")
-        for path, kind in ((heard, "audio"), (seen, "image"))
+        Material(tmp_path / path, "Parus major", modality, note="hatchling or nestling")
+        for path, modality in ((heard, "audio"), (seen, "image"))
     ]
-    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, kinds=["image", "audio"])
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["image", "audio"])
     assert report.entries == {"text": 0, "image": 0, "audio": 1}
     assert [one.reason for one in report.left_out] == ["shows no adult: hatchling or nestling"]
 
@@ -212,7 +213,12 @@ def test_a_species_is_taught_used_and_forgotten(run, toy_pack, tmp_path, table, 
     path = tmp_path / "g.sqlite"
     assert run("gallery", "build", path, "--pack", toy_pack, "--taxa", table).exit_code == 0
     toad = record("toad.wav", toy.tone(500))
-    assert '"decision": null' in run("identify", toad, "-f", "json", "--gallery", path).stdout
+
+    def detected():
+        document = json.loads(run("identify", toad, "-f", "json", "--gallery", path).stdout)
+        return [one["taxon"]["scientific_name"] for one in document["detections"]]
+
+    assert detected() == []
 
     added = run(
         *("gallery", "add", path, "Bufo bufo", "--new", "--common-name", "Common Toad", "--pack", toy_pack),
@@ -220,13 +226,13 @@ def test_a_species_is_taught_used_and_forgotten(run, toy_pack, tmp_path, table, 
     )
     assert added.exit_code == 0
     assert "1 taxa added, entries added: 5 text, 0 image, 1 audio" in added.stderr
-    assert '"name": "Bufo bufo"' in run("identify", toad, "-f", "json", "--gallery", path).stdout
+    assert detected() == ["Bufo bufo"]
     (entry,) = entries(path, kind="audio")
     assert (entry.author, entry.licence, entry.label) == ("Me", "CC0", "toad.wav")
     assert "5 text, 1 audio" in run("gallery", "list", path).stdout
 
     assert run("gallery", "remove", path, "Bufo bufo").exit_code == 0
-    assert '"decision": null' in run("identify", toad, "-f", "json", "--gallery", path).stdout
+    assert detected() == []
     assert run("gallery", "remove", path, "Bufo bufo").exit_code == 2
 
 
@@ -273,14 +279,12 @@ def test_info_and_verify_tell_what_is_there(run, toy_pack, toy_copy, tmp_path):
     assert missing.exit_code == 3 and str(tmp_path / "none.sqlite") in missing.stderr
 
 
-def test_kinds_the_pack_was_not_fitted_for_are_refused(run, toy_copy, tmp_path):
-    import json
-
+def test_modalities_the_pack_was_not_fitted_for_are_refused(run, toy_copy, tmp_path):
     document = json.loads((toy_copy / "pack.json").read_text())
     for key in ("scale", "bias", "weight"):
         del document["decision"][key]["audio"]
     (toy_copy / "pack.json").write_text(json.dumps(document))
-    result = run("gallery", "build", tmp_path / "g.sqlite", "--pack", toy_copy, "--kinds", "text,audio")
+    result = run("gallery", "build", tmp_path / "g.sqlite", "--pack", toy_copy, "--modalities", "text,audio")
     assert result.exit_code == 2 and "cannot decide by audio" in result.stderr
 
 
