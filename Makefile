@@ -7,7 +7,10 @@ EXAMPLE := example.flac
 # What a device does with other libraries, for the oldest versions of them; the whole of the tests takes the newest.
 LOWEST := gallery test_readme.py $(patsubst %,edgeapp/test_%.py,identify pack pipeline start starter_pack)
 
-.PHONY: identify test lowest lint clean
+# And on aarch64, slowly: what depends on numbers and native libraries, and starts few processes.
+ARM64 := gallery edgeapp/config edgeapp/outputs $(patsubst %,edgeapp/test_%.py,pack pipeline providers windows)
+
+.PHONY: identify test lowest arm64 lint clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
@@ -17,6 +20,11 @@ test: .venv-test/ready
 
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
+
+# Under emulation; see docs/arm64.md.
+arm64: .venv/device .arm64/ready
+	.venv/bin/python -m tests.arm64 .arm64
+	.arm64/bin/python -m pytest -p no:cacheprovider $(addprefix tests/,$(ARM64))
 
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
@@ -43,5 +51,8 @@ lint: .venv-test/ready
 	    onnx pytest pytest-timeout
 	touch $@
 
+.arm64/ready: pyproject.toml tests/arm64/folder.py .venv/device
+	.venv/bin/python -m tests.arm64.folder .arm64
+
 clean:
-	rm -rf .venv .venv-test .venv-lowest
+	rm -rf .venv .venv-test .venv-lowest .arm64
