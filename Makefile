@@ -6,9 +6,13 @@ EXAMPLE := example.flac
 
 # What a device does with other libraries, for the oldest versions of them; the whole of the tests takes the newest.
 LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py pack \
-    recognition/test_pipeline.py)
+    recognition/test_recogniser.py)
 
-.PHONY: identify test lowest lint docs clean
+# And on aarch64, slowly: what depends on numbers and native libraries, and starts few processes.
+ARM64 := gallery $(addprefix edgeapp/,config outputs pack/test_pack.py recognition/test_recogniser.py \
+    runtime/test_providers.py audio/test_windows.py)
+
+.PHONY: identify test lowest arm64 lint docs clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
@@ -18,6 +22,11 @@ test: .venv-test/ready
 
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
+
+# Under emulation; see docs/arm64.md.
+arm64: .venv/device .arm64/ready
+	.venv/bin/python -m tests.arm64 .arm64
+	.arm64/bin/python -m pytest -p no:cacheprovider $(addprefix tests/,$(ARM64))
 
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
@@ -54,5 +63,8 @@ docs: .venv-docs/ready
 	.venv-docs/bin/python -m pip install --quiet --requirement .venv-docs/requirements.txt
 	touch $@
 
+.arm64/ready: pyproject.toml tests/arm64/folder.py .venv/device
+	.venv/bin/python -m tests.arm64.folder .arm64
+
 clean:
-	rm -rf .venv .venv-test .venv-lowest .venv-docs site
+	rm -rf .venv .venv-test .venv-lowest .venv-docs .arm64 site
