@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         np.concatenate([windows[:1] for _, windows in read_inputs(part, BIOVITA).windows])[:MOST]
         for part in apart(read_manifest(default_manifest(), starter_taxa()))
     )
-    pack = finish(chosen.out, BIOVITA, precision, tower, calibrating, checking)
+    pack = add_gallery(finish(chosen.out, BIOVITA, precision, tower, calibrating, checking))
     least, kept = pack.parity["audio"]["least"], pack.in_fp32["audio"]
     print(f"{chosen.out}: {precision.name}, cosine at least {least:.4f}, {len(kept)} layers in fp32", file=sys.stderr)
 
@@ -71,13 +71,13 @@ def finish(
     calibrating: np.ndarray,
     checking: np.ndarray,
 ) -> Pack:
-    """Make a pack of a folder that holds the graph of `export_htsat`.
+    """Make a pack without a gallery of a folder that holds the graph of `export_htsat`.
 
     Parameters
     ----------
     calibrating, checking : windows [n, samples]
     """
-    path, taxa, rng = folder / AUDIO, starter_taxa(), np.random.default_rng(0)
+    path = folder / AUDIO
     with torch.no_grad():
         wanted = tower(torch.from_numpy(checking)).numpy()
     kept: list[str] = []
@@ -102,10 +102,15 @@ def finish(
         precision=precision.name,
         in_fp32={"audio": kept},
     )
-    pack = Pack.load(folder)
-    with build(folder / GALLERY, pack.identity) as gallery:
+    return Pack.load(folder)
+
+
+def add_gallery(pack: Pack) -> Pack:
+    """The pack with a gallery of the starter's names, each with a random vector."""
+    taxa, rng = starter_taxa(), np.random.default_rng(0)
+    with build(pack.path(GALLERY), pack.identity) as gallery:
         gallery.add_taxa(taxa)
-        directions = rng.standard_normal((len(taxa), preset.dim)).astype(np.float32)
+        directions = rng.standard_normal((len(taxa), pack.dim)).astype(np.float32)
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         gallery.add_entries(
             Entry(taxon.scientific_name, "text", vector, label="random")

@@ -24,8 +24,8 @@ from trainer.session import cores
 
 ASKED = {"1": 3.0, "2": 10.0}  # times the straightforward loop
 MOST_WORKERS = 16
-# Of this project's loop the first steps take what its workers have ready: enough more are timed.
-STEPS = {STRAIGHTFORWARD: 3, OWN: 20}
+# Of this project's loop the first steps take what its workers have ready: on a card enough more are timed.
+STEPS = {"cuda": {STRAIGHTFORWARD: 3, OWN: 20}, "cpu": {STRAIGHTFORWARD: 2, OWN: 2}}
 
 
 def run(settings: Settings, report: Report) -> None:
@@ -48,7 +48,7 @@ def run(settings: Settings, report: Report) -> None:
             for way in (STRAIGHTFORWARD, OWN):
                 with report.measuring(f"stage {stage}, {way}") as figures:
                     again(model, start)
-                    steps = 1 if settings.tiny else STEPS[way]
+                    steps = 1 if settings.tiny else STEPS[settings.device][way]
                     once: dict[str, float] = {}
                     loop = measured(replace(setting, steps=steps), model, stage, way, once)
                     rates[way] = loop.samples_per_s
