@@ -137,10 +137,16 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return asked
 
 
+def interrupted(number: int, frame: object) -> None:
+    """What both signals do."""
+    raise KeyboardInterrupt
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the steps; the exit status."""
     asked = arguments(words)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has the first ignored by what it runs in the background
+        signal.signal(number, interrupted)
     began = time.monotonic()
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpu-")))

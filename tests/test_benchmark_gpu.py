@@ -124,16 +124,38 @@ def test_a_step_that_hangs_is_stopped(tmp_path):
     assert (result.status, result.reason) == ("failed", "stopped after 1 s, its share of the time")
 
 
+def test_a_step_ends_with_the_process_that_began_it(tmp_path):
+    (tmp_path / "torch.py").write_text("import time; time.sleep(600)", encoding="utf-8")
+    settings = Settings("cpu", True, None, tmp_path)
+    begins = f"""if True:
+        import os, signal, subprocess, sys
+        words = ["card", {settings.to_json()!r}, {str(tmp_path / "rows.json")!r}, str(os.getpid())]
+        subprocess.Popen([sys.executable, "-m", "benchmarks.gpu_steps", *words])
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    # Its output ends when the step, which holds it too, is gone.
+    given = environment(settings, tmp_path)
+    done = subprocess.run([sys.executable, "-c", begins], capture_output=True, env=given, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+
+
+def in_the_background() -> None:
+    """As a shell starts a program with an & behind it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @pytest.mark.slow
-def test_an_interrupted_run_keeps_what_it_measured(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_run_keeps_what_it_measured(tmp_path, number):
     (tmp_path / "transformers.py").write_text("import time; time.sleep(600)", encoding="utf-8")
     given = {**os.environ, "PYTHONPATH": str(tmp_path)}
     words = words_of(tmp_path, "--steps", "card,htsat", "--minutes", "20")
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=given)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=given, preexec_fn=in_the_background)
     while not ((tmp_path / "gpu.json").is_file() and steps_of(tmp_path)["card"]["status"] == "done"):
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     told, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in said
     assert "product of bf16 matrices" in told

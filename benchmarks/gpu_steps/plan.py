@@ -52,10 +52,10 @@ STEPS = (
         (*TOWERS, *SOUND, "open_clip", "PIL", "rich", "safetensors"),
         14,
     ),
-    Step("htsat", "HTS-AT in torch", TOWERS, 8),
+    Step("htsat", "HTS-AT in torch", TOWERS, 10),
     Step("packs", "Packs in fp32, fp16 and int8", (*TOWERS, "onnx", "onnxscript", "PIL", "safetensors", *RUNTIME), 12),
     Step("providers", "ONNX Runtime", RUNTIME, 4, packs=True),
-    Step("engines", "TensorRT", ("tensorrt|tensorrt_rtx|tensorrt_rtx_bindings", *RUNTIME), 10, packs=True),
+    Step("engines", "TensorRT", ("tensorrt|tensorrt_rtx|tensorrt_rtx_bindings", *RUNTIME), 8, packs=True),
     Step("decisions", "Decisions of fp16 and int8", ("onnx", *RUNTIME), 4, packs=True),
 )
 NAMES = tuple(step.name for step in STEPS)

@@ -50,7 +50,7 @@ def run_step(
     """
     path = settings.work / f"{result.name}.json"
     path.unlink(missing_ok=True)
-    words = [sys.executable, "-m", "benchmarks.gpu_steps", result.name, settings.to_json(), str(path)]
+    words = [sys.executable, "-m", "benchmarks.gpu_steps", result.name, settings.to_json(), str(path), str(os.getpid())]
     began, reason = time.monotonic(), ""
     with log.open("ab") as said:
         at = said.tell()
