@@ -24,7 +24,7 @@ from export.graphs import export_graph, single_front
 from export.htsat import written_out
 from export.inputs import apart, read_inputs
 from export.parity import cosines
-from export.precision import PRECISIONS, convert
+from export.precision import PRECISIONS, Precision, convert
 from export.sessions import vectors
 from gallery import Entry, starter_taxa
 from gallery.store import build
@@ -32,7 +32,7 @@ from trainer.data.manifest import default_manifest, read_manifest
 from trainer.heard import uncalibrated
 from trainer.models.biovita import FULL
 from trainer.models.clap import ClapTower
-from trainer.presets import BIOVITA
+from trainer.presets import BIOVITA, Preset
 
 AUDIO, GALLERY = "audio.onnx", "gallery.sqlite"
 MOST = 48  # windows, to calibrate on and to check on
@@ -44,19 +44,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the pack; there may be none yet")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="int8")
     chosen = parser.parse_args(arguments)
-    precision, rng = PRECISIONS[chosen.precision], np.random.default_rng(0)
+    precision = PRECISIONS[chosen.precision]
     chosen.out.mkdir(parents=True)
     torch.manual_seed(0)
     tower = ClapTower(FULL.audio, FULL.mel, FULL.dim).eval()
-    path = chosen.out / AUDIO
-    whole = written_out(single_front(tower).float(), BIOVITA.window_samples)
-    export_graph(whole, torch.randn(2, BIOVITA.window_samples) * 0.1, "waveform", path)
-
-    taxa = starter_taxa()
+    export_htsat(tower, BIOVITA.window_samples, chosen.out / AUDIO)
     calibrating, checking = (
         np.concatenate([windows[:1] for _, windows in read_inputs(part, BIOVITA).windows])[:MOST]
-        for part in apart(read_manifest(default_manifest(), taxa))
+        for part in apart(read_manifest(default_manifest(), starter_taxa()))
     )
+    pack = add_gallery(finish(chosen.out, BIOVITA, precision, tower, calibrating, checking))
+    least, kept = pack.parity["audio"]["least"], pack.in_fp32["audio"]
+    print(f"{chosen.out}: {precision.name}, cosine at least {least:.4f}, {len(kept)} layers in fp32", file=sys.stderr)
+
+
+def export_htsat(tower: ClapTower, samples: int, path: Path) -> None:
+    """The graph of an HTS-AT in float32; `samples` are those of a window."""
+    whole = written_out(single_front(tower).float(), samples)
+    export_graph(whole, torch.randn(2, samples) * 0.1, "waveform", path)
+
+
+def finish(
+    folder: Path,
+    preset: Preset,
+    precision: Precision,
+    tower: ClapTower,
+    calibrating: np.ndarray,
+    checking: np.ndarray,
+) -> Pack:
+    """Make a pack without a gallery of a folder that holds the graph of `export_htsat`.
+
+    Parameters
+    ----------
+    calibrating, checking : windows [n, samples]
+    """
+    path = folder / AUDIO
     with torch.no_grad():
         wanted = tower(torch.from_numpy(checking)).numpy()
     kept: list[str] = []
@@ -65,30 +87,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     least = float(cosines(wanted, vectors(onnx.load(str(path)), checking)).min())
     decision = uncalibrated(("text",))
     write_pack_json(
-        chosen.out,
+        folder,
         name="full-size",
         version="0",
         licence="CC0-1.0",
         preset="biovita",
         space="random",
-        dim=FULL.dim,
-        audio=AudioSpec(AUDIO, BIOVITA.mel.rate_hz, BIOVITA.window_s),
+        dim=preset.dim,
+        audio=AudioSpec(AUDIO, preset.mel.rate_hz, preset.window_s),
         decision=decision,
         parity={"audio": {"least": least, "inputs": len(checking)}},
         precision=precision.name,
         in_fp32={"audio": kept},
     )
-    pack = Pack.load(chosen.out)
-    with build(chosen.out / GALLERY, pack.identity) as gallery:
+    return Pack.load(folder)
+
+
+def add_gallery(pack: Pack) -> Pack:
+    """The pack with a gallery of the starter's names, each with a random vector."""
+    taxa, rng = starter_taxa(), np.random.default_rng(0)
+    with build(pack.path(GALLERY), pack.identity) as gallery:
         gallery.add_taxa(taxa)
-        directions = rng.standard_normal((len(taxa), FULL.dim)).astype(np.float32)
+        directions = rng.standard_normal((len(taxa), pack.dim)).astype(np.float32)
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         gallery.add_entries(
             Entry(taxon.scientific_name, "text", vector, label="random")
             for taxon, vector in zip(taxa, directions, strict=True)
         )
-    adopt_gallery(pack)
-    print(f"{chosen.out}: {precision.name}, cosine at least {least:.4f}, {len(kept)} layers in fp32", file=sys.stderr)
+    return adopt_gallery(pack)
 
 
 if __name__ == "__main__":

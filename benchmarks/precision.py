@@ -18,6 +18,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,34 +56,56 @@ class Row:
 
 def recordings(manifest: Path | None, rate_hz: int, window_s: float) -> list[tuple[str, np.ndarray]]:
     """Windows [n, samples] of each recording of a manifest."""
-    from edgeapp.audio.file import load
-    from edgeapp.errors import AudioError
     from gallery import starter_taxa
     from trainer.data.manifest import default_manifest, read_manifest
+
+    samples = read_manifest(manifest or default_manifest(), starter_taxa()).recordings
+    return decoded([sample.path for sample in samples], rate_hz, window_s)
+
+
+def decoded(paths: Sequence[Path], rate_hz: int, window_s: float) -> list[tuple[str, np.ndarray]]:
+    """Windows [n, samples] of each file; one that cannot be decoded is told on standard error and left out."""
+    from edgeapp.audio.file import load
+    from edgeapp.errors import AudioError
     from trainer.data.windows import recording_windows
 
     heard = []
-    for sample in read_manifest(manifest or default_manifest(), starter_taxa()).recordings:
+    for path in paths:
         try:
-            cut = recording_windows(load(sample.path, rate_hz), rate_hz, window_s, HOP_S)
+            cut = recording_windows(load(path, rate_hz), rate_hz, window_s, HOP_S)
         except AudioError as error:
             print(error, file=sys.stderr)
             continue
-        heard.append((sample.path.name, cut[:WINDOWS].astype(np.float16)))  # half the memory; the same for every pack
+        heard.append((path.name, cut[:WINDOWS].astype(np.float16)))  # half the memory; the same for every pack
     return heard
 
 
-def vectors_and_names(pack: Any, heard: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, list[str]]:
-    """Window vectors [n, dim] of all recordings, and the likeliest species of each by the pack's own text encoder."""
-    from edgeapp.runtime.encoders import AudioEncoder, TextEncoder
-    from export.agreement import likeliest
+def texts_of(pack: Any) -> np.ndarray:
+    """Mean vector [taxa, dim] of the names of each of the starter's taxa, by the pack's own text encoder."""
+    from edgeapp.runtime.encoders import TextEncoder
     from gallery import prompts, starter_taxa
 
-    audio, text = AudioEncoder(pack, provider="cpu"), TextEncoder(pack, provider="cpu")
-    taxa = starter_taxa()
-    texts = np.stack([text.encode(list(prompts(taxon).values())).mean(axis=0) for taxon in taxa])
+    text = TextEncoder(pack, provider="cpu")
+    return np.stack([text.encode(list(prompts(taxon).values())).mean(axis=0) for taxon in starter_taxa()])
+
+
+def vectors_and_names(
+    pack: Any, heard: list[tuple[str, np.ndarray]], texts: np.ndarray, provider: str = "cpu"
+) -> tuple[np.ndarray, list[str]]:
+    """Window vectors [n, dim] of all recordings, and the likeliest species of each.
+
+    Parameters
+    ----------
+    texts : what `texts_of` gives
+    provider : what runs the audio encoder
+    """
+    from edgeapp.runtime.encoders import AudioEncoder
+    from export.agreement import likeliest
+    from gallery import starter_taxa
+
+    audio = AudioEncoder(pack, provider=provider)
     found = [audio.encode(windows.astype(np.float32)) for _, windows in heard]
-    return np.concatenate(found), likeliest(heard, found, texts, taxa, pack.decision)
+    return np.concatenate(found), likeliest(heard, found, texts, starter_taxa(), pack.decision)
 
 
 def times(packs: list[Any], window: np.ndarray, threads: int) -> list[float]:
@@ -110,11 +133,11 @@ def measure(folders: list[Path], manifest: Path | None) -> list[Row]:
     heard = recordings(manifest, spec.rate_hz, spec.window_s)
     window = heard[0][1][:1].astype(np.float32)
     timed = {threads: times(packs, window, threads) for threads in THREADS}
-    first, rows = vectors_and_names(packs[0], heard), []
+    first, rows = vectors_and_names(packs[0], heard, texts_of(packs[0])), []
     for place, pack in enumerate(packs):
         kept = None
         if place:
-            vectors, names = vectors_and_names(pack, heard)
+            vectors, names = vectors_and_names(pack, heard, texts_of(pack))
             near = cosines(first[0], vectors)
             same = np.mean([name == other for name, other in zip(first[1], names) if name])
             kept = Kept(float(near.min()), float(near.mean()), float(same))

@@ -8,8 +8,9 @@ spectrogram is part of the model, prompts are embedded once (stage 1) or as long
     python benchmarks/training.py --batch 8 --steps 3
     python benchmarks/training.py --size small            # a minute, for a look
 
-Weights are random: speed does not depend on them. What is computed once is timed beside the loops. Compare figures of
-one run with each other, never a figure with a limit.
+Weights are random: speed does not depend on them. What is computed once is timed beside the loops. `waiting` is the
+share of a step in which the loop waits for its next batch; the straightforward loop makes its batches itself, so that
+all of that time is waiting. Compare figures of one run with each other, never a figure with a limit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,22 +35,26 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from gallery import prompts, starter_taxa
-from trainer.bank import TextBank
-from trainer.data.manifest import Sample, default_manifest, read_manifest
-from trainer.data.sounds import taxon_of
-from trainer.data.stream import SoundFiles
-from trainer.data.vectors import VectorStore
-from trainer.loop import Step
-from trainer.models.bioclip import clip_tokenizer
-from trainer.models.biovita import FULL, ClapBioclip, build_biovita
-from trainer.models.text import tokenize
-from trainer.models.vita import Vita
-from trainer.optimize import freeze_others, optimizer_of, train_mode
-from trainer.presets import BIOVITA, Preset
-from trainer.ranks import Ranks
-from trainer.session import cores, has_bf16, pick_device
-from trainer.stages import AudioText, AudioTextImage
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from benchmarks.gpu_steps.card import bf16_peak  # noqa: E402
+from gallery import Taxon, prompts, starter_taxa  # noqa: E402
+from trainer.bank import TextBank  # noqa: E402
+from trainer.data.manifest import Sample, default_manifest, read_manifest  # noqa: E402
+from trainer.data.sounds import taxon_of  # noqa: E402
+from trainer.data.stream import SoundFiles  # noqa: E402
+from trainer.data.vectors import VectorStore  # noqa: E402
+from trainer.loop import Step  # noqa: E402
+from trainer.models.bioclip import clip_tokenizer  # noqa: E402
+from trainer.models.biovita import FULL, ClapBioclip, build_biovita  # noqa: E402
+from trainer.models.text import tokenize  # noqa: E402
+from trainer.models.vita import Vita  # noqa: E402
+from trainer.optimize import freeze_others, optimizer_of, train_mode  # noqa: E402
+from trainer.presets import BIOVITA, Preset  # noqa: E402
+from trainer.ranks import Ranks  # noqa: E402
+from trainer.session import cores, has_bf16, pick_device  # noqa: E402
+from trainer.stages import AudioText, AudioTextImage  # noqa: E402
 
 SMALL_CLIP = {
     "embed_dim": 64,
@@ -56,7 +62,8 @@ SMALL_CLIP = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
 }
 SMALL = replace(FULL, clip=SMALL_CLIP, dim=64)
-PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # bf16 without sparsity, by the makers' data sheets
+STAGES = ("1", "2")
+STRAIGHTFORWARD, OWN = "straightforward", "this project"
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Loop:
     way: str
     samples_per_s: float
     gflop_per_sample: float  # arithmetic of the towers, without decoding
+    waiting: float  # share of the time of a step
     loss: float
 
     @property
@@ -79,6 +87,7 @@ class Setting:
     """What both ways share."""
 
     preset: Preset
+    taxa: Sequence[Taxon]
     recordings: list[Sample]
     photos: list[Sample]
     bank: TextBank
@@ -88,14 +97,29 @@ class Setting:
     workers: int
 
 
-def straightforward(setting: Setting, model: Vita, stage: str) -> Iterator[Callable[[], float]]:
-    """Steps of the loop that one writes first."""
+@dataclass
+class Waiting:
+    """Seconds that passed inside of it."""
+
+    seconds: float = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *raised: object) -> None:
+        self.seconds += time.perf_counter() - self._began
+
+
+def straightforward(setting: Setting, model: Vita, stage: str, waiting: Waiting) -> Callable[[], float]:
+    """A step of the loop that one writes first: its loss."""
     from transformers import ClapFeatureExtractor
 
-    extractor = ClapFeatureExtractor(truncation="rand_trunc", padding="repeatpad")
+    extractor = ClapFeatureExtractor(
+        truncation="rand_trunc", padding="repeatpad", max_length_s=round(setting.preset.window_s)
+    )
     rate_hz, samples = setting.preset.mel.rate_hz, setting.preset.window_samples
     tokenizer = clip_tokenizer(setting.preset.context)
-    taxa = starter_taxa()
+    taxa = setting.taxa
     rng = np.random.default_rng(0)
     learning = [*model.audio.parameters(), model.logit_scale, *(model.text.parameters() if stage == "2" else ())]
     for parameter in model.parameters():
@@ -117,10 +141,11 @@ def straightforward(setting: Setting, model: Vita, stage: str) -> Iterator[Calla
         return extractor(window, sampling_rate=rate_hz, return_tensors="pt")["input_features"][0]
 
     def step() -> float:
-        rows = [setting.recordings[int(row)] for row in rng.choice(len(setting.recordings), setting.batch)]
-        heard = torch.stack([features(sample) for sample in rows]).to(setting.device)
-        texts = [str(rng.choice(list(prompts(taxa[sample.taxon]).values()))) for sample in rows]
-        tokens = tokenize(tokenizer, texts).to(setting.device)
+        with waiting:
+            rows = [setting.recordings[int(row)] for row in rng.choice(len(setting.recordings), setting.batch)]
+            heard = torch.stack([features(sample) for sample in rows]).to(setting.device)
+            texts = [str(rng.choice(list(prompts(taxa[sample.taxon]).values()))) for sample in rows]
+            tokens = tokenize(tokenizer, texts).to(setting.device)
         audio.train()
         with torch.autocast(setting.device.type, torch.bfloat16, enabled=has_bf16(setting.device)):
             vectors = F.normalize(audio.adapter(audio.clap(input_features=heard).audio_embeds.float()), dim=-1)
@@ -128,8 +153,9 @@ def straightforward(setting: Setting, model: Vita, stage: str) -> Iterator[Calla
                 names = model.text(tokens)
             pairs = [(vectors, names)]
             if stage == "2":
-                shown = [by_taxon.get(sample.taxon, setting.photos)[0] for sample in rows]
-                pixels = torch.stack([pixels_of(photo, setting.preset.image_size) for photo in shown])
+                with waiting:
+                    shown = [by_taxon.get(sample.taxon, setting.photos)[0] for sample in rows]
+                    pixels = torch.stack([pixels_of(photo, setting.preset.image_size) for photo in shown])
                 with torch.no_grad():
                     pictures = model.image(pixels.to(setting.device))
                 pairs += [(vectors, pictures), (pictures, names)]
@@ -143,8 +169,7 @@ def straightforward(setting: Setting, model: Vita, stage: str) -> Iterator[Calla
         optimizer.step()
         return float(loss.detach())
 
-    while True:
-        yield step
+    return step
 
 
 def pixels_of(sample: Sample, size: int) -> Tensor:
@@ -155,9 +180,9 @@ def pixels_of(sample: Sample, size: int) -> Tensor:
 
 
 def own(
-    setting: Setting, model: Vita, stage: str, folder: Path, once: dict[str, float]
-) -> Iterator[Callable[[], float]]:
-    """Steps of this project's loop."""
+    setting: Setting, model: Vita, stage: str, waiting: Waiting, folder: Path, once: dict[str, float]
+) -> Callable[[], float]:
+    """A step of this project's loop: its loss. What is computed once is told in `once`."""
     preset = replace(
         setting.preset, stages={s: replace(c, batch=setting.batch) for s, c in setting.preset.stages.items()}
     )
@@ -192,45 +217,53 @@ def own(
     feed = made.feed(plan, 0, Ranks())
 
     def step() -> float:
-        loss, _ = loop(next(feed), 1.0, generator)
+        with waiting:
+            batch = next(feed)
+        loss, _ = loop(batch, 1.0, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         return float(loss.detach())
 
-    while True:
-        yield step
+    return step
 
 
-def timed(steps: Iterator[Callable[[], float]], setting: Setting) -> tuple[float, float, float]:
-    """Samples per second over the steps after the first, GFLOP of a sample, and the last loss."""
-    step = next(steps)
-    with FlopCounterMode(display=False) as counted:
-        step()
-    seconds, loss = [], 0.0
-    for _ in range(setting.steps):
-        began = time.perf_counter()
-        loss = step()
-        if setting.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    middle = statistics.median(seconds)
-    return setting.batch / middle, counted.get_total_flops() / setting.batch / 1e9, loss
+def measured(setting: Setting, model: Vita, stage: str, way: str, once: dict[str, float]) -> Loop:
+    """One way of training one stage, over the steps after the first.
 
-
-def peak_of(device: torch.device) -> float:
-    """The card's peak in TFLOP/s, 0 where it is not known."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return next((peak for card, peak in PEAK_TFLOPS.items() if card in name), 0.0)
+    Parameters
+    ----------
+    model : on the device of the setting; its weights are changed
+    once : told what this project computes once, per second
+    """
+    waiting = Waiting()
+    with tempfile.TemporaryDirectory() as folder:
+        if way == STRAIGHTFORWARD:
+            step = straightforward(setting, model, stage, waiting)
+        else:
+            step = own(setting, model, stage, waiting, Path(folder), once)
+        with FlopCounterMode(display=False) as counted:
+            step()
+        waiting.seconds = 0.0
+        seconds, loss = [], 0.0
+        for _ in range(setting.steps):
+            began = time.perf_counter()
+            loss = step()
+            if setting.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+    rate = setting.batch / statistics.median(seconds)
+    gflop = counted.get_total_flops() / setting.batch / 1e9
+    return Loop(stage, way, rate, gflop, waiting.seconds / sum(seconds), loss)
 
 
 def row_of(loops: list[Loop], peak: float) -> str:
     """The last loop as a row of the table, against the straightforward one of its stage."""
     loop = loops[-1]
     times = loop.samples_per_s / next(one.samples_per_s for one in loops if one.stage == loop.stage)
-    share = f"{100 * loop.tflop_per_s / peak:.1f} %" if peak else ""
     figures = f"{loop.samples_per_s:.3f} | {times:.1f} | {loop.gflop_per_sample:.0f} | {loop.tflop_per_s:.3f}"
-    return f"| {loop.stage} | {loop.way} | {figures} | {share} |"
+    shares = f"{loop.tflop_per_s / peak:.1%} | {loop.waiting:.1%}"
+    return f"| {loop.stage} | {loop.way} | {figures} | {shares} |"
 
 
 def main() -> None:
@@ -255,38 +288,36 @@ def main() -> None:
     shown = {photo.taxon for photo in photos}
     recordings = [sample for sample in recordings if sample.taxon in shown]
     device = pick_device(args.device)
+    setting = Setting(
+        preset,
+        table,
+        recordings,
+        photos,
+        TextBank(table, clip_tokenizer()),
+        device,
+        args.batch,
+        args.steps,
+        args.workers,
+    )
+    peak = bf16_peak(device)
     loops: list[Loop] = []
     once: dict[str, float] = {}
     if not args.json:
         print(f"{args.size}, batch {args.batch}, {device.type}, {cores()} cores, torch {torch.__version__}")
-        print("| stage | loop | samples per second | times | GFLOP per sample | TFLOP/s | of the card's peak |")
-        print("|---|---|---:|---:|---:|---:|---:|", flush=True)
-    for stage in ("1", "2"):
-        for way in ("straightforward", "this project"):
+        print(f"{peak:.2f} TFLOP/s is what a large product of bfloat16 matrices reaches here")
+        print("| stage | loop | samples per second | times | GFLOP per sample | TFLOP/s | of that peak | waiting |")
+        print("|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
+    for stage in STAGES:
+        for way in (STRAIGHTFORWARD, OWN):
             torch.manual_seed(0)
             model = build_biovita(towers).to(device)
-            setting = Setting(
-                preset,
-                recordings,
-                photos,
-                TextBank(table, clip_tokenizer()),
-                device,
-                args.batch,
-                args.steps,
-                args.workers,
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                steps = (
-                    straightforward(setting, model, stage)
-                    if way == "straightforward"
-                    else own(setting, model, stage, Path(folder), once)
-                )
-                loops.append(Loop(stage, way, *timed(steps, setting)))
-            del model, steps
+            loops.append(measured(setting, model, stage, way, once))
+            del model
             if not args.json:
-                print(row_of(loops, peak_of(device)), flush=True)
+                print(row_of(loops, peak), flush=True)
     if args.json:
-        print(json.dumps({"size": args.size, "loops": [asdict(loop) for loop in loops], "once": once}, indent=1))
+        told = {"size": args.size, "peak_tflop_per_s": peak, "loops": [asdict(loop) for loop in loops], "once": once}
+        print(json.dumps(told, indent=1))
         return
     print("once: " + ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in once.items()))
 

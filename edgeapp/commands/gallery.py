@@ -141,9 +141,7 @@ def add(
         filler = Filler(opened, loaded, thumbnails, tell=_complain)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
-        filler.add(
-            Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files
-        )
+        filler.add(Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files)
         filler.report.taxa = len(opened.taxa()) - len(known)
     _tell(gallery, filler.report)
 

@@ -1,0 +1,145 @@
+"""Packs to run: HTS-AT with random weights in fp32, fp16 and int8, and the starter's audio encoder in fp16 and int8.
+
+They lie in the folder `packs` of the work folder, and those that are there are used again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from benchmarks.full_size import AUDIO, export_htsat, finish
+from benchmarks.gpu_steps.plan import Settings
+from benchmarks.gpu_steps.result import Report
+from benchmarks.gpu_steps.sounds import Heard, Recordings, heard
+from benchmarks.gpu_steps.towers import preset_of, random_htsat
+from benchmarks.precision import texts_of
+from edgeapp.pack import STARTER_PACK, Pack, write_pack_json
+from export.check import judges
+from export.inputs import Inputs
+from export.parity import cosines
+from export.precision import PRECISIONS, Precision, convert
+from export.sessions import vectors
+from gallery import starter_taxa
+
+MOST = 32  # recordings
+CHECKED = 12  # windows that HTS-AT is compared on
+STARTER = {"fp16": "starter-fp16", "int8": "starter-int8"}
+
+
+def run(settings: Settings, report: Report) -> None:
+    """Make what is not there."""
+    size, preset = "tiny" if settings.tiny else "full", preset_of(settings)
+    most = 4 if settings.tiny else MOST
+    folder = settings.work / "packs"
+    folder.mkdir(parents=True, exist_ok=True)
+    exported = folder / f".{size}-{AUDIO}"
+    sounds = heard(settings, preset.mel.rate_hz, preset.window_s, most)
+    tower = random_htsat(preset)
+
+    def htsat(precision: Precision) -> Callable[[Path], Pack]:
+        def make(into: Path) -> Pack:
+            if not exported.is_file():
+                part = exported.with_suffix(".part")
+                export_htsat(tower, preset.window_samples, part)
+                part.rename(exported)
+            shutil.copyfile(exported, into / AUDIO)
+            checking = first(sounds.checking)[:CHECKED]
+            return finish(into, preset, precision, tower, first(sounds.calibrating), checking)
+
+        return make
+
+    for precision in PRECISIONS.values():
+        one_pack(report, folder / f"{size}-{precision.name}", precision, htsat(precision), sounds)
+    exported.unlink(missing_ok=True)
+    spec = Pack.load(STARTER_PACK).audio
+    sounds = heard(settings, spec.rate_hz, spec.window_s, most)
+    names = texts_of(Pack.load(STARTER_PACK))
+    for name, called in STARTER.items():
+        precision = PRECISIONS[name]
+
+        def make(into: Path, precision: Precision = precision) -> Pack:
+            return lowered_starter(into, precision, sounds, names)
+
+        one_pack(report, folder / called, precision, make, sounds)
+
+
+def one_pack(report: Report, at: Path, precision: Precision, make: Callable[[Path], Pack], sounds: Heard) -> None:
+    """A row for a pack, which is made where it is not there, and whose parity is enough for its precision."""
+    with report.measuring(at.name) as figures:
+        if (at / "pack.json").is_file():
+            figures["seen"] = "was there"
+            pack = Pack.load(at)
+        else:
+            figures["sounds"] = sounds.said
+            with beside(at) as part:
+                make(part)
+            pack = Pack.load(at)
+        figures |= told(pack)
+        if figures["least_cosine"] < precision.cosine:
+            raise ValueError(f"cosine {figures['least_cosine']:.4f} with float32, below {precision.cosine}")
+
+
+def told(pack: Pack) -> dict[str, Any]:
+    """Figures of a pack's audio encoder."""
+    return {
+        "megabytes": pack.path(pack.audio.file).stat().st_size / 1e6,
+        "in_fp32": f"{len(pack.in_fp32.get('audio', ()))} layers or kinds",
+        "least_cosine": pack.parity["audio"]["least"],
+    }
+
+
+def lowered_starter(folder: Path, precision: Precision, sounds: Heard, names: np.ndarray) -> Pack:
+    """The starter pack with its audio encoder in another precision, in a folder that is there.
+
+    Parameters
+    ----------
+    names : vectors [taxa, dim] of the starter's taxa, which layers are chosen by
+    """
+    shutil.copytree(STARTER_PACK, folder, dirs_exist_ok=True)
+    starter, path = Pack.load(STARTER_PACK), folder / AUDIO
+    calibrating = [(label, windows.astype(np.float32)) for label, windows in sounds.calibrating]
+    by_names, _ = judges(Inputs(calibrating, [], starter_taxa()), names, precision, starter.decision)
+    wanted = vectors(onnx.load(str(path)), first(sounds.checking))
+    kept = convert(path, precision, np.concatenate([windows for _, windows in calibrating]), by_names)
+    given = vectors(onnx.load(str(path)), first(sounds.checking))
+    write_pack_json(
+        folder,
+        name=starter.name,
+        version=starter.version,
+        licence=starter.licence,
+        preset=starter.preset,
+        space=starter.space,
+        dim=starter.dim,
+        audio=replace(starter.audio, split=None),  # that is for processors, and in float32
+        decision=starter.decision,
+        text=starter.text,
+        image=starter.image,
+        gallery=starter.gallery,
+        parity={"audio": {"least": float(cosines(wanted, given).min()), "inputs": len(wanted)}},
+        precision=precision.name,
+        in_fp32={"audio": kept},
+    )
+    return Pack.load(folder)
+
+
+def first(recordings: Recordings) -> np.ndarray:
+    """The first window of each recording [n, samples] float32."""
+    return np.concatenate([windows[:1] for _, windows in recordings]).astype(np.float32)
+
+
+@contextmanager
+def beside(at: Path) -> Iterator[Path]:
+    """A folder that takes its place when all of it is there."""
+    part = at.with_name(f".{at.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    part.rename(at)

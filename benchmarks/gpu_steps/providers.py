@@ -1,0 +1,44 @@
+"""ONNX Runtime's CUDA and TensorRT, or its CPU: windows a second through the device's own encoder, and parity."""
+
+from __future__ import annotations
+
+from ctypes.util import find_library
+from importlib.util import find_spec
+
+import onnxruntime
+from edgeapp.encoders import AudioEncoder
+from edgeapp.graph import PackGraph
+from edgeapp.session import ORT_PROVIDERS, TENSORRT
+
+from benchmarks.gpu_steps.plan import Settings
+from benchmarks.gpu_steps.result import Missing, Report
+from benchmarks.gpu_steps.runs import figures_of, load, packs
+
+NAMES = {"cuda": ("cuda", "tensorrt"), "cpu": ("cpu",)}
+
+
+def offered(name: str) -> None:
+    """Nothing, where the installed ONNX Runtime has a provider.
+
+    Raises
+    ------
+    Missing
+        It has not.
+    """
+    wanted = ORT_PROVIDERS[name][0]
+    if wanted not in onnxruntime.get_available_providers():
+        raise Missing(f"onnxruntime {onnxruntime.__version__} has no {wanted}: give the wheel of onnxruntime-gpu")
+    if wanted == TENSORRT and not (find_spec("tensorrt") or find_library("nvinfer")):
+        raise Missing("TensorRT, which onnxruntime-gpu does not bring: give the wheels of tensorrt")
+
+
+def run(settings: Settings, report: Report) -> None:
+    """Run every pack on every provider."""
+    for name in NAMES[settings.device]:
+        for called, folder in packs(settings):
+            with report.measuring(f"{called} on {name}") as figures:
+                offered(name)
+                pack = load(folder)
+                encoder, graph = AudioEncoder(pack, provider=name), PackGraph.of(pack, "audio")
+                batch = 2 if settings.tiny else graph.batch
+                figures |= {"runs_on": encoder.provider, **figures_of(settings, graph, encoder.encode, batch)}

@@ -1,0 +1,64 @@
+"""The packs that are run, and what is told of an encoder that runs one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgeapp.engines.check import LEAST_COSINE, least_cosine, probes
+from edgeapp.graph import PackGraph
+from edgeapp.machine import available_cores
+
+from benchmarks.gpu_steps.clock import per_second
+from benchmarks.gpu_steps.plan import Settings
+from benchmarks.gpu_steps.result import Missing
+from edgeapp.pack import STARTER_PACK, Pack
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def packs(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Name and folder of each pack whose audio encoder is run."""
+    folder, size = settings.work / "packs", "tiny" if settings.tiny else "full"
+    yield "starter-fp32", STARTER_PACK
+    for name in ("starter-fp16", "starter-int8", *(f"{size}-{precision}" for precision in PRECISIONS)):
+        yield name, folder / name
+
+
+def load(folder: Path) -> Pack:
+    """A pack.
+
+    Raises
+    ------
+    Missing
+        It was not made.
+    """
+    if not (folder / "pack.json").is_file():
+        raise Missing(f"{folder.name} was not made: see the step packs")
+    return Pack.load(folder)
+
+
+def figures_of(
+    settings: Settings, graph: PackGraph, run: Callable[[np.ndarray], np.ndarray], batch: int
+) -> dict[str, Any]:
+    """Windows a second from the memory of the machine and back, and the least cosine with the graph on the CPU.
+
+    Raises
+    ------
+    ValueError
+        The cosine is below what the program itself refuses.
+    """
+    sounds = probes(graph)
+    windows = sounds[np.arange(batch) % len(sounds)]
+    rate = per_second(lambda: run(windows), batch, 0.2 if settings.tiny else 2.0)
+    cosine = least_cosine(graph, run, available_cores())
+    if not cosine >= LEAST_COSINE:
+        raise ValueError(f"cosine {cosine:.4f} with the graph on the CPU, below {LEAST_COSINE}; {rate:.4g} windows/s")
+    return {
+        "windows_per_s": rate,
+        "times_real_time": rate * graph.pack.audio.window_s,
+        "batch": batch,
+        "least_cosine": cosine,
+    }
