@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeapp.recognition.recogniser import Recogniser
 from gallery.decision import decide
 from typer.testing import CliRunner
 
@@ -22,6 +21,7 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import windows
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
+from edgeapp.recognition.recogniser import Recogniser
 
 EXAMPLE = str(paths.EXAMPLE)
 

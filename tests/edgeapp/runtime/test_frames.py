@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgeapp.recognition.recogniser import Recogniser
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
@@ -17,6 +16,7 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import Level, Window, windows
 from edgeapp.errors import PackError
 from edgeapp.pack.format import Pack
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.frames import SplitEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
