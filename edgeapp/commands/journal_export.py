@@ -50,8 +50,9 @@ def export_detections(
 ) -> None:
     """Write detections for another program: csv, json, ndjson, raven, audacity, kaleidoscope or ebird.
 
-    JSON and NDJSON are detection documents, described by docs/detection.schema.json. A table of sounds (raven, audacity,
-    kaleidoscope) has the detections whose clips were kept. An eBird file has birds that a person confirmed or corrected.
+    JSON and NDJSON are detection documents, described by docs/detection.schema.json. A table of sounds (raven,
+    audacity, kaleidoscope) has the detections whose clips were kept. An eBird file has birds that a person confirmed or
+    corrected.
     """
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     times = zone_of(zone)

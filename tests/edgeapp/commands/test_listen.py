@@ -197,12 +197,16 @@ def card(tmp_path):
 
 
 @pytest.fixture
-def process(tmp_path, toy_pack, card):
-    """A real `listen` at that card."""
+def process(request, tmp_path, toy_pack, card):
+    """A real `listen` at that card, with the options that the test gives."""
     journal = tmp_path / "heard.sqlite"
     command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--journal", str(journal)]
     with subprocess.Popen(
-        [*command, "--device", "usb"], env=card, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--device", "usb", *getattr(request, "param", ())],
+        env=card,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as started:
         started.journal = journal
         yield started
@@ -235,6 +239,7 @@ def test_a_signal_before_the_first_window_is_no_fault(process):
     assert " window" in told.splitlines()[-1]
 
 
+@pytest.mark.parametrize("process", [("--format", "ndjson")], indirect=True)
 def test_a_reader_that_leaves_does_not_cost_the_rows_that_were_heard(process):
     process.stdout.readline()
     process.stdout.close()
@@ -342,7 +347,7 @@ def test_a_terminal_shows_a_table_that_follows_the_windows_and_the_microphone(ob
     screen.close()
 
     assert drawn == sorted(set(drawn))  # every window redraws
-    last = stream.getvalue()[before + drawn[-2] :]
+    last = stream.getvalue()[before + drawn[-2] : before + drawn[-1]]
     assert last.count("Common Cuckoo (Cuculus canorus)") == last.count("Great Tit (Parus major)") == 1
     assert "7 samples lost" in stream.getvalue()
     assert "Card [hw:1]: silent (flat zeros for 30 s)" in stream.getvalue()
