@@ -59,7 +59,8 @@ def main() -> int:
     figures = {
         "minutes": round((ended_s - began_s) / 60.0, 1),
         "windows": len(run.listener.run.told),
-        "detections": sum(one.verdict == "detection" for one in run.listener.run.told),
+        "windows with detections": sum(one.verdict == "detection" for one in run.listener.run.told),
+        "detections": len(run.listener.run.detections),
         "CPU, % of one core": round(100 * (end_cpu_s - cpu_s) / (ended_s - began_s), 2),
         "  first half": round(100 * (half_cpu_s - cpu_s) / (half_s - began_s), 2),
         "  second half": round(100 * (end_cpu_s - half_cpu_s) / (ended_s - half_s), 2),

@@ -81,7 +81,7 @@ def name_of(device: torch.device) -> str:
     """What the card is called; of a processor what the kernel calls it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    from edgeapp.machine import cpu_name
+    from edgeapp.board.machine import cpu_name
 
     return cpu_name()
 

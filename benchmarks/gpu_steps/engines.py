@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeapp.engines.build import tensorrt_library
-from edgeapp.engines.cache import build_engine, open_engine
-from edgeapp.engines.cuda import Gpu
-from edgeapp.graph import PackGraph
-from edgeapp.session import RunSettings
+from edgeapp.runtime.tensorrt.build import tensorrt_library
+from edgeapp.runtime.tensorrt.cache import build_engine, open_engine
+from edgeapp.runtime.tensorrt.cuda import Gpu
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.settings import RunSettings
 
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Report

@@ -21,7 +21,8 @@ from benchmarks.gpu_steps.result import Report
 from benchmarks.gpu_steps.sounds import Heard, Recordings, heard
 from benchmarks.gpu_steps.towers import preset_of, random_htsat
 from benchmarks.precision import texts_of
-from edgeapp.pack import STARTER_PACK, Pack, write_pack_json
+from edgeapp.pack.format import Pack, write_pack_json
+from edgeapp.paths import STARTER_PACK
 from export.check import judges
 from export.inputs import Inputs
 from export.parity import cosines

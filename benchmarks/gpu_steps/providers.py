@@ -6,9 +6,9 @@ from ctypes.util import find_library
 from importlib.util import find_spec
 
 import onnxruntime
-from edgeapp.encoders import AudioEncoder
-from edgeapp.graph import PackGraph
-from edgeapp.session import ORT_PROVIDERS, TENSORRT
+from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.settings import ORT_PROVIDERS, TENSORRT
 
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Missing, Report

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgeapp.engines.check import LEAST_COSINE, least_cosine, probes
-from edgeapp.graph import PackGraph
-from edgeapp.machine import available_cores
+from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine, probes
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.board.machine import available_cores
 
 from benchmarks.gpu_steps.clock import per_second
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Missing
-from edgeapp.pack import STARTER_PACK, Pack
+from edgeapp.pack.format import Pack
+from edgeapp.paths import STARTER_PACK
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak.accelerated import MARGIN_S, UNSET_S, Plan, Soak, Soaked
-from benchmarks.soak.process import Run
+from benchmarks.soak.process import KEPT, Run, Told
 from benchmarks.soak.sound import Played
+from edgeapp.detections.document import document_id
 
 CLOCK_S = 2.0  # how far a time may be from the clock that the station had
 TOUCH_S = 1e-3
@@ -101,26 +102,64 @@ def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Accoun
     for row in journal.execute("SELECT verdict, sum(n) n FROM window_counts GROUP BY 1 HAVING sum(n) ORDER BY 1"):
         made.figures[f"  {row['verdict']}"] = row["n"]
     made.figures["windows lost with a kill"] = lost
+    rows = journal.execute("SELECT count(*) n, sum(windows) windows FROM detections").fetchone()
+    made.figures["detections in the journal"] = rows["n"]
+    made.figures["  windows that they run over"] = rows["windows"] or 0
+
+
+def stretches(told: list[Told]) -> dict[tuple[str, float], tuple[float, int]]:
+    """What windows make of each taxon: its name and start to its end and its windows, those that touch together."""
+    made: dict[tuple[str, float], tuple[float, int]] = {}
+    going_on: dict[str, float] = {}  # name to where it began
+    for one in told:
+        for name in one.taxa:
+            start_s = going_on.get(name)
+            if start_s is None or made[name, start_s][0] < one.start_s - TOUCH_S:
+                start_s = going_on[name] = round(one.start_s, 3)
+            windows = made.get((name, start_s), (0.0, 0))[1] + 1
+            made[name, start_s] = one.end_s, windows
+    return made
 
 
 def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account) -> None:
-    told = {(round(one.start_s, 3), one.taxon) for one in run.told if one.verdict in ("detection", "unconfirmed")}
-    rows = journal.execute(
-        "SELECT start_s, name, confirmed FROM detections WHERE stream IS ?", (run.stream,)
-    ).fetchall()
-    written = Counter((round(row["start_s"], 3), row["name"]) for row in rows)
-    for start_s, name in sorted(told - set(written)):
-        made.losses.append(f"{where}: {name} at {start_s:g} s was told and is not in the journal")
-    untold = set(written) - told
-    if len(untold) > (run.ended == "killed"):
-        made.losses.append(f"{where}: {len(untold)} detections are in the journal and were never told")
-    if max(written.values(), default=1) > 1:
+    """A detection is in the journal as its windows were told; a kill may leave one window in it that was not."""
+    killed = run.ended == "killed"
+    rows = journal.execute("SELECT * FROM detections WHERE stream IS ?", (run.stream,)).fetchall()
+    written = {
+        (row["scientific_name"], round(row["start_s"], 3)): (row["end_s"], row["windows"], row["confirmed"])
+        for row in rows
+    }
+    if len(written) < len(rows):
         made.losses.append(f"{where}: a detection is in the journal twice")
+    told = stretches(run.told)
+    for (name, start_s), (end_s, windows) in told.items():
+        if (name, start_s) not in written:
+            made.losses.append(f"{where}: {name} at {start_s:g} s was told and is not in the journal")
+            continue
+        more = written[name, start_s][1] - windows
+        if not 0 <= more <= killed or (not more and abs(written[name, start_s][0] - end_s) > TOUCH_S):
+            made.losses.append(f"{where}: {name} at {start_s:g} s is in the journal with {windows + more} windows")
+    last_s = run.told[-1].start_s if run.told else -1.0
+    untold = [key for key in written if key not in told and not (killed and key[1] > last_s)]
+    if untold:
+        made.losses.append(f"{where}: {len(untold)} detections are in the journal and were never told")
     counted = dict(journal.execute("SELECT verdict, n FROM window_counts WHERE stream IS ?", (run.stream,)).fetchall())
-    for verdict, confirmed in (("detection", 1), ("unconfirmed", 0)):
-        here = sum(row["confirmed"] == confirmed for row in rows)
-        if not 0 <= here - counted.get(verdict, 0) <= (run.ended == "killed"):
-            made.losses.append(f"{where}: {here} rows are {verdict}, {counted.get(verdict, 0)} are counted")
+    windows = sum(one.verdict in KEPT for one in run.told)
+    kept = sum(counted.get(verdict, 0) for verdict in KEPT)
+    if not 0 <= kept - windows <= killed:
+        made.losses.append(f"{where}: {windows} windows with detections were told, {kept} are counted")
+    ids = _ids(journal, "stream IS ?", run.stream)
+    twice = len(run.detections) - len(set(run.detections))
+    if twice or set(run.detections) - ids or (not killed and ids - set(run.detections)):
+        made.losses.append(f"{where}: {len(run.detections)} detections were told, {len(ids)} are confirmed")
+
+
+def _ids(journal: sqlite3.Connection, where: str = "1", *values: Any) -> set[str]:
+    """Ids of the confirmed detections, as everybody is told them."""
+    rows = journal.execute(f"SELECT * FROM detections_in_full WHERE {where}", values)
+    return {
+        document_id(row["station"], row["source"], row["written_utc"] or row["time_utc"], row["id"]) for row in rows
+    }
 
 
 def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None:
@@ -129,11 +168,12 @@ def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None
     told = [(run, one) for run in done.runs for one in run.told if one.verdict == "detection"]
     for song in songs:
         during = [
-            one.taxon
+            name
             for run, one in told
+            for name in one.taxa
             if run.first_s + one.start_s + plan.window_s > song.start_s and run.first_s + one.start_s < song.end_s
         ]
-        strangers.update(name for name in during if name and name != song.taxon)
+        strangers.update(name for name in during if name != song.taxon)
         if song.taxon in during:
             heard += 1
         elif any(song.start_s < run.first_s + run.fed_s < song.end_s for run in done.runs if run.ended == "killed"):
@@ -174,7 +214,7 @@ def _times(journal: sqlite3.Connection, done: Soaked, made: Account) -> None:
 
 def _messages(journal: sqlite3.Connection, soak: Soak, made: Account) -> None:
     targets = {"webhook": soak.webhook.ids} | ({"mqtt": soak.broker.ids} if soak.broker is not None else {})
-    confirmed = {row[0] for row in journal.execute("SELECT id FROM detections WHERE confirmed")}
+    confirmed = _ids(journal)
     rows = journal.execute("SELECT target, payload, sent_utc, dropped_utc FROM messages").fetchall()
     for target, received in targets.items():
         mine = [(json.loads(row["payload"]), row) for row in rows if row["target"] == target]
@@ -182,7 +222,7 @@ def _messages(journal: sqlite3.Connection, soak: Soak, made: Account) -> None:
         made.figures[f"{target}: queued"] = len(mine)
         made.figures[f"{target}: received"] = len(received)
         made.figures[f"{target}: received again"] = sum(received.values()) - len(received)
-        _all_there(f"{target}: detections without a message", confirmed - {one["detection"] for one, _ in mine}, made)
+        _all_there(f"{target}: detections without a message", confirmed - ids, made)
         _all_there(f"{target}: messages that were not received", ids - set(received), made)
         _all_there(f"{target}: messages of nothing in the journal", set(received) - ids, made)
         unsent = {row["payload"] for _, row in mine if row["sent_utc"] is None}

@@ -22,6 +22,7 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[2]
 PIPE_BYTES = 4_096  # of standard output: a reader that pauses is felt after four windows
 PATIENCE_S = 120.0
+KEPT = ("detection", "unconfirmed")  # verdicts of what has a row in the journal
 
 
 class Gone(Exception):
@@ -35,7 +36,7 @@ class Told:
     start_s: float
     end_s: float
     verdict: str
-    taxon: str | None
+    taxa: tuple[str, ...]  # that were kept, confirmed or not
     ahead_s: float  # of the wall clock, when it was told
 
 
@@ -53,6 +54,8 @@ class Run:
         ``killed``, ``closed``, or empty while it lives.
     stream : int or None
         Its row in the journal.
+    detections : list of str
+        Ids of those that it told, each once it was over.
     faults : list
         What happened to it.
     """
@@ -62,6 +65,7 @@ class Run:
     ended: str = ""
     stream: int | None = None
     told: list[Told] = field(default_factory=list)
+    detections: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
 
@@ -179,10 +183,12 @@ class Listener:
                 pipe.close()
 
     def _note(self, event: dict[str, Any], ahead_s: float) -> Told | None:
+        if event["event"] == "detection":
+            self.run.detections.append(event["id"])
         if event["event"] != "window":
             return None
-        decision = event["decision"]
-        told = Told(event["start_s"], event["end_s"], event["verdict"], decision and decision["name"], ahead_s)
+        kept = [one["taxon"]["scientific_name"] for one in event["detections"] if one["verdict"] in KEPT]
+        told = Told(event["start_s"], event["end_s"], event["verdict"], tuple(kept), ahead_s)
         self.run.told.append(told)
         return told
 

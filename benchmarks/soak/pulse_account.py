@@ -40,13 +40,17 @@ def account(soak: PulseSoak, window_s: float, hop_s: float) -> Account:
     made.figures["windows told"] = len(told)
     made.figures["windows in the journal"] = sum(row["n"] for row in streams)
     made.figures.update({f"  {name}": n for name, n in verdicts})
-    heard = sum(one.verdict == "detection" for one in told)
-    if heard != len(detections):
-        made.losses.append(f"{heard} detections were told, {len(detections)} are in the journal")
+    heard, written = sum(len(one.taxa) for one in told), sum(row["windows"] for row in detections)
+    if heard != written:
+        made.losses.append(f"taxa were told in {heard} windows, the detections of the journal have {written}")
+    over = len(soak.listener.run.detections)
+    if over != len(detections):
+        made.losses.append(f"{over} detections were told, {len(detections)} are in the journal")
+    made.figures["detections"] = over
     if clips != len(detections):
         made.losses.append(f"{len(detections) - clips} detections have no clip")
     made.figures["detections with a clip"] = clips
-    _songs(soak, detections, gaps, window_s, made)
+    _songs(soak, detections, gaps, made)
     _use(soak, made)
     made.faults = [_fault(one, gaps) for one in soak.done.faults]
     for one, told_of in zip(soak.done.faults, made.faults):
@@ -111,16 +115,14 @@ def _gaps(streams: list[sqlite3.Row], soak: PulseSoak, made: Account) -> list[tu
     return gaps
 
 
-def _songs(
-    soak: PulseSoak, detections: list[sqlite3.Row], gaps: list[tuple[float, float]], window_s: float, made: Account
-) -> None:
+def _songs(soak: PulseSoak, detections: list[sqlite3.Row], gaps: list[tuple[float, float]], made: Account) -> None:
     found = disturbed = 0
     away = gaps + [(one.start_s, one.back_s or one.over_s) for one in soak.done.faults]
     for song in soak.player.played:
         names = {
-            row["name"]
+            row["scientific_name"]
             for row in detections
-            if row["boottime_s"] + window_s > song.start_s and row["boottime_s"] < song.end_s
+            if row["boottime_s"] + row["end_s"] - row["start_s"] > song.start_s and row["boottime_s"] < song.end_s
         }
         if song.taxon in names:
             found += 1

@@ -1,7 +1,8 @@
 """Pieces of sound kept beside the detections.
 
 A clip is asked for after its detection was committed and is written once the sound after it was heard, so no detection
-ever waits for a clip or is lost with one. Nothing is written before the very samples of the file were judged for
+ever waits for a clip or is lost with one. A detection has one clip, which begins with it and grows with its windows
+until it is as long as a clip may be. Nothing is written before the very samples of the file were judged for
 speech. The row in the journal comes after the file, so a row never points to a half file. What cannot be written for
 now, on a full disk or into a journal that another program holds, is kept in memory and tried again.
 """
@@ -106,11 +107,11 @@ class ClipCounts:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A detection that asks for a clip."""
+    """A window of a detection that asks for a clip."""
 
     id: int
-    species: str
-    probability: float
+    taxon: str
+    confidence: float
     moment: Moment
     start_s: float
     end_s: float
@@ -119,7 +120,7 @@ class _Wanted:
 
 @dataclass
 class _Pending:
-    """One clip to be: detections of one species in touching sound."""
+    """One clip to be: detections of one taxon in touching sound."""
 
     start_s: float
     end_s: float
@@ -129,7 +130,7 @@ class _Pending:
     def touches(self, other: _Pending) -> bool:
         mine, its = self.wanted[0], other.wanted[0]
         return (
-            (mine.species, mine.stream_id) == (its.species, its.stream_id)
+            (mine.taxon, mine.stream_id) == (its.taxon, its.stream_id)
             and self.start_s <= other.end_s + TOUCH_S
             and other.start_s <= self.end_s + TOUCH_S
         )
@@ -189,6 +190,7 @@ class Clips:
         self._recorder = recorder or Recorder()
         self._pending: list[_Pending] = []
         self._held: deque[_Sound] = deque()  # judged and not yet written
+        self._served: dict[str, int] = {}  # taxon -> its last detection that asks no longer
         self._counts = dict.fromkeys(ClipCounts.__dataclass_fields__, 0)
 
     @property
@@ -199,28 +201,31 @@ class Clips:
     def want(
         self,
         detection_id: int,
-        species: str,
-        probability: float,
+        taxon: str,
+        confidence: float,
         moment: Moment,
         start_s: float,
         end_s: float,
         stream_id: int,
     ) -> None:
-        """Ask for a clip of a detection that the journal has committed.
+        """Ask for the sound of one window of a detection that the journal has committed.
 
         Parameters
         ----------
         detection_id : int
-        species : str
-            Name of the decided taxon, which may stand above the species.
-        probability : float
+        taxon : str
+            Its scientific name, at any rank.
+        confidence : float
+            In this window.
         moment : Moment
             Of ``start_s``.
         start_s, end_s : float
             On the clock of the stream.
         stream_id : int
         """
-        wanted = _Wanted(detection_id, species, probability, moment, start_s, end_s, stream_id)
+        if self._served.get(taxon) == detection_id:
+            return
+        wanted = _Wanted(detection_id, taxon, confidence, moment, start_s, end_s, stream_id)
         grown = self._around(wanted)
         apart: list[_Pending] = []
         for pending in reversed(self._pending):  # the latest first: that is where the next window belongs
@@ -230,6 +235,8 @@ class Clips:
                     grown = together
                     continue
                 pending.full = True
+                if any(one.id == detection_id for one in pending.wanted):
+                    return
             apart.append(pending)
         self._pending = [*reversed(apart), grown]
 
@@ -273,6 +280,7 @@ class Clips:
 
     def _write_all(self, ready: Sequence[_Pending]) -> list[Clip]:
         for pending in ready:
+            self._served[pending.wanted[-1].taxon] = pending.wanted[-1].id
             for sound in self._allowed(pending):
                 self._hold(sound)
         written = []
@@ -292,31 +300,33 @@ class Clips:
     def _hold(self, sound: _Sound) -> None:
         end_s = sound.start_s + len(sound.samples) / self._ring.rate_hz
         inside = tuple(one for one in sound.wanted if one.start_s < end_s and one.end_s > sound.start_s)
-        self._counts["missed"] += len(sound.wanted) - len(inside)
+        self._counts["missed"] += len(_ids(sound.wanted) - _ids(inside))
         if inside:
             self._held.append(replace(sound, wanted=inside))
 
     def _give_up(self, sound: _Sound) -> None:
-        self._counts["failed"] += len(sound.wanted)
+        self._counts["failed"] += len(_ids(sound.wanted))
         self._folder.lost()
 
     def _allowed(self, pending: _Pending) -> list[_Sound]:
         """What may be written: the whole clip, the windows of it without speech, or nothing."""
         whole = self._cut(pending)
         if not len(whole.samples):
-            self._counts["missed"] += len(pending.wanted)
+            self._counts["missed"] += len(_ids(pending.wanted))
             return []
         if not self._spoken_in(whole):
             return [whole]
         parts: list[tuple[_Pending, _Sound]] = []
+        gone: set[int] = set()
+        spoken: set[int] = set()
         for one in pending.wanted:
             alone = _Pending(one.start_s, one.end_s, [one])
             sound = self._cut(alone)
             if not len(sound.samples):
-                self._counts["missed"] += 1
+                gone.add(one.id)
                 continue
             if self._spoken_in(sound):
-                self._counts["withheld"] += 1
+                spoken.add(one.id)
                 continue
             if parts and parts[-1][0].touches(alone):
                 together = parts[-1][0].with_other(alone)
@@ -325,7 +335,16 @@ class Clips:
                     parts[-1] = together, longer
                     continue
             parts.append((alone, sound))
-        return [replace(sound, shortened=True) for _, sound in parts]
+        kept: set[int] = set()
+        sounds = []
+        for _, sound in parts:
+            first = tuple(one for one in sound.wanted if one.id not in kept)  # a detection has one clip
+            kept |= _ids(first)
+            if first:
+                sounds.append(replace(sound, wanted=first, shortened=True))
+        self._counts["withheld"] += len(spoken - kept)
+        self._counts["missed"] += len(gone - spoken - kept)
+        return sounds
 
     def _cut(self, pending: _Pending) -> _Sound:
         start_s, samples = self._ring.cut(pending.start_s, pending.end_s)
@@ -341,21 +360,19 @@ class Clips:
         """Write the file, then its row; None when that can never be done."""
         rate_hz = self._ring.rate_hz
         end_s = sound.start_s + len(sound.samples) / rate_hz
-        best = max(sound.wanted, key=lambda one: one.probability)
+        best = max(sound.wanted, key=lambda one: one.confidence)
         start = best.moment.earlier(best.start_s - sound.start_s)
         format = self._settings.format
 
         def make(file_name: str) -> bytes:
-            about = fields(
-                self._recorder, start, rate_hz, len(sound.samples), best.species, best.probability, file_name
-            )
+            about = fields(self._recorder, start, rate_hz, len(sound.samples), best.taxon, best.confidence, file_name)
             return encoded(sound.samples, rate_hz, format, as_text(about))
 
         path: Path | None = None
         try:
-            path, size = self._folder.write(start.utc, stem(best.species, best.probability, start.utc), format, make)
+            path, size = self._folder.write(start.utc, stem(best.taxon, best.confidence, start.utc), format, make)
             clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, self._clock.now())
-            self._journal.add_clip(clip, [one.id for one in sound.wanted])
+            self._journal.add_clip(clip, sorted(_ids(sound.wanted)))
         except (OSError, JournalError):
             if path is not None:
                 self._folder.remove(path)
@@ -368,3 +385,7 @@ class Clips:
         self._counts["shortened"] += sound.shortened
         self._folder.written()
         return clip
+
+
+def _ids(wanted: Sequence[_Wanted]) -> set[int]:
+    return {one.id for one in wanted}

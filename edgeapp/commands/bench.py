@@ -73,7 +73,7 @@ def table(measured: Bench) -> list[tuple[str, str]]:
         ("memory", f"{measured.peak_mb:.0f} MB at most"),
         ("power", f"{_watts(watts.busy)} ({_watts(watts.idle)} at rest), {watts.sensor}" if watts.sensor else "-"),
         ("parity", f"cosine {parity.least_cosine:.6f} with the plain graph on the CPU, least of {parity.windows}"),
-        ("same species", f"{parity.same_decisions} of {parity.windows} windows"),
+        ("same species", f"{parity.same_species} of {parity.windows} windows"),
     ]
     if stored is not None:
         rows.append(("parity, stored", f"cosine {stored:.6f} of the graph with its checkpoint, when the pack was made"))

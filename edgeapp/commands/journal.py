@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gallery.decision import Decision, RankedSpecies
 
 from edgeapp.detections import counting
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
+from edgeapp.journal.documents import detection_of
+from edgeapp.outputs.export import export_documents
 from edgeapp.outputs.words import in_words
 
 COMMAND_BUSY_S = 10.0  # a person waits
@@ -69,6 +70,7 @@ def info(
                     **deployment,
                     "thresholds": json.loads(deployment["thresholds"]),
                     "windows": {verdict.value: n for verdict, n in reader.counts(deployment["id"]).items()},
+                    "detections": reader.detected(deployment["id"]),
                 }
                 for deployment in reader.deployments()
             ],
@@ -82,7 +84,7 @@ def info(
     for run in told["runs"]:
         ended = local(run["ended_utc"], run["clock_set"]) if run["ended_utc"] else "no end"
         typer.echo(f"deployment {run['id']}: {local(run['started_utc'], run['clock_set'])} to {ended}")
-        ends = counting.in_words({Verdict(name): n for name, n in run["windows"].items()})
+        ends = counting.in_words({Verdict(name): n for name, n in run["windows"].items()}, run["detections"])
         typer.echo(f"  pack {run['pack']} {run['pack_version']}, {ends}")
         for stream in run["streams"]:
             lost = f", {stream['lost_samples']} samples lost" if stream["lost_samples"] else ""
@@ -99,28 +101,28 @@ def list_detections(
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
     species: Annotated[
-        str | None, typer.Option("--species", help="Only of this scientific or common name, or decided taxon.")
+        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many, the newest; 0 is all.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Maximum number of rows (0 = all).")] = 20,
     format: Annotated[
         Format, typer.Option("--format", "-f", help="A table for people; json, ndjson or csv for programs.")
     ] = Format.TABLE,
 ) -> None:
-    """List detections, the newest last. A table tells local time, other formats UTC; a TIME without a zone is local."""
+    """List detections, the newest last. A table tells local time, other formats UTC; a TIME without a zone is local.
+
+    JSON and NDJSON are detection documents, described by docs/detection.schema.json.
+    """
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     with Reader(journal) as reader:
         found = reader.detections(begin, end, species, newest=limit or None)
         if format is Format.TABLE:
-            print_table(found)
+            print_table(reader, found)
         elif format is Format.CSV:
             writer = csv.DictWriter(sys.stdout, reader.columns(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(found)
-        elif format is Format.NDJSON:
-            for row in found:
-                print(json.dumps(document(row), ensure_ascii=False))
         else:
-            print(json.dumps([document(row) for row in found], indent=2, ensure_ascii=False))
+            export_documents(map(reader.document, found), format.value, sys.stdout)
 
 
 @app.command()
@@ -236,12 +238,7 @@ def local(text: str, clock_set: int) -> str:
     return told if clock_set else f"{told} ?"
 
 
-def document(row: dict[str, Any]) -> dict[str, Any]:
-    """A detection for programs: the thresholds are an object."""
-    return {**row, "thresholds": json.loads(row["thresholds"])}
-
-
-def print_table(detections: Iterable[dict[str, Any]]) -> None:
+def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
     """Detections for people."""
     from rich.console import Console
     from rich.table import Column, Table
@@ -250,8 +247,8 @@ def print_table(detections: Iterable[dict[str, Any]]) -> None:
     ways: Sequence[Column | str] = (
         Column("id", justify="right"),
         Column("time", no_wrap=True),
-        Column("heard", ratio=1),
-        Column("prob.", justify="right"),
+        Column("detected", ratio=1),
+        Column("confidence", justify="right"),
         "source",
         "review",
         Column("clip", justify="right"),
@@ -261,8 +258,8 @@ def print_table(detections: Iterable[dict[str, Any]]) -> None:
         cells = (
             str(row["id"]),
             local(row["time_utc"], row["clock_set"]),
-            heard(row),
-            f"{row['mass']:.2f}",
+            in_words(detection_of(row, reader.candidates(row["id"]))),
+            f"{row['confidence']:.2f}",
             row["source"],
             " ".join(filter(None, (row["review"], row["review_name"]))),
             "" if row["clip_path"] is None else str(row["clip"]),
@@ -273,12 +270,6 @@ def print_table(detections: Iterable[dict[str, Any]]) -> None:
         console.print(table)
     else:
         typer.echo("no detections", err=True)
-
-
-def heard(row: dict[str, Any]) -> str:
-    """What a detection says, in the words of ``identify``."""
-    best = RankedSpecies(1, row["species"], row["common_name"], row["probability"], row["similarity"])
-    return in_words(Decision(row["rank"], row["name"], row["mass"]), [best])
 
 
 def user_name() -> str:

@@ -14,7 +14,7 @@ from edgeapp.commands.journal import JournalPath, app, time_of
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader, utc_of
 from edgeapp.outputs.ebird import Site
-from edgeapp.outputs.export import FORMATS, export
+from edgeapp.outputs.export import DOCUMENTS, FORMATS, export, export_documents
 from edgeapp.outputs.records import CORRECTED, Record
 from edgeapp.outputs.writer import Destination
 from gallery.errors import GalleryError
@@ -29,13 +29,16 @@ Format = Enum("Format", {name.upper(): name for name in FORMATS}, type=str)  # t
 
 @app.command("export")
 def export_detections(
-    format: Annotated[Format, typer.Option("--format", "-f", help="Of which program.")] = Format("csv"),
+    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format("csv"),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here, whole or not at all, instead of on the screen.")
+        Path | None,
+        typer.Option("--output", "-o", help="Output file (written atomically); standard output if not given."),
     ] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From this time on.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
-    species: Annotated[str | None, typer.Option("--species", help="Only of this name, or decided taxon.")] = None,
+    species: Annotated[
+        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name.")
+    ] = None,
     zone: Annotated[
         str | None,
         typer.Option("--zone", metavar="NAME", help="Of the times, such as Europe/Berlin; local if not given."),
@@ -47,8 +50,9 @@ def export_detections(
 ) -> None:
     """Write detections for another program: csv, json, ndjson, raven, audacity, kaleidoscope or ebird.
 
-    A table of sounds (raven, audacity, kaleidoscope) has the detections whose clips were kept. An eBird file has birds
-    that a person confirmed or corrected.
+    JSON and NDJSON are detection documents, described by docs/detection.schema.json. A table of sounds (raven,
+    audacity, kaleidoscope) has the detections whose clips were kept. An eBird file has birds that a person confirmed or
+    corrected.
     """
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     times = zone_of(zone)
@@ -58,6 +62,11 @@ def export_detections(
             raise UsageError("eBird needs the name of the place", "give --location")
         site = Site(location, times, state, country)
     with Reader(journal) as reader, Destination(output) as destination:
+        if format.value in DOCUMENTS:
+            documents = (reader.document(row) for row in reader.detections(begin, end, species))
+            written = export_documents(documents, format.value, destination.out)
+            typer.echo(f"{written} written", err=True)
+            return
         galleries = Galleries()
         found = (record_of(row, galleries) for row in reader.detections(begin, end, species))
         left_out = 0
@@ -112,14 +121,11 @@ def record_of(row: Mapping[str, Any], galleries: Galleries) -> Record:
         start_s=row["start_s"],
         end_s=row["end_s"],
         source=row["source"],
-        scientific_name=row["species"],
-        common_name=row["common_name"],
-        rank=row["rank"],
-        name=row["name"],
-        probability=row["probability"],
-        mass=row["mass"],
+        taxon_rank=row["taxon_rank"],
+        scientific_name=row["scientific_name"],
+        common_name=row["common_name"] or "",
+        confidence=row["confidence"],
         rate_hz=row["rate_hz"],
-        stream=row["stream"],
         pack=row["pack"],
         pack_version=row["pack_version"],
         latitude=row["latitude"],

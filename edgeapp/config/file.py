@@ -33,7 +33,7 @@ class FileValues:
     values : dict
         `Setting.key` -> value.
     thresholds : dict
-        Taxon -> least probability.
+        Taxon -> minimum confidence.
     faults : list of Fault
     """
 
@@ -147,7 +147,7 @@ def _example_lines() -> Iterator[str]:
             if setting.section == section:
                 yield f"# {described(setting)}"
                 yield f"#{setting.name} = {toml_value(_shown_default(setting))}"
-        if section == "decision":
+        if section == "detections":
             yield ""
             yield f"# {THRESHOLD.help.replace(' May be given again.', '')}"
             yield f"[{THRESHOLD.section}]"

@@ -169,12 +169,12 @@ def _together(settings: Settings) -> Sequence[Fault]:
         where = f"{origin}: {setting}" if origin and not origin.startswith(("flag", "env")) else origin or setting
         faults.append(Fault(where.removeprefix("flag ").removeprefix("environment "), what, remedy))
 
-    decision, clips, mqtt = settings.decision, settings.clips, settings.mqtt
-    if (decision.latitude is None) != (decision.longitude is None):
-        there = "longitude" if decision.latitude is None else "latitude"
-        fault(f"decision.{there}", "a place needs both coordinates", "give --latitude and --longitude")
-    if decision.range_table is not None and settings.place is None:
-        fault("decision.range_table", "needs a place", "give --latitude and --longitude")
+    detections, clips, mqtt = settings.detections, settings.clips, settings.mqtt
+    if (detections.latitude is None) != (detections.longitude is None):
+        there = "longitude" if detections.latitude is None else "latitude"
+        fault(f"detections.{there}", "a place needs both coordinates", "give --latitude and --longitude")
+    if detections.range_table is not None and settings.place is None:
+        fault("detections.range_table", "needs a place", "give --latitude and --longitude")
     if mqtt.password is not None and mqtt.password_file is not None:
         fault("mqtt.password_file", "there is a password already", "give one of password and password_file")
     if settings.input.watch is not None and settings.microphone.device:

@@ -116,8 +116,8 @@ class Station:
     only: tuple[str, ...] = setting(
         (), 'Keep to this taxon, at any rank: "Aves", "Parus". May be given again.', "--only", metavar="TAXON"
     )
-    kinds: tuple[str, ...] = setting(
-        (), "Gallery entries to match; all if not given.", "--kinds", choices=KINDS, commas=True
+    modalities: tuple[str, ...] = setting(
+        (), "Gallery entries to match; all if not given.", "--modalities", choices=KINDS, commas=True
     )
     threads: int | None = setting(None, "Threads of the encoder.", "--threads", minimum=1)
     provider: str | None = setting(None, "What runs the encoder; auto if not given.", "--provider", choices=PROVIDERS)
@@ -168,12 +168,10 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Which decisions become detections."""
+class Detections:
+    """What is kept as a detection."""
 
-    min_probability: float = setting(
-        0.0, "Least probability of a detection.", "--min-probability", minimum=0, maximum=1
-    )
+    min_confidence: float = setting(0.0, "Minimum confidence of a detection.", "--min-confidence", minimum=0, maximum=1)
     species_list: Path | None = setting(
         None, "File with the scientific names that may be detected, one a line.", "--species-list", read=True
     )
@@ -190,6 +188,9 @@ class Decision:
         1, "Windows without common sound that must agree before a taxon is a detection.", "--confirm", minimum=1
     )
     confirm_within: float = setting(60.0, "Seconds within which they must agree.", "--confirm-within", above=0)
+    longest: float = setting(
+        600.0, "Seconds after which a detection that goes on ends and another begins.", "--longest-detection", above=0
+    )
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ THRESHOLD = Setting(
     "TAXON",
     float,
     None,
-    "Least probability of a detection of this taxon, at any rank. May be given again.",
+    "Minimum confidence of a detection of this taxon, at any rank. May be given again.",
     "--threshold",
     metavar="TAXON=P",
     minimum=0,
@@ -289,7 +290,7 @@ SECTIONS: dict[str, type] = {
     "station": Station,
     "microphone": Microphone,
     "input": Input,
-    "decision": Decision,
+    "detections": Detections,
     "privacy": Privacy,
     "clips": Clips,
     "mqtt": Mqtt,
@@ -305,7 +306,7 @@ class Settings:
     Attributes
     ----------
     thresholds : Mapping[str, float]
-        Taxon -> least probability.
+        Taxon -> minimum confidence.
     origins : Mapping[str, str]
         `Setting.key` -> "default", "flag --hop", "environment BIOVITA_STATION_HOP", or the file. A threshold's key is
         ``thresholds.Parus major``.
@@ -316,7 +317,7 @@ class Settings:
     station: Station = Station()
     microphone: Microphone = Microphone()
     input: Input = Input()
-    decision: Decision = Decision()
+    detections: Detections = Detections()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     privacy: Privacy = Privacy()
     clips: Clips = Clips()
@@ -337,7 +338,7 @@ class Settings:
     @property
     def place(self) -> tuple[float, float] | None:
         """Latitude and longitude in degrees, WGS 84."""
-        latitude, longitude = self.decision.latitude, self.decision.longitude
+        latitude, longitude = self.detections.latitude, self.detections.longitude
         return None if latitude is None or longitude is None else (latitude, longitude)
 
     @property

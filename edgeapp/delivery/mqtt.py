@@ -59,7 +59,7 @@ class MqttTarget:
     retain : bool
         The broker keeps the last detection for those who come later.
     discovery : bool
-        Tell Home Assistant about the station: a sensor with the name of the last detection.
+        Tell Home Assistant about the station: sensors with the name and the confidence of the last detection.
     timeout_s : float
         For the broker's acknowledgement.
 
@@ -158,8 +158,8 @@ class MqttTarget:
             raise NotSent(f"{self.label} refuses the connection: {reason}")
         self._announce(self.availability_topic, ONLINE)
         if self._discovery:
-            topic, config = discovery_config(self._topic, self.availability_topic, self._client_id)
-            self._announce(topic, json.dumps(config, ensure_ascii=False))
+            for topic, config in discovery_configs(self._topic, self.availability_topic, self._client_id):
+                self._announce(topic, json.dumps(config, ensure_ascii=False))
 
     def _announce(self, topic: str, body: str) -> None:
         """Publish what is useful beside the detections; they go out even where the broker does not allow it."""
@@ -279,22 +279,35 @@ def topic_of(station: str) -> str:
     return f"biovita/{slug(station)}/detections"
 
 
-def discovery_config(topic: str, availability_topic: str, client_id: str) -> tuple[str, dict[str, Any]]:
-    """Topic and text that make Home Assistant show the last detection as a sensor."""
+def discovery_configs(topic: str, availability_topic: str, client_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """Topics and texts that make Home Assistant show the last detection and its confidence as sensors."""
     node = re.sub(r"[^a-zA-Z0-9_-]", "_", client_id)
     name = topic.split("/")[-2] if "/" in topic else topic
-    return f"homeassistant/sensor/{node}/last_detection/config", {
-        "name": "Last detection",
-        "unique_id": f"{node}_last_detection",
+    of_both = {
         "state_topic": topic,
-        "value_template": "{{ value_json.decision.name }}",
-        "json_attributes_topic": topic,
         "availability_topic": availability_topic,
         "payload_available": ONLINE,
         "payload_not_available": OFFLINE,
-        "icon": "mdi:bird",
         "device": {"identifiers": [node], "name": f"biovita-edge {name}", "model": "biovita-edge"},
     }
+    detection = {
+        "name": "Last detection",
+        "unique_id": f"{node}_last_detection",
+        "value_template": "{{ value_json.taxon.scientific_name }}",
+        "json_attributes_topic": topic,
+        "icon": "mdi:bird",
+    }
+    confidence = {
+        "name": "Confidence of the last detection",
+        "unique_id": f"{node}_last_confidence",
+        "value_template": "{{ (value_json.confidence * 100) | round(1) }}",
+        "unit_of_measurement": "%",
+        "icon": "mdi:percent",
+    }
+    return [
+        (f"homeassistant/sensor/{node}/last_detection/config", detection | of_both),
+        (f"homeassistant/sensor/{node}/last_confidence/config", confidence | of_both),
+    ]
 
 
 def slug(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Confirmation: a decision counts once it was made in enough sound that is not the same sound.
+"""Confirmation: a taxon counts once it was detected in enough sound that is not the same sound.
 
 Windows that overlap hear the same bird call, or the same creak, twice: they are not independent evidence. So only
 windows that share no sound are counted, the most that fit (greedily by end, which is the best choice for intervals).
@@ -22,8 +22,8 @@ _TOUCHING_S = 1e-6  # windows that only touch share no sound, whatever the last 
 
 
 @dataclass(eq=False)
-class _Decided(Generic[Token]):
-    """One decided window of the last `within_s` seconds."""
+class _Detected(Generic[Token]):
+    """One taxon in one window of the last `within_s` seconds."""
 
     path: tuple[str, ...]
     start_s: float
@@ -33,11 +33,11 @@ class _Decided(Generic[Token]):
 
 
 class Confirmation(Generic[Token]):
-    """Holds the decisions of one stream back until they are confirmed.
+    """Holds the detections of one stream back until they are confirmed.
 
     A taxon is confirmed as soon as `windows` windows that share no sound, all inside the last `within_s` seconds, were
-    decided as this taxon or as something inside it: *Parus major* confirms *Parus*, *Parus* does not confirm *Parus
-    major*. Then the unconfirmed decisions of this taxon in those seconds are confirmed too, each of them once.
+    detected as this taxon or as something inside it: *Parus major* confirms *Parus*, *Parus* does not confirm *Parus
+    major*. Then the unconfirmed detections of this taxon in those seconds are confirmed too, each of them once.
 
     With windows of 10 s and a hop of 5 s, `windows=2` needs two windows whose starts are at least 10 s apart, so at
     least 20 s of distinct sound: a bird that calls once, in the 5 s that two windows share, stays unconfirmed.
@@ -73,7 +73,7 @@ class Confirmation(Generic[Token]):
             )
         self._windows = windows
         self._within_s = within_s
-        self._recent: deque[_Decided[Token]] = deque()
+        self._recent: deque[_Detected[Token]] = deque()
 
     @property
     def immediate(self) -> bool:
@@ -81,16 +81,16 @@ class Confirmation(Generic[Token]):
         return self._windows == 1
 
     def add(self, name_path: Sequence[str], start_s: float, end_s: float, token: Token) -> list[Token]:
-        """Take the next decision of the stream.
+        """Take the next detection of a window of the stream.
 
         Parameters
         ----------
         name_path : sequence of str
-            The decided taxon's names from the kingdom down, as `gallery.taxon.Taxon.path` gives them.
+            The taxon's names from the kingdom down, as `gallery.taxon.Taxon.path` gives them.
         start_s, end_s : float
             The window, on the stream's clock. Windows come in the order of their ends.
         token : object
-            What stands for the decision, for instance its row in the journal.
+            What stands for the detection, for instance its row in the journal.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class Confirmation(Generic[Token]):
             raise ValueError(f"a window that ends at {end_s} s after one that ended at {self._recent[-1].end_s} s")
         since_s = end_s - self._within_s - _TOUCHING_S
         # Ends are in order and starts may not be (the last window of a file is cut from its end), so look at each.
-        new = _Decided(tuple(name_path), start_s, end_s, token)
+        new = _Detected(tuple(name_path), start_s, end_s, token)
         self._recent = deque(one for one in (*self._recent, new) if one.start_s >= since_s)
         waiting = {one.path for one in self._recent if not one.confirmed}
         reached = {path for path in waiting if self._distinct(path) >= self._windows}
@@ -123,11 +123,11 @@ class Confirmation(Generic[Token]):
         self._recent.clear()
 
     def __len__(self) -> int:
-        """Decisions that are remembered: never more than there are windows in `within_s` seconds."""
+        """Detections that are remembered: never more than the windows of `within_s` seconds hold."""
         return len(self._recent)
 
     def _distinct(self, path: tuple[str, ...]) -> int:
-        """Most windows without common sound that were decided as the taxon or as something inside it."""
+        """Most windows without common sound that were detected as the taxon or as something inside it."""
         count, free_s = 0, -math.inf
         for one in self._recent:
             if _inside(one.path, path) and one.start_s >= free_s - _TOUCHING_S:

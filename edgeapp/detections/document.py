@@ -1,12 +1,13 @@
 """The detection document: one form for every door, `schema` 2. `docs/detection.schema.json` describes it.
 
-Values that are absent are null and never left out. At a rank above the species `taxon` is the group, and nothing names a
-species but the candidates.
+Values that are absent are null and never left out. At a rank above the species `taxon` is the group, and only the
+candidates name species.
 """
 
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from gallery.recognise import Candidate, Detection
 SCHEMA = 2  # raised when a field changes its meaning or goes
 DECIMALS = 4  # of confidences and similarities: more would be noise of the encoder's arithmetic
 TIME_DECIMALS = 3  # of seconds
+IDS = uuid.UUID("5b0c8b1e-2a3f-5d0e-9a4c-6f1d0c6f5a11")  # namespace of the ids of detections
 CLOCK_UNSET, CLOCK_SET, CLOCK_CORRECTED = "unset", "set", "corrected"
 
 
@@ -141,7 +143,7 @@ def candidate_fields(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
             "scientific_name": one.scientific_name,
             "common_name": one.common_name or None,
             "confidence": round(float(one.confidence), DECIMALS),
-            "similarity": round(float(one.similarity), DECIMALS),
+            "similarity": None if math.isnan(one.similarity) else round(float(one.similarity), DECIMALS),
         }
         for one in candidates
     ]
@@ -153,6 +155,21 @@ def pack_fields(origin: Origin) -> dict[str, str]:
 
 def gallery_fields(origin: Origin) -> dict[str, str]:
     return {"sha256": origin.gallery_sha256}
+
+
+def document_id(station: str, source: str, time_utc: str, number: int) -> str:
+    """The id of a detection of a journal: the same at every door and in every repetition.
+
+    Parameters
+    ----------
+    station, source : str
+        Names of the station, and of the microphone or the recording.
+    time_utc : str
+        Its first written beginning, which a corrected clock does not change.
+    number : int
+        In the journal.
+    """
+    return str(uuid.uuid5(IDS, "\n".join((str(cleaned(station)), str(cleaned(source)), time_utc, str(number)))))
 
 
 def level_field(level_dbfs: float) -> float | None:

@@ -1,18 +1,16 @@
-"""Which decisions become detections: thresholds, a species list, and what is to be expected here and now.
+"""Which detections are kept: thresholds, a species list, and what is to be expected here and now.
 
-Everything is asked after the decision. A bird that is not on the list is rejected and counted; it never turns into
-another species that happens to be on it.
+Each detection of a window is asked by itself, after it was recognised. A bird that is not on the list is rejected and
+counted; it never turns into another species that happens to be on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from gallery.decision import Decision
 
 from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
@@ -20,9 +18,10 @@ from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from gallery.errors import TaxonError
+from gallery.recognise import Detection
 from gallery.taxon import RANKS, Names, Taxon
 
-_DIGITS = range(2, 7)  # decimals of a probability in a reason: two, or as many as tell it from the threshold
+_DIGITS = range(2, 7)  # decimals of a confidence in a reason: two, or as many as tell it from the threshold
 
 
 @dataclass(frozen=True)
@@ -91,16 +90,16 @@ class SpeciesList:
 
 @dataclass(frozen=True)
 class Filters:
-    """What a decision must pass.
+    """What a detection must pass.
 
     Attributes
     ----------
     taxa : tuple[Taxon, ...]
         Species of the gallery.
-    least_probability : float
-        Least mass of a decision for which `thresholds` has nothing.
+    min_confidence : float
+        Least confidence of a detection for which `thresholds` has nothing.
     thresholds : Mapping[str, float]
-        Taxon to its least mass. The deepest taxon that contains the decided one is asked, and no other, so a
+        Taxon to its least confidence. The deepest taxon that contains the detected one is asked, and no other, so a
         threshold of a species can be below that of its family.
     species_list : SpeciesList or None
     species_range : SpeciesRange or None
@@ -108,46 +107,44 @@ class Filters:
     Raises
     ------
     UsageError
-        A threshold is not a probability, or its taxon is not in the gallery.
+        A threshold is not between 0 and 1, or its taxon is not in the gallery.
     """
 
     taxa: tuple[Taxon, ...]
-    least_probability: float = 0.0
+    min_confidence: float = 0.0
     thresholds: Mapping[str, float] | None = None
     species_list: SpeciesList | None = None
     species_range: SpeciesRange | None = None
 
     def __post_init__(self) -> None:
-        for name, least in {"every taxon": self.least_probability, **(self.thresholds or {})}.items():
+        for name, least in {"every taxon": self.min_confidence, **(self.thresholds or {})}.items():
             if not 0 <= least <= 1:
-                raise UsageError(f"a threshold of {least:g} for {name} is no probability", "give a number from 0 to 1")
+                raise UsageError(f"threshold {least:g} of {name} is not between 0 and 1", "give a number from 0 to 1")
         _ = self._least  # a name that is not in the gallery is told at the start, not at the first bird
 
-    def judge(self, decision: Decision | None, moment: Moment) -> tuple[Verdict, str]:
-        """How a heard window ends, as far as its decision tells.
+    def judge(self, detection: Detection, moment: Moment) -> tuple[Verdict, str]:
+        """What becomes of a detection.
 
         Parameters
         ----------
-        decision : Decision or None
+        detection : Detection
         moment : Moment
             When the window was heard. Where the clock was not set, the week is unknown and is not asked.
 
         Returns
         -------
         verdict : Verdict
-            DETECTION, BELOW, UNLISTED, OUT_OF_RANGE or NOTHING.
+            DETECTION, BELOW, UNLISTED or OUT_OF_RANGE.
         reason : str
             Why it was rejected, in words; empty when it was not.
         """
-        if decision is None:
-            return Verdict.NOTHING, ""
-        inside = self._inside(decision)
-        least, of = self._least_of(decision, inside)
-        if decision.mass < least:
-            return Verdict.BELOW, f"{_told_apart(decision.mass, least)}{f' of {of}' if of else ''}"
-        species = [taxon.scientific_name for taxon in inside]
-        subject = decision.name if decision.rank == RANKS[-1] else f"no species of {decision.name}"
-        no = " not" if decision.rank == RANKS[-1] else ""
+        least, of = self._least_of(detection.path)
+        if detection.confidence < least:
+            return Verdict.BELOW, f"{_told_apart(detection.confidence, least)}{f' of {of}' if of else ''}"
+        species = self._inside(detection.taxon_rank, detection.path)
+        is_species, name = detection.taxon_rank == RANKS[-1], detection.scientific_name
+        subject = name if is_species else f"no species of {name}"
+        no = " not" if is_species else ""
         if self.species_list is not None:
             species = [name for name in species if name in self.species_list.species]
             if not species:
@@ -164,7 +161,7 @@ class Filters:
     def described(self) -> dict[str, Any]:
         """The filters for the record of a deployment."""
         described: dict[str, Any] = {
-            "min_probability": self.least_probability,
+            "min_confidence": self.min_confidence,
             "thresholds": dict(self.thresholds or {}),
         }
         if self.species_list is not None:
@@ -177,14 +174,14 @@ class Filters:
             described["range"] = self.species_range.described()
         return described
 
-    def _inside(self, decision: Decision) -> list[Taxon]:
-        key = decision.rank, decision.name
-        if key not in self._seen:  # a large gallery takes longer to go through than a window to judge
-            self._seen[key] = [taxon for taxon in self.taxa if taxon.at(decision.rank) == decision.name]
-        return self._seen[key]
+    def _inside(self, taxon_rank: str, path: tuple[str, ...]) -> list[str]:
+        """Species of the gallery that are the taxon or in it."""
+        if path not in self._seen:  # a large gallery takes longer to go through than a window to judge
+            self._seen[path] = [taxon.scientific_name for taxon in self.taxa if taxon.path(taxon_rank) == path]
+        return self._seen[path]
 
     @cached_property
-    def _seen(self) -> dict[tuple[str, str], list[Taxon]]:
+    def _seen(self) -> dict[tuple[str, ...], list[str]]:
         return {}
 
     @cached_property
@@ -203,19 +200,12 @@ class Filters:
                     raise UsageError(f"{path[-1]} has two thresholds", "keep one of them")
         return least
 
-    def _least_of(self, decision: Decision, inside: Iterable[Taxon]) -> tuple[float, str]:
-        """The threshold of the deepest taxon that contains the decided one, and its name; "" for that of all."""
-        paths = {taxon.path(decision.rank) for taxon in inside}
-        found = [
-            (depth, *self._least[path[:depth]])
-            for path in paths
-            for depth in range(1, len(path) + 1)
-            if path[:depth] in self._least
-        ]
-        if not found:
-            return self.least_probability, ""
-        _, least, name = max(found)
-        return least, name
+    def _least_of(self, path: tuple[str, ...]) -> tuple[float, str]:
+        """The threshold of the deepest taxon that contains the detected one, and its name; "" for that of all."""
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self._least:
+                return self._least[path[:depth]]
+        return self.min_confidence, ""
 
 
 def _path_of(taxon: Taxon, name: str) -> tuple[str, ...]:
@@ -227,9 +217,9 @@ def _path_of(taxon: Taxon, name: str) -> tuple[str, ...]:
     return taxon.path()
 
 
-def _told_apart(mass: float, least: float) -> str:
+def _told_apart(confidence: float, least: float) -> str:
     """ "0.62 under 0.80", with more digits where two would look the same."""
     for digits in _DIGITS:
-        if f"{mass:.{digits}f}" != f"{least:.{digits}f}":
+        if f"{confidence:.{digits}f}" != f"{least:.{digits}f}":
             break
-    return f"{mass:.{digits}f} under {least:.{digits}f}"
+    return f"{confidence:.{digits}f} under {least:.{digits}f}"

@@ -1,4 +1,4 @@
-"""How a window can end. Every window ends in exactly one of these ways, and every way is counted."""
+"""How a window can end, and what can become of a detection in it. Every window ends in exactly one way."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from enum import Enum
 
 
 class Verdict(str, Enum):
-    """The end of one window."""
+    """The end of one window, or of one detection in it.
+
+    A window that holds a detection which is kept ends as DETECTION, whatever becomes of the others in it.
+    """
 
     DETECTION = "detection"
-    UNCONFIRMED = "unconfirmed"  # decided, but not yet in enough distinct sound
-    BELOW = "below"  # decided, under its threshold
-    UNLISTED = "unlisted"  # decided, not on the species list
-    OUT_OF_RANGE = "out_of_range"  # decided, not to be expected here in this week
+    UNCONFIRMED = "unconfirmed"  # detected, but not yet in enough distinct sound
+    BELOW = "below"  # detected, under its threshold
+    UNLISTED = "unlisted"  # detected, not on the species list
+    OUT_OF_RANGE = "out_of_range"  # detected, not to be expected here in this week
     SPEECH = "speech"  # somebody spoke, and privacy is kept
-    NOTHING = "nothing"  # heard, nothing decided
+    NOTHING = "nothing"  # heard, nothing detected
     SILENT = "silent"  # below the pack's level of silence

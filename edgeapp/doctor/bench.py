@@ -31,6 +31,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.paths import child_environment
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder
+from gallery.recognise import recognise
 
 RATE_HZ = 48_000  # of the recording: what recorders in the field are set to
 PIECE_S = 10.0  # sung once and repeated
@@ -53,14 +54,14 @@ class Parity:
     ----------
     least_cosine : float
         Over ``windows`` windows.
-    same_decisions : int
-        Windows decided alike.
+    same_species : int
+        Windows whose likeliest species is the same.
     stored : mapping
         What the pack says of its own graph and the checkpoint it was made of.
     """
 
     least_cosine: float
-    same_decisions: int
+    same_species: int
     windows: int
     stored: Mapping[str, Any]
 
@@ -90,7 +91,7 @@ class Bench:
         Making the encoder, the first time in this process and again. ONNX Runtime's TensorRT builds its engine the
         first time, unless it was there already, and does not tell how long that took.
     window_p50_ms, window_p95_ms : float
-        From a window to its decision, one window at a time as ``listen`` does it.
+        From a window to its detections, one window at a time as ``listen`` does it.
     times_real_time, seconds_per_hour : float
         Of a recording, decoding included, once the program has started.
     peak_mb : float
@@ -194,7 +195,7 @@ def bench(
 
 
 def _latencies(recogniser: Recogniser, cut: Sequence[Window], n_windows: int) -> list[float]:
-    """Seconds from a window to its decision, one after the other."""
+    """Seconds from a window to its detections, one after the other."""
     for window in cut[:WARM_UP]:
         recogniser.answer([window])
     taken: list[float] = []
@@ -219,8 +220,9 @@ def _parity(recogniser: Recogniser, cut: Sequence[Window]) -> Parity:
         (wanted,) = plain.run([spec.output], {spec.input: window.samples[None]})
         vectors = recogniser.encoder.encode(window.samples[None])
         least = min(least, float(np.sum(np.asarray(wanted, np.float64) * vectors)))
-        (a, b), _ = recogniser.match(np.concatenate([np.asarray(wanted, np.float32), vectors]))
-        same += int(np.argmax(a) == np.argmax(b))
+        both = np.concatenate([np.asarray(wanted, np.float32), vectors])
+        a, b = recognise(both, [window.level.dbfs] * 2, recogniser.vocabulary)
+        same += int(np.argmax(a.confidences) == np.argmax(b.confidences))
     return Parity(least, same, len(cut), dict(recogniser.pack.parity.get("audio", {})))
 
 

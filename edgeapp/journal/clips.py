@@ -13,7 +13,7 @@ from edgeapp.journal.writer import Writer
 
 _CLIPS = """
     SELECT id, path, coalesce((
-        SELECT species FROM detections WHERE clip = clips.id ORDER BY detections.id LIMIT 1
+        SELECT scientific_name FROM detections WHERE clip = clips.id ORDER BY detections.id LIMIT 1
     ), '') AS species, format, bytes, created_utc, locked, deleted_utc, deleted_why, stream, start_s, end_s, clock_set
     FROM clips
 """

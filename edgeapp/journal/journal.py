@@ -7,11 +7,12 @@ beside the encoder. Counts are written with every window and cost none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
@@ -22,8 +23,10 @@ from edgeapp.journal.database import BUSY_S, check_whole, default_path, explaine
 from edgeapp.journal.outbox import OutboxRows
 from edgeapp.journal.reading import Questions
 from edgeapp.journal.records import Deployment, Detection, Message, Review, Stream
+from gallery.taxon import RANKS
 
-Messages = Callable[[int], Sequence[Message]]
+Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
+T = TypeVar("T")
 
 
 class Journal(OutboxRows, ClipRows, Corrections, Questions):
@@ -101,31 +104,46 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
         self._write(update)
 
     def record(self, stream_id: int, detection: Detection, messages: Messages | None = None) -> int:
-        """Write one detection with its scores and messages; it is on the disk when this returns its id.
+        """Write one detection with its candidates and messages; it is on the disk when this returns its id.
 
         Parameters
         ----------
-        messages : Callable[[int], Sequence[Message]] | None
-            What is to be sent of the detection with this id.
+        messages : Callable[[Mapping[str, Any]], Sequence[Message]] | None
+            What is to be sent of the detection with this document, once it is confirmed.
         """
 
         def insert() -> int:
-            detection_id = self._insert("detections", _detection_row(stream_id, detection))
-            for score in detection.scores:
-                self._insert(
-                    "scores",
-                    {
-                        "detection": detection_id,
-                        "rank": score.rank,
-                        "species": score.scientific_name,
-                        "probability": float(score.probability),
-                        "similarity": float(score.similarity),
-                    },
-                )
-            self._queue_of(detection_id, messages)
+            row = {
+                "stream": stream_id,
+                "time_utc": utc_text(detection.time),
+                "boottime_s": float(detection.time.boottime_s),
+                "clock_set": int(detection.time.clock_set),
+                "start_s": float(detection.start_s),
+                "confirmed": int(detection.confirmed),
+                **_stretch(detection),
+            }
+            detection_id = self._insert("detections", row)
+            self._insert_candidates(detection_id, detection)
+            if detection.confirmed:
+                self._queue_of(detection_id, messages)
             return detection_id
 
         return self._write(insert)
+
+    def extend(self, detection_id: int, detection: Detection) -> None:
+        """Write what a detection has become with another window; its beginning and its confirmation stay."""
+
+        def update() -> None:
+            if not self._update("detections", detection_id, _stretch(detection)):
+                raise self._missing("detection", detection_id)
+            self._connection.execute("DELETE FROM candidates WHERE detection = ?", [detection_id])
+            self._insert_candidates(detection_id, detection)
+
+        self._write(update)
+
+    def together(self, changes: Callable[[], T]) -> T:
+        """Make several changes at once: all of them are in the journal, or an error is raised and none is."""
+        return self._write(changes)
 
     def confirm(self, detection_ids: Sequence[int], messages: Messages | None = None) -> None:
         """Confirm detections that waited for more sound, with their messages. One that is confirmed stays as it is."""
@@ -221,28 +239,36 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
     ) -> None:
         self.close()
 
+    def _insert_candidates(self, detection_id: int, detection: Detection) -> None:
+        for place, one in enumerate(detection.candidates, start=1):
+            row = {
+                "detection": detection_id,
+                "place": place,
+                "scientific_name": one.scientific_name,
+                "common_name": one.common_name or None,
+                "confidence": float(one.confidence),  # a NumPy scalar would be stored as bytes
+                "similarity": float(one.similarity),
+            }
+            self._insert("candidates", row)
+
     def _queue_of(self, detection_id: int, messages: Messages | None) -> None:
-        for message in messages(detection_id) if messages is not None else ():
-            self._insert_message(message)
+        if messages is not None:
+            row = self.in_full(detection_id)
+            for message in messages(self.document(row)) if row is not None else ():
+                self._insert_message(message)
 
 
-def _detection_row(stream_id: int, detection: Detection) -> dict[str, int | float | str | None]:
-    best = detection.best
+def _stretch(detection: Detection) -> dict[str, int | float | str | None]:
+    """The columns that another window can change."""
+    is_species = detection.taxon_rank == RANKS[-1]
     return {
-        "stream": stream_id,
-        "time_utc": utc_text(detection.time),
-        "boottime_s": float(detection.time.boottime_s),
-        "clock_set": int(detection.time.clock_set),
-        "start_s": float(detection.start_s),
         "end_s": float(detection.end_s),
-        "rank": detection.rank,
-        "name": detection.name,
-        "mass": float(detection.mass),  # a NumPy scalar would be stored as bytes
-        "species": best.scientific_name,
-        "common_name": best.common_name,
-        "probability": float(best.probability),
-        "similarity": float(best.similarity),
+        "taxon_rank": detection.taxon_rank,
+        "scientific_name": detection.scientific_name,
+        "common_name": (detection.common_name or None) if is_species else None,
+        "confidence": float(detection.confidence),
+        "similarity": float(detection.candidates[0].similarity) if is_species and detection.candidates else None,
+        "windows": detection.windows,
         "level_dbfs": float(detection.level_dbfs),
         "speech": None if detection.speech is None else float(detection.speech),
-        "confirmed": int(detection.confirmed),
     }

@@ -12,6 +12,7 @@ from typing import Any
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
+from edgeapp.journal.documents import document_of
 
 PAGE = 500  # rows read at a time: a reader that is slow to read on never holds the writer's WAL
 
@@ -37,7 +38,7 @@ class Questions:
         since, until : datetime | None
             Aware; detections that began at or after the first and before the second.
         species : str | None
-            Scientific or common name of the likeliest species, or name of the decided taxon; case does not matter.
+            Scientific or common name of the taxon; case does not matter.
         deployment : int | None
             Id of the only deployment to read.
         newest : int | None
@@ -46,7 +47,7 @@ class Questions:
         conditions = {
             "time_utc >= :since": ("since", since and utc_text(since)),
             "time_utc < :until": ("until", until and utc_text(until)),
-            "lower(:species) IN (lower(species), lower(common_name), lower(name))": ("species", species),
+            "lower(:species) IN (lower(scientific_name), lower(common_name))": ("species", species),
             "deployment = :deployment": ("deployment", deployment),
         }
         asked = {condition: pair for condition, pair in conditions.items() if pair[1] is not None}
@@ -75,9 +76,17 @@ class Questions:
         """One detection as its table has it, confirmed or not; None when there is none."""
         return next(iter(self._fetch("SELECT * FROM detections WHERE id = :id", {"id": detection_id})), None)
 
-    def scores(self, detection_id: int) -> list[dict[str, Any]]:
-        """The ranked species of one detection, best first."""
-        return self._fetch("SELECT * FROM scores WHERE detection = :id ORDER BY rank", {"id": detection_id})
+    def candidates(self, detection_id: int) -> list[dict[str, Any]]:
+        """The candidates of one detection, the most confident first."""
+        return self._fetch("SELECT * FROM candidates WHERE detection = :id ORDER BY place", {"id": detection_id})
+
+    def in_full(self, detection_id: int) -> dict[str, Any] | None:
+        """One confirmed detection as `detections` gives it; None when there is none."""
+        return next(iter(self._fetch("SELECT * FROM detections_in_full WHERE id = :id", {"id": detection_id})), None)
+
+    def document(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The detection document of a row that `detections` gave."""
+        return document_of(row, self.candidates(row["id"]))
 
     def reviews(self, detection_id: int) -> list[dict[str, Any]]:
         """What people said of one detection; the last one counts."""
@@ -92,6 +101,11 @@ class Questions:
         )
         found = {row["verdict"]: row["n"] for row in rows}
         return {verdict: found[verdict.value] for verdict in Verdict if verdict.value in found}
+
+    def detected(self, deployment_id: int) -> int:
+        """How many confirmed detections a deployment has."""
+        sql = "SELECT count(*) AS n FROM detections_in_full WHERE deployment = :deployment"
+        return int(self._fetch(sql, {"deployment": deployment_id})[0]["n"])
 
     def deployments(self) -> list[dict[str, Any]]:
         """Every deployment with its streams, oldest first."""

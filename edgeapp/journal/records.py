@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gallery.decision import RankedSpecies
-
 from edgeapp.clock.system import Moment
+from gallery.recognise import Candidate
 
 ROUTES = ("portaudio", "arecord", "pcm", "file", "memory")
 REVIEWS = ("confirmed", "rejected", "corrected")
@@ -27,11 +26,13 @@ class Deployment:
     hop_s : float
         Seconds between the starts of windows.
     thresholds : Mapping[str, Any]
-        Everything that decides whether a window becomes a detection.
+        Everything that decides what becomes a detection.
     latitude, longitude : float | None
         Degrees, WGS 84.
     app_version : str
         Of this program.
+    station : str
+        Its name, as its detections give it.
     """
 
     pack: str
@@ -44,6 +45,7 @@ class Deployment:
     latitude: float | None = None
     longitude: float | None = None
     app_version: str = ""
+    station: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,24 +75,26 @@ class Stream:
 
 @dataclass(frozen=True)
 class Detection:
-    """One decision that passed the thresholds.
+    """One taxon in one stretch of sound, as sure as its most confident window.
 
     Attributes
     ----------
     time : Moment
-        When the window began.
+        When the stretch began.
     start_s, end_s : float
-        The window on the stream's clock, which counts samples.
-    rank, name, mass
-        The decision: the deepest rank whose summed probability clears the floor.
-    best : RankedSpecies
-        The likeliest species inside the decided taxon; its rank counts inside that taxon.
-    scores : Sequence[RankedSpecies]
-        The first species of the window, inside the decided taxon or not, best first.
+        The stretch on the stream's clock, which counts samples.
+    taxon_rank, scientific_name : str
+    common_name : str
+        Of a species; empty where there is none, and above the species.
+    confidence : float
+    candidates : Sequence[Candidate]
+        The likeliest species inside the taxon, the most confident first; a species is its own first one.
     level_dbfs : float
-        Level of the window.
+        Level of the most confident window.
+    windows : int
+        How many consecutive windows it was detected in.
     speech : float | None
-        Probability that somebody speaks in it; None where nobody asked.
+        Probability that somebody speaks in that window; None where nobody asked.
     confirmed : bool
         False while it waits for more sound that says the same.
     """
@@ -98,12 +102,13 @@ class Detection:
     time: Moment
     start_s: float
     end_s: float
-    rank: str
-    name: str
-    mass: float
-    best: RankedSpecies
-    scores: Sequence[RankedSpecies]
+    taxon_rank: str
+    scientific_name: str
+    common_name: str
+    confidence: float
+    candidates: Sequence[Candidate]
     level_dbfs: float
+    windows: int = 1
     speech: float | None = None
     confirmed: bool = True
 
@@ -162,7 +167,7 @@ class StoredClip:
     Attributes
     ----------
     species : str
-        Scientific name of the likeliest species of its first detection; empty where it has none.
+        Scientific name of its first detection, which may stand above the species; empty where it has none.
     created_utc : str
         Sortable, as `edgeapp.journal.utc_text` writes it.
     locked : bool

@@ -3,8 +3,8 @@
 deployments      one run of the station with one pack, gallery and set of thresholds
   streams        sound of one microphone or recording on one unbroken sample clock
     window_counts  how its windows ended
-    detections   one decision that passed the thresholds, in one window
-      scores     the ranked species of that window, the winner first
+    detections   one taxon in one stretch of sound: in one window, or in consecutive ones
+      candidates the likeliest species inside that taxon, the most confident first
       reviews    what people said of it; the last one counts
     clips        files of sound, of one or more detections
 messages         the outbox: what is still to be sent, and what became of the rest
@@ -17,6 +17,8 @@ detections_in_full   a view: every confirmed detection with all that is known ab
 from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
+
+from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
 
 APPLICATION_ID = 0x42696F56  # "BioV": the header of the file says whose it is
 
@@ -102,6 +104,13 @@ def m002_streams_reviews_clips_messages(db: Database) -> None:
         *AROUND_DETECTIONS,
         DETECTIONS_IN_FULL,
     ):
+        db.execute(statement)
+
+
+@migrations()
+def m003_taxa_and_stretches(db: Database) -> None:
+    """A detection names a taxon; above the species it has no common name and no similarity, only candidates."""
+    for statement in ("DROP VIEW detections_in_full", *TAXA, TAXA_IN_FULL):
         db.execute(statement)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 
 from edgeapp.errors import OutputError, UsageError
-from edgeapp.outputs.records import CONFIRMED, CORRECTED, Record
+from edgeapp.outputs.records import CONFIRMED, CORRECTED, SPECIES, Record
 from edgeapp.outputs.words import one_line
 
 COLUMNS = (
@@ -130,8 +130,8 @@ def species(record: Record) -> tuple[str, str] | None:
     """Genus and the rest of the name, as reviewed; None above the species."""
     if record.review == CORRECTED:
         name = record.corrected_name
-    elif record.rank == "species":
-        name = record.name
+    elif record.taxon_rank == SPECIES:
+        name = record.scientific_name
     else:
         return None
     found = _SPECIES.fullmatch(" ".join(name.split()))
@@ -191,8 +191,8 @@ def _on_one_clock(local: datetime) -> datetime:
 
 
 def _surer(one: Record, other: Record) -> bool:
-    """Whether its name is better founded: the program and a person agree, then the greater probability."""
-    return (one.review == CONFIRMED, one.mass) > (other.review == CONFIRMED, other.mass)
+    """Whether its name is better founded: the program and a person agree, then the greater confidence."""
+    return (one.review == CONFIRMED, one.confidence) > (other.review == CONFIRMED, other.confidence)
 
 
 def _row(named: tuple[str, str], sighting: _Sighting, checklist: _Checklist, site: Site) -> Mapping[str, str]:
@@ -218,9 +218,9 @@ def _row(named: tuple[str, str], sighting: _Sighting, checklist: _Checklist, sit
 def _comment(sighting: _Sighting) -> str:
     best = sighting.best
     if best.review == CORRECTED:
-        said = f"Named by a reviewer; {TOOL} said {best.name} with confidence {best.mass:.2f}"
+        said = f"Named by a reviewer; {TOOL} said {best.scientific_name} with confidence {best.confidence:.2f}"
     else:
-        said = f"{TOOL} with confidence {best.mass:.2f}; confirmed by a reviewer"
+        said = f"{TOOL} with confidence {best.confidence:.2f}; confirmed by a reviewer"
     return said if sighting.n == 1 else f"{said}; best of {sighting.n} detections"
 
 

@@ -1,8 +1,9 @@
 """Detections of a journal in the formats of other programs.
 
-A table of sounds (raven, audacity, kaleidoscope) has only detections whose sound was kept, and its files are the clips.
-What a reviewer rejected is left out of every format but json and ndjson, which say so; what a reviewer corrected has
-the corrected name, and no confidence, since none was computed for that name. Everything left out is counted.
+JSON and NDJSON are the detection documents. A table of sounds (raven, audacity, kaleidoscope) has only detections whose
+sound was kept, and its files are the clips. A detection above the species leaves the columns of a species empty. What a
+reviewer rejected is left out of every table, and is in the documents, which say so; what a reviewer corrected has the
+corrected name, and no confidence, since none was computed for that name. Everything left out is counted.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timezone, tzinfo
-from typing import TextIO
+from typing import Any, TextIO
 
 from edgeapp.clock.weeks import birdnet_week
+from edgeapp.detections.document import DECIMALS, TIME_DECIMALS
 from edgeapp.errors import UsageError
 from edgeapp.outputs import audacity, ebird, kaleidoscope, raven
 from edgeapp.outputs.csv import HEADER as BIRDNET
-from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
-from edgeapp.outputs.records import CORRECTED, REJECTED, Record, fields
+from edgeapp.outputs.records import CORRECTED, REJECTED, SPECIES, Record
 from edgeapp.outputs.selection import Row, Selection
 from edgeapp.outputs.words import one_line
 
-FORMATS = ("csv", "json", "ndjson", "raven", "audacity", "kaleidoscope", "ebird")
+TABLES_OF_RECORDS = ("csv", "raven", "audacity", "kaleidoscope", "ebird")
+DOCUMENTS = ("json", "ndjson")
+FORMATS = ("csv", *DOCUMENTS, "raven", "audacity", "kaleidoscope", "ebird")
 # BirdNET's optional columns in its order, then what only we know.
 CSV_COLUMNS = (*BIRDNET, "lat", "lon", "week", "model", "time", "clock_set", "rank", "taxon", "review")
 
@@ -60,7 +63,7 @@ def export(
     zone: tzinfo = timezone.utc,
     site: ebird.Site | None = None,
 ) -> Exported:
-    """Write records in one format.
+    """Write records as a table.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def export(
         In the order to be written, which is that of the times on Raven's and Audacity's long sound: a clip is put at
         the end of those before it when its first record comes. eBird's file is sorted by time.
     format : str
-        One of `FORMATS`.
+        One of `TABLES_OF_RECORDS`.
     out : text file
         An eBird file is written only once it is known to be small enough.
     zone : tzinfo
@@ -90,10 +93,6 @@ def export(
     left_out: Counter[str] = Counter()
     if format == "csv":
         written = _csv(_accepted(records, left_out), out, zone)
-    elif format == "json":
-        written = _json(records, out, zone)
-    elif format == "ndjson":
-        written = _ndjson(records, out, zone)
     elif format in TABLES:
         written = _table(_audible(_accepted(records, left_out), left_out), out, zone, *TABLES[format])
     elif format == "ebird":
@@ -101,9 +100,24 @@ def export(
             raise UsageError("eBird needs the name and the time zone of the place", "give the place's name and zone")
         written = _ebird(records, out, site, left_out)
     else:
-        raise UsageError(f"there is no format {format!r}", f"use {', '.join(FORMATS)}")
+        raise UsageError(f"there is no table {format!r}", f"use {', '.join(TABLES_OF_RECORDS)}")
     out.flush()
     return Exported(written, dict(left_out))
+
+
+def export_documents(documents: Iterable[Mapping[str, Any]], format: str, out: TextIO) -> int:
+    """Write detection documents as JSON, a list with one on each line, or as NDJSON; returns how many."""
+    written = 0
+    in_list = format == "json"
+    out.write("[" if in_list else "")
+    for document in documents:
+        written += 1
+        out.write(("," if written > 1 else "") + "\n  " if in_list else "")
+        out.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + ("" if in_list else "\n"))
+    if in_list:
+        out.write("\n]\n" if written else "]\n")
+    out.flush()
+    return written
 
 
 def selection(record: Record, zone: tzinfo) -> Selection:
@@ -112,20 +126,19 @@ def selection(record: Record, zone: tzinfo) -> Selection:
     corrected = record.review == CORRECTED
     if corrected:
         # A reviewer may stop at the genus, whose name is one word.
-        rank = "species" if " " in record.corrected_name.strip() else "taxon"
-        name, common_name = record.corrected_name, record.corrected_common_name
+        rank = SPECIES if " " in record.corrected_name.strip() else "taxon"
+        name = record.corrected_name
     else:
-        rank, name = record.rank, record.name
-        common_name = record.common_name if record.rank == "species" else ""
+        rank, name = record.taxon_rank, record.scientific_name
     return Selection(
         file=file,
         start_s=start_s,
         end_s=end_s,
         rate_hz=record.rate_hz,
-        rank=rank,
-        name=name,
-        common_name=common_name,
-        confidence=None if corrected else float(record.mass),
+        taxon_rank=rank,
+        scientific_name=name,
+        common_name=record.species[1],
+        confidence=None if corrected else float(record.confidence),
         time=record.local(zone),
     )
 
@@ -168,14 +181,14 @@ def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
         written += 1
         file, start_s, end_s = record.in_file
         local = record.local(zone)
-        corrected = record.review == CORRECTED
+        scientific_name, common_name = record.species
         table.writerow(
             (
                 round(start_s, TIME_DECIMALS),
                 round(end_s, TIME_DECIMALS),
-                one_line(record.corrected_name if corrected else record.scientific_name),
-                one_line(record.corrected_common_name if corrected else record.common_name),
-                "" if corrected else f"{record.probability:.{DECIMALS}f}",
+                one_line(scientific_name),
+                one_line(common_name),
+                "" if record.review == CORRECTED else f"{record.confidence:.{DECIMALS}f}",
                 one_line(file),
                 "" if record.latitude is None else record.latitude,
                 "" if record.longitude is None else record.longitude,
@@ -183,34 +196,12 @@ def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
                 one_line(record.model),
                 local.isoformat(timespec="milliseconds"),
                 int(record.clock_set),
-                record.rank,
-                one_line(record.name),
+                record.taxon_rank,
+                one_line(record.scientific_name),
                 record.review or "",
             )
         )
     return written
-
-
-def _json(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
-    number = 0
-    out.write("[")
-    for number, record in enumerate(records, start=1):
-        out.write(",\n  " if number > 1 else "\n  ")
-        out.write(_object(record, zone))
-    out.write("\n]\n" if number else "]\n")
-    return number
-
-
-def _ndjson(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
-    written = 0
-    for record in records:
-        written += 1
-        out.write(_object(record, zone) + "\n")
-    return written
-
-
-def _object(record: Record, zone: tzinfo) -> str:
-    return clean(json.dumps(fields(record, zone), ensure_ascii=False))
 
 
 def _ebird(records: Iterable[Record], out: TextIO, site: ebird.Site, left_out: Counter[str]) -> int:

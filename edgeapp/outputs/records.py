@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
-
-from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS
 
 CONFIRMED, REJECTED, CORRECTED = "confirmed", "rejected", "corrected"
 REVIEWS = (CONFIRMED, REJECTED, CORRECTED)
+SPECIES = "species"
 
 
 @dataclass(frozen=True)
@@ -19,25 +17,20 @@ class Record:
     Attributes
     ----------
     time_utc : datetime
-        When its window began, aware.
+        When it began, aware.
     clock_set : bool
         False when the wall clock was never known to be right, so that the time cannot be trusted.
     start_s, end_s : float
-        Of the window, on the stream's clock.
+        On the stream's clock.
     source : str
         The microphone, or the file that was heard.
-    scientific_name, common_name : str
-        Of the likeliest species inside the decided taxon.
-    rank, name : str
-        Of the decided taxon.
-    probability : float
-        Of the likeliest species.
-    mass : float
-        Summed probability of the decided taxon.
+    taxon_rank, scientific_name : str
+        Of the taxon, which may stand above the species.
+    common_name : str
+        Of a species; empty where there is none, and above the species.
+    confidence : float
     rate_hz : int
         Of the stream.
-    stream : int
-        Its row in the journal.
     pack, pack_version : str
     latitude, longitude : float or None
         Degrees north and east.
@@ -61,14 +54,11 @@ class Record:
     start_s: float
     end_s: float
     source: str
+    taxon_rank: str
     scientific_name: str
     common_name: str
-    rank: str
-    name: str
-    probability: float
-    mass: float
+    confidence: float
     rate_hz: int
-    stream: int
     pack: str
     pack_version: str
     latitude: float | None = None
@@ -91,6 +81,13 @@ class Record:
             raise ValueError(f"{self.clip}: the clip of a record needs a length")
 
     @property
+    def species(self) -> tuple[str, str]:
+        """Scientific and common name of the species, as reviewed; empty above the species."""
+        if self.review == CORRECTED:
+            return self.corrected_name, self.corrected_common_name
+        return (self.scientific_name, self.common_name) if self.taxon_rank == SPECIES else ("", "")
+
+    @property
     def model(self) -> str:
         """The pack and its version."""
         return f"{self.pack} {self.pack_version}".strip()
@@ -107,28 +104,3 @@ class Record:
     def local(self, zone: tzinfo) -> datetime:
         """Its time on the clocks of a zone, which the time still names."""
         return self.time_utc.astimezone(zone)
-
-
-def fields(record: Record, zone: tzinfo) -> dict[str, Any]:
-    """A record as JSON; the time is local and has its offset from UTC."""
-    return {
-        "time": record.local(zone).isoformat(timespec="milliseconds"),
-        "clock_set": record.clock_set,
-        "start_s": round(record.start_s, TIME_DECIMALS),
-        "end_s": round(record.end_s, TIME_DECIMALS),
-        "source": record.source,
-        "stream": record.stream,
-        "rate_hz": record.rate_hz,
-        "decision": {"rank": record.rank, "name": record.name, "mass": round(float(record.mass), DECIMALS)},
-        "scientific_name": record.scientific_name,
-        "common_name": record.common_name,
-        "probability": round(float(record.probability), DECIMALS),
-        "latitude": record.latitude,
-        "longitude": record.longitude,
-        "review": record.review,
-        "corrected_name": record.corrected_name or None,
-        "clip": record.clip,
-        "clip_offset_s": None if record.clip is None else round(record.in_file[1], TIME_DECIMALS),
-        "pack": record.pack,
-        "pack_version": record.pack_version,
-    }

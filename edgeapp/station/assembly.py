@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from edgeapp.audio.guano import Recorder
 from edgeapp.clips.clip_file import ClipFolder
@@ -15,7 +16,6 @@ from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Clock
 from edgeapp.config.settings import Settings
-from edgeapp.delivery.messages import Sender, detection_payload
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
@@ -24,13 +24,11 @@ from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message
-from edgeapp.pack.format import Pack, sha256
-from edgeapp.recognition.pipeline import Recogniser
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Judge
-from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import QUEUE_WINDOWS, Cutting
 from edgeapp.station.station import Keeping
-from edgeapp.station.stream_log import detection
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +69,15 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     BiovitaError
         A setting that cannot be carried out.
     """
-    audio, decision = recogniser.pack.audio, settings.decision
+    audio, asked_of = recogniser.pack.audio, settings.detections
     window_s, hop_s = audio.window_s, settings.station.hop
-    Confirmation(decision.confirm, decision.confirm_within, window_s, hop_s)  # what could never be reached is told now
+    Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s)  # what could never be reached is told now
     speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
     filters = filters_of(settings, recogniser)
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
     recorder = Recorder(
-        app_version(), f"{recogniser.pack.name} {recogniser.pack.version}", decision.latitude, decision.longitude
+        app_version(), f"{recogniser.pack.name} {recogniser.pack.version}", asked_of.latitude, asked_of.longitude
     )
 
     def clips(ring: Ring, stream_id: int) -> Clips:
@@ -91,15 +89,16 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     if asked is not None:
         # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
         late_s = max(0.0, QUEUE_WINDOWS * hop_s - JUDGED_WITHIN_S)
-        kept_s = asked.ring_s + late_s + (decision.confirm_within if decision.confirm > 1 else 0.0)
+        kept_s = asked.ring_s + late_s + (asked_of.confirm_within if asked_of.confirm > 1 else 0.0)
     return Parts(
         judge=Judge(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
         cutting=Cutting(lambda source: recogniser.cut(source, hop_s), kept_s),
         keeping=Keeping(
-            lambda: Confirmation(decision.confirm, decision.confirm_within, window_s, hop_s),
-            messages(settings, recogniser, list(sending)) if sending else None,
+            lambda: Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s),
+            messages(list(sending)) if sending else None,
             clips if asked is not None else None,
+            asked_of.longest,
         ),
         outbox=Outbox(journal, sending, clock) if sending else None,
         sweeper=sweeper(settings, journal, folder),
@@ -114,7 +113,7 @@ def recogniser_of(settings: Settings) -> Recogniser:
         Pack.load(station.pack),
         station.gallery,
         station.only,
-        station.kinds or None,
+        station.modalities or None,
         station.threads,
         station.provider,
         live=True,
@@ -122,18 +121,18 @@ def recogniser_of(settings: Settings) -> Recogniser:
 
 
 def filters_of(settings: Settings, recogniser: Recogniser) -> Filters:
-    """What a decision has to pass; names that the gallery does not have are told."""
-    decision, taxa = settings.decision, recogniser.taxa
-    listed = SpeciesList.read(decision.species_list, taxa) if decision.species_list is not None else None
+    """What a detection has to pass; names that the gallery does not have are told."""
+    asked, taxa = settings.detections, recogniser.taxa
+    listed = SpeciesList.read(asked.species_list, taxa) if asked.species_list is not None else None
     expected = None
-    if decision.range_table is not None:
+    if asked.range_table is not None:
         latitude, longitude = settings.place or (None, None)
-        expected = SpeciesRange.read(decision.range_table, taxa, latitude, longitude)
+        expected = SpeciesRange.read(asked.range_table, taxa, latitude, longitude)
     if listed is not None:
         _tell_unknown(f"species list {listed.path}", [one.name for one in listed.unknown])
     if expected is not None:
         _tell_unknown(f"range table {expected.path}", list(expected.unknown))
-    return Filters(tuple(taxa), decision.min_probability, dict(settings.thresholds), listed, expected)
+    return Filters(taxa, asked.min_confidence, dict(settings.thresholds), listed, expected)
 
 
 def _tell_unknown(where: str, names: list[str]) -> None:
@@ -144,28 +143,30 @@ def _tell_unknown(where: str, names: list[str]) -> None:
 
 def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> Deployment:
     """What stays the same during the run, for the journal."""
-    decision, station = settings.decision, settings.station
+    asked, station = settings.detections, settings.station
     latitude, longitude = settings.place or (None, None)
     return Deployment(
         pack=recogniser.pack.name,
         pack_version=recogniser.pack.version,
         space=recogniser.pack.space,
         gallery=str(recogniser.gallery_path),
-        gallery_sha256=sha256(recogniser.gallery_path),
+        gallery_sha256=recogniser.origin.gallery_sha256,
         hop_s=station.hop,
         thresholds={
             **filters.described(),
-            "confirm": decision.confirm,
-            "confirm_within_s": decision.confirm_within,
+            "confirm": asked.confirm,
+            "confirm_within_s": asked.confirm_within,
+            "longest_s": asked.longest,
             "privacy": settings.privacy.speech,
             "speech_threshold": settings.privacy.speech_threshold,
-            "kinds": list(recogniser.kinds),
+            "modalities": list(recogniser.vocabulary.modalities),
             "only": list(station.only),
             **recogniser.parameters.to_dict(),
         },
         latitude=latitude,
         longitude=longitude,
         app_version=app_version(),
+        station=station_name(settings),
     )
 
 
@@ -218,19 +219,9 @@ def targets(settings: Settings) -> dict[str, Target]:
     return found
 
 
-def messages(
-    settings: Settings, recogniser: Recogniser, names: list[str]
-) -> Callable[[int, Observation], list[Message]]:
-    """What is sent of a detection: the same to every target."""
-    latitude, longitude = settings.place or (None, None)
-    pack = recogniser.pack
-    sender = Sender(station_name(settings), pack.name, pack.version, latitude, longitude)
-
-    def of(number: int, seen: Observation) -> list[Message]:
-        payload = detection_payload(sender, number, detection(seen, confirmed=True), seen.source)
-        return [Message(name, payload) for name in names]
-
-    return of
+def messages(targets: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Message]]:
+    """What is sent of a detection: its document, the same to every target."""
+    return lambda document: [Message(target, document) for target in targets]
 
 
 def app_version() -> str:

@@ -1,7 +1,9 @@
-"""From a window to its verdict: silence, decision, thresholds and lists, speech. Confirmation comes after."""
+"""From a window to its verdict: silence, detections, thresholds and lists, speech. Confirmation comes after."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -10,10 +12,10 @@ from edgeapp.audio.windows import Window
 from edgeapp.clock.system import Moment
 from edgeapp.detections.filters import Filters
 from edgeapp.detections.verdict import Verdict
-from edgeapp.recognition.pipeline import Recogniser
-from edgeapp.station.observation import Observation
+from edgeapp.recognition.recogniser import Recogniser
+from edgeapp.station.observation import Observation, Outcome
 
-TOP = 5  # species kept with every detection: the winner and the runners-up
+TOP = 5  # likeliest species told with every window
 
 
 class Speech(Protocol):
@@ -26,15 +28,15 @@ class Speech(Protocol):
 
 
 class Judge:
-    """Name a window and say what becomes of it.
+    """Recognise what a window holds and say what becomes of it.
 
     Parameters
     ----------
     recogniser : Recogniser
     filters : Filters
-        What a decision has to pass.
+        What each detection has to pass.
     speech : Speech or None
-        Asked about every window that would become a detection; None keeps speech.
+        Asked once about every window of which a detection would be kept; None keeps speech.
     """
 
     def __init__(self, recogniser: Recogniser, filters: Filters, speech: Speech | None = None) -> None:
@@ -45,17 +47,31 @@ class Judge:
     def judge(self, window: Window, moment: Moment, source: str) -> Observation:
         """Judge one window at the encoder's rate, which began at a moment."""
         [result] = self.recogniser.answer([window])
-        why, spoken = "", None
-        path: tuple[str, ...] = ()
-        if not result.heard:
-            verdict = Verdict.SILENT
-        elif result.decision is None:
-            verdict = Verdict.NOTHING
-        else:
-            path = self.recogniser.path(result.decision)
-            verdict, why = self._filters.judge(result.decision, moment)
-            if verdict is Verdict.DETECTION and self._speech is not None:
-                spoken = self._speech.probability(window.samples, self.recogniser.pack.audio.rate_hz)
-                if spoken >= self._speech.threshold:
-                    verdict, why = Verdict.SPEECH, f"speech {spoken:.2f}"
-        return Observation(source, moment, result, self.recogniser.summary(result, TOP), verdict, path, why, spoken)
+        outcomes = [Outcome(one, *self._filters.judge(one, moment)) for one in result.detections]
+        spoken = None
+        if self._speech is not None and any(one.verdict is Verdict.DETECTION for one in outcomes):
+            spoken = self._speech.probability(window.samples, self.recogniser.pack.audio.rate_hz)
+            if spoken >= self._speech.threshold:
+                why = f"speech {spoken:.2f}"
+                outcomes = [
+                    replace(one, verdict=Verdict.SPEECH, why=why) if one.verdict is Verdict.DETECTION else one
+                    for one in outcomes
+                ]
+        verdict, why = ended(outcomes) if result.heard else (Verdict.SILENT, "")
+        species = self.recogniser.species(result, TOP)
+        return Observation(source, moment, result, species, tuple(outcomes), verdict, why, spoken)
+
+
+def ended(outcomes: Sequence[Outcome]) -> tuple[Verdict, str]:
+    """How a heard window ends, and why nothing of it is kept.
+
+    A detection that is kept decides; then somebody who spoke; then what became of the most confident detection.
+    """
+    if not outcomes:
+        return Verdict.NOTHING, ""
+    for first in (Verdict.DETECTION, Verdict.SPEECH):
+        for one in outcomes:
+            if one.verdict is first:
+                return one.verdict, one.why
+    refused = max(outcomes, key=lambda one: one.detection.confidence)
+    return refused.verdict, refused.why

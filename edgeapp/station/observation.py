@@ -1,4 +1,4 @@
-"""One window with its time, its source and how it ended."""
+"""One window with its time, its source, what was detected in it and how it ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,25 @@ from dataclasses import dataclass
 
 from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
-from edgeapp.recognition.pipeline import WindowResult, WindowSummary
+from edgeapp.recognition.results import WindowResult
+from gallery.recognise import Candidate, Detection
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one detection of a window.
+
+    Attributes
+    ----------
+    detection : Detection
+    verdict : Verdict
+    why : str
+        Why it was not kept, in words; empty otherwise.
+    """
+
+    detection: Detection
+    verdict: Verdict
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -20,12 +38,14 @@ class Observation:
     moment : Moment
         When the window began.
     result : WindowResult
-    summary : WindowSummary
+    species : tuple of Candidate
+        The likeliest species of the window, detected or not.
+    outcomes : tuple of Outcome
+        Of its detections, the most confident first, species before groups.
     verdict : Verdict
-    path : tuple of str
-        Names of the decided taxon and of what it lies in, from the kingdom down; empty without a decision.
+        How the window ended.
     why : str
-        Why a decision was not taken, in words; empty otherwise.
+        Why nothing of it was kept, in words; empty otherwise.
     speech : float or None
         How sure the speech detector is that somebody spoke, 0 to 1; None where it was not asked.
     """
@@ -33,13 +53,13 @@ class Observation:
     source: str
     moment: Moment
     result: WindowResult
-    summary: WindowSummary
+    species: tuple[Candidate, ...]
+    outcomes: tuple[Outcome, ...]
     verdict: Verdict
-    path: tuple[str, ...] = ()
     why: str = ""
     speech: float | None = None
 
     @property
-    def mass(self) -> float:
-        """Summed probability of the decision, 0 without one."""
-        return self.result.decision.mass if self.result.decision else 0.0
+    def detected(self) -> tuple[Detection, ...]:
+        """The detections of the window that are kept."""
+        return tuple(one.detection for one in self.outcomes if one.verdict is Verdict.DETECTION)

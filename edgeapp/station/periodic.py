@@ -10,7 +10,6 @@ from typing import Any
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.system import Moment
 from edgeapp.delivery.outbox import Outbox
-from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -114,8 +113,8 @@ class Forward:
 
     def __call__(self, station: Station) -> None:
         """Look whether there were detections."""
-        if station.counts[Verdict.DETECTION] != self._detections:
-            self._detections = station.counts[Verdict.DETECTION]
+        if station.detections != self._detections:
+            self._detections = station.detections
             self._outbox.wake()
         self._forget(station)
 

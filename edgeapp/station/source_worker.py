@@ -121,7 +121,7 @@ class Cutting:
     Attributes
     ----------
     cut : callable
-        Source to its windows, such as `edgeapp.recognition.pipeline.Recogniser.cut`.
+        Source to its windows, such as `edgeapp.recognition.recogniser.Recogniser.cut`.
     kept_s : float
         Seconds of sound that are kept.
     """

@@ -10,7 +10,7 @@ import queue
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from edgeapp.clips.recorder import Clips
 from edgeapp.clips.ring import Ring
@@ -22,7 +22,7 @@ from edgeapp.station.classifier import Judge
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import QUEUE_WINDOWS, Closed, Ear, Ended, Event, Heard, Opened
-from edgeapp.station.stream_log import Messages, StreamLog
+from edgeapp.station.stream_log import LONGEST_S, Messages, StreamLog, Telling
 from edgeapp.station.write_queue import Ledger
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,14 @@ TICK_S = 0.5  # how long the station waits for sound before it looks around
 
 
 class Screen(Protocol):
-    """One way to show what is heard. `show` is called after the journal has the row."""
+    """One way to show what is heard, always after the journal has it.
+
+    `show` is called with every window, `detection` with the document of every confirmed detection that is over.
+    """
 
     def show(self, seen: Observation, station: Station) -> None: ...
+
+    def detection(self, document: dict[str, Any]) -> None: ...
 
     def microphone(self, name: str, transition: Transition) -> None: ...
 
@@ -56,14 +61,17 @@ class Keeping:
     confirmation : callable
         Makes the confirmation of one stream.
     messages : callable or None
-        Detection's id and observation to what is to be sent.
+        Document of a confirmed detection to what is to be sent.
     clips : callable or None
         Makes the clips of one stream from its sound and its id.
+    longest_s : float
+        A detection that would become longer ends, and another begins.
     """
 
-    confirmation: Callable[[], Confirmation[int]] = Confirmation
+    confirmation: Callable[[], Confirmation[Any]] = Confirmation
     messages: Messages | None = None
     clips: Callable[[Ring, int], Clips] | None = None
+    longest_s: float = LONGEST_S
 
 
 class Station:
@@ -84,8 +92,10 @@ class Station:
     ----------
     counts : Counter
         How the windows ended so far.
+    detections : int
+        How many were confirmed so far; each may run over several windows.
     newest : Observation or None
-        The last detection.
+        The last window with a detection.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class Station:
         self.journal = journal
         self.clock = clock
         self.counts: Counter[Verdict] = Counter()
+        self.detections = 0
         self.newest: Observation | None = None
         self.ears: list[Ear] = []
         self.ledger = Ledger(lambda: clock.now().boottime_s, JournalError)
@@ -181,9 +192,10 @@ class Station:
             opened.capture.timeline.moment_of(0.0),
             keeping.confirmation(),
             self.counts,
-            self._tell,
+            Telling(self._tell, self._found, self._ended),
             keeping.messages,
             None if clips is None else (lambda stream_id: clips(ring, stream_id)),
+            keeping.longest_s,
         )
 
     def _take(self, event: Event) -> None:
@@ -199,9 +211,18 @@ class Station:
     def _tell(self, seen: Observation) -> None:
         if seen.verdict is Verdict.DETECTION:
             self.newest = seen
+        self._show(lambda: self._screen.show(seen, self))
+
+    def _found(self, detections: int) -> None:
+        self.detections += detections
+
+    def _ended(self, document: dict[str, Any]) -> None:
+        self._show(lambda: self._screen.detection(document))
+
+    def _show(self, what: Callable[[], None]) -> None:
         if not self._blind:
             try:
-                self._screen.show(seen, self)
+                what()
             except BrokenPipeError:  # nobody reads any more: the rest is still written
                 self._blind = True
                 raise

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.delivery.outbox import Outbox, TargetState
+from edgeapp.detections.document import taxon_fields
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
 from edgeapp.station.station import Station
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raised when a field changes its meaning or goes; new fields may come at any time
+FORMAT = 2  # raised when a field changes its meaning or goes; new fields may come at any time
 
 
 class StatusFile:
@@ -71,6 +72,7 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "pack_version": deployment.pack_version,
             "microphones": [ear.described(now) for ear in station.ears],
             "windows": {verdict.value: n for verdict, n in sorted(station.counts.items())},
+            "detections": station.detections,
             "lost_samples": station.lost_samples,
             "last_detection": _last(station.newest),
             "journal": {
@@ -88,14 +90,14 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
 
 
 def _last(seen: Observation | None) -> dict[str, Any] | None:
-    if seen is None or seen.result.decision is None:
+    if seen is None or not seen.detected:
         return None
-    decision = seen.result.decision
+    newest = seen.detected[0]
+    taxon = taxon_fields(newest)
     return {
         "time_utc": utc_text(seen.moment.utc),
-        "name": decision.name,
-        "rank": decision.rank,
-        "mass": round(decision.mass, 4),
+        "taxon": taxon["taxon"],
+        "confidence": taxon["confidence"],
         "source": seen.source,
     }
 

@@ -1,33 +1,83 @@
-"""What is kept of one stream: how its windows ended, its detections, their confirmation, clips and messages."""
+"""What is kept of one stream: how its windows ended, its detections, their confirmation, clips and messages.
+
+Consecutive windows of one taxon are one detection. Its row is written with the first of them and grows with the others,
+so that a crash costs no more than the window being heard. All that a window changes is one transaction.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from edgeapp.clips.recorder import Clips
 from edgeapp.clock.system import Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Detection, Journal, Message, Stream
-from edgeapp.station.observation import Observation
+from edgeapp.recognition.merging import TOUCHING_S
+from edgeapp.station.observation import Observation, Outcome
 from edgeapp.station.write_queue import Ledger
+from gallery import recognise
 
-Messages = Callable[[int, Observation], Sequence[Message]]
-Tell = Callable[[Observation], None]
-
-REMEMBERED = 1000  # unconfirmed windows whose observation is kept for a later confirmation
+LONGEST_S = 600.0
+Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
 
 
-@dataclass
-class _Entry:
-    """One decided window on its way into the journal, so that a write that is tried again goes on where it stopped."""
+@dataclass(frozen=True)
+class Telling:
+    """Who is told what, each once it is in the journal.
+
+    Attributes
+    ----------
+    window : callable
+        Each window.
+    found : callable
+        The number of detections that were confirmed, whenever there are more.
+    ended : callable
+        The document of each confirmed detection that is over.
+    """
+
+    window: Callable[[Observation], object]
+    found: Callable[[int], object]
+    ended: Callable[[dict[str, Any]], object]
+
+
+@dataclass(eq=False)
+class _Window:
+    """One window on its way into the journal, and what it changes there."""
 
     seen: Observation
+    verdict: Verdict
+    changed: list[_Row] = field(default_factory=list)
+    confirmed: list[_Row] = field(default_factory=list)  # by this window; some may be over
+    over: list[_Row] = field(default_factory=list)
+    counts: Counter[Verdict] = field(default_factory=Counter)
+
+
+@dataclass(eq=False)
+class _Row:
+    """One detection: a taxon in consecutive windows."""
+
+    detection: Detection
     id: int = 0
-    confirmed: list[int] = field(default_factory=list)
-    to_count: list[tuple[Verdict, int]] | None = None
+    confirmed: bool = False
+    over: bool = False
+    parts: list[tuple[_Window, recognise.Detection]] = field(default_factory=list)  # without a clip so far
+
+    def add(self, window: _Window, found: recognise.Detection) -> None:
+        """The taxon is detected in one more window."""
+        before, new = self.detection, detection(window.seen, found)
+        surest = new if new.confidence > before.confidence else before
+        self.detection = replace(
+            surest,
+            time=before.time,
+            start_s=before.start_s,
+            end_s=max(before.end_s, new.end_s),
+            windows=before.windows + 1,
+        )
+        self.parts.append((window, found))
 
 
 class StreamLog:
@@ -46,13 +96,14 @@ class StreamLog:
     confirmation : Confirmation
         Of this stream alone.
     counts : Counter
-        Of verdicts; shared by all streams.
-    tell : callable
-        Told each window once it is in the journal.
+        Of the verdicts of windows; shared by all streams.
+    telling : Telling
     messages : callable or None
-        Detection's id and observation to what is to be sent.
+        Document of a confirmed detection to what is to be sent.
     clips : callable or None
         Makes the clips of a stream from its id.
+    longest_s : float
+        A detection that would become longer ends, and another begins.
     """
 
     def __init__(
@@ -62,21 +113,23 @@ class StreamLog:
         deployment: int,
         stream: Stream,
         opened: Moment,
-        confirmation: Confirmation[int],
+        confirmation: Confirmation[_Row],
         counts: Counter[Verdict],
-        tell: Tell,
+        telling: Telling,
         messages: Messages | None = None,
         clips: Callable[[int], Clips] | None = None,
+        longest_s: float = LONGEST_S,
     ) -> None:
         self.id = 0
         self._journal = journal
         self._ledger = ledger
         self._confirmation = confirmation
         self._counts = counts
-        self._tell = tell
+        self._telling = telling
         self._messages = messages
+        self._longest_s = longest_s
         self._clips: Clips | None = None
-        self._undecided: dict[int, Observation] = {}
+        self._open: dict[tuple[str, ...], _Row] = {}  # by the path of the taxon
 
         def open_stream() -> None:
             self.id = journal.open_stream(deployment, stream, opened)
@@ -85,95 +138,142 @@ class StreamLog:
         ledger.write(open_stream)
 
     def keep(self, seen: Observation) -> None:
-        """Write a window, detection or not. It is told when it is in the journal, which may be later."""
-        if seen.verdict is Verdict.DETECTION:
-            entry = _Entry(seen)
-            self._ledger.write(
-                lambda: self._record(entry),
-                lambda: self._confirm(entry),
-                lambda: self._count_entry(entry),
-                lambda: self._finish_entry(entry),
-            )
-        else:
-            self._ledger.write(lambda: self._count(seen.verdict, 1), lambda: self._tell(seen))
-        self._ledger.write(lambda: self._clips and self._clips.advance(seen.result.end_s))
+        """Write a window, with detections or not. It is told when it is in the journal, which may be later."""
+        window = _Window(seen, seen.verdict)
+        self._ledger.write(
+            lambda: self._plan(window),
+            lambda: self._write(window),
+            lambda: self._ask_for_clips(window),
+            lambda: self._tell_rows(window.over),
+            lambda: self._tell(window),
+            lambda: self._clips and self._clips.advance(seen.result.end_s),
+        )
 
     def close(self, ended: Moment, reason: str, lost_samples: int, then: Callable[[int], None]) -> None:
         """Write the end of the stream, its last clips first; then the source is told the stream's id."""
+        over: list[_Row] = []
         self._ledger.write(
             lambda: self._clips and self._clips.finish(),
+            lambda: over.extend(self._end(float("inf"))),
+            lambda: self._tell_rows(over),
             lambda: self._journal.close_stream(self.id, ended, reason, lost_samples),
             lambda: then(self.id),
         )
 
-    def _record(self, entry: _Entry) -> None:
-        detected = detection(entry.seen, confirmed=self._confirmation.immediate)
-        send = (lambda number: self._to_send(number, entry.seen)) if self._confirmation.immediate else None
-        entry.id = self._journal.record(self.id, detected, send)
-        seen = entry.seen.result
-        assert seen.decision is not None
-        entry.confirmed = self._confirmation.add(entry.seen.path, seen.start_s, seen.end_s, entry.id)
-        self._undecided[entry.id] = entry.seen
-        while len(self._undecided) > REMEMBERED:
-            del self._undecided[next(iter(self._undecided))]
+    def _plan(self, window: _Window) -> None:
+        """Decide what the window changes. Nothing is written, so that a write can be tried again as often as needed."""
+        seen = window.seen
+        window.over = self._end(seen.result.start_s)
+        confirmed: dict[_Row, None] = {}
+        for found in seen.detected:
+            row = self._row_of(window, found)
+            window.changed.append(row)
+            tokens = self._confirmation.add(found.path, seen.result.start_s, seen.result.end_s, row)
+            confirmed.update(dict.fromkeys(one for one in tokens if not one.confirmed))
+        window.confirmed = list(confirmed)
+        for row in window.confirmed:
+            row.confirmed = True
+        window.over += [row for row in window.confirmed if row.over and row not in window.over]
+        if window.changed:
+            sure = any(row.confirmed for row in window.changed)
+            window.verdict = Verdict.DETECTION if sure else Verdict.UNCONFIRMED
+        window.counts[window.verdict] += 1
+        for earlier in {part for row in window.confirmed for part, _ in row.parts}:
+            if earlier.verdict is Verdict.UNCONFIRMED:
+                earlier.verdict = Verdict.DETECTION
+                window.counts[Verdict.UNCONFIRMED] -= 1
+                window.counts[Verdict.DETECTION] += 1
 
-    def _confirm(self, entry: _Entry) -> None:
-        if entry.confirmed and not self._confirmation.immediate:
-            self._journal.confirm(
-                entry.confirmed,
-                lambda number: self._to_send(number, self._undecided[number]) if number in self._undecided else (),
-            )
+    def _row_of(self, window: _Window, found: recognise.Detection) -> _Row:
+        """The detection that a window's detection belongs to, a new one where none is open."""
+        row = self._open.get(found.path)
+        if row is not None and window.seen.result.end_s - row.detection.start_s > self._longest_s + TOUCHING_S:
+            row.over = True
+            window.over.append(row)
+            row = None
+        if row is None:
+            row = _Row(detection(window.seen, found), parts=[(window, found)])
+            self._open[found.path] = row
+        else:
+            row.add(window, found)
+        return row
 
-    def _count_entry(self, entry: _Entry) -> None:
-        if entry.to_count is None:
-            earlier = len([number for number in entry.confirmed if number != entry.id])
-            own = Verdict.DETECTION if entry.id in entry.confirmed else Verdict.UNCONFIRMED
-            entry.to_count = [(own, 1)]
-            if earlier:
-                entry.to_count += [(Verdict.UNCONFIRMED, -earlier), (Verdict.DETECTION, earlier)]
-        while entry.to_count:
-            self._count(*entry.to_count[0])
-            del entry.to_count[0]
+    def _end(self, start_s: float) -> list[_Row]:
+        """The detections that a window which starts there does not go on with, in the order of their starts."""
+        over = [path for path, row in self._open.items() if row.detection.end_s < start_s - TOUCHING_S]
+        rows = sorted((self._open.pop(path) for path in over), key=lambda row: row.detection.start_s)
+        for row in rows:
+            row.over = True
+        return rows
 
-    def _finish_entry(self, entry: _Entry) -> None:
-        for number in entry.confirmed:
-            seen = self._undecided.pop(number, None)
-            if seen is not None and self._clips is not None:
-                best = seen.summary.inside[0]
-                self._clips.want(
-                    number,
-                    seen.result.decision.name if seen.result.decision else best.scientific_name,
-                    seen.mass,
-                    seen.moment,
-                    seen.result.start_s,
-                    seen.result.end_s,
-                    self.id,
-                )
-        verdict = Verdict.DETECTION if entry.id in entry.confirmed else Verdict.UNCONFIRMED
-        self._tell(replace(entry.seen, verdict=verdict))
+    def _write(self, window: _Window) -> None:
+        new: dict[_Row, int] = {}
 
-    def _to_send(self, number: int, seen: Observation) -> Sequence[Message]:
-        return self._messages(number, seen) if self._messages is not None else ()
+        def change() -> None:
+            for row in window.changed:
+                if row.id:
+                    self._journal.extend(row.id, row.detection)
+                else:
+                    written = replace(row.detection, confirmed=row.confirmed)
+                    new[row] = self._journal.record(self.id, written, self._messages)
+            self._journal.confirm([row.id for row in window.confirmed if row.id], self._messages)
+            for verdict, n in window.counts.items():
+                self._journal.count(self.id, verdict, n)
 
-    def _count(self, verdict: Verdict, n: int) -> None:
-        self._journal.count(self.id, verdict, n)
-        self._counts[verdict] += n
+        if window.changed:
+            self._journal.together(change)
+        else:
+            self._journal.count(self.id, window.verdict)
+        for row, number in new.items():
+            row.id = number
+        for verdict, n in window.counts.items():
+            self._counts[verdict] += n
+        if window.confirmed:
+            self._telling.found(len(window.confirmed))
+
+    def _ask_for_clips(self, window: _Window) -> None:
+        for row in dict.fromkeys((*window.confirmed, *window.changed)):
+            if not row.confirmed:
+                continue
+            for part, found in row.parts if self._clips is not None else ():
+                heard = part.seen.result
+                name, moment = found.scientific_name, part.seen.moment
+                self._clips.want(row.id, name, found.confidence, moment, heard.start_s, heard.end_s, self.id)
+            row.parts.clear()
+
+    def _tell_rows(self, rows: list[_Row]) -> None:
+        """Tell of detections that are over and confirmed; the list is emptied, so that none is told twice."""
+        while rows:
+            row = self._journal.in_full(rows[0].id) if rows[0].confirmed else None
+            document = None if row is None else self._journal.document(row)
+            del rows[0]
+            if document is not None:
+                self._telling.ended(document)
+
+    def _tell(self, window: _Window) -> None:
+        rows = iter(window.changed)
+        outcomes = tuple(
+            one if one.verdict is not Verdict.DETECTION or next(rows).confirmed else _unconfirmed(one)
+            for one in window.seen.outcomes
+        )
+        self._telling.window(replace(window.seen, outcomes=outcomes, verdict=window.verdict))
 
 
-def detection(seen: Observation, confirmed: bool) -> Detection:
-    """The journal's row of a window that carries a decision."""
-    decision = seen.result.decision
-    assert decision is not None
+def detection(seen: Observation, found: recognise.Detection) -> Detection:
+    """The journal's row of a taxon in one window."""
     return Detection(
         time=seen.moment,
         start_s=seen.result.start_s,
         end_s=seen.result.end_s,
-        rank=decision.rank,
-        name=decision.name,
-        mass=decision.mass,
-        best=seen.summary.inside[0],
-        scores=seen.summary.species,
+        taxon_rank=found.taxon_rank,
+        scientific_name=found.scientific_name,
+        common_name=found.common_name,
+        confidence=found.confidence,
+        candidates=found.candidates,
         level_dbfs=seen.result.level_dbfs,
         speech=seen.speech,
-        confirmed=confirmed,
     )
+
+
+def _unconfirmed(one: Outcome) -> Outcome:
+    return replace(one, verdict=Verdict.UNCONFIRMED)

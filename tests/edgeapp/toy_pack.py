@@ -7,7 +7,7 @@
 | Parus minor | 2 kHz | Japanese, minor | blue |
 | Bufo bufo | 500 Hz | Toad, bufo | - |
 
-Noise lies between all of them and is nothing known; 1 kHz with 2 kHz is "a Parus".
+Noise lies between all of them and is nothing known; of two tones at once, both are heard.
 """
 
 from __future__ import annotations

@@ -75,11 +75,9 @@ class Station:
         start = round(self.ring.end_s * RATE_HZ)
         self.ring.add(Block(start, self.samples[start : round(end_s * RATE_HZ)].astype(np.float32) / 32_768))
 
-    def want(
-        self, id: int, start_s: float, species="Turdus merula", probability=0.98, end_s: float | None = None
-    ) -> None:
+    def want(self, id: int, start_s: float, taxon="Turdus merula", confidence=0.98, end_s: float | None = None) -> None:
         end_s = start_s + 10 if end_s is None else end_s
-        self.clips.want(id, species, probability, BEGAN.earlier(-start_s), start_s, end_s, STREAM)
+        self.clips.want(id, taxon, confidence, BEGAN.earlier(-start_s), start_s, end_s, STREAM)
 
     def spans(self) -> list[tuple[float, float, list[int]]]:
         return [(clip.start_s, clip.end_s, ids) for clip, ids in self.journal.rows]
@@ -154,11 +152,11 @@ def test_a_clip_waits_until_no_window_can_touch_it_any_more(station):
 
 def test_detections_of_one_species_in_touching_sound_share_a_clip(station):
     station.hear(80)
-    station.want(1, 20, probability=0.6)
+    station.want(1, 20, confidence=0.6)
     station.clips.advance(30)
-    station.want(2, 25, probability=0.91)
+    station.want(2, 25, confidence=0.91)
     station.clips.advance(35)
-    station.want(3, 31, probability=0.7)
+    station.want(3, 31, confidence=0.7)
     station.clips.advance(80)
     assert station.spans() == [(17.0, 44.0, [1, 2, 3])]
     assert station.files() == ["turdus_merula_91p_20240607T165917Z.wav"]
@@ -177,7 +175,7 @@ def test_rolls_that_only_meet_share_a_clip_and_a_gap_parts_them(tmp_path):
 def test_other_species_have_clips_of_their_own(station):
     station.hear(80)
     station.want(1, 20)
-    station.want(2, 20, species="Parus major")
+    station.want(2, 20, taxon="Parus major")
     station.clips.advance(80)
     assert station.spans() == [(17.0, 33.0, [1]), (17.0, 33.0, [2])]
 
@@ -216,7 +214,7 @@ def test_rolls_are_shortened_to_the_longest_clip_and_the_detection_is_not(tmp_pa
     station = Station(tmp_path, longest_s=12, pre_roll_s=6, post_roll_s=2)
     station.hear(60)
     station.want(1, 20)
-    station.want(2, 40, species="Parus major", end_s=55)
+    station.want(2, 40, taxon="Parus major", end_s=55)
     station.clips.finish()
     assert station.spans() == [(18.5, 30.5, [1]), (40.0, 55.0, [2])]
 
@@ -251,9 +249,9 @@ def test_a_detection_whose_sound_is_gone_is_not_linked_to_the_clip_of_the_next(t
 
 def test_the_name_above_a_species_is_the_decided_one_made_safe(station):
     station.hear(60)
-    station.want(1, 5, species="Parus", probability=0.996)
-    station.want(2, 25, species="CON: Ægithalos/caudatüs ../x", probability=-0.1)
-    station.want(3, 45, species="鳥", probability=0.04)
+    station.want(1, 5, taxon="Parus", confidence=0.996)
+    station.want(2, 25, taxon="CON: Ægithalos/caudatüs ../x", confidence=-0.1)
+    station.want(3, 45, taxon="鳥", confidence=0.04)
     station.clips.finish()
     assert station.files() == [
         "con_githalos_caudatus_x_0p_20240607T165922Z.wav",
@@ -408,3 +406,37 @@ def test_settings_that_are_not_possible_are_refused(tmp_path, wrong):
 
 def test_the_ring_these_clips_need_is_small(tmp_path):
     assert ClipSettings(tmp_path).ring_s == 63.0
+
+
+def test_a_detection_that_goes_on_has_one_clip_which_begins_with_it(station):
+    for k in range(12):
+        start_s = 20.0 + 5 * k
+        station.hear(start_s + 10)
+        station.want(1, start_s)
+        station.clips.advance(start_s + 10)
+    station.hear(100)
+    station.clips.finish()
+
+    [(start_s, end_s, ids)] = station.spans()
+    assert ids == [1] and start_s <= 20.0 and end_s - start_s <= station.settings.longest_s
+    assert station.clips.counts == ClipCounts(written=1)
+
+
+def test_the_next_detection_of_the_taxon_has_a_clip_again(station):
+    station.hear(90)
+    for id, start_s in ((1, 10), (1, 15), (2, 60), (2, 65)):
+        station.want(id, start_s)
+    station.clips.finish()
+
+    assert [ids for *_, ids in station.spans()] == [[1], [2]]
+
+
+def test_a_detection_with_speech_in_the_middle_keeps_its_sound_before_it(station):
+    station.speak(31, 34)
+    station.hear(90)
+    for start_s in (20, 25, 36):
+        station.want(1, start_s)
+    station.clips.finish()
+
+    assert station.spans() == [(20.0, 30.0, [1])]
+    assert station.clips.counts == ClipCounts(written=1, shortened=1)

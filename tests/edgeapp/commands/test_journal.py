@@ -13,19 +13,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from gallery.decision import RankedSpecies
 from sqlite_utils import Database
 
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Clip, Journal, migrations
-from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
+from edgeapp.journal import Clip, Journal, Review, migrations
+from gallery.recognise import Candidate
+from tests.edgeapp.journal.samples import A_PARUS, DAWN, GREAT_TIT, begin, rows
 
 CUCKOO = replace(
     GREAT_TIT,
     time=replace(DAWN.earlier(-86400), clock_set=False),
-    rank="species",
-    name="Cuculus canorus",
-    best=RankedSpecies(1, "Cuculus canorus", "Common Cuckoo", 0.5, 0.5),
+    scientific_name="Cuculus canorus",
+    common_name="Common Cuckoo",
+    candidates=(Candidate("Cuculus canorus", "Common Cuckoo", 0.75, 0.5),),
 )
 
 
@@ -46,12 +46,13 @@ def path(tmp_path):
 
 @pytest.fixture
 def listener(path, tmp_path):
-    """A journal that stays open to write, with a great tit and a cuckoo whose clips are there."""
+    """A journal that stays open to write, with a genus and a cuckoo whose clips are there."""
     with Journal.open(path) as journal:
         stream = begin(journal)
-        for detection in (GREAT_TIT, CUCKOO):
+        for detection in (A_PARUS, CUCKOO):
             number = journal.record(stream, detection)
-            clip = tmp_path / f"{number}.flac"
+            clip = tmp_path / "2025" / "05" / f"{number}.flac"
+            clip.parent.mkdir(parents=True, exist_ok=True)
             clip.write_bytes(b"fLaC")
             journal.add_clip(Clip(str(clip), "flac", 0.0, 10.0, stream, 4, DAWN), [number])
         journal.count(stream, Verdict.DETECTION, 2)
@@ -80,7 +81,8 @@ def test_detections_are_listed_in_local_time_with_doubtful_clocks_marked(listene
         ([], [1, 2]),
         (["--limit", 1], [2]),
         (["--limit", 0], [1, 2]),
-        (["--species", "great tit"], [1]),
+        (["--species", "common cuckoo"], [2]),
+        (["--species", "PARUS"], [1]),
         (["--since", "2025-05-01T06:12:10"], [2]),
         (["--until", "2025-05-01T06:12:10"], [1]),
         (["--until", "2025-05-01T04:12:09Z"], []),
@@ -90,16 +92,21 @@ def test_detections_are_listed_in_local_time_with_doubtful_clocks_marked(listene
 def test_what_is_asked_for_is_listed(listener, command, words, found):
     done = command("list", "--format", "ndjson", *words)
 
-    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == found
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        listener.document(listener.in_full(number)) for number in found
+    ]
 
 
 def test_programs_get_all_that_is_known(listener, command):
-    (tit, _) = json.loads(command("list", "--format", "json").stdout)
+    listener.add_review(Review(1, "confirmed", "ana"), DAWN)
+    (parus, _) = json.loads(command("list", "--format", "json").stdout)
     first = next(csv.DictReader(io.StringIO(command("list", "--format", "csv").stdout)))
 
-    assert tit["time_utc"] == first["time_utc"] == "2025-05-01T04:12:09.250Z"
-    assert tit["thresholds"] == json.loads(first["thresholds"]) == {"min_probability": 0.5, "floor": 0.6}
-    assert set(first) == set(tit) == set(next(listener.detections()))
+    assert parus["time"] == first["time_utc"] == "2025-05-01T04:12:09.250Z"
+    assert (parus["clip"], parus["review"]["verdict"]) == ("2025/05/1.flac", "confirmed")
+    assert (first["taxon_rank"], first["scientific_name"], first["common_name"]) == ("genus", "Parus", "")
+    assert json.loads(first["thresholds"]) == {"min_confidence": 0.5, "floor": 0.6}
+    assert set(first) == set(next(listener.detections()))
 
 
 def test_a_journal_without_detections_gives_an_empty_table_a_header_and_an_empty_list(command, path):
@@ -115,7 +122,7 @@ def test_the_newest_are_listed_without_being_asked(listener, command):
         listener.record(1, GREAT_TIT)
 
     listed = [json.loads(line)["id"] for line in command("list", "--format", "ndjson").stdout.splitlines()]
-    assert listed == list(range(8, 28))
+    assert listed == [listener.document(listener.in_full(number))["id"] for number in range(8, 28)]
 
 
 def test_reviews_are_kept_apart_and_listed(listener, command):
@@ -159,11 +166,12 @@ def test_info_tells_what_there_is_and_how_windows_ended(listener, command):
 
     assert told.exit_code == 0
     assert "detections        2\n" in told.stdout and "uncertain times   1\n" in told.stdout
-    assert "pack starter 1.0, 7 windows: 2 detections, 5 out of range\n" in told.stdout
+    assert "pack starter 1.0, 7 windows: 2 with detections, 5 out of range; 2 detections\n" in told.stdout
     assert "at 48000 Hz, 4800 samples lost, unplugged\n" in told.stdout and "no end" in told.stdout
 
     document = json.loads(command("info", "--json").stdout)
     assert document["runs"][0]["windows"] == {"detection": 2, "out_of_range": 5}
+    assert document["runs"][0]["detections"] == 2
     assert document["runs"][0]["thresholds"]["floor"] == 0.6
 
 
@@ -176,12 +184,12 @@ def test_a_whole_journal_passes_the_check(listener, command):
 def test_a_clip_that_is_gone_is_named_and_exit_1_but_one_that_was_deleted_is_not(listener, command, tmp_path):
     listener.delete_clip(1, "old", DAWN)
     for name in ("1.flac", "2.flac"):
-        (tmp_path / name).unlink()
+        (tmp_path / "2025" / "05" / name).unlink()
 
     done = command("check")
 
     assert done.exit_code == 1
-    assert done.stderr.splitlines() == [f"{listener.path}: clip 2 is not there: {tmp_path / '2.flac'}"]
+    assert done.stderr.splitlines() == [f"{listener.path}: clip 2 is not there: {tmp_path / '2025' / '05' / '2.flac'}"]
 
 
 def test_rows_that_refer_to_nothing_are_exit_3(listener, command):

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import soundfile
-from gallery.decision import RankedSpecies
 
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Clip, Detection, Journal, Review, Stream
+from gallery.recognise import Candidate
 from tests.edgeapp.outputs import receivers
 from tests.edgeapp.station.listening import deployment
 
@@ -21,9 +21,11 @@ MAY = datetime(2026, 5, 1, 4, 0, tzinfo=timezone.utc)
 
 
 def detection(species: str, start_s: float, rank: str = "species", name: str | None = None, clock_set: bool = True):
-    best = RankedSpecies(1, species, f"common {species}", 0.9, 0.5)
+    common_name = f"common {species}"
+    best = Candidate(species, common_name, 0.9, 0.5)
     moment = Moment(MAY + timedelta(seconds=start_s), 100.0 + start_s, clock_set)
-    return Detection(moment, start_s, start_s + 10, rank, name or species, 0.9, best, [best], -30.0)
+    named = (rank, name or species, "" if name else common_name)
+    return Detection(moment, start_s, start_s + 10, *named, 0.9, [best], -30.0)
 
 
 @pytest.fixture
@@ -65,7 +67,9 @@ def test_a_table_of_birdnet_has_every_detection_in_the_time_of_the_place(export)
     done = export()
     found = list(csv.DictReader(io.StringIO(done.stdout)))
 
-    assert [row["Scientific name"] for row in found] == ["Parus major"] * 3 + ["Cuculus canorus"]
+    assert [row["Scientific name"] for row in found] == ["Parus major"] * 2 + ["", "Cuculus canorus"]
+    assert [row["Common name"] for row in found] == ["common Parus major"] * 2 + ["", "common Cuculus canorus"]
+    assert [row["taxon"] for row in found] == ["Parus major"] * 2 + ["Parus", "Cuculus canorus"]
     assert found[0]["time"].startswith("2026-05-01T06:00:00") and found[0]["week"] == "17"
     assert (found[0]["File"].endswith("tit.wav"), found[2]["File"], found[3]["week"]) == (True, "usb", "")
     assert "4 written" in done.stderr
@@ -103,12 +107,14 @@ def test_ebird_gets_reviewed_birds_alone(export, journal):
     assert "1 no bird" in done.stderr and "1 of a time before the clock was set" in done.stderr
 
 
-def test_rejected_detections_are_in_json_and_nowhere_else(export, journal):
+def test_rejected_detections_are_in_json_and_nowhere_else(export, journal, run):
     review(journal, Review(1, "rejected", "anna"))
 
     assert "3 written" in export().stderr
     document = json.loads(export("-f", "json").stdout)
-    assert [row["review"] for row in document] == ["rejected", None, None, None]
+    assert [row["review"] and row["review"]["verdict"] for row in document] == ["rejected", None, None, None]
+    assert document == [json.loads(line) for line in export("-f", "ndjson").stdout.splitlines()]
+    assert document == json.loads(run("journal", "list", "--journal", journal, "-f", "json").stdout)
 
 
 @pytest.mark.parametrize(

@@ -74,30 +74,39 @@ def test_listening_fills_the_journal_and_sums_up(listen):
     done = listen(tit(21.0), "--duration", 20, "--latitude", 52.5, "--longitude", 13.4)
 
     assert done.returncode == 0, done.stderr
-    assert [line.count("Great Tit (Parus major)") for line in done.stdout.splitlines()] == [1, 1, 1]
-    assert done.stderr.splitlines()[-1] == "3 windows: 3 detections"
-    assert listen.rows("SELECT start_s, species, source, route, latitude FROM detections_in_full") == [
-        (start_s, "Parus major", "standard input", "pcm", 52.5) for start_s in (0.0, 5.0, 10.0)
+    assert [line.count("Great Tit (Parus major)") for line in done.stdout.splitlines()] == [1]
+    assert done.stderr.splitlines()[-1] == "3 windows: 3 with detections; 1 detection"
+    columns = "start_s, end_s, windows, scientific_name, source, route, latitude"
+    assert listen.rows(f"SELECT {columns} FROM detections_in_full") == [
+        (0.0, 20.0, 3, "Parus major", "standard input", "pcm", 52.5)
     ]
 
 
-def test_ndjson_writes_one_event_per_window_and_per_change_and_nothing_else_on_standard_output(listen):
+def test_ndjson_writes_windows_detections_and_changes_and_nothing_else(listen):
     silence = np.zeros(11 * CARD_HZ, np.float32)
     cuckoo = toy.tone(3000, seconds=10.0, rate_hz=CARD_HZ)
     done = listen(np.concatenate([silence, cuckoo]), "--hop", 11, "--format", "ndjson")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     quiet, loud = (event for event in events if event["event"] == "window")
 
-    assert {event["event"] for event in events} == {"window", "microphone"}
-    assert (quiet["verdict"], quiet["level_dbfs"], quiet["decision"]) == ("silent", None, None)
-    assert (loud["verdict"], loud["decision"]["name"]) == ("detection", "Cuculus canorus")
+    assert {event["event"] for event in events} == {"window", "detection", "microphone"}
+    assert (quiet["verdict"], quiet["level_dbfs"], quiet["detections"]) == ("silent", None, [])
+    [found] = loud["detections"]
+    assert (loud["verdict"], found["verdict"], found["taxon"]["scientific_name"]) == (
+        "detection",
+        "detection",
+        "Cuculus canorus",
+    )
+    [document] = [event for event in events if event["event"] == "detection"]
+    assert (document["taxon"], document["confidence"]) == (found["taxon"], found["confidence"])
+    assert (document["start_s"], document["end_s"], document["source"]["device"]) == (11.0, 21.0, "standard input")
     assert (loud["start_s"], loud["end_s"], loud["source"]) == (11.0, 21.0, "standard input")
 
 
-def test_the_settings_reach_the_decisions(listen):
+def test_the_settings_reach_the_detections(listen):
     done = listen(tit(20.0), "--threshold", "Parus=0.5", "--confirm", 2, "--only", "Paridae", "--hop", 10)
 
-    assert done.stderr.splitlines()[-1] == "2 windows: 2 detections"
+    assert done.stderr.splitlines()[-1] == "2 windows: 2 with detections; 1 detection"
     [(thresholds,)] = listen.rows("SELECT thresholds FROM deployments")
     kept = json.loads(thresholds)
     assert (kept["thresholds"], kept["confirm"], kept["only"]) == ({"Parus": 0.5}, 2, ["Paridae"])
@@ -107,7 +116,7 @@ def test_settings_come_from_a_file_too_and_flags_win(listen, tmp_path):
     (tmp_path / "station.toml").write_text('[station]\nhop = 2.0\n[thresholds]\n"Parus major" = 1.0\n')
     done = listen(tit(20.0), "--config", tmp_path / "station.toml", "--hop", 10)
 
-    assert done.stderr.splitlines()[-1] in ("2 windows: 2 below threshold", "2 windows: 2 detections")
+    assert done.stderr.splitlines()[-1] == "2 windows: 2 below threshold; 0 detections"
     assert listen.rows("SELECT hop_s, json_extract(thresholds, '$.thresholds.\"Parus major\"') FROM deployments") == [
         (10.0, 1.0)
     ]
@@ -124,7 +133,7 @@ def test_a_run_that_heard_nothing_but_flat_zeros_ends_with_1(listen):
 
     assert done.returncode == 1
     assert "silent" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("11 silent")
+    assert done.stderr.splitlines()[-1].endswith("11 silent; 0 detections")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +143,7 @@ def test_a_run_that_heard_nothing_but_flat_zeros_ends_with_1(listen):
         (["--hop", "0"], "--hop"),
         (["--latitude", "52.5"], "a place needs both coordinates"),
         (["--latitude", "152.5", "--longitude", "0"], "--latitude"),
-        (["--kinds", "smell"], "smell"),
+        (["--modalities", "smell"], "smell"),
         (["--duration", "inf"], "--duration"),
         (["--format", "wav"], "--format"),
         (["--threshold", "Parus major"], "Parus major"),
@@ -188,12 +197,16 @@ def card(tmp_path):
 
 
 @pytest.fixture
-def process(tmp_path, toy_pack, card):
-    """A real `listen` at that card."""
+def process(request, tmp_path, toy_pack, card):
+    """A real `listen` at that card, with the options that the test gives."""
     journal = tmp_path / "heard.sqlite"
     command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--journal", str(journal)]
     with subprocess.Popen(
-        [*command, "--device", "usb"], env=card, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--device", "usb", *getattr(request, "param", ())],
+        env=card,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as started:
         started.journal = journal
         yield started
@@ -209,11 +222,11 @@ def test_a_signal_ends_cleanly_with_the_journal_closed_and_a_summary(process, wi
     assert process.returncode == 0
     lines = [first, *rest.splitlines()]
     assert all("Great Tit (Parus major)" in line for line in lines)
-    assert told.splitlines()[-1].startswith(f"{len(lines)} window")
-    assert rows(process.journal, "SELECT sum(n) FROM window_counts, deployments WHERE ended_utc IS NOT NULL") == [
-        (len(lines),)
-    ]
-    assert rows(process.journal, "SELECT count(*) FROM detections") == [(len(lines),)]
+    [(windows,)] = rows(process.journal, "SELECT sum(n) FROM window_counts, deployments WHERE ended_utc IS NOT NULL")
+    assert told.splitlines()[-1] == f"{windows} windows: {windows} with detections; 1 detection".replace(
+        "1 windows", "1 window"
+    )
+    assert rows(process.journal, "SELECT count(*), sum(windows) FROM detections") == [(len(lines), windows)]
     assert not process.journal.with_name("heard.sqlite-wal").exists()  # closed, not abandoned
 
 
@@ -226,6 +239,7 @@ def test_a_signal_before_the_first_window_is_no_fault(process):
     assert " window" in told.splitlines()[-1]
 
 
+@pytest.mark.parametrize("process", [("--format", "ndjson")], indirect=True)
 def test_a_reader_that_leaves_does_not_cost_the_rows_that_were_heard(process):
     process.stdout.readline()
     process.stdout.close()
@@ -293,10 +307,10 @@ def observations(recogniser, tmp_path) -> list[Observation]:
 def station(lost: int = 0, ears: int = 1, **counts: int) -> SimpleNamespace:
     """As much of a station as a screen sees."""
     counted = Counter({Verdict(name): n for name, n in counts.items()})
-    return SimpleNamespace(counts=counted, lost_samples=lost, ears=[None] * ears)
+    return SimpleNamespace(counts=counted, detections=1, lost_samples=lost, ears=[None] * ears)
 
 
-def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_begin(observations):
+def test_plain_lines_tell_a_taxon_nothing_and_silence_when_they_begin(observations):
     stream = io.StringIO()
     screen = Lines(stream)
     for seen in observations:
@@ -306,7 +320,9 @@ def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_
     verdicts = [seen.verdict for seen in observations]
     assert verdicts.count(Verdict.SILENT) > 1 and verdicts.count(Verdict.NOTHING) > 1
     assert sum("nothing heard" in line for line in lines) == 1
-    assert sum("probability" in line for line in lines) == verdicts.count(Verdict.DETECTION)
+    found = [line for line in lines if "confidence" in line]
+    assert verdicts.count(Verdict.DETECTION) > 2 == len(found)
+    assert "Great Tit (Parus major)" in found[0] and "Common Cuckoo (Cuculus canorus)" in found[1]
 
 
 def test_plain_lines_tell_lost_samples_once_and_name_the_microphone_where_there_are_two(observations, capsys):
@@ -331,7 +347,8 @@ def test_a_terminal_shows_a_table_that_follows_the_windows_and_the_microphone(ob
     screen.close()
 
     assert drawn == sorted(set(drawn))  # every window redraws
-    assert "Common Cuckoo (Cuculus canorus)" in stream.getvalue()
+    last = stream.getvalue()[before + drawn[-2] : before + drawn[-1]]
+    assert last.count("Common Cuckoo (Cuculus canorus)") == last.count("Great Tit (Parus major)") == 1
     assert "7 samples lost" in stream.getvalue()
     assert "Card [hw:1]: silent (flat zeros for 30 s)" in stream.getvalue()
 

@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -20,12 +19,12 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from edgeapp.recognition.pipeline import Recogniser, summarise
 
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.pack.format import Pack
+from edgeapp.recognition.recogniser import Recogniser, Tally
 from tests.edgeapp import pulse_server
 from tests.edgeapp import toy_pack as toy
 
@@ -80,10 +79,10 @@ def test_tones_that_are_played_are_heard_as_their_species_in_their_order(listen_
 
     rows, told = listen_while_playing(recording, "--pack", toy_pack, "--hop", 1, "--duration", 27)
 
-    heard = [row["species"] for row in rows if row["rank"] == "species"]
-    assert list(dict.fromkeys(heard)) == ["Parus major", "Cuculus canorus"]
-    assert heard == sorted(heard, key=["Parus major", "Cuculus canorus"].index)  # no going back
-    assert Counter(heard)["Parus major"] >= 3 and Counter(heard)["Cuculus canorus"] >= 3
+    heard = {row["scientific_name"]: row for row in rows if row["taxon_rank"] == "species"}
+    assert list(heard) == ["Parus major", "Cuculus canorus"] and len(rows) == 2  # no going back
+    assert all(row["windows"] >= 3 for row in heard.values())
+    assert heard["Parus major"]["end_s"] < heard["Cuculus canorus"]["end_s"]
     assert {row["source"] for row in rows} == {"default"}
     assert dropped(told) < rate_hz / 2  # none on an idle machine; a starved one may lose some, and says so
     assert "ALSA" not in told and "jack" not in told.lower()
@@ -137,7 +136,7 @@ def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, to
     assert [state for state in states if state in ("lost", "back", "hearing")][-3:] == ["lost", "back", "hearing"]
     with closing(sqlite3.connect(journal)) as connection:
         heard = connection.execute(
-            "SELECT stream, count(*) FROM detections WHERE species = 'Parus major' GROUP BY stream"
+            "SELECT stream, sum(windows) FROM detections WHERE scientific_name = 'Parus major' GROUP BY stream"
         ).fetchall()
         [(reason,)] = connection.execute("SELECT end_reason FROM streams WHERE id = 1").fetchall()
     assert [stream for stream, _ in heard] == [1, 2] and all(n >= 1 for _, n in heard)
@@ -157,12 +156,12 @@ def test_real_recordings_get_the_species_that_identify_gives_them(listen_while_p
         rows, told = listen_while_playing(played, "--hop", 1, "--duration", 3 + len(samples) / rate_hz)
 
         assert dropped(told) < pulse_server.RATE_HZ / 2
-        heard = max((row for row in rows if row["rank"] == "species"), key=lambda row: row["mass"])
-        assert (path.name, heard["species"]) == (path.name, species)
+        heard = max((row for row in rows if row["taxon_rank"] == "species"), key=lambda row: row["confidence"])
+        assert (path.name, heard["scientific_name"]) == (path.name, species)
 
 
 @pytest.mark.parametrize("route", ["portaudio", "arecord"])
-def test_every_window_that_is_played_is_decided_as_in_its_file(
+def test_every_window_that_is_played_holds_what_it_holds_in_its_file(
     server, monkeypatch, starter_pack, shared, tmp_path, route
 ):
     """The same samples, once from a file and once through a speaker and a microphone, cut at the same places."""
@@ -192,17 +191,17 @@ def test_every_window_that_is_played_is_decided_as_in_its_file(
     at = int(np.argmax(signal_correlation(there, song)))
     through = windows_of(recogniser, there[at : at + len(song)])
     from_file = windows_of(recogniser, song)
-    assert [decision for decision, _ in through] == [decision for decision, _ in from_file]
-    assert species in {decision and decision[1] for decision, _ in from_file}
+    assert [names for names, _ in through] == [names for names, _ in from_file]
+    assert species in {name for names, _ in from_file for name in names}
     for (_, one), (_, other) in zip(through, from_file, strict=True):
         np.testing.assert_allclose(one, other, atol=0.02)
 
 
-def windows_of(recogniser: Recogniser, samples: np.ndarray) -> list[tuple[tuple[str, str] | None, np.ndarray]]:
-    """Decision and probabilities of every window."""
+def windows_of(recogniser: Recogniser, samples: np.ndarray) -> list[tuple[list[str], np.ndarray]]:
+    """Detections and confidences of every window."""
     source = MemorySource(samples, pulse_server.RATE_HZ, live=True)
     return [
-        ((found.decision.rank, found.decision.name) if found.decision else None, found.probabilities)
+        ([one.scientific_name for one in found.detections], found.confidences)
         for found in recogniser.windows(source, 2.5)
     ]
 
@@ -229,9 +228,12 @@ def named_recordings(recogniser: Recogniser, folder: Path) -> list[tuple[Path, s
     found: list[tuple[Path, str]] = []
     for path in candidates[:: max(1, len(candidates) // 24)]:
         source = FileSource(folder / path)
-        decision = summarise(recogniser.windows(source, 1.0), recogniser, path, hop_s=1.0).decision
-        if decision is not None and decision.rank == "species" and decision.mass > 0.8:
-            found.append((folder / path, decision.name))
+        tally = Tally(recogniser.vocabulary)
+        for window in recogniser.windows(source, 1.0):
+            tally.add(window)
+        [likeliest] = tally.species(1)
+        if likeliest.confidence > 0.8:
+            found.append((folder / path, likeliest.scientific_name))
         if len(found) == REAL_RECORDINGS:
             return found
     raise AssertionError(f"identify was sure of {len(found)} recordings only")

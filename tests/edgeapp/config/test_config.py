@@ -112,9 +112,9 @@ def test_each_flag_sets_its_setting_and_no_other(setting):
     else:
         words = [word for one in (value if setting.many else [value]) for word in (setting.flag, str(one))]
     extra = {
-        "decision.latitude": ["--longitude", "2"],
-        "decision.longitude": ["--latitude", "2"],
-        "decision.range_table": ["--latitude", "2", "--longitude", "2"],
+        "detections.latitude": ["--longitude", "2"],
+        "detections.longitude": ["--latitude", "2"],
+        "detections.range_table": ["--latitude", "2", "--longitude", "2"],
         "clips.longest": ["--pre-roll", "0"],
     }.get(setting.key, [])
     done = CliRunner().invoke(app, [*words, *extra])
@@ -252,8 +252,8 @@ def test_a_variable_with_a_wrong_letter_is_told():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[decision]\nlatitude = 52.5\n", "a place needs both coordinates"),
-        ('[decision]\nrange_table = "range.csv"\n', "needs a place"),
+        ("[detections]\nlatitude = 52.5\n", "a place needs both coordinates"),
+        ('[detections]\nrange_table = "range.csv"\n', "needs a place"),
         ('[mqtt]\npassword = "a"\npassword_file = "b"\n', "there is a password already"),
         ('[input]\nwatch = "in"\n[microphone]\ndevice = ["USB"]\n', "a folder is watched, or microphones are heard"),
         ("[clips]\nlongest = 3.0\n", "less than pre_roll and post_roll"),
@@ -281,14 +281,14 @@ def test_flags_keep_their_names_and_the_help_their_defaults():
         "--pack",
         "--gallery",
         "--only",
-        "--kinds",
+        "--modalities",
         "--threads",
         "--provider",
         "--journal",
     ]:
         assert flag in text
     for flag in [
-        "--min-probability",
+        "--min-confidence",
         "--latitude",
         "--longitude",
         "--duration",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from edgeapp.clock.system import SystemClock
 from edgeapp.delivery import mqtt as mqtt_module
 from edgeapp.delivery import outbox as outbox_module
-from edgeapp.delivery.mqtt import MqttTarget, discovery_config, topic_of
+from edgeapp.delivery.mqtt import MqttTarget, discovery_configs, topic_of
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
@@ -22,6 +25,7 @@ from tests.edgeapp.delivery.message_stores import MemoryStore, SqliteStore, Step
 from tests.edgeapp.delivery.mosquitto_broker import Broker, Subscriber, free_port, until
 
 TOPIC = "biovita/garden/detections"
+DOCUMENT = Path(__file__).parents[1] / "journal" / "golden_document.json"
 
 
 @pytest.fixture
@@ -229,12 +233,24 @@ def test_home_assistant_is_told_of_the_station_when_asked(broker):
     target_of(broker, client_id="biovita-garden").ready()
     target = target_of(broker, client_id="biovita-garden", discovery=True)
     target.send(message(1))
-    assert until(lambda: heard.got)
-    topic, config = discovery_config(TOPIC, "biovita/garden/availability", "biovita-garden")
-    assert [(found, json.loads(text)) for found, text, _ in heard.got] == [(topic, config)]
-    assert config["state_topic"] == TOPIC and config["availability_topic"] == target.availability_topic
+    assert until(lambda: len(heard.got) == 2)
+    configs = discovery_configs(TOPIC, "biovita/garden/availability", "biovita-garden")
+    assert [(found, json.loads(text)) for found, text, _ in heard.got] == configs
+    for _, config in configs:
+        assert config["state_topic"] == TOPIC and config["availability_topic"] == target.availability_topic
     target.close()
     heard.close()
+
+
+def test_home_assistant_finds_in_the_document_what_its_sensors_show():
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    shown = {}
+    for topic, config in discovery_configs(TOPIC, "biovita/garden/availability", "biovita-garden"):
+        [path] = re.findall(r"value_json\.([\w.]+)", config["value_template"])
+        shown[topic.split("/")[-2]] = functools.reduce(lambda value, key: value[key], path.split("."), document)
+
+    assert shown == {"last_detection": "Parus", "last_confidence": 0.75}
+    assert len({config["unique_id"] for _, config in discovery_configs(TOPIC, "a", "b")}) == 2
 
 
 def test_encryption_checks_the_brokers_certificate(tmp_path):

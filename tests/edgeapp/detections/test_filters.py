@@ -6,22 +6,30 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
-from gallery.decision import Decision
 
 from edgeapp.clock.system import Moment
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.species_range import COLUMNS, SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
+from gallery.recognise import Detection
 from gallery.taxon import Taxon
 from tests.edgeapp import toy_pack as toy
 
 TAXA = tuple(toy.taxa())
 MAY = Moment(datetime(2026, 5, 3, 4, 0, tzinfo=timezone.utc), 100.0)  # week 17
-MAJOR = Decision("species", "Parus major", 0.62)
-GENUS = Decision("genus", "Parus", 0.62)
-BIRD = Decision("class", "Aves", 0.62)
-CUCKOO = Decision("species", "Cuculus canorus", 0.62)
+
+
+def detection(rank: str, name: str, confidence: float, taxa: tuple[Taxon, ...] = TAXA) -> Detection:
+    """A detection of a taxon."""
+    path = next(taxon.path(rank) for taxon in taxa if taxon.at(rank) == name)
+    return Detection(rank, name, "", path, confidence, ())
+
+
+MAJOR = detection("species", "Parus major", 0.62)
+GENUS = detection("genus", "Parus", 0.62)
+BIRD = detection("class", "Aves", 0.62)
+CUCKOO = detection("species", "Cuculus canorus", 0.62)
 
 
 @pytest.fixture
@@ -48,26 +56,26 @@ def ranged(tmp_path):
     return read
 
 
-def test_nothing_asked_for_lets_every_decision_through():
+def test_nothing_asked_for_lets_every_detection_through():
     assert Filters(TAXA).judge(MAJOR, MAY) == (Verdict.DETECTION, "")
-    assert Filters(TAXA).judge(None, MAY) == (Verdict.NOTHING, "")
+    assert Filters(TAXA).judge(BIRD, MAY) == (Verdict.DETECTION, "")
 
 
-def test_the_least_probability_is_for_all():
+def test_the_minimum_confidence_is_for_all():
     filters = Filters(TAXA, 0.8)
     assert filters.judge(MAJOR, MAY) == (Verdict.BELOW, "0.62 under 0.80")
-    assert filters.judge(replace(MAJOR, mass=0.8), MAY) == (Verdict.DETECTION, "")
+    assert filters.judge(replace(MAJOR, confidence=0.8), MAY) == (Verdict.DETECTION, "")
 
 
-def test_the_deepest_threshold_that_contains_the_decision_wins():
+def test_the_deepest_threshold_that_contains_the_taxon_wins():
     filters = Filters(TAXA, 0.9, {"Aves": 0.5, "Parus": 0.6, "Parus major": 0.8})
     assert filters.judge(MAJOR, MAY) == (Verdict.BELOW, "0.62 under 0.80 of Parus major")
-    assert filters.judge(Decision("species", "Parus minor", 0.62), MAY)[0] is Verdict.DETECTION
-    assert filters.judge(Decision("species", "Parus minor", 0.55), MAY) == (Verdict.BELOW, "0.55 under 0.60 of Parus")
+    assert filters.judge(detection("species", "Parus minor", 0.62), MAY)[0] is Verdict.DETECTION
+    assert filters.judge(detection("species", "Parus minor", 0.55), MAY) == (Verdict.BELOW, "0.55 under 0.60 of Parus")
     assert filters.judge(GENUS, MAY)[0] is Verdict.DETECTION
     assert filters.judge(CUCKOO, MAY)[0] is Verdict.DETECTION
-    assert filters.judge(replace(BIRD, mass=0.45), MAY) == (Verdict.BELOW, "0.45 under 0.50 of Aves")
-    assert filters.judge(Decision("species", "Bufo bufo", 0.85), MAY) == (Verdict.BELOW, "0.85 under 0.90")
+    assert filters.judge(replace(BIRD, confidence=0.45), MAY) == (Verdict.BELOW, "0.45 under 0.50 of Aves")
+    assert filters.judge(detection("species", "Bufo bufo", 0.85), MAY) == (Verdict.BELOW, "0.85 under 0.90")
 
 
 def test_a_threshold_says_nothing_of_what_contains_its_taxon():
@@ -83,15 +91,16 @@ def test_a_threshold_can_be_given_by_any_name():
 
 def test_a_genus_shared_by_families_has_one_threshold_in_each():
     namesake = Taxon("Parus verus", "Plantae", "", "", "", "Paraceae", "Parus", {})
+    verus = detection("species", "Parus verus", 0.55, (namesake,))
     filters = Filters((*TAXA, namesake), 0.0, {"Parus": 0.5, "Paraceae": 0.9})
-    assert filters.judge(Decision("species", "Parus verus", 0.55), MAY)[0] is Verdict.DETECTION
+    assert filters.judge(verus, MAY)[0] is Verdict.DETECTION
     only_family = Filters((*TAXA, namesake), 0.0, {"Paraceae": 0.9})
-    assert only_family.judge(Decision("species", "Parus verus", 0.55), MAY)[1] == "0.55 under 0.90 of Paraceae"
+    assert only_family.judge(verus, MAY)[1] == "0.55 under 0.90 of Paraceae"
     assert only_family.judge(MAJOR, MAY)[0] is Verdict.DETECTION
 
 
 def test_a_reason_never_says_that_a_number_is_under_itself():
-    assert Filters(TAXA, 0.8).judge(replace(MAJOR, mass=0.7999), MAY)[1] == "0.7999 under 0.8000"
+    assert Filters(TAXA, 0.8).judge(replace(MAJOR, confidence=0.7999), MAY)[1] == "0.7999 under 0.8000"
 
 
 @pytest.mark.parametrize("name", ["Parus mayor", "Parsu"])
@@ -101,10 +110,10 @@ def test_an_unknown_taxon_is_refused_with_near_names(name):
 
 
 @pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
-def test_a_threshold_is_a_probability(least):
-    with pytest.raises(UsageError, match="for every taxon is no probability"):
+def test_a_threshold_is_between_0_and_1(least):
+    with pytest.raises(UsageError, match="of every taxon is not between 0 and 1"):
         Filters(TAXA, least)
-    with pytest.raises(UsageError, match="for Aves is no probability"):
+    with pytest.raises(UsageError, match="of Aves is not between 0 and 1"):
         Filters(TAXA, 0.0, {"Aves": least})
 
 
@@ -117,12 +126,12 @@ def test_the_list_rejects_and_never_renames(listed):
     filters = Filters(TAXA, species_list=listed("Parus minor"))
     assert filters.judge(MAJOR, MAY) == (Verdict.UNLISTED, "Parus major is not on the species list")
     assert filters.judge(CUCKOO, MAY) == (Verdict.UNLISTED, "Cuculus canorus is not on the species list")
-    assert filters.judge(Decision("genus", "Cuculus", 0.9), MAY) == (
+    assert filters.judge(detection("genus", "Cuculus", 0.9), MAY) == (
         Verdict.UNLISTED,
         "no species of Cuculus is on the species list",
     )
-    for decision in (Decision("species", "Parus minor", 0.6), GENUS, BIRD):
-        assert filters.judge(decision, MAY)[0] is Verdict.DETECTION
+    for one in (detection("species", "Parus minor", 0.6), GENUS, BIRD):
+        assert filters.judge(one, MAY)[0] is Verdict.DETECTION
 
 
 def test_a_list_takes_birdnet_lines_groups_comments_and_names_what_it_does_not_know(listed):
@@ -159,7 +168,7 @@ def test_the_range_asks_for_place_and_week(ranged):
     june = Moment(datetime(2026, 6, 3, tzinfo=timezone.utc), 100.0)
     assert filters.judge(MAJOR, june)[0] is Verdict.DETECTION
     assert filters.judge(GENUS, MAY)[0] is Verdict.DETECTION  # Parus minor has no row, and is kept
-    assert filters.judge(Decision("genus", "Cuculus", 0.9), june) == (
+    assert filters.judge(detection("genus", "Cuculus", 0.9), june) == (
         Verdict.OUT_OF_RANGE,
         "no species of Cuculus is to be expected at 59.3, 18 in week 21",
     )
@@ -189,13 +198,22 @@ def test_one_species_inside_must_pass_both_the_list_and_the_range(listed, ranged
 def test_the_threshold_is_asked_first(listed, ranged):
     filters = Filters(TAXA, 0.8, None, listed("Parus minor"), ranged("Parus major,,50,,,,"))
     assert filters.judge(MAJOR, MAY)[0] is Verdict.BELOW
-    assert filters.judge(replace(MAJOR, mass=0.9), MAY)[0] is Verdict.UNLISTED
+    assert filters.judge(replace(MAJOR, confidence=0.9), MAY)[0] is Verdict.UNLISTED
 
 
 def test_the_record_of_a_deployment_holds_every_filter(listed, ranged):
     found = Filters(TAXA, 0.5, {"Aves": 0.6}, listed("Parus", "Dodo"), ranged("Parus major,,,,,,")).described()
-    assert found["min_probability"] == 0.5
+    assert found["min_confidence"] == 0.5
     assert found["thresholds"] == {"Aves": 0.6}
     assert (found["species_list"]["species"], found["species_list"]["unknown_names"]) == (2, 1)
     assert found["range"]["species_without_row"] == 3
-    assert Filters(TAXA).described() == {"min_probability": 0.0, "thresholds": {}}
+    assert Filters(TAXA).described() == {"min_confidence": 0.0, "thresholds": {}}
+
+
+def test_a_namesake_in_another_family_is_not_on_the_list(listed):
+    namesake = Taxon("Parus verus", "Plantae", "", "", "", "Paraceae", "Parus", {})
+    filters = Filters((*TAXA, namesake), species_list=listed("Parus major"))
+    plants = detection("genus", "Parus", 0.9, (namesake,))
+
+    assert filters.judge(plants, MAY) == (Verdict.UNLISTED, "no species of Parus is on the species list")
+    assert filters.judge(GENUS, MAY)[0] is Verdict.DETECTION

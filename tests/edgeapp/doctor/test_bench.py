@@ -37,11 +37,11 @@ def test_the_machine_and_the_versions_stand_above(measured):
 
 def test_parity_is_with_the_plain_graph(measured, toy_pack, monkeypatch):
     assert measured.parity.least_cosine == pytest.approx(1.0, abs=1e-5)
-    assert measured.parity.same_decisions == measured.parity.windows == 4
+    assert measured.parity.same_species == measured.parity.windows == 4
     encode = AudioEncoder.encode
     monkeypatch.setattr(AudioEncoder, "encode", lambda self, windows: np.roll(encode(self, windows), 1, axis=1))
     wrong = bench(Pack.load(toy_pack), threads=1, seconds=10, n_windows=1).parity
-    assert wrong.least_cosine < 0.9 and wrong.same_decisions < 4
+    assert wrong.least_cosine < 0.9 and wrong.same_species < 4
 
 
 def test_json_holds_every_figure_and_nothing_else(run, toy_pack):

@@ -24,7 +24,7 @@ def test_the_starter_pack_is_healthy_and_its_answer_to_the_example_is_known(pati
     told = list(recognition.recognition(patient(station=Station(threads=1, provider="cpu"))))
     assert states(told) == dict.fromkeys(("pack", "parity", "gallery", "provider", "answer"), State.OK)
     # A pack that was trained anew must have its answer written down.
-    assert Pack.load(starter_pack, verify=False).space in recognition.EXAMPLE_DECISIONS
+    assert Pack.load(starter_pack, verify=False).space in recognition.EXAMPLE_DETECTIONS
 
 
 def test_a_pack_without_parity_or_known_answer_has_nothing_to_be_blamed_for(patient, toy_pack):
@@ -39,7 +39,7 @@ def test_a_pack_without_parity_or_known_answer_has_nothing_to_be_blamed_for(pati
 
 
 def test_another_answer_than_the_known_one_is_an_error(patient, toy_pack, monkeypatch):
-    monkeypatch.setitem(recognition.EXAMPLE_DECISIONS, "toy", ("species", "Bufo bufo"))
+    monkeypatch.setitem(recognition.EXAMPLE_DETECTIONS, "toy", {"Bufo bufo"})
     told = list(recognition.recognition(patient(station=Station(pack=toy_pack, provider="cpu", threads=1))))
     assert told[-1].state is State.ERROR
     assert "should be Bufo bufo" in told[-1].what

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
-from gallery.decision import RankedSpecies
 
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Deployment, Detection, Journal, Stream
+from gallery.recognise import Candidate
 
 DAWN = Moment(datetime(2025, 5, 1, 6, 12, 9, 250_000, timezone(timedelta(hours=2))), boottime_s=500.0)
 
@@ -22,10 +23,11 @@ DEPLOYMENT = Deployment(
     gallery="/packs/starter/gallery.sqlite",
     gallery_sha256="ab" * 32,
     hop_s=5.0,
-    thresholds={"min_probability": 0.5, "floor": 0.6},
+    thresholds={"min_confidence": 0.5, "floor": 0.6},
     latitude=52.5,
     longitude=13.4,
     app_version="1.2",
+    station="garden",
 )
 
 MICROPHONE = Stream("USB PnP Sound Device: Audio (hw:2,0)", "usb-1.2", "arecord", 48000, "boot-a")
@@ -34,16 +36,24 @@ GREAT_TIT = Detection(
     time=DAWN,
     start_s=15.0,
     end_s=25.0,
-    rank="genus",
-    name="Parus",
-    mass=np.float32(0.75),
-    best=RankedSpecies(1, "Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
-    scores=(
-        RankedSpecies(1, "Turdus merula", "Common Blackbird", np.float32(0.5), np.float32(0.5)),
-        RankedSpecies(2, "Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
-    ),
+    taxon_rank="species",
+    scientific_name="Parus major",
+    common_name="Great Tit",
+    confidence=np.float32(0.75),
+    candidates=(Candidate("Parus major", "Great Tit", np.float32(0.75), np.float32(0.25)),),
     level_dbfs=-41.5,
     speech=0.125,
+)
+
+A_PARUS = replace(
+    GREAT_TIT,
+    taxon_rank="genus",
+    scientific_name="Parus",
+    common_name="",
+    candidates=(
+        Candidate("Parus major", "Great Tit", np.float32(0.375), np.float32(0.25)),
+        Candidate("Parus minor", "", np.float32(0.25), np.float32(0.125)),
+    ),
 )
 
 

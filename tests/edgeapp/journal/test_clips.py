@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from gallery.decision import RankedSpecies
 
 from edgeapp.journal import Clip, JournalError, Review
 from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
@@ -17,7 +16,7 @@ CLIP = Clip("/clips/parus_major.flac", "flac", 12.0, 28.0, 1, 123_456, DAWN)
 def heard(journal) -> list[int]:
     """Two detections of one stream, the second of a cuckoo."""
     stream = begin(journal)
-    cuckoo = replace(GREAT_TIT, best=RankedSpecies(1, "Cuculus canorus", "Common Cuckoo", 0.5, 0.5))
+    cuckoo = replace(GREAT_TIT, scientific_name="Cuculus canorus", common_name="Common Cuckoo")
     return [journal.record(stream, GREAT_TIT), journal.record(stream, cuckoo)]
 
 
@@ -83,7 +82,7 @@ def test_the_last_review_counts_and_the_earlier_ones_stay(journal, heard):
     first, second = journal.detections()
     assert (first["review"], first["review_name"], first["reviewer"]) == ("corrected", "Parus minor", "ben")
     assert (first["review_note"], first["review_utc"]) == ("note the wing bar", "2025-05-01T04:13:09.250Z")
-    assert first["species"] == "Parus major"  # what was heard is not what was said of it
+    assert first["scientific_name"] == "Parus major"  # what was heard is not what was said of it
     assert second["review"] is None
     assert [review["verdict"] for review in journal.reviews(heard[0])] == ["confirmed", "corrected"]
 

@@ -12,7 +12,8 @@ from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal, JournalError, Message, default_path, migrations, utc_text
 from edgeapp.journal.schema import APPLICATION_ID
-from tests.edgeapp.journal.samples import DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
+from gallery.recognise import Candidate
+from tests.edgeapp.journal.samples import A_PARUS, DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
 
 
 def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
@@ -22,7 +23,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
 
     with Journal.open(path) as journal:
         (row,) = journal.detections()
-        scores = list(journal.scores(row["id"]))
+        candidates = list(journal.candidates(row["id"]))
 
     thresholds = json.loads(row.pop("thresholds"))
     assert row == {
@@ -35,13 +36,12 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "clock_set": 1,
         "start_s": 15.0,
         "end_s": 25.0,
-        "rank": "genus",
-        "name": "Parus",
-        "mass": 0.75,
-        "species": "Parus major",
+        "taxon_rank": "species",
+        "scientific_name": "Parus major",
         "common_name": "Great Tit",
-        "probability": 0.375,
+        "confidence": 0.75,
         "similarity": 0.25,
+        "windows": 1,
         "level_dbfs": -41.5,
         "speech": 0.125,
         "source": "USB PnP Sound Device: Audio (hw:2,0)",
@@ -50,6 +50,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "rate_hz": 48000,
         "boot_id": "boot-a",
         "hop_s": 5.0,
+        "station": "garden",
         "app_version": "1.2",
         "pack": "starter",
         "pack_version": "1.0",
@@ -69,11 +70,71 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "clip_end_s": None,
         "stream_s": None,
     }
-    assert thresholds == {"min_probability": 0.5, "floor": 0.6}
-    assert [(score["rank"], score["species"], score["probability"]) for score in scores] == [
-        (1, "Turdus merula", 0.5),
-        (2, "Parus major", 0.375),
+    assert thresholds == {"min_confidence": 0.5, "floor": 0.6}
+    assert candidates == [
+        {
+            "detection": 1,
+            "place": 1,
+            "scientific_name": "Parus major",
+            "common_name": "Great Tit",
+            "confidence": 0.75,
+            "similarity": 0.25,
+        }
     ]
+
+
+def test_above_the_species_only_the_candidates_name_species(path):
+    with Journal.open(path) as journal:
+        journal.record(begin(journal), A_PARUS)
+        (row,) = journal.detections()
+        document = journal.document(row)
+
+    assert (row["taxon_rank"], row["scientific_name"], row["common_name"], row["similarity"]) == (
+        "genus",
+        "Parus",
+        None,
+        None,
+    )
+    assert document["taxon"] == {"rank": "genus", "scientific_name": "Parus", "common_name": None}
+    assert [one["scientific_name"] for one in document["candidates"]] == ["Parus major", "Parus minor"]
+
+
+def test_a_detection_that_goes_on_is_one_row_with_its_surest_window(path):
+    surer = replace(
+        GREAT_TIT,
+        end_s=30.0,
+        confidence=0.9,
+        windows=2,
+        level_dbfs=-30.0,
+        candidates=(Candidate("Parus major", "", 0.9, 0.5),),
+    )
+    with Journal.open(path) as journal:
+        number = journal.record(begin(journal), GREAT_TIT)
+        journal.extend(number, surer)
+        (row,) = journal.detections()
+        candidates = journal.candidates(number)
+
+    assert (row["start_s"], row["end_s"], row["windows"], row["confidence"]) == (15.0, 30.0, 2, 0.9)
+    assert [(one["place"], one["confidence"]) for one in candidates] == [(1, 0.9)]
+
+
+def test_what_is_not_there_cannot_go_on(journal):
+    with pytest.raises(JournalError, match="has no detection 99"):
+        journal.extend(99, GREAT_TIT)
+
+
+def test_changes_made_together_are_all_in_the_journal_or_none(journal):
+    stream = begin(journal)
+
+    def change() -> None:
+        journal.record(stream, GREAT_TIT)
+        journal.count(stream, Verdict.DETECTION)
+        journal.extend(99, GREAT_TIT)
+
+    with pytest.raises(JournalError):
+        journal.together(change)
+
+    assert list(journal.detections()) == [] and journal.counts(1) == {}
 
 
 def test_the_place_may_be_unknown(path):
@@ -89,16 +150,16 @@ def test_a_detection_is_on_the_disk_when_record_returns(path):
     with Journal.open(path) as journal:
         journal.record(begin(journal), GREAT_TIT)
 
-        assert rows(path, "SELECT species FROM detections") == [("Parus major",)]
+        assert rows(path, "SELECT scientific_name FROM detections") == [("Parus major",)]
 
 
 def test_a_detection_is_written_whole_or_not_at_all(path):
-    twice_first = replace(GREAT_TIT, scores=(GREAT_TIT.scores[0], GREAT_TIT.scores[0]))
+    no_sound = replace(GREAT_TIT, candidates=(*GREAT_TIT.candidates, Candidate(None, "", 0.5, 0.5)))
 
     with Journal.open(path) as journal:
         stream = begin(journal)
         with pytest.raises(JournalError):
-            journal.record(stream, twice_first)
+            journal.record(stream, no_sound)
         assert list(journal.detections()) == []
         journal.record(stream, GREAT_TIT)
         assert len(list(journal.detections())) == 1
@@ -149,9 +210,9 @@ def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed_with_it
     stream = begin(journal)
     told = []
 
-    def messages(detection_id: int) -> list[Message]:
-        told.append(detection_id)
-        return [Message("mqtt", {"detection": detection_id})]
+    def messages(document: dict) -> list[Message]:
+        told.append(document["id"])
+        return [Message("mqtt", document)]
 
     waiting = [journal.record(stream, replace(GREAT_TIT, confirmed=False)) for _ in range(3)]
     assert list(journal.detections()) == [] and journal.queue_length() == 0
@@ -159,8 +220,10 @@ def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed_with_it
     journal.confirm(waiting[:2], messages)
     journal.confirm(waiting[1:2], messages)  # once is enough
 
-    assert [row["id"] for row in journal.detections()] == waiting[:2] == told
-    assert [message.payload["detection"] for message in journal.due(0.0)] == waiting[:2]
+    confirmed = list(journal.detections())
+    assert [row["id"] for row in confirmed] == waiting[:2]
+    assert told == [journal.document(row)["id"] for row in confirmed] and len(set(told)) == 2
+    assert [message.payload for message in journal.due(0.0)] == [journal.document(row) for row in confirmed]
 
 
 def test_one_unknown_detection_confirms_none(journal):
@@ -174,15 +237,17 @@ def test_one_unknown_detection_confirms_none(journal):
 def test_messages_are_written_with_their_detection_or_not_at_all(journal):
     stream = begin(journal)
 
-    def fails(detection_id: int) -> list[Message]:
-        return [Message("mqtt", {"id": detection_id}), Message("mqtt", {"mass": float("nan")})]
+    def fails(document: dict) -> list[Message]:
+        return [Message("mqtt", document), Message("mqtt", {"confidence": float("nan")})]
 
     with pytest.raises(ValueError):
         journal.record(stream, GREAT_TIT, fails)
     assert list(journal.detections()) == [] and journal.queue_length() == 0
 
-    detection = journal.record(stream, GREAT_TIT, lambda it: [Message("mqtt", {"id": it})])
-    assert [message.payload for message in journal.due(0.0)] == [{"id": detection}]
+    journal.record(stream, GREAT_TIT, lambda document: [Message("mqtt", document)])
+    assert [message.payload["id"] for message in journal.due(0.0)] == [
+        journal.document(row)["id"] for row in journal.detections()
+    ]
 
 
 def test_every_connection_has_the_pragmas_that_protect_the_rows(path):
@@ -210,6 +275,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
     assert rows(path, "SELECT name FROM _sqlite_migrations") == [
         ("m001_deployments_detections_scores",),
         ("m002_streams_reviews_clips_messages",),
+        ("m003_taxa_and_stretches",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

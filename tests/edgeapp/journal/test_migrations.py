@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlite_utils import Database
@@ -14,6 +16,7 @@ from tests.edgeapp.journal.samples import GREAT_TIT, begin, rows
 
 FIRST = "m001_deployments_detections_scores"
 SECOND = "m002_streams_reviews_clips_messages"
+THIRD = "m003_taxa_and_stretches"
 
 
 @pytest.fixture
@@ -44,19 +47,52 @@ def old(path):
     return path
 
 
+@pytest.fixture
+def second(path) -> Path:
+    """A journal as m002 left it: a species, a genus and an order, with a clip, a review, a message and a file."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrations.apply(Database(connection, execute_plugins=False), stop_before=THIRD)
+        connection.executescript(
+            """
+            INSERT INTO deployments VALUES (1, '2026-05-01T04:00:00.000Z', 10.0, 1, NULL, NULL, '1.2', 'starter', '1.0',
+                's', '/g.sqlite', 'ab', 5.0, '{"min_probability": 0.5}', 52.5, 13.4);
+            INSERT INTO streams VALUES (4, 1, 'usb', 'usb-1', 'portaudio', 48000, 'boot', '2026-05-01T04:00:00.000Z',
+                10.0, 1, NULL, NULL, NULL, 7);
+            INSERT INTO window_counts VALUES (4, 'detection', 2), (4, 'unconfirmed', 1), (4, 'nothing', 9);
+            INSERT INTO clips VALUES (2, '/clips/2026/05/a.flac', 'flac', 3.0, 19.0, 4, 99,
+                '2026-05-01T04:00:20.000Z', 30.0, 1, 1, NULL, NULL);
+            INSERT INTO detections VALUES
+                (1, 4, '2026-05-01T04:00:05.000Z', NULL, 15.0, 1, 5.0, 15.0, 'species', 'Parus major', 0.9,
+                    'Parus major', 'Great Tit', 0.9, 0.7, -30.0, 0.1, 1, 2),
+                (2, 4, '2026-05-01T04:00:10.000Z', '2020-01-01T00:00:00.000Z', 20.0, 2, 10.0, 20.0, 'genus', 'Parus',
+                    0.75, 'Parus minor', 'Japanese Tit', 0.3, 0.4, -31.0, NULL, 1, NULL),
+                (3, 4, '2026-05-01T04:00:15.000Z', NULL, 25.0, 0, 15.0, 25.0, 'order', 'Passeriformes', 0.8,
+                    'Setophaga graciae', '', 0.2, NULL, -32.0, NULL, 0, NULL);
+            INSERT INTO scores VALUES (1, 1, 'Parus major', 0.9, 0.7), (1, 2, 'Turdus merula', 0.05, NULL),
+                (2, 1, 'Turdus merula', 0.4, 0.5), (2, 2, 'Parus minor', 0.3, 0.4);
+            INSERT INTO reviews VALUES (5, 1, '2026-05-02T00:00:00.000Z', 'confirmed', NULL, 'ana', '');
+            INSERT INTO messages (target, payload, created_utc) VALUES ('mqtt', '{"schema": 1}', '2026-05-01');
+            INSERT INTO files VALUES ('/card/a.wav', 10, 20, 4, '2026-05-01T05:00:00.000Z');
+            """
+        )
+        connection.commit()
+    return path
+
+
 def test_every_row_of_the_first_schema_is_kept(old):
-    scores = rows(old, "SELECT * FROM scores")
-    detections = (
-        "SELECT id, {}, time_utc, start_s, end_s, rank, name, mass, species, common_name, probability, similarity"
-    )
-    before = rows(old, f"{detections.format('deployment')}, level_dbfs FROM detections")
-    assert len(before) == 6 and len(scores) == 12
+    before = rows(old, "SELECT id, deployment, time_utc, start_s, end_s, rank, name, mass, level_dbfs FROM detections")
+    species = rows(old, "SELECT detection, rank, species, probability, similarity FROM scores")
+    assert len(before) == 6 and len(species) == 12
 
     with Journal.open(old) as journal:
         in_full = list(journal.detections())
 
-    assert rows(old, f"{detections.format('stream')}, level_dbfs FROM detections") == before
-    assert rows(old, "SELECT * FROM scores") == scores
+    kept = "id, stream, time_utc, start_s, end_s, taxon_rank, scientific_name, confidence, level_dbfs"
+    assert rows(old, f"SELECT {kept} FROM detections") == before
+    assert rows(old, "SELECT detection, place, scientific_name, confidence, similarity FROM candidates") == species
     assert rows(old, "SELECT DISTINCT written_utc, boottime_s, clock_set, speech, confirmed, clip FROM detections") == [
         (None, None, 1, None, 1, None)
     ]
@@ -92,21 +128,74 @@ def test_what_refers_to_what_still_does(old):
         journal._db.execute("DELETE FROM deployments WHERE id = 3")
 
     assert rows(old, "PRAGMA foreign_key_check") == []
-    assert rows(old, "SELECT DISTINCT detection FROM scores") == [(5,), (6,), (7,)]
+    assert rows(old, "SELECT DISTINCT detection FROM candidates") == [(5,), (6,), (7,)]
 
 
-def test_a_migration_that_fails_leaves_the_old_journal_whole(old, monkeypatch):
-    before = rows(old, "SELECT * FROM detections")
-    monkeypatch.setattr("edgeapp.journal.schema.DETECTIONS_IN_FULL", "CREATE VIEW broken AS SELEKT")
+def test_a_species_keeps_its_names_and_figures(second):
+    Journal.open(second).close()
+
+    columns = "taxon_rank, scientific_name, common_name, confidence, similarity, windows, speech, clip"
+    assert rows(second, f"SELECT {columns} FROM detections WHERE id = 1") == [
+        ("species", "Parus major", "Great Tit", 0.9, 0.7, 1, 0.1, 2)
+    ]
+
+
+def test_above_the_species_no_species_is_left_but_the_candidates(second):
+    Journal.open(second).close()
+
+    columns = "taxon_rank, scientific_name, common_name, confidence, similarity"
+    assert rows(second, f"SELECT {columns} FROM detections WHERE id > 1") == [
+        ("genus", "Parus", None, 0.75, None),
+        ("order", "Passeriformes", None, 0.8, None),
+    ]
+
+
+def test_the_species_that_was_named_inside_the_taxon_is_the_first_candidate(second):
+    Journal.open(second).close()
+
+    assert rows(second, "SELECT * FROM candidates") == [
+        (1, 1, "Parus major", "Great Tit", 0.9, 0.7),
+        (1, 2, "Turdus merula", None, 0.05, None),
+        (2, 1, "Parus minor", "Japanese Tit", 0.3, 0.4),
+        (2, 2, "Turdus merula", None, 0.4, 0.5),
+        (3, 1, "Setophaga graciae", None, 0.2, None),
+    ]
+
+
+def test_what_lies_around_the_detections_of_the_second_schema_stays(second):
+    others = ("streams", "window_counts", "clips", "reviews", "messages", "files")
+    before = {table: rows(second, f"SELECT * FROM {table}") for table in others}
+    when = rows(second, "SELECT id, time_utc, written_utc, boottime_s, clock_set, confirmed FROM detections")
+
+    with Journal.open(second) as journal:
+        documents = {row["id"]: journal.document(row) for row in journal.detections()}
+
+    assert {table: rows(second, f"SELECT * FROM {table}") for table in others} == before
+    assert rows(second, "SELECT id, time_utc, written_utc, boottime_s, clock_set, confirmed FROM detections") == when
+    assert rows(second, "PRAGMA foreign_key_check") == []
+    assert documents.keys() == {1, 2}  # the third waits for its confirmation
+    assert documents[1]["clip"] == "2026/05/a.flac" and documents[1]["review"]["verdict"] == "confirmed"
+    assert documents[2]["clock"] == "corrected" and documents[2]["source"]["station"] is None
+    json.dumps(documents, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("schema", "at"), [("old", "DETECTIONS_IN_FULL"), ("old", "TAXA_IN_FULL"), ("second", "TAXA_IN_FULL")]
+)
+def test_a_migration_that_fails_leaves_the_old_journal_whole(request, schema, at, monkeypatch):
+    path = request.getfixturevalue(schema)
+    before = rows(path, "SELECT * FROM detections")
+    applied = rows(path, "SELECT name FROM _sqlite_migrations")
+    monkeypatch.setattr(f"edgeapp.journal.schema.{at}", "CREATE VIEW broken AS SELEKT")
 
     with pytest.raises(JournalError):
-        Journal.open(old)
+        Journal.open(path)
 
-    assert rows(old, "SELECT * FROM detections") == before
-    assert rows(old, "SELECT name FROM _sqlite_migrations") == [(FIRST,)]
+    assert rows(path, "SELECT * FROM detections") == before
+    assert rows(path, "SELECT name FROM _sqlite_migrations") == applied
     monkeypatch.undo()
-    with Journal.open(old) as journal:
-        assert len(list(journal.detections())) == 6
+    with Journal.open(path) as journal:
+        assert len(list(journal.detections())) == len(before) - (schema == "second")
 
 
 def test_a_reader_does_not_change_an_old_journal_but_says_what_to_do(old):

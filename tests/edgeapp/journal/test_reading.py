@@ -7,17 +7,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from gallery.decision import RankedSpecies
 
 from edgeapp.journal import Clip, Journal, JournalError, Message, Reader, Review
 from edgeapp.journal.reading import PAGE
-from tests.edgeapp.journal.samples import DAWN, GREAT_TIT, begin, rows
+from gallery.recognise import Candidate
+from tests.edgeapp.journal.samples import A_PARUS, DAWN, GREAT_TIT, begin, rows
 
 CUCKOO = replace(
     GREAT_TIT,
     time=DAWN.earlier(-600),
-    name="Cuculus canorus",
-    best=RankedSpecies(1, "Cuculus canorus", "Common Cuckoo", 0.5, 0.5),
+    scientific_name="Cuculus canorus",
+    common_name="Common Cuckoo",
+    candidates=(Candidate("Cuculus canorus", "Common Cuckoo", 0.75, 0.5),),
 )
 
 
@@ -26,7 +27,7 @@ def heard(journal) -> Journal:
     stream = begin(journal)
     journal.record(stream, GREAT_TIT)
     journal.record(stream, CUCKOO)
-    journal.record(begin(journal), GREAT_TIT)
+    journal.record(begin(journal), A_PARUS)
     return journal
 
 
@@ -37,9 +38,9 @@ def heard(journal) -> Journal:
         ({}, [1, 2, 3]),
         ({"since": DAWN.utc + timedelta(seconds=1)}, [2]),
         ({"since": DAWN.utc, "until": DAWN.utc + timedelta(seconds=600)}, [1, 3]),
-        ({"species": "parus MAJOR"}, [1, 3]),
+        ({"species": "parus MAJOR"}, [1]),
         ({"species": "common cuckoo"}, [2]),
-        ({"species": "Parus"}, [1, 3]),
+        ({"species": "Parus"}, [3]),
         ({"species": "Par"}, []),
         ({"deployment": 1}, [1, 2]),
         ({"newest": 2}, [2, 3]),

@@ -20,7 +20,7 @@ import pytest
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal, JournalError, Message, Reader
 from tests.conftest import PROJECT
-from tests.edgeapp.journal.samples import DEPLOYMENT, GREAT_TIT, begin, rows
+from tests.edgeapp.journal.samples import A_PARUS, DEPLOYMENT, begin, rows
 
 KILLS = 20
 
@@ -30,12 +30,12 @@ def test_what_record_returned_survives_the_kill_of_its_program_at_any_moment(pat
         f"""
         from edgeapp.journal import Journal, Message
         from edgeapp.detections.verdict import Verdict
-        from tests.edgeapp.journal.samples import GREAT_TIT, begin
+        from tests.edgeapp.journal.samples import A_PARUS, begin
         journal = Journal.open({str(path)!r})
         stream = begin(journal)
         while True:
             journal.count(stream, Verdict.DETECTION)
-            print(journal.record(stream, GREAT_TIT, lambda it: [Message("mqtt", {{"id": it}})] * 2), flush=True)
+            print(journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)] * 2), flush=True)
         """
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])}
@@ -54,12 +54,13 @@ def test_what_record_returned_survives_the_kill_of_its_program_at_any_moment(pat
     with Journal.open(path) as journal:
         journal.quick_check()
         written = [row["id"] for row in journal.detections()]
+        documents = [journal.document(row)["id"] for row in journal.detections()]
         sent_of = [message.payload["id"] for message in journal.due(0.0, limit=10**6)]
         counted = sum(journal.counts(row["id"]).get(Verdict.DETECTION, 0) for row in journal.deployments())
     assert len(returned) >= KILLS
     assert set(returned) <= set(written) and len(written) - len(returned) <= KILLS
-    assert sent_of == [it for it in written for _ in range(2)]
-    assert rows(path, "SELECT detection, count(*) FROM scores GROUP BY detection") == [(it, 2) for it in written]
+    assert sent_of == [it for it in documents for _ in range(2)]
+    assert rows(path, "SELECT detection, count(*) FROM candidates GROUP BY detection") == [(it, 2) for it in written]
     assert 0 <= counted - len(written) <= KILLS
 
 
@@ -79,12 +80,12 @@ def test_a_journal_locked_by_another_program_is_an_error_in_bounded_time_and_not
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         with pytest.raises(JournalError, match=r"another program holds the journal .*locked.*; end that program"):
-            journal.record(stream, GREAT_TIT, lambda it: [Message("mqtt", {"id": it})])
+            journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)])
         waited = time.monotonic() - begun
         assert list(journal.detections()) == [] and journal.queue_length() == 0
 
         other.execute("ROLLBACK")
-        journal.record(stream, GREAT_TIT)
+        journal.record(stream, A_PARUS)
         assert len(list(journal.detections())) == 1
     assert 0.3 <= waited < 3.0
 
@@ -96,7 +97,7 @@ def test_a_lock_that_ends_in_time_is_waited_for(path):
         other.execute("BEGIN IMMEDIATE")
         release = threading.Timer(0.2, lambda: other.execute("ROLLBACK"))
         release.start()
-        journal.record(stream, GREAT_TIT)
+        journal.record(stream, A_PARUS)
         release.join()
         other.close()
 
@@ -121,7 +122,7 @@ def test_a_lock_that_sqlite_does_not_wait_for_is_tried_again(journal):
 
     journal._connection = refusing = Refusing(journal._connection)
 
-    journal.record(begin(journal), GREAT_TIT)
+    journal.record(begin(journal), A_PARUS)
 
     assert refusing.refusals == 0 and len(list(journal.detections())) == 1
 
@@ -145,7 +146,7 @@ def fill(journal: Journal, stream: int) -> list[int]:
     kept = []
     with pytest.raises(JournalError, match=r"cannot be written \(.*(full|I/O error)"):
         while len(kept) < 20_000:
-            kept.append(journal.record(stream, GREAT_TIT))
+            kept.append(journal.record(stream, A_PARUS))
     return kept
 
 
@@ -156,15 +157,15 @@ def test_a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again(sm
         stream = begin(journal)
         kept = fill(journal, stream)
         with pytest.raises(JournalError):
-            journal.record(stream, GREAT_TIT)  # still full
+            journal.record(stream, A_PARUS)  # still full
         assert [row["id"] for row in journal.detections()] == kept
 
         ballast.unlink()
-        again = journal.record(stream, GREAT_TIT)
+        again = journal.record(stream, A_PARUS)
 
         assert [row["id"] for row in journal.detections()] == [*kept, again]
         journal.quick_check()
-    assert rows(journal.path, "SELECT DISTINCT count(*) FROM scores GROUP BY detection") == [(2,)]
+    assert rows(journal.path, "SELECT DISTINCT count(*) FROM candidates GROUP BY detection") == [(2,)]
 
 
 def test_a_file_that_may_not_grow_is_an_error_and_writing_goes_on_when_it_may(journal):
@@ -176,7 +177,7 @@ def test_a_file_that_may_not_grow_is_an_error_and_writing_goes_on_when_it_may(jo
     assert [row["id"] for row in journal.detections()] == kept
 
     journal._db.execute("PRAGMA max_page_count = 1000000")
-    again = journal.record(stream, GREAT_TIT)
+    again = journal.record(stream, A_PARUS)
 
     assert [row["id"] for row in journal.detections()] == [*kept, again]
     journal.quick_check()
@@ -189,11 +190,11 @@ def test_several_threads_write_and_read_at_once(journal):
     def work(stream: int) -> None:
         try:
             for _ in range(50):
-                detection = journal.record(stream, GREAT_TIT, lambda it: [Message("mqtt", {"id": it})])
+                detection = journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)])
                 journal.count(stream, Verdict.DETECTION)
-                assert len(journal.scores(detection)) == 2
+                assert len(journal.candidates(detection)) == 2
                 for message in journal.due(0.0, limit=1):
-                    journal.sent(message.id, GREAT_TIT.time)
+                    journal.sent(message.id, A_PARUS.time)
         except BaseException as error:
             faults.append(error)
 
@@ -217,7 +218,7 @@ def test_the_wal_stays_small_while_a_reader_has_the_journal_open(journal):
     with Reader(journal.path) as reader:
         reading = reader.detections()
         for number in range(1000):
-            journal.record(stream, GREAT_TIT)
+            journal.record(stream, A_PARUS)
             if number % 50 == 0:
                 next(reading)  # a pager that is scrolled now and then
 
@@ -232,9 +233,9 @@ def test_a_reader_that_will_not_let_go_delays_the_daily_check_but_not_the_statio
     with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         other.execute("BEGIN")
         other.execute("SELECT * FROM detections").fetchall()
-        journal.record(stream, GREAT_TIT)
+        journal.record(stream, A_PARUS)
         journal.daily_check()
-        journal.record(stream, GREAT_TIT)
+        journal.record(stream, A_PARUS)
         assert wal_bytes(journal.path) > 0
 
     journal.daily_check()
@@ -246,7 +247,7 @@ def test_damage_is_found_by_the_daily_check(path):
     with Journal.open(path) as journal:
         stream = begin(journal)
         for _ in range(200):
-            journal.record(stream, GREAT_TIT)
+            journal.record(stream, A_PARUS)
         journal.daily_check()
         with path.open("r+b") as file:
             file.seek(-3 * 4096, os.SEEK_END)
@@ -266,7 +267,7 @@ def test_a_journal_that_is_taken_away_is_noticed_at_the_next_row(path, accident)
             path.touch()
 
         with pytest.raises(JournalError, match="was moved, removed or replaced while it was open"):
-            journal.record(stream, GREAT_TIT)
+            journal.record(stream, A_PARUS)
 
 
 def test_two_programs_may_bring_the_same_journal_up_to_date_at_once(path):
@@ -275,7 +276,7 @@ def test_two_programs_may_bring_the_same_journal_up_to_date_at_once(path):
     def open_it() -> None:
         try:
             with Journal.open(path) as journal:
-                journal.begin(DEPLOYMENT, GREAT_TIT.time)
+                journal.begin(DEPLOYMENT, A_PARUS.time)
         except BaseException as error:
             faults.append(error)
 

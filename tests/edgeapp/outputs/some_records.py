@@ -18,12 +18,9 @@ TIT = Record(
     source="USB microphone",
     scientific_name="Parus major",
     common_name="Great Tit",
-    rank="species",
-    name="Parus major",
-    probability=0.875,
-    mass=0.875,
+    taxon_rank="species",
+    confidence=0.875,
     rate_hz=48_000,
-    stream=3,
     pack="starter",
     pack_version="1.2",
     latitude=52.5,
@@ -33,14 +30,13 @@ TIT = Record(
     clip_start_s=97.0,
     clip_end_s=118.0,
 )
-# The next window of the same song, in the same clip; nobody has reviewed it.
+# The same song again, in the same clip; nobody has reviewed it.
 AGAIN = replace(
     TIT,
     time_utc=datetime(2026, 5, 31, 22, 10, 35, 250_000, timezone.utc),
     start_s=105.0,
     end_s=115.0,
-    probability=0.75,
-    mass=0.75,
+    confidence=0.75,
     review=None,
 )
 CORRECTED = replace(
@@ -58,10 +54,10 @@ CORRECTED = replace(
 GENUS = replace(
     TIT,
     time_utc=datetime(2026, 6, 1, 5, 0, tzinfo=timezone.utc),
-    rank="genus",
-    name="Parus",
-    probability=0.5,
-    mass=0.91,
+    taxon_rank="genus",
+    scientific_name="Parus",
+    common_name="",
+    confidence=0.91,
     clip="/clips/2026/06/parus_91p_20260601T050000Z.flac",
     start_s=5.0,
     end_s=15.0,
@@ -69,12 +65,11 @@ GENUS = replace(
     clip_end_s=20.0,
 )
 REJECTED = replace(TIT, time_utc=datetime(2026, 6, 1, 6, 0, tzinfo=timezone.utc), review="rejected")
-NO_CLIP = replace(TIT, time_utc=datetime(2026, 5, 31, 22, 59, 59, tzinfo=timezone.utc), clip=None, mass=0.95)
+NO_CLIP = replace(TIT, time_utc=datetime(2026, 5, 31, 22, 59, 59, tzinfo=timezone.utc), clip=None, confidence=0.95)
 NO_CLOCK = replace(
     TIT,
     time_utc=datetime(1970, 1, 1, 0, 5, tzinfo=timezone.utc),
     clock_set=False,
-    stream=4,
     clip=None,
     latitude=None,
     longitude=None,

@@ -76,7 +76,7 @@ def test_a_species_stands_once_on_the_checklist_of_an_hour():
 
 
 def test_species_of_an_hour_share_its_checklist_and_places_do_not():
-    other = replace(TIT, time_utc=TIT.time_utc + timedelta(minutes=30), name="Sitta europaea")
+    other = replace(TIT, time_utc=TIT.time_utc + timedelta(minutes=30), scientific_name="Sitta europaea")
     elsewhere = replace(TIT, latitude=53.0)
     rows = receivers.ebird(document([other, TIT, elsewhere], SITE))
     assert sorted((row[receivers.GENUS], row[receivers.LATITUDE][:2], row[receivers.START]) for row in rows) == [

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
-from edgeapp.recognition.pipeline import Recogniser
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
@@ -17,6 +16,7 @@ from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters
 from edgeapp.errors import DeviceError
 from edgeapp.journal import Deployment, Journal
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Judge
 from edgeapp.station.given import Piped, PipeKeeper
 from edgeapp.station.microphone_health import Hearing, Transition
@@ -57,10 +57,14 @@ class Watched:
 
     def __init__(self) -> None:
         self.seen: list[Observation] = []
+        self.documents: list[dict] = []
         self.states: list[tuple[str, str]] = []
 
     def show(self, seen: Observation, station: Station) -> None:
         self.seen.append(seen)
+
+    def detection(self, document: dict) -> None:
+        self.documents.append(document)
 
     def microphone(self, name: str, transition: Transition) -> None:
         self.states.append((name, transition.state.value))
@@ -143,6 +147,7 @@ def deployment(recogniser: Recogniser, hop_s: float = 5.0) -> Deployment:
         gallery_sha256="0" * 64,
         hop_s=hop_s,
         thresholds={"floor": recogniser.parameters.floor},
+        station="garden",
     )
 
 
@@ -166,7 +171,7 @@ class Listening:
     ) -> Station:
         """A station that has no ears yet."""
         self.hop_s = hop_s
-        judge = Judge(self.recogniser, filters or Filters(tuple(self.recogniser.taxa)), speech)
+        judge = Judge(self.recogniser, filters or Filters(self.recogniser.taxa), speech)
         keeping = keeping or Keeping(lambda: Confirmation(confirm, 60.0, 10.0, hop_s))
         made = deployment(self.recogniser, hop_s)
         return Station(judge, self.journal, made, self.clock, self.screen, keeping, duties)

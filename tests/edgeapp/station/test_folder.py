@@ -98,10 +98,12 @@ def test_recordings_are_heard_once_with_the_times_in_their_names(watch, folder, 
     again = watch(1, within_s=1.0)
 
     assert len(first) == 6 and again == []
-    heard = [(row["time_utc"][:19], row["species"]) for row in journal.detections()]
-    assert heard[0] == ("2026-05-01T04:00:00", "Parus major")
-    assert heard[3] == ("2026-05-01T05:00:00", "Cuculus canorus")
-    assert [row["clock_set"] for row in journal.detections()] == [1] * 6
+    heard = [(row["time_utc"][:19], row["scientific_name"], row["windows"]) for row in journal.detections()]
+    assert heard == [
+        ("2026-05-01T04:00:00", "Parus major", 3),
+        ("2026-05-01T05:00:00", "Cuculus canorus", 3),
+    ]
+    assert [row["clock_set"] for row in journal.detections()] == [1, 1]
     assert rows(journal, "SELECT count(*), count(stream) FROM files") == [(2, 2)]
     assert rows(journal, "SELECT route, end_reason FROM streams") == [("file", "ended")] * 2
 
@@ -116,8 +118,8 @@ def test_a_recording_that_a_crash_cut_off_is_gone_on_with_where_it_stopped(watch
     starts = [seen.result.start_s for seen in before] + [seen.result.start_s for seen in after]
     assert starts[:4] == [0.0, 5.0, 10.0, 15.0]
     assert sorted(set(starts)) == [5.0 * n for n in range(11)]
-    told = [row["start_s"] for row in journal.detections()]
-    assert sorted(told) == [5.0 * n for n in range(11)]  # no detection twice
+    told = [(row["start_s"], row["end_s"], row["windows"]) for row in journal.detections()]
+    assert told == [(0.0, 25.0, 4), (20.0, 60.0, 7)]  # no window twice
     assert rows(journal, "SELECT count(*) FROM files") == [(1,)]
 
 
@@ -126,7 +128,7 @@ def test_a_recording_that_changed_is_heard_anew(watch, folder, journal):
     watch(3)
     sing(path, 3000, seconds=25.0)
 
-    assert [seen.result.decision.name for seen in watch(4)] == ["Cuculus canorus"] * 4
+    assert [seen.detected[0].scientific_name for seen in watch(4)] == ["Cuculus canorus"] * 4
 
 
 def test_a_file_that_is_no_recording_is_named_and_the_others_are_heard(watch, folder, journal, caplog):

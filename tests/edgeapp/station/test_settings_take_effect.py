@@ -17,11 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gallery.decision import Decision
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
-from edgeapp.audio.windows import Window
 from edgeapp.clips.retention import Usage
 from edgeapp.clips.ring import Ring
 from edgeapp.commands.listen import _screen
@@ -30,13 +28,13 @@ from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
 from edgeapp.station.assembly import assemble, recogniser_of, targets
-from edgeapp.station.assembly import messages as messages_of
-from edgeapp.station.classifier import Judge
 from edgeapp.station.logs import station_log
+from edgeapp.station.source_worker import Ear
 from edgeapp.station.sources import ears_of
 from edgeapp.station.station import Station
+from gallery.recognise import Detection
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.station.listening import SetClock, Watched
+from tests.edgeapp.station.listening import CARD_HZ, Passing, SetClock, Watched, piped
 
 MOMENT = SetClock().now()
 
@@ -62,7 +60,7 @@ def settings(folder, toy_pack) -> Settings:
     return replace(
         plain,
         station=replace(plain.station, pack=toy_pack, journal=folder / "journal.sqlite", name="garden"),
-        decision=replace(plain.decision, latitude=50.0, longitude=10.0),
+        detections=replace(plain.detections, latitude=50.0, longitude=10.0),
         clips=replace(plain.clips, folder=folder / "clips"),
         mqtt=replace(plain.mqtt, host="broker"),
         webhook=replace(plain.webhook, url="https://example.org/hook"),
@@ -82,14 +80,22 @@ class World:
         except BiovitaError as error:
             return type(error).__name__
         names = [taxon.scientific_name for taxon in made.taxa]
-        return made.pack.folder, made.gallery_path, names, made.kinds, made.threads, made.encoder.provider
+        return (
+            made.pack.folder,
+            made.gallery_path,
+            names,
+            made.vocabulary.modalities,
+            made.threads,
+            made.encoder.provider,
+        )
 
     def verdicts(self) -> list[str]:
-        """What becomes of some decisions."""
-        decisions = [Decision("species", name, 0.7) for name in ("Parus major", "Cuculus canorus", "Bufo bufo")]
+        """What becomes of some detections."""
+        taxa = [taxon for taxon in toy.taxa() if taxon.scientific_name != "Parus minor"]
+        found = [Detection("species", taxon.scientific_name, "", taxon.path(), 0.7, ()) for taxon in taxa]
         with self.assembled() as parts:
             filters = parts.judge._filters
-            return [filters.judge(decision, MOMENT)[0].value for decision in decisions]
+            return [filters.judge(one, MOMENT)[0].value for one in found]
 
     def confirmed(self) -> list[list[int]]:
         """Which of three windows without common sound are confirmed, and when."""
@@ -109,16 +115,19 @@ class World:
 
     def place(self) -> Any:
         with self.assembled() as parts:
-            return parts.deployment.latitude, parts.deployment.longitude, self.payload()["latitude"]
+            return parts.deployment.latitude, parts.deployment.longitude, self.sent()[0]["source"]["latitude"]
 
-    def payload(self) -> dict[str, Any]:
-        """What is sent of a detection."""
-        recogniser = recogniser_of(self.settings)
-        window = Window(0.0, 10.0, toy.tone(1000, seconds=10.0))
-        seen = Judge(recogniser, SimpleNamespace(judge=lambda decision, moment: ("detection", ""))).judge(
-            window, MOMENT, "microphone"
-        )
-        return dict(messages_of(self.settings, recogniser, ["webhook"])(1, seen)[0].payload)
+    def sent(self) -> list[dict[str, Any]]:
+        """What is sent of a minute of song."""
+        self.settings.journal_path.unlink(missing_ok=True)
+        with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
+            clock = SetClock()
+            station = Station(
+                parts.judge, journal, parts.deployment, clock, Watched(), replace(parts.keeping, clips=None)
+            )
+            song = Passing(toy.tone(1000, seconds=60.0, rate_hz=CARD_HZ), clock)
+            station.run([Ear("microphone", piped(song, clock), parts.cutting, station.events)])
+            return [dict(message.payload) for message in journal.due(0.0, target="webhook")]
 
     def clip(self) -> Any:
         """The clips of two detections in a minute of noise."""
@@ -250,12 +259,12 @@ def case(ask: Callable[[World], Any], value: Any, **others: Any) -> Case:
 
 
 CASES: dict[str, Case] = {
-    "station.name": case(lambda world: world.payload()["station"], "forest"),
+    "station.name": case(lambda world: world.sent()[0]["source"]["station"], "forest"),
     "station.pack": case(World.recogniser, lambda folder: toy.make(folder / "other")),
     "station.gallery": case(World.recogniser, lambda folder: toy.make(folder / "other") / "gallery.sqlite"),
     "station.hop": case(World.cutting, 2.0),
     "station.only": case(World.recogniser, ("Aves",)),
-    "station.kinds": case(World.recogniser, ("image",)),
+    "station.modalities": case(World.recogniser, ("image",)),
     "station.threads": case(World.recogniser, 7),
     "station.provider": case(World.recogniser, "cuda"),
     "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
@@ -271,13 +280,14 @@ CASES: dict[str, Case] = {
     "input.pcm_format": case(World.piped, "s32le"),
     "input.pcm_rate": case(World.piped, 32_000),
     "input.pcm_channels": case(World.piped, 2),
-    "decision.min_probability": case(World.verdicts, 0.8),
-    "decision.species_list": case(World.verdicts, lambda folder: folder / "list.txt"),
-    "decision.range_table": case(World.verdicts, lambda folder: folder / "range.csv", decision__latitude=0.0),
-    "decision.latitude": case(World.verdicts, 0.0, decision__range_table=lambda folder: folder / "range.csv"),
-    "decision.longitude": case(World.verdicts, 90.0, decision__range_table=lambda folder: folder / "range.csv"),
-    "decision.confirm": case(World.confirmed, 2),
-    "decision.confirm_within": case(World.confirmed, 30.0, decision__confirm=2),
+    "detections.min_confidence": case(World.verdicts, 0.8),
+    "detections.species_list": case(World.verdicts, lambda folder: folder / "list.txt"),
+    "detections.range_table": case(World.verdicts, lambda folder: folder / "range.csv", detections__latitude=0.0),
+    "detections.latitude": case(World.verdicts, 0.0, detections__range_table=lambda folder: folder / "range.csv"),
+    "detections.longitude": case(World.verdicts, 90.0, detections__range_table=lambda folder: folder / "range.csv"),
+    "detections.confirm": case(World.confirmed, 2),
+    "detections.confirm_within": case(World.confirmed, 30.0, detections__confirm=2),
+    "detections.longest": case(World.sent, 25.0),
     "privacy.speech": case(World.speech, "keep"),
     "privacy.speech_threshold": case(World.speech, 0.9),
     "clips.folder": case(World.clip, lambda folder: folder / "elsewhere"),

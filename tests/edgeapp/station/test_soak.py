@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_nothing_is_lost_but_the_window_that_was_computed_at_a_kill(soak):
     assert figures["songs detected"] + figures["songs cut by a kill and not detected"] == figures["songs played"] > 10
     assert figures["windows due"] - figures["windows in the journal"] == len(told["named"]) <= 2 * kinds.count("kill")
     if mosquitto():
-        assert "broker" in kinds and figures["mqtt: received"] == figures["mqtt: queued"] > 50
+        assert "broker" in kinds and figures["mqtt: received"] == figures["mqtt: queued"] >= figures["songs detected"]
 
 
 @pytest.mark.slow
@@ -125,8 +126,10 @@ ONE = "(SELECT min(id) FROM detections)"
     ("sql", "found"),
     [
         (f"DELETE FROM detections WHERE id = {ONE}", "was told and is not in the journal"),
+        (f"UPDATE detections SET windows = windows + 1 WHERE id = {ONE}", "is in the journal with"),
+        (f"UPDATE detections SET end_s = end_s + 5 WHERE id = {ONE}", "is in the journal with"),
         ("UPDATE window_counts SET n = n - 1 WHERE verdict = 'nothing'", "windows were due"),
-        ("UPDATE window_counts SET n = n - 1 WHERE verdict = 'detection'", "rows are detection"),
+        ("UPDATE window_counts SET n = n - 1 WHERE verdict = 'detection'", "windows with detections were told"),
         ("DELETE FROM messages WHERE id = (SELECT min(id) FROM messages)", "detections without a message"),
         ("UPDATE messages SET sent_utc = NULL", "given up or still waiting"),
         (f"UPDATE detections SET clip = NULL WHERE id = {ONE}", "1 detections have no clip"),
@@ -152,7 +155,7 @@ def test_a_message_that_never_arrived_is_found(quiet, monkeypatch):
 
 def test_a_song_that_nobody_told_is_found(quiet, monkeypatch):
     [run] = quiet.done.runs
-    monkeypatch.setattr(run, "told", [one for one in run.told if one.taxon != "Parus major"])
+    monkeypatch.setattr(run, "told", [replace(one, taxa=()) if "Parus major" in one.taxa else one for one in run.told])
     assert any(loss.startswith("Parus major sang") for loss in account(quiet).losses)
 
 
