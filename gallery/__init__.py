@@ -7,7 +7,7 @@ from gallery.entry import KINDS, NOT_ADULT, Added, EncoderIdentity, Entry, Rejec
 from gallery.errors import BiovitaError, GalleryError, TaxonError
 from gallery.parameters import DecisionParameters
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
-from gallery.recognise import Candidate, Detection, Pool, Recognition, likeliest, loud, pooled, ranked, recognise
+from gallery.recognition import Candidate, Detection, Pool, Recognition, likeliest, loud, pooled, ranked, recognise
 from gallery.search import Index, Neighbour
 from gallery.store import Gallery, build
 from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa

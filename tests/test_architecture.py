@@ -46,15 +46,15 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
-# What sound is compared with. Only `gallery.recognise` and `gallery.vocabulary` turn it into scores.
+# What sound is compared with. Only `gallery.recognition` and `gallery.vocabulary` turn it into scores.
 SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
-SCORED_IN = ("gallery/recognise.py", "gallery/vocabulary.py")
+SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py")
 SCORES_ELSEWHERE = {
     "gallery/search.py Index: centroids",  # makes them
     "trainer/calibrate.py levels: centroids",  # their mean level, from which a bias is fitted
 }
 # The function that recognises, and what calls it for others.
-RECOGNISES = ("gallery.recognise", "gallery.recognise.recognise")  # from the package, from the module
+RECOGNISES = ("gallery.recognise", "gallery.recognition.recognise")  # from the package, from the module
 CALLS_IT = {
     "edgeapp.recognition.recogniser.Recogniser": "edgeapp/recognition/recogniser.py",
     "trainer.heard.identified": "trainer/heard.py",
@@ -216,7 +216,7 @@ def scores(source: str) -> set[str]:
         ("def rank(v, i):\n    return softmax(i.centroids['text'] @ v)", {"rank: centroids"}),
         ("class Judge:\n    def of(self, v):\n        return self.vocabulary.logits(v)", {"Judge: logits"}),
         ("def rank(v, vocabulary):\n    return vocabulary.directions @ v", {"rank: directions"}),
-        ("from gallery.recognise import log_odds", {"<module>: log_odds"}),
+        ("from gallery.recognition import log_odds", {"<module>: log_odds"}),
         ("import gallery\nodds = gallery.recognise.log_odds(z, 0.0, [])", {"<module>: log_odds"}),
         ("def loss(model, x, logits, directions):\n    return model(x).logits - logits - directions", set()),
     ],

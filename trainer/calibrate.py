@@ -2,8 +2,9 @@
 
 Similarities become logits by one multiplier a modality (Guo et al., "On Calibration of Modern Neural Networks", ICML
 2017). Modalities are brought to one level of logits and then weighted so that none harms the ranks that the others
-reach. "Nothing" gets the largest logit that leaves most held-out recordings something. What log-odds make of a
-confidence (Platt scaling) is fitted on single recordings, mixtures and noise together. Everything is measured through `gallery.recognise`.
+reach. "Nothing" gets the largest logit that leaves most held-out recordings something. The confidence that log-odds
+stand for (Platt scaling) is fitted on single recordings, mixtures and noise together. Everything is measured through
+`gallery.recognise`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from gallery import KINDS, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
-from gallery.recognise import MOST_SPECIES
+from gallery.recognition import MOST_SPECIES
 from trainer.bank import TextBank
 from trainer.checkpoint import replace_file
 from trainer.data.sounds import Sounds

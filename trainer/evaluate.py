@@ -1,8 +1,9 @@
 """Retrieval between sound, picture and text: six directions, three ranks, Top-1/5/10.
 
 Protocol: a query ranks the taxa of the other side; a taxon's score is that of its best sample (BioVITA, released
-evaluation code). A recording is the mean of its windows. Queries and candidates are held-out samples only; at genus and family the samples of a group are those
-of all its species. A text side has one entry a taxon, "scientific name with common name X".
+evaluation code). A recording is the mean of its windows. Queries and candidates are held-out samples only; at genus
+and family the samples of a group are those of all its species. A text side has one entry a taxon, "scientific name
+with common name X".
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import torch
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import HOP_S, fill, level_dbfs
 from gallery import DecisionParameters, Vocabulary, pooled, recognise
-from gallery.recognise import MOST_SPECIES
+from gallery.recognition import MOST_SPECIES
 from trainer.data.sounds import Sounds, each_whole, taxon_of
 from trainer.data.windows import at_rate, recording_windows
 from trainer.errors import DataError

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeapp.runtime.tensorrt.build import tensorrt_library
-from edgeapp.runtime.tensorrt.cache import build_engine, open_engine
-from edgeapp.runtime.tensorrt.cuda import Gpu
-from edgeapp.runtime.graph import PackGraph
-from edgeapp.runtime.settings import RunSettings
-
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Report
 from benchmarks.gpu_steps.runs import figures_of, load, packs
 from edgeapp.errors import EngineError
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.settings import RunSettings
+from edgeapp.runtime.tensorrt.build import tensorrt_library
+from edgeapp.runtime.tensorrt.cache import build_engine, open_engine
+from edgeapp.runtime.tensorrt.cuda import Gpu
 
 TARGET = "8.9"  # compute capability of the cards that engines are built for where none is here
 LARGE = 64  # windows of one run, where only many windows at once fill a card

@@ -6,13 +6,13 @@ from ctypes.util import find_library
 from importlib.util import find_spec
 
 import onnxruntime
-from edgeapp.runtime.encoders import AudioEncoder
-from edgeapp.runtime.graph import PackGraph
-from edgeapp.runtime.settings import ORT_PROVIDERS, TENSORRT
 
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Missing, Report
 from benchmarks.gpu_steps.runs import figures_of, load, packs
+from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.settings import ORT_PROVIDERS, TENSORRT
 
 NAMES = {"cuda": ("cuda", "tensorrt"), "cpu": ("cpu",)}
 

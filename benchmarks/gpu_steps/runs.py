@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine, probes
-from edgeapp.runtime.graph import PackGraph
-from edgeapp.board.machine import available_cores
 
 from benchmarks.gpu_steps.clock import per_second
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Missing
+from edgeapp.board.machine import available_cores
 from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine, probes
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

@@ -15,7 +15,7 @@ from typing import Any
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.recognition.results import Origin
-from gallery.recognise import Candidate, Detection
+from gallery.recognition import Candidate, Detection
 
 SCHEMA = 2  # raised when a field changes its meaning or goes
 DECIMALS = 4  # of confidences and similarities: more would be noise of the encoder's arithmetic

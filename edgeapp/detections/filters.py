@@ -18,7 +18,7 @@ from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from gallery.errors import TaxonError
-from gallery.recognise import Detection
+from gallery.recognition import Detection
 from gallery.taxon import RANKS, Names, Taxon
 
 _DIGITS = range(2, 7)  # decimals of a confidence in a reason: two, or as many as tell it from the threshold

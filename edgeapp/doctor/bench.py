@@ -31,7 +31,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.paths import child_environment
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder
-from gallery.recognise import recognise
+from gallery.recognition import recognise
 
 RATE_HZ = 48_000  # of the recording: what recorders in the field are set to
 PIECE_S = 10.0  # sung once and repeated

@@ -19,7 +19,7 @@ from edgeapp.detections.document import (
     document_id,
 )
 from edgeapp.recognition.results import Origin
-from gallery.recognise import Candidate, Detection
+from gallery.recognition import Candidate, Detection
 
 CLOCKS = (CLOCK_UNSET, CLOCK_SET, CLOCK_CORRECTED)  # by `clock_set`
 CLIP_PARTS = 3  # of a clip's path below the folder of the clips: year, month, name

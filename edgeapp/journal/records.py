@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeapp.clock.system import Moment
-from gallery.recognise import Candidate
+from gallery.recognition import Candidate
 
 ROUTES = ("portaudio", "arecord", "pcm", "file", "memory")
 REVIEWS = ("confirmed", "rejected", "corrected")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeapp.recognition.results import Identification, Stretch, WindowResult
-    from gallery.recognise import Candidate
+    from gallery.recognition import Candidate
 
 HEADER = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
 

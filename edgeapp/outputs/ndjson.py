@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeapp.recognition.results import Identification, Stretch, WindowResult
-    from gallery.recognise import Candidate
+    from gallery.recognition import Candidate
 
 
 class NdjsonWriter:

@@ -17,7 +17,7 @@ from edgeapp.outputs.writer import Recording, Spool
 
 if TYPE_CHECKING:
     from edgeapp.recognition.results import Identification, Stretch, WindowResult
-    from gallery.recognise import Candidate
+    from gallery.recognition import Candidate
 
 
 @dataclass(frozen=True)

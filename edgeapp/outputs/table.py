@@ -14,7 +14,7 @@ from edgeapp.outputs.writer import Recording, Run
 
 if TYPE_CHECKING:
     from edgeapp.recognition.results import Identification, Stretch, WindowResult
-    from gallery.recognise import Candidate
+    from gallery.recognition import Candidate
 
 BAR_CELLS = 20  # one cell is 5 %
 SHOWN = 40  # detections; a day of them is for ndjson, not for a screen

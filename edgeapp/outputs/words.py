@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from gallery.recognise import Detection
+from gallery.recognition import Detection
 
 NOTHING_HEARD = "nothing heard"
 NOTHING_KNOWN = "nothing known"

@@ -21,7 +21,7 @@ from edgeapp.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from edgeapp.clock.system import Moment
     from edgeapp.recognition.results import Identification, Origin, Stretch, WindowResult
-    from gallery.recognise import Candidate
+    from gallery.recognition import Candidate
 
 # Format -> where its writer lives. Writers are imported when asked for: JSON must not wait for rich.
 FORMATS = {

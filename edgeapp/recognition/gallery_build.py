@@ -74,7 +74,7 @@ class Material:
 
 @dataclass
 class Report:
-    """What became of the material: entries by modality, what was left out on purpose, what failed, what else to know."""
+    """What became of the material: entries by modality, what was left out on purpose, what failed, notes."""
 
     taxa: int = 0
     entries: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0, "audio": 0})

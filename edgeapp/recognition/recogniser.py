@@ -27,7 +27,7 @@ from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
 from gallery.entry import KINDS
 from gallery.parameters import DecisionParameters
-from gallery.recognise import Candidate, Pool, likeliest, loud, ranked, recognise
+from gallery.recognition import Candidate, Pool, likeliest, loud, ranked, recognise
 from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gallery.recognise import Candidate, Detection
+from gallery.recognition import Candidate, Detection
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
 from edgeapp.recognition.results import WindowResult
-from gallery.recognise import Candidate, Detection
+from gallery.recognition import Candidate, Detection
 
 
 @dataclass(frozen=True)

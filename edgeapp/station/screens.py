@@ -24,7 +24,7 @@ from edgeapp.station.microphone_health import Transition
 from edgeapp.station.observation import Observation, Outcome
 from edgeapp.station.station import Station
 from edgeapp.terminal import tell
-from gallery.recognise import Detection
+from gallery.recognition import Detection
 
 ROWS = 12  # detections that stay on a terminal; the journal has them all
 SOMEBODY_SPOKE = "(somebody spoke)"

@@ -19,7 +19,7 @@ from edgeapp.journal import Detection, Journal, Message, Stream
 from edgeapp.recognition.merging import TOUCHING_S
 from edgeapp.station.observation import Observation, Outcome
 from edgeapp.station.write_queue import Ledger
-from gallery import recognise
+from gallery.recognition import Detection as TaxonDetection
 
 LONGEST_S = 600.0
 Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
@@ -64,9 +64,9 @@ class _Row:
     id: int = 0
     confirmed: bool = False
     over: bool = False
-    parts: list[tuple[_Window, recognise.Detection]] = field(default_factory=list)  # without a clip so far
+    parts: list[tuple[_Window, TaxonDetection]] = field(default_factory=list)  # without a clip so far
 
-    def add(self, window: _Window, found: recognise.Detection) -> None:
+    def add(self, window: _Window, found: TaxonDetection) -> None:
         """The taxon is detected in one more window."""
         before, new = self.detection, detection(window.seen, found)
         surest = new if new.confidence > before.confidence else before
@@ -184,7 +184,7 @@ class StreamLog:
                 window.counts[Verdict.UNCONFIRMED] -= 1
                 window.counts[Verdict.DETECTION] += 1
 
-    def _row_of(self, window: _Window, found: recognise.Detection) -> _Row:
+    def _row_of(self, window: _Window, found: TaxonDetection) -> _Row:
         """The detection that a window's detection belongs to, a new one where none is open."""
         row = self._open.get(found.path)
         if row is not None and window.seen.result.end_s - row.detection.start_s > self._longest_s + TOUCHING_S:
@@ -259,7 +259,7 @@ class StreamLog:
         self._telling.window(replace(window.seen, outcomes=outcomes, verdict=window.verdict))
 
 
-def detection(seen: Observation, found: recognise.Detection) -> Detection:
+def detection(seen: Observation, found: TaxonDetection) -> Detection:
     """The journal's row of a taxon in one window."""
     return Detection(
         time=seen.moment,

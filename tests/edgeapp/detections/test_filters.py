@@ -12,7 +12,7 @@ from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.species_range import COLUMNS, SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
-from gallery.recognise import Detection
+from gallery.recognition import Detection
 from gallery.taxon import Taxon
 from tests.edgeapp import toy_pack as toy
 

@@ -16,7 +16,7 @@ from edgeapp.errors import UsageError
 from edgeapp.outputs.csv import HEADER
 from edgeapp.outputs.writer import FORMATS, Recording, Run, writer
 from edgeapp.recognition.results import Identification, Origin, Stretch
-from gallery.recognise import Candidate, Detection
+from gallery.recognition import Candidate, Detection
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.outputs import receivers
 

@@ -21,7 +21,7 @@ from edgeapp.audio.windows import windows
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.recogniser import Recogniser
-from gallery.recognise import recognise
+from gallery.recognition import recognise
 
 EXAMPLE = str(paths.EXAMPLE)
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.results import Stretch, WindowResult
-from gallery.recognise import Detection
+from gallery.recognition import Detection
 
 
 def detected(name: str, confidence: float) -> Detection:

@@ -15,7 +15,7 @@ from edgeapp.recognition.ahead import THREADS
 from edgeapp.recognition.gallery_build import build_gallery
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from gallery.errors import TaxonError
-from gallery.recognise import Pool
+from gallery.recognition import Pool
 from tests.edgeapp import toy_pack as toy
 
 MIXED = np.concatenate(

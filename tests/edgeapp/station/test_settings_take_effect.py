@@ -32,7 +32,7 @@ from edgeapp.station.logs import station_log
 from edgeapp.station.source_worker import Ear
 from edgeapp.station.sources import ears_of
 from edgeapp.station.station import Station
-from gallery.recognise import Detection
+from gallery.recognition import Detection
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Passing, SetClock, Watched, piped
 
