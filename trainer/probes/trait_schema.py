@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from gallery import Taxon
-from trainer.benchmark.labelled import read_lines
 from trainer.errors import DataError
+from trainer.probes.labelled import read_lines
 
 NAME = "scientific_name"
 SISTER_PAPER = "sister paper"  # AnimalCLAP names the label or the value

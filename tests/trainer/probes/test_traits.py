@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from gallery import Taxon
-from trainer.benchmark.avonet import answers, belts, from_avonet
-from trainer.benchmark.trait_schema import (
+from trainer.errors import ConfigError, DataError
+from trainer.probes.avonet import answers, belts, from_avonet
+from trainer.probes.trait_schema import (
     AT,
     GROUPS,
     LABELS,
@@ -25,8 +26,7 @@ from trainer.benchmark.trait_schema import (
     TraitTable,
     read_traits,
 )
-from trainer.benchmark.traits import ProbeConfig, f1_score, fit, fold_of, macro, probe, sample_weights
-from trainer.errors import ConfigError, DataError
+from trainer.probes.traits import ProbeConfig, f1_score, fit, fold_of, macro, probe, sample_weights
 
 SISTER_LABELS = (  # AnimalCLAP's table, its four labels of several values by their columns
     "diet_type activity_pattern arboreal aquatic terrestrial fossorial aerial locomotion_mode social_behavior predator "
@@ -305,7 +305,7 @@ def test_a_trait_that_only_the_species_itself_shows_is_not_told() -> None:
 
 
 def test_every_species_is_tested_once_and_never_trained_on_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    import trainer.benchmark.traits as module
+    import trainer.probes.traits as module
 
     trained: list[set[int]] = []
 
