@@ -28,15 +28,12 @@ from edgeapp.pack.split import Between, SplitSpec
 from export.graphs import folded, to_onnx
 from trainer.frontend import LogMel
 from trainer.models.efficientat import InvertedResidual
-from trainer.models.student import StudentTower
-from trainer.models.vita import AudioTower, Vita
+from trainer.models.vita import LevelledTower
 from trainer.presets import Preset
 
 FRONT, TRUNK = "front.onnx", "trunk.onnx"
 LEAST_BYTES = 256  # of a stored tensor that is worth naming a place for
 LEAST_HARDSWISH = -0.375  # x (x + 3) / 6 at x = -1.5
-
-Splittable = AudioTower | StudentTower
 
 
 class Front(nn.Module):
@@ -74,10 +71,10 @@ class Front(nn.Module):
 class Trunk(nn.Module):
     """Log-mel [n, n_mels, frames] to unit vectors."""
 
-    def __init__(self, audio: Splittable) -> None:
+    def __init__(self, audio: LevelledTower) -> None:
         super().__init__()
-        self.audio = cast(Splittable, folded(audio))
-        join_first_block(self.audio.stem if isinstance(self.audio, AudioTower) else self.audio.branch.blocks)
+        self.audio = cast(LevelledTower, folded(audio))
+        join_first_block(self.audio.lowest_blocks())
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.audio.embed(log_mel)
@@ -125,10 +122,10 @@ def convolution(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) 
     return made
 
 
-def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
-    """Write both graphs beside the whole one; None where a tower has no front end or windows that can be split."""
-    audio, mel = model.audio, preset.mel
-    if not isinstance(audio, Splittable) or preset.window_samples % mel.hop:
+def export_split(audio: LevelledTower, preset: Preset, whole: Path) -> SplitSpec | None:
+    """Write both graphs beside the whole one; None where windows are not made of whole frames."""
+    mel = preset.mel
+    if preset.window_samples % mel.hop:
         return None
     frames = preset.window_samples // mel.hop
     front, trunk = Front(audio.front), Trunk(audio)
