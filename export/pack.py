@@ -82,7 +82,7 @@ def write_pack(
         preset, model = checkpoint.config.preset, checkpoint.model.cpu()
         export_audio(model, preset, folder / AUDIO)
         # Lower precisions are for GPUs, which run the whole graph.
-        split = split_audio(model, preset, folder / AUDIO) if precision == FP32 else None
+        split = split_audio(model, preset, folder / AUDIO) if precision.lower is None else None
         export_text(model, preset, folder / TEXT)
         export_image(model, preset, folder / IMAGE)
         checkpoint.tokenizer.save(str(folder / TOKENIZER))
@@ -103,7 +103,7 @@ def write_pack(
             "figures": figures,
             "precision": precision.name,
         }
-        if precision == FP32:
+        if precision.lower is None:
             for graph in (TEXT, IMAGE):  # the audio graph is what a device runs and loads all day
                 halve(folder / graph)
         if calibrating is not None:

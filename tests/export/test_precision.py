@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgeapp.pack.format import Pack
 from export import inputs, integers
 from export import pack as export_pack
 from export import precision as precisions
+from export.__main__ import app as export_app
 from export.__main__ import main
 from export.errors import ExportError
 from export.inputs import apart
@@ -116,7 +118,7 @@ def test_other_names_for_recordings_leave_no_pack(
     tiny: Tiny, stage2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_pack, "convert", lambda path, *_: roll(path) if path.name == "audio.onnx" else [])
-    monkeypatch.setitem(precisions.PRECISIONS, "fp16", precisions.Precision("fp16", -1.0, 0.99))
+    monkeypatch.setitem(precisions.PRECISIONS, "fp16", replace(FP16, cosine=-1.0))
     ended = lowered("fp16", tiny, stage2, tmp_path / "packs" / "new")
     assert ended.code == 3 and "the same species as the checkpoint for 0." in ended.lines()[-1]
     assert list((tmp_path / "packs").iterdir()) == []
@@ -127,3 +129,9 @@ def test_a_precision_that_does_not_exist_is_answered_with_those_that_do(
 ) -> None:
     ended = lowered("fp8", tiny, stage2, tmp_path / "pack")
     assert ended.code == 2 and "choose fp32, fp16, int8" in ended.lines()[-1]
+
+
+def test_the_help_names_every_precision() -> None:
+    shown = " ".join(CliRunner().invoke(export_app, ["--help"], terminal_width=200).stdout.split())
+    *others, last = precisions.PRECISIONS
+    assert f"{', '.join(others)} or {last}." in shown
