@@ -46,13 +46,13 @@ class Front(nn.Module):
         self.front = front
         reach = front.reaches[0]
         self.low, self.bins = reach.bands.stop, reach.bins
-        one = front.transform(torch.ones(1, front.config.window), 1)
+        one = front.transform(torch.ones(1, front.config.win_length), 1)
         product = one[0, :, :, self.bins, 0] * front.get_buffer("mel0").reshape(self.low, 2, 1, -1)
         self.register_buffer("offset", product.reshape(self.low, -1), persistent=False)
 
     def constant_power(self) -> Tensor:
         """D of the lowest bands, [low]."""
-        one = self.front.transform(torch.ones(1, self.front.config.window), 1)
+        one = self.front.transform(torch.ones(1, self.front.config.win_length), 1)
         return self.front.bands(one)[0, : self.low, 0]
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -60,8 +60,8 @@ class Front(nn.Module):
         frames = waveform.shape[1] // c.hop
         if c.preemphasis:
             waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
-        left = c.window // 2
-        right = c.window - c.hop - left + (1 if c.preemphasis else 0)
+        left = c.win_length // 2
+        right = c.win_length - c.hop - left + (1 if c.preemphasis else 0)
         padded = F.pad(waveform[:, None, :], (left, right), mode="reflect")[:, 0]
         spectrum = self.front.transform(padded, frames)
         low = torch.matmul(self.offset, spectrum[:, :, :, self.bins].flatten(1, 3))
@@ -145,7 +145,7 @@ def export_split(audio: LevelledTower, preset: Preset, whole: Path) -> SplitSpec
         shift=mel.shift,
         spread=mel.spread,
     )
-    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.window / 2 / mel.hop), between)
+    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.win_length / 2 / mel.hop), between)
 
 
 def stored_in(model: onnx.ModelProto, other: Path) -> onnx.ModelProto:

@@ -189,8 +189,8 @@ class Session:
     def say_before_and_after(self, folder: Path) -> None:
         """Retrieval before the first and after the last epoch, a line each, from the log."""
         lines = [json.loads(line) for line in (folder / checkpoint.LOG).read_text(encoding="utf-8").splitlines()]
-        figures = [line["held_out"] for line in lines if "held_out" in line]
-        for when, those in (("before", figures[0]), ("after", figures[-1])):
+        metrics = [line["held_out"] for line in lines if "held_out" in line]
+        for when, those in (("before", metrics[0]), ("after", metrics[-1])):
             told = [f"{name} {value:.3f}" for name, value in those.items() if not name.startswith("image_")]
             self.console.print(f"{when}: {', '.join(told)}", highlight=False, soft_wrap=True)
 
@@ -281,13 +281,13 @@ class Session:
         self.console.print(f"held out: {fitted['figures']['held_out']}", highlight=False)
 
     def evaluation(self, bank: TextBank) -> Callable[[Vita], dict[str, float]]:
-        """What gives the figures on the held-out split; of a student, what it keeps of its teacher."""
+        """What gives the metrics on the held-out split; of a student, what it keeps of its teacher."""
         if self.teacher is None:
-            return lambda trained: self.figures(trained, bank)
+            return lambda trained: self.metrics(trained, bank)
         sounds = self.material.sounds("held", max(self.preset.mel.rate_hz, self.teacher.rate_hz))
-        return Kept(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).figures
+        return Kept(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).metrics
 
-    def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:
+    def metrics(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval on the held-out split, for the log."""
         photos = self.material.embedded_photos(model, "held", self.device)
         sounds = self.material.sounds("held")

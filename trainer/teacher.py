@@ -83,7 +83,7 @@ def open_teacher(folder: Path, device: torch.device) -> Teacher:
 
 
 def same_split(teacher: RunConfig, folder: Path, held_out: float, seed: int) -> None:
-    """What the teacher held out is held out from the student, else their figures could not be compared."""
+    """What the teacher held out is held out from the student, else their metrics could not be compared."""
     if not held_out or not teacher.held_out:
         return
     for name, own, theirs in (("held-out share", held_out, teacher.held_out), ("seed", seed, teacher.seed)):
@@ -164,7 +164,7 @@ class Kept:
             vectors[row] = mean / np.linalg.norm(mean)
         return vectors
 
-    def figures(self, model: Vita) -> dict[str, float]:
+    def metrics(self, model: Vita) -> dict[str, float]:
         """Mean cosine to the teacher, how often both name the same species, and species Top-1 and Top-5 of both."""
         heard = self.heard(model.audio, self.preset.mel.rate_hz)
         rows = list(heard)
@@ -172,7 +172,7 @@ class Kept:
             raise DataError("not one held-out recording could be decoded", "get the files again")
         ours, theirs = (np.stack([vectors[row] for row in rows]) for vectors in (heard, self.of_teacher))
         names = self.texts.vectors.T
-        figures = {
+        metrics = {
             "cosine": round(float((ours * theirs).sum(axis=1).mean()), 4),
             "agreement": round(float(((ours @ names).argmax(axis=1) == (theirs @ names).argmax(axis=1)).mean()), 4),
             "recordings": len(rows),
@@ -182,5 +182,5 @@ class Kept:
         for who, vectors in (("audio_text", ours), ("teacher_audio_text", theirs)):
             if named.any():
                 top, _, _ = retrieve(Embedded(vectors[named], taxon[named]), self.texts, self.groups)
-                figures |= {f"{who}_top{k}": round(top[k], 4) for k in TOPS}
-        return figures
+                metrics |= {f"{who}_top{k}": round(top[k], 4) for k in TOPS}
+        return metrics

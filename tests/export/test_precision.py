@@ -19,7 +19,7 @@ from export import precision as precisions
 from export.__main__ import app as export_app
 from export.__main__ import main
 from export.errors import ExportError
-from export.inputs import apart
+from export.inputs import calibration_split
 from export.precision import FP16
 from gallery import read_taxa
 from tests.trainer.tiny import Ended, Tiny, call
@@ -79,7 +79,7 @@ def test_a_pack_lists_the_layers_that_int8_left_in_float32(
 @pytest.mark.usefixtures("quick")
 def test_what_is_checked_is_of_other_sources_than_what_was_fitted_on(tiny: Tiny) -> None:
     manifest = read_manifest(tiny.manifest, read_taxa(tiny.taxa))
-    calibrating, checking = apart(manifest)
+    calibrating, checking = calibration_split(manifest)
     for kind in ("recordings", "photos"):
         fitted, checked = ({sample.source for sample in getattr(part, kind)} for part in (calibrating, checking))
         assert fitted and checked and not fitted & checked
@@ -90,7 +90,7 @@ def test_with_too_little_to_do_both_nothing_is_lowered(tiny: Tiny) -> None:
     manifest = read_manifest(tiny.manifest, read_taxa(tiny.taxa))
     one = Manifest(manifest.path, manifest.taxa, manifest.recordings[:1], manifest.photos[:1])
     with pytest.raises(ExportError, match="too few recordings or photos"):
-        apart(one)
+        calibration_split(one)
 
 
 def roll(path: Path, *_: object) -> list[str]:

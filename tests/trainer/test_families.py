@@ -36,11 +36,12 @@ TOWER_CLASSES = {
 } | {type(towers).__name__ for towers in SIZES.values()}
 
 
-def unnamed(values: Any) -> Any:
-    """What was stored before sizes named their family."""
+def as_before(values: Any) -> Any:
+    """What was stored before sizes named their family, and the length of a frame was called a window."""
     if not isinstance(values, dict):
         return values
-    return {name: unnamed(value) for name, value in values.items() if name != "family"}
+    older = {"win_length": "window"}
+    return {older.get(name, name): as_before(value) for name, value in values.items() if name != "family"}
 
 
 def test_every_family_is_registered_by_a_module_of_its_name() -> None:
@@ -56,8 +57,8 @@ def test_sizes_are_read_back_as_they_were_stored(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_sizes_stored_without_a_family_are_known(name: str) -> None:
-    stored = unnamed(json.loads(json.dumps(asdict(SIZES[name]))))  # type: ignore[call-overload]
+def test_sizes_are_read_as_they_were_stored_before(name: str) -> None:
+    stored = as_before(json.loads(json.dumps(asdict(SIZES[name]))))  # type: ignore[call-overload]
     assert towers_from_dict(stored) == SIZES[name]
 
 

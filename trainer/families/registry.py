@@ -18,6 +18,7 @@ Sizes = TypeVar("Sizes", bound=Towers)
 
 # Checkpoints in which no family is named, each known by a field that no other family had.
 UNNAMED = {"teacher": "student", "text": "starter", "clip": "biovita"}
+RENAMED = {"window": "win_length"}  # fields of the front end, as older checkpoints have them
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def towers_from_dict(values: dict[str, Any]) -> Towers:
     name = values.get("family", named)
     if name not in FAMILIES:
         raise ValueError(f"towers of the family {name}")
-    fields = {**tuples(values), "mel": LogMelConfig(**values["mel"])}
+    mel = {RENAMED.get(field, field): value for field, value in values["mel"].items()}
+    fields = {**tuples(values), "mel": LogMelConfig(**mel)}
     fields.pop("family", None)
     return FAMILIES[name].from_dict(fields)
 

@@ -16,7 +16,7 @@ from trainer.models.vita import Vita
 # do not feel it (1e-11 of cosine), so that a graph for hardware without float64 may do without.
 CLAP_MEL = LogMelConfig(
     rate_hz=48_000,
-    window=1024,  # 21 ms
+    win_length=1024,  # 21 ms
     hop=480,  # 10 ms
     n_mels=64,
     fmin_hz=50.0,
