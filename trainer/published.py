@@ -32,6 +32,7 @@ from trainer.models.clap import audio_fields, audio_sizes
 from trainer.models.vita import Vita
 
 CLAP = "hf-hub:laion/clap-htsat-unfused@8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
+BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
 BIOCLIP = "hf-hub:imageomics/bioclip-2"
 BIOVITA = "hf-hub:risashinoda/BioVITA@64aea8edfcc846842a167944f4a5a052d932d0b4"
 
@@ -48,9 +49,8 @@ COMPUTED = ("relative_position_index", "num_batches_tracked")  # buffers that ol
 class Sources:
     """Where the towers start from.
 
-    `audio` is any unfused ClapModel: LAION's CLAP, or BioLingual as `hf-hub:davidrrobinson/BioLingual`. No revision of
-    BioLingual and BioCLIP 2 is known to this project, so that their default branch is taken: pin one for a run that is
-    to be repeated.
+    `audio` is any unfused ClapModel: LAION's CLAP, or `BIOLINGUAL`. No revision of BioLingual and BioCLIP 2 is known to
+    this project, so that their default branch is taken: pin one for a run that is to be repeated.
     """
 
     audio: str = CLAP

@@ -28,11 +28,10 @@ from trainer.families.registry import Origins, family_of
 from trainer.loop import Run, fit
 from trainer.models.vita import Vita
 from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig
+from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
 from trainer.teacher import Kept, Teacher, open_teacher, preset_of_student, same_split, same_teacher
-
-BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,6 @@ LABELS: tuple[Label, ...] = (
     ),
     Label("migratory", "Migration status", "most of its population migrates over long distances"),
 )
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(label.group for label in LABELS))
 AT: Mapping[str, int] = {label.name: row for row, label in enumerate(LABELS)}
 VALUES: Mapping[str, tuple[str, ...]] = {  # of each column that holds one of several values
     column: tuple(label.name for label in LABELS if label.column == column)

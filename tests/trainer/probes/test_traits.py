@@ -15,7 +15,6 @@ from trainer.errors import ConfigError, DataError
 from trainer.probes.avonet import answers, belts, from_avonet
 from trainer.probes.trait_schema import (
     AT,
-    GROUPS,
     LABELS,
     NO,
     PUBLISHED_GROUP,
@@ -39,7 +38,7 @@ SISTER_LABELS = (  # AnimalCLAP's table, its four labels of several values by th
 
 def test_there_are_34_labels_in_the_published_groups() -> None:
     assert len(LABELS) == len(AT) == 34
-    assert set(GROUPS) == {
+    assert {label.group for label in LABELS} == {
         "Diet type",
         "Activity pattern",
         "Locomotion",
