@@ -22,7 +22,7 @@ import torch
 from edgeapp.pack.format import AudioSpec, Pack, adopt_gallery, write_pack_json
 from export.graphs import export_graph, single_front
 from export.htsat import written_out
-from export.inputs import apart, read_inputs
+from export.inputs import calibration_split, read_inputs
 from export.parity import cosines
 from export.precision import PRECISIONS, Precision, convert
 from export.sessions import vectors
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     export_htsat(tower, BIOVITA.window_samples, chosen.out / AUDIO)
     calibrating, checking = (
         np.concatenate([windows[:1] for _, windows in read_inputs(part, BIOVITA).windows])[:MOST]
-        for part in apart(read_manifest(default_manifest(), starter_taxa()))
+        for part in calibration_split(read_manifest(default_manifest(), starter_taxa()))
     )
     pack = add_gallery(finish(chosen.out, BIOVITA, precision, tower, calibrating, checking))
     least, kept = pack.parity["audio"]["least"], pack.in_fp32["audio"]

@@ -44,9 +44,9 @@ def export(
     card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.")] = None,
 ) -> None:
     """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
-    from export.inputs import apart, read_inputs
+    from export.inputs import calibration_split, read_inputs
     from export.pack import Label, write_pack
-    from export.precision import FP32, find_precision
+    from export.precision import find_precision
     from gallery import DecisionParameters, read_taxa, starter_taxa
     from trainer import checkpoint as checkpoints
     from trainer.data.manifest import default_manifest, read_manifest
@@ -73,7 +73,7 @@ def export(
     for line in manifest.missing:
         print(line, file=sys.stderr)
     preset = loaded.config.preset
-    parts = [manifest] if wanted is FP32 else apart(manifest)[::-1]
+    parts = [manifest] if wanted.lower is None else calibration_split(manifest)[::-1]
     inputs, *calibrating = [read_inputs(part, preset) for part in parts]
     failed = [line for one in (inputs, *calibrating) for line in one.failed]
     for line in failed:

@@ -76,8 +76,10 @@ def check(
         "image": [label for label, _ in inputs.pictures],
     }
     parity: dict[str, dict[str, Any]] = {
-        kind: compare(f"{kind}.onnx", names, getattr(wanted, kind), getattr(given, kind), precision.cosine).to_dict()
-        for kind, names in labels.items()
+        modality: compare(
+            f"{modality}.onnx", names, getattr(wanted, modality), getattr(given, modality), precision.cosine
+        ).to_dict()
+        for modality, names in labels.items()
     }
     if pack.audio.split is not None:
         audio = AudioEncoder(pack, provider="cpu")

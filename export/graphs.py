@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from export.htsat import written_out
 from trainer.frontend import LogMel
 from trainer.models.vita import SoundTower, Vita
 from trainer.presets import Preset
@@ -107,10 +106,9 @@ def single_front(audio: SoundTower) -> SoundTower:
     return audio
 
 
-def export_audio(model: Vita, preset: Preset, path: Path) -> None:
+def export_waveform(audio: SoundTower, samples: int, path: Path) -> None:
     """Waveform [n, samples] float32 at the front end's rate to unit vectors; the front end is in the graph."""
-    audio = written_out(single_front(model.audio).float(), preset.window_samples)
-    export_graph(audio, torch.randn(2, preset.window_samples) * 0.1, "waveform", path)
+    export_graph(audio, torch.randn(2, samples) * 0.1, "waveform", path)
 
 
 def export_text(model: Vita, preset: Preset, path: Path) -> None:

@@ -28,15 +28,13 @@ MASKED = -100.0  # the library's: added to the score of a token that the cyclic 
 STRETCH = 64  # frames, at most, that are interpolated by one matrix
 
 
-def written_out(audio: SoundTower, samples: int) -> SoundTower:
-    """The tower as it is best exported; itself, unless it is an HTS-AT that this module knows all parts of.
+def written_out(audio: ClapTower, samples: int) -> SoundTower:
+    """The tower as it is best exported; itself, unless this module knows all parts of it.
 
     Parameters
     ----------
     samples : of a window
     """
-    if not isinstance(audio, ClapTower):
-        return audio
     frames = audio.front.config.frames(samples)
     encoder = audio.clap.audio_model.audio_encoder
     if not known(encoder, frames):

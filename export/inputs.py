@@ -64,7 +64,7 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
     return Inputs(windows, pictures, spread(manifest.taxa, TAXA), (*failed, *photos.undecodable))
 
 
-def apart(manifest: Manifest) -> tuple[Manifest, Manifest]:
+def calibration_split(manifest: Manifest) -> tuple[Manifest, Manifest]:
     """What calibrates and what checks; no source gives to both.
 
     Raises

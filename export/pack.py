@@ -14,11 +14,11 @@ import numpy as np
 from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
 from export.check import check, judges, of_checkpoint
 from export.errors import ExportError
-from export.graphs import export_audio, export_image, export_text
+from export.graphs import export_image, export_text
 from export.inputs import Inputs
 from export.integers import spread
+from export.lowerings import export_audio, split_audio
 from export.precision import FP32, Precision, convert
-from export.split import export_split
 from export.storage import halve
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
@@ -82,7 +82,7 @@ def write_pack(
         preset, model = checkpoint.config.preset, checkpoint.model.cpu()
         export_audio(model, preset, folder / AUDIO)
         # Lower precisions are for GPUs, which run the whole graph.
-        split = export_split(model, preset, folder / AUDIO) if precision == FP32 else None
+        split = split_audio(model, preset, folder / AUDIO) if precision.lower is None else None
         export_text(model, preset, folder / TEXT)
         export_image(model, preset, folder / IMAGE)
         checkpoint.tokenizer.save(str(folder / TOKENIZER))
@@ -103,7 +103,7 @@ def write_pack(
             "figures": figures,
             "precision": precision.name,
         }
-        if precision == FP32:
+        if precision.lower is None:
             for graph in (TEXT, IMAGE):  # the audio graph is what a device runs and loads all day
                 halve(folder / graph)
         if calibrating is not None:

@@ -14,11 +14,10 @@ REMEDY = "no pack was written; export with a higher --precision, or report this"
 
 @dataclass(frozen=True)
 class Parity:
-    """Least and mean cosine of one graph over its inputs, and the input it was least on."""
+    """Least and mean cosine of one graph over its inputs."""
 
     least: float
     mean: float
-    worst: str
     inputs: int
 
     def to_dict(self) -> dict[str, float | int | str]:
@@ -58,4 +57,4 @@ def compare(
     if lows[worst] < bound:
         raise ParityError(f"{graph}: cosine {lows[worst]:.6f} on {labels[worst]}, below {bound}", REMEDY)
     every = np.concatenate(found)
-    return Parity(lows[worst], float(every.mean()), labels[worst], len(every))
+    return Parity(lows[worst], float(every.mean()), len(every))

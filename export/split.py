@@ -28,15 +28,12 @@ from edgeapp.pack.split import Between, SplitSpec
 from export.graphs import folded, to_onnx
 from trainer.frontend import LogMel
 from trainer.models.efficientat import InvertedResidual
-from trainer.models.student import StudentTower
-from trainer.models.vita import AudioTower, Vita
+from trainer.models.vita import LevelledTower
 from trainer.presets import Preset
 
 FRONT, TRUNK = "front.onnx", "trunk.onnx"
 LEAST_BYTES = 256  # of a stored tensor that is worth naming a place for
 LEAST_HARDSWISH = -0.375  # x (x + 3) / 6 at x = -1.5
-
-Splittable = AudioTower | StudentTower
 
 
 class Front(nn.Module):
@@ -49,13 +46,13 @@ class Front(nn.Module):
         self.front = front
         reach = front.reaches[0]
         self.low, self.bins = reach.bands.stop, reach.bins
-        one = front.transform(torch.ones(1, front.config.window), 1)
+        one = front.transform(torch.ones(1, front.config.win_length), 1)
         product = one[0, :, :, self.bins, 0] * front.get_buffer("mel0").reshape(self.low, 2, 1, -1)
         self.register_buffer("offset", product.reshape(self.low, -1), persistent=False)
 
     def constant_power(self) -> Tensor:
         """D of the lowest bands, [low]."""
-        one = self.front.transform(torch.ones(1, self.front.config.window), 1)
+        one = self.front.transform(torch.ones(1, self.front.config.win_length), 1)
         return self.front.bands(one)[0, : self.low, 0]
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -63,8 +60,8 @@ class Front(nn.Module):
         frames = waveform.shape[1] // c.hop
         if c.preemphasis:
             waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
-        left = c.window // 2
-        right = c.window - c.hop - left + (1 if c.preemphasis else 0)
+        left = c.win_length // 2
+        right = c.win_length - c.hop - left + (1 if c.preemphasis else 0)
         padded = F.pad(waveform[:, None, :], (left, right), mode="reflect")[:, 0]
         spectrum = self.front.transform(padded, frames)
         low = torch.matmul(self.offset, spectrum[:, :, :, self.bins].flatten(1, 3))
@@ -74,10 +71,10 @@ class Front(nn.Module):
 class Trunk(nn.Module):
     """Log-mel [n, n_mels, frames] to unit vectors."""
 
-    def __init__(self, audio: Splittable) -> None:
+    def __init__(self, audio: LevelledTower) -> None:
         super().__init__()
-        self.audio = cast(Splittable, folded(audio))
-        join_first_block(self.audio.stem if isinstance(self.audio, AudioTower) else self.audio.branch.blocks)
+        self.audio = cast(LevelledTower, folded(audio))
+        join_first_block(self.audio.lowest_blocks())
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.audio.embed(log_mel)
@@ -125,10 +122,10 @@ def convolution(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) 
     return made
 
 
-def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
-    """Write both graphs beside the whole one; None where a tower has no front end or windows that can be split."""
-    audio, mel = model.audio, preset.mel
-    if not isinstance(audio, Splittable) or preset.window_samples % mel.hop:
+def export_split(audio: LevelledTower, preset: Preset, whole: Path) -> SplitSpec | None:
+    """Write both graphs beside the whole one; None where windows are not made of whole frames."""
+    mel = preset.mel
+    if preset.window_samples % mel.hop:
         return None
     frames = preset.window_samples // mel.hop
     front, trunk = Front(audio.front), Trunk(audio)
@@ -148,7 +145,7 @@ def export_split(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
         shift=mel.shift,
         spread=mel.spread,
     )
-    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.window / 2 / mel.hop), between)
+    return SplitSpec(FRONT, TRUNK, mel.hop, math.ceil(mel.win_length / 2 / mel.hop), between)
 
 
 def stored_in(model: onnx.ModelProto, other: Path) -> onnx.ModelProto:

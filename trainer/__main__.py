@@ -14,10 +14,10 @@ from rich.table import Table
 
 from gallery.errors import BiovitaError
 from trainer.benchmark.commands import make_benchmark
-from trainer.benchmark.ssw60_command import ssw60
-from trainer.benchmark.traits_command import traits
 from trainer.data.commands import data
 from trainer.errors import ConfigError
+from trainer.probes.ssw60_command import ssw60
+from trainer.probes.traits_command import traits
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")

@@ -32,8 +32,9 @@ from torch import Tensor, nn
 
 from gallery import Taxon
 from trainer.errors import CheckpointError
+from trainer.families.registry import build
 from trainer.models.vita import Vita
-from trainer.presets import Preset, build, preset_from_dict
+from trainer.presets import Preset, preset_from_dict
 
 WEIGHTS, CONFIG, TOKENIZER, LOG, RESUME = "model.safetensors", "config.json", "tokenizer.json", "log.jsonl", "resume.pt"
 
@@ -132,7 +133,7 @@ def load(folder: Path) -> Checkpoint:
         state = load_file(str(weights))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights}: damaged ({error})", "copy it again or train again") from error
-    model = build(config.preset)
+    model = build(config.preset.towers)
     own = model.state_dict()
     wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
     wrong += [name for name in state if name not in own]

@@ -38,7 +38,7 @@ class LogMelConfig:
     """
 
     rate_hz: int = 32_000
-    window: int = 800  # 25 ms
+    win_length: int = 800  # samples of a frame, 25 ms
     hop: int = 320  # 10 ms
     n_mels: int = 128
     fmin_hz: float = 0.0
@@ -47,7 +47,7 @@ class LogMelConfig:
     log_floor: float = 1e-5
     shift: float = 4.5  # (ln(mel + floor) + 4.5) / 5, the scaling the EfficientAT weights were trained with
     spread: float = 5.0
-    periodic: bool = False  # Hann window of period `window`; otherwise symmetric
+    periodic: bool = False  # Hann window of period `win_length`; otherwise symmetric
     scale: str = KALDI  # kaldi: triangles on the mel axis, peak 1; slaney: triangles on the axis of Hz, area 1
     decibel: bool = False
     double: bool = False  # transform and bands in float64, exact 100 dB below the loudest too; the result is float32
@@ -105,8 +105,8 @@ BANKS = {KALDI: kaldi_mel_bank, SLANEY: slaney_mel_bank}
 
 
 def hann(config: LogMelConfig) -> np.ndarray:
-    """The analysis window [window] float64."""
-    return np.hanning(config.window + 1)[:-1] if config.periodic else np.hanning(config.window)
+    """The analysis window [win_length] float64."""
+    return np.hanning(config.win_length + 1)[:-1] if config.periodic else np.hanning(config.win_length)
 
 
 def first_stage(window: np.ndarray) -> np.ndarray:
@@ -233,9 +233,10 @@ class LogMel(nn.Module):
 
     def __init__(self, config: LogMelConfig = LogMelConfig()) -> None:
         super().__init__()
-        if config.window % RADIX or config.hop % RADIX or config.window > N_FFT:
+        if config.win_length % RADIX or config.hop % RADIX or config.win_length > N_FFT:
             raise ValueError(
-                f"window {config.window} and hop {config.hop} must be multiples of {RADIX}, window at most {N_FFT}"
+                f"win_length {config.win_length} and hop {config.hop} must be multiples of {RADIX}, "
+                f"win_length at most {N_FFT}"
             )
         if config.scale not in BANKS:
             raise ValueError(f"mel scale '{config.scale}' is none of {', '.join(BANKS)}")
@@ -266,10 +267,10 @@ class LogMel(nn.Module):
         frames = c.frames(samples)
         if c.preemphasis:
             waveform = waveform[:, 1:] - c.preemphasis * waveform[:, :-1]
-        left = c.window // 2
-        right = (frames - 1) * c.hop + c.window - left - waveform.shape[-1]
+        left = c.win_length // 2
+        right = (frames - 1) * c.hop + c.win_length - left - waveform.shape[-1]
         padded = F.pad(waveform[:, None, :], (left, max(right, 0)), mode="reflect").squeeze(1)
-        return self.transform(padded[:, : (frames - 1) * c.hop + c.window], frames)
+        return self.transform(padded[:, : (frames - 1) * c.hop + c.win_length], frames)
 
     def transform(self, padded: Tensor, frames: int) -> Tensor:
         """Spectrum of samples that are filled up at both ends, as `spectrum` gives it."""
@@ -301,10 +302,11 @@ class LogMel(nn.Module):
         if not c.double:
             phases = padded.reshape(n, -1, RADIX).transpose(1, 2)  # [n, 32, rows]: phase b of row a is sample 32 a + b
             return F.conv1d(phases, self.analysis, stride=c.hop // RADIX, groups=RADIX)
-        hops = -(-c.window // c.hop)  # ONNX Runtime has no convolution in float64 on a processor: frames are laid out
+        # ONNX Runtime has no convolution in float64 on a processor: frames are laid out
+        hops = -(-c.win_length // c.hop)
         padded = F.pad(padded, (0, (frames - 1 + hops) * c.hop - samples))
         steps = padded.reshape(n, frames - 1 + hops, c.hop)
-        framed = torch.cat([steps[:, at : at + frames] for at in range(hops)], dim=2)[:, :, : c.window]
+        framed = torch.cat([steps[:, at : at + frames] for at in range(hops)], dim=2)[:, :, : c.win_length]
         taps = framed.reshape(n, frames, -1, RADIX).permute(0, 3, 2, 1)  # [n, 32 phases, w / 32, frames]
         return torch.matmul(self.analysis.reshape(RADIX, 2 * HALF, -1), taps)
 

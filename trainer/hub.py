@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from trainer.data.manifest import shared_folder
 from trainer.errors import CheckpointError, ConfigError
 
 HUB = "hf-hub:"
@@ -28,6 +29,20 @@ def find_file(source: str, *names: str) -> Path:
         When the huggingface_hub library is missing.
     """
     return fetched(source, names) if source.startswith(HUB) else in_folder(source, names)
+
+
+def default_pretrained() -> Path:
+    """Folder of the public weights beside the project.
+
+    Raises
+    ------
+    CheckpointError
+        When it is not there.
+    """
+    shared = shared_folder()
+    if shared is None or not (shared / "pretrained").is_dir():
+        raise CheckpointError("no public weights beside the project", "name their folder with --pretrained")
+    return shared / "pretrained"
 
 
 def pinned(source: str, file: Path) -> str:

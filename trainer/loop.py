@@ -40,7 +40,7 @@ class Run:
     config: RunConfig
     tokenizer: Tokenizer
     console: Console
-    evaluate: Callable[[Vita], dict[str, Any]] | None = None  # figures on the held-out split
+    evaluate: Callable[[Vita], dict[str, Any]] | None = None  # metrics on the held-out split
     ranks: Ranks = Ranks()
     say: Callable[[list[str]], None] = lambda lines: None  # takes what could not be used
     evaluate_first: bool = False  # before the first epoch too
@@ -79,7 +79,7 @@ def epoch_of(
     seed: int,
     device: torch.device,
 ) -> dict[str, float]:
-    """One pass over the joint batches of `plan`; sums of the figures over the samples.
+    """One pass over the joint batches of `plan`; sums of the metrics over the samples.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def epoch_of(
                 nn.utils.clip_grad_norm_(learning, config.clip)
             optimizer.step()
             average.update()
-            for name, figure in {"loss": value, **metrics}.items():
-                sums[name] += figure * batch.size
+            for name, metric in {"loss": value, **metrics}.items():
+                sums[name] += metric * batch.size
             sums["samples"] += batch.size
     return sums
 
@@ -233,7 +233,7 @@ def store(
 
 
 def write_line(run: Run, line: dict[str, Any]) -> None:
-    """Add a line to the log, and its figures to TensorBoard where that is installed."""
+    """Add a line to the log, and its metrics to TensorBoard where that is installed."""
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
@@ -258,17 +258,17 @@ def shown(
         TextColumn("stage {task.fields[stage]} epoch {task.fields[epoch]}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[shown]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console, of, figures = run.console, f"{epoch + 1}/{stage.config.epochs}", ""
+    console, of, shown = run.console, f"{epoch + 1}/{stage.config.epochs}", ""
     with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(plan), stage=stage.name, epoch=of, figures="")
+        task = bar.add_task("", total=len(plan), stage=stage.name, epoch=of, shown="")
         for position, batch in enumerate(feed):
             yield position, batch
             n = sums["samples"]
-            figures = f"loss {sums['loss'] / n:.3f} accuracy {sums['accuracy'] / n:.3f}"
-            bar.update(task, advance=1, figures=figures)
+            shown = f"loss {sums['loss'] / n:.3f} accuracy {sums['accuracy'] / n:.3f}"
+            bar.update(task, advance=1, shown=shown)
     if not console.is_terminal:
-        console.print(f"stage {stage.name} epoch {of} {figures}", highlight=False)
+        console.print(f"stage {stage.name} epoch {of} {shown}", highlight=False)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trainer.augment import AugmentConfig
 from trainer.errors import ConfigError
+from trainer.families.registry import towers_from_dict
 from trainer.frontend import LogMelConfig
-from trainer.models.biovita import FULL, ClapBioclip, build_biovita
-from trainer.models.starter import StarterTowers, build_starter
-from trainer.models.student import StudentTowers, build_ear
-from trainer.models.text import TextConfig
-from trainer.models.vita import Vita
+from trainer.models.biovita import FULL
+from trainer.models.sizes import Towers, tuples
+from trainer.models.starter import StarterTowers
 
 DISTILL = "distill"  # the stage of text distillation
 STUDENT = "student"  # the stage that makes a small audio tower of a large one
 FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2", DISTILL: DISTILL, STUDENT: STUDENT}
-
-Towers = StarterTowers | ClapBioclip | StudentTowers
 
 
 @dataclass(frozen=True)
@@ -206,34 +202,3 @@ def preset_from_dict(values: dict[str, Any]) -> Preset:
         for name, stage in values["stages"].items()
     }
     return Preset(**{**values, "towers": towers_from_dict(values["towers"]), "stages": stages})
-
-
-def towers_from_dict(values: dict[str, Any]) -> Towers:
-    """Sizes of towers as stored; what they have tells whose they are."""
-    towers = {**tuples(values), "mel": LogMelConfig(**values["mel"])}
-    if "teacher" in towers:
-        return StudentTowers(**{**towers, "teacher": towers_from_dict(values["teacher"])})
-    if "text" in towers:
-        return StarterTowers(**{**towers, "text": TextConfig(**towers["text"])})
-    return ClapBioclip(**towers)
-
-
-def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclasses have tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def build(preset: Preset, pretrained: Path | None = None) -> Vita:
-    """The model of a preset; with the folder of public weights, the starter's trunks start from them."""
-    return build_towers(preset.towers, pretrained)
-
-
-def build_towers(towers: Towers, pretrained: Path | None = None) -> Vita:
-    """The model of these sizes."""
-    if isinstance(towers, StudentTowers):
-        model = build_towers(towers.teacher)
-        model.audio = build_ear(towers, pretrained)
-        return model
-    if isinstance(towers, StarterTowers):
-        return build_starter(towers, pretrained)
-    return build_biovita(towers)

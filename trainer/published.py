@@ -27,12 +27,12 @@ from torch import Tensor, nn
 
 from trainer.errors import CheckpointError
 from trainer.hub import find_file, pinned
-from trainer.models.bioclip import ClipImage, ClipText
-from trainer.models.biovita import CLAP_MEL, CLIP_MEAN, CLIP_STD, ClapBioclip, build_biovita
-from trainer.models.clap import ClapTower, audio_fields, audio_sizes
+from trainer.models.biovita import CLAP_MEL, CLIP_MEAN, CLIP_STD, ClapBioclip, build_towers
+from trainer.models.clap import audio_fields, audio_sizes
 from trainer.models.vita import Vita
 
 CLAP = "hf-hub:laion/clap-htsat-unfused@8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
+BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
 BIOCLIP = "hf-hub:imageomics/bioclip-2"
 BIOVITA = "hf-hub:risashinoda/BioVITA@64aea8edfcc846842a167944f4a5a052d932d0b4"
 
@@ -49,9 +49,8 @@ COMPUTED = ("relative_position_index", "num_batches_tracked")  # buffers that ol
 class Sources:
     """Where the towers start from.
 
-    `audio` is any unfused ClapModel: LAION's CLAP, or BioLingual as `hf-hub:davidrrobinson/BioLingual`. No revision of
-    BioLingual and BioCLIP 2 is known to this project, so that their default branch is taken: pin one for a run that is
-    to be repeated.
+    `audio` is any unfused ClapModel: LAION's CLAP, or `BIOLINGUAL`. No revision of BioLingual and BioCLIP 2 is known to
+    this project, so that their default branch is taken: pin one for a run that is to be repeated.
     """
 
     audio: str = CLAP
@@ -121,9 +120,8 @@ def assembled(
         bands = f"{audio['num_mel_bins']} mel bands, not {CLAP_MEL.n_mels}"
         raise CheckpointError(f"{path}: is of {bands}", "name the weights of a ClapModel")
     config = ClapBioclip(audio, clip.model, clip.mean, clip.std, CLAP_MEL, int(clip.model["embed_dim"]))
-    vita = build_biovita(config)
-    tower, text, image = vita.audio, vita.text, vita.image
-    assert isinstance(tower, ClapTower) and isinstance(text, ClipText) and isinstance(image, ClipImage)
+    tower, text, image = build_towers(config)
+    vita = Vita(tower, text, image, config.dim)
     fill(tower.clap, {name: value for name, value in state.items() if name.startswith(AUDIO_PARTS)}, "", path)
     if adapter is not None:
         fill(tower.adapter, {"audio_adapter.weight": adapter}, "audio_adapter.", path)

@@ -68,9 +68,10 @@ def branched(model: Vita) -> AudioTower:
     ConfigError
         When it has none.
     """
-    if not isinstance(model.audio, AudioTower):
+    tower = model.audio.branched()
+    if tower is None:
         raise ConfigError("ridge=true needs an audio tower with branches", "leave the setting out")
-    return model.audio
+    return tower
 
 
 def feature_maps(

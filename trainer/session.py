@@ -25,18 +25,15 @@ from trainer.data.material import Data, Material, open_data
 from trainer.data.unlabelled import open_unlabelled
 from trainer.errors import CheckpointError, ConfigError
 from trainer.evaluate import embed_all, summary
+from trainer.families.registry import Origins, family_of
 from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
-from trainer.models.starter import StarterTowers
-from trainer.models.student import StudentTowers
-from trainer.models.text import learn_tokenizer
 from trainer.models.vita import Vita
-from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, build
+from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig
+from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
-from trainer.teacher import Kept, Teacher, open_teacher, preset_of_student, same_split, same_teacher, student_of
-
-BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
+from trainer.teacher import Kept, Teacher, open_teacher, preset_of_student, same_split, same_teacher
 
 
 @dataclass(frozen=True)
@@ -83,20 +80,6 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported()
     capabilities = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return bool(capabilities())
-
-
-def default_pretrained() -> Path:
-    """Folder of the public weights beside the project.
-
-    Raises
-    ------
-    CheckpointError
-        When it is not there.
-    """
-    shared = shared_folder()
-    if shared is None or not (shared / "pretrained").is_dir():
-        raise CheckpointError("no public weights beside the project", "name their folder with --pretrained")
-    return shared / "pretrained"
 
 
 def field_folder() -> Path | None:
@@ -214,34 +197,31 @@ class Session:
     def say_before_and_after(self, folder: Path) -> None:
         """Retrieval before the first and after the last epoch, a line each, from the log."""
         lines = [json.loads(line) for line in (folder / checkpoint.LOG).read_text(encoding="utf-8").splitlines()]
-        figures = [line["held_out"] for line in lines if "held_out" in line]
-        for when, those in (("before", figures[0]), ("after", figures[-1])):
+        metrics = [line["held_out"] for line in lines if "held_out" in line]
+        for when, those in (("before", metrics[0]), ("after", metrics[-1])):
             told = [f"{name} {value:.3f}" for name, value in those.items() if not name.startswith("image_")]
             self.console.print(f"{when}: {', '.join(told)}", highlight=False, soft_wrap=True)
 
     def start_of(self, stage: str) -> tuple[Vita, Any, Preset]:
         """Model, tokenizer and preset that a stage starts from: public weights, or the stage before."""
         torch.manual_seed(self.options.seed)
-        if self.teacher and isinstance(self.preset.towers, StudentTowers):
-            pretrained = self.options.pretrained or default_pretrained()
-            return student_of(self.teacher, self.preset.towers, pretrained), self.teacher.loaded.tokenizer, self.preset
-        preset = self.options.preset
+        preset = self.preset if self.teacher else self.options.preset
         before = preset.stages[stage].after
         if before:
             loaded = checkpoint.load(self.options.out / FOLDER_OF[before])
             self.same_settings(loaded.config, loaded.folder)
             towers = loaded.config.preset.towers  # of public weights in other sizes than the preset's own
             return loaded.model, loaded.tokenizer, dataclasses.replace(preset, towers=towers)
-        if isinstance(preset.towers, StarterTowers):
-            texts = [text for taxon in self.data.manifest.taxa for text in prompts(taxon).values()]
-            tokenizer = learn_tokenizer(texts, preset.towers.text)
-            return build(preset, self.options.pretrained or default_pretrained()), tokenizer, preset
-        from trainer.models.bioclip import clip_tokenizer
-        from trainer.published import BIOCLIP, CLAP, Sources, open_sources
-
-        audio = self.options.audio or (BIOLINGUAL if stage == DISTILL else CLAP)
-        opened, model = open_sources(Sources(audio, self.options.bioclip or BIOCLIP), self.tell)
-        return model, clip_tokenizer(opened.context), dataclasses.replace(preset, towers=opened)
+        origins = Origins(
+            self.options.pretrained,
+            self.options.audio or (BIOLINGUAL if stage == DISTILL else None),
+            self.options.bioclip,
+            lambda: [text for taxon in self.data.manifest.taxa for text in prompts(taxon).values()],
+            (self.teacher.loaded.model, self.teacher.loaded.tokenizer) if self.teacher else None,
+            self.tell,
+        )
+        model, tokenizer, towers = family_of(preset.towers).load(preset.towers, origins)
+        return model, tokenizer, dataclasses.replace(preset, towers=towers)
 
     def same_settings(self, config: RunConfig, folder: Path) -> None:
         """Stages of one run share split, seed and taxa, else what was held out would have been trained on."""
@@ -254,7 +234,7 @@ class Session:
         ):
             if own != theirs:
                 raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or another --out")
-        if isinstance(self.preset.towers, StudentTowers):
+        if self.teacher:
             same_teacher(config, self.preset.towers, folder)
 
     def same_stage(self, begun: StageConfig, wanted: StageConfig, folder: Path) -> None:
@@ -311,13 +291,13 @@ class Session:
             self.console.print(f"{name.replace('_', ' ')}: {values}", highlight=False)
 
     def evaluation(self, bank: TextBank) -> Callable[[Vita], dict[str, float]]:
-        """What gives the figures on the held-out split; of a student, what it keeps of its teacher."""
+        """What gives the metrics on the held-out split; of a student, what it keeps of its teacher."""
         if self.teacher is None:
-            return lambda trained: self.figures(trained, bank)
+            return lambda trained: self.metrics(trained, bank)
         sounds = self.material.sounds("held", max(self.preset.mel.rate_hz, self.teacher.rate_hz))
-        return Kept(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).figures
+        return Kept(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).metrics
 
-    def figures(self, model: Vita, bank: TextBank) -> dict[str, float]:
+    def metrics(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval on the held-out split, for the log."""
         photos = self.material.embedded_photos(model, "held", self.device)
         sounds, rate_hz = self.material.sounds("held"), self.preset.mel.rate_hz

@@ -20,9 +20,9 @@ from trainer.data.windows import at_rate
 from trainer.errors import CheckpointError, ConfigError
 from trainer.evaluate import TEXT_FORM, Embedded, identification, recording_vectors
 from trainer.heard import Heard, hear
-from trainer.models.starter import StarterTowers
-from trainer.models.student import StudentTowers, begin_between, build_ear
-from trainer.models.vita import AudioTower, SoundTower, Vita
+from trainer.models.sizes import Towers
+from trainer.models.student import StudentTowers
+from trainer.models.vita import SoundTower, Vita
 from trainer.presets import STUDENT, TOGETHER, Preset
 
 TOPS = (1, 5)
@@ -55,11 +55,10 @@ class Teacher:
         """Unit vectors [n, dim] of windows [n, samples] at any rate."""
         return self.audio(torch.from_numpy(at_rate(sound, rate_hz, self.rate_hz)).to(self.device))
 
-    def sees_as(self, small: StudentTowers) -> bool:
+    def sees_as(self, small: Towers) -> bool:
         """Whether a student of this size makes the same spectrogram of a window as the teacher does."""
         towers = self.loaded.config.preset.towers
-        same = (StarterTowers, StudentTowers)
-        return isinstance(towers, same) and (towers.mel, towers.level_dbfs) == (small.mel, small.level_dbfs)
+        return (towers.mel, towers.level_dbfs) == (small.mel, small.level_dbfs)
 
     def taxa(self, table: Path | None) -> Sequence[Taxon]:
         """What it was trained to name, from a species table, or that of the project."""
@@ -84,7 +83,7 @@ def open_teacher(folder: Path, device: torch.device) -> Teacher:
 
 
 def same_split(teacher: RunConfig, folder: Path, held_out: float, seed: int) -> None:
-    """What the teacher held out is held out from the student, else their figures could not be compared."""
+    """What the teacher held out is held out from the student, else their metrics could not be compared."""
     if not held_out or not teacher.held_out:
         return
     for name, own, theirs in (("held-out share", held_out, teacher.held_out), ("seed", seed, teacher.seed)):
@@ -95,31 +94,18 @@ def same_split(teacher: RunConfig, folder: Path, held_out: float, seed: int) -> 
 
 def preset_of_student(small: Preset, teacher: Teacher) -> Preset:
     """The small preset with the teacher's towers of text and image, its window, and its way of reading data."""
-    if not isinstance(small.towers, StarterTowers):
+    level_dbfs = small.towers.level_dbfs
+    if STUDENT not in small.stages or level_dbfs is None:
         raise ConfigError(f"a student is not of the size {small.name}", "leave --preset out")
     own = teacher.loaded.config.preset
-    towers = StudentTowers(own.towers, teacher.loaded.space, small.towers.mel, small.towers.level_dbfs)
+    towers = StudentTowers(own.towers, teacher.loaded.space, small.towers.mel, level_dbfs)
     stages = small.stages
     if teacher.sees_as(towers):
         stages = {**stages, STUDENT: replace(stages[STUDENT], augment=TOGETHER)}
     return replace(small, towers=towers, stages=stages, window_s=own.window_s, streamed=own.streamed)
 
 
-def student_of(teacher: Teacher, towers: StudentTowers, pretrained: Path | None) -> Vita:
-    """The teacher's text and image towers with a small audio tower in place of its own.
-
-    The small one begins with the public weights, or with those of a teacher that is built of the same trunk.
-    """
-    theirs = teacher.loaded.model
-    ear = build_ear(towers, pretrained)
-    if isinstance(theirs.audio, AudioTower):
-        begin_between(ear, theirs.audio)
-    model = Vita(ear, theirs.text, theirs.image, theirs.dim)
-    model.logit_scale, model.base_logit_scale = theirs.logit_scale, theirs.base_logit_scale
-    return model.eval()
-
-
-def same_teacher(begun: RunConfig, wanted: StudentTowers, folder: Path) -> None:
+def same_teacher(begun: RunConfig, wanted: Towers, folder: Path) -> None:
     """A student has one teacher.
 
     Raises
@@ -171,12 +157,12 @@ class Kept:
         """What an audio tower hears."""
         return hear(audio, self.sounds, rate_hz, self.preset.window_s, self.teacher.device)
 
-    def figures(self, model: Vita) -> dict[str, float]:
+    def metrics(self, model: Vita) -> dict[str, float]:
         """Mean cosine to the teacher, how often both name the same species, and species Top-1 and Top-5 of both."""
         heard = self.heard(model.audio, self.preset.mel.rate_hz), self.of_teacher
         ours, theirs = (recording_vectors(one).vectors for one in heard)
         names = self.texts.vectors.T
-        figures = {
+        metrics = {
             "cosine": round(float((ours * theirs).sum(axis=1).mean()), 4),
             "agreement": round(float(((ours @ names).argmax(axis=1) == (theirs @ names).argmax(axis=1)).mean()), 4),
             "recordings": len(ours),
@@ -185,5 +171,5 @@ class Kept:
             named = one.of(one.taxon < len(self.taxa))
             if len(named):
                 top = identification(named, self.texts.vectors, self.taxa)
-                figures |= {f"{who}_top{k}": round(top[k], 4) for k in TOPS}
-        return figures
+                metrics |= {f"{who}_top{k}": round(top[k], 4) for k in TOPS}
+        return metrics

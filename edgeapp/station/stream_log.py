@@ -235,10 +235,11 @@ class StreamLog:
         for row in dict.fromkeys((*window.confirmed, *window.changed)):
             if not row.confirmed:
                 continue
-            for part, found in row.parts if self._clips is not None else ():
-                heard = part.seen.result
-                name, moment = found.scientific_name, part.seen.moment
-                self._clips.want(row.id, name, found.confidence, moment, heard.start_s, heard.end_s, self.id)
+            for part, found in row.parts:
+                if self._clips is not None:
+                    heard = part.seen.result
+                    name, moment = found.scientific_name, part.seen.moment
+                    self._clips.want(row.id, name, found.confidence, moment, heard.start_s, heard.end_s, self.id)
             row.parts.clear()
 
     def _tell_rows(self, rows: list[_Row]) -> None:

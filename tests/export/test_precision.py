@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from edgeapp.pack.format import Pack
 from export import inputs, integers
 from export import pack as export_pack
 from export import precision as precisions
+from export.__main__ import app as export_app
 from export.__main__ import main
 from export.errors import ExportError
-from export.inputs import apart
+from export.inputs import calibration_split
 from export.precision import FP16
 from gallery import read_taxa
 from tests.trainer.tiny import Ended, Tiny, call
@@ -77,7 +79,7 @@ def test_a_pack_lists_the_layers_that_int8_left_in_float32(
 @pytest.mark.usefixtures("quick")
 def test_what_is_checked_is_of_other_sources_than_what_was_fitted_on(tiny: Tiny) -> None:
     manifest = read_manifest(tiny.manifest, read_taxa(tiny.taxa))
-    calibrating, checking = apart(manifest)
+    calibrating, checking = calibration_split(manifest)
     for kind in ("recordings", "photos"):
         fitted, checked = ({sample.source for sample in getattr(part, kind)} for part in (calibrating, checking))
         assert fitted and checked and not fitted & checked
@@ -88,7 +90,7 @@ def test_with_too_little_to_do_both_nothing_is_lowered(tiny: Tiny) -> None:
     manifest = read_manifest(tiny.manifest, read_taxa(tiny.taxa))
     one = Manifest(manifest.path, manifest.taxa, manifest.recordings[:1], manifest.photos[:1])
     with pytest.raises(ExportError, match="too few recordings or photos"):
-        apart(one)
+        calibration_split(one)
 
 
 def roll(path: Path, *_: object) -> list[str]:
@@ -116,7 +118,7 @@ def test_other_names_for_recordings_leave_no_pack(
     tiny: Tiny, stage2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_pack, "convert", lambda path, *_: roll(path) if path.name == "audio.onnx" else [])
-    monkeypatch.setitem(precisions.PRECISIONS, "fp16", precisions.Precision("fp16", -1.0, 0.99))
+    monkeypatch.setitem(precisions.PRECISIONS, "fp16", replace(FP16, cosine=-1.0))
     ended = lowered("fp16", tiny, stage2, tmp_path / "packs" / "new")
     assert ended.code == 3 and "the same species as the checkpoint for 0." in ended.lines()[-1]
     assert list((tmp_path / "packs").iterdir()) == []
@@ -127,3 +129,9 @@ def test_a_precision_that_does_not_exist_is_answered_with_those_that_do(
 ) -> None:
     ended = lowered("fp8", tiny, stage2, tmp_path / "pack")
     assert ended.code == 2 and "choose fp32, fp16, int8" in ended.lines()[-1]
+
+
+def test_the_help_names_every_precision() -> None:
+    shown = " ".join(CliRunner().invoke(export_app, ["--help"], terminal_width=200).stdout.split())
+    *others, last = precisions.PRECISIONS
+    assert f"{', '.join(others)} or {last}." in shown

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.trainer.tiny import Tiny
+from tests.trainer.tiny import Tiny, audioset_head
 from trainer.errors import CheckpointError
 from trainer.frontend import LogMel
-from trainer.models.efficientat import BANDS, FEATURES, MobileNetAudio, audioset_head, load_published
+from trainer.models.efficientat import BANDS, FEATURES, MobileNetAudio, load_published
 
 WEIGHTS = "efficientat_mn04_as.pt"
 
@@ -20,9 +20,11 @@ WEIGHTS = "efficientat_mn04_as.pt"
 def test_features_and_tags_are_the_reference_implementations(shared: Path) -> None:
     golden = np.load(shared / "pretrained" / "efficientat_mn04_golden.npz")
     trunk, head = MobileNetAudio().eval(), audioset_head()
-    given = load_published(trunk, shared / "pretrained" / WEIGHTS)
+    load_published(trunk, shared / "pretrained" / WEIGHTS)
+    given = torch.load(shared / "pretrained" / WEIGHTS, weights_only=True)
+    tagger = {name: tensor for name, tensor in given.items() if name.startswith("classifier.")}
     head.load_state_dict(
-        {name.replace("classifier.2", "0").replace("classifier.5", "2"): t for name, t in given.items()}
+        {name.replace("classifier.2", "0").replace("classifier.5", "2"): t for name, t in tagger.items()}
     )
     with torch.no_grad():
         features = trunk(LogMel()(torch.from_numpy(golden["waveform"]).reshape(1, -1).float()))
@@ -41,12 +43,13 @@ def test_features_keep_four_bands_and_forget_the_length() -> None:
             assert trunk(torch.zeros((2, 128, frames))).shape == (2, FEATURES * BANDS) == (2, trunk.out_features)
 
 
-def test_published_weights_are_loaded_and_the_head_is_handed_back(tiny: Tiny) -> None:
+def test_published_weights_are_loaded_and_the_head_is_left(tiny: Tiny) -> None:
     trunk = MobileNetAudio()
-    head = load_published(trunk, tiny.pretrained / WEIGHTS)
+    load_published(trunk, tiny.pretrained / WEIGHTS)
     stored = torch.load(tiny.pretrained / WEIGHTS, weights_only=True)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in trunk.state_dict().items())
-    assert sorted(head) == ["classifier.2.bias", "classifier.2.weight", "classifier.5.bias", "classifier.5.weight"]
+    head = sorted(set(stored) - set(trunk.state_dict()))
+    assert head == ["classifier.2.bias", "classifier.2.weight", "classifier.5.bias", "classifier.5.weight"]
 
 
 def test_weights_that_cannot_be_used_are_named(tiny: Tiny, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ WINDOW = 480_000  # samples of the full size
 def reference_log_mel(waveform: torch.Tensor) -> torch.Tensor:
     """The same through the library's FFT."""
     emphasised = waveform[:, 1:] - CONFIG.preemphasis * waveform[:, :-1]
-    window = torch.hann_window(CONFIG.window, periodic=False)
+    window = torch.hann_window(CONFIG.win_length, periodic=False)
     spectrum = torch.stft(
-        emphasised, 1024, CONFIG.hop, CONFIG.window, window, center=True, pad_mode="reflect", return_complex=True
+        emphasised, 1024, CONFIG.hop, CONFIG.win_length, window, center=True, pad_mode="reflect", return_complex=True
     )
     bank = torch.from_numpy(kaldi_mel_bank(CONFIG).astype(np.float32))
     return (torch.log(bank @ spectrum.abs().square() + CONFIG.log_floor) + CONFIG.shift) / CONFIG.spread
@@ -63,7 +63,9 @@ def test_the_mel_bank_ends_at_its_highest_frequency_and_leaves_no_band_empty() -
 
 
 def test_the_front_end_of_the_full_size_has_no_preemphasis_and_another_window() -> None:
-    config = LogMelConfig(rate_hz=48_000, window=1024, hop=480, n_mels=64, fmin_hz=50, fmax_hz=14_000, preemphasis=0.0)
+    config = LogMelConfig(
+        rate_hz=48_000, win_length=1024, hop=480, n_mels=64, fmin_hz=50, fmax_hz=14_000, preemphasis=0.0
+    )
     waveform = 0.1 * torch.randn((1, 48_000), generator=torch.Generator().manual_seed(2))
     window = torch.hann_window(1024, periodic=False)
     spectrum = torch.stft(waveform, 1024, 480, 1024, window, center=True, pad_mode="reflect", return_complex=True)
@@ -159,7 +161,7 @@ def test_a_mel_scale_that_does_not_exist_is_refused() -> None:
         LogMel(LogMelConfig(scale="bark"))
 
 
-@pytest.mark.parametrize("wrong", [{"window": 801}, {"hop": 100}, {"window": 2048}])
+@pytest.mark.parametrize("wrong", [{"win_length": 801}, {"hop": 100}, {"win_length": 2048}])
 def test_sizes_that_cannot_be_split_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="multiples of 32"):
         LogMel(LogMelConfig(**wrong))

@@ -22,8 +22,9 @@ from trainer import checkpoint, loop
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
 from trainer.data.manifest import PROJECT
+from trainer.families.registry import build
 from trainer.optimize import Average, learning_rate
-from trainer.presets import DISTILL, FOLDER_OF, STARTER, STUDENT, StageConfig, build
+from trainer.presets import DISTILL, FOLDER_OF, STARTER, STUDENT, StageConfig
 
 EPOCHS = 3
 FOLDERS = {stage: name for stage, name in FOLDER_OF.items() if stage != STUDENT}  # which needs a teacher
@@ -183,7 +184,7 @@ def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[s
     assert changed(before["1"], one) == changed(before["1"], distilled) == {"audio", "logit_scale"}
     assert changed(before["2"], two) == {"audio", "text", "logit_scale"}
     assert changed(before["1"], base) == {"text", "image", "base_logit_scale"}
-    frozen = [name for name, parameter in build(STARTER).named_parameters() if not parameter.requires_grad]
+    frozen = [name for name, parameter in build(STARTER.towers).named_parameters() if not parameter.requires_grad]
     assert frozen and all(torch.equal(before["1"][name], new[name]) for name in frozen for new in (base, one, two))
 
 

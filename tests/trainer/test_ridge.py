@@ -8,14 +8,15 @@ from torch.nn import functional as F
 from tests.trainer.tiny import RATE_HZ, Tiny
 from trainer.data.manifest import Manifest
 from trainer.data.sounds import SoundStore
+from trainer.families.registry import build
 from trainer.models.vita import Branch
-from trainer.presets import STARTER, build
+from trainer.presets import STARTER
 from trainer.ridge import refit_general, set_projection, start_projections
 
 
 def branch() -> Branch:
     torch.manual_seed(0)
-    return build(STARTER).audio.general
+    return build(STARTER.towers).audio.general
 
 
 def test_features_are_standardised_and_projected_to_their_targets():
@@ -34,7 +35,7 @@ def test_features_are_standardised_and_projected_to_their_targets():
 def test_both_branches_start_alike_and_know_the_training_recordings(tiny: Tiny, manifest: Manifest):
     sounds = SoundStore(manifest.recordings, STARTER.mel.rate_hz)
     torch.manual_seed(0)
-    tower = build(STARTER).audio
+    tower = build(STARTER.towers).audio
     texts = torch.eye(STARTER.dim)[: len(manifest.taxa)]
     start_projections(tower, sounds, texts, 2 * RATE_HZ, seed=0)
     assert torch.equal(tower.general.projection.weight, tower.special.projection.weight)
@@ -48,7 +49,7 @@ def test_both_branches_start_alike_and_know_the_training_recordings(tiny: Tiny, 
 def test_the_general_branch_is_fitted_to_the_names_as_they_are(tiny: Tiny, manifest: Manifest):
     sounds = SoundStore(manifest.recordings, STARTER.mel.rate_hz)
     torch.manual_seed(0)
-    tower = build(STARTER).audio
+    tower = build(STARTER.towers).audio
     before = tower.special.projection.weight.clone()
     texts = torch.eye(STARTER.dim)[: len(manifest.taxa)]
     refit_general(tower, sounds, texts, 2 * RATE_HZ, STARTER.mel, seed=0)

@@ -25,13 +25,14 @@ from trainer.data.sounds import SoundStore
 from trainer.data.unlabelled import open_unlabelled
 from trainer.data.windows import at_rate
 from trainer.errors import DataError
+from trainer.families.registry import Origins, family_of
 from trainer.models.student import StudentTower, StudentTowers, begin_between
 from trainer.models.vita import AudioTower
 from trainer.optimize import freeze_others, optimizer_of
 from trainer.presets import DISTURB, STARTER, TOGETHER, with_settings
 from trainer.ranks import Ranks
 from trainer.stages.student import Student, mixed
-from trainer.teacher import Teacher, open_teacher, preset_of_student, student_of
+from trainer.teacher import Teacher, open_teacher, preset_of_student
 
 CPU = torch.device("cpu")
 EPOCHS = ("--epochs", "2", "--set", "bf16=false", "--set", "batch=8")
@@ -186,8 +187,9 @@ def learning(tiny: Tiny, teacher: Path, *settings: str) -> Student:
     """A student at its start, with six recordings to learn from."""
     opened = open_teacher(teacher, CPU)
     preset = preset_of_student(with_settings(STARTER, "student", settings), opened)
-    assert isinstance(preset.towers, StudentTowers)
-    model, rate_hz = student_of(opened, preset.towers, tiny.pretrained), max(32_000, opened.rate_hz)
+    origins = Origins(tiny.pretrained, teacher=(opened.loaded.model, opened.loaded.tokenizer))
+    model, _, _ = family_of(preset.towers).load(preset.towers, origins)
+    rate_hz = max(32_000, opened.rate_hz)
     samples = read_manifest(tiny.manifest, read_taxa(tiny.taxa)).recordings
     return Student("student", model, opened, preset, SoundStore(samples[:6], rate_hz), torch.eye(4, preset.dim))
 

@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 
-from trainer.models.efficientat import MobileNetAudio, audioset_head
+from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
 
 RATE_HZ = 16_000
@@ -147,6 +147,11 @@ def keep_variance(network: nn.Module) -> nn.Module:
             if module.bias is not None:
                 nn.init.normal_(module.bias, std=0.01)
     return network
+
+
+def audioset_head() -> nn.Sequential:
+    """The AudioSet tagger that the published file holds beside the trunk: pooled features [n, 96] to 527 classes."""
+    return nn.Sequential(nn.Linear(FEATURES, 512), nn.Hardswish(), nn.Linear(512, 527))
 
 
 def save_audio_weights(path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Benchmarks of aligned encoders: retrieval and traits, from features made once."""
+"""BioVITA Bench: retrieval between modalities, from features made once."""

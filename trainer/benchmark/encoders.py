@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,13 +46,6 @@ ONSET_SHARE = 0.01  # of the peak: where a recording begins to the published scr
 ONSET_BEFORE_S = 0.2
 AT_ONCE = 32  # windows, pictures or names in one batch
 CLAP_WINDOW_S = 10.0
-SOURCES = {
-    "biovita": published.BIOVITA,
-    "clap": published.CLAP,
-    "biolingual": "hf-hub:davidrrobinson/BioLingual",
-    "bioclip": published.BIOCLIP,
-}
-KINDS = ("checkpoint", *SOURCES)
 
 
 class BenchmarkEncoder(Protocol):
@@ -214,8 +208,7 @@ def open_encoder(spec: str, device: torch.device, hearing: str = WINDOWS, thread
     name, kind, source = parsed(spec)
     if hearing not in HEARINGS:
         raise ConfigError(f"hearing '{hearing}' does not exist", f"choose {' or '.join(HEARINGS)}")
-    opened = {"checkpoint": _checkpoint, "biovita": _biovita, "bioclip": _bioclip}.get(kind, _clap)
-    parts = opened(source, device)
+    parts = FAMILIES[kind].load(source, device)
     origin = {"kind": kind, "source": source, "weights": parts.pop("weights")}
     return TorchEncoder(name, origin, device, hearing=hearing, threads=threads, **parts)
 
@@ -226,11 +219,11 @@ def parsed(spec: str) -> tuple[str, str, str]:
     if not named or Path(spec).is_dir():  # a folder may have a = in its name
         name, rest = "", spec
     kind, colon, source = rest.partition(":")
-    if rest and kind not in KINDS and Path(rest).is_dir():
+    if rest and kind not in FAMILIES and Path(rest).is_dir():
         kind, source = "checkpoint", rest
-    if kind not in KINDS:
-        raise ConfigError(f"model '{spec}' is of no known kind", f"write KIND:SOURCE with one of {', '.join(KINDS)}")
-    source = source or SOURCES.get(kind, "")
+    if kind not in FAMILIES:
+        raise ConfigError(f"model '{spec}' is of no known kind", f"write KIND:SOURCE with one of {', '.join(FAMILIES)}")
+    source = source or FAMILIES[kind].published
     if not source:
         raise ConfigError(f"model '{spec}' names no folder", "write checkpoint:FOLDER")
     told = source if kind == "checkpoint" else f"{kind}:{Path(source).name}" if colon else kind
@@ -347,3 +340,28 @@ def _of_file(path: Path) -> str:
     seen = os.stat(path)
     text = f"{path.resolve()} {seen.st_size} {seen.st_mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class EncoderFamily:
+    """Encoders of one kind.
+
+    Attributes
+    ----------
+    load : from a source and a device, the parts of a `TorchEncoder`, and under `weights` what tells one state of the
+        source from another
+    published : the source that is meant where none is named; empty where one must be
+    """
+
+    load: Callable[[str, torch.device], dict[str, Any]]
+    published: str = ""
+
+
+# To add a family, write the function that loads it and a line here.
+FAMILIES = {
+    "checkpoint": EncoderFamily(_checkpoint),
+    "biovita": EncoderFamily(_biovita, published.BIOVITA),
+    "clap": EncoderFamily(_clap, published.CLAP),
+    "biolingual": EncoderFamily(_clap, published.BIOLINGUAL),
+    "bioclip": EncoderFamily(_bioclip, published.BIOCLIP),
+}

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeapp.audio.complaints import overheard
 from edgeapp.errors import AudioError
-from trainer.benchmark.labelled import unit
 from trainer.data.manifest import Sample
 from trainer.data.media import called
 from trainer.errors import DataError
@@ -48,39 +46,3 @@ def embedded(
     alone = [embedded(embed, files, [row]) for row in rows]
     several = [one for one in alone if one is not None]
     return [v for vectors, _ in several for v in vectors], {k: x for _, faults in several for k, x in faults.items()}
-
-
-def encode(
-    embed: Embed, files: Sequence[Path | Sample], batch: int, done: Callable[[int], None] = lambda files: None
-) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
-    """Unit vectors of files, `batch` of them at a time.
-
-    Parameters
-    ----------
-    done : told how many files were dealt with
-
-    Returns
-    -------
-    which files could be encoded [n] bool, their unit vectors, and a line for each that could not; None when the encoder
-    lacks the modality
-
-    Raises
-    ------
-    DataError
-        A vector is not finite.
-    """
-    kept = np.ones(len(files), dtype=bool)
-    vectors: list[np.ndarray] = []
-    faults: list[str] = []
-    for start in range(0, len(files), batch):
-        rows = range(start, min(start + batch, len(files)))
-        with overheard():  # what an MP3 decoder says of damage it passes over
-            made = embedded(embed, files, rows)
-        if made is None:
-            return None
-        found, broken = made
-        kept[list(broken)] = False
-        vectors += found
-        faults += broken.values()
-        done(len(rows))
-    return kept, unit("the encoder", np.stack(vectors)) if vectors else np.zeros((0, 0), np.float32), faults

@@ -139,8 +139,8 @@ def make_benchmark(manifest: Manifest, out: Path, plan: Plan = Plan()) -> list[S
                 made = write_task(path, code(query, target), level, ends, groups, plan, rng)
                 scenarios.append(Scenario(name, level, query, target, *made))
     if len(withheld):
-        apart = {modality: held_rows(samples, plan.share, plan.seed) for modality, samples in rest.items()}
-        write_training(out / TRAINING, manifest.taxa, rest, apart)
+        held_out = {modality: held_rows(samples, plan.share, plan.seed) for modality, samples in rest.items()}
+        write_training(out / TRAINING, manifest.taxa, rest, held_out)
     summary = {
         "manifest": str(manifest.path),
         **asdict(plan),
@@ -293,7 +293,7 @@ def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples], 
 
     def rows() -> Iterator[dict[str, Any]]:
         for modality, samples in rest.items():
-            for sample, apart in zip(samples, held[modality].tolist(), strict=True):
+            for sample, held_out in zip(samples, held[modality].tolist(), strict=True):
                 taxon = taxa[sample.taxon]
                 yield {
                     "modality": modality,
@@ -302,12 +302,12 @@ def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples], 
                     "size": "" if sample.size is None else sample.size,
                     "scientific_name": taxon.scientific_name,
                     "common_name": taxon.common_name,
-                    **{rank: taxon.at(rank) for rank in RANKS},
+                    **{taxon_rank: taxon.at(taxon_rank) for taxon_rank in RANKS},
                     "source_repo": sample.source[0],
                     "source_id": sample.source[1],
                     "author": sample.author,
                     "licence": sample.licence,
-                    "split": "test" if apart else "train",
+                    "split": "test" if held_out else "train",
                 }
 
     write_csv(path, TRAINING_COLUMNS, rows())

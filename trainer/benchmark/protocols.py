@@ -320,7 +320,7 @@ def paper(
     lengths = {name: np.linalg.norm(part.vectors, axis=1) for name, part in (asking, answering)}
     for start in range(0, len(drawn.rows), BLOCK):
         part = drawn.part(start, start + BLOCK)
-        missed, stood_in = _judge(part, split, level, asking, answering, lengths, size, count, absent)
+        missed, stood_in = _judge(part, level, asking, answering, lengths, size, count, absent)
         replaced += stood_in
         for reason, n in missed.items():
             left_out[reason] = left_out.get(reason, 0) + n
@@ -337,7 +337,6 @@ def paper(
 
 def _judge(
     drawn: Drawn,
-    split: Split,
     level: str,
     asking: tuple[str, Vectors],
     answering: tuple[str, Vectors],

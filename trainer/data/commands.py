@@ -88,7 +88,7 @@ def describe(manifest: Manifest) -> dict[str, Any]:
             "rows": len(samples),
             "taxa": len(heard[kind]),
             "sources": int(sources.max(initial=-1)) + 1,
-            "held_out_by_the_manifest": 0 if samples.apart is None else int(samples.apart.sum()),
+            "held_out_by_the_manifest": 0 if samples.held_out is None else int(samples.held_out.sum()),
             "source_repo": samples.counts("source_repo"),
             "licence": samples.counts("licence"),
         }

@@ -51,7 +51,7 @@ class Laid:
     places : file and line of each row, without its columns
     columns : name -> Arrow array [rows]: path, CARRIED, OF_SOURCES, TAXONOMY
     photo : [rows] bool
-    apart : [rows] bool, held out by the column `split`
+    held_out : [rows] bool, held out by the column `split`
     offset, size : [rows] int64, -1 for a whole file
     left_out : one line for each reason to leave rows out
     notes : what else should be known, one line each
@@ -60,7 +60,7 @@ class Laid:
     places: Rows
     columns: dict[str, Any]
     photo: np.ndarray
-    apart: np.ndarray
+    held_out: np.ndarray
     offset: np.ndarray
     size: np.ndarray
     left_out: tuple[str, ...]
@@ -89,14 +89,14 @@ def _is_published(present: Sequence[str]) -> bool:
     return not {"modality", "path"} & set(present) and bool({"file_name", "recording_id"} & set(present))
 
 
-def lay_out(path: Path, media: Path, ranks: bool) -> Laid:
+def lay_out(path: Path, media: Path, taxon_ranks: bool) -> Laid:
     """Read the usable rows of a manifest of either layout.
 
     Parameters
     ----------
     path : CSV or Parquet
     media : folder in which files without a name are looked for
-    ranks : whether taxa are to be made of the ranks in it
+    taxon_ranks : whether taxa are to be made of the ranks in it
 
     Raises
     ------
@@ -116,10 +116,10 @@ def lay_out(path: Path, media: Path, ranks: bool) -> Laid:
         photo = _by_suffix(columns["path"], chosen)
     else:
         photo = _by_word(rows.text("modality"), chosen)
-    _names(columns, chosen, ranks)
+    _names(columns, chosen, taxon_ranks)
     columns["path"] = _or(rows.text("shard"), columns["path"])
     chosen.leave(_empty(columns["path"]), "no file is named", f"fill in {'file_name' if published else 'path'}")
-    apart = _apart(rows.text("split"), chosen)
+    held_out = _held_out(rows.text("split"), chosen)
     of_young = arrow("compute").match_substring_regex(rows.text("note").cast(arrow().large_string()), NOT_ADULT)
     chosen.pass_over(photo & _numpy(of_young), "photos of nests, eggs or young are not used")
     kept = chosen.kept
@@ -129,7 +129,7 @@ def lay_out(path: Path, media: Path, ranks: bool) -> Laid:
         rows.places(kept),
         columns,
         photo[kept],
-        apart[kept],
+        held_out[kept],
         rows.integers("offset")[kept],
         rows.integers("size")[kept],
         (*rows.left_out, *chosen.left_out),
@@ -219,19 +219,19 @@ def _by_word(modality: Any, chosen: _Choice) -> np.ndarray:
     return _is_one_of(of_row, words, ("image",))
 
 
-def _names(columns: dict[str, Any], chosen: _Choice, ranks: bool) -> None:
+def _names(columns: dict[str, Any], chosen: _Choice, taxon_ranks: bool) -> None:
     """Leave out rows without the name of a species; in a species table it may also be a common name of one word."""
     for name in ("accepted_name", "scientific_name"):
         columns[name] = _squeezed(columns[name])
     called = _or(columns["accepted_name"], columns["scientific_name"])
     chosen.leave(_empty(called), "no species is named", "fill in scientific_name")
-    if ranks:
+    if taxon_ranks:
         of_row, values = codes(called)
         genus = np.array([" " not in value for value in values], bool)[of_row]
         chosen.leave(genus, "a name of one word is no species", "write genus and epithet, or remove the row")
 
 
-def _apart(split: Any, chosen: _Choice) -> np.ndarray:
+def _held_out(split: Any, chosen: _Choice) -> np.ndarray:
     """Whether each row is kept out of training by the manifest itself [rows]."""
     of_row, words = codes(split)
     words = [word.strip().lower() for word in words]

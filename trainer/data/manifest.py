@@ -101,8 +101,8 @@ def read_manifest(
 
 
 def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | None) -> Manifest:
-    ranks = taxa is None and bring_taxa(paths)
-    laid = [lay_out(one, media or one.parent, ranks) for one in paths]
+    taxon_ranks = taxa is None and bring_taxa(paths)
+    laid = [lay_out(one, media or one.parent, taxon_ranks) for one in paths]
     left_out = tuple(line for one in laid for line in one.left_out)
     if all(one.photo.all() for one in laid):
         raise DataError(
@@ -110,15 +110,15 @@ def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | Non
             "add rows with modality audio",
         )
     columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
-    if ranks:
+    if taxon_ranks:
         named = species.make(columns)
     else:
         named = species.look_up(columns, starter_taxa() if taxa is None else taxa, lambda row: _where(laid, row))
-    photo, apart, offset, size = (_together(laid, name) for name in ("photo", "apart", "offset", "size"))
+    photo, held_out, offset, size = (_together(laid, name) for name in ("photo", "held_out", "offset", "size"))
     folders = tuple(media or one.parent for one in paths)
     folder = np.repeat(np.arange(len(laid), dtype=np.uint8), [len(one.photo) for one in laid])
     packed = size >= 0
-    sources = resolve(columns, folders, folder, np.where(packed, offset, -1), named.taxon, photo, apart)
+    sources = resolve(columns, folders, folder, np.where(packed, offset, -1), named.taxon, photo, held_out)
     columns |= {"source_repo": sources.repo, "source_id": sources.within, "sha256": sources.sha256}
     kept = np.flatnonzero(sources.kept)
     at = arrow().array(kept)
@@ -129,7 +129,7 @@ def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | Non
         taxon=named.taxon[kept],
         offset=offset[kept] if packed.any() else None,
         size=size[kept] if packed.any() else None,
-        apart=sources.apart[kept] if sources.apart.any() else None,
+        held_out=sources.held_out[kept] if sources.held_out.any() else None,
     )
     photo = photo[kept]
     recordings, photos = (Samples(every, np.flatnonzero(mask)) for mask in (~photo, photo))
@@ -170,17 +170,17 @@ def held_rows(samples: Sequence[Sample], share: float, seed: int) -> np.ndarray:
     """Which samples `hold_out` keeps out of training [n] bool, also those that a manifest splits at a share of 0."""
     if not 0.0 <= share <= 0.5:
         raise DataError(f"--held-out {share:g} is outside 0 .. 0.5", "0.2 holds out a fifth of the sources")
-    apart = samples.apart if isinstance(samples, Samples) else None
-    if apart is not None and not apart.any():
-        apart = None
-    if share == 0.0 and apart is None:
+    held_out = samples.held_out if isinstance(samples, Samples) else None
+    if held_out is not None and not held_out.any():
+        held_out = None
+    if share == 0.0 and held_out is None:
         return np.zeros(len(samples), bool)
     source = source_codes(samples)
-    if apart is None:
+    if held_out is None:
         chosen = drawn_sources(taxa_of(samples), source, share, np.random.default_rng(seed))
     else:
         chosen = np.zeros(int(source.max()) + 1, bool)
-        chosen[source[apart]] = True
+        chosen[source[held_out]] = True
     return chosen[source]  # a recording of two species leaves training altogether
 
 

@@ -24,7 +24,7 @@ from trainer.evaluate import Embedded
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 
-LOOKED_AT = 1000  # held-out samples that figures during training are made of, where there are more (released code)
+LOOKED_AT = 1000  # held-out samples that metrics during training are made of, where there are more (released code)
 MOST_RANKED = 100_000  # photos in memory at once
 PHOTOS_AT_ONCE = 64  # through the frozen image tower
 PHOTO_VECTORS = "photo_vectors"

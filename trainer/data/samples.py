@@ -43,7 +43,7 @@ class Columns:
     taxon: np.ndarray  # [rows] int32
     offset: np.ndarray | None = None  # [rows] int64
     size: np.ndarray | None = None  # [rows] int64, -1 for a whole file
-    apart: np.ndarray | None = None  # [rows] bool, held out by the manifest itself
+    held_out: np.ndarray | None = None  # [rows] bool, held out by the manifest itself
 
 
 class Samples(Sequence[Sample]):
@@ -77,9 +77,9 @@ class Samples(Sequence[Sample]):
             yield from self._made(self._rows[start : start + MADE_AT_ONCE])
 
     @property
-    def apart(self) -> np.ndarray | None:
+    def held_out(self) -> np.ndarray | None:
         """[n] bool, those that the manifest holds out with its column `split`; None when it does not split them."""
-        return None if self._columns.apart is None else self._columns.apart[self._rows]
+        return None if self._columns.held_out is None else self._columns.held_out[self._rows]
 
     def columns(self) -> Columns:
         """What is known of these samples alone."""
@@ -89,7 +89,7 @@ class Samples(Sequence[Sample]):
             return None if column is None else column[rows]
 
         texts = {name: self._text(name) for name in every.texts}
-        kept = own(every.offset), own(every.size), self.apart
+        kept = own(every.offset), own(every.size), self.held_out
         return Columns(every.folders, every.folder[rows], texts, self.taxon, *kept)
 
     def source_codes(self) -> np.ndarray:

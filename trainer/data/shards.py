@@ -202,7 +202,7 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
     """Fill one shard and store its rows; the row of the first sample that is not in it."""
     shard, rows, skipped, damaged = part.shard(number), [], [], []
     beside = shard.with_name(f"{shard.name}.part")
-    following, apart = len(part.samples), part.samples.apart
+    following, held_out = len(part.samples), part.samples.held_out
     with beside.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row, packed in read:
             done()
@@ -218,8 +218,8 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
             digest = hashlib.sha256(packed.data).hexdigest()  # by which copies are found when the manifest is read
             place = {"shard": shard.name, "offset": offset, "size": len(packed.data)}
             rows.append({**described, "sha256": digest, **place})
-            if apart is not None:
-                rows[-1]["split"] = "test" if apart[row] else "train"
+            if held_out is not None:
+                rows[-1]["split"] = "test" if held_out[row] else "train"
             if file.tell() >= part.most_bytes:
                 following = row + 1
                 break
@@ -247,12 +247,12 @@ def _add(tar: tarfile.TarFile, file: Any, name: str, data: bytes) -> int:
 def _described(part: _Part, packed: Packed) -> dict[str, str]:
     """What is known of a sample, in the columns of a manifest."""
     sample, taxon = packed.sample, part.taxa[packed.sample.taxon]
-    ranks = {name: taxon.common_name if name == "common_name" else taxon.at(name) for name in TAXONOMY}
+    taxon_ranks = {name: taxon.common_name if name == "common_name" else taxon.at(name) for name in TAXONOMY}
     return {
         "modality": part.modality,
         "path": packed.name,
         "scientific_name": taxon.scientific_name,
-        **ranks,
+        **taxon_ranks,
         "source_repo": sample.source[0],
         "source_id": sample.source[1],
         "author": sample.author,

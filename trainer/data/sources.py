@@ -37,7 +37,7 @@ class Resolved:
     repo, within : Arrow array [rows], the columns `source_repo` and `source_id` as they count
     sha256 : Arrow array [rows], lower case; empty where none is known
     kept : [rows] bool, false for a second row of one file and taxon
-    apart : [rows] bool, held out by the manifest; a file that is held out once is held out
+    held_out : [rows] bool, held out by the manifest; a file that is held out once is held out
     no_digest : [rows] bool, where the column `sha256` holds something else
     collections : (source, rows, photo) of each collection that was replaced
     """
@@ -46,7 +46,7 @@ class Resolved:
     within: Any
     sha256: Any
     kept: np.ndarray
-    apart: np.ndarray
+    held_out: np.ndarray
     no_digest: np.ndarray
     collections: tuple[tuple[str, int, bool], ...]
 
@@ -78,7 +78,7 @@ def resolve(
     offset: np.ndarray,
     taxon: np.ndarray,
     photo: np.ndarray,
-    apart: np.ndarray,
+    held_out: np.ndarray,
 ) -> Resolved:
     """Find the source of every row of a manifest.
 
@@ -87,7 +87,7 @@ def resolve(
     columns : Arrow arrays [rows] of COLUMNS
     folders, folder : what paths are relative to, and which of them each row's is [rows]
     offset : [rows], of a file in a shard; -1 for a whole file
-    taxon, photo, apart : [rows]
+    taxon, photo, held_out : [rows]
     """
     repo, within, own = columns["source_repo"], _text(columns["source_id"]), _of_its_own(columns, offset)
     unnamed = _is(within, "")
@@ -107,12 +107,12 @@ def resolve(
     file = linked(joint(_codes(spelt_alike(columns["path"], folders, folder)), offset), digest)
     kept = np.ones(len(file), bool)
     if (file != np.arange(len(file))).any():
-        apart = np.bincount(file, weights=apart, minlength=len(file))[file] > 0
+        held_out = np.bincount(file, weights=held_out, minlength=len(file))[file] > 0
         kept[:] = False
         kept[np.unique(joint(file, taxon, photo), return_index=True)[1]] = True
         named_by = arrow().array(linked(source, file))
         repo, within = repo.take(named_by), within.take(named_by)
-    return Resolved(repo, within, sha256, kept, apart, no_digest, tuple(told))
+    return Resolved(repo, within, sha256, kept, held_out, no_digest, tuple(told))
 
 
 def spelt_alike(path: Any, folders: Sequence[Path], folder: np.ndarray) -> Any:

@@ -131,7 +131,7 @@ def together(
     }
     folders: tuple[Path, ...] = tuple(part.folder for part in listed)
     folder = np.repeat(np.arange(len(listed)), [len(part.where) for part in listed])
-    offset, apart, first = np.full(len(where), -1), np.zeros(len(where), bool), 0
+    offset, held_out, first = np.full(len(where), -1), np.zeros(len(where), bool), 0
     if beside is not None and held is not None:
         theirs, first = beside.columns(), len(beside)
         columns = {name: _after(theirs.texts.get(name), column, first) for name, column in columns.items()}
@@ -140,11 +140,11 @@ def together(
         place = np.full(first, -1)
         if theirs.size is not None and theirs.offset is not None:
             place = np.where(theirs.size >= 0, theirs.offset, -1)
-        offset, apart = np.concatenate([place, offset]), np.concatenate([held, apart])
+        offset, held_out = np.concatenate([place, offset]), np.concatenate([held, held_out])
     named, alike = np.arange(len(offset)) < first, np.zeros(len(offset), np.int64)
-    sources = resolve(columns, folders, folder, offset, alike, alike, apart)
+    sources = resolve(columns, folders, folder, offset, alike, alike, held_out)
     source = joint(*(column.dictionary_encode().indices.to_numpy() for column in (sources.repo, sources.within)))
-    tested = np.isin(source, source[apart]) & ~named
+    tested = np.isin(source, source[held_out]) & ~named
     notes = list(
         replace(sources, kept=sources.kept | named | tested, no_digest=sources.no_digest & ~named).notes(
             lambda row: where[row - first]

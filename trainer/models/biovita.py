@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.frontend import SLANEY, LogMelConfig
-from trainer.models.bioclip import CONTEXT, build_clip
+from trainer.models.bioclip import CONTEXT, ClipImage, ClipText, build_clip
 from trainer.models.clap import ClapTower
 from trainer.models.vita import Vita
 
@@ -16,7 +16,7 @@ from trainer.models.vita import Vita
 # do not feel it (1e-11 of cosine), so that a graph for hardware without float64 may do without.
 CLAP_MEL = LogMelConfig(
     rate_hz=48_000,
-    window=1024,  # 21 ms
+    win_length=1024,  # 21 ms
     hop=480,  # 10 ms
     n_mels=64,
     fmin_hz=50.0,
@@ -54,6 +54,11 @@ class ClapBioclip:
     std: tuple[float, float, float] = CLIP_STD
     mel: LogMelConfig = CLAP_MEL
     dim: int = 768
+    family: str = field(default="biovita", init=False)
+
+    @property
+    def level_dbfs(self) -> None:
+        """The level of a window is left as it is."""
 
     @property
     def context(self) -> int:
@@ -99,8 +104,11 @@ FULL = ClapBioclip(
 )
 
 
+def build_towers(config: ClapBioclip) -> tuple[ClapTower, ClipText, ClipImage]:
+    """Towers of sound, names and pictures with random weights."""
+    return ClapTower(config.audio, config.mel, config.dim), *build_clip(config.clip, config.mean, config.std)
+
+
 def build_biovita(config: ClapBioclip) -> Vita:
     """The model with random weights."""
-    audio = ClapTower(config.audio, config.mel, config.dim)
-    text, image = build_clip(config.clip, config.mean, config.std)
-    return Vita(audio, text, image, config.dim)
+    return Vita(*build_towers(config), config.dim)

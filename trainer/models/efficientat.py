@@ -18,7 +18,6 @@ from trainer.models.vita import AudioTrunk
 WIDTH = 0.4
 FEATURES = 384  # channels of the last 1x1 convolution at width 0.4
 BANDS = 4  # of frequency, that 128 mel bands are left as after five strides of two
-AUDIOSET_CLASSES = 527
 
 
 class Block(NamedTuple):
@@ -137,17 +136,10 @@ class MobileNetAudio(AudioTrunk):
         return maps.mean(dim=3).flatten(1)
 
 
-def audioset_head(features: int = FEATURES) -> nn.Sequential:
-    """The AudioSet tagger on top of the pooled features; only needed to check the published weights."""
-    return nn.Sequential(nn.Linear(features, 512), nn.Hardswish(), nn.Linear(512, AUDIOSET_CLASSES))
-
-
-def load_published(trunk: MobileNetAudio, path: Path) -> dict[str, Tensor]:
+def load_published(trunk: MobileNetAudio, path: Path) -> None:
     """Load the published checkpoint into `trunk`; every tensor of the trunk must be there with its size.
 
-    Returns
-    -------
-    The tensors of the AudioSet head (`classifier.2`, `classifier.5`), which the trunk does not hold.
+    The AudioSet head, which the file also holds, is left.
 
     Raises
     ------
@@ -161,9 +153,7 @@ def load_published(trunk: MobileNetAudio, path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise CheckpointError(f"{path}: not a PyTorch checkpoint ({error})", "fetch the file again") from error
     body = {name: tensor for name, tensor in state.items() if name.startswith("features.")}
-    head = {name: tensor for name, tensor in state.items() if name.startswith("classifier.")}
     try:
         trunk.load_state_dict(body, strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: {str(error).splitlines()[-1].strip()}", "this preset needs mn04_as") from error
-    return head

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -27,6 +27,7 @@ class StarterTowers:
     image_frozen: int = 12  # the same for the image trunk
     image_size: int = 224
     dropout: float = 0.2
+    family: str = field(default="starter", init=False)
 
     @property
     def context(self) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from trainer.frontend import LevelNorm, LogMel, LogMelConfig
-from trainer.models.biovita import ClapBioclip
 from trainer.models.efficientat import MobileNetAudio, load_published
-from trainer.models.starter import StarterTowers
-from trainer.models.vita import AudioTower, Branch, SoundTower
+from trainer.models.sizes import Towers
+from trainer.models.vita import AudioTower, Branch, LevelledTower
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,14 @@ class StudentTowers:
     space : id of the space of the teacher, whose vectors the student learns
     """
 
-    teacher: StarterTowers | ClapBioclip | StudentTowers
+    teacher: Towers
     space: str
     mel: LogMelConfig = LogMelConfig()
     level_dbfs: float = -20.0
     frozen: int = (
         4  # lowest blocks of the trunk that stay as pretrained: most of the time of a step, and little to gain
     )
+    family: str = field(default="student", init=False)
 
     @property
     def dim(self) -> int:
@@ -48,7 +48,7 @@ class StudentTowers:
         return self.teacher.image_size
 
 
-class StudentTower(SoundTower):
+class StudentTower(LevelledTower):
     """One trunk, tuned but for its lowest blocks, and a projection to the space of the teacher.
 
     There is no second branch that stays as pretrained, as in `AudioTower`: that one guards what few labels make a trunk
@@ -56,9 +56,7 @@ class StudentTower(SoundTower):
     """
 
     def __init__(self, trunk: MobileNetAudio, level: LevelNorm, front: LogMel, dim: int) -> None:
-        super().__init__()
-        self.level = level
-        self.front = front
+        super().__init__(level, front)
         self.branch = Branch(trunk, 0, dim, dropout=0.0)
 
     def pretrained_parts(self) -> list[nn.Module]:
@@ -67,9 +65,8 @@ class StudentTower(SoundTower):
     def fresh_parts(self) -> list[nn.Module]:
         return [self.branch.projection]
 
-    def log_mel(self, waveform: Tensor) -> Tensor:
-        """Level-normalised log-mel [n, n_mels, frames]."""
-        return self.front(self.level(waveform))
+    def lowest_blocks(self) -> nn.Sequential:
+        return self.branch.blocks
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
         """Log-mel to unit vectors of the tower; it has one branch."""

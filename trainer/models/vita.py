@@ -40,6 +40,10 @@ class SoundTower(nn.Module):
         """What starts from nothing."""
         raise NotImplementedError
 
+    def branched(self) -> AudioTower | None:
+        """The tower, where it has a general branch beside a special one."""
+        return None
+
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Log-mel [n, n_mels, frames]."""
         raise NotImplementedError
@@ -101,7 +105,24 @@ class Branch(nn.Module):
         return F.normalize(self.projection(self.dropout(self.norm(self.features(maps, bf16)))), dim=-1)
 
 
-class AudioTower(SoundTower):
+class LevelledTower(SoundTower):
+    """A tower of convolutions that brings each window to one level before its log-mel."""
+
+    def __init__(self, level: LevelNorm, front: LogMel) -> None:
+        super().__init__()
+        self.level = level
+        self.front = front
+
+    def log_mel(self, waveform: Tensor) -> Tensor:
+        """Level-normalised log-mel [n, n_mels, frames]."""
+        return self.front(self.level(waveform))
+
+    def lowest_blocks(self) -> nn.Sequential:
+        """The blocks of the trunk from the log-mel up, the first two at least."""
+        raise NotImplementedError
+
+
+class AudioTower(LevelledTower):
     """A trunk in two branches.
 
     The lowest `shared` blocks of the trunk stay as pretrained. Above them are two branches: in `general` the upper
@@ -112,9 +133,7 @@ class AudioTower(SoundTower):
     def __init__(
         self, trunk: AudioTrunk, level: LevelNorm, front: LogMel, dim: int, shared: int, dropout: float
     ) -> None:
-        super().__init__()
-        self.level = level
-        self.front = front
+        super().__init__(level, front)
         self.stem = trunk.features[:shared].requires_grad_(False)
         self.general = Branch(trunk, shared, dim, dropout)
         self.general.blocks.requires_grad_(False)
@@ -131,9 +150,11 @@ class AudioTower(SoundTower):
     def fresh_parts(self) -> list[nn.Module]:
         return [self.general.projection, self.special.projection]
 
-    def log_mel(self, waveform: Tensor) -> Tensor:
-        """Level-normalised log-mel [n, n_mels, frames]."""
-        return self.front(self.level(waveform))
+    def lowest_blocks(self) -> nn.Sequential:
+        return self.stem
+
+    def branched(self) -> AudioTower:
+        return self
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
         """Log-mel to unit vectors: of the tower, of the general and of the special branch."""

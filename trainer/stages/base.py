@@ -59,9 +59,9 @@ class Base:
         similarity, texts = drawn.similarity(images), drawn.texts
         itc = contrastive(similarity, targets, scale, c.smoothing)
         ttc = contrastive(texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, c.smoothing)
-        apart = spread(texts)
-        return itc + 0.5 * ttc + c.spread * apart, {
-            "spread": float(apart.detach()),
+        nearness = spread(texts)
+        return itc + 0.5 * ttc + c.spread * nearness, {
+            "spread": float(nearness.detach()),
             "itc": float(itc.detach()),
             "ttc": float(ttc.detach()),
             "accuracy": accuracy(similarity, targets),

@@ -62,7 +62,7 @@ class Stage(Protocol):
         ...
 
     def loss(self, batch: Batch, epoch: float, generator: torch.Generator) -> tuple[Tensor, Metrics]:
-        """Loss of the joint batch, and figures to log."""
+        """Loss of the joint batch, and metrics to log."""
         ...
 
     def skipped(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from trainer.augment import augment
 from trainer.data.sounds import Sounds
 from trainer.data.windows import at_rate
-from trainer.models.student import StudentTower, StudentTowers
+from trainer.models.student import StudentTower
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import Ranks, gathered
@@ -53,15 +53,13 @@ class Student:
         self.sounds, self.names, self.device = sounds, names, teacher.device
         self.config = preset.stages[name]
         self.samples = round(preset.window_s * sounds.rate_hz)
-        assert isinstance(preset.towers, StudentTowers)
         self.together = teacher.sees_as(preset.towers)
         self._told = {*sounds.undecodable, *sounds.damaged}  # before the first epoch, by who decoded them
         self.start_projection()
 
     @property
     def tower(self) -> StudentTower:
-        assert isinstance(self.model.audio, StudentTower)
-        return self.model.audio
+        return cast(StudentTower, self.model.audio)
 
     def pretrained(self) -> list[nn.Module]:
         return self.tower.pretrained_parts()

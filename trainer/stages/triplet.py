@@ -73,16 +73,16 @@ class AudioTextImage(SoundStage):
         to_text, to_image, between = sides(batch, vectors, targets, taxa, names)
         atc = mean([pairs.loss(scale, c.smoothing) for pairs in to_text])
         aic, itc = to_image.loss(scale, c.smoothing), between.loss(scale, c.smoothing)
-        figures = {name: float(value.detach()) for name, value in (("atc", atc), ("aic", aic), ("itc", itc))}
-        figures["accuracy"] = accuracy(to_text[0].similarity, to_text[0].targets)
+        metrics = {name: float(value.detach()) for name, value in (("atc", atc), ("aic", aic), ("itc", itc))}
+        metrics["accuracy"] = accuracy(to_text[0].similarity, to_text[0].targets)
         if mixing:
-            return MIX[0] * atc + MIX[1] * aic, figures
+            return MIX[0] * atc + MIX[1] * aic, metrics
         weight = linear_ramp(epoch - c.mix_epochs, c.lambda_epochs, c.lambda_top)
         total = atc
         if self.gate:
-            weight *= self.gate.passes(figures["atc"])
+            weight *= self.gate.passes(metrics["atc"])
             total = total + self.gate.guard(atc)
-        return total + weight * (aic + itc), {**figures, "lambda": weight}
+        return total + weight * (aic + itc), {**metrics, "lambda": weight}
 
     def names(self, batch: Batch, targets: Tensor, taxa: Tensor, generator: torch.Generator) -> DrawnPrompts:
         """Prompts of this step through the text tower: of all taxa, or of the samples of the batch."""

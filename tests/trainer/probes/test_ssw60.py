@@ -16,7 +16,8 @@ from PIL import Image
 
 from gallery.errors import BiovitaError
 from tests.trainer import tiny as tiny_set
-from trainer.benchmark.ssw60 import (
+from trainer.errors import ConfigError, DataError
+from trainer.probes.ssw60 import (
     average_precision,
     evaluate_ssw60,
     random_precision,
@@ -24,8 +25,7 @@ from trainer.benchmark.ssw60 import (
     retrieve,
     score_features,
 )
-from trainer.benchmark.ssw60_command import ssw60
-from trainer.errors import ConfigError, DataError
+from trainer.probes.ssw60_command import ssw60
 
 TAXA = """\
 label,species_code,scientific_name

@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from gallery import Taxon
-from trainer.benchmark.avonet import answers, belts, from_avonet
-from trainer.benchmark.trait_schema import (
+from trainer.errors import ConfigError, DataError
+from trainer.probes.avonet import answers, belts, from_avonet
+from trainer.probes.trait_schema import (
     AT,
-    GROUPS,
     LABELS,
     NO,
     PUBLISHED_GROUP,
@@ -25,8 +25,7 @@ from trainer.benchmark.trait_schema import (
     TraitTable,
     read_traits,
 )
-from trainer.benchmark.traits import ProbeConfig, f1_score, fit, fold_of, macro, probe, sample_weights
-from trainer.errors import ConfigError, DataError
+from trainer.probes.traits import ProbeConfig, f1_score, fit, fold_of, macro, probe, sample_weights
 
 SISTER_LABELS = (  # AnimalCLAP's table, its four labels of several values by their columns
     "diet_type activity_pattern arboreal aquatic terrestrial fossorial aerial locomotion_mode social_behavior predator "
@@ -39,7 +38,7 @@ SISTER_LABELS = (  # AnimalCLAP's table, its four labels of several values by th
 
 def test_there_are_34_labels_in_the_published_groups() -> None:
     assert len(LABELS) == len(AT) == 34
-    assert set(GROUPS) == {
+    assert {label.group for label in LABELS} == {
         "Diet type",
         "Activity pattern",
         "Locomotion",
@@ -305,7 +304,7 @@ def test_a_trait_that_only_the_species_itself_shows_is_not_told() -> None:
 
 
 def test_every_species_is_tested_once_and_never_trained_on_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    import trainer.benchmark.traits as module
+    import trainer.probes.traits as module
 
     trained: list[set[int]] = []
 

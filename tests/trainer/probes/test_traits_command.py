@@ -15,10 +15,10 @@ import typer
 from gallery.errors import BiovitaError
 from tests.trainer import tiny as tiny_set
 from trainer.benchmark.features import Features, Vectors, write_features
-from trainer.benchmark.trait_data import from_benchmark, from_file, from_manifest, write
-from trainer.benchmark.traits_command import traits
 from trainer.data.manifest import Manifest, read_manifest
 from trainer.errors import DataError
+from trainer.probes.trait_data import from_benchmark, from_file, from_manifest, write
+from trainer.probes.traits_command import traits
 
 SPECIES = [f"Avis n{n}" for n in range(30)]
 

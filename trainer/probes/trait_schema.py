@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from gallery import Taxon
-from trainer.benchmark.labelled import read_lines
 from trainer.errors import DataError
+from trainer.probes.labelled import read_lines
 
 NAME = "scientific_name"
 SISTER_PAPER = "sister paper"  # AnimalCLAP names the label or the value
@@ -106,7 +106,6 @@ LABELS: tuple[Label, ...] = (
     ),
     Label("migratory", "Migration status", "most of its population migrates over long distances"),
 )
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(label.group for label in LABELS))
 AT: Mapping[str, int] = {label.name: row for row, label in enumerate(LABELS)}
 VALUES: Mapping[str, tuple[str, ...]] = {  # of each column that holds one of several values
     column: tuple(label.name for label in LABELS if label.column == column)

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trainer.benchmark.command_line import counted, opened, tell
 from trainer.errors import ConfigError
+from trainer.probes.command_line import counted, opened, tell
 
 
 def ssw60(
@@ -32,7 +32,7 @@ def ssw60(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Rank the photos of SSW60 for each of its recordings: mAP and recall."""
-    from trainer.benchmark.ssw60 import evaluate_ssw60, score_features
+    from trainer.probes.ssw60 import evaluate_ssw60, score_features
 
     if (model is None) == (features is None):
         raise ConfigError("one of --model and --features is needed", "name a trained stage with --model")

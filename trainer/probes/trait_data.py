@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from trainer.benchmark.features import read_features
-from trainer.benchmark.files import encode
-from trainer.benchmark.labelled import read_named
 from trainer.benchmark.layout import read_benchmark
 from trainer.checkpoint import replace_file
 from trainer.data.manifest import Manifest, Sample, draw_epoch
 from trainer.errors import DataError
+from trainer.probes.encode import encode
+from trainer.probes.labelled import read_named
 
 MODALITIES = ("audio", "image")
 SPECIES = "{}_species"  # array of names in a file

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.benchmark.labelled import read_lines
-from trainer.benchmark.trait_schema import AT, LABELS, NO, UNKNOWN, YES, TraitTable
 from trainer.errors import DataError
+from trainer.probes.labelled import read_lines
+from trainer.probes.trait_schema import AT, LABELS, NO, UNKNOWN, YES, TraitTable
 
 SPECIES = "Species1"
 ABSENT = ("NA", "")

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.benchmark.labelled import unit
-from trainer.benchmark.trait_schema import LABELS, NO, UNKNOWN, YES, TraitTable
 from trainer.errors import ConfigError, DataError
+from trainer.probes.labelled import unit
+from trainer.probes.trait_schema import LABELS, NO, UNKNOWN, YES, TraitTable
 
 HISTORY = 20  # steps that L-BFGS remembers
 LEAST_TRAINED = 3  # species of either answer that every training part must have

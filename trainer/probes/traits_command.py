@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trainer.benchmark.command_line import NAMED, counted, opened, tell
 from trainer.errors import ConfigError, DataError
+from trainer.probes.command_line import NAMED, counted, opened, tell
 
 if TYPE_CHECKING:
-    from trainer.benchmark.trait_data import TraitData
-    from trainer.benchmark.trait_schema import TraitTable
-    from trainer.benchmark.traits import TraitScore
+    from trainer.probes.trait_data import TraitData
+    from trainer.probes.trait_schema import TraitTable
+    from trainer.probes.traits import TraitScore
 
 
 def traits(
@@ -53,10 +53,10 @@ def traits(
 ) -> None:
     """Train a linear probe for each trait on frozen vectors; F1 on species that the probe never saw."""
     from gallery import read_taxa, starter_taxa
-    from trainer.benchmark.avonet import from_avonet
-    from trainer.benchmark.trait_data import from_benchmark, from_file, from_manifest, write
-    from trainer.benchmark.trait_schema import read_traits
-    from trainer.benchmark.traits import ProbeConfig, probe
+    from trainer.probes.avonet import from_avonet
+    from trainer.probes.trait_data import from_benchmark, from_file, from_manifest, write
+    from trainer.probes.trait_schema import read_traits
+    from trainer.probes.traits import ProbeConfig, probe
 
     if (model is None) == (features is None):
         raise ConfigError("one of --model and --features is needed", "name a trained stage with --model")
@@ -115,7 +115,7 @@ def _names(path: Path) -> list[str]:
 
 def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence[TraitScore]]) -> dict[str, Any]:
     """What `--json` prints of the scores."""
-    from trainer.benchmark.traits import macro, measured_in_all
+    from trainer.probes.traits import macro, measured_in_all
 
     alike = measured_in_all(scores)
     return {
@@ -135,7 +135,7 @@ def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence
 
 def _show(scores: Mapping[str, Sequence[TraitScore]], title: str) -> None:
     """A row for each label that could be measured, by group; the means; what could not be measured."""
-    from trainer.benchmark.traits import macro, measured_in_all
+    from trainer.probes.traits import macro, measured_in_all
 
     shown = Table(title=title, caption="all yes: F1 of saying yes to everything")
     shown.add_column("label", no_wrap=True)

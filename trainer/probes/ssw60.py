@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.benchmark.files import encode
-from trainer.benchmark.labelled import read_lines, read_named
 from trainer.errors import ConfigError, DataError
+from trainer.probes.encode import encode
+from trainer.probes.labelled import read_lines, read_named
 
 IMAGE_SETS = ("inat", "nabirds")
 SPLIT = "test"

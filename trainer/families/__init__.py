@@ -1,0 +1,9 @@
+"""Families of towers: one module each, which registers how its towers are built, loaded and exported.
+
+To add a family, write its module beside these and name it in the line below; an audio tower that the exporter does not
+know yet also takes a line in `export.lowerings`.
+"""
+
+from trainer.families import biovita, starter, student
+
+__all__ = ["biovita", "starter", "student"]

@@ -1,0 +1,27 @@
+"""The starter's towers: EfficientAT mn04, a small text tower and MobileNetV2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from trainer.families.registry import Family, Origins, register
+from trainer.hub import default_pretrained
+from trainer.models.starter import StarterTowers, build_starter
+from trainer.models.student import begin_between
+from trainer.models.text import TextConfig, learn_tokenizer
+from trainer.models.vita import Vita
+
+
+def from_dict(fields: dict[str, Any]) -> StarterTowers:
+    return StarterTowers(**{**fields, "text": TextConfig(**fields["text"])})
+
+
+def load(towers: StarterTowers, origins: Origins) -> tuple[Vita, Tokenizer, StarterTowers]:
+    """Public trunks for sound and pictures; tokenizer and text tower begin with the prompts."""
+    tokenizer = learn_tokenizer(origins.texts(), towers.text)
+    return build_starter(towers, origins.pretrained or default_pretrained()), tokenizer, towers
+
+
+register(Family("starter", from_dict, build_starter, load, export="mobilenet", begin_student=begin_between))

@@ -1,0 +1,45 @@
+"""A student's towers: the starter's trunk for sound beside the text and image towers of a teacher of any family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from trainer.errors import ConfigError
+from trainer.families.registry import Family, Origins, family_of, register, towers_from_dict
+from trainer.families.registry import build as build_any
+from trainer.hub import default_pretrained
+from trainer.models.student import StudentTowers, build_ear
+from trainer.models.vita import Vita
+
+
+def from_dict(fields: dict[str, Any]) -> StudentTowers:
+    return StudentTowers(**{**fields, "teacher": towers_from_dict(fields["teacher"])})
+
+
+def build(towers: StudentTowers, pretrained: Path | None = None) -> Vita:
+    model = build_any(towers.teacher)
+    model.audio = build_ear(towers, pretrained)
+    return model
+
+
+def load(towers: StudentTowers, origins: Origins) -> tuple[Vita, Tokenizer, StudentTowers]:
+    """The teacher's text and image towers with a small audio tower in place of its own.
+
+    The small one begins with the public weights, or with those of a teacher that is built of the same trunk.
+    """
+    if origins.teacher is None:
+        raise ConfigError("a student needs a teacher", "name its checkpoint with --teacher")
+    theirs, tokenizer = origins.teacher
+    ear = build_ear(towers, origins.pretrained or default_pretrained())
+    begin = family_of(towers.teacher).begin_student
+    if begin:
+        begin(ear, theirs.audio)
+    model = Vita(ear, theirs.text, theirs.image, theirs.dim)
+    model.logit_scale, model.base_logit_scale = theirs.logit_scale, theirs.base_logit_scale
+    return model.eval(), tokenizer, towers
+
+
+register(Family("student", from_dict, build, load, export="mobilenet"))
