@@ -1,0 +1,203 @@
+"""What leaves by any door is as `docs/detection.schema.json` says, and what is not is refused by it."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from edgeapp.delivery.mqtt import MqttTarget
+from edgeapp.delivery.webhook import WebhookTarget
+from edgeapp.detections.filters import Filters
+from edgeapp.journal import Clip, Journal, Review
+from edgeapp.pack.format import Pack
+from edgeapp.recognition.recogniser import Recogniser
+from edgeapp.station.assembly import messages
+from edgeapp.station.microphone_health import State, Transition
+from edgeapp.station.screens import NdJson
+from edgeapp.station.station import Keeping
+from gallery.vocabulary import Vocabulary
+from tests.conftest import PROJECT
+from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.delivery.mosquitto_broker import Broker, Subscriber, until
+from tests.edgeapp.station.listening import CARD_HZ, Listening
+
+SCHEMA = json.loads((PROJECT / "docs" / "detection.schema.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads((Path(__file__).parent / "journal" / "golden_document.json").read_text(encoding="utf-8"))
+
+
+def faults(document: object, of: str = "detection") -> list[str]:
+    """What the schema has against a document."""
+    validator = Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{of}"})
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def chorus() -> np.ndarray:
+    """A great tit, silence, a genus for a demanding pack, noise, a cuckoo."""
+    rate_hz = CARD_HZ
+    genus = toy.tone(1000, 2000, rate_hz=rate_hz) + 0.3 * toy.tone(500, rate_hz=rate_hz)
+    noise = toy.noise(rate_hz=rate_hz, level=0.02)
+    parts = [toy.tone(1000, rate_hz=rate_hz), np.zeros(10 * rate_hz), genus, noise, toy.tone(3000, rate_hz=rate_hz)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def heard(toy_pack, tmp_path_factory):
+    """A journal that a station filled, with messages, a review and a clip; and what the station told."""
+    folder = tmp_path_factory.mktemp("heard")
+    made = Recogniser(Pack.load(toy_pack), threads=1)
+    made.vocabulary = Vocabulary(made.index, replace(made.parameters, threshold=0.9999))
+    told = io.StringIO()
+    with Journal.open(folder / "journal.sqlite") as journal:
+        listening = Listening(made, journal)
+        listening.screen = NdJson(told)
+        listening.hear(
+            chorus(),
+            hop_s=10.0,
+            keeping=Keeping(messages=messages(["mqtt", "webhook"])),
+            filters=Filters(made.taxa, 0.0, {"Cuculus": 1.0}),
+        )
+        listening.screen.microphone("microphone", Transition(0.0, State.HEARING, State.LOST, "is gone"))
+        at = listening.clock.now()
+        journal.add_clip(Clip("/clips/2026/06/a.flac", "flac", 0.0, 10.0, 1, 1, at), [1])
+        journal.add_review(Review(1, "corrected", "ana", "Parus minor", "wing bar"), at)
+    return folder / "journal.sqlite", [json.loads(line) for line in told.getvalue().splitlines()]
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(SCHEMA)
+    for name in SCHEMA["$defs"]:
+        faults({}, name)
+
+
+def test_the_golden_document_is_as_it_says():
+    assert faults(GOLDEN) == []
+
+
+def changed(change: Callable[[dict], object]) -> dict:
+    document = copy.deepcopy(GOLDEN)
+    change(document)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda it: it.pop("clip"), "'clip' is a required property"),
+        (lambda it: it.update(probability=0.5), "probability"),
+        (lambda it: it.update(schema=1), "2 was expected"),
+        (lambda it: it.update(time="2026-05-01 04:12"), "$.time"),
+        (lambda it: it.update(clock="perhaps"), "is not one of"),
+        (lambda it: it.update(confidence=1.2), "maximum of 1"),
+        (lambda it: it["taxon"].update(common_name="Great Tit"), "is not of type 'null'"),
+        (lambda it: it["taxon"].update(species="Parus major"), "species"),
+        (lambda it: it["source"].pop("station"), "'station' is a required property"),
+        (lambda it: it["candidates"][0].update(rank=1), "rank"),
+        (lambda it: it.update(review={"verdict": "perhaps"}), "is not valid under any of the given schemas"),
+        (lambda it: it.update(start_s="15"), "is not of type 'number'"),
+    ],
+)
+def test_a_document_that_is_otherwise_is_refused(change, told):
+    found = faults(changed(change))
+    assert found and any(told in fault for fault in found), found
+
+
+def test_identify_gives_documents_of_recordings(run, record):
+    path = record("20260601_120000Z.wav", chorus(), CARD_HZ)
+    document = json.loads(run("identify", path, "--format", "json").stdout)
+
+    assert faults(document, "file") == []
+    assert document["recorded_at"] and len(document["detections"]) >= 3 and len(document["windows"]) == 9
+
+
+def test_identify_gives_events(run, record, tmp_path):
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    done = run("identify", record("a.wav", chorus(), CARD_HZ), tmp_path / "broken.wav", "--format", "ndjson")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert {event["event"] for event in events} == {"window", "detection", "file", "error"}
+    assert [fault for event in events for fault in faults(event, "identify_event")] == []
+
+
+def test_a_station_tells_events(heard):
+    _, events = heard
+
+    assert [fault for event in events for fault in faults(event, "listen_event")] == []
+    assert {event["event"] for event in events} == {"window", "detection", "microphone"}
+    found = [event for event in events if event["event"] == "detection"]
+    assert {event["taxon"]["rank"] for event in found} == {"species", "genus"}
+    assert {one["verdict"] for event in events if event["event"] == "window" for one in event["detections"]} == {
+        "detection",
+        "below",
+    }
+    for event in found:
+        assert faults({key: value for key, value in event.items() if key != "event"}) == []
+
+
+@pytest.mark.parametrize("command", ["list", "export"])
+@pytest.mark.parametrize("format", ["json", "ndjson"])
+def test_the_journal_gives_documents(run, heard, command, format):
+    text = run("journal", command, "--journal", heard[0], "--format", format).stdout
+    documents = json.loads(text) if format == "json" else [json.loads(line) for line in text.splitlines()]
+
+    assert len(documents) == 2 and [fault for document in documents for fault in faults(document)] == []
+    assert (documents[0]["clip"], documents[0]["review"]["verdict"]) == ("2026/06/a.flac", "corrected")
+
+
+def test_every_door_gives_a_detection_the_same_id(run, heard):
+    listed = json.loads(run("journal", "list", "--journal", heard[0], "--format", "json").stdout)
+    with Journal.open(heard[0]) as journal:
+        sent = [message.payload["id"] for message in journal.due(0.0, target="mqtt")]
+
+    told = [event["id"] for event in heard[1] if event["event"] == "detection"]
+    assert [document["id"] for document in listed] == sent == told
+
+
+def test_a_broker_gets_documents(heard, tmp_path):
+    with Journal.open(heard[0]) as journal:
+        waiting = journal.due(0.0, target="mqtt")
+    broker = Broker(tmp_path / "broker").start()
+    subscriber = Subscriber(broker.port, "biovita/garden/detections")
+    target = MqttTarget("127.0.0.1", broker.port, "biovita/garden/detections")
+    try:
+        for message in waiting:
+            target.send(message.payload)
+        assert until(lambda: len(subscriber.got) == len(waiting) == 2)
+    finally:
+        target.close()
+        subscriber.close()
+        broker.stop()
+    assert [fault for _, body, _ in subscriber.got for fault in faults(json.loads(body))] == []
+
+
+def test_a_web_address_gets_documents(heard):
+    bodies: list[bytes] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with Journal.open(heard[0]) as journal:
+            for message in journal.due(0.0, target="webhook"):
+                WebhookTarget(f"http://127.0.0.1:{server.server_address[1]}/").send(message.payload)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(bodies) == 2 and [fault for body in bodies for fault in faults(json.loads(body))] == []
