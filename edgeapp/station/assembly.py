@@ -26,7 +26,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.classifier import Judge
+from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import QUEUE_WINDOWS, Cutting
 from edgeapp.station.station import Keeping
 
@@ -41,7 +41,7 @@ class Parts:
 
     Attributes
     ----------
-    judge : Judge
+    classifier : Classifier
     deployment : Deployment
     cutting : Cutting
     keeping : Keeping
@@ -52,7 +52,7 @@ class Parts:
     clips : ClipFolder or None
     """
 
-    judge: Judge
+    classifier: Classifier
     deployment: Deployment
     cutting: Cutting
     keeping: Keeping
@@ -91,7 +91,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         late_s = max(0.0, QUEUE_WINDOWS * hop_s - JUDGED_WITHIN_S)
         kept_s = asked.ring_s + late_s + (asked_of.confirm_within if asked_of.confirm > 1 else 0.0)
     return Parts(
-        judge=Judge(recogniser, filters, speech),
+        classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
         cutting=Cutting(lambda source: recogniser.cut(source, hop_s), kept_s),
         keeping=Keeping(

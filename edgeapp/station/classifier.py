@@ -27,7 +27,7 @@ class Speech(Protocol):
     def probability(self, samples: np.ndarray, rate_hz: int) -> float: ...
 
 
-class Judge:
+class Classifier:
     """Recognise what a window holds and say what becomes of it.
 
     Parameters
@@ -44,8 +44,8 @@ class Judge:
         self._filters = filters
         self._speech = speech
 
-    def judge(self, window: Window, moment: Moment, source: str) -> Observation:
-        """Judge one window at the encoder's rate, which began at a moment."""
+    def classify(self, window: Window, moment: Moment, source: str) -> Observation:
+        """Classify one window at the encoder's rate, which began at a moment."""
         [result] = self.recogniser.answer([window])
         outcomes = [Outcome(one, *self._filters.judge(one, moment)) for one in result.detections]
         spoken = None

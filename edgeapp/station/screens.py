@@ -113,7 +113,7 @@ class Lines:
             self._lost = station.lost_samples
         last, before = self._last.get(seen.source, (None, set[tuple[str, ...]]()))
         head = [time, f"{seen.result.start_s:9.1f} s"]
-        if len(station.ears) > 1:
+        if len(station.workers) > 1:
             head.insert(1, seen.source)
         for one in seen.detected:
             if one.path not in before:

@@ -18,7 +18,7 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Detection, Journal, Message, Stream
 from edgeapp.recognition.merging import TOUCHING_S
 from edgeapp.station.observation import Observation, Outcome
-from edgeapp.station.write_queue import Ledger
+from edgeapp.station.write_queue import WriteQueue
 from gallery.recognition import Detection as TaxonDetection
 
 LONGEST_S = 600.0
@@ -86,7 +86,7 @@ class StreamLog:
     Parameters
     ----------
     journal : Journal
-    ledger : Ledger
+    write_queue : WriteQueue
         Through which everything is written.
     deployment : int
         Id in the journal.
@@ -109,7 +109,7 @@ class StreamLog:
     def __init__(
         self,
         journal: Journal,
-        ledger: Ledger,
+        write_queue: WriteQueue,
         deployment: int,
         stream: Stream,
         opened: Moment,
@@ -122,7 +122,7 @@ class StreamLog:
     ) -> None:
         self.id = 0
         self._journal = journal
-        self._ledger = ledger
+        self._write_queue = write_queue
         self._confirmation = confirmation
         self._counts = counts
         self._telling = telling
@@ -135,12 +135,12 @@ class StreamLog:
             self.id = journal.open_stream(deployment, stream, opened)
             self._clips = clips(self.id) if clips is not None else None
 
-        ledger.write(open_stream)
+        write_queue.write(open_stream)
 
     def keep(self, seen: Observation) -> None:
         """Write a window, with detections or not. It is told when it is in the journal, which may be later."""
         window = _Window(seen, seen.verdict)
-        self._ledger.write(
+        self._write_queue.write(
             lambda: self._plan(window),
             lambda: self._write(window),
             lambda: self._ask_for_clips(window),
@@ -152,7 +152,7 @@ class StreamLog:
     def close(self, ended: Moment, reason: str, lost_samples: int, then: Callable[[int], None]) -> None:
         """Write the end of the stream, its last clips first; then the source is told the stream's id."""
         over: list[_Row] = []
-        self._ledger.write(
+        self._write_queue.write(
             lambda: self._clips and self._clips.finish(),
             lambda: over.extend(self._end(float("inf"))),
             lambda: self._tell_rows(over),

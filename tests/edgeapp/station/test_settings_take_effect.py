@@ -29,8 +29,8 @@ from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
 from edgeapp.station.assembly import assemble, recogniser_of, targets
 from edgeapp.station.logs import station_log
-from edgeapp.station.source_worker import Ear
-from edgeapp.station.sources import ears_of
+from edgeapp.station.source_worker import SourceWorker
+from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
 from gallery.recognition import Detection
 from tests.edgeapp import toy_pack as toy
@@ -94,7 +94,7 @@ class World:
         taxa = [taxon for taxon in toy.taxa() if taxon.scientific_name != "Parus minor"]
         found = [Detection("species", taxon.scientific_name, "", taxon.path(), 0.7, ()) for taxon in taxa]
         with self.assembled() as parts:
-            filters = parts.judge._filters
+            filters = parts.classifier._filters
             return [filters.judge(one, MOMENT)[0].value for one in found]
 
     def confirmed(self) -> list[list[int]]:
@@ -110,7 +110,7 @@ class World:
 
     def speech(self) -> Any:
         with self.assembled() as parts:
-            speech = parts.judge._speech
+            speech = parts.classifier._speech
             return None if speech is None else speech.threshold
 
     def place(self) -> Any:
@@ -123,10 +123,10 @@ class World:
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
             clock = SetClock()
             station = Station(
-                parts.judge, journal, parts.deployment, clock, Watched(), replace(parts.keeping, clips=None)
+                parts.classifier, journal, parts.deployment, clock, Watched(), replace(parts.keeping, clips=None)
             )
             song = Passing(toy.tone(1000, seconds=60.0, rate_hz=CARD_HZ), clock)
-            station.run([Ear("microphone", piped(song, clock), parts.cutting, station.events)])
+            station.run([SourceWorker("microphone", piped(song, clock), parts.cutting, station.events)])
             return [dict(message.payload) for message in journal.due(0.0, target="webhook")]
 
     def clip(self) -> Any:
@@ -172,7 +172,7 @@ class World:
             }
         return told
 
-    def ears(self) -> Any:
+    def workers(self) -> Any:
         """The sources, with what their recorders were opened with."""
         opened: list[Any] = []
 
@@ -186,20 +186,20 @@ class World:
         self.monkeypatch.setattr(sources, "Capture", open_nothing)
         clock = SetClock()
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            station = Station(parts.judge, journal, parts.deployment, clock, Watched())
-            found = ears_of(self.settings, parts.cutting, station, clock)
+            station = Station(parts.classifier, journal, parts.deployment, clock, Watched())
+            found = workers_of(self.settings, parts.cutting, station, clock)
             told: list[Any] = []
-            for ear in found:
-                keeper = ear._keeper
+            for worker in found:
+                source = worker._source
                 if self.settings.input.watch is not None:
-                    told.append((keeper._folder, keeper._zone))
+                    told.append((source._folder, source._zone))
                     continue
-                keeper._sleep = lambda seconds, keeper=keeper: keeper.close()
+                source._sleep = lambda seconds, source=source: source.close()
                 try:
-                    told.append(list(keeper.captures()))
+                    told.append(list(source.captures()))
                 except DeviceError as error:
                     told.append(str(error))
-                told.append(ear._left_s)
+                told.append(worker._left_s)
         return opened, told
 
     def piped(self) -> Any:
@@ -208,9 +208,9 @@ class World:
         self.monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=raw))
         clock = SetClock()
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            station = Station(parts.judge, journal, parts.deployment, clock, Watched())
-            [ear] = ears_of(self.settings, parts.cutting, station, clock, from_stdin=True)
-            [capture] = ear._keeper.captures()
+            station = Station(parts.classifier, journal, parts.deployment, clock, Watched())
+            [worker] = workers_of(self.settings, parts.cutting, station, clock, from_stdin=True)
+            [capture] = worker._source.captures()
             return capture.rate_hz, [block.samples.tolist() for block in capture.blocks()]
 
     def paths(self) -> Any:
@@ -270,13 +270,13 @@ CASES: dict[str, Case] = {
     "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
     "station.status": case(World.paths, lambda folder: folder / "status.json"),
     "station.format": case(World.screen, "ndjson"),
-    "station.duration": case(World.ears, 10.0, microphone__wait=True),
-    "microphone.device": case(World.ears, ("usb", "other"), microphone__wait=True),
-    "microphone.route": case(World.ears, "arecord", microphone__wait=True),
-    "microphone.wait": case(World.ears, True),
-    "microphone.stall": case(World.ears, 3.0, microphone__wait=True),
-    "input.watch": case(World.ears, lambda folder: folder / "watched", microphone__wait=True),
-    "input.recorder_zone": case(World.ears, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
+    "station.duration": case(World.workers, 10.0, microphone__wait=True),
+    "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
+    "microphone.route": case(World.workers, "arecord", microphone__wait=True),
+    "microphone.wait": case(World.workers, True),
+    "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
+    "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
+    "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
     "input.pcm_format": case(World.piped, "s32le"),
     "input.pcm_rate": case(World.piped, 32_000),
     "input.pcm_channels": case(World.piped, 2),
