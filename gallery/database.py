@@ -1,4 +1,4 @@
-"""Gallery files: opening them without changing them, putting a new one in place, and what SQLite's errors mean.
+"""Gallery files: opening them without changing them, and what SQLite's errors mean.
 
 Reading takes SQLite alone: sqlite-utils, which makes and changes galleries, is loaded by those that write.
 """
@@ -25,25 +25,9 @@ _WAL_VERSION = 2  # bytes 18 and 19 of the file, https://www.sqlite.org/fileform
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
-def put_in_place(part: Path, target: Path) -> None:
-    """Move a finished, closed gallery over `target`, so that a power cut leaves the old one or the new one."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    if target.exists():
-        part.chmod(target.stat().st_mode)
-        _drop_journals(target)
-    os.replace(part, target)
-    if os.name == "posix":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _drop_journals(old: Path) -> None:
+def drop_journals(old: Path) -> None:
     """Remove the WAL of a gallery about to be replaced: SQLite would play it into the new file."""
-    if not any(_beside(old, suffix).exists() for suffix in _SIDE_FILES):
+    if not old.exists() or not any(_beside(old, suffix).exists() for suffix in _SIDE_FILES):
         return
     try:
         db = sqlite3.connect(old, timeout=0)
@@ -55,13 +39,18 @@ def _drop_journals(old: Path) -> None:
         raise GalleryError(f"gallery {old} is open in another program ({error})", "close it and build again") from error
     except sqlite3.DatabaseError:
         pass  # damaged: its WAL is of no use to anybody
-    for suffix in _SIDE_FILES:
-        _beside(old, suffix).unlink(missing_ok=True)
+    remove_side_files(old)
 
 
 def remove(path: Path) -> None:
     """Remove a gallery and what SQLite keeps beside it; nothing happens where there is none."""
-    for suffix in ("", *_SIDE_FILES):
+    path.unlink(missing_ok=True)
+    remove_side_files(path)
+
+
+def remove_side_files(path: Path) -> None:
+    """Remove what SQLite keeps beside a database; nothing happens where there is none."""
+    for suffix in _SIDE_FILES:
         _beside(path, suffix).unlink(missing_ok=True)
 
 

@@ -7,7 +7,6 @@ name in the same folder and moved to its place when complete: readers see the ol
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gallery import database
+from gallery import database, files
 from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.rows import named, taxon_of, taxon_row
@@ -343,18 +342,18 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
     """
     target = Path(path).resolve()
     database.check_folder(target)
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-    try:
-        with database.explained(target):
-            gallery = Gallery._started(part, target, identity)
-            # Nobody else knows this file and a failed build deletes it: no journal on disk, one sync at the end.
-            gallery._db.execute("PRAGMA journal_mode = MEMORY")
-            gallery._db.execute("PRAGMA synchronous = OFF")
-        with gallery:
-            yield gallery
-        database.put_in_place(part, target)
-    finally:
-        database.remove(part)
+    with files.replacing(target) as part:
+        try:
+            with database.explained(target):
+                gallery = Gallery._started(part, target, identity)
+                # Nobody else knows this file and a failed build deletes it: no journal on disk, one sync at the end.
+                gallery._db.execute("PRAGMA journal_mode = MEMORY")
+                gallery._db.execute("PRAGMA synchronous = OFF")
+            with gallery:
+                yield gallery
+        finally:
+            database.remove_side_files(part)
+        database.drop_journals(target)
 
 
 def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentity) -> None:

@@ -19,8 +19,8 @@ import torch
 
 from edgeapp.audio.windows import HOP_S
 from gallery import KINDS, DecisionParameters, Index, Similarities, Taxon, decide, logits, pool, probabilities
+from gallery.files import write_text
 from trainer.bank import TextBank
-from trainer.checkpoint import replace_file
 from trainer.data.sounds import Sounds, each_whole, taxon_of
 from trainer.data.windows import recording_windows
 from trainer.errors import DataError
@@ -77,8 +77,7 @@ def calibrate(
 
 def keep(fitted: dict[str, Any], folder: Path) -> None:
     """Write `decision.json` beside a checkpoint."""
-    text = json.dumps(fitted, indent=1) + "\n"
-    replace_file(folder / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / DECISION, json.dumps(fitted, indent=1) + "\n", parents=True)
 
 
 @dataclass(frozen=True)
