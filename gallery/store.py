@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gallery import database, files
+from gallery import database, files, sqlite
 from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.rows import named, taxon_of, taxon_row
@@ -67,7 +67,7 @@ class Gallery:
         with database.explained(path):
             try:
                 gallery = cls._started(path, path, identity)
-                database.edit(gallery._db)
+                sqlite.write_ahead(gallery._db, "NORMAL")
             except BaseException:
                 database.remove(path)
                 raise
@@ -92,13 +92,11 @@ class Gallery:
             No such file, not a gallery, of a schema this version does not know, made by other encoders, not writable.
         """
         path = Path(path)
-        uri = database.reading_uri(path)
-        if not readonly:
-            if not database.writable(path) or not database.writable(path.resolve().parent):
-                raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
-            uri = database.uri(path, "rw")
+        database.check_file(path)
+        if not readonly and not (sqlite.writable(path) and sqlite.writable(path.resolve().parent)):
+            raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
         with database.explained(path):
-            db = database.connect(uri)
+            db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S)
             try:
                 check_schema(database.applied(db), path, readonly)
                 if not readonly:
@@ -107,7 +105,7 @@ class Gallery:
                 if identity is not None:
                     _check_identity(path, made_by, identity)
                 if not readonly:
-                    database.edit(db)
+                    sqlite.write_ahead(db, "NORMAL")
             except BaseException:
                 db.close()
                 raise
@@ -115,7 +113,7 @@ class Gallery:
 
     @classmethod
     def _started(cls, file: Path, path: Path, identity: EncoderIdentity) -> Gallery:
-        db = database.connect(database.uri(file, "rwc"))
+        db = sqlite.connect(file, "rwc", database.BUSY_S)
         try:
             database.bring_up_to_date(db)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -259,6 +259,12 @@ def test_files_are_replaced_in_one_place():
     assert found == []
 
 
+def test_databases_are_opened_in_one_place():
+    """With the same settings for every connection, and read-only where nothing may be written."""
+    found = [path for path in modules(*FLOORS) if "sqlite3.connect(" in (PROJECT / path).read_text(encoding="utf-8")]
+    assert found == [Path("gallery/sqlite.py")]
+
+
 def test_names_say_what_a_module_is():
     vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
     folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from edgeapp.doctor.finding import Findings, error, ok
 from edgeapp.doctor.patient import Patient
-from edgeapp.doctor.records import APPLICATION_ID, reading, whole
-from gallery import files
+from edgeapp.doctor.records import reading, whole
+from edgeapp.journal.schema import APPLICATION_ID
+from gallery import files, sqlite
 
 SIDE_FILES = ("-wal", "-shm")
 ORPHAN_S = 3600.0  # a temporary file that old belongs to nobody who still writes
@@ -77,7 +78,7 @@ def _held(path: Path) -> str | None:
     In WAL mode every open connection keeps a lock on the file, which this mode of locking does not bear.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=0)) as db:
+        with closing(sqlite.connect(path, "rw", busy_s=0.0)) as db:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("BEGIN EXCLUSIVE")
             db.rollback()
@@ -115,7 +116,7 @@ def _copied(path: Path, backup: Path) -> bool:
 def _reindexed(path: Path) -> bool:
     """Make all indexes anew; whether the file is whole then."""
     try:
-        with closing(sqlite3.connect(path)) as db:
+        with closing(sqlite.connect(path, "rw")) as db:
             db.execute("REINDEX")
             db.commit()
             return not whole(db) and db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
@@ -132,7 +133,7 @@ def _recovered(path: Path) -> dict[str, int]:
         Nothing can be read, or the new file is not whole; the old one is as it was.
     """
     with files.replacing(path) as part:
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(part)) as new:
+        with closing(sqlite.connect(path, "rw")) as old, closing(sqlite.connect(part, "rw")) as new:
             saved = _salvaged(old, new)
             if faults := whole(new):
                 raise sqlite3.DatabaseError(f"what was saved is not whole: {faults[0]}")

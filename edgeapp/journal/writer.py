@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 from sqlite_utils import Database
 
 from edgeapp.clock.utc import utc_text
-from edgeapp.journal.database import JournalError, explained, is_busy
+from edgeapp.journal.database import JournalError, explained
+from gallery import sqlite
 
 PAUSE_S = 0.05  # between two attempts, where SQLite gives up without waiting
 
@@ -97,7 +98,7 @@ class Writer:
                 self._connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() >= until:
+                if not sqlite.is_busy(error) or time.monotonic() >= until:
                     raise
             time.sleep(PAUSE_S)
 
