@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +22,7 @@ from gallery.errors import GalleryError, TaxonError
 from gallery.rows import named, taxon_of, taxon_row
 from gallery.schema import check_schema
 from gallery.taxon import Names, Taxon
+from gallery.utc import now_text
 
 ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
 
@@ -116,7 +116,7 @@ class Gallery:
         db = sqlite.connect(file, "rwc", database.BUSY_S)
         try:
             database.bring_up_to_date(db)
-            built = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            built = now_text("seconds")
             values = {"space": identity.space, "dim": str(identity.dim), "pack": identity.pack, "built": built}
             with db:
                 db.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())

@@ -265,6 +265,19 @@ def test_databases_are_opened_in_one_place():
     assert found == [Path("gallery/sqlite.py")]
 
 
+def test_utc_is_written_and_read_in_one_place():
+    own = Path("gallery/utc.py")
+    copies = re.compile(r"""fromisoformat|utcnow|["']\+00:00["']|%H:%M:%SZ""")
+    found = [
+        f"{path}:{number} {line.strip()}"
+        for path in modules(*FLOORS)
+        if path != own
+        for number, line in enumerate((PROJECT / path).read_text(encoding="utf-8").splitlines(), start=1)
+        if copies.search(line)
+    ]
+    assert found == []
+
+
 def test_names_say_what_a_module_is():
     vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
     folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}

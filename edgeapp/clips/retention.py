@@ -15,13 +15,14 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 from edgeapp.clock.system import BUILT_UTC, Moment
 from edgeapp.errors import UsageError
 from edgeapp.journal.records import StoredClip
+from gallery.utc import utc_of
 
 MOST_PER_RUN = 200  # a journal that is flushed to an SD card for each row is busy with these for half a minute
 
@@ -108,7 +109,7 @@ class Retention:
         if self.keep_days is not None and now.clock_set:
             before = now.utc - timedelta(days=self.keep_days)
             why = f"older than {self.keep_days:g} {'day' if self.keep_days == 1 else 'days'}"
-            going = [(clip, why) for clip in free if BUILT_UTC <= _time(clip.created_utc) < before]
+            going = [(clip, why) for clip in free if BUILT_UTC <= utc_of(clip.created_utc) < before]
         pressure = self._pressure(kept, usage)
         aged = {clip.id for clip, _ in going}
         freed = sum(clip.bytes for clip, _ in going)
@@ -172,10 +173,6 @@ def _most_common_first(kept: Sequence[StoredClip], free: Sequence[StoredClip], g
 
 def _size(n: int) -> str:
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.1f} MB"
-
-
-def _time(utc: str) -> datetime:
-    return datetime.fromisoformat(utc.replace("Z", "+00:00")).astimezone(timezone.utc)
 
 
 class ClipRows(Protocol):

@@ -25,6 +25,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
 from edgeapp.outputs.words import in_words
 from gallery.decision import Decision, RankedSpecies
+from gallery.utc import datetime_of
 
 COMMAND_BUSY_S = 10.0  # a person waits
 FARTHEST_S = timedelta(days=100 * 365).total_seconds()
@@ -225,7 +226,7 @@ def time_of(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone()
+        return datetime_of(text.strip()).astimezone()
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{option} {text!r} is no time", "write it as 2025-05-01 or 2025-05-01T04:30") from error
 

@@ -8,6 +8,7 @@ from datetime import timezone, tzinfo
 from typing import Any, Protocol
 
 from edgeapp.clock.system import Moment
+from edgeapp.clock.utc import utc_text
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean, decision_fields
 from gallery.decision import Decision, RankedSpecies
 
@@ -80,7 +81,7 @@ def detection_payload(
     """
     moment = detection.time
     utc = moment.utc.astimezone(timezone.utc)
-    written = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    written = utc_text(utc)
     best = detection.best
     return {
         "schema": SCHEMA,

@@ -21,12 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any, Protocol
 
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.delivery.target import NotSent, Refused, Target
 from edgeapp.errors import BiovitaError
+from gallery.utc import utc_of
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ class Outbox:
             oldest = now.utc - timedelta(days=self._max_age_days)
             old = 0
             for message in self._store.due(math.inf, TRIMMED_AT_ONCE):
-                if _time(message.created_utc) >= oldest:
+                if utc_of(message.created_utc) >= oldest:
                     break
                 gone = message.target not in self._lines
                 if message.payload.get("clock_set", True) and (gone or self._lines[message.target].down):
@@ -387,8 +388,3 @@ class _Line:
 def _reason(error: Exception) -> str:
     """One line. Of an error that nobody foresaw only its type, since its text may hold a secret."""
     return str(error) if isinstance(error, BiovitaError) else type(error).__name__
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
 from edgeapp.journal.schema import APPLICATION_ID
 from gallery import sqlite
+from gallery.utc import utc_of
 
 BUSY_S = 5.0
 WAITING_LONG_S = 3600.0
@@ -118,9 +118,7 @@ def span(seconds: float | None) -> str:
 
 def _age_s(utc: str | None, patient: Patient) -> float | None:
     try:
-        then = datetime.fromisoformat(str(utc).replace("Z", "+00:00"))
+        then = utc_of(str(utc))
     except ValueError:
         return None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=timezone.utc)
     return (patient.clock.now().utc - then).total_seconds()

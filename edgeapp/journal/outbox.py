@@ -9,7 +9,8 @@ from datetime import datetime
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.records import Message, StoredMessage
-from edgeapp.journal.writer import Writer, now_text
+from edgeapp.journal.writer import Writer
+from gallery.utc import now_text
 
 _WAITING = "sent_utc IS NULL AND dropped_utc IS NULL"
 _OF_TARGET = "(:target IS NULL OR target = :target)"

@@ -7,13 +7,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlite_utils import Database
 
-from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import JournalError, explained
 from gallery import sqlite
 
@@ -109,11 +107,6 @@ class Writer:
                 f"{self.path}: the journal was moved, removed or replaced while it was open",
                 "put it back, or start again",
             )
-
-
-def now_text() -> str:
-    """The wall clock, as the journal writes it."""
-    return utc_text(datetime.now(timezone.utc))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from gallery.decision import DecisionParameters
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
 from gallery.store import EncoderIdentity
+from gallery.utc import now_text
 
 FORMAT = 1
 PACK_FILE = "pack.json"
@@ -222,7 +222,7 @@ def write_pack_json(
         "name": name,
         "version": version,
         "licence": licence,
-        "created": created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": created or now_text("seconds"),
         "preset": preset,
         "encoder": {"space": space, "dim": dim},
         "audio": asdict(audio),

@@ -19,6 +19,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TextIO
 
 from edgeapp.config.settings import Log
+from gallery.utc import utc_text
 
 PERIOD_S = 3600.0  # within which lines are counted
 SAME_TEXT = 5  # lines with the same words within it
@@ -197,9 +198,12 @@ class UtcFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback."""
-        time_utc = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
-        line = f"{time_utc.replace('+00:00', 'Z')} {record.levelname} {record.name}: {_one_line(record)}"
+        line = f"{_time(record)} {record.levelname} {record.name}: {_one_line(record)}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _time(record: logging.LogRecord, timespec: str = "milliseconds") -> str:
+    return utc_text(datetime.fromtimestamp(record.created, timezone.utc), timespec)
 
 
 class PersonFormatter(UtcFormatter):
@@ -217,8 +221,7 @@ class PersonFormatter(UtcFormatter):
             reason = f" ({type(error).__name__}: {_first_line(str(error))})"
         if self._to_journald:
             return f"<{PRIORITY.get(record.levelno, 6)}>{_one_line(record)}{reason}"
-        time_utc = datetime.fromtimestamp(record.created, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return f"{time_utc} {record.levelname.lower()}: {_one_line(record)}{reason}"
+        return f"{_time(record, 'seconds')} {record.levelname.lower()}: {_one_line(record)}{reason}"
 
 
 @contextmanager
