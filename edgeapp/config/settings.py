@@ -12,6 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import KINDS
@@ -141,9 +142,7 @@ class Microphone:
         "--device",
         metavar="NAME|INDEX|ID",
     )
-    route: str = setting(
-        "auto", "Through which library sound is recorded.", "--route", choices=("auto", "portaudio", "arecord")
-    )
+    backend: str = setting(AUTO, "Audio backend.", "--backend", choices=(AUTO, *BACKENDS))
     wait: bool = setting(False, "Wait for a microphone that is not there yet.", "--wait")
     stall: float = setting(
         10.0, "Seconds without a sample after which a microphone is opened anew.", "--stall", above=0

@@ -5,8 +5,6 @@ from edgeapp.journal.database import DamagedJournalError, JournalError, default_
 from edgeapp.journal.journal import Journal
 from edgeapp.journal.reading import Reader
 from edgeapp.journal.records import (
-    REVIEWS,
-    ROUTES,
     Clip,
     Deployment,
     Detection,
@@ -20,8 +18,6 @@ from edgeapp.journal.schema import migrations
 from gallery.utc import utc_of
 
 __all__ = [
-    "REVIEWS",
-    "ROUTES",
     "Clip",
     "DamagedJournalError",
     "Deployment",

@@ -77,8 +77,10 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
     def open_stream(self, deployment_id: int, stream: Stream, started: Moment) -> int:
         """Write that a microphone began to be heard, and return the id of its stream."""
+        facts = dict(stream.__dict__)
         row = {
-            **stream.__dict__,
+            "route": facts.pop("backend"),
+            **facts,
             "deployment": deployment_id,
             "started_utc": utc_text(started),
             "started_boottime_s": float(started.boottime_s),

@@ -16,11 +16,12 @@ from datetime import timezone, tzinfo
 from typing import TextIO
 
 from edgeapp.clock.weeks import birdnet_week
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from edgeapp.outputs import audacity, ebird, kaleidoscope, raven
 from edgeapp.outputs.csv import HEADER as BIRDNET
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS, clean
-from edgeapp.outputs.records import CORRECTED, REJECTED, Record, fields
+from edgeapp.outputs.records import Record, fields
 from edgeapp.outputs.selection import Row, Selection
 from edgeapp.outputs.words import one_line
 
@@ -109,7 +110,7 @@ def export(
 def selection(record: Record, zone: tzinfo) -> Selection:
     """A record as a stretch of the file in which it can be heard, under the name it has after its review."""
     file, start_s, end_s = record.in_file
-    corrected = record.review == CORRECTED
+    corrected = record.review == ReviewVerdict.CORRECTED
     if corrected:
         # A reviewer may stop at the genus, whose name is one word.
         rank = "species" if " " in record.corrected_name.strip() else "taxon"
@@ -132,7 +133,7 @@ def selection(record: Record, zone: tzinfo) -> Selection:
 
 def _accepted(records: Iterable[Record], left_out: Counter[str]) -> Iterator[Record]:
     for record in records:
-        if record.review == REJECTED:
+        if record.review == ReviewVerdict.REJECTED:
             left_out[WAS_REJECTED] += 1
         else:
             yield record
@@ -168,7 +169,7 @@ def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
         written += 1
         file, start_s, end_s = record.in_file
         local = record.local(zone)
-        corrected = record.review == CORRECTED
+        corrected = record.review == ReviewVerdict.CORRECTED
         table.writerow(
             (
                 round(start_s, TIME_DECIMALS),

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.outputs.json import DECIMALS, TIME_DECIMALS
-
-CONFIRMED, REJECTED, CORRECTED = "confirmed", "rejected", "corrected"
-REVIEWS = (CONFIRMED, REJECTED, CORRECTED)
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,9 @@ class Record:
     def __post_init__(self) -> None:
         if self.time_utc.utcoffset() is None:
             raise ValueError("the time of a record needs a zone")
-        if self.review is not None and self.review not in REVIEWS:
+        if self.review is not None and self.review not in {verdict.value for verdict in ReviewVerdict}:
             raise ValueError(f"there is no review {self.review!r}")
-        if (self.review == CORRECTED) != bool(self.corrected_name):
+        if (self.review == ReviewVerdict.CORRECTED) != bool(self.corrected_name):
             raise ValueError("a correction and its name belong together")
         if self.clip is not None and not self.clip_end_s > self.clip_start_s:
             raise ValueError(f"{self.clip}: the clip of a record needs a length")

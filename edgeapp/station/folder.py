@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
+from edgeapp.audio.backends import FILE
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import MTIME, recording_start
 from edgeapp.audio.source import Block
@@ -44,7 +45,7 @@ class FileCapture:
     """
 
     live = True
-    route = "file"
+    backend = FILE
     dropped_samples = 0
 
     def __init__(self, file: FinishedFile, clock: Clock, hearing: Hearing, journal: Journal, zone: tzinfo) -> None:

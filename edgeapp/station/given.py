@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
+from edgeapp.audio.backends import PCM
 from edgeapp.audio.source import AudioSource, Block
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock
@@ -24,7 +25,7 @@ class Piped:
     """
 
     device_id = ""
-    route = "pcm"
+    backend = PCM
     dropped_samples = 0
 
     def __init__(self, source: AudioSource, clock: Clock) -> None:

@@ -26,7 +26,7 @@ class OpenMicrophone(Protocol):
 
     name: str
     device_id: str
-    route: str
+    backend: str
     rate_hz: int
     captured_samples: int
     dropped_samples: int
@@ -45,7 +45,7 @@ class KeptCapture:
 
     Attributes
     ----------
-    name, device_id, route : str
+    name, device_id, backend : str
     rate_hz, captured_samples, dropped_samples : int
     timeline : Timeline
     end_reason : str or None
@@ -59,7 +59,7 @@ class KeptCapture:
         self._opened = opened
         self._hearing = hearing
         self._clock = clock
-        self.name, self.device_id, self.route = opened.name, opened.device_id, opened.route
+        self.name, self.device_id, self.backend = opened.name, opened.device_id, opened.backend
         self.rate_hz = opened.rate_hz
         self.timeline = opened.timeline
         self.end_reason: str | None = None

@@ -59,7 +59,7 @@ def ears_of(
         microphone = settings.microphone
 
         def opened() -> Capture:
-            return Capture(device, microphone.route, stall_s=microphone.stall, clock=clock)
+            return Capture(device, microphone.backend, stall_s=microphone.stall, clock=clock)
 
         return lambda tell: MicrophoneKeeper(opened, tell, clock=clock, wait=microphone.wait)
 

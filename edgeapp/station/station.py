@@ -189,7 +189,7 @@ class Station:
     def _take(self, event: Event) -> None:
         if isinstance(event, Opened):
             capture = event.capture
-            stream = Stream(capture.name, capture.device_id, capture.route, capture.rate_hz, self.clock.boot_id)
+            stream = Stream(capture.name, capture.device_id, capture.backend, capture.rate_hz, self.clock.boot_id)
             self.open_stream(event.ear, stream, event.ring, event)
         elif isinstance(event, Heard):
             self._logs[event.ear].keep(self.judge.judge(event.window, event.moment, event.ear.name))

@@ -41,7 +41,7 @@ class FakeCapture:
     """Gives some seconds of noise and is then lost."""
 
     name = device_id = "usb-path:1-1.2"
-    route = "portaudio"
+    backend = "portaudio"
     rate_hz = RATE_HZ
     dropped_samples = 7
 
@@ -189,10 +189,10 @@ LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord
 
 
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)
-@pytest.mark.parametrize("route", ["portaudio", "arecord"])
-def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path, monkeypatch, route):
+@pytest.mark.parametrize("backend", ["portaudio", "arecord"])
+def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path, monkeypatch, backend):
     told: list[Transition] = []
-    keeper = MicrophoneKeeper(lambda: Capture("pulse", route, stall_s=5.0), told.append)
+    keeper = MicrophoneKeeper(lambda: Capture("pulse", backend, stall_s=5.0), told.append)
     captures = keeper.captures()
 
     def serve(name: str):

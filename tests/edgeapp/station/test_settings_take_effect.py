@@ -167,8 +167,8 @@ class World:
         """The sources, with what their recorders were opened with."""
         opened: list[Any] = []
 
-        def open_nothing(device: Any, route: str, *, stall_s: float, clock: Any) -> Any:
-            opened.append((device, route, stall_s))
+        def open_nothing(device: Any, backend: str, *, stall_s: float, clock: Any) -> Any:
+            opened.append((device, backend, stall_s))
             raise sources_error
 
         from edgeapp.errors import DeviceError
@@ -263,7 +263,7 @@ CASES: dict[str, Case] = {
     "station.format": case(World.screen, "ndjson"),
     "station.duration": case(World.ears, 10.0, microphone__wait=True),
     "microphone.device": case(World.ears, ("usb", "other"), microphone__wait=True),
-    "microphone.route": case(World.ears, "arecord", microphone__wait=True),
+    "microphone.backend": case(World.ears, "arecord", microphone__wait=True),
     "microphone.wait": case(World.ears, True),
     "microphone.stall": case(World.ears, 3.0, microphone__wait=True),
     "input.watch": case(World.ears, lambda folder: folder / "watched", microphone__wait=True),
