@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.audio import guano
+from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
 from gallery import files
-
-FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}
 
 _LONGEST_NAME = 80  # characters of the species: with the rest far below the 255 bytes of FAT, NTFS and ext4
 _HIGHEST_VORBIS_HZ = 200_000

@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
+from edgeapp.clips import settings as clips
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import KINDS
 
@@ -208,22 +209,35 @@ class Clips:
     """The sound of detections, kept as files."""
 
     folder: Path | None = setting(None, "Folder for the sound of detections; none is kept if not given.", "--clips")
-    format: str = setting("flac", "Format of clips.", "--clip-format", choices=("flac", "wav", "ogg"))
-    pre_roll: float = setting(2.0, "Seconds of sound before a detection.", "--pre-roll", minimum=0, maximum=60)
-    post_roll: float = setting(2.0, "Seconds of sound after a detection.", "--post-roll", minimum=0, maximum=60)
-    longest: float = setting(60.0, "Most seconds in one clip.", "--longest-clip", above=0, maximum=600)
+    format: str = setting(clips.FORMAT, "Format of clips.", "--clip-format", choices=tuple(clips.FORMATS))
+    pre_roll: float = setting(
+        clips.PRE_ROLL_S, "Seconds of sound before a detection.", "--pre-roll", minimum=0, maximum=clips.MOST_ROLL_S
+    )
+    post_roll: float = setting(
+        clips.POST_ROLL_S, "Seconds of sound after a detection.", "--post-roll", minimum=0, maximum=clips.MOST_ROLL_S
+    )
+    longest: float = setting(
+        clips.LONGEST_S,
+        "Most seconds in one clip.",
+        "--longest-clip",
+        minimum=clips.LEAST_CLIP_S,
+        maximum=clips.MOST_CLIP_S,
+    )
     keep_days: float | None = setting(
         None, "Days after which a clip is deleted; never if not given.", "--keep-days", above=0
     )
     disk_share: float = setting(
-        0.9,
+        clips.DISK_SHARE,
         "Share of the disk that may be in use before the oldest clips are deleted.",
         "--disk-share",
         above=0,
         maximum=1,
     )
     keep_per_species: int = setting(
-        10, "Clips of a species that are kept whatever the disk says.", "--keep-per-species", minimum=0
+        clips.KEEP_PER_SPECIES,
+        "Clips of a species that are kept whatever the disk says.",
+        "--keep-per-species",
+        minimum=0,
     )
 
 

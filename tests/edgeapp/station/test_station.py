@@ -13,7 +13,8 @@ import pytest
 
 from edgeapp.audio.file import FileSource
 from edgeapp.clips.clip_file import ClipFolder
-from edgeapp.clips.recorder import Clips, ClipSettings
+from edgeapp.clips.recorder import Clips
+from edgeapp.clips.settings import ClipSettings
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.verdict import Verdict
