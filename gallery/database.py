@@ -40,12 +40,6 @@ def drop_journals(old: Path) -> None:
     remove_side_files(old)
 
 
-def remove(path: Path) -> None:
-    """Remove a gallery and what SQLite keeps beside it; nothing happens where there is none."""
-    path.unlink(missing_ok=True)
-    remove_side_files(path)
-
-
 def remove_side_files(path: Path) -> None:
     """Remove what SQLite keeps beside a database; nothing happens where there is none."""
     for suffix in _SIDE_FILES:

@@ -52,28 +52,6 @@ class Gallery:
         self._closed = False
 
     @classmethod
-    def create(cls, path: str | Path, identity: EncoderIdentity) -> Gallery:
-        """Make an empty gallery, open for writing.
-
-        Raises
-        ------
-        GalleryError
-            The file is there already, its folder is missing, or it cannot be written.
-        """
-        path = Path(path)
-        if path.exists():
-            raise GalleryError(f"gallery {path} exists already", "open it to add to it, or build it to replace it")
-        database.check_folder(path)
-        with database.explained(path):
-            try:
-                gallery = cls._started(path, path, identity)
-                sqlite.write_ahead(gallery._db, "NORMAL")
-            except BaseException:
-                database.remove(path)
-                raise
-        return gallery
-
-    @classmethod
     def open(cls, path: str | Path, identity: EncoderIdentity | None = None, readonly: bool = True) -> Gallery:
         """Open a gallery.
 

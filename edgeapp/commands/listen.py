@@ -23,13 +23,13 @@ from edgeapp.station.microphone_health import State
 from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
-    CheckJournal,
     Every,
     Forward,
     KeepAwake,
     SweepClips,
     TellStatus,
     WatchClock,
+    check_journal,
 )
 from edgeapp.station.screens import Lines, LiveTable, NdJson, summary
 from edgeapp.station.source_worker import Ear
@@ -137,7 +137,7 @@ def _run(station: Station, ears: Sequence[Ear], parts: Parts) -> None:
 
 def _duties(parts: Parts) -> list[Duty]:
     """What the station does now and then, beside telling how it is."""
-    found: list[Duty] = [KeepAwake(), Every(CLOCK_S, WatchClock()), Every(INTEGRITY_S, CheckJournal(), at_once=False)]
+    found: list[Duty] = [KeepAwake(), Every(CLOCK_S, WatchClock()), Every(INTEGRITY_S, check_journal, at_once=False)]
     if parts.outbox is not None:
         found.append(Forward(parts.outbox))
     if parts.sweeper is not None:

@@ -18,7 +18,6 @@ from edgeapp.clips import settings as clips
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import KINDS
 
-START = "start"  # when a change takes effect: the station reads its settings when it starts
 PREFIX = "BIOVITA"  # of the environment
 
 
@@ -56,8 +55,6 @@ class Setting:
         Never shown.
     read : bool
         A file or folder that must be there.
-    takes_effect : str
-        When a change of it does something.
     """
 
     section: str
@@ -77,7 +74,6 @@ class Setting:
     optional: bool = False
     secret: bool = False
     read: bool = False
-    takes_effect: str = START
 
     @property
     def key(self) -> str:

@@ -118,10 +118,6 @@ class Confirmation(Generic[Token]):
             one.confirmed = True
         return [one.token for one in confirmed]
 
-    def reset(self) -> None:
-        """Forget everything, for a new stream: its clock starts anew, and its sound is not the old one's."""
-        self._recent.clear()
-
     def __len__(self) -> int:
         """Decisions that are remembered: never more than there are windows in `within_s` seconds."""
         return len(self._recent)

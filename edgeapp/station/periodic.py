@@ -82,26 +82,12 @@ class WatchClock:
             log.info("the clock is set: the times of %d detections were corrected", corrected)
 
 
-class CheckJournal:
-    """Look once a day whether the journal is whole.
-
-    Attributes
-    ----------
-    damage : str
-        What is wrong, empty when nothing is.
-    """
-
-    def __init__(self) -> None:
-        self.damage = ""
-
-    def __call__(self, station: Station) -> None:
-        """Check it; a damaged journal is told, and goes on taking what it still can."""
-        try:
-            station.journal.daily_check()
-            self.damage = ""
-        except JournalError as error:
-            self.damage = str(error)
-            log.error("%s", error)
+def check_journal(station: Station) -> None:
+    """Look whether the journal is whole; a damaged one is told, and goes on taking what it still can."""
+    try:
+        station.journal.daily_check()
+    except JournalError as error:
+        log.error("%s", error)
 
 
 class Forward:
