@@ -24,12 +24,12 @@ from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
-    Forward,
     KeepAwake,
     SweepClips,
     TellStatus,
     WatchClock,
     check_journal,
+    forget_messages,
 )
 from edgeapp.station.screens import Lines, LiveTable, NdJson, summary
 from edgeapp.station.source_worker import Ear
@@ -139,7 +139,7 @@ def _duties(parts: Parts) -> list[Duty]:
     """What the station does now and then, beside telling how it is."""
     found: list[Duty] = [KeepAwake(), Every(CLOCK_S, WatchClock()), Every(INTEGRITY_S, check_journal, at_once=False)]
     if parts.outbox is not None:
-        found.append(Forward(parts.outbox))
+        found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:
         found.append(Every(SWEEP_S, SweepClips(parts.sweeper)))
     return found

@@ -64,8 +64,11 @@ class Store(Protocol):
     """The journal, as far as the outbox needs it. Used from several threads.
 
     Messages that were sent or dropped are never due, and marking them again changes nothing. ``target=None`` is all
-    targets. Due messages come in the order in which they were queued.
+    targets. Due messages come in the order in which they were queued. ``on_queued`` is called when messages can be
+    read; it does not wait.
     """
+
+    on_queued: Callable[[], None]
 
     def due(self, now_s: float, limit: int, target: str | None = None) -> Sequence[Waiting]: ...
     def sent(self, message_id: int, when: Moment, /) -> None: ...
@@ -142,6 +145,7 @@ class Outbox:
         self._start = clock.now()
         self._overfull = False
         self._threads: list[threading.Thread] = []
+        store.on_queued = self._wake
 
     def start(self) -> None:
         """Begin to send."""
@@ -150,8 +154,7 @@ class Outbox:
             self._threads.append(thread)
             thread.start()
 
-    def wake(self) -> None:
-        """Say that messages were queued."""
+    def _wake(self) -> None:
         for line in self._lines.values():
             line.awake.set()
 
@@ -162,7 +165,7 @@ class Outbox:
     def close(self, timeout: float = 5.0) -> None:
         """Send what can be sent in `timeout` seconds, then say goodbye. What remains waits for the next start."""
         self._closing.set()
-        self.wake()
+        self._wake()
         end = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))

@@ -60,6 +60,8 @@ class OutboxRows(Writer):
         return self._write(lambda: self._connection.execute(sql, {"before": utc_text(before)}).rowcount)
 
     def _insert_message(self, message: Message) -> int:
+        if self.on_queued not in self._after_commit:
+            self._after_commit.append(self.on_queued)
         payload = json.dumps(dict(message.payload), ensure_ascii=False, allow_nan=False)
         return self._insert("messages", {"target": message.target, "payload": payload, "created_utc": now_text()})
 

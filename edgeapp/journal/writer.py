@@ -30,6 +30,11 @@ class Writer:
         Open, its transactions begun by hand.
     busy_s : float
         How long another program may hold the journal before that is an error.
+
+    Attributes
+    ----------
+    on_queued : callable
+        Called after messages were committed, by the thread that wrote them; it must neither wait nor raise.
     """
 
     def __init__(self, path: Path, db: Database, busy_s: float) -> None:
@@ -39,6 +44,8 @@ class Writer:
         self._busy_s = busy_s
         self._lock = threading.RLock()
         self._file = _identity(path)
+        self.on_queued: Callable[[], None] = lambda: None
+        self._after_commit: list[Callable[[], None]] = []
 
     def _write(self, change: Callable[[], T], durable: bool = True) -> T:
         """Make a change in one transaction: all of it is in the journal, or an error is raised and nothing is.
@@ -57,9 +64,13 @@ class Writer:
                 try:
                     result = change()
                     self._connection.execute("COMMIT")
+                    for call in self._after_commit:
+                        call()
                 except BaseException:
                     self._connection.rollback()
                     raise
+                finally:
+                    self._after_commit.clear()
                 return result
             finally:
                 if not durable:

@@ -9,8 +9,6 @@ from typing import Any
 
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.system import Moment
-from edgeapp.delivery.outbox import Outbox
-from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -90,25 +88,11 @@ def check_journal(station: Station) -> None:
         log.error("%s", error)
 
 
-class Forward:
-    """Wake the outbox when there is something new to send, and once a day forget what was sent long ago."""
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-        self._detections = 0
-        self._forget = Every(INTEGRITY_S, self._forget_old, at_once=False)
-
-    def __call__(self, station: Station) -> None:
-        """Look whether there were detections."""
-        if station.counts[Verdict.DETECTION] != self._detections:
-            self._detections = station.counts[Verdict.DETECTION]
-            self._outbox.wake()
-        self._forget(station)
-
-    def _forget_old(self, station: Station) -> None:
-        now = station.clock.now()
-        if now.clock_set:
-            station.ledger.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
+def forget_messages(station: Station) -> None:
+    """Remove messages that were sent or dropped long ago."""
+    now = station.clock.now()
+    if now.clock_set:
+        station.ledger.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
 
 
 class SweepClips:
