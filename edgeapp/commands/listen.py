@@ -32,9 +32,9 @@ from edgeapp.station.periodic import (
     forget_messages,
 )
 from edgeapp.station.screens import Lines, LiveTable, NdJson, summary
-from edgeapp.station.source_worker import Ear
-from edgeapp.station.sources import ears_of
-from edgeapp.station.station import Duty, Screen, Station
+from edgeapp.station.source_worker import SourceWorker
+from edgeapp.station.sources import workers_of
+from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing
 from edgeapp.terminal import tell
 
@@ -113,31 +113,35 @@ def listen(
         screen = _screen(settings.station.format, title)
         stack.callback(screen.close)
         status = TellStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
-        duties = [status, *_duties(parts)]
-        station = Station(parts.judge, journal, parts.deployment, clock, screen, parts.keeping, duties)
+        tasks = [status, *_tasks(parts)]
+        station = Station(parts.classifier, journal, parts.deployment, clock, screen, parts.keeping, tasks)
         stack.callback(status.ended, station)
-        ears = ears_of(settings, parts.cutting, station, clock, from_stdin=sound == STDIN)
+        workers = workers_of(settings, parts.cutting, station, clock, from_stdin=sound == STDIN)
         ending.ends(station)
-        _run(station, ears, parts)
-        raise typer.Exit(0 if settings.input.watch is not None else _exit_code(ears))
+        _run(station, workers, parts)
+        raise typer.Exit(0 if settings.input.watch is not None else _exit_code(workers))
 
 
-def _run(station: Station, ears: Sequence[Ear], parts: Parts) -> None:
+def _run(station: Station, workers: Sequence[SourceWorker], parts: Parts) -> None:
     outbox = parts.outbox
     if outbox is not None:
         outbox.start()
     tell(f"journal {station.journal.path}; Ctrl-C ends")
     try:
-        station.run(ears)
+        station.run(workers)
     finally:
         if outbox is not None:
             outbox.close()
         tell(summary(station))
 
 
-def _duties(parts: Parts) -> list[Duty]:
+def _tasks(parts: Parts) -> list[PeriodicTask]:
     """What the station does now and then, beside telling how it is."""
-    found: list[Duty] = [KeepAwake(), Every(CLOCK_S, WatchClock()), Every(INTEGRITY_S, check_journal, at_once=False)]
+    found: list[PeriodicTask] = [
+        KeepAwake(),
+        Every(CLOCK_S, WatchClock()),
+        Every(INTEGRITY_S, check_journal, at_once=False),
+    ]
     if parts.outbox is not None:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:
@@ -145,8 +149,8 @@ def _duties(parts: Parts) -> list[Duty]:
     return found
 
 
-def _exit_code(ears: Sequence[Ear]) -> int:
-    return NOT_HEARD if any(ear.hearing.state is not State.HEARING for ear in ears) else 0
+def _exit_code(workers: Sequence[SourceWorker]) -> int:
+    return NOT_HEARD if any(worker.health.state is not State.HEARING for worker in workers) else 0
 
 
 def _screen(format: str, title: str) -> Screen:

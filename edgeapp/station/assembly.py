@@ -27,7 +27,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.recognition.pipeline import Recogniser
-from edgeapp.station.classifier import Judge
+from edgeapp.station.classifier import Classifier
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import QUEUE_WINDOWS, Cutting
 from edgeapp.station.station import Keeping
@@ -44,7 +44,7 @@ class Parts:
 
     Attributes
     ----------
-    judge : Judge
+    classifier : Classifier
     deployment : Deployment
     cutting : Cutting
     keeping : Keeping
@@ -55,7 +55,7 @@ class Parts:
     clips : ClipFolder or None
     """
 
-    judge: Judge
+    classifier: Classifier
     deployment: Deployment
     cutting: Cutting
     keeping: Keeping
@@ -94,7 +94,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         late_s = max(0.0, QUEUE_WINDOWS * hop_s - JUDGED_WITHIN_S)
         kept_s = asked.ring_s + late_s + (decision.confirm_within if decision.confirm > 1 else 0.0)
     return Parts(
-        judge=Judge(recogniser, filters, speech),
+        classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
         cutting=Cutting(lambda source: recogniser.cut(source, hop_s), kept_s),
         keeping=Keeping(

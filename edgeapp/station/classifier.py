@@ -25,7 +25,7 @@ class Speech(Protocol):
     def probability(self, samples: np.ndarray, rate_hz: int) -> float: ...
 
 
-class Judge:
+class Classifier:
     """Name a window and say what becomes of it.
 
     Parameters
@@ -42,8 +42,8 @@ class Judge:
         self._filters = filters
         self._speech = speech
 
-    def judge(self, window: Window, moment: Moment, source: str) -> Observation:
-        """Judge one window at the encoder's rate, which began at a moment."""
+    def classify(self, window: Window, moment: Moment, source: str) -> Observation:
+        """Classify one window at the encoder's rate, which began at a moment."""
         [result] = self.recogniser.answer([window])
         why, spoken = "", None
         path: tuple[str, ...] = ()

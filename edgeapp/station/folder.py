@@ -18,7 +18,7 @@ from edgeapp.audio.source import Block
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
 from edgeapp.journal import Journal
-from edgeapp.station.microphone_health import Hearing, Transition
+from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 from edgeapp.station.watch import POLL_S, SETTLED_S, FinishedFile, finished_files
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,12 @@ class FileCapture:
     backend = FILE
     dropped_samples = 0
 
-    def __init__(self, file: FinishedFile, clock: Clock, hearing: Hearing, journal: Journal, zone: tzinfo) -> None:
+    def __init__(
+        self, file: FinishedFile, clock: Clock, health: MicrophoneHealth, journal: Journal, zone: tzinfo
+    ) -> None:
         self._file = file
         self._clock = clock
-        self._hearing = hearing
+        self._health = health
         self._journal = journal
         self._source = FileSource(file.path)
         self.name = str(file.path)
@@ -63,10 +65,10 @@ class FileCapture:
 
     def blocks(self) -> Iterator[Block]:
         """The whole recording."""
-        self._hearing.reopened(self._now_s(), self.rate_hz)
+        self._health.reopened(self._now_s(), self.rate_hz)
         try:
             for block in self._source.blocks():
-                self._hearing.observe(block.samples, self._now_s())
+                self._health.observe(block.samples, self._now_s())
                 yield block
         except AudioError as error:
             self.end_reason = str(error)
@@ -95,8 +97,8 @@ class FileCapture:
         return self._clock.now().boottime_s
 
 
-class FolderKeeper:
-    """Gives the recordings of a folder, one after the other; see `edgeapp.station.source_worker.Keeper`.
+class FolderSource:
+    """Gives the recordings of a folder, one after the other; see `edgeapp.station.source_worker.Source`.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ class FolderKeeper:
         Knows what was done.
     clock : Clock
     tell : callable
-        Called with every change of the hearing.
+        Called with every change of the health.
     settled_s : float
         Seconds for which a file must not have changed.
     zone : tzinfo
@@ -131,7 +133,7 @@ class FolderKeeper:
         self._zone = zone
         self._poll_s = poll_s
         self._closed = False
-        self.hearing = Hearing(48_000, clock.now().boottime_s, tell)
+        self.health = MicrophoneHealth(48_000, clock.now().boottime_s, tell)
 
     def captures(self) -> Iterator[FileCapture]:
         """The recordings as they are finished, until `close`."""
@@ -145,7 +147,7 @@ class FolderKeeper:
         )
         for file in files:
             try:
-                capture = FileCapture(file, self._clock, self.hearing, self._journal, self._zone)
+                capture = FileCapture(file, self._clock, self.health, self._journal, self._zone)
             except (AudioError, OSError) as error:  # taken away since it was found
                 log.warning("%s: %s", file.path, error)
                 continue

@@ -9,8 +9,8 @@ from edgeapp.audio.backends import PCM
 from edgeapp.audio.source import AudioSource, Block
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock
-from edgeapp.station.microphone_health import Hearing, Transition
-from edgeapp.station.reconnector import KeptCapture
+from edgeapp.station.microphone_health import MicrophoneHealth, Transition
+from edgeapp.station.reconnector import MicrophoneCapture
 
 log = logging.getLogger(__name__)
 
@@ -51,22 +51,22 @@ class Piped:
         self._source.close()
 
 
-class PipeKeeper:
-    """Gives the one capture of a pipe; see `edgeapp.station.source_worker.Keeper`.
+class PipeSource:
+    """Gives the one capture of a pipe; see `edgeapp.station.source_worker.Source`.
 
     Parameters
     ----------
     source : AudioSource
     clock : Clock
     tell : callable
-        Called with every change of the hearing.
+        Called with every change of the health.
     """
 
     def __init__(self, source: AudioSource, clock: Clock, tell: Callable[[Transition], None]) -> None:
-        self.hearing = Hearing(source.rate_hz, clock.now().boottime_s, tell)
-        self._capture = KeptCapture(Piped(source, clock), self.hearing, clock)
+        self.health = MicrophoneHealth(source.rate_hz, clock.now().boottime_s, tell)
+        self._capture = MicrophoneCapture(Piped(source, clock), self.health, clock)
 
-    def captures(self) -> Iterator[KeptCapture]:
+    def captures(self) -> Iterator[MicrophoneCapture]:
         """The pipe, once."""
         yield self._capture
 

@@ -77,7 +77,7 @@ class Transition:
         return f"{self.state.value} ({self.why})" if self.why else self.state.value
 
 
-class Hearing:
+class MicrophoneHealth:
     """Judges one microphone. Told from the thread that reads it; asked from any.
 
     Parameters

@@ -26,19 +26,19 @@ STEP = timedelta(seconds=2)  # less is what a time service does all the time
 
 
 class Every:
-    """A duty that is due again so many seconds after it was done.
+    """A task that is due again so many seconds after it was done.
 
     Parameters
     ----------
     seconds : float
-    duty : callable
+    task : callable
     at_once : bool
         Do it at the first opportunity too.
     """
 
-    def __init__(self, seconds: float, duty: Callable[[Station], object], at_once: bool = True) -> None:
+    def __init__(self, seconds: float, task: Callable[[Station], object], at_once: bool = True) -> None:
         self._seconds = seconds
-        self._duty = duty
+        self._task = task
         self._at_once = at_once
         self._done_s: float | None = None
 
@@ -50,7 +50,7 @@ class Every:
             self._done_s = now_s
         elif self._done_s is None or now_s - self._done_s >= self._seconds:
             self._done_s = now_s
-            self._duty(station)
+            self._task(station)
 
 
 class WatchClock:
@@ -71,7 +71,7 @@ class WatchClock:
             log.warning("no time service has set the clock: times are marked until one does")
         if now.clock_set and not self._corrected:
             self._corrected = True
-            station.ledger.write(lambda: self._correct(station, now))
+            station.write_queue.write(lambda: self._correct(station, now))
         self._last = now
 
     def _correct(self, station: Station, now: Moment) -> None:
@@ -92,7 +92,7 @@ def forget_messages(station: Station) -> None:
     """Remove messages that were sent or dropped long ago."""
     now = station.clock.now()
     if now.clock_set:
-        station.ledger.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
+        station.write_queue.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
 
 
 class SweepClips:
@@ -131,7 +131,7 @@ class TellStatus:
 
     def __call__(self, station: Station) -> None:
         """Every `STATUS_S` seconds, and at once when a microphone's state changes."""
-        states = [ear.hearing.state for ear in station.ears]
+        states = [worker.health.state for worker in station.workers]
         now_s = station.clock.now().boottime_s
         if states == self._told and now_s - self._told_s < STATUS_S:
             return
@@ -139,7 +139,9 @@ class TellStatus:
             self._notifier.ready()
         self._file.write({"state": LISTENING, **self._describe(station)})
         if states != self._told:
-            self._notifier.status(", ".join(f"{ear.name}: {ear.hearing.state.value}" for ear in station.ears))
+            self._notifier.status(
+                ", ".join(f"{worker.name}: {worker.health.state.value}" for worker in station.workers)
+            )
         self._told, self._told_s = states, now_s
 
     def ended(self, station: Station) -> None:

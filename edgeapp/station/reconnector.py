@@ -12,7 +12,7 @@ from edgeapp.audio.source import Block
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.errors import DeviceError
-from edgeapp.station.microphone_health import Hearing, State, Transition
+from edgeapp.station.microphone_health import MicrophoneHealth, State, Transition
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 60.0  # doubled with every try that fails
 GOOD_S = 60.0  # good sound after which the next loss counts as the first
@@ -22,7 +22,7 @@ CLOSED = "closed"
 
 
 class OpenMicrophone(Protocol):
-    """What the keeper needs of a `Capture`; the tests bring their own."""
+    """What the source needs of a `Capture`; the tests bring their own."""
 
     name: str
     device_id: str
@@ -38,7 +38,7 @@ class OpenMicrophone(Protocol):
     def close(self) -> None: ...
 
 
-class KeptCapture:
+class MicrophoneCapture:
     """One unbroken stretch of a microphone as an `AudioSource`: what the journal calls a stream.
 
     Its `blocks` end without an error when the microphone is lost; `end_reason` says why.
@@ -55,9 +55,9 @@ class KeptCapture:
     live = True
     skip_windows = 0  # nobody has heard them before
 
-    def __init__(self, opened: OpenMicrophone, hearing: Hearing, clock: Clock) -> None:
+    def __init__(self, opened: OpenMicrophone, health: MicrophoneHealth, clock: Clock) -> None:
         self._opened = opened
-        self._hearing = hearing
+        self._health = health
         self._clock = clock
         self.name, self.device_id, self.backend = opened.name, opened.device_id, opened.backend
         self.rate_hz = opened.rate_hz
@@ -80,11 +80,11 @@ class KeptCapture:
         try:
             with closing(self._opened.blocks()) as blocks:  # type: ignore[type-var]  # a generator in every source
                 for block in blocks:
-                    self._hearing.observe(block.samples, self._clock.now().boottime_s)
+                    self._health.observe(block.samples, self._clock.now().boottime_s)
                     yield block
         except DeviceError as error:
             self.end_reason = error.what
-            self._hearing.lost(error.what, self._clock.now().boottime_s)
+            self._health.lost(error.what, self._clock.now().boottime_s)
         else:
             self.end_reason = CLOSED
 
@@ -96,10 +96,10 @@ class KeptCapture:
         """Nothing is left to do when the journal has it all."""
 
     def _tick(self) -> None:
-        self._hearing.tick(self._clock.now().boottime_s)
+        self._health.tick(self._clock.now().boottime_s)
 
 
-class MicrophoneKeeper:
+class Reconnector:
     """Gives one capture after the other of the same microphone.
 
     Parameters
@@ -107,7 +107,7 @@ class MicrophoneKeeper:
     open_capture : Callable[[], OpenMicrophone]
         Opens the microphone in a fresh process; such as ``lambda: Capture("usb-path:1-1.2")``.
     tell : Callable[[Transition], None]
-        Called with every change of the hearing.
+        Called with every change of the health.
     clock : Clock or None
         The machine's own when None.
     sleep : Callable[[float], None]
@@ -116,7 +116,7 @@ class MicrophoneKeeper:
 
     Attributes
     ----------
-    hearing : Hearing
+    health : MicrophoneHealth
         What is known of the microphone; may be asked from any thread.
     """
 
@@ -134,11 +134,13 @@ class MicrophoneKeeper:
         self._sleep = sleep
         self._wait = wait
         self._closed = False
-        self._present: KeptCapture | None = None
+        self._present: MicrophoneCapture | None = None
         self._opened = 0
-        self.hearing = Hearing(48_000, self._clock.now().boottime_s, tell)  # the rate is known with the first capture
+        self.health = MicrophoneHealth(
+            48_000, self._clock.now().boottime_s, tell
+        )  # the rate is known with the first capture
 
-    def captures(self) -> Iterator[KeptCapture]:
+    def captures(self) -> Iterator[MicrophoneCapture]:
         """Open the microphone again and again until `close`; the next one when the caller asks for it.
 
         Raises
@@ -153,11 +155,11 @@ class MicrophoneKeeper:
             except DeviceError as error:
                 if not self._opened and not self._wait:
                     raise
-                self.hearing.lost(str(error), self._clock.now().boottime_s)
+                self.health.lost(str(error), self._clock.now().boottime_s)
             else:
                 self._opened += 1
                 yield from self._attended(opened)
-                if self.hearing.good_s >= GOOD_S:
+                if self.health.good_s >= GOOD_S:
                     delay_s = FIRST_DELAY_S
             self._pause(delay_s)
             delay_s = min(2 * delay_s, LONGEST_DELAY_S)
@@ -168,9 +170,9 @@ class MicrophoneKeeper:
         if self._present is not None:
             self._present.close()
 
-    def _attended(self, opened: OpenMicrophone) -> Iterator[KeptCapture]:
-        self.hearing.reopened(self._clock.now().boottime_s, opened.rate_hz)
-        self._present = capture = KeptCapture(opened, self.hearing, self._clock)
+    def _attended(self, opened: OpenMicrophone) -> Iterator[MicrophoneCapture]:
+        self.health.reopened(self._clock.now().boottime_s, opened.rate_hz)
+        self._present = capture = MicrophoneCapture(opened, self.health, self._clock)
         if self._closed:  # while it was being opened
             capture.close()
         try:
@@ -178,9 +180,9 @@ class MicrophoneKeeper:
         finally:
             capture.close()
             self._present = None
-        if not self._closed and self.hearing.state is not State.LOST:
+        if not self._closed and self.health.state is not State.LOST:
             # The caller left off in the middle; the time until the next capture is not heard.
-            self.hearing.lost(capture.end_reason or "given up", self._clock.now().boottime_s)
+            self.health.lost(capture.end_reason or "given up", self._clock.now().boottime_s)
 
     def _pause(self, seconds: float) -> None:
         while seconds > 0 and not self._closed:

@@ -88,7 +88,7 @@ class Lines:
             self._lost = station.lost_samples
         if seen.verdict is Verdict.DETECTION or seen.verdict is not self._last.get(seen.source):
             parts = [time, f"{seen.result.start_s:9.1f} s", words(seen), level(seen.result.level_dbfs)]
-            if len(station.ears) > 1:
+            if len(station.workers) > 1:
                 parts.insert(1, seen.source)
             if seen.result.decision is not None:
                 parts.append(f"probability {seen.mass:.2f}")

@@ -22,7 +22,7 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Moment
 from edgeapp.errors import AudioError
 from edgeapp.journal import utc_text
-from edgeapp.station.microphone_health import Hearing, Transition
+from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Dated(Protocol):
 
 
 class Capture(AudioSource, Protocol):
-    """One unbroken stretch of sound; `edgeapp.station.reconnector.KeptCapture`."""
+    """One unbroken stretch of sound; `edgeapp.station.reconnector.MicrophoneCapture`."""
 
     @property
     def device_id(self) -> str: ...
@@ -63,11 +63,11 @@ class Capture(AudioSource, Protocol):
         ...
 
 
-class Keeper(Protocol):
-    """Gives one capture after the other; `edgeapp.station.reconnector.MicrophoneKeeper`."""
+class Source(Protocol):
+    """Gives one capture after the other; `edgeapp.station.reconnector.Reconnector`."""
 
     @property
-    def hearing(self) -> Hearing: ...
+    def health(self) -> MicrophoneHealth: ...
 
     def captures(self) -> Iterator[Capture]: ...
 
@@ -78,7 +78,7 @@ class Keeper(Protocol):
 class Opened:
     """A stream begins."""
 
-    ear: Ear
+    worker: SourceWorker
     capture: Capture
     ring: Ring
 
@@ -87,7 +87,7 @@ class Opened:
 class Heard:
     """A window of the stream that was opened last."""
 
-    ear: Ear
+    worker: SourceWorker
     window: Window
     moment: Moment
 
@@ -96,7 +96,7 @@ class Heard:
 class Closed:
     """The stream that was opened last has ended."""
 
-    ear: Ear
+    worker: SourceWorker
     ended: Moment
     reason: str
     lost_samples: int
@@ -105,9 +105,9 @@ class Closed:
 
 @dataclass(frozen=True)
 class Ended:
-    """The ear hears no more; ``error`` says why, if it was not asked to end."""
+    """The worker hears no more; ``error`` says why, if it was not asked to end."""
 
-    ear: Ear
+    worker: SourceWorker
     error: BaseException | None
 
 
@@ -130,15 +130,15 @@ class Cutting:
     kept_s: float = WINDOW_S
 
 
-class Ear:
-    """Follow the captures of a keeper until there are no more.
+class SourceWorker:
+    """Follow the captures of a source until there are no more.
 
     Parameters
     ----------
     name : str
         What the source is called until it is open.
-    make_keeper : callable
-        Makes the keeper from what it shall tell of every change of the hearing.
+    make_source : callable
+        Makes the source from what it shall tell of every change of the health.
     cutting : Cutting
     events : queue.Queue
         Where the thread puts what it hears.
@@ -149,26 +149,26 @@ class Ear:
     def __init__(
         self,
         name: str,
-        make_keeper: Callable[[Callable[[Transition], None]], Keeper],
+        make_source: Callable[[Callable[[Transition], None]], Source],
         cutting: Cutting,
         events: queue.Queue[Event],
         duration_s: float | None = None,
     ) -> None:
         self.name = name
         self._transitions: queue.SimpleQueue[Transition] = queue.SimpleQueue()
-        self._keeper = make_keeper(self._transitions.put)
+        self._source = make_source(self._transitions.put)
         self._cutting = cutting
         self._events = events
         self._left_s = duration_s
         self._capture: Capture | None = None
         self._lost = 0  # samples of the captures that have ended
-        self._thread = threading.Thread(target=self._run, name=f"ear {name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"worker {name}", daemon=True)
         self.streams = 0
 
     @property
-    def hearing(self) -> Hearing:
+    def health(self) -> MicrophoneHealth:
         """What is known of the microphone."""
-        return self._keeper.hearing
+        return self._source.health
 
     @property
     def lost_samples(self) -> int:
@@ -182,7 +182,7 @@ class Ear:
 
     def close(self) -> None:
         """End after what has been heard so far. Safe in a signal handler, and twice."""
-        self._keeper.close()
+        self._source.close()
 
     def changes(self) -> list[Transition]:
         """What happened to the microphone since this was asked last."""
@@ -195,14 +195,14 @@ class Ear:
 
     def described(self, now: Moment) -> dict[str, Any]:
         """How it is, for the status file."""
-        hearing, capture = self.hearing, self._capture
-        level = hearing.level_dbfs
+        health, capture = self.health, self._capture
+        level = health.level_dbfs
         return {
             "name": self.name,
             "device_id": capture.device_id if capture is not None else "",
-            "state": hearing.state.value,
-            "why": hearing.why,
-            "since_utc": utc_text(now.earlier(now.boottime_s - hearing.since_s).utc),
+            "state": health.state.value,
+            "why": health.why,
+            "since_utc": utc_text(now.earlier(now.boottime_s - health.since_s).utc),
             "level_dbfs": round(level, 1) if level is not None and math.isfinite(level) else None,
             "lost_samples": self.lost_samples,
             "streams": self.streams,
@@ -211,11 +211,11 @@ class Ear:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            with closing(self._keeper.captures()) as captures:  # type: ignore[type-var]  # a generator in every keeper
+            with closing(self._source.captures()) as captures:  # type: ignore[type-var]  # a generator in every source
                 for capture in captures:
                     self._follow(capture)
                     if self._left_s == 0:
-                        self._keeper.close()
+                        self._source.close()
         except BaseException as raised:  # told to the station, whose thread has somebody to tell
             error = raised
         finally:
@@ -261,23 +261,23 @@ class _Attended:
 
     live = True
 
-    def __init__(self, ear: Ear, capture: Capture, ring: Ring) -> None:
+    def __init__(self, worker: SourceWorker, capture: Capture, ring: Ring) -> None:
         self.name = capture.name
         self.rate_hz = capture.rate_hz
         self.delivered = 0
-        self._ear = ear
+        self._worker = worker
         self._capture = capture
         self._ring = ring
 
     def blocks(self) -> Iterator[Block]:
         with closing(self._capture.blocks()) as blocks:  # type: ignore[type-var]  # a generator in every source
             for block in blocks:
-                taken = self._ear._take(block, self.rate_hz)
+                taken = self._worker._take(block, self.rate_hz)
                 if len(taken.samples):
                     self._ring.add(taken)
                     self.delivered += len(taken.samples)
                     yield taken
-                if self._ear._left_s == 0:
+                if self._worker._left_s == 0:
                     return
 
     def close(self) -> None:

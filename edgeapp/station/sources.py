@@ -1,4 +1,4 @@
-"""The ears of a station: its microphones, or raw sound from standard input, or a watched folder."""
+"""The workers of a station: its microphones, or raw sound from standard input, or a watched folder."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from edgeapp.clock.system import Clock
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
-from edgeapp.station.folder import FolderKeeper
-from edgeapp.station.given import PipeKeeper
+from edgeapp.station.folder import FolderSource
+from edgeapp.station.given import PipeSource
 from edgeapp.station.microphone_health import Transition
-from edgeapp.station.reconnector import MicrophoneKeeper
-from edgeapp.station.source_worker import Cutting, Ear
+from edgeapp.station.reconnector import Reconnector
+from edgeapp.station.source_worker import Cutting, SourceWorker
 from edgeapp.station.station import Station
 
 Tell = Callable[[Transition], None]
 
 
-def ears_of(
+def workers_of(
     settings: Settings, cutting: Cutting, station: Station, clock: Clock, from_stdin: bool = False
-) -> list[Ear]:
-    """The ears that the settings ask for, not yet started.
+) -> list[SourceWorker]:
+    """The workers that the settings ask for, not yet started.
 
     Raises
     ------
@@ -40,9 +40,9 @@ def ears_of(
             raise UsageError(f"{watched}: is not a folder that can be watched", "make it, or check the path")
         journal, zone = station.journal, zone_of(settings.input.recorder_zone)
         return [
-            Ear(
+            SourceWorker(
                 str(watched),
-                lambda tell: FolderKeeper(watched, journal, clock, tell, zone=zone),
+                lambda tell: FolderSource(watched, journal, clock, tell, zone=zone),
                 cutting,
                 station.events,
                 duration_s,
@@ -53,17 +53,19 @@ def ears_of(
             raise UsageError("standard input is heard alone", "leave --device out")
         given = settings.input
         pipe = PcmSource(sys.stdin.buffer, given.pcm_rate, given.pcm_channels, given.pcm_format, live=True)
-        return [Ear(pipe.name, lambda tell: PipeKeeper(pipe, clock, tell), cutting, station.events, duration_s)]
+        return [
+            SourceWorker(pipe.name, lambda tell: PipeSource(pipe, clock, tell), cutting, station.events, duration_s)
+        ]
 
-    def keeper(device: str | None) -> Callable[[Tell], MicrophoneKeeper]:
+    def source(device: str | None) -> Callable[[Tell], Reconnector]:
         microphone = settings.microphone
 
         def opened() -> Capture:
             return Capture(device, microphone.backend, stall_s=microphone.stall, clock=clock)
 
-        return lambda tell: MicrophoneKeeper(opened, tell, clock=clock, wait=microphone.wait)
+        return lambda tell: Reconnector(opened, tell, clock=clock, wait=microphone.wait)
 
     return [
-        Ear(device or "microphone", keeper(device), cutting, station.events, duration_s)
+        SourceWorker(device or "microphone", source(device), cutting, station.events, duration_s)
         for device in (devices or (None,))
     ]

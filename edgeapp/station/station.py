@@ -18,12 +18,12 @@ from edgeapp.clock.system import Clock
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Deployment, Journal, JournalError, Stream
-from edgeapp.station.classifier import Judge
+from edgeapp.station.classifier import Classifier
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
-from edgeapp.station.source_worker import QUEUE_WINDOWS, Closed, Ear, Ended, Event, Heard, Opened
+from edgeapp.station.source_worker import QUEUE_WINDOWS, Closed, Ended, Event, Heard, Opened, SourceWorker
 from edgeapp.station.stream_log import Messages, StreamLog
-from edgeapp.station.write_queue import Ledger
+from edgeapp.station.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-class Duty(Protocol):
+class PeriodicTask(Protocol):
     """Something that is done now and then; decides for itself whether it is time."""
 
     def __call__(self, station: Station) -> None: ...
@@ -67,17 +67,17 @@ class Keeping:
 
 
 class Station:
-    """Listen with some ears until they end, as one deployment of the journal.
+    """Listen with some workers until they end, as one deployment of the journal.
 
     Parameters
     ----------
-    judge : Judge
+    classifier : Classifier
     journal : Journal
     deployment : Deployment
     clock : Clock
     screen : Screen
     keeping : Keeping
-    duties : sequence of Duty
+    tasks : sequence of PeriodicTask
         Called after every window and at least every `TICK_S` seconds.
 
     Attributes
@@ -90,63 +90,63 @@ class Station:
 
     def __init__(
         self,
-        judge: Judge,
+        classifier: Classifier,
         journal: Journal,
         deployment: Deployment,
         clock: Clock,
         screen: Screen,
         keeping: Keeping | None = None,
-        duties: Sequence[Duty] = (),
+        tasks: Sequence[PeriodicTask] = (),
     ) -> None:
-        self.judge = judge
+        self.classifier = classifier
         self.journal = journal
         self.clock = clock
         self.counts: Counter[Verdict] = Counter()
         self.newest: Observation | None = None
-        self.ears: list[Ear] = []
-        self.ledger = Ledger(lambda: clock.now().boottime_s, JournalError)
+        self.workers: list[SourceWorker] = []
+        self.write_queue = WriteQueue(lambda: clock.now().boottime_s, JournalError)
         self.events: queue.Queue[Event] = queue.Queue(QUEUE_WINDOWS)
         self._deployment = deployment
         self._screen = screen
         self._keeping = keeping or Keeping()
-        self._duties = duties
-        self._logs: dict[Ear, StreamLog] = {}
+        self._tasks = tasks
+        self._logs: dict[SourceWorker, StreamLog] = {}
         self._id = 0
         self._blind = False
         self._closing = False
 
     @property
     def lost_samples(self) -> int:
-        """Samples that no window has heard, of all ears."""
-        return sum(ear.lost_samples for ear in self.ears)
+        """Samples that no window has heard, of all workers."""
+        return sum(worker.lost_samples for worker in self.workers)
 
-    def run(self, ears: Sequence[Ear]) -> None:
-        """Listen until every ear has ended, and write the end whatever happens.
+    def run(self, workers: Sequence[SourceWorker]) -> None:
+        """Listen until every worker has ended, and write the end whatever happens.
 
         Raises
         ------
         BiovitaError
-            An ear that could not go on; the others were closed too.
+            A worker that could not go on; the others were closed too.
         JournalError
             The journal cannot be written, and what waits is lost.
         """
-        self.ears = list(ears)
+        self.workers = list(workers)
         self._id = self.journal.begin(self._deployment, self.clock.now())
         errors: list[BaseException] = []
         try:
-            for ear in self.ears:
+            for worker in self.workers:
                 if self._closing:
-                    ear.close()
-                ear.start()
-            listening = set(self.ears)
+                    worker.close()
+                worker.start()
+            listening = set(self.workers)
             while listening:
                 try:
                     event = self.events.get(timeout=TICK_S)
                 except queue.Empty:
-                    self.ledger.flush()
+                    self.write_queue.flush()
                 else:
                     if isinstance(event, Ended):
-                        listening.discard(event.ear)
+                        listening.discard(event.worker)
                         if event.error is not None:
                             errors.append(event.error)
                             self.close()
@@ -157,25 +157,25 @@ class Station:
             self.close()
             raise
         finally:
-            self.ledger.write(lambda: self.journal.end(self._id, self.clock.now()))
+            self.write_queue.write(lambda: self.journal.end(self._id, self.clock.now()))
             self._look_around()
-            self.ledger.finish()
+            self.write_queue.finish()
         if errors:
             raise errors[0]
 
     def close(self) -> None:
         """End after what has been heard so far, also before it began. Safe in a signal handler."""
         self._closing = True
-        for ear in self.ears:
-            ear.close()
+        for worker in self.workers:
+            worker.close()
 
-    def open_stream(self, ear: Ear, stream: Stream, ring: Ring, opened: Opened) -> None:
-        """Begin a stream of an ear."""
+    def open_stream(self, worker: SourceWorker, stream: Stream, ring: Ring, opened: Opened) -> None:
+        """Begin a stream of a worker."""
         keeping = self._keeping
         clips = keeping.clips
-        self._logs[ear] = StreamLog(
+        self._logs[worker] = StreamLog(
             self.journal,
-            self.ledger,
+            self.write_queue,
             self._id,
             stream,
             opened.capture.timeline.moment_of(0.0),
@@ -190,11 +190,11 @@ class Station:
         if isinstance(event, Opened):
             capture = event.capture
             stream = Stream(capture.name, capture.device_id, capture.backend, capture.rate_hz, self.clock.boot_id)
-            self.open_stream(event.ear, stream, event.ring, event)
+            self.open_stream(event.worker, stream, event.ring, event)
         elif isinstance(event, Heard):
-            self._logs[event.ear].keep(self.judge.judge(event.window, event.moment, event.ear.name))
+            self._logs[event.worker].keep(self.classifier.classify(event.window, event.moment, event.worker.name))
         elif isinstance(event, Closed):
-            self._logs.pop(event.ear).close(event.ended, event.reason, event.lost_samples, event.kept)
+            self._logs.pop(event.worker).close(event.ended, event.reason, event.lost_samples, event.kept)
 
     def _tell(self, seen: Observation) -> None:
         if seen.verdict is Verdict.DETECTION:
@@ -207,10 +207,10 @@ class Station:
                 raise
 
     def _look_around(self) -> None:
-        for ear in self.ears:
-            for transition in ear.changes():
+        for worker in self.workers:
+            for transition in worker.changes():
                 weight = logging.WARNING if transition.state in DEAF else logging.INFO
-                log.log(weight, "%s: %s", ear.name, transition.in_words)
-                self._screen.microphone(ear.name, transition)
-        for duty in self._duties:
-            duty(self)
+                log.log(weight, "%s: %s", worker.name, transition.in_words)
+                self._screen.microphone(worker.name, transition)
+        for task in self._tasks:
+            task(self)

@@ -68,14 +68,14 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "clock_set": now.clock_set,
             "pack": deployment.pack,
             "pack_version": deployment.pack_version,
-            "microphones": [ear.described(now) for ear in station.ears],
+            "microphones": [worker.described(now) for worker in station.workers],
             "windows": {verdict.value: n for verdict, n in sorted(station.counts.items())},
             "lost_samples": station.lost_samples,
             "last_detection": _last(station.newest),
             "journal": {
                 "path": str(station.journal.path),
-                "waiting": len(station.ledger),
-                "trouble": str(station.ledger.trouble) if station.ledger.trouble is not None else None,
+                "waiting": len(station.write_queue),
+                "trouble": str(station.write_queue.trouble) if station.write_queue.trouble is not None else None,
             },
             "targets": {
                 name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()

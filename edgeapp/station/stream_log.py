@@ -12,7 +12,7 @@ from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Detection, Journal, Message, Stream
 from edgeapp.station.observation import Observation
-from edgeapp.station.write_queue import Ledger
+from edgeapp.station.write_queue import WriteQueue
 
 Messages = Callable[[int, Observation], Sequence[Message]]
 Tell = Callable[[Observation], None]
@@ -36,7 +36,7 @@ class StreamLog:
     Parameters
     ----------
     journal : Journal
-    ledger : Ledger
+    write_queue : WriteQueue
         Through which everything is written.
     deployment : int
         Id in the journal.
@@ -58,7 +58,7 @@ class StreamLog:
     def __init__(
         self,
         journal: Journal,
-        ledger: Ledger,
+        write_queue: WriteQueue,
         deployment: int,
         stream: Stream,
         opened: Moment,
@@ -70,7 +70,7 @@ class StreamLog:
     ) -> None:
         self.id = 0
         self._journal = journal
-        self._ledger = ledger
+        self._write_queue = write_queue
         self._confirmation = confirmation
         self._counts = counts
         self._tell = tell
@@ -82,25 +82,25 @@ class StreamLog:
             self.id = journal.open_stream(deployment, stream, opened)
             self._clips = clips(self.id) if clips is not None else None
 
-        ledger.write(open_stream)
+        write_queue.write(open_stream)
 
     def keep(self, seen: Observation) -> None:
         """Write a window, detection or not. It is told when it is in the journal, which may be later."""
         if seen.verdict is Verdict.DETECTION:
             entry = _Entry(seen)
-            self._ledger.write(
+            self._write_queue.write(
                 lambda: self._record(entry),
                 lambda: self._confirm(entry),
                 lambda: self._count_entry(entry),
                 lambda: self._finish_entry(entry),
             )
         else:
-            self._ledger.write(lambda: self._count(seen.verdict, 1), lambda: self._tell(seen))
-        self._ledger.write(lambda: self._clips and self._clips.advance(seen.result.end_s))
+            self._write_queue.write(lambda: self._count(seen.verdict, 1), lambda: self._tell(seen))
+        self._write_queue.write(lambda: self._clips and self._clips.advance(seen.result.end_s))
 
     def close(self, ended: Moment, reason: str, lost_samples: int, then: Callable[[int], None]) -> None:
         """Write the end of the stream, its last clips first; then the source is told the stream's id."""
-        self._ledger.write(
+        self._write_queue.write(
             lambda: self._clips and self._clips.finish(),
             lambda: self._journal.close_stream(self.id, ended, reason, lost_samples),
             lambda: then(self.id),

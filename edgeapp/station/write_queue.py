@@ -14,7 +14,7 @@ RETRY_S = 1.0
 MOST = 100_000  # steps that wait; about a day of one microphone
 
 
-class Ledger:
+class WriteQueue:
     """A line of writes. The one at its head is tried until it succeeds; those behind it wait.
 
     Parameters

@@ -290,10 +290,10 @@ def observations(recogniser, tmp_path) -> list[Observation]:
     return listening.screen.seen
 
 
-def station(lost: int = 0, ears: int = 1, **counts: int) -> SimpleNamespace:
+def station(lost: int = 0, workers: int = 1, **counts: int) -> SimpleNamespace:
     """As much of a station as a screen sees."""
     counted = Counter({Verdict(name): n for name, n in counts.items()})
-    return SimpleNamespace(counts=counted, lost_samples=lost, ears=[None] * ears)
+    return SimpleNamespace(counts=counted, lost_samples=lost, workers=[None] * workers)
 
 
 def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_begin(observations):
@@ -313,7 +313,7 @@ def test_plain_lines_tell_lost_samples_once_and_name_the_microphone_where_there_
     stream = io.StringIO()
     screen = Lines(stream)
     for seen in observations[:3]:
-        screen.show(seen, station(lost=4800, ears=2))
+        screen.show(seen, station(lost=4800, workers=2))
 
     assert capsys.readouterr().err.count("4800 samples lost") == 1
     assert "microphone" in stream.getvalue()

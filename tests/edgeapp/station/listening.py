@@ -17,12 +17,12 @@ from edgeapp.detections.filters import Filters
 from edgeapp.errors import DeviceError
 from edgeapp.journal import Deployment, Journal
 from edgeapp.recognition.pipeline import Recogniser
-from edgeapp.station.classifier import Judge
-from edgeapp.station.given import Piped, PipeKeeper
-from edgeapp.station.microphone_health import Hearing, Transition
+from edgeapp.station.classifier import Classifier
+from edgeapp.station.given import Piped, PipeSource
+from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 from edgeapp.station.observation import Observation
-from edgeapp.station.reconnector import MicrophoneKeeper
-from edgeapp.station.source_worker import Cutting, Ear
+from edgeapp.station.reconnector import Reconnector
+from edgeapp.station.source_worker import Cutting, SourceWorker
 from edgeapp.station.station import Keeping, Station
 
 CARD_HZ = 48_000
@@ -108,26 +108,24 @@ class Unplugged(Passing):
             raise DeviceError(f"microphone {self.name} is gone", "plug it in")
 
 
-def piped(source: MemorySource, clock: SetClock) -> Callable[[Callable[[Transition], None]], PipeKeeper]:
-    """An ear's keeper of sound that ends."""
-    return lambda tell: PipeKeeper(source, clock, tell)
+def piped(source: MemorySource, clock: SetClock) -> Callable[[Callable[[Transition], None]], PipeSource]:
+    """A worker's source of sound that ends."""
+    return lambda tell: PipeSource(source, clock, tell)
 
 
-def reopened(
-    sources: Sequence[MemorySource], clock: SetClock
-) -> Callable[[Callable[[Transition], None]], MicrophoneKeeper]:
-    """An ear's keeper of a microphone that is lost and comes back; after the last source it is closed."""
+def reopened(sources: Sequence[MemorySource], clock: SetClock) -> Callable[[Callable[[Transition], None]], Reconnector]:
+    """A worker's source of a microphone that is lost and comes back; after the last source it is closed."""
     waiting = list(sources)
 
-    def make(tell: Callable[[Transition], None]) -> MicrophoneKeeper:
+    def make(tell: Callable[[Transition], None]) -> Reconnector:
         def open_next() -> Piped:
             if not waiting:
-                keeper.close()
+                source.close()
                 raise DeviceError("no microphone found", "plug one in")
             return Piped(waiting.pop(0), clock)
 
-        keeper = MicrophoneKeeper(open_next, tell, clock=clock, sleep=clock.passes)
-        return keeper
+        source = Reconnector(open_next, tell, clock=clock, sleep=clock.passes)
+        return source
 
     return make
 
@@ -161,27 +159,27 @@ class Listening:
         confirm: int = 1,
         keeping: Keeping | None = None,
         speech: object = None,
-        duties: Sequence[object] = (),
+        tasks: Sequence[object] = (),
         hop_s: float = 5.0,
     ) -> Station:
-        """A station that has no ears yet."""
+        """A station that has no workers yet."""
         self.hop_s = hop_s
-        judge = Judge(self.recogniser, filters or Filters(tuple(self.recogniser.taxa)), speech)
+        classifier = Classifier(self.recogniser, filters or Filters(tuple(self.recogniser.taxa)), speech)
         keeping = keeping or Keeping(lambda: Confirmation(confirm, 60.0, 10.0, hop_s))
         made = deployment(self.recogniser, hop_s)
-        return Station(judge, self.journal, made, self.clock, self.screen, keeping, duties)
+        return Station(classifier, self.journal, made, self.clock, self.screen, keeping, tasks)
 
-    def ear(
-        self, station: Station, make_keeper: Callable, duration_s: float | None = None, kept_s: float = 60.0
-    ) -> Ear:
-        """An ear of the station."""
+    def worker(
+        self, station: Station, make_source: Callable, duration_s: float | None = None, kept_s: float = 60.0
+    ) -> SourceWorker:
+        """A worker of the station."""
         cutting = Cutting(lambda source: self.recogniser.cut(source, self.hop_s), kept_s)
-        return Ear("microphone", make_keeper, cutting, station.events, duration_s)
+        return SourceWorker("microphone", make_source, cutting, station.events, duration_s)
 
     def hear(self, samples: np.ndarray, duration_s: float | None = None, **settings: object) -> Station:
         """Listen to some sound to its end."""
         station = self.station(**settings)
-        station.run([self.ear(station, piped(Passing(samples, self.clock), self.clock), duration_s)])
+        station.run([self.worker(station, piped(Passing(samples, self.clock), self.clock), duration_s)])
         return station
 
 
@@ -194,7 +192,7 @@ __all__ = [
     "CARD_HZ",
     "Endless",
     "NOON",
-    "Hearing",
+    "MicrophoneHealth",
     "Listening",
     "Passing",
     "SetClock",

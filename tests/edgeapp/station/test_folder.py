@@ -14,7 +14,7 @@ import soundfile
 
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal
-from edgeapp.station.folder import FolderKeeper
+from edgeapp.station.folder import FolderSource
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Listening
 
@@ -38,13 +38,13 @@ def watch(recogniser, journal, folder):
     def call(windows: int, within_s: float = 20.0, break_after: int | None = None):
         listening = Listening(recogniser, journal)
         station = listening.station()
-        keepers = []
+        sources = []
 
         def make(tell):
-            keepers.append(FolderKeeper(folder, journal, listening.clock, tell, settled_s=0.0, poll_s=0.05))
-            return keepers[0]
+            sources.append(FolderSource(folder, journal, listening.clock, tell, settled_s=0.0, poll_s=0.05))
+            return sources[0]
 
-        ear = listening.ear(station, make)
+        worker = listening.worker(station, make)
 
         class Broken(BaseException):
             pass
@@ -61,18 +61,18 @@ def watch(recogniser, journal, folder):
 
         def close_in_time():
             end = time.monotonic() + within_s
-            while time.monotonic() < end and len(listening.screen.seen) < windows and not keepers[0]._closed:
+            while time.monotonic() < end and len(listening.screen.seen) < windows and not sources[0]._closed:
                 time.sleep(0.02)
-            keepers[0].close()
+            sources[0].close()
 
         closer = threading.Thread(target=close_in_time)
         closer.start()
         try:
-            station.run([ear])
+            station.run([worker])
         except Broken:
             pass
         finally:
-            keepers[0].close()
+            sources[0].close()
             closer.join()
         return listening.screen.seen
 

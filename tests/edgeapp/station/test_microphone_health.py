@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.station.microphone_health import BAD_S, FLAT_S, RECOVERED_S, Hearing, State, Transition
+from edgeapp.station.microphone_health import BAD_S, FLAT_S, RECOVERED_S, MicrophoneHealth, State, Transition
 
 RATE_HZ = 48000
 RNG = np.random.default_rng(5)
@@ -28,25 +28,25 @@ def hum(seconds: float, mains_hz: float = 50.0, dbfs: float = -25.0) -> np.ndarr
 
 
 class Station:
-    """A hearing with a clock that runs with the sound."""
+    """The health of a microphone with a clock that runs with the sound."""
 
     def __init__(self) -> None:
         self.told: list[Transition] = []
         self.now_s = 100.0
-        self.hearing = Hearing(RATE_HZ, self.now_s, self.told.append)
+        self.health = MicrophoneHealth(RATE_HZ, self.now_s, self.told.append)
 
     def hear(self, samples: np.ndarray, rate_hz: int = RATE_HZ) -> None:
         step = rate_hz // 10
         for start in range(0, len(samples), step):
             piece = samples[start : start + step]
             self.now_s += len(piece) / rate_hz
-            self.hearing.observe(piece, self.now_s)
-            self.hearing.tick(self.now_s)
+            self.health.observe(piece, self.now_s)
+            self.health.tick(self.now_s)
 
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds * 10)):
             self.now_s += 0.1
-            self.hearing.tick(self.now_s)
+            self.health.tick(self.now_s)
 
     @property
     def states(self) -> list[str]:
@@ -59,12 +59,12 @@ def station() -> Station:
 
 
 def test_a_microphone_starts_and_hears_with_its_first_second(station):
-    assert station.hearing.state is State.STARTING
+    assert station.health.state is State.STARTING
 
     station.hear(noise(1.0))
 
     assert station.told == [Transition(pytest.approx(101.0), State.STARTING, State.HEARING, "sound at -60 dBFS")]
-    assert station.hearing.level_dbfs == pytest.approx(-60.0, abs=0.5)
+    assert station.health.level_dbfs == pytest.approx(-60.0, abs=0.5)
 
 
 @pytest.mark.parametrize("dbfs", [-40.0, -70.0, -90.0, -94.0])
@@ -94,7 +94,7 @@ def test_a_dead_microphone_is_silent_after_ten_seconds_even_if_it_never_heard(st
 
     assert station.states == ["silent"]
     assert station.told[0].at_s == pytest.approx(100.0 + FLAT_S, abs=0.11)
-    assert station.hearing.why == "flat zeros or one constant value for 10 s"
+    assert station.health.why == "flat zeros or one constant value for 10 s"
 
 
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0, 49.9])
@@ -102,7 +102,7 @@ def test_nothing_but_hum_is_silent_after_a_minute(station, mains_hz):
     station.hear(hum(BAD_S + 2, mains_hz) + noise(BAD_S + 2, -88.0))
 
     assert station.states == ["silent"]
-    assert station.hearing.why == "nothing but mains hum for 60 s"
+    assert station.health.why == "nothing but mains hum for 60 s"
 
 
 def test_a_bird_beside_hum_is_heard(station):
@@ -144,7 +144,7 @@ def test_a_signal_that_stands_at_full_scale_is_silent_after_a_minute(station):
     station.hear(np.clip(noise(62.0, -20.0) * 20, -1, 1))
 
     assert station.states == ["silent"]
-    assert station.hearing.why == "clipping at full scale for 60 s"
+    assert station.health.why == "clipping at full scale for 60 s"
 
 
 def test_gusts_that_clip_for_seconds_are_weather(station):
@@ -186,10 +186,10 @@ def test_a_microphone_that_never_gives_a_sample_is_stalled(station):
 
 def test_a_microphone_that_is_lost_and_comes_back_mute_is_not_hearing(station):
     station.hear(noise(2.0))
-    station.hearing.lost("No such device", station.now_s)
+    station.health.lost("No such device", station.now_s)
     station.wait(30.0)
-    assert station.hearing.state is State.LOST  # and not stalled: somebody knows better
-    station.hearing.reopened(station.now_s)
+    assert station.health.state is State.LOST  # and not stalled: somebody knows better
+    station.health.reopened(station.now_s)
     station.hear(np.zeros(12 * RATE_HZ, np.float32))
 
     assert station.states == ["hearing", "lost", "back", "silent"]
@@ -197,21 +197,21 @@ def test_a_microphone_that_is_lost_and_comes_back_mute_is_not_hearing(station):
 
 
 def test_tries_that_fail_for_another_reason_tell_no_transition_but_the_reason(station):
-    station.hearing.lost("No such device", 110.0)
-    station.hearing.lost("Device or resource busy", 120.0)
+    station.health.lost("No such device", 110.0)
+    station.health.lost("Device or resource busy", 120.0)
 
     assert station.states == ["lost"]
-    assert (station.hearing.why, station.hearing.since_s) == ("Device or resource busy", 110.0)
+    assert (station.health.why, station.health.since_s) == ("Device or resource busy", 110.0)
 
 
 def test_a_microphone_that_comes_back_at_another_rate_is_judged_at_it(station):
     station.hear(noise(3.0))
-    station.hearing.lost("gone", station.now_s)
-    station.hearing.reopened(station.now_s, 16000)
+    station.health.lost("gone", station.now_s)
+    station.health.reopened(station.now_s, 16000)
     station.hear(noise(2.0)[:16000], rate_hz=16000)
 
     assert station.states == ["hearing", "lost", "back", "hearing"]
-    assert station.hearing.good_s == 1.0
+    assert station.health.good_s == 1.0
 
 
 def test_no_field_recording_is_taken_for_a_dead_microphone(shared):
@@ -220,6 +220,6 @@ def test_no_field_recording_is_taken_for_a_dead_microphone(shared):
     for path in recordings:
         samples, rate_hz = soundfile.read(path, dtype="float32")
         told: list[Transition] = []
-        Hearing(rate_hz, 0.0, told.append).observe(samples, 1.0)
+        MicrophoneHealth(rate_hz, 0.0, told.append).observe(samples, 1.0)
 
         assert (path.name, [transition.state for transition in told]) == (path.name, [State.HEARING])

@@ -17,7 +17,7 @@ from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Moment
 from edgeapp.errors import DeviceError
 from edgeapp.station.microphone_health import State, Transition
-from edgeapp.station.reconnector import CLOSED, MicrophoneKeeper
+from edgeapp.station.reconnector import CLOSED, Reconnector
 from tests.edgeapp import pulse_server
 
 RATE_HZ = 16000
@@ -70,22 +70,20 @@ class FakeCapture:
 
 
 class Desk:
-    """A keeper of microphones that a test hands out one by one, and what it told."""
+    """A source of microphones that a test hands out one by one, and what it told."""
 
     def __init__(self, *plan, wait: bool = False) -> None:
         self.clock = Clock()
         self.told: list[Transition] = []
         self.tries_s: list[float] = []
         self._plan = iter(plan)
-        self.keeper = MicrophoneKeeper(
-            self._open, self.told.append, clock=self.clock, sleep=self.clock.sleep, wait=wait
-        )
+        self.source = Reconnector(self._open, self.told.append, clock=self.clock, sleep=self.clock.sleep, wait=wait)
 
     def _open(self) -> FakeCapture:
         self.tries_s.append(round(self.clock.boottime_s, 3))
         step = next(self._plan, None)
         if step is None:
-            self.keeper.close()
+            self.source.close()
             step = "the plan has ended"
         if isinstance(step, str):
             raise DeviceError(step)
@@ -93,7 +91,7 @@ class Desk:
 
     def run(self) -> list:
         captures = []
-        for capture in self.keeper.captures():
+        for capture in self.source.captures():
             heard = sum(len(block.samples) for block in capture.blocks())
             captures.append((heard / RATE_HZ, capture.end_reason))
         return captures
@@ -121,7 +119,7 @@ def test_tries_that_fail_are_further_and_further_apart_up_to_a_minute():
     assert np.diff(desk.tries_s[1:]).round().tolist() == [2, 4, 8, 16, 32, 60, 60, 60, 60]
     assert desk.tries_s[1] == 5 + 1
     assert desk.states == ["hearing", "lost"]
-    assert desk.keeper.hearing.why.startswith("the plan")
+    assert desk.source.health.why.startswith("the plan")
 
 
 def test_a_minute_of_good_sound_makes_the_next_loss_the_first():
@@ -157,11 +155,11 @@ def test_a_recorder_that_gives_nothing_is_stalled_before_it_is_lost():
 def test_closing_ends_the_capture_and_opens_no_other():
     desk = Desk({"seconds": 100}, {"seconds": 100})
     reasons = []
-    for capture in desk.keeper.captures():
+    for capture in desk.source.captures():
         for block in capture.blocks():
             if block.end == 5 * RATE_HZ:
-                desk.keeper.close()
-                desk.keeper.close()
+                desk.source.close()
+                desk.source.close()
         reasons.append(capture.end_reason)
 
     assert reasons == [CLOSED]
@@ -176,9 +174,9 @@ def test_closing_ends_the_wait_for_a_microphone():
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         if sum(slept) > 20:
-            desk.keeper.close()
+            desk.source.close()
 
-    desk.keeper._sleep = sleep
+    desk.source._sleep = sleep
     desk.run()
 
     assert sum(slept) < 21
@@ -192,8 +190,8 @@ LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord
 @pytest.mark.parametrize("backend", ["portaudio", "arecord"])
 def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path, monkeypatch, backend):
     told: list[Transition] = []
-    keeper = MicrophoneKeeper(lambda: Capture("pulse", backend, stall_s=5.0), told.append)
-    captures = keeper.captures()
+    source = Reconnector(lambda: Capture("pulse", backend, stall_s=5.0), told.append)
+    captures = source.captures()
 
     def serve(name: str):
         folder = tmp_path / name
@@ -210,7 +208,7 @@ def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path
     next(blocks)
     server.__exit__(None, None, None)
     list(blocks)
-    assert first.end_reason and keeper.hearing.state is State.LOST
+    assert first.end_reason and source.health.state is State.LOST
 
     server = serve("second")
     try:
@@ -218,7 +216,7 @@ def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path
         blocks = second.blocks()
         assert next(blocks).start == 0
         os.kill(second._opened.pid, signal.SIGSTOP)  # the recorder, or the shell that watches over it
-        keeper.close()
+        source.close()
         list(blocks)
         assert second.end_reason == CLOSED
         assert [transition.state.value for transition in told][-2:] == ["lost", "back"]

@@ -30,9 +30,9 @@ from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
 from edgeapp.station.assembly import assemble, recogniser_of, targets
 from edgeapp.station.assembly import messages as messages_of
-from edgeapp.station.classifier import Judge
+from edgeapp.station.classifier import Classifier
 from edgeapp.station.logs import station_log
-from edgeapp.station.sources import ears_of
+from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
 from gallery.decision import Decision
 from tests.edgeapp import toy_pack as toy
@@ -88,7 +88,7 @@ class World:
         """What becomes of some decisions."""
         decisions = [Decision("species", name, 0.7) for name in ("Parus major", "Cuculus canorus", "Bufo bufo")]
         with self.assembled() as parts:
-            filters = parts.judge._filters
+            filters = parts.classifier._filters
             return [filters.judge(decision, MOMENT)[0].value for decision in decisions]
 
     def confirmed(self) -> list[list[int]]:
@@ -104,7 +104,7 @@ class World:
 
     def speech(self) -> Any:
         with self.assembled() as parts:
-            speech = parts.judge._speech
+            speech = parts.classifier._speech
             return None if speech is None else speech.threshold
 
     def place(self) -> Any:
@@ -115,7 +115,7 @@ class World:
         """What is sent of a detection."""
         recogniser = recogniser_of(self.settings)
         window = Window(0.0, 10.0, toy.tone(1000, seconds=10.0))
-        seen = Judge(recogniser, SimpleNamespace(judge=lambda decision, moment: ("detection", ""))).judge(
+        seen = Classifier(recogniser, SimpleNamespace(judge=lambda decision, moment: ("detection", ""))).classify(
             window, MOMENT, "microphone"
         )
         return dict(messages_of(self.settings, recogniser, ["webhook"])(1, seen)[0].payload)
@@ -163,7 +163,7 @@ class World:
             }
         return told
 
-    def ears(self) -> Any:
+    def workers(self) -> Any:
         """The sources, with what their recorders were opened with."""
         opened: list[Any] = []
 
@@ -177,20 +177,20 @@ class World:
         self.monkeypatch.setattr(sources, "Capture", open_nothing)
         clock = SetClock()
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            station = Station(parts.judge, journal, parts.deployment, clock, Watched())
-            found = ears_of(self.settings, parts.cutting, station, clock)
+            station = Station(parts.classifier, journal, parts.deployment, clock, Watched())
+            found = workers_of(self.settings, parts.cutting, station, clock)
             told: list[Any] = []
-            for ear in found:
-                keeper = ear._keeper
+            for worker in found:
+                source = worker._source
                 if self.settings.input.watch is not None:
-                    told.append((keeper._folder, keeper._zone))
+                    told.append((source._folder, source._zone))
                     continue
-                keeper._sleep = lambda seconds, keeper=keeper: keeper.close()
+                source._sleep = lambda seconds, source=source: source.close()
                 try:
-                    told.append(list(keeper.captures()))
+                    told.append(list(source.captures()))
                 except DeviceError as error:
                     told.append(str(error))
-                told.append(ear._left_s)
+                told.append(worker._left_s)
         return opened, told
 
     def piped(self) -> Any:
@@ -199,9 +199,9 @@ class World:
         self.monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=raw))
         clock = SetClock()
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            station = Station(parts.judge, journal, parts.deployment, clock, Watched())
-            [ear] = ears_of(self.settings, parts.cutting, station, clock, from_stdin=True)
-            [capture] = ear._keeper.captures()
+            station = Station(parts.classifier, journal, parts.deployment, clock, Watched())
+            [worker] = workers_of(self.settings, parts.cutting, station, clock, from_stdin=True)
+            [capture] = worker._source.captures()
             return capture.rate_hz, [block.samples.tolist() for block in capture.blocks()]
 
     def paths(self) -> Any:
@@ -261,13 +261,13 @@ CASES: dict[str, Case] = {
     "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
     "station.status": case(World.paths, lambda folder: folder / "status.json"),
     "station.format": case(World.screen, "ndjson"),
-    "station.duration": case(World.ears, 10.0, microphone__wait=True),
-    "microphone.device": case(World.ears, ("usb", "other"), microphone__wait=True),
-    "microphone.backend": case(World.ears, "arecord", microphone__wait=True),
-    "microphone.wait": case(World.ears, True),
-    "microphone.stall": case(World.ears, 3.0, microphone__wait=True),
-    "input.watch": case(World.ears, lambda folder: folder / "watched", microphone__wait=True),
-    "input.recorder_zone": case(World.ears, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
+    "station.duration": case(World.workers, 10.0, microphone__wait=True),
+    "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
+    "microphone.backend": case(World.workers, "arecord", microphone__wait=True),
+    "microphone.wait": case(World.workers, True),
+    "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
+    "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
+    "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
     "input.pcm_format": case(World.piped, "s32le"),
     "input.pcm_rate": case(World.piped, 32_000),
     "input.pcm_channels": case(World.piped, 2),

@@ -22,7 +22,7 @@ from edgeapp.errors import DeviceError
 from edgeapp.journal import Journal, JournalError, Message
 from edgeapp.station.microphone_health import State
 from edgeapp.station.periodic import Every, WatchClock, check_journal
-from edgeapp.station.source_worker import Cutting, Ear, Ended
+from edgeapp.station.source_worker import Cutting, Ended, SourceWorker
 from edgeapp.station.station import Keeping
 from edgeapp.station.status import StatusFile, describing
 from tests.edgeapp import toy_pack as toy
@@ -264,12 +264,12 @@ def test_what_was_heard_while_the_disk_was_full_is_written_once_there_is_room(li
     connection = stubborn(journal)
 
     def make_room(station):
-        if len(station.ledger) > 10:
+        if len(station.write_queue) > 10:
             connection.execute("DROP TRIGGER IF EXISTS full")
             connection.commit()
 
     with closing(connection):
-        counts = listening.hear(dawn_chorus, duties=[make_room]).counts
+        counts = listening.hear(dawn_chorus, tasks=[make_room]).counts
 
     assert sum(counts.values()) == len(listening.screen.seen) == 13
     assert counts[Verdict.DETECTION] == len(list(journal.detections()))
@@ -285,8 +285,8 @@ def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_
     clock = listening.clock
     station = listening.station()
     first, second = Unplugged(tit(17.3), clock), Unplugged(cuckoo(10.0), clock)
-    ear = listening.ear(station, reopened([first, second], clock))
-    station.run([ear])
+    worker = listening.worker(station, reopened([first, second], clock))
+    station.run([worker])
 
     assert [(seen.result.start_s, seen.result.decision.name) for seen in listening.screen.seen] == [
         (0.0, "Parus major"),
@@ -301,7 +301,7 @@ def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_
     states = [state for _, state in listening.screen.states]
     assert "WARNING" in caplog.text and "microphone: lost (microphone microphone is gone)" in caplog.text
     assert states[:5] == ["hearing", "lost", "back", "hearing", "lost"]
-    assert ear.streams == 2 and ear.hearing.state is State.LOST
+    assert worker.streams == 2 and worker.health.state is State.LOST
     # 17.3 s of sound, a second's wait for the microphone, and then the cuckoo
     [cuckoo_row] = [row for row in journal.detections() if row["species"] == "Cuculus canorus"]
     assert cuckoo_row["time_utc"] == "2026-06-01T12:00:18.300Z"
@@ -309,17 +309,17 @@ def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_
 
 def test_a_microphone_that_is_not_there_ends_the_station_with_one_error(listening, rows):
     def absent(tell):
-        from edgeapp.station.reconnector import MicrophoneKeeper
+        from edgeapp.station.reconnector import Reconnector
 
         def refuse():
             raise DeviceError("no microphone is called 'usb'", "see the list")
 
-        return MicrophoneKeeper(refuse, tell, clock=listening.clock)
+        return Reconnector(refuse, tell, clock=listening.clock)
 
     station = listening.station()
     endless = Endless(tit(1.0), listening.clock)
     with pytest.raises(DeviceError, match="no microphone is called 'usb'"):
-        station.run([listening.ear(station, absent), listening.ear(station, piped(endless, listening.clock))])
+        station.run([listening.worker(station, absent), listening.worker(station, piped(endless, listening.clock))])
 
     assert endless.closed
     assert rows("SELECT ended_utc IS NOT NULL FROM deployments") == [(1,)]
@@ -329,7 +329,7 @@ def test_a_station_that_is_closed_before_it_began_ends_at_once(listening, rows):
     station = listening.station()
     endless = Endless(tit(1.0), listening.clock)
     station.close()
-    station.run([listening.ear(station, piped(endless, listening.clock))])
+    station.run([listening.worker(station, piped(endless, listening.clock))])
 
     assert sum(station.counts.values()) <= 1
     assert rows("SELECT ended_utc IS NOT NULL FROM deployments") == [(1,)]
@@ -338,11 +338,11 @@ def test_a_station_that_is_closed_before_it_began_ends_at_once(listening, rows):
 def test_two_microphones_have_a_stream_each_and_every_window_is_counted(listening, journal, rows):
     station = listening.station()
     clock = listening.clock
-    ears = [
-        listening.ear(station, piped(Passing(tit(20.0), clock, "north"), clock)),
-        listening.ear(station, piped(Passing(cuckoo(20.0), clock, "south"), clock)),
+    workers = [
+        listening.worker(station, piped(Passing(tit(20.0), clock, "north"), clock)),
+        listening.worker(station, piped(Passing(cuckoo(20.0), clock, "south"), clock)),
     ]
-    station.run(ears)
+    station.run(workers)
 
     heard = {(row["source"], row["species"]) for row in journal.detections()}
     assert heard == {("north", "Parus major"), ("south", "Cuculus canorus")}
@@ -353,9 +353,9 @@ def test_two_microphones_have_a_stream_each_and_every_window_is_counted(listenin
 def test_lost_samples_are_counted_and_keep_their_place(listening, rows):
     station = listening.station()
     source = Passing(tit(10.0), listening.clock)
-    ear = listening.ear(station, piped(source, listening.clock))
-    ear._keeper._capture._opened.dropped_samples = 480
-    station.run([ear])
+    worker = listening.worker(station, piped(source, listening.clock))
+    worker._source._capture._opened.dropped_samples = 480
+    station.run([worker])
 
     assert station.lost_samples == 480
     assert rows("SELECT lost_samples FROM streams") == [(480,)]
@@ -367,7 +367,7 @@ def test_too_little_sound_for_a_window_is_no_fault(listening, seconds):
 
 
 def drained(events: queue.Queue) -> list:
-    """What an ear says until its end."""
+    """What a worker says until its end."""
     found = [events.get(timeout=10.0)]
     while not isinstance(found[-1], Ended):
         found.append(events.get(timeout=10.0))
@@ -376,8 +376,10 @@ def drained(events: queue.Queue) -> list:
 
 def test_the_duration_counts_sound_to_the_sample(listening, recogniser):
     events: queue.Queue = queue.Queue()
-    ear = Ear("m", piped(Passing(tit(5.0), listening.clock), listening.clock), Cutting(recogniser.cut), events, 1.2345)
-    ear.start()
+    worker = SourceWorker(
+        "m", piped(Passing(tit(5.0), listening.clock), listening.clock), Cutting(recogniser.cut), events, 1.2345
+    )
+    worker.start()
     opened, *_, last = drained(events)
 
     assert isinstance(last, Ended) and last.error is None
@@ -405,7 +407,7 @@ def test_rows_from_before_the_clock_was_set_are_marked_and_corrected(listening, 
             clock.is_set(NOON)
 
     watch = WatchClock()
-    listening.hear(tit(25.0), duties=[network, watch])
+    listening.hear(tit(25.0), tasks=[network, watch])
 
     assert len(marked) >= 2 and set(marked) == {(0,)}
     assert {row["clock_set"] for row in list(journal.detections())[: len(marked)]} == {2}
@@ -414,7 +416,7 @@ def test_rows_from_before_the_clock_was_set_are_marked_and_corrected(listening, 
     assert all(written < "2026" for (written,) in rows("SELECT written_utc FROM detections WHERE clock_set = 2"))
 
 
-# clips, status, duties
+# clips, status, tasks
 
 
 def test_the_sound_of_a_detection_is_kept_beside_it(listening, journal, tmp_path):
@@ -438,7 +440,7 @@ def test_the_status_file_tells_what_the_station_does(listening, recogniser, tmp_
     file = StatusFile(tmp_path / "status.json")
     describe = describing("garden", deployment(recogniser), None)
 
-    station = listening.hear(dawn_chorus, duties=[lambda station: file.write(describe(station))])
+    station = listening.hear(dawn_chorus, tasks=[lambda station: file.write(describe(station))])
     status = json.loads(file.path.read_text())
 
     assert status["microphones"][0]["name"] == "microphone"
@@ -448,7 +450,7 @@ def test_the_status_file_tells_what_the_station_does(listening, recogniser, tmp_
     assert status["journal"]["waiting"] == 0 and status["journal"]["trouble"] is None
 
 
-def test_a_duty_is_done_at_once_and_then_after_its_time(listening):
+def test_a_task_is_done_at_once_and_then_after_its_time(listening):
     done = []
     every = Every(10.0, lambda station: done.append(listening.clock.now().boottime_s))
     later = Every(10.0, lambda station: done.append("later"), at_once=False)
@@ -469,7 +471,7 @@ def test_a_damaged_journal_is_told_once_a_day_and_the_station_goes_on(listening,
         raise JournalError("journal.sqlite: is damaged", "move it away")
 
     monkeypatch.setattr(journal, "daily_check", damaged)
-    counts = listening.hear(tit(10.0), duties=[Every(86_400.0, check_journal)]).counts
+    counts = listening.hear(tit(10.0), tasks=[Every(86_400.0, check_journal)]).counts
 
     assert caplog.text.count("is damaged") == 1
     assert counts == {Verdict.DETECTION: 1}
