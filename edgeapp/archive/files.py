@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
@@ -16,16 +15,6 @@ from edgeapp.outputs.writer import Writer
 from edgeapp.recognition.pipeline import Recogniser, Tally
 
 Tell = Callable[[str], None]
-
-
-class Sound(AudioSource, Protocol):
-    """A source that says what is wrong with it; a file, or raw sound that is piped in."""
-
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-    @property
-    def fault(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ def identify(
     top: int,
     note: Tell,
     complain: Tell,
-    open_sound: Callable[[str], Sound] = FileSource,
+    open_sound: Callable[[str], AudioSource] = FileSource,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -97,7 +86,7 @@ def identify(
     return Outcome(done, failed)
 
 
-def _one(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
+def _one(file: str, source: AudioSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> bool:
     """Identify one file; whether anything was heard in it."""
     tally = Tally(recogniser)
     writer.begin(file, source.rate_hz)
@@ -109,7 +98,7 @@ def _one(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s
     return tally.n_heard > 0
 
 
-def _told(file: str, source: Sound, heard: bool, damaged: int, silence_dbfs: float, note: Tell) -> str | None:
+def _told(file: str, source: AudioSource, heard: bool, damaged: int, silence_dbfs: float, note: Tell) -> str | None:
     """The fault of a file there is a result of, if it has one; otherwise note in one line what is odd about it."""
     if source.fault is not None:
         return f"{file}: {source.fault}; copy the file again"

@@ -76,6 +76,8 @@ class Capture:
     """
 
     live = True
+    notes: tuple[str, ...] = ()
+    fault: str | None = None  # what becomes of a microphone is an error
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Capture:
         self.name, self.device_id = chosen.name, chosen.device_id
         self.stall_s = stall_s
         self.captured_samples = self.dropped_samples = 0
-        self.on_waiting: Callable[[], None] = lambda: None
+        self.on_waiting: Callable[[], object] = lambda: None
         self._ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
         # SimpleQueue.put is reentrant, so that a signal handler may call close() while this thread waits in get().
         self._queue: queue.SimpleQueue[Heard | DeviceError | None] = queue.SimpleQueue()

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.files import Sound
 from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.source import AudioSource
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, writer
 from edgeapp.pack.format import Pack
@@ -83,7 +83,7 @@ def identify(
             Pack.load(pack), gallery, only or (), kinds.split(",") if kinds is not None else None, threads, provider
         )
 
-        def open_sound(file: str) -> Sound:
+        def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         note = _silent if quiet else complain

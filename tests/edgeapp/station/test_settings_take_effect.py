@@ -187,7 +187,7 @@ class World:
                     continue
                 source._sleep = lambda seconds, source=source: source.close()
                 try:
-                    told.append(list(source.captures()))
+                    told.append(list(source.streams()))
                 except DeviceError as error:
                     told.append(str(error))
                 told.append(worker._left_s)
@@ -201,8 +201,8 @@ class World:
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
             station = Station(parts.classifier, journal, parts.deployment, clock, Watched())
             [worker] = workers_of(self.settings, parts.cutting, station, clock, from_stdin=True)
-            [capture] = worker._source.captures()
-            return capture.rate_hz, [block.samples.tolist() for block in capture.blocks()]
+            [stream] = worker._source.streams()
+            return stream.rate_hz, [block.samples.tolist() for block in stream.blocks()]
 
     def paths(self) -> Any:
         return self.settings.journal_path, self.settings.status_path

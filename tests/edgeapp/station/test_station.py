@@ -354,7 +354,7 @@ def test_lost_samples_are_counted_and_keep_their_place(listening, rows):
     station = listening.station()
     source = Passing(tit(10.0), listening.clock)
     worker = listening.worker(station, piped(source, listening.clock))
-    worker._source._capture._opened.dropped_samples = 480
+    worker._source._stream._lost = lambda: 480
     station.run([worker])
 
     assert station.lost_samples == 480
