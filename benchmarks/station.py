@@ -44,7 +44,7 @@ def main() -> int:
     if missing():
         print(f"not done: {missing()}", file=sys.stderr)
         return 2
-    words = ["--hop", str(asked.hop), "--route", asked.route, *asked.words]
+    words = ["--hop", str(asked.hop), "--backend", asked.backend, *asked.words]
     words += ["--pack", str(asked.pack)] if asked.pack else []
     with tempfile.TemporaryDirectory(prefix="station") as folder:
         run = Quiet(
@@ -94,7 +94,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--hop", type=float, default=5.0, help="seconds between windows")
-    parser.add_argument("--route", default="auto", help="portaudio or arecord")
+    parser.add_argument("--backend", default="auto", help="portaudio or arecord")
     parser.add_argument("--pack", type=Path, help="folder of the pack; the starter pack if not given")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("words", nargs="*", help="after --: more words for `listen`")

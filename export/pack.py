@@ -20,7 +20,7 @@ from export.integers import spread
 from export.lowerings import export_audio, split_audio
 from export.precision import FP32, Precision, convert
 from export.storage import halve
-from gallery import DecisionParameters
+from gallery import DecisionParameters, files
 from trainer.checkpoint import Checkpoint
 from trainer.data.manifest import Manifest
 from trainer.models.text import tokenize
@@ -111,9 +111,7 @@ def write_pack(
         write_pack_json(folder, **described)
         described["parity"] = check(Pack.load(folder), of_checkpoint(checkpoint, inputs), inputs, precision, decision)
         write_pack_json(folder, **described)
-        if out.exists():
-            out.rename(Path(beside) / "older")
-        folder.rename(out)
+        files.replace_folder(folder, out, Path(beside) / "older")
     return Pack.load(out)
 
 

@@ -1,52 +1,34 @@
-"""Gallery files: opening them without changing them, putting a new one in place, and what SQLite's errors mean.
+"""Gallery files: opening them without changing them, and what SQLite's errors mean.
 
 Reading takes SQLite alone: sqlite-utils, which makes and changes galleries, is loaded by those that write.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gallery import sqlite
 from gallery.errors import GalleryError
 from gallery.schema import MIGRATION_SET
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-BUSY_TIMEOUT_MS = 30_000  # long enough for another program to add a folder of photos
+BUSY_S = 30.0  # long enough for another program to add a folder of photos
 
-_SQLITE_MAGIC = b"SQLite format 3\0"
-_WAL_VERSION = 2  # bytes 18 and 19 of the file, https://www.sqlite.org/fileformat2.html#the_database_header
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
-def put_in_place(part: Path, target: Path) -> None:
-    """Move a finished, closed gallery over `target`, so that a power cut leaves the old one or the new one."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    if target.exists():
-        part.chmod(target.stat().st_mode)
-        _drop_journals(target)
-    os.replace(part, target)
-    if os.name == "posix":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _drop_journals(old: Path) -> None:
+def drop_journals(old: Path) -> None:
     """Remove the WAL of a gallery about to be replaced: SQLite would play it into the new file."""
-    if not any(_beside(old, suffix).exists() for suffix in _SIDE_FILES):
+    if not old.exists() or not any(_beside(old, suffix).exists() for suffix in _SIDE_FILES):
         return
     try:
-        db = sqlite3.connect(old, timeout=0)
+        db = sqlite.connect(old, "rw", busy_s=0.0)
         try:
             db.execute("PRAGMA journal_mode = DELETE")
         finally:
@@ -55,13 +37,12 @@ def _drop_journals(old: Path) -> None:
         raise GalleryError(f"gallery {old} is open in another program ({error})", "close it and build again") from error
     except sqlite3.DatabaseError:
         pass  # damaged: its WAL is of no use to anybody
+    remove_side_files(old)
+
+
+def remove_side_files(path: Path) -> None:
+    """Remove what SQLite keeps beside a database; nothing happens where there is none."""
     for suffix in _SIDE_FILES:
-        _beside(old, suffix).unlink(missing_ok=True)
-
-
-def remove(path: Path) -> None:
-    """Remove a gallery and what SQLite keeps beside it; nothing happens where there is none."""
-    for suffix in ("", *_SIDE_FILES):
         _beside(path, suffix).unlink(missing_ok=True)
 
 
@@ -69,37 +50,19 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def uri(path: Path, mode: str) -> str:
-    """SQLite URI of a file; `mode` is ``"ro"``, ``"rw"`` or ``"rwc"`` (made if missing)."""
-    return f"{path.resolve().as_uri()}?mode={mode}"
-
-
-def reading_uri(path: Path) -> str:
-    """How to read the file at `path` without changing anything; raises GalleryError when it is not a database."""
+def check_file(path: Path) -> None:
+    """Raise GalleryError unless there is a database at `path` that can be read."""
     try:
         with path.open("rb") as file:
-            header = file.read(20)
+            header = file.read(sqlite.HEADER_BYTES)
     except FileNotFoundError as error:
         raise GalleryError(f"no gallery at {path}", "check the path, or build one") from error
     except OSError as error:
         raise GalleryError(
             f"gallery {path} cannot be read ({error.strerror})", "name a file that you may read"
         ) from error
-    if len(header) < 20 or not header.startswith(_SQLITE_MAGIC):
+    if len(header) < sqlite.HEADER_BYTES or not header.startswith(sqlite.MAGIC):
         raise GalleryError(f"{path} is not a gallery (not an SQLite file)", "name a gallery file, or build one")
-    # A file that was copied while it was edited stays in WAL mode, which SQLite cannot read where it cannot write.
-    stranded = _WAL_VERSION in header[18:20] and not _beside(path, "-wal").exists()
-    if stranded and not writable(path.resolve().parent):
-        return f"{uri(path, 'ro')}&immutable=1"
-    return uri(path, "ro")
-
-
-def connect(uri: str) -> sqlite3.Connection:
-    """Connection with the settings that SQLite does not keep in the file."""
-    connection = sqlite3.connect(uri, uri=True)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
 
 
 def changing(connection: sqlite3.Connection) -> Database:
@@ -124,12 +87,6 @@ def applied(db: sqlite3.Connection) -> list[str]:
     return [name for (name,) in names]
 
 
-def edit(db: sqlite3.Connection) -> None:
-    """Let others read while this connection writes."""
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-
-
 def settle(db: sqlite3.Connection) -> None:
     """Return an edited file to one file without side files, unless another program has it open."""
     db.execute("PRAGMA busy_timeout = 0")
@@ -138,17 +95,12 @@ def settle(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA journal_mode = DELETE")
 
 
-def writable(path: Path) -> bool:
-    """Whether this process may write to a file or into a folder."""
-    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
-
-
 def check_folder(path: Path) -> None:
     """Raise GalleryError unless a file can be made at `path`."""
     folder = path.resolve().parent
     if not folder.is_dir():
         raise GalleryError(f"no folder {folder} for the gallery {path.name}", "make the folder first")
-    if not writable(folder):
+    if not sqlite.writable(folder):
         raise GalleryError(f"folder {folder} cannot be written", "choose a folder of yours for the gallery")
 
 
@@ -161,7 +113,7 @@ def explained(path: Path) -> Iterator[None]:
         raise
     except sqlite3.OperationalError as error:
         text = str(error)
-        if "locked" in text or "busy" in text:
+        if sqlite.is_busy(error):
             raise GalleryError(f"gallery {path} is in use by another program", "close it, or try again") from error
         if "full" in text:
             raise GalleryError(f"no room to write gallery {path}", "free some of the disk and do it again") from error

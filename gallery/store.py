@@ -7,23 +7,22 @@ name in the same folder and moved to its place when complete: readers see the ol
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from gallery import database
+from gallery import database, files, sqlite
 from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.rows import named, taxon_of, taxon_row
 from gallery.schema import check_schema
 from gallery.taxon import Names, Taxon
+from gallery.utc import now_text
 
 ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
 
@@ -53,28 +52,6 @@ class Gallery:
         self._closed = False
 
     @classmethod
-    def create(cls, path: str | Path, identity: EncoderIdentity) -> Gallery:
-        """Make an empty gallery, open for writing.
-
-        Raises
-        ------
-        GalleryError
-            The file is there already, its folder is missing, or it cannot be written.
-        """
-        path = Path(path)
-        if path.exists():
-            raise GalleryError(f"gallery {path} exists already", "open it to add to it, or build it to replace it")
-        database.check_folder(path)
-        with database.explained(path):
-            try:
-                gallery = cls._started(path, path, identity)
-                database.edit(gallery._db)
-            except BaseException:
-                database.remove(path)
-                raise
-        return gallery
-
-    @classmethod
     def open(cls, path: str | Path, identity: EncoderIdentity | None = None, readonly: bool = True) -> Gallery:
         """Open a gallery.
 
@@ -93,13 +70,11 @@ class Gallery:
             No such file, not a gallery, of a schema this version does not know, made by other encoders, not writable.
         """
         path = Path(path)
-        uri = database.reading_uri(path)
-        if not readonly:
-            if not database.writable(path) or not database.writable(path.resolve().parent):
-                raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
-            uri = database.uri(path, "rw")
+        database.check_file(path)
+        if not readonly and not (sqlite.writable(path) and sqlite.writable(path.resolve().parent)):
+            raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
         with database.explained(path):
-            db = database.connect(uri)
+            db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S)
             try:
                 check_schema(database.applied(db), path, readonly)
                 if not readonly:
@@ -108,7 +83,7 @@ class Gallery:
                 if identity is not None:
                     _check_identity(path, made_by, identity)
                 if not readonly:
-                    database.edit(db)
+                    sqlite.write_ahead(db, "NORMAL")
             except BaseException:
                 db.close()
                 raise
@@ -116,10 +91,10 @@ class Gallery:
 
     @classmethod
     def _started(cls, file: Path, path: Path, identity: EncoderIdentity) -> Gallery:
-        db = database.connect(database.uri(file, "rwc"))
+        db = sqlite.connect(file, "rwc", database.BUSY_S)
         try:
             database.bring_up_to_date(db)
-            built = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            built = now_text("seconds")
             values = {"space": identity.space, "dim": str(identity.dim), "pack": identity.pack, "built": built}
             with db:
                 db.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
@@ -343,18 +318,18 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
     """
     target = Path(path).resolve()
     database.check_folder(target)
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-    try:
-        with database.explained(target):
-            gallery = Gallery._started(part, target, identity)
-            # Nobody else knows this file and a failed build deletes it: no journal on disk, one sync at the end.
-            gallery._db.execute("PRAGMA journal_mode = MEMORY")
-            gallery._db.execute("PRAGMA synchronous = OFF")
-        with gallery:
-            yield gallery
-        database.put_in_place(part, target)
-    finally:
-        database.remove(part)
+    with files.replacing(target) as part:
+        try:
+            with database.explained(target):
+                gallery = Gallery._started(part, target, identity)
+                # Nobody else knows this file and a failed build deletes it: no journal on disk, one sync at the end.
+                gallery._db.execute("PRAGMA journal_mode = MEMORY")
+                gallery._db.execute("PRAGMA synchronous = OFF")
+            with gallery:
+                yield gallery
+        finally:
+            database.remove_side_files(part)
+        database.drop_journals(target)
 
 
 def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentity) -> None:

@@ -67,6 +67,7 @@ RECOGNISING = (
     "export/agreement.py",
 )
 TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
+STRANGERS = Path("edgeapp/station/watch.py")  # knows how other programs name their unfinished files
 MOST_LINES = 400
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")
 # Put together here, so that this file does not hold what it looks for.
@@ -327,6 +328,39 @@ def test_the_device_never_asks_for_torch(words, tmp_path):
     assert found["torch"] is False
     assert set(found["asked"]) & {*TRAINING, "trainer", "export"} == set()
     assert "edgeapp" in found["asked"]
+
+
+def test_files_are_replaced_in_one_place():
+    """Everything else goes through `gallery.files`, which flushes, keeps permissions, and cleans up."""
+    own = Path("gallery/files.py")
+    replacing = re.compile(r"\bos\.(replace|rename)\b|\bmkstemp\b|\bNamedTemporaryFile\b|shutil\.move|\.rename\(")
+    found = [
+        f"{path}:{number} {line.strip()}"
+        for path in modules(*FLOORS)
+        if path != own
+        for number, line in enumerate((PROJECT / path).read_text(encoding="utf-8").splitlines(), start=1)
+        if replacing.search(line) or re.search(r"""\.(part|tmp)["']""", line) and path != STRANGERS
+    ]
+    assert found == []
+
+
+def test_databases_are_opened_in_one_place():
+    """With the same settings for every connection, and read-only where nothing may be written."""
+    found = [path for path in modules(*FLOORS) if "sqlite3.connect(" in (PROJECT / path).read_text(encoding="utf-8")]
+    assert found == [Path("gallery/sqlite.py")]
+
+
+def test_utc_is_written_and_read_in_one_place():
+    own = Path("gallery/utc.py")
+    copies = re.compile(r"""fromisoformat|utcnow|["']\+00:00["']|%H:%M:%SZ""")
+    found = [
+        f"{path}:{number} {line.strip()}"
+        for path in modules(*FLOORS)
+        if path != own
+        for number, line in enumerate((PROJECT / path).read_text(encoding="utf-8").splitlines(), start=1)
+        if copies.search(line)
+    ]
+    assert found == []
 
 
 def test_names_say_what_a_module_is():

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from gallery import PROMPT_FORMS, Taxon, prompts
-from trainer.checkpoint import digest, replace_file
+from gallery.files import replacing
+from trainer.checkpoint import digest
 from trainer.models.text import tokenize
 
 FORMS = len(PROMPT_FORMS)
@@ -50,7 +51,8 @@ class TextBank:
         vectors = self.embed_all(text, device)
         for older in folder.glob("prompts-*.npy"):
             older.unlink()
-        replace_file(path, lambda part: save_array(part, vectors.cpu().numpy()))
+        with replacing(path, parents=True) as part:
+            save_array(part, vectors.cpu().numpy())
         return vectors
 
     def embed(self, text: nn.Module, taxa: np.ndarray, forms: np.ndarray, device: torch.device) -> Tensor:

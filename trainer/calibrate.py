@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from gallery import KINDS, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
+from gallery.files import write_text
 from gallery.recognition import MOST_SPECIES
 from trainer.bank import TextBank
-from trainer.checkpoint import replace_file
 from trainer.data.sounds import Sounds
 from trainer.evaluate import Embedded
 from trainer.heard import Heard, hear, hear_mixtures, hear_noise, identified, uncalibrated
@@ -90,8 +90,7 @@ def calibrate(
 
 def keep(fitted: dict[str, Any], folder: Path) -> None:
     """Write `decision.json` beside a checkpoint."""
-    text = json.dumps(fitted, indent=1) + "\n"
-    replace_file(folder / DECISION, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / DECISION, json.dumps(fitted, indent=1) + "\n", parents=True)
 
 
 def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:

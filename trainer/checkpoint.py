@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from gallery import Taxon
+from gallery import Taxon, files
 from trainer.errors import CheckpointError
 from trainer.families.registry import build
 from trainer.models.vita import Vita
@@ -72,26 +70,19 @@ class Checkpoint:
     space: str
 
 
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place, then move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    write(beside)
-    os.replace(beside, path)
-
-
 def save_config(folder: Path, tokenizer: Tokenizer, config: RunConfig) -> None:
     """Store what a run is made from."""
-    replace_file(folder / TOKENIZER, lambda path: tokenizer.save(str(path)))
-    text = json.dumps(config.to_dict(), indent=1)
-    replace_file(folder / CONFIG, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    with files.replacing(folder / TOKENIZER, parents=True) as path:
+        tokenizer.save(str(path))
+    files.write_text(folder / CONFIG, json.dumps(config.to_dict(), indent=1) + "\n")
 
 
 def save(folder: Path, model: Vita, weights: dict[str, Tensor], tokenizer: Tokenizer, config: RunConfig) -> None:
     """Store the model with `weights` in place of its own."""
     state = {name: weights.get(name, tensor).detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_config(folder, tokenizer, config)
-    replace_file(folder / WEIGHTS, lambda path: save_file(state, str(path)))
+    with files.replacing(folder / WEIGHTS) as path:
+        save_file(state, str(path))
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -169,7 +160,8 @@ def clear(folder: Path) -> None:
 
 
 def save_resume(folder: Path, state: dict[str, Any]) -> None:
-    replace_file(folder / RESUME, lambda path: torch.save(state, path))
+    with files.replacing(folder / RESUME, parents=True) as path:
+        torch.save(state, path)
 
 
 def load_resume(folder: Path) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from gallery.files import write_text
 from trainer import checkpoint
 from trainer.checkpoint import LOG, RESUME, RunConfig
 from trainer.errors import CheckpointError, TrainingError
@@ -196,7 +197,7 @@ def restore(folder: Path, model: Vita, optimizer: torch.optim.Optimizer, average
     if log.exists():  # an epoch that was logged but not stored is trained again, and logged again
         lines = log.read_text(encoding="utf-8").splitlines()
         text = "".join(line + "\n" for line in lines if stored(line, state["epoch"]))
-        checkpoint.replace_file(log, lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(log, text)
     return state["epoch"]
 
 

@@ -46,7 +46,7 @@ def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
     if missing():
         _say(f"not done: {missing()}")
         return 2
-    words = ["--hop", str(asked.hop), "--route", asked.route, *asked.words]
+    words = ["--hop", str(asked.hop), "--backend", asked.backend, *asked.words]
     words += ["--pack", str(asked.pack)] if asked.pack else []
     kinds = _kinds(asked, pulse.KINDS)
     soak = pulse.PulseSoak(
@@ -114,7 +114,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--hours", type=float, default=1.0, help="of sound, in the accelerated form")
     parser.add_argument("--pulse", action="store_true", help="at the speed of time, through PulseAudio")
     parser.add_argument("--minutes", type=float, default=30.0, help="with --pulse")
-    parser.add_argument("--route", default="auto", help="with --pulse: portaudio or arecord")
+    parser.add_argument("--backend", default="auto", help="with --pulse: portaudio or arecord")
     parser.add_argument(
         "--faults", default="", help=f"with commas between them; all if not given: {','.join(KINDS)},{LONG}"
     )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
@@ -21,16 +20,6 @@ from edgeapp.recognition.recogniser import Recogniser, Tally
 from edgeapp.recognition.results import Identification
 
 Tell = Callable[[str], None]
-
-
-class Sound(AudioSource, Protocol):
-    """A source that says what is wrong with it; a file, or raw sound that is piped in."""
-
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-    @property
-    def fault(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ def identify(
     top: int,
     note: Tell,
     complain: Tell,
-    open_sound: Callable[[str], Sound] = FileSource,
+    open_sound: Callable[[str], AudioSource] = FileSource,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -109,7 +98,7 @@ def identify(
     return Outcome(done, failed)
 
 
-def _windows(file: str, source: Sound, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> Tally:
+def _windows(file: str, source: AudioSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> Tally:
     """Write the windows and detections of one file, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
     begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
@@ -125,7 +114,7 @@ def _windows(file: str, source: Sound, recogniser: Recogniser, writer: Writer, h
     return tally
 
 
-def _notes(source: Sound, heard: bool, damaged: int, silence_dbfs: float) -> list[str]:
+def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) -> list[str]:
     """What a person should know about the result of a file."""
     notes = list(source.notes)
     if source.fault is not None:

@@ -1,4 +1,4 @@
-"""What `arecord` is asked, what it answers, and what its samples mean.
+"""`arecord` as a backend: what it is asked, what it answers, and what its samples mean.
 
 On some boards ALSA works where PortAudio does not, and `arecord` is ALSA's own recorder.
 """
@@ -6,13 +6,17 @@ On some boards ALSA works where PortAudio does not, and `arecord` is ALSA's own 
 from __future__ import annotations
 
 import re
+import shutil
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgeapp.audio.backends import Device, Heard
 from edgeapp.audio.microphone import PREFERRED_HZ
 from edgeapp.audio.pcm import BYTES, mono
+from edgeapp.errors import DeviceError
 
 FORMATS = ("S16_LE", "S32_LE", "S24_3LE")  # 16 bits hold all that a microphone hears; others where a card has no 16
 CHANNELS = (1, 2, 4, 6, 8)  # the fewest the card has; a hw device does not mix down by itself
@@ -25,6 +29,26 @@ _GOT_RATE = re.compile(r"rate is not accurate \(requested = \d+Hz, got = (\d+)Hz
 _RATE = re.compile(r"^\s*rate\s*: (\d+)", re.MULTILINE)
 _BUFFER = re.compile(r"^\s*buffer_size\s*: (\d+)", re.MULTILINE)
 _CHATTER = re.compile(r"^(Recording raw data|Warning: rate|\s*please, try the plug|Its setup is:|\s*\w[\w ]*\s: )")
+
+# `arecord` does not look at its standard input, and while no samples come it does not notice that nobody reads any
+# more. So a shell waits for the end of the input and ends it.
+_UNTIL_INPUT_ENDS = '"$@" </dev/null & exec >&-; read -r _; kill -9 $! 2>&-; wait'
+
+
+class Arecord:
+    """See `edgeapp.audio.backends.Backend`."""
+
+    def unreached(self, device: Device) -> DeviceError | None:
+        """It takes what ALSA has a name for."""
+        if device.alsa is not None:
+            return None
+        return DeviceError(f"ALSA has no device for {device.name}", "give `--backend portaudio`")
+
+    def reader(self, device: Device, listed: Sequence[Device], stall_s: float) -> FromArecord:
+        """With one channel of 16 bits at first."""
+        if shutil.which("arecord") is None:
+            raise DeviceError("arecord is missing", "on Debian and Ubuntu: sudo apt install alsa-utils")
+        return FromArecord(Asked(device.alsa or "default"))
 
 
 @dataclass(frozen=True)
@@ -95,3 +119,44 @@ def reason(told: Sequence[str]) -> str:
     complaints = [line for line in lines if line.startswith(("arecord:", "ALSA lib"))] or lines[-1:]
     last = complaints[-1] if complaints else "without a word"
     return re.sub(r"^arecord: \w+:\d+: ", "", last)
+
+
+class FromArecord:
+    """Reads raw samples, and overruns from standard error; see `edgeapp.audio.backends.Reader`.
+
+    An overrun is told before the sound after it is written, so its zeros stand where they belong to within what the
+    pipe held, a tenth of a second for a parent that keeps up.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self.command = ["/bin/sh", "-c", _UNTIL_INPUT_ENDS, "sh", *asked.command()]
+        self.rate_hz = asked.rate_hz
+        self.error: DeviceError | None = None
+        self._asked = asked
+        self._setup = ""
+        self._left = b""
+        self._position = self._lost = 0
+
+    def otherwise(self, told: str) -> FromArecord | None:
+        """Another format, or more channels."""
+        asked = self._asked.otherwise(told)
+        return FromArecord(asked) if asked is not None else None
+
+    def feed(self, raw: bytes, lines: list[str], told: deque[str]) -> list[Heard]:
+        """The whole frames, after the places of those that were lost."""
+        if not self._position:  # nothing given yet: the set-up is still being told
+            self._setup = "\n".join(told)
+            self.rate_hz = rate_of(self._setup, self._asked)
+        for line in lines:
+            lost = lost_samples(line, self._setup, self.rate_hz)
+            self._position += lost
+            self._lost += lost
+        data = self._left + raw
+        whole = len(data) - len(data) % self._asked.frame_bytes
+        self._left = data[whole:]
+        if not whole:
+            return []
+        samples = samples_of(data[:whole], self._asked)
+        start = self._position
+        self._position += len(samples)
+        return [Heard(start, samples, self._lost, self._position)]

@@ -1,22 +1,21 @@
 """A microphone behind a child process, so that whatever hangs or freezes in a sound library is gone with the process.
 
-Two routes lead to the same blocks: PortAudio, through `edgeapp.audio.record`, and `arecord`. A thread reads what the
-child writes, as it comes, and puts it into a bounded queue; what does not fit is counted, heard as zeros, and keeps its
-place on the sample clock.
+Every backend leads to the same blocks. A thread reads what the child writes, as it comes, and puts it into a bounded
+queue; what does not fit is counted, heard as zeros, and keeps its place on the sample clock.
 """
 
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edgeapp.audio import arecord, devices
-from edgeapp.audio.child import Child, FromArecord, FromPortAudio, Heard, Reader
+from edgeapp.audio import backends, devices
+from edgeapp.audio.backends import Heard, Reader
+from edgeapp.audio.child import Child
 from edgeapp.audio.microphone import BLOCK_S, QUEUE_S, STALL_S
 from edgeapp.audio.source import Block
 from edgeapp.audio.timeline import Timeline
@@ -40,8 +39,8 @@ class Capture:
     ----------
     device : str, int or None
         As `devices.find` takes it; None is the default microphone.
-    route : str
-        ``auto``, ``portaudio`` or ``arecord``.
+    backend : str
+        ``auto`` or one of `backends.BACKENDS`.
     stall_s : float
         Seconds without a sample after which the microphone counts as gone.
     queue_s : float
@@ -55,7 +54,7 @@ class Capture:
     ----------
     name, device_id : str
         Of the device; the second is the most stable one it has.
-    route : str
+    backend : str
         The one that was taken.
     rate_hz : int
         A rate the card has; the pipeline resamples.
@@ -77,11 +76,13 @@ class Capture:
     """
 
     live = True
+    notes: tuple[str, ...] = ()
+    fault: str | None = None  # what becomes of a microphone is an error
 
     def __init__(
         self,
         device: str | int | None = None,
-        route: str = "auto",
+        backend: str = backends.AUTO,
         *,
         stall_s: float = STALL_S,
         queue_s: float = QUEUE_S,
@@ -89,11 +90,11 @@ class Capture:
         listing: Callable[[], list[devices.SoundDevice]] = devices.listing,
     ) -> None:
         found = listing()
-        chosen, self.route = devices.find(device, route, found)
+        chosen, self.backend = devices.find(device, backend, found)
         self.name, self.device_id = chosen.name, chosen.device_id
         self.stall_s = stall_s
         self.captured_samples = self.dropped_samples = 0
-        self.on_waiting: Callable[[], None] = lambda: None
+        self.on_waiting: Callable[[], object] = lambda: None
         self._ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
         # SimpleQueue.put is reentrant, so that a signal handler may call close() while this thread waits in get().
         self._queue: queue.SimpleQueue[Heard | DeviceError | None] = queue.SimpleQueue()
@@ -162,23 +163,19 @@ class Capture:
         self, chosen: devices.SoundDevice, found: list[devices.SoundDevice]
     ) -> tuple[Child, Reader, list[Heard]]:
         """A recorder that has given its first samples, or its refusal."""
-        if self.route == "portaudio":
-            alone = sum(device.name == chosen.name for device in found) == 1
-            return self._started(FromPortAudio(chosen.name if alone else str(chosen.index), 2 * self.stall_s))
-        if shutil.which("arecord") is None:
-            raise DeviceError("arecord is missing", "on Debian and Ubuntu: sudo apt install alsa-utils")
-        asked: arecord.Asked | None = arecord.Asked(chosen.alsa or "default")
-        while asked is not None:
+        reader = backends.load(self.backend).reader(chosen, found, self.stall_s)
+        while True:
+            child = Child(reader.command)
             try:
-                return self._started(FromArecord(asked))
+                return self._started(child, reader)
             except DeviceError:
-                asked = asked.otherwise("\n".join(self._child.told))
-                if asked is None:
+                other = reader.otherwise("\n".join(child.told))
+                if other is None:
                     raise
-        raise AssertionError
+                reader = other
 
-    def _started(self, reader: Reader) -> tuple[Child, Reader, list[Heard]]:
-        self._child = child = Child(reader.command)
+    def _started(self, child: Child, reader: Reader) -> tuple[Child, Reader, list[Heard]]:
+        self._child = child
         end = time.monotonic() + OPEN_S
         try:
             while time.monotonic() < end and not self._ended:

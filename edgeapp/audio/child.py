@@ -1,4 +1,4 @@
-"""The recorder's process as its parent sees it, and the two languages in which recorders write.
+"""The recorder's process as its parent sees it.
 
 The process leads a session of its own, so that Ctrl-C at the terminal does not reach it: its parent first takes what
 was recorded. It ends when its standard input is closed, which happens with its parent, however that dies.
@@ -7,20 +7,14 @@ was recorded. It ends when its standard input is closed, which happens with its 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
 import subprocess
-import sys
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-
-from edgeapp.audio import arecord, record
+from edgeapp.audio import arecord
 from edgeapp.errors import DeviceError
 from edgeapp.paths import child_environment
 
@@ -30,10 +24,6 @@ KEPT_LINES = 60  # of standard error; the set-up of arecord is 25
 END_S = 2.0  # given to the recorder to end by itself
 
 _SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, which Python 3.10 does not name everywhere
-
-# `arecord` does not look at its standard input, and while no samples come it does not notice that nobody reads any
-# more. So a shell waits for the end of the input and ends it.
-_UNTIL_INPUT_ENDS = '"$@" </dev/null & exec >&-; read -r _; kill -9 $! 2>&-; wait'
 
 
 class Child:
@@ -113,112 +103,3 @@ class Child:
         text = [line.decode("utf-8", "replace") for line in lines]
         self.told.extend(text)
         return text
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A piece of sound with the counts of its recorder.
-
-    Attributes
-    ----------
-    start : int
-        Position of the first sample, lost ones counted.
-    samples : np.ndarray
-        ``[n]`` mono float32.
-    lost, captured : int
-        Samples lost so far, and the position after the newest sample.
-    """
-
-    start: int
-    samples: np.ndarray
-    lost: int
-    captured: int
-
-
-class Reader(Protocol):
-    """Understands a recorder; one for each that is started.
-
-    Attributes
-    ----------
-    command : list of str
-    rate_hz : int
-        Right once `feed` has given something.
-    error : DeviceError or None
-        What the recorder itself says of its end.
-    """
-
-    command: list[str]
-    rate_hz: int
-    error: DeviceError | None
-
-    def feed(self, raw: bytes, lines: list[str], told: deque[str]) -> list[Heard]:
-        """The sound in newly read output, given the new lines of standard error and all that are kept."""
-        ...
-
-
-class FromPortAudio:
-    """Reads the messages of `edgeapp.audio.record`; see `Reader`."""
-
-    def __init__(self, device: str, stall_s: float) -> None:
-        self.command = [sys.executable, "-m", "edgeapp.audio.record", "--device", device, "--stall", str(stall_s)]
-        self.rate_hz = 0
-        self.error: DeviceError | None = None
-        self._left = b""
-
-    def feed(self, raw: bytes, lines: list[str], told: deque[str]) -> list[Heard]:
-        """The messages that are complete."""
-        data = self._left + raw
-        at, heard = 0, []
-        while at + record.HEAD.size <= len(data):
-            kind, size = record.HEAD.unpack_from(data, at)
-            begin = at + record.HEAD.size
-            if begin + size > len(data):
-                break
-            content = data[begin : begin + size]
-            at = begin + size
-            if kind == record.SAMPLES:
-                start, lost, captured = record.COUNTS.unpack_from(content)
-                samples = np.frombuffer(content, "<f4", offset=record.COUNTS.size).astype(np.float32, copy=False)
-                heard.append(Heard(start, samples, lost, captured))
-            elif kind == record.HELLO:
-                self.rate_hz = json.loads(content)["rate_hz"]
-            elif kind == record.ERROR:
-                self.error = DeviceError(**json.loads(content))
-        self._left = data[at:]
-        return heard
-
-
-class FromArecord:
-    """Reads raw samples, and overruns from standard error; see `Reader`.
-
-    An overrun is told before the sound after it is written, so its zeros stand where they belong to within what the
-    pipe held, a tenth of a second for a parent that keeps up.
-    """
-
-    def __init__(self, asked: arecord.Asked) -> None:
-        self.command = ["/bin/sh", "-c", _UNTIL_INPUT_ENDS, "sh", *asked.command()]
-        self.rate_hz = asked.rate_hz
-        self.error: DeviceError | None = None
-        self._asked = asked
-        self._setup = ""
-        self._left = b""
-        self._position = self._lost = 0
-
-    def feed(self, raw: bytes, lines: list[str], told: deque[str]) -> list[Heard]:
-        """The whole frames, after the places of those that were lost."""
-        if not self._position:  # nothing given yet: the set-up is still being told
-            self._setup = "\n".join(told)
-            self.rate_hz = arecord.rate_of(self._setup, self._asked)
-        for line in lines:
-            lost = arecord.lost_samples(line, self._setup, self.rate_hz)
-            self._position += lost
-            self._lost += lost
-        data = self._left + raw
-        whole = len(data) - len(data) % self._asked.frame_bytes
-        self._left = data[whole:]
-        if not whole:
-            return []
-        samples = arecord.samples_of(data[:whole], self._asked)
-        start = self._position
-        self._position += len(samples)
-        return [Heard(start, samples, self._lost, self._position)]

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgeapp.audio import backends
 from edgeapp.audio.microphone import GHOST, SEE_DEVICES
 from edgeapp.errors import DeviceError
 from edgeapp.paths import child_environment
 
-ROUTES = ("auto", "portaudio", "arecord")
 LIST_S = 20.0  # a library that has not listed its devices by then hangs
 
 SERVERS = ("default", "pulse", "pipewire")  # ALSA devices without a card behind them that can hear
@@ -156,10 +156,10 @@ def portaudio_inputs() -> list[dict[str, Any]]:
         )
         answer = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise DeviceError(f"PortAudio did not list its devices in {LIST_S:g} s", "try `--route arecord`") from None
+        raise DeviceError(f"PortAudio did not list its devices in {LIST_S:g} s", "try `--backend arecord`") from None
     except ValueError:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["without a word"])[-1]
-        raise DeviceError(f"PortAudio cannot list its devices ({last})", "try `--route arecord`") from None
+        raise DeviceError(f"PortAudio cannot list its devices ({last})", "try `--backend arecord`") from None
     if "what" in answer:
         raise DeviceError(answer["what"], answer["remedy"])
     return list(answer["devices"])
@@ -176,34 +176,26 @@ def sound_servers() -> list[str]:
     return [line for line in done.stdout.splitlines() if line in SERVERS]
 
 
-def find(wanted: str | int | None, route: str, devices: Sequence[SoundDevice]) -> tuple[SoundDevice, str]:
-    """The one device that is meant, and the route to it.
+def find(wanted: str | int | None, backend: str, devices: Sequence[SoundDevice]) -> tuple[SoundDevice, str]:
+    """The one device that is meant, and the backend that records it.
 
     Parameters
     ----------
     wanted : str, int or None
         PortAudio's index, part of a name in any case, ``usb-path:…``, ``usb-id:…`` with or without serial number,
         ``hw:…`` by number or name, or any other ALSA name that `arecord` takes; None is the default.
-    route : str
-        One of `ROUTES`; ``auto`` is PortAudio where it lists the device, else arecord.
+    backend : str
+        ``auto`` or one of `backends.BACKENDS`; ``auto`` is PortAudio where it lists the device, else arecord.
     devices : Sequence[SoundDevice]
         From `listing`.
 
     Raises
     ------
     DeviceError
-        No such device, several that fit, or one that the route does not reach.
+        No such device, several that fit, or one that the backend does not reach.
     """
-    if route not in ROUTES:
-        raise DeviceError(f"there is no route {route!r}", f"give one of {', '.join(ROUTES)}")
     device = _meant(wanted, devices)
-    if route == "auto":
-        route = "arecord" if device.index is None else "portaudio"
-    if route == "portaudio" and device.index is None:
-        raise DeviceError(f"PortAudio does not list {device.name}", "give `--route arecord`, or install libportaudio2")
-    if route == "arecord" and device.alsa is None:
-        raise DeviceError(f"ALSA has no device for {device.name}", "give `--route portaudio`")
-    return device, route
+    return device, backends.choose(backend, device)
 
 
 def table(devices: Sequence[SoundDevice]) -> list[str]:

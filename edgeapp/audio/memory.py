@@ -32,6 +32,9 @@ class MemorySource:
         When a sample is NaN or infinite.
     """
 
+    notes: tuple[str, ...] = ()
+    fault: str | None = None
+
     def __init__(
         self, samples: np.ndarray, rate_hz: int, name: str = "memory", block: int = BLOCK_SAMPLES, live: bool = False
     ) -> None:

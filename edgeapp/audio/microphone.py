@@ -169,6 +169,8 @@ class Microphone:
     """
 
     live = True
+    notes: tuple[str, ...] = ()
+    fault: str | None = None  # what becomes of a microphone is an error
 
     def __init__(self, device: str | int | None = None, *, stall_s: float = STALL_S, queue_s: float = QUEUE_S) -> None:
         self._portaudio = _portaudio()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,6 +29,16 @@ class ResampledSource:
     def live(self) -> bool:
         """Whether the source below is live."""
         return self.source.live
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Those of the source below."""
+        return self.source.notes
+
+    @property
+    def fault(self) -> str | None:
+        """That of the source below."""
+        return self.source.fault
 
     def blocks(self) -> Iterator[Block]:
         """Give the sound at the new rate; the clock starts where the source's clock starts."""

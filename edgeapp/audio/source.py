@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,10 @@ class AudioSource(Protocol):
     live : bool
         True when the sound arrives as it happens. A live source is answered window by window in the caller's
         thread; any other is read ahead in a thread of its own and encoded in batches.
+    notes : sequence of str
+        What is odd about the sound and worth knowing; known from the start.
+    fault : str or None
+        Why the sound is not all that was promised; known when `blocks` has ended.
     """
 
     @property
@@ -52,6 +56,12 @@ class AudioSource(Protocol):
 
     @property
     def live(self) -> bool: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def fault(self) -> str | None: ...
 
     def blocks(self) -> Iterator[Block]:
         """Give the sound from its start; each block begins where the one before ended."""

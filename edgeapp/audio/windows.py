@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,15 +64,12 @@ class Window:
         ``[window_samples]`` float32 at the rate of the source it was cut from.
     first : int
         Number of the first sample on the source's clock.
-    frames : callable or None
-        Gives the frames of the window, where an encoder shares them with other windows; see `edgeapp.runtime.frames`.
     """
 
     start_s: float
     end_s: float
     samples: np.ndarray
     first: int = 0
-    frames: Callable[[], np.ndarray] | None = None
 
     @cached_property
     def level(self) -> Level:

@@ -1,20 +1,15 @@
 """Clips on the disk.
 
-Layout: ``<folder>/YYYY/MM/turdus_merula_98p_20240607T165929Z.flac``, in UTC, and while a clip is being written
-``.clip-XXXXXXXX.part`` beside it. A clip is made whole in memory, written to the temporary name, flushed, renamed, and
-its folder is flushed; only then may the journal know of it. So a final name always is a whole clip, whatever happens
-in between, and what a crash leaves is a temporary file that the next start removes. The writer holds a lock on its
-temporary file, so that a second station on the same folder does not take it away.
+Layout: ``<folder>/YYYY/MM/turdus_merula_98p_20240607T165929Z.flac``, in UTC. A clip is made whole in memory and written
+atomically (`gallery.files`); only then may the journal know of it. So a final name always is a whole clip, and what a
+crash leaves is a temporary file that the next start removes, unless a second station on the same folder is writing it.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import io
 import os
 import re
-import secrets
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -25,10 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.audio import guano
+from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
-
-FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}
-TEMPORARY = ".part"
+from gallery import files
 
 _LONGEST_NAME = 80  # characters of the species: with the rest far below the 255 bytes of FAT, NTFS and ext4
 _HIGHEST_VORBIS_HZ = 200_000
@@ -115,14 +109,7 @@ class ClipFolder:
 
     def remove_orphans(self) -> int:
         """Remove the temporary files that a crash left; gives how many."""
-        removed = 0
-        for path in sorted(self.folder.glob(f"[0-9]*/[0-9]*/.clip-*{TEMPORARY}")):
-            with suppress(OSError):  # somebody writes it, or the disk is read-only: the next start tries again
-                with open(path, "rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                removed += 1
-        return removed
+        return files.remove_abandoned(self.folder, f"[0-9]*/[0-9]*/{files.TEMPORARY}")
 
     def write(self, start: datetime, name: str, format: str, make: Callable[[str], bytes]) -> tuple[Path, int]:
         """Write one whole file.
@@ -154,20 +141,12 @@ class ClipFolder:
             _make_folder(folder)
             path = _free(folder, name, format)
             content = make(path.name)
-            temporary = folder / f".clip-{secrets.token_hex(8)}{TEMPORARY}"
-            made = temporary
             try:
-                with open(temporary, "xb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                    os.replace(temporary, path)
-                made = path
-                _flush_folder(folder)
+                with files.replacing(path, sweep=False) as part:
+                    part.write_bytes(content)
             except BaseException:
-                with suppress(OSError):  # a full or read-only disk already is the error; the next start removes it
-                    made.unlink()
+                with suppress(OSError):  # a full or read-only disk already is the error
+                    path.unlink()
                 raise
             return path, len(content)
 
@@ -203,19 +182,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush files only
-            raise
-    finally:
-        os.close(handle)
+    files.flush_folder(folder.parent)
 
 
 def _free(folder: Path, name: str, format: str) -> Path:

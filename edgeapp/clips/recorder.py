@@ -18,10 +18,11 @@ from typing import Protocol
 import numpy as np
 
 from edgeapp.audio.guano import Recorder, as_text, fields
-from edgeapp.clips.clip_file import FORMATS, ClipFolder, encoded, stem
+from edgeapp.clips.clip_file import ClipFolder, encoded, stem
 from edgeapp.clips.ring import INT16_FULL_SCALE, Ring
+from edgeapp.clips.settings import ClipSettings
 from edgeapp.clock.system import Clock, Moment
-from edgeapp.errors import BiovitaError, UsageError
+from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.journal.records import Clip
 
@@ -29,49 +30,6 @@ Speech = Callable[[np.ndarray, int], bool]
 
 TOUCH_S = 1e-6  # far below a sample; positions are sums of floats
 HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes at 48 kHz
-JUDGED_WITHIN_S = 30.0  # how late a window may be judged before the beginning of its clip leaves the ring
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """How clips are cut and where they go.
-
-    Attributes
-    ----------
-    folder : Path
-    format : str
-        wav and flac (16 bit, every sample as it was heard) or ogg (Vorbis, a tenth of the size).
-    pre_roll_s, post_roll_s : float
-        Sound before and after the detection.
-    longest_s : float
-        Detections whose sound touches share one clip up to this length. The rolls are shortened to keep to it; a
-        detection itself never is.
-
-    Raises
-    ------
-    UsageError
-        A format that is not known, or a length that is not possible.
-    """
-
-    folder: Path
-    format: str = "flac"
-    pre_roll_s: float = 3.0
-    post_roll_s: float = 3.0
-    longest_s: float = 30.0
-
-    def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise UsageError(f"clips cannot be written as {self.format!r}", f"choose one of {', '.join(FORMATS)}")
-        for name in ("pre_roll_s", "post_roll_s"):
-            if not 0 <= getattr(self, name) <= 60:
-                raise UsageError(f"{name} of a clip is {getattr(self, name):g}", "give 0 to 60 seconds")
-        if not 1 <= self.longest_s <= 600:
-            raise UsageError(f"longest_s of a clip is {self.longest_s:g}", "give 1 to 600 seconds")
-
-    @property
-    def ring_s(self) -> float:
-        """How much sound a `Ring` must keep for these clips: 63 s for the defaults, 6 MB at 48 kHz."""
-        return self.longest_s + self.pre_roll_s + JUDGED_WITHIN_S
 
 
 class ClipJournal(Protocol):

@@ -15,13 +15,15 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from edgeapp.clips.settings import DISK_SHARE, KEEP_PER_SPECIES
 from edgeapp.clock.system import BUILT_UTC, Moment
 from edgeapp.errors import UsageError
 from edgeapp.journal.records import StoredClip
+from gallery.utc import utc_of
 
 MOST_PER_RUN = 200  # a journal that is flushed to an SD card for each row is busy with these for half a minute
 
@@ -61,10 +63,8 @@ class Retention:
     ----------
     keep_days : float or None
         Older clips go.
-    disk_share : float or None
-        Most of the file system that may be used by whatever is on it, such as 0.8; clips go until it is.
-    budget_bytes : int or None
-        Most that the clips together may take.
+    disk_share : float
+        Most of the file system that may be used by whatever is on it, such as 0.8; clips go until it is. 1 is no limit.
     keep_per_species : int
         As many of each species always stay, the newest ones.
 
@@ -75,17 +75,14 @@ class Retention:
     """
 
     keep_days: float | None = None
-    disk_share: float | None = None
-    budget_bytes: int | None = None
-    keep_per_species: int = 10
+    disk_share: float = DISK_SHARE
+    keep_per_species: int = KEEP_PER_SPECIES
 
     def __post_init__(self) -> None:
         if self.keep_days is not None and self.keep_days <= 0:
             raise UsageError(f"clips cannot be kept for {self.keep_days:g} days", "give more than 0 days")
-        if self.disk_share is not None and not 0 < self.disk_share < 1:
+        if not 0 < self.disk_share <= 1:
             raise UsageError(f"clips cannot use {self.disk_share:g} of the disk", "give a share such as 0.8")
-        if self.budget_bytes is not None and self.budget_bytes < 0:
-            raise UsageError(f"clips cannot take {self.budget_bytes} bytes", "give 0 bytes or more")
         if self.keep_per_species < 0:
             raise UsageError(f"{self.keep_per_species} clips of a species cannot be kept", "give 0 or more")
 
@@ -108,28 +105,23 @@ class Retention:
         if self.keep_days is not None and now.clock_set:
             before = now.utc - timedelta(days=self.keep_days)
             why = f"older than {self.keep_days:g} {'day' if self.keep_days == 1 else 'days'}"
-            going = [(clip, why) for clip in free if BUILT_UTC <= _time(clip.created_utc) < before]
-        pressure = self._pressure(kept, usage)
+            going = [(clip, why) for clip in free if BUILT_UTC <= utc_of(clip.created_utc) < before]
+        excess, limit = self._excess(usage)
         aged = {clip.id for clip, _ in going}
         freed = sum(clip.bytes for clip, _ in going)
         for clip in _most_common_first(kept, [clip for clip in free if clip.id not in aged], aged):
-            why = next((words for excess, words in pressure if excess > freed), "")
-            if not why:
+            if excess <= freed:
                 break
-            going.append((clip, why))
+            going.append((clip, limit))
             freed += clip.bytes
         return going
 
-    def out_of_reach(
-        self, clips: Iterable[StoredClip], usage: Usage, plan: Sequence[tuple[StoredClip, str]]
-    ) -> str | None:
-        """What stays over its limit even after a plan, in words; None when every limit is kept."""
-        kept = [clip for clip in clips if clip.deleted_utc is None]
-        freed = sum(clip.bytes for clip, _ in plan)
-        for excess, words in self._pressure(kept, usage):
-            if excess > freed:
-                return f"{words}: the clips left are locked or among the last {self.keep_per_species} of their species"
-        return None
+    def out_of_reach(self, usage: Usage, plan: Sequence[tuple[StoredClip, str]]) -> str | None:
+        """Why the disk stays over its limit even after a plan, in words; None when it does not."""
+        excess, limit = self._excess(usage)
+        if excess <= sum(clip.bytes for clip, _ in plan):
+            return None
+        return f"{limit}: the clips left are locked or among the last {self.keep_per_species} of their species"
 
     def _free_to_go(self, kept: Sequence[StoredClip]) -> list[StoredClip]:
         newer: dict[str, int] = defaultdict(int)
@@ -140,17 +132,10 @@ class Retention:
                 free.append(clip)
         return free[::-1]
 
-    def _pressure(self, kept: Sequence[StoredClip], usage: Usage) -> list[tuple[float, str]]:
-        """Bytes over each limit, and the limit in words."""
-        found = []
-        if self.disk_share is not None:
-            words = f"disk {usage.share:.0%} full, limit {self.disk_share:.0%}".replace("%", " %")
-            found.append((usage.used_bytes - self.disk_share * usage.total_bytes, words))
-        if self.budget_bytes is not None:
-            taken = sum(clip.bytes for clip in kept)
-            words = f"clips take {_size(taken)}, limit {_size(self.budget_bytes)}"
-            found.append((float(taken - self.budget_bytes), words))
-        return found
+    def _excess(self, usage: Usage) -> tuple[float, str]:
+        """Bytes over the limit of the disk, and the limit in words."""
+        words = f"disk {usage.share:.0%} full, limit {self.disk_share:.0%}".replace("%", " %")
+        return usage.used_bytes - self.disk_share * usage.total_bytes, words
 
 
 def _most_common_first(kept: Sequence[StoredClip], free: Sequence[StoredClip], gone: set[int]) -> Iterator[StoredClip]:
@@ -168,14 +153,6 @@ def _most_common_first(kept: Sequence[StoredClip], free: Sequence[StoredClip], g
         yield of[species].pop()
         if of[species]:
             heapq.heappush(heap, (count + 1, of[species][-1].id, species))
-
-
-def _size(n: int) -> str:
-    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.1f} MB"
-
-
-def _time(utc: str) -> datetime:
-    return datetime.fromisoformat(utc.replace("Z", "+00:00")).astimezone(timezone.utc)
 
 
 class ClipRows(Protocol):
@@ -261,7 +238,7 @@ class Sweeper:
         self._finish_earlier()
         clips = list(self._ours())
         plan = self._retention.plan(clips, now, usage)
-        self._say_once("reach", self._retention.out_of_reach(clips, usage, plan) or "")
+        self._say_once("reach", self._retention.out_of_reach(usage, plan) or "")
         deleted = freed = gone = 0
         for clip, why in plan[: self._most]:
             there = os.path.lexists(clip.path)

@@ -44,11 +44,6 @@ class Ring:
         self._end = 0
 
     @property
-    def nbytes(self) -> int:
-        """Memory of the samples, in bytes; it does not grow."""
-        return self._kept.nbytes
-
-    @property
     def start_s(self) -> float:
         """Position of the oldest sample that is still there."""
         with self._lock:

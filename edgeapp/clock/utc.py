@@ -1,23 +1,17 @@
-"""Times as the journal writes them: UTC, as text that sorts."""
+"""Times of a `Moment` as text, and times counted from the start of the machine; the text is that of `gallery.utc`."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from edgeapp.clock.system import Moment
+from gallery import utc
+from gallery.utc import utc_of
 
 
 def utc_text(time: datetime | Moment) -> str:
     """A time as the journal writes it, sortable as text: ``2025-05-01T04:12:09.250Z``."""
-    utc = time.utc if isinstance(time, Moment) else time
-    if utc.tzinfo is None:
-        raise ValueError("a time without its zone cannot be written as UTC")
-    return utc.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def utc_of(text: str) -> datetime:
-    """The time that `utc_text` wrote, aware, in UTC."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)
+    return utc.utc_text(time.utc if isinstance(time, Moment) else time)
 
 
 def shifted(text: str, seconds: float) -> str:

@@ -37,7 +37,7 @@ def show(
     config: Config = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="toml or json.")] = Format.TOML,
     long: Annotated[
-        bool, typer.Option("--long", "-l", help="Tell also what each is and when it takes effect.")
+        bool, typer.Option("--long", "-l", help="Also print what each is, its flag and its variable.")
     ] = False,
 ) -> None:
     """Show every setting, its value, and where it came from. Secrets are hidden."""
@@ -102,11 +102,10 @@ def _json(settings: Settings) -> str:
         told[setting.section][setting.name] = {
             "value": shown(setting, settings.value(setting)),
             "origin": settings.origin(setting),
-            "takes_effect": setting.takes_effect,
             "help": described(setting),
         }
     told[THRESHOLD.section] = {
-        taxon: {"value": value, "origin": settings.origins[f"{THRESHOLD.section}.{taxon}"], "takes_effect": "start"}
+        taxon: {"value": value, "origin": settings.origins[f"{THRESHOLD.section}.{taxon}"]}
         for taxon, value in settings.thresholds.items()
     }
     return json.dumps(told, indent=2, ensure_ascii=False)
@@ -120,10 +119,8 @@ def _toml(settings: Settings, long: bool) -> str:
             if setting.section != section:
                 continue
             if long:
-                flag = f"; {setting.flag}" if setting.flag else ""
-                lines.append(
-                    f"# {described(setting)} Takes effect at the {setting.takes_effect}{flag}; {setting.variable}"
-                )
+                flag = f"{setting.flag}; " if setting.flag else ""
+                lines.append(f"# {described(setting)} {flag}{setting.variable}")
             value = shown(setting, settings.value(setting))
             line = f"{setting.name} = {toml_value('' if value is None else value)}"
             lines.append(f"{line:<40} # {settings.origin(setting)}")

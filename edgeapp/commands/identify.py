@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.files import Sound
 from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.source import AudioSource
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, Run, check_format, writer
 from edgeapp.pack.format import Pack
@@ -86,7 +86,7 @@ def identify(
         run = Run(recogniser.origin, recogniser.pack.audio.window_s, hop)
         writing = writer(format, destination.out, run)
 
-        def open_sound(file: str) -> Sound:
+        def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         note = _silent if quiet else complain

@@ -20,12 +20,14 @@ from typing import Annotated, Any
 import typer
 
 from edgeapp.detections import counting
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
 from edgeapp.journal.documents import detection_of
 from edgeapp.outputs.export import export_documents
 from edgeapp.outputs.words import in_words
+from gallery.utc import datetime_of
 
 COMMAND_BUSY_S = 10.0  # a person waits
 FARTHEST_S = timedelta(days=100 * 365).total_seconds()
@@ -45,14 +47,6 @@ class Format(str, Enum):
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
-
-
-class Opinion(str, Enum):
-    """What a person may say of a detection."""
-
-    CONFIRMED = "confirmed"
-    REJECTED = "rejected"
-    CORRECTED = "corrected"
 
 
 @app.command()
@@ -128,7 +122,7 @@ def list_detections(
 @app.command()
 def review(
     detection: Annotated[int, typer.Argument(metavar="ID", help="Number of the detection.")],
-    verdict: Annotated[Opinion, typer.Argument(help="What is right of it.")],
+    verdict: Annotated[ReviewVerdict, typer.Argument(help="What is right of it.")],
     name: Annotated[str | None, typer.Option("--name", help="The right taxon, of a correction.")] = None,
     note: Annotated[str, typer.Option("--note", help="Anything else worth keeping.")] = "",
     reviewer: Annotated[
@@ -138,9 +132,9 @@ def review(
 ) -> None:
     """Say whether a detection is right. Earlier reviews stay, the last one counts; the detection is not changed."""
     name = None if name is None else name.strip()
-    if verdict is Opinion.CORRECTED and not name:
+    if verdict is ReviewVerdict.CORRECTED and not name:
         raise UsageError("a correction needs the right name", "give --name")
-    if verdict is not Opinion.CORRECTED and name is not None:
+    if verdict is not ReviewVerdict.CORRECTED and name is not None:
         raise UsageError(f"a detection that is {verdict.value} keeps its name", "leave --name out, or say corrected")
     if name is not None and (len(name) > NAME_LENGTH or not name.isprintable()):
         raise UsageError(f"{name[:40]!r} is no name of a taxon", "give --name in one line")
@@ -227,7 +221,7 @@ def time_of(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone()
+        return datetime_of(text.strip()).astimezone()
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{option} {text!r} is no time", "write it as 2025-05-01 or 2025-05-01T04:30") from error
 

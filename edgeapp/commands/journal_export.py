@@ -11,11 +11,12 @@ import typer
 
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.journal import JournalPath, app, time_of
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader, utc_of
 from edgeapp.outputs.ebird import Site
 from edgeapp.outputs.export import DOCUMENTS, FORMATS, export, export_documents
-from edgeapp.outputs.records import CORRECTED, Record
+from edgeapp.outputs.records import Record
 from edgeapp.outputs.writer import Destination
 from gallery.errors import GalleryError
 from gallery.store import Gallery
@@ -111,7 +112,7 @@ class Galleries:
 def record_of(row: Mapping[str, Any], galleries: Galleries) -> Record:
     """A row of the journal's view as the exports take it."""
     taxa = galleries.known(row["gallery"])
-    corrected = row["review_name"] if row["review"] == CORRECTED else ""
+    corrected = row["review_name"] if row["review"] == ReviewVerdict.CORRECTED else ""
     clip, start_s, end_s = row["clip_path"], row["clip_start_s"], row["clip_end_s"]
     if clip is None and row["route"] == "file" and row["stream_s"]:
         clip, start_s, end_s = row["source"], 0.0, max(row["stream_s"], row["end_s"])

@@ -23,13 +23,13 @@ from edgeapp.station.microphone_health import State
 from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
-    CheckJournal,
     Every,
-    Forward,
     KeepAwake,
     SweepClips,
     TellStatus,
     WatchClock,
+    check_journal,
+    forget_messages,
 )
 from edgeapp.station.screens import Lines, LiveTable, NdJson, summary
 from edgeapp.station.source_worker import SourceWorker
@@ -140,10 +140,10 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
     found: list[PeriodicTask] = [
         KeepAwake(),
         Every(CLOCK_S, WatchClock()),
-        Every(INTEGRITY_S, CheckJournal(), at_once=False),
+        Every(INTEGRITY_S, check_journal, at_once=False),
     ]
     if parts.outbox is not None:
-        found.append(Forward(parts.outbox))
+        found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:
         found.append(Every(SWEEP_S, SweepClips(parts.sweeper)))
     return found

@@ -18,6 +18,7 @@ from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.service.unit import MARK, NAME, Unit
 from edgeapp.terminal import tell
+from gallery import files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Run the station as a service of systemd.")
 
@@ -43,10 +44,7 @@ def install(system: System = False, config: Config = None, run_as: RunAs = None,
     target = _folder(system) / NAME
     _refuse_foreign(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(unit.text(), encoding="utf-8")
-        os.replace(temporary, target)
+        files.write_text(target, unit.text(), parents=True)
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}", _remedy(system)) from None
     typer.echo(f"{target}: written")

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
+from edgeapp.clips import settings as clips
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import KINDS
 
-START = "start"  # when a change takes effect: the station reads its settings when it starts
 PREFIX = "BIOVITA"  # of the environment
 
 
@@ -54,8 +55,6 @@ class Setting:
         Never shown.
     read : bool
         A file or folder that must be there.
-    takes_effect : str
-        When a change of it does something.
     """
 
     section: str
@@ -75,7 +74,6 @@ class Setting:
     optional: bool = False
     secret: bool = False
     read: bool = False
-    takes_effect: str = START
 
     @property
     def key(self) -> str:
@@ -141,9 +139,7 @@ class Microphone:
         "--device",
         metavar="NAME|INDEX|ID",
     )
-    route: str = setting(
-        "auto", "Through which library sound is recorded.", "--route", choices=("auto", "portaudio", "arecord")
-    )
+    backend: str = setting(AUTO, "Audio backend.", "--backend", choices=(AUTO, *BACKENDS))
     wait: bool = setting(False, "Wait for a microphone that is not there yet.", "--wait")
     stall: float = setting(
         10.0, "Seconds without a sample after which a microphone is opened anew.", "--stall", above=0
@@ -210,22 +206,35 @@ class Clips:
     """The sound of detections, kept as files."""
 
     folder: Path | None = setting(None, "Folder for the sound of detections; none is kept if not given.", "--clips")
-    format: str = setting("flac", "Format of clips.", "--clip-format", choices=("flac", "wav", "ogg"))
-    pre_roll: float = setting(2.0, "Seconds of sound before a detection.", "--pre-roll", minimum=0, maximum=60)
-    post_roll: float = setting(2.0, "Seconds of sound after a detection.", "--post-roll", minimum=0, maximum=60)
-    longest: float = setting(60.0, "Most seconds in one clip.", "--longest-clip", above=0, maximum=600)
+    format: str = setting(clips.FORMAT, "Format of clips.", "--clip-format", choices=tuple(clips.FORMATS))
+    pre_roll: float = setting(
+        clips.PRE_ROLL_S, "Seconds of sound before a detection.", "--pre-roll", minimum=0, maximum=clips.MOST_ROLL_S
+    )
+    post_roll: float = setting(
+        clips.POST_ROLL_S, "Seconds of sound after a detection.", "--post-roll", minimum=0, maximum=clips.MOST_ROLL_S
+    )
+    longest: float = setting(
+        clips.LONGEST_S,
+        "Most seconds in one clip.",
+        "--longest-clip",
+        minimum=clips.LEAST_CLIP_S,
+        maximum=clips.MOST_CLIP_S,
+    )
     keep_days: float | None = setting(
         None, "Days after which a clip is deleted; never if not given.", "--keep-days", above=0
     )
     disk_share: float = setting(
-        0.9,
+        clips.DISK_SHARE,
         "Share of the disk that may be in use before the oldest clips are deleted.",
         "--disk-share",
         above=0,
         maximum=1,
     )
     keep_per_species: int = setting(
-        10, "Clips of a species that are kept whatever the disk says.", "--keep-per-species", minimum=0
+        clips.KEEP_PER_SPECIES,
+        "Clips of a species that are kept whatever the disk says.",
+        "--keep-per-species",
+        minimum=0,
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PORT, TLS_PORT = 1883, 8883
+QOS = 1  # at least once, and the broker acknowledges it
 CONNECT_S = 10.0
 ACKNOWLEDGE_S = 15.0
 KEEPALIVE_S = 90  # three times what the outbox lets pass between two looks at an idle target
@@ -44,7 +45,7 @@ class MqttTarget:
     host, port : str, int or None
         The broker; the port is 1883, or 8883 with TLS, when None.
     topic : str
-        For instance ``biovita/garden/detections`` (see `topic_of`). Beside it, ``biovita/garden/availability`` holds
+        For instance ``biovita/garden/detections``. Beside it, ``biovita/garden/availability`` holds
         ``online`` or ``offline``, retained; the broker itself writes ``offline`` when the station vanishes.
     username, password : str or None
         The password is never shown.
@@ -54,10 +55,6 @@ class MqttTarget:
         Certificates to trust instead of the system's.
     client_id : str
         Another client with the same id would throw this one out.
-    qos : int
-        1 (at least once) or 2.
-    retain : bool
-        The broker keeps the last detection for those who come later.
     discovery : bool
         Tell Home Assistant about the station: sensors with the name and the confidence of the last detection.
     timeout_s : float
@@ -79,15 +76,11 @@ class MqttTarget:
         tls: bool = False,
         ca_file: str | None = None,
         client_id: str = "biovita-edge",
-        qos: int = 1,
-        retain: bool = False,
         discovery: bool = False,
         timeout_s: float = ACKNOWLEDGE_S,
     ) -> None:
         if not topic or topic[0] in "/$" or re.search(r"[+#\x00-\x1f]", topic) or len(topic.encode()) > 60_000:
             raise UsageError(f"MQTT topic {topic!r} cannot be used", "give one like biovita/garden/detections")
-        if qos not in (1, 2):
-            raise UsageError(f"MQTT qos {qos} does not tell whether a message arrived", "give 1 or 2")
         self._context = _context(ca_file) if tls else None
         self._host = host
         self._port = port if port is not None else TLS_PORT if tls else PORT
@@ -96,7 +89,7 @@ class MqttTarget:
         self.availability_topic = f"{topic.rpartition('/')[0] or topic}/availability"
         self._username, self._password = username, password
         self._client_id = client_id
-        self._qos, self._retain, self._discovery = qos, retain, discovery
+        self._discovery = discovery
         self._timeout_s = timeout_s
         self._old_protocol = False
         self._not_allowed: set[str] = set()
@@ -122,10 +115,10 @@ class MqttTarget:
         try:
             try:
                 self.ready()
-                self._publish(self._topic, body, self._retain)
+                self._publish(self._topic, body)
             except _Cut:
                 self.ready()
-                self._publish(self._topic, body, self._retain)
+                self._publish(self._topic, body)
         except _Cut as error:
             # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
             self._hang_up()
@@ -187,7 +180,7 @@ class MqttTarget:
             client.username_pw_set(self._username, self._password)
         if self._context is not None:
             client.tls_set_context(self._context)
-        client.will_set(self.availability_topic, OFFLINE, qos=1, retain=True)
+        client.will_set(self.availability_topic, OFFLINE, QOS, retain=True)
         link = _Link(client)
         try:
             client.connect(self._host, self._port, KEEPALIVE_S)
@@ -201,11 +194,11 @@ class MqttTarget:
         self._link = link
         return link
 
-    def _publish(self, topic: str, body: str, retain: bool, timeout_s: float | None = None) -> None:
+    def _publish(self, topic: str, body: str, retain: bool = False, timeout_s: float | None = None) -> None:
         link = self._link
         assert link is not None
         try:
-            mid = link.client.publish(topic, body.encode(), self._qos, retain).mid
+            mid = link.client.publish(topic, body.encode(), QOS, retain).mid
         except ValueError as error:
             raise Refused(f"{self.label}: {error}") from error
         reason = link.wait(lambda: link.acknowledged.pop(mid, None), timeout_s or self._timeout_s)
@@ -274,11 +267,6 @@ class _Link:
         self.lost = f"connection lost: {reason}"
 
 
-def topic_of(station: str) -> str:
-    """The topic of a station's detections: its name in lower case, with what a topic cannot hold made ``_``."""
-    return f"biovita/{slug(station)}/detections"
-
-
 def discovery_configs(topic: str, availability_topic: str, client_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Topics and texts that make Home Assistant show the last detection and its confidence as sensors."""
     node = re.sub(r"[^a-zA-Z0-9_-]", "_", client_id)
@@ -311,6 +299,7 @@ def discovery_configs(topic: str, availability_topic: str, client_id: str) -> li
 
 
 def slug(name: str) -> str:
+    """A name as one level of a topic: in lower case, with what a topic cannot hold made ``_``."""
     return re.sub(r"[^\w-]+", "_", name.strip().lower()).strip("_") or "station"
 
 

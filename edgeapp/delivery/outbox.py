@@ -21,12 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any, Protocol
 
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.delivery.target import NotSent, Refused, Target
 from edgeapp.errors import BiovitaError
+from gallery.utc import utc_of
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,11 @@ class Store(Protocol):
     """The journal, as far as the outbox needs it. Used from several threads.
 
     Messages that were sent or dropped are never due, and marking them again changes nothing. ``target=None`` is all
-    targets. Due messages come in the order in which they were queued.
+    targets. Due messages come in the order in which they were queued. ``on_queued`` is called when messages can be
+    read; it does not wait.
     """
+
+    on_queued: Callable[[], None]
 
     def due(self, now_s: float, limit: int, target: str | None = None) -> Sequence[Waiting]: ...
     def sent(self, message_id: int, when: Moment, /) -> None: ...
@@ -141,6 +145,7 @@ class Outbox:
         self._start = clock.now()
         self._overfull = False
         self._threads: list[threading.Thread] = []
+        store.on_queued = self._wake
 
     def start(self) -> None:
         """Begin to send."""
@@ -149,8 +154,7 @@ class Outbox:
             self._threads.append(thread)
             thread.start()
 
-    def wake(self) -> None:
-        """Say that messages were queued."""
+    def _wake(self) -> None:
         for line in self._lines.values():
             line.awake.set()
 
@@ -161,7 +165,7 @@ class Outbox:
     def close(self, timeout: float = 5.0) -> None:
         """Send what can be sent in `timeout` seconds, then say goodbye. What remains waits for the next start."""
         self._closing.set()
-        self.wake()
+        self._wake()
         end = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
@@ -216,7 +220,7 @@ class Outbox:
             oldest = now.utc - timedelta(days=self._max_age_days)
             old = 0
             for message in self._store.due(math.inf, TRIMMED_AT_ONCE):
-                if _time(message.created_utc) >= oldest:
+                if utc_of(message.created_utc) >= oldest:
                     break
                 gone = message.target not in self._lines
                 if message.payload.get("clock_set", True) and (gone or self._lines[message.target].down):
@@ -387,8 +391,3 @@ class _Line:
 def _reason(error: Exception) -> str:
     """One line. Of an error that nobody foresaw only its type, since its text may hold a secret."""
     return str(error) if isinstance(error, BiovitaError) else type(error).__name__
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

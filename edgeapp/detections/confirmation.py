@@ -118,10 +118,6 @@ class Confirmation(Generic[Token]):
             one.confirmed = True
         return [one.token for one in confirmed]
 
-    def reset(self) -> None:
-        """Forget everything, for a new stream: its clock starts anew, and its sound is not the old one's."""
-        self._recent.clear()
-
     def __len__(self) -> int:
         """Detections that are remembered: never more than the windows of `within_s` seconds hold."""
         return len(self._recent)

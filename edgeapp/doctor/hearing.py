@@ -85,15 +85,15 @@ def microphone(patient: Patient) -> Findings:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
     else:
         for device in settings.microphone.device or (None,):
-            yield _heard(device, settings.microphone.route)
+            yield _heard(device, settings.microphone.backend)
 
 
-def _heard(device: str | None, route: str) -> Finding:
+def _heard(device: str | None, backend: str) -> Finding:
     try:
         if device is None and all(found.ghost for found in listing()):
             what = "there is none here"
             return warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
-        source = Capture(device, route, stall_s=STALL_S)
+        source = Capture(device, backend, stall_s=STALL_S)
         samples = _record(source)
     except DeviceError as fault:
         return error("microphone", fault.what, fault.remedy or SEE_DEVICES)

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import datetime
@@ -19,11 +18,12 @@ from pathlib import Path
 
 from edgeapp.doctor.finding import Findings, error, ok
 from edgeapp.doctor.patient import Patient
-from edgeapp.doctor.records import APPLICATION_ID, reading, whole
+from edgeapp.doctor.records import reading, whole
+from edgeapp.journal.schema import APPLICATION_ID
+from gallery import files, sqlite
 
 SIDE_FILES = ("-wal", "-shm")
 ORPHAN_S = 3600.0  # a temporary file that old belongs to nobody who still writes
-CLIP_PARTS = ".clip-*.part"
 
 
 def mend(patient: Patient) -> Findings:
@@ -65,7 +65,7 @@ def _journal(path: Path, now: datetime) -> Findings:
         if _reindexed(path):
             yield ok("mend", f"{path}: only an index was damaged ({faults[0]}); it was made anew, no row was lost")
             return
-        saved = _recovered(path, backup, now)
+        saved = _recovered(path)
     except (sqlite3.Error, OSError) as fault:
         yield error("mend", f"{path}: cannot be mended ({fault}); the copy is {backup}", _by_hand(path))
         return
@@ -78,7 +78,7 @@ def _held(path: Path) -> str | None:
     In WAL mode every open connection keeps a lock on the file, which this mode of locking does not bear.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=0)) as db:
+        with closing(sqlite.connect(path, "rw", busy_s=0.0)) as db:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("BEGIN EXCLUSIVE")
             db.rollback()
@@ -116,7 +116,7 @@ def _copied(path: Path, backup: Path) -> bool:
 def _reindexed(path: Path) -> bool:
     """Make all indexes anew; whether the file is whole then."""
     try:
-        with closing(sqlite3.connect(path)) as db:
+        with closing(sqlite.connect(path, "rw")) as db:
             db.execute("REINDEX")
             db.commit()
             return not whole(db) and db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
@@ -124,7 +124,7 @@ def _reindexed(path: Path) -> bool:
         return False
 
 
-def _recovered(path: Path, backup: Path, now: datetime) -> dict[str, int]:
+def _recovered(path: Path) -> dict[str, int]:
     """Write what can still be read into a new file and put it in place; rows saved of each table.
 
     Raises
@@ -132,23 +132,15 @@ def _recovered(path: Path, backup: Path, now: datetime) -> dict[str, int]:
     sqlite3.Error, OSError
         Nothing can be read, or the new file is not whole; the old one is as it was.
     """
-    part = path.with_name(f".{path.name}.{now:%Y%m%dT%H%M%SZ}.part")
-    part.unlink(missing_ok=True)
-    try:
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(part)) as new:
+    with files.replacing(path) as part:
+        with closing(sqlite.connect(path, "rw")) as old, closing(sqlite.connect(part, "rw")) as new:
             saved = _salvaged(old, new)
             if faults := whole(new):
                 raise sqlite3.DatabaseError(f"what was saved is not whole: {faults[0]}")
             new.execute("PRAGMA journal_mode = DELETE")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
         # The WAL of the old file must never be played into the new one; the copy has it.
         for suffix in SIDE_FILES:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-        part.chmod(path.stat().st_mode)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return saved
 
 
@@ -193,14 +185,9 @@ def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
 def _temporary_files(patient: Patient) -> Findings:
     """Remove what writers left behind when they were killed."""
     journal, clips = patient.settings.journal_path, patient.settings.clips.folder
-    found = [*journal.parent.glob(f".{journal.name}.*.part")] if journal.parent.is_dir() else []
-    found += [*clips.rglob(CLIP_PARTS)] if clips is not None and clips.is_dir() else []
-    removed = 0
-    for path in found:
-        with suppress(OSError):
-            if path.is_file() and time.time() - path.stat().st_mtime > ORPHAN_S:
-                path.unlink()
-                removed += 1
+    removed = files.remove_abandoned(journal.parent, files.temporary_names(journal), ORPHAN_S)
+    if clips is not None:
+        removed += files.remove_abandoned(clips, f"**/{files.TEMPORARY}", ORPHAN_S)
     if removed:
         yield ok("mend", f"removed {removed} temporary files that nobody finished")
 

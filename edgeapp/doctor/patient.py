@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.config.load import Loaded
 from edgeapp.config.settings import Settings
+from gallery.utc import utc_of
 
 FRESH_S = 180.0  # a station tells more often than that how it is
 
@@ -114,9 +114,7 @@ class Patient:
 
     def _age_s(self, told: dict[str, Any]) -> float | None:
         try:
-            written = datetime.fromisoformat(str(told.get("time_utc")).replace("Z", "+00:00"))
+            written = utc_of(str(told.get("time_utc")))
         except ValueError:
             return None
-        if written.tzinfo is None:
-            written = written.replace(tzinfo=timezone.utc)
         return max(0.0, (self.clock.now().utc - written).total_seconds())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
+from edgeapp.journal.schema import APPLICATION_ID
+from gallery import sqlite
+from gallery.utc import utc_of
 
-APPLICATION_ID = 0x42696F56  # of a journal
 BUSY_S = 5.0
 WAITING_LONG_S = 3600.0
 FAULTS_TOLD = 3
@@ -96,14 +97,13 @@ def _clips(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Findin
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that changes nothing in the file."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as db:
-        db.execute("PRAGMA query_only = ON")
+    with closing(sqlite.connect(path, "ro", BUSY_S)) as db:
         yield db
 
 
 def whole(db: sqlite3.Connection) -> list[str]:
     """What SQLite finds wrong with a file; nothing when it is whole."""
-    return [line for (line,) in db.execute("PRAGMA quick_check(100)") if line != "ok"]
+    return sqlite.faults(db, most=100)
 
 
 def span(seconds: float | None) -> str:
@@ -118,9 +118,7 @@ def span(seconds: float | None) -> str:
 
 def _age_s(utc: str | None, patient: Patient) -> float | None:
     try:
-        then = datetime.fromisoformat(str(utc).replace("Z", "+00:00"))
+        then = utc_of(str(utc))
     except ValueError:
         return None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=timezone.utc)
     return (patient.clock.now().utc - then).total_seconds()

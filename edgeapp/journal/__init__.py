@@ -1,12 +1,10 @@
 """What was heard, kept in one SQLite file: deployments, streams, detections, reviews, clips and messages to be sent."""
 
-from edgeapp.clock.utc import utc_of, utc_text
+from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import DamagedJournalError, JournalError, default_path
 from edgeapp.journal.journal import Journal
 from edgeapp.journal.reading import Reader
 from edgeapp.journal.records import (
-    REVIEWS,
-    ROUTES,
     Clip,
     Deployment,
     Detection,
@@ -17,10 +15,9 @@ from edgeapp.journal.records import (
     Stream,
 )
 from edgeapp.journal.schema import migrations
+from gallery.utc import utc_of
 
 __all__ = [
-    "REVIEWS",
-    "ROUTES",
     "Clip",
     "DamagedJournalError",
     "Deployment",

@@ -5,9 +5,7 @@ The file outlives power cuts: WAL with full synchronisation, so that a row which
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +15,10 @@ from sqlite_utils import Database
 
 from edgeapp.errors import BiovitaError
 from edgeapp.journal.schema import APPLICATION_ID, migrations
+from gallery import sqlite
 
-BUSY_STEP_S = 0.02
-BUSY_S = 30.0  # how long another program may hold the journal before that is an error
 READING_BUSY_S = 5.0
 WAL_BYTES = 8 * 2**20  # what the WAL file is cut back to after a checkpoint
-PRAGMAS = (
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    f"PRAGMA journal_size_limit = {WAL_BYTES}",
-)
 
 
 class JournalError(BiovitaError):
@@ -51,12 +42,12 @@ def open_to_write(path: Path, busy_s: float) -> Database:
     The connection may be used from several threads, by one at a time. It commits what `BEGIN` began, and nothing else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    connection = sqlite.connect(path, "rwc", busy_s, autocommit=True, any_thread=True)
     try:
         database = Database(connection, execute_plugins=False)
         _check_ours(database, path)
-        for pragma in PRAGMAS:
-            _patiently(connection, pragma, busy_s)
+        sqlite.write_ahead(connection, "FULL", busy_s)
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         check_whole(connection, path)
         if migrations.pending(database):
             _migrate(database)
@@ -79,9 +70,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             f"{path}: no journal is there", "give another --journal, or let `biovita-edge listen` begin it"
         )
     with explained(path, "read"):
-        connection = sqlite3.connect(_reading_uri(path), uri=True, timeout=READING_BUSY_S, check_same_thread=False)
+        connection = sqlite.connect(path, "ro", READING_BUSY_S, any_thread=True)
         try:
-            connection.execute("PRAGMA query_only = ON")
             database = Database(connection, execute_plugins=False)
             _check_ours(database, path)
             if not database.table_names():
@@ -98,9 +88,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `DamagedJournalError` when the file is damaged: at the start, not when the first bird sings."""
-    [(verdict,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
-    if verdict != "ok":
-        raise _damaged(path, verdict)
+    for fault in sqlite.faults(connection, most=1):
+        raise _damaged(path, fault)
 
 
 @contextmanager
@@ -114,18 +103,13 @@ def explained(path: Path, doing: str = "written") -> Iterator[None]:
             raise JournalError(f"{path}: is not a journal", "give another --journal") from error
         if "malformed" in reason:
             raise _damaged(path, reason) from error
-        if is_busy(error):
+        if sqlite.is_busy(error):
             raise JournalError(
                 f"{path}: another program holds the journal ({reason})", "end that program, or wait for it"
             ) from error
         raise JournalError(
             f"{path}: the journal cannot be {doing} ({reason})", "check the folder, its permissions and the free space"
         ) from error
-
-
-def is_busy(error: Exception) -> bool:
-    """Whether another connection was in the way."""
-    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
 
 
 def _check_ours(database: Database, path: Path) -> None:
@@ -151,19 +135,6 @@ def _check_owner(database: Database, path: Path) -> None:
         raise JournalError(f"{path}: is a database, but not a journal", "give another --journal")
 
 
-def _patiently(connection: sqlite3.Connection, pragma: str, busy_s: float) -> None:
-    """Set a pragma; SQLite itself does not wait for other connections where a file becomes a WAL database."""
-    end_s = time.monotonic() + busy_s
-    while True:
-        try:
-            connection.execute(pragma)
-            return
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= end_s:
-                raise
-            time.sleep(BUSY_STEP_S)
-
-
 def _migrate(database: Database) -> None:
     connection = database.conn
     # A table is changed by making it anew; dropping the old one would take the rows that refer to it along.
@@ -179,13 +150,6 @@ def _migrate(database: Database) -> None:
         connection.rollback()
         raise
     connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _reading_uri(path: Path) -> str:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    # SQLite cannot read a WAL database where it cannot make the files beside it; without a WAL nothing is missing.
-    alone = not path.with_name(f"{path.name}-wal").exists()
-    return f"{uri}&immutable=1" if alone and not os.access(path.resolve().parent, os.W_OK) else uri
 
 
 def _damaged(path: Path, reason: str) -> DamagedJournalError:

@@ -19,10 +19,11 @@ from edgeapp.clock.utc import utc_text
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.clips import ClipRows
 from edgeapp.journal.corrections import Corrections
-from edgeapp.journal.database import BUSY_S, check_whole, default_path, explained, open_to_read, open_to_write
+from edgeapp.journal.database import check_whole, default_path, explained, open_to_read, open_to_write
 from edgeapp.journal.outbox import OutboxRows
 from edgeapp.journal.reading import Questions
 from edgeapp.journal.records import Deployment, Detection, Message, Review, Stream
+from gallery import sqlite
 from gallery.taxon import RANKS
 
 Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
@@ -37,7 +38,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
     """
 
     @classmethod
-    def open(cls, path: Path | str | None = None, busy_s: float = BUSY_S) -> Journal:
+    def open(cls, path: Path | str | None = None, busy_s: float = sqlite.BUSY_S) -> Journal:
         """Open a journal, make it where it is missing, and bring its schema up to date.
 
         Parameters
@@ -79,8 +80,10 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
     def open_stream(self, deployment_id: int, stream: Stream, started: Moment) -> int:
         """Write that a microphone began to be heard, and return the id of its stream."""
+        facts = dict(stream.__dict__)
         row = {
-            **stream.__dict__,
+            "route": facts.pop("backend"),
+            **facts,
             "deployment": deployment_id,
             "started_utc": utc_text(started),
             "started_boottime_s": float(started.boottime_s),

@@ -9,7 +9,8 @@ from datetime import datetime
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.records import Message, StoredMessage
-from edgeapp.journal.writer import Writer, now_text
+from edgeapp.journal.writer import Writer
+from gallery.utc import now_text
 
 _WAITING = "sent_utc IS NULL AND dropped_utc IS NULL"
 _OF_TARGET = "(:target IS NULL OR target = :target)"
@@ -59,6 +60,8 @@ class OutboxRows(Writer):
         return self._write(lambda: self._connection.execute(sql, {"before": utc_text(before)}).rowcount)
 
     def _insert_message(self, message: Message) -> int:
+        if self.on_queued not in self._after_commit:
+            self._after_commit.append(self.on_queued)
         payload = json.dumps(dict(message.payload), ensure_ascii=False, allow_nan=False)
         return self._insert("messages", {"target": message.target, "payload": payload, "created_utc": now_text()})
 

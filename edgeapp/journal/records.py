@@ -9,9 +9,6 @@ from typing import Any
 from edgeapp.clock.system import Moment
 from gallery.recognition import Candidate
 
-ROUTES = ("portaudio", "arecord", "pcm", "file", "memory")
-REVIEWS = ("confirmed", "rejected", "corrected")
-
 
 @dataclass(frozen=True)
 class Deployment:
@@ -58,8 +55,8 @@ class Stream:
         Name of the microphone, or path of the recording.
     device_id : str
         What finds the microphone again after its number has changed; empty where nothing does.
-    route : str
-        One of `ROUTES`.
+    backend : str
+        One of `edgeapp.audio.backends.BACKENDS`, ``pcm`` or ``file``; the column `route`.
     rate_hz : int
         Rate at which it records.
     boot_id : str
@@ -68,7 +65,7 @@ class Stream:
 
     source: str
     device_id: str
-    route: str
+    backend: str
     rate_hz: int
     boot_id: str
 
@@ -200,7 +197,7 @@ class Review:
     detection : int
         Id in the journal.
     verdict : str
-        One of `REVIEWS`.
+        A value of `edgeapp.detections.review.ReviewVerdict`.
     reviewer : str
     name : str or None
         The right taxon, of a correction.

@@ -7,14 +7,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlite_utils import Database
 
-from edgeapp.clock.utc import utc_text
-from edgeapp.journal.database import JournalError, explained, is_busy
+from edgeapp.journal.database import JournalError, explained
+from gallery import sqlite
 
 PAUSE_S = 0.05  # between two attempts, where SQLite gives up without waiting
 
@@ -31,6 +30,11 @@ class Writer:
         Open, its transactions begun by hand.
     busy_s : float
         How long another program may hold the journal before that is an error.
+
+    Attributes
+    ----------
+    on_queued : callable
+        Called after messages were committed, by the thread that wrote them; it must neither wait nor raise.
     """
 
     def __init__(self, path: Path, db: Database, busy_s: float) -> None:
@@ -40,6 +44,8 @@ class Writer:
         self._busy_s = busy_s
         self._lock = threading.RLock()
         self._file = _identity(path)
+        self.on_queued: Callable[[], None] = lambda: None
+        self._after_commit: list[Callable[[], None]] = []
 
     def _write(self, change: Callable[[], T], durable: bool = True) -> T:
         """Make a change in one transaction: all of it is in the journal, or an error is raised and nothing is.
@@ -58,9 +64,13 @@ class Writer:
                 try:
                     result = change()
                     self._connection.execute("COMMIT")
+                    for call in self._after_commit:
+                        call()
                 except BaseException:
                     self._connection.rollback()
                     raise
+                finally:
+                    self._after_commit.clear()
                 return result
             finally:
                 if not durable:
@@ -97,7 +107,7 @@ class Writer:
                 self._connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() >= until:
+                if not sqlite.is_busy(error) or time.monotonic() >= until:
                     raise
             time.sleep(PAUSE_S)
 
@@ -108,11 +118,6 @@ class Writer:
                 f"{self.path}: the journal was moved, removed or replaced while it was open",
                 "put it back, or start again",
             )
-
-
-def now_text() -> str:
-    """The wall clock, as the journal writes it."""
-    return utc_text(datetime.now(timezone.utc))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

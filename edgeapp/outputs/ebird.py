@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import OutputError, UsageError
-from edgeapp.outputs.records import CONFIRMED, CORRECTED, SPECIES, Record
+from edgeapp.outputs.records import SPECIES, Record
 from edgeapp.outputs.words import one_line
 
 COLUMNS = (
@@ -117,7 +118,7 @@ class _Checklist:
 
 def left_out(record: Record) -> str | None:
     """Why a record does not go to eBird; None when it does."""
-    if record.review not in (CONFIRMED, CORRECTED):
+    if record.review not in (ReviewVerdict.CONFIRMED, ReviewVerdict.CORRECTED):
         return NOT_REVIEWED
     if not record.clock_set:
         return CLOCK_NOT_SET
@@ -128,7 +129,7 @@ def left_out(record: Record) -> str | None:
 
 def species(record: Record) -> tuple[str, str] | None:
     """Genus and the rest of the name, as reviewed; None above the species."""
-    if record.review == CORRECTED:
+    if record.review == ReviewVerdict.CORRECTED:
         name = record.corrected_name
     elif record.taxon_rank == SPECIES:
         name = record.scientific_name
@@ -192,7 +193,11 @@ def _on_one_clock(local: datetime) -> datetime:
 
 def _surer(one: Record, other: Record) -> bool:
     """Whether its name is better founded: the program and a person agree, then the greater confidence."""
-    return (one.review == CONFIRMED, one.confidence) > (other.review == CONFIRMED, other.confidence)
+    return _footing(one) > _footing(other)
+
+
+def _footing(record: Record) -> tuple[bool, float]:
+    return record.review == ReviewVerdict.CONFIRMED, record.confidence
 
 
 def _row(named: tuple[str, str], sighting: _Sighting, checklist: _Checklist, site: Site) -> Mapping[str, str]:
@@ -217,7 +222,7 @@ def _row(named: tuple[str, str], sighting: _Sighting, checklist: _Checklist, sit
 
 def _comment(sighting: _Sighting) -> str:
     best = sighting.best
-    if best.review == CORRECTED:
+    if best.review == ReviewVerdict.CORRECTED:
         said = f"Named by a reviewer; {TOOL} said {best.scientific_name} with confidence {best.confidence:.2f}"
     else:
         said = f"{TOOL} with confidence {best.confidence:.2f}; confirmed by a reviewer"

@@ -18,10 +18,11 @@ from typing import Any, TextIO
 
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.document import DECIMALS, TIME_DECIMALS
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from edgeapp.outputs import audacity, ebird, kaleidoscope, raven
 from edgeapp.outputs.csv import HEADER as BIRDNET
-from edgeapp.outputs.records import CORRECTED, REJECTED, SPECIES, Record
+from edgeapp.outputs.records import SPECIES, Record
 from edgeapp.outputs.selection import Row, Selection
 from edgeapp.outputs.words import one_line
 
@@ -123,7 +124,7 @@ def export_documents(documents: Iterable[Mapping[str, Any]], format: str, out: T
 def selection(record: Record, zone: tzinfo) -> Selection:
     """A record as a stretch of the file in which it can be heard, under the name it has after its review."""
     file, start_s, end_s = record.in_file
-    corrected = record.review == CORRECTED
+    corrected = record.review == ReviewVerdict.CORRECTED
     if corrected:
         # A reviewer may stop at the genus, whose name is one word.
         rank = SPECIES if " " in record.corrected_name.strip() else "taxon"
@@ -145,7 +146,7 @@ def selection(record: Record, zone: tzinfo) -> Selection:
 
 def _accepted(records: Iterable[Record], left_out: Counter[str]) -> Iterator[Record]:
     for record in records:
-        if record.review == REJECTED:
+        if record.review == ReviewVerdict.REJECTED:
             left_out[WAS_REJECTED] += 1
         else:
             yield record
@@ -188,7 +189,7 @@ def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
                 round(end_s, TIME_DECIMALS),
                 one_line(scientific_name),
                 one_line(common_name),
-                "" if record.review == CORRECTED else f"{record.confidence:.{DECIMALS}f}",
+                "" if record.review == ReviewVerdict.CORRECTED else f"{record.confidence:.{DECIMALS}f}",
                 one_line(file),
                 "" if record.latitude is None else record.latitude,
                 "" if record.longitude is None else record.longitude,

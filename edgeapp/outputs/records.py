@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-CONFIRMED, REJECTED, CORRECTED = "confirmed", "rejected", "corrected"
-REVIEWS = (CONFIRMED, REJECTED, CORRECTED)
+from edgeapp.detections.review import ReviewVerdict
+
 SPECIES = "species"
 
 
@@ -73,9 +73,9 @@ class Record:
     def __post_init__(self) -> None:
         if self.time_utc.utcoffset() is None:
             raise ValueError("the time of a record needs a zone")
-        if self.review is not None and self.review not in REVIEWS:
+        if self.review is not None and self.review not in {verdict.value for verdict in ReviewVerdict}:
             raise ValueError(f"there is no review {self.review!r}")
-        if (self.review == CORRECTED) != bool(self.corrected_name):
+        if (self.review == ReviewVerdict.CORRECTED) != bool(self.corrected_name):
             raise ValueError("a correction and its name belong together")
         if self.clip is not None and not self.clip_end_s > self.clip_start_s:
             raise ValueError(f"{self.clip}: the clip of a record needs a length")
@@ -83,7 +83,7 @@ class Record:
     @property
     def species(self) -> tuple[str, str]:
         """Scientific and common name of the species, as reviewed; empty above the species."""
-        if self.review == CORRECTED:
+        if self.review == ReviewVerdict.CORRECTED:
             return self.corrected_name, self.corrected_common_name
         return (self.scientific_name, self.common_name) if self.taxon_rank == SPECIES else ("", "")
 

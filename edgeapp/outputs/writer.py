@@ -11,12 +11,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeapp.errors import OutputError, UsageError
+from gallery import files
 
 if TYPE_CHECKING:
     from edgeapp.clock.system import Moment
@@ -184,6 +185,8 @@ class Destination:
         self.path = Path(path) if path is not None else None
         self.keep = True
         self.out: TextIO
+        self._stack = ExitStack()
+        self._temporary: Path | None = None
 
     def __enter__(self) -> Destination:
         if self.path is None:
@@ -191,9 +194,12 @@ class Destination:
             return self
         if self.path.is_dir():
             raise OutputError(f"{self.path}: is a folder", "name a file with --output")
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         with _explained(str(self.path)):
-            self._file = open(self._temporary, "w", encoding="utf-8", newline="")
+            # A pipe or a device is written to, not replaced.
+            if not self.path.exists() or self.path.is_file():
+                self._temporary = self._stack.enter_context(files.temporary_for(self.path))
+            written = self._temporary or self.path
+            self._file = self._stack.enter_context(open(written, "w", encoding="utf-8", newline=""))
         self.out = _Output(self._file, str(self.path))  # type: ignore[assignment]
         return self
 
@@ -202,16 +208,12 @@ class Destination:
             if kind is None:
                 self.out.flush()
             return
-        try:
+        with self._stack:
             if kind is None and self.keep:
                 with _explained(str(self.path)):
-                    self._file.flush()
-                    os.fsync(self._file.fileno())
                     self._file.close()
-                    os.replace(self._temporary, self.path)
-        finally:
-            self._file.close()
-            self._temporary.unlink(missing_ok=True)
+                    if self._temporary is not None:
+                        files.put_in_place(self._temporary, self.path)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,15 +19,17 @@ from edgeapp.errors import PackError
 from edgeapp.pack.split import SplitSpec
 from edgeapp.paths import STARTER_PACK
 from gallery.errors import BiovitaError
+from gallery.files import SUFFIX, write_text
 from gallery.parameters import DecisionParameters
 from gallery.store import EncoderIdentity
+from gallery.utc import now_text
 
 FORMAT = 1
 PACK_FILE = "pack.json"
 PACK_GALLERY = "gallery.sqlite"
 
 # SQLite's own working files come and go beside the gallery.
-UNHASHED_SUFFIXES = ("-wal", "-shm", "-journal")
+UNHASHED_SUFFIXES = ("-wal", "-shm", "-journal", SUFFIX)
 
 T = TypeVar("T")
 
@@ -214,14 +215,14 @@ def write_pack_json(
     files = {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != PACK_FILE and not path.name.endswith((*UNHASHED_SUFFIXES, ".tmp"))
+        if path.is_file() and path.name != PACK_FILE and not path.name.endswith(UNHASHED_SUFFIXES)
     }
     document: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
         "version": version,
         "licence": licence,
-        "created": created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": created or now_text("seconds"),
         "preset": preset,
         "encoder": {"space": space, "dim": dim},
         "audio": asdict(audio),
@@ -244,13 +245,7 @@ def write_pack_json(
         if wanted not in files:
             raise PackError(f"pack {folder}: {wanted} is missing", "write it before pack.json")
     target = folder / PACK_FILE
-    temporary = target.with_suffix(".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
+    write_text(target, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return target
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
@@ -27,6 +27,19 @@ from edgeapp.runtime.settings import CPU, RunSettings
 MOST_OFFSET = 100.0  # times the RMS of the sound
 
 Front = Callable[[np.ndarray], np.ndarray]  # sound [m * hop] to frames [bands, m]
+
+
+@dataclass(frozen=True)
+class SharingWindow(Window):
+    """A window whose frames are shared with those beside it.
+
+    Attributes
+    ----------
+    frames : callable
+        Gives them, ``[bands, count]``.
+    """
+
+    frames: Callable[[], np.ndarray] = field(kw_only=True)
 
 
 class SplitEncoder:
@@ -56,10 +69,10 @@ class SplitEncoder:
     def encode(self, window: Window) -> np.ndarray:
         """One window to its vector, ``[1, dim]``."""
         level = window.level
-        if window.frames is None or abs(level.mean) > MOST_OFFSET * level.rms:
-            frames, level = self.front(window.samples - np.float32(level.mean)), Level(0.0, level.rms)
-        else:
+        if isinstance(window, SharingWindow) and abs(level.mean) <= MOST_OFFSET * level.rms:
             frames = window.frames()
+        else:
+            frames, level = self.front(window.samples - np.float32(level.mean)), Level(0.0, level.rms)
         given = {"log_mel": log_mel(frames, level, self._split.between)[None]}
         return self._trunk.checked(run(self._trunk_session, self._trunk, CPU, given), 1, CPU)
 
@@ -83,7 +96,8 @@ class SplitEncoder:
                 strips.popleft()
             before = window.first
             beginning = window.samples[: 2 * edge * hop]
-            yield replace(window, frames=_Frames(self.front, beginning, tuple(strips), edge, self._count))
+            frames = _Frames(self.front, beginning, tuple(strips), edge, self._count)
+            yield SharingWindow(window.start_s, window.end_s, window.samples, window.first, frames=frames)
 
 
 def log_mel(frames: np.ndarray, level: Level, between: Between) -> np.ndarray:

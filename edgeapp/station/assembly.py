@@ -11,9 +11,10 @@ from typing import Any
 
 from edgeapp.audio.guano import Recorder
 from edgeapp.clips.clip_file import ClipFolder
-from edgeapp.clips.recorder import JUDGED_WITHIN_S, Clips, ClipSettings
+from edgeapp.clips.recorder import Clips
 from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
+from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.system import Clock
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.outbox import Outbox
@@ -183,7 +184,7 @@ def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> 
     if folder is None:
         return None
     clips = settings.clips
-    retention = Retention(clips.keep_days, clips.disk_share, keep_per_species=clips.keep_per_species)
+    retention = Retention(clips.keep_days, clips.disk_share, clips.keep_per_species)
     return Sweeper(retention, journal, folder.folder, log.info)
 
 

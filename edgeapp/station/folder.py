@@ -1,4 +1,4 @@
-"""A watched folder as the station hears it: every recording that is finished there is one capture, heard once.
+"""A watched folder as the station hears it: every recording that is finished there is one stream, heard once.
 
 A recording whose last window is in the journal is done for ever. One that a crash cut off is gone on with at the window
 after the last that was counted: windows of a file are always cut the same way, so they can be counted.
@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
+from edgeapp.audio.backends import FILE
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import MTIME, recording_start
-from edgeapp.audio.source import Block
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
 from edgeapp.journal import Journal
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
+from edgeapp.station.stream_source import StreamSource
 from edgeapp.station.watch import POLL_S, SETTLED_S, FinishedFile, finished_files
 
 log = logging.getLogger(__name__)
 
 
 class FromStart:
-    """Dates a recording by the moment at which it began; see `edgeapp.station.source_worker.Dated`."""
+    """Dates a recording by the moment at which it began; see `edgeapp.station.stream_source.Dated`."""
 
     def __init__(self, began: Moment) -> None:
         self._began = began
@@ -32,68 +33,6 @@ class FromStart:
     def moment_of(self, position_s: float) -> Moment:
         """When the sound at a position was heard."""
         return self._began.earlier(-position_s)
-
-
-class FileCapture:
-    """One finished recording; see `edgeapp.station.source_worker.Capture`.
-
-    Attributes
-    ----------
-    skip_windows : int
-        How many of its first windows an earlier run has counted.
-    """
-
-    live = True
-    route = "file"
-    dropped_samples = 0
-
-    def __init__(
-        self, file: FinishedFile, clock: Clock, health: MicrophoneHealth, journal: Journal, zone: tzinfo
-    ) -> None:
-        self._file = file
-        self._clock = clock
-        self._health = health
-        self._journal = journal
-        self._source = FileSource(file.path)
-        self.name = str(file.path)
-        self.rate_hz = self._source.rate_hz
-        self.device_id = f"file:{file.size}:{file.mtime_ns}"
-        self.skip_windows = journal.windows_of(self.name, self.device_id)
-        self.end_reason: str | None = None
-        self.timeline = FromStart(self._began(zone))
-
-    def blocks(self) -> Iterator[Block]:
-        """The whole recording."""
-        self._health.reopened(self._now_s(), self.rate_hz)
-        try:
-            for block in self._source.blocks():
-                self._health.observe(block.samples, self._now_s())
-                yield block
-        except AudioError as error:
-            self.end_reason = str(error)
-        else:
-            self.end_reason = self._source.fault
-        if self.end_reason:
-            log.warning("%s: %s", self.name, self.end_reason)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._source.close()
-
-    def kept(self, stream_id: int) -> None:
-        """Its last window is in the journal."""
-        file = self._file
-        self._journal.file_done(self.name, file.size, file.mtime_ns, stream_id, self._clock.now())
-
-    def _began(self, zone: tzinfo) -> Moment:
-        start = recording_start(self._file.path, self._source.duration_s or 0.0, zone)
-        now = self._clock.now()
-        # The time of a file is that of the clock which wrote it, often this machine's; a recorder's own is trusted.
-        began = now.earlier((now.utc - start.utc) / timedelta(seconds=1))
-        return Moment(began.utc, began.boottime_s, now.clock_set or start.source != MTIME)
-
-    def _now_s(self) -> float:
-        return self._clock.now().boottime_s
 
 
 class FolderSource:
@@ -134,7 +73,7 @@ class FolderSource:
         self._closed = False
         self.health = MicrophoneHealth(48_000, clock.now().boottime_s, tell)
 
-    def captures(self) -> Iterator[FileCapture]:
+    def streams(self) -> Iterator[StreamSource]:
         """The recordings as they are finished, until `close`."""
         files = finished_files(
             self._folder,
@@ -146,12 +85,36 @@ class FolderSource:
         )
         for file in files:
             try:
-                capture = FileCapture(file, self._clock, self.health, self._journal, self._zone)
+                stream = self._opened(file)
             except (AudioError, OSError) as error:  # taken away since it was found
                 log.warning("%s: %s", file.path, error)
                 continue
-            yield capture
+            self.health.reopened(self._clock.now().boottime_s, stream.rate_hz)
+            yield stream
 
     def close(self) -> None:
         """Give no other recording; the present one is heard to its end. Safe in a signal handler, and twice."""
         self._closed = True
+
+    def _opened(self, file: FinishedFile) -> StreamSource:
+        source = FileSource(file.path)
+        device_id = f"file:{file.size}:{file.mtime_ns}"
+        return StreamSource(
+            source,
+            self.health,
+            self._clock,
+            device_id=device_id,
+            backend=FILE,
+            timeline=FromStart(self._began(file.path, source.duration_s or 0.0)),
+            skip_windows=self._journal.windows_of(source.name, device_id),
+            kept=lambda stream_id: self._journal.file_done(
+                source.name, file.size, file.mtime_ns, stream_id, self._clock.now()
+            ),
+        )
+
+    def _began(self, path: Path, duration_s: float) -> Moment:
+        start = recording_start(path, duration_s, self._zone)
+        now = self._clock.now()
+        # The time of a file is that of the clock which wrote it, often this machine's; a recorder's own is trusted.
+        began = now.earlier((now.utc - start.utc) / timedelta(seconds=1))
+        return Moment(began.utc, began.boottime_s, now.clock_set or start.source != MTIME)

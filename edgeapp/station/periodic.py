@@ -9,7 +9,6 @@ from typing import Any
 
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.system import Moment
-from edgeapp.delivery.outbox import Outbox
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -81,47 +80,19 @@ class WatchClock:
             log.info("the clock is set: the times of %d detections were corrected", corrected)
 
 
-class CheckJournal:
-    """Look once a day whether the journal is whole.
-
-    Attributes
-    ----------
-    damage : str
-        What is wrong, empty when nothing is.
-    """
-
-    def __init__(self) -> None:
-        self.damage = ""
-
-    def __call__(self, station: Station) -> None:
-        """Check it; a damaged journal is told, and goes on taking what it still can."""
-        try:
-            station.journal.daily_check()
-            self.damage = ""
-        except JournalError as error:
-            self.damage = str(error)
-            log.error("%s", error)
+def check_journal(station: Station) -> None:
+    """Look whether the journal is whole; a damaged one is told, and goes on taking what it still can."""
+    try:
+        station.journal.daily_check()
+    except JournalError as error:
+        log.error("%s", error)
 
 
-class Forward:
-    """Wake the outbox when there is something new to send, and once a day forget what was sent long ago."""
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-        self._detections = 0
-        self._forget = Every(INTEGRITY_S, self._forget_old, at_once=False)
-
-    def __call__(self, station: Station) -> None:
-        """Look whether there were detections."""
-        if station.detections != self._detections:
-            self._detections = station.detections
-            self._outbox.wake()
-        self._forget(station)
-
-    def _forget_old(self, station: Station) -> None:
-        now = station.clock.now()
-        if now.clock_set:
-            station.write_queue.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
+def forget_messages(station: Station) -> None:
+    """Remove messages that were sent or dropped long ago."""
+    now = station.clock.now()
+    if now.clock_set:
+        station.write_queue.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
 
 
 class SweepClips:

@@ -1,4 +1,4 @@
-"""One source as the station hears it: captures one after the other, cut into windows, in a thread of its own.
+"""One source as the station hears it: streams one after the other, cut into windows, in a thread of its own.
 
 The thread only reads, keeps the newest sound and cuts. What it hears goes into a short queue; when the station is busy
 the thread waits, then the recorder's own queue fills, and what does not fit there is counted as lost.
@@ -16,60 +16,27 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import MIN_CLIP_S, WINDOW_S, Window
 from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Moment
 from edgeapp.errors import AudioError
 from edgeapp.journal import utc_text
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
+from edgeapp.station.stream_source import StreamSource
 
 log = logging.getLogger(__name__)
 
 QUEUE_WINDOWS = 12  # each holds 10 s of sound, so that a slow disk for a minute costs nothing
 
 
-class Dated(Protocol):
-    """When the positions of a clock were heard; `edgeapp.audio.timeline.Timeline`."""
-
-    def moment_of(self, position_s: float) -> Moment: ...
-
-
-class Capture(AudioSource, Protocol):
-    """One unbroken stretch of sound; `edgeapp.station.reconnector.MicrophoneCapture`."""
-
-    @property
-    def device_id(self) -> str: ...
-
-    @property
-    def route(self) -> str: ...
-
-    @property
-    def dropped_samples(self) -> int: ...
-
-    @property
-    def timeline(self) -> Dated: ...
-
-    @property
-    def end_reason(self) -> str | None: ...
-
-    @property
-    def skip_windows(self) -> int:
-        """How many of its first windows are in the journal already."""
-        ...
-
-    def kept(self, stream_id: int) -> None:
-        """Called when its last window is in the journal."""
-        ...
-
-
 class Source(Protocol):
-    """Gives one capture after the other; `edgeapp.station.reconnector.Reconnector`."""
+    """Gives one stream after the other; `edgeapp.station.reconnector.Reconnector`."""
 
     @property
     def health(self) -> MicrophoneHealth: ...
 
-    def captures(self) -> Iterator[Capture]: ...
+    def streams(self) -> Iterator[StreamSource]: ...
 
     def close(self) -> None: ...
 
@@ -79,7 +46,7 @@ class Opened:
     """A stream begins."""
 
     worker: SourceWorker
-    capture: Capture
+    stream: StreamSource
     ring: Ring
 
 
@@ -131,7 +98,7 @@ class Cutting:
 
 
 class SourceWorker:
-    """Follow the captures of a source until there are no more.
+    """Follow the streams of a source until there are no more.
 
     Parameters
     ----------
@@ -143,7 +110,7 @@ class SourceWorker:
     events : queue.Queue
         Where the thread puts what it hears.
     duration_s : float or None
-        End after so much sound, all captures together.
+        End after so much sound, all streams together.
     """
 
     def __init__(
@@ -160,8 +127,8 @@ class SourceWorker:
         self._cutting = cutting
         self._events = events
         self._left_s = duration_s
-        self._capture: Capture | None = None
-        self._lost = 0  # samples of the captures that have ended
+        self._stream: StreamSource | None = None
+        self._lost = 0  # samples of the streams that have ended
         self._thread = threading.Thread(target=self._run, name=f"worker {name}", daemon=True)
         self.streams = 0
 
@@ -173,8 +140,8 @@ class SourceWorker:
     @property
     def lost_samples(self) -> int:
         """Samples that never arrived, so far."""
-        capture = self._capture
-        return self._lost + (capture.dropped_samples if capture is not None else 0)
+        stream = self._stream
+        return self._lost + (stream.dropped_samples if stream is not None else 0)
 
     def start(self) -> None:
         """Begin to hear."""
@@ -195,11 +162,11 @@ class SourceWorker:
 
     def described(self, now: Moment) -> dict[str, Any]:
         """How it is, for the status file."""
-        health, capture = self.health, self._capture
+        health, stream = self.health, self._stream
         level = health.level_dbfs
         return {
             "name": self.name,
-            "device_id": capture.device_id if capture is not None else "",
+            "device_id": stream.device_id if stream is not None else "",
             "state": health.state.value,
             "why": health.why,
             "since_utc": utc_text(now.earlier(now.boottime_s - health.since_s).utc),
@@ -211,9 +178,9 @@ class SourceWorker:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            with closing(self._source.captures()) as captures:  # type: ignore[type-var]  # a generator in every source
-                for capture in captures:
-                    self._follow(capture)
+            with closing(self._source.streams()) as streams:  # type: ignore[type-var]  # a generator in every source
+                for stream in streams:
+                    self._follow(stream)
                     if self._left_s == 0:
                         self._source.close()
         except BaseException as raised:  # told to the station, whose thread has somebody to tell
@@ -221,64 +188,28 @@ class SourceWorker:
         finally:
             self._events.put(Ended(self, error))
 
-    def _follow(self, capture: Capture) -> None:
-        """Hear one capture to its end."""
-        self._capture = capture
-        ring = Ring(capture.rate_hz, self._cutting.kept_s)
-        heard = _Attended(self, capture, ring)
-        self.name = capture.name
+    def _follow(self, stream: StreamSource) -> None:
+        """Hear one stream to its end."""
+        self._stream = stream
+        ring = Ring(stream.rate_hz, self._cutting.kept_s)
+        stream.keep(ring, self._left_s)
+        self.name = stream.name
         self.streams += 1
-        self._events.put(Opened(self, capture, ring))
+        self._events.put(Opened(self, stream, ring))
         fault = ""
         try:
-            for window in islice(self._cutting.cut(heard), capture.skip_windows, None):
-                self._events.put(Heard(self, window, capture.timeline.moment_of(window.start_s)))
+            for window in islice(self._cutting.cut(stream), stream.skip_windows, None):
+                self._events.put(Heard(self, window, stream.timeline.moment_of(window.start_s)))
         except AudioError as error:
             # Less sound than a window can be made of is no fault of the source.
-            if heard.delivered >= MIN_CLIP_S * capture.rate_hz:
+            if stream.delivered >= MIN_CLIP_S * stream.rate_hz:
                 fault = str(error)
                 log.warning("%s", fault)
         finally:
-            capture.close()
-            self._capture = None
-            self._lost += capture.dropped_samples
-            ended = capture.timeline.moment_of(heard.delivered / capture.rate_hz)
-            reason = fault or capture.end_reason or "ended"
-            self._events.put(Closed(self, ended, reason, capture.dropped_samples, capture.kept))
-
-    def _take(self, block: Block, rate_hz: int) -> Block:
-        """The part of a block that is within the duration."""
-        if self._left_s is None:
-            return block
-        left = round(self._left_s * rate_hz)
-        samples = block.samples[:left]
-        self._left_s = (left - len(samples)) / rate_hz
-        return Block(block.start, samples)
-
-
-class _Attended:
-    """A capture whose sound is kept as it passes, and which ends with the duration."""
-
-    live = True
-
-    def __init__(self, worker: SourceWorker, capture: Capture, ring: Ring) -> None:
-        self.name = capture.name
-        self.rate_hz = capture.rate_hz
-        self.delivered = 0
-        self._worker = worker
-        self._capture = capture
-        self._ring = ring
-
-    def blocks(self) -> Iterator[Block]:
-        with closing(self._capture.blocks()) as blocks:  # type: ignore[type-var]  # a generator in every source
-            for block in blocks:
-                taken = self._worker._take(block, self.rate_hz)
-                if len(taken.samples):
-                    self._ring.add(taken)
-                    self.delivered += len(taken.samples)
-                    yield taken
-                if self._worker._left_s == 0:
-                    return
-
-    def close(self) -> None:
-        self._capture.close()
+            stream.close()
+            self._stream = None
+            self._left_s = stream.left_s
+            self._lost += stream.dropped_samples
+            ended = stream.timeline.moment_of(stream.delivered / stream.rate_hz)
+            reason = fault or stream.end_reason or "ended"
+            self._events.put(Closed(self, ended, reason, stream.dropped_samples, stream.kept))

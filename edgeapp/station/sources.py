@@ -61,7 +61,7 @@ def workers_of(
         microphone = settings.microphone
 
         def opened() -> Capture:
-            return Capture(device, microphone.route, stall_s=microphone.stall, clock=clock)
+            return Capture(device, microphone.backend, stall_s=microphone.stall, clock=clock)
 
         return lambda tell: Reconnector(opened, tell, clock=clock, wait=microphone.wait)
 

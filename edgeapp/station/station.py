@@ -189,7 +189,7 @@ class Station:
             self.write_queue,
             self._id,
             stream,
-            opened.capture.timeline.moment_of(0.0),
+            opened.stream.timeline.moment_of(0.0),
             keeping.confirmation(),
             self.counts,
             Telling(self._tell, self._found, self._ended),
@@ -200,8 +200,8 @@ class Station:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Opened):
-            capture = event.capture
-            stream = Stream(capture.name, capture.device_id, capture.route, capture.rate_hz, self.clock.boot_id)
+            heard = event.stream
+            stream = Stream(heard.name, heard.device_id, heard.backend, heard.rate_hz, self.clock.boot_id)
             self.open_stream(event.worker, stream, event.ring, event)
         elif isinstance(event, Heard):
             self._logs[event.worker].keep(self.classifier.classify(event.window, event.moment, event.worker.name))

@@ -15,6 +15,7 @@ from edgeapp.detections.document import taxon_fields
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
 from edgeapp.station.station import Station
+from gallery import files
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +37,12 @@ class StatusFile:
 
     def write(self, status: Mapping[str, Any]) -> None:
         """Replace the document. A station does not end because its status cannot be told; that is logged once."""
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        text = json.dumps(status, ensure_ascii=False, indent=1) + "\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(status, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path)
+            # Every few seconds: flushing each would wear out a memory card, and the next start writes another.
+            files.write_text(self.path, text, parents=True, durable=False)
             self._failed = False
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             if not self._failed:
                 log.warning("%s: the status cannot be written (%s)", self.path, error.strerror or error)
             self._failed = True

@@ -13,11 +13,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edgeapp.recognition.pipeline import Recogniser
 
 from edgeapp.audio.file import FileSource
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from edgeapp.runtime.tensorrt.build import MODULES
 from export import pack as export_pack

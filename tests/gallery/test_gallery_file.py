@@ -174,7 +174,7 @@ def test_readers_see_the_last_complete_state_while_somebody_edits(filled: Path):
 
 
 def test_a_second_writer_is_told_who_is_in_the_way(filled: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gallery.database.BUSY_TIMEOUT_MS", 0)
+    monkeypatch.setattr("gallery.database.BUSY_S", 0.0)
     in_the_way = pytest.raises(GalleryError, match="in use by another program; close it")
     one, two = Gallery.open(filled, readonly=False), Gallery.open(filled, readonly=False)
     with one, two, one.transaction(), in_the_way:

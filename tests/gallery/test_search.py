@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery import Entry, Gallery, GalleryError, Index, Taxon, TaxonError
+from gallery import Entry, GalleryError, Index, Taxon, TaxonError, build
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def index(request, tmp_path: Path, taxa: list[Taxon], identity, entries: list[En
     """The same index from a gallery file and from memory: every test holds for both."""
     if request.param == "memory":
         return Index.of_entries(taxa, entries)
-    with Gallery.create(tmp_path / "g.sqlite", identity) as gallery:
+    with build(tmp_path / "g.sqlite", identity) as gallery:
         gallery.add_taxa(taxa)
         assert gallery.add_entries(entries).rejected == ()
         return Index.of(gallery)
@@ -94,7 +94,7 @@ def test_vectors_that_cancel_out_leave_the_taxon_absent(taxa: list[Taxon], unit)
 
 
 def test_a_gallery_without_vectors_has_nothing_to_search(tmp_path: Path, identity, taxa: list[Taxon]):
-    with Gallery.create(tmp_path / "g.sqlite", identity) as gallery:
+    with build(tmp_path / "g.sqlite", identity) as gallery:
         gallery.add_taxa(taxa)
         with pytest.raises(GalleryError, match="has no vectors; add a species"):
             Index.of(gallery)
@@ -111,7 +111,7 @@ def test_a_bad_entry_in_memory_is_named(taxa: list[Taxon], unit):
 
 
 def test_reading_in_pieces_changes_nothing(tmp_path: Path, taxa, identity, entries, monkeypatch: pytest.MonkeyPatch):
-    with Gallery.create(tmp_path / "g.sqlite", identity) as gallery:
+    with build(tmp_path / "g.sqlite", identity) as gallery:
         gallery.add_taxa(taxa)
         gallery.add_entries(entries)
         whole = Index.of(gallery)

@@ -121,19 +121,6 @@ def test_a_damaged_resume_state_says_how_to_start_anew(stage2: Path, content: by
         checkpoint.load_resume(stage2)
 
 
-def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("older")
-
-    def fail(beside: Path) -> None:
-        beside.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        checkpoint.replace_file(path, fail)
-    assert path.read_text() == "older"
-
-
 def test_taxa_of_a_checkpoint_come_in_its_order_from_any_table(stage2: Path, taxa: list[Taxon]) -> None:
     config = checkpoint.load_config(stage2)
     found = checkpoint.taxa_in_order(config, taxa[::-1])

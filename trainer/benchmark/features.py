@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from gallery.files import replacing
 from trainer.benchmark.layout import LEVELS, MODALITIES, Split
-from trainer.checkpoint import replace_file
 from trainer.errors import DataError
 
 TEXT_FORMS = (*LEVELS, "common_name")
@@ -94,12 +94,8 @@ def write_features(path: Path, features: Features) -> None:
         arrays |= {f"{name}_ids": part.ids, name: part.vectors}
     about = {"model": features.model, "split": features.split, "origin": dict(features.origin)}
     arrays[ABOUT] = np.array(json.dumps(about))
-
-    def write(beside: Path) -> None:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-
-    replace_file(path, write)
+    with replacing(path, parents=True) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_features(path: Path) -> Features:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from gallery import Taxon
+from gallery.files import replacing, write_text
 from trainer.benchmark.draws import distinct
 from trainer.benchmark.layout import (
     BLOCK,
@@ -32,7 +33,6 @@ from trainer.benchmark.layout import (
     code,
     task_name,
 )
-from trainer.checkpoint import replace_file
 from trainer.data.manifest import Manifest, Sample, Samples, held_rows, hold_out, source_codes, taxa_of
 from trainer.errors import ConfigError, DataError
 
@@ -150,7 +150,7 @@ def make_benchmark(manifest: Manifest, out: Path, plan: Plan = Plan()) -> list[S
         "scenarios": [asdict(scenario) for scenario in scenarios],
     }
     text = json.dumps(summary, indent=1, ensure_ascii=False)
-    replace_file(out / SUMMARY, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    write_text(out / SUMMARY, text + "\n", parents=True)
     return scenarios
 
 
@@ -315,11 +315,7 @@ def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples], 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterator[dict[str, Any]]) -> None:
     """Write a CSV, whole or not at all."""
-
-    def write(beside: Path) -> None:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    replace_file(path, write)
+    with replacing(path, parents=True) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

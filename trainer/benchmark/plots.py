@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gallery.files import replacing
 from trainer.benchmark.extract import slug
 from trainer.benchmark.layout import LEVELS
 from trainer.benchmark.protocols import SCORED, TOPS, Score
 from trainer.benchmark.report import CODES, Report
-from trainer.checkpoint import replace_file
 from trainer.errors import ConfigError
 
 BAR = 0.8  # of the room for one group of bars
@@ -113,5 +113,6 @@ def labelled(figure: Any, panel: Any, title: str) -> Any:
 
 def save(figure: Any, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
-    replace_file(path, lambda beside: figure.savefig(beside, dpi=DPI, format="png"))
+    with replacing(path, parents=True) as beside:
+        figure.savefig(beside, dpi=DPI, format="png")
     return path

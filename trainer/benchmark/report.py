@@ -14,9 +14,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from gallery.files import replacing, write_text
 from trainer.benchmark.layout import DIRECTIONS, LEVELS, code
 from trainer.benchmark.protocols import ABSENT, EMPTY, PAPER, PUBLISHED, SCORED, TOPS, Score, Tally
-from trainer.checkpoint import replace_file
 
 CODES = tuple(code(*direction) for direction in DIRECTIONS)
 RULES = {
@@ -127,17 +127,13 @@ def named(part: str, ids: Sequence[int], most: int = 8) -> str:
 
 def write_csv(path: Path, report: Report) -> None:
     """One line for each scenario of each model, and one for each class in it."""
-
-    def write(beside: Path) -> None:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
-            writer.writeheader()
-            for score in report.scores:
-                writer.writerow({**_head(score), **_shares(score.tally), **_tail(score)})
-                for name, tally in score.classes.items():
-                    writer.writerow({**_head(score), "class": name, **_shares(tally)})
-
-    replace_file(path, write)
+    with replacing(path, parents=True) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for score in report.scores:
+            writer.writerow({**_head(score), **_shares(score.tally), **_tail(score)})
+            for name, tally in score.classes.items():
+                writer.writerow({**_head(score), "class": name, **_shares(tally)})
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -180,7 +176,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def write_json(path: Path, report: Report) -> None:
     """Write `as_json`."""
     text = json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(path, lambda beside: beside.write_text(text + "\n", encoding="utf-8"))
+    write_text(path, text + "\n", parents=True)
 
 
 def _parts(scores: Iterable[Score]) -> list[tuple[str, str]]:

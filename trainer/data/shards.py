@@ -9,7 +9,7 @@ On the disk:
 
 The members follow WebDataset: those of one sample share a key and lie side by side. The manifest is one that
 `trainer.data.manifest` reads, so a sample is found by its offset without reading the tar. Why a killed writer can go
-on: a shard is written as `.tar.part`, its rows are stored, and only then it gets its name; a shard with both its name
+on: a shard is written beside its place, its rows are stored, and only then it gets its name; a shard with both its name
 and its rows is finished, and any other is made anew. The manifest comes last, so that nothing refers to half a shard.
 """
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections import deque
@@ -34,7 +33,7 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.errors import AudioError
-from gallery import Taxon
+from gallery import Taxon, files
 from trainer.data.layouts import TAXONOMY
 from trainer.data.manifest import Manifest
 from trainer.data.media import called, opened
@@ -132,22 +131,12 @@ def _begin(out: Path, key: str) -> None:
         return
     if out.exists() and (not out.is_dir() or any(path.name != WRITING for path in out.iterdir())):
         raise DataError(f"{out}: exists and holds no shards", "name another folder with --out")
-    begun.parent.mkdir(parents=True, exist_ok=True)
-    _replace(begun, lambda path: path.write_text(key, encoding="utf-8"))
+    files.write_text(begun, key, parents=True)
 
 
 def _same(out: Path, theirs: str, key: str) -> None:
     if theirs != key:
         raise DataError(f"{out}: holds shards of another manifest or size", "name another folder with --out")
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place and move it there when it is on the disk."""
-    part = path.with_name(f"{path.name}.part")
-    write(part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 @dataclass(frozen=True)
@@ -201,9 +190,12 @@ def _read_ahead(part: _Part, first: int, pool: ThreadPoolExecutor, ahead: int) -
 def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | str]], done: Callable[[], None]) -> int:
     """Fill one shard and store its rows; the row of the first sample that is not in it."""
     shard, rows, skipped, damaged = part.shard(number), [], [], []
-    beside = shard.with_name(f"{shard.name}.part")
     following, held_out = len(part.samples), part.samples.held_out
-    with beside.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        files.temporary_for(shard) as beside,
+        beside.open("wb") as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for row, packed in read:
             done()
             if isinstance(packed, str):
@@ -224,14 +216,12 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
                 following = row + 1
                 break
         tar.close()
-        file.flush()
-        os.fsync(file.fileno())
-    known = {"next": following, "written": len(rows), "skipped": skipped, "damaged": damaged}
-    _replace(part.rows(number), lambda path: arrow("parquet").write_table(_table(rows, known), path))
-    if rows:
-        beside.replace(shard)
-    else:
-        beside.unlink()
+        file.close()
+        known = {"next": following, "written": len(rows), "skipped": skipped, "damaged": damaged}
+        with files.replacing(part.rows(number)) as stored:
+            arrow("parquet").write_table(_table(rows, known), stored)
+        if rows:
+            files.put_in_place(beside, shard)
     return following
 
 
@@ -334,14 +324,12 @@ def _publish(out: Path, key: str) -> None:
     known = {"key": key, "shards": len(filled), "skipped": skipped, "damaged": damaged}
     schema = arrow().unify_schemas([parquet.read_schema(path).remove_metadata() for path in filled])
 
-    def write(path: Path) -> None:
-        with parquet.ParquetWriter(path, schema.with_metadata({META: json.dumps(known)})) as writer:
-            for one in filled:
-                writer.write_table(_in_schema(parquet.read_table(one), schema))
-
-    for left in out.glob("*.tar.part"):  # of a shard in which nothing could be packed
-        left.unlink()
-    _replace(out / MANIFEST, write)
+    with (
+        files.replacing(out / MANIFEST) as beside,
+        parquet.ParquetWriter(beside, schema.with_metadata({META: json.dumps(known)})) as writer,
+    ):
+        for one in filled:
+            writer.write_table(_in_schema(parquet.read_table(one), schema))
 
 
 def _in_schema(table: Any, schema: Any) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gallery.files import write_text
 from trainer.data.manifest import Sample
 from trainer.data.stream import PhotoFiles
 from trainer.errors import CheckpointError, DataError
@@ -197,7 +198,7 @@ class _Build:
         path = self.folder / VECTORS
         if self.done:
             os.truncate(path, self._header_bytes() + self.done * self.dim * 4)
-            self._replace(UNDECODABLE, _lines(self.marked))
+            write_text(self.folder / UNDECODABLE, _lines(self.marked))
             self._keep()
         else:
             (self.folder / STATE).unlink(missing_ok=True)
@@ -207,15 +208,7 @@ class _Build:
                 np.lib.format.write_array_header_1_0(file, header)
 
     def _keep(self) -> None:
-        self._replace(STATE, json.dumps({**self.state, "done": self.done}) + "\n")
-
-    def _replace(self, name: str, text: str) -> None:
-        part = self.folder / f"{name}.part"
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, self.folder / name)
+        write_text(self.folder / STATE, json.dumps({**self.state, "done": self.done}) + "\n")
 
     def _header_bytes(self) -> int:
         """Bytes before the first row; 0 when the file is not of this shape."""

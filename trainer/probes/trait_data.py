@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gallery.files import replacing
 from trainer.benchmark.features import read_features
 from trainer.benchmark.layout import read_benchmark
-from trainer.checkpoint import replace_file
 from trainer.data.manifest import Manifest, Sample, draw_epoch
 from trainer.errors import DataError
 from trainer.probes.encode import encode
@@ -135,9 +135,5 @@ def write(path: Path, data: TraitData) -> None:
     arrays: dict[str, np.ndarray] = {}
     for name, part in data.parts.items():
         arrays |= {name: part.vectors, SPECIES.format(name): np.array(part.species)}
-
-    def save(beside: Path) -> None:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-
-    replace_file(path, save)
+    with replacing(path, parents=True) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,13 +24,13 @@ from typing import Any, BinaryIO
 import platformdirs
 
 from edgeapp.errors import EngineError, OutputError
+from gallery import files
 
 MAGIC = b"BIOVITA-ENGINE-1\n"
 SUFFIX = ".engine"
 PACK_ENGINES = "engines"  # folder of a pack that brings its engines along
 LENGTH_BYTES = 8
 MAX_HEADER = 1 << 16
-PART = ".part"
 ABANDONED_S = 24 * 3600.0  # no build takes this long
 
 HERE = f"{sys.platform} {platform.machine()}"
@@ -181,12 +178,9 @@ class EnginePlace:
         header = json.dumps(told).encode()
         try:
             with open(self.beside, "wb") as file:
-                for part in (MAGIC, len(header).to_bytes(LENGTH_BYTES, "little"), header, plan):
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
-            self.beside.chmod(0o644)
-            os.replace(self.beside, self.target)
+                for piece in (MAGIC, len(header).to_bytes(LENGTH_BYTES, "little"), header, plan):
+                    file.write(piece)
+            files.put_in_place(self.beside, self.target)
         except OSError as error:
             raise OutputError(
                 f"{self.target}: the engine of {len(plan) / 1e6:.1f} MB cannot be written ({error.strerror or error})",
@@ -204,21 +198,17 @@ def place_for(folder: Path, key: EngineKey) -> Iterator[EnginePlace]:
     OutputError
         The folder cannot be made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f".*{PART}"):  # by a build that was killed
-            if time.time() - left.stat().st_mtime > ABANDONED_S:
-                left.unlink(missing_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{key.kind}-", suffix=PART, dir=folder)
-        os.close(handle)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: no engine can be written there ({error.strerror or error})", "name another with --folder"
-        ) from None
-    try:
-        yield EnginePlace(folder / key.file_name, key, Path(name))
-    finally:
-        Path(name).unlink(missing_ok=True)
+    target = folder / key.file_name
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files.remove_abandoned(folder, older_than_s=ABANDONED_S)  # of any engine
+            beside = stack.enter_context(files.temporary_for(target))
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: no engine can be written there ({error.strerror or error})", "name another with --folder"
+            ) from None
+        yield EnginePlace(target, key, beside)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from edgeapp.runtime.settings import Tell
 from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine, refuse_wrong
 from edgeapp.runtime.tensorrt.cuda import Gpu
 from edgeapp.runtime.tensorrt.file import cache_folder
+from gallery import files
 
 CHECKED = "checked.json"
 REMEDY = "run with --provider cuda or cpu"
@@ -96,9 +97,5 @@ def _run(graph: PackGraph, session: Any, values: np.ndarray) -> np.ndarray:
 
 def _write(at: Path, figures: dict[str, Any]) -> None:
     """Keep what was measured; where it cannot be kept it is measured again."""
-    beside = at.with_suffix(".part")
-    try:
-        beside.write_text(json.dumps(figures), encoding="utf-8")
-        os.replace(beside, at)
-    except OSError:
-        beside.unlink(missing_ok=True)
+    with suppress(OSError):
+        files.write_text(at, json.dumps(figures))

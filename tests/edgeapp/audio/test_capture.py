@@ -30,7 +30,7 @@ LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 PROJECT = Path(__file__).parents[3]
-ROUTES = ("portaudio", "arecord")
+BACKENDS = ("portaudio", "arecord")
 RATE_HZ = pulse_server.RATE_HZ
 
 
@@ -73,13 +73,13 @@ def chirps(seconds: float) -> np.ndarray:
     return (0.4 * np.sin(2 * np.pi * (500 + 300 * t) * t) * (1 + np.sin(2 * np.pi * 0.7 * t)) / 2).astype(np.float32)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_what_is_played_is_heard_sample_by_sample(server, route, tmp_path, capfd):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_played_is_heard_sample_by_sample(server, backend, tmp_path, capfd):
     sound = chirps(4.0)
     # The server may render the first tenth of a second of a stream after its monitor was heard.
     played = np.concatenate([np.zeros(RATE_HZ, np.float32), sound])
     soundfile.write(tmp_path / "sound.wav", played, RATE_HZ, subtype="FLOAT")
-    capture = Capture("pulse", route)
+    capture = Capture("pulse", backend)
     player = threading.Thread(target=server.play, args=(tmp_path / "sound.wav",))
     heard = []
     for block in capture.blocks():
@@ -91,7 +91,7 @@ def test_what_is_played_is_heard_sample_by_sample(server, route, tmp_path, capfd
     player.join()
     got = np.concatenate([block.samples for block in heard])
 
-    assert (capture.rate_hz, capture.route, capture.name, capture.device_id) == (RATE_HZ, route, "pulse", "pulse")
+    assert (capture.rate_hz, capture.backend, capture.name, capture.device_id) == (RATE_HZ, backend, "pulse", "pulse")
     assert [block.start for block in heard] == [0, *np.cumsum([len(block.samples) for block in heard])[:-1]]
     if capture.dropped_samples:
         pytest.skip(f"the machine is too busy: {capture.dropped_samples} samples were lost, and counted")
@@ -103,10 +103,10 @@ def test_what_is_played_is_heard_sample_by_sample(server, route, tmp_path, capfd
     assert gone(capture.pid)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_positions_are_dated_by_the_clock_of_the_machine(server, route):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_positions_are_dated_by_the_clock_of_the_machine(server, backend):
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    capture = Capture("pulse", route)
+    capture = Capture("pulse", backend)
     for block in capture.blocks():
         if block.end > 2 * RATE_HZ:
             capture.close()
@@ -117,9 +117,9 @@ def test_positions_are_dated_by_the_clock_of_the_machine(server, route):
     assert abs(start + capture.captured_samples / RATE_HZ - after) < 0.8
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, route):
-    capture = Capture("pulse", route)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, backend):
+    capture = Capture("pulse", backend)
     blocks = capture.blocks()
     next(blocks)
     os.kill(recorder(capture), signal.SIGKILL)
@@ -129,9 +129,9 @@ def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, route)
     assert gone(capture.pid)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, route):
-    capture = Capture("pulse", route, stall_s=1.0)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, backend):
+    capture = Capture("pulse", backend, stall_s=1.0)
     blocks = capture.blocks()
     next(blocks)
     os.kill(recorder(capture), signal.SIGSTOP)
@@ -141,15 +141,15 @@ def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, route):
     assert gone(capture.pid)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_sound_server_that_dies_ends_the_sound_and_one_that_returns_is_heard_again(tmp_path, monkeypatch, route):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_sound_server_that_dies_ends_the_sound_and_one_that_returns_is_heard_again(tmp_path, monkeypatch, backend):
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
         with pulse_server.pulse_server(folder) as server:
             for key in ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_SERVER"):
                 monkeypatch.setenv(key, server.environment[key])
-            capture = Capture("pulse", route, stall_s=2.0)
+            capture = Capture("pulse", backend, stall_s=2.0)
             blocks = capture.blocks()
             assert next(blocks).start == 0
         with pytest.raises(DeviceError, match=r"is gone|no samples for 2 s"):
@@ -157,30 +157,30 @@ def test_a_sound_server_that_dies_ends_the_sound_and_one_that_returns_is_heard_a
         assert gone(capture.pid)
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("hung", [False, True])
-def test_no_recorder_outlives_a_parent_that_is_killed(server, route, hung):
+def test_no_recorder_outlives_a_parent_that_is_killed(server, backend, hung):
     code = (
         "import sys\nfrom edgeapp.audio.capture import Capture\n"
-        f"capture = Capture('pulse', {route!r})\nblocks = capture.blocks()\nnext(blocks)\n"
+        f"capture = Capture('pulse', {backend!r})\nblocks = capture.blocks()\nnext(blocks)\n"
         "print(capture.pid, flush=True)\nlist(blocks)"
     )
     environment = {**server.environment, "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as parent:
         session = int(parent.stdout.readline())
         assert processes(session)
-        if hung and route == "arecord":  # one of PortAudio that is stopped cannot end itself, nor does it record
+        if hung and backend == "arecord":  # one of PortAudio that is stopped cannot end itself, nor does it record
             os.kill(max(processes(session)), signal.SIGSTOP)
         parent.kill()
 
     assert gone(session)
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_ctrl_c_at_the_terminal_does_not_reach_the_recorder(server, route):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ctrl_c_at_the_terminal_does_not_reach_the_recorder(server, backend):
     code = (
         "import signal\nfrom edgeapp.audio.capture import Capture\n"
-        f"capture = Capture('pulse', {route!r})\n"
+        f"capture = Capture('pulse', {backend!r})\n"
         "wished = []\nsignal.signal(signal.SIGINT, lambda *_: wished.append(capture.captured_samples))\n"
         "blocks = capture.blocks()\nnext(blocks)\nprint('up', flush=True)\n"
         "for block in blocks:\n"
@@ -209,22 +209,22 @@ def test_closing_twice_and_before_listening_leaves_no_process(server):
     assert sum(len(block.samples) for block in capture.blocks()) <= RATE_HZ
 
 
-def test_the_servers_are_listed_for_both_routes(server):
+def test_the_servers_are_listed_for_both_backends(server):
     found = {device.name: device for device in devices.listing()}
 
     assert found["pulse"].index is not None and found["pulse"].alsa == "pulse"
     assert found["default"].default
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_a_server_that_is_not_there_is_one_clear_line(tmp_path, monkeypatch, route):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_server_that_is_not_there_is_one_clear_line(tmp_path, monkeypatch, backend):
     (tmp_path / ".asoundrc").write_text("pcm.!default { type pulse }\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/nobody")
     device = devices.SoundDevice("default", index=0, alsa="default")
 
     with pytest.raises(DeviceError) as error:
-        Capture("default", route, listing=lambda: [device])
+        Capture("default", backend, listing=lambda: [device])
 
     assert "\n" not in str(error.value)
     assert re.search("microphone default does not open|no microphone (found|is called)", str(error.value))

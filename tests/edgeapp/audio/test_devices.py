@@ -127,9 +127,9 @@ def test_the_table_shows_every_stable_name_and_no_ghost(machine):
     + ["c920", 3, " 3 "],
 )
 def test_a_microphone_is_found_by_any_of_its_names(machine, wanted):
-    device, route = find(wanted, "auto", machine("laptop"))
+    device, backend = find(wanted, "auto", machine("laptop"))
 
-    assert (device.card, route) == (1, "portaudio")
+    assert (device.card, backend) == (1, "portaudio")
 
 
 def test_an_id_that_two_microphones_share_is_refused_with_their_paths(machine):
@@ -150,26 +150,26 @@ def test_what_is_not_there_is_refused_with_what_is(machine, wanted):
         find(wanted, "auto", machine("raspberry_pi"))
 
 
-def test_the_route_is_arecord_where_portaudio_does_not_reach(machine):
+def test_the_backend_is_arecord_where_portaudio_does_not_reach(machine):
     devices = machine("raspberry_pi", portaudio=False)
 
     assert find("usb-path:1-1.2", "auto", devices)[1] == "arecord"
-    with pytest.raises(DeviceError, match="PortAudio does not list .*; give `--route arecord`"):
+    with pytest.raises(DeviceError, match="PortAudio does not list .*; give `--backend arecord`"):
         find("usb-path:1-1.2", "portaudio", devices)
 
 
-def test_the_route_that_is_asked_for_is_taken(machine):
+def test_the_backend_that_is_asked_for_is_taken(machine):
     devices = machine("laptop")
 
     assert find("c920", "arecord", devices)[1] == "arecord"
-    with pytest.raises(DeviceError, match="no route 'jack'; give one of auto, portaudio, arecord"):
+    with pytest.raises(DeviceError, match="no backend 'jack'; give one of auto, portaudio, arecord"):
         find("c920", "jack", devices)
 
 
 def test_an_alsa_name_with_a_plug_in_is_given_to_arecord_as_it_is(machine):
-    device, route = find("plughw:1,0", "auto", machine("laptop"))
+    device, backend = find("plughw:1,0", "auto", machine("laptop"))
 
-    assert (device.alsa, route) == ("plughw:1,0", "arecord")
+    assert (device.alsa, backend) == ("plughw:1,0", "arecord")
 
 
 # the real programs
@@ -190,7 +190,7 @@ def test_a_portaudio_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr("edgeapp.audio.devices.LIST_S", 1.5)
 
-    with pytest.raises(DeviceError, match=r"did not list its devices in 1.5 s; try `--route arecord`"):
+    with pytest.raises(DeviceError, match=r"did not list its devices in 1.5 s; try `--backend arecord`"):
         portaudio_inputs()
 
 

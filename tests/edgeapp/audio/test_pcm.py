@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeapp.audio.pcm import PcmSource
+from edgeapp.audio.resample import resampled
 from edgeapp.errors import AudioError, UsageError
 
 TONE = np.sin(np.arange(1000) * 0.1).astype(np.float32) * 0.9
@@ -100,3 +101,11 @@ def test_floats_that_are_no_numbers_are_refused_with_their_place():
 def test_settings_that_make_no_sound_are_refused(rate_hz, channels, format):
     with pytest.raises(UsageError, match="raw PCM of"):
         PcmSource(io.BytesIO(b""), rate_hz, channels, format)
+
+
+def test_what_is_wrong_with_a_source_is_known_at_every_rate():
+    source = PcmSource(io.BytesIO(bytes(32_001)), 16_000)
+    seen = resampled(source, 32_000)
+    assert (seen.notes, seen.fault) == ((), None)
+    assert sum(len(block.samples) for block in seen.blocks()) == 32_000
+    assert seen.fault == source.fault and "ends inside a sample" in str(seen.fault)

@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 from edgeapp.audio.source import Block
 from edgeapp.clips import clip_file
-from edgeapp.clips.recorder import Clips, ClipSettings
+from edgeapp.clips.recorder import Clips
+from edgeapp.clips.settings import ClipSettings
 from edgeapp.clock.system import Moment
 from edgeapp.clips.ring import Ring
 
@@ -68,7 +69,7 @@ def dying(name, real):
 os.fsync, os.replace = dying("fsync", os.fsync), dying("replace", os.replace)
 ring = Ring(48_000, 10.0)
 ring.add(Block(0, np.random.default_rng(1).uniform(-0.5, 0.5, 480_000).astype(np.float32)))
-clips = Clips(ClipSettings(folder, format=format), ring, Journal(), clip_file.ClipFolder(folder, print), Clock())
+clips = Clips(ClipSettings(folder, format, 3.0, 3.0), ring, Journal(), clip_file.ClipFolder(folder, print), Clock())
 print("ready", flush=True)
 for id in range(int(sys.argv[5])):
     clips.want(id, "Turdus merula", 0.98, Moment(datetime(2024, 6, 7, tzinfo=timezone.utc), 0.0), 1.0, 6.0, 1)

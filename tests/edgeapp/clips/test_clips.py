@@ -14,8 +14,9 @@ from edgeapp.audio import guano
 from edgeapp.audio.source import Block
 from edgeapp.clips import recorder as clips_module
 from edgeapp.clips.clip_file import ClipFolder
-from edgeapp.clips.recorder import ClipCounts, Clips, ClipSettings
+from edgeapp.clips.recorder import ClipCounts, Clips
 from edgeapp.clips.ring import Ring
+from edgeapp.clips.settings import ClipSettings
 from edgeapp.clock.system import Moment
 from edgeapp.errors import UsageError
 from edgeapp.journal import JournalError
@@ -47,11 +48,14 @@ class StoppedClock:
         return BEGAN
 
 
+CUTTING = {"format": "wav", "pre_roll_s": 3.0, "post_roll_s": 3.0, "longest_s": 30.0}
+
+
 class Station:
     """A stream of noise in which "speech" is wherever the samples are loud."""
 
     def __init__(self, tmp_path, seconds: float = 100.0, hold_s: float = 200.0, **settings) -> None:
-        self.settings = ClipSettings(tmp_path / "clips", **{"format": "wav", **settings})
+        self.settings = ClipSettings(tmp_path / "clips", **{**CUTTING, **settings})
         self.said: list[str] = []
         self.journal = MemoryJournal()
         self.judged: list[np.ndarray] = []
@@ -405,7 +409,7 @@ def test_settings_that_are_not_possible_are_refused(tmp_path, wrong):
 
 
 def test_the_ring_these_clips_need_is_small(tmp_path):
-    assert ClipSettings(tmp_path).ring_s == 63.0
+    assert ClipSettings(tmp_path).ring_s == 92.0
 
 
 def test_a_detection_that_goes_on_has_one_clip_which_begins_with_it(station):

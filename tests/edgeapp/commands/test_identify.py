@@ -256,6 +256,18 @@ def test_a_failed_run_leaves_the_former_output(run, tmp_path, toy_copy, tit):
     assert not list(tmp_path.glob(".out*"))
 
 
+def test_an_output_that_is_a_pipe_is_written_to_and_stays_a_pipe(run, tit, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run("identify", tit, "--format", "csv", "--output", pipe).exit_code == 0
+        assert os.read(reader, 1 << 16).decode().startswith(",".join(HEADER))
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_an_output_that_cannot_be_written_is_said_before_any_work(run, tit, tmp_path):
     for out in (tmp_path, tmp_path / "no" / "out.json"):
         result = run("identify", tit, "-o", out)

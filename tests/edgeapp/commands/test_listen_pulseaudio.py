@@ -101,16 +101,16 @@ def test_the_silence_of_a_quiet_server_is_no_species_and_no_working_microphone(
     assert told.splitlines()[-1].startswith("3 windows: 3 silent")
 
 
-@pytest.mark.parametrize("route", ["portaudio", "arecord"])
-def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, toy_pack, route):
-    if route == "arecord" and shutil.which("arecord") is None:
+@pytest.mark.parametrize("backend", ["portaudio", "arecord"])
+def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, toy_pack, backend):
+    if backend == "arecord" and shutil.which("arecord") is None:
         pytest.skip("arecord is not installed (Debian: alsa-utils)")
     song = tmp_path / "song.wav"
     soundfile.write(song, toy.tone(1000, seconds=14.0, rate_hz=pulse_server.RATE_HZ), pulse_server.RATE_HZ)
     journal = tmp_path / "j.sqlite"
     folder = tmp_path / "server"
     command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--device", "pulse", "--stall", "2"]
-    command += ["--route", route, "--journal", str(journal), "--format", "ndjson"]
+    command += ["--backend", backend, "--journal", str(journal), "--format", "ndjson"]
 
     def begin() -> AbstractContextManager[pulse_server.PulseServer]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -160,12 +160,12 @@ def test_real_recordings_get_the_species_that_identify_gives_them(listen_while_p
         assert (path.name, heard["scientific_name"]) == (path.name, species)
 
 
-@pytest.mark.parametrize("route", ["portaudio", "arecord"])
+@pytest.mark.parametrize("backend", ["portaudio", "arecord"])
 def test_every_window_that_is_played_holds_what_it_holds_in_its_file(
-    server, monkeypatch, starter_pack, shared, tmp_path, route
+    server, monkeypatch, starter_pack, shared, tmp_path, backend
 ):
     """The same samples, once from a file and once through a speaker and a microphone, cut at the same places."""
-    if route == "arecord" and shutil.which("arecord") is None:
+    if backend == "arecord" and shutil.which("arecord") is None:
         pytest.skip("arecord is not installed (Debian: alsa-utils)")
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
@@ -177,7 +177,7 @@ def test_every_window_that_is_played_holds_what_it_holds_in_its_file(
     silence = np.zeros(pulse_server.RATE_HZ, np.float32)  # a sound server swallows the very beginning
     soundfile.write(played, np.concatenate([silence, song, silence]), pulse_server.RATE_HZ, subtype="FLOAT")
 
-    capture = Capture("pulse", route)
+    capture = Capture("pulse", backend)
     heard: list[np.ndarray] = []
     reader = threading.Thread(target=lambda: heard.extend(block.samples for block in capture.blocks()))
     reader.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -34,12 +34,14 @@ class MemoryStore:
         self.dropped: dict[int, str] = {}
         self.errors: dict[int, str] = {}
         self._lock = threading.Lock()
+        self.on_queued: Callable[[], None] = lambda: None
 
     def queue(self, target: str, payload: Mapping[str, Any], created: datetime = START) -> int:
         with self._lock:
             self._last += 1
             self._rows[self._last] = Row(self._last, target, payload, 0, created.isoformat())
-            return self._last
+        self.on_queued()
+        return self._last
 
     def due(self, now_s: float, limit: int, target: str | None = None) -> list[Row]:
         with self._lock:
@@ -72,6 +74,7 @@ class SqliteStore:
     def __init__(self, path) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
+        self.on_queued: Callable[[], None] = lambda: None
         self._run("pragma synchronous = off")  # nobody cuts the power of a test
         self._run(
             "create table if not exists messages (id integer primary key autoincrement, target text, payload text, "
@@ -85,7 +88,9 @@ class SqliteStore:
 
     def queue(self, target: str, payload: Mapping[str, Any], created: datetime = START) -> int:
         sql = "insert into messages(target, payload, created_utc) values (?, ?, ?) returning id"
-        return self._run(sql, target, json.dumps(payload), created.isoformat())[0][0]
+        [(id,)] = self._run(sql, target, json.dumps(payload), created.isoformat())
+        self.on_queued()
+        return id
 
     def due(self, now_s: float, limit: int, target: str | None = None) -> list[Row]:
         found = self._run(

@@ -305,7 +305,6 @@ def test_a_message_is_sent_when_the_outbox_is_woken(store):
     outbox = Outbox(store, {"a": target}, SystemClock())
     outbox.start()
     fill(store, [7])
-    outbox.wake()
     assert arrived.wait(5.0)
     outbox.close()
     assert target.got == [7] and target.closed

@@ -72,14 +72,6 @@ def test_what_is_too_old_neither_confirms_nor_is_confirmed():
     assert exactly.add(MAJOR, 20, 30, "new") == ["old", "new"]
 
 
-def test_a_new_stream_starts_from_nothing():
-    confirmation = Confirmation(2)
-    confirmation.add(MAJOR, 100, 110, "before")
-    confirmation.reset()
-    assert confirmation.add(MAJOR, 0, 10, "after") == []
-    assert confirmation.add(MAJOR, 10, 20, "more") == ["after", "more"]
-
-
 def test_a_clock_that_runs_back_is_another_stream():
     confirmation = Confirmation(2)
     confirmation.add(MAJOR, 100, 110, "a")

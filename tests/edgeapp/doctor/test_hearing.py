@@ -46,7 +46,7 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
         monkeypatch.setitem(sys.modules, "sounddevice", fake)
         # In this process, where the card in memory is: a child would look for a real one.
         monkeypatch.setattr(hearing, "listing", all_devices)
-        monkeypatch.setattr(hearing, "Capture", lambda device, route, stall_s: Microphone(device, stall_s=stall_s))
+        monkeypatch.setattr(hearing, "Capture", lambda device, backend, stall_s: Microphone(device, stall_s=stall_s))
         return fake
 
     return install

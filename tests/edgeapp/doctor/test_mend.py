@@ -156,7 +156,7 @@ def test_orphan_temporary_files_go_and_young_ones_and_clips_stay(patient, tmp_pa
     assert sorted(path.name for path in clips.iterdir()) == [".clip-1111.part", "parus_major.flac"]
 
 
-@pytest.mark.parametrize("step", ["_salvaged", "os.replace"])
+@pytest.mark.parametrize("step", ["edgeapp.doctor.mend._salvaged", "os.replace"])
 def test_a_mend_that_fails_half_way_leaves_the_journal_as_it_was(patient, journal, monkeypatch, step):
     damage(journal)
     before = journal.read_bytes()
@@ -164,7 +164,7 @@ def test_a_mend_that_fails_half_way_leaves_the_journal_as_it_was(patient, journa
     def refuse(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"edgeapp.doctor.mend.{step}", refuse)
+    monkeypatch.setattr(step, refuse)
     told = list(mend(patient()))
     assert told[-1].state is State.ERROR and "No space left" in told[-1].what
     assert journal.read_bytes() == before

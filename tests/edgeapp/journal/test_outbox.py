@@ -77,3 +77,22 @@ def test_a_closed_journal_refuses_in_one_line(journal):
 
     with pytest.raises(JournalError, match="closed"):
         journal.queue([Message("mqtt", {})])
+
+
+def test_whoever_sends_is_called_once_when_messages_are_committed(journal):
+    waiting: list[int] = []
+    journal.on_queued = lambda: waiting.append(journal.queue_length())
+    journal.queue([Message("mqtt", {"n": 1}), Message("webhook", {"n": 1})])
+    assert waiting == [2]
+    journal.sent(1, DAWN)
+    assert waiting == [2]
+
+
+def test_whoever_sends_is_not_called_for_messages_that_were_not_committed(journal):
+    called: list[str] = []
+    journal.on_queued = lambda: called.append("called")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        journal.queue([Message("mqtt", {"n": 1}), Message("mqtt", {"n": float("nan")})])
+    assert called == [] and journal.queue_length() == 0
+    journal.queue([])
+    assert called == []

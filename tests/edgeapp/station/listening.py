@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
+from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters
@@ -18,7 +19,7 @@ from edgeapp.errors import DeviceError
 from edgeapp.journal import Deployment, Journal
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
-from edgeapp.station.given import Piped, PipeSource
+from edgeapp.station.given import PipeSource
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.reconnector import Reconnector
@@ -112,6 +113,29 @@ class Unplugged(Passing):
             raise DeviceError(f"microphone {self.name} is gone", "plug it in")
 
 
+class OpenCard:
+    """A live source with what an open microphone has beside its sound."""
+
+    device_id = ""
+    backend = "pcm"
+    dropped_samples = 0
+    live = True
+
+    def __init__(self, source: MemorySource, clock: SetClock) -> None:
+        self._source = source
+        self.name, self.rate_hz, self.notes, self.fault = source.name, source.rate_hz, (), None
+        self.timeline = Timeline(source.rate_hz, clock)
+        self.on_waiting: Callable[[], None] = lambda: None
+
+    def blocks(self) -> Iterator[Block]:
+        for block in self._source.blocks():
+            self.timeline.arrived(block.end)
+            yield block
+
+    def close(self) -> None:
+        self._source.close()
+
+
 def piped(source: MemorySource, clock: SetClock) -> Callable[[Callable[[Transition], None]], PipeSource]:
     """A worker's source of sound that ends."""
     return lambda tell: PipeSource(source, clock, tell)
@@ -122,11 +146,11 @@ def reopened(sources: Sequence[MemorySource], clock: SetClock) -> Callable[[Call
     waiting = list(sources)
 
     def make(tell: Callable[[Transition], None]) -> Reconnector:
-        def open_next() -> Piped:
+        def open_next() -> OpenCard:
             if not waiting:
                 source.close()
                 raise DeviceError("no microphone found", "plug one in")
-            return Piped(waiting.pop(0), clock)
+            return OpenCard(waiting.pop(0), clock)
 
         source = Reconnector(open_next, tell, clock=clock, sleep=clock.passes)
         return source

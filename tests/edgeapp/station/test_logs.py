@@ -1,4 +1,4 @@
-"""The log of the station: folded, rotated, in UTC, and no reason to stop."""
+"""The log of the station: without repeats, rotated, in UTC, and no reason to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgeapp.config.settings import Log
-from edgeapp.station.logs import ALL, KINDS_KEPT, PERIOD_S, SAME_PLACE, SAME_TEXT, Folding, station_log
+from edgeapp.station.logs import UtcFormatter, station_log
+from edgeapp.station.repeats import ALL, KINDS_KEPT, PERIOD_S, SAME_PLACE, SAME_TEXT, Repeats
 
 log = logging.getLogger("edgeapp.test")
 
@@ -62,20 +63,26 @@ def test_lines_that_differ_in_their_numbers_alone_are_no_way_around(clock):
     )
 
 
-def test_a_flood_of_many_voices_ends_too_and_takes_no_memory(clock):
-    folding = Folding(clock)
+def test_a_flood_of_many_voices_ends_too_and_takes_no_memory(clock, caplog):
+    repeats = Repeats(clock)
     written = 0
     for n in range(3 * ALL):
         record = logging.LogRecord("x", logging.ERROR, f"file{n}.py", n, f"text {n}", (), None)
-        written += len(list(folding.passed(record)))
-        assert len(folding._kinds) <= KINDS_KEPT + 2
+        written += repeats.filter(record)
+        assert len(repeats._kinds) <= KINDS_KEPT + 2
     assert written == ALL
-    assert [record.getMessage() for record in folding.due(all_of_them=True)] == [
-        f"{2 * ALL} lines were not written in the last 1 min: too many"
-    ]
+    with caplog.at_level(logging.ERROR):
+        repeats.finish()
+    assert caplog.messages == [f"{2 * ALL} lines were not written in the last 1 min: too many"]
 
 
-def test_what_was_folded_is_told_at_the_end(clock):
+def test_a_line_whose_arguments_do_not_fit_is_written_as_it_is(clock):
+    record = logging.LogRecord("x", logging.WARNING, "file.py", 1, "%d samples", ("many",), None)
+    assert Repeats(clock).filter(record)
+    assert UtcFormatter().format(record).endswith("Z WARNING x: %d samples")
+
+
+def test_what_was_held_back_is_told_at_the_end(clock):
     err = io.StringIO()
     with station_log(Log(), err, clock, {}):
         for _ in range(SAME_TEXT + 1):

@@ -17,7 +17,8 @@ from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Moment
 from edgeapp.errors import DeviceError
 from edgeapp.station.microphone_health import State, Transition
-from edgeapp.station.reconnector import CLOSED, Reconnector
+from edgeapp.station.reconnector import Reconnector
+from edgeapp.station.stream_source import CLOSED
 from tests.edgeapp import pulse_server
 
 RATE_HZ = 16000
@@ -41,14 +42,16 @@ class FakeCapture:
     """Gives some seconds of noise and is then lost."""
 
     name = device_id = "usb-path:1-1.2"
-    route = "portaudio"
+    backend = "portaudio"
     rate_hz = RATE_HZ
     dropped_samples = 7
+    live = True
+    notes: tuple[str, ...] = ()
+    fault = None
 
     def __init__(self, clock: Clock, seconds: int, ending: str | None = "No such device", stalled_s: int = 0) -> None:
         self._clock, self._seconds, self._ending, self._stalled_s = clock, seconds, ending, stalled_s
         self.timeline = Timeline(RATE_HZ, clock)
-        self.captured_samples = 0
         self.closed = False
         self.on_waiting = lambda: None
 
@@ -57,7 +60,6 @@ class FakeCapture:
             if self.closed:
                 return
             self._clock.boottime_s += 1.0
-            self.captured_samples += RATE_HZ
             yield Block(second * RATE_HZ, RNG.normal(0, 0.01, RATE_HZ).astype(np.float32))
         for _ in range(self._stalled_s):
             self._clock.boottime_s += 1.0
@@ -91,7 +93,7 @@ class Desk:
 
     def run(self) -> list:
         captures = []
-        for capture in self.source.captures():
+        for capture in self.source.streams():
             heard = sum(len(block.samples) for block in capture.blocks())
             captures.append((heard / RATE_HZ, capture.end_reason))
         return captures
@@ -155,7 +157,7 @@ def test_a_recorder_that_gives_nothing_is_stalled_before_it_is_lost():
 def test_closing_ends_the_capture_and_opens_no_other():
     desk = Desk({"seconds": 100}, {"seconds": 100})
     reasons = []
-    for capture in desk.source.captures():
+    for capture in desk.source.streams():
         for block in capture.blocks():
             if block.end == 5 * RATE_HZ:
                 desk.source.close()
@@ -187,11 +189,11 @@ LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord
 
 
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)
-@pytest.mark.parametrize("route", ["portaudio", "arecord"])
-def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path, monkeypatch, route):
+@pytest.mark.parametrize("backend", ["portaudio", "arecord"])
+def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path, monkeypatch, backend):
     told: list[Transition] = []
-    source = Reconnector(lambda: Capture("pulse", route, stall_s=5.0), told.append)
-    captures = source.captures()
+    source = Reconnector(lambda: Capture("pulse", backend, stall_s=5.0), told.append)
+    captures = source.streams()
 
     def serve(name: str):
         folder = tmp_path / name
@@ -215,7 +217,7 @@ def test_a_sound_server_that_returns_is_heard_by_a_fresh_recorder(tmp_path: Path
         second = next(captures)
         blocks = second.blocks()
         assert next(blocks).start == 0
-        os.kill(second._opened.pid, signal.SIGSTOP)  # the recorder, or the shell that watches over it
+        os.kill(second._source.pid, signal.SIGSTOP)  # the recorder, or the shell that watches over it
         source.close()
         list(blocks)
         assert second.end_reason == CLOSED

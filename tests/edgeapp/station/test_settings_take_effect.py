@@ -176,8 +176,8 @@ class World:
         """The sources, with what their recorders were opened with."""
         opened: list[Any] = []
 
-        def open_nothing(device: Any, route: str, *, stall_s: float, clock: Any) -> Any:
-            opened.append((device, route, stall_s))
+        def open_nothing(device: Any, backend: str, *, stall_s: float, clock: Any) -> Any:
+            opened.append((device, backend, stall_s))
             raise sources_error
 
         from edgeapp.errors import DeviceError
@@ -196,7 +196,7 @@ class World:
                     continue
                 source._sleep = lambda seconds, source=source: source.close()
                 try:
-                    told.append(list(source.captures()))
+                    told.append(list(source.streams()))
                 except DeviceError as error:
                     told.append(str(error))
                 told.append(worker._left_s)
@@ -210,8 +210,8 @@ class World:
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
             station = Station(parts.classifier, journal, parts.deployment, clock, Watched())
             [worker] = workers_of(self.settings, parts.cutting, station, clock, from_stdin=True)
-            [capture] = worker._source.captures()
-            return capture.rate_hz, [block.samples.tolist() for block in capture.blocks()]
+            [stream] = worker._source.streams()
+            return stream.rate_hz, [block.samples.tolist() for block in stream.blocks()]
 
     def paths(self) -> Any:
         return self.settings.journal_path, self.settings.status_path
@@ -272,7 +272,7 @@ CASES: dict[str, Case] = {
     "station.format": case(World.screen, "ndjson"),
     "station.duration": case(World.workers, 10.0, microphone__wait=True),
     "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
-    "microphone.route": case(World.workers, "arecord", microphone__wait=True),
+    "microphone.backend": case(World.workers, "arecord", microphone__wait=True),
     "microphone.wait": case(World.workers, True),
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
