@@ -71,7 +71,7 @@ def test_the_station_and_the_place_may_be_unknown(document_of):
 
 
 def test_a_recording_is_a_file_and_no_device(document_of):
-    source = document_of(stream=replace(MICROPHONE, source="card/dawn.wav", route="file"))["source"]
+    source = document_of(stream=replace(MICROPHONE, source="card/dawn.wav", backend="file"))["source"]
     assert (source["file"], source["device"]) == ("card/dawn.wav", None)
 
 
