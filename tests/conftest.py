@@ -1,13 +1,40 @@
-"""What all tests share: the data that lies beside the project, and the pack that comes with it."""
+"""What all tests share: the data that lies beside the project, the pack that comes with it, and what is made once."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+Once = Callable[[str, Callable[[Path], object]], Path]
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the workers share the cores
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once in a run: the worker that needs it first makes it, the others wait; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    if WORKER:
+        base = base.parent  # that of the run, in which each worker has its own
+
+    def call(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = base / name, base / f"{name}.made"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a worker left that failed
+                make(folder)
+                made.touch()
+        return folder
+
+    return call
 
 
 @pytest.fixture(scope="session")
