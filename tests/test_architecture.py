@@ -244,6 +244,21 @@ def test_the_device_never_asks_for_torch(words, tmp_path):
     assert "edgeapp" in found["asked"]
 
 
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_test_lies_in_the_room_of_what_it_tests(package):
+    """A folder of tests is a folder of the package, and `test_x.py` is where `x` is."""
+    places: dict[str, set[Path]] = {}
+    for path in modules(package):
+        subject = path.parent if path.stem == "__init__" else path
+        places.setdefault(subject.stem, set()).update([path.parent, subject.parent])
+    elsewhere = []
+    for path in sorted((PROJECT / "tests" / package).rglob("test_*.py")):
+        room = path.parent.relative_to(PROJECT / "tests")
+        if not (PROJECT / room).is_dir() or room not in places.get(path.stem.removeprefix("test_"), {room}):
+            elsewhere.append(str(path.relative_to(PROJECT)))
+    assert elsewhere == []
+
+
 def test_names_say_what_a_module_is():
     vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
     folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}

@@ -24,12 +24,12 @@ import soundfile
 from edgeapp.audio import devices
 from edgeapp.audio.capture import Capture
 from edgeapp.errors import DeviceError
+from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
 
 LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord is not installed (Debian: alsa-utils)")
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
-PROJECT = Path(__file__).parents[3]
 ROUTES = ("portaudio", "arecord")
 RATE_HZ = pulse_server.RATE_HZ
 

@@ -24,11 +24,11 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.screens import Lines, LiveTable, NdJson
+from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import Listening
 
 CARD_HZ = 48_000
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -26,12 +26,12 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.pipeline import Recogniser, summarise
+from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
 from tests.edgeapp import toy_pack as toy
 
 pytestmark = pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
 
-PROJECT = Path(__file__).parents[2]
 REAL_RECORDINGS = 2  # each is played at the speed of time
 
 
