@@ -8,26 +8,42 @@ EXAMPLE := example.flac
 LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py pack \
     recognition/test_pipeline.py)
 
-.PHONY: identify test lowest lint clean
+# More than two cores have: many tests wait for sounds that are played and programs that are killed.
+WORKERS ?= 4
+PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: identify lint types test test-all lowest clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
 
+# What imports no torch, and the form of everything.
+lint: .venv-lint/ready
+	.venv-lint/bin/ruff check .
+	.venv-lint/bin/ruff format --check .
+	.venv-lint/bin/mypy gallery edgeapp
+
+types: .venv-test/ready
+	.venv-test/bin/mypy
+
 test: .venv-test/ready
-	.venv-test/bin/python -m pytest
+	$(PYTEST) -m 'not slow'
+
+test-all: .venv-test/ready
+	$(PYTEST)
 
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
-
-lint: .venv-test/ready
-	.venv-test/bin/ruff check .
-	.venv-test/bin/ruff format --check .
-	.venv-test/bin/mypy
 
 # A device needs no torch.
 .venv/device: pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --editable '.[cpu]'
+	touch $@
+
+.venv-lint/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lint
+	.venv-lint/bin/python -m pip install --quiet --editable '.[lint]'
 	touch $@
 
 # Left to choose, pip takes torch and torchvision builds that belong together; a build named here might not fit the other.
@@ -45,4 +61,4 @@ lint: .venv-test/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-lowest
+	rm -rf .venv .venv-lint .venv-test .venv-lowest

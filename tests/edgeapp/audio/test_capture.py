@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,13 +34,12 @@ RATE_HZ = pulse_server.RATE_HZ
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch) -> Iterator[pulse_server.PulseServer]:
-    folder = tmp_path / "pulse"
-    folder.mkdir()
-    with pulse_server.pulse_server(folder) as started:
-        for name in ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_SERVER"):
-            monkeypatch.setenv(name, started.environment[name])
-        yield started
+def server(sound_server: pulse_server.PulseServer, monkeypatch) -> pulse_server.PulseServer:
+    """The server that the recorders of this process find, with a speaker of the test's own."""
+    own = sound_server.another()
+    for name, value in own.environment.items():
+        monkeypatch.setenv(name, value)
+    return own
 
 
 def processes(session: int) -> list[int]:
