@@ -17,6 +17,16 @@ if WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the workers share the cores
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread files that compute among those of a device, which wait: the workers then leave no core idle."""
+    if WORKER:
+        files = dict.fromkeys(item.path for item in items)
+        waits = {file: file.is_relative_to(PROJECT / "tests" / "edgeapp") for file in files}
+        groups = [[file for file in files if waits[file] is which] for which in (True, False)]
+        place = {file: n / len(group) for group in groups for n, file in enumerate(group)}
+        items.sort(key=lambda item: place[item.path])
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     """Make a folder once in a run: the worker that needs it first makes it, the others wait; not to be changed."""
