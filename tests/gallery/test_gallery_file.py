@@ -34,7 +34,7 @@ def locked_folder(filled: Path) -> Iterator[Path]:
     if os.name != "posix":
         pytest.skip("needs POSIX permissions")
     folder = filled.parent
-    above = [parent for parent in folder.parents if parent.name.startswith("pytest-")]
+    above = [parent for parent in folder.parents if parent.name.startswith(("pytest-", "popen-"))]
     modes = [(path, path.stat().st_mode) for path in above]
     for path in above:
         path.chmod(0o755)
