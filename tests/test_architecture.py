@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import json
 import os
@@ -59,9 +60,10 @@ def modules(*packages: str) -> list[Path]:
     return sorted(path.relative_to(PROJECT) for package in packages for path in (PROJECT / package).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def imported(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and full name of every import of a module."""
-    return imports((PROJECT / path).read_text(encoding="utf-8"))
+    return tuple(imports((PROJECT / path).read_text(encoding="utf-8")))
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
@@ -214,6 +216,13 @@ finally:
 """
 
 
+@pytest.fixture(scope="module")
+def clip_and_pack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("device")
+    soundfile.write(folder / "clip.wav", toy.tone(1000), toy.RATE_HZ)
+    return folder / "clip.wav", toy.make(folder / "pack")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -224,10 +233,9 @@ finally:
     ],
     ids=lambda words: words[0],
 )
-def test_the_device_never_asks_for_torch(words, tmp_path):
+def test_the_device_never_asks_for_torch(words, clip_and_pack, tmp_path):
     """Whether or not it is installed here: what is looked for is watched, not only what is found."""
-    clip, pack, seen = tmp_path / "clip.wav", toy.make(tmp_path / "pack"), tmp_path / "seen.json"
-    soundfile.write(clip, toy.tone(1000), toy.RATE_HZ)
+    (clip, pack), seen = clip_and_pack, tmp_path / "seen.json"
     given = {"CLIP": str(clip), "PACK": str(pack)}
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, str(seen), *(given.get(word, word) for word in words)],

@@ -134,7 +134,7 @@ def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, route):
     next(blocks)
     os.kill(recorder(capture), signal.SIGSTOP)
 
-    with pytest.raises(DeviceError, match="no samples for 1 s"):
+    with pytest.raises(DeviceError, match=r"no samples for \d s"):
         list(blocks)
     assert gone(capture.pid)
 
