@@ -49,6 +49,7 @@ ROOMS = (
 )
 TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
 MOST_LINES = 400
+MOST_LETTERS = 69  # of the name of a test
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")
 # Put together here, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("|".join(rf"(?<![\w.<]){root}/" for root in ("/home", "/root", "/tmp", "/Users", "/work")))
@@ -271,6 +272,16 @@ def test_names_say_what_a_module_is():
     vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
     folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}
     assert (vague, folders) == ([], set())
+
+
+def test_a_test_says_what_holds_in_few_words():
+    long = [
+        f"{path}: {node.name}"
+        for path in modules("tests")
+        for node in ast.walk(ast.parse((PROJECT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > MOST_LETTERS
+    ]
+    assert long == []
 
 
 @pytest.mark.parametrize("path", modules(*FLOORS, "benchmarks", "docs"), ids=str)

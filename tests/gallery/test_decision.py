@@ -157,7 +157,7 @@ class TestDecide:
         bare = [Taxon(f"Species {n}", "Animalia", "", "", "", "", "", {}) for n in ("alba", "nigra")]
         assert decide(np.array([0.5, 0.5, 0]), bare, parameters) is None
 
-    def test_equal_masses_are_decided_by_the_alphabet_not_by_the_order_of_the_gallery(self, taxa, parameters):
+    def test_equal_masses_are_decided_by_the_alphabet(self, taxa, parameters):
         low = replace(parameters, floor=0.3)
         p = np.array([0.4, 0.4, 0, 0, 0, 0, 0.2])
         assert decide(p, taxa, low).name == "Parus major"

@@ -140,7 +140,7 @@ def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, route):
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_sound_server_that_dies_ends_the_sound_and_one_that_returns_is_heard_again(tmp_path, monkeypatch, route):
+def test_a_sound_server_that_dies_ends_the_sound_until_it_returns(tmp_path, monkeypatch, route):
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()

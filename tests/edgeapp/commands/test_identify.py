@@ -207,7 +207,7 @@ def test_a_cut_file_is_done_as_far_as_it_goes_and_named(run, record, name, capfd
 MPG123 = b"[src/libmpg123/layer3.c:INT123_do_layer3():1804] error: dequantization failed!\n"
 
 
-def test_what_a_decoder_mutters_is_one_note_and_other_voices_are_passed_on(run, tit, capfd, monkeypatch):
+def test_what_a_decoder_prints_is_one_note_and_the_rest_is_passed_on(run, tit, capfd, monkeypatch):
     begin = JsonWriter.begin
 
     def speaking(self, file, rate_hz):

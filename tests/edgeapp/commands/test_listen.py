@@ -81,7 +81,7 @@ def test_listening_fills_the_journal_and_sums_up(listen):
     ]
 
 
-def test_ndjson_writes_one_event_per_window_and_per_change_and_nothing_else_on_standard_output(listen):
+def test_ndjson_writes_an_event_per_window_and_change_and_nothing_else(listen):
     silence = np.zeros(11 * CARD_HZ, np.float32)
     cuckoo = toy.tone(3000, seconds=10.0, rate_hz=CARD_HZ)
     done = listen(np.concatenate([silence, cuckoo]), "--hop", 11, "--format", "ndjson")
@@ -296,7 +296,7 @@ def station(lost: int = 0, ears: int = 1, **counts: int) -> SimpleNamespace:
     return SimpleNamespace(counts=counted, lost_samples=lost, ears=[None] * ears)
 
 
-def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_begin(observations):
+def test_plain_lines_tell_each_detection_and_the_begin_of_silence(observations):
     stream = io.StringIO()
     screen = Lines(stream)
     for seen in observations:
@@ -309,7 +309,7 @@ def test_plain_lines_tell_each_detection_but_nothing_and_silence_only_when_they_
     assert sum("probability" in line for line in lines) == verdicts.count(Verdict.DETECTION)
 
 
-def test_plain_lines_tell_lost_samples_once_and_name_the_microphone_where_there_are_two(observations, capsys):
+def test_plain_lines_tell_lost_samples_once_with_the_microphone(observations, capsys):
     stream = io.StringIO()
     screen = Lines(stream)
     for seen in observations[:3]:
@@ -319,7 +319,7 @@ def test_plain_lines_tell_lost_samples_once_and_name_the_microphone_where_there_
     assert "microphone" in stream.getvalue()
 
 
-def test_a_terminal_shows_a_table_that_follows_the_windows_and_the_microphone(observations):
+def test_a_terminal_shows_a_table_of_windows_and_the_microphone(observations):
     stream = io.StringIO()
     screen = LiveTable(Console(file=stream, force_terminal=True, width=100), "garden [1]")
     screen.microphone("Card [hw:1]", Transition(0.0, State.HEARING, State.SILENT, "flat zeros for 30 s"))

@@ -81,9 +81,7 @@ def test_tones_that_are_played_are_heard_as_their_species_in_their_order(listen_
     assert "ALSA" not in told and "jack" not in told.lower()
 
 
-def test_the_silence_of_a_quiet_server_is_no_species_and_no_working_microphone(
-    listen_while_playing, toy_pack, tmp_path
-):
+def test_the_silence_of_a_server_is_no_species_and_no_microphone(listen_while_playing, toy_pack, tmp_path):
     recording = tmp_path / "silence.wav"
     soundfile.write(recording, np.zeros(pulse_server.RATE_HZ, np.float32), pulse_server.RATE_HZ)
 

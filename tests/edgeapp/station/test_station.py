@@ -78,9 +78,7 @@ def dawn_chorus() -> np.ndarray:
 
 
 @pytest.mark.parametrize("hop_s", [5.0, 2.0])
-def test_a_recording_gives_the_same_decisions_through_the_station_as_from_its_file(
-    listening, recogniser, record, dawn_chorus, hop_s
-):
+def test_a_recording_is_decided_in_the_station_as_from_its_file(listening, recogniser, record, dawn_chorus, hop_s):
     from_file = list(recogniser.windows(FileSource(record("chorus.wav", dawn_chorus, CARD_HZ, subtype="FLOAT")), hop_s))
 
     listening.hear(dawn_chorus, hop_s=hop_s)
@@ -125,7 +123,7 @@ def test_silence_is_never_a_species(listening, journal):
     assert list(journal.detections()) == []
 
 
-def test_decisions_under_their_threshold_are_counted_with_their_reason_and_not_kept(listening, recogniser, journal):
+def test_decisions_under_their_threshold_are_counted_and_not_kept(listening, recogniser, journal):
     unsure = tit(10.0) + 0.88 * cuckoo(10.0)
     strict = Filters(tuple(recogniser.taxa), least_probability=0.95)
 
@@ -163,7 +161,7 @@ def test_a_window_in_which_somebody_speaks_is_counted_and_not_kept(listening, jo
     assert (kept["start_s"], kept["speech"]) == (0.0, 0.1)
 
 
-def test_a_decision_above_species_keeps_its_likeliest_species_and_the_ranking(listening, journal):
+def test_a_decision_above_species_keeps_the_ranking_of_species(listening, journal):
     listening.hear(toy.tone(1000, 2000, seconds=10.0, rate_hz=CARD_HZ))
     (row,) = journal.detections()
 
@@ -259,7 +257,7 @@ def test_what_the_journal_refuses_is_not_shown_and_told_at_the_end(listening, jo
     assert max(seen.result.start_s for seen in listening.screen.seen if seen.verdict is Verdict.DETECTION) <= 20
 
 
-def test_what_was_heard_while_the_disk_was_full_is_written_once_there_is_room(listening, journal, dawn_chorus):
+def test_what_was_heard_while_the_disk_was_full_is_written_later(listening, journal, dawn_chorus):
     connection = stubborn(journal)
 
     def make_room(station):
@@ -278,9 +276,7 @@ def test_what_was_heard_while_the_disk_was_full_is_written_once_there_is_room(li
 # microphones come and go
 
 
-def test_a_microphone_that_is_lost_and_comes_back_starts_another_stream_and_its_last_sound_is_heard(
-    listening, journal, rows, caplog
-):
+def test_a_microphone_that_comes_back_starts_a_stream_and_loses_no_sound(listening, journal, rows, caplog):
     clock = listening.clock
     station = listening.station()
     first, second = Unplugged(tit(17.3), clock), Unplugged(cuckoo(10.0), clock)
