@@ -8,7 +8,7 @@ EXAMPLE := example.flac
 LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py pack \
     recognition/test_pipeline.py)
 
-# More than two cores have: many tests wait for sounds that are played and programs that are killed.
+# Twice the cores of a small machine: many tests wait for sounds that are played and programs that are killed.
 WORKERS ?= 4
 PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
