@@ -12,13 +12,29 @@ LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py 
 ARM64 := gallery $(addprefix edgeapp/,config outputs pack/test_pack.py recognition/test_recogniser.py \
     runtime/test_providers.py audio/test_windows.py)
 
-.PHONY: identify test lowest arm64 lint docs clean
+# Twice the cores of a small machine: many tests wait for sounds that are played and programs that are killed.
+WORKERS ?= 4
+PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: identify lint types docs test test-all lowest arm64 clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
 
+# What imports no torch, and the form of everything.
+lint: .venv-lint/ready
+	.venv-lint/bin/ruff check .
+	.venv-lint/bin/ruff format --check .
+	.venv-lint/bin/mypy gallery edgeapp
+
+types: .venv-test/ready
+	.venv-test/bin/mypy
+
 test: .venv-test/ready
-	.venv-test/bin/python -m pytest
+	$(PYTEST) -m 'not slow'
+
+test-all: .venv-test/ready
+	$(PYTEST)
 
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))
@@ -28,11 +44,6 @@ arm64: .venv/device .arm64/ready
 	.venv/bin/python -m tests.arm64 .arm64
 	.arm64/bin/python -m pytest -p no:cacheprovider $(addprefix tests/,$(ARM64))
 
-lint: .venv-test/ready
-	.venv-test/bin/ruff check .
-	.venv-test/bin/ruff format --check .
-	.venv-test/bin/mypy
-
 docs: .venv-docs/ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
@@ -40,6 +51,11 @@ docs: .venv-docs/ready
 .venv/device: pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --editable '.[cpu]'
+	touch $@
+
+.venv-lint/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lint
+	.venv-lint/bin/python -m pip install --quiet --editable '.[lint]'
 	touch $@
 
 # Left to choose, pip takes torch and torchvision builds that belong together; a build named here might not fit the other.
@@ -67,4 +83,4 @@ docs: .venv-docs/ready
 	.venv/bin/python -m tests.arm64.folder .arm64
 
 clean:
-	rm -rf .venv .venv-test .venv-lowest .venv-docs .arm64 site
+	rm -rf .venv .venv-lint .venv-test .venv-lowest .venv-docs .arm64 site

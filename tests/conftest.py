@@ -1,13 +1,50 @@
-"""What all tests share: the data that lies beside the project, and the pack that comes with it."""
+"""What all tests share: the data that lies beside the project, the pack that comes with it, and what is made once."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+Once = Callable[[str, Callable[[Path], object]], Path]
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the workers share the cores
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread files that compute among those of a device, which wait: the workers then leave no core idle."""
+    if WORKER:
+        files = dict.fromkeys(item.path for item in items)
+        waits = {file: file.is_relative_to(PROJECT / "tests" / "edgeapp") for file in files}
+        groups = [[file for file in files if waits[file] is which] for which in (True, False)]
+        place = {file: n / len(group) for group in groups for n, file in enumerate(group)}
+        items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once in a run: the worker that needs it first makes it, the others wait; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    if WORKER:
+        base = base.parent  # that of the run, in which each worker has its own
+
+    def call(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = base / name, base / f"{name}.made"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a worker left that failed
+                make(folder)
+                made.touch()
+        return folder
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import json
 import os
@@ -69,6 +70,7 @@ RECOGNISING = (
 TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
 STRANGERS = Path("edgeapp/station/watch.py")  # knows how other programs name their unfinished files
 MOST_LINES = 400
+MOST_LETTERS = 69  # of the name of a test
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")
 # Put together here, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("|".join(rf"(?<![\w.<]){root}/" for root in ("/home", "/root", "/tmp", "/Users", "/work")))
@@ -80,9 +82,10 @@ def modules(*packages: str) -> list[Path]:
     return sorted(path.relative_to(PROJECT) for package in packages for path in (PROJECT / package).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def imported(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and full name of every import of a module."""
-    return imports((PROJECT / path).read_text(encoding="utf-8"))
+    return tuple(imports((PROJECT / path).read_text(encoding="utf-8")))
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
@@ -299,6 +302,13 @@ finally:
 """
 
 
+@pytest.fixture(scope="module")
+def clip_and_pack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("device")
+    soundfile.write(folder / "clip.wav", toy.tone(1000), toy.RATE_HZ)
+    return folder / "clip.wav", toy.make(folder / "pack")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -309,10 +319,9 @@ finally:
     ],
     ids=lambda words: words[0],
 )
-def test_the_device_never_asks_for_torch(words, tmp_path):
+def test_the_device_never_asks_for_torch(words, clip_and_pack, tmp_path):
     """Whether or not it is installed here: what is looked for is watched, not only what is found."""
-    clip, pack, seen = tmp_path / "clip.wav", toy.make(tmp_path / "pack"), tmp_path / "seen.json"
-    soundfile.write(clip, toy.tone(1000), toy.RATE_HZ)
+    (clip, pack), seen = clip_and_pack, tmp_path / "seen.json"
     given = {"CLIP": str(clip), "PACK": str(pack)}
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, str(seen), *(given.get(word, word) for word in words)],
@@ -363,10 +372,35 @@ def test_utc_is_written_and_read_in_one_place():
     assert found == []
 
 
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_test_lies_in_the_room_of_what_it_tests(package):
+    """A folder of tests is a folder of the package, and `test_x.py` is where `x` is."""
+    places: dict[str, set[Path]] = {}
+    for path in modules(package):
+        subject = path.parent if path.stem == "__init__" else path
+        places.setdefault(subject.stem, set()).update([path.parent, subject.parent])
+    elsewhere = []
+    for path in sorted((PROJECT / "tests" / package).rglob("test_*.py")):
+        room = path.parent.relative_to(PROJECT / "tests")
+        if not (PROJECT / room).is_dir() or room not in places.get(path.stem.removeprefix("test_"), {room}):
+            elsewhere.append(str(path.relative_to(PROJECT)))
+    assert elsewhere == []
+
+
 def test_names_say_what_a_module_is():
     vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
     folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}
     assert (vague, folders) == ([], set())
+
+
+def test_a_test_says_what_holds_in_few_words():
+    long = [
+        f"{path}: {node.name}"
+        for path in modules("tests")
+        for node in ast.walk(ast.parse((PROJECT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > MOST_LETTERS
+    ]
+    assert long == []
 
 
 @pytest.mark.parametrize("path", modules(*FLOORS, "benchmarks", "docs"), ids=str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from edgeapp.runtime.tensorrt import cache, cuda
 from edgeapp.runtime.tensorrt.build import Library
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.fake_tensorrt import FakeDriver, FakeTensorRT
+from tests.edgeapp.pulse_server import PulseServer, pulse_server
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,13 @@ def toy_copy(tmp_path: Path) -> Path:
 def recogniser(toy_pack: Path) -> Recogniser:
     """The toy pack, loaded."""
     return Recogniser(Pack.load(toy_pack), threads=1)
+
+
+@pytest.fixture(scope="session")
+def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServer]:
+    """A sound server that is not to be stopped."""
+    with pulse_server(tmp_path_factory.mktemp("pulse")) as server:
+        yield server
 
 
 @pytest.fixture

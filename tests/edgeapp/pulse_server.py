@@ -7,12 +7,15 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PLUGIN = "libasound_module_pcm_pulse.so"
 RATE_HZ = 48000
+SPEAKER = "speaker"
+NULL_SINK = f"module-null-sink rate={RATE_HZ} channels=2 format=float32le sink_name="
 
 
 def missing() -> str:
@@ -28,7 +31,7 @@ def missing() -> str:
 
 
 class PulseServer:
-    """A running server.
+    """A running server, and one of its speakers.
 
     Attributes
     ----------
@@ -36,8 +39,16 @@ class PulseServer:
         For programs that shall record from it or play into it.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], speaker: str = SPEAKER) -> None:
         self.environment = environment
+        self._speaker = speaker
+
+    def another(self) -> PulseServer:
+        """The same server, with a new speaker: at its microphone nothing but that is heard."""
+        name = f"{SPEAKER}_{uuid.uuid4().hex}"
+        command = ["pactl", "load-module", *f"{NULL_SINK}{name}".split()]
+        subprocess.run(command, env=self.environment, check=True, capture_output=True)
+        return PulseServer({**self.environment, "PULSE_SINK": name, "PULSE_SOURCE": f"{name}.monitor"}, name)
 
     def play(self, recording: Path) -> None:
         """Play a recording into the speaker, to its end."""
@@ -45,17 +56,26 @@ class PulseServer:
 
     def wait_for_listener(self, within_s: float = 60.0) -> None:
         """Return when somebody records from the microphone."""
-        self._wait("somebody listens", within_s, "list", "short", "source-outputs")
+        self._wait("somebody listens", within_s, self._is_heard)
 
     def wait_until_up(self, within_s: float = 15.0) -> None:
         """Return when the server answers."""
-        self._wait("the server answers", within_s, "info")
+        self._wait("the server answers", within_s, lambda: bool(self._ask("info")))
 
-    def _wait(self, what: str, within_s: float, *question: str) -> None:
+    def _is_heard(self) -> bool:
+        sources = [line.split("\t") for line in self._ask("list", "short", "sources")]
+        own = {number for number, name, *_ in sources if name == f"{self._speaker}.monitor"}
+        return any(line.split("\t")[1] in own for line in self._ask("list", "short", "source-outputs"))
+
+    def _ask(self, *question: str) -> list[str]:
+        answer = subprocess.run(["pactl", *question], env=self.environment, capture_output=True, text=True)
+        return answer.stdout.splitlines() if answer.returncode == 0 else []
+
+    @staticmethod
+    def _wait(what: str, within_s: float, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + within_s
         while time.monotonic() < end:
-            answer = subprocess.run(["pactl", *question], env=self.environment, capture_output=True, text=True)
-            if answer.returncode == 0 and answer.stdout.strip():
+            if condition():
                 return
             time.sleep(0.05)
         raise TimeoutError(f"waited {within_s:g} s in vain until {what}")
@@ -70,9 +90,9 @@ def pulse_server(folder: Path) -> Iterator[PulseServer]:
     script = folder / "speaker.pa"
     script.write_text(
         f"load-module module-native-protocol-unix auth-anonymous=1 socket={socket}\n"
-        f"load-module module-null-sink sink_name=speaker rate={RATE_HZ} channels=2 format=float32le\n"
-        "set-default-sink speaker\n"
-        "set-default-source speaker.monitor\n"
+        f"load-module {NULL_SINK}{SPEAKER}\n"
+        f"set-default-sink {SPEAKER}\n"
+        f"set-default-source {SPEAKER}.monitor\n"
     )
     (folder / ".asoundrc").write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
     environment = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -9,21 +11,22 @@ import pytest
 
 from export import pack as export_pack
 from export.__main__ import main
+from tests.conftest import Once
 from tests.trainer import tiny as tiny_set
 from tests.trainer.tiny import Ended, Tiny, call
 from trainer.checkpoint import load
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+def tiny(once: Once) -> Tiny:
     """The tiny data set; not to be changed."""
-    return tiny_set.in_base(tmp_path_factory.getbasetemp())
+    return tiny_set.at(once("tiny", tiny_set.make))
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder(once: Once, tiny: Tiny) -> Path:
     """Folder of a finished run on the tiny data set; not to be changed."""
-    return tiny_set.trained(tmp_path_factory.getbasetemp())
+    return once("tiny_run", lambda folder: tiny_set.train(folder, tiny))
 
 
 @pytest.fixture
@@ -33,22 +36,32 @@ def stage2(run_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+def exported(once: Once, tiny: Tiny, run_folder: Path) -> tuple[Path, Ended]:
     """The pack of the run, and what the command said; not to be changed."""
-    folder = tmp_path_factory.mktemp("packs") / "tiny"
-    card = folder.parent / "card.md"
-    card.write_text("# Tones\n")
-    words = ["--out", folder, "--name", "tiny", "--version", "1.2", "--licence", "CC0-1.0", "--card", card]
-    return folder, call(main, "--checkpoint", run_folder / "stage2", *tiny.data_words(), *words)
+
+    def export(folder: Path) -> None:
+        folder.mkdir()
+        card = folder / "card.md"
+        card.write_text("# Tones\n")
+        words = ["--out", folder / "tiny", "--name", "tiny", "--version", "1.2", "--licence", "CC0-1.0", "--card", card]
+        ended = call(main, "--checkpoint", run_folder / "stage2", *tiny.data_words(), *words)
+        (folder / "ended.json").write_text(json.dumps(dataclasses.asdict(ended)))
+
+    folder = once("tiny_pack", export)
+    return folder / "tiny", Ended(**json.loads((folder / "ended.json").read_text()))
 
 
 @pytest.fixture(scope="session")
-def graphs(run_folder: Path, exported: tuple[Path, Ended], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def graphs(once: Once, run_folder: Path, exported: tuple[Path, Ended]) -> dict[str, Path]:
     """The run's graphs as they come from torch, by tower; a pack stores the weights of text and image as float16."""
-    folder = tmp_path_factory.mktemp("graphs")
-    loaded = load(run_folder / "stage2")
-    export_pack.export_text(loaded.model.cpu(), loaded.config.preset, folder / "text.onnx")
-    export_pack.export_image(loaded.model.cpu(), loaded.config.preset, folder / "image.onnx")
+
+    def export(folder: Path) -> None:
+        folder.mkdir()
+        loaded = load(run_folder / "stage2")
+        export_pack.export_text(loaded.model.cpu(), loaded.config.preset, folder / "text.onnx")
+        export_pack.export_image(loaded.model.cpu(), loaded.config.preset, folder / "image.onnx")
+
+    folder = once("tiny_graphs", export)
     return {"audio": exported[0] / "audio.onnx", "text": folder / "text.onnx", "image": folder / "image.onnx"}
 
 

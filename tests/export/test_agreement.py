@@ -25,7 +25,7 @@ def test_a_recording_is_named_by_its_best_window_and_silence_by_nothing() -> Non
     assert named == [TAXA[1].scientific_name, TAXA[2].scientific_name, ""]
 
 
-def test_the_share_counts_what_was_heard_and_the_first_difference_is_named() -> None:
+def test_the_share_counts_what_was_heard_and_names_a_difference() -> None:
     found = agree(RECORDINGS, ["Parus major", "Parus minor", ""], ["Parus major", "Bufo bufo", ""])
     assert found == Agreement(0.5, 2, "b.wav (Parus minor, now Bufo bufo)")
     with pytest.raises(ParityError, match=r"0\.5000 of 2 recordings, below 0\.97; first b\.wav"):

@@ -100,7 +100,7 @@ def test_softmax_and_unit_vectors_stay_in_float32() -> None:
 
 
 @pytest.mark.parametrize(("size", "in_float"), [(1.0, 0), (2e4, 2), (1e6, 2)])
-def test_layers_whose_numbers_come_near_the_largest_float16_stay_in_float32(size: float, in_float: int) -> None:
+def test_layers_near_the_largest_float16_stay_in_float32(size: float, in_float: int) -> None:
     model = network(mixing() * size, mixing() / size, mixing())
     half, kept = to_half(copied(model), INPUTS)
     assert kept.get("MatMul", 0) == in_float
@@ -157,7 +157,7 @@ def test_the_full_size_is_itself_in_float16_and_int8(
 
 
 @pytest.mark.parametrize("kind", ["audio", "text", "image"])
-def test_onnx_runtime_takes_no_weights_of_products_out_of_int8_at_every_run(
+def test_onnx_runtime_dequantises_no_weights_of_products_at_each_run(
     kind: str, full: dict[str, tuple[onnx.ModelProto, np.ndarray]], tmp_path: Path
 ) -> None:
     model, values = full[kind]

@@ -197,7 +197,7 @@ def test_what_cannot_be_done_is_said(
 
 
 @pytest.mark.usefixtures("quick")
-def test_files_that_cannot_be_read_are_one_line_each_and_the_others_are_checked(
+def test_unreadable_files_are_one_line_each_and_the_others_are_checked(
     tiny: Tiny, stage2: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(tiny.manifest.parent, tmp_path / "data"))

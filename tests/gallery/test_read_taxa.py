@@ -36,7 +36,7 @@ def test_unknown_ranks_and_names_stay_empty(table):
     )
 
 
-def test_a_spreadsheet_s_byte_order_mark_blanks_and_empty_lines_do_no_harm(table):
+def test_a_byte_order_mark_blanks_and_empty_lines_do_no_harm(table):
     (taxon,) = read_taxa(
         table(HEADER, TIT.replace("Parus major", " Parus   major "), ",,,,,,,,,", "", encoding="utf-8-sig")
     )

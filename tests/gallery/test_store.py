@@ -58,7 +58,7 @@ def test_vectors_lie_in_the_file_as_little_endian_float32(filled: Path):
         ({"thumbnail": b"PNG"}, "not a JPEG"),
     ],
 )
-def test_a_bad_entry_is_rejected_with_the_reason_and_the_good_ones_are_added(filled: Path, unit, changes, reason):
+def test_a_bad_entry_is_rejected_with_a_reason_and_the_rest_added(filled: Path, unit, changes, reason):
     good = {"scientific_name": "Parus major", "kind": "text", "vector": unit(0), "label": "new"}
     with Gallery.open(filled, readonly=False) as gallery:
         result = gallery.add_entries([Entry(**{**good, "label": "bad", **changes}), Entry(**good)])

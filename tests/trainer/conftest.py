@@ -1,4 +1,4 @@
-"""What the tests of the trainer share: the tiny data set and a run on it, each made once."""
+"""What the tests of the trainer share: the tiny data set and a run on it, each made once in a run."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from gallery import Taxon, read_taxa
+from tests.conftest import Once
 from tests.trainer import tiny as tiny_set
 from trainer.data.manifest import Manifest, read_manifest
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tiny_set.Tiny:
+def tiny(once: Once) -> tiny_set.Tiny:
     """The tiny data set; not to be changed."""
-    return tiny_set.in_base(tmp_path_factory.getbasetemp())
+    return tiny_set.at(once("tiny", tiny_set.make))
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder(once: Once, tiny: tiny_set.Tiny) -> Path:
     """Folder of a finished run on the tiny data set; not to be changed."""
-    return tiny_set.trained(tmp_path_factory.getbasetemp())
+    return once("tiny_run", lambda folder: tiny_set.train(folder, tiny))
 
 
 @pytest.fixture

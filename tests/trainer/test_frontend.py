@@ -53,7 +53,7 @@ def test_a_tone_is_loudest_in_the_band_whose_centre_is_nearest() -> None:
         assert abs(int(LogMel()(waveform)[0].mean(dim=1).argmax()) - nearest) <= 1
 
 
-def test_the_mel_bank_ends_at_its_highest_frequency_and_leaves_no_band_empty() -> None:
+def test_the_mel_bank_ends_at_its_highest_frequency_with_full_bands() -> None:
     bank = kaldi_mel_bank(CONFIG)
     hz = np.arange(513) * CONFIG.rate_hz / 1024
     assert bank.shape == (CONFIG.n_mels, 513)
@@ -62,7 +62,7 @@ def test_the_mel_bank_ends_at_its_highest_frequency_and_leaves_no_band_empty() -
     assert (bank.max(axis=1) > 0).sum() >= CONFIG.n_mels - 2  # two bands are narrower than the distance of two bins
 
 
-def test_the_front_end_of_the_full_size_has_no_preemphasis_and_another_window() -> None:
+def test_the_full_front_end_has_no_preemphasis_and_another_window() -> None:
     config = LogMelConfig(
         rate_hz=48_000, win_length=1024, hop=480, n_mels=64, fmin_hz=50, fmax_hz=14_000, preemphasis=0.0
     )

@@ -63,7 +63,7 @@ def test_what_is_no_name_of_a_repository_is_refused(source: str, offline: Path) 
     assert "not a repository of the hub" in complaint(source, "config.json")
 
 
-def test_the_pinned_revision_is_asked_for_and_the_cache_serves_without_network(offline: Path, tmp_path: Path) -> None:
+def test_the_pinned_revision_is_asked_for_and_cached_for_offline_use(offline: Path, tmp_path: Path) -> None:
     (tmp_path / "pinned").mkdir()
     (tmp_path / "pinned" / "b.bin").write_text("pinned")
     (tmp_path / "newest").mkdir()

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,24 +23,23 @@ import soundfile
 from edgeapp.audio import devices
 from edgeapp.audio.capture import Capture
 from edgeapp.errors import DeviceError
+from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
 
 LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord is not installed (Debian: alsa-utils)")
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
-PROJECT = Path(__file__).parents[3]
 BACKENDS = ("portaudio", "arecord")
 RATE_HZ = pulse_server.RATE_HZ
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch) -> Iterator[pulse_server.PulseServer]:
-    folder = tmp_path / "pulse"
-    folder.mkdir()
-    with pulse_server.pulse_server(folder) as started:
-        for name in ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_SERVER"):
-            monkeypatch.setenv(name, started.environment[name])
-        yield started
+def server(sound_server: pulse_server.PulseServer, monkeypatch) -> pulse_server.PulseServer:
+    """The server that the recorders of this process find, with a speaker of the test's own."""
+    own = sound_server.another()
+    for name, value in own.environment.items():
+        monkeypatch.setenv(name, value)
+    return own
 
 
 def processes(session: int) -> list[int]:
@@ -136,13 +134,13 @@ def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, backend):
     next(blocks)
     os.kill(recorder(capture), signal.SIGSTOP)
 
-    with pytest.raises(DeviceError, match="no samples for 1 s"):
+    with pytest.raises(DeviceError, match=r"no samples for \d s"):
         list(blocks)
     assert gone(capture.pid)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_sound_server_that_dies_ends_the_sound_and_one_that_returns_is_heard_again(tmp_path, monkeypatch, backend):
+def test_a_sound_server_that_dies_ends_the_sound_until_it_returns(tmp_path, monkeypatch, backend):
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()

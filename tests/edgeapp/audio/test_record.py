@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,7 @@ from edgeapp.audio.capture import Capture
 from edgeapp.audio.devices import SoundDevice
 from edgeapp.audio.record import COUNTS, ERROR, HEAD, HELLO, SAMPLES
 from edgeapp.errors import DeviceError
-
-PROJECT = Path(__file__).parents[3]
+from tests.conftest import PROJECT
 
 # One microphone that gives two blocks, loses 300 samples between them, and then nothing more.
 SOUNDDEVICE = """

@@ -43,7 +43,7 @@ def test_the_time_in_a_name(stem, utc):
     assert start_in_name(stem) == utc
 
 
-def test_a_name_without_zone_is_in_the_zone_of_the_recorder_and_one_with_is_not():
+def test_a_name_without_zone_is_in_the_zone_of_the_recorder():
     assert start_in_name("20240607_165929", SUMMER) == TIME - timedelta(hours=2)
     assert start_in_name("20240607T165929Z", SUMMER) == TIME
 
@@ -87,7 +87,7 @@ def test_without_a_time_in_the_metadata_the_name_counts(wav, guano):
     assert recording_start(wav("20240607_165929.wav", guano), 2.0) == RecordingStart(TIME, "name")
 
 
-def test_without_a_time_in_the_name_the_file_was_begun_its_duration_before_its_last_change(wav):
+def test_without_a_time_in_the_name_the_last_change_is_the_end(wav):
     assert recording_start(wav("garden.wav"), 2.0) == RecordingStart(TIME, "mtime")
 
 

@@ -55,7 +55,7 @@ def test_a_reader_that_is_held_up_dates_no_window_late():
     assert timeline.moment_of(55.0).boottime_s == pytest.approx(1055.0, abs=0.01)
 
 
-def test_a_reader_that_is_always_a_little_late_dates_by_its_most_punctual_arrivals():
+def test_a_late_reader_dates_by_its_most_punctual_arrivals():
     clock = Clock()
     timeline = Timeline(RATE_HZ, clock)
     record(timeline, clock, 60, late=lambda s: 0.3 * abs(np.sin(s * 7.3)) + (0.5 if s > 54 else 0.0))
@@ -81,7 +81,7 @@ def test_a_crystal_that_drifts_for_a_day_does_not_add_up():
 
 
 @pytest.mark.parametrize("step_s", [86400.0, -86400.0])
-def test_a_wall_clock_that_is_set_dates_by_its_new_time_and_leaves_the_boot_clock_alone(step_s):
+def test_a_wall_clock_that_is_set_leaves_the_boot_clock_alone(step_s):
     clock = Clock()
     timeline = Timeline(RATE_HZ, clock)
     record(timeline, clock, 30)

@@ -241,7 +241,7 @@ def test_sound_that_has_left_the_ring_is_counted(tmp_path):
     assert station.clips.counts == ClipCounts(written=1, missed=1)
 
 
-def test_a_detection_whose_sound_is_gone_is_not_linked_to_the_clip_of_the_next(tmp_path):
+def test_a_detection_whose_sound_is_gone_is_not_given_the_next_clip(tmp_path):
     station = Station(tmp_path, hold_s=20, longest_s=60)
     station.hear(50)
     station.want(1, 15)

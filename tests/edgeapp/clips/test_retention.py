@@ -224,7 +224,7 @@ class TestSweeper:
         one = sweeper(keep_days=30, most=4)
         assert [one.run(NOW).deleted for _ in range(4)] == [4, 4, 2, 0]
 
-    def test_a_target_out_of_reach_is_said_once_and_again_after_it_was_reached(self, journal, sweeper, said):
+    def test_a_target_out_of_reach_is_said_once_until_it_was_reached(self, journal, sweeper, said):
         paths = [journal.add(id, locked=True) for id in range(3)]
         full = [Usage(900, 1000)]
         one = sweeper(lambda folder: full[0], disk_share=0.5)

@@ -109,7 +109,7 @@ def test_programs_get_all_that_is_known(listener, command):
     assert set(first) == set(next(listener.detections()))
 
 
-def test_a_journal_without_detections_gives_an_empty_table_a_header_and_an_empty_list(command, path):
+def test_a_journal_without_detections_gives_empty_documents(command, path):
     Journal.open(path).close()
 
     assert (command("list").stdout, command("list").stderr) == ("", "no detections\n")
@@ -181,7 +181,7 @@ def test_a_whole_journal_passes_the_check(listener, command):
     assert done.exit_code == 0 and done.stderr.endswith("heard.sqlite: whole, 2 detections, 2 clips\n")
 
 
-def test_a_clip_that_is_gone_is_named_and_exit_1_but_one_that_was_deleted_is_not(listener, command, tmp_path):
+def test_a_clip_that_is_gone_is_named_unless_it_was_deleted(listener, command, tmp_path):
     listener.delete_clip(1, "old", DAWN)
     for name in ("1.flac", "2.flac"):
         (tmp_path / "2025" / "05" / name).unlink()
@@ -242,7 +242,7 @@ def test_no_command_makes_a_journal_that_is_not_there(command, path, words):
 
 
 @pytest.mark.parametrize("words", READING, ids=lambda words: words[0])
-def test_reading_commands_work_while_a_row_is_being_written_and_change_nothing(listener, command, words):
+def test_reading_commands_work_during_a_write_and_change_nothing(listener, command, words):
     before = rows(listener.path, "SELECT * FROM detections"), listener.path.stat().st_mtime_ns
     with closing(sqlite3.connect(listener.path, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")

@@ -24,11 +24,11 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.screens import Lines, LiveTable, NdJson
+from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import Listening
 
 CARD_HZ = 48_000
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ def test_plain_lines_tell_a_taxon_nothing_and_silence_when_they_begin(observatio
     assert "Great Tit (Parus major)" in found[0] and "Common Cuckoo (Cuculus canorus)" in found[1]
 
 
-def test_plain_lines_tell_lost_samples_once_and_name_the_microphone_where_there_are_two(observations, capsys):
+def test_plain_lines_tell_lost_samples_once_with_the_microphone(observations, capsys):
     stream = io.StringIO()
     screen = Lines(stream)
     for seen in observations[:3]:
@@ -335,7 +335,7 @@ def test_plain_lines_tell_lost_samples_once_and_name_the_microphone_where_there_
     assert "microphone" in stream.getvalue()
 
 
-def test_a_terminal_shows_a_table_that_follows_the_windows_and_the_microphone(observations):
+def test_a_terminal_shows_a_table_of_windows_and_the_microphone(observations):
     stream = io.StringIO()
     screen = LiveTable(Console(file=stream, force_terminal=True, width=100), "garden [1]")
     screen.microphone("Card [hw:1]", Transition(0.0, State.HEARING, State.SILENT, "flat zeros for 30 s"))

@@ -214,7 +214,7 @@ def test_a_named_file_must_be_there_and_the_default_one_need_not(tmp_path):
             load(**{"environment": {}, **missing})
 
 
-def test_paths_in_a_file_start_at_its_folder_and_paths_in_flags_where_one_stands(write):
+def test_paths_in_a_file_start_at_its_folder_those_in_flags_here(write):
     path = write('[station]\njournal = "journal.sqlite"\npack = "~/pack"\n')
     settings = load(path, {"clips.folder": "clips"}, {})
     assert settings.station.journal == path.parent / "journal.sqlite"
@@ -332,7 +332,7 @@ def test_check_tells_all_and_ends_with_2(run, write):
     assert run("config", "check", "--config", write("")).exit_code == 0
 
 
-def test_init_writes_a_file_for_its_owner_alone_and_leaves_one_that_is_there(run, tmp_path):
+def test_init_writes_a_file_for_its_owner_and_leaves_an_older_one(run, tmp_path):
     path = tmp_path / "new" / "config.toml"
     assert run("config", "init", "--config", path).exit_code == 0
     assert path.stat().st_mode & 0o077 == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,18 @@ def mosquitto() -> str:
     return found or pytest.skip("no mosquitto: apt-get install mosquitto")
 
 
+# Below those that a kernel gives to connections, which could take the port of a broker that is away for a moment; other
+# processes that test at the same time begin elsewhere.
+PORTS = itertools.count(20_000 + 100 * (os.getpid() % 120))
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port at which nobody listens, and another at each call."""
+    for port in PORTS:
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("numbers do not end")
 
 
 def until(condition, timeout_s: float = 20.0) -> bool:

@@ -51,7 +51,7 @@ def message(n: int) -> dict:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_lost_when_the_broker_comes_late_and_dies_in_the_middle(broker, tmp_path, quick, how):
+def test_nothing_is_lost_when_the_broker_comes_late_and_dies(broker, tmp_path, quick, how):
     broker.start()
     subscriber = Subscriber(broker.port)  # its session is the broker's, so what comes while it is away is kept
     broker.stop()

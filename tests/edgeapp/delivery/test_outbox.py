@@ -89,7 +89,7 @@ def test_messages_arrive_in_their_order_and_are_marked(store, clock, target):
     assert store.sent_ids == ids and store.queue_length() == 0
 
 
-def test_a_target_that_is_down_is_tried_less_and_less_often_and_loses_nothing(store, clock, target):
+def test_a_target_that_is_down_is_tried_less_often_and_loses_nothing(store, clock, target):
     fill(store, range(3))
     outbox = outbox_of(store, clock, a=target)
     target.down = NotSent("the broker is away")
@@ -175,7 +175,7 @@ def test_a_refused_message_that_was_dropped_meanwhile_is_forgotten(store, clock,
     assert outbox.turn("a") == 30.0, "its thread would turn without rest"
 
 
-def test_a_message_that_was_taken_is_not_sent_again_when_the_journal_cannot_mark_it(store, clock, target, caplog):
+def test_a_message_that_was_taken_is_not_sent_again_unmarked(store, clock, target, caplog):
     fill(store, range(2))
     outbox = outbox_of(store, clock, a=target)
     mark, store.sent = store.sent, broken
@@ -310,7 +310,7 @@ def test_a_message_is_sent_when_the_outbox_is_woken(store):
     assert target.got == [7] and target.closed
 
 
-def test_closing_sends_what_it_can_and_does_not_wait_for_a_target_that_hangs(store):
+def test_closing_sends_what_it_can_and_waits_for_no_hung_target(store):
     hangs, entered = threading.Event(), threading.Event()
 
     class Hanging(Recorder):

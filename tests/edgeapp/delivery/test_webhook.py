@@ -206,7 +206,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_showing_it(url):
     assert "secret" not in str(caught.value)
 
 
-def test_a_header_that_would_break_the_request_is_refused_without_showing_it():
+def test_a_header_that_would_break_the_request_is_refused_unshown():
     with pytest.raises(UsageError) as caught:
         WebhookTarget("http://host/", {"X-Token": "secret\r\nX-Other: 1"})
     assert "secret" not in str(caught.value)

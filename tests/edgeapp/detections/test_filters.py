@@ -134,7 +134,7 @@ def test_the_list_rejects_and_never_renames(listed):
         assert filters.judge(one, MAY)[0] is Verdict.DETECTION
 
 
-def test_a_list_takes_birdnet_lines_groups_comments_and_names_what_it_does_not_know(listed):
+def test_a_list_takes_birdnet_lines_groups_and_names_the_unknown(listed):
     found = listed("\ufeff# my garden", "Parus major_Great Tit  # by the house", "", "  bufonidae", "Dodo dodo_Dodo")
     assert found.species == {"Parus major", "Bufo bufo"}
     assert [(one.line, one.name) for one in found.unknown] == [(5, "Dodo dodo")]

@@ -62,8 +62,12 @@ def machine(tmp_path: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
+    """A journal with 2000 detections."""
+    return write_journal(tmp_path / "data" / "journal.sqlite")
+
+
+def write_journal(path: Path) -> Path:
     """A journal with 2000 detections in WAL mode, its tables like those of the real one."""
-    path = tmp_path / "data" / "journal.sqlite"
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as db:
         db.executescript(

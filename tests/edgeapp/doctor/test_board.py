@@ -38,7 +38,7 @@ def test_little_room_is_told(patient, monkeypatch, free, state):
 
 
 @pytest.mark.parametrize(("number", "remedy"), [(errno.ENOSPC, "make room"), (errno.EACCES, "right to write")])
-def test_a_folder_that_cannot_be_written_is_an_error_with_the_fitting_remedy(patient, monkeypatch, number, remedy):
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(patient, monkeypatch, number, remedy):
     def refuse(*args, **kwargs):
         raise OSError(number, "no")
 

@@ -93,7 +93,7 @@ def mend_states(one) -> list[State]:
     return [finding.state for finding in mend(one)]
 
 
-def test_a_file_whose_tables_cannot_be_read_stays_as_it_is_beside_its_copy(patient, journal):
+def test_a_file_whose_tables_cannot_be_read_stays_beside_its_copy(patient, journal):
     content = b"\0" * 100_000
     journal.write_bytes(content)
     told = list(mend(patient()))

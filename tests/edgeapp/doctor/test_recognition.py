@@ -20,14 +20,14 @@ def states(findings) -> dict[str, State]:
     return {finding.name: finding.state for finding in findings}
 
 
-def test_the_starter_pack_is_healthy_and_its_answer_to_the_example_is_known(patient, starter_pack):
+def test_the_starter_pack_is_healthy_and_its_answer_is_known(patient, starter_pack):
     told = list(recognition.recognition(patient(station=Station(threads=1, provider="cpu"))))
     assert states(told) == dict.fromkeys(("pack", "parity", "gallery", "provider", "answer"), State.OK)
     # A pack that was trained anew must have its answer written down.
     assert Pack.load(starter_pack, verify=False).space in recognition.EXAMPLE_DETECTIONS
 
 
-def test_a_pack_without_parity_or_known_answer_has_nothing_to_be_blamed_for(patient, toy_pack):
+def test_a_pack_without_parity_or_known_answer_is_no_finding(patient, toy_pack):
     told = list(recognition.recognition(patient(station=Station(pack=toy_pack, provider="cpu", threads=1))))
     assert states(told) == {
         "pack": State.OK,
@@ -62,7 +62,7 @@ def test_low_parity_of_the_makers_is_an_error(patient, toy_copy):
     assert told["parity"] is State.ERROR
 
 
-def test_a_gallery_of_other_encoders_is_refused_and_the_rest_still_examined(patient, toy_pack, tmp_path):
+def test_a_gallery_of_other_encoders_does_not_end_the_examination(patient, toy_pack, tmp_path):
     other = toy.make(tmp_path / "other", space="other")
     station = Station(pack=toy_pack, gallery=other / "gallery.sqlite", provider="cpu", threads=1)
     told = list(recognition.recognition(patient(station=station)))
@@ -97,7 +97,7 @@ def test_rejected_rows_are_told_and_many_are_a_warning(patient, toy_pack, tmp_pa
     assert f"{n} were not taken in" in found.what
 
 
-def test_a_provider_that_is_not_there_is_an_error_and_a_driver_without_use_a_warning(patient, toy_pack, monkeypatch):
+def test_a_missing_provider_is_an_error_and_an_unused_driver_a_warning(patient, toy_pack, monkeypatch):
     named = states(recognition.recognition(patient(station=Station(pack=toy_pack, provider="cuda"))))
     assert named["provider"] is State.ERROR
     monkeypatch.setattr(recognition, "driver_is_there", lambda: True)

@@ -25,7 +25,7 @@ def heard_at(moment: Moment):
     return replace(GREAT_TIT, time=moment)
 
 
-def test_times_before_the_clock_was_set_are_corrected_and_those_after_stay(journal):
+def test_times_before_the_clock_was_set_are_corrected_and_no_others(journal):
     stream = begin(journal, unset(10.0))
     journal.record(stream, heard_at(unset(70.5)))
     journal.record(stream, heard_at(Moment(BOOT + timedelta(seconds=130), 130.0)))

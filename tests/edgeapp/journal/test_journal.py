@@ -186,7 +186,7 @@ def test_the_ends_of_streams_and_deployments_are_kept(path):
     ]
 
 
-def test_windows_are_counted_by_the_way_they_ended_over_all_streams_of_a_deployment(journal):
+def test_windows_are_counted_by_verdict_over_all_streams(journal):
     stream = begin(journal)
     after_a_loss = journal.open_stream(1, MICROPHONE, DAWN)
     elsewhere = begin(journal)
@@ -206,7 +206,7 @@ def test_counting_leaves_the_next_detection_as_safe_as_before(journal):
     assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed_with_its_messages(journal):
+def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed(journal):
     stream = begin(journal)
     told = []
 

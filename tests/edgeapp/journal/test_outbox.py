@@ -56,7 +56,7 @@ def test_messages_survive_a_restart(journal, queued):
         assert [message.id for message in again.due(0.0)] == queued
 
 
-def test_what_was_sent_or_dropped_long_ago_can_be_forgotten_and_nothing_else(journal, queued):
+def test_only_what_was_sent_or_dropped_long_ago_can_be_forgotten(journal, queued):
     journal.sent(queued[0], DAWN)
     journal.drop_message(queued[1], "too old", DAWN)
 

@@ -25,7 +25,7 @@ from tests.edgeapp.journal.samples import A_PARUS, DEPLOYMENT, begin, rows
 KILLS = 20
 
 
-def test_what_record_returned_survives_the_kill_of_its_program_at_any_moment(path):
+def test_what_record_returned_survives_a_kill_at_any_moment(path):
     program = textwrap.dedent(
         f"""
         from edgeapp.journal import Journal, Message
@@ -74,7 +74,7 @@ def test_a_deployment_that_was_killed_has_no_end_and_the_next_one_begins(path):
     first.close()
 
 
-def test_a_journal_locked_by_another_program_is_an_error_in_bounded_time_and_nothing_is_half_written(path):
+def test_a_locked_journal_is_an_error_in_bounded_time_and_nothing_is_half(path):
     with Journal.open(path, busy_s=0.3) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
         stream = begin(journal)
         other.execute("BEGIN IMMEDIATE")
@@ -150,7 +150,7 @@ def fill(journal: Journal, stream: int) -> list[int]:
     return kept
 
 
-def test_a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again(small_disk):
+def test_a_full_disk_is_an_error_until_there_is_room_again(small_disk):
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(500_000))
     with Journal.open(small_disk / "journal.sqlite") as journal:
@@ -168,7 +168,7 @@ def test_a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again(sm
     assert rows(journal.path, "SELECT DISTINCT count(*) FROM candidates GROUP BY detection") == [(2,)]
 
 
-def test_a_file_that_may_not_grow_is_an_error_and_writing_goes_on_when_it_may(journal):
+def test_a_file_that_may_not_grow_is_an_error_until_it_may(journal):
     """The same where nothing can be mounted."""
     stream = begin(journal)
     [(pages,)] = journal._db.execute("PRAGMA page_count").fetchall()
@@ -228,7 +228,7 @@ def test_the_wal_stays_small_while_a_reader_has_the_journal_open(journal):
         assert len(list(reading)) == 1000 - 20
 
 
-def test_a_reader_that_will_not_let_go_delays_the_daily_check_but_not_the_station(journal):
+def test_a_reader_that_stays_delays_the_daily_check_not_the_station(journal):
     stream = begin(journal)
     with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         other.execute("BEGIN")

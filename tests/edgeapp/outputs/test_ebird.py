@@ -86,7 +86,7 @@ def test_species_of_an_hour_share_its_checklist_and_places_do_not():
     ]
 
 
-def test_the_hour_that_comes_twice_is_one_checklist_because_ebird_cannot_tell():
+def test_the_hour_that_comes_twice_is_one_checklist():
     first = replace(TIT, time_utc=datetime(2026, 10, 25, 0, 40, tzinfo=timezone.utc))
     second = replace(TIT, time_utc=datetime(2026, 10, 25, 1, 30, tzinfo=timezone.utc))
     rows = receivers.ebird(document([second, first], SITE))

@@ -74,7 +74,7 @@ def test_times_in_a_table_name_their_zone():
     assert all(time.endswith("+02:00") for time in times)
 
 
-def test_csv_is_birdnets_with_its_own_week_and_nothing_from_a_clock_that_was_not_set():
+def test_csv_is_birdnets_with_its_week_and_no_times_of_an_unset_clock():
     rows = list(csv.DictReader(io.StringIO(exported("csv")[0])))
     assert list(rows[0])[:9] == [
         "Start (s)",

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from edgeapp.cli import app
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.recognition import recognise
+from tests.conftest import PROJECT
 
 EXAMPLE = str(paths.EXAMPLE)
 
@@ -38,7 +38,7 @@ def test_the_example_is_heard_and_named(starter_pack):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
     document = json.loads(done.stdout)
     assert document["species"][0]["scientific_name"]

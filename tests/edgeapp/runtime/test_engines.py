@@ -116,7 +116,7 @@ def test_an_engine_that_turns_wrong_later_is_caught_at_work(trt, pack, monkeypat
         encoder.encode(toy.tone(3000)[None])
 
 
-def test_an_engine_that_was_built_is_used_unasked_and_none_is_built_unasked(trt, pack, capsys):
+def test_an_engine_is_used_unasked_and_none_is_built_unasked(trt, pack, capsys):
     assert AudioEncoder(pack).provider == "CPUExecutionProvider"
     assert trt.built == [] and capsys.readouterr() == ("", "")
     built = build_engine(PackGraph.of(pack, "audio"), settings=SETTINGS)
@@ -127,7 +127,7 @@ def test_an_engine_that_was_built_is_used_unasked_and_none_is_built_unasked(trt,
     assert plain.provider == "CPUExecutionProvider" and plain.engine_built_s is None
 
 
-def test_an_engine_that_cannot_be_used_any_more_leaves_the_graph_and_a_line(trt, pack, monkeypatch, capsys):
+def test_an_engine_that_is_no_longer_usable_leaves_graph_and_a_line(trt, pack, monkeypatch, capsys):
     build_engine(PackGraph.of(pack, "audio"), settings=SETTINGS, tell=lambda line: None)
 
     def gone(ahead: bool = False) -> Library:
@@ -164,7 +164,7 @@ def key_here(pack: Pack, trt: FakeTensorRT) -> EngineKey:
     return cache.key_of(graph, "graph", Library("tensorrt", trt), Gpu(FakeDriver()))
 
 
-def test_an_engine_a_pack_brings_is_checked_on_its_first_use_and_the_pack_is_not_changed(trt, toy_copy, kept):
+def test_an_engine_of_a_pack_is_checked_on_first_use_without_a_change(trt, toy_copy, kept):
     pack = Pack.load(toy_copy)
     brought = toy_copy / "engines"
     ahead = replace(key_here(pack, trt), gpu="", driver="", compute=("8.6", "8.7"))
@@ -181,7 +181,7 @@ def test_an_engine_a_pack_brings_is_checked_on_its_first_use_and_the_pack_is_not
     assert lines == []
 
 
-def test_an_engine_a_pack_brings_that_is_wrong_is_told_and_another_is_built(trt, toy_copy, monkeypatch):
+def test_a_wrong_engine_of_a_pack_is_told_and_another_is_built(trt, toy_copy, monkeypatch):
     driver = FakeDriver()
     monkeypatch.setattr(cuda, "load_driver", lambda: driver)
     pack = Pack.load(toy_copy)

@@ -181,13 +181,13 @@ def test_without_a_driver_or_a_gpu_no_provider_is_tried(gpu_build, pack, monkeyp
     assert caught.value.exit_code == 2
 
 
-def test_a_provider_that_is_there_and_runs_no_node_is_not_the_one_that_ran(no_tensorrt, pack, capsys):
+def test_a_provider_that_runs_no_node_is_not_the_one_that_ran(no_tensorrt, pack, capsys):
     no_tensorrt.runs = ()
     assert AudioEncoder(pack).provider == CPU
     assert "it can run none of its operators" in capsys.readouterr().err
 
 
-def test_an_older_onnxruntime_that_cannot_tell_nodes_tells_its_first_provider():
+def test_an_older_onnxruntime_tells_its_first_provider():
     assert ort.really_ran(SimpleNamespace(get_providers=lambda: [CUDA, CPU])) == CUDA
 
 
@@ -238,7 +238,7 @@ def test_pack_info_tells_what_runs_it_here(no_tensorrt, run, toy_pack):
 # TensorRT of ONNX Runtime
 
 
-def test_tensorrt_keeps_the_engines_of_each_graph_apart_and_takes_any_batch(gpu_build, pack, kept):
+def test_tensorrt_keeps_engines_of_graphs_apart_and_takes_any_batch(gpu_build, pack, kept):
     AudioEncoder(pack, provider="tensorrt")
     options = gpu_build.told
     folder = Path(options["trt_engine_cache_path"])
@@ -250,9 +250,7 @@ def test_tensorrt_keeps_the_engines_of_each_graph_apart_and_takes_any_batch(gpu_
     assert Path(gpu_build.told["trt_engine_cache_path"]) != folder
 
 
-def test_the_first_use_of_tensorrt_says_that_it_builds_and_what_was_checked_and_the_second_nothing(
-    gpu_build, pack, capsys
-):
+def test_only_the_first_use_of_tensorrt_says_what_it_builds_and_checks(gpu_build, pack, capsys):
     AudioEncoder(pack)
     first, second = capsys.readouterr().err.splitlines()
     assert "TensorRT builds an engine of audio.onnx; this can take minutes" in first
@@ -355,9 +353,7 @@ def test_a_graph_that_is_none_is_told_after_every_provider_refused_it(gpu_build,
 
 
 @pytest.mark.parametrize("fault", ["no ONNX", "not finite"])
-def test_a_graph_that_cannot_name_anything_ends_identify_as_one_line_and_leaves_no_file(
-    toy_copy, run, record, tmp_path, fault
-):
+def test_a_useless_graph_ends_identify_with_one_line_and_no_file(toy_copy, run, record, tmp_path, fault):
     at, out = toy_copy / "audio.onnx", tmp_path / "out.csv"
     graph = onnx.load(at)
     weights = next(one for one in graph.graph.initializer if one.name == "pairs")

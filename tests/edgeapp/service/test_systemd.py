@@ -36,7 +36,7 @@ def test_systemd_hears_what_it_is_told(systemd):
     assert notifier.stopping() and heard(listener) == "STOPPING=1"
 
 
-def test_the_watchdog_speaks_only_when_the_loop_says_it_lives_and_not_too_often(systemd):
+def test_the_watchdog_speaks_only_when_the_loop_lives_and_not_often(systemd):
     listener, name = systemd
     now = [100.0]
     watchdog = Watchdog(Notifier({"NOTIFY_SOCKET": name}), {"WATCHDOG_USEC": "60000000"}, lambda: now[0])

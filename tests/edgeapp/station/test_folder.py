@@ -108,7 +108,7 @@ def test_recordings_are_heard_once_with_the_times_in_their_names(watch, folder, 
     assert rows(journal, "SELECT route, end_reason FROM streams") == [("file", "ended")] * 2
 
 
-def test_a_recording_that_a_crash_cut_off_is_gone_on_with_where_it_stopped(watch, folder, journal):
+def test_a_recording_that_a_crash_cut_off_is_resumed(watch, folder, journal):
     sing(folder / "20260501_040000.wav", seconds=60.0)
 
     before = watch(100, break_after=4)

@@ -70,7 +70,6 @@ def test_the_sound_of_a_microphone_that_was_away_is_all_that_is_lost(soak):
     assert told["figures"]["seconds not heard while the microphone was away"] > 5.0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(missing()), reason=missing())
 def test_the_station_and_its_recorder_are_measured_together(toy_pack):
     script = PROJECT / "benchmarks" / "station.py"

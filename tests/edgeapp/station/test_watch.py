@@ -64,7 +64,7 @@ def test_recordings_that_are_there_are_given_in_the_order_of_their_names(tmp_pat
     assert watch.run(30) == ["a.flac", "b.WAV", "d.mp3", "deep/er/c.Ogg"]
 
 
-def test_a_recording_that_is_still_written_is_given_once_when_it_has_stood_still(tmp_path):
+def test_a_recording_that_is_still_written_is_given_once_at_rest(tmp_path):
     growing = recording(tmp_path / "growing.wav")
 
     def grow():
@@ -115,7 +115,7 @@ def test_what_the_journal_has_is_not_given_again_unless_it_changed(tmp_path):
     assert watch.given[0][0] >= 60
 
 
-def test_a_recording_that_cannot_be_opened_is_told_once_and_tried_again_when_it_changed(tmp_path):
+def test_a_broken_recording_is_told_once_and_tried_when_it_changed(tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"no sound at all")
     recording(tmp_path / "good.wav")
@@ -135,7 +135,7 @@ def test_an_empty_file_is_waited_for_without_a_word(tmp_path):
     assert watch.complaints == []
 
 
-def test_a_card_that_is_pulled_out_is_told_once_and_what_was_done_is_not_done_again(tmp_path):
+def test_a_card_that_is_pulled_out_is_told_once_and_not_heard_again(tmp_path):
     card = tmp_path / "card"
     recording(card / "a.wav")
     watch = Watch(card)

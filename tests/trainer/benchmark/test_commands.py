@@ -165,7 +165,7 @@ def test_make_benchmark_says_what_it_filled_and_what_it_could_not(command, tiny:
     assert "give --unseen" in ended.err and summary["candidates"] == 4
 
 
-def test_a_benchmark_that_was_made_is_scored_with_the_model_trained_for_it(
+def test_a_benchmark_that_was_made_is_scored_with_its_own_model(
     command, tiny: Tiny, run_folder: Path, tmp_path: Path
 ) -> None:
     """Share and seed are those that the tiny run was trained with: nothing that it heard asks."""

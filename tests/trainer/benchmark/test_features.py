@@ -90,7 +90,7 @@ def test_a_zero_vector_is_taken_for_none_and_its_sample_named(tmp_path: Path) ->
     assert missing(read, split)["audio"].tolist() == [lost]
 
 
-def test_features_of_another_benchmark_are_refused_and_a_few_strange_ids_are_told(tmp_path: Path) -> None:
+def test_features_of_another_benchmark_are_refused_and_ids_told(tmp_path: Path) -> None:
     (split,) = read_benchmark(bench.make(tmp_path))
     given = bench.features()
     assert strangers(given, split) == []

@@ -150,7 +150,7 @@ def test_an_index_that_cannot_be_used_is_one_line(tmp_path: Path, name, before, 
     assert name in str(raised.value)
 
 
-def test_files_named_otherwise_than_published_are_found_by_the_order_of_the_metadata(tmp_path: Path) -> None:
+def test_files_with_other_names_are_found_by_the_order_of_metadata(tmp_path: Path) -> None:
     root = bench.make(tmp_path) / "unseen"
     (split,) = read_benchmark(tmp_path)
     index = split.indexes["audio"]

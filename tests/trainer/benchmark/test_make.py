@@ -79,9 +79,7 @@ def test_seen_queries_and_answers_are_what_training_holds_out(manifest: Manifest
         assert {row["file_path"] for row in index} == files(held)
 
 
-def test_what_to_train_on_has_nothing_of_the_unseen_and_holds_out_the_seen_queries(
-    manifest: Manifest, tmp_path: Path
-) -> None:
+def test_what_to_train_on_has_nothing_unseen_and_holds_out_queries(manifest: Manifest, tmp_path: Path) -> None:
     make_benchmark(manifest, tmp_path / "bench", PLAN)
     told = json.loads((tmp_path / "bench" / SUMMARY).read_text())
     assert told["train_with"] == f"--data {tmp_path / 'bench' / TRAINING} --held-out 0.4 --seed 3"
@@ -141,7 +139,7 @@ def test_the_same_seed_makes_the_same_files_and_another_does_not(manifest: Manif
     assert len(paths) == 42 and one == same and one != other
 
 
-def test_too_few_candidates_are_told_and_a_smaller_number_must_be_asked_for(manifest: Manifest, tmp_path: Path) -> None:
+def test_too_few_candidates_are_an_error_until_fewer_are_asked_for(manifest: Manifest, tmp_path: Path) -> None:
     scenarios = make_benchmark(manifest, tmp_path / "bench", Plan(share=0.4, seed=3))
     assert all(scenario.why for scenario in scenarios)
     assert "12 candidate taxa, 100 are asked for" in {scenario.why for scenario in scenarios}
@@ -202,9 +200,7 @@ def test_species_that_the_manifest_leaves_out_of_training_are_unseen(tmp_path: P
     assert len(seen) == 10 and all(row["file_path"].endswith("0.wav") for row in seen)
 
 
-def test_a_candidate_is_stood_for_by_at_most_so_many_samples_and_a_scenario_by_so_many_queries(
-    manifest: Manifest, tmp_path: Path
-) -> None:
+def test_samples_of_a_candidate_and_queries_of_a_scenario_are_limited(manifest: Manifest, tmp_path: Path) -> None:
     make_benchmark(manifest, tmp_path / "bench", Plan(share=0.4, seed=3, unseen=4, candidates=3, most=2, queries=5))
     for split in read_benchmark(tmp_path / "bench"):
         for path in split.tasks.values():

@@ -28,7 +28,7 @@ def drawn(split: Split, level: str, query: str, target: str, size: int = SIZE, s
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("query", "target"), DIRECTIONS)
-def test_a_database_has_one_positive_and_otherwise_samples_of_other_groups(split, level, query, target) -> None:
+def test_a_database_has_one_positive_among_samples_of_other_groups(split, level, query, target) -> None:
     found = drawn(split, level, query, target)
     asked, answers = split.indexes[query].names, split.indexes[target].names
     assert len(found.rows)

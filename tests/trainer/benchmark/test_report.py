@@ -51,7 +51,7 @@ def shown(report: Report, width: int = 80) -> str:
     return text.getvalue()
 
 
-def test_the_table_has_a_row_for_each_model_and_level_and_names_protocol_and_seed(report: Report) -> None:
+def test_the_table_has_a_row_for_each_model_and_level(report: Report) -> None:
     text = shown(report)
     assert "published protocol" in text and "paper protocol" in text and "seed 5" in text and "databases of 6" in text
     for model in ("whole", "gaps", "blind"):

@@ -122,7 +122,7 @@ def test_a_cut_file_that_is_left_shorter_than_a_window_is_repeated(tmp_path: Pat
     assert fault is not None and "announces 10.0 s" in fault
 
 
-def test_a_sample_that_is_not_a_number_is_named_by_its_time_in_the_recording(tmp_path: Path) -> None:
+def test_a_sample_that_is_not_a_number_is_named_by_its_second(tmp_path: Path) -> None:
     sound = noise(9.0, RATE_HZ)
     sound[8 * RATE_HZ] = np.nan
     path = tmp_path / "nan.wav"

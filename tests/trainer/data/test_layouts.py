@@ -72,7 +72,7 @@ def test_a_species_table_comes_before_the_columns(published, taxa: list[Taxon]) 
         read_manifest(published({"scientific_name": "Parus majro"}), taxa)
 
 
-def test_where_rows_disagree_the_first_that_says_something_is_right_and_the_species_is_named(published) -> None:
+def test_where_rows_disagree_the_first_is_right_and_the_species_named(published) -> None:
     other = [{"scientific_name": f"Genus species{n}", "order": word} for n in range(4) for word in ("One", "Two")]
     read = read_manifest(published({"family": "", "com": "Tit"}, {}, {"family": "Sittidae"}, {"com": "TIT"}, *other))
     taxon = next(taxon for taxon in read.taxa if taxon.scientific_name == "Parus major")

@@ -70,7 +70,7 @@ def test_photos_of_nests_eggs_and_young_are_left_out(written, taxa: list[Taxon])
     assert [photo.source[1] for photo in read.photos] == ["adult", "at Nestor Lake"]
 
 
-def test_a_missing_file_is_named_by_whoever_decodes_it_and_the_rest_is_kept(
+def test_a_missing_file_is_named_by_its_decoder_and_the_rest_kept(
     written, tiny: tiny_set.Tiny, taxa: list[Taxon]
 ) -> None:
     clip, photo = (tiny.manifest.parent / name for name in ("Parus_major_0.wav", "Parus_major_0.png"))
@@ -298,7 +298,7 @@ def test_a_column_split_says_what_is_held_out(written, taxa: list[Taxon]) -> Non
     assert "line 8: split 'trian' is unknown; write train, val" in line
 
 
-def test_a_column_split_that_holds_nothing_out_leaves_the_share_to_the_caller(written, taxa: list[Taxon]) -> None:
+def test_a_split_that_holds_nothing_out_leaves_the_share_to_the_caller(written, taxa: list[Taxon]) -> None:
     lines = [f"audio,{row}.wav,Parus major,tests,{row},,,,train" for row in range(10)]
     read = read_manifest(written(*lines, header=f"{','.join(tiny_set.COLUMNS)},split"), taxa)
     assert [len(part) for part in hold_out(read.recordings, 0.2, 1)] == [8, 2]
@@ -356,7 +356,7 @@ def test_parquet_says_the_same_as_csv(
     assert (list(read.recordings), list(read.photos)) == (list(manifest.recordings), list(manifest.photos))
 
 
-def test_a_parquet_row_is_named_by_its_number_and_gaps_and_numbers_are_text(written, taxa: list[Taxon]) -> None:
+def test_a_parquet_row_is_named_by_number_and_its_values_are_text(written, taxa: list[Taxon]) -> None:
     path = written(
         CLIP.replace("one", "12").format(file="a.wav"), CLIP.replace("one", "").format(file="b.wav"), "audio,,,,,,,"
     )
@@ -366,7 +366,7 @@ def test_a_parquet_row_is_named_by_its_number_and_gaps_and_numbers_are_text(writ
         assert "manifest.parquet row 3: no species is named" in read.missing[0]
 
 
-def test_a_longer_row_is_left_out_and_named_and_a_line_break_in_quotes_is_none(written, taxa: list[Taxon]) -> None:
+def test_a_longer_row_is_named_and_a_line_break_in_quotes_is_none(written, taxa: list[Taxon]) -> None:
     lines = [CLIP.format(file='"a\nb.wav"'), "audio,c.wav,Parus major,tests,one,Author, Another,CC0-1.0,,", "", "audio"]
     read = read_manifest(written(*lines, CLIP.format(file="d.wav"), "audio,e.wav,Bufo bufo"), taxa)
     assert [sample.path.name for sample in read.recordings] == ["a\nb.wav", "d.wav", "e.wav"]

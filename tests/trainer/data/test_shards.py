@@ -135,9 +135,7 @@ def spoilt(tiny: tiny_set.Tiny, taxa: list[Taxon], tmp_path: Path) -> Manifest:
     return read_manifest(folder / "manifest.csv", taxa)
 
 
-def test_what_cannot_be_decoded_is_named_and_left_out_and_the_others_are_packed(
-    spoilt: Manifest, tmp_path: Path
-) -> None:
+def test_what_cannot_be_decoded_is_named_and_the_rest_packed(spoilt: Manifest, tmp_path: Path) -> None:
     packed = write_shards(spoilt, tmp_path / "out", 1)
     assert (packed.recordings, packed.photos) == (18, 10)
     faults = {

@@ -173,7 +173,7 @@ def test_recordings_in_a_shard_are_heard_like_files(tmp_path: Path, recordings: 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_cannot_be_decoded_is_named_once_and_another_of_its_taxon_is_heard(
+def test_what_cannot_be_decoded_is_named_once_and_another_stands_in(
     tmp_path: Path, recordings: list[Sample], workers: int
 ) -> None:
     bad = broken(tmp_path)
@@ -234,7 +234,7 @@ def test_a_recording_that_ends_early_is_used_and_named_once(tmp_path: Path) -> N
     assert 9.9 * RATE_HZ < len(sounds.whole(0)) < 10 * RATE_HZ and len(sounds.damaged) == 1
 
 
-def test_a_whole_recording_that_cannot_be_decoded_is_an_error_and_is_named(tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_decoded_is_an_error_and_named(tmp_path: Path) -> None:
     bad = broken(tmp_path)
     sounds = SoundFiles([sample(path) for path in bad.values()], RATE_HZ, 0)
     for row, path in enumerate(bad.values()):

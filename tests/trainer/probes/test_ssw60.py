@@ -97,7 +97,7 @@ def slow_average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("levels", [3, 10, 10**6])
-def test_average_precision_is_the_area_under_precision_and_recall_with_and_without_ties(levels: int) -> None:
+def test_average_precision_is_the_area_under_precision_and_recall(levels: int) -> None:
     rng = np.random.default_rng(levels)
     for _ in range(50):
         scores = rng.integers(0, levels, 40) / levels
@@ -219,9 +219,7 @@ def test_vectors_from_a_file_score_as_those_of_an_encoder(root: Path, tmp_path: 
     assert score_features(root, numbers, "inat") == evaluate_ssw60(root, Told(**FOUR, _901=80, _902=20, _903=5), "inat")
 
 
-def test_assets_that_a_feature_file_lacks_are_missing_and_those_of_other_splits_unused(
-    root: Path, tmp_path: Path
-) -> None:
+def test_assets_without_features_are_missing_and_other_splits_unused(root: Path, tmp_path: Path) -> None:
     angles = {**ANGLES, "15": 0.0, "a3": 0.0}
     path = save(tmp_path / "f.npz", {"audio": ["11", "13", "15"], "image": ["a1", "b1", "b2", "a3"]}, angles)
     result = score_features(root, path, "nabirds")

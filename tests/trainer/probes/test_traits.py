@@ -99,7 +99,7 @@ def test_columns_that_answer_no_label_are_told(written) -> None:
     assert table.ignored == ("forrest", "class")
 
 
-def test_a_species_is_found_under_its_accepted_name_when_the_table_has_a_synonym(written) -> None:
+def test_a_synonym_in_the_table_is_found_under_its_accepted_name(written) -> None:
     table = read_traits(written("scientific_name,forest", "Sylvia curruca,no", "Parus major,yes"))
     taxa = [
         Taxon("Curruca curruca", *["x"] * 5, "Curruca", {}, ("Sylvia curruca",)),
@@ -167,9 +167,7 @@ def yes(told: dict[str, int]) -> set[str]:
         ("Marine", None),
     ],
 )
-def test_a_main_habitat_is_no_to_the_other_habitats_but_says_nothing_of_mountains(
-    habitat: str, label: str | None
-) -> None:
+def test_a_main_habitat_denies_the_others_but_not_mountains(habitat: str, label: str | None) -> None:
     told = bird(Habitat=habitat)
     assert set(told) == {"forest", "grassland", "desert", "wetland", "urban"}
     assert yes(told) == ({label} if label else set())
@@ -303,7 +301,7 @@ def test_a_trait_that_only_the_species_itself_shows_is_not_told() -> None:
     assert forest.f1 is not None and forest.f1 < forest.constant_f1 + 0.1
 
 
-def test_every_species_is_tested_once_and_never_trained_on_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_species_is_tested_once_and_not_trained_on_then(monkeypatch: pytest.MonkeyPatch) -> None:
     import trainer.probes.traits as module
 
     trained: list[set[int]] = []

@@ -96,7 +96,7 @@ def test_the_gradient_reaches_encoder_adapter_and_waveform(tower: ClapTower) -> 
         assert parameter.grad.abs().max() > 0 or name.endswith("key.bias"), name  # softmax cancels the bias of keys
 
 
-def test_training_drops_out_as_published_and_leaves_the_statistics_of_the_bands(tower: ClapTower) -> None:
+def test_training_drops_out_as_published_and_keeps_band_statistics(tower: ClapTower) -> None:
     mel = tower.log_mel(songs(2))
     norm = tower.clap.audio_model.audio_encoder.batch_norm
     mean, variance = norm.running_mean.clone(), norm.running_var.clone()

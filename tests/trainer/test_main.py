@@ -108,7 +108,7 @@ def beside(tiny: Tiny, folder: Path, change) -> Path:
 
 
 @pytest.mark.usefixtures("short_base")
-def test_a_missing_and_a_broken_file_are_one_line_each_and_the_rest_trains(tiny: Tiny, tmp_path: Path) -> None:
+def test_missing_and_broken_files_are_a_line_each_and_the_rest_trains(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     manifest = beside(tiny, tmp_path / "data", lambda rows: rows)
     (manifest.parent / "Parus_major_0.wav").unlink()
@@ -167,7 +167,7 @@ def test_evaluate_needs_something_held_out(tiny: Tiny, own_run: Path) -> None:
     assert ended.code == 3 and "train this stage first" in last_line(ended.err)
 
 
-def test_stage_2_ends_with_decision_parameters_and_calibrate_makes_the_same(tiny: Tiny, own_run: Path) -> None:
+def test_stage_2_ends_with_the_parameters_that_calibrate_makes(tiny: Tiny, own_run: Path) -> None:
     path = own_run / "stage2" / "decision.json"
     made = json.loads(path.read_text())
     assert DecisionParameters.from_dict(made["decision"]).floor == 0.5

@@ -73,7 +73,7 @@ def test_both_stages_train_what_the_paper_trains(stages: Path) -> None:
     assert 0.0 < lines[0]["lambda"] < lines[1]["lambda"] <= 0.1
 
 
-def test_stage_1_starts_from_the_public_weights_and_leaves_names_and_pictures(
+def test_stage_1_starts_from_public_weights_and_keeps_other_towers(
     tiny: Tiny, sources: list[str], stages: Path
 ) -> None:
     from trainer.published import Sources, open_sources
@@ -171,7 +171,7 @@ def test_text_distillation_says_what_it_is_worth(tiny: Tiny, sources: list[str],
     assert "aic" not in log(tmp_path / "distill")[-1]
 
 
-def test_what_cannot_be_decoded_is_named_in_the_log_and_the_rest_is_trained_on(
+def test_what_cannot_be_decoded_is_logged_and_the_rest_is_trained_on(
     tiny: Tiny, sources: list[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"

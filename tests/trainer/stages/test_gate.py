@@ -33,7 +33,7 @@ def test_one_bad_step_alone_does_not_close_it() -> None:
     assert gate.passes(2.2) == 1.0  # a fifth of 10 % is less than 3 %
 
 
-def test_the_guard_costs_only_what_is_above_the_bound_and_has_a_gradient_there() -> None:
+def test_the_guard_costs_only_above_the_bound_with_a_gradient() -> None:
     gate = Gate()
     assert float(gate.guard(torch.tensor(9.0))) == 0.0  # the base is not known yet
     gate = begun()

@@ -91,9 +91,7 @@ def recordings(tiny: Tiny, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_student_is_a_small_ear_beside_the_names_and_pictures_of_its_teacher(
-    taught: tuple[Path, Ended], teacher: Path
-) -> None:
+def test_a_student_is_a_small_ear_beside_the_towers_of_its_teacher(taught: tuple[Path, Ended], teacher: Path) -> None:
     folder, ended = taught
     assert ended.code == 0, ended.err
     own, theirs = checkpoint.load(folder), checkpoint.load(teacher)
@@ -213,7 +211,7 @@ def test_steps_bring_it_nearer_to_its_teacher_however_large(size: str, tiny: Tin
     assert losses[-1] < 0.9 * losses[0] and not any(p.grad is not None for p in stage.teacher.audio.parameters())
 
 
-def test_a_teacher_of_the_same_spectrogram_answers_to_what_its_student_sees(
+def test_a_teacher_of_the_same_spectrogram_sees_what_its_student_does(
     tiny: Tiny, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = learning(tiny, teacher)
@@ -224,7 +222,7 @@ def test_a_teacher_of_the_same_spectrogram_answers_to_what_its_student_sees(
     assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_noise_is_the_student_s_alone_beside_a_teacher_of_another_spectrogram(
+def test_only_the_student_gets_noise_if_spectrograms_differ(
     tiny: Tiny, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = learning(tiny, large)
