@@ -66,7 +66,7 @@ def test_the_first_backend_that_reaches_a_device_is_taken():
     assert backends.choose("arecord", LISTED) == "arecord"
 
 
-def test_a_device_that_no_backend_reaches_and_a_backend_that_is_none_are_named():
+def test_a_device_out_of_reach_and_an_unknown_backend_are_named():
     with pytest.raises(DeviceError, match="hidden microphone"):
         backends.choose("auto", HIDDEN)
     with pytest.raises(DeviceError, match="no backend 'jack'; give one of auto, portaudio, arecord"):

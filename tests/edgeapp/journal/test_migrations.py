@@ -150,7 +150,7 @@ def test_above_the_species_no_species_is_left_but_the_candidates(second):
     ]
 
 
-def test_the_species_that_was_named_inside_the_taxon_is_the_first_candidate(second):
+def test_the_species_named_inside_the_taxon_is_the_first_candidate(second):
     Journal.open(second).close()
 
     assert rows(second, "SELECT * FROM candidates") == [

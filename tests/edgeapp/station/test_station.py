@@ -151,7 +151,7 @@ def test_silence_is_never_a_species(listening, journal):
     assert list(journal.detections()) == []
 
 
-def test_what_is_under_its_threshold_is_counted_with_its_reason_and_not_kept(listening, recogniser, journal):
+def test_what_is_under_its_threshold_is_counted_and_not_kept(listening, recogniser, journal):
     unsure = tit(10.0) + 0.55 * toy.tone(500, 2000, 3000, seconds=10.0, rate_hz=CARD_HZ)
     strict = Filters(recogniser.taxa, min_confidence=0.95)
 
@@ -223,7 +223,7 @@ def test_each_detection_of_a_window_passes_the_filters_by_itself(listening, reco
     }
 
 
-def test_a_window_whose_detections_are_all_refused_ends_as_the_most_confident_of_them(listening, recogniser):
+def test_a_window_whose_detections_are_refused_ends_as_the_surest(listening, recogniser):
     both = tit(10.0) + 0.5 * cuckoo(10.0)
     strict = Filters(recogniser.taxa, 0.0, {"Cuculus": 1.0, "Parus": 1.0})
 
