@@ -8,7 +8,7 @@ EXAMPLE := example.flac
 LOWEST := gallery test_readme.py $(patsubst %,edgeapp/test_%.py,identify pack pipeline start starter_pack)
 
 # And on aarch64, slowly: what depends on numbers and native libraries, and starts few processes.
-ARM64 := gallery edgeapp/config edgeapp/outputs $(patsubst %,edgeapp/test_%.py,pack pipeline providers windows)
+ARM64 := gallery $(patsubst %,edgeapp/test_%.py,pack pipeline providers windows)
 
 .PHONY: identify test lowest arm64 lint clean
 
