@@ -9,8 +9,8 @@ LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py 
     recognition/test_recogniser.py)
 
 # And on aarch64, slowly: what depends on numbers and native libraries, and starts few processes.
-ARM64 := gallery $(addprefix edgeapp/,config outputs pack/test_pack.py recognition/test_recogniser.py \
-    runtime/test_providers.py audio/test_windows.py)
+ARM64 := gallery $(addprefix edgeapp/,pack/test_pack.py recognition/test_recogniser.py runtime/test_providers.py \
+    audio/test_windows.py)
 
 # Twice the cores of a small machine: many tests wait for sounds that are played and programs that are killed.
 WORKERS ?= 4
