@@ -20,6 +20,8 @@ from benchmarks.gpu_steps.process import environment, run_step
 from benchmarks.gpu_steps.result import Missing, Report, Row, StepResult, markdown, read_rows
 from tests.conftest import PROJECT
 
+pytestmark = pytest.mark.timeout(1500)  # a whole run, of which each step imports torch anew
+
 BROKEN = {
     "raises": ('raise RuntimeError("no such symbol")', "ended with exit code 1 (RuntimeError: no such symbol)"),
     "is-killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
@@ -53,7 +55,6 @@ def complete(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_every_step_is_done_on_a_processor(complete):
     done, out = complete
     steps = steps_of(out)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def run(settings: Settings, report: Report) -> None:
     folder = settings.work / "packs"
     folder.mkdir(parents=True, exist_ok=True)
     exported = folder / f".{size}-{AUDIO}"
-    sounds = heard(settings, preset.mel.rate_hz, preset.window_s, most)
+    sounds = cache(lambda rate_hz, window_s: heard(settings, rate_hz, window_s, most))  # only where a pack is made
     tower = random_htsat(preset)
 
     def htsat(precision: Precision) -> Callable[[Path], Pack]:
@@ -52,38 +53,36 @@ def run(settings: Settings, report: Report) -> None:
                 export_htsat(tower, preset.window_samples, part)
                 part.rename(exported)
             shutil.copyfile(exported, into / AUDIO)
-            checking = first(sounds.checking)[:CHECKED]
-            return finish(into, preset, precision, tower, first(sounds.calibrating), checking)
+            found = sounds(preset.mel.rate_hz, preset.window_s)
+            checking = first(found.checking)[:CHECKED]
+            return finish(into, preset, precision, tower, first(found.calibrating), checking)
 
         return make
 
     for precision in PRECISIONS.values():
-        one_pack(report, folder / f"{size}-{precision.name}", precision, htsat(precision), sounds)
+        one_pack(report, folder / f"{size}-{precision.name}", precision, htsat(precision))
     exported.unlink(missing_ok=True)
-    spec = Pack.load(STARTER_PACK).audio
-    sounds = heard(settings, spec.rate_hz, spec.window_s, most)
-    names = texts_of(Pack.load(STARTER_PACK))
+    starter = Pack.load(STARTER_PACK)
+    names = cache(lambda: texts_of(starter))
     for name, called in STARTER.items():
         precision = PRECISIONS[name]
 
         def make(into: Path, precision: Precision = precision) -> Pack:
-            return lowered_starter(into, precision, sounds, names)
+            found = sounds(starter.audio.rate_hz, starter.audio.window_s)
+            return lowered_starter(into, precision, found, names())
 
-        one_pack(report, folder / called, precision, make, sounds)
+        one_pack(report, folder / called, precision, make)
 
 
-def one_pack(report: Report, at: Path, precision: Precision, make: Callable[[Path], Pack], sounds: Heard) -> None:
+def one_pack(report: Report, at: Path, precision: Precision, make: Callable[[Path], Pack]) -> None:
     """A row for a pack, which is made where it is not there, and whose parity is enough for its precision."""
     with report.measuring(at.name) as figures:
         if (at / "pack.json").is_file():
             figures["seen"] = "was there"
-            pack = Pack.load(at)
         else:
-            figures["sounds"] = sounds.said
             with beside(at) as part:
                 make(part)
-            pack = Pack.load(at)
-        figures |= told(pack)
+        figures |= told(Pack.load(at))
         if figures["least_cosine"] < precision.cosine:
             raise ValueError(f"cosine {figures['least_cosine']:.4f} with float32, below {precision.cosine}")
 
