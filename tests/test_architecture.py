@@ -221,7 +221,7 @@ def scores(source: str) -> set[str]:
         ("class Judge:\n    def of(self, v):\n        return self.vocabulary.logits(v)", {"Judge: logits"}),
         ("def rank(v, vocabulary):\n    return vocabulary.directions @ v", {"rank: directions"}),
         ("from gallery.recognition import log_odds", {"<module>: log_odds"}),
-        ("import gallery\nodds = gallery.recognise.log_odds(z, 0.0, [])", {"<module>: log_odds"}),
+        ("import gallery\nodds = gallery.recognition.log_odds(z, 0.0, [])", {"<module>: log_odds"}),
         ("def loss(model, x, logits, directions):\n    return model(x).logits - logits - directions", set()),
     ],
 )
