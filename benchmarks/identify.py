@@ -37,6 +37,7 @@ RATE_HZ = 48_000
 MINUTES = (1 / 6, 10.0, 30.0)
 REPEATS = 3
 HOP_S = 5.0
+TOP = 5  # species told per window and recording
 PIECE_S = 60.0  # sung once and repeated: the encoder's work does not depend on what is sung
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
 MB = 1_000_000
@@ -134,9 +135,11 @@ def split(path: Path, pack: str | None) -> Stages:
     from edgeapp.audio.file import FileSource
     from edgeapp.audio.resample import resampled
     from edgeapp.audio.windows import windows
-    from edgeapp.outputs.writer import writer
+    from edgeapp.outputs.writer import Recording, Run, writer
     from edgeapp.pack.format import Pack
+    from edgeapp.recognition.merging import Merger
     from edgeapp.recognition.recogniser import Recogniser, Tally
+    from edgeapp.recognition.results import Identification, WindowResult
 
     clock = time.perf_counter
     began = clock()
@@ -160,14 +163,27 @@ def split(path: Path, pack: str | None) -> Stages:
     spec, source = recogniser.pack.audio, FileSource(path)
     source._file.read = timed("decode", source._file.read)
     cut = recogniser.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, HOP_S))
-    tally = Tally(recogniser)
+    tally, merger = Tally(recogniser.vocabulary), Merger()
+    run = Run(recogniser.origin, spec.window_s, HOP_S)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        writing = writer("json", nowhere)
-        writing.begin(str(path), source.rate_hz)
+        writing = writer("json", nowhere, run)
+
+        def write(result: WindowResult) -> None:
+            tally.add(result)
+            writing.window(result, recogniser.species(result, TOP))
+            for stretch in merger.add(result):
+                writing.detection(stretch)
+
+        def finish() -> None:
+            for stretch in merger.finish():
+                writing.detection(stretch)
+            writing.finish(Identification(str(path), tally.end_s, HOP_S, tally.species(TOP), tally.heard))
+
+        writing.begin(Recording(str(path), source.rate_hz))
         while batch := timed("cut", lambda: list(islice(cut, recogniser.batch)))():
             for result in timed("answer", recogniser.answer)(batch):
-                timed("write", lambda one: (tally.add(one), writing.window(one, recogniser.summary(one, 5))))(result)
-        timed("write", lambda: writing.finish(tally.identification(str(path), HOP_S, 5)))()
+                timed("write", write)(result)
+        timed("write", finish)()
     source.close()
     return Stages(
         spent["load"],
