@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.soak.accelerated import MARGIN_S, UNSET_S, Plan, Soak, Soaked
 from benchmarks.soak.process import KEPT, Run, Told
 from benchmarks.soak.sound import Played
-from edgeapp.detections.document import document_id
+from edgeapp.journal.documents import id_of
 
 CLOCK_S = 2.0  # how far a time may be from the clock that the station had
 TOUCH_S = 1e-3
@@ -157,9 +157,7 @@ def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account
 def _ids(journal: sqlite3.Connection, where: str = "1", *values: Any) -> set[str]:
     """Ids of the confirmed detections, as everybody is told them."""
     rows = journal.execute(f"SELECT * FROM detections_in_full WHERE {where}", values)
-    return {
-        document_id(row["station"], row["source"], row["written_utc"] or row["time_utc"], row["id"]) for row in rows
-    }
+    return {id_of(row) for row in rows}
 
 
 def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None:

@@ -54,8 +54,8 @@ def fields(
     start: Moment,
     rate_hz: int,
     samples: int,
-    species: str,
-    probability: float,
+    taxon: str,
+    confidence: float,
     file_name: str,
 ) -> dict[str, str]:
     """Metadata of one clip.
@@ -66,9 +66,9 @@ def fields(
     start : Moment
         Of the first sample. It is written in the machine's own time zone with its offset, as the specification asks.
     rate_hz, samples : int
-    species : str
-        What was decided.
-    probability : float
+    taxon : str
+        Scientific name of what was detected, at any rank.
+    confidence : float
     file_name : str
         Name without the folder.
     """
@@ -79,14 +79,14 @@ def fields(
         "Model": f"biovita-edge {recorder.app_version}".strip(),
         "Samplerate": str(rate_hz),
         "Length": f"{samples / rate_hz:.6f}",
-        "Species Auto ID": species,
+        "Species Auto ID": taxon,
         "Original Filename": file_name,
     }
     if recorder.latitude is not None and recorder.longitude is not None:
         found["Loc Position"] = f"{recorder.latitude:.7f} {recorder.longitude:.7f}"
     if recorder.pack:
         found[f"{NAMESPACE}|Pack"] = recorder.pack
-    found[f"{NAMESPACE}|Probability"] = f"{probability:.4f}"
+    found[f"{NAMESPACE}|Confidence"] = f"{confidence:.4f}"
     found[f"{NAMESPACE}|Clock Set"] = "yes" if start.clock_set else "no"
     return found
 

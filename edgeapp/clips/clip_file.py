@@ -24,20 +24,20 @@ from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
 from gallery import files
 
-_LONGEST_NAME = 80  # characters of the species: with the rest far below the 255 bytes of FAT, NTFS and ext4
+_LONGEST_NAME = 80  # characters of the taxon: with the rest far below the 255 bytes of FAT, NTFS and ext4
 _HIGHEST_VORBIS_HZ = 200_000
 _HIGHEST_FLAC_HZ = 655_350
 _ENCODED_AT_ONCE = 1 << 16  # libvorbis keeps what it is given on the stack, and a long clip would overflow it
 
 
-def stem(species: str, probability: float, start: datetime) -> str:
+def stem(taxon: str, confidence: float, start: datetime) -> str:
     """Name of a clip without its ending, such as ``turdus_merula_98p_20240607T165929Z``.
 
     Only a-z, 0-9, "_" and the T and Z of the time, which every file system takes.
     """
-    ascii_only = unicodedata.normalize("NFKD", species).encode("ascii", "ignore").decode().lower()
+    ascii_only = unicodedata.normalize("NFKD", taxon).encode("ascii", "ignore").decode().lower()
     safe = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:_LONGEST_NAME].rstrip("_") or "unnamed"
-    percent = min(100, max(0, round(probability * 100)))
+    percent = min(100, max(0, round(confidence * 100)))
     return f"{safe}_{percent}p_{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
 
 

@@ -121,7 +121,9 @@ def list_detections(
 
 @app.command()
 def review(
-    detection: Annotated[int, typer.Argument(metavar="ID", help="Number of the detection.")],
+    detection: Annotated[
+        str, typer.Argument(metavar="ID", help="Its number, as in the table, or its id, as in the document.")
+    ],
     verdict: Annotated[ReviewVerdict, typer.Argument(help="What is right of it.")],
     name: Annotated[str | None, typer.Option("--name", help="The right taxon, of a correction.")] = None,
     note: Annotated[str, typer.Option("--note", help="Anything else worth keeping.")] = "",
@@ -139,8 +141,13 @@ def review(
     if name is not None and (len(name) > NAME_LENGTH or not name.isprintable()):
         raise UsageError(f"{name[:40]!r} is no name of a taxon", "give --name in one line")
     with to_write(journal) as opened:
-        opened.add_review(Review(detection, verdict.value, reviewer or user_name(), name, note))
-    typer.echo(f"detection {detection}: {verdict.value}{f', {name}' if name else ''}", err=True)
+        number = int(detection) if detection.isdecimal() else opened.number_of(detection)
+        if number is None:
+            raise JournalError(
+                f"{opened.path}: has no detection {detection}", "check the number or id of the detection"
+            )
+        opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note))
+    typer.echo(f"detection {number}: {verdict.value}{f', {name}' if name else ''}", err=True)
 
 
 @app.command()

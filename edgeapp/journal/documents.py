@@ -26,6 +26,11 @@ CLIP_PARTS = 3  # of a clip's path below the folder of the clips: year, month, n
 FILE = "file"  # the backend of recordings
 
 
+def id_of(row: Mapping[str, Any]) -> str:
+    """The id in the document of a row of ``detections_in_full``."""
+    return document_id(row["station"], row["source"], row["written_utc"] or row["time_utc"], row["id"])
+
+
 def document_of(row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The document of a detection.
 
@@ -52,7 +57,7 @@ def document_of(row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]])
             longitude=row["longitude"],
         ),
         Origin(row["pack"], row["pack_version"], row["gallery_sha256"]),
-        id=document_id(row["station"], row["source"], row["written_utc"] or row["time_utc"], row["id"]),
+        id=id_of(row),
         moment=Moment(utc_of(row["time_utc"]), row["boottime_s"] or 0.0),
         clock=CLOCKS[row["clock_set"]],
         clip=None if clip is None else "/".join(PurePath(clip).parts[-CLIP_PARTS:]),

@@ -12,7 +12,7 @@ from typing import Any
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
-from edgeapp.journal.documents import document_of
+from edgeapp.journal.documents import document_of, id_of
 
 PAGE = 500  # rows read at a time: a reader that is slow to read on never holds the writer's WAL
 
@@ -83,6 +83,10 @@ class Questions:
     def in_full(self, detection_id: int) -> dict[str, Any] | None:
         """One confirmed detection as `detections` gives it; None when there is none."""
         return next(iter(self._fetch("SELECT * FROM detections_in_full WHERE id = :id", {"id": detection_id})), None)
+
+    def number_of(self, id: str) -> int | None:
+        """The number of the confirmed detection whose document has this id; None when there is none."""
+        return next((row["id"] for row in self.detections() if id_of(row) == id), None)
 
     def document(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The detection document of a row that `detections` gave."""

@@ -58,8 +58,8 @@ def about(**changes) -> dict[str, str]:
         start=START,
         rate_hz=48_000,
         samples=1000,
-        species="Turdus merula",
-        probability=0.98,
+        taxon="Turdus merula",
+        confidence=0.98,
         file_name="a.wav",
     )
     return guano.fields(**{**given, **changes})
@@ -77,7 +77,7 @@ def test_the_fields_of_a_clip(berlin):
         "Original Filename": "a.wav",
         "Loc Position": "52.5000000 -13.2500000",
         "BiovitaEdge|Pack": "starter 1.0",
-        "BiovitaEdge|Probability": "0.9800",
+        "BiovitaEdge|Confidence": "0.9800",
         "BiovitaEdge|Clock Set": "yes",
     }
 
@@ -239,4 +239,4 @@ def test_the_reference_implementation_agrees(tmp_path):
     assert found["Timestamp"] == START.utc
     assert found["Samplerate"] == 48_000
     assert found["Note"] == "two\nlines"
-    assert float(found["BiovitaEdge|Probability"]) == 0.98
+    assert float(found["BiovitaEdge|Confidence"]) == 0.98

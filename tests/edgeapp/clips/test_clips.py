@@ -134,7 +134,7 @@ def test_every_format_comes_back(tmp_path, format):
         assert np.corrcoef(samples, expected)[0, 1] > 0.8
     else:
         np.testing.assert_array_equal(samples, expected)
-    assert guano.read(clip.path)["BiovitaEdge|Probability"] == "0.9800"
+    assert guano.read(clip.path)["BiovitaEdge|Confidence"] == "0.9800"
     assert clip.path.endswith(f".{format}") and clip.format == format
     assert clip.bytes == Path(clip.path).stat().st_size
 

@@ -139,6 +139,13 @@ def test_reviews_are_kept_apart_and_listed(listener, command):
     assert reviews[0]["reviewer"] == "ana" and reviews[1]["reviewer"]
 
 
+def test_a_detection_is_reviewed_by_the_id_of_its_document_too(listener, command):
+    [_, cuckoo] = json.loads(command("list", "--format", "json").stdout)
+
+    assert command("review", cuckoo["id"], "confirmed").stderr == "detection 2: confirmed\n"
+    assert [row["review"] for row in listener.detections()] == [None, "confirmed"]
+
+
 def test_clips_are_locked_and_unlocked_all_or_none(listener, command):
     assert command("lock", 1, 2).exit_code == 0
     assert [clip.locked for clip in listener.clips()] == [True, True]
@@ -255,6 +262,7 @@ def test_reading_commands_work_during_a_write_and_change_nothing(listener, comma
     ("words", "told"),
     [
         (["review", 99, "confirmed"], "has no detection 99; check the number of the detection"),
+        (["review", "5b0c8b1e", "confirmed"], "has no detection 5b0c8b1e; check the number or id of the detection"),
         (["review", 1, "perhaps"], "perhaps"),
         (["review", 1, "corrected"], "a correction needs the right name; give --name"),
         (["review", 1, "corrected", "--name", "  "], "a correction needs the right name"),
