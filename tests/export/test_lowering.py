@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export import graphs
 from export.halves import to_half
 from export.integers import to_integers
+from export.lowerings import export_audio
 from export.nodes import Nodes
 from export.parity import cosines
 from export.sessions import vectors
@@ -118,10 +119,11 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[onnx.Model
         "text": RNG.integers(1, 49_000, (4, preset.context)),
         "image": RNG.uniform(0, 255, (4, 3, preset.image_size, preset.image_size)).astype(np.float32),
     }
+    write = {"audio": export_audio, "text": graphs.export_text, "image": graphs.export_image}
     made = {}
     for kind, values in inputs.items():
         path = folder / f"{kind}.onnx"
-        getattr(graphs, f"export_{kind}")(model.eval(), preset, path)
+        write[kind](model.eval(), preset, path)
         made[kind] = (onnx.load(str(path)), values)
     return made
 

@@ -101,7 +101,7 @@ def test_the_device_identifies_with_it(exported: Exported, tiny: Tiny, tmp_path:
     build_gallery(gallery, pack, read_taxa(tiny.taxa))
     recogniser = Recogniser(pack, gallery, threads=1)
     (result,) = recogniser.windows(FileSource(tiny.manifest.parent / "Parus_major_0.wav"), 5.0)
-    assert result.heard and result.probabilities.sum() == pytest.approx(1.0, abs=1e-4)
+    assert result.heard and result.confidences.shape == (len(read_taxa(tiny.taxa)),) and result.confidences.any()
 
 
 def spoilt(name: str, change: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
