@@ -128,5 +128,4 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
 
 def recorded(file: str) -> Moment | None:
     """When a recording began, where its metadata or its name says so with its zone."""
-    found = stated_start(file) if os.path.isfile(file) else None  # to read a named pipe twice would take what is in it
-    return None if found is None else Moment(found, 0.0)
+    return stated_start(file) if os.path.isfile(file) else None  # to read a named pipe twice would take what is in it

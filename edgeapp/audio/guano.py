@@ -151,6 +151,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, str]:
     return parse(_comment(path)) if head[:4] in (b"fLaC", b"OggS") else {}
 
 
+def clock_was_set(found: Mapping[str, str]) -> bool:
+    """Whether the clock that gave the time was set: false only where one of our stations says that it was not."""
+    return found.get(f"{NAMESPACE}|Clock Set", "yes") != "no"
+
+
 def start_time(found: Mapping[str, str]) -> datetime | None:
     """When a recording began: aware where its offset is known, naive local time where it is not, None without one."""
     match = _TIMESTAMP.fullmatch(found.get("Timestamp", "").strip())

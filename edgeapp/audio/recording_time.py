@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
-from edgeapp.audio.guano import read, start_time
+from edgeapp.audio.guano import clock_was_set, read, start_time
+from edgeapp.clock.system import Moment
 
 GUANO, NAME, MTIME = "guano", "name", "mtime"
 
@@ -67,15 +68,19 @@ def recording_start(path: str | os.PathLike[str], duration_s: float, zone: tzinf
     return RecordingStart(datetime.fromtimestamp(mtime, timezone.utc) - timedelta(seconds=duration_s), MTIME)
 
 
-def stated_start(path: str | os.PathLike[str]) -> datetime | None:
-    """When a recording was begun, in UTC, where its metadata or its name says so with the zone; None elsewhere."""
-    found = start_time(read(Path(path)))
-    if found is not None and found.tzinfo is not None and found.year in YEARS:
-        return found.astimezone(timezone.utc)
+def stated_start(path: str | os.PathLike[str]) -> Moment | None:
+    """When a recording was begun, where its metadata or its name says so with the zone; None elsewhere.
+
+    A clip of a station whose clock was not set says that too.
+    """
+    found = read(Path(path))
+    start = start_time(found)
+    if start is not None and start.tzinfo is not None and start.year in YEARS:
+        return Moment(start.astimezone(timezone.utc), 0.0, clock_was_set(found))
     stem = Path(path).stem
     # A time that comes out the same in two zones names its own.
     first, second = start_in_name(stem), start_in_name(stem, timezone(timedelta(hours=1)))
-    return first if first == second else None
+    return Moment(first, 0.0, clock_was_set(found)) if first is not None and first == second else None
 
 
 def start_in_name(stem: str, zone: tzinfo = timezone.utc) -> datetime | None:

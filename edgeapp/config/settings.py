@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
 from edgeapp.clips import settings as clips
+from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import KINDS
 
@@ -185,7 +186,10 @@ class Detections:
     )
     confirm_within: float = setting(60.0, "Seconds within which they must agree.", "--confirm-within", above=0)
     longest: float = setting(
-        600.0, "Seconds after which a detection that goes on ends and another begins.", "--longest-detection", above=0
+        LONGEST_S,
+        "Seconds after which a detection that goes on ends and another begins.",
+        "--longest-detection",
+        above=0,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from edgeapp.recognition.results import Stretch, WindowResult
 
+LONGEST_S = 600.0  # a taxon that goes on for longer is another detection: what waits for its end must not pile up
 TOUCHING_S = 1e-6  # windows that only touch are consecutive, whatever the last bit of their times is
 
 
@@ -13,9 +14,15 @@ class Merger:
     """Joins the detections of a source's windows, in memory that does not grow with its length.
 
     A taxon that is detected in windows which overlap or touch is one stretch of sound, as sure as its surest window.
+
+    Parameters
+    ----------
+    longest_s : float
+        Of a stretch; then another begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
+        self._longest_s = longest_s
         self._open: dict[tuple[str, ...], Stretch] = {}
         self._ended: list[Stretch] = []
 
@@ -26,7 +33,10 @@ class Merger:
                 self._ended.append(self._open.pop(path))
         for detection in window.detections:
             new = Stretch(window.start_s, window.end_s, detection, window.vector)
-            before = self._open.get(detection.path)
+            before = self._open.pop(detection.path, None)
+            if before is not None and window.end_s - before.start_s > self._longest_s:
+                self._ended.append(before)
+                before = None
             self._open[detection.path] = new if before is None else _joined(before, new)
         return self._released()
 

@@ -18,11 +18,12 @@ from edgeapp.clock.system import Clock
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Deployment, Journal, JournalError, Stream
+from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import QUEUE_WINDOWS, Closed, Ended, Event, Heard, Opened, SourceWorker
-from edgeapp.station.stream_log import LONGEST_S, Messages, StreamLog, Telling
+from edgeapp.station.stream_log import Messages, StreamLog, Telling
 from edgeapp.station.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)

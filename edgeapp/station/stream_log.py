@@ -16,12 +16,11 @@ from edgeapp.clock.system import Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Detection, Journal, Message, Stream
-from edgeapp.recognition.merging import TOUCHING_S
+from edgeapp.recognition.merging import LONGEST_S, TOUCHING_S
 from edgeapp.station.observation import Observation, Outcome
 from edgeapp.station.write_queue import WriteQueue
 from gallery.recognition import Detection as TaxonDetection
 
-LONGEST_S = 600.0
 Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
 
 

@@ -103,14 +103,14 @@ def test_a_flac_has_no_guano_and_is_dated_by_its_name(tmp_path):
     ["2024-06-07T18:59:29+02:00", "2024-06-07T16:59:29Z", "2024-06-07T11:59:29-0500", "2024-06-07 16:59:29.0 z"],
 )
 def test_metadata_with_a_zone_state_the_start(wav, stamp):
-    assert stated_start(wav("garden.wav", f"GUANO|Version: 1.0\nTimestamp: {stamp}\n")) == TIME
+    assert stated_start(wav("garden.wav", f"GUANO|Version: 1.0\nTimestamp: {stamp}\n")).utc == TIME
 
 
 @pytest.mark.parametrize(
     "stem", ["20240607T165929Z", "SM4-A_20240607_185929+0200", "20240607T115929-05:00", "66633C71"]
 )
 def test_a_name_with_a_zone_states_the_start(wav, stem):
-    assert stated_start(wav(f"{stem}.wav")) == TIME
+    assert stated_start(wav(f"{stem}.wav")).utc == TIME
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,15 @@ def test_without_a_zone_nothing_states_the_start(wav, name, guano):
 
 
 def test_a_zone_in_the_name_counts_where_the_metadata_have_none(wav):
-    assert stated_start(wav("20240607T165929Z.wav", "Timestamp: 2024-06-07T18:59:29")) == TIME
+    assert stated_start(wav("20240607T165929Z.wav", "Timestamp: 2024-06-07T18:59:29")).utc == TIME
 
 
 def test_metadata_with_a_zone_go_before_a_name_with_one(wav):
-    assert stated_start(wav("20200101T000000Z.wav", "Timestamp: 2024-06-07T16:59:29Z")) == TIME
+    assert stated_start(wav("20200101T000000Z.wav", "Timestamp: 2024-06-07T16:59:29Z")).utc == TIME
+
+
+def test_a_clip_of_a_station_says_whether_its_clock_was_set(wav):
+    stated = "Timestamp: 2024-06-07T16:59:29Z\nBiovitaEdge|Clock Set: {}"
+    assert stated_start(wav("a.wav", stated.format("no"))).clock_set is False
+    assert stated_start(wav("b.wav", stated.format("yes"))).clock_set is True
+    assert stated_start(wav("c.wav", "Timestamp: 2024-06-07T16:59:29Z")).clock_set is True

@@ -68,6 +68,22 @@ def test_a_stretch_is_given_as_soon_as_it_is_over_and_none_began_before():
     assert merger.finish() == []
 
 
+def test_a_taxon_that_goes_on_too_long_is_another_detection():
+    merger = Merger(longest_s=25.0)
+    given = [told(one) for start in range(0, 60, 5) for one in merger.add(window(start, detected("a", 0.9)))]
+    given += [told(one) for one in merger.finish()]
+    assert [(start, end, windows) for _, start, end, _, windows in given] == [(0, 25, 4), (20, 45, 4), (40, 65, 4)]
+
+
+def test_what_waits_does_not_pile_up_behind_a_taxon_that_never_ends():
+    merger, given = Merger(), 0
+    for n in range(17_280):  # a day
+        others = (detected("b", 0.8),) if n % 4 == 0 else ()
+        given += len(merger.add(window(5.0 * n, detected("a", 0.9), *others)))
+        assert len(merger._ended) <= 60
+    assert given > 4_000
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_window_is_lost_and_no_two_stretches_of_a_taxon_touch(seed):
     rng = np.random.default_rng(seed)
