@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from gallery import Taxon
-from trainer.evaluate import DIRECTIONS, LEVELS, TOPS, Embedded, group_rows, retrieve, summary, table
+from trainer.evaluate import (
+    DIRECTIONS,
+    LEVELS,
+    TOPS,
+    Embedded,
+    group_rows,
+    recording_vectors,
+    retrieve,
+    summary,
+    table,
+)
+from trainer.heard import Heard
 
 N = 12
 EVERY = np.arange(N)
@@ -91,6 +102,17 @@ def test_the_table_has_six_directions_at_three_levels(embedded: dict[str, Embedd
 
 
 def test_the_figures_of_the_log_leave_out_directions_nobody_asks(embedded, taxa: list[Taxon]) -> None:
-    assert summary(embedded, taxa)["audio_text_top1"] == 1.0
+    sounds = embedded["audio"]
+    windows = [vector[None].astype(np.float32) for vector in sounds.vectors]
+    heard = Heard(windows, [np.array([-20.0]) for _ in windows], sounds.taxon)
+    assert summary(embedded, heard, taxa)["audio_text_top1"] == 1.0
     none = {**embedded, "image": Embedded(np.zeros((0, 4)), np.zeros(0, int))}
-    assert set(summary(none, taxa)) == {"audio_text_top1", "audio_text_top5"}
+    assert set(summary(none, heard, taxa)) == {"audio_text_top1", "audio_text_top5"}
+
+
+def test_a_recording_is_the_mean_of_its_windows_with_sound(taxa: list[Taxon]) -> None:
+    windows = np.eye(4, dtype=np.float32)[:3]
+    levels = [np.array([-20.0, -100.0, -20.0]), np.array([-100.0, -100.0, -100.0])]
+    found = recording_vectors(Heard([windows, windows], levels, np.array([0, 1])))
+    np.testing.assert_allclose(found.vectors[0], np.array([1, 0, 1, 0]) / np.sqrt(2), atol=1e-6)
+    np.testing.assert_allclose(found.vectors[1], np.array([1, 1, 1, 0]) / np.sqrt(3), atol=1e-6)

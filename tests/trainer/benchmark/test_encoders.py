@@ -124,14 +124,16 @@ def test_a_checkpoint_hears_as_the_trainers_evaluation_does(tiny: Tiny, run_fold
     from trainer import checkpoint
     from trainer.data.manifest import read_manifest
     from trainer.data.sounds import SoundStore
-    from trainer.evaluate import embed_sounds
+    from trainer.evaluate import recording_vectors
+    from trainer.heard import hear
 
     encoder = open_encoder(str(run_folder / "stage2"), CPU)
     assert encoder.name == str(run_folder / "stage2")
     found = checkpoint.load(run_folder / "stage2")
     recordings = read_manifest(tiny.manifest, read_taxa(tiny.taxa)).recordings[:3]
     store = SoundStore(recordings, found.config.preset.mel.rate_hz)
-    expected = embed_sounds(found.model, store, found.config.preset.window_s, CPU).vectors
+    preset = found.config.preset
+    expected = recording_vectors(hear(found.model.audio, store, preset.mel.rate_hz, preset.window_s, CPU)).vectors
     assert same(encoder.audio([sample.path for sample in recordings]), expected)
     assert encoder.texts(["Parus major"]).shape == (1, found.config.preset.dim)
     shown = encoder.images(sorted(tiny.manifest.parent.glob("*.png"))[:2])
