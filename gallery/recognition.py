@@ -281,8 +281,9 @@ class _Window:
     def group(self, rest: np.ndarray, detected: list[int]) -> Detection | None:
         """The deepest group above the species that explains what the detected species leave."""
         parameters, taxa = self.parameters, self.vocabulary.taxa
-        p = np.exp(rest - np.logaddexp(_log_sum_exp(np.delete(rest, detected)), parameters.null_logit))
-        p[detected] = 0.0
+        others = rest.copy()
+        others[detected] = -np.inf
+        p = np.exp(others - np.logaddexp(_log_sum_exp(others), parameters.null_logit))
         for groups in self.vocabulary.groups:
             if not groups.paths:
                 continue
