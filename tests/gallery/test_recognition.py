@@ -177,7 +177,7 @@ class TestGroups:
 
     def test_a_group_must_say_more_than_its_share_of_the_gallery(self, taxa, parameters):
         everything = Index(taxa, {"text": np.tile(window(1), (6, 1))})
-        keen = replace(parameters, floor=0.5, null_logit=0.0)
+        keen = replace(parameters, floor=0.5, null_logit=2.0)
         assert one(window(1), Vocabulary(everything, keen)).detections
         assert one(window(1), Vocabulary(everything, replace(keen, evidence=3.0))).detections == ()
 
