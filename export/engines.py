@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgeapp.pack.format import Pack
-from edgeapp.runtime.graph import KINDS, PackGraph
+from edgeapp.runtime.graph import MODALITIES, PackGraph
 from edgeapp.runtime.settings import RunSettings
 from edgeapp.runtime.tensorrt.build import tensorrt_library
 from edgeapp.runtime.tensorrt.cache import build_engine
@@ -40,10 +40,10 @@ def build_engines(pack: Pack, targets: Sequence[str]) -> None:
     EngineError
         An engine cannot be built, or is wrong; it is not written, and the pack works without it.
     """
-    for kind in KINDS:
-        if getattr(pack, kind) is not None:
+    for modality in MODALITIES:
+        if getattr(pack, modality) is not None:
             build_engine(
-                PackGraph.of(pack, kind),
+                PackGraph.of(pack, modality),
                 settings=RunSettings.of("cpu"),
                 targets=targets,
                 folder=pack.folder / PACK_ENGINES,

@@ -3,7 +3,7 @@
 A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are somebody else's.
 """
 
-from gallery.entry import KINDS, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, shows_adult
+from gallery.entry import MODALITIES, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, shows_adult
 from gallery.errors import BiovitaError, GalleryError, TaxonError
 from gallery.parameters import DecisionParameters
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
@@ -14,7 +14,7 @@ from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa
 from gallery.vocabulary import Vocabulary
 
 __all__ = [
-    "KINDS",
+    "MODALITIES",
     "NOT_ADULT",
     "PROMPT_FORMS",
     "RANKS",

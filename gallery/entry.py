@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
-KINDS = ("text", "image", "audio")
+MODALITIES = ("text", "image", "audio")
 UNIT_TOLERANCE = (
     1e-3  # largest accepted |length - 1|: wide enough for vectors that an accelerator made in half precision
 )
@@ -51,7 +52,7 @@ class Entry:
     ----------
     scientific_name : str
         Taxon it belongs to.
-    kind : str
+    modality : str
         ``"text"``, ``"image"`` or ``"audio"``: the encoder that made the vector.
     vector : numpy.ndarray
         [dim] float32, unit length.
@@ -63,10 +64,14 @@ class Entry:
         Of the photo or recording, hex.
     thumbnail : bytes or None
         JPEG to show beside a recording.
+    logit_scale, logit_bias : float or None
+        Of a class vector, a row of a classifier's last layer: the classifier's logit for a window is
+        ``logit_scale * (vector @ window) + logit_bias``, with the window's vector as its encoder gives it. None for
+        every other entry.
     """
 
     scientific_name: str
-    kind: str
+    modality: str
     vector: np.ndarray
     label: str
     author: str = ""
@@ -74,12 +79,14 @@ class Entry:
     source: str = ""
     sha256: str = ""
     thumbnail: bytes | None = None
+    logit_scale: float | None = None
+    logit_bias: float | None = None
 
     def defect(self, dim: int) -> str:
         """Why a gallery of vectors of `dim` numbers cannot take this entry; ``""`` when it can."""
         vector = np.asarray(self.vector)
-        if self.kind not in KINDS:
-            return f"kind '{self.kind}' is none of {', '.join(KINDS)}"
+        if self.modality not in MODALITIES:
+            return f"modality '{self.modality}' is none of {', '.join(MODALITIES)}"
         if vector.shape != (dim,):
             return f"vector of shape {list(vector.shape)} instead of [{dim}]"
         length = float(np.linalg.norm(vector))
@@ -91,6 +98,13 @@ class Entry:
             return f"vector of length {length:.4g} instead of 1"
         if self.thumbnail is not None and not self.thumbnail.startswith(_JPEG_START):
             return "thumbnail that is not a JPEG"
+        if (self.logit_scale is None) != (self.logit_bias is None):
+            return "class vector without its logit scale or bias"
+        if self.logit_scale is not None and self.logit_bias is not None:
+            if self.modality != "audio":
+                return f"class vector of modality '{self.modality}'; a classifier of sounds has audio"
+            if not (0 < self.logit_scale < math.inf and math.isfinite(self.logit_bias)):
+                return f"class vector with logit scale {self.logit_scale} and bias {self.logit_bias}"
         return ""
 
 

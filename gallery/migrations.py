@@ -71,3 +71,17 @@ def m001_taxa_and_entries(db: Database) -> None:
         "CREATE UNIQUE INDEX one_label_once ON entries (taxon, kind, label) WHERE sha256 = ''",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m002_modality_and_class_vectors(db: Database) -> None:
+    for statement in (
+        "ALTER TABLE entries RENAME COLUMN kind TO modality",
+        "DROP INDEX entries_by_kind",
+        "CREATE INDEX entries_by_modality ON entries (modality, taxon)",
+        # Of a row of a classifier's last layer; of all other entries null.
+        "ALTER TABLE entries ADD COLUMN logit_scale REAL CHECK (logit_scale > 0)",
+        "ALTER TABLE entries ADD COLUMN logit_bias REAL CHECK ((logit_bias IS NULL) = (logit_scale IS NULL))",
+        "CREATE UNIQUE INDEX one_class_vector ON entries (taxon) WHERE logit_scale IS NOT NULL",
+    ):
+        db.execute(statement)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from gallery.errors import GalleryError
+
+PURSUIT, INDEPENDENT = RULES = ("pursuit", "independent")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ class DecisionParameters:
         Windows below this RMS level hold nothing and are not encoded.
     pool_windows : int
         Windows of a recording that a taxon's confidence for the recording is the mean of.
+    rule : str
+        How the taxa of a window are told apart: ``pursuit`` where the space only says what is similar to what,
+        ``independent`` where its logits were trained to be right beside one another, as those of a classifier of many
+        labels are.
+    beside_class : dict[str, float]
+        Modality to its weight for a taxon that has a class vector, whose own weight is 1; 0 when not given. A logit of
+        a class vector alone is the classifier's own.
     """
 
     scale: dict[str, float]
@@ -50,6 +59,8 @@ class DecisionParameters:
     evidence: float
     silence_dbfs: float
     pool_windows: int
+    rule: str = PURSUIT
+    beside_class: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         modalities = [set(self.scale), set(self.bias), set(self.weight)]
@@ -69,11 +80,14 @@ class DecisionParameters:
             (not all(map(math.isfinite, numbers)), "every number must be finite"),
             (not all(scale > 0 for scale in self.scale.values()), "every scale must be above 0"),
             (not all(weight >= 0 for weight in self.weight.values()), "no weight may be below 0"),
+            (not set(self.beside_class) <= modalities[0], "beside_class has a modality without a scale"),
+            (not all(0 <= w < math.inf for w in self.beside_class.values()), "no weight beside a class may be below 0"),
             (not any(weight > 0 for weight in self.weight.values()), "one weight must be above 0"),
             (not 0 < self.slope < math.inf, f"slope must be above 0, not {self.slope}"),
             (not 0 < self.threshold < 1, f"threshold must be between 0 and 1, not {self.threshold}"),
             (not 0 < self.floor <= 1, f"floor must be above 0 and at most 1, not {self.floor}"),
             (self.evidence < 0, f"evidence must be at least 0, not {self.evidence}"),
+            (self.rule not in RULES, f"rule must be {' or '.join(RULES)}, not {self.rule!r}"),
             (self.pool_windows < 1, f"pool_windows must be at least 1, not {self.pool_windows}"),
         ):
             if wrong:
@@ -89,6 +103,7 @@ class DecisionParameters:
             A key is missing or unknown, or a value is not of its type or out of its range.
         """
         names = [field.name for field in fields(cls)]
+        values = {"rule": PURSUIT, "beside_class": {}, **values}  # packs made before there was another
         missing = [name for name in names if name not in values]
         unknown = [str(name) for name in values if name not in names]
         if missing or unknown:
@@ -97,9 +112,12 @@ class DecisionParameters:
         pool_windows = _number("pool_windows", values["pool_windows"])
         if not pool_windows.is_integer():
             raise GalleryError(f"decision parameters: pool_windows is {pool_windows}", "give a whole number")
-        tables = {name: _numbers_by_modality(name, values[name]) for name in ("scale", "bias", "weight")}
-        single = {name: _number(name, values[name]) for name in names if name not in (*tables, "pool_windows")}
-        return cls(**tables, **single, pool_windows=int(pool_windows))  # type: ignore[arg-type]
+        tables = {
+            name: _numbers_by_modality(name, values[name]) for name in ("scale", "bias", "weight", "beside_class")
+        }
+        others = (*tables, "pool_windows", "rule")
+        single = {name: _number(name, values[name]) for name in names if name not in others}
+        return cls(**tables, **single, pool_windows=int(pool_windows), rule=values["rule"])  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as JSON takes them."""

@@ -8,6 +8,9 @@ taxa that were found are those of non-negative least squares. A taxon that was f
 out; so another animal in the window does not lower its confidence, while a taxon that only resembles it does. The
 confidence is ``sigmoid(slope x_i + offset)``, fitted on held-out sound (Platt, 1999).
 
+That is the rule ``pursuit``, for a space that says what is similar to what. A classifier of many labels was trained to
+answer for each of them beside the others: by the rule ``independent`` its logits are the log-odds, ``x_i = z_i``.
+
 What no detected species explains can still be told apart at a higher rank: with the detected species taken out, the
 deepest group whose summed probability reaches the floor.
 """
@@ -20,9 +23,9 @@ from typing import Protocol
 
 import numpy as np
 
-from gallery.parameters import DecisionParameters
+from gallery.parameters import PURSUIT, DecisionParameters
 from gallery.taxon import Taxon
-from gallery.vocabulary import Vocabulary
+from gallery.vocabulary import Vocabulary, unit
 
 MOST_SPECIES = 6  # in one window
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
@@ -123,7 +126,7 @@ def recognise(
     Parameters
     ----------
     vectors : numpy.ndarray
-        [n, dim], unit length; rows of windows that are not `loud` are not looked at.
+        [n, dim], as the encoder gives them; rows of windows that are not `loud` are not looked at.
     levels_dbfs : numpy.ndarray
         [n] RMS level of each window.
     vocabulary : Vocabulary
@@ -147,8 +150,9 @@ def recognise(
     found = [silent] * len(vectors)
     if len(heard):
         logits = vocabulary.logits(np.asarray(vectors)[heard]).astype(np.float64)
+        judge = _Window if parameters.rule == PURSUIT else _Independent
         for row, z in zip(heard.tolist(), logits):
-            found[row] = _Window(np.asarray(vectors[row], np.float64), z, vocabulary, top, most).recognition()
+            found[row] = judge(np.asarray(vectors[row], np.float64), z, vocabulary, top, most).recognition()
     return found
 
 
@@ -212,7 +216,8 @@ class _Window:
     """One window while it is judged."""
 
     def __init__(self, vector: np.ndarray, logits: np.ndarray, vocabulary: Vocabulary, top: int, most: int) -> None:
-        self.vector, self.logits, self.vocabulary = vector, logits, vocabulary
+        self.vector, self.logits, self.vocabulary = unit(vector[None])[0], logits, vocabulary
+        self.length = float(vector @ self.vector)
         self.top, self.most = top, min(most, len(logits))
         self.parameters = vocabulary.parameters
         self._units: dict[int, np.ndarray] = {}  # row -> [dim], direction of the taxon
@@ -226,11 +231,14 @@ class _Window:
             confidences[row] = max(confidences[row], confidence)
         for row, confidence in detected.items():
             confidences[row] = confidence
+        return self.recognised(rest, confidences, detected)
+
+    def recognised(self, rest: np.ndarray, confidences: np.ndarray, detected: dict[int, float]) -> Recognition:
+        """The species detected, and the group that explains what they leave."""
         species = [self.as_detection(row, confidence) for row, confidence in detected.items()]
         group = self.group(rest, list(detected))
-        detections = sorted(species, key=lambda one: (-one.confidence, one.scientific_name)) + (
-            [group] if group else []
-        )
+        species.sort(key=lambda one: (-one.confidence, one.scientific_name))
+        detections = species + ([group] if group else [])
         anything = _log_sum_exp(self.logits) - self.parameters.null_logit
         return Recognition(True, confidences.astype(np.float32), tuple(detections), float(anything))
 
@@ -265,7 +273,7 @@ class _Window:
         for row in rows:
             if row not in self._units:
                 self._units[row] = self.vocabulary.unit_direction(row)
-                self._shifts[row] = self.vocabulary.directions @ self._units[row]
+                self._shifts[row] = self.vocabulary.shifts(self.length * self._units[row])
         units = np.stack([self._units[row] for row in rows])
         taken = _non_negative(units @ units.T, units @ self.vector)
         left = max(float(np.linalg.norm(self.vector - taken @ units)), LEAST_LEFT)
@@ -308,6 +316,16 @@ class _Window:
         candidate = _candidate(taxon, confidence, cosine)
         name = taxon.scientific_name
         return Detection("species", name, taxon.common_name, taxon.path(), confidence, (candidate,))
+
+
+class _Independent(_Window):
+    """One window whose taxa do not compete."""
+
+    def recognition(self) -> Recognition:
+        confidences = self.confidence(self.logits)
+        sure = [row for row in np.argsort(-confidences, kind="stable")[: self.most].tolist()]
+        detected = [row for row in sure if confidences[row] >= self.parameters.threshold]
+        return self.recognised(self.logits, confidences, {row: float(confidences[row]) for row in detected})
 
 
 def log_odds(logits: np.ndarray, null_logit: float, together: list[int]) -> np.ndarray:

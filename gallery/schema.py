@@ -11,7 +11,10 @@ from pathlib import Path
 from gallery.errors import GalleryError
 
 MIGRATION_SET = "biovita-gallery"
-SCHEMA = ("m001_taxa_and_entries",)  # the changes that this version knows, oldest first
+SCHEMA = (
+    "m001_taxa_and_entries",
+    "m002_modality_and_class_vectors",
+)  # the changes that this version knows, oldest first
 
 
 def check_schema(applied: Sequence[str], path: Path, readonly: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gallery.entry import KINDS, EncoderIdentity, Entry
+from gallery.entry import MODALITIES, EncoderIdentity, Entry
 from gallery.errors import GalleryError
 from gallery.store import Gallery
 from gallery.taxon import Names, Taxon
@@ -24,21 +24,47 @@ class Neighbour:
     similarity: float
 
 
+@dataclass(frozen=True, eq=False)
+class ClassVectors:
+    """Rows of a classifier's last layer, for the taxa that have one; a logit is ``weights @ window + bias``.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        [m] int64, ascending: places of their taxa.
+    weights : numpy.ndarray
+        [m, dim] float32, of any length.
+    bias : numpy.ndarray
+        [m] float32
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def of(self, taxa: np.ndarray) -> ClassVectors | None:
+        """Those of some taxa, given as ascending rows [n], whose places in it become the new rows; None if none."""
+        place = np.searchsorted(taxa, self.rows)
+        kept = (place < len(taxa)) & (taxa[np.minimum(place, len(taxa) - 1)] == self.rows)
+        return ClassVectors(place[kept], self.weights[kept], self.bias[kept]) if kept.any() else None
+
+
 class Index:
-    """The taxa of a gallery, each with the mean direction of its vectors of each kind.
+    """The taxa of a gallery, each with the mean direction of its vectors of each modality, and with its class vector.
 
     Attributes
     ----------
     taxa : list[Taxon]
         The rows of all arrays.
-    kinds : tuple[str, ...]
-        Kinds that at least one taxon has.
+    modalities : tuple[str, ...]
+        Those of which at least one taxon has an entry.
     dim : int
         Numbers in a vector.
     centroids : dict[str, numpy.ndarray]
-        Kind to [n_taxa, dim] float32, unit length; a zero row where the taxon has none.
+        Modality to [n_taxa, dim] float32, unit length; a zero row where the taxon has none. Without class vectors.
     present : dict[str, numpy.ndarray]
-        Kind to [n_taxa] bool.
+        Modality to [n_taxa] bool: which rows of `centroids` are there.
+    class_vectors : ClassVectors or None
     """
 
     def __init__(
@@ -46,6 +72,7 @@ class Index:
         taxa: Iterable[Taxon],
         centroids: Mapping[str, np.ndarray],
         entries_of: Callable[[str, str], list[Entry]] | None = None,
+        class_vectors: ClassVectors | None = None,
     ) -> None:
         """Index of ready arrays; `of` and `of_entries` make them.
 
@@ -53,32 +80,40 @@ class Index:
         ----------
         taxa : iterable of Taxon
         centroids : mapping
-            Kind to [n_taxa, dim]; rows are scaled to unit length, and a row of zeros means that the taxon has none.
+            Modality to [n_taxa, dim]; rows are scaled to unit length, and a row of zeros means that the taxon has none.
         entries_of : callable, optional
-            Kind and scientific name to entries, for `best_entries`.
+            Modality and scientific name to entries, for `best_entries`.
+        class_vectors : ClassVectors, optional
 
         Raises
         ------
         GalleryError
-            There is no kind, or an array does not fit the taxa or the others.
+            There is no modality, or an array does not fit the taxa or the others.
         """
         self.taxa = list(taxa)
-        if not centroids:
-            raise GalleryError("an index needs vectors of at least one kind", "add entries to the gallery")
-        self.dim = next(iter(centroids.values())).shape[-1]
+        arrays = [*centroids.values(), *([class_vectors.weights] if class_vectors else [])]
+        if not arrays:
+            raise GalleryError("an index needs vectors of at least one modality", "add entries to the gallery")
+        self.dim = arrays[0].shape[-1]
+        self.class_vectors = class_vectors
         self.centroids: dict[str, np.ndarray] = {}
         self.present: dict[str, np.ndarray] = {}
-        for kind, vectors in centroids.items():
+        for modality, vectors in centroids.items():
             if vectors.shape != (len(self.taxa), self.dim):
                 raise GalleryError(
-                    f"{kind} vectors of shape {list(vectors.shape)} do not fit {len(self.taxa)} taxa",
+                    f"{modality} vectors of shape {list(vectors.shape)} do not fit {len(self.taxa)} taxa",
                     f"give an array of shape [{len(self.taxa)}, {self.dim}]",
                 )
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             found = lengths > MIN_MEAN_LENGTH
-            self.present[kind] = found[:, 0]
-            self.centroids[kind] = np.divide(vectors, lengths, out=np.zeros(vectors.shape, np.float32), where=found)
-        self.kinds = tuple(kind for kind, present in self.present.items() if present.any())
+            self.present[modality] = found[:, 0]
+            self.centroids[modality] = np.divide(vectors, lengths, out=np.zeros(vectors.shape, np.float32), where=found)
+        self.modalities = tuple(
+            modality
+            for modality in MODALITIES
+            if (modality in self.present and self.present[modality].any())
+            or (modality == "audio" and class_vectors is not None)
+        )
         self._entries_of = entries_of
 
     @classmethod
@@ -92,18 +127,19 @@ class Index:
         """
         taxa = gallery.taxa()
         centroids = {}
-        for kind in KINDS:
+        for modality in MODALITIES:
             total = None
-            for rows, vectors in gallery.vectors(kind):
+            for rows, vectors in gallery.vectors(modality):
                 if total is None:
                     total = np.zeros((len(taxa), gallery.identity.dim), np.float32)
                 starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])  # rows ascend: one run for each taxon
                 total[rows[starts]] += np.add.reduceat(vectors, starts, axis=0)
             if total is not None:
-                centroids[kind] = total
-        if not centroids:
+                centroids[modality] = total
+        class_vectors = _joined(gallery.class_vectors())
+        if not centroids and class_vectors is None:
             raise GalleryError(f"gallery {gallery.path} has no vectors", "add a species to it")
-        return cls(taxa, centroids, _FileEntries(gallery.path, gallery.identity))
+        return cls(taxa, centroids, _FileEntries(gallery.path, gallery.identity), class_vectors)
 
     @classmethod
     def of_entries(cls, taxa: Sequence[Taxon], entries: Sequence[Entry]) -> Index:
@@ -116,15 +152,26 @@ class Index:
         """
         row_of = {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
         totals: dict[str, np.ndarray] = {}
+        rows: dict[int, Entry] = {}
         for entry in entries:
             dim = len(entries[0].vector)
             reason = entry.defect(dim) or ("" if entry.scientific_name in row_of else "taxon is not in the list")
             if reason:
                 raise GalleryError(f"{entry.scientific_name}, {entry.label}: {reason}", "leave this entry out")
-            total = totals.setdefault(entry.kind, np.zeros((len(taxa), dim), np.float32))
+            if entry.logit_scale is not None:
+                rows[row_of[entry.scientific_name]] = entry
+                continue
+            total = totals.setdefault(entry.modality, np.zeros((len(taxa), dim), np.float32))
             total[row_of[entry.scientific_name]] += entry.vector
+        class_vectors = _joined(
+            (np.array([row]), entry.vector[None], np.array([entry.logit_scale]), np.array([entry.logit_bias]))
+            for row, entry in sorted(rows.items())
+        )
         return cls(
-            taxa, totals, lambda kind, name: [e for e in entries if e.kind == kind and e.scientific_name == name]
+            taxa,
+            totals,
+            lambda modality, name: [e for e in entries if e.modality == modality and e.scientific_name == name],
+            class_vectors,
         )
 
     def only(self, names: Sequence[str]) -> Index:
@@ -144,18 +191,19 @@ class Index:
             None of the taxa kept has a vector.
         """
         known = Names(self.taxa)
-        rows = sorted({row for name in names for row in known.rows(name)})
+        rows = np.array(sorted({row for name in names for row in known.rows(name)}), np.int64)
         kept = Index(
             [self.taxa[row] for row in rows],
-            {kind: vectors[rows] for kind, vectors in self.centroids.items()},
+            {modality: vectors[rows] for modality, vectors in self.centroids.items()},
             self._entries_of,
+            self.class_vectors.of(rows) if self.class_vectors else None,
         )
-        if not kept.kinds:
+        if not kept.modalities:
             raise GalleryError(f"the gallery has no vectors of {', '.join(names)}", "add photos or recordings of it")
         return kept
 
     def best_entries(
-        self, vector: np.ndarray, scientific_name: str, kind: str = "image", k: int = 3
+        self, vector: np.ndarray, scientific_name: str, modality: str = "image", k: int = 3
     ) -> list[Neighbour]:
         """The `k` entries of one taxon nearest to `vector` [dim], nearest first: photos to check a decision against.
 
@@ -168,12 +216,21 @@ class Index:
         """
         if self._entries_of is None:
             return []
-        entries = self._entries_of(kind, scientific_name)
+        entries = [entry for entry in self._entries_of(modality, scientific_name) if entry.logit_scale is None]
         if not entries:
             return []
         similarities = np.stack([entry.vector for entry in entries]) @ np.asarray(vector, dtype=np.float32)
         nearest = np.argsort(-similarities, kind="stable")[:k]
         return [Neighbour(entries[row], float(similarities[row])) for row in nearest]
+
+
+def _joined(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> ClassVectors | None:
+    """Class vectors as `gallery.store.Gallery.class_vectors` gives them, in one piece."""
+    found = list(pieces)
+    if not found:
+        return None
+    rows, vectors, scales, biases = (np.concatenate(part) for part in zip(*found, strict=True))
+    return ClassVectors(rows, vectors * scales[:, None].astype(np.float32), biases.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -183,6 +240,6 @@ class _FileEntries:
     path: Path
     identity: EncoderIdentity
 
-    def __call__(self, kind: str, scientific_name: str) -> list[Entry]:
+    def __call__(self, modality: str, scientific_name: str) -> list[Entry]:
         with Gallery.open(self.path, self.identity) as gallery:
-            return gallery.entries(kind, scientific_name)
+            return gallery.entries(modality, scientific_name)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gallery import database, files, sqlite
-from gallery.entry import KINDS, Added, EncoderIdentity, Entry, Rejection
+from gallery.entry import MODALITIES, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.rows import named, taxon_of, taxon_row
 from gallery.schema import check_schema
@@ -179,7 +179,7 @@ class Gallery:
                 if not reason and taxon is None:
                     reason = "taxon is not in the gallery"
                 if not reason and not self._insert(entry, taxon):
-                    reason = f"{entry.kind} is in the gallery already"
+                    reason = f"{entry.modality} is in the gallery already"
                 if reason:
                     rejected.append(self.reject(f"{entry.scientific_name}: {entry.label}", reason))
                 else:
@@ -188,10 +188,11 @@ class Gallery:
 
     def _insert(self, entry: Entry, taxon: int | None) -> bool:
         """Whether the entry was new."""
-        values = (entry.kind, np.ascontiguousarray(entry.vector, dtype=_VECTOR).tobytes(), entry.label)
+        values = (entry.modality, np.ascontiguousarray(entry.vector, dtype=_VECTOR).tobytes(), entry.label)
         provenance = (entry.author, entry.licence, entry.source, entry.sha256)
         cursor = self._db.execute(
-            f"INSERT INTO entries VALUES (NULL{', ?' * 8}) ON CONFLICT DO NOTHING", (taxon, *values, *provenance)
+            f"INSERT INTO entries VALUES (NULL{', ?' * 10}) ON CONFLICT DO NOTHING",
+            (taxon, *values, *provenance, entry.logit_scale, entry.logit_bias),
         )
         if cursor.rowcount == 0:
             return False
@@ -233,15 +234,16 @@ class Gallery:
             return [taxon_of(row) for row in named(self._db.execute("SELECT * FROM taxa ORDER BY id"))]
 
     def entries(
-        self, kind: str | None = None, scientific_name: str | None = None, sha256: str | None = None
+        self, modality: str | None = None, scientific_name: str | None = None, sha256: str | None = None
     ) -> list[Entry]:
-        """Entries, of one kind, taxon and file if asked, in the order they were added, with their thumbnails."""
-        asked = {"kind": kind, "scientific_name": scientific_name, "sha256": sha256}
+        """Entries, of one modality, taxon and file if asked, in the order they were added, with their thumbnails."""
+        asked = {"modality": modality, "scientific_name": scientific_name, "sha256": sha256}
         where = " AND ".join(f"{column} = :{column}" for column, value in asked.items() if value is not None)
         with database.explained(self.path):
             rows = self._db.execute(
                 f"""
-                SELECT scientific_name, kind, vector, label, author, licence, source, sha256, jpeg AS thumbnail
+                SELECT scientific_name, modality, vector, label, author, licence, source, sha256, jpeg AS thumbnail,
+                       logit_scale, logit_bias
                 FROM taxa JOIN entries ON entries.taxon = taxa.id LEFT JOIN thumbnails ON thumbnails.entry = entries.id
                 WHERE {where or "true"} ORDER BY entries.id
                 """,
@@ -249,8 +251,8 @@ class Gallery:
             )
             return [Entry(**{**row, "vector": self._vectors([row["vector"]])[0]}) for row in named(rows)]
 
-    def vectors(self, kind: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Vectors of one kind, without the rest of their entries, some thousand at a time.
+    def vectors(self, modality: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Vectors of one modality but for class vectors, without the rest of their entries, some thousand at a time.
 
         Yields
         ------
@@ -259,29 +261,54 @@ class Gallery:
         """
         with database.explained(self.path):
             ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
-            cursor = self._db.execute("SELECT taxon, vector FROM entries WHERE kind = ? ORDER BY taxon", (kind,))
+            cursor = self._db.execute(
+                "SELECT taxon, vector FROM entries WHERE modality = ? AND logit_scale IS NULL ORDER BY taxon",
+                (modality,),
+            )
             while rows := cursor.fetchmany(ROWS_PER_READ):
                 taxa, blobs = zip(*rows, strict=True)
                 yield np.searchsorted(ids, np.array(taxa, dtype=np.int64)), self._vectors(blobs)
 
+    def class_vectors(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Class vectors, some thousand at a time.
+
+        Yields
+        ------
+        tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]
+            [n] int64, place of each one's taxon in `taxa`, ascending over all pieces; [n, dim] float32, unit length;
+            [n] float32, logit scales; [n] float32, logit biases.
+        """
+        with database.explained(self.path):
+            ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
+            cursor = self._db.execute(
+                "SELECT taxon, vector, logit_scale, logit_bias FROM entries WHERE logit_scale > 0 ORDER BY taxon"
+            )
+            while rows := cursor.fetchmany(ROWS_PER_READ):
+                taxa, blobs, scales, biases = zip(*rows, strict=True)
+                at = np.searchsorted(ids, np.array(taxa, dtype=np.int64))
+                yield at, self._vectors(blobs), np.array(scales, np.float32), np.array(biases, np.float32)
+
     def info(self) -> dict[str, Any]:
         """What the gallery holds, ready for JSON.
 
-        Keys: path, space, dim, pack, built (UTC), schema (number of the schema), taxa, entries (kind to vectors),
-        taxa_with (kind to taxa that have one), thumbnails, licences (licence to entries, "" for none given), rejected,
-        bytes.
+        Keys: path, space, dim, pack, built (UTC), schema (number of the schema), taxa, entries (modality to vectors),
+        taxa_with (modality to taxa that have one), class_vectors (of the audio entries), thumbnails, licences (licence
+        to entries, "" for none given), rejected, bytes.
         """
         with database.explained(self.path):
-            counts = dict.fromkeys(KINDS, 0)
-            taxa_with = dict.fromkeys(KINDS, 0)
-            of_kind = "SELECT kind, count(*), count(DISTINCT taxon) FROM entries GROUP BY kind"
-            for kind, n, n_taxa in self._db.execute(of_kind):
-                counts[kind], taxa_with[kind] = n, n_taxa
+            counts = dict.fromkeys(MODALITIES, 0)
+            taxa_with = dict.fromkeys(MODALITIES, 0)
+            of_modality = "SELECT modality, count(*), count(DISTINCT taxon) FROM entries GROUP BY modality"
+            for modality, n, n_taxa in self._db.execute(of_modality):
+                counts[modality], taxa_with[modality] = n, n_taxa
             # Not the file's size: a gallery that is being built is not in its place yet.
             in_bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
             (size,) = self._db.execute(in_bytes).fetchone()
-            of_licence = "SELECT licence, count(*) FROM entries WHERE kind <> 'text' GROUP BY licence ORDER BY licence"
+            of_licence = (
+                "SELECT licence, count(*) FROM entries WHERE modality <> 'text' GROUP BY licence ORDER BY licence"
+            )
             licences = dict(self._db.execute(of_licence).fetchall())
+            (classes,) = self._db.execute("SELECT count(*) FROM entries WHERE logit_scale IS NOT NULL").fetchone()
             return {
                 "path": str(self.path),
                 "space": self.identity.space,
@@ -292,6 +319,7 @@ class Gallery:
                 "taxa": self._count("taxa"),
                 "entries": counts,
                 "taxa_with": taxa_with,
+                "class_vectors": classes,
                 "thumbnails": self._count("thumbnails"),
                 "licences": licences,
                 "rejected": self._count("rejected"),

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gallery.entry import UNIT_TOLERANCE
 from gallery.errors import GalleryError
 from gallery.parameters import DecisionParameters
 from gallery.search import Index
@@ -54,10 +55,11 @@ class Vocabulary:
     modalities : tuple of str
     parameters : DecisionParameters
     directions : numpy.ndarray
-        [n_taxa, dim]: ``sum_m w_m scale_m centroid_m / sum_m w_m`` over the modalities m that the taxon has, so that a
-        logit is one product with the window's vector.
+        [m, dim]: ``sum_m w_m scale_m centroid_m / sum_m w_m`` over the modalities m of the taxa that have entries of
+        weight, so that their part of a logit is one product with the window's unit vector.
     bias : numpy.ndarray
-        [n_taxa]: ``sum_m w_m bias_m / sum_m w_m``.
+        [n_taxa]: ``sum_m w_m bias_m / sum_m w_m`` over what a taxon has, its modalities m and its class vector, whose
+        own bias counts and whose weight is 1.
 
     Raises
     ------
@@ -68,28 +70,38 @@ class Vocabulary:
     def __init__(self, index: Index, parameters: DecisionParameters, modalities: Sequence[str] | None = None) -> None:
         self.parameters = parameters
         self.modalities = _checked(index, parameters, modalities)
-        has = np.any([index.present[modality] for modality in self.modalities], axis=0)
-        rows = np.flatnonzero(has)
+        of_entries = [modality for modality in self.modalities if modality in index.present]
+        classes = index.class_vectors if "audio" in self.modalities else None
+        of_class = np.zeros(len(index.taxa), bool)
+        if classes is not None:
+            of_class[classes.rows] = True
+        rows = np.flatnonzero(np.any([of_class, *(index.present[m] for m in of_entries)], axis=0))
         self.taxa: tuple[Taxon, ...] = tuple(index.taxa[row] for row in rows)
-        present = {m: index.present[m][rows] for m in self.modalities}
-        self._centroids = {m: index.centroids[m][rows] for m in self.modalities}
-        weights = {m: parameters.weight[m] * present[m] for m in self.modalities}
-        total = np.sum(list(weights.values()), axis=0)
-        if not (total > 0).all():  # only modalities of no weight: all of them alike
-            weights = {m: np.where(total > 0, weights[m], present[m]) for m in self.modalities}
-            total = np.sum(list(weights.values()), axis=0)
-        self._shares = {m: (weights[m] / total).astype(np.float32) for m in self.modalities}
-        self.directions = np.zeros((len(rows), index.dim), np.float32)
+        self._class = classes.of(rows) if classes is not None else None
+        shares, self._class_share = _shares({m: index.present[m][rows] for m in of_entries}, of_class[rows], parameters)
         self.bias = np.zeros(len(rows))
+        for modality, share in shares.items():
+            self.bias += share * parameters.bias[modality]
+        if self._class is not None:
+            share = self._class_share[self._class.rows]
+            self._class_logits = share[:, None] * self._class.weights
+            self.bias[self._class.rows] += share * self._class.bias
+        # Only what counts: a gallery of 6,500 class vectors may have as many names that say nothing beside them.
+        self._rows = np.flatnonzero(np.any([share > 0 for share in shares.values()], axis=0)) if shares else rows[:0]
+        self._shares = {m: share[self._rows] for m, share in shares.items()}
+        self._centroids = {m: index.centroids[m][rows[self._rows]] for m in shares}
+        self.directions = np.zeros((len(self._rows), index.dim), np.float32)
         for modality, share in self._shares.items():
             self.directions += (share * parameters.scale[modality])[:, None] * self._centroids[modality]
-            self.bias += share * parameters.bias[modality]
+        self.dim = index.dim
 
     def __len__(self) -> int:
         return len(self.taxa)
 
     def logits(self, vectors: np.ndarray) -> np.ndarray:
-        """Logit of every taxon: [n, dim] unit vectors -> [n, n_taxa].
+        """Logit of every taxon: [n, dim] as an encoder gives them -> [n, n_taxa].
+
+        The direction of a vector is compared with entries; its length counts for class vectors alone.
 
         Raises
         ------
@@ -97,28 +109,50 @@ class Vocabulary:
             The vectors are of another dim or not finite.
         """
         vectors = np.asarray(vectors, np.float32)
-        dim = self.directions.shape[1]
-        if vectors.ndim != 2 or vectors.shape[1] != dim:
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise GalleryError(
-                f"vectors of shape {list(vectors.shape)} cannot be compared with a gallery of dim {dim}",
+                f"vectors of shape {list(vectors.shape)} cannot be compared with a gallery of dim {self.dim}",
                 "use the encoders that made the gallery",
             )
         if not np.isfinite(vectors).all():
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
-        return vectors @ self.directions.T + self.bias
+        logits = np.repeat(self.bias[None], len(vectors), axis=0)
+        if self._class is not None:
+            logits[:, self._class.rows] += vectors @ self._class_logits.T
+        if len(self._rows):
+            logits[:, self._rows] += unit(vectors) @ self.directions.T
+        return logits
+
+    def shifts(self, direction: np.ndarray) -> np.ndarray:
+        """What a unit of a direction [dim] in a window adds to every logit but for the biases: [n_taxa]."""
+        return self.logits(np.asarray(direction, np.float32)[None])[0] - self.bias
 
     def unit_direction(self, row: int) -> np.ndarray:
         """[dim] of unit length: where sound of a taxon points."""
-        direction = self.directions[row]
-        return direction / max(float(np.linalg.norm(direction)), 1e-12)
+        direction = np.zeros(self.dim, np.float32)
+        place = int(np.searchsorted(self._rows, row))
+        if place < len(self._rows) and self._rows[place] == row:
+            direction += self.directions[place]
+        else:
+            direction += self._class_direction(row)
+        return unit(direction[None])[0]
 
     def similarity(self, vector: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        """Cosine to show beside a confidence, [rows]: the weighted mean over the modalities that the taxon has."""
-        at = list(rows)
-        shown = np.zeros(len(at), np.float32)
-        for modality, share in self._shares.items():
-            shown += share[at] * (self._centroids[modality][at] @ vector)
+        """Cosine to show beside a confidence, [rows]: the weighted mean over what the taxon has."""
+        heard = unit(np.asarray(vector, np.float32)[None])[0]
+        shown = np.zeros(len(rows), np.float32)
+        for number, row in enumerate(rows):
+            place = int(np.searchsorted(self._rows, row))
+            if place < len(self._rows) and self._rows[place] == row:
+                for modality, share in self._shares.items():
+                    shown[number] += share[place] * (self._centroids[modality][place] @ heard)
+            if self._class_share[row] > 0:
+                shown[number] += self._class_share[row] * (unit(self._class_direction(row)[None])[0] @ heard)
         return shown
+
+    def _class_direction(self, row: int) -> np.ndarray:
+        assert self._class is not None  # else the taxon would have no share of anything
+        return self._class.weights[int(np.searchsorted(self._class.rows, row))]
 
     @cached_property
     def groups(self) -> tuple[RankGroups, ...]:
@@ -140,18 +174,41 @@ def _groups(taxa: Sequence[Taxon], taxon_rank: str) -> RankGroups:
     return RankGroups(taxon_rank, tuple(known), members, shares)
 
 
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [n, dim] at unit length; those of an encoder that gives unit vectors stay as they are, and zeros too."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where((np.abs(lengths - 1.0) <= UNIT_TOLERANCE) | (lengths == 0.0), 1.0, lengths)
+
+
+def _shares(
+    present: dict[str, np.ndarray], of_class: np.ndarray, parameters: DecisionParameters
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Shares of the modalities in each taxon and of its class vector, [n_taxa] float32; those of a taxon sum to 1."""
+    weights = {
+        m: np.where(of_class, parameters.beside_class.get(m, 0.0), parameters.weight[m]) * has
+        for m, has in present.items()
+    }
+    total = np.sum([*weights.values(), of_class], axis=0)
+    if not (total > 0).all():  # only modalities of no weight: all of them alike
+        weights = {m: np.where(total > 0, weights[m], has) for m, has in present.items()}
+        total = np.sum([*weights.values(), of_class], axis=0)
+    return {m: (weight / total).astype(np.float32) for m, weight in weights.items()}, (of_class / total).astype(
+        np.float32
+    )
+
+
 def _checked(index: Index, parameters: DecisionParameters, modalities: Sequence[str] | None) -> tuple[str, ...]:
     if modalities is None:
-        asked = tuple(m for m in index.kinds if parameters.weight.get(m, 0.0) > 0)
+        asked = tuple(m for m in index.modalities if parameters.weight.get(m, 0.0) > 0)
     else:
         asked = tuple(dict.fromkeys(modalities))
     for modality in asked:
-        if modality not in index.kinds:
-            raise GalleryError(f"no taxon has entries of modality '{modality}'", f"use {' or '.join(index.kinds)}")
+        if modality not in index.modalities:
+            raise GalleryError(f"no taxon has entries of modality '{modality}'", f"use {' or '.join(index.modalities)}")
         if modality not in parameters.scale:
             raise GalleryError(
                 f"no decision parameters for entries of modality '{modality}'", f"use {' or '.join(parameters.scale)}"
             )
     if not asked:
-        raise GalleryError("no modality of entries to decide by", f"use {' or '.join(index.kinds)}")
+        raise GalleryError("no modality of entries to decide by", f"use {' or '.join(index.modalities)}")
     return asked

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gallery import KINDS, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
+from gallery import MODALITIES, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
 from gallery.files import write_text
 from gallery.recognition import MOST_SPECIES
 from trainer.bank import TextBank
@@ -103,14 +103,14 @@ def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
 def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionParameters:
     """Fit decision parameters on single recordings, mixtures of two, and noise."""
     single = Single(index, heard, most=1)
-    parameters = uncalibrated(KINDS)
-    for modality in index.kinds:
+    parameters = uncalibrated(MODALITIES)
+    for modality in index.modalities:
         losses = [single.loss(scaled(parameters, modality, scale), (modality,)) for scale in SCALES]
         parameters = scaled(parameters, modality, float(SCALES[int(np.argmin(losses))]))
     parameters = replace(parameters, bias={**parameters.bias, **levels(index, heard, parameters)})
     shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
     parameters = likeliest_harmless(single, shares, PHOTOS, than=("text",))
-    modalities = tuple(index.kinds)
+    modalities = tuple(index.modalities)
     if "audio" in modalities:
         weights = [weighted(parameters, audio=weight) for weight in AUDIO_WEIGHTS]
         parameters = likeliest_harmless(single, weights, modalities, than=PHOTOS)
@@ -260,7 +260,7 @@ def levels(index: Index, heard: Heard, parameters: DecisionParameters) -> dict[s
     """Bias of photos and recordings that brings their mean logit to that of the texts, over the taxa that have both."""
     mean = np.mean([windows.mean(axis=0) for windows in heard.windows], axis=0)
     bias = {}
-    for modality in index.kinds:
+    for modality in index.modalities:
         both = index.present["text"] & index.present[modality]
         text, other = (
             float((index.centroids[m][both] @ mean).mean()) * parameters.scale[m] for m in ("text", modality)
@@ -294,7 +294,7 @@ def report(
     index: Index, parameters: DecisionParameters, heard: Heard, mixtures: Heard, noise: Heard
 ) -> dict[str, dict[str, Any]]:
     """What parameters reach on held-out sound: ranks by modality, and reliability by what is heard."""
-    single, modalities = Single(index, heard), tuple(index.kinds)
+    single, modalities = Single(index, heard), tuple(index.modalities)
     ranks: dict[str, Any] = {
         f"{name}_top{k}": round(single.top(parameters, named, k), 4)
         for name, named in (*((m, (m,)) for m in modalities), ("together", PHOTOS), ("all", modalities))

@@ -16,6 +16,7 @@ WINDOW_S = 10.0  # what BioVITA was trained on
 HOP_S = 5.0  # every sound is inside one window or well inside the next
 FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
 ROOM_WINDOWS = 4  # for so many windows, before what is still needed is copied; pages this large come whole
+REPEAT, ZERO = PADS = ("repeat", "zero")  # how a sound shorter than a window fills it
 MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
 
 
@@ -78,7 +79,11 @@ class Window:
 
 
 def windows(
-    source: AudioSource, window_s: float = WINDOW_S, hop_s: float = HOP_S, min_clip_s: float = MIN_CLIP_S
+    source: AudioSource,
+    window_s: float = WINDOW_S,
+    hop_s: float = HOP_S,
+    min_clip_s: float = MIN_CLIP_S,
+    pad: str = REPEAT,
 ) -> Iterator[Window]:
     """Cut a source into windows, in constant memory.
 
@@ -136,7 +141,7 @@ def windows(
             f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"
         )
     if length < size:
-        yield Window(first / rate_hz, end / rate_hz, fill(held.at(first, length), size), first)
+        yield Window(first / rate_hz, end / rate_hz, fill(held.at(first, length), size, pad), first)
     elif covered < end:
         yield cut(end - size)
 
@@ -173,8 +178,8 @@ class _Held:
         return self._samples[start - self.origin : start - self.origin + n]
 
 
-def fill(samples: np.ndarray, n: int) -> np.ndarray:
-    """Repeat a short sound from its start until it is ``n`` samples long ("repeatpad" of CLAP).
+def fill(samples: np.ndarray, n: int, pad: str = REPEAT) -> np.ndarray:
+    """Make a short sound ``n`` samples long: repeated from its start ("repeatpad" of CLAP), or with zeros behind it.
 
     Parameters
     ----------
@@ -189,6 +194,8 @@ def fill(samples: np.ndarray, n: int) -> np.ndarray:
     """
     if len(samples) == 0:
         raise ValueError("cannot fill a window with no sound")
+    if pad == ZERO:
+        return np.concatenate([samples[:n], np.zeros(max(0, n - len(samples)), samples.dtype)])
     return np.tile(samples, math.ceil(n / len(samples)))[:n]
 
 

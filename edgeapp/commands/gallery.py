@@ -175,12 +175,12 @@ def _refuse_packed(gallery: Path) -> None:
 
 
 def _modalities(text: str, pack: Pack) -> list[str]:
-    from gallery.entry import KINDS
+    from gallery.entry import MODALITIES
 
     modalities = text.split(",")
     for modality in modalities:
-        if modality not in KINDS:
-            raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(KINDS)}")
+        if modality not in MODALITIES:
+            raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(MODALITIES)}")
         if modality not in pack.decision.scale:
             raise UsageError(
                 f"pack {pack.folder} cannot decide by {modality} entries",

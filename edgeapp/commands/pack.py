@@ -62,16 +62,16 @@ def info(folder: Folder = None, json: Annotated[bool, typer.Option("--json", hel
 
 def engines_of_pack(pack: Pack) -> Iterator[dict[str, object]]:
     """What there is of TensorRT engines, and the least cosine with the graph where each was checked."""
-    from edgeapp.runtime.graph import KINDS, PackGraph
+    from edgeapp.runtime.graph import MODALITIES, PackGraph
     from edgeapp.runtime.tensorrt.cache import engines_of
 
-    for kind in KINDS:
-        if getattr(pack, kind) is None:
+    for modality in MODALITIES:
+        if getattr(pack, modality) is None:
             continue
-        for engine in engines_of(PackGraph.of(pack, kind)):
+        for engine in engines_of(PackGraph.of(pack, modality)):
             key = engine.key
             yield {
-                "graph": kind,
+                "graph": modality,
                 "precision": key.precision,
                 "library": f"{key.library} {key.version}",
                 "for": key.gpu or " or ".join(key.compute),
@@ -113,7 +113,7 @@ def verify(folder: Folder = None, provider: Provider = None) -> None:
     if pack.gallery is not None:
         with Gallery.open(pack.gallery_path(), identity=pack.identity):
             pass
-    runs = ", ".join(f"{kind} on {provider}" for kind, provider in providers.items())
+    runs = ", ".join(f"{modality} on {provider}" for modality, provider in providers.items())
     typer.echo(f"{pack.folder}: {len(pack.files)} files as they were made; {runs}")
 
 
@@ -134,16 +134,18 @@ def build_engine(
     force: Annotated[bool, typer.Option("--force", help="Build also when it is there.")] = False,
 ) -> None:
     """Build TensorRT engines of a pack's graphs, check them against the CPU, and keep them."""
-    from edgeapp.runtime.graph import KINDS, PackGraph
+    from edgeapp.runtime.graph import MODALITIES, PackGraph
     from edgeapp.runtime.settings import RunSettings
     from edgeapp.runtime.tensorrt.cache import build_engine as build
 
-    kinds = list(dict.fromkeys(graph or ["audio"]))
-    for kind in kinds:
-        if kind not in KINDS:
-            raise UsageError(f"there is no graph {kind!r}", f"give --graph {', '.join(KINDS)}")
+    modalities = list(dict.fromkeys(graph or ["audio"]))
+    for modality in modalities:
+        if modality not in MODALITIES:
+            raise UsageError(f"there is no graph {modality!r}", f"give --graph {', '.join(MODALITIES)}")
     pack = Pack.load(folder)
     settings, targets = RunSettings.of("cpu"), sorted(set(target or ()))
-    for kind in kinds:
-        built = build(PackGraph.of(pack, kind), precision, settings=settings, targets=targets, folder=into, force=force)
+    for modality in modalities:
+        built = build(
+            PackGraph.of(pack, modality), precision, settings=settings, targets=targets, folder=into, force=force
+        )
         typer.echo(built.path)

@@ -17,7 +17,7 @@ from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
-from gallery.entry import KINDS
+from gallery.entry import MODALITIES
 
 PREFIX = "BIOVITA"  # of the environment
 
@@ -116,7 +116,7 @@ class Station:
         (), 'Keep to this taxon, at any rank: "Aves", "Parus". May be given again.', "--only", metavar="TAXON"
     )
     modalities: tuple[str, ...] = setting(
-        (), "Gallery entries to match; all if not given.", "--modalities", choices=KINDS, commas=True
+        (), "Gallery entries to match; all if not given.", "--modalities", choices=MODALITIES, commas=True
     )
     threads: int | None = setting(None, "Threads of the encoder.", "--threads", minimum=1)
     provider: str | None = setting(None, "What runs the encoder; auto if not given.", "--provider", choices=PROVIDERS)

@@ -18,7 +18,7 @@ from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.settings import CPU, RunSettings, driver_is_there
 from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine
-from gallery.entry import KINDS
+from gallery.entry import MODALITIES
 from gallery.store import Gallery
 
 # Space of a pack -> the species it detects in the bundled example. Other packs have nothing to be compared with.
@@ -77,12 +77,12 @@ def recognition(patient: Patient) -> Findings:
 def _parity_of_the_makers(pack: Pack) -> Findings:
     """What was measured when the pack was made from its checkpoint."""
     measured = {
-        kind: float(figures["least"])
-        for kind, figures in pack.parity.items()
+        modality: float(figures["least"])
+        for modality, figures in pack.parity.items()
         if isinstance(figures, dict) and isinstance(figures.get("least"), (int, float))
     }
-    told = ", ".join(f"{kind} {least:.6f}" for kind, least in measured.items())
-    low = [kind for kind, least in measured.items() if least < LEAST_COSINE]
+    told = ", ".join(f"{modality} {least:.6f}" for modality, least in measured.items())
+    low = [modality for modality, least in measured.items() if least < LEAST_COSINE]
     if not measured:
         yield skipped("parity", "the pack does not say how near its graphs are to what they were made from")
     elif low:
@@ -108,8 +108,8 @@ def _gallery(pack: Pack, patient: Patient) -> Findings:
     with Gallery.open(path, identity=pack.identity) as opened:
         info = opened.info()
         bad = 0
-        for kind in KINDS:
-            for _, vectors in opened.vectors(kind):
+        for modality in MODALITIES:
+            for _, vectors in opened.vectors(modality):
                 lengths = np.linalg.norm(vectors, axis=1)
                 bad += int(np.count_nonzero(~(np.abs(lengths - 1) <= UNIT)))  # so that NaN is bad too
     entries = sum(info["entries"].values())

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edgeapp.audio.windows import HOP_S, PADS, REPEAT
 from edgeapp.errors import PackError
 from edgeapp.pack.split import SplitSpec
 from edgeapp.paths import STARTER_PACK
@@ -36,7 +38,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """The audio encoder: waveform ``[n, round(rate_hz * window_s)]`` in, unit vectors ``[n, dim]`` out."""
+    """The audio encoder: waveform ``[n, round(rate_hz * window_s)]`` in, vectors ``[n, dim]`` out.
+
+    Attributes
+    ----------
+    hop_s : float
+        Seconds between windows if nobody says otherwise.
+    pad : str
+        How a sound shorter than a window fills it: ``repeat`` from its start, or ``zero`` after its end.
+    unit : bool
+        Whether vectors are of unit length. The lengths of others count for class vectors.
+    """
 
     file: str
     rate_hz: int
@@ -44,6 +56,15 @@ class AudioSpec:
     input: str = "waveform"
     output: str = "embedding"
     split: SplitSpec | None = None
+    hop_s: float = HOP_S
+    pad: str = REPEAT
+    unit: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop_s < math.inf:
+            raise ValueError(f"audio: hop_s must be greater than 0, not {self.hop_s}")
+        if self.pad not in PADS:
+            raise ValueError(f"audio: pad must be {' or '.join(PADS)}, not {self.pad!r}")
 
     @property
     def window_samples(self) -> int:

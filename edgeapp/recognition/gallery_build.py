@@ -207,8 +207,8 @@ class Filler:
 
     def _is_there(self, one: Material, entry: Entry) -> bool:
         """Whether the taxon has this very file already; it is left out then, with a note."""
-        label = self._files.get((entry.kind, entry.sha256), {}).get(entry.scientific_name)
-        for older in self.gallery.entries(entry.kind, entry.scientific_name, entry.sha256) if label is None else ():
+        label = self._files.get((entry.modality, entry.sha256), {}).get(entry.scientific_name)
+        for older in self.gallery.entries(entry.modality, entry.scientific_name, entry.sha256) if label is None else ():
             label = older.label
         if label is not None:
             reason = f"the same file as {label} of {entry.scientific_name}, so counted once"
@@ -218,7 +218,7 @@ class Filler:
 
     def _took(self, one: Material, entry: Entry) -> None:
         """Remember a file, and note when another taxon has it too."""
-        others = self._files.setdefault((entry.kind, entry.sha256), {})
+        others = self._files.setdefault((entry.modality, entry.sha256), {})
         for name, label in others.items():
             note = f"{one.label}: given for {entry.scientific_name}, the same file as {label} of {name}"
             self.report.notes.append(note)
@@ -262,7 +262,7 @@ class Filler:
         entries = list(entries)
         added = self.gallery.add_entries(entries)
         if entries:
-            self.report.entries[entries[0].kind] += added.added
+            self.report.entries[entries[0].modality] += added.added
         for rejection in added.rejected:
             self.report.failed.append(rejection)
             self._tell(rejection)

@@ -25,7 +25,7 @@ from edgeapp.recognition.ahead import in_order
 from edgeapp.recognition.results import Origin, WindowResult
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
-from gallery.entry import KINDS
+from gallery.entry import MODALITIES
 from gallery.parameters import DecisionParameters
 from gallery.recognition import Candidate, Pool, likeliest, loud, ranked, recognise
 from gallery.search import Index
@@ -85,8 +85,8 @@ class Recogniser:
         live: bool = False,
     ) -> None:
         for modality in modalities or ():
-            if modality not in KINDS:
-                raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(KINDS)}")
+            if modality not in MODALITIES:
+                raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(MODALITIES)}")
         self.pack = pack
         self.parameters: DecisionParameters = pack.decision
         self.gallery_path = Path(gallery) if gallery is not None else pack.gallery_path()
@@ -94,7 +94,7 @@ class Recogniser:
             index = Index.of(opened)
         if only:
             index = index.only(list(only))
-        if modalities is not None and not set(modalities) & set(index.kinds):
+        if modalities is not None and not set(modalities) & set(index.modalities):
             asked = " or ".join(modalities) or "usable"
             raise UsageError(f"{self.gallery_path}: has no {asked} entry to match", "choose other --modalities")
         self.index = index
@@ -160,7 +160,7 @@ class Recogniser:
         if not 0 < hop_s < float("inf"):
             raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
         spec = self.pack.audio
-        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s))
+        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
         """Name some windows, whose samples are already at the encoder's rate."""

@@ -154,9 +154,9 @@ class ImageEncoder:
 class _Runner:
     """One graph of a pack, on whatever runs it."""
 
-    def __init__(self, pack: Pack, kind: str, threads: int | None, provider: str | None) -> None:
+    def __init__(self, pack: Pack, modality: str, threads: int | None, provider: str | None) -> None:
         settings = RunSettings.of(provider, threads)
-        self.graph = PackGraph.of(pack, kind)
+        self.graph = PackGraph.of(pack, modality)
         engine = self._engine(settings)
         self.engine_built_s = engine.built_s if engine is not None else None
         if engine is not None:

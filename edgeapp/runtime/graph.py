@@ -12,7 +12,7 @@ from edgeapp.pack.format import Pack
 
 NORM_TOLERANCE = 1e-3  # a float16 graph is this far off one; a graph that forgot to normalise is much further
 
-KINDS = ("audio", "text", "image")
+MODALITIES = ("audio", "text", "image")
 BATCH = {"audio": 8, "text": 64, "image": 8}  # most inputs of one run on an accelerator
 
 
@@ -23,7 +23,7 @@ class PackGraph:
     Attributes
     ----------
     pack : Pack
-    kind : str
+    modality : str
         audio, text or image.
     path : Path
     sha256 : str
@@ -38,7 +38,7 @@ class PackGraph:
     """
 
     pack: Pack
-    kind: str
+    modality: str
     path: Path
     sha256: str
     input: str
@@ -48,8 +48,8 @@ class PackGraph:
     dim: int
 
     @classmethod
-    def of(cls, pack: Pack, kind: str) -> PackGraph:
-        """The graph of one kind.
+    def of(cls, pack: Pack, modality: str) -> PackGraph:
+        """The graph of one modality.
 
         Raises
         ------
@@ -57,17 +57,17 @@ class PackGraph:
             The pack has none.
         """
         shape: tuple[int, ...]
-        if kind == "audio":
+        if modality == "audio":
             spec, shape = pack.audio, (pack.audio.window_samples,)
             names = spec.file, spec.input, spec.output
-        elif kind == "text" and pack.text is not None:
+        elif modality == "text" and pack.text is not None:
             names, shape = (pack.text.file, pack.text.input, pack.text.output), (pack.text.context,)
-        elif kind == "image" and pack.image is not None:
+        elif modality == "image" and pack.image is not None:
             names, shape = (pack.image.file, pack.image.input, pack.image.output), (3, pack.image.size, pack.image.size)
         else:
-            raise PackError(f"pack {pack.folder} has no {kind} encoder", "use a pack with one")
+            raise PackError(f"pack {pack.folder} has no {modality} encoder", "use a pack with one")
         file, given, got = names
-        return cls(pack, kind, pack.path(file), pack.files[file], given, got, shape, BATCH[kind], pack.dim)
+        return cls(pack, modality, pack.path(file), pack.files[file], given, got, shape, BATCH[modality], pack.dim)
 
     def at(self, n: int) -> str:
         """The shape of n inputs, as ONNX Runtime's TensorRT wants it."""
@@ -87,9 +87,10 @@ class PackGraph:
                 f"{self.path}: gave {vectors.shape} for {n} inputs, not [n, {self.dim}]", "get the pack again"
             )
         norms = np.linalg.norm(vectors, axis=1)
-        if not np.isfinite(vectors).all() or (np.abs(norms - 1.0) > NORM_TOLERANCE).any():
+        unit = self.modality != "audio" or self.pack.audio.unit
+        if not np.isfinite(vectors).all() or (unit and (np.abs(norms - 1.0) > NORM_TOLERANCE).any()):
             raise PackError(
-                f"{self.path}: gave a vector that is not finite and of unit length on {provider}",
+                f"{self.path}: gave a vector that is not finite{' and of unit length' if unit else ''} on {provider}",
                 "get the pack again, or run it on another provider",
             )
         return vectors

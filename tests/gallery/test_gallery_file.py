@@ -110,7 +110,7 @@ def test_a_gallery_of_a_later_version_is_refused(filled: Path):
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('biovita-gallery', 'm999', '')"
         )
     for readonly in (True, False):
-        with pytest.raises(GalleryError, match="schema 2, this version knows up to 1; update biovita-edge"):
+        with pytest.raises(GalleryError, match="schema 3, this version knows up to 2; update biovita-edge"):
             Gallery.open(filled, readonly=readonly)
 
 
@@ -132,18 +132,19 @@ def test_a_gallery_of_an_earlier_version_is_updated_by_writing_to_it(filled: Pat
 
     later = type(migrations.migrations)(migrations.migrations.name)
     later()(migrations.m001_taxa_and_entries)
+    later()(migrations.m002_modality_and_class_vectors)
 
     @later()
-    def m002_places(db):
+    def m003_places(db):
         db.execute("CREATE TABLE places (name TEXT)")
 
     monkeypatch.setattr(migrations, "migrations", later)
-    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m002_places"))
-    with pytest.raises(GalleryError, match="schema 1, this version needs 2; open it once for writing"):
+    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m003_places"))
+    with pytest.raises(GalleryError, match="schema 2, this version needs 3; open it once for writing"):
         Gallery.open(filled)
     Gallery.open(filled, readonly=False).close()
     with Gallery.open(filled) as gallery:
-        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (2, 6)
+        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (3, 6)
 
 
 def test_a_built_gallery_is_one_file_and_reading_leaves_it_so(filled: Path):

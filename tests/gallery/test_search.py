@@ -9,12 +9,12 @@ from gallery import Entry, GalleryError, Index, Taxon, TaxonError, build
 
 @pytest.fixture
 def entries(taxa: list[Taxon], random_unit) -> list[Entry]:
-    """Several entries of every taxon but the last, of two kinds."""
+    """Several entries of every taxon but the last, of two modalities."""
     return [
-        Entry(taxon.scientific_name, kind, random_unit(), f"{kind} {number}")
+        Entry(taxon.scientific_name, modality, random_unit(), f"{modality} {number}")
         for number in range(4)
         for taxon in taxa[:-1]
-        for kind in ("text", "image")
+        for modality in ("text", "image")
     ]
 
 
@@ -30,9 +30,9 @@ def index(request, tmp_path: Path, taxa: list[Taxon], identity, entries: list[En
 
 
 def test_a_centroid_is_the_unit_mean_of_a_taxon_s_entries(index: Index, taxa, entries: list[Entry]):
-    assert (index.kinds, index.dim) == (("text", "image"), 8)
+    assert (index.modalities, index.dim) == (("text", "image"), 8)
     for row, taxon in enumerate(taxa[:-1]):
-        vectors = [e.vector for e in entries if e.kind == "image" and e.scientific_name == taxon.scientific_name]
+        vectors = [e.vector for e in entries if e.modality == "image" and e.scientific_name == taxon.scientific_name]
         mean = np.mean(vectors, axis=0)
         np.testing.assert_allclose(index.centroids["image"][row], mean / np.linalg.norm(mean), atol=1e-6)
 
@@ -45,7 +45,7 @@ def test_a_taxon_without_entries_is_absent_with_a_zero_row(index: Index):
 def test_the_entries_nearest_to_a_window_come_first(index: Index, entries: list[Entry], random_unit):
     vector = random_unit()
     best = index.best_entries(vector, "Parus major", "image", k=3)
-    mine = [e for e in entries if (e.scientific_name, e.kind) == ("Parus major", "image")]
+    mine = [e for e in entries if (e.scientific_name, e.modality) == ("Parus major", "image")]
     expected = sorted(mine, key=lambda e: -float(e.vector @ vector))[:3]
     assert [n.entry.label for n in best] == [e.label for e in expected]
     np.testing.assert_allclose([n.similarity for n in best], [e.vector @ vector for e in expected], atol=1e-6)
@@ -117,5 +117,5 @@ def test_reading_in_pieces_changes_nothing(tmp_path: Path, taxa, identity, entri
         whole = Index.of(gallery)
         monkeypatch.setattr("gallery.store.ROWS_PER_READ", 3)
         pieces = Index.of(gallery)
-    for kind in whole.kinds:
-        np.testing.assert_allclose(pieces.centroids[kind], whole.centroids[kind], atol=1e-6)
+    for modality in whole.modalities:
+        np.testing.assert_allclose(pieces.centroids[modality], whole.centroids[modality], atol=1e-6)

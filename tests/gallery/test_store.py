@@ -32,7 +32,7 @@ def test_info_counts_what_is_there_and_goes_into_json(opened: Gallery):
     assert (info["space"], info["dim"], info["pack"], info["taxa"]) == ("test-space", 8, "test 1", 6)
     assert info["entries"] == {"text": 6, "image": 2, "audio": 0}
     assert info["taxa_with"] == {"text": 6, "image": 1, "audio": 0}
-    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 1)
+    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 2)
     assert info["built"].endswith("Z")
 
 
@@ -51,15 +51,15 @@ def test_vectors_lie_in_the_file_as_little_endian_float32(filled: Path):
         ({"vector": np.ones(8, np.float32)}, r"length 2\.828 instead of 1"),
         ({"vector": np.eye(9, dtype=np.float32)[0]}, r"shape \[9\] instead of \[8\]"),
         ({"vector": np.eye(8, dtype=np.float32)[:1]}, r"shape \[1, 8\] instead of \[8\]"),
-        ({"kind": "video"}, "kind 'video' is none of text, image, audio"),
+        ({"modality": "video"}, "modality 'video' is none of text, image, audio"),
         ({"scientific_name": "Parus ater"}, "taxon is not in the gallery"),
         ({"label": "common"}, "text is in the gallery already"),
-        ({"kind": "image", "sha256": "a.jpg"}, "image is in the gallery already"),
+        ({"modality": "image", "sha256": "a.jpg"}, "image is in the gallery already"),
         ({"thumbnail": b"PNG"}, "not a JPEG"),
     ],
 )
 def test_a_bad_entry_is_rejected_with_a_reason_and_the_rest_added(filled: Path, unit, changes, reason):
-    good = {"scientific_name": "Parus major", "kind": "text", "vector": unit(0), "label": "new"}
+    good = {"scientific_name": "Parus major", "modality": "text", "vector": unit(0), "label": "new"}
     with Gallery.open(filled, readonly=False) as gallery:
         result = gallery.add_entries([Entry(**{**good, "label": "bad", **changes}), Entry(**good)])
         (rejected,) = gallery.rejections()

@@ -137,7 +137,7 @@ def key_of(
     """The key of an engine for a GPU, or for any of some compute capabilities."""
     return EngineKey(
         model_sha256=graph.sha256,
-        kind=graph.kind,
+        modality=graph.modality,
         precision=precision,
         batch=graph.batch,
         library=library.name,
@@ -152,7 +152,7 @@ def key_of(
 def _candidates(graph: PackGraph, precision: str) -> Iterator[Path]:
     """Files that may hold an engine of this graph."""
     for folder in (cache_folder(), graph.pack.folder / PACK_ENGINES):
-        yield from sorted(folder.glob(f"{file_stem(graph.kind, precision, graph.sha256)}-*{SUFFIX}"))
+        yield from sorted(folder.glob(f"{file_stem(graph.modality, precision, graph.sha256)}-*{SUFFIX}"))
 
 
 def _found(
@@ -208,7 +208,7 @@ def _check(graph: PackGraph, runner: EngineRunner, settings: RunSettings, tell: 
     except PackError:
         runner.close()
         raise
-    tell(f"checked the {graph.kind} engine: cosine at least {cosine:.6f} with the graph on the CPU")
+    tell(f"checked the {graph.modality} engine: cosine at least {cosine:.6f} with the graph on the CPU")
     return cosine
 
 

@@ -29,7 +29,7 @@ PHRASES = (
 
 def probes(graph: PackGraph) -> np.ndarray:
     """Inputs that differ in level and spectrum, the bundled recording among them: ``[n, *shape]``."""
-    return {"audio": _sounds, "text": _texts, "image": _pictures}[graph.kind](graph)
+    return {"audio": _sounds, "text": _texts, "image": _pictures}[graph.modality](graph)
 
 
 def least_cosine(graph: PackGraph, run: Callable[[np.ndarray], np.ndarray], threads: int) -> float:

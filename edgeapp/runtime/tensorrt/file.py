@@ -44,7 +44,7 @@ class EngineKey:
     ----------
     model_sha256 : str
         Of the ONNX graph.
-    kind : str
+    modality : str
         audio, text or image.
     precision : str
     batch : int
@@ -60,7 +60,7 @@ class EngineKey:
     """
 
     model_sha256: str
-    kind: str
+    modality: str
     precision: str
     batch: int
     library: str
@@ -74,12 +74,12 @@ class EngineKey:
     def file_name(self) -> str:
         """Name of the file: another for every key."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-        return f"{file_stem(self.kind, self.precision, self.model_sha256)}-{digest[:16]}{SUFFIX}"
+        return f"{file_stem(self.modality, self.precision, self.model_sha256)}-{digest[:16]}{SUFFIX}"
 
     def unfit(self, device: EngineKey) -> str:
         """Why an engine of this key cannot serve where ``device`` is the key, in words; empty when it can."""
         reasons = []
-        for name in ("model_sha256", "kind", "precision", "batch", "library", "version", "platform"):
+        for name in ("model_sha256", "modality", "precision", "batch", "library", "version", "platform"):
             mine, here = getattr(self, name), getattr(device, name)
             if mine != here:
                 reasons.append(f"{name} {_short(mine)}, here {_short(here)}")
@@ -129,9 +129,9 @@ class EngineFile:
         return plan
 
 
-def file_stem(kind: str, precision: str, model_sha256: str) -> str:
+def file_stem(modality: str, precision: str, model_sha256: str) -> str:
     """How the names of all engines of one graph begin, so that they are found without being opened."""
-    return f"{kind}-{precision}-{model_sha256[:12]}"
+    return f"{modality}-{precision}-{model_sha256[:12]}"
 
 
 def cache_folder() -> Path:

@@ -52,7 +52,7 @@ def test_every_taxon_has_its_five_prompts(pack, tmp_path):
     assert (report.taxa, report.entries) == (4, {"text": 20, "image": 0, "audio": 0})
     found = entries(tmp_path / "g.sqlite", scientific_name="Parus major")
     assert [entry.label.partition(": ")[0] for entry in found] == list(PROMPT_FORMS)
-    assert all(entry.kind == "text" for entry in found)
+    assert all(entry.modality == "text" for entry in found)
     with Gallery.open(tmp_path / "g.sqlite") as gallery:
         assert gallery.identity.space == pack.space
 
@@ -62,7 +62,7 @@ def test_a_photo_keeps_where_it_came_from_and_its_picture_only_if_asked(pack, tm
     material = [Material(file, "Great Tit", "image", "A. Author", "CC BY 4.0", "https://example.org/1")]
     for thumbnails in (False, True):
         build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, thumbnails=thumbnails)
-        (entry,) = entries(tmp_path / "g.sqlite", kind="image")
+        (entry,) = entries(tmp_path / "g.sqlite", modality="image")
         assert (entry.scientific_name, entry.label) == ("Parus major", "tit.png")
         assert (entry.author, entry.licence, entry.source) == ("A. Author", "CC BY 4.0", "https://example.org/1")
         assert entry.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -78,7 +78,7 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     material = [Material(tmp_path / name, "Cuculus canorus", "audio") for name in (path, silent)]
     report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
     (entry,) = entries(tmp_path / "g.sqlite")
-    assert entry.kind == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
+    assert entry.modality == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
     assert [(one.label, one.reason) for one in report.failed] == [(silent, "nothing can be heard in it")]
 
 
@@ -140,7 +140,7 @@ def test_a_bad_row_of_a_manifest_is_named_and_the_others_are_taken(run, toy_pack
     for reason, line in zip(reasons, said, strict=False):
         assert reason in line and "manifest.csv line " in line
     assert "2 taxa added, entries added: 10 text, 1 image, 1 audio; 1 left out; 6 failed" in said[-1]
-    (image,) = entries(out, kind="image")
+    (image,) = entries(out, modality="image")
     assert (image.label, image.author, image.source) == ("good.png", "A. Author", "someone/photos 0")
     with Gallery.open(out) as gallery:
         assert gallery.info()["rejected"] == 7
@@ -176,7 +176,7 @@ def test_a_file_that_is_given_twice_counts_once_and_is_said(run, toy_pack, tmp_p
         f"{folder / 'Parus_major' / 'a.png'} (manifest.csv line 4): the same file as "
         f"{folder / 'Parus_major' / 'a.png'} of Parus major, so counted once",
     ]
-    assert sorted(entry.label for entry in entries(out, kind="image")) == ["a.png", "c.png"]
+    assert sorted(entry.label for entry in entries(out, modality="image")) == ["a.png", "c.png"]
     again = run("gallery", "add", out, "Great Tit", "--pack", toy_pack, "--photo", folder / "Parus_major" / "b.png")
     assert again.exit_code == 0, again.stderr
     assert "b.png: the same file as a.png of Parus major, so counted once" in again.stderr
@@ -227,7 +227,7 @@ def test_a_species_is_taught_used_and_forgotten(run, toy_pack, tmp_path, table, 
     assert added.exit_code == 0
     assert "1 taxa added, entries added: 5 text, 0 image, 1 audio" in added.stderr
     assert detected() == ["Bufo bufo"]
-    (entry,) = entries(path, kind="audio")
+    (entry,) = entries(path, modality="audio")
     assert (entry.author, entry.licence, entry.label) == ("Me", "CC0", "toad.wav")
     assert "5 text, 1 audio" in run("gallery", "list", path).stdout
 
@@ -256,7 +256,7 @@ def test_a_photo_that_is_missing_is_named_but_the_name_is_learnt(run, toy_pack, 
     )
     assert result.exit_code == 1
     assert f"{tmp_path / 'none.jpg'}: the file is missing" in result.stderr.splitlines()[0]
-    assert len(entries(path, kind="image")) == 1
+    assert len(entries(path, modality="image")) == 1
 
 
 def test_the_gallery_of_a_pack_is_not_changed_in_place(run, toy_copy):

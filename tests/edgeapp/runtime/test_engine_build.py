@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from edgeapp.errors import DeviceError, EngineError, UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import TextEncoder
-from edgeapp.runtime.graph import KINDS, PackGraph
+from edgeapp.runtime.graph import MODALITIES, PackGraph
 from edgeapp.runtime.settings import RunSettings, driver_is_there
 from edgeapp.runtime.tensorrt import build, cache
 from edgeapp.runtime.tensorrt.build import Library, build_plan, load_plan, tensorrt_library
@@ -82,14 +82,14 @@ def test_without_a_gpu_the_remedy_is_told(monkeypatch, run, toy_pack):
 
 
 @rtx
-@pytest.mark.parametrize("kind", KINDS)
-def test_tensorrt_builds_the_graphs_of_the_starter_pack_ahead_of_time(kind, kept):
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_tensorrt_builds_the_graphs_of_the_starter_pack_ahead_of_time(modality, kept):
     pack = Pack.load()
     lines = []
-    built = build_engine(PackGraph.of(pack, kind), settings=SETTINGS, targets=["8.6", "8.9"], tell=lines.append)
+    built = build_engine(PackGraph.of(pack, modality), settings=SETTINGS, targets=["8.6", "8.9"], tell=lines.append)
     assert files(kept) == [built.path.name] and built.checked == {}
     assert built.key.compute == ("8.6", "8.9") and built.key.library == "tensorrt_rtx"
-    assert len(read_engine(built.path).plan()) > (pack.path(f"{kind}.onnx").stat().st_size // 2)
+    assert len(read_engine(built.path).plan()) > (pack.path(f"{modality}.onnx").stat().st_size // 2)
     assert "not checked yet" in lines[-1]
 
 

@@ -14,7 +14,7 @@ import pytest
 from edgeapp.errors import DeviceError, EngineError, OutputError, PackError
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder
-from edgeapp.runtime.graph import KINDS, PackGraph
+from edgeapp.runtime.graph import MODALITIES, PackGraph
 from edgeapp.runtime.settings import RunSettings
 from edgeapp.runtime.tensorrt import cache, cuda
 from edgeapp.runtime.tensorrt.build import Library
@@ -36,12 +36,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_engine_gives_what_the_graph_gives(trt, pack, kind):
-    graph = PackGraph.of(pack, kind)
-    runner = open_engine(PackGraph.of(pack, kind), "graph", SETTINGS, tell=lambda line: None)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_an_engine_gives_what_the_graph_gives(trt, pack, modality):
+    graph = PackGraph.of(pack, modality)
+    runner = open_engine(PackGraph.of(pack, modality), "graph", SETTINGS, tell=lambda line: None)
     values = np.random.default_rng(0).integers(2, 8, (graph.batch + 1, *graph.shape))
-    values = values.astype(np.int64 if kind == "text" else np.float32)
+    values = values.astype(np.int64 if modality == "text" else np.float32)
     trt.batches.clear()
     given = runner.run(values)
     assert trt.batches == [graph.batch, 1]  # never more than the engine takes
