@@ -1,0 +1,158 @@
+"""Class vectors: the rows of a classifier's last layer in a gallery, and its own confidences out of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery import DecisionParameters, EncoderIdentity, Entry, GalleryError, Index, Taxon, Vocabulary, recognise
+from gallery.store import Gallery, build
+
+DIM = 8
+LOUD = -20.0
+
+
+@pytest.fixture
+def layer(taxa: list[Taxon]) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [n_taxa, dim] and bias [n_taxa] of a last layer."""
+    rng = np.random.default_rng(7)
+    return rng.normal(size=(len(taxa), DIM)).astype(np.float32), rng.normal(size=len(taxa)).astype(np.float32)
+
+
+@pytest.fixture
+def classes(taxa: list[Taxon], layer: tuple[np.ndarray, np.ndarray]) -> list[Entry]:
+    return [class_vector(taxon, weights, bias) for taxon, weights, bias in zip(taxa, *layer)]
+
+
+@pytest.fixture
+def parameters(parameters: DecisionParameters) -> DecisionParameters:
+    by_modality = {"text": 20.0, "audio": 30.0}
+    return replace(
+        parameters,
+        scale=by_modality,
+        bias={"text": -5.0, "audio": -14.0},
+        weight={"text": 1.0, "audio": 1.0},
+        rule="independent",
+        threshold=0.25,
+    )
+
+
+def class_vector(taxon: Taxon, weights: np.ndarray, bias: float) -> Entry:
+    length = float(np.linalg.norm(weights))
+    return Entry(taxon.scientific_name, "audio", weights / length, "class", logit_scale=length, logit_bias=float(bias))
+
+
+def windows(n: int = 20) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(n, DIM)).astype(np.float32) * 2
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.asarray(x, float)))
+
+
+def test_the_classifiers_own_confidences_come_out(taxa, layer, classes, parameters):
+    weights, bias = layer
+    found = recognise(windows(), [LOUD] * 20, Vocabulary(Index.of_entries(taxa, classes), parameters))
+    wanted = sigmoid(windows() @ weights.T + bias)
+    np.testing.assert_allclose([one.confidences for one in found], wanted, atol=1e-5)
+    for one, confidences in zip(found, wanted):
+        species = {d.scientific_name for d in one.detections if d.taxon_rank == "species"}
+        assert species == {t.scientific_name for t, c in zip(taxa, confidences) if c >= 0.25}
+
+
+def test_names_of_no_weight_beside_a_class_change_nothing(taxa, classes, parameters, unit):
+    names = [Entry(taxon.scientific_name, "text", unit(row), "name") for row, taxon in enumerate(taxa)]
+    alone = Vocabulary(Index.of_entries(taxa, classes), parameters)
+    both = Vocabulary(Index.of_entries(taxa, [*classes, *names]), parameters)
+    assert len(both.directions) == 0
+    np.testing.assert_array_equal(both.logits(windows()), alone.logits(windows()))
+
+
+def test_entries_beside_a_class_count_by_their_weight(taxa, layer, classes, parameters, unit):
+    weights, bias = layer
+    recording = Entry(taxa[2].scientific_name, "audio", unit(5), "a.wav")
+    weighted = replace(parameters, beside_class={"audio": 3.0})
+    logits = Vocabulary(Index.of_entries(taxa, [*classes, recording]), weighted).logits(windows())
+    by_class = windows() @ weights.T + bias
+    cosine = windows()[:, 5] / np.linalg.norm(windows(), axis=1)
+    by_recording = parameters.scale["audio"] * cosine + parameters.bias["audio"]
+    np.testing.assert_allclose(logits[:, 2], (by_class[:, 2] + 3 * by_recording) / 4, rtol=1e-4, atol=1e-4)
+    others = [row for row in range(len(taxa)) if row != 2]
+    np.testing.assert_allclose(logits[:, others], by_class[:, others], rtol=1e-4, atol=1e-4)
+
+
+def test_a_taxon_without_a_class_is_compared_by_direction_alone(taxa, classes, parameters, unit):
+    name = Entry(taxa[0].scientific_name, "text", unit(1), "name")
+    vocabulary = Vocabulary(Index.of_entries(taxa, [*classes[1:], name]), parameters)
+    row = vocabulary.rows[taxa[0].scientific_name]
+    np.testing.assert_allclose(
+        vocabulary.logits(windows())[:, row], vocabulary.logits(5 * windows())[:, row], rtol=1e-5
+    )
+
+
+def test_another_species_does_not_lower_a_confidence(taxa, parameters, unit):
+    classes = [class_vector(taxon, 4 * unit(row), -2.0) for row, taxon in enumerate(taxa)]
+    vocabulary = Vocabulary(Index.of_entries(taxa, classes), parameters)
+    alone, both = recognise(np.stack([unit(0), unit(0) + unit(3)]), [LOUD] * 2, vocabulary)
+    assert alone.confidences[0] == pytest.approx(both.confidences[0])
+    assert [len(one.detections) for one in (alone, both)] == [1, 2]
+
+
+def test_a_gallery_file_keeps_class_vectors(taxa, classes, tmp_path: Path):
+    path = tmp_path / "classes.sqlite"
+    with build(path, EncoderIdentity("space", DIM, "pack 1")) as made:
+        made.add_taxa(taxa)
+        assert made.add_entries(classes).added == len(taxa)
+        assert made.add_entries([replace(classes[0], label="another")]).rejected
+    with Gallery.open(path) as gallery:
+        assert gallery.info()["class_vectors"] == gallery.info()["entries"]["audio"] == len(taxa)
+        kept = {entry.scientific_name: entry for entry in gallery.entries("audio")}
+        index = Index.of(gallery)
+    assert index.modalities == ("audio",) and index.class_vectors is not None
+    in_memory = Index.of_entries(taxa, classes).class_vectors
+    np.testing.assert_allclose(index.class_vectors.weights, in_memory.weights, rtol=1e-6)
+    np.testing.assert_array_equal(index.class_vectors.bias, in_memory.bias)
+    for entry in classes:
+        assert kept[entry.scientific_name].logit_scale == entry.logit_scale
+
+
+def test_a_part_of_an_index_keeps_its_class_vectors(taxa, classes):
+    part = Index.of_entries(taxa, classes[:4]).only([taxa[1].scientific_name, taxa[5].scientific_name, taxa[3].genus])
+    assert [taxon.scientific_name for taxon in part.taxa if taxon in taxa[:4]] == [
+        part.taxa[row].scientific_name for row in part.class_vectors.rows
+    ]
+
+
+def test_photos_and_recordings_shown_are_no_class_vectors(taxa, classes, unit):
+    recording = Entry(taxa[0].scientific_name, "audio", unit(0), "a.wav")
+    index = Index.of_entries(taxa, [classes[0], recording])
+    assert [near.entry.label for near in index.best_entries(unit(0), taxa[0].scientific_name, "audio")] == ["a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"logit_bias": None}, "class vector without its logit scale or bias"),
+        ({"logit_scale": None}, "class vector without its logit scale or bias"),
+        ({"modality": "text"}, "class vector of modality 'text'"),
+        ({"logit_scale": 0.0}, "class vector with logit scale 0.0"),
+        ({"logit_bias": float("nan")}, "class vector with logit scale"),
+    ],
+)
+def test_a_class_vector_that_cannot_be_is_refused(taxa, classes, change, reason):
+    with pytest.raises(GalleryError, match=reason):
+        Index.of_entries(taxa, [replace(classes[0], **change)])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"rule": "majority"}, "rule must be pursuit or independent"),
+        ({"beside_class": {"video": 1.0}}, "modality without a scale"),
+        ({"beside_class": {"audio": -1.0}}, "no weight beside a class may be below 0"),
+    ],
+)
+def test_parameters_of_class_vectors_are_checked(parameters, change, reason):
+    with pytest.raises(GalleryError, match=reason):
+        replace(parameters, **change)
