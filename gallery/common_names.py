@@ -1,7 +1,8 @@
 """Common names in many languages: one file for all of them, of which only the language asked for is read.
 
-The file is a ZIP of UTF-8 texts. ``scientific_name.txt`` has one accepted name on each line; ``de.txt`` and the like
-have the name in that language on the same line, empty where there is none. The order is by family, genus and species,
+The file is a ZIP of UTF-8 texts. ``scientific_name.txt`` has one accepted name on each line; ``synonyms.txt`` the
+other scientific names of that taxon, with ``|`` between them; ``de.txt`` and the like the name in that language, empty
+where there is none. The order is by family, genus and species,
 which is how names repeat each other, so the file stays small.
 """
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from zipfile import ZipFile
 
 ENGLISH = "en"
-SCIENTIFIC = "scientific_name"
+SCIENTIFIC, SYNONYMS = "scientific_name", "synonyms"
+SEPARATOR = "|"  # of synonyms
 _SUFFIX = ".txt"
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same names give the same bytes
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*")
@@ -36,7 +38,9 @@ _MARKS = re.compile("[\u0300-\u036f]")  # of Latin, Greek and Cyrillic; those of
 
 
 def folded(text: str) -> str:
-    """Text as names are compared: without case, diacritics and surplus blanks; lines stay lines."""
+    """Text as names are compared: without case and diacritics; lines stay lines."""
+    if text.isascii():
+        return text.lower().replace("`", "'")
     text = unicodedata.normalize("NFKD", text.casefold())
     return unicodedata.normalize("NFC", _MARKS.sub("", text)).translate(_PLAIN)
 
@@ -56,11 +60,16 @@ def language_tag(text: str, known: Collection[str]) -> str:
     """
     tag = text.strip().replace("_", "-").lower()
     spelled = {one.lower(): one for one in known}
-    first = tag.partition("-")[0]
+    first = first_subtag(text)
     for one in (tag, first, _SAME_LANGUAGE.get(first, "")):
         if one in spelled:
             return spelled[one]
     raise TaxonError(f"there are no names in the language {text!r}", f"use {', '.join(sorted(known))}")
+
+
+def first_subtag(text: str) -> str:
+    """The language of a tag, without country or script: ``en`` of ``en_GB``."""
+    return text.strip().replace("_", "-").lower().partition("-")[0]
 
 
 class NamesTable:
@@ -80,7 +89,7 @@ class NamesTable:
         """Tags of the languages, in alphabetical order."""
         with self._open() as file:
             found = {name.removesuffix(_SUFFIX) for name in file.namelist()}
-        return tuple(sorted(found - {SCIENTIFIC}))
+        return tuple(sorted(found - {SCIENTIFIC, SYNONYMS}))
 
     @property
     def scientific_names(self) -> tuple[str, ...]:
@@ -89,22 +98,35 @@ class NamesTable:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Scientific name to row."""
-        return {name: row for row, name in enumerate(self.scientific_names)}
+        """Scientific name, accepted or a synonym, to row."""
+        rows = {name: row for row, name in enumerate(self.scientific_names)}
+        for row, names in enumerate(self._column(SYNONYMS)):
+            for name in names.split(SEPARATOR) if names else ():
+                rows.setdefault(name, row)
+        return rows
 
     def names(self, language: str) -> dict[str, str]:
-        """Scientific name to name in a language, for the taxa that have one.
+        """Scientific name, accepted or a synonym, to name in a language, for the taxa that have one.
 
         Raises
         ------
         TaxonError
             The file cannot be read, or has no such language.
         """
-        return {of: name for of, name in zip(self.scientific_names, self._column(language), strict=True) if name}
+        column = self._column(language)
+        return {name: column[row] for name, row in self.rows.items() if column[row]}
 
     def folded_names(self, language: str) -> list[str]:
         """Names in a language as they are compared, one for each row, empty where there is none."""
         return folded("\n".join(self._column(language))).split("\n")
+
+    def spelled(self, scientific_names: Iterable[str], key: str) -> str:
+        """A name as it is written, from what `key_of` made of it and the taxon that bears it."""
+        for row in (self.rows[name] for name in scientific_names if name in self.rows):
+            for language in self.languages:
+                if key_of(self._column(language)[row]) == key:
+                    return self._column(language)[row]
+        return key
 
     def _column(self, name: str) -> tuple[str, ...]:
         if name not in self._columns:
@@ -132,7 +154,12 @@ class NamesTable:
             raise _unreadable(self.path, error) from error
 
 
-def write_names(path: str | Path, names: Mapping[str, Mapping[str, str]], order: Sequence[str]) -> None:
+def write_names(
+    path: str | Path,
+    names: Mapping[str, Mapping[str, str]],
+    order: Sequence[str],
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Write a table of names, atomically.
 
     Parameters
@@ -141,7 +168,9 @@ def write_names(path: str | Path, names: Mapping[str, Mapping[str, str]], order:
     names : Mapping
         Language tag to scientific name to common name.
     order : sequence of str
-        Scientific names of the rows.
+        Accepted scientific names of the rows.
+    synonyms : Mapping, optional
+        Accepted name to the other scientific names of its taxon.
 
     Raises
     ------
@@ -152,7 +181,10 @@ def write_names(path: str | Path, names: Mapping[str, Mapping[str, str]], order:
 
     from gallery.files import replacing
 
-    columns: list[tuple[str, Iterable[str]]] = [(SCIENTIFIC, order)]
+    columns: list[tuple[str, Iterable[str]]] = [
+        (SCIENTIFIC, order),
+        (SYNONYMS, [SEPARATOR.join((synonyms or {}).get(name, ())) for name in order]),
+    ]
     for language in sorted(names):
         if not _TAG.fullmatch(language):
             raise TaxonError(f"{language!r} is no tag of a language", "use two letters, such as de")

@@ -38,7 +38,9 @@ def names_command(
         raise DataError(f"{common_names}: {min(strangers)} is not in {species}", "take both tables from one source")
     write_taxonomy(folder / TAXONOMY, labels)
     order = sorted(labels, key=lambda label: label.taxon.path())
-    write_names(folder / NAMES, table, [label.taxon.scientific_name for label in order if label.is_species])
+    species_names = [label.taxon.scientific_name for label in order if label.is_species]
+    synonyms = {label.taxon.scientific_name: label.taxon.synonyms for label in labels}
+    write_names(folder / NAMES, table, species_names, synonyms)
     for name in (TAXONOMY, NAMES):
         typer.echo(f"{folder / name}: {(folder / name).stat().st_size} bytes")
 

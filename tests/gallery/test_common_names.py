@@ -24,12 +24,19 @@ def test_names_come_back_by_language_without_gaps(table):
     assert table.scientific_names == ROWS
 
 
+def test_a_synonym_has_the_name_of_its_taxon(tmp_path):
+    write_names(tmp_path / "names.zip", GIVEN, ROWS, {"Turdus merula": ("Merula merula", "Merula vulgaris")})
+    table = NamesTable(tmp_path / "names.zip")
+    assert table.names("de")["Merula vulgaris"] == "Amsel"
+    assert table.languages == ("de", "fr")
+
+
 def test_one_language_is_read_without_the_others(table, monkeypatch):
     read = []
     original = zipfile.ZipFile.read
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda file, name: read.append(name) or original(file, name))
     table.names("de")
-    assert read == ["scientific_name.txt", "de.txt"]
+    assert read == ["de.txt", "scientific_name.txt", "synonyms.txt"]
 
 
 def test_the_same_names_give_the_same_bytes(table, tmp_path):

@@ -31,7 +31,10 @@ def test_both_tables_are_written_from_csv(tmp_path):
     assert [label.taxon.scientific_name for label in labels] == ["Engine", "Turdus merula", "Parus major"]
     assert labels[1].taxon.synonyms == ("Merula merula", "Turdus m.")
     assert names.scientific_names == ("Parus major", "Turdus merula")  # by family, without what is no species
-    assert names.names("de") == {"Parus major": "Kohlmeise", "Turdus merula": "Amsel"}
+    assert names.names("de") == {
+        "Parus major": "Kohlmeise",
+        **dict.fromkeys(("Turdus merula", "Merula merula", "Turdus m."), "Amsel"),
+    }
     assert names.languages == ("de", "nl")
 
 
