@@ -7,6 +7,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 STARTER_PACK = PACKAGE / "starter_pack"
+BIRDNET_TOWERS = PACKAGE / "birdnet_towers"
+TAXONOMY = BIRDNET_TOWERS / "taxonomy.csv.gz"
+NAMES = BIRDNET_TOWERS / "names.zip"
 EXAMPLE = PACKAGE / "examples" / "example.flac"
 
 

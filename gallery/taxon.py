@@ -7,15 +7,19 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from gallery.common_names import NamesTable, key_of
 from gallery.errors import TaxonError
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 SYNONYM_SEPARATOR = "|"
 NEAR_MISSES = 3  # names offered when a name is not found
+NEAR_LETTERS = 3  # by which a name in another language may be longer or shorter
+NEAR_ENOUGH = 0.8  # of `difflib`: of some 150,000 names one always looks a little like any other
 
 _COLUMNS = ("scientific_name", "common_name", *RANKS[:-1])
 _OPTIONAL_COLUMNS = ("synonyms",)
@@ -74,11 +78,18 @@ class Taxon:
 class Names:
     """Every name of a list of taxa, for finding many taxa in one list.
 
-    Names are compared without regard to case and to the number of blanks.
+    Names are compared without regard to case, diacritics and the number of blanks.
+
+    Parameters
+    ----------
+    taxa : iterable of Taxon
+    table : NamesTable, optional
+        Common names in more languages, looked up, and read, only for names that the taxa themselves do not bear.
     """
 
-    def __init__(self, taxa: Iterable[Taxon]) -> None:
+    def __init__(self, taxa: Iterable[Taxon], table: NamesTable | None = None) -> None:
         self._taxa = tuple(taxa)
+        self._table = table
         self._scientific: dict[str, list[int]] = {}
         self._synonyms: dict[str, list[int]] = {}
         self._common: dict[str, list[int]] = {}
@@ -100,34 +111,83 @@ class Names:
         """
         return self._taxa[self._row(name)]
 
-    def rows(self, name: str) -> list[int]:
+    def rows(self, name: str, suggest: bool = True) -> list[int]:
         """Rows of the taxa at or below `name`: a name at any rank (``"Aves"``, ``"Parus"``), or one that `find` knows.
+
+        Parameters
+        ----------
+        name : str
+        suggest : bool
+            Whether an error gives names that look like an unknown one, which takes longer than finding it.
 
         Raises
         ------
         TaxonError
             No taxon has this name, or several share a common name.
         """
-        below = self._ranks.get(_key(name))
-        return list(below) if below else [self._row(name, with_ranks=True)]
+        below = self._ranks.get(key_of(name))
+        return list(below) if below else [self._row(name, with_ranks=True, suggest=suggest)]
 
-    def _row(self, name: str, with_ranks: bool = False) -> int:
-        key = _key(name)
-        for names in (self._scientific, self._synonyms, self._common):
-            rows = names.get(key, [])
+    def _row(self, name: str, with_ranks: bool = False, suggest: bool = True) -> int:
+        key = key_of(name)
+        for find in (self._scientific.get, self._synonyms.get, self._common.get, self._in_table):
+            rows = find(key) or []
             if len(rows) == 1:
                 return rows[0]
             if rows:
                 sharing = ", ".join(self._taxa[row].scientific_name for row in rows)
                 raise TaxonError(f"'{name}' is a name of {sharing}", "use the scientific name of one of them")
-        known = {*self._scientific, *self._synonyms, *self._common, *(self._ranks if with_ranks else ())}
-        near = difflib.get_close_matches(key, sorted(known), n=NEAR_MISSES)
-        remedy = f"did you mean {' or '.join(self._spelling[key] for key in near)}?" if near else "check the spelling"
+        near = self._near(key, with_ranks) if suggest else []
+        remedy = f"did you mean {' or '.join(near)}?" if near else "check the spelling"
         raise TaxonError(f"no taxon is called '{name}'", remedy)
+
+    def _in_table(self, key: str) -> list[int] | None:
+        return self._foreign.get(key)
+
+    @cached_property
+    def _foreign(self) -> dict[str, list[int]]:
+        """Names of the table for the taxa of the list; one word of two languages may stand for two taxa."""
+        if self._table is None:
+            return {}
+        rows: list[int | None] = [None] * len(self._table.scientific_names)
+        for name, row in self._table.rows.items():  # accepted names first
+            if rows[row] is None:
+                rows[row] = self._own_row(name)
+        found: dict[str, list[int]] = {}
+        for language in self._table.languages:
+            for own, key in zip(rows, self._table.folded_names(language), strict=True):
+                if key and own is not None:
+                    known = found.setdefault(key, [])
+                    if own not in known:
+                        known.append(own)
+        return found
+
+    def _own_row(self, scientific_name: str) -> int | None:
+        key = key_of(scientific_name)
+        rows = self._scientific.get(key) or self._synonyms.get(key) or []
+        return rows[0] if len(rows) == 1 else None
+
+    def _near(self, key: str, with_ranks: bool) -> list[str]:
+        """Names that look like an unknown one, those of the taxa themselves first."""
+        known = {*self._scientific, *self._synonyms, *self._common, *(self._ranks if with_ranks else ())}
+        near = [self._spelling[one] for one in difflib.get_close_matches(key, sorted(known), n=NEAR_MISSES)]
+        if self._table is None:
+            return near
+        # To compare with all of them takes seconds: those of about the length that begin or end alike.
+        length = len(key)
+        alike = [
+            one
+            for one in self._foreign
+            if abs(len(one) - length) <= NEAR_LETTERS and (one[:2] == key[:2] or one[-3:] == key[-3:])
+        ]
+        for one in difflib.get_close_matches(key, sorted(alike), n=NEAR_MISSES, cutoff=NEAR_ENOUGH):
+            of = self._taxa[self._foreign[one][0]]
+            near.append(f"{self._table.spelled((of.scientific_name, *of.synonyms), one)} ({of.scientific_name})")
+        return near[:NEAR_MISSES]
 
     def _note(self, names: dict[str, list[int]], spellings: Iterable[str], row: int) -> None:
         for spelling in spellings:
-            key = _key(spelling)
+            key = key_of(spelling)
             if not key:
                 continue
             rows = names.setdefault(key, [])
@@ -136,9 +196,9 @@ class Names:
             self._spelling.setdefault(key, spelling)
 
 
-def find(taxa: Iterable[Taxon], name: str) -> Taxon:
+def find(taxa: Iterable[Taxon], name: str, table: NamesTable | None = None) -> Taxon:
     """Taxon called `name` among `taxa`; see `Names.find`, which is the one to keep for many names."""
-    return Names(taxa).find(name)
+    return Names(taxa, table).find(name)
 
 
 def read_taxa(path: str | Path) -> list[Taxon]:
@@ -193,7 +253,7 @@ def _parse(lines: Any, where: str) -> list[Taxon]:
                     "put names that contain a comma in quotes",
                 )
             taxon = _taxon(dict(zip(header, (" ".join(value.split()) for value in fields), strict=True)), languages, at)
-            first = line_of.setdefault(_key(taxon.scientific_name), lines.line_num)
+            first = line_of.setdefault(taxon.scientific_name.casefold(), lines.line_num)
             if first != lines.line_num:
                 raise TaxonError(
                     f"{at}, column scientific_name: '{taxon.scientific_name}' is already on line {first}",
@@ -253,7 +313,3 @@ def _taxon(row: Mapping[str, str], languages: Mapping[str, str], at: str) -> Tax
             synonym for synonym in map(str.strip, row.get("synonyms", "").split(SYNONYM_SEPARATOR)) if synonym
         ),
     )
-
-
-def _key(name: str) -> str:
-    return " ".join(name.split()).casefold()

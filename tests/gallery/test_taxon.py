@@ -3,6 +3,7 @@ import pickle
 import pytest
 
 from gallery import RANKS, Names, Taxon, TaxonError, find
+from gallery.common_names import NamesTable, write_names
 
 
 def test_a_taxon_tells_its_name_at_every_rank(taxa: list[Taxon]):
@@ -61,3 +62,52 @@ def test_a_name_at_any_rank_stands_for_the_taxa_below_it(taxa: list[Taxon], name
 def test_near_misses_of_ranks_are_offered_where_ranks_are_taken(taxa: list[Taxon]):
     with pytest.raises(TaxonError, match="did you mean Paridae"):
         Names(taxa).rows("Pardae")
+
+
+@pytest.fixture
+def table(tmp_path) -> NamesTable:
+    names = {
+        "de": {"Parus major": "Kohlmeise", "Parus cinereus": "Graumeise", "Turdus merula": "Schwarzmeise"},
+        "fr": {"Parus major": "Mésange charbonnière", "Parus cinereus": "Grise", "Erithacus rubecula": "Grise"},
+    }
+    write_names(tmp_path / "names.zip", names, ("Parus major", "Parus cinereus", "Erithacus rubecula", "Turdus merula"))
+    return NamesTable(tmp_path / "names.zip")
+
+
+SOME = (
+    Taxon("Parus major", "", "", "Aves", "", "Paridae", "Parus", {"en": "Great Tit"}),
+    Taxon("Parus minor", "", "", "Aves", "", "Paridae", "Parus", {"en": "Japanese Tit"}, ("Parus cinereus",)),
+    Taxon("Erithacus rubecula", "", "", "Aves", "", "Muscicapidae", "Erithacus", {"en": "Schwarzmeise"}),
+)
+
+
+@pytest.mark.parametrize("name", ["Mésange charbonnière", "mesange  CHARBONNIERE", "Kohlmeise", "Great tit"])
+def test_a_name_of_any_language_is_found_with_a_table(table: NamesTable, name: str):
+    assert find(SOME, name, table) is SOME[0]
+
+
+def test_a_name_of_the_table_is_found_through_a_synonym(table: NamesTable):
+    assert find(SOME, "Graumeise", table) is SOME[1]
+
+
+def test_a_name_of_the_taxa_themselves_goes_before_the_table(table: NamesTable):
+    assert find(SOME, "Schwarzmeise", table) is SOME[2]  # of the table, it is that of a taxon which is not here
+
+
+def test_a_name_that_the_table_has_for_two_taxa_is_not_guessed(table: NamesTable):
+    with pytest.raises(TaxonError, match="'Grise' is a name of Parus minor, Erithacus rubecula; use the scientific"):
+        find(SOME, "Grise", table)
+
+
+def test_near_misses_of_the_table_are_given_with_their_taxon(table: NamesTable):
+    with pytest.raises(TaxonError, match=r"did you mean Mésange charbonnière \(Parus major\)\?"):
+        find(SOME, "mesange charbonniere.", table)
+    with pytest.raises(TaxonError, match="check the spelling"):
+        Names(SOME, table).rows("mesange charbonniere.", suggest=False)
+
+
+def test_the_table_is_not_read_for_names_that_the_taxa_have(tmp_path):
+    absent = NamesTable(tmp_path / "absent.zip")
+    assert find(SOME, "Great Tit", absent) is SOME[0]
+    with pytest.raises(TaxonError, match="absent.zip cannot be read"):
+        find(SOME, "Kohlmeise", absent)
