@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ CHUNK = 1 << 18
 TOLD_EVERY_S = 2.0
 AGENT = "biovita-edge"
 RETRIED = (408, 429, 500, 502, 503, 504)
+BROKEN = (ConnectionError, TimeoutError, ssl.SSLError)
 
 Tell = Callable[[str], None]
 
@@ -27,7 +29,8 @@ Tell = Callable[[str], None]
 def download(url: str, target: Path, most: int, tell: Tell, timeout_s: float = TIMEOUT_S) -> str:
     """Download a file.
 
-    A broken connection is taken up again where the server can do so and still has the same file, else begun anew.
+    A connection that breaks is taken up again, where the server can do so and still has the same file, else begun anew.
+    A server that never answered is not asked again.
 
     Parameters
     ----------
@@ -62,8 +65,8 @@ def download(url: str, target: Path, most: int, tell: Tell, timeout_s: float = T
                 error.close()
                 if error.code not in RETRIED or not left:
                     raise PackError(f"{url}: the server answers {error.code} ({error.reason})", _CHECK) from None
-            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-                if not left:
+            except (urllib.error.URLError, http.client.HTTPException, *BROKEN, ValueError) as error:
+                if not left or not transfer.answered:
                     reason = getattr(error, "reason", None) or error
                     raise PackError(f"{url}: cannot be downloaded ({reason or type(error).__name__})", _CHECK) from None
             time.sleep(PAUSE_S * 2 ** (TRIES - 1 - left))
@@ -85,6 +88,7 @@ class _Transfer:
         self._done = 0
         self._version = ""  # of the file, by which the server knows it again
         self._told_s = time.monotonic()
+        self.answered = False
         self._opener = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.ProxyHandler(),
@@ -103,6 +107,7 @@ class _Transfer:
             headers |= {"Range": f"bytes={self._done}-", "If-Range": self._version}
         request = urllib.request.Request(self._url, headers=headers)
         with self._opener.open(request, timeout=self._timeout_s) as answer:
+            self.answered = True
             begins = f"bytes {self._done}-"
             goes_on = answer.status == 206 and str(answer.headers.get("Content-Range", "")).startswith(begins)
             if not goes_on:

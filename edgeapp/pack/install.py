@@ -155,7 +155,10 @@ def _fetched(source: str, sha256: str | None, room: Path, tell: Tell) -> Path:
     """A copy of the pack in a folder of its own inside `room`."""
     path = Path(source).expanduser()
     if URL.match(source):
-        parts = urllib.parse.urlsplit(source)
+        try:
+            parts = urllib.parse.urlsplit(source)
+        except ValueError as error:
+            raise UsageError(f"{source}: is no address ({error})", "check how it is written") from None
         if parts.scheme.lower() in ("http", "https"):
             archive = room / "archive"
             hashed = download(source, archive, _free(room), tell)
