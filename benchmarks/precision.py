@@ -29,7 +29,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 THREADS = (1, 2)
 ROUNDS = 15
 WINDOWS = 4  # of one recording, from its start
-HOP_S = 5.0
+HOP_S = 5.0  # where there is no pack that says
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,18 @@ class Row:
     kept: Kept | None
 
 
-def recordings(manifest: Path | None, rate_hz: int, window_s: float) -> list[tuple[str, np.ndarray]]:
-    """Windows [n, samples] of each recording of a manifest."""
+def recordings(manifest: Path | None, spec: Any) -> list[tuple[str, np.ndarray]]:
+    """Windows [n, samples] of each recording of a manifest, as the audio encoder of a pack wants them."""
     from gallery import starter_taxa
     from trainer.data.manifest import default_manifest, read_manifest
 
     samples = read_manifest(manifest or default_manifest(), starter_taxa()).recordings
-    return decoded([sample.path for sample in samples], rate_hz, window_s)
+    return decoded([sample.path for sample in samples], spec.rate_hz, spec.window_s, spec.hop_s, spec.pad)
 
 
-def decoded(paths: Sequence[Path], rate_hz: int, window_s: float) -> list[tuple[str, np.ndarray]]:
+def decoded(
+    paths: Sequence[Path], rate_hz: int, window_s: float, hop_s: float = HOP_S, pad: str = "repeat"
+) -> list[tuple[str, np.ndarray]]:
     """Windows [n, samples] of each file; one that cannot be decoded is told on standard error and left out."""
     from edgeapp.audio.file import load
     from edgeapp.errors import AudioError
@@ -72,7 +74,7 @@ def decoded(paths: Sequence[Path], rate_hz: int, window_s: float) -> list[tuple[
     heard = []
     for path in paths:
         try:
-            cut = recording_windows(load(path, rate_hz), rate_hz, window_s, HOP_S)
+            cut = recording_windows(load(path, rate_hz), rate_hz, window_s, hop_s, pad)
         except AudioError as error:
             print(error, file=sys.stderr)
             continue
@@ -130,7 +132,7 @@ def measure(folders: list[Path], manifest: Path | None) -> list[Row]:
 
     packs = [Pack.load(folder) for folder in folders]
     spec = packs[0].audio
-    heard = recordings(manifest, spec.rate_hz, spec.window_s)
+    heard = recordings(manifest, spec)
     window = heard[0][1][:1].astype(np.float32)
     timed = {threads: times(packs, window, threads) for threads in THREADS}
     first, rows = vectors_and_names(packs[0], heard, texts_of(packs[0])), []

@@ -44,8 +44,9 @@ def main() -> int:
     if missing():
         print(f"not done: {missing()}", file=sys.stderr)
         return 2
-    words = ["--hop", str(asked.hop), "--backend", asked.backend, *asked.words]
-    words += ["--pack", str(asked.pack)] if asked.pack else []
+    words = ["--backend", asked.backend, *asked.words]
+    words += ["--hop", str(asked.hop)] if asked.hop else []
+    words += ["--pack", asked.pack] if asked.pack else []
     with tempfile.TemporaryDirectory(prefix="station") as folder:
         run = Quiet(
             60.0 * asked.minutes, 1, Song.read(EXAMPLE, "Parus major"), Path(folder), print, tuple(words), kinds=()
@@ -93,9 +94,9 @@ def _arguments() -> argparse.ArgumentParser:
     about = (__doc__ or "").partition("\n\n")[0]
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--hop", type=float, default=5.0, help="seconds between windows")
+    parser.add_argument("--hop", type=float, help="seconds between windows; the pack's if not given")
     parser.add_argument("--backend", default="auto", help="portaudio or arecord")
-    parser.add_argument("--pack", type=Path, help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("words", nargs="*", help="after --: more words for `listen`")
     return parser

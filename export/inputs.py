@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 
 from edgeapp.audio.file import load
-from edgeapp.audio.windows import HOP_S
 from edgeapp.errors import AudioError
 from export.errors import ExportError
 from gallery import Taxon, prompts
@@ -54,7 +53,7 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
     for sample in spread(manifest.recordings, RECORDINGS):
         try:
             sound = load(sample.path, preset.mel.rate_hz)
-            cut = recording_windows(sound, preset.mel.rate_hz, preset.window_s, HOP_S)
+            cut = recording_windows(sound, preset.mel.rate_hz, preset.window_s, preset.hop_s, preset.pad)
         except AudioError as error:
             failed.append(str(error))
             continue

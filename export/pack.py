@@ -96,7 +96,9 @@ def write_pack(
             "preset": preset.name,
             "space": checkpoint.space,
             "dim": preset.dim,
-            "audio": AudioSpec(AUDIO, preset.mel.rate_hz, preset.window_s, split=split),
+            "audio": AudioSpec(
+                AUDIO, preset.mel.rate_hz, preset.window_s, split=split, hop_s=preset.hop_s, pad=preset.pad
+            ),
             "text": TextSpec(TEXT, TOKENIZER, preset.context),
             "image": ImageSpec(IMAGE, preset.image_size),
             "decision": decision,

@@ -7,19 +7,24 @@ killed writer leaves one without a lock, which the next writer of the same targe
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import glob
 import os
 import secrets
+import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".part"
+ASIDE = ".old"
 TEMPORARY = f".*{SUFFIX}"  # pattern of every temporary file in a folder
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
 def temporary_names(target: Path) -> str:
@@ -119,14 +124,146 @@ def write_text(target: str | os.PathLike[str], text: str, *, parents: bool = Fal
         part.write_text(text, encoding="utf-8")
 
 
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of a folder, which must be there; waits while another process has it.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be opened.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def temporary_folder_for(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """An empty folder beside `target`, locked by this process; what is left of it when the block ends is removed.
+
+    Folders that killed processes left beside it are removed first.
+
+    Raises
+    ------
+    OSError
+        No folder can be made there.
+    """
+    target = Path(target)
+    with locked(target.parent):
+        _remove_abandoned_folders(target.parent)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{SUFFIX}")
+        part.mkdir()
+        handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove_abandoned_folders(folder: Path) -> None:
+    for path in sorted(folder.glob(TEMPORARY)):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+            finally:
+                os.close(handle)
+
+
 def replace_folder(new: Path, target: Path, aside: Path) -> None:
     """Move a finished folder to `target`, and what is there to `aside`; all three are on one file system.
 
-    Folders cannot be exchanged in one step: a crash between the two moves leaves the older one at `aside`.
+    In one step where the system can exchange two names (Linux, most file systems). Elsewhere a crash between the two
+    moves leaves the older one at `aside`.
     """
-    if target.exists():
+    if not os.path.lexists(target):
+        new.rename(target)
+    elif _exchanged(new, target):
+        new.rename(aside)
+    else:
         target.rename(aside)
-    new.rename(target)
+        new.rename(target)
+
+
+def aside_of(target: Path) -> Path:
+    """Where the older folder lies if the system cannot exchange two names and `put_folder_in_place` is killed."""
+    return target.with_name(f".{target.name}{ASIDE}")
+
+
+def put_folder_in_place(new: Path, target: Path) -> bool:
+    """Move a finished folder to `target`; whether there was another, which is removed once the new one is in place.
+
+    Its content is flushed first. A reader that finds no `target` finds the older folder at `aside_of`.
+
+    Parameters
+    ----------
+    new : Path
+        On the same file system.
+    target : Path
+
+    Raises
+    ------
+    OSError
+        It cannot be flushed or moved; the older one is still there.
+    """
+    flush_tree(new)
+    aside = aside_of(target)
+    with locked(target.parent):
+        if aside.is_dir():  # left by a killed process: older than what is in place, or all there is
+            if target.is_dir():
+                remove_folder(aside)
+            else:
+                aside.rename(target)
+        replaced = target.exists()
+        replace_folder(new, target, aside)
+        flush_folder(target.parent)
+        if aside.is_dir():
+            remove_folder(aside)
+    return replaced
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where that cannot be done."""
+    if sys.platform != "linux":
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # a C library without it
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0)
+
+
+def remove_folder(target: Path) -> None:
+    """Remove a folder whose lock the caller holds: a killed removal leaves the whole of it, or its name free.
+
+    Raises
+    ------
+    OSError
+        It is not there, or cannot be moved.
+    """
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{SUFFIX}")
+    target.rename(part)
+    flush_folder(target.parent)
+    shutil.rmtree(part, ignore_errors=True)  # the next `temporary_folder_for` removes what is left
+
+
+def flush_tree(folder: Path) -> None:
+    """Make all files of a folder, and their names, survive a power cut."""
+    for inner, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(inner, name), "rb") as file:
+                os.fsync(file.fileno())
+        flush_folder(Path(inner))
 
 
 def remove_abandoned(folder: Path, pattern: str = TEMPORARY, older_than_s: float = 0.0) -> int:

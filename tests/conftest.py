@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         groups = [[file for file in files if waits[file] is which] for which in (True, False)]
         place = {file: n / len(group) for group in groups for n, file in enumerate(group)}
         items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_packs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty folder of packs instead of that of whoever runs the tests, here and in child processes."""
+    folder = tmp_path_factory.mktemp("no_packs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIOVITA_PACKS", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

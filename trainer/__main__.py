@@ -199,7 +199,7 @@ def evaluate(
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     photos = held.material.embedded_photos(held.model, "held", held.device)
     preset, sounds = held.config.preset, held.material.sounds("held")
-    heard = hear(held.model.audio, sounds, preset.mel.rate_hz, preset.window_s, held.device)
+    heard = hear(held.model.audio, sounds, preset.mel.rate_hz, preset.window_s, held.device, preset.hop_s, preset.pad)
     embedded = embed_all(held.model, held.bank, heard, photos, held.device)
     identified = identification(heard, embedded["text"].vectors, held.data.manifest.taxa)
     held.material.say_skipped()

@@ -70,12 +70,13 @@ def calibrate(
     What `decision.json` holds: the parameters under `decision`, what they reach under `figures`.
     """
     audio, rate_hz = model.audio, preset.mel.rate_hz
-    heard = hear(audio, held, rate_hz, preset.window_s, device)
+    heard = hear(audio, held, rate_hz, preset.window_s, device, preset.hop_s, preset.pad)
     mixtures = [
-        hear_mixtures(audio, held, field, preset.window_samples, MIXTURES, seed, device) for seed in (FITTED, REPORTED)
+        hear_mixtures(audio, held, field, preset.window_samples, MIXTURES, seed, device, preset.pad)
+        for seed in (FITTED, REPORTED)
     ]
     noise = hear_noise(audio, preset.window_samples, 0, device)
-    trained = hear(audio, recordings, rate_hz, preset.window_s, device)
+    trained = hear(audio, recordings, rate_hz, preset.window_s, device, preset.hop_s, preset.pad)
     index = Index(
         taxa,
         {

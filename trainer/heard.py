@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from edgeapp.audio.file import load
-from edgeapp.audio.windows import HOP_S, fill, level_dbfs
+from edgeapp.audio.windows import HOP_S, REPEAT, fill, level_dbfs
 from gallery import DecisionParameters, Vocabulary, pooled, recognise
 from gallery.recognition import MOST_SPECIES
 from trainer.data.sounds import Sounds, each_whole, taxon_of
@@ -51,7 +51,15 @@ class Heard:
 
 
 @torch.no_grad()
-def hear(audio: SoundTower, sounds: Sounds, rate_hz: int, window_s: float, device: torch.device) -> Heard:
+def hear(
+    audio: SoundTower,
+    sounds: Sounds,
+    rate_hz: int,
+    window_s: float,
+    device: torch.device,
+    hop_s: float = HOP_S,
+    pad: str = REPEAT,
+) -> Heard:
     """Embed recordings window by window, as the device cuts them.
 
     Parameters
@@ -59,6 +67,7 @@ def hear(audio: SoundTower, sounds: Sounds, rate_hz: int, window_s: float, devic
     audio : the tower
     sounds : recordings at any rate
     rate_hz : of the tower
+    window_s, hop_s, pad : of the preset
 
     Raises
     ------
@@ -68,7 +77,7 @@ def hear(audio: SoundTower, sounds: Sounds, rate_hz: int, window_s: float, devic
     vectors, levels, rows = [], [], []
     for row, sound in each_whole(sounds):
         own = at_rate(sound[None], sounds.rate_hz, rate_hz)[0]
-        windows = recording_windows(own, rate_hz, window_s, HOP_S)
+        windows = recording_windows(own, rate_hz, window_s, hop_s, pad)
         vectors.append(audio(torch.from_numpy(windows).to(device)).cpu().numpy())
         levels.append(np.array([level_dbfs(window) for window in windows]))
         rows.append(row)
@@ -86,11 +95,12 @@ def hear_mixtures(
     count: int,
     seed: int,
     device: torch.device,
+    pad: str = REPEAT,
 ) -> Heard:
     """Embed windows in which two recordings of different taxa sound at once, over field noise.
 
-    Each recording gives the stretch of a window, repeated where it is shorter; the second is as loud as the first or up
-    to 6 dB quieter, the field noise 10 to 20 dB.
+    Each recording gives the stretch of a window, filled as on the device where it is shorter; the second is as loud as
+    the first or up to 6 dB quieter, the field noise 10 to 20 dB.
 
     Parameters
     ----------
@@ -109,7 +119,7 @@ def hear_mixtures(
         first, second = (whole[row] for row in rng.integers(0, len(whole), 2))
         if first[1] == second[1]:
             continue
-        mixed = stretch(first[0], samples, rng) + gain(rng, SECOND_DB) * stretch(second[0], samples, rng)
+        mixed = stretch(first[0], samples, rng, pad) + gain(rng, SECOND_DB) * stretch(second[0], samples, rng, pad)
         if field:
             mixed = mixed + gain(rng, FIELD_DB) * stretch(field[int(rng.integers(len(field)))], samples, rng)
         mixed = (mixed * (LEVEL_RMS / max(float(np.sqrt(np.square(mixed).mean())), 1e-9))).astype(np.float32)
@@ -140,10 +150,10 @@ def field_noise(folder: Path | None, rate_hz: int) -> list[np.ndarray]:
     return [load(file, rate_hz) for file in files]
 
 
-def stretch(sound: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """A random stretch [samples] of a recording, of RMS 1; a shorter one is repeated as on the device."""
+def stretch(sound: np.ndarray, samples: int, rng: np.random.Generator, pad: str = REPEAT) -> np.ndarray:
+    """A random stretch [samples] of a recording, of RMS 1; a shorter one fills a window as on the device."""
     start = int(rng.integers(0, max(1, len(sound) - samples + 1)))
-    cut = fill(sound[start : start + samples], samples)
+    cut = fill(sound[start : start + samples], samples, pad)
     return cut / max(float(np.sqrt(np.square(cut, dtype=np.float64).mean())), 1e-9)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeapp.audio.windows import HOP_S, REPEAT
 from trainer.augment import AugmentConfig
 from trainer.errors import ConfigError
 from trainer.families.registry import towers_from_dict
@@ -62,6 +63,8 @@ class Preset:
     streamed: bool  # recordings and photo vectors are read from disk as they are needed; else all is in memory
     towers: Towers
     stages: dict[str, StageConfig]
+    hop_s: float = HOP_S  # between windows, where recordings are evaluated and on the device
+    pad: str = REPEAT  # how a recording shorter than a window fills it: repeat, or zero behind it
 
     @property
     def dim(self) -> int:

@@ -301,7 +301,9 @@ class Session:
         """Retrieval on the held-out split, for the log."""
         photos = self.material.embedded_photos(model, "held", self.device)
         sounds, rate_hz = self.material.sounds("held"), self.preset.mel.rate_hz
-        heard = hear(model.audio, sounds, rate_hz, self.preset.window_s, self.device)
+        heard = hear(
+            model.audio, sounds, rate_hz, self.preset.window_s, self.device, self.preset.hop_s, self.preset.pad
+        )
         return summary(embed_all(model, bank, heard, photos, self.device), heard, self.data.manifest.taxa)
 
 

@@ -155,7 +155,9 @@ class Kept:
 
     def heard(self, audio: SoundTower, rate_hz: int) -> Heard:
         """What an audio tower hears."""
-        return hear(audio, self.sounds, rate_hz, self.preset.window_s, self.teacher.device)
+        return hear(
+            audio, self.sounds, rate_hz, self.preset.window_s, self.teacher.device, self.preset.hop_s, self.preset.pad
+        )
 
     def metrics(self, model: Vita) -> dict[str, float]:
         """Mean cosine to the teacher, how often both name the same species, and species Top-1 and Top-5 of both."""

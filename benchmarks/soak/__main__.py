@@ -26,13 +26,15 @@ from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
 from benchmarks.soak.sound import Song  # noqa: E402
 from edgeapp.board.machine import machine  # noqa: E402
-from edgeapp.pack.format import Pack  # noqa: E402
+from edgeapp.pack.installed import load_pack  # noqa: E402
 from edgeapp.paths import EXAMPLE  # noqa: E402
 
 
 def main() -> int:
     """Soak as the arguments say; the exit status."""
     asked = _arguments().parse_args()
+    audio = load_pack(asked.pack).audio
+    asked.hop, asked.window = asked.hop or audio.hop_s, audio.window_s
     songs = [_song(word) for word in asked.song] or [Song.read(EXAMPLE, "Parus major")]
     with tempfile.TemporaryDirectory(prefix="soak") as made:
         folder = Path(made) if asked.folder is None else asked.folder
@@ -47,14 +49,14 @@ def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
         _say(f"not done: {missing()}")
         return 2
     words = ["--hop", str(asked.hop), "--backend", asked.backend, *asked.words]
-    words += ["--pack", str(asked.pack)] if asked.pack else []
+    words += ["--pack", asked.pack] if asked.pack else []
     kinds = _kinds(asked, pulse.KINDS)
     soak = pulse.PulseSoak(
         60.0 * asked.minutes, asked.seed, song, folder, _say, tuple(words), kinds, asked.every * asked.hop
     )
     try:
         soak.soak()
-        result = pulse_account.account(soak, Pack.load(asked.pack).audio.window_s, asked.hop)
+        result = pulse_account.account(soak, asked.window, asked.hop)
     finally:
         soak.close()
     return _tell(asked, result, pulse_account.lines(result), [])
@@ -62,8 +64,7 @@ def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
 
 def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> int:
     kinds = _kinds(asked, (*KINDS, *(LONG if asked.hours >= 1 or asked.faults else ())))
-    window_s = Pack.load(asked.pack).audio.window_s
-    plan = Plan(asked.hours, asked.seed, asked.every, kinds, asked.pack, window_s, asked.hop, tuple(asked.words))
+    plan = Plan(asked.hours, asked.seed, asked.every, kinds, asked.pack, asked.window, asked.hop, tuple(asked.words))
     soak = Soak(plan, folder, songs, _say)
     try:
         try:
@@ -80,7 +81,7 @@ def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> 
 
 
 def _tell(asked: argparse.Namespace, result: Account, told: Iterable[str], skipped: list[str]) -> int:
-    about = {"machine": machine(), "seed": asked.seed, "pack": str(asked.pack or "starter")}
+    about = {"machine": machine(), "seed": asked.seed, "pack": load_pack(asked.pack, verify=False).name}
     if asked.json:
         print(json.dumps({**about, **result.__dict__, "not_done": skipped}, indent=2))
     else:
@@ -120,9 +121,9 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--every", type=int, default=40, help="windows between two faults, on average")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pack", type=Path, help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--song", action="append", default=[], metavar="TAXON=FILE", help="48 kHz; again for more")
-    parser.add_argument("--hop", type=float, default=5.0, help="seconds between windows")
+    parser.add_argument("--hop", type=float, help="seconds between windows; the pack's if not given")
     parser.add_argument("--folder", type=Path, help="empty folder in which everything is kept; none is if not given")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("words", nargs="*", help="after --: more words for `listen`")

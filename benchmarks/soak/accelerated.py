@@ -16,7 +16,6 @@ from benchmarks.soak.process import Listener, Run, Told, listen
 from benchmarks.soak.receivers import Broker, Webhook, mosquitto, until
 from benchmarks.soak.sound import RATE_HZ, Programme, Song
 
-HOP_S = 5.0
 MARGIN_S = 0.5  # fed beyond a window, so that the resampler has given all of it
 AHEAD = 3  # windows that are fed while the journal cannot be written
 OUTAGE = 12  # windows during which a receiver is away
@@ -52,9 +51,9 @@ class Plan:
     seed: int
     every: int
     kinds: tuple[str, ...]
-    pack: Path | None
+    pack: str | Path | None
     window_s: float
-    hop_s: float = HOP_S
+    hop_s: float
     words: tuple[str, ...] = ()
     kills_until: float = 0.5
 

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.commands.options import PackOption
 from edgeapp.doctor.bench import Bench
 from edgeapp.doctor.bench import bench as measure
 from edgeapp.errors import UsageError
-from edgeapp.pack.format import Pack
+from edgeapp.pack.installed import load_pack
 
 DECIMALS = 4
 
@@ -26,9 +27,7 @@ class Format(str, Enum):
 
 
 def bench(
-    pack: Annotated[
-        Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")
-    ] = None,
+    pack: PackOption = None,
     gallery: Annotated[
         Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
     ] = None,
@@ -44,7 +43,7 @@ def bench(
     """Measure how fast this device is, what it needs, and whether its encoder is right."""
     if not 10 <= seconds < float("inf"):
         raise UsageError(f"a recording of {seconds:g} s says little", "give --seconds 10 or more")
-    measured = measure(Pack.load(pack), gallery, threads, provider, seconds, windows)
+    measured = measure(load_pack(pack), gallery, threads, provider, seconds, windows)
     if format is Format.JSON:
         typer.echo(json.dumps(_rounded(asdict(measured)), indent=2, ensure_ascii=False))
         return

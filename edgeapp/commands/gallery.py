@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.commands.options import PackOption
 from edgeapp.errors import GalleryError, UsageError
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
+from edgeapp.pack.installed import find_pack, load_found, load_pack
 from edgeapp.terminal import tell
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at, bu
 
 Shown = Annotated[Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the pack's own if not given.")]
 Changed = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery file.")]
-PackOption = Annotated[Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")]
 Table = Annotated[Path | None, typer.Option("--taxa", help="Species table (CSV); the project's own if not given.")]
 Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep a small JPEG of each photo.")]
 
@@ -87,13 +88,15 @@ def build(
     """Make a gallery from a species table, photos and recordings; an old one is replaced once the new is complete."""
     from edgeapp.recognition import gallery_build
 
-    if gallery is None and pack is None:
+    found = find_pack(pack)
+    if gallery is None and found.name is not None:
         raise UsageError(
-            "the gallery of the starter pack is not made anew", "name a file, or your own pack with --pack"
+            f"the gallery of the installed pack {found.name!r} is not made anew",
+            "name a file, or the folder of your own pack with --pack",
         )
     if gallery is not None:
         _refuse_packed(gallery)
-    loaded = Pack.load(pack)
+    loaded = load_found(found)
     target = gallery if gallery is not None else loaded.path(PACK_GALLERY)
     wanted = _modalities(modalities, loaded)
     table = _table(taxa)
@@ -131,7 +134,7 @@ def add(
     from gallery.store import Gallery
 
     _refuse_packed(gallery)
-    loaded = Pack.load(pack)
+    loaded = load_pack(pack)
     files = [(path, "image") for path in photo or ()] + [(path, "audio") for path in recording or ()]
     _modalities(",".join({"text", *(modality for _, modality in files)}), loaded)
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
@@ -157,8 +160,8 @@ def remove(gallery: Changed, name: Annotated[str, typer.Argument(help="Scientifi
     typer.echo(f"{gallery}: removed {name} and its {entries} entries")
 
 
-def _shown(gallery: Path | None, pack: Path | None) -> Path:
-    return gallery if gallery is not None else Pack.load(pack, verify=False).gallery_path()
+def _shown(gallery: Path | None, pack: str | None) -> Path:
+    return gallery if gallery is not None else load_pack(pack, verify=False).gallery_path()
 
 
 def _refuse_packed(gallery: Path) -> None:

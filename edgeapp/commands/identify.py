@@ -13,9 +13,10 @@ from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
+from edgeapp.commands.options import PackOption
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, Run, check_format, writer
-from edgeapp.pack.format import Pack
+from edgeapp.pack.installed import load_pack
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
 
@@ -38,10 +39,10 @@ def identify(
         list[str] | None,
         typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
     ] = None,
-    hop: Annotated[float, typer.Option("--hop", help="Seconds between windows.")] = 5.0,
-    pack: Annotated[
-        Path | None, typer.Option("--pack", help="Folder of the pack; the starter pack if not given.")
+    hop: Annotated[
+        float | None, typer.Option("--hop", help="Seconds between windows; the pack's if not given (5 for starter).")
     ] = None,
+    pack: PackOption = None,
     gallery: Annotated[
         Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
     ] = None,
@@ -69,7 +70,7 @@ def identify(
     csv. With raven, audacity and kaleidoscope, one table of all files, a row for each detection; the times of raven
     and audacity run on over the files, as if they were one.
     """
-    if not 0 < hop < float("inf"):
+    if hop is not None and not 0 < hop < float("inf"):
         raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
 
     if files.count(STDIN) > 1:
@@ -82,15 +83,17 @@ def identify(
     check_format(format)
     with Destination(output) as destination:
         asked = modalities.split(",") if modalities is not None else None
-        recogniser = Recogniser(Pack.load(pack), gallery, only or (), asked, threads, provider)
-        run = Run(recogniser.origin, recogniser.pack.audio.window_s, hop)
+        recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
+        audio = recogniser.pack.audio
+        hop_s = audio.hop_s if hop is None else hop
+        run = Run(recogniser.origin, audio.window_s, hop_s)
         writing = writer(format, destination.out, run)
 
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         note = _silent if quiet else complain
-        outcome = identify_files(files, recogniser, writing, hop, top, note, complain, open_sound)
+        outcome = identify_files(files, recogniser, writing, hop_s, top, note, complain, open_sound)
         destination.keep = outcome.done > 0
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")

@@ -1,27 +1,179 @@
-"""``biovita-edge pack``: look at packs and check them."""
+"""``biovita-edge pack``: look at packs, check them, install them, choose the default."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edgeapp.errors import BiovitaError, UsageError
+from edgeapp.commands.options import PACK_HELP, PACK_METAVAR
+from edgeapp.errors import BiovitaError, OutputError, PackError, UsageError
 from edgeapp.pack.format import Pack
+from edgeapp.pack.installed import (
+    Installed,
+    choose,
+    default_pack,
+    find_pack,
+    installed_packs,
+    load_found,
+    load_pack,
+    size_bytes,
+)
+from edgeapp.terminal import complain, tell
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at a pack and check it.")
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at packs, check, install and choose them.")
 
-Folder = Annotated[Path | None, typer.Argument(metavar="[PACK]", help="Folder; the starter pack if not given.")]
+PackArgument = Annotated[str | None, typer.Argument(metavar=f"[{PACK_METAVAR}]", help=PACK_HELP)]
+Shared = Annotated[bool, typer.Option("--shared", help="Beside the program, for all its users, instead of for you.")]
 Provider = Annotated[
     str | None,
     typer.Option("--provider", help="What runs the encoders: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
 ]
 
 
+class Format(str, Enum):
+    """How packs are listed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command("list")
+def list_packs(
+    format: Annotated[Format, typer.Option("--format", "-f", help="table or json.")] = Format.TABLE,
+) -> None:
+    """List the installed packs; the default one has a star.
+
+    Exit code 3 when it cannot be said which one is the default.
+    """
+    import json
+
+    fault, default, why = "", None, ""
+    try:
+        found = default_pack()
+        default, why = found.name, found.why
+    except PackError as error:
+        fault = str(error)
+    packs = [_described(one, default) for one in installed_packs()]
+    if format is Format.JSON:
+        typer.echo(json.dumps({"default": default, "why": why or fault, "packs": packs}, indent=2, ensure_ascii=False))
+    else:
+        rows = [("", "name", "version", "taxa", "size", "licence", "folder")]
+        for one in packs:
+            mark = "*" if one["default"] else "!" if one["fault"] else ""
+            taxa = "-" if one["taxa"] is None else str(one["taxa"])
+            size = f"{one['size_bytes'] / 1e6:.1f} MB"
+            rows.append((mark, one["name"], one["version"] or "-", taxa, size, one["licence"] or "-", one["folder"]))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        for one in packs:
+            if one["fault"]:
+                tell(f"! {one['name']}: {one['fault']}")
+        if default is not None:
+            tell(f"* {default}: the default, as {why}")
+    if fault:
+        complain(fault)
+        raise typer.Exit(PackError.exit_code)
+
+
+def _described(one: Installed, default: str | None) -> dict[str, Any]:
+    """A row of `pack list`."""
+    from gallery.store import Gallery
+
+    row: dict[str, Any] = {
+        "name": one.name,
+        "default": one.name == default,
+        "version": None,
+        "preset": None,
+        "licence": None,
+        "taxa": None,
+        "size_bytes": size_bytes(one.folder),
+        "folder": str(one.folder),
+        "fault": None,
+    }
+    try:
+        pack = Pack.load(one.folder, verify=False)
+        row |= {"version": pack.version, "preset": pack.preset, "licence": pack.licence}
+        if pack.gallery is not None:
+            with Gallery.open(pack.gallery_path(), identity=pack.identity) as opened:
+                row["taxa"] = opened.info()["taxa"]
+    except BiovitaError as error:
+        row["fault"] = error.what
+    return row
+
+
 @app.command()
-def info(folder: Folder = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def use(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An installed pack.", show_default=False)] = None,
+    best: Annotated[bool, typer.Option("--best", help="The best one installed, as if none had been chosen.")] = False,
+    shared: Shared = False,
+) -> None:
+    """Choose the pack that every command takes when none is named."""
+    if (name is None) == (not best):
+        raise UsageError("which pack?", "give the name of an installed pack, or --best")
+    choose(name, shared)
+    found = default_pack()
+    typer.echo(f"{found.name}: the default, as {found.why}, in {found.folder}")
+
+
+@app.command()
+def install(
+    source: Annotated[
+        str, typer.Argument(metavar="FOLDER|FILE|URL", help="A pack: its folder, its .zip or .tar file, or an address.")
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="What to call it here; its own name if not given.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="Hash that the file must have.")] = None,
+    shared: Shared = False,
+) -> None:
+    """Install a pack: checked byte by byte, then put in place in one step."""
+    from edgeapp.pack.install import install as install_pack
+
+    done = install_pack(source, name, sha256, shared, tell)
+    verb = "replaced by" if done.replaced else "installed:"
+    typer.echo(f"{done.name}: {verb} {done.pack.name} {done.pack.version} in {done.pack.folder}")
+    _tell_default()
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="An installed pack.")], shared: Shared = False) -> None:
+    """Remove an installed pack; if it was the chosen one, the best one is the default again."""
+    from edgeapp.pack.install import remove as remove_pack
+
+    typer.echo(f"{remove_pack(name, shared)}: removed")
+    _tell_default()
+
+
+@app.command()
+def archive(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, a .zip; it is written atomically.")],
+    named: PackArgument = None,
+) -> None:
+    """Write a pack as one file, for `pack install` on another device."""
+    from edgeapp.pack.archive import pack_up
+
+    pack = load_pack(named)
+    try:
+        size = pack_up(pack, file)
+    except OSError as error:
+        raise OutputError(f"{file}: {error.strerror or error}", "name another file") from None
+    typer.echo(f"{file}: {pack.name} {pack.version}, {size / 1e6:.1f} MB")
+
+
+def _tell_default() -> None:
+    try:
+        found = default_pack()
+    except PackError as error:
+        complain(str(error))
+    else:
+        tell(f"the default is {found.name}, as {found.why}")
+
+
+@app.command()
+def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Tell what a pack is, what was measured when it was made, and what runs it here."""
     import json as json_module
     from dataclasses import asdict
@@ -30,22 +182,23 @@ def info(folder: Folder = None, json: Annotated[bool, typer.Option("--json", hel
     from edgeapp.runtime.ort import runtime
     from edgeapp.runtime.settings import RunSettings
 
-    pack, threads = Pack.load(folder, verify=False), RunSettings.of().threads
+    meant = find_pack(named)
+    pack, threads = load_found(meant, verify=False), RunSettings.of().threads
     try:
         runs = {"provider": AudioEncoder(pack).provider, "threads": threads, "runtime": runtime()}
     except BiovitaError as error:  # a pack can be looked at where it cannot be run
         runs = {"provider": None, "fault": str(error)}
-    engines = list(engines_of_pack(pack))
+    engines, spec = list(engines_of_pack(pack)), pack.audio
     if json:
         told = {**asdict(pack), "folder": str(pack.folder), "runs_here": runs, "engines": engines}
         typer.echo(json_module.dumps(told, indent=2, ensure_ascii=False))
         return
     rows = {
         "pack": f"{pack.name} {pack.version} ({pack.preset}), made {pack.created}",
-        "folder": str(pack.folder),
+        "folder": f"{pack.folder} ({meant.why})",
         "licence": pack.licence,
         "space": f"{pack.space}, {pack.dim} numbers a vector",
-        "audio": f"{pack.audio.file}, windows of {pack.audio.window_s:g} s at {pack.audio.rate_hz} Hz",
+        "audio": f"{spec.file}, windows of {spec.window_s:g} s every {spec.hop_s:g} s at {spec.rate_hz} Hz",
         "text": f"{pack.text.file}, {pack.text.context} tokens" if pack.text else "none",
         "image": f"{pack.image.file}, {pack.image.size} x {pack.image.size}" if pack.image else "none",
         "gallery": pack.gallery or "none",
@@ -89,7 +242,7 @@ def measured(figures: object) -> str:
 
 
 @app.command()
-def verify(folder: Folder = None, provider: Provider = None) -> None:
+def verify(named: PackArgument = None, provider: Provider = None) -> None:
     """Check every byte of a pack, and that its encoders and gallery load and fit together."""
     import numpy as np
     from PIL import Image
@@ -97,7 +250,7 @@ def verify(folder: Folder = None, provider: Provider = None) -> None:
     from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
     from gallery.store import Gallery
 
-    pack = Pack.load(folder)
+    pack = load_pack(named)
     # Loading is not enough: each encoder must give a finite unit vector, which `encode` checks.
     audio = AudioEncoder(pack, provider=provider)
     audio.encode(np.random.default_rng(0).normal(0, 0.1, (1, pack.audio.window_samples)).astype(np.float32))
@@ -119,7 +272,7 @@ def verify(folder: Folder = None, provider: Provider = None) -> None:
 
 @app.command("build-engine")
 def build_engine(
-    folder: Folder = None,
+    named: PackArgument = None,
     graph: Annotated[
         list[str] | None, typer.Option("--graph", help="audio, text or image; audio if not given. May be given again.")
     ] = None,
@@ -142,7 +295,7 @@ def build_engine(
     for modality in modalities:
         if modality not in MODALITIES:
             raise UsageError(f"there is no graph {modality!r}", f"give --graph {', '.join(MODALITIES)}")
-    pack = Pack.load(folder)
+    pack = load_pack(named)
     settings, targets = RunSettings.of("cpu"), sorted(set(target or ()))
     for modality in modalities:
         built = build(

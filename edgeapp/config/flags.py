@@ -97,6 +97,6 @@ def _metavar(setting: Setting) -> str | None:
     if setting.type is bool:
         return None
     words = {int: "NUMBER", float: "NUMBER", Path: "PATH"}
-    return setting.metavar or (
+    return ("NAME|FOLDER" if setting.pack else setting.metavar) or (
         "|".join(setting.choices) if len(setting.choices) in (2, 3, 4) else words.get(setting.type, "TEXT")
     )

@@ -11,6 +11,8 @@ from typing import Any
 from edgeapp.config.file import default_path, read
 from edgeapp.config.settings import PREFIX, SECTIONS, SETTINGS, THRESHOLD, Setting, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
+from edgeapp.errors import PackError
+from edgeapp.pack.installed import find_pack
 
 CONFIG_VARIABLE = f"{PREFIX}_CONFIG"
 SEPARATOR = ";"  # of several values in the environment: names of taxa and headers have commas in them
@@ -102,6 +104,12 @@ def missing(settings: Settings) -> list[Fault]:
     faults = []
     for setting in SETTINGS:
         path = settings.value(setting)
+        if setting.pack and path is not None:
+            try:
+                if not (found := find_pack(path)).folder.is_dir():
+                    raise PackError(f"{found.folder} is not there", "correct the path")
+            except PackError as error:
+                faults.append(Fault(f"{settings.origin(setting)}: {setting.key}", error.what, error.remedy))
         if setting.read and path is not None and not path.exists():
             origin = settings.origin(setting)
             faults.append(Fault(f"{origin}: {setting.key}", f"{path} is not there", "correct the path"))

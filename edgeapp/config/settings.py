@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from edgeapp.audio.backends import AUTO, BACKENDS
-from edgeapp.audio.windows import HOP_S, MIN_CLIP_S
+from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
@@ -56,6 +56,8 @@ class Setting:
         Never shown.
     read : bool
         A file or folder that must be there.
+    pack : bool
+        The name of an installed pack, or a folder.
     """
 
     section: str
@@ -75,6 +77,7 @@ class Setting:
     optional: bool = False
     secret: bool = False
     read: bool = False
+    pack: bool = False
 
     @property
     def key(self) -> str:
@@ -109,9 +112,13 @@ class Station:
     name: str | None = setting(
         None, "Name of the station, as messages and clips give it; the host's name if not given.", "--name"
     )
-    pack: Path | None = setting(None, "Folder of the pack; the starter pack if not given.", "--pack", read=True)
+    pack: str | None = setting(
+        None, "Folder or name of the pack; the best one installed if not given.", "--pack", pack=True
+    )
     gallery: Path | None = setting(None, "Gallery file; the pack's own if not given.", "--gallery", read=True)
-    hop: float = setting(HOP_S, "Seconds between windows.", "--hop", above=0)
+    hop: float | None = setting(
+        None, "Seconds between windows; the pack's if not given (5 for starter).", "--hop", above=0
+    )
     only: tuple[str, ...] = setting(
         (), 'Keep to this taxon, at any rank: "Aves", "Parus". May be given again.', "--only", metavar="TAXON"
     )

@@ -121,6 +121,8 @@ def _one_from_toml(setting: Setting, value: Any, folder: Path) -> Any:
         value = float(value)
     if setting.type is Path and isinstance(value, str):
         return folder / _path(setting, value)
+    if setting.pack and isinstance(value, str):
+        return _pack(setting, value, folder)
     # bool is a kind of int in Python, and not in TOML.
     if not isinstance(value, setting.type) or (setting.type is not bool and isinstance(value, bool)):
         raise _wrong(setting, value)
@@ -135,6 +137,15 @@ def _path(setting: Setting, text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise BadValue(f"{text}: there is no such user", "write the whole path") from None
+
+
+def _pack(setting: Setting, text: str, folder: Path) -> str:
+    """The name of an installed pack, or a folder, which starts at that of the file."""
+    from edgeapp.pack.installed import installed_packs
+
+    place = folder / _path(setting, text)
+    known = place.name == text and (not place.is_dir() or text in (one.name for one in installed_packs()))
+    return text if known else str(place)
 
 
 def _checked_one(setting: Setting, value: Any) -> Any:

@@ -22,7 +22,7 @@ import numpy as np
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.resample import resampled
-from edgeapp.audio.windows import HOP_S, Window, windows
+from edgeapp.audio.windows import Window, windows
 from edgeapp.board.machine import machine
 from edgeapp.board.power import Draw, power_meter
 from edgeapp.errors import DeviceError
@@ -219,7 +219,8 @@ def _parity(recogniser: Recogniser, cut: Sequence[Window]) -> Parity:
     for window in cut:
         (wanted,) = plain.run([spec.output], {spec.input: window.samples[None]})
         vectors = recogniser.encoder.encode(window.samples[None])
-        least = min(least, float(np.sum(np.asarray(wanted, np.float64) * vectors)))
+        lengths = float(np.linalg.norm(wanted) * np.linalg.norm(vectors))  # 1 unless the pack's vectors are not unit
+        least = min(least, float(np.sum(np.asarray(wanted, np.float64) * vectors)) / lengths)
         both = np.concatenate([np.asarray(wanted, np.float32), vectors])
         a, b = recognise(both, [window.level.dbfs] * 2, recogniser.vocabulary)
         same += int(np.argmax(a.confidences) == np.argmax(b.confidences))
@@ -230,7 +231,8 @@ def _sung_windows(pack: Pack) -> Iterator[Window]:
     """Windows of all songs, at the encoder's rate."""
     for song in SONGS.values():
         source = MemorySource(synthesise(song, 3 * pack.audio.window_s, RATE_HZ), RATE_HZ)
-        yield from windows(resampled(source, pack.audio.rate_hz), pack.audio.window_s, HOP_S)
+        spec = pack.audio
+        yield from windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
 
 
 def _sing(path: Path, seconds: float) -> None:

@@ -10,6 +10,7 @@ from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
 from edgeapp.errors import BiovitaError
 from edgeapp.pack.format import Pack
+from edgeapp.pack.installed import find_pack, installed_packs, load_found, repair
 from edgeapp.paths import EXAMPLE
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser
@@ -46,11 +47,15 @@ def recognition(patient: Patient) -> Findings:
     """Pack, gallery, provider and answer, each needing those before it."""
     station = patient.settings.station
     try:
-        pack = Pack.load(station.pack)
+        meant = find_pack(station.pack)
+        pack = load_found(meant)
     except BiovitaError as fault:
         yield error("pack", fault.what, fault.remedy)
         return
-    yield ok("pack", f"{pack.name} {pack.version} in {pack.folder}: {len(pack.files)} files as they were made")
+    why = "named in the settings" if station.pack is not None else meant.why
+    what = f"{pack.name} {pack.version} in {pack.folder}, {why}: {len(pack.files)} files as they were made"
+    yield ok("pack", what)
+    yield from _other_packs(pack)
     yield from _parity_of_the_makers(pack)
     try:
         yield from _gallery(pack, patient)
@@ -72,6 +77,16 @@ def recognition(patient: Patient) -> Findings:
     yield from _parity_here(pack, encoder, threads)
     if fits:
         yield from _example(pack, patient)
+
+
+def _other_packs(used: Pack) -> Findings:
+    """Packs that are installed beside the one in use, and cannot be used."""
+    for one in installed_packs():
+        if one.folder != used.folder:
+            try:
+                Pack.load(one.folder, verify=False)
+            except BiovitaError as fault:
+                yield warning("pack", f"{fault.what} (not in use)", repair(one))
 
 
 def _parity_of_the_makers(pack: Pack) -> Findings:
@@ -140,7 +155,7 @@ def _example(pack: Pack, patient: Patient) -> Findings:
             yield error("answer", "the bundled example was taken for silence", GET_AGAIN)
             return
         length = float(np.linalg.norm(result.vector))
-        if not abs(length - 1) <= UNIT:
+        if not abs(length - 1) <= UNIT and (pack.audio.unit or not length > 0):
             yield error("answer", f"the bundled example gives a vector of length {length:.4f}, not 1", GET_AGAIN)
             return
         stretches += merger.add(result)
@@ -152,4 +167,6 @@ def _example(pack: Pack, patient: Patient) -> Findings:
         remedy = "run with --provider cpu; if that is no better, install biovita-edge again"
         yield error("answer", f"the bundled example is {words}, and should be {', '.join(sorted(wanted))}", remedy)
     else:
-        yield ok("answer", f"the bundled example gives finite unit vectors and is {words}")
+        yield ok(
+            "answer", f"the bundled example gives finite {'unit ' if pack.audio.unit else ''}vectors and is {words}"
+        )

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from edgeapp.audio.windows import HOP_S, PADS, REPEAT
 from edgeapp.errors import PackError
 from edgeapp.pack.split import SplitSpec
-from edgeapp.paths import STARTER_PACK
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
 from gallery.parameters import DecisionParameters
@@ -161,13 +160,12 @@ class Pack:
         return self.path(self.gallery)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str] | None = None, verify: bool = True) -> Pack:
-        """Read a pack and check it.
+    def load(cls, folder: str | os.PathLike[str], verify: bool = True) -> Pack:
+        """Read the pack in a folder and check it; `edgeapp.pack.installed.load_pack` finds one by name.
 
         Parameters
         ----------
-        folder : path or None
-            The pack that comes with the program when None.
+        folder : path
         verify : bool
             Hash every file. Without it files are only looked for.
 
@@ -176,11 +174,10 @@ class Pack:
         PackError
             Naming the file that is missing, changed or unreadable, and the remedy.
         """
-        where = Path(folder) if folder is not None else STARTER_PACK
-        remedy = "install biovita-edge again" if folder is None else "get the pack again, or name another with --pack"
+        where = Path(folder)
+        remedy = "get the pack again, or name another with --pack"
         if not where.is_dir():
-            what = "the starter pack is not installed" if folder is None else "is not a folder"
-            raise PackError(f"pack {where}: {what}", remedy if folder is not None else f"{remedy}, or use --pack")
+            raise PackError(f"pack {where}: is not a folder", remedy)
         document = _read(where / PACK_FILE, remedy)
         pack = _parse(where, document, remedy)
         for name in sorted({*pack.files, *_named(pack)}):

@@ -231,7 +231,8 @@ class Filler:
         source = FileSource(one.path)
         total = np.zeros(self.pack.dim, np.float64)
         with closing(source), overheard():  # what an MP3 decoder says of damage it passes over
-            for window in windows(resampled(source, self.pack.audio.rate_hz), self.pack.audio.window_s):
+            spec = self.pack.audio
+            for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
                 if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
                     total += self._audio_encoder.encode(window.samples[None])[0]
         length = float(np.linalg.norm(total))

@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
-from edgeapp.audio.windows import HOP_S, Window, windows
+from edgeapp.audio.windows import Window, windows
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.recognition.ahead import in_order
@@ -117,7 +117,7 @@ class Recogniser:
         """The pack and the gallery, as detections name them."""
         return Origin(self.pack.name, self.pack.version, sha256(self.gallery_path))
 
-    def windows(self, source: AudioSource, hop_s: float = HOP_S) -> Generator[WindowResult, None, None]:
+    def windows(self, source: AudioSource, hop_s: float | None = None) -> Generator[WindowResult, None, None]:
         """Name every window of a source, in order, as it goes.
 
         A live source is answered one window at a time in the caller's thread. Any other is decoded, resampled and
@@ -127,8 +127,8 @@ class Recogniser:
         ----------
         source : AudioSource
             At any rate.
-        hop_s : float
-            Seconds between window starts.
+        hop_s : float or None
+            Seconds between window starts; the pack's when None.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Recogniser:
         finally:
             source.close()
 
-    def cut(self, source: AudioSource, hop_s: float = HOP_S) -> Iterator[Window]:
+    def cut(self, source: AudioSource, hop_s: float | None = None) -> Iterator[Window]:
         """The windows of a source at the encoder's rate, as `answer` takes them: one source, in order.
 
         Raises
@@ -157,9 +157,10 @@ class Recogniser:
         AudioError
             From the source or the cutting, while it is read.
         """
+        spec = self.pack.audio
+        hop_s = spec.hop_s if hop_s is None else hop_s
         if not 0 < hop_s < float("inf"):
             raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
-        spec = self.pack.audio
         return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:

@@ -25,10 +25,10 @@ from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message
-from edgeapp.pack.format import Pack
+from edgeapp.pack.installed import load_pack
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
-from edgeapp.station.source_worker import QUEUE_WINDOWS, Cutting
+from edgeapp.station.source_worker import Cutting, queue_windows
 from edgeapp.station.station import Keeping
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         A setting that cannot be carried out.
     """
     audio, asked_of = recogniser.pack.audio, settings.detections
-    window_s, hop_s = audio.window_s, settings.station.hop
+    window_s, hop_s = audio.window_s, hop_of(settings, recogniser)
     Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s)  # what could never be reached is told now
     speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
     filters = filters_of(settings, recogniser)
@@ -89,7 +89,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     kept_s = window_s
     if asked is not None:
         # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
-        late_s = max(0.0, QUEUE_WINDOWS * hop_s - JUDGED_WITHIN_S)
+        late_s = max(0.0, queue_windows(hop_s) * hop_s - JUDGED_WITHIN_S)
         kept_s = asked.ring_s + late_s + (asked_of.confirm_within if asked_of.confirm > 1 else 0.0)
     return Parts(
         classifier=Classifier(recogniser, filters, speech),
@@ -111,7 +111,7 @@ def recogniser_of(settings: Settings) -> Recogniser:
     """The pack and gallery that listen."""
     station = settings.station
     return Recogniser(
-        Pack.load(station.pack),
+        load_pack(station.pack),
         station.gallery,
         station.only,
         station.modalities or None,
@@ -119,6 +119,12 @@ def recogniser_of(settings: Settings) -> Recogniser:
         station.provider,
         live=True,
     )
+
+
+def hop_of(settings: Settings, recogniser: Recogniser) -> float:
+    """Seconds between windows: the pack's where the settings do not say."""
+    hop_s = settings.station.hop
+    return recogniser.pack.audio.hop_s if hop_s is None else hop_s
 
 
 def filters_of(settings: Settings, recogniser: Recogniser) -> Filters:
@@ -152,7 +158,7 @@ def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> 
         space=recogniser.pack.space,
         gallery=str(recogniser.gallery_path),
         gallery_sha256=recogniser.origin.gallery_sha256,
-        hop_s=station.hop,
+        hop_s=hop_of(settings, recogniser),
         thresholds={
             **filters.described(),
             "confirm": asked.confirm,

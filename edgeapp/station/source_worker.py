@@ -27,7 +27,13 @@ from edgeapp.station.stream_source import StreamSource
 
 log = logging.getLogger(__name__)
 
-QUEUE_WINDOWS = 12  # each holds 10 s of sound, so that a slow disk for a minute costs nothing
+QUEUE_S = 60.0  # of sound, so that a slow disk for a minute costs nothing
+QUEUE_LEAST = 12  # windows, however far apart
+
+
+def queue_windows(hop_s: float) -> int:
+    """Windows that wait at most, when one comes every ``hop_s`` seconds."""
+    return max(QUEUE_LEAST, math.ceil(QUEUE_S / hop_s))
 
 
 class Source(Protocol):

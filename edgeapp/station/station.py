@@ -22,7 +22,7 @@ from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
-from edgeapp.station.source_worker import QUEUE_WINDOWS, Closed, Ended, Event, Heard, Opened, SourceWorker
+from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Opened, SourceWorker, queue_windows
 from edgeapp.station.stream_log import Messages, StreamLog, Telling
 from edgeapp.station.write_queue import WriteQueue
 
@@ -117,7 +117,7 @@ class Station:
         self.newest: Observation | None = None
         self.workers: list[SourceWorker] = []
         self.write_queue = WriteQueue(lambda: clock.now().boottime_s, JournalError)
-        self.events: queue.Queue[Event] = queue.Queue(QUEUE_WINDOWS)
+        self.events: queue.Queue[Event] = queue.Queue(queue_windows(deployment.hop_s))
         self._deployment = deployment
         self._screen = screen
         self._keeping = keeping or Keeping()

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
+from edgeapp.paths import STARTER_PACK
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.tensorrt.build import build_plan, tensorrt_library
 from edgeapp.runtime.tensorrt.file import PACK_ENGINES
@@ -51,7 +52,7 @@ def htsat(tmp_path_factory: pytest.TempPathFactory) -> PackGraph:
 @pytest.fixture(scope="module")
 def mn04() -> PackGraph:
     """The starter pack's audio encoder."""
-    return PackGraph.of(Pack.load(), "audio")
+    return PackGraph.of(Pack.load(STARTER_PACK), "audio")
 
 
 @pytest.mark.parametrize("name", ["mn04", "htsat"])

@@ -155,3 +155,85 @@ def test_a_folder_takes_the_place_of_another(tmp_path: Path):
         (tmp_path / name / name).touch()
     files.replace_folder(tmp_path / "new", tmp_path / "old", tmp_path / "aside")
     assert names(tmp_path / "old") == ["new"] and names(tmp_path / "aside") == ["old"]
+
+
+def folder_of(path: Path, text: str) -> Path:
+    (path / "inner").mkdir(parents=True)
+    (path / "inner" / "file").write_text(text)
+    return path
+
+
+@pytest.fixture(params=["exchanged", "moved twice"])
+def way(request, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Folders replaced in one step, and as on a system that cannot do that."""
+    if request.param == "moved twice":
+        monkeypatch.setattr(files, "_exchanged", lambda one, other: False)
+    return request.param
+
+
+def test_a_folder_is_put_in_place_with_and_without_an_older_one(tmp_path: Path, way):
+    target = tmp_path / "target"
+    for text, replaced in (("first", False), ("second", True), ("third", True)):
+        with files.temporary_folder_for(target) as part:
+            new = folder_of(part / "new", text)
+            assert files.put_folder_in_place(new, target) is replaced
+        assert (target / "inner" / "file").read_text() == text
+        assert names(tmp_path) == ["target"]
+
+
+def test_an_interrupted_folder_leaves_the_older_one_alone(tmp_path: Path):
+    target = folder_of(tmp_path / "target", "older")
+    with pytest.raises(KeyboardInterrupt), files.temporary_folder_for(target) as part:
+        folder_of(part / "new", "half")
+        raise KeyboardInterrupt
+    assert (target / "inner" / "file").read_text() == "older"
+    assert names(tmp_path) == ["target"]
+
+
+KILLED_FOLDER = """
+import os, signal, sys
+from pathlib import Path
+from gallery import files
+files._exchanged = lambda one, other: False
+moves = Path.rename
+def rename(self, target):
+    moves(self, target)
+    if Path(target).name.startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.rename = rename
+target = Path(sys.argv[1])
+with files.temporary_folder_for(target) as part:
+    (part / "new" / "inner").mkdir(parents=True)
+    (part / "new" / "inner" / "file").write_text("newer")
+    files.put_folder_in_place(part / "new", target)
+"""
+
+
+@pytest.mark.parametrize(("after", "left"), [(".target.old", "older"), ("target", "newer")])
+def test_killed_between_two_moves_one_of_two_folders_is_there(tmp_path: Path, after, left, monkeypatch):
+    target = folder_of(tmp_path / "target", "older")
+    killed = subprocess.run([sys.executable, "-c", KILLED_FOLDER, str(target), after], cwd=PROJECT)
+    assert killed.returncode == -signal.SIGKILL
+    there = target if target.is_dir() else files.aside_of(target)
+    assert (there / "inner" / "file").read_text() == left
+    monkeypatch.setattr(files, "_exchanged", lambda one, other: False)
+    with files.temporary_folder_for(target) as part:
+        assert files.put_folder_in_place(folder_of(part / "new", "newest"), target)
+    assert (target / "inner" / "file").read_text() == "newest"
+    assert names(tmp_path) == ["target"]
+
+
+def test_folders_of_others_at_work_are_left(tmp_path: Path):
+    abandoned = folder_of(tmp_path / ".other.0.part", "abandoned")
+    with files.temporary_folder_for(tmp_path / "one") as one:
+        assert not abandoned.exists()
+        with files.temporary_folder_for(tmp_path / "two"):
+            assert one.is_dir()
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_removed_as_a_whole(tmp_path: Path):
+    target = folder_of(tmp_path / "target", "older")
+    with files.locked(tmp_path):
+        files.remove_folder(target)
+    assert names(tmp_path) == []

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.memory import MemorySource
-from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, windows
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT, windows
 from edgeapp.runtime.inputs import image_pixels
 from trainer import checkpoint, published
 from trainer.benchmark.files import told
@@ -95,11 +95,13 @@ class TorchEncoder:
         picture: Callable[[Tensor], Tensor] | None = None,
         rate_hz: int = 0,
         window_s: float = CLAP_WINDOW_S,
+        hop_s: float = HOP_S,
+        pad: str = REPEAT,
         image_size: int = 0,
         hearing: str = WINDOWS,
         threads: int = 2,
     ) -> None:
-        heard = f"mean of {window_s:g}-s windows every {HOP_S:g} s"
+        heard = f"mean of {window_s:g}-s windows every {hop_s:g} s"
         if hearing == ONSET:
             heard = (
                 f"{window_s:g} s from {ONSET_BEFORE_S:g} s before the first sample above 1 % of the peak, zero-padded"
@@ -113,7 +115,8 @@ class TorchEncoder:
             "names": "bare",
         }
         self._device, self._text, self._sound, self._picture = device, text, sound, picture
-        self._rate_hz, self._window_s, self._image_size, self._hearing = rate_hz, window_s, image_size, hearing
+        self._rate_hz, self._image_size, self._hearing = rate_hz, image_size, hearing
+        self._window_s, self._hop_s, self._pad = window_s, hop_s, pad
         self._pool = ThreadPoolExecutor(max(1, threads))
 
     def audio(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
@@ -160,7 +163,7 @@ class TorchEncoder:
         if self._hearing == ONSET:
             yield onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))
         else:
-            for window in windows(MemorySource(sound, self._rate_hz), self._window_s, HOP_S):
+            for window in windows(MemorySource(sound, self._rate_hz), self._window_s, self._hop_s, pad=self._pad):
                 yield window.samples
 
     def _see(self, file: Path | Sample) -> np.ndarray:
@@ -240,6 +243,8 @@ def _checkpoint(source: str, device: torch.device) -> dict[str, Any]:
         "text": lambda names: model.text(tokenize(found.tokenizer, names).to(device)),
         "rate_hz": preset.mel.rate_hz,
         "window_s": preset.window_s,
+        "hop_s": preset.hop_s,
+        "pad": preset.pad,
         "image_size": preset.image_size,
     }
 

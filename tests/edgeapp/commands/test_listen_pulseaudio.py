@@ -23,6 +23,7 @@ from edgeapp.audio.capture import Capture
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
 from edgeapp.pack.format import Pack
+from edgeapp.paths import STARTER_PACK
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
@@ -135,7 +136,7 @@ def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, to
 
 def test_real_recordings_get_the_species_that_identify_gives_them(listen_while_playing, starter_pack, shared, tmp_path):
     """The windows of the stream lie elsewhere than those of the file, so the surest of the stream is compared."""
-    recogniser = Recogniser(Pack.load())  # the starter pack, as `listen` takes it when none is named
+    recogniser = Recogniser(Pack.load(STARTER_PACK))  # the starter pack, as `listen` takes it when none is named
 
     def species_heard(path: Path) -> str:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
@@ -160,7 +161,7 @@ def test_every_window_that_is_played_holds_what_it_holds_in_its_file(
     server = sound_server.another()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    recogniser = Recogniser(Pack.load(), threads=1)
+    recogniser = Recogniser(Pack.load(STARTER_PACK), threads=1)
     path, species = named_recordings(recogniser, shared / "starter")[0]
     samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     song = soxr.resample(samples.mean(axis=1), rate_hz, pulse_server.RATE_HZ)

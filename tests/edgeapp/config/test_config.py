@@ -178,7 +178,7 @@ def test_every_fault_of_a_file_is_told_with_its_key_and_a_remedy(write):
         "hop: there is no such section; it belongs under [station]",
         "staton: there is no such section; did you mean 'station'?",
         "station.hopp: there is no such setting; did you mean 'hop'?",
-        "station.hop: is 'often', not a number; write for example 5",
+        "station.hop: is 'often', not a number; write for example 1",
         "station.threads: is 0; give at least 1",
         "station.format: there is no 'tabel'; did you mean 'table'?",
         "station.stall: there is no such setting; it belongs under [microphone]",
@@ -218,7 +218,7 @@ def test_paths_in_a_file_start_at_its_folder_those_in_flags_here(write):
     path = write('[station]\njournal = "journal.sqlite"\npack = "~/pack"\n')
     settings = load(path, {"clips.folder": "clips"}, {})
     assert settings.station.journal == path.parent / "journal.sqlite"
-    assert settings.station.pack == Path.home() / "pack"
+    assert settings.station.pack == str(Path.home() / "pack")
     assert settings.clips.folder == Path("clips")
     assert settings.status_path == path.parent / "journal.status.json"
 
@@ -298,7 +298,8 @@ def test_flags_keep_their_names_and_the_help_their_defaults():
         "--threshold",
     ]:
         assert flag in text
-    assert "Seconds between windows; above 0. [default: 5]" in text
+    assert "Seconds between windows; the pack's if not given (5 for starter); above 0." in text
+    assert "Seconds within which they must agree; above 0. [default: 60]" in text
     assert "--mqtt-password " not in text  # a password on a command line is seen by every user of the machine
 
 
@@ -324,12 +325,27 @@ def test_show_tells_value_and_origin_and_hides_secrets(run, write):
 
 
 def test_check_tells_all_and_ends_with_2(run, write):
-    path = write('[station]\nhopp = 1\nthreads = 0\npack = "nowhere"\n')
+    path = write('[station]\nhopp = 1\nthreads = 0\npack = "./nowhere"\n')
     done = run("config", "check", "--config", path)
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 3
     assert f"{path.parent / 'nowhere'} is not there" in done.stderr
     assert run("config", "check", "--config", write("")).exit_code == 0
+
+
+def test_a_pack_in_a_file_is_a_name_or_a_folder_beside_the_file(run, write):
+    path = write('[station]\npack = "starter"\n')
+    assert load(path, {}, {}).station.pack == "starter"
+    assert run("config", "check", "--config", path).exit_code == 0
+    path = write('[station]\npack = "mine"\n')
+    assert load(path, {}, {}).station.pack == "mine"
+    done = run("config", "check", "--config", path)
+    assert (done.exit_code, "'mine': is not installed" in done.stderr) == (2, True)
+    (path.parent / "mine").mkdir()
+    assert load(path, {}, {}).station.pack == str(path.parent / "mine")
+    (path.parent / "starter").mkdir()
+    assert load(write('[station]\npack = "starter"\n'), {}, {}).station.pack == "starter"
+    assert load(write('[station]\npack = "./starter"\n'), {}, {}).station.pack == str(path.parent / "starter")
 
 
 def test_init_writes_a_file_for_its_owner_and_leaves_an_older_one(run, tmp_path):

@@ -9,7 +9,6 @@ import pytest
 
 from edgeapp.errors import PackError
 from edgeapp.pack.format import Pack, adopt_gallery
-from edgeapp.paths import STARTER_PACK
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
 from gallery.store import EncoderIdentity
 from tests.edgeapp import toy_pack as toy
@@ -76,12 +75,6 @@ def test_no_folder_and_no_pack_in_it_are_refused(tmp_path):
         Pack.load(tmp_path / "none")
     with pytest.raises(PackError, match=r"pack\.json is missing"):
         Pack.load(tmp_path)
-
-
-def test_without_a_starter_pack_the_remedy_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr("edgeapp.pack.format.STARTER_PACK", tmp_path / STARTER_PACK.name)
-    with pytest.raises(PackError, match="the starter pack is not installed; .* --pack"):
-        Pack.load()
 
 
 def test_a_pack_takes_a_gallery_in_and_is_otherwise_the_same(toy_copy):

@@ -19,6 +19,7 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import windows
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
+from edgeapp.paths import STARTER_PACK
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.recognition import recognise
 from tests.conftest import PROJECT
@@ -28,7 +29,7 @@ EXAMPLE = str(paths.EXAMPLE)
 
 @pytest.fixture
 def starter(starter_pack) -> Recogniser:
-    return Recogniser(Pack.load())
+    return Recogniser(Pack.load(STARTER_PACK))
 
 
 def test_the_example_is_heard_and_named(starter_pack):
@@ -85,7 +86,7 @@ def test_a_recording_gets_the_vectors_and_detections_of_the_plain_graph(starter_
     """However many windows are worked on at once, and whatever the runtime makes of the graph."""
     import onnxruntime
 
-    pack = Pack.load()
+    pack = Pack.load(STARTER_PACK)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     plain = onnxruntime.InferenceSession(str(pack.path(pack.audio.file)), options, providers=["CPUExecutionProvider"])

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from edgeapp.errors import DeviceError, EngineError, UsageError
 from edgeapp.pack.format import Pack
+from edgeapp.paths import STARTER_PACK
 from edgeapp.runtime.encoders import TextEncoder
 from edgeapp.runtime.graph import MODALITIES, PackGraph
 from edgeapp.runtime.settings import RunSettings, driver_is_there
@@ -84,7 +85,7 @@ def test_without_a_gpu_the_remedy_is_told(monkeypatch, run, toy_pack):
 @rtx
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_tensorrt_builds_the_graphs_of_the_starter_pack_ahead_of_time(modality, kept):
-    pack = Pack.load()
+    pack = Pack.load(STARTER_PACK)
     lines = []
     built = build_engine(PackGraph.of(pack, modality), settings=SETTINGS, targets=["8.6", "8.9"], tell=lines.append)
     assert files(kept) == [built.path.name] and built.checked == {}
@@ -146,7 +147,7 @@ def test_a_build_that_is_interrupted_ends_and_leaves_nothing(monkeypatch, kept):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_engine(PackGraph.of(Pack.load(), "audio"), settings=SETTINGS, targets=["8.6"], tell=tell)
+        build_engine(PackGraph.of(Pack.load(STARTER_PACK), "audio"), settings=SETTINGS, targets=["8.6"], tell=tell)
     assert "still building audio.onnx" in lines[-1] and files(kept) == []
 
 

@@ -91,7 +91,7 @@ def test_the_station_and_its_recorder_are_measured_together(toy_pack):
 def quiet(toy_pack, tmp_path_factory):
     """A soak without a fault, and its account."""
     songs = [Song(taxon, (toy.tone(hertz, rate_hz=RATE_HZ) * 32_767).astype("int16")) for taxon, hertz in SONGS.items()]
-    plan = Plan(0.05, 1, 1000, ("slow",), toy_pack, toy.WINDOW_S)
+    plan = Plan(0.05, 1, 1000, ("slow",), toy_pack, toy.WINDOW_S, 5.0)
     soaked = Soak(plan, tmp_path_factory.mktemp("quiet"), songs, print)
     try:
         soaked.soak()
