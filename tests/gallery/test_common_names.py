@@ -50,7 +50,9 @@ def test_a_name_of_two_lines_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:200], lambda data: b"", lambda data: b"names"], ids=str)
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:200], lambda data: b"", lambda data: b"names"], ids=["cut", "empty", "text"]
+)
 def test_a_damaged_file_is_told_in_one_line(table, damage):
     table.path.write_bytes(damage(table.path.read_bytes()))
     with pytest.raises(TaxonError, match="cannot be read"):
