@@ -365,7 +365,7 @@ def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentit
         raise GalleryError(
             f"gallery {path} was made by other encoders: '{made_by.space}' with {made_by.dim} numbers a vector (pack "
             f"{made_by.pack}), not '{wanted.space}' with {wanted.dim} (pack {wanted.pack})",
-            "build it again with this pack, or use the pack that made it",
+            "build it again with this pack, or name the pack that made it with --pack",
         )
 
 

@@ -28,6 +28,13 @@ def toy_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.make(tmp_path_factory.mktemp("packs") / "toy")
 
 
+@pytest.fixture(scope="session")
+def short_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a toy pack with windows of 3 s side by side, and silence behind what is shorter; not to be changed."""
+    folder = tmp_path_factory.mktemp("packs") / "short"
+    return toy.make(folder, space="short", window_s=3.0, hop_s=3.0, pad="zero")
+
+
 @pytest.fixture
 def toy_copy(tmp_path: Path) -> Path:
     """A toy pack of one's own."""

@@ -13,6 +13,7 @@ Noise lies between all of them and is nothing known; of two tones at once, both 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,23 +66,23 @@ def decision() -> DecisionParameters:
     )
 
 
-def make(folder: Path, space: str = "toy") -> Path:
-    """Write the pack, its gallery included."""
+def make(folder: Path, space: str = "toy", window_s: float = WINDOW_S, **audio: Any) -> Path:
+    """Write the pack, its gallery included; `audio` are more fields of its `AudioSpec`."""
     folder.mkdir(parents=True)
-    _save(folder / "audio.onnx", *_audio())
+    _save(folder / "audio.onnx", *_audio(window_s))
     _save(folder / "text.onnx", *_text())
     _save(folder / "image.onnx", *_image())
     vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: i for i, word in enumerate(WORDS, start=2)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
-    write(folder, space)
+    write(folder, space, window_s, **audio)
     build_gallery(folder / "gallery.sqlite", Pack.load(folder), taxa())
     adopt_gallery(Pack.load(folder))
     return folder
 
 
-def write(folder: Path, space: str = "toy") -> None:
+def write(folder: Path, space: str = "toy", window_s: float = WINDOW_S, **audio: Any) -> None:
     """Write the pack.json of a pack that has no gallery yet."""
     write_pack_json(
         folder,
@@ -91,7 +92,7 @@ def write(folder: Path, space: str = "toy") -> None:
         preset="toy",
         space=space,
         dim=DIM,
-        audio=AudioSpec("audio.onnx", RATE_HZ, WINDOW_S),
+        audio=AudioSpec("audio.onnx", RATE_HZ, window_s, **audio),
         text=TextSpec("text.onnx", "tokenizer.json", CONTEXT),
         image=ImageSpec("image.onnx", IMAGE_SIZE),
         decision=decision(),
@@ -118,7 +119,7 @@ def _unit(name: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _audio() -> tuple:
+def _audio(window_s: float) -> tuple:
     t = np.arange(FRAME) / RATE_HZ
     waves = [wave(2 * np.pi * f * t) for f in TONES_HZ.values() for wave in (np.cos, np.sin)]
     nodes = [
@@ -138,7 +139,7 @@ def _audio() -> tuple:
     return (
         nodes,
         constants,
-        helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["n", round(RATE_HZ * WINDOW_S)]),
+        helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["n", round(RATE_HZ * window_s)]),
     )
 
 

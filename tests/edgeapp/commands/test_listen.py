@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from edgeapp.commands.listen import Ending
@@ -120,6 +121,36 @@ def test_settings_come_from_a_file_too_and_flags_win(listen, tmp_path):
     assert listen.rows("SELECT hop_s, json_extract(thresholds, '$.thresholds.\"Parus major\"') FROM deployments") == [
         (10.0, 1.0)
     ]
+
+
+def test_windows_of_three_seconds_give_rows_and_clips_of_their_length(listen, short_pack, tmp_path):
+    """A call of one window stays unconfirmed by two; one of two windows is confirmed, and its clip is as long as it."""
+
+    def quiet(seconds: float) -> np.ndarray:
+        return 0.01 * toy.noise(seconds, rate_hz=CARD_HZ)
+
+    sound = np.concatenate([quiet(9.0), tit(3.0), quiet(24.0), tit(6.0), quiet(24.0)])
+    clips = tmp_path / "clips"
+    words = ("--pack", short_pack, "--clips", clips, "--privacy", "keep", "--confirm-within", 6)
+    done = listen(sound, *words, "--confirm", 2)
+
+    assert done.returncode == 0, done.stderr
+    columns = "round(start_s, 3), round(end_s, 3), windows, confirmed"
+    assert listen.rows(f"SELECT {columns} FROM detections ORDER BY start_s") == [(9.0, 12.0, 1, 0), (36.0, 42.0, 2, 1)]
+    assert listen.rows("SELECT hop_s FROM deployments") == [(3.0,)]
+    [clip] = clips.rglob("*.flac")
+    assert soundfile.info(clip).duration == pytest.approx(2.0 + 6.0 + 2.0)
+
+
+def test_a_detection_of_three_seconds_has_a_clip_of_three_with_its_rolls(listen, short_pack, tmp_path):
+    noise = 0.01 * toy.noise(24.0, rate_hz=CARD_HZ)
+    clips = tmp_path / "clips"
+    words = ("--pack", short_pack, "--clips", clips, "--privacy", "keep", "--pre-roll", 1, "--post-roll", 0.5)
+    listen(np.concatenate([noise[: 9 * CARD_HZ], tit(3.0), noise]), *words)
+
+    assert listen.rows("SELECT start_s, end_s, windows, confirmed FROM detections") == [(9.0, 12.0, 1, 1)]
+    [clip] = clips.rglob("*.flac")
+    assert soundfile.info(clip).duration == pytest.approx(1.0 + 3.0 + 0.5)
 
 
 def test_the_status_file_says_in_the_end_that_nobody_listens(listen, tmp_path):

@@ -13,6 +13,7 @@ from edgeapp.errors import AudioError, GalleryError, UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.ahead import THREADS
 from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from gallery.errors import TaxonError
 from gallery.recognition import Pool
@@ -217,3 +218,23 @@ def test_a_gallery_made_by_other_encoders_is_refused(toy_pack, tmp_path):
 def test_a_hop_must_go_somewhere(recogniser):
     with pytest.raises(UsageError, match="goes nowhere"):
         list(recogniser.windows(MemorySource(toy.tone(1000), toy.RATE_HZ), hop_s=0.0))
+
+
+def test_windows_are_as_the_pack_wants_them(short_pack):
+    recogniser = Recogniser(Pack.load(short_pack), threads=1)
+    results = list(recogniser.windows(MemorySource(toy.tone(1000, seconds=9), toy.RATE_HZ)))
+    assert [(one.start_s, one.end_s) for one in results] == [(0.0, 3.0), (3.0, 6.0), (6.0, 9.0)]
+    merger = Merger()
+    stretches = [stretch for one in results for stretch in merger.add(one)] + merger.finish()
+    assert [(one.start_s, one.end_s, one.windows) for one in stretches] == [(0.0, 9.0, 3)]
+    overlapping = recogniser.windows(MemorySource(toy.tone(1000, seconds=9), toy.RATE_HZ), hop_s=1.5)
+    assert [one.start_s for one in overlapping] == [0.0, 1.5, 3.0, 4.5, 6.0]
+
+
+def test_a_short_sound_fills_a_window_as_the_pack_wants_it(short_pack, toy_pack):
+    sound = toy.tone(1000, seconds=2)
+    [window] = Recogniser(Pack.load(short_pack), threads=1).cut(MemorySource(sound, toy.RATE_HZ))
+    assert (window.end_s, len(window.samples)) == (2.0, 3 * toy.RATE_HZ)
+    assert not window.samples[2 * toy.RATE_HZ :].any()
+    [window] = Recogniser(Pack.load(toy_pack), threads=1).cut(MemorySource(sound, toy.RATE_HZ))
+    assert window.samples[2 * toy.RATE_HZ :].any()
