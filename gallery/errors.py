@@ -39,4 +39,8 @@ class GalleryError(BiovitaError):
 
 
 class TaxonError(BiovitaError):
-    """A species table with a defect, or a name that no taxon bears."""
+    """A species table with a defect, or a name that no taxon bears, or several."""
+
+
+class UnknownNameError(TaxonError):
+    """A name that no taxon bears."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gallery.common_names import ENGLISH, NamesTable, first_subtag, language_tag
+from gallery.names_table import ENGLISH, NamesTable, first_subtag, language_tag
 from gallery.recognition import Candidate, Detection
 from gallery.taxon import Taxon
 
@@ -31,6 +31,8 @@ class Naming:
 
     def candidates(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
         """Candidates with their names in the language."""
+        if not self.names:
+            return tuple(candidates)
         return tuple(replace(one, common_name=self.of(one.scientific_name, one.common_name)) for one in candidates)
 
     def detection(self, detection: Detection) -> Detection:

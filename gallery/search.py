@@ -10,6 +10,7 @@ import numpy as np
 
 from gallery.entry import MODALITIES, EncoderIdentity, Entry
 from gallery.errors import GalleryError
+from gallery.names_table import NamesTable
 from gallery.store import Gallery
 from gallery.taxon import Names, Taxon
 
@@ -174,7 +175,7 @@ class Index:
             class_vectors,
         )
 
-    def only(self, names: Sequence[str]) -> Index:
+    def only(self, names: Sequence[str], table: NamesTable | None = None) -> Index:
         """Index of the taxa at or below the named ones.
 
         Parameters
@@ -182,6 +183,8 @@ class Index:
         names : sequence of str
             Any rank, a synonym or a common name: ``"Aves"``, ``"Parus"``, ``"Parus major"``, ``"Great Tit"``. A name
             that stands in several places of the tree (a genus of animals and of plants) keeps all of them.
+        table : NamesTable, optional
+            Common names in more languages.
 
         Raises
         ------
@@ -190,7 +193,7 @@ class Index:
         GalleryError
             None of the taxa kept has a vector.
         """
-        known = Names(self.taxa)
+        known = Names(self.taxa, table)
         rows = np.array(sorted({row for name in names for row in known.rows(name)}), np.int64)
         kept = Index(
             [self.taxa[row] for row in rows],

@@ -19,6 +19,7 @@ import numpy as np
 from gallery import database, files, sqlite
 from gallery.entry import MODALITIES, Added, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
+from gallery.names_table import NamesTable
 from gallery.rows import named, taxon_of, taxon_row
 from gallery.schema import check_schema
 from gallery.taxon import Names, Taxon
@@ -200,7 +201,7 @@ class Gallery:
             self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (cursor.lastrowid, entry.thumbnail))
         return True
 
-    def remove_taxon(self, scientific_name: str) -> int:
+    def remove_taxon(self, scientific_name: str, table: NamesTable | None = None) -> int:
         """Remove a taxon and its vectors, in one transaction; returns how many vectors it had.
 
         Raises
@@ -211,7 +212,8 @@ class Gallery:
         with self.transaction():
             row = self._db.execute("SELECT id FROM taxa WHERE scientific_name = ?", (scientific_name,)).fetchone()
             if row is None:
-                meant = Names(self.taxa()).find(scientific_name).scientific_name  # raises, with names that look like it
+                known = Names(self.taxa(), table)
+                meant = known.find(scientific_name).scientific_name  # raises, with names that look like it
                 raise TaxonError(f"'{scientific_name}' is not an accepted scientific name", f"did you mean {meant}?")
             (entries,) = self._db.execute("SELECT count(*) FROM entries WHERE taxon = ?", row).fetchone()
             self._db.execute("DELETE FROM taxa WHERE id = ?", row)

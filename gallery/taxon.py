@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from gallery.common_names import NamesTable, key_of
-from gallery.errors import TaxonError
+from gallery.errors import TaxonError, UnknownNameError
+from gallery.names_table import NamesTable, key_of
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 SYNONYM_SEPARATOR = "|"
@@ -101,18 +101,8 @@ class Names:
             self._note(self._common, taxon.common_names.values(), row)
             self._note(self._ranks, taxon.path(), row)
 
-    def find(self, name: str) -> Taxon:
+    def find(self, name: str, suggest: bool = True) -> Taxon:
         """Taxon called `name`: an accepted scientific name first, then a synonym, then a common name of any language.
-
-        Raises
-        ------
-        TaxonError
-            No taxon has this name (names that look like it are given), or several share it.
-        """
-        return self._taxa[self._row(name)]
-
-    def rows(self, name: str, suggest: bool = True) -> list[int]:
-        """Rows of the taxa at or below `name`: a name at any rank (``"Aves"``, ``"Parus"``), or one that `find` knows.
 
         Parameters
         ----------
@@ -122,8 +112,32 @@ class Names:
 
         Raises
         ------
+        UnknownNameError
+            No taxon has this name.
         TaxonError
-            No taxon has this name, or several share a common name.
+            Several share it.
+        """
+        return self._taxa[self._row(name, suggest=suggest)]
+
+    def is_rank(self, name: str) -> bool:
+        """Whether it names taxa at some rank: ``"Aves"``, ``"Parus"``, ``"Parus major"``."""
+        return key_of(name) in self._ranks
+
+    def rows(self, name: str, suggest: bool = True) -> list[int]:
+        """Rows of the taxa at or below `name`: a name at any rank (``"Aves"``, ``"Parus"``), or one that `find` knows.
+
+        Parameters
+        ----------
+        name : str
+        suggest : bool
+            As of `find`.
+
+        Raises
+        ------
+        UnknownNameError
+            No taxon has this name.
+        TaxonError
+            Several share a common name.
         """
         below = self._ranks.get(key_of(name))
         return list(below) if below else [self._row(name, with_ranks=True, suggest=suggest)]
@@ -139,7 +153,7 @@ class Names:
                 raise TaxonError(f"'{name}' is a name of {sharing}", "use the scientific name of one of them")
         near = self._near(key, with_ranks) if suggest else []
         remedy = f"did you mean {' or '.join(near)}?" if near else "check the spelling"
-        raise TaxonError(f"no taxon is called '{name}'", remedy)
+        raise UnknownNameError(f"no taxon is called '{name}'", remedy)
 
     def _in_table(self, key: str) -> list[int] | None:
         return self._foreign.get(key)

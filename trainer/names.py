@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from gallery.common_names import ENGLISH, write_names
 from gallery.labels import COLUMNS, Label, label_of, write_taxonomy
+from gallery.names_table import ENGLISH, write_names
 from trainer.errors import DataError
 
 TAXONOMY, NAMES = "taxonomy.csv.gz", "names.zip"

@@ -18,6 +18,7 @@ from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from edgeapp.recognition.results import Identification
+from gallery.naming import Naming
 
 Tell = Callable[[str], None]
 
@@ -44,6 +45,7 @@ def identify(
     note: Tell,
     complain: Tell,
     open_sound: Callable[[str], AudioSource] = FileSource,
+    naming: Naming | None = None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -62,6 +64,8 @@ def identify(
         Told why a file failed, one line a file.
     open_sound : callable
         File to its sound.
+    naming : Naming, optional
+        What taxa are called in what is written; in English if not given.
 
     Raises
     ------
@@ -69,13 +73,15 @@ def identify(
         What would fail every other file too.
     """
     done = failed = 0
+    named = naming or Naming()
     for file in files:
         try:
             with overheard() as complaints:
                 source = open_sound(file)
-                tally = _windows(file, source, recogniser, writer, hop_s, top)
+                tally = _windows(file, source, recogniser, writer, hop_s, top, named)
             notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-            writer.finish(Identification(file, tally.end_s, hop_s, tally.species(top), tally.heard, tuple(notes)))
+            species = named.candidates(tally.species(top))
+            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
             if source.fault is not None:
                 fault: str | None = f"{file}: {source.fault}; copy the file again"
             else:
@@ -98,7 +104,9 @@ def identify(
     return Outcome(done, failed)
 
 
-def _windows(file: str, source: AudioSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int) -> Tally:
+def _windows(
+    file: str, source: AudioSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int, naming: Naming
+) -> Tally:
     """Write the windows and detections of one file, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
     begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
@@ -106,11 +114,11 @@ def _windows(file: str, source: AudioSource, recogniser: Recogniser, writer: Wri
     with closing(recogniser.windows(source, hop_s)) as results:
         for result in results:
             tally.add(result)
-            writer.window(result, recogniser.species(result, top))
+            writer.window(result.named(naming), naming.candidates(recogniser.species(result, top)))
             for stretch in merger.add(result):
-                writer.detection(stretch)
+                writer.detection(stretch.named(naming))
     for stretch in merger.finish():
-        writer.detection(stretch)
+        writer.detection(stretch.named(naming))
     return tally
 
 

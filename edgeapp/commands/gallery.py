@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeapp.commands.options import PackOption
+from edgeapp.commands.options import LanguageOption, PackOption
+from edgeapp.config.language import language_of
 from edgeapp.errors import GalleryError, UsageError
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
 from edgeapp.pack.installed import find_pack, load_found, load_pack
@@ -50,25 +51,45 @@ def list_taxa(
     gallery: Shown = None,
     pack: PackOption = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    language: LanguageOption = None,
 ) -> None:
     """List the taxa of a gallery, with how many entries of each modality they have."""
+    _list(_shown(gallery, pack), None, json, language)
+
+
+@app.command()
+def search(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Scientific or common name in any language, or a group.")],
+    gallery: Shown = None,
+    pack: PackOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    language: LanguageOption = None,
+) -> None:
+    """List the taxa of a gallery that are called so, or that belong to the group of this name."""
+    _list(_shown(gallery, pack), name, json, language)
+
+
+def _list(path: Path, name: str | None, json: bool, language: str | None) -> None:
+    from edgeapp.pack.names import names_of, naming_in
     from gallery.store import Gallery
 
-    with Gallery.open(_shown(gallery, pack)) as opened:
+    with Gallery.open(path) as opened:
         taxa = opened.taxa()
         counts = {taxon.scientific_name: {"text": 0, "image": 0, "audio": 0} for taxon in taxa}
         for modality in ("text", "image", "audio"):
             for rows, _ in opened.vectors(modality):
                 for row in rows:
                     counts[taxa[row].scientific_name][modality] += 1
-    for taxon in taxa:
+    naming = naming_in(language_of(language), taxa)
+    for taxon in taxa if name is None else [taxa[row] for row in names_of(taxa).rows(name)]:
         entries = counts[taxon.scientific_name]
+        common_name = naming.of(taxon.scientific_name, taxon.common_name)
         if json:
-            named = {"scientific_name": taxon.scientific_name, "common_name": taxon.common_name}
+            named = {"scientific_name": taxon.scientific_name, "common_name": common_name}
             typer.echo(json_module.dumps({**named, "entries": entries}, ensure_ascii=False))
         else:
             held = ", ".join(f"{n} {modality}" for modality, n in entries.items() if n) or "no entries"
-            typer.echo(f"{taxon.scientific_name:<28} {taxon.common_name:<28} {held}")
+            typer.echo(f"{taxon.scientific_name:<28} {common_name:<28} {held}")
 
 
 @app.command()
@@ -114,7 +135,7 @@ def build(
 @app.command()
 def add(
     gallery: Changed,
-    name: Annotated[str, typer.Argument(help="Scientific name; a common name if the species table has it.")],
+    name: Annotated[str, typer.Argument(help="Scientific name, or common name in any language.")],
     photo: Annotated[list[Path] | None, typer.Option("--photo", help="A photo of it. May be given again.")] = None,
     recording: Annotated[
         list[Path] | None, typer.Option("--recording", help="A recording. May be given again.")
@@ -139,7 +160,7 @@ def add(
     _modalities(",".join({"text", *(modality for _, modality in files)}), loaded)
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
         known = opened.taxa()
-        taxon = _meant(name, _table(taxa), known, new, common_name, family)
+        taxon = _meant(name, _known(taxa), known, new, common_name, family)
         opened.add_taxa([taxon])
         filler = Filler(opened, loaded, thumbnails, tell=_complain)
         if not opened.entries("text", taxon.scientific_name):
@@ -152,11 +173,12 @@ def add(
 @app.command()
 def remove(gallery: Changed, name: Annotated[str, typer.Argument(help="Scientific name.")]) -> None:
     """Take a taxon and its entries out of a gallery."""
+    from edgeapp.pack.names import names_table
     from gallery.store import Gallery
 
     _refuse_packed(gallery)
     with Gallery.open(gallery, readonly=False) as opened:
-        entries = opened.remove_taxon(name)
+        entries = opened.remove_taxon(name, names_table())
     typer.echo(f"{gallery}: removed {name} and its {entries} entries")
 
 
@@ -198,15 +220,27 @@ def _table(path: Path | None) -> list[Taxon]:
     return read_taxa(path) if path is not None else starter_taxa()
 
 
+def _known(path: Path | None) -> list[Taxon]:
+    """The species table; the project's own is followed by the species whose names come with the program."""
+    from edgeapp.pack.names import shipped_species
+
+    table = _table(path)
+    if path is not None:
+        return table
+    names = {name for taxon in table for name in (taxon.scientific_name, *taxon.synonyms)}
+    return table + [taxon for taxon in shipped_species() if names.isdisjoint((taxon.scientific_name, *taxon.synonyms))]
+
+
 def _meant(name: str, table: list[Taxon], known: list[Taxon], new: bool, common_name: str, family: str) -> Taxon:
     """The taxon of a name: from the gallery, from the table, or a new one beside its relatives in either."""
+    from edgeapp.pack.names import names_table
     from gallery.errors import TaxonError
     from gallery.taxon import Taxon, find
 
     if not new:
         for taxa in (known, table):
             try:
-                return find(taxa, name)
+                return find(taxa, name, names_table())
             except TaxonError as error:
                 missing = error
         raise TaxonError(missing.what, f"{missing.remedy} A species in no table needs --new")

@@ -13,10 +13,12 @@ from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
-from edgeapp.commands.options import PackOption
+from edgeapp.commands.options import LanguageOption, PackOption
+from edgeapp.config.language import language_of
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, Run, check_format, writer
 from edgeapp.pack.installed import load_pack
+from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
 
@@ -39,6 +41,7 @@ def identify(
         list[str] | None,
         typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
     ] = None,
+    language: LanguageOption = None,
     hop: Annotated[
         float | None, typer.Option("--hop", help="Seconds between windows; the pack's if not given (5 for starter).")
     ] = None,
@@ -84,6 +87,7 @@ def identify(
     with Destination(output) as destination:
         asked = modalities.split(",") if modalities is not None else None
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
+        naming = naming_in(language_of(language), recogniser.taxa)
         audio = recogniser.pack.audio
         hop_s = audio.hop_s if hop is None else hop
         run = Run(recogniser.origin, audio.window_s, hop_s)
@@ -93,7 +97,7 @@ def identify(
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         note = _silent if quiet else complain
-        outcome = identify_files(files, recogniser, writing, hop_s, top, note, complain, open_sound)
+        outcome = identify_files(files, recogniser, writing, hop_s, top, note, complain, open_sound, naming)
         destination.keep = outcome.done > 0
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")

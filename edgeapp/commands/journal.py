@@ -10,7 +10,7 @@ import csv
 import getpass
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import Enum
@@ -19,6 +19,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.commands.journal_names import corrected, naming_of, spellings
+from edgeapp.commands.options import LanguageOption
 from edgeapp.detections import counting
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.detections.verdict import Verdict
@@ -26,7 +28,9 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
 from edgeapp.journal.documents import detection_of
 from edgeapp.outputs.export import export_documents
+from edgeapp.outputs.records import SPECIES
 from edgeapp.outputs.words import in_words
+from gallery.naming import Naming
 from gallery.utc import datetime_of
 
 COMMAND_BUSY_S = 10.0  # a person waits
@@ -95,12 +99,13 @@ def list_detections(
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
     species: Annotated[
-        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name.")
+        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name in any language.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Maximum number of rows (0 = all).")] = 20,
     format: Annotated[
         Format, typer.Option("--format", "-f", help="A table for people; json, ndjson or csv for programs.")
     ] = Format.TABLE,
+    language: LanguageOption = None,
 ) -> None:
     """List detections, the newest last. A table tells local time, other formats UTC; a TIME without a zone is local.
 
@@ -108,13 +113,14 @@ def list_detections(
     """
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     with Reader(journal) as reader:
-        found = reader.detections(begin, end, species, newest=limit or None)
+        reader.naming = naming_of(reader, language)
+        found = reader.detections(begin, end, spellings(species), newest=limit or None)
         if format is Format.TABLE:
             print_table(reader, found)
         elif format is Format.CSV:
             writer = csv.DictWriter(sys.stdout, reader.columns(), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(found)
+            writer.writerows(named_row(row, reader.naming) for row in found)
         else:
             export_documents(map(reader.document, found), format.value, sys.stdout)
 
@@ -125,7 +131,12 @@ def review(
         str, typer.Argument(metavar="ID", help="Its number, as in the table, or its id, as in the document.")
     ],
     verdict: Annotated[ReviewVerdict, typer.Argument(help="What is right of it.")],
-    name: Annotated[str | None, typer.Option("--name", help="The right taxon, of a correction.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="The right taxon, of a correction, by its scientific or common name in any language."
+        ),
+    ] = None,
     note: Annotated[str, typer.Option("--note", help="Anything else worth keeping.")] = "",
     reviewer: Annotated[
         str | None, typer.Option("--reviewer", help="Who says so; the user's name if not given.")
@@ -146,6 +157,8 @@ def review(
             raise JournalError(
                 f"{opened.path}: has no detection {detection}", "check the number or id of the detection"
             )
+        if name is not None:
+            name = corrected(name, gallery_of(opened, number))
         opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note))
     typer.echo(f"detection {number}: {verdict.value}{f', {name}' if name else ''}", err=True)
 
@@ -259,7 +272,7 @@ def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
         cells = (
             str(row["id"]),
             local(row["time_utc"], row["clock_set"]),
-            in_words(detection_of(row, reader.candidates(row["id"]))),
+            in_words(reader.naming.detection(detection_of(row, reader.candidates(row["id"])))),
             f"{row['confidence']:.2f}",
             row["source"],
             " ".join(filter(None, (row["review"], row["review_name"]))),
@@ -271,6 +284,18 @@ def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
         console.print(table)
     else:
         typer.echo("no detections", err=True)
+
+
+def named_row(row: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
+    """A row of the view with the common name of its species in a language."""
+    if row["taxon_rank"] != SPECIES:
+        return dict(row)
+    return {**row, "common_name": naming.of(row["scientific_name"], row["common_name"] or "") or None}
+
+
+def gallery_of(journal: Journal, number: int) -> str:
+    """Path of the gallery that a detection was made with; empty where there is no such detection."""
+    return str((journal.in_full(number) or {"gallery": ""})["gallery"])
 
 
 def user_name() -> str:

@@ -11,15 +11,16 @@ import typer
 
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.journal import JournalPath, app, time_of
+from edgeapp.commands.journal_names import naming_of, spellings, taxa_of
+from edgeapp.commands.options import LanguageOption
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader, utc_of
 from edgeapp.outputs.ebird import Site
 from edgeapp.outputs.export import DOCUMENTS, FORMATS, export, export_documents
-from edgeapp.outputs.records import Record
+from edgeapp.outputs.records import SPECIES, Record
 from edgeapp.outputs.writer import Destination
-from gallery.errors import GalleryError
-from gallery.store import Gallery
+from gallery.naming import Naming
 from gallery.taxon import Taxon
 
 BIRDS = "Aves"
@@ -38,7 +39,7 @@ def export_detections(
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From this time on.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
     species: Annotated[
-        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name.")
+        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name in any language.")
     ] = None,
     zone: Annotated[
         str | None,
@@ -47,6 +48,7 @@ def export_detections(
     location: Annotated[str | None, typer.Option("--location", help="Name of the place, for eBird.")] = None,
     state: Annotated[str, typer.Option("--state", help="Code of the state, for eBird.")] = "",
     country: Annotated[str, typer.Option("--country", help="Code of the country, for eBird.")] = "",
+    language: LanguageOption = None,
     journal: JournalPath = None,
 ) -> None:
     """Write detections for another program: csv, json, ndjson, raven, audacity, kaleidoscope or ebird.
@@ -62,14 +64,16 @@ def export_detections(
         if location is None:
             raise UsageError("eBird needs the name of the place", "give --location")
         site = Site(location, times, state, country)
+    names = spellings(species)
     with Reader(journal) as reader, Destination(output) as destination:
+        reader.naming = naming_of(reader, language)
         if format.value in DOCUMENTS:
-            documents = (reader.document(row) for row in reader.detections(begin, end, species))
+            documents = (reader.document(row) for row in reader.detections(begin, end, names))
             written = export_documents(documents, format.value, destination.out)
             typer.echo(f"{written} written", err=True)
             return
         galleries = Galleries()
-        found = (record_of(row, galleries) for row in reader.detections(begin, end, species))
+        found = (record_of(row, galleries, reader.naming) for row in reader.detections(begin, end, names))
         left_out = 0
 
         def birds() -> Iterator[Record]:
@@ -96,11 +100,7 @@ class Galleries:
     def known(self, path: str) -> dict[str, Taxon]:
         """Taxa of a gallery by scientific name; none when it is not there any more."""
         if path not in self._taxa:
-            try:
-                with Gallery.open(path) as gallery:
-                    self._taxa[path] = {taxon.scientific_name: taxon for taxon in gallery.taxa()}
-            except GalleryError:
-                self._taxa[path] = {}
+            self._taxa[path] = {taxon.scientific_name: taxon for taxon in taxa_of(path)}
         return self._taxa[path]
 
     def is_bird(self, species: str) -> bool:
@@ -109,10 +109,11 @@ class Galleries:
         return all(taxon.class_ == BIRDS for taxon in found)
 
 
-def record_of(row: Mapping[str, Any], galleries: Galleries) -> Record:
+def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> Record:
     """A row of the journal's view as the exports take it."""
     taxa = galleries.known(row["gallery"])
     corrected = row["review_name"] if row["review"] == ReviewVerdict.CORRECTED else ""
+    is_species = row["taxon_rank"] == SPECIES
     clip, start_s, end_s = row["clip_path"], row["clip_start_s"], row["clip_end_s"]
     if clip is None and row["route"] == "file" and row["stream_s"]:
         clip, start_s, end_s = row["source"], 0.0, max(row["stream_s"], row["end_s"])
@@ -124,7 +125,7 @@ def record_of(row: Mapping[str, Any], galleries: Galleries) -> Record:
         source=row["source"],
         taxon_rank=row["taxon_rank"],
         scientific_name=row["scientific_name"],
-        common_name=row["common_name"] or "",
+        common_name=naming.of(row["scientific_name"], row["common_name"] or "") if is_species else "",
         confidence=row["confidence"],
         rate_hz=row["rate_hz"],
         pack=row["pack"],
@@ -133,7 +134,7 @@ def record_of(row: Mapping[str, Any], galleries: Galleries) -> Record:
         longitude=row["longitude"],
         review=row["review"],
         corrected_name=corrected,
-        corrected_common_name=taxa[corrected].common_name if corrected in taxa else "",
+        corrected_common_name=naming.of(corrected, taxa[corrected].common_name if corrected in taxa else ""),
         clip=clip,
         clip_start_s=start_s or 0.0,
         clip_end_s=end_s or 0.0,

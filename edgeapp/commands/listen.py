@@ -31,14 +31,16 @@ from edgeapp.station.periodic import (
     check_journal,
     forget_messages,
 )
-from edgeapp.station.screens import Lines, LiveTable, NdJson, summary
+from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, summary
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing
 from edgeapp.terminal import tell
+from gallery.naming import Naming
 
 SWEEP_S = 600.0
+ENGLISH_NAMES = Naming()
 NOT_HEARD = 1  # exit code of a run that ended with a microphone that hears nothing
 
 
@@ -106,11 +108,12 @@ def listen(
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
         parts = assemble(settings, recogniser, journal, clock)
+        journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
-        screen = _screen(settings.station.format, title)
+        screen = _screen(settings.station.format, title, parts.naming)
         stack.callback(screen.close)
         status = TellStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
         tasks = [status, *_tasks(parts)]
@@ -153,11 +156,14 @@ def _exit_code(workers: Sequence[SourceWorker]) -> int:
     return NOT_HEARD if any(worker.health.state is not State.HEARING for worker in workers) else 0
 
 
-def _screen(format: str, title: str) -> Screen:
-    if format == "ndjson":
-        return NdJson(sys.stdout)
+def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES) -> Screen:
     console = Console()
-    return LiveTable(console, title) if console.is_terminal else Lines(sys.stdout)
+    screen: Screen
+    if format == "ndjson":
+        screen = NdJson(sys.stdout)
+    else:
+        screen = LiveTable(console, title) if console.is_terminal else Lines(sys.stdout)
+    return Named(screen, naming) if naming.names else screen
 
 
 def _print_devices() -> None:

@@ -18,6 +18,7 @@ from edgeapp.clips import settings as clips
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
+from gallery.names_table import ENGLISH
 
 PREFIX = "BIOVITA"  # of the environment
 
@@ -121,6 +122,12 @@ class Station:
     )
     only: tuple[str, ...] = setting(
         (), 'Keep to this taxon, at any rank: "Aves", "Parus". May be given again.', "--only", metavar="TAXON"
+    )
+    language: str = setting(
+        ENGLISH,
+        "Language of common names, such as de; English where a taxon has no name in it.",
+        "--language",
+        metavar="TAG",
     )
     modalities: tuple[str, ...] = setting(
         (), "Gallery entries to match; all if not given.", "--modalities", choices=MODALITIES, commas=True

@@ -17,10 +17,12 @@ from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
+from edgeapp.pack.names import names_of
 from gallery.errors import TaxonError
 from gallery.recognition import Detection
 from gallery.taxon import RANKS, Names, Taxon
 
+SUGGESTED = 5  # unknown names of a list for which names that look like them are sought
 _DIGITS = range(2, 7)  # decimals of a confidence in a reason: two, or as many as tell it from the threshold
 
 
@@ -58,7 +60,8 @@ class SpeciesList:
         Parameters
         ----------
         path : str or Path
-            Text in UTF-8. A name may be a species, a synonym of it, or a group at any rank ("Parus", "Paridae").
+            Text in UTF-8. A name may be a species, a synonym of it, its common name in any language, or a
+            group at any rank ("Parus", "Paridae").
         taxa : sequence of Taxon
             Species of the gallery.
 
@@ -73,18 +76,21 @@ class SpeciesList:
             raise UsageError(f"species list {path} is not UTF-8 text", "save it as text in UTF-8") from error
         except OSError as error:
             raise UsageError(f"species list {path} cannot be read ({error.strerror})", "check the path") from error
-        names, species, unknown = Names(taxa), set(), []
+        names = names_of(taxa)
+        species: set[str] = set()
+        unknown: list[UnknownName] = []
         for number, line in enumerate(lines, start=1):
             name = line.partition("#")[0].partition("_")[0].strip()
             if not name:
                 continue
             try:
-                species |= {taxa[row].scientific_name for row in names.rows(name)}
+                rows = names.rows(name, suggest=len(unknown) < SUGGESTED)
+                species |= {taxa[row].scientific_name for row in rows}
             except TaxonError as error:
                 unknown.append(UnknownName(number, name, str(error)))
         if not species:
             why = f"names nothing of the gallery (line {unknown[0].line}: {unknown[0].why})" if unknown else "is empty"
-            raise UsageError(f"species list {path} {why}", "write one scientific name on each line")
+            raise UsageError(f"species list {path} {why}", "write one name on each line")
         return cls(str(path), frozenset(species), tuple(unknown))
 
 
@@ -187,7 +193,7 @@ class Filters:
     @cached_property
     def _least(self) -> dict[tuple[str, ...], tuple[float, str]]:
         """Path of a taxon from the kingdom down to its threshold and its name; several for namesakes."""
-        names = Names(self.taxa)
+        names = names_of(self.taxa) if self.thresholds else Names(())
         least: dict[tuple[str, ...], tuple[float, str]] = {}
         for name, value in (self.thresholds or {}).items():
             try:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.errors import UsageError
+from edgeapp.pack.names import names_of
 from gallery.errors import TaxonError
-from gallery.taxon import Names, Taxon
+from gallery.taxon import Taxon
 
 COLUMNS = (
     "scientific_name",
@@ -98,7 +99,7 @@ class SpeciesRange:
         ----------
         path : str or Path
         taxa : sequence of Taxon
-            Species of the gallery. A row may call its species by a synonym.
+            Species of the gallery. A row may call its species by a synonym or a common name of any language.
         latitude, longitude : float or None
             Of the microphone, degrees.
         missing : str
@@ -117,7 +118,7 @@ class SpeciesRange:
             )
         if missing not in (KEEP, REJECT):
             raise UsageError(f"species without a range cannot be dealt with by '{missing}'", f"use {KEEP} or {REJECT}")
-        names, unknown = Names(taxa), []
+        names, unknown = names_of(taxa), []
         ranges: dict[str, tuple[Range, ...]] = {}
         for name, found in _read(Path(path)):
             try:

@@ -19,6 +19,7 @@ from edgeapp.detections.document import (
     document_id,
 )
 from edgeapp.recognition.results import Origin
+from gallery.naming import Naming
 from gallery.recognition import Candidate, Detection
 
 CLOCKS = (CLOCK_UNSET, CLOCK_SET, CLOCK_CORRECTED)  # by `clock_set`
@@ -31,7 +32,9 @@ def id_of(row: Mapping[str, Any]) -> str:
     return document_id(row["station"], row["source"], row["written_utc"] or row["time_utc"], row["id"])
 
 
-def document_of(row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def document_of(
+    row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]], naming: Naming | None = None
+) -> dict[str, Any]:
     """The document of a detection.
 
     Parameters
@@ -40,13 +43,15 @@ def document_of(row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]])
         Of the view ``detections_in_full``.
     candidates : sequence of Mapping
         Its rows of ``candidates``, in order.
+    naming : Naming, optional
+        What taxa are called; as the journal has it, in English, if not given.
     """
     recording = row["source"] if row["route"] == FILE else None
     clip, review = row["clip_path"], None
     if row["review"] is not None:
         review = Review(row["review"], row["review_name"], row["reviewer"], row["review_note"], row["review_utc"])
     return detection_document(
-        detection_of(row, candidates),
+        (naming or Naming()).detection(detection_of(row, candidates)),
         row["start_s"],
         row["end_s"],
         Source(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,24 @@ from edgeapp.clock.utc import utc_text
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
 from edgeapp.journal.documents import document_of, id_of
+from gallery.naming import Naming
 
+_NAMED = """EXISTS (
+    SELECT 1 FROM json_each(:species) WHERE lower(value) IN (lower(scientific_name), lower(common_name))
+)"""
 PAGE = 500  # rows read at a time: a reader that is slow to read on never holds the writer's WAL
 
 
 class Questions:
-    """What can be asked of a journal, whoever has it open."""
+    """What can be asked of a journal, whoever has it open.
+
+    Attributes
+    ----------
+    naming : Naming
+        What taxa are called in documents; the journal itself keeps scientific and English names.
+    """
+
+    naming: Naming = Naming()
 
     def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         raise NotImplementedError
@@ -27,7 +40,7 @@ class Questions:
         self,
         since: datetime | None = None,
         until: datetime | None = None,
-        species: str | None = None,
+        species: str | Sequence[str] | None = None,
         deployment: int | None = None,
         newest: int | None = None,
     ) -> Iterator[dict[str, Any]]:
@@ -37,17 +50,19 @@ class Questions:
         ----------
         since, until : datetime | None
             Aware; detections that began at or after the first and before the second.
-        species : str | None
-            Scientific or common name of the taxon; case does not matter.
+        species : str | Sequence[str] | None
+            Scientific or common name of the taxon, or several of which it has one; case does not matter.
         deployment : int | None
             Id of the only deployment to read.
         newest : int | None
             Only so many, the last ones.
         """
+        names = [species] if isinstance(species, str) else species
+        wanted = None if names is None else json.dumps([name.lower() for name in names])
         conditions = {
             "time_utc >= :since": ("since", since and utc_text(since)),
             "time_utc < :until": ("until", until and utc_text(until)),
-            "lower(:species) IN (lower(scientific_name), lower(common_name))": ("species", species),
+            _NAMED: ("species", wanted),
             "deployment = :deployment": ("deployment", deployment),
         }
         asked = {condition: pair for condition, pair in conditions.items() if pair[1] is not None}
@@ -90,7 +105,7 @@ class Questions:
 
     def document(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The detection document of a row that `detections` gave."""
-        return document_of(row, self.candidates(row["id"]))
+        return document_of(row, self.candidates(row["id"]), self.naming)
 
     def reviews(self, detection_id: int) -> list[dict[str, Any]]:
         """What people said of one detection; the last one counts."""

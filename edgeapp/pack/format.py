@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from edgeapp.audio.windows import HOP_S, PADS, REPEAT
 from edgeapp.errors import PackError
+from edgeapp.pack.range import RangeSpec
 from edgeapp.pack.split import SplitSpec
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
@@ -115,6 +116,8 @@ class Pack:
         That the graphs compute in: fp32, fp16 or int8.
     in_fp32 : dict
         Graph -> what of it still computes in float32.
+    range : RangeSpec or None
+        Its occurrence model.
     files : dict
         File name -> sha256, hex.
     """
@@ -137,6 +140,7 @@ class Pack:
     precision: str = "fp32"
     in_fp32: Mapping[str, list[str]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    range: RangeSpec | None = None
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -208,6 +212,7 @@ def write_pack_json(
     parity: Mapping[str, Any] | None = None,
     precision: str = "fp32",
     in_fp32: Mapping[str, list[str]] | None = None,
+    range: RangeSpec | None = None,
     created: str | None = None,
 ) -> Path:
     """Make a folder a pack: hash its files and write ``pack.json``, last and atomically.
@@ -251,6 +256,8 @@ def write_pack_json(
         document["image"] = asdict(image)
     if gallery is not None:
         document["gallery"] = gallery
+    if range is not None:
+        document["range"] = asdict(range)
     document |= {
         "decision": decision.to_dict(),
         "figures": dict(figures or {}),
@@ -294,6 +301,7 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         parity=pack.parity,
         precision=pack.precision,
         in_fp32=pack.in_fp32,
+        range=pack.range,
         created=pack.created,
     )
     return Pack.load(pack.folder)
@@ -350,6 +358,7 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
             precision=str(document.get("precision", "fp32")),
             in_fp32=document.get("in_fp32", {}),
             files=dict(document["files"]),
+            range=RangeSpec(**document["range"]) if document.get("range") else None,
         )
     except KeyError as error:
         raise PackError(f"{where}: {error.args[0]!r} is missing", remedy) from None
@@ -379,4 +388,6 @@ def _named(pack: Pack) -> list[str]:
         names.append(pack.image.file)
     if pack.gallery is not None:
         names.append(pack.gallery)
+    if pack.range is not None:
+        names += [pack.range.file, pack.range.taxa]
     return names

@@ -21,12 +21,13 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.pack.format import Pack, sha256
+from edgeapp.pack.names import names_of
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from gallery.entry import Entry, Rejection, shows_adult
 from gallery.errors import TaxonError
 from gallery.prompts import prompts
 from gallery.store import Gallery, build
-from gallery.taxon import Names, Taxon
+from gallery.taxon import Taxon
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 THUMBNAIL_PIXELS = 256  # longer side: enough to compare plumage on a phone, about 15 kB
@@ -154,7 +155,7 @@ class Filler:
         self.thumbnails = thumbnails
         self.report = report if report is not None else Report()
         self._tell = tell
-        self._names = Names(gallery.taxa())
+        self._names = names_of(gallery.taxa())
         self._image_encoder: ImageEncoder | None = None
         self._audio_encoder: AudioEncoder | None = None
         self._files: dict[tuple[str, str], dict[str, str]] = {}  # (modality, sha256) -> scientific name -> label
@@ -317,7 +318,7 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
     inside = sorted(one for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
     if not inside:
         raise UsageError(f"{folder}: has no folders of photos in it", "make one per species, such as Parus_major")
-    names = Names(taxa)
+    names = names_of(taxa)
     for species in inside:
         try:
             taxon = names.find(species.name.replace("_", " "))

@@ -21,6 +21,7 @@ from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import Window, windows
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack, sha256
+from edgeapp.pack.names import names_table
 from edgeapp.recognition.ahead import in_order
 from edgeapp.recognition.results import Origin, WindowResult
 from edgeapp.runtime.encoders import AudioEncoder
@@ -49,7 +50,7 @@ class Recogniser:
     gallery : path or None
         The pack's own gallery when None.
     only : sequence of str
-        Keep the taxa at or below these, at any rank ("Aves", "Parus", "Parus major").
+        Keep the taxa at or below these, at any rank ("Aves", "Parus", "Parus major") and in any language.
     modalities : sequence of str or None
         Gallery entries to match: any of text, image, audio. All that are there when None.
     threads : int or None
@@ -93,7 +94,7 @@ class Recogniser:
         with Gallery.open(self.gallery_path, identity=pack.identity) as opened:
             index = Index.of(opened)
         if only:
-            index = index.only(list(only))
+            index = index.only(list(only), names_table())
         if modalities is not None and not set(modalities) & set(index.modalities):
             asked = " or ".join(modalities) or "usable"
             raise UsageError(f"{self.gallery_path}: has no {asked} entry to match", "choose other --modalities")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gallery.naming import Naming
 from gallery.recognition import Candidate, Detection
 
 
@@ -51,6 +52,10 @@ class WindowResult:
     detections: tuple[Detection, ...]
     vector: np.ndarray | None
 
+    def named(self, naming: Naming) -> WindowResult:
+        """The same with its names in a language."""
+        return replace(self, detections=tuple(map(naming.detection, self.detections))) if naming.names else self
+
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
@@ -72,6 +77,10 @@ class Stretch:
     detection: Detection
     vector: np.ndarray | None
     windows: int = 1
+
+    def named(self, naming: Naming) -> Stretch:
+        """The same with its names in a language."""
+        return replace(self, detection=naming.detection(self.detection)) if naming.names else self
 
 
 @dataclass(frozen=True)

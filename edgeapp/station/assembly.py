@@ -26,10 +26,12 @@ from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message
 from edgeapp.pack.installed import load_pack
+from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import Cutting, queue_windows
 from edgeapp.station.station import Keeping
+from gallery.naming import Naming
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Parts:
     sweeper : Sweeper or None
         Deletes clips whose time has come.
     clips : ClipFolder or None
+    naming : Naming
+        What taxa are called where they are shown and sent.
     """
 
     classifier: Classifier
@@ -60,6 +64,7 @@ class Parts:
     outbox: Outbox | None
     sweeper: Sweeper | None
     clips: ClipFolder | None
+    naming: Naming
 
 
 def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock: Clock) -> Parts:
@@ -104,6 +109,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         outbox=Outbox(journal, sending, clock) if sending else None,
         sweeper=sweeper(settings, journal, folder),
         clips=folder,
+        naming=naming_in(settings.station.language, recogniser.taxa),
     )
 
 

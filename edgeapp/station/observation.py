@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
 from edgeapp.recognition.results import WindowResult
+from gallery.naming import Naming
 from gallery.recognition import Candidate, Detection
 
 
@@ -58,6 +59,13 @@ class Observation:
     verdict: Verdict
     why: str = ""
     speech: float | None = None
+
+    def named(self, naming: Naming) -> Observation:
+        """The same with its names in a language."""
+        outcomes = tuple(replace(one, detection=naming.detection(one.detection)) for one in self.outcomes)
+        return replace(
+            self, result=self.result.named(naming), species=naming.candidates(self.species), outcomes=outcomes
+        )
 
     @property
     def detected(self) -> tuple[Detection, ...]:

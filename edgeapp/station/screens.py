@@ -22,8 +22,9 @@ from edgeapp.outputs.json import window_fields
 from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, in_words
 from edgeapp.station.microphone_health import Transition
 from edgeapp.station.observation import Observation, Outcome
-from edgeapp.station.station import Station
+from edgeapp.station.station import Screen, Station
 from edgeapp.terminal import tell
+from gallery.naming import Naming
 from gallery.recognition import Detection
 
 ROWS = 12  # detections that stay on a terminal; the journal has them all
@@ -176,6 +177,35 @@ class NdJson:
     def _event(self, event: str, **fields: object) -> None:
         line = json.dumps({"event": event, **fields}, ensure_ascii=False, allow_nan=False)
         print(line, file=self._stream, flush=True)
+
+
+class Named:
+    """A screen that shows names in a language; documents have theirs from the journal.
+
+    Parameters
+    ----------
+    screen : Screen
+    naming : Naming
+    """
+
+    def __init__(self, screen: Screen, naming: Naming) -> None:
+        self._screen, self._naming = screen, naming
+
+    def show(self, seen: Observation, station: Station) -> None:
+        """Show the window with its names."""
+        self._screen.show(seen.named(self._naming), station)
+
+    def detection(self, document: dict[str, Any]) -> None:
+        """Show the document."""
+        self._screen.detection(document)
+
+    def microphone(self, name: str, transition: Transition) -> None:
+        """Show the microphone."""
+        self._screen.microphone(name, transition)
+
+    def close(self) -> None:
+        """Close the screen."""
+        self._screen.close()
 
 
 def summary(station: Station) -> str:

@@ -16,6 +16,7 @@ from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
 from edgeapp.station.station import Station
 from gallery import files
+from gallery.naming import Naming
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "windows": {verdict.value: n for verdict, n in sorted(station.counts.items())},
             "detections": station.detections,
             "lost_samples": station.lost_samples,
-            "last_detection": _last(station.newest),
+            "last_detection": _last(station.newest, station.journal.naming),
             "journal": {
                 "path": str(station.journal.path),
                 "waiting": len(station.write_queue),
@@ -88,10 +89,10 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
     return describe
 
 
-def _last(seen: Observation | None) -> dict[str, Any] | None:
+def _last(seen: Observation | None, naming: Naming) -> dict[str, Any] | None:
     if seen is None or not seen.detected:
         return None
-    newest = seen.detected[0]
+    newest = naming.detection(seen.detected[0])
     taxon = taxon_fields(newest)
     return {
         "time_utc": utc_text(seen.moment.utc),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gallery.common_names import NamesTable, write_names
 from gallery.errors import TaxonError
+from gallery.names_table import NamesTable, write_names
 from gallery.naming import Naming, naming
 from gallery.recognition import Candidate, Detection
 from gallery.taxon import Taxon

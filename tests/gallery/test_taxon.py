@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from gallery import RANKS, Names, Taxon, TaxonError, find
-from gallery.common_names import NamesTable, write_names
+from gallery.names_table import NamesTable, write_names
 
 
 def test_a_taxon_tells_its_name_at_every_rank(taxa: list[Taxon]):

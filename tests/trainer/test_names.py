@@ -2,8 +2,8 @@
 
 import pytest
 
-from gallery.common_names import NamesTable
 from gallery.labels import read_taxonomy
+from gallery.names_table import NamesTable
 from trainer.errors import DataError
 from trainer.names import NAMES, TAXONOMY, names_command
 

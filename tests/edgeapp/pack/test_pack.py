@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from edgeapp.errors import PackError
-from edgeapp.pack.format import Pack, adopt_gallery
+from edgeapp.pack.format import Pack, adopt_gallery, sha256
+from edgeapp.pack.range import RangeSpec
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
 from gallery.store import EncoderIdentity
 from tests.edgeapp import toy_pack as toy
@@ -136,3 +137,37 @@ def test_a_photo_is_turned_upright_and_cropped_to_its_middle(tmp_path):
     pixels = image_pixels(tmp_path / "side.png", 30)
     assert pixels.shape == (3, 30, 30)
     assert pixels[1, 15, 25] > 200 and pixels[0, 15, 5] > 200
+
+
+RANGE = {"file": "range.onnx", "taxa": "range.txt", "threshold": 0.05}
+
+
+def with_range(folder):
+    """The toy pack with an occurrence model, whose graph is not looked into here."""
+    for name in ("range.onnx", "range.txt"):
+        (folder / name).write_text("Parus major\n")
+    pack = Pack.load(folder)
+    files = {name: sha256(folder / name) for name in ("range.onnx", "range.txt")}
+    change(folder, range=RANGE, files={**pack.files, **files})
+
+
+def test_a_pack_has_its_occurrence_model_and_keeps_it(toy_copy):
+    assert Pack.load(toy_copy).range is None
+    with_range(toy_copy)
+    assert Pack.load(toy_copy).range == RangeSpec("range.onnx", "range.txt", 0.05)
+    assert adopt_gallery(Pack.load(toy_copy)).range == RangeSpec(**RANGE)
+
+
+@pytest.mark.parametrize("name", ["range.onnx", "range.txt"])
+def test_a_missing_part_of_the_occurrence_model_is_named(toy_copy, name):
+    with_range(toy_copy)
+    (toy_copy / name).unlink()
+    with pytest.raises(PackError, match=f"{name} is missing"):
+        Pack.load(toy_copy, verify=False)
+
+
+def test_a_threshold_of_the_occurrence_model_is_a_probability(toy_copy):
+    with_range(toy_copy)
+    change(toy_copy, range={**RANGE, "threshold": 3})
+    with pytest.raises(PackError, match="threshold must be between 0 and 1"):
+        Pack.load(toy_copy)

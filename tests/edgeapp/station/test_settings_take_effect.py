@@ -121,6 +121,7 @@ class World:
         """What is sent of a minute of song."""
         self.settings.journal_path.unlink(missing_ok=True)
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
+            journal.naming = parts.naming
             clock = SetClock()
             station = Station(
                 parts.classifier, journal, parts.deployment, clock, Watched(), replace(parts.keeping, clips=None)
@@ -264,6 +265,7 @@ CASES: dict[str, Case] = {
     "station.gallery": case(World.recogniser, lambda folder: toy.make(folder / "other") / "gallery.sqlite"),
     "station.hop": case(World.cutting, 2.0),
     "station.only": case(World.recogniser, ("Aves",)),
+    "station.language": case(lambda world: world.sent()[0]["taxon"]["common_name"], "de"),
     "station.modalities": case(World.recogniser, ("image",)),
     "station.threads": case(World.recogniser, 7),
     "station.provider": case(World.recogniser, "cuda"),

@@ -5,8 +5,8 @@ import zipfile
 import pytest
 
 from edgeapp.paths import NAMES
-from gallery.common_names import NamesTable, folded, key_of, language_tag, write_names
 from gallery.errors import TaxonError
+from gallery.names_table import NamesTable, folded, key_of, language_tag, write_names
 
 ROWS = ("Parus major", "Turdus merula", "Apus apus")
 GIVEN = {"de": {"Parus major": "Kohlmeise", "Turdus merula": "Amsel"}, "fr": {"Apus apus": "Martinet noir"}}

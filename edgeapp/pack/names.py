@@ -1,0 +1,41 @@
+"""The names that come with the program: common names in many languages, and the species that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from edgeapp.paths import NAMES, TAXONOMY
+from gallery.names_table import ENGLISH, NamesTable
+from gallery.naming import Naming, naming
+from gallery.taxon import Names, Taxon
+
+
+@cache
+def names_table() -> NamesTable:
+    """Common names by language; nothing of it is read before it is asked for."""
+    return NamesTable(NAMES)
+
+
+def names_of(taxa: Iterable[Taxon]) -> Names:
+    """Names of taxa in every language, for finding them."""
+    return Names(taxa, names_table())
+
+
+def naming_in(language: str | None, taxa: Iterable[Taxon] = ()) -> Naming:
+    """Common names in a language, for showing them; English when None.
+
+    Raises
+    ------
+    TaxonError
+        There is no such language; those that are there are listed.
+    """
+    return naming(language or ENGLISH, names_table(), taxa)
+
+
+@cache
+def shipped_species() -> tuple[Taxon, ...]:
+    """The species whose names come with the program, with their ranks."""
+    from gallery.labels import read_taxonomy
+
+    return tuple(label.taxon for label in read_taxonomy(TAXONOMY) if label.is_species)
