@@ -40,7 +40,9 @@ def test_the_shipped_taxonomy_has_every_label_once():
 
 
 @pytest.mark.parametrize(
-    "content", [b"not gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b""), b"\x1f\x8b cut"], ids=str
+    "content",
+    [b"not gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b""), b"\x1f\x8b cut"],
+    ids=["text", "other columns", "empty", "cut"],
 )
 def test_a_file_that_is_no_taxonomy_is_told_in_one_line(tmp_path, content):
     path = tmp_path / "taxonomy.csv.gz"
