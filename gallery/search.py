@@ -10,6 +10,7 @@ import numpy as np
 
 from gallery.entry import MODALITIES, EncoderIdentity, Entry
 from gallery.errors import GalleryError
+from gallery.parameters import DecisionParameters
 from gallery.names_table import NamesTable
 from gallery.store import Gallery
 from gallery.taxon import Names, Taxon
@@ -118,8 +119,15 @@ class Index:
         self._entries_of = entries_of
 
     @classmethod
-    def of(cls, gallery: Gallery) -> Index:
+    def of(cls, gallery: Gallery, parameters: DecisionParameters | None = None) -> Index:
         """Index of a gallery. It holds the means only and needs the file again for `best_entries`.
+
+        Parameters
+        ----------
+        gallery : Gallery
+        parameters : DecisionParameters, optional
+            Those it will be used with. Entries that have no weight beside a class vector by them are then not read: a
+            gallery of 6,500 classes has as many names.
 
         Raises
         ------
@@ -130,7 +138,8 @@ class Index:
         centroids = {}
         for modality in MODALITIES:
             total = None
-            for rows, vectors in gallery.vectors(modality):
+            beside_class = parameters is None or parameters.beside_class.get(modality, 0.0) > 0
+            for rows, vectors in gallery.vectors(modality, beside_class):
                 if total is None:
                     total = np.zeros((len(taxa), gallery.identity.dim), np.float32)
                 starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])  # rows ascend: one run for each taxon

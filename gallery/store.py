@@ -253,8 +253,14 @@ class Gallery:
             )
             return [Entry(**{**row, "vector": self._vectors([row["vector"]])[0]}) for row in named(rows)]
 
-    def vectors(self, modality: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def vectors(self, modality: str, beside_class: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Vectors of one modality but for class vectors, without the rest of their entries, some thousand at a time.
+
+        Parameters
+        ----------
+        modality : str
+        beside_class : bool
+            Whether those of taxa that have a class vector are read as well.
 
         Yields
         ------

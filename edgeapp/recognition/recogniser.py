@@ -92,7 +92,8 @@ class Recogniser:
         self.parameters: DecisionParameters = pack.decision
         self.gallery_path = Path(gallery) if gallery is not None else pack.gallery_path()
         with Gallery.open(self.gallery_path, identity=pack.identity) as opened:
-            index = Index.of(opened)
+            by_class = modalities is None or "audio" in modalities
+            index = Index.of(opened, self.parameters if by_class else None)
         if only:
             index = index.only(list(only), names_table())
         if modalities is not None and not set(modalities) & set(index.modalities):

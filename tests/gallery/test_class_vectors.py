@@ -117,6 +117,24 @@ def test_a_gallery_file_keeps_class_vectors(taxa, classes, tmp_path: Path):
         assert kept[entry.scientific_name].logit_scale == entry.logit_scale
 
 
+def test_what_says_nothing_beside_a_class_is_not_read(taxa, classes, parameters, unit, tmp_path: Path):
+    path = tmp_path / "classes.sqlite"
+    names = [Entry(taxon.scientific_name, "text", unit(row), "name") for row, taxon in enumerate(taxa)]
+    with build(path, EncoderIdentity("space", DIM, "pack 1")) as made:
+        made.add_taxa(taxa)
+        made.add_entries([*classes[1:], *names])
+    with Gallery.open(path) as gallery:
+        whole, needed = Index.of(gallery), Index.of(gallery, parameters)
+        weighted = Index.of(gallery, replace(parameters, beside_class={"text": 0.1}))
+    assert [index.present["text"].tolist() for index in (whole, needed, weighted)] == [
+        [True] * len(taxa),
+        [True] + [False] * (len(taxa) - 1),
+        [True] * len(taxa),
+    ]
+    logits = [Vocabulary(index, parameters).logits(windows()) for index in (whole, needed)]
+    np.testing.assert_array_equal(*logits)
+
+
 def test_a_part_of_an_index_keeps_its_class_vectors(taxa, classes):
     part = Index.of_entries(taxa, classes[:4]).only([taxa[1].scientific_name, taxa[5].scientific_name, taxa[3].genus])
     assert [taxon.scientific_name for taxon in part.taxa if taxon in taxa[:4]] == [
