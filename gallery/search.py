@@ -10,8 +10,8 @@ import numpy as np
 
 from gallery.entry import MODALITIES, EncoderIdentity, Entry
 from gallery.errors import GalleryError
-from gallery.parameters import DecisionParameters
 from gallery.names_table import NamesTable
+from gallery.parameters import DecisionParameters
 from gallery.store import Gallery
 from gallery.taxon import Names, Taxon
 

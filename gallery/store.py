@@ -270,7 +270,11 @@ class Gallery:
         with database.explained(self.path):
             ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
             cursor = self._db.execute(
-                "SELECT taxon, vector FROM entries WHERE modality = ? AND logit_scale IS NULL ORDER BY taxon",
+                f"""
+                SELECT taxon, vector FROM entries WHERE modality = ? AND logit_scale IS NULL
+                {"" if beside_class else "AND taxon NOT IN (SELECT taxon FROM entries WHERE logit_scale > 0)"}
+                ORDER BY taxon
+                """,
                 (modality,),
             )
             while rows := cursor.fetchmany(ROWS_PER_READ):
