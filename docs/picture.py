@@ -55,7 +55,7 @@ def picture(command: str, output: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and write the picture."""
     parser = argparse.ArgumentParser(description="Make the README's picture from a real run.")
-    parser.add_argument("--pack", help="folder of the pack; the starter pack if not given")
+    parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--out", type=Path, default=PROJECT / "docs" / "identify.svg")
     chosen = parser.parse_args(arguments)
     output = printed(["identify", EXAMPLE, *(("--pack", chosen.pack) if chosen.pack else ())])

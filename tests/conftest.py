@@ -67,6 +67,15 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def birdnet_pack() -> Path:
+    """The pack that `make birdnet` makes of the public weights; not to be changed."""
+    folder = PROJECT / ".venv" / "share" / "biovita-edge" / "packs" / "birdnet"
+    if not (folder / "pack.json").is_file():
+        pytest.skip("no BirdNET pack: `make birdnet` makes it, and needs the network once")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def starter_pack() -> Path:
     """The pack that comes with the project."""
     folder = PROJECT / "edgeapp" / "starter_pack"

@@ -120,7 +120,9 @@ def test_what_it_mentions_is_a_command(words):
     parse(root(program), words[len(program) :], whole=False)
 
 
-@pytest.mark.parametrize("words", ["identify a.wav --tpo 3", "identfy a.wav", "listen --hop often", "gallery ad x y"])
+@pytest.mark.parametrize(
+    "words", ["identify a.wav --tpo 3", "identfy a.wav", "listen --min-confidence often", "gallery ad x y"]
+)
 def test_a_mistake_would_be_noticed(words):
     with pytest.raises(Exception) as raised:  # typer keeps the base of its errors to itself
         parse(root(("biovita-edge",)), words.split())

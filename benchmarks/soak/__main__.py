@@ -26,13 +26,14 @@ from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
 from benchmarks.soak.sound import Song  # noqa: E402
 from edgeapp.board.machine import machine  # noqa: E402
-from edgeapp.pack.installed import load_pack  # noqa: E402
+from edgeapp.pack.installed import find_pack, load_pack  # noqa: E402
 from edgeapp.paths import EXAMPLE  # noqa: E402
 
 
 def main() -> int:
     """Soak as the arguments say; the exit status."""
     asked = _arguments().parse_args()
+    asked.pack = find_pack(asked.pack).folder.absolute()  # the station has folders of its own
     audio = load_pack(asked.pack).audio
     asked.hop, asked.window = asked.hop or audio.hop_s, audio.window_s
     songs = [_song(word) for word in asked.song] or [Song.read(EXAMPLE, "Parus major")]
@@ -49,7 +50,7 @@ def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
         _say(f"not done: {missing()}")
         return 2
     words = ["--hop", str(asked.hop), "--backend", asked.backend, *asked.words]
-    words += ["--pack", asked.pack] if asked.pack else []
+    words += ["--pack", str(asked.pack)]
     kinds = _kinds(asked, pulse.KINDS)
     soak = pulse.PulseSoak(
         60.0 * asked.minutes, asked.seed, song, folder, _say, tuple(words), kinds, asked.every * asked.hop

@@ -51,7 +51,7 @@ class Plan:
     seed: int
     every: int
     kinds: tuple[str, ...]
-    pack: str | Path | None
+    pack: Path | None
     window_s: float
     hop_s: float
     words: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ import edgeapp
 from edgeapp.config.file import NAME as CONFIG_NAME
 from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
+from edgeapp.pack.installed import VARIABLE, pack_folders
 from edgeapp.service.unit import MARK, NAME, Unit
 from edgeapp.terminal import tell
 from gallery import files
@@ -94,6 +95,7 @@ def _unit(system: bool, config: Path | None, run_as: str | None) -> Unit:
         config=path.absolute() if named or path.is_file() else None,
         user=user,
         path=None if _installed() else Path(edgeapp.__file__).parent.parent,
+        packs=pack_folders()[0] if os.environ.get(VARIABLE, "").strip() else None,
     )
 
 

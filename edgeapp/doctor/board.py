@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgeapp.board.machine import onnxruntime_version
 from edgeapp.clock.system import BUILT_UTC
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
@@ -27,6 +30,10 @@ BATTERY_LOW = 15
 PI_NOW = {0: "the voltage is too low", 1: "the processor is slowed down", 2: "it is throttled", 3: "it is too hot"}
 PI_SINCE = 16
 PI_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+
+CORES = "sys/devices/system/cpu"
+CORES_MAY_BE_OFF = (1, 27)  # from this ONNX Runtime on; see docs/arm64.md
+ARM = ("aarch64", "arm64")
 
 
 def disk(patient: Patient) -> Findings:
@@ -92,6 +99,25 @@ def memory(patient: Patient) -> Findings:
         yield warning("memory", what, "end other programs; a station takes up to 250 MB")
     else:
         yield ok("memory", what)
+
+
+def cores(patient: Patient) -> Findings:
+    """Whether cores are switched off with which ONNX Runtime ends the process."""
+    online, present = (_text(patient.root / CORES / name) for name in ("online", "present"))
+    if not online or not present:
+        yield skipped("cores", "this system does not tell which are on")
+    elif cores_abort(patient):
+        what = f"{online} of {present} are on, with which ONNX Runtime {onnxruntime_version()} ends the process"
+        yield warning("cores", what, "choose a power mode with all cores (`nvpmodel`), or install ONNX Runtime 1.27")
+    else:
+        yield ok("cores", f"{online} of {present} are on")
+
+
+def cores_abort(patient: Patient) -> bool:
+    """Whether a session of ONNX Runtime would end this process: microsoft/onnxruntime issues 24221 and 25103."""
+    online, present = (_text(patient.root / CORES / name) for name in ("online", "present"))
+    version = tuple(int(part) for part in re.findall(r"\d+", onnxruntime_version())[:2])
+    return platform.machine() in ARM and bool(online) and online != present and () < version < CORES_MAY_BE_OFF
 
 
 def temperature(patient: Patient) -> Findings:

@@ -14,6 +14,7 @@ Check = Callable[[Patient], Findings]
 CHECKS: dict[str, Check] = {
     "config": service.config,
     "versions": recognition.versions,
+    "cores": board.cores,
     "recognition": recognition.recognition,
     "station": service.station,
     "microphone": hearing.microphone,

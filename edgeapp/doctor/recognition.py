@@ -6,6 +6,7 @@ import numpy as np
 
 from edgeapp.audio.memory import MemorySource
 from edgeapp.board.machine import machine
+from edgeapp.doctor.board import cores_abort
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.doctor.patient import Patient
 from edgeapp.errors import BiovitaError
@@ -63,6 +64,9 @@ def recognition(patient: Patient) -> Findings:
     except BiovitaError as fault:
         yield error("gallery", fault.what, fault.remedy)
         fits = False
+    if cores_abort(patient):
+        yield skipped("provider", "not tried: it would end the doctor, see cores")
+        return
     try:
         encoder = AudioEncoder(pack, station.threads, station.provider)
     except BiovitaError as fault:

@@ -162,8 +162,10 @@ def repair(found: Found | Installed) -> str:
     """What to do about an installed pack that cannot be used."""
     if found.folder == STARTER_PACK:
         return "install biovita-edge again, or name another pack with --pack"
+    folders = pack_folders()
+    shared = " --shared" if len(folders) > 1 and found.folder.parent == folders[-1] else ""
     return (
-        f"install it again, remove it with `biovita-edge pack remove {found.name}`, or choose another with "
+        f"install it again, remove it with `biovita-edge pack remove {found.name}{shared}`, or choose another with "
         "`biovita-edge pack use`"
     )
 

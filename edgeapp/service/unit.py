@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeapp.pack.installed import VARIABLE
+
 NAME = "biovita-edge.service"
 WATCHDOG_S = 180  # an encoder on a small board may take its time; a station that hangs must not
 RESTART_S = 10
@@ -44,12 +46,15 @@ class Unit:
         Who runs a service of the system; None for a service of a user.
     path : Path or None
         Folder in which the program lies, where it is not installed in `interpreter`.
+    packs : Path or None
+        Folder of packs, absolute, where ``BIOVITA_PACKS`` names it.
     """
 
     interpreter: Path
     config: Path | None = None
     user: str | None = None
     path: Path | None = None
+    packs: Path | None = None
 
     def text(self) -> str:
         """The unit file."""
@@ -68,6 +73,11 @@ class Unit:
             "Type=notify",
             f"ExecStart={' '.join(map(quoted, words))}",
             *([f"Environment={quoted(f'PYTHONPATH={self.path}', in_command=False)}"] if self.path is not None else []),
+            *(
+                [f"Environment={quoted(f'{VARIABLE}={self.packs}', in_command=False)}"]
+                if self.packs is not None
+                else []
+            ),
             "Environment=PYTHONUNBUFFERED=1",
             "Restart=always",
             f"RestartSec={RESTART_S}",

@@ -108,7 +108,7 @@ def test_a_path_survives_the_command_line_of_systemd(word, written):
 def test_systemd_understands_every_line(tmp_path, user):
     config = tmp_path / "a $strange 100% folder" / "config.toml"
     unit = tmp_path / NAME
-    unit.write_text(Unit(Path(sys.executable), config, user, tmp_path).text())
+    unit.write_text(Unit(Path(sys.executable), config, user, tmp_path, tmp_path / "my 100% packs").text())
     words = ["systemd-analyze", *([] if user else ["--user"]), "--man=no", "--recursive-errors=no", "verify"]
     done = subprocess.run(
         [*words, str(unit)], capture_output=True, text=True, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
@@ -134,6 +134,15 @@ def test_install_writes_the_unit_and_tells_how_to_start_it(run, user_folder, tmp
     assert not systemctl.exists()  # nothing was run
     assert run("service", "show").stdout == unit
     assert os.listdir(user_folder) == [NAME]
+
+
+def test_the_service_has_the_packs_of_who_installed_it(run, user_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("BIOVITA_PACKS", str(tmp_path / "my packs"))
+    run("service", "install")
+    assert f'\nEnvironment="BIOVITA_PACKS={tmp_path}/my packs"\n' in (user_folder / NAME).read_text()
+    monkeypatch.delenv("BIOVITA_PACKS")
+    run("service", "install")
+    assert "BIOVITA_PACKS" not in (user_folder / NAME).read_text()
 
 
 def test_now_runs_the_commands_and_uninstall_takes_all_back(run, user_folder, systemctl):

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from edgeapp.config.settings import Clips, Log
-from edgeapp.doctor import board
+from edgeapp.config.settings import Clips, Log, Station
+from edgeapp.doctor import board, recognition
 from edgeapp.doctor.finding import State
 from tests.edgeapp.doctor.conftest import Hands
 
@@ -51,6 +51,35 @@ def test_a_file_in_the_place_of_a_folder_is_told(patient, tmp_path):
     (tmp_path / "data").write_text("")
     [told] = board.disk(patient())
     assert told.state is State.ERROR and "is not a folder" in told.what
+
+
+@pytest.mark.parametrize(
+    ("online", "machine_of", "version", "state"),
+    [
+        ("0-3", "aarch64", "1.23.2 (onnxruntime)", State.WARNING),
+        ("0-3", "aarch64", "1.26.0 (onnxruntime-gpu)", State.WARNING),
+        ("0-3", "aarch64", "1.27.0 (onnxruntime)", State.OK),
+        ("0-3", "aarch64", "not installed", State.OK),
+        ("0-3", "x86_64", "1.23.2 (onnxruntime)", State.OK),
+        ("0-5", "aarch64", "1.23.2 (onnxruntime)", State.OK),
+    ],
+)
+def test_cores_that_are_off_are_told_where_they_do_harm(
+    patient, machine, monkeypatch, toy_pack, online, machine_of, version, state
+):
+    machine({f"{board.CORES}/online": f"{online}\n", f"{board.CORES}/present": "0-5\n"})
+    monkeypatch.setattr("platform.machine", lambda: machine_of)
+    monkeypatch.setattr(board, "onnxruntime_version", lambda: version)
+    [told] = board.cores(patient())
+    assert (told.state, online in told.what) == (state, True)
+    if state is State.WARNING:  # and no session is made, which would end this process
+        named = patient(station=Station(pack=str(toy_pack)))
+        monkeypatch.setattr(recognition, "AudioEncoder", None)
+        assert list(recognition.recognition(named))[-1].what.startswith("not tried")
+
+
+def test_a_system_that_does_not_tell_of_cores_is_no_finding(patient):
+    assert states(board.cores(patient())) == [State.SKIPPED]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,9 @@ def test_packs_are_the_users_or_beside_the_program(monkeypatch, tmp_path):
     assert (folder_to_change(), folder_to_change(shared=True)) == (users, programs)
     put(programs, "birdnet", "birdnet")
     assert default_pack().folder == programs / "birdnet"
+    (programs / "birdnet" / "pack.json").rename(programs / "birdnet" / "other.json")
+    with pytest.raises(PackError, match="`biovita-edge pack remove birdnet --shared`"):
+        load_pack()
     put(users, "birdnet", "birdnet")
     assert default_pack().folder == users / "birdnet"
     choose("starter", shared=True)
