@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.config.file import default_path, read
-from edgeapp.config.settings import PREFIX, SECTIONS, SETTINGS, THRESHOLD, Setting, Settings
+from edgeapp.config.setting import PREFIX, Setting
+from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
 from edgeapp.errors import PackError
 from edgeapp.pack.installed import find_pack
