@@ -19,6 +19,7 @@ from edgeapp.recognition.results import Stretch
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.settings import CPU, RunSettings, driver_is_there
+from edgeapp.runtime.tensorrt.cache import engines_of
 from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine
 from gallery.entry import MODALITIES
 from gallery.store import Gallery
@@ -78,6 +79,7 @@ def recognition(patient: Patient) -> Findings:
         yield warning("provider", f"{encoder.provider}, though an NVIDIA driver is here", remedy)
     else:
         yield ok("provider", f"{encoder.provider} runs the encoder, {threads} threads")
+    yield from _engines(pack)
     yield from _parity_here(pack, encoder, threads)
     if fits:
         yield from _example(pack, patient)
@@ -108,6 +110,19 @@ def _parity_of_the_makers(pack: Pack) -> Findings:
         yield error("parity", f"least cosine with what the pack was made from: {told}", GET_AGAIN)
     else:
         yield ok("parity", f"least cosine with what the pack was made from: {told}")
+
+
+def _engines(pack: Pack) -> Findings:
+    """Engines of TensorRT that were built of this pack, and those of them that cannot be read."""
+    faults: list[str] = []
+    graphs = [PackGraph.of(pack, modality) for modality in MODALITIES if getattr(pack, modality) is not None]
+    found = [engine for graph in graphs for engine in engines_of(graph, faults.append)]
+    for fault in faults:
+        yield warning("engines", fault, "delete the file; `biovita-edge pack build-engine` builds it again")
+    if found:
+        keys = [engine.key for engine in found]
+        told = [f"{key.modality} in {key.precision} for {key.gpu or ' or '.join(key.compute)}" for key in keys]
+        yield ok("engines", f"built of this pack: {', '.join(told)}")
 
 
 def _parity_here(pack: Pack, encoder: AudioEncoder, threads: int) -> Findings:

@@ -13,6 +13,8 @@ from edgeapp.config.settings import Station
 from edgeapp.doctor import recognition
 from edgeapp.doctor.finding import State
 from edgeapp.pack.format import Pack
+from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.tensorrt.file import EngineKey, file_stem, place_for
 from tests.edgeapp import toy_pack as toy
 
 
@@ -135,3 +137,18 @@ def test_an_accelerator_that_computes_wrongly_is_found(patient, toy_pack, monkey
 def test_versions_are_told(patient):
     [told] = recognition.versions(patient())
     assert "onnxruntime" in told.what and "python" in told.what
+
+
+def test_engines_that_were_built_are_told_and_damaged_ones_named(patient, toy_pack, kept):
+    graph = PackGraph.of(Pack.load(toy_pack), "audio")
+    gpu = ("tensorrt", "10.3.0", "linux aarch64", "Orin", "540 CUDA 12.6", ("8.7",))
+    key = EngineKey(graph.sha256, "audio", "graph", 8, *gpu)
+    with place_for(kept, key) as place:
+        place.write(b"plan", {}, 1.5)
+    stem = file_stem("audio", "graph", graph.sha256)
+    (kept / f"{stem}-0.engine").write_bytes(b"cut")
+    told = list(recognition.recognition(patient(station=Station(pack=str(toy_pack), provider="cpu", threads=1))))
+    damaged, built = [one for one in told if one.name == "engines"]
+    assert (damaged.state, built.state) == (State.WARNING, State.OK)
+    assert f"{stem}-0.engine" in damaged.what and "build-engine" in damaged.remedy
+    assert built.what == "built of this pack: audio in graph for Orin"

@@ -25,7 +25,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.microphone_health import State
 from edgeapp.station.periodic import Every, WatchClock, check_journal
-from edgeapp.station.source_worker import Cutting, Ended, SourceWorker
+from edgeapp.station.source_worker import Cutting, Ended, SourceWorker, queue_windows
 from edgeapp.station.station import Keeping
 from edgeapp.station.status import StatusFile, describing
 from gallery.vocabulary import Vocabulary
@@ -534,6 +534,10 @@ def test_rows_from_before_the_clock_was_set_are_marked_and_corrected(listening, 
     times = [row["time_utc"] for row in journal.detections()]
     assert times == sorted(times) and times[0] >= "2026-06-01T11:59"
     assert all(written < "2026" for (written,) in rows("SELECT written_utc FROM detections WHERE clock_set = 2"))
+
+
+def test_a_minute_of_sound_waits_whatever_the_hop_is():
+    assert [queue_windows(hop_s) for hop_s in (10.0, 5.0, 3.0, 1.5)] == [12, 12, 20, 40]
 
 
 # clips, status, tasks
