@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.resample import resampled
-from edgeapp.audio.windows import MIN_CLIP_S, fill
+from edgeapp.audio.windows import MIN_CLIP_S, REPEAT, fill
 from edgeapp.errors import AudioError
 
 MARGIN_S = 0.1  # decoded around a crop: the resampler's filter, and an MP3 decoder after a jump, need to settle
@@ -31,14 +31,15 @@ def whole(file: BinaryIO, rate_hz: int) -> tuple[np.ndarray, str | None]:
     return sound, _told(source)
 
 
-def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float) -> tuple[np.ndarray, str | None]:
+def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str = REPEAT) -> tuple[np.ndarray, str | None]:
     """A window of a recording, decoded without the rest of it.
 
     Parameters
     ----------
     file : the recording
     rate_hz, samples : rate and length of the window
-    moment : where in the recording, 0 .. 1; a shorter recording is repeated, beginning there
+    moment : where in the recording, 0 .. 1; a shorter recording that is repeated begins there
+    pad : how a shorter recording fills the window, as `edgeapp.audio.windows.fill` has it
 
     Returns
     -------
@@ -54,9 +55,9 @@ def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float) -> tuple[np.
     length = math.floor(source.duration_s * rate_hz)
     if length > samples:
         window = _jumped_to(file, source.rate_hz, rate_hz, samples, _start(length, samples, moment))
-        return (window, None) if window is not None else _played_to(file, rate_hz, samples, moment)
+        return (window, None) if window is not None else _played_to(file, rate_hz, samples, moment, pad)
     sound, fault = whole(file, rate_hz)
-    return _repeated(sound, samples, moment), fault
+    return _filled(sound, samples, moment, pad), fault
 
 
 def _jumped_to(file: BinaryIO, file_hz: int, rate_hz: int, samples: int, start: int) -> np.ndarray | None:
@@ -76,14 +77,14 @@ def _jumped_to(file: BinaryIO, file_hz: int, rate_hz: int, samples: int, start: 
     return window if len(window) == samples else None
 
 
-def _played_to(file: BinaryIO, rate_hz: int, samples: int, moment: float) -> tuple[np.ndarray, str | None]:
+def _played_to(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str) -> tuple[np.ndarray, str | None]:
     """`crop` of a recording that is shorter than it says: played once to its end, then up to the window."""
     source = FileSource(file)
     length = sum(len(block.samples) for block in resampled(source, rate_hz).blocks())
     source.close()
     if length <= samples:
         sound, fault = whole(file, rate_hz)
-        return _repeated(sound, samples, moment), fault
+        return _filled(sound, samples, moment, pad), fault
     start = _start(length, samples, moment)
     pieces: list[np.ndarray] = []
     at = 0
@@ -100,8 +101,9 @@ def _start(length: int, samples: int, moment: float) -> int:
     return int(moment * (length - samples + 1))
 
 
-def _repeated(sound: np.ndarray, samples: int, moment: float) -> np.ndarray:
-    return fill(np.roll(sound, -int(moment * len(sound))), samples)
+def _filled(sound: np.ndarray, samples: int, moment: float, pad: str) -> np.ndarray:
+    """A window [samples] of a shorter recording: repeated from a moment on, 0 .. 1, or with silence behind it."""
+    return fill(np.roll(sound, -int(moment * len(sound))) if pad == REPEAT else sound, samples, pad)
 
 
 def _told(source: FileSource) -> str | None:

@@ -107,10 +107,10 @@ class Material:
                 samples = Together(samples, data.unlabelled)
             elif which != "train":
                 samples = some(samples, LOOKED_AT)
-            return SoundFiles(samples, rate_hz, self.workers)
+            return SoundFiles(samples, rate_hz, self.workers, self.preset.pad)
         if which != "every":
-            return SoundStore(samples, rate_hz, threads=self.threads)
-        beside = SoundStore(data.unlabelled, rate_hz, threads=self.threads)
+            return SoundStore(samples, rate_hz, threads=self.threads, pad=self.preset.pad)
+        beside = SoundStore(data.unlabelled, rate_hz, threads=self.threads, pad=self.preset.pad)
         labelled = self.sounds("train", rate_hz) if len(samples) else None
         return labelled.joined(beside) if isinstance(labelled, SoundStore) else beside
 

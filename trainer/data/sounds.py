@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource, decode
-from edgeapp.audio.windows import MIN_CLIP_S, fill
+from edgeapp.audio.windows import MIN_CLIP_S, REPEAT, fill
 from gallery.errors import BiovitaError
 from trainer.data.manifest import Sample
 from trainer.data.media import called, opened
@@ -71,6 +71,7 @@ class SoundStore:
     samples : the recordings of the manifest
     rate_hz : the rate of the front end
     done : called after each recording, for a progress bar
+    pad : how a recording shorter than a window fills it, as on the device
 
     Attributes
     ----------
@@ -85,9 +86,14 @@ class SoundStore:
     """
 
     def __init__(
-        self, samples: Sequence[Sample], rate_hz: int, done: Callable[[], None] = lambda: None, threads: int = 2
+        self,
+        samples: Sequence[Sample],
+        rate_hz: int,
+        done: Callable[[], None] = lambda: None,
+        threads: int = 2,
+        pad: str = REPEAT,
     ) -> None:
-        self.rate_hz = rate_hz
+        self.rate_hz, self.pad = rate_hz, pad
         self.undecodable: list[str] = []
         self.damaged: list[str] = []
         self.samples: list[Sample] = []
@@ -144,13 +150,14 @@ class SoundStore:
             yield [batch[at] for at in mine], np.stack(windows)
 
     def crop(self, row: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """A random window [samples] float32; a shorter recording is repeated as on the device, from a random moment."""
+        """A random window [samples] float32; a shorter recording fills it as on the device."""
         sound = self._sound[row]
         if len(sound) > samples:
             start = int(rng.integers(len(sound) - samples + 1))
             window = sound[start : start + samples]
         else:
-            window = fill(np.roll(sound, -int(rng.integers(len(sound)))), samples)
+            whole = np.roll(sound, -int(rng.integers(len(sound)))) if self.pad == REPEAT else sound
+            window = fill(whole, samples, self.pad)
         return window.astype(np.float32) / PEAK
 
 

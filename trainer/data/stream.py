@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from edgeapp.audio.complaints import overheard
+from edgeapp.audio.windows import REPEAT
 from gallery.errors import BiovitaError
 from trainer.data.crop import crop, whole
 from trainer.data.manifest import Sample
@@ -66,6 +67,7 @@ class SoundFiles:
     samples : the recordings of the manifest
     rate_hz : the rate of the front end
     workers : processes that decode; with none, this process does
+    pad : how a recording shorter than a window fills it, as on the device
 
     Attributes
     ----------
@@ -74,8 +76,8 @@ class SoundFiles:
     damaged : one line for each that ended before a crop of it did; what could be decoded of it is used
     """
 
-    def __init__(self, samples: Sequence[Sample], rate_hz: int, workers: int) -> None:
-        self.samples, self.rate_hz, self.workers = samples, rate_hz, workers
+    def __init__(self, samples: Sequence[Sample], rate_hz: int, workers: int, pad: str = REPEAT) -> None:
+        self.samples, self.rate_hz, self.workers, self.pad = samples, rate_hz, workers, pad
         self._undecodable: dict[int, str] = {}
         self._damaged: dict[int, str] = {}
         known = getattr(samples, "taxon", None)
@@ -117,8 +119,8 @@ class SoundFiles:
     ) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """Random windows of this rank's part of each joint batch.
 
-        A shorter recording is repeated as on the device, from a random moment. In place of one that cannot be decoded
-        another of its taxon is heard, or any when its taxon has none.
+        A shorter recording is repeated from a random moment, or followed by silence, as on the device. In place of one
+        that cannot be decoded another of its taxon is heard, or any when its taxon has none.
 
         Parameters
         ----------
@@ -135,7 +137,7 @@ class SoundFiles:
         DataError
             When nothing can be decoded, or a worker died.
         """
-        job = _Crops(self.samples, self._of_taxon, self.rate_hz, samples, seed)
+        job = _Crops(self.samples, self._of_taxon, self.rate_hz, samples, seed, self.pad)
         with closing(_made(job, _parts(batches, rank, world), self.workers)) as made:
             for pieces in made:
                 for piece in pieces:
@@ -193,8 +195,10 @@ class PhotoFiles:
 class _Crops(Dataset[Piece]):
     """Crops as a worker makes them."""
 
-    def __init__(self, samples: Sequence[Sample], of_taxon: RowsOfTaxon, rate_hz: int, length: int, seed: int) -> None:
-        self.samples, self.of_taxon = samples, of_taxon
+    def __init__(
+        self, samples: Sequence[Sample], of_taxon: RowsOfTaxon, rate_hz: int, length: int, seed: int, pad: str
+    ) -> None:
+        self.samples, self.of_taxon, self.pad = samples, of_taxon, pad
         self.rate_hz, self.length, self.seed = rate_hz, length, seed
 
     def __getitem__(self, part: Part) -> Piece:
@@ -217,7 +221,7 @@ class _Crops(Dataset[Piece]):
             sample = self.samples[tried]
             try:
                 with opened(sample) as file:
-                    window, fault = crop(file, self.rate_hz, self.length, moment)
+                    window, fault = crop(file, self.rate_hz, self.length, moment, self.pad)
             except BiovitaError as error:
                 piece.undecodable[tried] = str(error)
             except Exception as error:  # one file in millions must not end the job, whatever is wrong with it or us

@@ -13,6 +13,7 @@ from edgeapp.audio.windows import fill
 from tests.trainer.tiny import tone
 from trainer.data.manifest import Sample
 from trainer.data.sounds import SoundStore
+from trainer.data.stream import SoundFiles
 from trainer.data.windows import recording_windows
 from trainer.errors import DataError
 
@@ -84,6 +85,17 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(DataError, match="not one recording"):
         store(tmp_path / "text.wav")
+
+
+@pytest.mark.parametrize("made", [SoundStore, SoundFiles])
+def test_a_short_clip_is_followed_by_silence_where_the_device_does_so(tmp_path: Path, made) -> None:
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.full(RATE_HZ, 0.5, np.float32), RATE_HZ)
+    sounds = made(
+        [Sample(path, 0, ("tests", path.name))], RATE_HZ, **({"workers": 0} if made is SoundFiles else {}), pad="zero"
+    )
+    ((_, (window,)),) = sounds.crops([[0]], 3 * RATE_HZ, seed=1)
+    assert window[:RATE_HZ].all() and not window[RATE_HZ:].any()
 
 
 def test_a_short_clip_is_repeated_as_on_the_device(tmp_path: Path) -> None:
