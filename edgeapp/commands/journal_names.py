@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from edgeapp.config.language import language_of
+from edgeapp.config.defaults import language_of
 from edgeapp.journal import Reader
 from edgeapp.pack.names import names_of, naming_in, shipped_species
 from edgeapp.terminal import tell

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.config.file import default_path, read
-from edgeapp.config.settings import PREFIX, SECTIONS, SETTINGS, THRESHOLD, Setting, Settings
+from edgeapp.config.setting import PREFIX, Setting
+from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
 from edgeapp.errors import PackError
 from edgeapp.pack.installed import find_pack
@@ -183,6 +184,8 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault(f"detections.{there}", "a place needs both coordinates", "give --latitude and --longitude")
     if detections.range_table is not None and settings.place is None:
         fault("detections.range_table", "needs a place", "give --latitude and --longitude")
+    if detections.min_occurrence and settings.place is None:
+        fault("detections.min_occurrence", "needs a place", "give --latitude and --longitude")
     if mqtt.password is not None and mqtt.password_file is not None:
         fault("mqtt.password_file", "there is a password already", "give one of password and password_file")
     if settings.input.watch is not None and settings.microphone.device:

@@ -15,95 +15,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
+from edgeapp.config.setting import Setting, setting
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
 from gallery.names_table import ENGLISH
-
-PREFIX = "BIOVITA"  # of the environment
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One row of the table.
-
-    Attributes
-    ----------
-    section, name : str
-        Where it stands in the file, and in `Settings`.
-    type : type
-        Of the value, or of each value: bool, int, float, str or Path.
-    default : Any
-        A tuple when `many`; None is "not set".
-    help : str
-        What it is, in one line.
-    flag : str
-        Option of ``listen``; empty for what has none, such as a password, which every user of a machine would see.
-    short : str
-        Its short form, or empty.
-    metavar : str
-        What the help calls the value.
-    choices : tuple[str, ...]
-        The only values, if there are any.
-    minimum, maximum, above : float or None
-        Bounds of a number; `above` itself is too little.
-    many : bool
-        Takes several values.
-    commas : bool
-        Several values come in one flag, with commas between them; otherwise the flag is given again.
-    optional : bool
-        May be left unset. An empty text unsets what the file sets.
-    secret : bool
-        Never shown.
-    read : bool
-        A file or folder that must be there.
-    pack : bool
-        The name of an installed pack, or a folder.
-    """
-
-    section: str
-    name: str
-    type: type
-    default: Any
-    help: str
-    flag: str = ""
-    short: str = ""
-    metavar: str = ""
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    above: float | None = None
-    many: bool = False
-    commas: bool = False
-    optional: bool = False
-    secret: bool = False
-    read: bool = False
-    pack: bool = False
-
-    @property
-    def key(self) -> str:
-        """Its name in messages: ``clips.pre_roll``."""
-        return f"{self.section}.{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """Its name in the environment: ``BIOVITA_CLIPS_PRE_ROLL``."""
-        return f"{PREFIX}_{self.section}_{self.name}".upper()
-
-    @property
-    def bounds(self) -> str:
-        """The bounds in words, empty without any."""
-        low = f"above {self.above:g}" if self.above is not None else ""
-        low = f"at least {self.minimum:g}" if self.minimum is not None else low
-        high = f"at most {self.maximum:g}" if self.maximum is not None else ""
-        if self.minimum is not None and self.maximum is not None:
-            return f"{self.minimum:g} to {self.maximum:g}"
-        return " and ".join(part for part in (low, high) if part)
-
-
-def setting(default: Any, help: str, flag: str = "", **more: Any) -> Any:
-    """A field of a section, with its row of the table."""
-    return field(default=default, metadata={"help": help, "flag": flag, **more})
 
 
 @dataclass(frozen=True)
@@ -188,6 +104,14 @@ class Detections:
     )
     range_table: Path | None = setting(
         None, "CSV table of what is to be expected where and when; needs a place.", "--range-table", read=True
+    )
+    min_occurrence: float | None = setting(
+        None,
+        "Occurrence from which a species is to be expected at the place in a week, by the model of the pack; "
+        "that of the pack if not given (0.03 for birdnet), 0 keeps every species.",
+        "--min-occurrence",
+        minimum=0,
+        maximum=1,
     )
     latitude: float | None = setting(
         None, "Of the microphone, in degrees north.", "--latitude", minimum=-90, maximum=90

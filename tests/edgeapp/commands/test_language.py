@@ -9,7 +9,7 @@ import json
 import pytest
 from rich.console import Console
 
-from edgeapp.config.language import language_of
+from edgeapp.config.defaults import language_of
 from edgeapp.detections.filters import SpeciesList
 from edgeapp.journal import Journal, Reader
 from edgeapp.pack.names import naming_in
