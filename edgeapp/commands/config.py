@@ -12,7 +12,8 @@ import typer
 
 from edgeapp.config.file import described, example, toml_value
 from edgeapp.config.load import config_path, examine, missing
-from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Setting, Settings
+from edgeapp.config.setting import Setting
+from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
 from edgeapp.terminal import tell
 

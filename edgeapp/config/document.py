@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgeapp.config.file import described
-from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Setting
+from edgeapp.config.setting import Setting
+from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD
 
 
 def page() -> str:

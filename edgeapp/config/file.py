@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Setting
+from edgeapp.config.setting import Setting
+from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD
 from edgeapp.config.values import BadValue, Fault, from_toml, near
 
 if sys.version_info >= (3, 11):

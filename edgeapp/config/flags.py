@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from edgeapp.config.load import load
-from edgeapp.config.settings import SETTINGS, THRESHOLD, Setting, Settings
+from edgeapp.config.setting import Setting
+from edgeapp.config.settings import SETTINGS, THRESHOLD, Settings
 
 Result = TypeVar("Result")
 

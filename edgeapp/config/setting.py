@@ -1,4 +1,4 @@
-"""One setting: a row of the table in `edgeapp.config.settings`."""
+"""One row of the table of settings."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from edgeapp.config.settings import Setting
+from edgeapp.config.setting import Setting
 from edgeapp.errors import UsageError
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
