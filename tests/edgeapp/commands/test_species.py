@@ -123,6 +123,17 @@ def test_a_pack_without_a_model_cannot_say(run, toy_pack):
     assert "pack toy 1.0 has no occurrence model" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_a_pack_is_verified_with_its_model(run, ranged, toy_copy):
+    assert run("pack", "verify", ranged).exit_code == 0
+    assert "range.onnx, occurrence from 0.03" in run("pack", "info", ranged).stdout
+    toy.add_range(toy_copy)
+    (toy_copy / "range.txt").write_text("Parus major\n")
+    toy.write_again(toy_copy)
+    done = run("pack", "verify", toy_copy)
+    assert done.exit_code == 3
+    assert "gave [49, 4] values, not [49, 1]" in done.stderr
+
+
 # identify
 
 
