@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
+from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import stated_start
@@ -17,7 +18,7 @@ from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
-from edgeapp.recognition.results import Identification
+from edgeapp.recognition.results import Identification, Stretch
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
@@ -46,6 +47,7 @@ def identify(
     complain: Tell,
     open_sound: Callable[[str], AudioSource] = FileSource,
     naming: Naming | None = None,
+    expectation: Expectation | None = None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -66,6 +68,8 @@ def identify(
         File to its sound.
     naming : Naming, optional
         What taxa are called in what is written; in English if not given.
+    expectation : Expectation, optional
+        What is to be expected where the recordings were made; every taxon if not given.
 
     Raises
     ------
@@ -78,9 +82,13 @@ def identify(
         try:
             with overheard() as complaints:
                 source = open_sound(file)
-                tally = _windows(file, source, recogniser, writer, hop_s, top, named)
+                begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
+                expected = expectation.of(begun) if expectation is not None else None
+                writer.begin(Recording(file, source.rate_hz, begun))
+                tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
             notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-            species = named.candidates(tally.species(top))
+            notes += expected.notes if expected is not None else []
+            species = named.candidates(tally.species(top, expected.species if expected is not None else None))
             writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
             if source.fault is not None:
                 fault: str | None = f"{file}: {source.fault}; copy the file again"
@@ -105,20 +113,30 @@ def identify(
 
 
 def _windows(
-    file: str, source: AudioSource, recogniser: Recogniser, writer: Writer, hop_s: float, top: int, naming: Naming
+    source: AudioSource,
+    recogniser: Recogniser,
+    writer: Writer,
+    hop_s: float,
+    top: int,
+    naming: Naming,
+    expected: Expected | None,
 ) -> Tally:
     """Write the windows and detections of one file, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
-    begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
-    writer.begin(Recording(file, source.rate_hz, begun))
+    species = expected.species if expected is not None else None
+
+    def write(stretches: Iterable[Stretch]) -> None:
+        for stretch in stretches:
+            if expected is None or expected.keeps(stretch):
+                writer.detection(stretch.named(naming))
+
     with closing(recogniser.windows(source, hop_s)) as results:
         for result in results:
             tally.add(result)
-            writer.window(result.named(naming), naming.candidates(recogniser.species(result, top)))
-            for stretch in merger.add(result):
-                writer.detection(stretch.named(naming))
-    for stretch in merger.finish():
-        writer.detection(stretch.named(naming))
+            kept = result if expected is None else expected.window(result)
+            writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
+            write(merger.add(result))
+    write(merger.finish())
     return tally
 
 

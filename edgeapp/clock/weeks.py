@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+WEEKS = 48
 WEEKS_OF_A_MONTH = 4
 DAYS_OF_A_WEEK = 7
 

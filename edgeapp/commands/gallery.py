@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeapp.commands.options import LanguageOption, PackOption
-from edgeapp.config.language import language_of
+from edgeapp.config.defaults import language_of
 from edgeapp.errors import GalleryError, UsageError
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
 from edgeapp.pack.installed import find_pack, load_found, load_pack

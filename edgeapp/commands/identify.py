@@ -14,7 +14,17 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
 from edgeapp.commands.options import LanguageOption, PackOption
-from edgeapp.config.language import language_of
+from edgeapp.commands.place import (
+    DateOption,
+    LatitudeOption,
+    LeastOption,
+    LongitudeOption,
+    WeekOption,
+    expectation_of,
+    place_of,
+    week_of,
+)
+from edgeapp.config.defaults import language_of
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, Run, check_format, writer
 from edgeapp.pack.installed import load_pack
@@ -40,6 +50,15 @@ def identify(
     only: Annotated[
         list[str] | None,
         typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
+    ] = None,
+    latitude: LatitudeOption = None,
+    longitude: LongitudeOption = None,
+    week: WeekOption = None,
+    date: DateOption = None,
+    min_occurrence: LeastOption = None,
+    range_table: Annotated[
+        Path | None,
+        typer.Option("--range-table", help="CSV table of what is to be expected where and when; needs a place."),
     ] = None,
     language: LanguageOption = None,
     hop: Annotated[
@@ -72,6 +91,9 @@ def identify(
     One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns, species only, with
     csv. With raven, audacity and kaleidoscope, one table of all files, a row for each detection; the times of raven
     and audacity run on over the files, as if they were one.
+
+    With a place, only species are told that are to be expected there: by the occurrence model of the pack in the week
+    of the recording, and by a range table. What is left out is counted in a note.
     """
     if hop is not None and not 0 < hop < float("inf"):
         raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
@@ -84,20 +106,24 @@ def identify(
         raise UsageError(f"{output}: is one of the recordings", "name another file with --output")
 
     check_format(format)
+    place, in_week = place_of(latitude, longitude), week_of(week, date)
     with Destination(output) as destination:
         asked = modalities.split(",") if modalities is not None else None
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
         naming = naming_in(language_of(language), recogniser.taxa)
         audio = recogniser.pack.audio
         hop_s = audio.hop_s if hop is None else hop
-        run = Run(recogniser.origin, audio.window_s, hop_s)
+        expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
+        run = Run(recogniser.origin, audio.window_s, hop_s, *(place or (None, None)))
         writing = writer(format, destination.out, run)
 
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         note = _silent if quiet else complain
-        outcome = identify_files(files, recogniser, writing, hop_s, top, note, complain, open_sound, naming)
+        outcome = identify_files(
+            files, recogniser, writing, hop_s, top, note, complain, open_sound, naming, expectation
+        )
         destination.keep = outcome.done > 0
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")

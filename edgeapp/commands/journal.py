@@ -114,7 +114,7 @@ def list_detections(
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     with Reader(journal) as reader:
         reader.naming = naming_of(reader, language)
-        found = reader.detections(begin, end, spellings(species), newest=limit or None)
+        found = reader.detections(begin, end, spellings(species, reader), newest=limit or None)
         if format is Format.TABLE:
             print_table(reader, found)
         elif format is Format.CSV:

@@ -64,9 +64,9 @@ def export_detections(
         if location is None:
             raise UsageError("eBird needs the name of the place", "give --location")
         site = Site(location, times, state, country)
-    names = spellings(species)
     with Reader(journal) as reader, Destination(output) as destination:
         reader.naming = naming_of(reader, language)
+        names = spellings(species, reader)
         if format.value in DOCUMENTS:
             documents = (reader.document(row) for row in reader.detections(begin, end, names))
             written = export_documents(documents, format.value, destination.out)

@@ -6,9 +6,10 @@ made with, where these have some of their own, and from the table that comes wit
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
-from edgeapp.config.language import language_of
+from edgeapp.config.defaults import language_of
 from edgeapp.journal import Reader
 from edgeapp.pack.names import names_of, naming_in, shipped_species
 from edgeapp.terminal import tell
@@ -40,11 +41,15 @@ def naming_of(reader: Reader, language: str | None) -> Naming:
     tag = language_of(language)
     if first_subtag(tag) == ENGLISH:
         return Naming()
-    galleries = {deployment["gallery"]: None for deployment in reader.deployments()}
-    return naming_in(tag, [taxon for path in galleries for taxon in taxa_of(path)])
+    return naming_in(tag, [taxon for path in galleries_of(reader) for taxon in taxa_of(path)])
 
 
-def spellings(name: str | None) -> list[str] | None:
+def galleries_of(reader: Reader) -> list[str]:
+    """Paths of the galleries that the detections of a journal were made with."""
+    return list(dict.fromkeys(deployment["gallery"] for deployment in reader.deployments()))
+
+
+def spellings(name: str | None, reader: Reader) -> list[str] | None:
     """What a taxon may be called in a journal: the name itself, and the scientific names of the species that bears it.
 
     Raises
@@ -54,11 +59,8 @@ def spellings(name: str | None) -> list[str] | None:
     """
     if name is None:
         return None
-    try:
-        taxon = names_of(shipped_species()).find(name, suggest=False)
-    except UnknownNameError:
-        return [name]
-    return list(dict.fromkeys((name, taxon.scientific_name, *taxon.synonyms)))
+    taxon = _known(name, galleries_of(reader), "looked for as it is written")
+    return [name] if taxon is None else list(dict.fromkeys((name, taxon.scientific_name, *taxon.synonyms)))
 
 
 def corrected(name: str, gallery: str) -> str:
@@ -75,13 +77,22 @@ def corrected(name: str, gallery: str) -> str:
     TaxonError
         Several species bear it.
     """
-    for taxa, last in ((taxa_of(gallery), False), (shipped_species(), True)):
+    taxon = _known(name, [gallery], "kept as it is written")
+    return name if taxon is None else taxon.scientific_name
+
+
+def _known(name: str, galleries: Iterable[str], otherwise: str) -> Taxon | None:
+    """The species of a name, by some galleries, then by the program; None for a group, and for what nobody knows.
+
+    The latter is told, with names that look like it, and with what becomes of it.
+    """
+    for taxa in (*map(taxa_of, galleries), shipped_species()):
         names = names_of(taxa)
         try:
-            return names.find(name, suggest=last).scientific_name
+            return names.find(name, suggest=taxa is shipped_species())
         except UnknownNameError as error:
             if names.is_rank(name):
-                return name
-            if last:
-                tell(f"{error}; kept as it is written")
-    return name
+                return None
+            unknown = error
+    tell(f"{unknown}; {otherwise}")
+    return None

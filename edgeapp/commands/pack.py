@@ -202,6 +202,7 @@ def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json"
         "text": f"{pack.text.file}, {pack.text.context} tokens" if pack.text else "none",
         "image": f"{pack.image.file}, {pack.image.size} x {pack.image.size}" if pack.image else "none",
         "gallery": pack.gallery or "none",
+        "range": f"{pack.range.file}, occurrence from {pack.range.threshold:g}" if pack.range else "none",
         "decision": ", ".join(f"{key} {value}" for key, value in pack.decision.to_dict().items()),
         **{f"figure {key}": measured(value) for key, value in pack.figures.items()},
         "precision": pack.precision,
@@ -243,11 +244,12 @@ def measured(figures: object) -> str:
 
 @app.command()
 def verify(named: PackArgument = None, provider: Provider = None) -> None:
-    """Check every byte of a pack, and that its encoders and gallery load and fit together."""
+    """Check every byte of a pack, and that its encoders, gallery and occurrence model load and fit together."""
     import numpy as np
     from PIL import Image
 
     from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
+    from edgeapp.runtime.occurrence import occurrence
     from gallery.store import Gallery
 
     pack = load_pack(named)
@@ -266,6 +268,8 @@ def verify(named: PackArgument = None, provider: Provider = None) -> None:
     if pack.gallery is not None:
         with Gallery.open(pack.gallery_path(), identity=pack.identity):
             pass
+    if pack.range is not None:
+        occurrence(pack, 0.0, 0.0)
     runs = ", ".join(f"{modality} on {provider}" for modality, provider in providers.items())
     typer.echo(f"{pack.folder}: {len(pack.files)} files as they were made; {runs}")
 

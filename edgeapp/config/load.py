@@ -184,6 +184,8 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault(f"detections.{there}", "a place needs both coordinates", "give --latitude and --longitude")
     if detections.range_table is not None and settings.place is None:
         fault("detections.range_table", "needs a place", "give --latitude and --longitude")
+    if detections.min_occurrence and settings.place is None:
+        fault("detections.min_occurrence", "needs a place", "give --latitude and --longitude")
     if mqtt.password is not None and mqtt.password_file is not None:
         fault("mqtt.password_file", "there is a password already", "give one of password and password_file")
     if settings.input.watch is not None and settings.microphone.device:

@@ -105,6 +105,14 @@ class Detections:
     range_table: Path | None = setting(
         None, "CSV table of what is to be expected where and when; needs a place.", "--range-table", read=True
     )
+    min_occurrence: float | None = setting(
+        None,
+        "Occurrence from which a species is to be expected at the place in a week, by the model of the pack; "
+        "that of the pack if not given (0.03 for birdnet), 0 keeps every species.",
+        "--min-occurrence",
+        minimum=0,
+        maximum=1,
+    )
     latitude: float | None = setting(
         None, "Of the microphone, in degrees north.", "--latitude", minimum=-90, maximum=90
     )

@@ -12,8 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
+from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
@@ -109,6 +112,7 @@ class Filters:
         threshold of a species can be below that of its family.
     species_list : SpeciesList or None
     species_range : SpeciesRange or None
+    occurrence : Occurrence or None
 
     Raises
     ------
@@ -121,6 +125,7 @@ class Filters:
     thresholds: Mapping[str, float] | None = None
     species_list: SpeciesList | None = None
     species_range: SpeciesRange | None = None
+    occurrence: Occurrence | None = None
 
     def __post_init__(self) -> None:
         for name, least in {"every taxon": self.min_confidence, **(self.thresholds or {})}.items():
@@ -129,13 +134,20 @@ class Filters:
         _ = self._least  # a name that is not in the gallery is told at the start, not at the first bird
 
     def judge(self, detection: Detection, moment: Moment) -> tuple[Verdict, str]:
+        """What becomes of a detection that was heard at a moment; see `judge_in`.
+
+        Where the clock was not set, the week is unknown.
+        """
+        return self.judge_in(detection, birdnet_week(moment.utc) if moment.clock_set else None)
+
+    def judge_in(self, detection: Detection, week: int | None) -> tuple[Verdict, str]:
         """What becomes of a detection.
 
         Parameters
         ----------
         detection : Detection
-        moment : Moment
-            When the window was heard. Where the clock was not set, the week is unknown and is not asked.
+        week : int or None
+            BirdNET's, in which it was heard; None for a week that is unknown, and then only the place counts.
 
         Returns
         -------
@@ -155,14 +167,23 @@ class Filters:
             species = [name for name in species if name in self.species_list.species]
             if not species:
                 return Verdict.UNLISTED, f"{subject} is{no} on the species list"
-        if self.species_range is not None:
-            week = birdnet_week(moment.utc) if moment.clock_set else None
-            if not any(self.species_range.expects(name, week) for name in species):
-                place = f"{self.species_range.latitude:g}, {self.species_range.longitude:g}"
+        for expected in (self.species_range, self.occurrence):
+            if expected is None:
+                continue
+            species = [name for name in species if expected.expects(name, week)]
+            if not species:
+                place = f"{expected.latitude:g}, {expected.longitude:g}"
                 when = f" in week {week}" if week is not None else ""
                 listed = " on the species list" if self.species_list is not None and not no else ""
                 return Verdict.OUT_OF_RANGE, f"{subject}{listed} is{no} to be expected at {place}{when}"
         return Verdict.DETECTION, ""
+
+    def expected(self, week: int | None) -> np.ndarray | None:
+        """Which of `taxa` are to be expected in a week, ``[n_taxa]`` bool; None where every one is."""
+        asked = [one for one in (self.species_range, self.occurrence) if one is not None]
+        if not asked:
+            return None
+        return np.array([all(one.expects(taxon.scientific_name, week) for one in asked) for taxon in self.taxa])
 
     def described(self) -> dict[str, Any]:
         """The filters for the record of a deployment."""
@@ -178,6 +199,8 @@ class Filters:
             }
         if self.species_range is not None:
             described["range"] = self.species_range.described()
+        if self.occurrence is not None:
+            described["occurrence"] = self.occurrence.described()
         return described
 
     def _inside(self, taxon_rank: str, path: tuple[str, ...]) -> list[str]:

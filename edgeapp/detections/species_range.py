@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeapp.clock.weeks import WEEKS
 from edgeapp.errors import UsageError
 from edgeapp.pack.names import names_of
 from gallery.errors import TaxonError
@@ -27,7 +28,6 @@ COLUMNS = (
     "week_first",
     "week_last",
 )
-WEEKS = 48  # 12 months of 4
 KEEP, REJECT = "keep", "reject"
 
 
@@ -112,10 +112,7 @@ class SpeciesRange:
         """
         if latitude is None or longitude is None:
             raise UsageError(f"the range table {path} needs a place", "give --latitude and --longitude")
-        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-            raise UsageError(
-                f"there is no place {latitude:g}, {longitude:g}", "give degrees, -90 to 90 north and -180 to 180 east"
-            )
+        check_place(latitude, longitude)
         if missing not in (KEEP, REJECT):
             raise UsageError(f"species without a range cannot be dealt with by '{missing}'", f"use {KEEP} or {REJECT}")
         names, unknown = names_of(taxa), []
@@ -156,6 +153,14 @@ class SpeciesRange:
             "species_without_row": len(self.without_row),
             "unknown_names": len(self.unknown),
         }
+
+
+def check_place(latitude: float, longitude: float) -> None:
+    """Raise UsageError when there is no such place."""
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise UsageError(
+            f"there is no place {latitude:g}, {longitude:g}", "give degrees, -90 to 90 north and -180 to 180 east"
+        )
 
 
 def _between(value: float, ends: tuple[float, float]) -> bool:

@@ -120,7 +120,7 @@ def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[s
         stretch.detection,
         stretch.start_s,
         stretch.end_s,
-        Source(file=recording.file),
+        Source(file=recording.file, latitude=run.latitude, longitude=run.longitude),
         run.origin,
         moment=recording.at(stretch.start_s),
     )

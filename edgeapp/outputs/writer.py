@@ -47,11 +47,15 @@ class Run:
     origin : Origin
         The pack and the gallery.
     window_s, hop_s : float
+    latitude, longitude : float or None
+        Where all recordings were made, degrees, as far as a person said so.
     """
 
     origin: Origin
     window_s: float
     hop_s: float
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True)

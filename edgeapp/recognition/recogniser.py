@@ -187,9 +187,12 @@ class Recogniser:
             for window, level, one, vector in zip(batch, levels, found, vectors, strict=True)
         ]
 
-    def species(self, result: WindowResult, top: int) -> tuple[Candidate, ...]:
-        """The first ``top`` species of a window; none when it was not heard."""
-        return () if result.vector is None else likeliest(result.confidences, result.vector, self.vocabulary, top)
+    def species(self, result: WindowResult, top: int, among: np.ndarray | None = None) -> tuple[Candidate, ...]:
+        """The first ``top`` species of a window, of those in `among` [n_taxa] bool; none when it was not heard."""
+        if result.vector is None:
+            return ()
+        confidences = result.confidences if among is None else result.confidences * among
+        return likeliest(confidences, result.vector, self.vocabulary, top)
 
 
 def _batches(cut: Iterator[Window], size: int) -> Iterator[list[Window]]:
@@ -229,6 +232,12 @@ class Tally:
             self._surest[surer] = result.confidences[surer]
             self._similarities[surer] = self._vocabulary.similarity(result.vector, surer)
 
-    def species(self, top: int) -> tuple[Candidate, ...]:
-        """The first ``top`` species of the recording, with the similarity each had in its surest window."""
-        return ranked(self._pool.confidences(), self._similarities, self._vocabulary.taxa, top)
+    def species(self, top: int, among: np.ndarray | None = None) -> tuple[Candidate, ...]:
+        """The first ``top`` species of the recording, of those in `among` [n_taxa] bool.
+
+        Each has the similarity that it had in its surest window.
+        """
+        confidences = self._pool.confidences()
+        if among is not None:
+            confidences = confidences * among
+        return ranked(confidences, self._similarities, self._vocabulary.taxa, top)

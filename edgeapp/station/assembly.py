@@ -21,6 +21,7 @@ from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
+from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
@@ -145,7 +146,14 @@ def filters_of(settings: Settings, recogniser: Recogniser) -> Filters:
         _tell_unknown(f"species list {listed.path}", [one.name for one in listed.unknown])
     if expected is not None:
         _tell_unknown(f"range table {expected.path}", list(expected.unknown))
-    return Filters(taxa, asked.min_confidence, dict(settings.thresholds), listed, expected)
+    occurrence = None
+    if settings.place is not None and asked.min_occurrence != 0 and recogniser.pack.range is not None:
+        occurrence = Occurrence.of(recogniser.pack, *settings.place, asked.min_occurrence, taxa)
+    elif asked.min_occurrence:
+        raise UsageError(
+            f"pack {recogniser.pack.name} has no occurrence model", "leave --min-occurrence out, or use birdnet"
+        )
+    return Filters(taxa, asked.min_confidence, dict(settings.thresholds), listed, expected, occurrence)
 
 
 def _tell_unknown(where: str, names: list[str]) -> None:

@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
+from edgeapp.pack.range import RangeSpec
 from edgeapp.recognition.gallery_build import build_gallery
 from gallery.parameters import DecisionParameters
 from gallery.taxon import Taxon
@@ -98,6 +99,62 @@ def write(folder: Path, space: str = "toy", window_s: float = WINDOW_S, **audio:
         decision=decision(),
         figures={"top1": 1.0},
     )
+
+
+def add_range(folder: Path, threshold: float = 0.03) -> Path:
+    """Give a toy pack an occurrence model.
+
+    Parus major is everywhere (0.9), the cuckoo in weeks 17 to 24 (0.6, else 0.01, and 0.3 in the whole year), Parus
+    minor east of 60 degrees (0.8, else 0.02). It knows nothing of the toad, and has an output that is no species.
+    """
+    floats = {"zero": 0.0, "first": 16.5, "last": 24.5, "east": 60.0, "p9": 0.9, "p8": 0.8, "p6": 0.6, "p3": 0.3}
+    floats |= {"p02": 0.02, "p01": 0.01}
+    constants = [numpy_helper.from_array(np.float32(value), name) for name, value in floats.items()]
+    constants += [numpy_helper.from_array(np.array([n], np.int64), f"at{n}") for n in (1, 2, 3)]
+    node = helper.make_node
+    nodes = [
+        node("Slice", ["place", "at1", "at2", "at1"], ["longitude"]),
+        node("Slice", ["place", "at2", "at3", "at1"], ["week"]),
+        node("Greater", ["week", "first"], ["begun"]),
+        node("Less", ["week", "last"], ["lasts"]),
+        node("And", ["begun", "lasts"], ["season"]),
+        node("Less", ["week", "zero"], ["year"]),
+        node("Greater", ["longitude", "east"], ["eastern"]),
+        node("Where", ["season", "p6", "p01"], ["in_week"]),
+        node("Where", ["year", "p3", "in_week"], ["cuckoo"]),
+        node("Where", ["eastern", "p8", "p02"], ["minor"]),
+        node("Where", ["eastern", "p9", "p9"], ["major"]),
+        node("Concat", ["major", "cuckoo", "major", "minor"], ["occurrence"], axis=1),
+    ]
+    given = helper.make_tensor_value_info("place", TensorProto.FLOAT, ["n", 3])
+    got = helper.make_tensor_value_info("occurrence", TensorProto.FLOAT, ["n", 4])
+    graph = helper.make_graph(nodes, "range", [given], [got], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(folder / "range.onnx"))
+    (folder / "range.txt").write_text("Parus major\nCuculus canorus\n\nParus minor\n", encoding="utf-8")
+    return write_again(folder, RangeSpec("range.onnx", "range.txt", threshold))
+
+
+def write_again(folder: Path, range: RangeSpec | None = None) -> Path:
+    """Write the pack.json of a pack whose files were changed on purpose."""
+    pack = Pack.load(folder, verify=False)
+    write_pack_json(
+        folder,
+        name=pack.name,
+        version=pack.version,
+        licence=pack.licence,
+        preset=pack.preset,
+        space=pack.space,
+        dim=pack.dim,
+        audio=pack.audio,
+        decision=pack.decision,
+        text=pack.text,
+        image=pack.image,
+        gallery=pack.gallery,
+        range=range or pack.range,
+    )
+    return folder
 
 
 def tone(*frequencies_hz: float, seconds: float = 10.0, rate_hz: int = RATE_HZ, level: float = 0.1) -> np.ndarray:

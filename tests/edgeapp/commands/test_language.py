@@ -9,7 +9,7 @@ import json
 import pytest
 from rich.console import Console
 
-from edgeapp.config.language import language_of
+from edgeapp.config.defaults import language_of
 from edgeapp.detections.filters import SpeciesList
 from edgeapp.journal import Journal, Reader
 from edgeapp.pack.names import naming_in
@@ -162,6 +162,17 @@ def test_a_name_of_several_species_is_told_not_guessed(run, journal):
     done = run("journal", "list", "--journal", journal, "--species", "каролинка")
     assert done.exit_code == 2
     assert "is a name of" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_name_that_nobody_knows_is_looked_for_with_a_suggestion(run, journal):
+    done = run("journal", "list", "--journal", journal, "--species", "Kohlmeize")
+    assert done.exit_code == 0 and done.stdout == ""
+    assert "did you mean Kohlmeise (Parus major)?; looked for as it is written" in done.stderr
+
+
+def test_a_group_is_looked_for_without_a_word(run, journal):
+    done = run("journal", "list", "--journal", journal, "-f", "csv", "--species", "Parus")
+    assert "Parus" in done.stdout and done.stderr == ""
 
 
 def reviewed(journal):

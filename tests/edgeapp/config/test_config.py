@@ -115,6 +115,7 @@ def test_each_flag_sets_its_setting_and_no_other(setting):
         "detections.latitude": ["--longitude", "2"],
         "detections.longitude": ["--latitude", "2"],
         "detections.range_table": ["--latitude", "2", "--longitude", "2"],
+        "detections.min_occurrence": ["--latitude", "2", "--longitude", "2"],
         "clips.longest": ["--pre-roll", "0"],
     }.get(setting.key, [])
     done = CliRunner().invoke(app, [*words, *extra])

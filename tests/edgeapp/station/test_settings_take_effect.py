@@ -285,6 +285,9 @@ CASES: dict[str, Case] = {
     "detections.min_confidence": case(World.verdicts, 0.8),
     "detections.species_list": case(World.verdicts, lambda folder: folder / "list.txt"),
     "detections.range_table": case(World.verdicts, lambda folder: folder / "range.csv", detections__latitude=0.0),
+    "detections.min_occurrence": case(
+        World.verdicts, 0.95, station__pack=lambda folder: toy.add_range(toy.make(folder / "ranged"))
+    ),
     "detections.latitude": case(World.verdicts, 0.0, detections__range_table=lambda folder: folder / "range.csv"),
     "detections.longitude": case(World.verdicts, 90.0, detections__range_table=lambda folder: folder / "range.csv"),
     "detections.confirm": case(World.confirmed, 2),
