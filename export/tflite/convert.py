@@ -1,0 +1,205 @@
+"""A TFLite classifier of sound to an ONNX graph of its embedding, and the rows of its last layer.
+
+The graph takes any number of windows and holds no transform (`export.tflite.spectrogram`). The last layer is left out
+of it: as class vectors its rows lie in a gallery beside names, photos and recordings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from export.errors import ExportError
+from export.tflite.builder import Builder, Value
+from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold
+from export.tflite.lowering import LOWERINGS, REMEDY, Operand, Step
+from export.tflite.reader import Model, Operator
+from export.tflite.spectrogram import Place, find_spectrograms, measure
+
+INPUT, OUTPUT = "waveform", "embedding"
+HEADS = ("LOGISTIC", "SOFTMAX")  # what may stand behind the last layer
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A classifier in two parts.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+        ``waveform`` [n, samples] to ``embedding`` [n, dim], float32.
+    samples, dim : int
+    weights : numpy.ndarray
+        [classes, dim] float32; a logit is ``embedding @ weights.T + bias``.
+    bias : numpy.ndarray
+        [classes] float32
+    head : str
+        What follows the last layer in the file: ``LOGISTIC``, ``SOFTMAX``, or ``""``.
+    """
+
+    model: onnx.ModelProto
+    samples: int
+    dim: int
+    weights: np.ndarray
+    bias: np.ndarray
+    head: str
+
+
+def convert(model: Model) -> Converted:
+    """Convert a classifier of sound.
+
+    Raises
+    ------
+    ExportError
+        An operator is not known, is named; or the file holds no classifier of sound.
+    """
+    source, samples = _input(model)
+    last, head = _last_layer(model)
+    conversion = _Conversion(model, source, samples, last.inputs[0])
+    embedding = conversion.output()
+    weights, bias = conversion.constant(last.inputs[1]), np.zeros(len(conversion.constant(last.inputs[1])))
+    if len(last.inputs) > 2 and last.inputs[2] >= 0:
+        bias = conversion.constant(last.inputs[2])
+    dim = embedding.shapes[0][-1]
+    made = conversion.build.model("audio", [(INPUT, samples)], (embedding.name, OUTPUT, dim))
+    return Converted(made, samples, dim, weights.astype(np.float32), bias.astype(np.float32), head)
+
+
+def convert_whole(model: Model, name: str = "whole", output: str = "output") -> onnx.ModelProto:
+    """Convert a network as it is: ``input`` [n, numbers] to its first output [n, numbers], float32.
+
+    Raises
+    ------
+    ExportError
+        An operator is not known, is named.
+    """
+    source, numbers = _input(model)
+    conversion = _Conversion(model, source, numbers, model.outputs[0], "input")
+    value = conversion.output()
+    return conversion.build.model(name, [("input", numbers)], (value.name, output, value.shapes[0][-1]))
+
+
+def _input(model: Model) -> tuple[int, int]:
+    """The one input, and how many numbers a row of it has."""
+    shape = model.tensors[model.inputs[0]].shape
+    if len(model.inputs) != 1 or len(shape) != 2 or model.tensors[model.inputs[0]].dtype != np.float32:
+        told = ", ".join(str(list(model.tensors[i].shape)) for i in model.inputs)
+        raise ExportError(f"{model.path}: takes {told}, not float32 sound [n, samples]", "name a classifier of sound")
+    return model.inputs[0], shape[1]
+
+
+def _last_layer(model: Model) -> tuple[Operator, str]:
+    makers = {output: one for one in model.operators for output in one.outputs}
+    last, head = makers.get(model.outputs[0]), ""
+    if last is not None and last.code in HEADS:
+        head = last.code
+        last = makers.get(last.inputs[0])
+    if last is None or last.code != "FULLY_CONNECTED" or last.options.get("FusedActivationFunction", 0):
+        raise ExportError(
+            f"{model.path}: does not end with a linear layer over the classes", "name a classifier, not an embedding"
+        )
+    return last, head
+
+
+class _Conversion:
+    """One pass through the operators that an output needs."""
+
+    def __init__(self, model: Model, source: int, numbers: int, target: int, called: str = INPUT) -> None:
+        self.model, self.source, self.numbers, self.target = model, source, numbers, target
+        self.build = Builder()
+        self.known: dict[int, Known] = {
+            i: constant(tensor.data) for i, tensor in enumerate(model.tensors) if tensor.data is not None
+        }
+        shapes = tuple((batch, numbers) for batch in BATCHES)
+        self.values: dict[int, Value] = {source: Value(called, shapes, (0, 1))}
+        self.spectrograms = {place.result: place for place in find_spectrograms(model)}
+        self.inside = {number for place in self.spectrograms.values() for number in place.operators}
+
+    def output(self) -> Value:
+        """The output, in the graph built for it."""
+        live = self.live()
+        unknown = sorted({self.model.operators[i].code for i in live if not self.can(self.model.operators[i])})
+        if unknown:
+            raise ExportError(f"{self.model.path}: operator {', '.join(unknown)} is not known", REMEDY)
+        for number in live:
+            self.take(number, self.model.operators[number])
+        return self.build.plain(self.values[self.target])
+
+    def constant(self, tensor: int) -> np.ndarray:
+        """A constant of the file, or one made of others."""
+        if tensor not in self.known:
+            raise ExportError(f"{self.model.path}: the weights of the last layer are computed", REMEDY)
+        return self.known[tensor][0]
+
+    def can(self, operator: Operator) -> bool:
+        """Whether an operator can be folded or lowered."""
+        return operator.code in LOWERINGS or operator.code in FOLDS or operator.code == "SHAPE"
+
+    def live(self) -> list[int]:
+        """The operators that the output needs, in their order; those of a spectrogram but its last are left out."""
+        makers = {output: number for number, one in enumerate(self.model.operators) for output in one.outputs}
+        found: set[int] = set()
+        wanted = [self.target]
+        while wanted:
+            tensor = wanted.pop()
+            if tensor in self.spectrograms:
+                place = self.spectrograms[tensor]
+                needed = [place.source]
+                for number in (*place.framing, place.window, place.transform, place.bands):
+                    needed += [i for i in self.model.operators[number].inputs[1:] if i not in self.known]
+                wanted += [i for i in needed if i not in self.made_inside]
+                found.add(makers[tensor])
+            elif tensor in makers and makers[tensor] not in found:
+                found.add(makers[tensor])
+                wanted += [i for i in self.model.operators[makers[tensor]].inputs if i >= 0]
+        return sorted(found)
+
+    @property
+    def made_inside(self) -> set[int]:
+        """Tensors that only exist inside a spectrogram."""
+        return {output for number in self.inside for output in self.model.operators[number].outputs}
+
+    def take(self, number: int, operator: Operator) -> None:
+        """Fold or lower one operator."""
+        [result, *_] = operator.outputs
+        if result in self.spectrograms:
+            self.values[result] = self.spectrogram(self.spectrograms[result])
+            return
+        if operator.code == "SHAPE":
+            shapes = self.values[operator.inputs[0]].shapes
+            self.known[result] = tuple(np.array(shape, np.int32) for shape in shapes)
+            return
+        if all(i in self.known for i in operator.inputs):
+            folded = [fold(operator, [self.known[i][at] for i in operator.inputs]) for at in range(len(BATCHES))]
+            if all(made is not None for made in folded):
+                for at, output in enumerate(operator.outputs):
+                    self.known[output] = tuple(made[at] for made in folded if made is not None)
+                return
+        inputs: list[Operand | None] = [
+            None if i < 0 else self.values[i] if i in self.values else self.known[i] for i in operator.inputs
+        ]
+        self.values[result] = LOWERINGS[operator.code](Step(self.build, operator, inputs))
+
+    def spectrogram(self, place: Place) -> Value:
+        """[n, frames, bands], stored as the convolution gives it."""
+        found = measure(self.model, place, self.known.get, self.numbers)
+        sound = self.build.plain(self.values[place.source])
+        wide = self.build.node("Unsqueeze", [sound.name, self.build.integers([1])])
+        length = found.filters.shape[1]
+        end = found.first + (found.frames - 1) * found.hop + length
+        cut = [self.build.integers([n]) for n in (found.first, end, 2)]
+        used = self.build.node("Slice", [wide, *cut]) if (found.first, end) != (0, self.numbers) else wide
+        # A constant offset is taken off before the filters and given back behind them: scaled to its own range, as
+        # BirdNET scales it, a window has one far above its sound, and the filters would lose digits to it.
+        build = self.build
+        mean = build.node("ReduceMean", [used], axes=[2], keepdims=1)
+        filters = build.constant(found.filters[:, None])
+        bands = build.node(
+            "Conv", [build.node("Sub", [used, mean]), filters], kernel_shape=[length], strides=[found.hop]
+        )
+        of_offset = build.constant(found.filters.sum(axis=1, dtype=np.float64).astype(np.float32)[None, :, None])
+        name = build.node("Add", [bands, build.node("Mul", [mean, of_offset])])
+        shapes = tuple((batch, found.frames, len(found.filters)) for batch in BATCHES)
+        return Value(name, shapes, (0, 2, 1))

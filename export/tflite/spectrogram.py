@@ -1,0 +1,159 @@
+"""A spectrogram by framing, window, transform and mel bands, found in a graph and made one strided convolution.
+
+BirdNET takes the real part of the spectrum alone, ``Re(rfft(window * frame)) @ mel``. That is linear in the frame: band
+b of a frame x is ``sum_n x[n] window[n] sum_k mel[k, b] cos(2 pi k n / length)``. So all of it is a convolution in time
+with one filter a band, and no transform is left in the graph, which neither TensorRT nor older ONNX Runtime takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.errors import ExportError
+from export.tflite.folding import Known, fold
+from export.tflite.reader import Model
+
+FRAMING = ("STRIDED_SLICE", "RESHAPE", "GATHER")  # what cuts sound into frames; takes numbers as they are
+AFTER = ("SQUEEZE", "CAST", "RESHAPE", "FULLY_CONNECTED", "RESHAPE")  # the transform: its real part by bands
+REMEDY = "this network makes its spectrogram in another way than BirdNET 2.4; use a network of its operators"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a spectrogram is in a graph.
+
+    Attributes
+    ----------
+    source, result : int
+        Tensors: the sound [n, samples], and the bands of its frames [n, frames, bands].
+    framing : tuple of int
+        Operators that cut the sound into frames, in their order.
+    window, transform, bands : int
+        Operators that multiply by the window, transform, and sum into bands.
+    operators : tuple of int
+        All that the spectrogram stands for.
+    """
+
+    source: int
+    result: int
+    framing: tuple[int, ...]
+    window: int
+    transform: int
+    bands: int
+    operators: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrogram:
+    """A spectrogram as a convolution.
+
+    Attributes
+    ----------
+    filters : numpy.ndarray
+        [bands, length] float32
+    first, hop, frames : int
+        Sample at which the first frame begins, samples between frames, number of frames.
+    """
+
+    filters: np.ndarray
+    first: int
+    hop: int
+    frames: int
+
+
+def find_spectrograms(model: Model) -> list[Place]:
+    """Every spectrogram of a graph.
+
+    Raises
+    ------
+    ExportError
+        There is a transform that does not belong to one.
+    """
+    makers = {output: number for number, one in enumerate(model.operators) for output in one.outputs}
+    takers: dict[int, list[int]] = {}
+    for number, one in enumerate(model.operators):
+        for tensor in one.inputs:
+            takers.setdefault(tensor, []).append(number)
+    transforms = [number for number, one in enumerate(model.operators) if one.code == "RFFT2D"]
+    return [_place(model, number, makers, takers) for number in transforms]
+
+
+def _place(model: Model, transform: int, makers: dict[int, int], takers: dict[int, list[int]]) -> Place:
+    operators, tensors = model.operators, model.tensors
+    widening = makers.get(operators[transform].inputs[0], -1)
+    window = makers.get(operators[widening].inputs[0], -1) if operators[widening].code == "EXPAND_DIMS" else -1
+    if window < 0 or operators[window].code != "MUL":
+        raise ExportError(f"{model.path}: RFFT2D of something that is no frame", REMEDY)
+    [source, *others] = [tensor for tensor in operators[window].inputs if tensors[tensor].data is None]
+    framing: list[int] = []
+    while source in makers and operators[makers[source]].code in FRAMING:
+        framing.insert(0, makers[source])
+        source = operators[framing[0]].inputs[0]
+    if others or not framing:
+        raise ExportError(f"{model.path}: frames of a spectrogram without a window", REMEDY)
+
+    after: list[int] = []
+    result = operators[transform].outputs[0]
+    shapes: list[int] = []
+    for code in AFTER:
+        users = takers.get(result, [])
+        following = [user for user in users if operators[user].code == code]
+        if len(following) != 1 or any(operators[user].code not in (code, "SHAPE") for user in users):
+            raise ExportError(f"{model.path}: no {code} where the bands of a spectrogram are made", REMEDY)
+        shapes += [user for user in users if operators[user].code == "SHAPE"]
+        after.append(following[0])
+        result = operators[following[0]].outputs[0]
+    bands = after[AFTER.index("FULLY_CONNECTED")]
+    if operators[bands].options.get("FusedActivationFunction", 0) or any(i >= 0 for i in operators[bands].inputs[2:]):
+        raise ExportError(f"{model.path}: bands of a spectrogram with a bias", REMEDY)
+    inside = (*framing, window, widening, transform, *after, *shapes)
+    return Place(source, result, tuple(framing), window, transform, bands, inside)
+
+
+def measure(model: Model, place: Place, known: Callable[[int], Known | None], samples: int) -> Spectrogram:
+    """The convolution that a spectrogram is.
+
+    Parameters
+    ----------
+    model : Model
+    place : Place
+    known : callable
+        Tensor to its value, where it is folded.
+    samples : int
+        Length of the sound.
+
+    Raises
+    ------
+    ExportError
+        Its frames are not evenly spaced, or its window and bands are computed.
+    """
+
+    def value(tensor: int) -> np.ndarray:
+        found = known(tensor)
+        if found is None:
+            raise ExportError(f"{model.path}: a spectrogram whose window or bands are computed", REMEDY)
+        return found[0]
+
+    operators = model.operators
+    [weights] = [value(i).astype(np.float64) for i in operators[place.window].inputs if known(i) is not None]
+    mel = value(operators[place.bands].inputs[1]).astype(np.float64)  # [bands, length / 2 + 1]
+    length = int(value(operators[place.transform].inputs[1])[-1])
+
+    # Which sample each number of each frame is, [frames, length]: the cutting done with numbered samples.
+    cut = np.arange(2 * samples, dtype=np.int64).reshape(2, samples)
+    for number in place.framing:
+        made = fold(operators[number], [cut, *(value(i) for i in operators[number].inputs[1:])])
+        assert made is not None  # all of FRAMING can be folded
+        cut = made[0]
+    positions = cut[0]
+    first, hop = int(positions[0, 0]), int(positions[1, 0] - positions[0, 0])
+    if positions.shape[1] != length or mel.shape[1] != length // 2 + 1 or weights.size != length:
+        raise ExportError(f"{model.path}: frames that do not fit the transform of {length}", REMEDY)
+    if not np.array_equal(positions, first + hop * np.arange(len(positions))[:, None] + np.arange(length)):
+        raise ExportError(f"{model.path}: frames that are not evenly spaced", REMEDY)
+    turns = np.outer(np.arange(mel.shape[1]), np.arange(length)) % length
+    filters = (mel @ np.cos(2 * np.pi * turns / length)) * weights.reshape(-1)
+    return Spectrogram(filters.astype(np.float32), first, hop, len(positions))
