@@ -16,10 +16,14 @@ ARM64 := gallery $(addprefix edgeapp/,pack/test_pack.py recognition/test_recogni
 WORKERS ?= 4
 PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: identify lint types docs test test-all lowest arm64 clean
+.PHONY: identify install lint types docs test test-all lowest arm64 clean
 
 identify: .venv/device
 	.venv/bin/biovita-edge identify "$(CLIP)"
+
+# The environments of test, types, lowest and arm64; one by one, for setuptools notes each of them in this folder.
+install:
+	$(MAKE) --jobs=1 .venv-test/ready .venv-lowest/ready .arm64/ready
 
 # What imports no torch, and the form of everything.
 lint: .venv-lint/ready
