@@ -51,7 +51,26 @@ def train(
         ),
     ] = "vita",
     teacher: Annotated[Path | None, typer.Option(help="Checkpoint that a student learns from.")] = None,
-    preset: Annotated[str, typer.Option(help="starter, or biovita (full size).")] = "starter",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="starter, biovita (full size), or names in the space of a classifier's pack: birdnet, trunk (any pack "
+            "with class vectors)."
+        ),
+    ] = "starter",
+    pack: Annotated[
+        str | None,
+        typer.Option(
+            help="Pack, by name or folder, whose class vectors birdnet and trunk learn from; default: birdnet."
+        ),
+    ] = None,
+    withhold: Annotated[
+        Path | None,
+        typer.Option(
+            help="Taxa that birdnet and trunk must not learn, to measure names never trained on: a name a line, or a "
+            "CSV with scientific_name."
+        ),
+    ] = None,
     manifests: Manifests = None,
     media: Media = None,
     taxa: Taxa = None,
@@ -107,6 +126,37 @@ def train(
         changed = [f"epochs={epochs}", *(changed or [])]
     if stage in chosen.stages:
         chosen = with_settings(chosen, stage, changed or [])
+    if chosen.towers.family == "trunk":
+        from trainer.trunk.command import without_effect
+        from trainer.trunk.session import TrunkOptions, TrunkSession
+
+        without_effect(preset, {"--taxa": taxa, "--pretrained": pretrained, "--audio": audio, "--bioclip": bioclip})
+        without_effect(preset, {"--workers": workers, "--teacher": teacher})
+        if pack is None and preset != "birdnet":
+            raise ConfigError(f"preset {preset} stands on a pack", "name it with --pack")
+        given = TrunkOptions(
+            chosen,
+            pack or "birdnet",
+            out or Path("runs") / preset,
+            withhold,
+            tuple(manifests or ()),
+            media,
+            held_out,
+            seed,
+            device,
+            threads or cores(),
+            restart,
+        )
+        try:
+            trunk = TrunkSession(given, Console(stderr=True))
+            trunk.train(stage)
+        finally:
+            leave()
+        if trunk.failed:
+            raise typer.Exit(1)
+        return
+    if pack is not None or withhold is not None:
+        raise ConfigError("--pack and --withhold go with the presets birdnet and trunk", "leave them out")
     processes = cores() - 1 if workers is None else workers
     options = Options(
         chosen,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeapp.audio.windows import HOP_S, REPEAT
+from edgeapp.audio.windows import HOP_S, REPEAT, ZERO
 from trainer.augment import AugmentConfig
 from trainer.errors import ConfigError
 from trainer.families.registry import towers_from_dict
@@ -15,6 +15,7 @@ from trainer.frontend import LogMelConfig
 from trainer.models.biovita import FULL
 from trainer.models.sizes import Towers, tuples
 from trainer.models.starter import StarterTowers
+from trainer.models.trunk import TrunkTowers
 
 DISTILL = "distill"  # the stage of text distillation
 STUDENT = "student"  # the stage that makes a small audio tower of a large one
@@ -49,6 +50,7 @@ class StageConfig:
     )
     gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
     temperature: float = 0.0  # fixed, as the released code's 0.2 in stage 2; 0 is learned from 0.07
+    pull: float = 0.0  # weight of the plain distance between a name and the class vector of its taxon
     mixed: float = 0.0  # share of the windows in which two recordings sound at once, student
     bf16: bool = True  # bfloat16 arithmetic in the audio tower where the processor has it
     augment: AugmentConfig | None = None
@@ -140,7 +142,32 @@ BIOVITA = Preset(
     },
 )
 
-PRESETS = {preset.name: preset for preset in (STARTER, BIOVITA)}
+# Names in the space of a classifier: from the best ridge regression, gently; more epochs only fit the known names.
+NAMES = StageConfig(
+    epochs=4,
+    batch=512,
+    lr=1e-4,
+    trunk_lr=0.0,
+    smoothing=0.1,
+    ridge=True,
+    pull=1.0,
+    bf16=False,
+)
+
+BIRDNET = Preset(
+    name="birdnet",
+    window_s=3.0,
+    streamed=False,
+    towers=TrunkTowers(),
+    stages={"1": NAMES},
+    hop_s=1.5,
+    pad=ZERO,
+)
+
+# Any pack whose gallery has class vectors: space, rate and windows are the pack's.
+TRUNK = dataclasses.replace(BIRDNET, name="trunk")
+
+PRESETS = {preset.name: preset for preset in (STARTER, BIRDNET, BIOVITA, TRUNK)}
 
 
 def find_preset(name: str) -> Preset:
@@ -152,7 +179,8 @@ def find_preset(name: str) -> Preset:
         When there is none of that name.
     """
     if name not in PRESETS:
-        raise ConfigError(f"preset '{name}' does not exist", f"choose {' or '.join(PRESETS)}")
+        *names, last = PRESETS
+        raise ConfigError(f"preset '{name}' does not exist", f"choose {', '.join(names)} or {last}")
     return PRESETS[name]
 
 

@@ -68,5 +68,5 @@ def test_every_setting_of_a_stage_can_be_named() -> None:
 
 
 def test_an_unknown_preset_is_named_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="starter or biovita"):
+    with pytest.raises(ConfigError, match="starter, birdnet, biovita or trunk"):
         find_preset("huge")

@@ -1,0 +1,32 @@
+"""Towers around the audio graph of a pack: a text tower in the space of its classifier."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from trainer.families.registry import Family, Origins, register
+from trainer.models.text import learn_tokenizer
+from trainer.models.trunk import TrunkTowers, WordsConfig, build_trunk
+from trainer.models.vita import Vita
+
+
+def from_dict(fields: dict[str, Any]) -> TrunkTowers:
+    return TrunkTowers(**{**fields, "text": WordsConfig(**fields["text"])})
+
+
+def build(towers: TrunkTowers, pretrained: Path | None = None) -> Vita:
+    return build_trunk(towers)
+
+
+def load(towers: TrunkTowers, origins: Origins) -> tuple[Vita, Tokenizer, TrunkTowers]:
+    """Tokenizer and text tower begin with the prompts; few prompts have fewer tokens than there is room for."""
+    tokenizer = learn_tokenizer(origins.texts(), towers.text.tokens)
+    towers = replace(towers, text=replace(towers.text, vocabulary=tokenizer.get_vocab_size()))
+    return build_trunk(towers), tokenizer, towers
+
+
+register(Family("trunk", from_dict, build, load, export="given"))

@@ -1,0 +1,102 @@
+"""Towers in the space of a given audio encoder: names are trained into it, the encoder itself stays in its pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.frontend import LogMelConfig
+from trainer.models.text import END, TextConfig
+from trainer.models.vita import SoundTower, Tower, Vita
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    """Size of the text tower. The space of a classifier of thousands of species asks for more words than the starter's.
+
+    With `vocabulary` tokens most genera, families and words of common names are one token each.
+    """
+
+    vocabulary: int = 8192
+    context: int = 48
+    width: int = 384  # directions that a name can point to
+    dropout: float = 0.1
+    words_dropped: float = 0.15  # share of the tokens that training leaves out: no word may decide alone
+
+    @property
+    def tokens(self) -> TextConfig:
+        """What the tokenizer is learned with."""
+        return TextConfig(vocabulary=self.vocabulary, context=self.context)
+
+
+@dataclass(frozen=True)
+class TrunkTowers:
+    """Sizes of the towers; `dim`, rate and window are those of the pack."""
+
+    dim: int = 1024
+    mel: LogMelConfig = LogMelConfig(rate_hz=48_000)  # only its rate counts: the front end is in the pack's graph
+    text: WordsConfig = WordsConfig()
+    family: str = field(default="trunk", init=False)
+
+    @property
+    def level_dbfs(self) -> None:
+        """The level of a window is the graph's affair."""
+
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt."""
+        return self.text.context
+
+    @property
+    def image_size(self) -> int:
+        """No pictures yet."""
+        return 0
+
+
+class WordTower(nn.Module):
+    """Token ids [n, context] to features [n, width]: the sum of what each token adds, over the root of their number.
+
+    A sum of words and no transformer: order, family, genus and the nouns of a common name each add what they have in
+    common, and a name never seen is the sum of words that were (a ridge regression on words is this tower in closed
+    form). A transformer of the same size fits the names it knows better, and new ones worse.
+    """
+
+    def __init__(self, config: WordsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.out_features = config.width
+        self.tokens = nn.Embedding(config.vocabulary, config.width)
+        nn.init.normal_(self.tokens.weight, std=0.05)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        kept = (tokens > END).to(self.tokens.weight.dtype)  # neither padding nor the end
+        if self.training and self.config.words_dropped:
+            kept = kept * (torch.rand_like(kept) >= self.config.words_dropped)
+        total = (self.tokens(tokens) * kept[:, :, None]).sum(dim=1)
+        return total / kept.sum(dim=1, keepdim=True).clamp_min(1.0).sqrt()
+
+
+class GivenAudio(SoundTower):
+    """Window vectors [n, dim] of the pack's audio graph to unit vectors: it has nothing to learn."""
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        return []
+
+    def fresh_parts(self) -> list[nn.Module]:
+        return []
+
+    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
+        return [F.normalize(log_mel, dim=-1)]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return F.normalize(waveform, dim=-1)
+
+
+def build_trunk(towers: TrunkTowers) -> Vita:
+    """The model with random weights; its image tower is empty."""
+    text = WordTower(towers.text)
+    named = Tower(text, text.out_features, towers.dim, towers.text.dropout)
+    return Vita(GivenAudio(), named, nn.Identity(), towers.dim)

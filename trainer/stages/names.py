@@ -1,0 +1,117 @@
+"""Stage 1 of a preset with a given audio encoder: the text tower learns where the sound of each species lies (ATC)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gallery import Taxon
+from trainer.bank import FORMS, TextBank
+from trainer.losses import accuracy, contrastive, same_taxon
+from trainer.models.vita import Tower, Vita
+from trainer.presets import StageConfig
+from trainer.ranks import Ranks, gathered
+from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches, scale_of
+from trainer.trunk.closed_form import penalties, start_words
+
+RELATIVES = 16  # taxa side by side in the tree that enter a batch together
+
+
+class ClassNames:
+    """ATC between prompts and what stands for the sound of their taxa: class vectors, and recordings where given.
+
+    A batch holds runs of related taxa, so that the negatives of a name are of its own genus and family. All prompts and
+    recordings of one taxon in a batch are positives of each other.
+
+    Parameters
+    ----------
+    prototypes : [taxa, dim] unit vectors, one for each taxon of the bank
+    recordings : [n, dim] unit vectors and the taxon [n] of each; drawn in half the cases for a taxon that has some
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Vita,
+        config: StageConfig,
+        taxa: Sequence[Taxon],
+        bank: TextBank,
+        tokenizer: Tokenizer,
+        prototypes: Tensor,
+        recordings: tuple[Tensor, np.ndarray] | None,
+        device: torch.device,
+    ) -> None:
+        self.name, self.model, self.config, self.bank, self.device = name, model, config, bank, device
+        self.prototypes = prototypes.to(device)
+        self.recordings = recordings[0].to(device) if recordings else self.prototypes[:0]
+        self.own: dict[int, np.ndarray] = {}
+        if recordings:
+            self.own = {int(taxon): np.flatnonzero(recordings[1] == taxon) for taxon in np.unique(recordings[1])}
+        self.tree = sorted(range(len(taxa)), key=lambda row: taxa[row].path())
+        if config.ridge:
+            assert isinstance(model.text, Tower)
+            start_words(model.text, bank, prototypes, penalties(taxa, tokenizer))
+
+    def pretrained(self) -> list[nn.Module]:
+        return []
+
+    def fresh(self) -> list[nn.Module]:
+        return [self.model.text]
+
+    def scales(self) -> list[nn.Parameter]:
+        return [] if self.config.temperature else [self.model.logit_scale]
+
+    def plan(self, rng: np.random.Generator, ranks: Ranks) -> list[Rows]:
+        first = int(rng.integers(RELATIVES))  # other neighbours are parted in each epoch
+        cuts = [0, *range(first, len(self.tree), RELATIVES), len(self.tree)]
+        runs = [self.tree[start:end] for start, end in zip(cuts, cuts[1:])]
+        rows = [row for place in rng.permutation(len(runs)) for row in runs[place]]
+        return in_batches(rows, self.config.batch * ranks.world, ranks.world)
+
+    def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
+        for number, rows in enumerate(plan):
+            part = ranks.part(len(rows))
+            yield Batch(rows[part], len(rows), part, draws(seed, number))
+
+    def heard(self, batch: Batch) -> Tensor:
+        """What stands for the sound of each taxon of a batch [n, dim]."""
+        vectors = self.prototypes[batch.rows].clone()
+        drawn = batch.rng.random((batch.size, 2))[batch.part]
+        for place, row in enumerate(batch.rows):
+            own = self.own.get(row)
+            if own is not None and drawn[place, 0] < 0.5:
+                vectors[place] = self.recordings[own[int(drawn[place, 1] * len(own))]]
+        return vectors
+
+    def loss(self, batch: Batch, epoch: float, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        c = self.config
+        forms = batch.rng.integers(FORMS, size=batch.size)[batch.part]
+        texts = gathered(self.bank.embed(self.model.text, np.array(batch.rows), forms, self.device))
+        audio = gathered(self.heard(batch))
+        taxa = gathered(torch.tensor(batch.rows, device=self.device))
+        similarity, targets = audio @ texts.t(), same_taxon(taxa, taxa)
+        atc = contrastive(similarity, targets, scale_of(self.model.logit_scale, c), c.smoothing)
+        distance = 1.0 - F.cosine_similarity(texts, audio).mean()
+        return atc + c.pull * distance, {
+            "atc": float(atc.detach()),
+            "distance": float(distance.detach()),
+            "accuracy": accuracy(similarity, targets),
+        }
+
+    def skipped(self) -> list[str]:
+        return []
+
+    def finish(self) -> None:
+        """Nothing."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing."""
