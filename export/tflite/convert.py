@@ -14,7 +14,7 @@ import onnx
 from export.errors import ExportError
 from export.tflite.builder import Builder, Value
 from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold
-from export.tflite.lowering import LOWERINGS, REMEDY, Operand, Step
+from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step
 from export.tflite.reader import Model, Operator
 from export.tflite.spectrogram import Place, find_spectrograms, measure
 
