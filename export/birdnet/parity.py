@@ -35,7 +35,9 @@ from gallery.entry import Rejection
 
 LITERT = "ai_edge_litert"
 LEAST_COSINE = 0.99999  # in float32
-QUIETEST_DBFS = -60.0  # a window is scaled to its own range: of one near silence, rounding is what is left
+# A window is scaled to its own range, and bands are taken to the power of 0.23 or so: of silence, and of what a window
+# is filled with, the rounding of the transform is left, which differs from library to library (cosine 0.99998).
+QUIETEST_DBFS = -60.0
 MOST_WINDOWS = 400
 
 
@@ -59,14 +61,15 @@ class Original:
 
 
 def read_windows(paths: Sequence[Path], spec: AudioSpec) -> np.ndarray:
-    """Windows of recordings [n, samples]: at most `MOST_WINDOWS`, evenly from all; those near silence are left out."""
+    """Whole windows of recordings [n, samples] that are not near silence: at most `MOST_WINDOWS`, evenly from all."""
     most = max(1, MOST_WINDOWS // max(1, len(paths)))
     cut: list[np.ndarray] = []
     for path in paths:
         try:
             with closing(FileSource(path)) as source:
                 parts = windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
-                own = [one.samples for one in parts if level_dbfs(one.samples) >= QUIETEST_DBFS]
+                whole = [one.samples for one in parts if one.end_s - one.start_s > 0.999 * spec.window_s]
+                own = [samples for samples in whole if level_dbfs(samples) >= QUIETEST_DBFS]
         except AudioError:
             continue  # what cannot be decoded says nothing of a graph
         cut += own[:: -(-len(own) // most) or 1]

