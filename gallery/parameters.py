@@ -46,6 +46,9 @@ class DecisionParameters:
     beside_class : dict[str, float]
         Modality to its weight for a taxon that has a class vector, whose own weight is 1; 0 when not given. A logit of
         a class vector alone is the classifier's own.
+    class_entries : float
+        Recordings that the direction of a class vector counts as in the mean of its taxon's recordings: the fewer
+        there are, the more the mean is drawn to where the classifier expects the taxon. 0 keeps the mean as it is.
     """
 
     scale: dict[str, float]
@@ -61,6 +64,7 @@ class DecisionParameters:
     pool_windows: int
     rule: str = PURSUIT
     beside_class: dict[str, float] = field(default_factory=dict)
+    class_entries: float = 0.0
 
     def __post_init__(self) -> None:
         modalities = [set(self.scale), set(self.bias), set(self.weight)]
@@ -82,6 +86,7 @@ class DecisionParameters:
             (not all(weight >= 0 for weight in self.weight.values()), "no weight may be below 0"),
             (not set(self.beside_class) <= modalities[0], "beside_class has a modality without a scale"),
             (not all(0 <= w < math.inf for w in self.beside_class.values()), "no weight beside a class may be below 0"),
+            (not 0 <= self.class_entries < math.inf, f"class_entries must be at least 0, not {self.class_entries}"),
             (not any(weight > 0 for weight in self.weight.values()), "one weight must be above 0"),
             (not 0 < self.slope < math.inf, f"slope must be above 0, not {self.slope}"),
             (not 0 < self.threshold < 1, f"threshold must be between 0 and 1, not {self.threshold}"),
@@ -103,7 +108,12 @@ class DecisionParameters:
             A key is missing or unknown, or a value is not of its type or out of its range.
         """
         names = [field.name for field in fields(cls)]
-        values = {"rule": PURSUIT, "beside_class": {}, **values}  # packs made before there was another
+        values = {
+            "rule": PURSUIT,
+            "beside_class": {},
+            "class_entries": 0.0,
+            **values,
+        }  # packs made before there was another
         missing = [name for name in names if name not in values]
         unknown = [str(name) for name in values if name not in names]
         if missing or unknown:

@@ -23,12 +23,13 @@ from typing import Protocol
 
 import numpy as np
 
-from gallery.parameters import PURSUIT, DecisionParameters
+from gallery.parameters import INDEPENDENT, PURSUIT, DecisionParameters
 from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary, unit
 
 MOST_SPECIES = 6  # in one window
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
+LEAST_CONFIDENCE = 1e-7  # and as much below 1: float32 knows no less, and its log-odds are finite
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
 
 
@@ -178,13 +179,15 @@ def likeliest(confidences: np.ndarray, vector: np.ndarray, vocabulary: Vocabular
 class Pool:
     """Confidences of a recording from those of its windows, in memory that does not grow with the recording.
 
-    A taxon's confidence is the mean of its best `pool_windows` windows, of all when there are fewer. Windows without
+    A taxon's confidence is the mean of its best `pool_windows` windows, of all when there are fewer; by the rule
+    ``independent`` of their log-odds, in which sure windows still differ. Windows without
     sound say nothing and are not counted.
     """
 
     def __init__(self, n_taxa: int, parameters: DecisionParameters) -> None:
         self._best = np.zeros((0, n_taxa), dtype=np.float32)
         self._keep = parameters.pool_windows
+        self._by_odds = parameters.rule == INDEPENDENT
         self.heard = 0
 
     def add(self, window: Heard) -> None:
@@ -201,7 +204,11 @@ class Pool:
         """[n_taxa] float32; zeros before the first window with sound."""
         if not len(self._best):
             return np.zeros(self._best.shape[1], np.float32)
-        return self._best.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if not self._by_odds:
+            return self._best.mean(axis=0, dtype=np.float64).astype(np.float32)
+        best = np.clip(self._best.astype(np.float64), LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)
+        odds = np.log(best / (1.0 - best)).mean(axis=0)
+        return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 
 
 def pooled(windows: Sequence[Recognition], vocabulary: Vocabulary) -> np.ndarray:

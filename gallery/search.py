@@ -66,6 +66,8 @@ class Index:
         Modality to [n_taxa, dim] float32, unit length; a zero row where the taxon has none. Without class vectors.
     present : dict[str, numpy.ndarray]
         Modality to [n_taxa] bool: which rows of `centroids` are there.
+    lengths : dict[str, numpy.ndarray]
+        Modality to [n_taxa] float32: of the sum of a taxon's vectors, as long as there are entries if they all agree.
     class_vectors : ClassVectors or None
     """
 
@@ -75,6 +77,7 @@ class Index:
         centroids: Mapping[str, np.ndarray],
         entries_of: Callable[[str, str], list[Entry]] | None = None,
         class_vectors: ClassVectors | None = None,
+        lengths: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Index of ready arrays; `of` and `of_entries` make them.
 
@@ -86,6 +89,8 @@ class Index:
         entries_of : callable, optional
             Modality and scientific name to entries, for `best_entries`.
         class_vectors : ClassVectors, optional
+        lengths : mapping, optional
+            Modality to [n_taxa], of the sums that were scaled to unit length; those of the given rows when None.
 
         Raises
         ------
@@ -100,16 +105,18 @@ class Index:
         self.class_vectors = class_vectors
         self.centroids: dict[str, np.ndarray] = {}
         self.present: dict[str, np.ndarray] = {}
+        self.lengths: dict[str, np.ndarray] = {}
         for modality, vectors in centroids.items():
             if vectors.shape != (len(self.taxa), self.dim):
                 raise GalleryError(
                     f"{modality} vectors of shape {list(vectors.shape)} do not fit {len(self.taxa)} taxa",
                     f"give an array of shape [{len(self.taxa)}, {self.dim}]",
                 )
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            found = lengths > MIN_MEAN_LENGTH
+            length = np.linalg.norm(vectors, axis=1, keepdims=True)
+            found = length > MIN_MEAN_LENGTH
             self.present[modality] = found[:, 0]
-            self.centroids[modality] = np.divide(vectors, lengths, out=np.zeros(vectors.shape, np.float32), where=found)
+            self.centroids[modality] = np.divide(vectors, length, out=np.zeros(vectors.shape, np.float32), where=found)
+            self.lengths[modality] = length[:, 0].astype(np.float32) if lengths is None else lengths[modality]
         self.modalities = tuple(
             modality
             for modality in MODALITIES
@@ -209,6 +216,7 @@ class Index:
             {modality: vectors[rows] for modality, vectors in self.centroids.items()},
             self._entries_of,
             self.class_vectors.of(rows) if self.class_vectors else None,
+            {modality: length[rows] for modality, length in self.lengths.items()},
         )
         if not kept.modalities:
             raise GalleryError(f"the gallery has no vectors of {', '.join(names)}", "add photos or recordings of it")

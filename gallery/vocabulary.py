@@ -90,10 +90,28 @@ class Vocabulary:
         self._rows = np.flatnonzero(np.any([share > 0 for share in shares.values()], axis=0)) if shares else rows[:0]
         self._shares = {m: share[self._rows] for m, share in shares.items()}
         self._centroids = {m: index.centroids[m][rows[self._rows]] for m in shares}
+        if "audio" in shares and parameters.class_entries > 0:
+            self._centroids["audio"] = self._towards_class(index.lengths["audio"][rows[self._rows]])
         self.directions = np.zeros((len(self._rows), index.dim), np.float32)
         for modality, share in self._shares.items():
             self.directions += (share * parameters.scale[modality])[:, None] * self._centroids[modality]
         self.dim = index.dim
+
+    def _towards_class(self, lengths: np.ndarray) -> np.ndarray:
+        """Mean directions of recordings [rows, dim] with the class vectors' own counted as so many more of them.
+
+        In a whitened space a linear classifier's row points where the mean of its class lies (Fisher's discriminant),
+        so a mean of few recordings is shrunk towards it.
+        """
+        own = self._centroids["audio"]
+        if self._class is None:
+            return own
+        place = np.minimum(np.searchsorted(self._class.rows, self._rows), len(self._class.rows) - 1)
+        both = (self._class.rows[place] == self._rows) & (lengths > 0)
+        drawn = own[both] * lengths[both, None] + self.parameters.class_entries * unit(self._class.weights[place[both]])
+        drawn_in = own.copy()
+        drawn_in[both] = unit(drawn)
+        return drawn_in
 
     def __len__(self) -> int:
         return len(self.taxa)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gallery import DecisionParameters, EncoderIdentity, Entry, GalleryError, Index, Taxon, Vocabulary, recognise
+from gallery.recognition import Pool, Recognition
 from gallery.store import Gallery, build
 
 DIM = 8
@@ -80,6 +81,49 @@ def test_entries_beside_a_class_count_by_their_weight(taxa, layer, classes, para
     np.testing.assert_allclose(logits[:, 2], (by_class[:, 2] + 3 * by_recording) / 4, rtol=1e-4, atol=1e-4)
     others = [row for row in range(len(taxa)) if row != 2]
     np.testing.assert_allclose(logits[:, others], by_class[:, others], rtol=1e-4, atol=1e-4)
+
+
+def test_few_recordings_are_drawn_to_their_class(taxa, layer, classes, parameters, unit):
+    weights, bias = layer
+    recordings = [
+        Entry(taxa[row].scientific_name, "audio", unit(axis), f"{row} {axis}.wav")
+        for row, axis in ((1, 5), (2, 5), (2, 6), (2, 7))
+    ]
+    drawing = replace(parameters, beside_class={"audio": 3.0}, class_entries=2.0)
+    logits = Vocabulary(Index.of_entries(taxa, [*classes, *recordings]), drawing).logits(windows())
+    heard = windows() / np.linalg.norm(windows(), axis=1, keepdims=True)
+    by_class = windows() @ weights.T + bias
+    for row, total in ((1, unit(5)), (2, unit(5) + unit(6) + unit(7))):
+        mean = total + 2 * weights[row] / np.linalg.norm(weights[row])
+        cosine = heard @ (mean / np.linalg.norm(mean))
+        by_recordings = parameters.scale["audio"] * cosine + parameters.bias["audio"]
+        np.testing.assert_allclose(logits[:, row], (by_class[:, row] + 3 * by_recordings) / 4, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits[:, 3:], by_class[:, 3:], rtol=1e-4, atol=1e-4)
+
+
+def test_a_part_of_an_index_is_drawn_to_its_classes_as_the_whole(taxa, classes, parameters, unit):
+    recordings = [Entry(taxa[2].scientific_name, "audio", unit(axis), f"{axis}.wav") for axis in (5, 6)]
+    drawing = replace(parameters, beside_class={"audio": 3.0}, class_entries=2.0)
+    whole = Index.of_entries(taxa, [*classes, *recordings])
+    part = Vocabulary(whole.only([taxa[2].scientific_name]), drawing)
+    row = Vocabulary(whole, drawing).rows[taxa[2].scientific_name]
+    in_whole = Vocabulary(whole, drawing).logits(windows())[:, row]
+    np.testing.assert_allclose(part.logits(windows())[:, 0], in_whole, rtol=1e-4, atol=1e-4)
+
+
+def test_recordings_without_a_class_stay_as_they_are(taxa, classes, parameters, unit):
+    recording = Entry(taxa[0].scientific_name, "audio", unit(5), "a.wav")
+    index = Index.of_entries(taxa, [*classes[1:], recording])
+    plain, drawing = (replace(parameters, beside_class={"audio": 1.0}, class_entries=n) for n in (0.0, 4.0))
+    np.testing.assert_array_equal(*(Vocabulary(index, one).logits(windows()) for one in (plain, drawing)))
+
+
+def test_sure_windows_of_a_recording_still_differ_when_pooled(taxa, parameters):
+    pool = Pool(2, replace(parameters, pool_windows=2))
+    for logits in ([9.0, 14.0], [9.0, 3.0]):
+        pool.add(Recognition(True, sigmoid(logits).astype(np.float32), (), 0.0))
+    np.testing.assert_allclose(pool.confidences(), sigmoid([9.0, 8.5]), atol=2e-6)
+    assert pool.confidences().argmax() == 0  # the mean of the confidences would be 0.976 for the second
 
 
 def test_a_taxon_without_a_class_is_compared_by_direction_alone(taxa, classes, parameters, unit):
@@ -168,6 +212,7 @@ def test_a_class_vector_that_cannot_be_is_refused(taxa, classes, change, reason)
     [
         ({"rule": "majority"}, "rule must be pursuit or independent"),
         ({"beside_class": {"video": 1.0}}, "modality without a scale"),
+        ({"class_entries": -1.0}, "class_entries must be at least 0"),
         ({"beside_class": {"audio": -1.0}}, "no weight beside a class may be below 0"),
     ],
 )
