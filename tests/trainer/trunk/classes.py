@@ -61,7 +61,7 @@ def rows() -> np.ndarray:
     rng = np.random.default_rng(0)
     family, tribe, epithet = (rng.standard_normal((n, DIM)) for n in (FAMILIES, FAMILIES * GENERA, SPECIES))
     found = [
-        family[f] + tribe[f * GENERA + g] + 0.7 * epithet[e] + 0.2 * rng.standard_normal(DIM)
+        family[f] + tribe[f * GENERA + g] + 0.7 * epithet[e] + 0.8 * rng.standard_normal(DIM)
         for f in range(FAMILIES)
         for g in range(GENERA)
         for e in range(SPECIES)
