@@ -26,6 +26,7 @@ ROWS = 1024  # prompts at once
 # Strong directions of the class vectors say which kind of animal sounds, weak ones which of its relatives; a regression
 # shrinks the weak ones most. The root of the spectrum gives them back their say: 0.25 to 0.5 do alike.
 SHARPENING = 0.4
+UNKNOWN = 1e-3  # in each direction, where a name says nothing: too little to turn one that says something
 FLOOR = 0.05  # of the mean of the spectrum: what lies below is noise
 
 
@@ -33,7 +34,7 @@ FLOOR = 0.05  # of the mean of the spectrum: what lies below is noise
 def start_words(tower: Tower, bank: TextBank, targets: Tensor, penalty: Tensor) -> None:
     """Set the tokens and the projection of a text tower to the best ridge regression of its rank.
 
-    Every prompt of a taxon is to give the taxon's target. The regression's weights [vocabulary, dim] are sharpened, then
+    Every prompt of a taxon is to give the taxon's target. The regression's weights [vocabulary, dim] are sharpened and
     cut to the tower's width by their singular vectors.
 
     Parameters
@@ -51,6 +52,7 @@ def start_words(tower: Tower, bank: TextBank, targets: Tensor, penalty: Tensor) 
     basis = vectors[:, -min(words.config.width, vectors.shape[1]) :]  # [dim, width], the strongest directions
     words.tokens.weight.zero_()
     words.tokens.weight[:, : basis.shape[1]] = (weights @ basis).to(words.tokens.weight.device)
+    words.unknown.fill_(UNKNOWN)
     projection = tower.get_submodule("projection").get_parameter("weight")
     projection.zero_()
     projection[:, : basis.shape[1]] = basis.to(projection.device)

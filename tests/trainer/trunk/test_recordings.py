@@ -10,7 +10,7 @@ import torch
 
 from edgeapp.pack.format import Pack
 from tests.trainer.trunk import classes
-from tests.trainer.trunk.conftest import WITHHELD
+from tests.trainer.trunk.classes import WITHHELD
 from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.data.manifest import Manifest, read_manifest
