@@ -50,7 +50,6 @@ class StageConfig:
     )
     gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
     temperature: float = 0.0  # fixed, as the released code's 0.2 in stage 2; 0 is learned from 0.07
-    pull: float = 0.0  # weight of the plain distance between a name and the class vector of its taxon
     mixed: float = 0.0  # share of the windows in which two recordings sound at once, student
     bf16: bool = True  # bfloat16 arithmetic in the audio tower where the processor has it
     augment: AugmentConfig | None = None
@@ -150,7 +149,6 @@ NAMES = StageConfig(
     trunk_lr=0.0,
     smoothing=0.1,
     ridge=True,
-    pull=1.0,
     bf16=False,
 )
 

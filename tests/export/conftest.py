@@ -17,6 +17,7 @@ from export.__main__ import main
 from tests.conftest import Once
 from tests.trainer import tiny as tiny_set
 from tests.trainer.tiny import Ended, Tiny, call
+from tests.trainer.trunk import classes
 from trainer.checkpoint import load
 from trainer.models.vita import Vita
 from trainer.presets import Preset
@@ -33,6 +34,18 @@ def small_calibration() -> Iterator[None]:
 def tiny(once: Once) -> Tiny:
     """The tiny data set; not to be changed."""
     return tiny_set.at(once("tiny", tiny_set.make))
+
+
+@pytest.fixture(scope="session")
+def linear_pack(once: Once) -> Path:
+    """A pack whose gallery has class vectors alone; not to be changed."""
+    return once("linear_pack", classes.make_pack)
+
+
+@pytest.fixture(scope="session")
+def withheld_run(once: Once, linear_pack: Path) -> Path:
+    """Folder of a run whose stage 1 did not see `classes.WITHHELD`; not to be changed."""
+    return once("withheld_run", lambda folder: classes.train_without(folder, linear_pack)) / "run"
 
 
 @pytest.fixture(scope="session")

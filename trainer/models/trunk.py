@@ -70,13 +70,14 @@ class WordTower(nn.Module):
         self.out_features = config.width
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         nn.init.normal_(self.tokens.weight, std=0.05)
+        self.unknown = nn.Parameter(torch.full((config.width,), 1e-3))  # what is left of a name without a known word
 
     def forward(self, tokens: Tensor) -> Tensor:
         kept = (tokens > END).to(self.tokens.weight.dtype)  # neither padding nor the end
         if self.training and self.config.words_dropped:
             kept = kept * (torch.rand_like(kept) >= self.config.words_dropped)
         total = (self.tokens(tokens) * kept[:, :, None]).sum(dim=1)
-        return total / kept.sum(dim=1, keepdim=True).clamp_min(1.0).sqrt()
+        return total / kept.sum(dim=1, keepdim=True).clamp_min(1.0).sqrt() + self.unknown
 
 
 class GivenAudio(SoundTower):

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gallery import Taxon
 from trainer.bank import FORMS, TextBank
@@ -97,12 +96,7 @@ class ClassNames:
         taxa = gathered(torch.tensor(batch.rows, device=self.device))
         similarity, targets = audio @ texts.t(), same_taxon(taxa, taxa)
         atc = contrastive(similarity, targets, scale_of(self.model.logit_scale, c), c.smoothing)
-        distance = 1.0 - F.cosine_similarity(texts, audio).mean()
-        return atc + c.pull * distance, {
-            "atc": float(atc.detach()),
-            "distance": float(distance.detach()),
-            "accuracy": accuracy(similarity, targets),
-        }
+        return atc, {"atc": float(atc.detach()), "accuracy": accuracy(similarity, targets)}
 
     def skipped(self) -> list[str]:
         return []

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from gallery import Index, Taxon, Vocabulary
 from trainer.bank import TextBank
+from trainer.evaluate import Embedded, identification, recording_vectors, table
+from trainer.heard import Heard, identified, uncalibrated
 from trainer.models.vita import Vita
 
 TOPS = (1, 5)
+ADDED = (1, 3, 5)  # recordings of a taxon beside its name
 
 
 @torch.no_grad()
@@ -31,3 +39,58 @@ def names_found(model: Vita, bank: TextBank, prototypes: np.ndarray, device: tor
     position = (similarity > right[:, None]).sum(axis=1)
     metrics = {f"class_text_top{top}": round(float((position < top).mean()), 4) for top in TOPS}
     return {**metrics, "class_text_cosine": round(float(right.mean()), 4), "names": float(len(names))}
+
+
+def named(heard: Heard, names: np.ndarray, taxa: Sequence[Taxon]) -> dict[str, float]:
+    """Share of recordings whose taxon is among the first 1 and 5, named by name alone as on the device.
+
+    Parameters
+    ----------
+    heard : recordings whose taxa are rows of `taxa`
+    names : [taxa, dim] unit vectors of names
+    """
+    found = identification(heard, names, taxa)
+    return {"queries": float(len(heard)), **{f"top{top}": round(found[top], 4) for top in TOPS}}
+
+
+def named_with(
+    heard: Heard, names: np.ndarray, taxa: Sequence[Taxon], sources: Sequence[object], count: int
+) -> dict[str, float]:
+    """As `named`, with recordings of `count` sources in the gallery for each taxon that has more; the others are asked.
+
+    Parameters
+    ----------
+    sources : of each recording
+    """
+    vectors = recording_vectors(heard).vectors
+    added = np.zeros_like(names)
+    asked = np.zeros(len(heard), bool)
+    for row in range(len(taxa)):
+        own = np.flatnonzero(heard.taxon == row)
+        known = list(dict.fromkeys(sources[int(one)] for one in own))
+        if len(known) > count:
+            first = np.array([sources[int(one)] in known[:count] for one in own])
+            added[row] = vectors[own[first]].sum(axis=0)
+            asked[own[~first]] = True
+    if not asked.any():
+        return {"queries": 0.0, **{f"top{top}": float("nan") for top in TOPS}}
+    index = Index(taxa, {"text": names, "audio": added})
+    queries = heard.of(asked)
+    confidences = identified(queries, Vocabulary(index, uncalibrated(("text", "audio"))), most=1)
+    right = confidences[np.arange(len(queries)), queries.taxon]
+    position = (confidences > right[:, None]).sum(axis=1)
+    return {
+        "queries": float(len(queries)),
+        **{f"top{top}": round(float((position < top).mean()), 4) for top in TOPS},
+    }
+
+
+def six_directions(heard: Heard, names: np.ndarray, taxa: Sequence[Taxon]) -> list[dict[str, Any]]:
+    """Retrieval between sound, picture and text at three ranks, as `python -m trainer evaluate` prints it."""
+    none = Embedded(np.zeros((0, names.shape[1]), np.float32), np.zeros(0, np.int64))
+    embedded = {
+        "audio": recording_vectors(heard),
+        "image": none,
+        "text": Embedded(names, np.arange(len(taxa))),
+    }
+    return [dataclasses.asdict(row) for row in table(embedded, taxa)]

@@ -34,8 +34,8 @@ class PackAudio(GivenAudio):
         return super().forward(vectors.to(waveform.device))
 
 
-def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, say: Say) -> Heard:
-    """Window vectors of recordings, cut as on the device.
+def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, say: Say) -> tuple[Heard, list[Sample]]:
+    """Window vectors of recordings, cut as on the device, and the samples that could be decoded, in the same order.
 
     Raises
     ------
@@ -45,9 +45,10 @@ def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, say: Say) 
     spec = pack.audio
     sounds = SoundStore(samples, spec.rate_hz, threads=threads)
     say([*sounds.undecodable, *sounds.damaged])
-    return hear(
+    heard = hear(
         PackAudio(pack, threads), sounds, spec.rate_hz, spec.window_s, torch.device("cpu"), spec.hop_s, spec.pad
     )
+    return heard, sounds.samples
 
 
 def read_recordings(
@@ -78,7 +79,7 @@ def read_recordings(
     kept = [sample for sample in samples if place[sample.taxon] >= 0]
     if not kept:
         return None
-    heard = recording_vectors(hear_samples(pack, kept, threads, say))
+    heard = recording_vectors(hear_samples(pack, kept, threads, say)[0])
     return torch.from_numpy(heard.vectors.astype(np.float32)), place[heard.taxon]
 
 

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeapp.audio.windows import ZERO
 from edgeapp.pack.format import AudioSpec, write_pack_json
 from gallery import DecisionParameters, EncoderIdentity, Entry, Taxon, build
+from tests.trainer.tiny import call
 
 DIM, RATE_HZ, WINDOW_S = 24, 8000, 0.5
 FAMILIES, GENERA, SPECIES = 4, 6, 4  # genera of a family, species of a genus
@@ -52,6 +53,22 @@ def taxa() -> list[Taxon]:
     ]
 
 
+def words(pack: Path) -> list[str]:
+    """What the command line needs to train names on one core."""
+    return ["--preset", "trunk", "--stage", "1", "--pack", str(pack), "--threads", "1"]
+
+
+def train_without(folder: Path, pack: Path) -> None:
+    """Train stage 1 without `WITHHELD` into the folder's ``run``."""
+    from trainer.__main__ import main
+
+    folder.mkdir()
+    names = folder / "withheld.txt"
+    names.write_text("\n".join((*WITHHELD, "Homo sapiens")), encoding="utf-8")
+    ended = call(main, *words(pack), "--withhold", names, "--out", folder / "run")
+    assert ended.code == 0, ended.err
+
+
 def genus(family: int, number: int) -> str:
     return ("Cantor", "Strix", "Rallus", "Pinzo")[family] + ("el", "ania", "opsis", "ura", "ornis", "ix")[number]
 
@@ -61,7 +78,7 @@ def rows() -> np.ndarray:
     rng = np.random.default_rng(0)
     family, tribe, epithet = (rng.standard_normal((n, DIM)) for n in (FAMILIES, FAMILIES * GENERA, SPECIES))
     found = [
-        family[f] + tribe[f * GENERA + g] + 0.7 * epithet[e] + 0.2 * rng.standard_normal(DIM)
+        family[f] + tribe[f * GENERA + g] + 0.7 * epithet[e] + 0.8 * rng.standard_normal(DIM)
         for f in range(FAMILIES)
         for g in range(GENERA)
         for e in range(SPECIES)
@@ -142,3 +159,6 @@ RANKS = ("common_name", "kingdom", "phylum", "class", "order", "family", "genus"
 def place_of(name: str) -> tuple[str, ...]:
     taxon = next(taxon for taxon in taxa() if taxon.scientific_name == name)
     return (taxon.common_name, *taxon.path("genus"))
+
+
+WITHHELD = tuple(taxon.scientific_name for taxon in taxa()[2::5])  # no genus altogether

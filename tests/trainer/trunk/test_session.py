@@ -12,7 +12,7 @@ import torch
 
 from tests.trainer.tiny import call
 from tests.trainer.trunk import classes
-from tests.trainer.trunk.conftest import WITHHELD, words
+from tests.trainer.trunk.classes import WITHHELD, words
 from trainer import checkpoint, loop
 from trainer.__main__ import main
 from trainer.bank import TextBank
