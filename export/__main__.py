@@ -144,6 +144,19 @@ def birdnet(
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
 
 
+@app.command(name="towers")
+def towers_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished stage of birdnet or trunk.")],
+    out: Annotated[Path, typer.Option(help="Folder of towers; what else is in it stays.")] = Path("towers"),
+) -> None:
+    """Write the text tower of a preset that stands on a pack, checked, for a pack to be made with it."""
+    from export.towers import TEXT, write_towers
+
+    parity = write_towers(run, out)
+    print(f"{TEXT}: cosine at least {parity.least:.6f} over {parity.inputs} inputs", file=sys.stderr)
+    print(f"text tower is in {out}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; an error a person can cause is one line on stderr and its exit code."""
     try:

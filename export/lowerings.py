@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.pack.split import SplitSpec
+from export.errors import ExportError
 from export.graphs import export_waveform, single_front
 from export.htsat import written_out
 from export.split import export_split
@@ -19,6 +20,17 @@ from trainer.presets import Preset
 def unchanged(audio: SoundTower, samples: int) -> SoundTower:
     """The tower as it is trained."""
     return audio
+
+
+def none_of_its_own(audio: SoundTower, samples: int) -> SoundTower:
+    """Refuse a preset whose audio encoder is in a pack already.
+
+    Raises
+    ------
+    ExportError
+        Always.
+    """
+    raise ExportError("the audio encoder of this checkpoint is in a pack", "export its names with `export towers`")
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Lowering:
 LOWERINGS = {
     "mobilenet": Lowering(split=export_split),
     "htsat": Lowering(written_out),
+    "given": Lowering(none_of_its_own),
 }
 
 

@@ -1,4 +1,4 @@
-"""Weights stored in half the room: as float16, and turned back to float32 when a graph is loaded.
+"""Weights stored in half the room, or a quarter: as float16 or int8, and turned back to float32 when a graph is loaded.
 
 The arithmetic stays that of float32. A weight is rounded to 11 bits, which turns a vector by far less than the bound of
 parity; ONNX Runtime and TensorRT fold the casts while they load the graph.
@@ -13,7 +13,35 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 SMALL = 1024  # numbers; scales, biases and constants are left as they are
+STEPS = 127.0  # of int8 on either side of zero
 LARGEST = float(np.finfo(np.float16).max)
+
+
+def quarter(path: Path) -> None:
+    """Store the large matrices of a graph as int8 with a scale for each row, in its place; the rest in float16.
+
+    For tables of words, whose rows are far apart in length.
+    """
+    model = onnx.load(str(path))
+    graph = model.graph
+    stored: list[TensorProto] = []
+    nodes: list[NodeProto] = []
+    for tensor in graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.ndim != 2 or array.size < SMALL:
+            stored.append(tensor)
+            continue
+        scale = np.maximum(np.abs(array).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / STEPS
+        name = tensor.name
+        stored.append(numpy_helper.from_array(np.round(array / scale).astype(np.int8), f"{name}.int8"))
+        stored.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+        nodes.append(
+            helper.make_node("Cast", [f"{name}.int8"], [f"{name}.steps"], f"{name}.cast", to=TensorProto.FLOAT)
+        )
+        nodes.append(helper.make_node("Mul", [f"{name}.steps", f"{name}.scale"], [name], f"{name}.mul"))
+    made = helper.make_graph([*nodes, *graph.node], graph.name, graph.input, graph.output, stored)
+    onnx.save_model(helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version), str(path))
+    halve(path)
 
 
 def halve(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ def build(towers: TrunkTowers, pretrained: Path | None = None) -> Vita:
 
 
 def load(towers: TrunkTowers, origins: Origins) -> tuple[Vita, Tokenizer, TrunkTowers]:
-    """Tokenizer and text tower begin with the prompts."""
+    """Tokenizer and text tower begin with the prompts; few prompts have fewer tokens than there is room for."""
     tokenizer = learn_tokenizer(origins.texts(), towers.text.tokens)
+    towers = replace(towers, text=replace(towers.text, vocabulary=tokenizer.get_vocab_size()))
     return build_trunk(towers), tokenizer, towers
 
 

@@ -22,7 +22,7 @@ class WordsConfig:
 
     vocabulary: int = 8192
     context: int = 48
-    width: int = 256  # directions that a name can point to
+    width: int = 384  # directions that a name can point to
     dropout: float = 0.1
     words_dropped: float = 0.15  # share of the tokens that training leaves out: no word may decide alone
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +18,7 @@ from trainer.models.vita import Tower, Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
 from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches, scale_of
-from trainer.trunk.closed_form import start_words
+from trainer.trunk.closed_form import penalties, start_words
 
 RELATIVES = 16  # taxa side by side in the tree that enter a batch together
 
@@ -41,6 +42,7 @@ class ClassNames:
         config: StageConfig,
         taxa: Sequence[Taxon],
         bank: TextBank,
+        tokenizer: Tokenizer,
         prototypes: Tensor,
         recordings: tuple[Tensor, np.ndarray] | None,
         device: torch.device,
@@ -54,7 +56,7 @@ class ClassNames:
         self.tree = sorted(range(len(taxa)), key=lambda row: taxa[row].path())
         if config.ridge:
             assert isinstance(model.text, Tower)
-            start_words(model.text, bank, prototypes)
+            start_words(model.text, bank, prototypes, penalties(taxa, tokenizer))
 
     def pretrained(self) -> list[nn.Module]:
         return []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from tokenizers import Tokenizer
 
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
@@ -112,7 +113,8 @@ class TrunkSession:
             return
         torch.manual_seed(self.options.seed)
         origins = Origins(texts=lambda: [text for taxon in self.learned.taxa for text in prompts(taxon).values()])
-        model, tokenizer, _ = family_of(self.preset.towers).load(self.preset.towers, origins)
+        model, tokenizer, towers = family_of(self.preset.towers).load(self.preset.towers, origins)
+        config = dataclasses.replace(config, preset=dataclasses.replace(self.preset, towers=towers))
         model.to(self.device)
         bank = TextBank(self.learned.taxa, tokenizer)
         recordings = None
@@ -127,6 +129,7 @@ class TrunkSession:
             self.preset.stages[stage],
             self.learned.taxa,
             bank,
+            tokenizer,
             torch.from_numpy(self.learned.vectors),
             recordings,
             self.device,
@@ -150,10 +153,10 @@ class TrunkSession:
             taxa=tuple(taxon.scientific_name for taxon in self.learned.taxa),
         )
 
-    def evaluation(self, tokenizer: object) -> Callable[[Vita], dict[str, float]]:
+    def evaluation(self, tokenizer: Tokenizer) -> Callable[[Vita], dict[str, float]]:
         """Retrieval by name for the log: of withheld taxa among themselves, or of those that were learned."""
         which: Prototypes = self.withheld if self.withheld.taxa else self.learned
-        bank = TextBank(which.taxa, tokenizer)  # type: ignore[arg-type]
+        bank = TextBank(which.taxa, tokenizer)
         return lambda model: names_found(model, bank, which.vectors, self.device)
 
 

@@ -1,0 +1,99 @@
+"""The text tower of a preset with a given audio encoder, as files of a folder of towers.
+
+A pack is made of such a folder and of the encoder that its towers were trained beside; `export.birdnet.towers` says
+what else is in one. Files of other towers are left as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from export.check import run
+from export.errors import ExportError
+from export.graphs import export_text
+from export.parity import Parity, compare
+from export.sessions import vectors
+from export.storage import quarter
+from gallery.files import replacing, write_text
+from trainer.checkpoint import Checkpoint, load
+from trainer.models.text import tokenize
+
+TEXT, TOKENIZER, DOCUMENT = "text.onnx", "tokenizer.json", "towers.json"
+FAMILY = "trunk"
+LEAST_COSINE = 0.999  # of weights in int8
+CHECKED = 500  # taxa
+
+
+def write_towers(run_folder: Path, out: Path) -> Parity:
+    """Write graph and tokenizer of a text tower, and the length of its prompts into the folder's document.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Folder of a finished stage.
+    out : Path
+        Folder of towers; made where it is not there.
+
+    Raises
+    ------
+    ExportError
+        The checkpoint is of another preset, or the folder's document cannot be read.
+    ParityError
+        The graph does not give what the checkpoint gives; nothing is written then.
+    """
+    checkpoint = load(run_folder)
+    preset = checkpoint.config.preset
+    if preset.towers.family != FAMILY:
+        raise ExportError(
+            f"{run_folder}: has an audio tower of its own", "make a pack of it: python -m export --checkpoint"
+        )
+    document = read_document(out / DOCUMENT)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / TEXT
+        export_text(checkpoint.model.cpu(), preset, graph)
+        quarter(graph)
+        parity = check_text(checkpoint, graph)
+        with replacing(out / TEXT, parents=True) as part:
+            part.write_bytes(graph.read_bytes())
+    with replacing(out / TOKENIZER) as part:
+        checkpoint.tokenizer.save(str(part), pretty=False)
+    document |= {
+        "context": preset.context,
+        "text": {"pack": checkpoint.config.data, "names": len(checkpoint.config.taxa)},
+    }
+    write_text(out / DOCUMENT, json.dumps(document, indent=1) + "\n")
+    return parity
+
+
+def check_text(checkpoint: Checkpoint, graph: Path) -> Parity:
+    """The graph against the tower, on names that it was trained on."""
+    names = checkpoint.config.taxa
+    names = names[:: max(1, len(names) // CHECKED)]
+    texts = [text for name in names for text in (name, f"{name} with common name {name}")]
+    tokens = tokenize(checkpoint.tokenizer, texts)
+    given = vectors(onnx.load(str(graph)), tokens.numpy())
+    wanted = run(checkpoint.model.text, tokens)
+    return compare(TEXT, texts, list(wanted[:, None]), list(given[:, None]), LEAST_COSINE)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """What a folder of towers says of itself; nothing where there is no document yet.
+
+    Raises
+    ------
+    ExportError
+        It cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ExportError(
+            f"{path}: cannot be read ({error})", "remove it, or name another folder with --out"
+        ) from error
