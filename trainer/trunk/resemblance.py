@@ -25,9 +25,9 @@ from trainer.trunk.relatives import Relatives
 LARGEST = 6.0  # of a feature (ReLU6)
 NEAR, FAR = 4.0, 10.0  # distance of made features from the mean; photos have 9 to 10
 RIDGE = 0.5  # of the mean variance, added to the covariance
-OWN = {"species": 0.4, "family": 0.3, "order": 0.3}  # shares of a photo among the rows it counts for
-STEPS, BATCH, RATE, DECAY = 300, 32, 3e-3, 0.05
-BOOST = 4.0  # weight of photos of taxa that the network lacks: they must be told from a thousand classes
+OWN = {"species": 0.1, "family": 0.45, "order": 0.45}  # shares of a photo among the rows it counts for
+STEPS, BATCH, RATE, DECAY = 250, 32, 3e-3, 0.05
+BOOST = 8.0  # weight of photos of families that the network lacks: few must be told from a thousand classes
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,8 @@ def fit_groups(
     optimizer = torch.optim.AdamW([weights, bias], lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     new = shares.sum(axis=1) > 0
+    strange = shares @ np.array([group.rank != "species" for group in groups], np.float32) > 0
+    weight_of = np.where(strange, BOOST, 1.0).astype(np.float32)
     pools = [np.flatnonzero(new), np.flatnonzero(~new)]
     for _ in range(STEPS):
         drawn = [pool[rng.integers(len(pool), size=BATCH)] for pool in pools if len(pool)]
@@ -149,7 +151,8 @@ def fit_groups(
         logits = torch.cat([x @ known.t() + known_bias, ((x - centre) / scale) @ weights.t() + bias], dim=1)
         log_share = F.log_softmax(logits, dim=1)
         own = torch.from_numpy(shares[drawn[0]])
-        loss = -BOOST * (own * log_share[: len(own), len(known) :]).sum(dim=1).mean()
+        own = own * torch.from_numpy(weight_of[drawn[0]])[:, None]
+        loss = -(own * log_share[: len(own), len(known) :]).sum(dim=1).mean()
         loss = loss - log_share[len(own) :, : len(known)].logsumexp(dim=1).mean()
         optimizer.zero_grad()
         loss.backward()
