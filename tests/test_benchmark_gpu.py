@@ -136,7 +136,7 @@ def test_a_step_ends_with_the_process_that_began_it(tmp_path):
     """
     # Its output ends when the step, which holds it too, is gone.
     given = environment(settings, tmp_path)
-    done = subprocess.run([sys.executable, "-c", begins], capture_output=True, env=given, timeout=120)
+    done = subprocess.run([sys.executable, "-c", begins], capture_output=True, env=given, timeout=300)
     assert done.returncode == -signal.SIGKILL
 
 
@@ -157,7 +157,7 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, number):
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(number)
-    told, said = process.communicate(timeout=60)
+    told, said = process.communicate(timeout=300)
     assert process.returncode == 130 and "interrupted" in said
     assert "product of bf16 matrices" in told
     assert steps_of(tmp_path)["card"]["status"] == "done"

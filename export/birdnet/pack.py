@@ -19,10 +19,12 @@ from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gall
 from edgeapp.pack.range import RangeSpec
 from edgeapp.runtime.encoders import TextEncoder
 from export.birdnet.labels import taxa_of
-from export.birdnet.parity import against_golden
+from export.birdnet.parity import judge, measure, original
 from export.birdnet.sources import LICENCE, VERSION, Sources, digest
 from export.birdnet.towers import IMAGE, TEXT, TOKENIZER, Space, Towers
 from export.errors import ExportError
+from export.precision import FP32, Precision
+from export.precision import convert as lower
 from export.storage import halve
 from export.tflite.convert import OUTPUT, Converted, convert, convert_whole
 from export.tflite.reader import read_model
@@ -62,7 +64,13 @@ class Naming:
 
 
 def write_birdnet(
-    out: Path, sources: Sources, towers: Towers, naming: Naming, tell: Callable[[str], None] = lambda line: None
+    out: Path,
+    sources: Sources,
+    towers: Towers,
+    naming: Naming,
+    tell: Callable[[str], None] = lambda line: None,
+    precision: Precision = FP32,
+    data: Path | None = None,
 ) -> Pack:
     """Make a pack of a TFLite classifier and the towers of its space.
 
@@ -76,11 +84,16 @@ def write_birdnet(
     naming : Naming
     tell : callable
         Told of each step.
+    precision : Precision
+        Of the audio graph.
+    data : Path or None
+        Manifest of recordings that the graph is checked on, and every other window of which a precision is fitted on;
+        the bundled example if None.
 
     Raises
     ------
     ExportError
-        `out` is something else than a pack, the network cannot be converted, or the labels do not fit it.
+        `out` is no pack or cannot be written, the network cannot be converted, or the labels do not fit it.
     ParityError
         The graph does not give what the public network gives; nothing is written then.
     """
@@ -93,8 +106,34 @@ def write_birdnet(
         raise ExportError(
             f"{sources.labels}: {len(labels)} labels for {len(converted.weights)} classes", "name its own --labels"
         )
+    if converted.head == "SOFTMAX":
+        raise ExportError(
+            f"{sources.model}: ends with SOFTMAX, by which classes share one confidence",
+            "export it with sigmoid or without activation, as BirdNET is",
+        )
     own = sources.official  # the towers were trained into the space of this very network
     space = towers.space(converted.dim) if own else Space.identity(converted.dim)
+    try:
+        return _written(out, sources, towers, naming, tell, precision, data, converted, labels, space)
+    except OSError as error:
+        raise ExportError(
+            f"{error.filename or out}: {error.strerror or error}", "check the folder and the disk"
+        ) from None
+
+
+def _written(
+    out: Path,
+    sources: Sources,
+    towers: Towers,
+    naming: Naming,
+    tell: Callable[[str], None],
+    precision: Precision,
+    data: Path | None,
+    converted: Converted,
+    labels: list[Label],
+    space: Space,
+) -> Pack:
+    own = sources.official
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         folder = Path(beside) / "pack"
@@ -124,8 +163,15 @@ def write_birdnet(
             tell(f"converting {sources.range.name}")
             described["range"] = _range(sources.range, labels, folder)
         _terms(folder, sources, naming)
+        known = original(sources, converted, described["audio"], towers, data)
+        if precision.lower is not None:
+            tell(f"searching what can be {precision.name}")
+            kept = lower(folder / AUDIO, precision, known.windows[::2], judge(converted, space, precision))
+            described |= {"precision": precision.name, "in_fp32": {"audio": kept}}
         write_pack_json(folder, **described)
-        described["parity"] = against_golden(Pack.load(folder), converted, space, towers) if own else {}
+        described["parity"] = measure(Pack.load(folder), converted, space, known, precision)
+        if not described["parity"]:
+            tell(f"parity is not measured: {known.against}")
         write_pack_json(folder, **described)
         pack = Pack.load(folder)
         tell(f"making the gallery of {sum(label.is_species for label in labels)} species")

@@ -1,62 +1,172 @@
 """Whether the converted network gives what the public one gives, on the user's own machine.
 
-The public file is run by a library that a user need not have. So what it gives for the bundled example is kept beside
-the towers, ``golden.npz``: ``embedding`` [windows, dim] and ``first`` [windows], the number of the first class.
+The public file is run by `ai-edge-litert`, where that is installed. A user need not have it, so what BirdNET gives for
+the bundled example is kept beside the towers, ``golden.npz``: ``embedding`` [windows, dim] and ``first`` [windows], the
+number of the first class.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
-from edgeapp.audio.windows import windows
-from edgeapp.pack.format import Pack
+from edgeapp.audio.windows import level_dbfs, windows
+from edgeapp.errors import AudioError
+from edgeapp.pack.format import AudioSpec, Pack
 from edgeapp.paths import EXAMPLE
+from edgeapp.recognition.gallery_build import manifest
 from edgeapp.runtime.encoders import AudioEncoder
+from export.birdnet.sources import Sources
 from export.birdnet.towers import GOLDEN, Space, Towers
-from export.errors import ParityError
+from export.errors import ExportError, ParityError
+from export.parity import cosines
+from export.precision import Judge, Precision
 from export.tflite.convert import Converted
+from gallery.entry import Rejection
 
-LEAST_COSINE = 0.99999
-
-
-def example_windows(pack: Pack) -> np.ndarray:
-    """The windows of the bundled example, [n, samples]."""
-    spec = pack.audio
-    with closing(FileSource(EXAMPLE)) as source:
-        cut = windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
-        return np.stack([window.samples for window in cut])
+LITERT = "ai_edge_litert"
+LEAST_COSINE = 0.99999  # in float32
+QUIETEST_DBFS = -60.0  # a window is scaled to its own range: of one near silence, rounding is what is left
+MOST_WINDOWS = 400
 
 
-def against_golden(pack: Pack, converted: Converted, space: Space, towers: Towers) -> dict[str, Any]:
-    """Compare the pack's audio graph with what the public network gave.
+@dataclass(frozen=True, eq=False)
+class Original:
+    """What a network gives for windows, as far as that can be had here.
+
+    Attributes
+    ----------
+    windows : numpy.ndarray
+        [n, samples] float32
+    embeddings : numpy.ndarray or None
+        [n, dim] of the network, None if not known.
+    against : str
+        Where they are from, or why they are not known.
+    """
+
+    windows: np.ndarray
+    embeddings: np.ndarray | None
+    against: str
+
+
+def read_windows(paths: Sequence[Path], spec: AudioSpec) -> np.ndarray:
+    """Windows of recordings [n, samples]: at most `MOST_WINDOWS`, evenly from all; those near silence are left out."""
+    most = max(1, MOST_WINDOWS // max(1, len(paths)))
+    cut: list[np.ndarray] = []
+    for path in paths:
+        try:
+            with closing(FileSource(path)) as source:
+                parts = windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
+                own = [one.samples for one in parts if level_dbfs(one.samples) >= QUIETEST_DBFS]
+        except AudioError:
+            continue  # what cannot be decoded says nothing of a graph
+        cut += own[:: -(-len(own) // most) or 1]
+    return np.stack(cut[:MOST_WINDOWS]) if cut else np.zeros((0, spec.window_samples), np.float32)
+
+
+def original(sources: Sources, converted: Converted, spec: AudioSpec, towers: Towers, data: Path | None) -> Original:
+    """What the network itself gives for the bundled example, or the recordings of a manifest.
+
+    Raises
+    ------
+    ExportError
+        The manifest has no recording that can be read.
+    """
+    if data is None:
+        heard = read_windows([EXAMPLE], spec)
+    else:
+        rows = [one for one in manifest(data) if not isinstance(one, Rejection) and one.modality == "audio"]
+        heard = read_windows([one.path for one in rows], spec)
+        if not len(heard):
+            raise ExportError(f"{data}: has no recording that can be read", "name another manifest with --data")
+    if importlib.util.find_spec(LITERT) is not None:
+        return Original(heard, by_litert(sources.model, converted.tensor, heard), "TensorFlow Lite")
+    if sources.official and data is None and towers.has(GOLDEN):
+        with np.load(towers.folder / GOLDEN) as file:
+            return Original(heard, file["embedding"], "TensorFlow Lite, before")
+    return Original(heard, None, f"{LITERT.replace('_', '-')} is not installed")
+
+
+def by_litert(model: Path, tensor: int, heard: np.ndarray) -> np.ndarray:
+    """A tensor of a TFLite file [n, numbers] for windows [n, samples]."""
+    litert: Any = importlib.import_module(f"{LITERT}.interpreter")
+    plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # keeps what is inside, and warns of nothing
+    interpreter = litert.Interpreter(
+        str(model), experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    given, rows = interpreter.get_input_details()[0]["index"], []
+    for window in heard:
+        interpreter.set_tensor(given, window[None])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(tensor)[0].copy())
+    return np.stack(rows)
+
+
+def judge(converted: Converted, space: Space, precision: Precision) -> Judge:
+    """What chooses the layers of a lower precision: cosine of the embeddings, and the first class of the windows."""
+
+    def near(wanted: np.ndarray, given: np.ndarray) -> bool:
+        one, other = embeddings(wanted, space), embeddings(given, space)
+        same = float((first(one, converted) == first(other, converted)).mean())
+        return bool(cosines(one, other).min() >= precision.aim) and same >= precision.names
+
+    return near
+
+
+def embeddings(vectors: np.ndarray, space: Space) -> np.ndarray:
+    """The network's embeddings [n, dim] of vectors in the space."""
+    return np.asarray(np.linalg.solve(space.matrix.astype(np.float64), vectors.T.astype(np.float64)).T + space.mean)
+
+
+def first(vectors: np.ndarray, converted: Converted) -> np.ndarray:
+    """Number of the first class [n] of embeddings."""
+    return np.asarray((vectors @ converted.weights.T + converted.bias).argmax(axis=1))
+
+
+def measure(
+    pack: Pack,
+    converted: Converted,
+    space: Space,
+    known: Original,
+    precision: Precision,
+) -> dict[str, Any]:
+    """Compare the pack's audio graph with what the network gives.
 
     Returns
     -------
     dict
-        For ``pack.json``: least cosine of embeddings, windows, and the share with the same first class.
+        For ``pack.json``: least cosine of embeddings, windows, and the share with the same first class; empty where the
+        network's own embeddings are not known.
 
     Raises
     ------
     ParityError
-        A cosine is below `LEAST_COSINE`, or the first class of a window is another.
+        A cosine or the share is below what the precision has to keep, or a number is not finite.
     """
-    if not towers.has(GOLDEN):
+    given = embeddings(AudioEncoder(pack).encode(known.windows), space)
+    if known.embeddings is None:
         return {}
-    with np.load(towers.folder / GOLDEN) as file:
-        wanted, first = file["embedding"].astype(np.float64), file["first"]
-    vectors = AudioEncoder(pack).encode(example_windows(pack)).astype(np.float64)
-    found = np.linalg.solve(space.matrix.astype(np.float64), vectors.T).T + space.mean
-    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
-    cosines = (found * wanted).sum(axis=1) / lengths
-    same = (found @ converted.weights.T + converted.bias).argmax(axis=1) == first
-    if cosines.min() < LEAST_COSINE or not same.all():
+    wanted = known.embeddings.astype(np.float64)
+    least, share = (LEAST_COSINE, 1.0) if precision.lower is None else (precision.cosine, precision.names)
+    near = cosines(wanted, given)
+    same = float((first(wanted, converted) == first(given, converted)).mean())
+    if near.min() < least or same < share:
         raise ParityError(
-            f"audio.onnx gives other vectors than BirdNET for the example (cosine {cosines.min():.6f})",
-            "report it, with the versions of onnx and onnxruntime",
+            f"audio.onnx gives other vectors than the network (cosine at least {near.min():.6f}, the same first class "
+            f"in {same:.4f} of {len(near)} windows)",
+            "report it, with the versions of onnx and onnxruntime"
+            if precision.lower is None
+            else "use --precision fp32",
         )
-    return {"audio": {"least": float(cosines.min()), "inputs": len(cosines), "same_first": float(same.mean())}}
+    found = {"least": round(float(near.min()), 7), "inputs": len(near), "same_first": round(same, 4)}
+    return {"audio": {**found, "against": known.against}}

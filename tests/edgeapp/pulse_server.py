@@ -54,11 +54,11 @@ class PulseServer:
         """Play a recording into the speaker, to its end."""
         subprocess.run(["paplay", str(recording)], env=self.environment, check=True, timeout=180)
 
-    def wait_for_listener(self, within_s: float = 60.0) -> None:
+    def wait_for_listener(self, within_s: float = 120.0) -> None:
         """Return when somebody records from the microphone."""
         self._wait("somebody listens", within_s, self._is_heard)
 
-    def wait_until_up(self, within_s: float = 15.0) -> None:
+    def wait_until_up(self, within_s: float = 60.0) -> None:
         """Return when the server answers."""
         self._wait("the server answers", within_s, lambda: bool(self._ask("info")))
 
@@ -112,4 +112,4 @@ def pulse_server(folder: Path) -> Iterator[PulseServer]:
             yield server
         finally:
             daemon.terminate()
-            daemon.wait(timeout=15)
+            daemon.wait(timeout=60)

@@ -132,8 +132,20 @@ def test_two_processes_train_as_one_with_the_joint_batch(
         for path in (stages / "stage1").iterdir():
             if path.is_file():
                 (out / "stage1" / path.name).write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "trainer"]
-    command += ["--stage", stage, *SMALL, *tiny.data_words(), *sources, "--out", str(out), "--set", "batch=2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [
+        "-m",
+        "tests.trainer.tiny",
+        "--stage",
+        stage,
+        *SMALL,
+        *tiny.data_words(),
+        *sources,
+        "--out",
+        str(out),
+        "--set",
+        "batch=2",
+    ]
     done = subprocess.run(
         command, cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
     )

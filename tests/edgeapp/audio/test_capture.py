@@ -22,14 +22,17 @@ import soundfile
 
 from edgeapp.audio import devices
 from edgeapp.audio.capture import Capture
+from edgeapp.audio.source import Block
 from edgeapp.errors import DeviceError
 from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
+from tests.edgeapp.held_up import HeldUp
 
 LACKING = pulse_server.missing() or ("" if shutil.which("arecord") else "arecord is not installed (Debian: alsa-utils)")
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 BACKENDS = ("portaudio", "arecord")
+ATTEMPTS = 3
 RATE_HZ = pulse_server.RATE_HZ
 
 
@@ -58,7 +61,7 @@ def recorder(capture: Capture) -> int:
     return max(processes(capture.pid))
 
 
-def gone(session: int, within_s: float = 5.0) -> bool:
+def gone(session: int, within_s: float = 60.0) -> bool:
     end = time.monotonic() + within_s
     while processes(session) and time.monotonic() < end:
         time.sleep(0.02)
@@ -71,14 +74,10 @@ def chirps(seconds: float) -> np.ndarray:
     return (0.4 * np.sin(2 * np.pi * (500 + 300 * t) * t) * (1 + np.sin(2 * np.pi * 0.7 * t)) / 2).astype(np.float32)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_what_is_played_is_heard_sample_by_sample(server, backend, tmp_path, capfd):
-    sound = chirps(4.0)
-    # The server may render the first tenth of a second of a stream after its monitor was heard.
-    played = np.concatenate([np.zeros(RATE_HZ, np.float32), sound])
-    soundfile.write(tmp_path / "sound.wav", played, RATE_HZ, subtype="FLOAT")
+def recorded(server: pulse_server.PulseServer, backend: str, path: Path) -> tuple[Capture, list[Block]]:
+    """What a microphone hears of a file from before it is played until after."""
     capture = Capture("pulse", backend)
-    player = threading.Thread(target=server.play, args=(tmp_path / "sound.wav",))
+    player = threading.Thread(target=server.play, args=(path,))
     heard = []
     for block in capture.blocks():
         heard.append(block)
@@ -87,16 +86,41 @@ def test_what_is_played_is_heard_sample_by_sample(server, backend, tmp_path, cap
         if block.end > 7 * capture.rate_hz:
             capture.close()
     player.join()
-    got = np.concatenate([block.samples for block in heard])
+    return capture, heard
+
+
+def what_is_missing(sound: np.ndarray, heard: np.ndarray) -> str:
+    """How a recording differs from the sound that is to be in it; empty where it does not."""
+    size = 1 << int(np.ceil(np.log2(len(heard) + len(sound))))
+    match = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sound, size)), size)
+    at = int(match.argmax())
+    part = heard[at : at + len(sound)]
+    if len(part) < len(sound):
+        return f"it ends {len(sound) - len(part)} samples early"
+    other = np.abs(part - sound) > 1e-3
+    return f"{other.sum()} samples differ, the first at {other.argmax()}" if other.any() else ""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_played_is_heard_sample_by_sample(server, backend, tmp_path, capfd):
+    sound = chirps(4.0)
+    # The server may render the first tenth of a second of a stream after its monitor was heard.
+    played = np.concatenate([np.zeros(RATE_HZ, np.float32), sound])
+    soundfile.write(tmp_path / "sound.wav", played, RATE_HZ, subtype="FLOAT")
+    for _ in range(ATTEMPTS):  # one is enough, but on a machine that had no time for what is played or recorded
+        with HeldUp() as machine:
+            capture, heard = recorded(server, backend, tmp_path / "sound.wav")
+        wrong = what_is_missing(sound, np.concatenate([block.samples for block in heard]))
+        if capture.dropped_samples:
+            wrong = f"{capture.dropped_samples} samples were lost, and counted"
+        assert not wrong or capture.dropped_samples or machine.starved, wrong
+        if not wrong:
+            break
+    else:
+        pytest.skip(f"the machine is too busy, late by {machine.late_s:.2f} s: {wrong}")
 
     assert (capture.rate_hz, capture.backend, capture.name, capture.device_id) == (RATE_HZ, backend, "pulse", "pulse")
     assert [block.start for block in heard] == [0, *np.cumsum([len(block.samples) for block in heard])[:-1]]
-    if capture.dropped_samples:
-        pytest.skip(f"the machine is too busy: {capture.dropped_samples} samples were lost, and counted")
-    size = 1 << int(np.ceil(np.log2(len(got) + len(sound))))
-    match = np.fft.irfft(np.fft.rfft(got, size) * np.conj(np.fft.rfft(sound, size)), size)
-    at = int(match.argmax())
-    np.testing.assert_allclose(got[at : at + len(sound)], sound, atol=1e-3)
     assert capfd.readouterr().err == ""
     assert gone(capture.pid)
 
@@ -104,15 +128,17 @@ def test_what_is_played_is_heard_sample_by_sample(server, backend, tmp_path, cap
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_positions_are_dated_by_the_clock_of_the_machine(server, backend):
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    capture = Capture("pulse", backend)
-    for block in capture.blocks():
-        if block.end > 2 * RATE_HZ:
-            capture.close()
+    with HeldUp() as machine:
+        capture = Capture("pulse", backend)
+        for block in capture.blocks():
+            if block.end > 2 * RATE_HZ:
+                capture.close()
     after = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     start = capture.timeline.moment_of(0.0).boottime_s
+    late = 3 * machine.late_s  # server, recorder and reader may each have been kept waiting
     assert before - 1.0 < start < after - 1.9
-    assert abs(start + capture.captured_samples / RATE_HZ - after) < 0.8
+    assert abs(start + capture.captured_samples / RATE_HZ - after) < 0.8 + late
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -192,19 +218,21 @@ def test_ctrl_c_at_the_terminal_does_not_reach_the_recorder(server, backend):
         assert parent.stdout.readline() == "up\n"
         time.sleep(0.5)
         os.killpg(parent.pid, signal.SIGINT)  # what a terminal does
-        told, _ = parent.communicate(timeout=20)
+        told, _ = parent.communicate(timeout=300)
 
     assert parent.returncode == 0
     assert int(told) > RATE_HZ  # a second more was recorded after it
 
 
 def test_closing_twice_and_before_listening_leaves_no_process(server):
+    began = time.monotonic()
     capture = Capture("pulse", "arecord")
     capture.close()
     capture.close()
 
     assert gone(capture.pid)
-    assert sum(len(block.samples) for block in capture.blocks()) <= RATE_HZ
+    most_s = max(1.0, time.monotonic() - began)
+    assert sum(len(block.samples) for block in capture.blocks()) <= most_s * RATE_HZ
 
 
 def test_the_servers_are_listed_for_both_backends(server):

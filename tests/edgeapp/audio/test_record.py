@@ -85,7 +85,7 @@ def test_it_ends_when_its_input_ends_though_no_sample_comes(recording):
         message(recording)
     recording.stdin.close()
 
-    assert recording.wait(timeout=5) == 0
+    assert recording.wait(timeout=60) == 0
 
 
 def test_ctrl_c_does_not_end_it(recording):
@@ -103,7 +103,7 @@ def test_a_device_that_refuses_is_told_as_a_message(toy, monkeypatch):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert message(process)[0] == HELLO
         kind, content = message(process)
-        status = process.wait(timeout=5)  # before its input is closed, which ends it as well
+        status = process.wait(timeout=60)  # before its input is closed, which ends it as well
 
     assert kind == ERROR
     assert json.loads(content)["what"] == "microphone Toy (hw:7,0) does not open (Device unavailable)"

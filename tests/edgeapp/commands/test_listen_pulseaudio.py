@@ -49,7 +49,7 @@ def listen_while_playing(sound_server, tmp_path):
             try:
                 server.wait_for_listener()
                 server.play(recording)
-                _, told = listener.communicate(timeout=120)
+                _, told = listener.communicate(timeout=300)
             finally:
                 listener.kill()
         assert listener.returncode in codes, told
@@ -118,7 +118,7 @@ def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, to
             server.wait_for_listener()
             server.play(song)
             listener.send_signal(signal.SIGINT)
-            shown, told = listener.communicate(timeout=60)
+            shown, told = listener.communicate(timeout=300)
     finally:
         listener.kill()
 

@@ -128,7 +128,7 @@ def test_it_really_hears_through_a_sound_server(tmp_path: Path):
 
         def examined() -> str:
             done = subprocess.run(
-                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
             )
             assert done.returncode == 0, done.stderr
             return done.stdout

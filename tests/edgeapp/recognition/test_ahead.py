@@ -36,7 +36,7 @@ def test_nothing_in_is_nothing_out():
 
 
 def test_work_is_done_side_by_side():
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
     with in_order(iter(range(3)), lambda item: together.wait(), 3, 3) as results:
         assert sorted(results) == [0, 1, 2]
 

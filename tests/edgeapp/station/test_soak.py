@@ -39,7 +39,7 @@ def song_words(tmp_path) -> list[str]:
 def soak(toy_pack, song_words, tmp_path):
     def call(*words: object) -> tuple[int, dict]:
         command = [sys.executable, PROJECT / "benchmarks" / "soak", "--json", "--pack", toy_pack, *song_words, *words]
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=240)
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=400)
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
@@ -74,7 +74,7 @@ def test_the_sound_of_a_microphone_that_was_away_is_all_that_is_lost(soak):
 def test_the_station_and_its_recorder_are_measured_together(toy_pack):
     script = PROJECT / "benchmarks" / "station.py"
     command = [sys.executable, script, "--minutes", "0.15", "--pack", toy_pack, "--json"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
 
     told = json.loads(done.stdout)
     processes = [name for name in told["figures"] if name.startswith("process ")]

@@ -488,9 +488,9 @@ def test_too_little_sound_for_a_window_is_no_fault(listening, seconds):
 
 def drained(events: queue.Queue) -> list:
     """What a worker says until its end."""
-    found = [events.get(timeout=10.0)]
+    found = [events.get(timeout=60.0)]
     while not isinstance(found[-1], Ended):
-        found.append(events.get(timeout=10.0))
+        found.append(events.get(timeout=60.0))
     return found
 
 
