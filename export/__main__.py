@@ -158,12 +158,15 @@ def towers_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished stage of birdnet or trunk.")],
     out: Annotated[Path, typer.Option(help="Folder of towers; what else is in it stays.")] = Path("towers"),
 ) -> None:
-    """Write the text tower of a preset that stands on a pack, checked, for a pack to be made with it."""
-    from export.towers import TEXT, write_towers
+    """Write the towers of a preset that stands on a pack, checked, for a pack to be made with them.
 
-    parity = write_towers(run, out)
-    print(f"{TEXT}: cosine at least {parity.least:.6f} over {parity.inputs} inputs", file=sys.stderr)
-    print(f"text tower is in {out}", file=sys.stderr)
+    The text tower, and of stage 2 the image tower.
+    """
+    from export.towers import write_towers
+
+    for graph, parity in write_towers(run, out).items():
+        print(f"{graph}: cosine at least {parity.least:.6f} over {parity.inputs} inputs", file=sys.stderr)
+    print(f"towers are in {out}", file=sys.stderr)
 
 
 def main() -> None:

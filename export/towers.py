@@ -1,4 +1,4 @@
-"""The text tower of a preset with a given audio encoder, as files of a folder of towers.
+"""The text and image towers of a preset with a given audio encoder, as files of a folder of towers.
 
 A pack is made of such a folder and of the encoder that its towers were trained beside; `export.birdnet.towers` says
 what else is in one. Files of other towers are left as they are.
@@ -12,25 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import torch
+from torch.nn import functional as F
 
 from export.check import run
 from export.errors import ExportError
-from export.graphs import export_text
+from export.graphs import export_image, export_text
 from export.parity import Parity, compare
 from export.sessions import vectors
 from export.storage import quarter
 from gallery.files import replacing, write_text
 from trainer.checkpoint import Checkpoint, load
+from trainer.models.photo import PhotoTower
 from trainer.models.text import tokenize
 
-TEXT, TOKENIZER, DOCUMENT = "text.onnx", "tokenizer.json", "towers.json"
+TEXT, IMAGE, TOKENIZER, DOCUMENT = "text.onnx", "image.onnx", "tokenizer.json", "towers.json"
 FAMILY = "trunk"
 LEAST_COSINE = 0.999  # of weights in int8
 CHECKED = 500  # taxa
+PICTURES, COARSE = 16, 9  # pictures that an image tower is checked on, and the side of what they are made of
 
 
-def write_towers(run_folder: Path, out: Path) -> Parity:
-    """Write graph and tokenizer of a text tower, and the length of its prompts into the folder's document.
+def write_towers(run_folder: Path, out: Path) -> dict[str, Parity]:
+    """Write graph and tokenizer of a text tower, and the graph of an image tower where the stage has one.
+
+    The length of prompts and the side of pictures go into the folder's document.
 
     Parameters
     ----------
@@ -58,8 +64,21 @@ def write_towers(run_folder: Path, out: Path) -> Parity:
         export_text(checkpoint.model.cpu(), preset, graph)
         quarter(graph)
         parity = check_text(checkpoint, graph)
-        with replacing(out / TEXT, parents=True) as part:
-            part.write_bytes(graph.read_bytes())
+        parities = {TEXT: parity}
+        written = [graph]
+        if isinstance(checkpoint.model.image, PhotoTower):
+            picture = Path(folder) / IMAGE
+            export_image(checkpoint.model, preset, picture)
+            quarter(picture)
+            parities[IMAGE] = check_image(checkpoint, picture)
+            written.append(picture)
+            document |= {
+                "size": preset.image_size,
+                "image": {"pack": checkpoint.config.data, "resembled": checkpoint.model.image.resemblance.out_features},
+            }
+        for each in written:
+            with replacing(out / each.name, parents=True) as part:
+                part.write_bytes(each.read_bytes())
     with replacing(out / TOKENIZER) as part:
         checkpoint.tokenizer.save(str(part), pretty=False)
     document |= {
@@ -67,7 +86,7 @@ def write_towers(run_folder: Path, out: Path) -> Parity:
         "text": {"pack": checkpoint.config.data, "names": len(checkpoint.config.taxa)},
     }
     write_text(out / DOCUMENT, json.dumps(document, indent=1) + "\n")
-    return parity
+    return parities
 
 
 def check_text(checkpoint: Checkpoint, graph: Path) -> Parity:
@@ -79,6 +98,18 @@ def check_text(checkpoint: Checkpoint, graph: Path) -> Parity:
     given = vectors(onnx.load(str(graph)), tokens.numpy())
     wanted = run(checkpoint.model.text, tokens)
     return compare(TEXT, texts, list(wanted[:, None]), list(given[:, None]), LEAST_COSINE)
+
+
+def check_image(checkpoint: Checkpoint, graph: Path) -> Parity:
+    """The graph against the tower, on smooth pictures of chance colours."""
+    size = checkpoint.config.preset.image_size
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand((PICTURES, 3, COARSE, COARSE), generator=generator) * 255.0
+    pictures = F.interpolate(coarse, (size, size), mode="bicubic").clamp(0.0, 255.0)
+    given = vectors(onnx.load(str(graph)), pictures.numpy())
+    wanted = run(checkpoint.model.image, pictures)
+    names = [f"picture {number + 1}" for number in range(PICTURES)]
+    return compare(IMAGE, names, list(wanted[:, None]), list(given[:, None]), LEAST_COSINE)
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -130,7 +130,9 @@ def train(
         from trainer.trunk.command import without_effect
         from trainer.trunk.session import TrunkOptions, TrunkSession
 
-        without_effect(preset, {"--taxa": taxa, "--pretrained": pretrained, "--audio": audio, "--bioclip": bioclip})
+        without_effect(preset, {"--taxa": taxa, "--audio": audio, "--bioclip": bioclip})
+        if not (stage in chosen.stages and chosen.stages[stage].after):
+            without_effect(f"{preset}, stage {stage}", {"--pretrained": pretrained})
         without_effect(preset, {"--workers": workers, "--teacher": teacher})
         if pack is None and preset != "birdnet":
             raise ConfigError(f"preset {preset} stands on a pack", "name it with --pack")
@@ -146,6 +148,7 @@ def train(
             device,
             threads or cores(),
             restart,
+            pretrained,
         )
         try:
             trunk = TrunkSession(given, Console(stderr=True))

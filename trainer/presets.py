@@ -152,12 +152,29 @@ NAMES = StageConfig(
     bf16=False,
 )
 
+# Photos in the space of a classifier: from the photo network's own last layer, gently.
+PHOTOS = StageConfig(
+    epochs=5,
+    batch=16,
+    lr=5e-4,
+    trunk_lr=2e-5,
+    after="1",
+    weight_decay=0.01,
+    smoothing=0.0,
+    ema=0.98,
+    most_per_taxon=4,
+    least_per_taxon=1,
+    lambda_top=0.3,
+    temperature=0.033,
+    bf16=False,
+)
+
 BIRDNET = Preset(
     name="birdnet",
     window_s=3.0,
     streamed=False,
     towers=TrunkTowers(),
-    stages={"1": NAMES},
+    stages={"1": NAMES, "2": PHOTOS},
     hop_s=1.5,
     pad=ZERO,
 )

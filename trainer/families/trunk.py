@@ -1,4 +1,4 @@
-"""Towers around the audio graph of a pack: a text tower in the space of its classifier."""
+"""Towers around the audio graph of a pack: a text tower in the space of its classifier, and an image tower."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from trainer.families.registry import Family, Origins, register
+from trainer.models.photo import PhotoConfig
 from trainer.models.text import learn_tokenizer
 from trainer.models.trunk import TrunkTowers, WordsConfig, build_trunk
 from trainer.models.vita import Vita
 
 
 def from_dict(fields: dict[str, Any]) -> TrunkTowers:
-    return TrunkTowers(**{**fields, "text": WordsConfig(**fields["text"])})
+    photo = PhotoConfig(**fields.get("photo", {}))
+    return TrunkTowers(**{**fields, "text": WordsConfig(**fields["text"]), "photo": photo})
 
 
 def build(towers: TrunkTowers, pretrained: Path | None = None) -> Vita:

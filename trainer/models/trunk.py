@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.frontend import LogMelConfig
+from trainer.models.photo import PhotoConfig, PhotoTower
 from trainer.models.text import END, TextConfig
 from trainer.models.vita import SoundTower, Tower, Vita
 
@@ -39,6 +40,7 @@ class TrunkTowers:
     dim: int = 1024
     mel: LogMelConfig = LogMelConfig(rate_hz=48_000)  # only its rate counts: the front end is in the pack's graph
     text: WordsConfig = WordsConfig()
+    photo: PhotoConfig = PhotoConfig()
     family: str = field(default="trunk", init=False)
 
     @property
@@ -52,8 +54,8 @@ class TrunkTowers:
 
     @property
     def image_size(self) -> int:
-        """No pictures yet."""
-        return 0
+        """Side of a picture in pixels."""
+        return self.photo.size
 
 
 class WordTower(nn.Module):
@@ -97,7 +99,8 @@ class GivenAudio(SoundTower):
 
 
 def build_trunk(towers: TrunkTowers) -> Vita:
-    """The model with random weights; its image tower is empty."""
+    """The model with random weights; its image tower is empty until stage 2."""
     text = WordTower(towers.text)
     named = Tower(text, text.out_features, towers.dim, towers.text.dropout)
-    return Vita(GivenAudio(), named, nn.Identity(), towers.dim)
+    image = PhotoTower(towers.photo, towers.dim) if towers.photo.resembled else nn.Identity()
+    return Vita(GivenAudio(), named, image, towers.dim)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from tokenizers import Tokenizer
+from torch.nn import functional as F
 
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
@@ -25,8 +26,9 @@ from trainer.models.vita import Vita
 from trainer.presets import FOLDER_OF, Preset
 from trainer.ranks import join
 from trainer.session import pick_device
-from trainer.stages import ClassNames
+from trainer.stages import ClassNames, Stage
 from trainer.trunk.evaluate import names_found
+from trainer.trunk.photos import photo_metrics, photo_stage, read_photos
 from trainer.trunk.recordings import read_recordings
 from trainer.trunk.vectors import Prototypes, read_prototypes, read_rows
 from trainer.trunk.withheld import read_withheld
@@ -40,7 +42,9 @@ class TrunkOptions:
     ----------
     pack : name or folder of the pack whose audio encoder and class vectors are learned from
     withhold : file of taxa whose names, class vectors and recordings take no part
-    data, media : manifest of recordings to learn from beside the class vectors; none for class vectors alone
+    data, media : stage 1: manifest of recordings to learn from beside the class vectors; none for class vectors alone.
+        Stage 2: manifest of photos; none for the starter data
+    pretrained : folder of the photo network; None is the one beside the project
     """
 
     preset: Preset
@@ -54,6 +58,18 @@ class TrunkOptions:
     device: str = "auto"
     threads: int = 1
     restart: bool = False
+    pretrained: Path | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a stage begins with."""
+
+    model: Vita
+    tokenizer: Tokenizer
+    preset: Preset
+    stage: Stage
+    evaluate: Callable[[Vita], dict[str, float]]
 
 
 class TrunkSession:
@@ -112,9 +128,21 @@ class TrunkSession:
             self.tell(f"stage {stage} is finished in {folder}; --restart trains it anew")
             return
         torch.manual_seed(self.options.seed)
+        start = self.photos if self.preset.stages[stage].after else self.names
+        ready = start(stage)
+        config = dataclasses.replace(config, preset=ready.preset)
+        self.ranks.wait()
+        if fresh and folder.is_dir() and self.ranks.first:
+            checkpoint.clear(folder)
+        self.ranks.wait()
+        run = Run(folder, config, ready.tokenizer, self.console, ready.evaluate, self.ranks, self.report, True)
+        fit(ready.model, ready.stage, run)
+        self.tell(f"stage {stage} is in {folder}")
+
+    def names(self, stage: str) -> Ready:
+        """Stage 1: a text tower that begins with the prompts."""
         origins = Origins(texts=lambda: [text for taxon in self.learned.taxa for text in prompts(taxon).values()])
         model, tokenizer, towers = family_of(self.preset.towers).load(self.preset.towers, origins)
-        config = dataclasses.replace(config, preset=dataclasses.replace(self.preset, towers=towers))
         model.to(self.device)
         bank = TextBank(self.learned.taxa, tokenizer)
         recordings = None
@@ -134,13 +162,38 @@ class TrunkSession:
             recordings,
             self.device,
         )
-        self.ranks.wait()
-        if fresh and folder.is_dir() and self.ranks.first:
-            checkpoint.clear(folder)
-        self.ranks.wait()
-        run = Run(folder, config, tokenizer, self.console, self.evaluation(tokenizer), self.ranks, self.report, True)
-        fit(model, names, run)
-        self.tell(f"stage {stage} is in {folder}")
+        preset = dataclasses.replace(self.preset, towers=towers)
+        return Ready(model, tokenizer, preset, names, self.evaluation(tokenizer))
+
+    def photos(self, stage: str) -> Ready:
+        """Stage 2: an image tower that begins with the photo network, beside the towers of stage 1.
+
+        Raises
+        ------
+        CheckpointError
+            When the stage before is missing or of other settings, or the photo network is.
+        DataError
+            When there are no photos.
+        """
+        o, folder = self.options, self.options.out / FOLDER_OF[self.preset.stages[stage].after]
+        loaded = checkpoint.load(folder)
+        same_start(loaded.config, self.config(stage), folder)
+        model = loaded.model.to(self.device)
+        bank = TextBank(self.learned.taxa, loaded.tokenizer)
+        texts = F.normalize(bank.embed_all(model.text, self.device).mean(dim=0), dim=-1)
+        size = loaded.config.preset.image_size
+        photos, held = read_photos(o.data, o.media, self.learned.taxa, o.held_out, o.seed, size, self.report)
+        preset = dataclasses.replace(self.preset, towers=loaded.config.preset.towers)
+        prototypes = self.learned.vectors
+        trained, preset = photo_stage(
+            stage, model, preset, self.learned.taxa, prototypes, texts, photos, o.pretrained, o.seed, self.device
+        )
+        shown = held if len(held.pictures) else photos
+
+        def evaluate(model: Vita) -> dict[str, float]:
+            return photo_metrics(model, shown, prototypes, self.device)
+
+        return Ready(model, loaded.tokenizer, preset, trained, evaluate)
 
     def config(self, stage: str) -> RunConfig:
         """What the checkpoint is made from: its taxa are those that were learned, its data is the pack."""
@@ -192,3 +245,20 @@ def same_run(begun: RunConfig, wanted: RunConfig, folder: Path) -> None:
     ):
         if was != now:
             raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or --restart")
+
+
+def same_start(before: RunConfig, wanted: RunConfig, folder: Path) -> None:
+    """A stage goes on from one of the same pack and taxa: vectors of other spaces cannot be compared.
+
+    Raises
+    ------
+    CheckpointError
+        When the stage before was trained with something else.
+    """
+    for name, was, now in (
+        ("preset", before.preset.name, wanted.preset.name),
+        ("pack", before.data, wanted.data),
+        ("list of taxa", before.taxa, wanted.taxa),
+    ):
+        if was != now:
+            raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or another --out")

@@ -1,0 +1,96 @@
+"""The photo network that an image tower starts from: its classes, by name, and its last layer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gallery import Names, Taxon, TaxonError
+from trainer.errors import CheckpointError
+from trainer.models.mobilenet import FEATURES
+
+NETWORK, LABELS = "inat_bird_mobilenetv2.onnx", "inat_bird_labels.txt"
+COMMON = re.compile(r"\s*\([^()]*\)\s*$")  # the common name behind the scientific one
+
+
+@dataclass(frozen=True)
+class PhotoClasses:
+    """The last layer of a photo network.
+
+    Attributes
+    ----------
+    weights : [classes, 1280] float32
+    bias : [classes] float32
+    taxa : [classes] row among the taxa of each class, -1 where it is none of them
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    taxa: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Taxa that the network knows, each once."""
+        return np.unique(self.taxa[self.taxa >= 0])
+
+
+def read_labels(path: Path) -> list[str]:
+    """Scientific names of the classes, one a line as ``Parus major (Great Tit)``.
+
+    Raises
+    ------
+    CheckpointError
+        When the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or "not UTF-8"
+        raise CheckpointError(f"{path}: cannot be read ({reason})", "name its folder with --pretrained") from error
+    return [COMMON.sub("", line).strip() for line in lines if line.strip()]
+
+
+def read_photo_classes(folder: Path, taxa: list[Taxon]) -> PhotoClasses:
+    """The classes of the photo network in a folder of public weights, each placed among `taxa` by its name.
+
+    Raises
+    ------
+    CheckpointError
+        When a file is missing or damaged, labels and layer differ in number, or no class is one of the taxa.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    path = folder / NETWORK
+    labels = read_labels(folder / LABELS)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file", "name the folder of the public weights with --pretrained")
+    try:
+        tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(path)).graph.initializer}
+    except Exception as error:
+        raise CheckpointError(f"{path}: not an ONNX model ({type(error).__name__})", "fetch the file again") from error
+    last = [name for name, array in tensors.items() if array.ndim == 2 and array.shape == (len(labels), FEATURES)]
+    bias = tensors.get(f"b{last[0][1:]}") if last else None
+    if bias is None:
+        raise CheckpointError(
+            f"{path}: has no last layer of {len(labels)} classes as {LABELS} names them", "give both of one network"
+        )
+    placed = places_of(labels, taxa)
+    if not (placed >= 0).any():
+        raise CheckpointError(f"{folder / LABELS}: names no taxon with a class vector", "name a pack of birds")
+    return PhotoClasses(tensors[last[0]].astype(np.float32), bias.reshape(-1).astype(np.float32), placed)
+
+
+def places_of(labels: list[str], taxa: list[Taxon]) -> np.ndarray:
+    """Row in `taxa` of each scientific name, by any name the taxon has; -1 where it is none of them."""
+    names, row_of = Names(taxa), {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
+    placed = np.full(len(labels), -1, np.int64)
+    for number, label in enumerate(labels):
+        try:
+            placed[number] = row_of[names.find(label, suggest=False).scientific_name]
+        except TaxonError:
+            continue
+    return placed
