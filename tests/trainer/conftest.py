@@ -33,6 +33,13 @@ def run_folder(once: Once, tiny: tiny_set.Tiny) -> Path:
     return once("tiny_run", lambda folder: tiny_set.train(folder, tiny))
 
 
+@pytest.fixture(scope="module")
+def short_windows(run_folder: Path) -> Iterator[None]:  # which is made before, with its own
+    """What is trained here hears no more than the 3 s that a recording of the tiny data set has."""
+    with tiny_set.short_windows():
+        yield
+
+
 @pytest.fixture
 def own_run(run_folder: Path, tmp_path: Path) -> Path:
     """A copy of the finished run."""

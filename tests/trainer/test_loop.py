@@ -26,6 +26,8 @@ from trainer.families.registry import build
 from trainer.optimize import Average, learning_rate
 from trainer.presets import DISTILL, FOLDER_OF, STARTER, STUDENT, StageConfig
 
+pytestmark = pytest.mark.usefixtures("short_windows")
+
 EPOCHS = 3
 WAIT_S = 300.0  # for a process to get on, however busy the machine is
 FOLDERS = {stage: name for stage, name in FOLDER_OF.items() if stage != STUDENT}  # which needs a teacher
@@ -47,7 +49,9 @@ def started(run_folder: Path, out: Path, stage: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def unbroken(
+    short_windows: None, tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """Folder of each stage, trained without a break."""
     folders = {}
     for stage, name in FOLDERS.items():
@@ -127,7 +131,7 @@ def test_a_process_killed_in_the_middle_finishes_with_the_same_command(
     tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:
     out = started(run_folder, tmp_path, "1")
-    command = [sys.executable, "-m", "trainer", *words(tiny, out, "1")]
+    command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + WAIT_S
@@ -145,7 +149,7 @@ def test_a_process_killed_in_the_middle_finishes_with_the_same_command(
 
 def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path, tmp_path: Path) -> None:
     out = started(run_folder, tmp_path, "1")
-    command = [sys.executable, "-m", "trainer", *words(tiny, out, "1", "--epochs", 50)]
+    command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1", "--epochs", 50)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + WAIT_S

@@ -16,14 +16,17 @@ from tests.trainer.tiny import Tiny, call
 from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, WEIGHTS
-from trainer.presets import PRESETS, STARTER
+from trainer.presets import PRESETS
+
+pytestmark = pytest.mark.usefixtures("short_windows")
 
 
 @pytest.fixture
 def short_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """One epoch of the base is enough where stage 1 makes it."""
-    stages = {**STARTER.stages, "base": replace(STARTER.stages["base"], epochs=1)}
-    monkeypatch.setitem(PRESETS, "starter", replace(STARTER, stages=stages))
+    starter = PRESETS["starter"]
+    stages = {**starter.stages, "base": replace(starter.stages["base"], epochs=1)}
+    monkeypatch.setitem(PRESETS, "starter", replace(starter, stages=stages))
 
 
 def last_line(err: str) -> str:
