@@ -1,7 +1,7 @@
 """An ONNX classifier in two parts: the graph of its embedding, and the rows of its last layer.
 
-From the output of classes one goes back: over what only names or shapes it, a sigmoid or softmax, and a bias, to the one
-product with weights that do not depend on the sound. What is multiplied is the embedding.
+From the output of classes one goes back: over what only names or shapes it, a sigmoid or softmax, and a bias, to the
+one product with weights that do not depend on the sound. What is multiplied is the embedding.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from export.trunk.graph import SIGMOID, SOFTMAX, Trunk, read_onnx, take_apart
 from export.trunk.labels import read_names, taxa_of_names
 from gallery import DecisionParameters, Entry, build, files
 from gallery.labels import Label, read_taxonomy
-from gallery.parameters import INDEPENDENT, PURSUIT
+from gallery.parameters import INDEPENDENT, SHARED
 
 AUDIO, CARD, PRESET = "audio.onnx", "MODEL_CARD.md", "trunk"
 NO_NULL = -60.0  # a logit that no class comes near: only classes share the confidence
@@ -106,7 +106,7 @@ def write_trunk(out: Path, given: Classifier, tell: Callable[[str], None] = lamb
 
 def decision(softmax: bool) -> DecisionParameters:
     """The classifier's own confidences: each class by itself, or a softmax over all that are species."""
-    rule = PURSUIT if softmax else INDEPENDENT
+    rule = SHARED if softmax else INDEPENDENT
     return replace(UNFITTED, rule=rule, null_logit=NO_NULL if softmax else UNFITTED.null_logit)
 
 

@@ -11,10 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 RATE_HZ, WINDOW_S, SAMPLES = 32_000, 0.2, 6_400
 DIM, TAPS, FILTERS = 12, 64, 8
-PERCH_LABELS = "inat2024_fsd50k\nParus major\nBufo bufo\nLyrurus tetrix\nDoorbell\nGryllus campestris\n"
+PERCH_LABELS = "inat2024_fsd50k\nParus major\nBufo bufo\nTetrao tetrix\nDoorbell\nGryllus campestris\n"
 BIRDNET_LABELS = (
     "idx;id;sci_name;com_name;class\n0;a1;Parus major;Great Tit;Aves\n1;a2;Bufo bufo;Common Toad;Amphibia\n"
-    "2;a3;Tetrao tetrix;Black Grouse;Aves\n3;a4;Noise;Noise;\n4;a5;Gryllus campestris;Field Cricket;Insecta\n"
+    "2;a3;Lyrurus tetrix;Black Grouse;Aves\n3;a4;Noise;Noise;\n4;a5;Gryllus campestris;Field Cricket;Insecta\n"
 )
 CLASSES = 5
 
