@@ -153,6 +153,43 @@ def birdnet(
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
 
 
+@app.command()
+def trunk(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Classifier with a linear last layer.")],
+    labels: Annotated[Path, typer.Option(help="Labels in the order of its classes: a table, or a name a line.")],
+    rate: Annotated[int, typer.Option(help="Sampling rate, in Hz.")],
+    window_s: Annotated[float, typer.Option(help="Length of a window, in seconds.")],
+    embedding: Annotated[
+        str | None, typer.Option(help="Output with the embedding; default: what its last layer takes.")
+    ] = None,
+    logits: Annotated[
+        str | None, typer.Option(help="Output with the classes; default: found by its size, or its name.")
+    ] = None,
+    softmax: Annotated[
+        bool, typer.Option("--softmax", help="Its classes share one confidence, though logits come out (Perch).")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
+        "packs/trunk"
+    ),
+    name: Annotated[str, typer.Option(help="Name of the pack.")] = "trunk",
+    version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
+    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "unknown",
+) -> None:
+    """Make a pack of any ONNX classifier of sound with an embedding and a linear last layer; takes no torch.
+
+    Whether logits or probabilities come out is seen in the graph: a sigmoid or softmax at its end is left out.
+    """
+    try:
+        from export.trunk.pack import Classifier, write_trunk
+    except ModuleNotFoundError as error:
+        raise ExportError(f"{error.name} is not installed", "pip install 'biovita-edge[birdnet]'") from error
+    given = Classifier(model, labels, rate, window_s, embedding, logits, softmax, name, version or "", licence)
+    pack = write_trunk(out, given, partial(print, file=sys.stderr))
+    parity = pack.parity["audio"]
+    print(f"audio.onnx: {parity['difference']:.2g} from the classifier over {parity['inputs']} inputs", file=sys.stderr)
+    print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+
+
 @app.command(name="towers")
 def towers_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished stage of birdnet or trunk.")],

@@ -9,7 +9,7 @@ from typing import Any
 
 from gallery.errors import GalleryError
 
-PURSUIT, INDEPENDENT = RULES = ("pursuit", "independent")
+PURSUIT, INDEPENDENT, SHARED = RULES = ("pursuit", "independent", "shared")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class DecisionParameters:
     rule : str
         How the taxa of a window are told apart: ``pursuit`` where the space only says what is similar to what,
         ``independent`` where its logits were trained to be right beside one another, as those of a classifier of many
-        labels are.
+        labels are, ``shared`` where they were trained to share one confidence, as by a softmax.
     beside_class : dict[str, float]
         Modality to its weight for a taxon that has a class vector, whose own weight is 1; 0 when not given. A logit of
         a class vector alone is the classifier's own.

@@ -9,7 +9,8 @@ out; so another animal in the window does not lower its confidence, while a taxo
 confidence is ``sigmoid(slope x_i + offset)``, fitted on held-out sound (Platt, 1999).
 
 That is the rule ``pursuit``, for a space that says what is similar to what. A classifier of many labels was trained to
-answer for each of them beside the others: by the rule ``independent`` its logits are the log-odds, ``x_i = z_i``.
+answer for each of them beside the others: by the rule ``independent`` its logits are the log-odds, ``x_i = z_i``. One
+that was trained to tell which label holds ends with a softmax: by the rule ``shared`` x_i is as above, over all taxa.
 
 What no detected species explains can still be told apart at a higher rank: with the detected species taken out, the
 deepest group whose summed probability reaches the floor.
@@ -23,7 +24,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gallery.parameters import INDEPENDENT, PURSUIT, DecisionParameters
+from gallery.parameters import INDEPENDENT, PURSUIT, SHARED, DecisionParameters
 from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary, unit
 
@@ -151,7 +152,7 @@ def recognise(
     found = [silent] * len(vectors)
     if len(heard):
         logits = vocabulary.logits(np.asarray(vectors)[heard]).astype(np.float64)
-        judge = _Window if parameters.rule == PURSUIT else _Independent
+        judge = {PURSUIT: _Window, INDEPENDENT: _Independent, SHARED: _Shared}[parameters.rule]
         for row, z in zip(heard.tolist(), logits):
             found[row] = judge(np.asarray(vectors[row], np.float64), z, vocabulary, top, most).recognition()
     return found
@@ -328,11 +329,22 @@ class _Window:
 class _Independent(_Window):
     """One window whose taxa do not compete."""
 
+    def odds(self) -> np.ndarray:
+        """Log-odds [n_taxa] of each taxon."""
+        return self.logits
+
     def recognition(self) -> Recognition:
-        confidences = self.confidence(self.logits)
+        confidences = self.confidence(self.odds())
         sure = [row for row in np.argsort(-confidences, kind="stable")[: self.most].tolist()]
         detected = [row for row in sure if confidences[row] >= self.parameters.threshold]
         return self.recognised(self.logits, confidences, {row: float(confidences[row]) for row in detected})
+
+
+class _Shared(_Independent):
+    """One window whose taxa, and nothing, share one confidence."""
+
+    def odds(self) -> np.ndarray:
+        return log_odds(self.logits, self.parameters.null_logit, [])
 
 
 def log_odds(logits: np.ndarray, null_logit: float, together: list[int]) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 from gallery import DecisionParameters, EncoderIdentity, Entry, GalleryError, Index, Taxon, Vocabulary, recognise
 from gallery.recognition import Pool, Recognition
+from gallery.search import ClassVectors
 from gallery.store import Gallery, build
 
 DIM = 8
@@ -210,7 +211,7 @@ def test_a_class_vector_that_cannot_be_is_refused(taxa, classes, change, reason)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"rule": "majority"}, "rule must be pursuit or independent"),
+        ({"rule": "majority"}, "rule must be pursuit or independent or shared"),
         ({"beside_class": {"video": 1.0}}, "modality without a scale"),
         ({"class_entries": -1.0}, "class_entries must be at least 0"),
         ({"beside_class": {"audio": -1.0}}, "no weight beside a class may be below 0"),
@@ -219,3 +220,16 @@ def test_a_class_vector_that_cannot_be_is_refused(taxa, classes, change, reason)
 def test_parameters_of_class_vectors_are_checked(parameters, change, reason):
     with pytest.raises(GalleryError, match=reason):
         replace(parameters, **change)
+
+
+def test_taxa_that_share_one_confidence_have_the_softmax_over_them(parameters):
+    taxa, z = [Taxon(f"Avis {name}", *[""] * 6, {}) for name in ("una", "dua", "tria")], np.array([2.0, 1.0, -1.0])
+    classes = ClassVectors(np.arange(3), np.eye(3, dtype=np.float32), z.astype(np.float32))
+    shared = replace(parameters, rule="shared", null_logit=-60.0, slope=1.0, offset=0.0, threshold=0.5)
+    vocabulary = Vocabulary(Index(taxa, {}, class_vectors=classes), shared)
+    [found] = recognise(np.zeros((1, 3), np.float32), [-20.0], vocabulary)
+    np.testing.assert_allclose(found.confidences, np.exp(z) / np.exp(z).sum(), atol=1e-6)
+    assert [one.scientific_name for one in found.detections if one.taxon_rank == "species"] == ["Avis una"]
+    beside = Vocabulary(Index(taxa, {}, class_vectors=classes), replace(shared, null_logit=2.0))
+    [found] = recognise(np.zeros((1, 3), np.float32), [-20.0], beside)
+    np.testing.assert_allclose(found.confidences, np.exp(z) / (np.exp(z).sum() + np.exp(2.0)), atol=1e-6)

@@ -1,0 +1,209 @@
+"""Write the pack of an ONNX classifier: the graph of its embedding, its classes as a gallery, checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from edgeapp.audio.windows import ZERO
+from edgeapp.pack.format import PACK_GALLERY, AudioSpec, Pack, adopt_gallery, sha256, write_pack_json
+from edgeapp.paths import EXAMPLE, TAXONOMY
+from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.ort import first_line
+from export.birdnet.parity import read_windows
+from export.birdnet.towers import UNFITTED
+from export.errors import ExportError, ParityError
+from export.sessions import session
+from export.trunk.graph import SIGMOID, SOFTMAX, Trunk, read_onnx, take_apart
+from export.trunk.labels import read_names, taxa_of_names
+from gallery import DecisionParameters, Entry, build, files
+from gallery.labels import Label, read_taxonomy
+from gallery.parameters import INDEPENDENT, SHARED
+
+AUDIO, CARD, PRESET = "audio.onnx", "MODEL_CARD.md", "trunk"
+NO_NULL = -60.0  # a logit that no class comes near: only classes share the confidence
+LARGEST_DIFFERENCE = 1e-3  # between confidences of the pack and of the classifier
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """What is known of a classifier.
+
+    Attributes
+    ----------
+    model, labels : Path
+    rate_hz : int
+    window_s : float
+    embedding, logits : str or None
+        Names of outputs; found if None.
+    softmax : bool
+        Its classes share one confidence though logits come out, as Perch's.
+    name, version, licence : str
+        Of the pack; today's date for an empty version.
+    """
+
+    model: Path
+    labels: Path
+    rate_hz: int
+    window_s: float
+    embedding: str | None = None
+    logits: str | None = None
+    softmax: bool = False
+    name: str = PRESET
+    version: str = ""
+    licence: str = "unknown"
+
+
+def write_trunk(out: Path, given: Classifier, tell: Callable[[str], None] = lambda line: None) -> Pack:
+    """Make a pack of an ONNX classifier.
+
+    Raises
+    ------
+    ExportError
+        It cannot be taken apart, the labels do not fit, or `out` is no pack or cannot be written.
+    ParityError
+        The pack does not give what the classifier gives. Nothing is written, as with every error.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "pack.json").exists())):
+        raise ExportError(f"{out}: exists and is no pack", "name another folder with --out")
+    if not (given.rate_hz > 0 and given.window_s > 0):
+        raise ExportError("--rate and --window-s must be above 0", "give those of the classifier")
+    names = read_names(given.labels)
+    original = read_onnx(given.model)
+    samples = round(given.rate_hz * given.window_s)
+    trunk = take_apart(given.model, original, samples, len(names), given.embedding, given.logits)
+    labels = taxa_of_names(names, read_taxonomy(TAXONOMY))
+    species = sum(label.is_species for label in labels)
+    if not species:
+        raise ExportError(f"{given.labels}: no label is a scientific name", "give genus and epithet: Parus major")
+    softmax = given.softmax or trunk.head == SOFTMAX
+    tell(f"{len(trunk.weights)} classes over {trunk.dim} numbers, {trunk.head or 'logits'} out; {species} species")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with files.temporary_folder_for(out) as folder:
+            onnx.save_model(trunk.model, str(folder / AUDIO))
+            described = _described(given, trunk, softmax)
+            (folder / CARD).write_text(_card(given, trunk, softmax), encoding="utf-8")
+            write_pack_json(folder, **described)
+            described["parity"] = _parity(Pack.load(folder), original, trunk, given.model)
+            write_pack_json(folder, **described)
+            pack = Pack.load(folder)
+            with build(folder / PACK_GALLERY, pack.identity) as gallery:
+                gallery.add_taxa(label.taxon for label in labels if label.is_species)
+                gallery.add_entries(_entries(labels, trunk, given))
+            adopt_gallery(pack)
+            files.put_folder_in_place(folder, out)
+    except OSError as error:
+        raise ExportError(f"{error.filename or out}: {error.strerror or error}", "check the folder and disk") from None
+    return Pack.load(out)
+
+
+def decision(softmax: bool) -> DecisionParameters:
+    """The classifier's own confidences: each class by itself, or a softmax over all that are species."""
+    rule = SHARED if softmax else INDEPENDENT
+    return replace(UNFITTED, rule=rule, null_logit=NO_NULL if softmax else UNFITTED.null_logit)
+
+
+def _described(given: Classifier, trunk: Trunk, softmax: bool) -> dict[str, Any]:
+    [waveform], [vector] = trunk.model.graph.input, trunk.model.graph.output
+    return {
+        "name": given.name,
+        "version": given.version or datetime.now(timezone.utc).strftime("%Y.%m.%d"),
+        "licence": given.licence,
+        "preset": PRESET,
+        "space": sha256(given.model)[:16],
+        "dim": trunk.dim,
+        "audio": AudioSpec(
+            AUDIO,
+            given.rate_hz,
+            given.window_s,
+            waveform.name,
+            vector.name,
+            hop_s=given.window_s,
+            pad=ZERO,
+            unit=False,
+        ),
+        "decision": decision(softmax),
+    }
+
+
+def _entries(labels: list[Label], trunk: Trunk, given: Classifier) -> list[Entry]:
+    lengths = np.linalg.norm(trunk.weights.astype(np.float64), axis=1)
+    return [
+        Entry(
+            label.taxon.scientific_name,
+            "audio",
+            (trunk.weights[row] / lengths[row]).astype(np.float32),
+            f"class of {given.name}",
+            licence=given.licence,
+            source=given.model.name,
+            logit_scale=float(lengths[row]),
+            logit_bias=float(trunk.bias[row]),
+        )
+        for row, label in enumerate(labels)
+        if label.is_species and lengths[row] > 0
+    ]
+
+
+def _parity(pack: Pack, original: onnx.ModelProto, trunk: Trunk, path: Path) -> dict[str, Any]:
+    """Classes by the pack's graph and the last layer, beside those that the classifier itself gives."""
+    heard = read_windows([EXAMPLE], pack.audio)
+    if not len(heard):  # windows longer than the example
+        heard = np.resize(
+            np.random.default_rng(0).normal(0, 0.1, pack.audio.window_samples), (1, pack.audio.window_samples)
+        )
+        heard = heard.astype(np.float32)
+    try:
+        running = session(original)
+        [value] = [one for one in running.get_inputs()]
+        shape = [1, 1, -1] if len(value.shape) == 3 else [1, -1]
+        feeds = [one.reshape(shape) for one in heard]
+        wanted = np.concatenate([running.run([trunk.classes], {value.name: one})[0].reshape(1, -1) for one in feeds])
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise ExportError(f"{path}: does not run ({first_line(error)})", "check it with ONNX Runtime") from None
+    try:
+        single = AudioEncoder(pack, provider="cpu").encode(heard)
+        together = session(trunk.model).run(None, {pack.audio.input: heard})[0]
+    except Exception as error:
+        raise ExportError(
+            f"{path}: does not take several windows at once ({first_line(error)})", "export it with a dynamic batch"
+        ) from None
+    worst = 0.0
+    for vectors in (single, together):
+        given = after(vectors @ trunk.weights.T + trunk.bias, trunk.head)
+        worst = max(worst, float(np.abs(given - wanted).max() / max(1.0, float(np.abs(wanted).max()))))
+    same = float((given.argmax(axis=1) == wanted.argmax(axis=1)).mean())
+    if not worst <= LARGEST_DIFFERENCE or same < 1.0:
+        raise ParityError(
+            f"{path}: its last layer does not give its classes (difference {worst:.2g})",
+            "name other outputs with --embedding and --logits",
+        )
+    lengths = np.linalg.norm(single, axis=1) * np.linalg.norm(together, axis=1)
+    least = float(((single * together).sum(axis=1) / lengths).min())
+    return {
+        "audio": {"least": round(least, 7), "inputs": len(heard), "same_first": same, "difference": round(worst, 7)}
+    }
+
+
+def after(logits: np.ndarray, head: str) -> np.ndarray:
+    """What follows the last layer, [n, classes]."""
+    if head == SIGMOID:
+        return np.asarray(1.0 / (1.0 + np.exp(-logits)))
+    if head == SOFTMAX:
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    return logits
+
+
+def _card(given: Classifier, trunk: Trunk, softmax: bool) -> str:
+    rule = "a softmax over its species" if softmax else "the sigmoid of each class"
+    return (
+        f"# {given.name}\n\nMade of `{given.model.name}` (sha256 {sha256(given.model)}) with the labels "
+        f"`{given.labels.name}`. Confidence is {rule}; {len(trunk.weights)} classes. Terms: {given.licence}.\n"
+    )
