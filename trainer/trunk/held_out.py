@@ -104,7 +104,7 @@ def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> 
 
 
 def queries_of_few(embedded: Embedded, classes: Classes, count: int, seed: int = 0) -> Iterator[Query]:
-    """Recordings of taxa that have at least `count` of other sources, where each taxon has no more, and no class vector.
+    """Recordings of taxa with at least `count` of other sources, where no taxon has more, nor a class vector.
 
     Taxa with fewer recordings are candidates with what they have. Each sound has a gallery of its own, drawn anew.
     """
