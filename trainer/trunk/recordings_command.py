@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from trainer.errors import DataError
 from trainer.heard import field_noise
 from trainer.trunk.fusion import fit_fusion, measure, starting
 from trainer.trunk.held_out import Classes, Query, queries, recording_vector
+from trainer.trunk.recordings import Say
 from trainer.trunk.sound import Embedded, embed
 from trainer.trunk.space import SPACE, Whitening, fit_space
 
@@ -59,6 +60,9 @@ def recordings_command(
         Path | None,
         typer.Option(help="Folder of field noise (maad_*.flac) for mixtures; default: the one beside the data."),
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="File for what the pack makes of the sound; read instead where it is there.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Fit how recordings count in a pack made of a classifier, and put them among its towers.
@@ -78,7 +82,7 @@ def recordings_command(
     noise = field_noise(field or (shared / "field_recordings" if shared else None), opened.audio.rate_hz)
     space = Whitening.load(folder) if (folder / SPACE).is_file() else None
     say([f"encoding {len(manifest.recordings)} recordings with {opened.name}"])
-    fitted = study(opened, manifest, space, noise, FITTED, threads, say)
+    fitted = study(opened, manifest, space, noise, FITTED, threads, say, keep=keep)
     if space is None:
         space = fit_space(fitted.embedded.windows, fitted.embedded.taxon)
         space.save(folder)
@@ -104,14 +108,21 @@ def study(
     field: Sequence[np.ndarray],
     seed: int,
     threads: int,
-    say: Any,
+    say: Say,
     mixtures: int = MIXTURES,
+    keep: Path | None = None,
 ) -> Studied:
     """Embed the recordings of a manifest, with mixtures of them and noise, and take the classifier out of the gallery.
 
     Parameters
     ----------
     space : that of the pack, which is undone; None for a pack without
+    keep : file that the vectors are kept in, for the same pack, manifest and seed
+
+    Raises
+    ------
+    DataError
+        The pack has no class vectors, no recording can be decoded, or the file is of another manifest.
     """
     with Gallery.open(pack.gallery_path(), pack.identity) as gallery:
         index = Index.of(gallery)
@@ -121,17 +132,20 @@ def study(
     named = [index.taxa[row] for row in vectors.rows]
     taxa, of_manifest = with_strangers(named, manifest)
     weights, bias = (vectors.weights, vectors.bias) if space is None else space.layer(vectors.weights, vectors.bias)
-    embedded, samples = embed(pack, list(manifest.recordings), field, mixtures, seed, threads, say)
-    if space is not None:
-        windows = space.embeddings(np.concatenate(embedded.windows))
-        ends = np.cumsum([len(of_one) for of_one in embedded.windows])[:-1]
-        mixed, noise = space.embeddings(embedded.mixtures), space.embeddings(embedded.noise)
+    samples = list(manifest.recordings)
+    if keep is not None and keep.is_file():
+        embedded = Embedded.load(keep)
     else:
-        windows, ends = np.concatenate(embedded.windows), np.cumsum([len(of_one) for of_one in embedded.windows])[:-1]
-        mixed, noise = embedded.mixtures, embedded.noise
-    taxon = of_manifest[embedded.taxon]
-    plain = Embedded(np.split(windows, ends), embedded.levels, taxon, embedded.source, mixed, embedded.pairs, noise)
-    return Studied(Classes(taxa, np.arange(len(named)), weights, bias), plain, samples)
+        embedded = embed(pack, samples, field, mixtures, seed, threads, say)
+        if keep is not None:
+            embedded.save(keep)
+    if len(embedded.decoded) != len(samples):
+        raise DataError(f"{keep}: was made of another manifest", "remove it, and it is made again")
+    samples = [sample for sample, decoded in zip(samples, embedded.decoded) if decoded]
+    if space is not None:
+        embedded = embedded.through(space.embeddings)
+    embedded = replace(embedded, taxon=of_manifest[embedded.taxon])
+    return Studied(Classes(taxa, np.arange(len(named)), weights, bias), embedded, samples)
 
 
 def with_strangers(named: Sequence[Taxon], manifest: Manifest) -> tuple[tuple[Taxon, ...], np.ndarray]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from trainer.heard import FIELD_DB, LEVEL_RMS, gain, hear, hear_noise, stretch
 from trainer.models.vita import SoundTower
 from trainer.trunk.recordings import Say
 
+KEPT = ("taxon", "source", "mixtures", "pairs", "noise", "decoded")
 BESIDE_DB = (-3.0, 3.0)  # the second song of a mixture, against the first
 
 
@@ -37,6 +38,7 @@ class Embedded:
     mixtures : [mixtures, dim]
     pairs : [mixtures, 2] recordings that each holds
     noise : [n, dim] coloured noise and stretches of field noise
+    decoded : [samples] bool, which of those that were given the recordings are
     """
 
     windows: list[np.ndarray]
@@ -46,9 +48,16 @@ class Embedded:
     mixtures: np.ndarray
     pairs: np.ndarray
     noise: np.ndarray
+    decoded: np.ndarray
 
     def __len__(self) -> int:
         return len(self.windows)
+
+    def through(self, change: Callable[[np.ndarray], np.ndarray]) -> Embedded:
+        """The same with every vector [n, dim] changed."""
+        ends = np.cumsum([len(of_one) for of_one in self.windows])[:-1]
+        windows = np.split(change(np.concatenate(self.windows)), ends)
+        return replace(self, windows=windows, mixtures=change(self.mixtures), noise=change(self.noise))
 
     def save(self, path: Path) -> None:
         """Write all of it to one file."""
@@ -58,7 +67,7 @@ class Embedded:
                 windows=np.concatenate(self.windows),
                 levels=np.concatenate(self.levels),
                 counts=[len(of_one) for of_one in self.windows],
-                **{name: getattr(self, name) for name in ("taxon", "source", "mixtures", "pairs", "noise")},
+                **{name: getattr(self, name) for name in KEPT},
             )
 
     @classmethod
@@ -73,7 +82,7 @@ class Embedded:
         try:
             with np.load(path) as file:
                 ends = np.cumsum(file["counts"])[:-1]
-                rest = {name: file[name] for name in ("taxon", "source", "mixtures", "pairs", "noise")}
+                rest = {name: file[name] for name in KEPT}
                 return cls(np.split(file["windows"], ends), np.split(file["levels"], ends), **rest)
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error})", "remove it, and it is made again") from error
@@ -107,7 +116,7 @@ def embed(
     seed: int,
     threads: int,
     say: Say,
-) -> tuple[Embedded, list[Sample]]:
+) -> Embedded:
     """Embed recordings, and mixtures of those whose taxon has several sources.
 
     Parameters
@@ -115,10 +124,6 @@ def embed(
     field : recordings of field noise at the pack's rate; mixtures lie over it
     mixtures : how many to make
     say : takes one line for each recording that cannot be used
-
-    Returns
-    -------
-    The vectors, and the samples that could be decoded, in the order of the recordings.
     """
     spec, processor = pack.audio, torch.device("cpu")
     tower = EncodedAudio(AudioEncoder(pack, threads))
@@ -135,7 +140,9 @@ def embed(
         for start in range(0, len(one) - spec.window_samples + 1, spec.window_samples)
     ]
     noise = np.concatenate([*coloured.windows, *outdoors])
-    return Embedded(heard.windows, heard.levels, heard.taxon, source, mixed, pairs, noise), list(sounds.samples)
+    usable = {id(sample) for sample in sounds.samples}
+    decoded = np.array([id(sample) in usable for sample in samples])
+    return Embedded(heard.windows, heard.levels, heard.taxon, source, mixed, pairs, noise, decoded)
 
 
 def several_sources(taxon: np.ndarray, source: np.ndarray) -> np.ndarray:
