@@ -19,11 +19,13 @@ from trainer.errors import ConfigError
 from trainer.names import names_command
 from trainer.probes.ssw60_command import ssw60
 from trainer.probes.traits_command import traits
+from trainer.trunk.recordings_command import recordings_command
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 app.command(name="make-benchmark")(make_benchmark)
 app.command(name="names")(names_command)
+app.command(name="recordings")(recordings_command)
 app.command()(ssw60)
 app.command()(traits)
 

@@ -1,0 +1,101 @@
+"""`python -m trainer recordings`: how recordings count in a pack made of a classifier, fitted on other sources."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeapp.pack.format import Pack
+from gallery import DecisionParameters
+from tests.conftest import Once
+from tests.trainer.tiny import call
+from tests.trainer.trunk import classes
+from trainer.__main__ import main
+from trainer.data.manifest import read_manifest
+from trainer.trunk.fusion import measure
+from trainer.trunk.held_out import evidence, odds, queries, queries_of_few
+from trainer.trunk.recordings_command import study
+from trainer.trunk.space import Whitening
+
+KNOWN = [taxon.scientific_name for taxon in classes.taxa()[::6]]
+STRANGER = "Ignotus novus"  # has recordings and no class vector
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = classes.write_recordings(tmp_path_factory.mktemp("sound") / "recordings", KNOWN, each=4)
+    rows = list(csv.reader(path.open(encoding="utf-8", newline="")))
+    stranger = [[STRANGER if cell == KNOWN[0] else cell for cell in row] for row in rows if row[2] == KNOWN[0]]
+    kept = [row for row in rows if row[2] != KNOWN[0]]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([*kept, *stranger])
+    return path
+
+
+@pytest.fixture(scope="module")
+def towers(once: Once, linear_pack: Path, manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("towers")
+    noise = tmp_path_factory.mktemp("noise")
+    (folder / "towers.json").write_text(json.dumps({"context": 48, "metrics": {"names": 1}}), encoding="utf-8")
+    words = ["recordings", folder, "--pack", linear_pack, "--data", manifest, "--field", noise]
+    ended = call(main, *map(str, words), "--keep", str(folder / "vectors.npz"))
+    assert ended.code == 0, ended.err
+    return folder
+
+
+def test_towers_get_space_recordings_and_decision(towers: Path):
+    document = json.loads((towers / "towers.json").read_text(encoding="utf-8"))
+    decision = DecisionParameters.from_dict(document["decision"])
+    assert (decision.slope, decision.offset, decision.rule) == (1.0, 0.0, "independent")
+    assert decision.beside_class["audio"] > 0 and decision.class_entries > 0
+    assert document["context"] == 48 and document["metrics"]["names"] == 1
+    assert document["metrics"]["recordings"]["single"]["top1"] > 0.6
+    rows = list(csv.DictReader((towers / "recordings.csv").open(encoding="utf-8", newline="")))
+    with np.load(towers / "recordings.npz") as file:
+        assert file["vectors"].shape == (len(rows), classes.DIM) and file["vectors"].dtype == np.float16
+        assert file["scientific_name"].tolist() == [row["scientific_name"] for row in rows]
+    assert {row["scientific_name"] for row in rows} == {*KNOWN[1:], STRANGER}
+    assert all(row["source"].startswith("tests ") for row in rows)
+    assert Whitening.load(towers).matrix.shape == (classes.DIM, classes.DIM)
+
+
+def test_no_recording_is_named_with_its_own_source_in_the_gallery(linear_pack: Path, manifest: Path, towers: Path):
+    studied = study(
+        Pack.load(linear_pack), read_manifest(manifest), None, [], 0, 1, lambda lines: None, 20, towers / "vectors.npz"
+    )
+    found = list(queries(studied.embedded, studied.classes, "single"))
+    assert len(found) == 4 * len(KNOWN)
+    for query in found:
+        assert query.index.lengths["audio"][query.taxa[0]] <= 3.0 + 1e-4  # the other three recordings
+        assert query.others.shape[1] == len(classes.taxa()) - len(KNOWN) + 1
+    few = list(queries_of_few(studied.embedded, studied.classes, 2))
+    assert all(query.index.class_vectors is None for query in few)
+    assert max(query.index.lengths["audio"].max() for query in few) <= 2.0 + 1e-4
+
+
+def test_the_evidence_read_is_what_the_vocabulary_weighs(linear_pack: Path, manifest: Path, towers: Path):
+    document = json.loads((towers / "towers.json").read_text(encoding="utf-8"))
+    parameters = DecisionParameters.from_dict(document["decision"])
+    studied = study(
+        Pack.load(linear_pack), read_manifest(manifest), None, [], 0, 1, lambda lines: None, 20, towers / "vectors.npz"
+    )
+    found = list(queries(studied.embedded, studied.classes, "mixture"))[:5]
+    read = evidence(found, parameters.class_entries)
+    at = (parameters.scale["audio"], parameters.bias["audio"], parameters.beside_class["audio"])
+    by_vocabulary = np.concatenate([odds(query, parameters) for query in found])
+    np.testing.assert_allclose(read.fused(*at), by_vocabulary, atol=0.05)
+    again = measure(list(queries(studied.embedded, studied.classes, "single")), parameters, (1, 5))
+    assert again == document["metrics"]["recordings"]["single"]
+
+
+def test_vectors_of_another_manifest_are_refused(linear_pack: Path, manifest: Path, towers: Path, tmp_path: Path):
+    other = tmp_path / "fewer"
+    shutil.copytree(manifest.parent, other)
+    lines = (other / "manifest.csv").read_text(encoding="utf-8").splitlines()
+    (other / "manifest.csv").write_text("\n".join(lines[:-4]), encoding="utf-8")
+    words = ["recordings", towers, "--pack", linear_pack, "--data", other / "manifest.csv"]
+    ended = call(main, *map(str, words), "--keep", str(towers / "vectors.npz"))
+    assert ended.code != 0 and "was made of another manifest" in ended.err

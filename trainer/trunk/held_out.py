@@ -1,0 +1,254 @@
+"""What a gallery of recordings says of sound whose own sources it does not have.
+
+Recordings are split by source into folds. The space is fitted without the folds of what is named, and the mean of a
+taxon's recordings is made without the sources of what is named: for each recording a gallery of its own. All of it is
+read through `gallery.recognise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gallery import DecisionParameters, Index, Taxon, Vocabulary, recognise
+from gallery.parameters import INDEPENDENT
+from gallery.search import ClassVectors
+from trainer.trunk.sound import Embedded, several_sources
+from trainer.trunk.space import Whitening, fit_space
+
+FOLDS = 5
+NONE = -50.0  # log-odds of a taxon that nothing speaks for
+LOUD = 0.0  # dBFS of sound made here
+ROUNDING = 1e-3  # length of what rounding leaves of a taxon without another source
+READ = 10.0  # scale at which cosines are read, so that their confidences are far from 0 and 1
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classifier over embeddings, and the taxa that can be named.
+
+    Attributes
+    ----------
+    taxa : those with a class vector or with recordings
+    rows : [classes] ascending places of the classes in `taxa`
+    weights, bias : [classes, dim], [classes]
+    """
+
+    taxa: tuple[Taxon, ...]
+    rows: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def of(self, kept: np.ndarray) -> Classes:
+        """Those of some taxa, given as ascending rows."""
+        place = np.searchsorted(kept, self.rows)
+        here = (place < len(kept)) & (kept[np.minimum(place, len(kept) - 1)] == self.rows)
+        taxa = tuple(self.taxa[row] for row in kept.tolist())
+        return Classes(taxa, place[here], self.weights[here], self.bias[here])
+
+    def vectors(self, space: Whitening) -> ClassVectors:
+        """Class vectors in a space."""
+        return ClassVectors(self.rows, *space.rows(self.weights, self.bias))
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """Something to name, and the gallery that does not know it.
+
+    Attributes
+    ----------
+    windows : [n, dim] in the space of the index
+    levels : [n]
+    taxa : rows of the taxa that sound, in the index
+    index : taxa with recordings
+    others : [n, other taxa] confidences of the taxa without recordings, which no gallery of recordings changes
+    """
+
+    windows: np.ndarray
+    levels: np.ndarray
+    taxa: tuple[int, ...]
+    index: Index
+    others: np.ndarray
+
+
+def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> Iterator[Query]:
+    """Recordings of taxa with several sources (`single`), `mixture`s or `noise`, each with its gallery.
+
+    Parameters
+    ----------
+    embedded : whose taxa are rows of `classes.taxa`
+    seed : of the split into folds
+    """
+    fold = np.random.default_rng(seed).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
+    several = np.unique(embedded.taxon)
+    own_classes, taxon = classes.of(several), np.searchsorted(several, embedded.taxon)
+    others = Others(classes, several)
+    by_folds: dict[tuple[int, ...], list[tuple[tuple[int, ...], np.ndarray, np.ndarray]]] = {}
+    for heard, windows, levels in sounds_of(embedded, which):
+        by_folds.setdefault(tuple(sorted({int(fold[row]) for row in heard})), []).append((heard, windows, levels))
+    for folds, members in sorted(by_folds.items()):
+        learned = np.flatnonzero(~np.isin(fold, folds))
+        space = fit_space([embedded.windows[row] for row in learned], taxon[learned])
+        of_recordings = np.stack([recording_vector(space.vectors(windows)) for windows in embedded.windows])
+        every = sums(of_recordings, taxon, len(several))
+        vectors = own_classes.vectors(space)
+        for heard, windows, levels in members:
+            own = np.isin(embedded.source, embedded.source[list(heard)])
+            left = every - sums(of_recordings[own], taxon[own], len(several))
+            left[np.linalg.norm(left, axis=1) < ROUNDING] = 0.0
+            index = Index(own_classes.taxa, {"audio": left}, class_vectors=vectors)
+            told = tuple(int(taxon[row]) for row in heard)
+            yield Query(space.vectors(windows), levels, told, index, others.confidences(windows))
+
+
+def queries_of_few(embedded: Embedded, classes: Classes, count: int, seed: int = 0) -> Iterator[Query]:
+    """Recordings of taxa with at least `count` of other sources, where no taxon has more, nor a class vector.
+
+    Taxa with fewer recordings are candidates with what they have. Each sound has a gallery of its own, drawn anew.
+    """
+    rng = np.random.default_rng(seed)
+    fold = np.random.default_rng(seed).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
+    several = np.unique(embedded.taxon)
+    taxon, taxa = np.searchsorted(several, embedded.taxon), [classes.taxa[row] for row in several.tolist()]
+    for one in range(FOLDS):
+        learned = np.flatnonzero(fold != one)
+        space = fit_space([embedded.windows[row] for row in learned], taxon[learned])
+        of_recordings = np.stack([recording_vector(space.vectors(windows)) for windows in embedded.windows])
+        for row in np.flatnonzero(fold == one).tolist():
+            others = rng.permutation(np.flatnonzero(embedded.source != embedded.source[row]))
+            if (taxon[others] == taxon[row]).sum() < count:
+                continue
+            order = others[np.argsort(taxon[others], kind="stable")]
+            rank = np.arange(len(order)) - np.searchsorted(taxon[order], taxon[order])
+            drawn = order[rank < count]
+            index = Index(taxa, {"audio": sums(of_recordings[drawn], taxon[drawn], len(taxa))})
+            windows = space.vectors(embedded.windows[row])
+            nobody = np.zeros((len(windows), 0), np.float32)
+            yield Query(windows, embedded.levels[row], (int(taxon[row]),), index, nobody)
+
+
+def sounds_of(embedded: Embedded, which: str) -> Iterator[tuple[tuple[int, ...], np.ndarray, np.ndarray]]:
+    """Of each sound the recordings in it, its windows [n, dim] as embeddings, and their levels."""
+    if which == "single":
+        for row in several_sources(embedded.taxon, embedded.source).tolist():
+            yield (row,), embedded.windows[row], embedded.levels[row]
+    elif which == "mixture":
+        for pair, mixed in zip(embedded.pairs.tolist(), embedded.mixtures):
+            yield tuple(pair), mixed[None], np.array([LOUD])
+    else:
+        for noise in embedded.noise:
+            yield (), noise[None], np.array([LOUD])
+
+
+class Others:
+    """Taxa with a class vector and no recordings."""
+
+    def __init__(self, classes: Classes, several: np.ndarray) -> None:
+        rest = classes.of(np.setdiff1d(classes.rows, several))
+        vectors = ClassVectors(rest.rows, rest.weights, rest.bias)
+        self._vocabulary = Vocabulary(Index(rest.taxa, {}, class_vectors=vectors), reading(0.0, 0.0))
+
+    def confidences(self, embeddings: np.ndarray) -> np.ndarray:
+        """[n, taxa] of windows [n, dim] as the encoder gives them."""
+        found = recognise(embeddings, np.full(len(embeddings), LOUD), self._vocabulary, most=1)
+        return np.stack([window.confidences for window in found])
+
+
+def recording_vector(windows: np.ndarray) -> np.ndarray:
+    """[dim] of unit length: the direction that the windows [n, dim] of a recording share, as a gallery keeps it."""
+    total = windows.sum(axis=0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
+
+
+def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
+    """Sum of the vectors of each taxon [taxa, dim]; zeros where there is none."""
+    rows = np.zeros((taxa, vectors.shape[1]), np.float32)
+    np.add.at(rows, taxon, vectors)
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Of windows [n] and taxa with recordings [m]: what the class vector says, and what the recordings say.
+
+    Attributes
+    ----------
+    by_class : [n, m] log-odds; `NONE` without a class vector
+    cosine : [n, m]; NaN without recordings of other sources
+    has_class : [m]
+    truth : [n, m] bool
+    first : [queries] row of the first window of each
+    """
+
+    by_class: np.ndarray
+    cosine: np.ndarray
+    has_class: np.ndarray
+    truth: np.ndarray
+    first: np.ndarray
+
+    def fused(self, scale: float, bias: float, weight: float) -> np.ndarray:
+        """[n, m] with recordings weighed so beside class vectors, as `gallery.Vocabulary` does it."""
+        by_recordings = scale * np.nan_to_num(self.cosine) + bias
+        alone = np.where(self.has_class, (self.by_class + weight * by_recordings) / (1.0 + weight), by_recordings)
+        return np.where(np.isnan(self.cosine), self.by_class, alone)
+
+
+def evidence(found: Sequence[Query], entries: float) -> Evidence:
+    """Read what speaks for each taxon, with class vectors counting as so many recordings in the means."""
+    by_class, cosine, truth, first = [], [], [], []
+    for query in found:
+        classes = query.index.class_vectors
+        assert classes is not None
+        has_class = np.isin(np.arange(len(query.index.taxa)), classes.rows)
+        present = query.index.present["audio"]
+        plain = odds(query, reading(0.0, entries))
+        both = odds(query, reading(1.0, entries))
+        plain[:, ~has_class] = NONE
+        shown = np.where(has_class, 2.0 * both - plain, both) / READ
+        by_class.append(plain)
+        cosine.append(np.where(present, shown, np.nan))
+        right = np.zeros(len(query.index.taxa), bool)
+        right[list(query.taxa)] = True
+        truth.append(np.repeat(right[None], len(plain), axis=0))
+        first.append(len(plain))
+    starts = np.cumsum([0, *first[:-1]])
+    return Evidence(np.concatenate(by_class), np.concatenate(cosine), has_class, np.concatenate(truth), starts)
+
+
+def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
+    """Log-odds [windows, taxa] by parameters without slope and offset; `NONE` for what cannot be named."""
+    vocabulary = Vocabulary(query.index, parameters)
+    found = recognise(query.windows, np.full(len(query.windows), LOUD), vocabulary)
+    confidences = np.stack([window.confidences for window in found]).astype(np.float64)
+    every = np.full((len(confidences), len(query.index.taxa)), NONE)
+    place = {taxon.scientific_name: row for row, taxon in enumerate(query.index.taxa)}
+    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = log_odds(confidences)
+    return every
+
+
+def log_odds(confidences: np.ndarray) -> np.ndarray:
+    """Log-odds of confidences in single precision, finite."""
+    c = np.clip(np.asarray(confidences, np.float64), 1e-30, 1.0 - 6e-8)
+    return np.asarray(np.log(c / (1.0 - c)))
+
+
+def reading(beside_class: float, entries: float) -> DecisionParameters:
+    """Parameters by which evidence is read."""
+    return DecisionParameters(
+        scale={"audio": READ},
+        bias={"audio": 0.0},
+        weight={"audio": 1.0},
+        null_logit=0.0,
+        slope=1.0,
+        offset=0.0,
+        threshold=0.25,
+        floor=1.0,
+        evidence=1.0,
+        silence_dbfs=-85.0,
+        pool_windows=3,
+        rule=INDEPENDENT,
+        beside_class={"audio": beside_class},
+        class_entries=entries,
+    )

@@ -1,0 +1,184 @@
+"""Embeddings of recordings, of mixtures of two and of noise, made with a pack's audio encoder and kept in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgeapp.audio.windows import level_dbfs
+from edgeapp.pack.format import Pack
+from edgeapp.runtime.encoders import AudioEncoder
+from gallery.files import replacing
+from trainer.data.manifest import source_codes
+from trainer.data.samples import Sample
+from trainer.data.sounds import Sounds, SoundStore, each_whole
+from trainer.errors import DataError
+from trainer.heard import FIELD_DB, LEVEL_RMS, gain, hear, hear_noise, stretch
+from trainer.models.vita import SoundTower
+from trainer.trunk.recordings import Say
+
+KEPT = ("taxon", "source", "mixtures", "pairs", "noise", "decoded")
+BESIDE_DB = (-3.0, 3.0)  # the second song of a mixture, against the first
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Recordings, mixtures and noise as the encoder gives them, of any length.
+
+    Attributes
+    ----------
+    windows : of each recording [n_windows, dim]
+    levels : of each recording [n_windows] dBFS
+    taxon, source : [recordings]; recordings of one source stay on one side of a split
+    mixtures : [mixtures, dim]
+    pairs : [mixtures, 2] recordings that each holds
+    noise : [n, dim] coloured noise and stretches of field noise
+    decoded : [samples] bool, which of those that were given the recordings are
+    """
+
+    windows: list[np.ndarray]
+    levels: list[np.ndarray]
+    taxon: np.ndarray
+    source: np.ndarray
+    mixtures: np.ndarray
+    pairs: np.ndarray
+    noise: np.ndarray
+    decoded: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def through(self, change: Callable[[np.ndarray], np.ndarray]) -> Embedded:
+        """The same with every vector [n, dim] changed."""
+        ends = np.cumsum([len(of_one) for of_one in self.windows])[:-1]
+        windows = np.split(change(np.concatenate(self.windows)), ends)
+        return replace(self, windows=windows, mixtures=change(self.mixtures), noise=change(self.noise))
+
+    def save(self, path: Path) -> None:
+        """Write all of it to one file."""
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(
+                file,
+                windows=np.concatenate(self.windows),
+                levels=np.concatenate(self.levels),
+                counts=[len(of_one) for of_one in self.windows],
+                **{name: getattr(self, name) for name in KEPT},
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Embedded:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            It cannot be read.
+        """
+        try:
+            with np.load(path) as file:
+                ends = np.cumsum(file["counts"])[:-1]
+                rest = {name: file[name] for name in KEPT}
+                return cls(np.split(file["windows"], ends), np.split(file["levels"], ends), **rest)
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error})", "remove it, and it is made again") from error
+
+
+class EncodedAudio(SoundTower):
+    """The audio graph of a pack as a tower: waveform [n, samples] to vectors [n, dim], of any length."""
+
+    def __init__(self, encoder: AudioEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        return []
+
+    def fresh_parts(self) -> list[nn.Module]:
+        return []
+
+    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
+        return [log_mel]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return torch.from_numpy(self.encoder.encode(waveform.cpu().numpy()))
+
+
+def embed(
+    pack: Pack,
+    samples: Sequence[Sample],
+    field: Sequence[np.ndarray],
+    mixtures: int,
+    seed: int,
+    threads: int,
+    say: Say,
+) -> Embedded:
+    """Embed recordings, and mixtures of those whose taxon has several sources.
+
+    Parameters
+    ----------
+    field : recordings of field noise at the pack's rate; mixtures lie over it
+    mixtures : how many to make
+    say : takes one line for each recording that cannot be used
+    """
+    spec, processor = pack.audio, torch.device("cpu")
+    tower = EncodedAudio(AudioEncoder(pack, threads))
+    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
+    say([*sounds.undecodable, *sounds.damaged])
+    heard = hear(tower, sounds, spec.rate_hz, spec.window_s, processor, spec.hop_s, spec.pad)
+    source = source_codes(sounds.samples)
+    rng = np.random.default_rng(seed)
+    mixed, pairs = mix(tower, sounds, field, several_sources(heard.taxon, source), mixtures, spec.pad, rng)
+    coloured = hear_noise(tower, spec.window_samples, seed, processor)
+    outdoors = [
+        tower.encoder.encode(one[None, start : start + spec.window_samples])
+        for one in field
+        for start in range(0, len(one) - spec.window_samples + 1, spec.window_samples)
+    ]
+    noise = np.concatenate([*coloured.windows, *outdoors])
+    usable = {id(sample) for sample in sounds.samples}
+    decoded = np.array([id(sample) in usable for sample in samples])
+    return Embedded(heard.windows, heard.levels, heard.taxon, source, mixed, pairs, noise, decoded)
+
+
+def several_sources(taxon: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Rows [n] of the recordings whose taxon has more than one source."""
+    return np.array([row for row in range(len(taxon)) if len(set(source[taxon == taxon[row]])) > 1], np.int64)
+
+
+def mix(
+    tower: EncodedAudio,
+    sounds: Sounds,
+    field: Sequence[np.ndarray],
+    rows: np.ndarray,
+    count: int,
+    pad: str,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two recordings of different taxa at once: vectors [count, dim] and which recordings [count, 2]."""
+    samples = tower.encoder.spec.window_samples
+    whole = dict(each_whole(sounds))
+    rows = np.array([row for row in rows if row in whole])
+    taxon = np.array([sample.taxon for sample in sounds.samples])
+    if len(set(taxon[rows].tolist())) < 2:
+        raise DataError("mixtures need two taxa with several sources", "add recordings")
+    vectors: list[np.ndarray] = []
+    pairs: list[tuple[int, int]] = []
+    while len(vectors) < count:
+        first, second = (int(row) for row in rng.choice(rows, 2))
+        if taxon[first] == taxon[second]:
+            continue
+        mixed = stretch(whole[first], samples, rng, pad) + gain(rng, BESIDE_DB) * stretch(
+            whole[second], samples, rng, pad
+        )
+        if field:
+            mixed = mixed + gain(rng, FIELD_DB) * stretch(field[int(rng.integers(len(field)))], samples, rng)
+        mixed = (mixed * (LEVEL_RMS / max(float(np.sqrt(np.square(mixed).mean())), 1e-9))).astype(np.float32)
+        if np.isfinite(level_dbfs(mixed)):
+            vectors.append(tower.encoder.encode(mixed[None])[0])
+            pairs.append((first, second))
+    return np.stack(vectors), np.array(pairs, np.int64)
