@@ -24,8 +24,8 @@ ROWS = 1024  # prompts at once
 
 
 # Strong directions of the class vectors say which kind of animal sounds, weak ones which of its relatives; a regression
-# shrinks the weak ones most. The root of the spectrum gives them back their say: 0.25 to 0.5 do alike.
-SHARPENING = 0.4
+# shrinks the weak ones most. The root of the spectrum gives them back their say; 0.25 to 0.6 do alike.
+SHARPENING = 0.5
 UNKNOWN = 1e-3  # in each direction, where a name says nothing: too little to turn one that says something
 FLOOR = 0.05  # of the mean of the spectrum: what lies below is noise
 
