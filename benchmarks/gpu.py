@@ -9,7 +9,7 @@ others run. The folder `--out` holds `gpu.json`, `gpu.md` and `gpu.log`, which a
 run that is cut off keeps what it found. The project need not be installed.
 
 Exit status: 0 when all steps were done; 1 when one failed, when nothing was measured, or, on a GPU, when a step was
-skipped for want of a package (leave it out with `--steps` if that is meant); 2 for a wrong call; 130 interrupted.
+skipped for want of a package (leave it out with `--steps` if intended); 2 for a wrong call; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``biovita-edge``: the command line.
 
-Commands are imported when they are used, so that naming a recording does not wait for a microphone library. Results go
-to standard output and nothing else does; everything told to a person goes to standard error, one line each.
+Commands are imported when they are used, so that `identify` does not wait for a microphone library, nor any command but
+`--help` for rich. Only results go to standard output; messages go to standard error, one line each.
 
 Exit codes: 0 done; 1 some inputs failed (each named, the others done); 2 usage or configuration; 3 pack, gallery or
 journal unusable; 130 interrupted.
@@ -17,8 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-# Windows are worked on side by side already. Threads of OpenBLAS, which NumPy starts when it is first imported, would
-# only take the cores from one another, for products too small to share.
+# Windows are processed in parallel already; OpenBLAS threads would only compete for the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edgeapp.errors import BiovitaError
@@ -40,25 +39,25 @@ COMMANDS = {
     "doctor": "edgeapp.commands.doctor:doctor",
 }
 
-# Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.
+# Every usage error: typer does not export the class, but it is a base of this one.
 _CallError: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
 class Commands(TyperGroup):
-    """Import a command when it is asked for, and end every error as one line and an exit code."""
+    """Import a command when it is used; every error is one line and an exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands, in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, or None when there is no such."""
+        """The command, or None if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name].split(":")
         found = getattr(importlib.import_module(module), name)
         if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
             alone.command(cmd_name)(found)
             found = alone
         command = typer.main.get_command(found)
@@ -66,7 +65,7 @@ class Commands(TyperGroup):
         return command
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run, tell errors, and exit."""
+        """Run, report errors, and exit."""
         standalone_mode = extra.pop("standalone_mode", True)
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
@@ -92,9 +91,9 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Name the animals in recordings and at the microphone, on this device.",
+    help="Identify animals by sound, on device.",
 )
 
 
@@ -112,19 +111,19 @@ def _start(
             typer.echo(f"{PROGRAM} (not installed)")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+        ctx.get_help()  # printed by rich
 
 
 def _leave_the_pipe() -> None:
-    """Whoever read our output has gone; give Python's last flush somewhere to go."""
+    """The reader has closed the pipe: redirect Python's last flush to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> NoReturn:
-    """Run ``biovita-edge``; every error ends as one line on standard error and an exit code."""
+    """Run ``biovita-edge``."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a species must not be lost to a terminal without its letters
+            stream.reconfigure(errors="replace")  # a terminal without a letter of a name still shows the rest
     try:
         app(prog_name=PROGRAM)
     except KeyboardInterrupt:

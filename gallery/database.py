@@ -59,7 +59,7 @@ def check_file(path: Path) -> None:
         raise GalleryError(f"no gallery at {path}", "check the path, or build one") from error
     except OSError as error:
         raise GalleryError(
-            f"gallery {path} cannot be read ({error.strerror})", "name a file that you may read"
+            f"gallery {path} cannot be read ({error.strerror})", "check the file's permissions"
         ) from error
     if len(header) < sqlite.HEADER_BYTES or not header.startswith(sqlite.MAGIC):
         raise GalleryError(f"{path} is not a gallery (not an SQLite file)", "name a gallery file, or build one")
@@ -117,9 +117,7 @@ def explained(path: Path) -> Iterator[None]:
             raise GalleryError(f"gallery {path} is in use by another program", "close it, or try again") from error
         if "full" in text:
             raise GalleryError(f"no room to write gallery {path}", "free some of the disk and do it again") from error
-        raise GalleryError(
-            f"gallery {path} cannot be used ({text})", "check that it may be read and written"
-        ) from error
+        raise GalleryError(f"gallery {path} cannot be used ({text})", "check the file's permissions") from error
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:

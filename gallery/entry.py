@@ -102,7 +102,7 @@ class Entry:
             return "class vector without its logit scale or bias"
         if self.logit_scale is not None and self.logit_bias is not None:
             if self.modality != "audio":
-                return f"class vector of modality '{self.modality}'; a classifier of sounds has audio"
+                return f"class vector of modality '{self.modality}', must be audio"
             if not (0 < self.logit_scale < math.inf and math.isfinite(self.logit_bias)):
                 return f"class vector with logit scale {self.logit_scale} and bias {self.logit_bias}"
         return ""

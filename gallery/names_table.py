@@ -187,7 +187,7 @@ def write_names(
     ]
     for language in sorted(names):
         if not _TAG.fullmatch(language):
-            raise TaxonError(f"{language!r} is no tag of a language", "use two letters, such as de")
+            raise TaxonError(f"{language!r} is not a language tag", "use two letters, such as de")
         columns.append((language, [names[language].get(name, "") for name in order]))
     with replacing(Path(path)) as part, ZipFile(part, "w", ZIP_DEFLATED, compresslevel=9) as file:
         for name, column in columns:

@@ -21,7 +21,7 @@ def utc_text(time: datetime, timespec: str = "milliseconds") -> str:
         The time has no zone.
     """
     if time.tzinfo is None:
-        raise ValueError("a time without its zone cannot be written as UTC")
+        raise ValueError("a time without a zone cannot be converted to UTC")
     return time.astimezone(timezone.utc).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 

@@ -228,5 +228,5 @@ def _checked(index: Index, parameters: DecisionParameters, modalities: Sequence[
                 f"no decision parameters for entries of modality '{modality}'", f"use {' or '.join(parameters.scale)}"
             )
     if not asked:
-        raise GalleryError("no modality of entries to decide by", f"use {' or '.join(index.modalities)}")
+        raise GalleryError("no modality of entries to match", f"use {' or '.join(index.modalities)}")
     return asked

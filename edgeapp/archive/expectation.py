@@ -78,14 +78,14 @@ class Expected:
         """What a person should know: that no date was known, and what was rejected."""
         notes = []
         if self._week is None and not self._of.whole_year:
-            notes.append("no date known: species of the whole year are expected; --date or --week gives it")
+            notes.append("unknown date: the occurrence of the whole year is used; give --date or --week")
         if self.rejected:
             n = sum(self.rejected.values())
             named = [f"{name} ({count})" for name, count in self.rejected.most_common(SHOWN)]
             more = f" and {len(self.rejected) - SHOWN} more taxa" if len(self.rejected) > SHOWN else ""
             when = "in the whole year" if self._week is None else f"in week {self._week}"
             notes.append(
-                f"{n} detection{'' if n == 1 else 's'} not to be expected at {self._of.place} {when} left out: "
+                f"{n} detection{'' if n == 1 else 's'} not expected at {self._of.place} {when} left out: "
                 f"{', '.join(named)}{more}"
             )
         return notes

@@ -146,9 +146,9 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     if source.fault is not None:
         notes.append(source.fault)
     if damaged:
-        notes.append(f"the decoder passed over {damaged} damaged place{'s' if damaged > 1 else ''}")
+        notes.append(f"the decoder skipped {damaged} damaged place{'s' if damaged > 1 else ''}")
     if not heard:
-        notes.append(f"nothing heard: never above {silence_dbfs:g} dBFS")
+        notes.append(f"no sound: never above {silence_dbfs:g} dBFS")
     return notes
 
 

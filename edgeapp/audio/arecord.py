@@ -117,7 +117,7 @@ def reason(told: Sequence[str]) -> str:
     """The line of its standard error that says why it ended, without the part that names its own source."""
     lines = [line.strip() for line in told if line.strip() and not _CHATTER.match(line)]
     complaints = [line for line in lines if line.startswith(("arecord:", "ALSA lib"))] or lines[-1:]
-    last = complaints[-1] if complaints else "without a word"
+    last = complaints[-1] if complaints else "no output"
     return re.sub(r"^arecord: \w+:\d+: ", "", last)
 
 

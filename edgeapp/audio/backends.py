@@ -107,7 +107,7 @@ def load(name: str) -> Backend:
         There is none of that name.
     """
     if name not in BACKENDS:
-        raise DeviceError(f"there is no backend {name!r}", f"give one of {', '.join((AUTO, *BACKENDS))}")
+        raise DeviceError(f"unknown backend {name!r}", f"give one of {', '.join((AUTO, *BACKENDS))}")
     module, backend_class = BACKENDS[name]
     made: Backend = getattr(importlib.import_module(module), backend_class)()
     return made

@@ -74,7 +74,7 @@ class Child:
         """Why it ended: the signal, or the line of its standard error that says so."""
         status = self._process.returncode
         if status is not None and status < 0 and not self._by_us:
-            return f"its recorder was ended by {signal.Signals(-status).name}"
+            return f"its recording process was killed by {signal.Signals(-status).name}"
         return arecord.reason(self.told)
 
     def end(self) -> None:

@@ -156,9 +156,11 @@ def portaudio_inputs() -> list[dict[str, Any]]:
         )
         answer = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise DeviceError(f"PortAudio did not list its devices in {LIST_S:g} s", "try `--backend arecord`") from None
+        raise DeviceError(
+            f"PortAudio did not list its devices within {LIST_S:g} s", "try `--backend arecord`"
+        ) from None
     except ValueError:
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["without a word"])[-1]
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
         raise DeviceError(f"PortAudio cannot list its devices ({last})", "try `--backend arecord`") from None
     if "what" in answer:
         raise DeviceError(answer["what"], answer["remedy"])
@@ -237,7 +239,7 @@ def _meant(wanted: str | int | None, devices: Sequence[SoundDevice]) -> SoundDev
     if not fitting and _ANY_ALSA.match(wanted):
         return SoundDevice(wanted, alsa=wanted)
     if not fitting:
-        raise DeviceError(f"no microphone is called {wanted!r}{_choice(visible)}", SEE_DEVICES)
+        raise DeviceError(f"no microphone matches {wanted!r}{_choice(visible)}", SEE_DEVICES)
     if len(fitting) > 1:
         paths = all(device.usb_path for device in fitting)
         remedy = "give its usb-path" if paths else "give more of the name, or the index"

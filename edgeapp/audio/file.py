@@ -84,7 +84,7 @@ class FileSource:
             self._file = soundfile.SoundFile(opened)
         except soundfile.LibsndfileError as error:
             raise AudioError(
-                f"{self.name}: is not audio that can be read ({_reason(error)})", f"convert it to {FORMATS}"
+                f"{self.name}: is not readable audio ({_reason(error)})", f"convert it to {FORMATS}"
             ) from None
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
@@ -102,7 +102,7 @@ class FileSource:
             except soundfile.LibsndfileError as error:
                 self._file.close()
                 raise AudioError(
-                    f"{self.name}: cannot be read from {start_s:g} s on ({_reason(error)})", "get the file again"
+                    f"{self.name}: cannot be read from {start_s:g} s on ({_reason(error)})", "copy the file again"
                 ) from None
         self._wanted = max(0, self._announced - first)
         if duration_s is not None:
@@ -122,7 +122,7 @@ class FileSource:
             except soundfile.LibsndfileError as error:
                 if position == 0:
                     raise AudioError(
-                        f"{self.name}: cannot be decoded ({_reason(error)})", "get the file again"
+                        f"{self.name}: cannot be decoded ({_reason(error)})", "copy the file again"
                     ) from None
                 break  # damaged inside: what came before is sound, and `fault` tells the rest
             if not len(frames):
@@ -145,7 +145,7 @@ class FileSource:
         ):
             self.fault = (
                 f"announces {self.duration_s:.1f} s but only {position / self.rate_hz:.1f} s can be decoded, "
-                "the result is of those"
+                "and was used"
             )
 
     def close(self) -> None:
@@ -201,7 +201,7 @@ def _readable(name: str) -> None:
     except PermissionError:
         if Path(name).is_dir():  # what Windows answers for a folder
             raise AudioError(f"{name}: is a folder", "name the files in it") from None
-        raise AudioError(f"{name}: may not be read", "give yourself read permission") from None
+        raise AudioError(f"{name}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"{name}: cannot be opened ({error})", "check the path") from None
     if empty:
@@ -245,9 +245,9 @@ def _notes(channels: int, rate_hz: int) -> list[str]:
     if channels > 2:
         notes.append(f"{channels} channels were averaged to one")
     if rate_hz < LOW_RATE_HZ:
-        notes.append(f"recorded at {rate_hz / 1000:g} kHz, so nothing above {rate_hz / 2000:g} kHz can be heard in it")
+        notes.append(f"recorded at {rate_hz / 1000:g} kHz, so it has no content above {rate_hz / 2000:g} kHz")
     if rate_hz > HIGH_RATE_HZ:
-        notes.append(f"recorded at {rate_hz / 1000:g} kHz, of which the ultrasound is not used")
+        notes.append(f"recorded at {rate_hz / 1000:g} kHz, the ultrasound is not used")
     return notes
 
 

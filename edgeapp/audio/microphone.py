@@ -118,7 +118,7 @@ def find(devices: Sequence[InputDevice], wanted: str | int | None = None) -> Inp
     exact = [device for device in visible if device.name.casefold() == part]
     fitting = exact or [device for device in visible if part in f"{device.name}, {device.host_api}".casefold()]
     if not fitting:
-        raise DeviceError(f"no microphone is called {wanted!r}{_choice(visible)}", SEE_DEVICES)
+        raise DeviceError(f"no microphone matches {wanted!r}{_choice(visible)}", SEE_DEVICES)
     if len(fitting) > 1:
         raise DeviceError(
             f"{wanted!r} fits {len(fitting)} microphones{_choice(fitting)}", "give more of the name, or the index"

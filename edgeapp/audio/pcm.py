@@ -92,7 +92,9 @@ class PcmSource:
         if format not in FORMATS:
             raise UsageError(f"raw PCM of format {format!r} is not known", f"give one of {', '.join(FORMATS)}")
         if rate_hz <= 0 or channels <= 0:
-            raise UsageError(f"raw PCM of {rate_hz} Hz and {channels} channels is no sound", "give both above 0")
+            raise UsageError(
+                f"raw PCM of {rate_hz} Hz and {channels} channels is invalid", "both must be greater than 0"
+            )
         self._file = file
         self._channels = channels
         self._format = format

@@ -135,7 +135,7 @@ def windows(
 
     length = end - first
     if length == 0:
-        raise AudioError(f"{source.name}: has no sound in it", "give a recording that is not empty")
+        raise AudioError(f"{source.name}: contains no samples", "give a recording that is not empty")
     if length < min_clip_s * rate_hz:
         raise AudioError(
             f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"

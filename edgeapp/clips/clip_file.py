@@ -155,9 +155,7 @@ class ClipFolder:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            self._tell(
-                f"{path}: is a clip that the journal does not know and that cannot be removed ({error.strerror})"
-            )
+            self._tell(f"{path}: orphan clip cannot be removed ({error.strerror})")
 
     def written(self) -> None:
         """Say, once, that clips can be written again."""

@@ -1,16 +1,15 @@
-"""``biovita-edge bench``: what this device does with this pack, for people or as JSON."""
+"""``biovita-edge bench``: speed, memory and correctness of a pack on this device."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from edgeapp.commands.options import PackOption
+from edgeapp.commands.options import GalleryOption, PackOption, ProviderOption, ThreadsOption
 from edgeapp.doctor.bench import Bench
 from edgeapp.doctor.bench import bench as measure
 from edgeapp.errors import UsageError
@@ -20,7 +19,7 @@ DECIMALS = 4
 
 
 class Format(str, Enum):
-    """How the figures are shown."""
+    """Output format."""
 
     TABLE = "table"
     JSON = "json"
@@ -28,21 +27,22 @@ class Format(str, Enum):
 
 def bench(
     pack: PackOption = None,
-    gallery: Annotated[
-        Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
-    provider: Annotated[
-        str | None,
-        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
-    ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="Length of the recording that is identified.")] = 300.0,
-    windows: Annotated[int, typer.Option("--windows", help="Windows timed one by one.", min=1)] = 50,
-    format: Annotated[Format, typer.Option("--format", "-f", help="table or json.")] = Format.TABLE,
+    gallery: GalleryOption = None,
+    threads: ThreadsOption = None,
+    provider: ProviderOption = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="SECONDS", help="Length of the recording to identify.")
+    ] = 300.0,
+    windows: Annotated[
+        int, typer.Option("--windows", metavar="NUMBER", help="Number of windows timed individually.", min=1)
+    ] = 50,
+    format: Annotated[
+        Format, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
+    ] = Format.TABLE,
 ) -> None:
-    """Measure how fast this device is, what it needs, and whether its encoder is right."""
+    """Measure speed, memory, power and encoder parity on this device."""
     if not 10 <= seconds < float("inf"):
-        raise UsageError(f"a recording of {seconds:g} s says little", "give --seconds 10 or more")
+        raise UsageError(f"--seconds must be at least 10, not {seconds:g}", "give a longer recording")
     measured = measure(load_pack(pack), gallery, threads, provider, seconds, windows)
     if format is Format.JSON:
         typer.echo(json.dumps(_rounded(asdict(measured)), indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""``biovita-edge config``: see the settings, check their file, make one."""
+"""``biovita-edge config``: show and check settings, and create a settings file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.commands.options import ConfigOption
 from edgeapp.config.file import described, example, toml_value
 from edgeapp.config.load import config_path, examine, missing
 from edgeapp.config.setting import Setting
@@ -17,17 +18,15 @@ from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
 from edgeapp.terminal import tell
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="See, check and make the settings of the station.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", help="Show, check and create the settings of the station."
+)
 
 HIDDEN = "(hidden)"
 
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="PATH", help="File of settings; the user's own if not given.")
-]
-
 
 class Format(str, Enum):
-    """How settings are shown."""
+    """Output format."""
 
     TOML = "toml"
     JSON = "json"
@@ -35,13 +34,14 @@ class Format(str, Enum):
 
 @app.command()
 def show(
-    config: Config = None,
-    format: Annotated[Format, typer.Option("--format", "-f", help="toml or json.")] = Format.TOML,
+    config: ConfigOption = None,
+    format: Annotated[Format, typer.Option("--format", "-f", metavar="toml|json", help="Output format.")] = Format.TOML,
     long: Annotated[
-        bool, typer.Option("--long", "-l", help="Also print what each is, its flag and its variable.")
+        bool,
+        typer.Option("--long", "-l", help="Also print the description, flag and environment variable of each setting."),
     ] = False,
 ) -> None:
-    """Show every setting, its value, and where it came from. Secrets are hidden."""
+    """Show every setting with its value and origin. Secrets are hidden."""
     loaded = examine(config)
     text = _json(loaded.settings) if format is Format.JSON else _toml(loaded.settings, long)
     typer.echo(text)
@@ -52,8 +52,8 @@ def show(
 
 
 @app.command()
-def check(config: Config = None) -> None:
-    """Tell everything that is wrong with the settings, one line each."""
+def check(config: ConfigOption = None) -> None:
+    """Check the settings; every error is one line."""
     loaded = examine(config)
     faults = [*loaded.faults, *missing(loaded.settings)]
     for fault in faults:
@@ -62,19 +62,19 @@ def check(config: Config = None) -> None:
     if faults:
         raise typer.Exit(2)
     typer.echo(
-        f"{path}: {'all settings can be used' if path.is_file() else 'is not there, every setting is at its default'}"
+        f"{path}: {'all settings are valid' if path.is_file() else 'does not exist; every setting has its default'}"
     )
 
 
 @app.command()
-def path(config: Config = None) -> None:
-    """Print which file of settings is read."""
+def path(config: ConfigOption = None) -> None:
+    """Print the path of the settings file."""
     typer.echo(config_path(config, os.environ)[0])
 
 
 @app.command()
-def init(config: Config = None) -> None:
-    """Write a file with every setting as a comment, to be filled in. A file that is there is left alone."""
+def init(config: ConfigOption = None) -> None:
+    """Create a settings file with every setting as a comment. An existing file is not changed."""
     target = config_path(config, os.environ)[0]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,14 +82,14 @@ def init(config: Config = None) -> None:
         with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(example())
     except FileExistsError:
-        raise OutputError(f"{target}: is there already", "edit it, or name another with --config") from None
+        raise OutputError(f"{target}: exists already", "edit it, or choose another with --config") from None
     except OSError as error:
-        raise OutputError(f"{target}: {error.strerror or error}", "name another with --config") from None
+        raise OutputError(f"{target}: {error.strerror or error}", "choose another with --config") from None
     typer.echo(f"{target}: written; remove the '#' before a setting to change it")
 
 
 def shown(setting: Setting, value: Any) -> Any:
-    """The value of a setting as JSON can hold it, secrets hidden."""
+    """The value of a setting for JSON, secrets hidden."""
     if setting.secret and value not in (None, ()):
         return HIDDEN
     if isinstance(value, tuple):

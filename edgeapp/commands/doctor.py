@@ -1,13 +1,13 @@
-"""``biovita-edge doctor``: examine this machine and the station, tell what is wrong, mend what is safe to mend."""
+"""``biovita-edge doctor``: check this machine and the station, and repair what is safe to repair."""
 
 from __future__ import annotations
 
 import json as json_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeapp.commands.options import ConfigOption, JsonOption
 from edgeapp.config.load import examine as examine_settings
 from edgeapp.doctor.checkup import examine
 from edgeapp.doctor.finding import Finding, State, exit_code
@@ -18,16 +18,14 @@ WORDS = {0: "all is well", 1: "it works, with warnings", 2: "something does not 
 
 
 def doctor(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="PATH", help="File of settings; the user's own if not given.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Mend a damaged journal, after a copy of it, and remove orphan files.")
+        bool, typer.Option("--fix", help="Repair a damaged journal (a backup is kept) and remove orphan files.")
     ] = False,
     no_microphone: Annotated[bool, typer.Option("--no-microphone", help="Do not record from a microphone.")] = False,
 ) -> None:
-    """Examine microphone, pack, provider, gallery, journal, disk, memory, temperature, power, clock and settings.
+    """Check microphone, pack, provider, gallery, journal, disk, memory, temperature, power, clock and settings.
 
     Exit code 0: all is well; 1: warnings; 2: errors.
     """

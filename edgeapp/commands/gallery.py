@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeapp.commands.options import LanguageOption, PackOption
+from edgeapp.commands.options import JsonOption, LanguageOption, PackOption
 from edgeapp.config.defaults import language_of
 from edgeapp.errors import GalleryError, UsageError
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from gallery.entry import Rejection
     from gallery.taxon import Taxon
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at, build and change galleries.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, build and edit galleries.")
 
-Shown = Annotated[Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the pack's own if not given.")]
-Changed = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery file.")]
-Table = Annotated[Path | None, typer.Option("--taxa", help="Species table (CSV); the project's own if not given.")]
+Shown = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Gallery file; the pack's own if not given.")]
+Changed = Annotated[Path, typer.Argument(metavar="FILE", help="Gallery file.")]
+Table = Annotated[
+    Path | None, typer.Option("--taxa", metavar="FILE", help="Species table (CSV); the project's own if not given.")
+]
 Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep a small JPEG of each photo.")]
 
 
@@ -31,9 +33,9 @@ Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep a small JPE
 def info(
     gallery: Shown = None,
     pack: PackOption = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
-    """Tell what a gallery holds and which encoders made it."""
+    """Show the contents of a gallery and the encoders that made it."""
     from gallery.store import Gallery
 
     with Gallery.open(_shown(gallery, pack)) as opened:
@@ -50,22 +52,24 @@ def info(
 def list_taxa(
     gallery: Shown = None,
     pack: PackOption = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: JsonOption = False,
     language: LanguageOption = None,
 ) -> None:
-    """List the taxa of a gallery, with how many entries of each modality they have."""
+    """List the taxa of a gallery with their number of entries per modality."""
     _list(_shown(gallery, pack), None, json, language)
 
 
 @app.command()
 def search(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Scientific or common name in any language, or a group.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Scientific or common name in any language, or a taxon group.")
+    ],
     gallery: Shown = None,
     pack: PackOption = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: JsonOption = False,
     language: LanguageOption = None,
 ) -> None:
-    """List the taxa of a gallery that are called so, or that belong to the group of this name."""
+    """List the taxa of a gallery with this name, or in the group of this name."""
     _list(_shown(gallery, pack), name, json, language)
 
 
@@ -95,24 +99,31 @@ def _list(path: Path, name: str | None, json: bool, language: str | None) -> Non
 @app.command()
 def build(
     gallery: Annotated[
-        Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the own gallery of --pack if not given.")
+        Path | None, typer.Argument(metavar="[FILE]", help="Gallery file; the own gallery of --pack if not given.")
     ] = None,
     pack: PackOption = None,
     taxa: Table = None,
-    photos: Annotated[Path | None, typer.Option("--photos", help="Folder with a folder of photos per species.")] = None,
-    manifest: Annotated[Path | None, typer.Option("--manifest", help="CSV with a row per photo or recording.")] = None,
+    photos: Annotated[
+        Path | None, typer.Option("--photos", metavar="FOLDER", help="Folder with one folder of photos per species.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", metavar="FILE", help="CSV with one row per photo or recording.")
+    ] = None,
     modalities: Annotated[
-        str, typer.Option("--modalities", metavar="LIST", help="What to fill in: text,image,audio or some of them.")
+        str,
+        typer.Option(
+            "--modalities", metavar="MODALITIES", help="Entries to make, separated by commas: text, image, audio."
+        ),
     ] = "text,image",
     thumbnails: Thumbnails = False,
 ) -> None:
-    """Make a gallery from a species table, photos and recordings; an old one is replaced once the new is complete."""
+    """Build a gallery from a species table, photos and recordings; an existing one is replaced atomically."""
     from edgeapp.recognition import gallery_build
 
     found = find_pack(pack)
     if gallery is None and found.name is not None:
         raise UsageError(
-            f"the gallery of the installed pack {found.name!r} is not made anew",
+            f"the gallery of the installed pack {found.name!r} cannot be rebuilt",
             "name a file, or the folder of your own pack with --pack",
         )
     if gallery is not None:
@@ -135,22 +146,33 @@ def build(
 @app.command()
 def add(
     gallery: Changed,
-    name: Annotated[str, typer.Argument(help="Scientific name, or common name in any language.")],
-    photo: Annotated[list[Path] | None, typer.Option("--photo", help="A photo of it. May be given again.")] = None,
-    recording: Annotated[
-        list[Path] | None, typer.Option("--recording", help="A recording. May be given again.")
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Scientific name, or common name in any language.")],
+    photo: Annotated[
+        list[Path] | None, typer.Option("--photo", metavar="FILE", help="Photo of the species. May be repeated.")
     ] = None,
-    new: Annotated[bool, typer.Option("--new", help="A species that neither the gallery nor the table knows.")] = False,
-    common_name: Annotated[str, typer.Option("--common-name", help="English name of a new species.")] = "",
-    family: Annotated[str, typer.Option("--family", help="Family of a new species, if its genus is new too.")] = "",
-    author: Annotated[str, typer.Option("--author", help="Who made the photos and recordings.")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="Their licence.")] = "",
-    source: Annotated[str, typer.Option("--source", help="Where they came from.")] = "",
+    recording: Annotated[
+        list[Path] | None,
+        typer.Option("--recording", metavar="FILE", help="Recording of the species. May be repeated."),
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Allow a species that is in neither the gallery nor the species table.")
+    ] = False,
+    common_name: Annotated[
+        str, typer.Option("--common-name", metavar="NAME", help="English name of a new species.")
+    ] = "",
+    family: Annotated[
+        str, typer.Option("--family", metavar="TAXON", help="Family of a new species, if its genus is new too.")
+    ] = "",
+    author: Annotated[str, typer.Option("--author", metavar="TEXT", help="Author of the photos and recordings.")] = "",
+    licence: Annotated[
+        str, typer.Option("--licence", metavar="TEXT", help="Licence of the photos and recordings.")
+    ] = "",
+    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Source of the photos and recordings.")] = "",
     pack: PackOption = None,
     taxa: Table = None,
     thumbnails: Thumbnails = False,
 ) -> None:
-    """Teach a gallery a species: its name is enough; photos and recordings make it surer."""
+    """Add a species to a gallery: by its name alone, or with photos and recordings for a higher accuracy."""
     from edgeapp.recognition.gallery_build import Filler, Material
     from gallery.store import Gallery
 
@@ -171,8 +193,8 @@ def add(
 
 
 @app.command()
-def remove(gallery: Changed, name: Annotated[str, typer.Argument(help="Scientific name.")]) -> None:
-    """Take a taxon and its entries out of a gallery."""
+def remove(gallery: Changed, name: Annotated[str, typer.Argument(metavar="NAME", help="Scientific name.")]) -> None:
+    """Remove a taxon and its entries from a gallery."""
     from edgeapp.pack.names import names_table
     from gallery.store import Gallery
 
@@ -205,7 +227,7 @@ def _modalities(text: str, pack: Pack) -> list[str]:
     modalities = text.split(",")
     for modality in modalities:
         if modality not in MODALITIES:
-            raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(MODALITIES)}")
+            raise UsageError(f"unknown modality {modality!r}", f"use {', '.join(MODALITIES)}")
         if modality not in pack.decision.scale:
             raise UsageError(
                 f"pack {pack.folder} cannot decide by {modality} entries",

@@ -1,4 +1,4 @@
-"""``biovita-edge identify``: name the species in recordings."""
+"""``biovita-edge identify``: identify species in recordings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
-from edgeapp.commands.options import LanguageOption, PackOption
+from edgeapp.commands.options import (
+    GalleryOption,
+    LanguageOption,
+    OutputOption,
+    PackOption,
+    ProviderOption,
+    ThreadsOption,
+)
 from edgeapp.commands.place import (
     DateOption,
     LatitudeOption,
@@ -25,6 +32,7 @@ from edgeapp.commands.place import (
     week_of,
 )
 from edgeapp.config.defaults import language_of
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, Run, check_format, writer
 from edgeapp.pack.installed import load_pack
@@ -35,21 +43,34 @@ from edgeapp.terminal import complain
 
 def identify(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Recordings: WAV, FLAC, OGG, MP3; - is raw sound.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Recordings: WAV, FLAC, OGG or MP3; - reads raw sound from standard input."
+        ),
     ],
     format: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="table, json, ndjson, csv, raven, audacity or kaleidoscope.", metavar="FORMAT"
+            "--format",
+            "-f",
+            help="Output format: table, json, ndjson, csv, raven, audacity or kaleidoscope.",
+            metavar="FORMAT",
+            rich_help_panel=OUTPUT,
         ),
     ] = "table",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here, whole or not at all, instead of on the screen.")
-    ] = None,
-    top: Annotated[int, typer.Option("--top", "-k", help="Species told per recording and window.", min=1)] = 5,
+    output: OutputOption = None,
+    top: Annotated[
+        int,
+        typer.Option("--top", "-k", metavar="NUMBER", help="Number of species to list.", min=1, rich_help_panel=OUTPUT),
+    ] = 5,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
+        typer.Option(
+            "--only",
+            metavar="TAXON",
+            help='Only this taxon, at any rank: "Aves", "Parus". May be repeated.',
+            rich_help_panel=RECOGNITION,
+        ),
     ] = None,
     latitude: LatitudeOption = None,
     longitude: LongitudeOption = None,
@@ -58,52 +79,81 @@ def identify(
     min_occurrence: LeastOption = None,
     range_table: Annotated[
         Path | None,
-        typer.Option("--range-table", help="CSV table of what is to be expected where and when; needs a place."),
+        typer.Option(
+            "--range-table",
+            metavar="FILE",
+            help="Range table (CSV): expected species by place and time; needs a location.",
+            rich_help_panel=PLACE,
+        ),
     ] = None,
     language: LanguageOption = None,
     hop: Annotated[
-        float | None, typer.Option("--hop", help="Seconds between windows; the pack's if not given (5 for starter).")
+        float | None,
+        typer.Option(
+            "--hop",
+            metavar="SECONDS",
+            help="Seconds between the starts of windows; the pack's if not given (5 for starter).",
+            rich_help_panel=RECOGNITION,
+        ),
     ] = None,
     pack: PackOption = None,
-    gallery: Annotated[
-        Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
-    ] = None,
+    gallery: GalleryOption = None,
     modalities: Annotated[
         str | None,
         typer.Option(
-            "--modalities", metavar="LIST", help="Gallery entries to match: text,image,audio or some of them."
+            "--modalities",
+            metavar="MODALITIES",
+            help="Gallery entries to match, separated by commas: text, image, audio.",
+            rich_help_panel=RECOGNITION,
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
-    provider: Annotated[
-        str | None,
-        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
-    ] = None,
+    threads: ThreadsOption = None,
+    provider: ProviderOption = None,
     pcm_format: Annotated[
-        str, typer.Option("--pcm-format", help="Samples of raw sound: s16le, s24le, s32le or f32le.")
+        str,
+        typer.Option(
+            "--pcm-format",
+            metavar="FORMAT",
+            help="Sample format of raw sound: s16le, s24le, s32le or f32le.",
+            rich_help_panel=OTHER_INPUT,
+        ),
     ] = "s16le",
-    pcm_rate: Annotated[int, typer.Option("--pcm-rate", help="Rate of raw sound, in Hz.", min=1)] = 48_000,
-    pcm_channels: Annotated[int, typer.Option("--pcm-channels", help="Channels of raw sound.", min=1)] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.")] = False,
+    pcm_rate: Annotated[
+        int,
+        typer.Option("--pcm-rate", metavar="HZ", help="Sample rate of raw sound.", min=1, rich_help_panel=OTHER_INPUT),
+    ] = 48_000,
+    pcm_channels: Annotated[
+        int,
+        typer.Option(
+            "--pcm-channels",
+            metavar="NUMBER",
+            help="Number of channels of raw sound.",
+            min=1,
+            rich_help_panel=OTHER_INPUT,
+        ),
+    ] = 1,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Identify the species in recordings.
 
-    One JSON document per file with --format json; one event per line with ndjson; BirdNET's columns, species only, with
-    csv. With raven, audacity and kaleidoscope, one table of all files, a row for each detection; the times of raven
-    and audacity run on over the files, as if they were one.
+    --format json writes one document per file, ndjson one event per line, csv BirdNET's columns (species only). raven,
+    audacity and kaleidoscope write one table for all files with a row per detection; times in raven and audacity tables
+    are cumulative over the files.
 
-    With a place, only species are told that are to be expected there: by the occurrence model of the pack in the week
-    of the recording, and by a range table. What is left out is counted in a note.
+    With a location, only species expected there are reported: by the pack's occurrence model in the week of the
+    recording, and by a range table. The number of detections left out is reported on standard error.
     """
     if hop is not None and not 0 < hop < float("inf"):
-        raise UsageError(f"a hop of {hop:g} s goes nowhere", "give --hop more than 0 seconds")
+        raise UsageError(f"--hop must be greater than 0, not {hop:g}", "give the seconds between windows")
 
     if files.count(STDIN) > 1:
-        raise UsageError("standard input can be heard once", "give - once")
+        raise UsageError("standard input can be read only once", "give - once")
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
     if output is not None and any(_same_file(output, file) for file in files):
-        raise UsageError(f"{output}: is one of the recordings", "name another file with --output")
+        raise UsageError(f"{output}: is one of the recordings", "choose another --output")
 
     check_format(format)
     place, in_week = place_of(latitude, longitude), week_of(week, date)
@@ -134,8 +184,8 @@ def _same_file(one: Path, other: str) -> bool:
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
-        return False  # one of them is not there, which is for others to say
+        return False  # a missing file is reported when it is opened
 
 
 def _silent(text: str) -> None:
-    """Tell nobody."""
+    """Discard a note."""

@@ -1,7 +1,6 @@
-"""``biovita-edge journal``: look at what was heard, say what is right, and keep the file in order.
+"""``biovita-edge journal``: browse and review detections, and maintain the journal file.
 
-Commands that only read open the journal read-only; all of them work while a listener writes, and none makes a journal
-that is not there.
+Commands that only read open the journal read-only; all of them work while a station writes, and none creates a journal.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from typing import Annotated, Any
 import typer
 
 from edgeapp.commands.journal_names import corrected, naming_of, spellings
-from edgeapp.commands.options import LanguageOption
+from edgeapp.commands.options import JsonOption, LanguageOption
+from edgeapp.config.panels import OUTPUT
 from edgeapp.detections import counting
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.detections.verdict import Verdict
@@ -33,19 +33,20 @@ from edgeapp.outputs.words import in_words
 from gallery.naming import Naming
 from gallery.utc import datetime_of
 
-COMMAND_BUSY_S = 10.0  # a person waits
+COMMAND_BUSY_S = 10.0  # short, since a person waits
+SELECTION = "Selection"  # group of options in ``--help``
 FARTHEST_S = timedelta(days=100 * 365).total_seconds()
 NAME_LENGTH = 200
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at what was heard, and say what is right.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Browse and review detections.")
 
 JournalPath = Annotated[
-    Path | None, typer.Option("--journal", help="Journal file; the one in the user's data folder if not given.")
+    Path | None, typer.Option("--journal", metavar="FILE", help="Journal file; in the user's data folder if not given.")
 ]
 
 
 class Format(str, Enum):
-    """How detections are listed."""
+    """Output format."""
 
     TABLE = "table"
     JSON = "json"
@@ -54,10 +55,8 @@ class Format(str, Enum):
 
 
 @app.command()
-def info(
-    journal: JournalPath = None, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
-) -> None:
-    """Tell what a journal holds, and how the windows of each deployment ended."""
+def info(journal: JournalPath = None, as_json: JsonOption = False) -> None:
+    """Show the contents of a journal, and the outcome of the windows of each deployment."""
     with Reader(journal) as reader:
         told: dict[str, Any] = {
             "journal": str(reader.path),
@@ -95,19 +94,40 @@ def list_detections(
     journal: JournalPath = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="From this time on, such as 2025-05-01 or 2025-05-01T04:30."),
+        typer.Option(
+            "--since", metavar="TIME", help="Start, such as 2025-05-01 or 2025-05-01T04:30.", rich_help_panel=SELECTION
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="End (exclusive).", rich_help_panel=SELECTION)
+    ] = None,
     species: Annotated[
-        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name in any language.")
+        str | None,
+        typer.Option(
+            "--species",
+            metavar="NAME",
+            help="Only this taxon: scientific name, or common name in any language.",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Maximum number of rows (0 = all).")] = 20,
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit",
+            "-n",
+            metavar="NUMBER",
+            min=0,
+            help="Maximum number of rows (0 = all).",
+            rich_help_panel=SELECTION,
+        ),
+    ] = 20,
     format: Annotated[
-        Format, typer.Option("--format", "-f", help="A table for people; json, ndjson or csv for programs.")
+        Format,
+        typer.Option("--format", "-f", metavar="table|json|ndjson|csv", help="Output format.", rich_help_panel=OUTPUT),
     ] = Format.TABLE,
     language: LanguageOption = None,
 ) -> None:
-    """List detections, the newest last. A table tells local time, other formats UTC; a TIME without a zone is local.
+    """List detections, the newest last. Tables show local time, other formats UTC; a TIME without a zone is local.
 
     JSON and NDJSON are detection documents, described by docs/detection.schema.json.
     """
@@ -128,29 +148,29 @@ def list_detections(
 @app.command()
 def review(
     detection: Annotated[
-        str, typer.Argument(metavar="ID", help="Its number, as in the table, or its id, as in the document.")
+        str, typer.Argument(metavar="ID", help="Number of the detection in the table, or its id in the document.")
     ],
-    verdict: Annotated[ReviewVerdict, typer.Argument(help="What is right of it.")],
+    verdict: Annotated[
+        ReviewVerdict, typer.Argument(metavar="confirmed|rejected|corrected", help="Verdict of the review.")
+    ],
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name", help="The right taxon, of a correction, by its scientific or common name in any language."
-        ),
+        typer.Option("--name", metavar="NAME", help="Correct taxon: scientific name, or common name in any language."),
     ] = None,
-    note: Annotated[str, typer.Option("--note", help="Anything else worth keeping.")] = "",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Comment.")] = "",
     reviewer: Annotated[
-        str | None, typer.Option("--reviewer", help="Who says so; the user's name if not given.")
+        str | None, typer.Option("--reviewer", metavar="NAME", help="Reviewer; the user's name if not given.")
     ] = None,
     journal: JournalPath = None,
 ) -> None:
-    """Say whether a detection is right. Earlier reviews stay, the last one counts; the detection is not changed."""
+    """Review a detection. The last review counts, earlier ones are kept; the detection itself is not changed."""
     name = None if name is None else name.strip()
     if verdict is ReviewVerdict.CORRECTED and not name:
-        raise UsageError("a correction needs the right name", "give --name")
+        raise UsageError("a correction needs the correct name", "give --name")
     if verdict is not ReviewVerdict.CORRECTED and name is not None:
-        raise UsageError(f"a detection that is {verdict.value} keeps its name", "leave --name out, or say corrected")
+        raise UsageError(f"--name does not apply to {verdict.value}", "omit --name, or use corrected")
     if name is not None and (len(name) > NAME_LENGTH or not name.isprintable()):
-        raise UsageError(f"{name[:40]!r} is no name of a taxon", "give --name in one line")
+        raise UsageError(f"{name[:40]!r} is not the name of a taxon", "give --name in one line")
     with to_write(journal) as opened:
         number = int(detection) if detection.isdecimal() else opened.number_of(detection)
         if number is None:
@@ -165,11 +185,11 @@ def review(
 
 @app.command()
 def lock(
-    clips: Annotated[list[int], typer.Argument(metavar="CLIP...", help="Numbers of clips, as `list` shows them.")],
-    unlock: Annotated[bool, typer.Option("--unlock", help="Let them be deleted again when the disk fills.")] = False,
+    clips: Annotated[list[int], typer.Argument(metavar="CLIP...", help="Numbers of clips, as shown by `list`.")],
+    unlock: Annotated[bool, typer.Option("--unlock", help="Unlock the clips instead.")] = False,
     journal: JournalPath = None,
 ) -> None:
-    """Keep clips for ever: a locked one is never deleted."""
+    """Lock clips: locked clips are never deleted."""
     with to_write(journal) as opened:
         known = {clip.id for clip in opened.clips()}
         unknown = [str(clip) for clip in clips if clip not in known]
@@ -184,13 +204,15 @@ def lock(
 
 @app.command("correct-times")
 def correct_times(
-    deployment: Annotated[int, typer.Option("--deployment", help="Number of the deployment, as `info` shows it.")],
-    by: Annotated[float, typer.Option("--by", metavar="SECONDS", help="Add so many; a minus sign takes them away.")],
+    deployment: Annotated[
+        int, typer.Option("--deployment", metavar="NUMBER", help="Number of the deployment, as shown by `info`.")
+    ],
+    by: Annotated[float, typer.Option("--by", metavar="SECONDS", help="Seconds to add; negative to subtract.")],
     journal: JournalPath = None,
 ) -> None:
-    """Correct the times of a deployment whose clock was wrong. What was written first stays in written_utc."""
+    """Correct the times of a deployment whose clock was wrong. The original times are kept in written_utc."""
     if not abs(by) <= FARTHEST_S:
-        raise UsageError(f"--by {by:g} is no error of a clock", "give seconds, at most 100 years")
+        raise UsageError(f"--by must be at most 100 years, not {by:g} s", "give the error of the clock in seconds")
     with to_write(journal) as opened:
         changed = opened.shift_times(deployment, by)
     typer.echo(f"deployment {deployment}: {changed} detections moved by {by:+g} s", err=True)
@@ -198,23 +220,23 @@ def correct_times(
 
 @app.command()
 def check(journal: JournalPath = None) -> None:
-    """Check that the file is whole and every clip is there. Exit 0: it is; 1: clips are missing; 3: it is damaged."""
+    """Check the file and its clips. Exit code 0: intact; 1: clips are missing; 3: damaged."""
     with Reader(journal) as reader:
         reader.quick_check()
         strays, missing = reader.strays(), reader.missing_clips()
         for fault in strays:
             typer.echo(f"{reader.path}: {fault}", err=True)
         for clip in missing:
-            typer.echo(f"{reader.path}: clip {clip['id']} is not there: {clip['path']}", err=True)
+            typer.echo(f"{reader.path}: clip {clip['id']} is missing: {clip['path']}", err=True)
         if strays or missing:
             raise typer.Exit(3 if strays else 1)
         sizes = reader.sizes()
-    typer.echo(f"{reader.path}: whole, {sizes['detections']} detections, {sizes['clips']} clips", err=True)
+    typer.echo(f"{reader.path}: intact, {sizes['detections']} detections, {sizes['clips']} clips", err=True)
 
 
 @app.command()
 def upgrade(journal: JournalPath = None) -> None:
-    """Bring a journal of an older version up to date, as `listen` does when it opens one. Every row is kept."""
+    """Migrate a journal of an older version, as `listen` does when it opens one. Every row is kept."""
     path = existing(journal)
     with Journal.open(path, COMMAND_BUSY_S):
         typer.echo(f"{path}: up to date", err=True)
@@ -222,38 +244,38 @@ def upgrade(journal: JournalPath = None) -> None:
 
 @contextmanager
 def to_write(path: Path | None) -> Iterator[Journal]:
-    """A journal that is there, opened to write."""
-    Reader(path).close()  # neither makes one nor changes an old one
+    """An existing journal, opened for writing."""
+    Reader(path).close()  # neither creates nor migrates a journal
     with Journal.open(path, COMMAND_BUSY_S) as opened:
         yield opened
 
 
 def existing(path: Path | None) -> Path:
-    """The path of a journal that is there, of whatever version."""
+    """The path of an existing journal, of any version."""
     path = path or default_path()
     if not path.is_file() or path.stat().st_size == 0:
-        raise JournalError(f"{path}: no journal is there", "give another --journal")
+        raise JournalError(f"{path}: no journal found", "give another --journal")
     return path
 
 
 def time_of(text: str | None, option: str) -> datetime | None:
-    """A time a person typed, aware; one without a zone is local."""
+    """Parse a time of the command line; local time if it has no zone."""
     if text is None:
         return None
     try:
         return datetime_of(text.strip()).astimezone()
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"{option} {text!r} is no time", "write it as 2025-05-01 or 2025-05-01T04:30") from error
+        raise UsageError(f"{option} {text!r} is not a time", "write it as 2025-05-01 or 2025-05-01T04:30") from error
 
 
 def local(text: str, clock_set: int) -> str:
-    """A written time for people: local with its offset, and a question mark where the clock was not set."""
+    """A stored time as local time with its offset, and a question mark if the clock was not set."""
     told = utc_of(text).astimezone().isoformat(sep=" ", timespec="seconds")
     return told if clock_set else f"{told} ?"
 
 
 def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
-    """Detections for people."""
+    """Print detections as a table."""
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -278,7 +300,7 @@ def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
             " ".join(filter(None, (row["review"], row["review_name"]))),
             "" if row["clip_path"] is None else str(row["clip"]),
         )
-        table.add_row(*map(Text, cells))  # Text, since a device called "Card [hw:1]" is no markup
+        table.add_row(*map(Text, cells))  # Text: a device called "Card [hw:1]" must not be parsed as markup
     console = Console()
     if table.row_count:
         console.print(table)
@@ -294,12 +316,12 @@ def named_row(row: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
 
 
 def gallery_of(journal: Journal, number: int) -> str:
-    """Path of the gallery that a detection was made with; empty where there is no such detection."""
+    """Path of the gallery of a detection; empty if there is no such detection."""
     return str((journal.in_full(number) or {"gallery": ""})["gallery"])
 
 
 def user_name() -> str:
-    """Who sits at the terminal, as far as the machine knows."""
+    """Name of the current user, or "unknown"."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -1,18 +1,18 @@
-"""``biovita-edge journal export``: detections as other programs read them."""
+"""``biovita-edge journal export``: detections in the formats of other programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.journal import JournalPath, app, time_of
+from edgeapp.commands.journal import SELECTION, JournalPath, app, time_of
 from edgeapp.commands.journal_names import naming_of, spellings, taxa_of
-from edgeapp.commands.options import LanguageOption
+from edgeapp.commands.options import LanguageOption, OutputOption
+from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader, utc_of
@@ -31,30 +31,53 @@ Format = Enum("Format", {name.upper(): name for name in FORMATS}, type=str)  # t
 
 @app.command("export")
 def export_detections(
-    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format("csv"),
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Output file (written atomically); standard output if not given."),
+    format: Annotated[
+        Format,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help=f"Output format: {', '.join(FORMATS)}.", rich_help_panel=OUTPUT
+        ),
+    ] = Format("csv"),
+    output: OutputOption = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Start.", rich_help_panel=SELECTION)
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From this time on.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="End (exclusive).", rich_help_panel=SELECTION)
+    ] = None,
     species: Annotated[
-        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name in any language.")
+        str | None,
+        typer.Option(
+            "--species",
+            metavar="NAME",
+            help="Only this taxon: scientific name, or common name in any language.",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
     zone: Annotated[
         str | None,
-        typer.Option("--zone", metavar="NAME", help="Of the times, such as Europe/Berlin; local if not given."),
+        typer.Option(
+            "--zone",
+            metavar="ZONE",
+            help="Time zone of the output, such as Europe/Berlin; local if not given.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    location: Annotated[str | None, typer.Option("--location", help="Name of the place, for eBird.")] = None,
-    state: Annotated[str, typer.Option("--state", help="Code of the state, for eBird.")] = "",
-    country: Annotated[str, typer.Option("--country", help="Code of the country, for eBird.")] = "",
+    location: Annotated[
+        str | None, typer.Option("--location", metavar="NAME", help="Name of the location.", rich_help_panel="eBird")
+    ] = None,
+    state: Annotated[
+        str, typer.Option("--state", metavar="TEXT", help="Code of the state.", rich_help_panel="eBird")
+    ] = "",
+    country: Annotated[
+        str, typer.Option("--country", metavar="TEXT", help="Code of the country.", rich_help_panel="eBird")
+    ] = "",
     language: LanguageOption = None,
     journal: JournalPath = None,
 ) -> None:
-    """Write detections for another program: csv, json, ndjson, raven, audacity, kaleidoscope or ebird.
+    """Export detections for other programs.
 
-    JSON and NDJSON are detection documents, described by docs/detection.schema.json. A table of sounds (raven,
-    audacity, kaleidoscope) has the detections whose clips were kept. An eBird file has birds that a person confirmed or
+    JSON and NDJSON are detection documents, described by docs/detection.schema.json. Tables of sounds (raven,
+    audacity, kaleidoscope) have the detections with a clip. An eBird file has the birds that a reviewer confirmed or
     corrected.
     """
     begin, end = time_of(since, "--since"), time_of(until, "--until")
@@ -62,7 +85,7 @@ def export_detections(
     site = None
     if format.value == "ebird":
         if location is None:
-            raise UsageError("eBird needs the name of the place", "give --location")
+            raise UsageError("eBird needs the name of the location", "give --location")
         site = Site(location, times, state, country)
     with Reader(journal) as reader, Destination(output) as destination:
         reader.naming = naming_of(reader, language)
@@ -92,25 +115,25 @@ def export_detections(
 
 
 class Galleries:
-    """The taxa of the galleries that detections were made with, opened once each."""
+    """The taxa of the galleries of detections, each opened once."""
 
     def __init__(self) -> None:
         self._taxa: dict[str, dict[str, Taxon]] = {}
 
     def known(self, path: str) -> dict[str, Taxon]:
-        """Taxa of a gallery by scientific name; none when it is not there any more."""
+        """Taxa of a gallery by scientific name; empty if it no longer exists."""
         if path not in self._taxa:
             self._taxa[path] = {taxon.scientific_name: taxon for taxon in taxa_of(path)}
         return self._taxa[path]
 
     def is_bird(self, species: str) -> bool:
-        """Whether one of the galleries says that it is; a species that none knows is left to the reviewer."""
+        """Whether no gallery says otherwise; unknown species are left to the reviewer."""
         found = [taxa[species] for taxa in self._taxa.values() if species in taxa]
         return all(taxon.class_ == BIRDS for taxon in found)
 
 
 def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> Record:
-    """A row of the journal's view as the exports take it."""
+    """Convert a row of the journal's view for the exports."""
     taxa = galleries.known(row["gallery"])
     corrected = row["review_name"] if row["review"] == ReviewVerdict.CORRECTED else ""
     is_species = row["taxon_rank"] == SPECIES

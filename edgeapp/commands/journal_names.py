@@ -1,7 +1,7 @@
-"""Names of taxa at the journal's commands: shown in one language, found in any.
+"""Names of taxa for the journal commands: shown in one language, found in any.
 
-A journal has scientific and English names. Those of other languages come from the galleries that its detections were
-made with, where these have some of their own, and from the table that comes with the program.
+A journal has scientific and English names. Names in other languages come from the galleries of its detections, if they
+have any, and from the table shipped with the program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gallery.taxon import Taxon
 
 @cache
 def taxa_of(path: str) -> tuple[Taxon, ...]:
-    """Taxa of a gallery; none when it is not there any more."""
+    """Taxa of a gallery; empty if it no longer exists."""
     try:
         with Gallery.open(path) as gallery:
             return tuple(gallery.taxa())
@@ -31,7 +31,7 @@ def taxa_of(path: str) -> tuple[Taxon, ...]:
 
 
 def naming_of(reader: Reader, language: str | None) -> Naming:
-    """Common names for what a journal holds, in a language or in that of the settings.
+    """Common names for the taxa of a journal, in a language or in that of the settings.
 
     Raises
     ------
@@ -45,46 +45,46 @@ def naming_of(reader: Reader, language: str | None) -> Naming:
 
 
 def galleries_of(reader: Reader) -> list[str]:
-    """Paths of the galleries that the detections of a journal were made with."""
+    """Paths of the galleries of a journal's detections."""
     return list(dict.fromkeys(deployment["gallery"] for deployment in reader.deployments()))
 
 
 def spellings(name: str | None, reader: Reader) -> list[str] | None:
-    """What a taxon may be called in a journal: the name itself, and the scientific names of the species that bears it.
+    """The names of a taxon in a journal: the name itself, and the scientific names of the species with that name.
 
     Raises
     ------
     TaxonError
-        Several species bear it.
+        Several species have this name.
     """
     if name is None:
         return None
-    taxon = _known(name, galleries_of(reader), "looked for as it is written")
+    taxon = _known(name, galleries_of(reader), "searched as written")
     return [name] if taxon is None else list(dict.fromkeys((name, taxon.scientific_name, *taxon.synonyms)))
 
 
 def corrected(name: str, gallery: str) -> str:
-    """The scientific name that a reviewer means by a name in any language; a name that nobody knows stays as it is.
+    """The scientific name for a name in any language; an unknown name is returned unchanged.
 
     Parameters
     ----------
     name : str
     gallery : str
-        Path of the one that the detection was made with.
+        Path of the gallery of the detection.
 
     Raises
     ------
     TaxonError
-        Several species bear it.
+        Several species have this name.
     """
-    taxon = _known(name, [gallery], "kept as it is written")
+    taxon = _known(name, [gallery], "kept as written")
     return name if taxon is None else taxon.scientific_name
 
 
 def _known(name: str, galleries: Iterable[str], otherwise: str) -> Taxon | None:
-    """The species of a name, by some galleries, then by the program; None for a group, and for what nobody knows.
+    """The species of a name, from some galleries, then from the program; None for a group or an unknown name.
 
-    The latter is told, with names that look like it, and with what becomes of it.
+    An unknown name is reported, with similar names and what is done instead.
     """
     for taxa in (*map(taxa_of, galleries), shipped_species()):
         names = names_of(taxa)

@@ -1,4 +1,4 @@
-"""`biovita-edge listen`: name what microphones hear, as it happens, and keep it in the journal."""
+"""`biovita-edge listen`: identify animals at microphones in real time, and record detections in the journal."""
 
 from __future__ import annotations
 
@@ -41,31 +41,31 @@ from gallery.naming import Naming
 
 SWEEP_S = 600.0
 ENGLISH_NAMES = Naming()
-NOT_HEARD = 1  # exit code of a run that ended with a microphone that hears nothing
+NOT_HEARD = 1  # exit code of a run that ended with a microphone that does not work
 
 
-class Ending:
-    """The wish to end, by Ctrl-C or SIGTERM. The first lets everything heard so far be finished; a second one kills."""
+class StopRequest:
+    """A request to stop, by Ctrl-C or SIGTERM. The first one finishes the sound read so far; a second one kills."""
 
     def __init__(self) -> None:
-        self.wished = False
+        self.requested = False
         self._station: Station | None = None
 
-    def ends(self, station: Station) -> None:
-        """Name what is to be closed; at once, when the wish came while the encoder was still loading."""
+    def attach(self, station: Station) -> None:
+        """Set the station to close; it is closed at once if the request came while the encoder was loading."""
         self._station = station
-        if self.wished:
+        if self.requested:
             station.close()
 
-    def wish(self) -> None:
-        """End now. Safe in a signal handler."""
-        self.wished = True
+    def request(self) -> None:
+        """Stop now. Safe in a signal handler."""
+        self.requested = True
         if self._station is not None:
             self._station.close()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as the wish to end, once."""
+        """Stop on the first SIGINT or SIGTERM."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def restore() -> None:
@@ -75,7 +75,7 @@ class Ending:
 
         def handle(number: int, frame: Any) -> None:
             restore()
-            self.wish()
+            self.request()
 
         for number in before:
             signal.signal(number, handle)
@@ -89,22 +89,22 @@ class Ending:
 def listen(
     settings: Settings,
     sound: Annotated[
-        str, typer.Argument(metavar="[-]", help="- hears raw sound from standard input.", show_default=False)
+        str, typer.Argument(metavar="[-]", help="- reads raw sound from standard input.", show_default=False)
     ] = "",
-    show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and end.")] = False,
+    show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and exit.")] = False,
 ) -> None:
-    """Name what microphones hear, as it happens, and keep it in the journal. Ctrl-C ends it.
+    """Identify animals at microphones in real time and record detections in the journal. Ctrl-C stops.
 
-    Ends with 1 when a microphone heard nothing in the end.
+    Exit code 1 when a microphone was not working at the end.
     """
     if show_devices:
         _print_devices()
         return
     if sound not in ("", STDIN):
-        raise UsageError(f"listen takes no file such as {sound}", "name recordings with `biovita-edge identify`")
+        raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
     clock = SystemClock()
-    ending = Ending()
-    with ending.on_signals(), station_log(settings.log), ExitStack() as stack:
+    stop = StopRequest()
+    with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
         parts = assemble(settings, recogniser, journal, clock)
@@ -120,7 +120,7 @@ def listen(
         station = Station(parts.classifier, journal, parts.deployment, clock, screen, parts.keeping, tasks)
         stack.callback(status.ended, station)
         workers = workers_of(settings, parts.cutting, station, clock, from_stdin=sound == STDIN)
-        ending.ends(station)
+        stop.attach(station)
         _run(station, workers, parts)
         raise typer.Exit(0 if settings.input.watch is not None else _exit_code(workers))
 
@@ -129,7 +129,7 @@ def _run(station: Station, workers: Sequence[SourceWorker], parts: Parts) -> Non
     outbox = parts.outbox
     if outbox is not None:
         outbox.start()
-    tell(f"journal {station.journal.path}; Ctrl-C ends")
+    tell(f"journal {station.journal.path}; Ctrl-C stops")
     try:
         station.run(workers)
     finally:
@@ -139,7 +139,7 @@ def _run(station: Station, workers: Sequence[SourceWorker], parts: Parts) -> Non
 
 
 def _tasks(parts: Parts) -> list[PeriodicTask]:
-    """What the station does now and then, beside telling how it is."""
+    """Periodic tasks of the station, except its status."""
     found: list[PeriodicTask] = [
         KeepAwake(),
         Every(CLOCK_S, WatchClock()),

@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeapp.config.panels import OUTPUT, RECOGNITION
+
 PACK_HELP = "Folder or name of the pack; the best one installed if not given."
 PACK_METAVAR = "NAME|FOLDER"
 
-PackOption = Annotated[str | None, typer.Option("--pack", metavar=PACK_METAVAR, help=PACK_HELP)]
+PackOption = Annotated[
+    str | None, typer.Option("--pack", metavar=PACK_METAVAR, help=PACK_HELP, rich_help_panel=RECOGNITION)
+]
+GalleryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery", metavar="FILE", help="Gallery file; the pack's own if not given.", rich_help_panel=RECOGNITION
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="NUMBER", help="Number of threads of the encoder.", min=1, rich_help_panel=RECOGNITION
+    ),
+]
+ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        metavar="PROVIDER",
+        help="Execution provider: auto, cpu, cuda, tensorrt, engine or engine-fp16.",
+        rich_help_panel=RECOGNITION,
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Output file (written atomically); standard output if not given.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file; the user's own if not given.")
+]
 LanguageOption = Annotated[
     str | None,
     typer.Option(
         "--language",
-        metavar="TAG",
+        metavar="LANGUAGE",
         help="Language of common names, such as de; that of the settings if not given, else English.",
+        rich_help_panel=OUTPUT,
     ),
 ]

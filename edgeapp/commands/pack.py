@@ -24,13 +24,17 @@ from edgeapp.pack.installed import (
 )
 from edgeapp.terminal import complain, tell
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at packs, check, install and choose them.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, check, install and select packs.")
 
 PackArgument = Annotated[str | None, typer.Argument(metavar=f"[{PACK_METAVAR}]", help=PACK_HELP)]
-Shared = Annotated[bool, typer.Option("--shared", help="Beside the program, for all its users, instead of for you.")]
+Shared = Annotated[
+    bool, typer.Option("--shared", help="For all users of the program, beside it, instead of the current user.")
+]
 Provider = Annotated[
     str | None,
-    typer.Option("--provider", help="What runs the encoders: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
+    typer.Option(
+        "--provider", metavar="PROVIDER", help="Execution provider: auto, cpu, cuda, tensorrt, engine or engine-fp16."
+    ),
 ]
 
 
@@ -43,11 +47,13 @@ class Format(str, Enum):
 
 @app.command("list")
 def list_packs(
-    format: Annotated[Format, typer.Option("--format", "-f", help="table or json.")] = Format.TABLE,
+    format: Annotated[
+        Format, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
+    ] = Format.TABLE,
 ) -> None:
-    """List the installed packs; the default one has a star.
+    """List the installed packs; the default is marked with a star.
 
-    Exit code 3 when it cannot be said which one is the default.
+    Exit code 3 when there is no valid default.
     """
     import json
 
@@ -109,10 +115,10 @@ def _described(one: Installed, default: str | None) -> dict[str, Any]:
 @app.command()
 def use(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An installed pack.", show_default=False)] = None,
-    best: Annotated[bool, typer.Option("--best", help="The best one installed, as if none had been chosen.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="The best installed pack, as before any choice.")] = False,
     shared: Shared = False,
 ) -> None:
-    """Choose the pack that every command takes when none is named."""
+    """Select the default pack."""
     if (name is None) == (not best):
         raise UsageError("which pack?", "give the name of an installed pack, or --best")
     choose(name, shared)
@@ -123,13 +129,16 @@ def use(
 @app.command()
 def install(
     source: Annotated[
-        str, typer.Argument(metavar="FOLDER|FILE|URL", help="A pack: its folder, its .zip or .tar file, or an address.")
+        str, typer.Argument(metavar="FOLDER|FILE|URL", help="Folder, .zip or .tar file, or URL of a pack.")
     ],
-    name: Annotated[str | None, typer.Option("--name", help="What to call it here; its own name if not given.")] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="Hash that the file must have.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of the installed pack; its own name if not given."),
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="Expected SHA-256 of the file.")] = None,
     shared: Shared = False,
 ) -> None:
-    """Install a pack: checked byte by byte, then put in place in one step."""
+    """Install a pack: verified by hash, then installed atomically."""
     from edgeapp.pack.install import install as install_pack
 
     done = install_pack(source, name, sha256, shared, tell)
@@ -139,8 +148,10 @@ def install(
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="An installed pack.")], shared: Shared = False) -> None:
-    """Remove an installed pack; if it was the chosen one, the best one is the default again."""
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed pack.")], shared: Shared = False
+) -> None:
+    """Remove an installed pack; if it was the selected one, the best one becomes the default."""
     from edgeapp.pack.install import remove as remove_pack
 
     typer.echo(f"{remove_pack(name, shared)}: removed")
@@ -149,10 +160,10 @@ def remove(name: Annotated[str, typer.Argument(help="An installed pack.")], shar
 
 @app.command()
 def archive(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, a .zip; it is written atomically.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Output file, a .zip (written atomically).")],
     named: PackArgument = None,
 ) -> None:
-    """Write a pack as one file, for `pack install` on another device."""
+    """Write a pack to one file, for `pack install` on another device."""
     from edgeapp.pack.archive import pack_up
 
     pack = load_pack(named)
@@ -173,8 +184,8 @@ def _tell_default() -> None:
 
 
 @app.command()
-def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Tell what a pack is, what was measured when it was made, and what runs it here."""
+def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show a pack, its measurements, and the active execution provider."""
     import json as json_module
     from dataclasses import asdict
 
@@ -244,7 +255,7 @@ def measured(figures: object) -> str:
 
 @app.command()
 def verify(named: PackArgument = None, provider: Provider = None) -> None:
-    """Check every byte of a pack, and that its encoders, gallery and occurrence model load and fit together."""
+    """Check the hashes of a pack, and that its encoders, gallery and occurrence model load and match."""
     import numpy as np
     from PIL import Image
 
@@ -278,19 +289,26 @@ def verify(named: PackArgument = None, provider: Provider = None) -> None:
 def build_engine(
     named: PackArgument = None,
     graph: Annotated[
-        list[str] | None, typer.Option("--graph", help="audio, text or image; audio if not given. May be given again.")
+        list[str] | None,
+        typer.Option("--graph", metavar="NAME", help="audio, text or image; audio if not given. May be repeated."),
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="graph: as the pack has it; fp16: lowered by TensorRT 10.")
+        str, typer.Option("--precision", metavar="NAME", help="graph: that of the pack; fp16: reduced by TensorRT 10.")
     ] = "graph",
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Compute capability, such as 8.6, to build for without its GPU (TensorRT-RTX)."),
+        typer.Option(
+            "--target",
+            metavar="CAPABILITY",
+            help="Compute capability to build for without its GPU, such as 8.6 (TensorRT-RTX).",
+        ),
     ] = None,
-    into: Annotated[Path | None, typer.Option("--folder", help="Where to; the user's cache if not given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build also when it is there.")] = False,
+    into: Annotated[
+        Path | None, typer.Option("--folder", metavar="FOLDER", help="Output folder; the user's cache if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Rebuild existing engines.")] = False,
 ) -> None:
-    """Build TensorRT engines of a pack's graphs, check them against the CPU, and keep them."""
+    """Build TensorRT engines of a pack's graphs, check them against the CPU, and store them."""
     from edgeapp.runtime.graph import MODALITIES, PackGraph
     from edgeapp.runtime.settings import RunSettings
     from edgeapp.runtime.tensorrt.cache import build_engine as build

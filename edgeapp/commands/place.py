@@ -1,4 +1,4 @@
-"""Options that say where and when a sound was heard, and what is to be expected there."""
+"""Options for location and time, and the species expected there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from edgeapp.archive.expectation import Expectation
 from edgeapp.clock.weeks import WEEKS, birdnet_week
+from edgeapp.config.panels import PLACE
 from edgeapp.detections.filters import Filters
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.species_range import SpeciesRange
@@ -18,23 +19,44 @@ from gallery.utc import datetime_of
 
 WHOLE_YEAR = -1
 
-LatitudeOption = Annotated[float | None, typer.Option("--latitude", help="Of the place, in degrees north.")]
-LongitudeOption = Annotated[float | None, typer.Option("--longitude", help="Of the place, in degrees east.")]
-WeekOption = Annotated[
-    int | None, typer.Option("--week", help=f"BirdNET's week, 1 to {WEEKS}, four in a month; -1 is the whole year.")
+LatitudeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--latitude", metavar="DEGREES", help="Latitude of the location, north positive.", rich_help_panel=PLACE
+    ),
 ]
-DateOption = Annotated[str | None, typer.Option("--date", metavar="DATE", help="Day instead of a week: 2026-05-22.")]
+LongitudeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--longitude", metavar="DEGREES", help="Longitude of the location, east positive.", rich_help_panel=PLACE
+    ),
+]
+WeekOption = Annotated[
+    int | None,
+    typer.Option(
+        "--week",
+        metavar="WEEK",
+        help=f"BirdNET's week, 1 to {WEEKS}, four per month; -1 for the whole year.",
+        rich_help_panel=PLACE,
+    ),
+]
+DateOption = Annotated[
+    str | None,
+    typer.Option("--date", metavar="DATE", help="Date instead of a week: 2026-05-22.", rich_help_panel=PLACE),
+]
 LeastOption = Annotated[
     float | None,
     typer.Option(
         "--min-occurrence",
-        help="Occurrence from which a species is to be expected; the pack's if not given (0.03 for birdnet).",
+        metavar="FRACTION",
+        help="Minimum occurrence of a species; the pack's value if not given (0.03 for birdnet).",
+        rich_help_panel=PLACE,
     ),
 ]
 
 
 def place_of(latitude: float | None, longitude: float | None) -> tuple[float, float] | None:
-    """The place that options give; None without both.
+    """The location given by the options; None without coordinates.
 
     Raises
     ------
@@ -45,27 +67,27 @@ def place_of(latitude: float | None, longitude: float | None) -> tuple[float, fl
         return latitude, longitude
     if latitude is None and longitude is None:
         return None
-    raise UsageError("a place needs both coordinates", "give --latitude and --longitude")
+    raise UsageError("a location needs both coordinates", "give --latitude and --longitude")
 
 
 def week_of(week: int | None, date: str | None) -> int | None:
-    """BirdNET's week that options give: 1 to 48, `WHOLE_YEAR`, or None when they say nothing.
+    """BirdNET's week given by the options: 1 to 48, `WHOLE_YEAR`, or None without either.
 
     Raises
     ------
     UsageError
-        Both options, or one that is no week or no date.
+        Both options, or an invalid one.
     """
     if week is not None and date is not None:
-        raise UsageError("a day and a week are given", "give one of --date and --week")
+        raise UsageError("--date and --week exclude each other", "give only one of them")
     if week is not None and week != WHOLE_YEAR and not 1 <= week <= WEEKS:
-        raise UsageError(f"there is no week {week}", f"give 1 to {WEEKS}, or -1 for the whole year")
+        raise UsageError(f"--week must be 1 to {WEEKS}, not {week}", "give -1 for the whole year")
     if date is None:
         return week
     try:
         return birdnet_week(datetime_of(date.strip()).date())
     except (ValueError, OverflowError):
-        raise UsageError(f"--date {date!r} is no date", "write it as 2026-05-22") from None
+        raise UsageError(f"--date {date!r} is not a date", "write it as 2026-05-22") from None
 
 
 def expectation_of(
@@ -75,7 +97,7 @@ def expectation_of(
     least: float | None,
     table: Path | None,
 ) -> Expectation | None:
-    """What is to be expected of recordings from a place; None where no place is given.
+    """The species expected in recordings from a location; None without a location.
 
     Parameters
     ----------
@@ -83,23 +105,23 @@ def expectation_of(
     place : (float, float) or None
         Latitude and longitude.
     week : int or None
-        As `week_of` gives it; None is that of each recording.
+        As returned by `week_of`; None for the week of each recording.
     least : float or None
-        Least occurrence; 0 leaves the model out.
+        Minimum occurrence; 0 disables the model.
     table : path or None
-        Range table of the user.
+        The user's range table.
 
     Raises
     ------
     UsageError
-        Options that do nothing without a place or without a model, or a table that cannot be used.
+        Options without effect for lack of a location or a model, or an unusable table.
     PackError
-        The model cannot be used.
+        The model is unusable.
     """
     if place is None:
         for option, value in (("--week or --date", week), ("--min-occurrence", least), ("--range-table", table)):
             if value is not None:
-                raise UsageError(f"{option} needs a place", "give --latitude and --longitude")
+                raise UsageError(f"{option} needs a location", "give --latitude and --longitude")
         return None
     pack, taxa = recogniser.pack, recogniser.taxa
     if pack.range is None and (table is None or least):

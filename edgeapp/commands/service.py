@@ -1,4 +1,4 @@
-"""``biovita-edge service``: run the station as a service of systemd."""
+"""``biovita-edge service``: run the station as a systemd service."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import edgeapp
+from edgeapp.commands.options import ConfigOption
 from edgeapp.config.file import NAME as CONFIG_NAME
 from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
@@ -21,25 +22,23 @@ from edgeapp.service.unit import MARK, NAME, Unit
 from edgeapp.terminal import tell
 from gallery import files
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Run the station as a service of systemd.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Run the station as a systemd service.")
 
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 
 System = Annotated[
-    bool, typer.Option("--system/--user", help="For the whole machine, from its start; or for you alone.")
-]
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="PATH", help="File of settings; the user's own if not given.")
+    bool, typer.Option("--system/--user", help="System service, started at boot; or a service of the current user.")
 ]
 RunAs = Annotated[
-    str | None, typer.Option("--run-as", metavar="USER", help="Who runs it with --system; you if not given.")
+    str | None,
+    typer.Option("--run-as", metavar="USER", help="User of a --system service; the current user if not given."),
 ]
-Now = Annotated[bool, typer.Option("--now", help="Run the commands too, instead of printing them.")]
+Now = Annotated[bool, typer.Option("--now", help="Run the systemctl commands instead of printing them.")]
 
 
 @app.command()
-def install(system: System = False, config: Config = None, run_as: RunAs = None, now: Now = False) -> None:
-    """Write the unit file and tell how to start it; with --now, start it."""
+def install(system: System = False, config: ConfigOption = None, run_as: RunAs = None, now: Now = False) -> None:
+    """Write the unit file and print how to start the service; with --now, start it."""
     unit = _unit(system, config, run_as)
     load(config)  # a service that could only fail is not written
     target = _folder(system) / NAME
@@ -57,10 +56,10 @@ def install(system: System = False, config: Config = None, run_as: RunAs = None,
 
 @app.command()
 def uninstall(system: System = False, now: Now = False) -> None:
-    """Remove the unit file and tell how to end the service; with --now, end it."""
+    """Remove the unit file and print how to stop the service; with --now, stop it."""
     target = _folder(system) / NAME
     if not target.exists():
-        raise UsageError(f"{target}: is not there", "give --system or --user, as when it was installed")
+        raise UsageError(f"{target}: does not exist", "give --system or --user, as when it was installed")
     _refuse_foreign(target)
     _run_or_print([_systemctl(system, "disable", "--now", NAME)], now)
     if now:
@@ -72,21 +71,21 @@ def uninstall(system: System = False, now: Now = False) -> None:
 
 
 @app.command()
-def show(system: System = False, config: Config = None, run_as: RunAs = None) -> None:
-    """Print the unit file that is installed, or the one that would be."""
+def show(system: System = False, config: ConfigOption = None, run_as: RunAs = None) -> None:
+    """Print the installed unit file, or the one that would be installed."""
     target = _folder(system) / NAME
     if target.is_file():
         tell(f"{target}:")
         typer.echo(target.read_text(encoding="utf-8"), nl=False)
         return
-    tell(f"{target}: is not there; it would be:")
+    tell(f"{target}: not installed; it would be:")
     typer.echo(_unit(system, config, run_as).text(), nl=False)
 
 
 def _unit(system: bool, config: Path | None, run_as: str | None) -> Unit:
     user = (run_as or os.environ.get("SUDO_USER") or _own_name()) if system else None
     if run_as is not None and not system:
-        raise UsageError("--run-as is for --system", "leave it out; a service of yours runs as you")
+        raise UsageError("--run-as needs --system", "omit it; a user service runs as the current user")
     path, named = config_path(config, os.environ)
     if not named and user is not None and user != _own_name():
         path = _home(user) / ".config" / "biovita-edge" / CONFIG_NAME
@@ -117,7 +116,7 @@ def _home(user: str) -> Path:
     try:
         return Path(pwd.getpwnam(user).pw_dir)
     except KeyError:
-        raise UsageError(f"there is no user {user!r} here", "give --run-as somebody else") from None
+        raise UsageError(f"user {user!r} does not exist", "give another --run-as") from None
 
 
 def _installed() -> bool:
@@ -130,7 +129,7 @@ def _installed() -> bool:
 
 def _refuse_foreign(target: Path) -> None:
     if target.is_file() and not target.read_text(encoding="utf-8", errors="replace").startswith(MARK):
-        raise UsageError(f"{target}: was written by somebody else", "move it away first")
+        raise UsageError(f"{target}: not written by biovita-edge", "move it away first")
 
 
 def _remove(target: Path, system: bool) -> None:
@@ -155,7 +154,7 @@ def _run_or_print(commands: list[list[str]], now: bool) -> None:
         if not now:
             typer.echo(f"  {line}")
         elif shutil.which(words[0]) is None:
-            raise UsageError(f"there is no {words[0]} here", f"leave --now out, and run where there is one: {line}")
+            raise UsageError(f"{words[0]} not found", f"omit --now, and run on a machine with it: {line}")
         else:
             done = subprocess.run(words, capture_output=True, text=True)
             if done.returncode:

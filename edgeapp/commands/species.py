@@ -1,16 +1,15 @@
-"""``biovita-edge species``: what is to be expected at a place, by the occurrence model of a pack."""
+"""``biovita-edge species``: the species expected at a location, by the occurrence model of a pack."""
 
 from __future__ import annotations
 
 import csv
 import json
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
-from edgeapp.commands.options import LanguageOption, PackOption
+from edgeapp.commands.options import LanguageOption, OutputOption, PackOption
 from edgeapp.commands.place import (
     WHOLE_YEAR,
     DateOption,
@@ -22,6 +21,7 @@ from edgeapp.commands.place import (
     week_of,
 )
 from edgeapp.config.defaults import language_of, station_place
+from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination
@@ -37,7 +37,7 @@ COLUMNS = ("scientific_name", "common_name", "occurrence")
 
 
 class Format(str, Enum):
-    """How species are listed."""
+    """Output format."""
 
     TABLE = "table"
     CSV = "csv"
@@ -51,22 +51,22 @@ def species(
     week: WeekOption = None,
     date: DateOption = None,
     min_occurrence: LeastOption = None,
-    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format.TABLE,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Output file (written atomically); standard output if not given."),
-    ] = None,
+    format: Annotated[
+        Format,
+        typer.Option("--format", "-f", metavar="table|csv|json|list", help="Output format.", rich_help_panel=OUTPUT),
+    ] = Format.TABLE,
+    output: OutputOption = None,
     language: LanguageOption = None,
     pack: PackOption = None,
 ) -> None:
-    """List the species to be expected at a place in a week, the most frequent first, with their occurrence.
+    """List the species expected at a location in a week with their occurrence, the most frequent first.
 
-    The place is that of the station's settings if not given, and the time the whole year. The format list is BirdNET's
-    species list, which --species-list takes too.
+    The location defaults to that of the station's settings, the time to the whole year. The format list is BirdNET's
+    species list, which --species-list accepts too.
     """
     place = place_of(latitude, longitude) or station_place()
     if place is None:
-        raise UsageError("the species of which place?", "give --latitude and --longitude")
+        raise UsageError("no location given", "give --latitude and --longitude")
     asked = week_of(week, date)
     in_week = None if asked in (None, WHOLE_YEAR) else asked
     loaded = load_pack(pack)
@@ -107,7 +107,7 @@ def species(
 
 
 def _taxa(pack: Pack) -> dict[str, Taxon]:
-    """Taxa with English names: those that come with the program, and those of the pack's own gallery before them."""
+    """Taxa with English names: those of the pack's own gallery, then those shipped with the program."""
     found = {taxon.scientific_name: taxon for taxon in shipped_species()}
     if pack.gallery is not None:
         with Gallery.open(pack.gallery_path()) as gallery:

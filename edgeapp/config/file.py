@@ -75,7 +75,7 @@ def read(path: Path, missing_is_fine: bool = False) -> FileValues:
     for section, table in document.items():
         if section not in (*SECTIONS, THRESHOLD.section):
             remedy = _section_of(section) or near(section, [*SECTIONS, THRESHOLD.section])
-            found.faults.append(Fault(f"{path}: {section}", "there is no such section", remedy))
+            found.faults.append(Fault(f"{path}: {section}", "unknown section", remedy))
         elif not isinstance(table, dict):
             found.faults.append(Fault(f"{path}: {section}", "is a section, not a value", f"write [{section}] above it"))
         elif section == THRESHOLD.section:
@@ -90,7 +90,7 @@ def _read_section(path: Path, section: str, table: dict[str, Any], found: FileVa
     for name, value in table.items():
         where = f"{path}: {section}.{name}"
         if name not in known:
-            found.faults.append(Fault(where, "there is no such setting", _section_of(name) or near(name, known)))
+            found.faults.append(Fault(where, "unknown setting", _section_of(name) or near(name, known)))
             continue
         try:
             found.values[known[name].key] = from_toml(known[name], value, path.parent.absolute())

@@ -1,4 +1,4 @@
-"""Options of a command made from the table of settings, so that a flag cannot differ from what the file says."""
+"""Options of a command made from the table of settings, so that flags and file always agree."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from edgeapp.config.load import load
+from edgeapp.config.panels import OF_SECTION
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, THRESHOLD, Settings
 
 Result = TypeVar("Result")
 
-CONFIG_HELP = "File of settings; config.toml in the user's folder of settings if not given."
+CONFIG_HELP = "Settings file; config.toml in the user's configuration folder if not given."
 
 
 def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -24,13 +25,13 @@ def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
     Parameters
     ----------
     command : callable
-        Has a parameter ``settings: Settings``, which is filled from flags, environment, file and defaults. Its other
-        parameters stay as they are; none may have None as its default, of which Python 3.10 makes another annotation.
+        Has a parameter ``settings: Settings``, filled from flags, environment, file and defaults. Its other parameters
+        are kept; none may default to None, for which Python 3.10 changes the annotation.
 
     Returns
     -------
     callable
-        For typer. Raises `ConfigError` in the place of the command when a setting cannot be used.
+        For typer. Raises `ConfigError` instead of running the command when a setting is invalid.
     """
     own = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
@@ -47,7 +48,7 @@ def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
         inspect.Parameter(name, keyword, default=None, annotation=_annotation(setting))
         for name, setting in options.items()
     ]
-    config = Annotated[Path | None, typer.Option("--config", metavar="PATH", help=CONFIG_HELP)]
+    config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=CONFIG_HELP)]
     parameters.append(inspect.Parameter("config", keyword, default=None, annotation=config))
 
     def called(*args: Any, **given: Any) -> Result:
@@ -78,18 +79,21 @@ def _annotation(setting: Setting) -> Any:
         kind = str | None
     names = [f"{setting.flag}/--no-{setting.flag[2:]}"] if setting.type is bool else [setting.flag]
     names += [setting.short] if setting.short else []
-    return Annotated[kind, typer.Option(*names, help=_help(setting), metavar=_metavar(setting))]
+    panel = setting.panel or OF_SECTION[setting.section]
+    option = typer.Option(*names, help=_help(setting), metavar=_metavar(setting), rich_help_panel=panel)
+    return Annotated[kind, option]
 
 
 def _help(setting: Setting) -> str:
     default = setting.default
     if default is None or default == () or isinstance(default, bool) and not default:
         return _sentence(setting)
-    return f"{_sentence(setting)} [default: {f'{default:g}' if isinstance(default, float) else default}]"
+    shown = f"{default:g}" if isinstance(default, float) else default
+    return f"{_sentence(setting)} [default: {shown}]"
 
 
 def _sentence(setting: Setting) -> str:
-    if setting.choices:
+    if setting.choices and setting.metavar:
         return f"{setting.help.rstrip('.')}: {', '.join(setting.choices)}." if ":" not in setting.help else setting.help
     return f"{setting.help.rstrip('.')}; {setting.bounds}." if setting.bounds else setting.help
 
@@ -97,7 +101,4 @@ def _sentence(setting: Setting) -> str:
 def _metavar(setting: Setting) -> str | None:
     if setting.type is bool:
         return None
-    words = {int: "NUMBER", float: "NUMBER", Path: "PATH"}
-    return ("NAME|FOLDER" if setting.pack else setting.metavar) or (
-        "|".join(setting.choices) if len(setting.choices) in (2, 3, 4) else words.get(setting.type, "TEXT")
-    )
+    return setting.metavar or "|".join(setting.choices) or {Path: "FILE", float: "SECONDS"}.get(setting.type, "NUMBER")

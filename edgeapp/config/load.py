@@ -101,7 +101,7 @@ def examine(
 
 
 def missing(settings: Settings) -> list[Fault]:
-    """Files and folders that settings name and that are not there."""
+    """Files and folders that settings name and that do not exist."""
     faults = []
     for setting in SETTINGS:
         path = settings.value(setting)
@@ -159,7 +159,7 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[Fault]:
     known = {setting.variable for setting in SETTINGS}
     sections = tuple(f"{PREFIX}_{section}_".upper() for section in SECTIONS)
     return [
-        Fault(name, "there is no such setting", near(name, [one for one in known if one.startswith(_start(name))]))
+        Fault(name, "unknown setting", near(name, [one for one in known if one.startswith(_start(name))]))
         for name in sorted(environment)
         if name.startswith(sections) and name not in known
     ]
@@ -181,15 +181,15 @@ def _together(settings: Settings) -> Sequence[Fault]:
     detections, clips, mqtt = settings.detections, settings.clips, settings.mqtt
     if (detections.latitude is None) != (detections.longitude is None):
         there = "longitude" if detections.latitude is None else "latitude"
-        fault(f"detections.{there}", "a place needs both coordinates", "give --latitude and --longitude")
+        fault(f"detections.{there}", "a location needs both coordinates", "give --latitude and --longitude")
     if detections.range_table is not None and settings.place is None:
-        fault("detections.range_table", "needs a place", "give --latitude and --longitude")
+        fault("detections.range_table", "needs a location", "give --latitude and --longitude")
     if detections.min_occurrence and settings.place is None:
-        fault("detections.min_occurrence", "needs a place", "give --latitude and --longitude")
+        fault("detections.min_occurrence", "needs a location", "give --latitude and --longitude")
     if mqtt.password is not None and mqtt.password_file is not None:
-        fault("mqtt.password_file", "there is a password already", "give one of password and password_file")
+        fault("mqtt.password_file", "excludes password", "give one of password and password_file")
     if settings.input.watch is not None and settings.microphone.device:
-        fault("input.watch", "a folder is watched, or microphones are heard", "leave --watch or --device out")
+        fault("input.watch", "a watched folder and microphones exclude each other", "omit --watch or --device")
     if clips.longest < clips.pre_roll + clips.post_roll:
         fault("clips.longest", f"is {clips.longest:g}, less than pre_roll and post_roll", "give more")
     for header in settings.webhook.header:

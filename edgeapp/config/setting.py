@@ -7,6 +7,16 @@ from typing import Any
 
 PREFIX = "BIOVITA"  # of the environment
 
+# The one spelling of what a value is, in the help of every command of `biovita-edge`.
+# fmt: off
+METAVARS = (
+    "FILE", "FOLDER", "URL", "NAME", "TAXON", "TEXT", "ID", "CLIP", "USER", "HEX", "NUMBER", "SECONDS", "DAYS",
+    "DEGREES", "WEEK", "DATE", "TIME", "ZONE", "LANGUAGE", "FORMAT", "PROVIDER", "MODALITIES", "HZ", "MB",
+    "FRACTION", "CONFIDENCE", "HOST", "PORT", "HEADER", "CAPABILITY",
+    "LEVEL",
+)  # alone, or several with | and = between them
+# fmt: on
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -27,7 +37,9 @@ class Setting:
     short : str
         Its short form, or empty.
     metavar : str
-        What the help calls the value.
+        What the help calls the value, of `METAVARS`. If empty: the choices, or FILE, SECONDS (float) or NUMBER (int).
+    panel : str
+        Group of the option in ``--help``; that of the section if empty.
     choices : tuple[str, ...]
         The only values, if there are any.
     minimum, maximum, above : float or None
@@ -54,6 +66,7 @@ class Setting:
     flag: str = ""
     short: str = ""
     metavar: str = ""
+    panel: str = ""
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None

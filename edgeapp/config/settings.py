@@ -1,7 +1,7 @@
-"""The one table of settings. The TOML file, the environment, the flags, the help and `config show` are made from it.
+"""The table of settings. The TOML file, the environment, the flags, the help and `config show` are made from it.
 
 A section is a frozen dataclass and a setting is a field of it, so that `settings.clips.pre_roll` is checked by mypy.
-What else is to be known of a setting stands in the field's metadata, and `SETTINGS` is the list of it all.
+The field's metadata has the rest of its row (help, flag, bounds); `SETTINGS` lists all rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import Setting, setting
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
@@ -24,157 +25,204 @@ from gallery.names_table import ENGLISH
 
 @dataclass(frozen=True)
 class Station:
-    """What listens, and with what."""
+    """Station, pack, gallery and files."""
 
     name: str | None = setting(
-        None, "Name of the station, as messages and clips give it; the host's name if not given.", "--name"
+        None,
+        "Name of the station in messages and clips; the host name if not given.",
+        "--name",
+        metavar="NAME",
+        panel=OUTPUT,
     )
     pack: str | None = setting(
-        None, "Folder or name of the pack; the best one installed if not given.", "--pack", pack=True
+        None,
+        "Folder or name of the pack; the best one installed if not given.",
+        "--pack",
+        metavar="NAME|FOLDER",
+        pack=True,
     )
     gallery: Path | None = setting(None, "Gallery file; the pack's own if not given.", "--gallery", read=True)
     hop: float | None = setting(
-        None, "Seconds between windows; the pack's if not given (5 for starter).", "--hop", above=0
+        None, "Seconds between the starts of windows; the pack's if not given (5 for starter).", "--hop", above=0
     )
     only: tuple[str, ...] = setting(
-        (), 'Keep to this taxon, at any rank: "Aves", "Parus". May be given again.', "--only", metavar="TAXON"
+        (), 'Only this taxon, at any rank: "Aves", "Parus". May be repeated.', "--only", metavar="TAXON"
     )
     language: str = setting(
         ENGLISH,
         "Language of common names, such as de; English where a taxon has no name in it.",
         "--language",
-        metavar="TAG",
+        metavar="LANGUAGE",
+        panel=OUTPUT,
     )
     modalities: tuple[str, ...] = setting(
-        (), "Gallery entries to match; all if not given.", "--modalities", choices=MODALITIES, commas=True
+        (),
+        "Gallery entries to match; all if not given.",
+        "--modalities",
+        metavar="MODALITIES",
+        choices=MODALITIES,
+        commas=True,
     )
-    threads: int | None = setting(None, "Threads of the encoder.", "--threads", minimum=1)
-    provider: str | None = setting(None, "What runs the encoder; auto if not given.", "--provider", choices=PROVIDERS)
-    journal: Path | None = setting(None, "Journal of detections; in the user's data folder if not given.", "--journal")
+    threads: int | None = setting(None, "Number of threads of the encoder.", "--threads", minimum=1)
+    provider: str | None = setting(
+        None,
+        "Execution provider of the encoder; auto if not given.",
+        "--provider",
+        metavar="PROVIDER",
+        choices=PROVIDERS,
+    )
+    journal: Path | None = setting(
+        None, "Journal of detections; in the user's data folder if not given.", "--journal", panel=OUTPUT
+    )
     status: Path | None = setting(
-        None, "File that tells how the station is; beside the journal if not given.", "--status"
+        None, "Status file (JSON); beside the journal if not given.", "--status", panel=OUTPUT
     )
-    format: str = setting(
-        "table", "A table for people, NDJSON for programs.", "--format", short="-f", choices=("table", "ndjson")
+    format: str = setting("table", "Output format.", "--format", short="-f", choices=("table", "ndjson"), panel=OUTPUT)
+    duration: float | None = setting(
+        None, "Stop after this much sound.", "--duration", minimum=MIN_CLIP_S, panel=OTHER_INPUT
     )
-    duration: float | None = setting(None, "End after so many seconds of sound.", "--duration", minimum=MIN_CLIP_S)
 
 
 @dataclass(frozen=True)
 class Microphone:
-    """Which microphones, and how they are watched."""
+    """Microphones and their supervision."""
 
     device: tuple[str, ...] = setting(
         (),
-        "Microphone: index, part of the name, or its id that stays. The default one if not given. May be given again.",
+        "Microphone: index, part of its name, or stable id; the default one if not given. May be repeated.",
         "--device",
-        metavar="NAME|INDEX|ID",
+        metavar="NAME|NUMBER|ID",
     )
-    backend: str = setting(AUTO, "Audio backend.", "--backend", choices=(AUTO, *BACKENDS))
-    wait: bool = setting(False, "Wait for a microphone that is not there yet.", "--wait")
-    stall: float = setting(
-        10.0, "Seconds without a sample after which a microphone is opened anew.", "--stall", above=0
-    )
+    backend: str = setting(AUTO, "Audio backend.", "--backend", metavar="NAME", choices=(AUTO, *BACKENDS))
+    wait: bool = setting(False, "Wait for a microphone that is not connected yet.", "--wait")
+    stall: float = setting(10.0, "Time without samples after which a microphone is reopened.", "--stall", above=0)
 
 
 @dataclass(frozen=True)
 class Input:
-    """Sound that does not come from a microphone."""
+    """Sound from a recorder's folder or from standard input."""
 
     watch: Path | None = setting(
-        None, "Folder to which a recorder writes files; each is heard once.", "--watch", read=True
+        None, "Folder of a recorder; each new file is processed once.", "--watch", metavar="FOLDER", read=True
     )
     recorder_zone: str = setting(
         "UTC", 'Time zone of the recorder\'s clock: "UTC", "local", "Europe/Berlin".', "--recorder-zone", metavar="ZONE"
     )
     pcm_format: str = setting(
-        "s16le", "Samples of raw sound on standard input.", "--pcm-format", choices=("s16le", "s24le", "s32le", "f32le")
+        "s16le",
+        "Sample format of raw sound on standard input.",
+        "--pcm-format",
+        metavar="FORMAT",
+        choices=("s16le", "s24le", "s32le", "f32le"),
     )
-    pcm_rate: int = setting(48_000, "Rate of raw sound, in Hz.", "--pcm-rate", minimum=1_000, maximum=768_000)
-    pcm_channels: int = setting(1, "Channels of raw sound.", "--pcm-channels", minimum=1, maximum=64)
+    pcm_rate: int = setting(
+        48_000, "Sample rate of raw sound.", "--pcm-rate", metavar="HZ", minimum=1_000, maximum=768_000
+    )
+    pcm_channels: int = setting(1, "Number of channels of raw sound.", "--pcm-channels", minimum=1, maximum=64)
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What is kept as a detection."""
+    """Thresholds and filters of detections."""
 
-    min_confidence: float = setting(0.0, "Minimum confidence of a detection.", "--min-confidence", minimum=0, maximum=1)
+    min_confidence: float = setting(
+        0.0, "Minimum confidence of a detection.", "--min-confidence", metavar="CONFIDENCE", minimum=0, maximum=1
+    )
     species_list: Path | None = setting(
-        None, "File with the scientific names that may be detected, one a line.", "--species-list", read=True
+        None,
+        "Species that may be detected: a text file with one scientific name per line.",
+        "--species-list",
+        read=True,
     )
     range_table: Path | None = setting(
-        None, "CSV table of what is to be expected where and when; needs a place.", "--range-table", read=True
+        None,
+        "Range table (CSV): expected species by place and time; needs a location.",
+        "--range-table",
+        read=True,
+        panel=PLACE,
     )
     min_occurrence: float | None = setting(
         None,
-        "Occurrence from which a species is to be expected at the place in a week, by the model of the pack; "
-        "that of the pack if not given (0.03 for birdnet), 0 keeps every species.",
+        "Minimum occurrence of a species at the location in a week, by the pack's occurrence model; the pack's value "
+        "if not given (0.03 for birdnet), 0 keeps every species.",
         "--min-occurrence",
+        metavar="FRACTION",
+        panel=PLACE,
         minimum=0,
         maximum=1,
     )
     latitude: float | None = setting(
-        None, "Of the microphone, in degrees north.", "--latitude", minimum=-90, maximum=90
+        None,
+        "Latitude of the microphone, north positive.",
+        "--latitude",
+        metavar="DEGREES",
+        minimum=-90,
+        maximum=90,
+        panel=PLACE,
     )
     longitude: float | None = setting(
-        None, "Of the microphone, in degrees east.", "--longitude", minimum=-180, maximum=180
+        None,
+        "Longitude of the microphone, east positive.",
+        "--longitude",
+        metavar="DEGREES",
+        minimum=-180,
+        maximum=180,
+        panel=PLACE,
     )
     confirm: int = setting(
-        1, "Windows without common sound that must agree before a taxon is a detection.", "--confirm", minimum=1
+        1, "Number of non-overlapping windows that must agree before a taxon is detected.", "--confirm", minimum=1
     )
-    confirm_within: float = setting(60.0, "Seconds within which they must agree.", "--confirm-within", above=0)
+    confirm_within: float = setting(60.0, "Time within which these windows must agree.", "--confirm-within", above=0)
     longest: float = setting(
-        LONGEST_S,
-        "Seconds after which a detection that goes on ends and another begins.",
-        "--longest-detection",
-        above=0,
+        LONGEST_S, "Maximum length of a detection; a longer one is split.", "--longest-detection", above=0
     )
 
 
 @dataclass(frozen=True)
 class Privacy:
-    """What happens where somebody speaks."""
+    """Windows with speech."""
 
-    speech: str = setting(
-        "drop", "Windows in which somebody speaks: drop or keep them.", "--privacy", choices=("drop", "keep")
-    )
+    speech: str = setting("drop", "Windows with speech: drop or keep.", "--privacy", choices=("drop", "keep"))
     speech_threshold: float = setting(
-        0.5, "Probability from which sound is speech.", "--speech-threshold", minimum=0, maximum=1
+        0.5, "Minimum probability of speech.", "--speech-threshold", metavar="CONFIDENCE", minimum=0, maximum=1
     )
 
 
 @dataclass(frozen=True)
 class Clips:
-    """The sound of detections, kept as files."""
+    """Sound clips of detections."""
 
-    folder: Path | None = setting(None, "Folder for the sound of detections; none is kept if not given.", "--clips")
+    folder: Path | None = setting(
+        None, "Folder for clips of detections; no clips if not given.", "--clips", metavar="FOLDER"
+    )
     format: str = setting(clips.FORMAT, "Format of clips.", "--clip-format", choices=tuple(clips.FORMATS))
     pre_roll: float = setting(
-        clips.PRE_ROLL_S, "Seconds of sound before a detection.", "--pre-roll", minimum=0, maximum=clips.MOST_ROLL_S
+        clips.PRE_ROLL_S, "Sound kept before a detection.", "--pre-roll", minimum=0, maximum=clips.MOST_ROLL_S
     )
     post_roll: float = setting(
-        clips.POST_ROLL_S, "Seconds of sound after a detection.", "--post-roll", minimum=0, maximum=clips.MOST_ROLL_S
+        clips.POST_ROLL_S, "Sound kept after a detection.", "--post-roll", minimum=0, maximum=clips.MOST_ROLL_S
     )
     longest: float = setting(
         clips.LONGEST_S,
-        "Most seconds in one clip.",
+        "Maximum length of a clip.",
         "--longest-clip",
         minimum=clips.LEAST_CLIP_S,
         maximum=clips.MOST_CLIP_S,
     )
     keep_days: float | None = setting(
-        None, "Days after which a clip is deleted; never if not given.", "--keep-days", above=0
+        None, "Age at which a clip is deleted; never if not given.", "--keep-days", metavar="DAYS", above=0
     )
     disk_share: float = setting(
         clips.DISK_SHARE,
-        "Share of the disk that may be in use before the oldest clips are deleted.",
+        "Fraction of the disk in use above which the oldest clips are deleted.",
         "--disk-share",
+        metavar="FRACTION",
         above=0,
         maximum=1,
     )
     keep_per_species: int = setting(
         clips.KEEP_PER_SPECIES,
-        "Clips of a species that are kept whatever the disk says.",
+        "Number of clips per species that are kept even when the disk is full.",
         "--keep-per-species",
         minimum=0,
     )
@@ -182,56 +230,69 @@ class Clips:
 
 @dataclass(frozen=True)
 class Mqtt:
-    """Detections sent to an MQTT broker."""
+    """Delivery to an MQTT broker."""
 
-    host: str | None = setting(None, "Broker to which detections are sent; none if not given.", "--mqtt-host")
+    host: str | None = setting(None, "MQTT broker; no MQTT if not given.", "--mqtt-host", metavar="HOST")
     port: int | None = setting(
-        None, "Port of the broker; 1883, or 8883 with TLS, if not given.", "--mqtt-port", minimum=1, maximum=65_535
+        None,
+        "Port of the broker; 1883, or 8883 with TLS, if not given.",
+        "--mqtt-port",
+        metavar="PORT",
+        minimum=1,
+        maximum=65_535,
     )
-    username: str | None = setting(None, "Name to log in with.", "--mqtt-username")
-    password: str | None = setting(None, "Password to log in with; better in a file of its own.", secret=True)
-    password_file: Path | None = setting(None, "File that holds the password.", "--mqtt-password-file", read=True)
-    topic: str = setting("biovita", "First part of all topics.", "--mqtt-topic")
-    tls: bool = setting(False, "Encrypt the connection.", "--mqtt-tls")
+    username: str | None = setting(None, "Username at the broker.", "--mqtt-username", metavar="USER")
+    password: str | None = setting(None, "Password at the broker; a password file is safer.", secret=True)
+    password_file: Path | None = setting(None, "File with the password.", "--mqtt-password-file", read=True)
+    topic: str = setting("biovita", "Prefix of all topics.", "--mqtt-topic", metavar="TEXT")
+    tls: bool = setting(False, "Encrypt the connection with TLS.", "--mqtt-tls")
     ca_file: Path | None = setting(
-        None, "Certificates to trust; those of the system if not given.", "--mqtt-ca-file", read=True
+        None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
     )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """Detections sent to a web address."""
+    """Delivery to a webhook."""
 
     url: str | None = setting(
-        None, "Address to which detections are posted as JSON; none if not given.", "--webhook-url", secret=True
+        None,
+        "URL to which detections are posted as JSON; no webhook if not given.",
+        "--webhook-url",
+        metavar="URL",
+        secret=True,
     )
     header: tuple[str, ...] = setting(
-        (), '"Name: value" to send along. May be given again.', "--webhook-header", metavar="HEADER", secret=True
+        (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
     )
 
 
 @dataclass(frozen=True)
 class Log:
-    """What the station tells of itself."""
+    """Logging."""
 
-    file: Path | None = setting(None, "Log file; only standard error if not given.", "--log-file")
+    file: Path | None = setting(None, "Log file; standard error only if not given.", "--log-file")
     level: str = setting(
-        "info", "Least weight of what is logged.", "--log-level", choices=("debug", "info", "warning", "error")
+        "info",
+        "Minimum level of log messages.",
+        "--log-level",
+        metavar="LEVEL",
+        choices=("debug", "info", "warning", "error"),
     )
-    max_mb: float = setting(5.0, "Size at which the log file is put aside, in MB.", "--log-max-mb", above=0)
-    keep: int = setting(3, "Log files put aside that are kept.", "--log-keep", minimum=1, maximum=1_000)
+    max_mb: float = setting(5.0, "Size at which the log file is rotated.", "--log-max-mb", metavar="MB", above=0)
+    keep: int = setting(3, "Number of rotated log files to keep.", "--log-keep", minimum=1, maximum=1_000)
 
 
-# A table of its own: its keys are taxa, which no list of settings knows.
+# A table of its own, since its keys are taxa.
 THRESHOLD = Setting(
     "thresholds",
     "TAXON",
     float,
     None,
-    "Minimum confidence of a detection of this taxon, at any rank. May be given again.",
+    "Minimum confidence of a taxon, at any rank. May be repeated.",
     "--threshold",
-    metavar="TAXON=P",
+    metavar="TAXON=CONFIDENCE",
     minimum=0,
     maximum=1,
     optional=True,
@@ -252,7 +313,7 @@ SECTIONS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, and where each came from.
+    """All settings, with their origins.
 
     Attributes
     ----------
@@ -283,7 +344,7 @@ class Settings:
         return getattr(getattr(self, setting.section), setting.name)
 
     def origin(self, setting: Setting) -> str:
-        """Where the value of a setting came from."""
+        """Origin of the value of a setting."""
         return self.origins.get(setting.key, "default")
 
     @property
@@ -294,14 +355,14 @@ class Settings:
 
     @property
     def journal_path(self) -> Path:
-        """The journal, wherever it lies."""
+        """Path of the journal."""
         from edgeapp.journal import default_path
 
         return self.station.journal if self.station.journal is not None else default_path()
 
     @property
     def status_path(self) -> Path:
-        """The status file: beside the journal, with its name, if nobody says where."""
+        """Path of the status file; beside the journal, with its name, if not set."""
         return self.station.status if self.station.status is not None else self.journal_path.with_suffix(".status.json")
 
 
@@ -316,7 +377,7 @@ def _table() -> tuple[Setting, ...]:
 
 
 def _type(hint: Any) -> tuple[type, bool, bool]:
-    """Type of a value, whether there may be several, and whether there need not be any."""
+    """Type of a value, whether there may be several, and whether it may be unset."""
     if get_origin(hint) is tuple:
         return get_args(hint)[0], True, True
     if get_origin(hint) in (Union, UnionType):

@@ -32,7 +32,7 @@ class Fault:
 
     def error(self, more: int = 0) -> ConfigError:
         """The fault as an error; `more` is how many others were found beside it."""
-        others = f" ({more} more; `biovita-edge config check` tells all)" if more else ""
+        others = f" ({more} more; `biovita-edge config check` shows all)" if more else ""
         return ConfigError(f"{self.where}: {self.what}", f"{self.remedy}{others}")
 
     def __str__(self) -> str:
@@ -157,7 +157,7 @@ def _checked_one(setting: Setting, value: Any) -> Any:
     if setting.type is str and not value.strip():
         raise _wrong(setting, value)
     if setting.type in (str, Path) and any(not char.isprintable() for char in value):
-        raise BadValue(f"{value!r} has a character in it that cannot be printed", "leave it out")
+        raise BadValue(f"{value!r} has a non-printable character", "leave it out")
     return value
 
 

@@ -1,7 +1,7 @@
 """Messages to an MQTT broker, each counted as sent only when the broker has acknowledged it.
 
 The station's queue is the journal, not the client: a connection that fails is thrown away with what it still held, and
-the outbox begins a new one. MQTT 5 is spoken, since there a broker says why it does not take a message (a message
+the outbox begins a new one. MQTT 5 is spoken, since there a broker says why it rejects a message (a message
 that its access rules forbid is acknowledged in 3.1.1 and lost); a broker that knows only 3.1.1 gets that.
 """
 
@@ -122,7 +122,7 @@ class MqttTarget:
         except _Cut as error:
             # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
             self._hang_up()
-            raise Refused(f"{error}, twice at the same message") from None
+            raise Refused(f"{error}, twice for the same message") from None
         except NotSent:
             self._hang_up()  # a message without acknowledgement would be repeated by the client and by the outbox
             raise
@@ -209,7 +209,7 @@ class MqttTarget:
         if reason.value >= FAILED:
             kind = Refused if reason.value in OF_THE_MESSAGE else NotSent
             remedy = f"let the user write to {topic}" if reason.value in NO_ENTRY else ""
-            raise kind(f"{self.label} does not take a message: {reason}", remedy)
+            raise kind(f"{self.label} rejects a message: {reason}", remedy)
 
     def _hang_up(self) -> None:
         link, self._link = self._link, None

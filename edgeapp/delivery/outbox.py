@@ -206,7 +206,7 @@ class Outbox:
             excess = self._store.queue_length() - self._max_messages
             if excess > 0:
                 if not self._overfull:
-                    log.warning("more than %d messages wait; the oldest are dropped", self._max_messages)
+                    log.warning("more than %d messages are queued; the oldest are dropped", self._max_messages)
                 for message in self._store.due(math.inf, min(excess, TRIMMED_AT_ONCE)):
                     self._drop(message, f"more than {self._max_messages} messages were waiting", now)
             self._overfull = excess > 0
@@ -362,7 +362,7 @@ class _Line:
         self._failures = 0
         if self._condition != "ok":
             if self._condition == "down":
-                log.info("%s: is back", self.name)
+                log.info("%s: reachable again", self.name)
             self._condition, self._since = "ok", self._clock.now()
 
     def _is_down(self, error: Exception) -> float:
@@ -370,7 +370,7 @@ class _Line:
         reason = _reason(error)
         if self._condition != "down":
             self._condition, self._since = "down", self._clock.now()
-            log.warning("%s: %s; messages are kept until it takes them", self.name, reason)
+            log.warning("%s: %s; messages are queued until it accepts them", self.name, reason)
         elif reason != self._last_error:
             log.warning("%s: %s", self.name, reason)
         self._last_error = reason

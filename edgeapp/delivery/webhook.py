@@ -65,7 +65,7 @@ class WebhookTarget:
             or not url.isascii()
             or re.search(r"[\s\x00-\x1f\x7f]", url)
         ):
-            raise UsageError("the webhook's address cannot be used", "give https://host/path, without spaces")
+            raise UsageError("invalid URL of the webhook", "give https://host/path, without spaces")
         address = f"[{host}]" if ":" in host else host
         netloc = address if port is None else f"{address}:{port}"
         self.label = f"{parts.scheme}://{netloc}"
@@ -126,9 +126,9 @@ class WebhookTarget:
         # The standard phrase, not the server's: that is its text, of any length.
         what = f"{self.label} answers {code} {http.client.responses.get(code, '')}".rstrip()
         if 300 <= code < 400:
-            return NotSent(what, "give the address that it moved to; a redirected POST would lose its body")
+            return NotSent(what, "give the new URL; a redirected POST would lose its body")
         if code in OF_THE_ADDRESS:
-            return NotSent(what, "check the address, and the key in its headers", _retry_after_s(headers))
+            return NotSent(what, "check the URL, and the key in its headers", _retry_after_s(headers))
         if 400 <= code < 500 and code not in LATER:
             return Refused(what)
         return NotSent(what, retry_after_s=_retry_after_s(headers))

@@ -61,9 +61,9 @@ class Confirmation(Generic[Token]):
         self, windows: int = 1, within_s: float = WITHIN_S, window_s: float = WINDOW_S, hop_s: float = HOP_S
     ) -> None:
         if windows < 1:
-            raise UsageError(f"a confirmation by {windows} windows means nothing", "ask for 1 window or more")
+            raise UsageError(f"confirm must be at least 1, not {windows}", "give the number of windows")
         if not 0 < within_s < math.inf:
-            raise UsageError(f"a confirmation within {within_s:g} s cannot be", "give a number of seconds above 0")
+            raise UsageError(f"confirm_within must be greater than 0, not {within_s:g}", "give the seconds")
         needed_s = shortest_s(windows, window_s, hop_s)
         if windows > 1 and needed_s > within_s + _TOUCHING_S:
             raise UsageError(

@@ -92,7 +92,9 @@ class SpeciesList:
             except TaxonError as error:
                 unknown.append(UnknownName(number, name, str(error)))
         if not species:
-            why = f"names nothing of the gallery (line {unknown[0].line}: {unknown[0].why})" if unknown else "is empty"
+            why = (
+                f"matches nothing in the gallery (line {unknown[0].line}: {unknown[0].why})" if unknown else "is empty"
+            )
             raise UsageError(f"species list {path} {why}", "write one name on each line")
         return cls(str(path), frozenset(species), tuple(unknown))
 
@@ -175,7 +177,7 @@ class Filters:
                 place = f"{expected.latitude:g}, {expected.longitude:g}"
                 when = f" in week {week}" if week is not None else ""
                 listed = " on the species list" if self.species_list is not None and not no else ""
-                return Verdict.OUT_OF_RANGE, f"{subject}{listed} is{no} to be expected at {place}{when}"
+                return Verdict.OUT_OF_RANGE, f"{subject}{listed} is{no} expected at {place}{when}"
         return Verdict.DETECTION, ""
 
     def expected(self, week: int | None) -> np.ndarray | None:

@@ -67,7 +67,7 @@ class Occurrence:
         """
         check_place(latitude, longitude)
         if least is not None and not 0 <= least <= 1:
-            raise UsageError(f"an occurrence of at least {least:g} is none", "give a number from 0 to 1")
+            raise UsageError(f"min_occurrence must be between 0 and 1, not {least:g}", "give a number from 0 to 1")
         names, values = occurrence(pack, latitude, longitude)
         assert pack.range is not None  # or `occurrence` would have raised
         columns = {name: values[:, column] for column, name in enumerate(names) if name}

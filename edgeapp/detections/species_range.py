@@ -111,10 +111,10 @@ class SpeciesRange:
             There is no place, or the table cannot be read or has a defect, which is named with its line.
         """
         if latitude is None or longitude is None:
-            raise UsageError(f"the range table {path} needs a place", "give --latitude and --longitude")
+            raise UsageError(f"the range table {path} needs a location", "give --latitude and --longitude")
         check_place(latitude, longitude)
         if missing not in (KEEP, REJECT):
-            raise UsageError(f"species without a range cannot be dealt with by '{missing}'", f"use {KEEP} or {REJECT}")
+            raise UsageError(f"unknown policy for species without a range: '{missing}'", f"use {KEEP} or {REJECT}")
         names, unknown = names_of(taxa), []
         ranges: dict[str, tuple[Range, ...]] = {}
         for name, found in _read(Path(path)):
@@ -159,7 +159,7 @@ def check_place(latitude: float, longitude: float) -> None:
     """Raise UsageError when there is no such place."""
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         raise UsageError(
-            f"there is no place {latitude:g}, {longitude:g}", "give degrees, -90 to 90 north and -180 to 180 east"
+            f"invalid location {latitude:g}, {longitude:g}", "give degrees, -90 to 90 north and -180 to 180 east"
         )
 
 

@@ -45,9 +45,14 @@ class SpeechDetector:
 
     def __init__(self, threshold: float = THRESHOLD, least_s: float = LEAST_S) -> None:
         if not 0 < threshold <= 1:
-            raise UsageError(f"a speech threshold of {threshold:g} is none", "give a number above 0 and at most 1")
+            raise UsageError(
+                f"speech_threshold must be above 0 and at most 1, not {threshold:g}",
+                "give a number above 0 and at most 1",
+            )
         if not 0 < least_s < float("inf"):
-            raise UsageError(f"speech of at least {least_s:g} s cannot be", "give a number of seconds above 0")
+            raise UsageError(
+                f"the minimum duration of speech must be greater than 0, not {least_s:g}", "give the seconds"
+            )
         self.threshold = threshold
         self.least_s = least_s
         self._chunks = max(1, round(least_s / CHUNK_S))

@@ -190,7 +190,7 @@ def bench(
         peak_mb=peak_mb,
         watts=Watts(meter.name if meter is not None else None, idle.watts, busy.watts),
         parity=_parity(recogniser, cut[:PARITY_WINDOWS]),
-        notes=() if meter is not None else ("this machine does not tell what it draws",),
+        notes=() if meter is not None else ("no power sensor found",),
     )
 
 
@@ -259,7 +259,7 @@ def _identify(path: Path, options: Sequence[str]) -> tuple[float, float]:
     took_s = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise DeviceError(f"biovita-edge identify failed: {told.splitlines()[-1] if told else '-'}", "put that right")
+        raise DeviceError(f"biovita-edge identify failed: {told.splitlines()[-1] if told else '-'}", "fix this error")
     return took_s, usage.ru_maxrss * RSS_UNIT / MB
 
 

@@ -81,13 +81,13 @@ def memory(patient: Patient) -> Findings:
         kilobytes = {line.partition(":")[0]: int(line.split()[1]) for line in lines if len(line.split()) > 1}
         available, total = kilobytes["MemAvailable"] * 1024, kilobytes["MemTotal"] * 1024
     except (OSError, ValueError, KeyError):
-        yield skipped("memory", "this system does not tell how much there is")
+        yield skipped("memory", "unknown on this system")
         return
     limit = _number(patient.root / "sys/fs/cgroup/memory.max")  # of a container; "max" is none
     used = _number(patient.root / "sys/fs/cgroup/memory.current")
     if limit is not None and used is not None and limit < total:
         total, available = round(limit), min(available, round(limit - used))
-    what = f"{_size(available)} of {_size(total)} can be had"
+    what = f"{_size(available)} of {_size(total)} available"
     if patient.hears_now:
         if available < MEMORY_LITTLE_RUNNING:
             yield warning("memory", f"{what} beside the running station", "end other programs")
@@ -105,7 +105,7 @@ def cores(patient: Patient) -> Findings:
     """Whether cores are switched off with which ONNX Runtime ends the process."""
     online, present = (_text(patient.root / CORES / name) for name in ("online", "present"))
     if not online or not present:
-        yield skipped("cores", "this system does not tell which are on")
+        yield skipped("cores", "unknown on this system")
     elif cores_abort(patient):
         what = f"{online} of {present} are on, with which ONNX Runtime {onnxruntime_version()} ends the process"
         yield warning("cores", what, "choose a power mode with all cores (`nvpmodel`), or install ONNX Runtime 1.27")
@@ -129,7 +129,7 @@ def temperature(patient: Patient) -> Findings:
         if milli is not None and 0 < milli < 150_000:
             zones.append((milli / 1000, _text(zone / "type") or zone.name, dict(_trips(zone))))
     if not zones:
-        yield skipped("temperature", "this machine has no sensor that may be read")
+        yield skipped("temperature", "no readable sensor")
         return
     told = []
     for celsius, name, trips in zones:
@@ -178,10 +178,10 @@ def power(patient: Patient) -> Findings:
         # A mouse has a battery too, of the scope "Device".
         if _text(supply / "type") != "Battery" or _text(supply / "scope") == "Device" or charge is None:
             continue
-        what = f"battery {supply.name} at {charge:.0f} %, {_text(supply / 'status').lower() or 'state not told'}"
+        what = f"battery {supply.name} at {charge:.0f} %, {_text(supply / 'status').lower() or 'unknown state'}"
         low = charge < BATTERY_LOW and _text(supply / "status") == "Discharging"
         told.append(warning("power", what, "charge it") if low else ok("power", what))
-    yield from told or [skipped("power", "this machine does not tell")]
+    yield from told or [skipped("power", "unknown on this machine")]
 
 
 def _raspberry(bits: int) -> Finding:

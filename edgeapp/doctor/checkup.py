@@ -36,5 +36,5 @@ def examine(patient: Patient, checks: Mapping[str, Check] = CHECKS) -> Iterator[
             yield error(name, fault.what, fault.remedy)
         except Exception as fault:
             # A doctor that falls over its own feet must still tell of the other organs.
-            what = f"this check failed unexpectedly ({type(fault).__name__}: {fault})"
-            yield error(name, " ".join(what.split()), "please report it with these words")
+            what = f"check failed unexpectedly ({type(fault).__name__}: {fault})"
+            yield error(name, " ".join(what.split()), "please report this message")

@@ -58,14 +58,14 @@ def sound_of(samples: np.ndarray) -> Sound:
 def judged(name: str, sound: Sound, lost: int = 0) -> Finding:
     """What is to be said of a microphone that sounds so."""
     if sound.level_dbfs == -math.inf:
-        what = f"{name}: opens and gives nothing but one value"
+        what = f"{name}: opens, but gives only one constant value"
         return error("microphone", what, "unmute it (`alsamixer`), check its plug, or choose another --device")
     level = f"{name}: level {sound.level_dbfs:.0f} dBFS, peak {sound.peak_dbfs:.0f} dBFS"
     if sound.clipped > CLIPPING_SHARE:
         share = f"{100 * sound.clipped:.1f} % of samples at full scale"
         return warning("microphone", f"{level}, {share}", "turn the gain down (`alsamixer`)")
     if sound.level_dbfs < DEAF_DBFS:
-        return warning("microphone", f"{level}, as good as silent", "turn the gain up (`alsamixer`), check the plug")
+        return warning("microphone", f"{level}, nearly silent", "turn the gain up (`alsamixer`), check the plug")
     if abs(sound.offset) > OFFSET:
         what = f"{level}, offset {100 * sound.offset:.0f} % of full scale"
         return warning("microphone", what, "check cable and supply of the microphone")
@@ -78,9 +78,9 @@ def microphone(patient: Patient) -> Findings:
     """Record two seconds from each microphone of the settings."""
     settings = patient.settings
     if not patient.microphone:
-        yield skipped("microphone", "not asked for (--no-microphone)")
+        yield skipped("microphone", "skipped (--no-microphone)")
     elif patient.hears_now:
-        yield skipped("microphone", "the running station has it; see the finding of the station")
+        yield skipped("microphone", "in use by the running station")
     elif settings.input.watch is not None:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
     else:
@@ -91,7 +91,7 @@ def microphone(patient: Patient) -> Findings:
 def _heard(device: str | None, backend: str) -> Finding:
     try:
         if device is None and all(found.ghost for found in listing()):
-            what = "there is none here"
+            what = "none found"
             return warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
         source = Capture(device, backend, stall_s=STALL_S)
         samples = _record(source)

@@ -52,7 +52,7 @@ def _journal(path: Path, now: datetime) -> Findings:
         faults = [str(fault)]
     backup = _free(path.with_name(f"{path.name}.backup-{now:%Y%m%dT%H%M%SZ}"))
     if not _copied(path, backup):
-        yield error("mend", f"{path}: no true copy could be made, nothing was done", "make room on the disk")
+        yield error("mend", f"{path}: no verified copy could be made, nothing was done", "make room on the disk")
         return
     # After the copy: whoever closes a database last writes into it.
     if (holder := _held(path)) is not None:
@@ -63,13 +63,13 @@ def _journal(path: Path, now: datetime) -> Findings:
     yield ok("mend", f"{path}: copied to {backup}, and the copy was compared byte by byte")
     try:
         if _reindexed(path):
-            yield ok("mend", f"{path}: only an index was damaged ({faults[0]}); it was made anew, no row was lost")
+            yield ok("mend", f"{path}: only an index was damaged ({faults[0]}); it was rebuilt, no row was lost")
             return
         saved = _recovered(path)
     except (sqlite3.Error, OSError) as fault:
-        yield error("mend", f"{path}: cannot be mended ({fault}); the copy is {backup}", _by_hand(path))
+        yield error("mend", f"{path}: cannot be repaired ({fault}); the copy is {backup}", _by_hand(path))
         return
-    yield ok("mend", f"{path}: written anew with {', '.join(f'{n} {table}' for table, n in saved.items() if n)}")
+    yield ok("mend", f"{path}: rewritten with {', '.join(f'{n} {table}' for table, n in saved.items() if n)}")
 
 
 def _held(path: Path) -> str | None:
@@ -90,7 +90,7 @@ def _held(path: Path) -> str | None:
 
 
 def _by_hand(path: Path) -> str:
-    return f"move it away and start anew; `sqlite3 {path.name} .recover` may still save rows"
+    return f"move it away and start again; `sqlite3 {path.name} .recover` may still save rows"
 
 
 def _copied(path: Path, backup: Path) -> bool:
@@ -136,7 +136,7 @@ def _recovered(path: Path) -> dict[str, int]:
         with closing(sqlite.connect(path, "rw")) as old, closing(sqlite.connect(part, "rw")) as new:
             saved = _salvaged(old, new)
             if faults := whole(new):
-                raise sqlite3.DatabaseError(f"what was saved is not whole: {faults[0]}")
+                raise sqlite3.DatabaseError(f"the recovered rows are inconsistent: {faults[0]}")
             new.execute("PRAGMA journal_mode = DELETE")
         # The WAL of the old file must never be played into the new one; the copy has it.
         for suffix in SIDE_FILES:
@@ -148,7 +148,7 @@ def _salvaged(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int
     schema = old.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     tables = [(name, sql) for kind, name, sql in schema if kind == "table" and not name.startswith("sqlite_")]
     if "detections" not in {name for name, _ in tables}:
-        raise sqlite3.DatabaseError("its list of tables cannot be read")
+        raise sqlite3.DatabaseError("its schema cannot be read")
     new.execute("PRAGMA foreign_keys = OFF")
     new.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     saved = {}
@@ -189,7 +189,7 @@ def _temporary_files(patient: Patient) -> Findings:
     if clips is not None:
         removed += files.remove_abandoned(clips, f"**/{files.TEMPORARY}", ORPHAN_S)
     if removed:
-        yield ok("mend", f"removed {removed} temporary files that nobody finished")
+        yield ok("mend", f"removed {removed} unfinished temporary files")
 
 
 def _hash(path: Path) -> str:

@@ -29,7 +29,7 @@ EXAMPLE_DETECTIONS = {"214eea336abc13ca": {"Parus major"}}
 
 UNIT = 1e-3  # how far from 1 the length of a vector may be
 REJECTED_SHARE = 0.1  # some photos of any collection cannot be read or are there twice
-GET_AGAIN = "get the pack again"
+GET_AGAIN = "reinstall the pack"
 
 
 def versions(patient: Patient) -> Findings:
@@ -66,7 +66,7 @@ def recognition(patient: Patient) -> Findings:
         yield error("gallery", fault.what, fault.remedy)
         fits = False
     if cores_abort(patient):
-        yield skipped("provider", "not tried: it would end the doctor, see cores")
+        yield skipped("provider", "skipped: it would crash this process, see cores")
         return
     try:
         encoder = AudioEncoder(pack, station.threads, station.provider)
@@ -75,7 +75,7 @@ def recognition(patient: Patient) -> Findings:
         return
     threads = RunSettings.of(station.provider, station.threads).threads
     if encoder.provider == CPU and station.provider in (None, "auto") and driver_is_there():
-        remedy = "install the extra [gpu], or say --provider cpu if that is meant"
+        remedy = "install the extra [gpu], or set --provider cpu if intended"
         yield warning("provider", f"{encoder.provider}, though an NVIDIA driver is here", remedy)
     else:
         yield ok("provider", f"{encoder.provider} runs the encoder, {threads} threads")
@@ -105,11 +105,11 @@ def _parity_of_the_makers(pack: Pack) -> Findings:
     told = ", ".join(f"{modality} {least:.6f}" for modality, least in measured.items())
     low = [modality for modality, least in measured.items() if least < LEAST_COSINE]
     if not measured:
-        yield skipped("parity", "the pack does not say how near its graphs are to what they were made from")
+        yield skipped("parity", "the pack has no parity of its graphs with their checkpoint")
     elif low:
-        yield error("parity", f"least cosine with what the pack was made from: {told}", GET_AGAIN)
+        yield error("parity", f"minimum cosine with the pack's checkpoint: {told}", GET_AGAIN)
     else:
-        yield ok("parity", f"least cosine with what the pack was made from: {told}")
+        yield ok("parity", f"minimum cosine with the pack's checkpoint: {told}")
 
 
 def _engines(pack: Pack) -> Findings:
@@ -130,7 +130,7 @@ def _parity_here(pack: Pack, encoder: AudioEncoder, threads: int) -> Findings:
     if encoder.provider == CPU:
         return
     cosine = least_cosine(PackGraph.of(pack, "audio"), encoder.encode, threads)
-    what = f"least cosine between {encoder.provider} and the CPU: {cosine:.5f}"
+    what = f"minimum cosine between {encoder.provider} and the CPU: {cosine:.5f}"
     if cosine >= LEAST_COSINE:
         yield ok("parity", what)
     else:
@@ -148,12 +148,12 @@ def _gallery(pack: Pack, patient: Patient) -> Findings:
                 bad += int(np.count_nonzero(~(np.abs(lengths - 1) <= UNIT)))  # so that NaN is bad too
     entries = sum(info["entries"].values())
     what = f"{path}: made by {info['pack']}, {info['taxa']} taxa, {entries} entries"
-    rejected = f", {info['rejected']} were not taken in" if info["rejected"] else ""
-    remedy = "see them with `biovita-edge gallery info`, and build it again"
+    rejected = f", {info['rejected']} were rejected" if info["rejected"] else ""
+    remedy = "list them with `biovita-edge gallery info`, and rebuild it"
     if bad:
         yield error("gallery", f"{what}, {bad} of them not of unit length", "build it again")
     elif not info["taxa"] or not entries:
-        yield error("gallery", f"{what}: nothing can be named", "build it again, or use the pack's own")
+        yield error("gallery", f"{what}: no species can be identified", "build it again, or use the pack's own")
     elif info["rejected"] > REJECTED_SHARE * (entries + info["rejected"]):
         yield warning("gallery", f"{what}{rejected}", remedy)
     else:
@@ -171,7 +171,7 @@ def _example(pack: Pack, patient: Patient) -> Findings:
     stretches: list[Stretch] = []
     for result in recogniser.windows(source):
         if result.vector is None:
-            yield error("answer", "the bundled example was taken for silence", GET_AGAIN)
+            yield error("answer", "the bundled example was classified as silence", GET_AGAIN)
             return
         length = float(np.linalg.norm(result.vector))
         if not abs(length - 1) <= UNIT and (pack.audio.unit or not length > 0):
@@ -183,7 +183,7 @@ def _example(pack: Pack, patient: Patient) -> Findings:
     words = words or "nothing known"
     wanted = EXAMPLE_DETECTIONS.get(pack.space) if station.gallery is None else None
     if wanted is not None and {one.scientific_name for one in found} != wanted:
-        remedy = "run with --provider cpu; if that is no better, install biovita-edge again"
+        remedy = "run with --provider cpu; if the error persists, reinstall biovita-edge"
         yield error("answer", f"the bundled example is {words}, and should be {', '.join(sorted(wanted))}", remedy)
     else:
         yield ok(

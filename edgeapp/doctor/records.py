@@ -66,17 +66,17 @@ def _messages(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Fin
     waiting = "FROM messages WHERE sent_utc IS NULL AND dropped_utc IS NULL"
     [(n, oldest)] = db.execute(f"SELECT count(*), min(created_utc) {waiting}")
     if not n:
-        yield ok("messages", "none waits to be sent")
+        yield ok("messages", "no message is pending")
         return
     last = db.execute(f"SELECT last_error {waiting} AND last_error IS NOT NULL ORDER BY id DESC LIMIT 1").fetchone()
     age_s = _age_s(oldest, patient)
     reason = f"; last fault: {last[0]}" if last else ""
-    what = f"{n} wait to be sent, the oldest for {span(age_s)}{reason}"
+    what = f"{n} pending, the oldest for {span(age_s)}{reason}"
     settings = patient.settings
     if age_s is None or age_s < WAITING_LONG_S:
         yield ok("messages", what)
     elif settings.mqtt.host is None and settings.webhook.url is None:
-        yield warning("messages", what, "nobody is named to send them to: set [mqtt] host or [webhook] url")
+        yield warning("messages", what, "no target is configured: set [mqtt] host or [webhook] url")
     else:
         yield warning("messages", what, "check the network, and the address and password in the settings")
 
@@ -88,10 +88,10 @@ def _clips(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Findin
     paths = [Path(path) for (path,) in db.execute("SELECT path FROM clips WHERE deleted_utc IS NULL")]
     gone = [path for path in paths if not (folder / path).exists()]
     if gone:
-        what = f"{len(gone)} of {len(paths)} clips are not where the journal says, the first is {gone[0]}"
-        yield warning("clips", what, "bring them back, or leave it so: their rows stay")
+        what = f"{len(gone)} of {len(paths)} clips are missing, the first is {gone[0]}"
+        yield warning("clips", what, "restore them if possible; their rows are kept")
     else:
-        yield ok("clips", f"{len(paths)} clips are where the journal says")
+        yield ok("clips", f"{len(paths)} clips are present")
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def whole(db: sqlite3.Connection) -> list[str]:
 def span(seconds: float | None) -> str:
     """A time for people."""
     if seconds is None:
-        return "a time not known"
+        return "an unknown time"
     for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"

@@ -17,7 +17,7 @@ def config(patient: Patient) -> Findings:
         yield error("config", f"{fault.where}: {fault.what}", fault.remedy)
     if not faults:
         file = patient.settings.file
-        yield ok("config", f"{file}: can be used" if file else "no file of settings, every setting is at its default")
+        yield ok("config", f"{file}: valid" if file else "no settings file, every setting has its default")
 
 
 def station(patient: Patient) -> Findings:
@@ -26,26 +26,24 @@ def station(patient: Patient) -> Findings:
     try:
         running = patient.running
     except (ValueError, OSError) as fault:
-        yield warning(
-            "station", f"{path}: cannot be read ({fault})", "start the station again, it writes the file anew"
-        )
+        yield warning("station", f"{path}: cannot be read ({fault})", "restart the station to write the file again")
         return
     if running is None:
-        yield skipped("station", "none has run here with these settings")
+        yield skipped("station", "no station has run with these settings")
         return
     pid = running.told.get("pid")
     if not running.alive:
         if running.fresh:
-            what = f"process {pid} told {span(running.age_s)} ago how it is, and is gone"
+            what = f"process {pid} last reported {span(running.age_s)} ago, and no longer runs"
             yield warning(
-                "station", what, "see its log; `biovita-edge service install` makes one that is started again"
+                "station", what, "check its log; `biovita-edge service install` runs it as a service that restarts"
             )
         else:
-            yield skipped("station", f"none runs; the last told {span(running.age_s)} ago how it is")
+            yield skipped("station", f"not running; last reported {span(running.age_s)} ago")
         return
     if not running.fresh:
-        what = f"process {pid} lives, and told {span(running.age_s)} ago for the last time how it is"
-        yield warning("station", what, "see its log, and start it again if it hangs")
+        what = f"process {pid} runs, but last reported {span(running.age_s)} ago"
+        yield warning("station", what, "check its log, and restart it if it hangs")
         return
     microphones = [one for one in running.told.get("microphones") or () if isinstance(one, dict)]
     deaf = [_deaf(one) for one in microphones if one.get("state") in DEAF]

@@ -105,7 +105,7 @@ def explained(path: Path, doing: str = "written") -> Iterator[None]:
             raise _damaged(path, reason) from error
         if sqlite.is_busy(error):
             raise JournalError(
-                f"{path}: another program holds the journal ({reason})", "end that program, or wait for it"
+                f"{path}: the journal is locked by another program ({reason})", "stop that program, or wait"
             ) from error
         raise JournalError(
             f"{path}: the journal cannot be {doing} ({reason})", "check the folder, its permissions and the free space"
@@ -144,7 +144,7 @@ def _migrate(database: Database) -> None:
         migrations.apply(database)
         strays = connection.execute("PRAGMA foreign_key_check").fetchall()
         if strays:
-            raise sqlite3.IntegrityError(f"{len(strays)} rows refer to nothing, the first in {strays[0][0]}")
+            raise sqlite3.IntegrityError(f"{len(strays)} rows have dangling references, the first in {strays[0][0]}")
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()

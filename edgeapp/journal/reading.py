@@ -179,7 +179,7 @@ class Reader(Questions):
         """Rows that refer to a row which is not there, in words."""
         with explained(self.path, "read"):
             found: list[sqlite3.Row] = self._connection.execute("PRAGMA foreign_key_check").fetchall()
-        return [f"{table} {row_id} refers to {parent} that are not there" for table, row_id, parent, _ in found]
+        return [f"{table} {row_id} refers to {parent} that do not exist" for table, row_id, parent, _ in found]
 
     def missing_clips(self) -> list[dict[str, Any]]:
         """Clips that were not deleted and whose files are not there."""

@@ -47,7 +47,7 @@ PROTOCOLS = (INCIDENTAL, STATIONARY)
 TOOL = "biovita-edge"
 
 NOT_REVIEWED = "not confirmed or corrected by a reviewer"
-CLOCK_NOT_SET = "of a time before the clock was set"
+CLOCK_NOT_SET = "from before the clock was set"
 NOT_A_SPECIES = "not named to the species"
 
 _SPECIES = re.compile(r"([A-Z][a-z-]+) ([a-z][a-z-]+(?: [a-z][a-z-]+)?)")
@@ -77,7 +77,7 @@ class Site:
     Raises
     ------
     UsageError
-        No place, a protocol that does not suit a microphone, or Stationary without its duration.
+        No place, a protocol that is not for microphones, or Stationary without its duration.
     """
 
     location: str
@@ -91,9 +91,9 @@ class Site:
 
     def __post_init__(self) -> None:
         if not plain(self.location):
-            raise UsageError("eBird needs the name of the place", "give the place's name")
+            raise UsageError("eBird needs the name of the location", "give the name of the location")
         if self.protocol not in PROTOCOLS:
-            raise UsageError(f"eBird's protocol {self.protocol!r} does not suit a microphone", "use Incidental")
+            raise UsageError(f"eBird's protocol {self.protocol!r} is not for microphones", "use Incidental")
         if (self.protocol == STATIONARY) != (self.duration_min is not None):
             raise UsageError("a stationary count and its duration belong together", "give both, or use Incidental")
 

@@ -38,7 +38,7 @@ TABLES: Mapping[str, tuple[str, Row]] = {
     "kaleidoscope": (kaleidoscope.head(), kaleidoscope.row),
 }
 WAS_REJECTED = "rejected by a reviewer"
-NO_SOUND = "without sound that was kept"
+NO_SOUND = "without a clip"
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,12 @@ def export(
         written = _table(_audible(_accepted(records, left_out), left_out), out, zone, *TABLES[format])
     elif format == "ebird":
         if site is None:
-            raise UsageError("eBird needs the name and the time zone of the place", "give the place's name and zone")
+            raise UsageError(
+                "eBird needs the name and the time zone of the place", "give the name of the location and zone"
+            )
         written = _ebird(records, out, site, left_out)
     else:
-        raise UsageError(f"there is no table {format!r}", f"use {', '.join(TABLES_OF_RECORDS)}")
+        raise UsageError(f"unknown table {format!r}", f"use {', '.join(TABLES_OF_RECORDS)}")
     out.flush()
     return Exported(written, dict(left_out))
 

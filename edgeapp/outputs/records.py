@@ -74,7 +74,7 @@ class Record:
         if self.time_utc.utcoffset() is None:
             raise ValueError("the time of a record needs a zone")
         if self.review is not None and self.review not in {verdict.value for verdict in ReviewVerdict}:
-            raise ValueError(f"there is no review {self.review!r}")
+            raise ValueError(f"unknown review {self.review!r}")
         if (self.review == ReviewVerdict.CORRECTED) != bool(self.corrected_name):
             raise ValueError("a correction and its name belong together")
         if self.clip is not None and not self.clip_end_s > self.clip_start_s:

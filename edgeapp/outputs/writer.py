@@ -121,7 +121,7 @@ def writer(name: str, out: TextIO, run: Run) -> Writer:
 def check_format(name: str) -> None:
     """Raise UsageError when there is no such format."""
     if name not in FORMATS:
-        raise UsageError(f"there is no format {name!r}", f"use {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format {name!r}", f"use {', '.join(FORMATS)}")
 
 
 class Spool:

@@ -27,7 +27,7 @@ MOST_FILES = 10_000
 MOST_TIMES = 200  # what an archive may unpack to against its own size: weights hardly shrink, zeros do
 FREE_RATIO_BYTES = 16 << 20  # up to here the ratio does not count
 CHUNK = 1 << 20
-GET_AGAIN = "get the archive again"
+GET_AGAIN = "download the archive again"
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, ValueError)
 
 
@@ -80,7 +80,7 @@ def unpack(archive: Path, folder: Path, free: int) -> Path:
             for member, opened in members:
                 files += 1
                 if member.fault:
-                    raise PackError(f"{archive}: {member.name!r} {member.fault}", "get it from somebody you trust")
+                    raise PackError(f"{archive}: {member.name!r} {member.fault}", "use a trusted source")
                 if files > MOST_FILES:
                     raise PackError(f"{archive}: holds more than {MOST_FILES} files", "name the archive of a pack")
                 target = folder.joinpath(*PurePosixPath(member.name).parts)
@@ -141,7 +141,7 @@ def _members(archive: Path) -> Generator[tuple[Member, IO[bytes] | None], None, 
             for info in zipped.infolist():
                 mode = info.external_attr >> 16
                 other = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
-                fault = _fault(info.filename) or ("is no ordinary file" if other else "")
+                fault = _fault(info.filename) or ("is not a regular file" if other else "")
                 if info.flag_bits & 1:
                     fault = "is encrypted"
                 member = Member(info.filename, info.file_size, fault, info.is_dir())
@@ -153,9 +153,9 @@ def _members(archive: Path) -> Generator[tuple[Member, IO[bytes] | None], None, 
         raise PackError(f"{archive}: is neither a zip nor a tar archive", "name the archive of a pack") from None
     with tar:
         for one in tar:
-            fault = _fault(one.name) or ("" if one.isfile() or one.isdir() else "is no ordinary file")
+            fault = _fault(one.name) or ("" if one.isfile() or one.isdir() else "is not a regular file")
             if one.issparse():
-                fault = "is no ordinary file"
+                fault = "is not a regular file"
             member = Member(one.name, one.size, fault, one.isdir())
             yield member, None if fault or member.folder else tar.extractfile(one)
 
@@ -175,6 +175,6 @@ def _pack_in(archive: Path, folder: Path) -> Path:
     inner = [path for path in folder.iterdir() if (path / PACK_FILE).is_file()]
     if len(inner) != 1:
         raise PackError(
-            f"{archive}: holds no {PACK_FILE}" if not inner else f"{archive}: holds several packs", GET_AGAIN
+            f"{archive}: holds no {PACK_FILE}" if not inner else f"{archive}: contains several packs", GET_AGAIN
         )
     return inner[0]

@@ -126,7 +126,7 @@ class _Transfer:
                     raise self._too_large()
                 out.write(chunk)
                 self._progress(whole)
-            if whole is not None and self._done < whole:  # http.client ends such an answer without a word
+            if whole is not None and self._done < whole:  # http.client does not report this
                 raise ConnectionError(f"ended after {self._done} of {whole} bytes")
 
     def _progress(self, whole: int | None) -> None:

@@ -179,7 +179,7 @@ class Pack:
             Naming the file that is missing, changed or unreadable, and the remedy.
         """
         where = Path(folder)
-        remedy = "get the pack again, or name another with --pack"
+        remedy = "reinstall the pack, or name another with --pack"
         if not where.is_dir():
             raise PackError(f"pack {where}: is not a folder", remedy)
         document = _read(where / PACK_FILE, remedy)

@@ -98,7 +98,7 @@ def install(
         packs.mkdir(parents=True, exist_ok=True)
         with files.temporary_folder_for(packs / (name or "install")) as room:
             copy = _fetched(source, sha256, room, tell)
-            with _told_of(copy, source, "get the pack again"):
+            with _told_of(copy, source, "reinstall the pack"):
                 pack = Pack.load(copy)
                 if pack.gallery is not None:
                     Gallery.open(pack.gallery_path(), identity=pack.identity).close()
@@ -158,7 +158,7 @@ def _fetched(source: str, sha256: str | None, room: Path, tell: Tell) -> Path:
         try:
             parts = urllib.parse.urlsplit(source)
         except ValueError as error:
-            raise UsageError(f"{source}: is no address ({error})", "check how it is written") from None
+            raise UsageError(f"{source}: is not a URL ({error})", "check its spelling") from None
         if parts.scheme.lower() in ("http", "https"):
             archive = room / "archive"
             hashed = download(source, archive, _free(room), tell)
@@ -167,14 +167,14 @@ def _fetched(source: str, sha256: str | None, room: Path, tell: Tell) -> Path:
             archive.unlink()
             return copy
         if parts.scheme.lower() != "file" or parts.netloc not in ("", "localhost"):
-            raise UsageError(f"{source}: packs are not got by {parts.scheme}", "give http://, https:// or file:///")
+            raise UsageError(f"{source}: unsupported scheme: {parts.scheme}", "give http://, https:// or file:///")
         path = Path(urllib.request.url2pathname(parts.path))
     if path.is_dir():
         if sha256 is not None:
-            raise UsageError("--sha256 is for archives", "leave it out: a folder has its hashes in pack.json")
+            raise UsageError("--sha256 is for archives", "omit it: a folder has its hashes in pack.json")
         return _copied(path, room)
     if not path.exists():
-        raise PackError(f"{source}: is not there", "give a folder, an archive, or an address")
+        raise PackError(f"{source}: is not there", "give a folder, an archive, or a URL")
     if sha256 is not None:
         _check_sha256(source, sha256_of(path), sha256)
     return _unpacked(path, room, source)
@@ -194,7 +194,7 @@ def _copied(folder: Path, room: Path) -> Path:
     needed, free = sum(pack.path(name).stat().st_size for name in names), _free(room)
     if needed > free:
         raise PackError(
-            f"{folder}: takes {needed / 1e6:.0f} MB, and {max(free, 0) / 1e6:.0f} MB can be had in {room.parent}",
+            f"{folder}: takes {needed / 1e6:.0f} MB, and {max(free, 0) / 1e6:.0f} MB available in {room.parent}",
             f"make room on the disk, or set {VARIABLE}",
         )
     copy = room / "copied"
@@ -211,7 +211,9 @@ def _free(folder: Path) -> int:
 
 def _check_sha256(source: str, found: str, wanted: str | None) -> None:
     if wanted is not None and found != wanted.lower():
-        raise PackError(f"{source}: has the sha256 {found}, not {wanted.lower()}", "get it again, from its maker")
+        raise PackError(
+            f"{source}: has the sha256 {found}, not {wanted.lower()}", "download it again from its publisher"
+        )
 
 
 def _names(folder: Path, pack: Pack) -> list[str]:

@@ -93,7 +93,7 @@ def folder_to_change(shared: bool = False) -> Path:
     """
     folders = pack_folders()
     if shared and len(folders) == 1:
-        raise UsageError(f"--shared, and {VARIABLE} names the folder of packs", f"leave out --shared or {VARIABLE}")
+        raise UsageError(f"--shared, and {VARIABLE} names the folder of packs", f"omit --shared or {VARIABLE}")
     return folders[-1] if shared else folders[0]
 
 
@@ -132,8 +132,8 @@ def find_pack(named: str | os.PathLike[str] | None = None) -> Found:
                 return Found(one.folder, "named", one.name)
         if not Path(text).is_dir():
             near = difflib.get_close_matches(text, [one.name for one in packs], n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"name one that is installed, {LIST}, or a folder"
-            raise PackError(f"pack {text!r}: is not installed, and is no folder here", remedy)
+            remedy = f"did you mean {near[0]!r}?" if near else f"give an installed pack, {LIST}, or a folder"
+            raise PackError(f"pack {text!r}: is not installed, and not a folder", remedy)
     return Found(Path(text), "named")
 
 
@@ -199,7 +199,7 @@ def default_pack() -> Found:
             ranked.append((rank, fault is not None, one.name != BEST[rank], one.name, one, fault))
     _, _, _, name, best, fault = min(ranked, key=lambda row: row[:4])
     if fault is not None:
-        raise PackError(f"{fault.what} (whether it is the best pack cannot be said)", repair(best))
+        raise PackError(f"{fault.what} (unknown whether it is the best pack)", repair(best))
     return Found(best.folder, "the best one installed", name)
 
 
@@ -277,10 +277,10 @@ def check_name(name: str) -> str:
     UsageError
     """
     if name in RESERVED:
-        raise UsageError(f"a pack cannot be installed as {name!r}", "give it another name with --name")
+        raise UsageError(f"invalid name of a pack: {name!r}", "give it another name with --name")
     if not NAME.fullmatch(name):
         remedy = "give a name of letters, digits, '.', '_', '+' and '-' with --name"
-        raise UsageError(f"a pack cannot be installed as {name[:80]!r}", remedy)
+        raise UsageError(f"invalid name of a pack: {name[:80]!r}", remedy)
     return name
 
 

@@ -177,7 +177,7 @@ class Filler:
                 self._fail(one)
                 continue
             if one.modality == "image" and not shows_adult(one.note):
-                self._leave_out(one, f"shows no adult: {one.note}")
+                self._leave_out(one, f"immature: {one.note}")
                 continue
             try:
                 entry = self._described(one)
@@ -238,17 +238,17 @@ class Filler:
                     total += self._audio_encoder.encode(window.samples[None])[0]
         length = float(np.linalg.norm(total))
         if length == 0.0:
-            raise _Unusable("nothing can be heard in it")
+            raise _Unusable("contains no sound")
         return (total / length).astype(np.float32)
 
     def _described(self, one: Material) -> Entry:
         """The entry of a file, still without its vector."""
         taxon = self._names.find(one.scientific_name)
         if not one.path.is_file():
-            raise _Unusable("the file is missing; put it there or take the row out")
+            raise _Unusable("the file is missing; add it or remove the row")
         hashed = sha256(one.path)
         if one.sha256 and one.sha256.lower() != hashed:
-            raise _Unusable("the file is not the one the manifest describes (sha256 differs); get it again")
+            raise _Unusable("sha256 differs from the manifest; copy the file again")
         return Entry(
             taxon.scientific_name,
             one.modality,
@@ -373,9 +373,9 @@ def _opened(path: Path) -> object:
         image = Image.open(path)
         image.load()
     except UnidentifiedImageError:
-        raise _Unusable("is not a photo that can be read; save it as JPEG or PNG") from None
+        raise _Unusable("is not a readable photo; save it as JPEG or PNG") from None
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise _Unusable(f"the photo is broken ({error}); get it again") from None
+        raise _Unusable(f"the photo is damaged ({error}); get it again") from None
     return image
 
 

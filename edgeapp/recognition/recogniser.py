@@ -87,7 +87,7 @@ class Recogniser:
     ) -> None:
         for modality in modalities or ():
             if modality not in MODALITIES:
-                raise UsageError(f"there is no modality {modality!r}", f"use {', '.join(MODALITIES)}")
+                raise UsageError(f"unknown modality {modality!r}", f"use {', '.join(MODALITIES)}")
         self.pack = pack
         self.parameters: DecisionParameters = pack.decision
         self.gallery_path = Path(gallery) if gallery is not None else pack.gallery_path()
@@ -155,14 +155,14 @@ class Recogniser:
         Raises
         ------
         UsageError
-            A hop that goes nowhere.
+            A hop that is not greater than 0.
         AudioError
             From the source or the cutting, while it is read.
         """
         spec = self.pack.audio
         hop_s = spec.hop_s if hop_s is None else hop_s
         if not 0 < hop_s < float("inf"):
-            raise UsageError(f"a hop of {hop_s:g} s goes nowhere", "give --hop more than 0 seconds")
+            raise UsageError(f"--hop must be greater than 0, not {hop_s:g}", "give the seconds between windows")
         return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:

@@ -101,7 +101,7 @@ class AudioEncoder:
             The graph gave something that is not a finite unit vector.
         """
         if windows.ndim != 2 or windows.shape[1] != self.spec.window_samples:
-            raise ValueError(f"windows are {windows.shape}, the encoder hears [n, {self.spec.window_samples}]")
+            raise ValueError(f"windows are {windows.shape}, expected [n, {self.spec.window_samples}]")
         windows = np.ascontiguousarray(windows, np.float32)
         if self._runner:
             return self._runner.run(windows)

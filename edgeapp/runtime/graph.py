@@ -84,13 +84,13 @@ class PackGraph:
         vectors = np.asarray(vectors, np.float32)
         if vectors.shape != (n, self.dim):
             raise PackError(
-                f"{self.path}: gave {vectors.shape} for {n} inputs, not [n, {self.dim}]", "get the pack again"
+                f"{self.path}: gave {vectors.shape} for {n} inputs, not [n, {self.dim}]", "reinstall the pack"
             )
         norms = np.linalg.norm(vectors, axis=1)
         unit = self.modality != "audio" or self.pack.audio.unit
         if not np.isfinite(vectors).all() or (unit and (np.abs(norms - 1.0) > NORM_TOLERANCE).any()):
             raise PackError(
                 f"{self.path}: gave a vector that is not finite{' and of unit length' if unit else ''} on {provider}",
-                "get the pack again, or run it on another provider",
+                "reinstall the pack, or run it on another provider",
             )
         return vectors

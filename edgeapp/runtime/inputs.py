@@ -32,7 +32,7 @@ def open_tokenizer(pack: Pack) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(pack.path(pack.text.tokenizer)))
     except Exception as error:  # the library raises bare Exception for a file it cannot read
-        raise PackError(f"{pack.path(pack.text.tokenizer)}: {error}", "get the pack again") from None
+        raise PackError(f"{pack.path(pack.text.tokenizer)}: {error}", "reinstall the pack") from None
     tokenizer.enable_truncation(pack.text.context)
     tokenizer.enable_padding(length=pack.text.context, pad_id=PAD_ID)
     return tokenizer

@@ -10,7 +10,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.runtime.ort import first_line
 
 WHOLE_YEAR = -1.0  # as BirdNET gives it to its model, which then leaves the week out of account
-REMEDY = "get the pack again"
+REMEDY = "reinstall the pack"
 
 
 def occurrence(pack: Pack, latitude: float, longitude: float) -> tuple[list[str], np.ndarray]:

@@ -50,12 +50,12 @@ def load(graph: PackGraph, threads: int, providers: Sequence[tuple[str, dict[str
                 str(graph.path), options, providers=list(providers), enable_fallback=0
             )
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise PackError(f"{graph.path}: cannot be loaded ({first_line(error)})", "get the pack again") from None
+        raise PackError(f"{graph.path}: cannot be loaded ({first_line(error)})", "reinstall the pack") from None
     session.disable_fallback()  # it would change to the CPU in the middle of a run
     names = [one.name for one in session.get_inputs()], [one.name for one in session.get_outputs()]
     if graph.input not in names[0] or graph.output not in names[1]:
         raise PackError(
-            f"{graph.path}: has {names[0]} -> {names[1]}, not {graph.input} -> {graph.output}", "get the pack again"
+            f"{graph.path}: has {names[0]} -> {names[1]}, not {graph.input} -> {graph.output}", "reinstall the pack"
         )
     return session
 
@@ -73,7 +73,7 @@ def run(session: Any, graph: PackGraph, provider: str, given: dict[str, np.ndarr
     except Exception as error:  # ONNX Runtime's errors share no public base class
         raise EngineError(
             f"{graph.path}: {provider} cannot run it on {len(next(iter(given.values())))} inputs ({first_line(error)})",
-            "get the pack again"
+            "reinstall the pack"
             if provider == CPU
             else f"give it more memory ({MEMORY_VARIABLE}), or run with --provider cpu",
         ) from None

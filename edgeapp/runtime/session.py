@@ -89,7 +89,7 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
         except (EngineError, OutputError) as error:
             if named:
                 raise
-            tell(f"{error.what}; going on without TensorRT")
+            tell(f"{error.what}; continuing without TensorRT")
         except PackError:
             if order[0] == CPU:
                 raise
@@ -99,7 +99,7 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
         raise DeviceError(_told(wanted[0], reasons), "install what is missing, or choose another provider")
     if ran == CPU and wanted[0] != CPU:
         hoped = CUDA if CUDA in wanted else wanted[0]  # TensorRT is an extra that few have; CUDA is what was expected
-        tell(f"{_told(hoped, reasons)}; going on with {CPU}; set {PROVIDER_VARIABLE} to cpu if that is meant")
+        tell(f"{_told(hoped, reasons)}; continuing with {CPU}; set {PROVIDER_VARIABLE} to cpu if intended")
     return session, ran
 
 
@@ -157,7 +157,7 @@ def _loadable(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def _why_not(provider: str, session: Any) -> str:
     if provider in session.get_providers():
         return "it can run none of its operators"
-    return "its libraries load, but it finds no GPU or another version of CUDA, cuDNN or TensorRT"
+    return "its libraries load, but there is no GPU, or another version of CUDA, cuDNN or TensorRT"
 
 
 def _told(provider: str, reasons: dict[str, str]) -> str:

@@ -73,9 +73,9 @@ class RunSettings:
         """
         name = provider or os.environ.get(PROVIDER_VARIABLE) or "auto"
         if name not in PROVIDERS:
-            raise UsageError(f"there is no provider {name!r}", f"use one of {', '.join(PROVIDERS)}")
+            raise UsageError(f"unknown provider {name!r}", f"use one of {', '.join(PROVIDERS)}")
         if threads is not None and threads < 1:
-            raise UsageError(f"{threads} threads cannot work", "give --threads 1 or more")
+            raise UsageError(f"{threads} threads is invalid", "give --threads 1 or more")
         return cls(name, threads or _whole(THREADS_VARIABLE) or available_cores(), _whole(MEMORY_VARIABLE))
 
     def gpu_memory_bytes(self, graph: Path) -> int:

@@ -16,7 +16,7 @@ WATCHDOG_S = 180  # an encoder on a small board may take its time; a station tha
 RESTART_S = 10
 STOP_S = 90  # what was heard is finished before the end
 
-MARK = "# Written by `biovita-edge service install`, which writes it anew; keep changes in a drop-in file."
+MARK = "# Written by `biovita-edge service install`, which overwrites it; put changes into a drop-in file."
 
 # What keeps the service from harming the machine, and leaves it /dev/snd, the sound server's socket and the network.
 # Without PrivateDevices and PrivateTmp, which hide cards and sockets; without MemoryDenyWriteExecute, since ONNX
@@ -64,7 +64,7 @@ class Unit:
         lines = [
             MARK,
             "[Unit]",
-            "Description=Listening station: names the animals it hears (biovita-edge)",
+            "Description=Acoustic monitoring station (biovita-edge)",
             # The clock and the network need not be there: rows are marked, messages wait.
             "After=sound.target" if self.user is not None else "After=pipewire.service pulseaudio.service",
             "StartLimitIntervalSec=0",

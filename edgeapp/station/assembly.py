@@ -151,7 +151,7 @@ def filters_of(settings: Settings, recogniser: Recogniser) -> Filters:
         occurrence = Occurrence.of(recogniser.pack, *settings.place, asked.min_occurrence, taxa)
     elif asked.min_occurrence:
         raise UsageError(
-            f"pack {recogniser.pack.name} has no occurrence model", "leave --min-occurrence out, or use birdnet"
+            f"pack {recogniser.pack.name} has no occurrence model", "omit --min-occurrence, or use birdnet"
         )
     return Filters(taxa, asked.min_confidence, dict(settings.thresholds), listed, expected, occurrence)
 

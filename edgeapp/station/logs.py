@@ -62,7 +62,7 @@ class LogFile(RotatingFileHandler):
         try:
             super().close()
         except OSError:
-            self._tell(f"the log {self.baseFilename} lost its last lines ({sys.exc_info()[1]})")
+            self._tell(f"lines lost in the log {self.baseFilename} ({sys.exc_info()[1]})")
 
 
 class _Terminal(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers

@@ -101,7 +101,7 @@ class MicrophoneHealth:
         self._tell = tell
         self._lock = threading.RLock()
         self._rate_hz = rate_hz
-        self._latest = Transition(at_s, State.STARTING, State.STARTING, "nothing heard yet")
+        self._latest = Transition(at_s, State.STARTING, State.STARTING, "no samples yet")
         self._pieces: list[np.ndarray] = []  # samples that do not make a whole piece yet
         self._held = 0
         self._bad: Counter[str] = Counter()  # pieces since the last good one
@@ -138,7 +138,7 @@ class MicrophoneHealth:
             self._arrived_s = at_s
             made: list[Transition] = []
             if self.state in (State.STALLED, State.LOST):
-                made.append(self._change(State.BACK, "samples arrive again", at_s))
+                made.append(self._change(State.BACK, "samples received again", at_s))
             self._pieces.append(samples)
             self._held += len(samples)
             size = round(PIECE_S * self._rate_hz)
@@ -212,8 +212,8 @@ class MicrophoneHealth:
         return self._latest
 
 
-FLAT = "flat zeros or one constant value"
-HUM = "nothing but mains hum"
+FLAT = "constant value"
+HUM = "mains hum only"
 CLIPPING = "clipping at full scale"
 
 

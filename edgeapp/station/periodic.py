@@ -68,7 +68,7 @@ class WatchClock:
             if abs(step) >= STEP:
                 log.warning("the clock was set %s by %s", "forward" if step > timedelta(0) else "back", abs(step))
         elif not now.clock_set:
-            log.warning("no time service has set the clock: times are marked until one does")
+            log.warning("the clock is not synchronised: times are marked until it is")
         if now.clock_set and not self._corrected:
             self._corrected = True
             station.write_queue.write(lambda: self._correct(station, now))
@@ -106,7 +106,7 @@ class SweepClips:
         try:
             self._sweeper.run(station.clock.now())
         except BiovitaError as error:
-            log.warning("clips are not cleared away: %s", error)
+            log.warning("clips not deleted: %s", error)
 
 
 class TellStatus:

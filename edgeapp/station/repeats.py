@@ -100,7 +100,7 @@ class Repeats(logging.Filter):
         times = "once more" if kind.held_back == 1 else f"{kind.held_back} times more"
         text = f"{first_line(message_of(kind.last))} … {times} in the last {_span(now - kind.began_s)}"
         if kind is self._all:
-            text = f"{kind.held_back} lines were not written in the last {_span(now - kind.began_s)}: too many"
+            text = f"{kind.held_back} lines suppressed in the last {_span(now - kind.began_s)}: too many"
         return uncounted(kind.last.name, kind.last.levelno, text)
 
 

@@ -35,9 +35,9 @@ def workers_of(
     duration_s = settings.station.duration
     if watched is not None:
         if from_stdin or devices:
-            raise UsageError("a folder is watched alone", "leave --device and - out")
+            raise UsageError("--watch excludes other sources", "omit --device and -")
         if not watched.is_dir():
-            raise UsageError(f"{watched}: is not a folder that can be watched", "make it, or check the path")
+            raise UsageError(f"{watched}: is not a readable folder", "make it, or check the path")
         journal, zone = station.journal, zone_of(settings.input.recorder_zone)
         return [
             SourceWorker(
@@ -50,7 +50,7 @@ def workers_of(
         ]
     if from_stdin:
         if devices:
-            raise UsageError("standard input is heard alone", "leave --device out")
+            raise UsageError("standard input excludes other sources", "omit --device")
         given = settings.input
         pipe = PcmSource(sys.stdin.buffer, given.pcm_rate, given.pcm_channels, given.pcm_format, live=True)
         return [

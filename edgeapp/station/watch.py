@@ -86,7 +86,7 @@ def finished_files(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError(f"{folder}: is not a folder that can be watched", "make it, or check the path")
+        raise UsageError(f"{folder}: is not a readable folder", "make it, or check the path")
     waiting: dict[Path, tuple[int, int, float]] = {}  # size, time, and since when they stand still
     over: dict[Path, tuple[int, int]] = {}  # given or refused as they were
     readable = True
@@ -96,7 +96,11 @@ def finished_files(
         except OSError as error:
             present = {}
             if readable:
-                complain(AudioError(f"{folder}: cannot be read ({error.strerror})", "mount it again; it is waited for"))
+                complain(
+                    AudioError(
+                        f"{folder}: cannot be read ({error.strerror})", "mount it again; the station waits for it"
+                    )
+                )
             readable = False
         else:
             readable = True

@@ -66,7 +66,7 @@ class WriteQueue:
                 self._steps[0]()
             except self._failures as error:
                 if self.trouble is None:
-                    log.error("%s; what is heard meanwhile waits in memory", error)
+                    log.error("%s; detections are buffered in memory", error)
                 self.trouble = error
                 self._next_try_s = self._now_s() + RETRY_S
                 return
@@ -75,7 +75,7 @@ class WriteQueue:
                 raise
             self._steps.popleft()
         if self.trouble is not None:
-            log.warning("writing again: %s", self.trouble.what)
+            log.warning("writing resumed: %s", self.trouble.what)
             self.trouble = None
 
     def finish(self) -> None:
@@ -88,4 +88,4 @@ class WriteQueue:
         """
         self.flush(at_once=True)
         if self.trouble is not None:
-            raise type(self.trouble)(f"{self.trouble.what}: {len(self)} writes are lost", self.trouble.remedy)
+            raise type(self.trouble)(f"{self.trouble.what}: {len(self)} records lost", self.trouble.remedy)

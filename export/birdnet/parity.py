@@ -43,7 +43,7 @@ MOST_WINDOWS = 400
 
 @dataclass(frozen=True, eq=False)
 class Original:
-    """What a network gives for windows, as far as that can be had here.
+    """What a network gives for windows, as far as available here.
 
     Attributes
     ----------

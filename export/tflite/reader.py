@@ -142,7 +142,7 @@ def read_model(path: Path) -> Model:
     try:
         return _read(path, schema.Model.GetRootAs(data, 0), schema)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, KeyError) as error:
-        raise ExportError(f"{path}: is damaged or cut short", "get the file again") from error
+        raise ExportError(f"{path}: is damaged or cut short", "copy the file again") from error
 
 
 def _read(path: Path, model: Any, schema: Any) -> Model:
@@ -154,7 +154,7 @@ def _read(path: Path, model: Any, schema: Any) -> Model:
     inputs, outputs = (tuple(int(i) for i in numbers) for numbers in (graph.InputsAsNumpy(), graph.OutputsAsNumpy()))
     used = {i for one in operators for i in (*one.inputs, *one.outputs)} | {*inputs, *outputs}
     if not operators or max(used) >= len(tensors) or not inputs or not outputs:
-        raise ValueError("operators name tensors that are not there")
+        raise ValueError("operators name tensors that do not exist")
     return Model(path, tensors, operators, inputs, outputs)
 
 

@@ -47,7 +47,7 @@ def test_a_modality_without_entries_or_parameters_is_refused(index, parameters):
     text_only = replace(parameters, scale={"text": 1.0}, bias={"text": 0.0}, weight={"text": 1.0})
     with pytest.raises(GalleryError, match="no decision parameters for entries of modality 'image'; use text"):
         Vocabulary(index, text_only, ["image"])
-    with pytest.raises(GalleryError, match="no modality of entries to decide by"):
+    with pytest.raises(GalleryError, match="no modality of entries to match"):
         Vocabulary(index, parameters, [])
 
 

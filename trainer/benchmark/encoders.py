@@ -153,7 +153,7 @@ class TorchEncoder:
             source = FileSource(closing.enter_context(opened(file)) if isinstance(file, Sample) else file)
             sound = decode(source, self._rate_hz)
         if len(sound) < (MIN_CLIP_S if self._hearing == WINDOWS else 0) * self._rate_hz or not len(sound):
-            raise DataError(f"{told(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "get the file again")
+            raise DataError(f"{told(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "copy the file again")
         if source.fault:
             self.damaged.append(f"{told(file)}: {source.fault}")
         return sound
@@ -175,7 +175,7 @@ class TorchEncoder:
                     return image_pixels(picture, self._image_size)
             return image_pixels(file, self._image_size)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers raise all
-            raise DataError(f"{told(file)}: not a picture ({error})", "get the file again") from error
+            raise DataError(f"{told(file)}: not a picture ({error})", "copy the file again") from error
 
     @torch.no_grad()
     def _embed(self, tower: Callable[[Tensor], Tensor], items: list[Tensor]) -> np.ndarray:

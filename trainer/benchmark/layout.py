@@ -329,16 +329,16 @@ def _rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, s
             for row in reader:
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "get the file again") from error
+        raise DataError(f"{path}: cannot be read ({error})", "copy the file again") from error
 
 
 def _parsed(row: Mapping[str, str], column: str, where: str) -> list[Any]:
     try:
         values = json.loads(row[column])
     except ValueError as error:
-        raise DataError(f"{where}, column {column}: not JSON ({error})", "get the file again") from error
+        raise DataError(f"{where}, column {column}: not JSON ({error})", "copy the file again") from error
     if not isinstance(values, list):
-        raise DataError(f"{where}, column {column}: not a list", "get the file again")
+        raise DataError(f"{where}, column {column}: not a list", "copy the file again")
     return values
 
 

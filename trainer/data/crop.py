@@ -107,4 +107,4 @@ def _filled(sound: np.ndarray, samples: int, moment: float, pad: str) -> np.ndar
 
 
 def _told(source: FileSource) -> str | None:
-    return f"{source.name}: {source.fault}; get the file again" if source.fault else None
+    return f"{source.name}: {source.fault}; copy the file again" if source.fault else None

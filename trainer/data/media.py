@@ -31,7 +31,7 @@ def opened(sample: Sample) -> BinaryIO:
     Raises
     ------
     DataError
-        When there is no such file, it may not be read, or the shard ends before the sample does.
+        When there is no such file, it is not readable, or the shard ends before the sample does.
     """
     path = sample.path
     try:
@@ -41,7 +41,7 @@ def opened(sample: Sample) -> BinaryIO:
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder", "name a file in the manifest") from None
     except PermissionError:
-        raise DataError(f"{path}: may not be read", "give yourself read permission") from None
+        raise DataError(f"{path}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be opened ({error})", "check the path in the manifest") from None
     if sample.size is None:

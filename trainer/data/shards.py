@@ -282,7 +282,7 @@ def _decode(data: bytes, modality: str, name: str) -> str:
         source.close()
     if length_s < MIN_CLIP_S:
         raise DataError(f"{name}: only {length_s:.2f} s", "remove the row")
-    return f"{name}: {source.fault}; get the file again" if source.fault else ""
+    return f"{name}: {source.fault}; copy the file again" if source.fault else ""
 
 
 def _member(sample: Sample) -> str:

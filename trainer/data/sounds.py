@@ -105,7 +105,7 @@ class SoundStore:
                     source = FileSource(file)
                     sound = decode(source, rate_hz)
                 if source.fault:
-                    self.damaged.append(f"{called(sample)}: {source.fault}; get the file again")
+                    self.damaged.append(f"{called(sample)}: {source.fault}; copy the file again")
                 if len(sound) < MIN_CLIP_S * rate_hz:
                     return f"{called(sample)}: only {len(sound) / rate_hz:.2f} s; remove the row"
                 return quantised(sound)

@@ -78,7 +78,7 @@ def from_avonet(path: Path) -> TraitTable:
             for name, value in answers(fields).items():
                 values[row, AT[name]] = value
         except (KeyError, ValueError) as error:
-            raise DataError(f"{path} line {line}: {error} is not a value of AVONET", "get the file again") from None
+            raise DataError(f"{path} line {line}: {error} is not a value of AVONET", "copy the file again") from None
     return TraitTable(path, tuple(fields[SPECIES] for _, fields in lines), values)
 
 

@@ -65,7 +65,7 @@ class Ssw60Result:
     recall : k -> share of recordings with a right photo among the first k
     of_species : scientific name -> mean average precision of its recordings
     queries, gallery : recordings that were asked, photos that were ranked
-    missing : files of the split that are not there, or that a feature file does not have
+    missing : files of the split that do not exist, or that a feature file does not have
     undecodable : a line for each file that could not be encoded
     without_photo : recordings left out because no photo of their species is in the gallery
     repeated : a line for each file that the archive lists more than once, and that counts once
@@ -299,4 +299,4 @@ def _labels(path: Path, lines: Sequence[tuple[int, dict[str, str]]]) -> np.ndarr
         return np.array([int(fields["label"]) for _, fields in lines], dtype=int)
     except ValueError:
         line, fields = next((line, f) for line, f in lines if not f["label"].strip().lstrip("-").isdigit())
-        raise DataError(f"{path} line {line}: label '{fields['label']}' is no number", "get the file again") from None
+        raise DataError(f"{path} line {line}: label '{fields['label']}' is no number", "copy the file again") from None

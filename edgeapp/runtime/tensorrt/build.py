@@ -117,7 +117,7 @@ def build_plan(
     parser = trt.OnnxParser(network, log)
     # From the path, not from bytes: a large graph has its weights in a file beside it.
     if not parser.parse_from_file(str(graph.path)):
-        raise EngineError(f"{graph.path}: TensorRT cannot read it ({_parse_errors(parser, log)})", "get the pack again")
+        raise EngineError(f"{graph.path}: TensorRT cannot read it ({_parse_errors(parser, log)})", "reinstall the pack")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, memory_bytes)
     if precision == "fp16":
@@ -127,7 +127,7 @@ def build_plan(
     smallest, usual, largest = ((n, *graph.shape) for n in (1, min(OPTIMAL_BATCH, graph.batch), graph.batch))
     profile.set_shape(graph.input, smallest, usual, largest)
     if config.add_optimization_profile(profile) < 0:
-        raise EngineError(f"{graph.path}: TensorRT refuses inputs {graph.shape} ({log.last})", "get the pack again")
+        raise EngineError(f"{graph.path}: TensorRT refuses inputs {graph.shape} ({log.last})", "reinstall the pack")
     _aim(trt, config, targets)
     return _built(trt, builder, network, config, graph, log, tell)
 
@@ -146,7 +146,7 @@ def load_plan(library: Library, plan: bytes | memoryview, name: str) -> tuple[An
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise EngineError(
-            f"{name}: {library.name} {library.version} does not take this engine ({log.last})",
+            f"{name}: {library.name} {library.version} rejects this engine ({log.last})",
             "build it again here: biovita-edge pack build-engine --force",
         )
     return runtime, engine
@@ -179,7 +179,7 @@ def _builder(trt: Any, log: Any) -> Any:
 
 def _network_flags(trt: Any, library: Library, precision: str) -> int:
     if precision not in PRECISIONS:
-        raise UsageError(f"there is no precision {precision!r}", f"give --precision {' or '.join(PRECISIONS)}")
+        raise UsageError(f"unknown precision {precision!r}", f"give --precision {' or '.join(PRECISIONS)}")
     if precision == "graph":
         return 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     if not hasattr(trt.BuilderFlag, "FP16"):
@@ -194,7 +194,7 @@ def _aim(trt: Any, config: Any, targets: Sequence[str]) -> None:
     if not targets:
         return
     if not hasattr(config, "set_compute_capability"):
-        raise UsageError("this TensorRT builds only for the GPU it runs on", "leave out --target, or use TensorRT-RTX")
+        raise UsageError("this TensorRT builds only for the GPU it runs on", "omit --target, or use TensorRT-RTX")
     known = {_capability(name): name for name in trt.ComputeCapability.__members__ if name.startswith("SM")}
     config.num_compute_capabilities = len(targets)
     for i, target in enumerate(targets):

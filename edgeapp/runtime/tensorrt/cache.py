@@ -70,7 +70,7 @@ def kept_engine(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> E
     try:
         return _found(graph, "graph", tensorrt_library(), Gpu(), settings, tell)
     except (DeviceError, EngineError) as error:
-        tell(f"{error.what}; going on without the engine")
+        tell(f"{error.what}; continuing without the engine")
         return None
 
 
@@ -110,7 +110,7 @@ def build_engine(
     if at.is_file() and not force:
         found = read_engine(at)
         found.plan()  # a damaged one is named, not reported as there
-        tell(f"{at.name} is there already")
+        tell(f"{at.name} exists already")
         return found
     if gpu is not None:
         return _build_here(graph, precision, library, gpu, folder, settings, tell)[1]

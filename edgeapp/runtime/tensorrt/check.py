@@ -33,7 +33,7 @@ def probes(graph: PackGraph) -> np.ndarray:
 
 
 def least_cosine(graph: PackGraph, run: Callable[[np.ndarray], np.ndarray], threads: int) -> float:
-    """The least cosine between what ``run`` gives and what the graph gives on the CPU; NaN for what is not finite."""
+    """The minimum cosine between what ``run`` gives and what the graph gives on the CPU; NaN for what is not finite."""
     values = probes(graph)
     reference = load_graph(graph, threads).run([graph.output], {graph.input: values})[0]
     wanted = graph.checked(reference, len(values), CPU)
@@ -55,7 +55,7 @@ def refuse_wrong(graph: PackGraph, cosine: float) -> None:
     if cosine >= LEAST_COSINE:
         return
     found = f"cosine {cosine:.4f} with the CPU, below {LEAST_COSINE}" if np.isfinite(cosine) else "it is not finite"
-    raise EngineError(f"{graph.path.name}: TensorRT runs it wrongly ({found})", "run with --provider cuda or cpu")
+    raise EngineError(f"{graph.path.name}: wrong result with TensorRT ({found})", "run with --provider cuda or cpu")
 
 
 def _sounds(graph: PackGraph) -> np.ndarray:

@@ -57,7 +57,7 @@ class Gpu:
         self._cuda = library if library is not None else load_driver()
         code = self._cuda.cuInit(0)
         if code:
-            raise DeviceError(f"no NVIDIA GPU answers ({self._told(code)})", REMEDY)
+            raise DeviceError(f"no NVIDIA GPU responds ({self._told(code)})", REMEDY)
         count, device, context = ctypes.c_int(), ctypes.c_int(), ctypes.c_void_p()
         self._do("cuDeviceGetCount", ctypes.byref(count))
         if count.value < 1:
@@ -96,8 +96,8 @@ class Gpu:
         code = self._cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(size))
         if code:
             raise EngineError(
-                f"the GPU has no room for {size / 1e6:.0f} MB ({self._told(code)})",
-                "end what else uses it, or run with --provider cpu",
+                f"not enough GPU memory for {size / 1e6:.0f} MB ({self._told(code)})",
+                "stop other programs that use it, or run with --provider cpu",
             )
         return address.value
 
@@ -126,7 +126,7 @@ class Gpu:
     def _do(self, name: str, *arguments: Any) -> None:
         code = getattr(self._cuda, name)(*arguments)
         if code:
-            raise EngineError(f"the GPU refused {name} ({self._told(code)})", "start again; if it stays, restart it")
+            raise EngineError(f"the GPU refused {name} ({self._told(code)})", "try again; if it persists, reboot")
 
     def _told(self, code: int) -> str:
         text = ctypes.c_char_p()
@@ -145,7 +145,7 @@ def load_driver() -> Any:
     try:
         return ctypes.CDLL(LIBRARY)
     except OSError:
-        raise DeviceError(f"there is no NVIDIA driver on this machine ({LIBRARY})", REMEDY) from None
+        raise DeviceError(f"no NVIDIA driver found ({LIBRARY})", REMEDY) from None
 
 
 def _size(values: np.ndarray) -> ctypes.c_size_t:

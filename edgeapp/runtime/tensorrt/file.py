@@ -145,7 +145,7 @@ def read_engine(path: Path) -> EngineFile:
     Raises
     ------
     EngineError
-        It is no engine of this program, or cut.
+        It is not an engine of this program, or cut.
     """
     with _opened(path) as file:
         header = _header(path, file)
@@ -223,14 +223,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _header(path: Path, file: BinaryIO) -> dict[str, Any]:
     """The header; the file then stands at the plan."""
     if file.read(len(MAGIC)) != MAGIC:
-        raise EngineError(f"{path}: is no engine of this program", "delete it")
+        raise EngineError(f"{path}: is not an engine of this program", "delete it")
     length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     try:
         header = json.loads(file.read(min(length, MAX_HEADER)))
     except ValueError:
         header = None
     if not isinstance(header, dict):
-        raise EngineError(f"{path}: is cut or damaged", "delete it, it is built again")
+        raise EngineError(f"{path}: is truncated or damaged", "delete it, it is built again")
     return header
 
 

@@ -51,7 +51,7 @@ class EngineRunner:
         if self._context is None:
             raise EngineError(
                 f"{graph.path.name}: no room on the GPU for the engine ({gpu.free_bytes() / 1e6:.0f} MB free)",
-                "end what else uses it, or run with --provider cpu",
+                "stop other programs that use it, or run with --provider cpu",
             )
         self._given = TYPES[engine.get_tensor_dtype(graph.input).name]
         self._gives = TYPES[engine.get_tensor_dtype(graph.output).name]

@@ -158,13 +158,13 @@ def test_the_words_of_arecord():
     assert rate_of("", Asked("hw:1")) == 48000
     assert lost_samples("overrun!!! (at least 1.000 ms long)", told, 44100) == 44 + 22050
     assert lost_samples("Recording raw data 'stdin'", told, 44100) == 0
-    assert reason([]) == "without a word"
+    assert reason([]) == "no output"
     verbose = [
         "Recording raw data 'stdin'",
         "Its setup is:",
         "  stream       : CAPTURE",
         "  boundary     : 675539944105574400",
     ]
-    assert reason(verbose) == "without a word"
+    assert reason(verbose) == "no output"
     assert reason([*verbose, "arecord: pcm_read:2221: read error: No such device"]) == "read error: No such device"
     assert Path(Asked("hw:1").command()[0]).name == "arecord"

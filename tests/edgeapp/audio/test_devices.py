@@ -190,7 +190,7 @@ def test_a_portaudio_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr("edgeapp.audio.devices.LIST_S", 1.5)
 
-    with pytest.raises(DeviceError, match=r"did not list its devices in 1.5 s; try `--backend arecord`"):
+    with pytest.raises(DeviceError, match=r"did not list its devices within 1.5 s; try `--backend arecord`"):
         portaudio_inputs()
 
 

@@ -114,7 +114,7 @@ def test_a_recorder_that_is_killed_is_told_with_its_signal(toy):
     capture = Capture("toy", "portaudio", listing=lambda: [TOY])
     os.kill(capture.pid, signal.SIGSEGV)
 
-    with pytest.raises(DeviceError, match=r"is gone \(its recorder was ended by SIGSEGV\)"):
+    with pytest.raises(DeviceError, match=r"is gone \(its recording process was killed by SIGSEGV\)"):
         list(capture.blocks())
 
 

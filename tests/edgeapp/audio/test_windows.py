@@ -60,7 +60,7 @@ def test_each_window_holds_the_sound_of_its_times():
 
 
 def test_no_sound_and_a_click_are_errors_that_name_the_source():
-    with pytest.raises(AudioError, match=r"^memory: has no sound in it; "):
+    with pytest.raises(AudioError, match=r"^memory: contains no samples; "):
         list(windows(MemorySource(ramp(0), RATE_HZ)))
     with pytest.raises(AudioError, match=r"^memory: is only 0\.20 s long; give at least 0\.5 s"):
         list(windows(MemorySource(ramp(0.2), RATE_HZ)))

@@ -285,7 +285,7 @@ def test_a_recording_is_never_overwritten(run, tit):
 
 BAD = {
     "empty.wav": "is an empty file",
-    "text.wav": "is not audio that can be read",
+    "text.wav": "is not readable audio",
     "short.wav": "is only 0.20 s long",
     "nan.wav": "is not a number",
     "folder": "is a folder",
@@ -317,7 +317,7 @@ def test_a_file_that_may_not_be_read_is_one_line(run, tit, monkeypatch):
     monkeypatch.setattr("edgeapp.audio.file.open", refuse, raising=False)
     result = run("identify", tit)
     assert result.exit_code == 1
-    assert lines(result.stderr) == [f"biovita-edge: {tit}: may not be read; give yourself read permission"]
+    assert lines(result.stderr) == [f"biovita-edge: {tit}: permission denied; check the file's permissions"]
 
 
 @pytest.mark.parametrize("name", ["cut.mp3", "cut.wav", "cut.flac"])
@@ -348,8 +348,8 @@ def test_what_a_decoder_prints_is_one_note_and_the_rest_is_passed_on(run, tit, c
     result = run("identify", tit, "-f", "json")
     assert result.exit_code == 0
     (line,) = lines(result.stderr)
-    assert line.startswith(f"biovita-edge: {tit}: ") and line.endswith("the decoder passed over 2 damaged places")
-    assert "the decoder passed over 2 damaged places" in json.loads(result.stdout)["notes"]
+    assert line.startswith(f"biovita-edge: {tit}: ") and line.endswith("the decoder skipped 2 damaged places")
+    assert "the decoder skipped 2 damaged places" in json.loads(result.stdout)["notes"]
     assert capfd.readouterr().err == "a driver speaks\n"
 
 
@@ -423,8 +423,8 @@ def test_a_pack_with_a_changed_byte_and_a_foreign_gallery_end_with_3(run, tit, t
     ("words", "said"),
     [
         (["--format", "xml"], "no format 'xml'"),
-        (["--hop", "0"], "a hop of 0 s goes nowhere"),
-        (["--hop", "nan"], "goes nowhere"),
+        (["--hop", "0"], "--hop must be greater than 0"),
+        (["--hop", "nan"], "must be greater than 0"),
         (["--top", "0"], "--top"),
         (["--threads", "0"], "--threads"),
         (["--modalities", "text,smell"], "no modality 'smell'"),
@@ -562,7 +562,7 @@ def test_raw_sound_at_another_rate_is_other_sound(piped):
     ("words", "told"),
     [
         (["--pcm-format", "u8"], "u8"),
-        (["-"], "standard input can be heard once"),
+        (["-"], "standard input can be read only once"),
     ],
 )
 def test_what_is_wrong_with_raw_sound_is_one_line(piped, words, told):

@@ -206,7 +206,7 @@ def test_rows_that_refer_to_nothing_are_exit_3(listener, command):
 
     done = command("check")
 
-    assert done.exit_code == 3 and "detections 1 refers to streams that are not there" in done.stderr
+    assert done.exit_code == 3 and "detections 1 refers to streams that do not exist" in done.stderr
 
 
 def test_a_damaged_file_is_exit_3_in_one_line(command, path):

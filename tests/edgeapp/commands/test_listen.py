@@ -170,9 +170,9 @@ def test_a_run_that_heard_nothing_but_flat_zeros_ends_with_1(listen):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--device", "usb"], "standard input is heard alone"),
+        (["--device", "usb"], "standard input excludes other sources"),
         (["--hop", "0"], "--hop"),
-        (["--latitude", "52.5"], "a place needs both coordinates"),
+        (["--latitude", "52.5"], "a location needs both coordinates"),
         (["--latitude", "152.5", "--longitude", "0"], "--latitude"),
         (["--modalities", "smell"], "smell"),
         (["--duration", "inf"], "--duration"),
@@ -181,7 +181,7 @@ def test_a_run_that_heard_nothing_but_flat_zeros_ends_with_1(listen):
         (["--threshold", "Parus majo=0.5"], "Parus majo"),
         (["--confirm", "9"], "9 windows"),
         (["--species-list", "nowhere.txt"], "nowhere.txt"),
-        (["--range-table", "nowhere.csv"], "needs a place"),
+        (["--range-table", "nowhere.csv"], "needs a location"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_microphone_that_does_not_exist_is_one_line_and_exit_2(card, toy_pack,
         [*command, "--journal", str(tmp_path / "j.sqlite")], env=card, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 2
-    assert "no microphone is called 'loudspeaker'" in done.stderr.splitlines()[-1]
+    assert "no microphone matches 'loudspeaker'" in done.stderr.splitlines()[-1]
 
 
 def test_a_wish_to_end_while_the_encoder_loads_is_kept():

@@ -162,7 +162,7 @@ def test_a_damaged_default_is_one_line_and_no_other_pack(birdnet, record):
         (["pack", "use"], 2, "give the name of an installed pack, or --best"),
         (["pack", "use", "starter", "--best"], 2, "give the name of an installed pack, or --best"),
         (["pack", "use", "eagle"], 3, "is not installed"),
-        (["pack", "use", "starter", "--shared"], 2, "leave out --shared or BIOVITA_PACKS"),
+        (["pack", "use", "starter", "--shared"], 2, "omit --shared or BIOVITA_PACKS"),
         (["pack", "remove", "starter"], 2, "part of the program"),
         (["pack", "install", "nowhere"], 3, "nowhere: is not there"),
         (["pack", "install", "EXAMPLE"], 3, "is neither a zip nor a tar archive"),

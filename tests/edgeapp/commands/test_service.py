@@ -17,7 +17,7 @@ FOREST = Unit(Path("/opt/biovita/bin/python"), Path("/etc/biovita edge/config.to
 
 SYSTEM_UNIT = f"""{MARK}
 [Unit]
-Description=Listening station: names the animals it hears (biovita-edge)
+Description=Acoustic monitoring station (biovita-edge)
 After=sound.target
 StartLimitIntervalSec=0
 
@@ -48,7 +48,7 @@ WantedBy=multi-user.target
 
 USER_UNIT = f"""{MARK}
 [Unit]
-Description=Listening station: names the animals it hears (biovita-edge)
+Description=Acoustic monitoring station (biovita-edge)
 After=pipewire.service pulseaudio.service
 StartLimitIntervalSec=0
 

@@ -101,13 +101,13 @@ def test_the_place_of_the_station_is_taken_if_none_is_given(species, tmp_path, m
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "the species of which place?; give --latitude and --longitude"),
-        (("--latitude", 50), "a place needs both coordinates"),
-        (("--latitude", 95, "--longitude", 0), "there is no place 95, 0"),
-        ((*BERLIN, "--week", 49), "there is no week 49; give 1 to 48, or -1"),
-        ((*BERLIN, "--week", 0), "there is no week 0"),
-        ((*BERLIN, "--week", 3, "--date", "2026-01-01"), "give one of --date and --week"),
-        ((*BERLIN, "--date", "May"), "'May' is no date; write it as 2026-05-22"),
+        ((), "no location given; give --latitude and --longitude"),
+        (("--latitude", 50), "a location needs both coordinates"),
+        (("--latitude", 95, "--longitude", 0), "invalid location 95, 0"),
+        ((*BERLIN, "--week", 49), "--week must be 1 to 48, not 49; give -1"),
+        ((*BERLIN, "--week", 0), "--week must be 1 to 48, not 0"),
+        ((*BERLIN, "--week", 3, "--date", "2026-01-01"), "--date and --week exclude each other; give only one"),
+        ((*BERLIN, "--date", "May"), "'May' is not a date; write it as 2026-05-22"),
         ((*BERLIN, "--min-occurrence", 2), "give a number from 0 to 1"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_species_out_of_season_is_left_out_and_counted(identified, cuckoo):
     assert detected(document) == [] and all(not window["detections"] for window in document["windows"])
     assert "Cuculus canorus" not in json.dumps(document["species"] + [w["species"] for w in document["windows"]])
     [_, note] = document["notes"]  # the first is on the rate of the toy recording
-    assert note == "1 detection not to be expected at 52.5, 13.4 in week 10 left out: Cuculus canorus (1)"
+    assert note == "1 detection not expected at 52.5, 13.4 in week 10 left out: Cuculus canorus (1)"
     assert note in told
 
 
@@ -182,7 +182,7 @@ def test_the_week_is_that_of_the_recording(identified, record):
 def test_a_recording_without_a_date_gets_the_whole_year_and_a_note(identified, cuckoo):
     document, told = identified(cuckoo, *BERLIN)
     assert detected(document) == ["Cuculus canorus"]
-    note = "no date known: species of the whole year are expected; --date or --week gives it"
+    note = "unknown date: the occurrence of the whole year is used; give --date or --week"
     assert document["notes"][1:] == [note]
     assert note not in identified(cuckoo, *BERLIN, "--week", -1)[0]["notes"], "asked for"
 
@@ -212,7 +212,7 @@ def test_an_occurrence_of_zero_turns_the_model_off(identified, cuckoo):
 def test_what_needs_a_place_says_so(run, ranged, cuckoo, words):
     done = run("identify", cuckoo, "--pack", ranged, *words)
     assert done.exit_code == 2
-    assert "needs a place; give --latitude and --longitude" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "needs a location; give --latitude and --longitude" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_a_place_does_nothing_with_a_pack_without_a_model(run, cuckoo):

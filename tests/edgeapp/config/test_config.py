@@ -72,7 +72,7 @@ def command_of_all():
         """Listen."""
         seen.append((settings, source))
 
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     app.command()(with_settings(listen))
     return app, seen
 
@@ -176,13 +176,13 @@ def test_every_fault_of_a_file_is_told_with_its_key_and_a_remedy(write):
     )
     told = [str(fault) for fault in examine(path, environment={}).faults]
     assert [line.removeprefix(f"{path}: ") for line in told] == [
-        "hop: there is no such section; it belongs under [station]",
-        "staton: there is no such section; did you mean 'station'?",
-        "station.hopp: there is no such setting; did you mean 'hop'?",
+        "hop: unknown section; it belongs under [station]",
+        "staton: unknown section; did you mean 'station'?",
+        "station.hopp: unknown setting; did you mean 'hop'?",
         "station.hop: is 'often', not a number; write for example 1",
         "station.threads: is 0; give at least 1",
         "station.format: there is no 'tabel'; did you mean 'table'?",
-        "station.stall: there is no such setting; it belongs under [microphone]",
+        "station.stall: unknown setting; it belongs under [microphone]",
         "clips.pre_roll: is true, not a number; write for example 2",
         'clips.folder: is 5, not a path; write for example "folder/file"',
         "microphone.stall: is nan; give above 0",
@@ -196,8 +196,7 @@ def test_one_line_names_the_first_fault_and_how_many_more(write):
     with pytest.raises(ConfigError) as raised:
         load(path, environment={})
     assert str(raised.value) == (
-        f"{path}: station.hopp: there is no such setting; did you mean 'hop'? "
-        "(1 more; `biovita-edge config check` tells all)"
+        f"{path}: station.hopp: unknown setting; did you mean 'hop'? (1 more; `biovita-edge config check` shows all)"
     )
     assert raised.value.exit_code == 2
 
@@ -245,7 +244,7 @@ def test_a_threshold_that_says_nothing_is_refused(text):
 
 
 def test_a_variable_with_a_wrong_letter_is_told():
-    with pytest.raises(ConfigError, match="BIOVITA_STATION_HOPP: there is no such setting; did you mean 'BIOVITA_ST"):
+    with pytest.raises(ConfigError, match="BIOVITA_STATION_HOPP: unknown setting; did you mean 'BIOVITA_ST"):
         load(environment={"BIOVITA_STATION_HOPP": "3"})
     assert load(environment={"BIOVITA_THREADS": "2", "BIOVITA_SHARED": "x"}) == Settings()
 
@@ -253,10 +252,13 @@ def test_a_variable_with_a_wrong_letter_is_told():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[detections]\nlatitude = 52.5\n", "a place needs both coordinates"),
-        ('[detections]\nrange_table = "range.csv"\n', "needs a place"),
-        ('[mqtt]\npassword = "a"\npassword_file = "b"\n', "there is a password already"),
-        ('[input]\nwatch = "in"\n[microphone]\ndevice = ["USB"]\n', "a folder is watched, or microphones are heard"),
+        ("[detections]\nlatitude = 52.5\n", "a location needs both coordinates"),
+        ('[detections]\nrange_table = "range.csv"\n', "needs a location"),
+        ('[mqtt]\npassword = "a"\npassword_file = "b"\n', "excludes password"),
+        (
+            '[input]\nwatch = "in"\n[microphone]\ndevice = ["USB"]\n',
+            "a watched folder and microphones exclude each other",
+        ),
         ("[clips]\nlongest = 3.0\n", "less than pre_roll and post_roll"),
         ('[webhook]\nheader = ["Token"]\n', "a header has no colon"),
     ],
@@ -275,7 +277,7 @@ def test_a_wrong_flag_ends_as_one_line_that_names_it():
 
 def test_flags_keep_their_names_and_the_help_their_defaults():
     app, _ = command_of_all()
-    text = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+    text = " ".join(CliRunner().invoke(app, ["--help"]).output.replace("│", " ").split())
     for flag in [
         "--device",
         "--hop",
@@ -294,13 +296,13 @@ def test_flags_keep_their_names_and_the_help_their_defaults():
         "--longitude",
         "--duration",
         "--format",
-        "-f,",
+        "-f",
         "--config",
         "--threshold",
     ]:
         assert flag in text
-    assert "Seconds between windows; the pack's if not given (5 for starter); above 0." in text
-    assert "Seconds within which they must agree; above 0. [default: 60]" in text
+    assert "Seconds between the starts of windows; the pack's if not given (5 for starter); above 0." in text
+    assert "Time within which these windows must agree; above 0. [default: 60]" in text
     assert "--mqtt-password " not in text  # a password on a command line is seen by every user of the machine
 
 
@@ -356,7 +358,7 @@ def test_init_writes_a_file_for_its_owner_and_leaves_an_older_one(run, tmp_path)
     path.write_text("# mine\n")
     done = run("config", "init", "--config", path)
     assert (done.exit_code, path.read_text()) == (2, "# mine\n")
-    assert "is there already" in str(done.stderr)
+    assert "exists already" in str(done.stderr)
 
 
 def test_path_is_the_users_own_or_the_named_one(run, tmp_path):

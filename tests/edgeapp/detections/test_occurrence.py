@@ -69,7 +69,7 @@ def test_a_taxon_is_found_by_a_synonym_in_the_model(pack):
 
 
 def test_a_place_must_be_one(pack):
-    with pytest.raises(UsageError, match="there is no place 91, 0"):
+    with pytest.raises(UsageError, match="invalid location 91, 0"):
         Occurrence.of(pack, 91.0, 0.0)
 
 
@@ -78,7 +78,7 @@ def test_a_detection_out_of_season_is_rejected_with_its_reason(here):
     assert filters.judge(detection("Cuculus canorus"), MAY) == (Verdict.DETECTION, "")
     assert filters.judge(detection("Cuculus canorus"), MARCH) == (
         Verdict.OUT_OF_RANGE,
-        "Cuculus canorus is not to be expected at 52.5, 13.4 in week 10",
+        "Cuculus canorus is not expected at 52.5, 13.4 in week 10",
     )
 
 
@@ -86,7 +86,7 @@ def test_a_clock_that_is_not_set_leaves_the_whole_year(here):
     filters = Filters(tuple(toy.taxa()), occurrence=here)
     unset = Moment(MARCH.utc, 0.0, clock_set=False)
     assert filters.judge(detection("Cuculus canorus"), unset)[0] is Verdict.DETECTION
-    assert filters.judge(detection("Parus minor"), unset)[1] == "Parus minor is not to be expected at 52.5, 13.4"
+    assert filters.judge(detection("Parus minor"), unset)[1] == "Parus minor is not expected at 52.5, 13.4"
 
 
 def test_a_group_is_kept_while_one_of_its_species_is_expected(here):
@@ -94,7 +94,7 @@ def test_a_group_is_kept_while_one_of_its_species_is_expected(here):
     assert filters.judge(detection("Parus major", "genus"), MARCH)[0] is Verdict.DETECTION
     assert filters.judge(detection("Cuculus canorus", "family"), MARCH) == (
         Verdict.OUT_OF_RANGE,
-        "no species of Cuculidae is to be expected at 52.5, 13.4 in week 10",
+        "no species of Cuculidae is expected at 52.5, 13.4 in week 10",
     )
 
 

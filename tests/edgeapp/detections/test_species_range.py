@@ -144,7 +144,7 @@ def test_a_table_that_is_none_is_refused(tmp_path, content, said):
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(None, 5), (5, None), (91, 0), (0, 181), (float("nan"), 0)])
 def test_there_must_be_a_place(table, latitude, longitude):
-    with pytest.raises(UsageError, match="place"):
+    with pytest.raises(UsageError, match="invalid location|needs a location"):
         SpeciesRange.read(table("Parus major,,,,,,"), TAXA, latitude, longitude)
 
 

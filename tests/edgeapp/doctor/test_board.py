@@ -103,7 +103,7 @@ def test_the_limit_of_a_container_counts_and_none_does_not(patient, machine):
     assert states(board.memory(patient())) == [State.OK]
     machine({"sys/fs/cgroup/memory.max": "300000000\n", "sys/fs/cgroup/memory.current": "250000000\n"})
     [told] = board.memory(patient())
-    assert (told.state, told.what) == (State.ERROR, "50 MB of 300 MB can be had")
+    assert (told.state, told.what) == (State.ERROR, "50 MB of 300 MB available")
 
 
 def zone(number: int, name: str, milli: int, **trips: int) -> dict[str, str]:

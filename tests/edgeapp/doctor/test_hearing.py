@@ -60,7 +60,7 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
         (np.zeros(4 * RATE_HZ, np.float32), State.ERROR, "nothing but one value"),
         (np.full(4 * RATE_HZ, 0.25, np.float32), State.ERROR, "nothing but one value"),
         (np.clip(noise(2.0), -1, 1), State.WARNING, "of samples at full scale"),
-        (noise(1e-5), State.WARNING, "as good as silent"),
+        (noise(1e-5), State.WARNING, "nearly silent"),
         (noise(0.01) + np.float32(0.3), State.WARNING, "offset 30 % of full scale"),
     ],
     ids=["sound", "quiet", "zeros", "flat", "clipping", "deaf", "offset"],
@@ -100,7 +100,7 @@ def test_no_microphone_at_all_is_one_clear_line_and_no_crash(patient, monkeypatc
     ghost = SoundDevice("tegra-dlink-0", index=1, ghost=True)
     monkeypatch.setattr(hearing, "listing", lambda: [ghost])
     [told] = hearing.microphone(patient())
-    assert (told.state, told.what) == (State.WARNING, "there is none here")
+    assert (told.state, told.what) == (State.WARNING, "none found")
 
 
 def test_it_is_left_alone_where_it_is_not_to_be_opened(patient, journal, tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ def test_orphan_temporary_files_go_and_young_ones_and_clips_stay(patient, tmp_pa
     for name in (".clip-0000.part", "parus_major.flac"):
         os.utime(clips / name, (0, 0))
     [told] = mend(patient(clips=Clips(folder=tmp_path / "clips")))
-    assert (told.state, told.what) == (State.OK, "removed 1 temporary files that nobody finished")
+    assert (told.state, told.what) == (State.OK, "removed 1 unfinished temporary files")
     assert sorted(path.name for path in clips.iterdir()) == [".clip-1111.part", "parus_major.flac"]
 
 

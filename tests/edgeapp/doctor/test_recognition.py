@@ -96,7 +96,7 @@ def test_rejected_rows_are_told_and_many_are_a_warning(patient, toy_pack, tmp_pa
     told = list(recognition.recognition(patient(station=Station(pack=toy_pack, gallery=gallery, provider="cpu"))))
     [found] = [one for one in told if one.name == "gallery"]
     assert found.state is state
-    assert f"{n} were not taken in" in found.what
+    assert f"{n} were rejected" in found.what
 
 
 def test_a_missing_provider_is_an_error_and_an_unused_driver_a_warning(patient, toy_pack, monkeypatch):

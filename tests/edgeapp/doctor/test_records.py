@@ -52,7 +52,7 @@ def test_a_whole_journal_is_told_with_its_rows_and_left_as_it_was(patient, journ
     before = journal.read_bytes()
     told = named(records.journal(patient()))
     assert told["journal"] == (State.OK, f"{journal}: whole, 2000 detections, {len(before) / 1e6:.1f} MB")
-    assert told["messages"] == (State.OK, "none waits to be sent")
+    assert told["messages"] == (State.OK, "no message is pending")
     assert journal.read_bytes() == before
 
 
@@ -123,7 +123,7 @@ def test_clips_that_are_gone_are_told(patient, journal, tmp_path):
     assert named(records.journal(patient(clips=Clips(folder=clips))))["clips"][0] is State.OK
     change(journal, "INSERT INTO clips VALUES (4, 'lost.flac', NULL)")
     state, what = named(records.journal(patient(clips=Clips(folder=clips))))["clips"]
-    assert (state, what) == (State.WARNING, "1 of 3 clips are not where the journal says, the first is lost.flac")
+    assert (state, what) == (State.WARNING, "1 of 3 clips are missing, the first is lost.flac")
 
 
 def damage(journal: Path) -> None:
@@ -162,7 +162,7 @@ SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z",
         (5, True, [], State.OK, "without a microphone"),
         (900, True, [HEARING], State.WARNING, "lives, and told 15 minutes ago for the last time"),
         (5, False, [HEARING], State.WARNING, "and is gone"),
-        (90_000, False, [SILENT], State.SKIPPED, "none runs; the last told 25 hours ago"),
+        (90_000, False, [SILENT], State.SKIPPED, "not running; last reported 25 hours ago"),
     ],
 )
 def test_a_station_is_judged_by_what_it_tells(patient, journal, age_s, alive, microphones, state, words):

@@ -141,5 +141,5 @@ def test_rows_that_refer_to_nothing_are_found(heard):
         heard._db.execute("PRAGMA foreign_keys = OFF")
         heard._db.execute("DELETE FROM streams WHERE id = 2")
 
-        assert reader.strays() == ["detections 3 refers to streams that are not there"]
+        assert reader.strays() == ["detections 3 refers to streams that do not exist"]
         assert rows_before == 3

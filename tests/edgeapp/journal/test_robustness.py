@@ -79,7 +79,9 @@ def test_a_locked_journal_is_an_error_in_bounded_time_and_nothing_is_half(path):
         stream = begin(journal)
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
-        with pytest.raises(JournalError, match=r"another program holds the journal .*locked.*; end that program"):
+        with pytest.raises(
+            JournalError, match=r"the journal is locked by another program .*locked.*; end that program"
+        ):
             journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)])
         waited = time.monotonic() - begun
         assert list(journal.detections()) == [] and journal.queue_length() == 0

@@ -37,7 +37,7 @@ def test_exports_are_as_written_by_hand(format):
 
 
 def test_what_is_left_out_is_counted_and_why():
-    rejected, silent = {"rejected by a reviewer": 1}, {"without sound that was kept": 2}
+    rejected, silent = {"rejected by a reviewer": 1}, {"without a clip": 2}
     assert exported("csv")[1] == Exported(6, rejected)
     for format in ("raven", "audacity", "kaleidoscope"):
         assert exported(format)[1] == Exported(4, rejected | silent)
@@ -46,7 +46,7 @@ def test_what_is_left_out_is_counted_and_why():
         {
             "not confirmed or corrected by a reviewer": 2,
             "not named to the species": 1,
-            "of a time before the clock was set": 1,
+            "from before the clock was set": 1,
         },
     )
 

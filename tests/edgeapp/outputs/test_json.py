@@ -112,7 +112,7 @@ def test_a_recording_with_a_date_dates_its_detections(format):
 
 
 @pytest.mark.parametrize("format", ["json", "ndjson"])
-@pytest.mark.parametrize("notes", [[], ["8 channels were averaged to one", "nothing heard: never above -80 dBFS"]])
+@pytest.mark.parametrize("notes", [[], ["8 channels were averaged to one", "no sound: never above -80 dBFS"]])
 def test_what_a_person_should_know_is_in_the_notes(format, notes):
     summary, _ = summary_and_detections(format, notes=notes)
     assert summary["notes"] == notes

@@ -142,8 +142,8 @@ def test_a_pack_whose_name_is_taken_or_odd_needs_another(packs, toy_copy):
     ("source", "error"),
     [
         ("nowhere", "nowhere: is not there; give a folder"),
-        ("ftp://127.0.0.1/pack.zip", "packs are not got by ftp"),
-        ("file://other.example/pack.zip", "packs are not got by file"),
+        ("ftp://127.0.0.1/pack.zip", "unsupported scheme: ftp"),
+        ("file://other.example/pack.zip", "unsupported scheme: file"),
         ("http://[bad", "is no address"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_hash_that_is_none_is_told(packs, toy_copy, zipped):
 
 def test_without_room_nothing_is_installed(packs, toy_copy, zipped, monkeypatch):
     monkeypatch.setattr(installing, "_free", lambda folder: 1000)
-    with pytest.raises(PackError, match=r"takes \d+ MB, and 0 MB can be had in .*packs; make room"):
+    with pytest.raises(PackError, match=r"takes \d+ MB, and 0 MB available in .*packs; make room"):
         install(str(toy_copy))
     with pytest.raises(PackError, match="unpacks to more than 0 MB; make room"):
         install(str(zipped))

@@ -135,7 +135,7 @@ def test_a_pack_is_named_by_name_or_folder(packs, tmp_path, monkeypatch):
     assert find_pack("other").folder == Path("other")
     assert find_pack(other).folder == other
     assert load_pack("./other").name == "toy"
-    with pytest.raises(PackError, match="'mne': is not installed, and is no folder here; did you mean 'mine'"):
+    with pytest.raises(PackError, match="'mne': is not installed, and not a folder; did you mean 'mine'"):
         find_pack("mne")
     with pytest.raises(PackError, match="pack list"):
         find_pack("eagle")

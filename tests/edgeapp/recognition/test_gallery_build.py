@@ -79,7 +79,7 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
     (entry,) = entries(tmp_path / "g.sqlite")
     assert entry.modality == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
-    assert [(one.label, one.reason) for one in report.failed] == [(silent, "nothing can be heard in it")]
+    assert [(one.label, one.reason) for one in report.failed] == [(silent, "contains no sound")]
 
 
 def test_a_folder_of_folders_is_read_by_species_name(pack, tmp_path):
@@ -108,7 +108,7 @@ ROWS = [
     ("good.png", "Parus major", "", "", "", None),
     ("missing.png", "Parus major", "", "", "", "the file is missing"),
     ("text.png", "Parus major", "", "", "", "is not a photo"),
-    ("half.png", "Parus major", "", "", "", "the photo is broken"),
+    ("half.png", "Parus major", "", "", "", "the photo is damaged"),
     ("good2.png", "Parus majro", "", "", "", "no taxon is called 'Parus majro'"),
     ("good2.png", "Parus major", "", "ab" * 32, "", "sha256 differs"),
     ("good2.png", "Parus major", "smell", "", "", "modality 'smell'"),
@@ -192,7 +192,7 @@ def test_a_note_of_young_is_about_photos_not_recordings(pack, tmp_path, record):
     ]
     report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["image", "audio"])
     assert report.entries == {"text": 0, "image": 0, "audio": 1}
-    assert [one.reason for one in report.left_out] == ["shows no adult: hatchling or nestling"]
+    assert [one.reason for one in report.left_out] == ["immature: hatchling or nestling"]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_an_engine_fits_only_what_it_was_built_for():
     [
         (b"", "is no engine"),
         (b"ONNX", "is no engine"),
-        (b"BIOVITA-ENGINE-1\n\xff\0\0\0\0\0\0\0{", "is cut or damaged"),
+        (b"BIOVITA-ENGINE-1\n\xff\0\0\0\0\0\0\0{", "is truncated or damaged"),
         (b"BIOVITA-ENGINE-1\n\x02\0\0\0\0\0\0\0{}", "another version"),
     ],
 )

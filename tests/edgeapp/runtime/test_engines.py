@@ -135,7 +135,7 @@ def test_an_engine_that_is_no_longer_usable_leaves_graph_and_a_line(trt, pack, m
 
     monkeypatch.setattr(cache, "tensorrt_library", gone)
     assert AudioEncoder(pack).provider == "CPUExecutionProvider"
-    assert "TensorRT is not installed; going on without the engine" in capsys.readouterr().err
+    assert "TensorRT is not installed; continuing without the engine" in capsys.readouterr().err
 
 
 def test_a_damaged_engine_is_told_and_built_again(trt, pack, kept):
@@ -155,7 +155,7 @@ def test_a_plan_that_tensorrt_does_not_take_is_built_again(trt, pack, kept):
         place.write(b"of somebody else", {Gpu(FakeDriver()).identity.text: 1.0}, 1.5)
     lines = []
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
-    assert "tensorrt 10.3.0 does not take this engine (Serialization assertion failed)" in lines[0]
+    assert "tensorrt 10.3.0 rejects this engine (Serialization assertion failed)" in lines[0]
     assert len(trt.built) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_wrong_engine_of_a_pack_is_told_and_another_is_built(trt, toy_copy, mo
     trt.spoil = lambda vectors: vectors if trt.built else -vectors
     lines = []
     open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lines.append)
-    assert "TensorRT runs it wrongly (cosine -1.0000" in lines[0] and lines[0].endswith("; not used")
+    assert "wrong result with TensorRT (cosine -1.0000" in lines[0] and lines[0].endswith("; not used")
     assert len(trt.built) == 1 and len(driver.held) == 1  # the memory of the wrong one was given back
 
 
@@ -226,7 +226,7 @@ def test_the_command_builds_tells_and_finds_it_the_next_time(trt, run, toy_pack,
     assert [Path(line).name for line in done.stdout.split()] == files(tmp_path / "out")
     assert "cosine at least 1.0" in done.stderr and "text.onnx" in done.stderr
     again = run(*words)
-    assert again.stdout == done.stdout and "is there already" in again.stderr and len(trt.built) == 2
+    assert again.stdout == done.stdout and "exists already" in again.stderr and len(trt.built) == 2
     run(*words, "--force")
     assert len(trt.built) == 4
 

@@ -50,7 +50,7 @@ def song(seconds: float, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
 
 
 def least(split: SplitEncoder, whole: AudioEncoder, source, hop_s: float = 5.0) -> float:
-    """The least cosine between vectors of shared frames and of the whole graph, over the windows of a source."""
+    """The minimum cosine between vectors of shared frames and of the whole graph, over the windows of a source."""
     cut = list(windows(resampled(source, RATE_HZ), hop_s=hop_s))
     wanted = whole.encode(np.stack([window.samples for window in cut]))
     given = np.concatenate([split.encode(window) for window in split.sharing(iter(cut))])

@@ -165,8 +165,8 @@ def test_falling_back_to_the_cpu_is_one_line_and_never_on_standard_output(no_ten
     assert out == ""
     assert err.splitlines() == [  # for both encoders
         "biovita-edge: CUDAExecutionProvider does not run this graph (its libraries load, but it finds no GPU or"
-        " another version of CUDA, cuDNN or TensorRT); going on with CPUExecutionProvider; set BIOVITA_PROVIDER to cpu"
-        " if that is meant"
+        " another version of CUDA, cuDNN or TensorRT); continuing with CPUExecutionProvider; set"
+        " BIOVITA_PROVIDER to cpu if intended"
     ]
 
 
@@ -175,7 +175,7 @@ def test_without_a_driver_or_a_gpu_no_provider_is_tried(gpu_build, pack, monkeyp
     driver.init = NO_DEVICE
     monkeypatch.setattr(cuda, "load_driver", lambda: driver)
     assert AudioEncoder(pack).provider == CPU and list(gpu_build.asked[0]) == [CPU]
-    assert "no NVIDIA GPU answers (no CUDA-capable device is detected)" in capsys.readouterr().err
+    assert "no NVIDIA GPU responds (no CUDA-capable device is detected)" in capsys.readouterr().err
     with pytest.raises(DeviceError, match="no CUDA-capable device") as caught:
         AudioEncoder(pack, provider="cuda")
     assert caught.value.exit_code == 2
@@ -275,7 +275,7 @@ def test_a_tensorrt_that_is_wrong_is_not_used_and_the_figure_is_told(gpu_build, 
         settings.warn.cache_clear()
         encoder = AudioEncoder(pack)
         assert encoder.provider == CUDA and encoder.encode(toy.tone(3000)[None])[0].argmax() == 1
-        assert "TensorRT runs it wrongly (cosine 0." in capsys.readouterr().err
+        assert "wrong result with TensorRT (cosine 0." in capsys.readouterr().err
     with pytest.raises(EngineError, match=r"cosine 0\.\d{4} with the CPU, below 0\.999") as caught:
         AudioEncoder(pack, provider="tensorrt")
     assert caught.value.exit_code == 3
@@ -284,7 +284,7 @@ def test_a_tensorrt_that_is_wrong_is_not_used_and_the_figure_is_told(gpu_build, 
 def test_a_tensorrt_without_a_place_for_its_engine_is_not_used(gpu_build, pack, tmp_path, capsys):
     (tmp_path / "cache").write_text("")
     assert AudioEncoder(pack).provider == CUDA
-    assert "Not a directory; going on without TensorRT" in capsys.readouterr().err
+    assert "Not a directory; continuing without TensorRT" in capsys.readouterr().err
     with pytest.raises(OutputError, match="make it writable"):
         AudioEncoder(pack, provider="tensorrt")
 
@@ -322,7 +322,7 @@ def test_threads_are_those_asked_for_and_do_not_spin(no_tensorrt, pack, monkeypa
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("BIOVITA_PROVIDER", "gpu", "there is no provider 'gpu'; use one of auto, cpu, cuda"),
+        ("BIOVITA_PROVIDER", "gpu", "unknown provider 'gpu'; use one of auto, cpu, cuda"),
         ("BIOVITA_THREADS", "none", "BIOVITA_THREADS is 'none'; set BIOVITA_THREADS to a whole number above 0"),
         ("BIOVITA_GPU_MEMORY_MB", "1 GB", "BIOVITA_GPU_MEMORY_MB is '1 GB'"),
         ("BIOVITA_GPU_MEMORY_MB", "0", "BIOVITA_GPU_MEMORY_MB is '0'"),

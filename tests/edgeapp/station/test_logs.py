@@ -73,7 +73,7 @@ def test_a_flood_of_many_voices_ends_too_and_takes_no_memory(clock, caplog):
     assert written == ALL
     with caplog.at_level(logging.ERROR):
         repeats.finish()
-    assert caplog.messages == [f"{2 * ALL} lines were not written in the last 1 min: too many"]
+    assert caplog.messages == [f"{2 * ALL} lines suppressed in the last 1 min: too many"]
 
 
 def test_a_line_whose_arguments_do_not_fit_is_written_as_it_is(clock):

@@ -376,7 +376,7 @@ def stubborn(journal: Journal) -> sqlite3.Connection:
 
 
 def test_what_the_journal_refuses_is_not_shown_and_told_at_the_end(listening, journal, rows, dawn_chorus):
-    with closing(stubborn(journal)), pytest.raises(JournalError, match=r"disk is full.*: \d+ writes are lost"):
+    with closing(stubborn(journal)), pytest.raises(JournalError, match=r"disk is full.*: \d+ records lost"):
         listening.hear(dawn_chorus)
 
     assert max(seen.result.start_s for seen in listening.screen.seen if seen.verdict is Verdict.DETECTION) <= 20
@@ -432,13 +432,13 @@ def test_a_microphone_that_is_not_there_ends_the_station_with_one_error(listenin
         from edgeapp.station.reconnector import Reconnector
 
         def refuse():
-            raise DeviceError("no microphone is called 'usb'", "see the list")
+            raise DeviceError("no microphone matches 'usb'", "see the list")
 
         return Reconnector(refuse, tell, clock=listening.clock)
 
     station = listening.station()
     endless = Endless(tit(1.0), listening.clock)
-    with pytest.raises(DeviceError, match="no microphone is called 'usb'"):
+    with pytest.raises(DeviceError, match="no microphone matches 'usb'"):
         station.run([listening.worker(station, absent), listening.worker(station, piped(endless, listening.clock))])
 
     assert endless.closed

@@ -89,7 +89,7 @@ def test_a_step_that_fails_is_tried_again_alone(write_queue, disk, time):
 def test_the_end_tells_how_many_writes_are_lost(write_queue, disk):
     disk.full = True
     write_queue.write(disk.write(1), disk.write(2))
-    with pytest.raises(JournalError, match=r"disk is full: 2 writes are lost; make room"):
+    with pytest.raises(JournalError, match=r"disk is full: 2 records lost; make room"):
         write_queue.finish()
     disk.full = False
     write_queue.finish()

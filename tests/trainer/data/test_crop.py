@@ -111,7 +111,7 @@ def test_of_a_cut_file_every_window_lies_in_what_is_left_of_it(tmp_path: Path, s
     assert None in faults and len(faults) == 2
     (fault,) = faults - {None}
     assert fault is not None and fault.startswith(f"{path}: announces 20.0 s but only")
-    assert fault.endswith("; get the file again")
+    assert fault.endswith("; copy the file again")
 
 
 def test_a_cut_file_that_is_left_shorter_than_a_window_is_repeated(tmp_path: Path) -> None:

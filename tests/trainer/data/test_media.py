@@ -100,7 +100,7 @@ def test_what_cannot_be_opened_is_said_in_words(tmp_path: Path, monkeypatch: pyt
     expected = {
         Sample(tmp_path / "gone.wav", 0, SOURCE): "does not exist",
         Sample(tmp_path, 0, SOURCE): "is a folder",
-        Sample(tmp_path / "locked.wav", 0, SOURCE): "may not be read",
+        Sample(tmp_path / "locked.wav", 0, SOURCE): "permission denied",
         Sample(tmp_path / "nul\0.wav", 0, SOURCE): "cannot be opened",
         Sample(tmp_path / "gone.tar", 0, SOURCE, offset=512, size=9): "does not exist",
         Sample(tmp_path / "cut.tar", 0, SOURCE, offset=64, size=37): "has 100 bytes, the manifest asks for 64 to 101",

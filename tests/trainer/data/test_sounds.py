@@ -78,7 +78,7 @@ def test_a_recording_that_ends_early_is_used_and_named(tmp_path: Path) -> None:
     assert len(sounds) == 2 and not sounds.undecodable
     assert len(sounds.whole(1)) == pytest.approx(2 * RATE_HZ, rel=0.01)
     (line,) = sounds.damaged
-    assert str(cut) in line and "announces 4.0 s" in line and "; get the file again" in line
+    assert str(cut) in line and "announces 4.0 s" in line and "; copy the file again" in line
 
 
 def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def taught_by_large(tiny: Tiny, large: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def recordings(tiny: Tiny, tmp_path: Path) -> Path:
-    """The recordings of the tiny data set in a folder, without a word on what they are."""
+    """The recordings of the tiny data set in a folder, without labels."""
     folder = tmp_path / "recordings"
     (folder / "deep").mkdir(parents=True)
     for number, path in enumerate(sorted(tiny.manifest.parent.glob("*_*.*"))):
