@@ -71,7 +71,7 @@ def export(
     parameters = decision or checkpoint / "decision.json"
     try:
         fitted = json.loads(parameters.read_text(encoding="utf-8"))
-        fitted_decision, figures = DecisionParameters.from_dict(fitted["decision"]), fitted.get("figures", {})
+        fitted_decision, metrics = DecisionParameters.from_dict(fitted["decision"]), fitted.get("metrics", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
         raise ExportError(
             f"{parameters}: no decision parameters ({getattr(error, 'strerror', None) or error})",
@@ -93,7 +93,7 @@ def export(
         Label(name, version or datetime.now(timezone.utc).strftime("%Y.%m.%d"), licence),
         inputs,
         manifest,
-        figures,
+        metrics,
         card,
         wanted,
         *calibrating,

@@ -54,7 +54,7 @@ def write_pack(
     label: Label,
     inputs: Inputs,
     manifest: Manifest,
-    figures: dict[str, Any],
+    metrics: dict[str, Any],
     card: Path | None = None,
     precision: Precision = FP32,
     calibrating: Inputs | None = None,
@@ -102,7 +102,7 @@ def write_pack(
             "text": TextSpec(TEXT, TOKENIZER, preset.context),
             "image": ImageSpec(IMAGE, preset.image_size),
             "decision": decision,
-            "figures": figures,
+            "metrics": metrics,
             "precision": precision.name,
         }
         if precision.lower is None:

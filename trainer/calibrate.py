@@ -67,7 +67,7 @@ def calibrate(
 
     Returns
     -------
-    What `decision.json` holds: the parameters under `decision`, what they reach under `figures`.
+    What `decision.json` holds: the parameters under `decision`, what they reach under `metrics`.
     """
     audio, rate_hz = model.audio, preset.mel.rate_hz
     heard = hear(audio, held, rate_hz, preset.window_s, device, preset.hop_s, preset.pad)
@@ -86,7 +86,7 @@ def calibrate(
         },
     )
     parameters = fit(index, heard, mixtures[0], noise)
-    return {"decision": parameters.to_dict(), "figures": report(index, parameters, heard, mixtures[1], noise)}
+    return {"decision": parameters.to_dict(), "metrics": report(index, parameters, heard, mixtures[1], noise)}
 
 
 def keep(fitted: dict[str, Any], folder: Path) -> None:

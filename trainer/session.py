@@ -287,7 +287,7 @@ class Session:
             self.device,
         )
         keep(fitted, folder)
-        for name, values in fitted["figures"].items():
+        for name, values in fitted["metrics"].items():
             self.console.print(f"{name.replace('_', ' ')}: {values}", highlight=False)
 
     def evaluation(self, bank: TextBank) -> Callable[[Vita], dict[str, float]]:

@@ -10,9 +10,9 @@ import typer
 from edgeapp.commands.options import ConfigOption, JsonOption
 from edgeapp.config.load import examine as examine_settings
 from edgeapp.doctor.checkup import examine
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, State, exit_code
-from edgeapp.doctor.mend import mend
-from edgeapp.doctor.patient import Patient
+from edgeapp.doctor.repair import repair
 
 WORDS = {0: "all is well", 1: "it works, with warnings", 2: "something does not work"}
 
@@ -29,10 +29,10 @@ def doctor(
 
     Exit code 0: all is well; 1: warnings; 2: errors.
     """
-    patient = Patient(examine_settings(config), microphone=not no_microphone)
+    context = Context(examine_settings(config), microphone=not no_microphone)
     findings: list[Finding] = []
-    for stage in (mend, examine) if fix else (examine,):
-        for finding in stage(patient):
+    for stage in (repair, examine) if fix else (examine,):
+        for finding in stage(context):
             findings.append(finding)
             if not json:
                 _tell(finding)

@@ -138,7 +138,7 @@ def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> R
     corrected = row["review_name"] if row["review"] == ReviewVerdict.CORRECTED else ""
     is_species = row["taxon_rank"] == SPECIES
     clip, start_s, end_s = row["clip_path"], row["clip_start_s"], row["clip_end_s"]
-    if clip is None and row["route"] == "file" and row["stream_s"]:
+    if clip is None and row["backend"] == "file" and row["stream_s"]:
         clip, start_s, end_s = row["source"], 0.0, max(row["stream_s"], row["end_s"])
     return Record(
         time_utc=utc_of(row["time_utc"]),

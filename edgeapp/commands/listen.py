@@ -24,10 +24,10 @@ from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
-    KeepAwake,
+    NotifyWatchdog,
     SweepClips,
-    TellStatus,
     WatchClock,
+    WriteStatus,
     check_journal,
     forget_messages,
 )
@@ -115,7 +115,7 @@ def listen(
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
         screen = _screen(settings.station.format, title, parts.naming)
         stack.callback(screen.close)
-        status = TellStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
+        status = WriteStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
         tasks = [status, *_tasks(parts)]
         station = Station(parts.classifier, journal, parts.deployment, clock, screen, parts.keeping, tasks)
         stack.callback(status.ended, station)
@@ -141,7 +141,7 @@ def _run(station: Station, workers: Sequence[SourceWorker], parts: Parts) -> Non
 def _tasks(parts: Parts) -> list[PeriodicTask]:
     """Periodic tasks of the station, except its status."""
     found: list[PeriodicTask] = [
-        KeepAwake(),
+        NotifyWatchdog(),
         Every(CLOCK_S, WatchClock()),
         Every(INTEGRITY_S, check_journal, at_once=False),
     ]

@@ -215,7 +215,7 @@ def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json"
         "gallery": pack.gallery or "none",
         "range": f"{pack.range.file}, occurrence from {pack.range.threshold:g}" if pack.range else "none",
         "decision": ", ".join(f"{key} {value}" for key, value in pack.decision.to_dict().items()),
-        **{f"figure {key}": measured(value) for key, value in pack.figures.items()},
+        **{f"metric {key}": measured(value) for key, value in pack.metrics.items()},
         "precision": pack.precision,
         **{f"in fp32 {key}": ", ".join(kept) or "nothing" for key, kept in pack.in_fp32.items()},
         **{f"parity {key}": measured(value) for key, value in pack.parity.items()},
@@ -246,10 +246,10 @@ def engines_of_pack(pack: Pack) -> Iterator[dict[str, object]]:
             }
 
 
-def measured(figures: object) -> str:
+def measured(metrics: object) -> str:
     """Figures for people: names and numbers."""
     return (
-        ", ".join(f"{name} {value}" for name, value in figures.items()) if isinstance(figures, dict) else str(figures)
+        ", ".join(f"{name} {value}" for name, value in metrics.items()) if isinstance(metrics, dict) else str(metrics)
     )
 
 

@@ -1,6 +1,6 @@
 """The TOML file of settings: where it lies, how it is read, and an example of it.
 
-A file is read to its end: `read` gives every fault in it, so that a person mends them all at once. Relative paths in
+A file is read to its end: `read` gives every fault in it, so that a person repairs them all at once. Relative paths in
 it start at its own folder, since a service has no folder of its own.
 """
 

@@ -20,7 +20,7 @@ from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
 
 TIMEOUT_S = 15.0
-# These speak of the address or of the key, not of the message: it waits until a person has mended them.
+# These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
 LATER = frozenset({408, 421, 423, 425, 429})
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from edgeapp.board.machine import onnxruntime_version
 from edgeapp.clock.system import BUILT_UTC
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
-from edgeapp.doctor.patient import Patient
 
 MB = 1_000_000
 DISK_LEAST, DISK_LITTLE = 100 * MB, 500 * MB  # a month of detections takes a few MB; clips are deleted in time
@@ -36,9 +36,9 @@ CORES_MAY_BE_OFF = (1, 27)  # from this ONNX Runtime on; see docs/arm64.md
 ARM = ("aarch64", "arm64")
 
 
-def disk(patient: Patient) -> Findings:
+def disk(context: Context) -> Findings:
     """Whether journal, clips and log can be written, and for how long."""
-    settings = patient.settings
+    settings = context.settings
     folders = {"journal": settings.journal_path.parent, "status": settings.status_path.parent}
     if settings.clips.folder is not None:
         folders["clips"] = settings.clips.folder
@@ -74,21 +74,21 @@ def _folder(folder: Path, what: str) -> Finding:
     return ok("disk", figures)
 
 
-def memory(patient: Patient) -> Findings:
+def memory(context: Context) -> Findings:
     """Whether the station fits into what is free."""
     try:
-        lines = (patient.root / "proc/meminfo").read_text().splitlines()
+        lines = (context.root / "proc/meminfo").read_text().splitlines()
         kilobytes = {line.partition(":")[0]: int(line.split()[1]) for line in lines if len(line.split()) > 1}
         available, total = kilobytes["MemAvailable"] * 1024, kilobytes["MemTotal"] * 1024
     except (OSError, ValueError, KeyError):
         yield skipped("memory", "unknown on this system")
         return
-    limit = _number(patient.root / "sys/fs/cgroup/memory.max")  # of a container; "max" is none
-    used = _number(patient.root / "sys/fs/cgroup/memory.current")
+    limit = _number(context.root / "sys/fs/cgroup/memory.max")  # of a container; "max" is none
+    used = _number(context.root / "sys/fs/cgroup/memory.current")
     if limit is not None and used is not None and limit < total:
         total, available = round(limit), min(available, round(limit - used))
     what = f"{_size(available)} of {_size(total)} available"
-    if patient.hears_now:
+    if context.hears_now:
         if available < MEMORY_LITTLE_RUNNING:
             yield warning("memory", f"{what} beside the running station", "end other programs")
         else:
@@ -101,29 +101,29 @@ def memory(patient: Patient) -> Findings:
         yield ok("memory", what)
 
 
-def cores(patient: Patient) -> Findings:
+def cores(context: Context) -> Findings:
     """Whether cores are switched off with which ONNX Runtime ends the process."""
-    online, present = (_text(patient.root / CORES / name) for name in ("online", "present"))
+    online, present = (_text(context.root / CORES / name) for name in ("online", "present"))
     if not online or not present:
         yield skipped("cores", "unknown on this system")
-    elif cores_abort(patient):
+    elif cores_abort(context):
         what = f"{online} of {present} are on, with which ONNX Runtime {onnxruntime_version()} ends the process"
         yield warning("cores", what, "choose a power mode with all cores (`nvpmodel`), or install ONNX Runtime 1.27")
     else:
         yield ok("cores", f"{online} of {present} are on")
 
 
-def cores_abort(patient: Patient) -> bool:
+def cores_abort(context: Context) -> bool:
     """Whether a session of ONNX Runtime would end this process: microsoft/onnxruntime issues 24221 and 25103."""
-    online, present = (_text(patient.root / CORES / name) for name in ("online", "present"))
+    online, present = (_text(context.root / CORES / name) for name in ("online", "present"))
     version = tuple(int(part) for part in re.findall(r"\d+", onnxruntime_version())[:2])
     return platform.machine() in ARM and bool(online) and online != present and () < version < CORES_MAY_BE_OFF
 
 
-def temperature(patient: Patient) -> Findings:
+def temperature(context: Context) -> Findings:
     """Whether any part is so hot that it slows down or is about to switch off."""
     zones = []
-    for zone in sorted((patient.root / "sys/class/thermal").glob("thermal_zone*")):
+    for zone in sorted((context.root / "sys/class/thermal").glob("thermal_zone*")):
         milli = _number(zone / "temp")
         # Sensors that are off say 0, -40 or -127.
         if milli is not None and 0 < milli < 150_000:
@@ -157,13 +157,13 @@ def _trips(zone: Path) -> Iterator[tuple[str, float]]:
     yield from found.items()
 
 
-def power(patient: Patient) -> Findings:
+def power(context: Context) -> Findings:
     """Whether the board says that its supply is too weak, or its battery nearly empty."""
     told: list[Finding] = []
-    throttled = _text(patient.root / PI_THROTTLED)
+    throttled = _text(context.root / PI_THROTTLED)
     if throttled:
         told.append(_raspberry(int(throttled, 16)))
-    for counter in sorted((patient.root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
+    for counter in sorted((context.root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
         if (events := _number(counter)) is not None:
             name = counter.name.removesuffix("_event_cnt")
             told.append(
@@ -173,7 +173,7 @@ def power(patient: Patient) -> Findings:
                 if events
                 else ok("power", f"{name}: never over its current since the start")
             )
-    for supply in sorted((patient.root / "sys/class/power_supply").glob("*")):
+    for supply in sorted((context.root / "sys/class/power_supply").glob("*")):
         charge = _number(supply / "capacity")
         # A mouse has a battery too, of the scope "Device".
         if _text(supply / "type") != "Battery" or _text(supply / "scope") == "Device" or charge is None:
@@ -195,9 +195,9 @@ def _raspberry(bits: int) -> Finding:
     return ok("power", "enough voltage since the start, never slowed down")
 
 
-def clock(patient: Patient) -> Findings:
+def clock(context: Context) -> Findings:
     """Whether times can be trusted."""
-    now = patient.clock.now()
+    now = context.clock.now()
     time = now.utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     remedy = "connect it to a network once, or give it a GPS receiver or a clock with a battery"
     if now.utc < BUILT_UTC:

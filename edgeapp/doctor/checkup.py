@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from edgeapp.doctor import board, hearing, recognition, records, service
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error
-from edgeapp.doctor.patient import Patient
 from edgeapp.errors import BiovitaError
 
-Check = Callable[[Patient], Findings]
+Check = Callable[[Context], Findings]
 
 CHECKS: dict[str, Check] = {
     "config": service.config,
@@ -27,11 +27,11 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def examine(patient: Patient, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
+def examine(context: Context, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
     """What the checks find, as they find it."""
     for name, check in checks.items():
         try:
-            yield from check(patient)
+            yield from check(context)
         except BiovitaError as fault:
             yield error(name, fault.what, fault.remedy)
         except Exception as fault:

@@ -11,8 +11,8 @@ import numpy as np
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.devices import listing
 from edgeapp.audio.microphone import SEE_DEVICES
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
-from edgeapp.doctor.patient import Patient
 from edgeapp.errors import DeviceError
 
 SETTLE_S, RECORD_S = 0.5, 2.0  # cards begin with zeros or a click
@@ -74,12 +74,12 @@ def judged(name: str, sound: Sound, lost: int = 0) -> Finding:
     return ok("microphone", level)
 
 
-def microphone(patient: Patient) -> Findings:
+def microphone(context: Context) -> Findings:
     """Record two seconds from each microphone of the settings."""
-    settings = patient.settings
-    if not patient.microphone:
+    settings = context.settings
+    if not context.microphone:
         yield skipped("microphone", "skipped (--no-microphone)")
-    elif patient.hears_now:
+    elif context.hears_now:
         yield skipped("microphone", "in use by the running station")
     elif settings.input.watch is not None:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")

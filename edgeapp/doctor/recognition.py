@@ -7,8 +7,8 @@ import numpy as np
 from edgeapp.audio.memory import MemorySource
 from edgeapp.board.machine import machine
 from edgeapp.doctor.board import cores_abort
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
-from edgeapp.doctor.patient import Patient
 from edgeapp.errors import BiovitaError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import find_pack, installed_packs, load_found, repair
@@ -32,7 +32,7 @@ REJECTED_SHARE = 0.1  # some photos of any collection cannot be read or are ther
 GET_AGAIN = "reinstall the pack"
 
 
-def versions(patient: Patient) -> Findings:
+def versions(context: Context) -> Findings:
     """The machine and what is installed, for whoever reads a report."""
     from importlib import metadata
 
@@ -45,9 +45,9 @@ def versions(patient: Patient) -> Findings:
     yield ok("versions", ", ".join(f"{key} {value}" for key, value in found.items()))
 
 
-def recognition(patient: Patient) -> Findings:
+def recognition(context: Context) -> Findings:
     """Pack, gallery, provider and answer, each needing those before it."""
-    station = patient.settings.station
+    station = context.settings.station
     try:
         meant = find_pack(station.pack)
         pack = load_found(meant)
@@ -60,12 +60,12 @@ def recognition(patient: Patient) -> Findings:
     yield from _other_packs(pack)
     yield from _parity_of_the_makers(pack)
     try:
-        yield from _gallery(pack, patient)
+        yield from _gallery(pack, context)
         fits = True
     except BiovitaError as fault:
         yield error("gallery", fault.what, fault.remedy)
         fits = False
-    if cores_abort(patient):
+    if cores_abort(context):
         yield skipped("provider", "skipped: it would crash this process, see cores")
         return
     try:
@@ -82,7 +82,7 @@ def recognition(patient: Patient) -> Findings:
     yield from _engines(pack)
     yield from _parity_here(pack, encoder, threads)
     if fits:
-        yield from _example(pack, patient)
+        yield from _example(pack, context)
 
 
 def _other_packs(used: Pack) -> Findings:
@@ -137,8 +137,8 @@ def _parity_here(pack: Pack, encoder: AudioEncoder, threads: int) -> Findings:
         yield error("parity", what, "run with --provider cuda or cpu")
 
 
-def _gallery(pack: Pack, patient: Patient) -> Findings:
-    path = patient.settings.station.gallery or pack.gallery_path()
+def _gallery(pack: Pack, context: Context) -> Findings:
+    path = context.settings.station.gallery or pack.gallery_path()
     with Gallery.open(path, identity=pack.identity) as opened:
         info = opened.info()
         bad = 0
@@ -160,11 +160,11 @@ def _gallery(pack: Pack, patient: Patient) -> Findings:
         yield ok("gallery", f"{what}{rejected}")
 
 
-def _example(pack: Pack, patient: Patient) -> Findings:
+def _example(pack: Pack, context: Context) -> Findings:
     """Whether the bundled example is encoded as it was, and holds what it held."""
     from edgeapp.audio.file import load
 
-    station = patient.settings.station
+    station = context.settings.station
     recogniser = Recogniser(pack, station.gallery, (), None, station.threads, station.provider)
     source = MemorySource(load(EXAMPLE, pack.audio.rate_hz), pack.audio.rate_hz)
     merger = Merger()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
-from edgeapp.doctor.patient import Patient
 from edgeapp.journal.schema import APPLICATION_ID
 from gallery import sqlite
 from gallery.utc import utc_of
@@ -19,9 +19,9 @@ FAULTS_TOLD = 3
 MEND = "stop the station and run `biovita-edge doctor --fix`, which makes a copy first"
 
 
-def journal(patient: Patient) -> Findings:
+def journal(context: Context) -> Findings:
     """Whether the journal is whole, and what waits in it."""
-    path = patient.settings.journal_path
+    path = context.settings.journal_path
     if not path.exists():
         yield ok("journal", f"{path}: not there yet, made at the first start")
         return
@@ -46,8 +46,8 @@ def journal(patient: Patient) -> Findings:
                 yield warning("journal", f"{what}, {astray} rows belong to rows that are gone", remedy)
             else:
                 yield ok("journal", what)
-            yield from _messages(db, tables, patient)
-            yield from _clips(db, tables, patient)
+            yield from _messages(db, tables, context)
+            yield from _clips(db, tables, context)
     except sqlite3.OperationalError as fault:
         if "locked" not in str(fault) and "busy" not in str(fault):
             yield error(
@@ -59,7 +59,7 @@ def journal(patient: Patient) -> Findings:
         yield error("journal", f"{path}: is damaged ({fault})", MEND)
 
 
-def _messages(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Findings:
+def _messages(db: sqlite3.Connection, tables: set[str], context: Context) -> Findings:
     if "messages" not in tables:
         yield skipped("messages", "the journal has none yet")
         return
@@ -69,10 +69,10 @@ def _messages(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Fin
         yield ok("messages", "no message is pending")
         return
     last = db.execute(f"SELECT last_error {waiting} AND last_error IS NOT NULL ORDER BY id DESC LIMIT 1").fetchone()
-    age_s = _age_s(oldest, patient)
+    age_s = _age_s(oldest, context)
     reason = f"; last fault: {last[0]}" if last else ""
     what = f"{n} pending, the oldest for {span(age_s)}{reason}"
-    settings = patient.settings
+    settings = context.settings
     if age_s is None or age_s < WAITING_LONG_S:
         yield ok("messages", what)
     elif settings.mqtt.host is None and settings.webhook.url is None:
@@ -81,8 +81,8 @@ def _messages(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Fin
         yield warning("messages", what, "check the network, and the address and password in the settings")
 
 
-def _clips(db: sqlite3.Connection, tables: set[str], patient: Patient) -> Findings:
-    folder = patient.settings.clips.folder
+def _clips(db: sqlite3.Connection, tables: set[str], context: Context) -> Findings:
+    folder = context.settings.clips.folder
     if "clips" not in tables or folder is None:
         return
     paths = [Path(path) for (path,) in db.execute("SELECT path FROM clips WHERE deleted_utc IS NULL")]
@@ -116,9 +116,9 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _age_s(utc: str | None, patient: Patient) -> float | None:
+def _age_s(utc: str | None, context: Context) -> float | None:
     try:
         then = utc_of(str(utc))
     except ValueError:
         return None
-    return (patient.clock.now().utc - then).total_seconds()
+    return (context.clock.now().utc - then).total_seconds()

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from edgeapp.config.load import missing
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
-from edgeapp.doctor.patient import Patient
 from edgeapp.doctor.records import span
 
 DEAF = ("silent", "stalled", "lost")
 
 
-def config(patient: Patient) -> Findings:
+def config(context: Context) -> Findings:
     """Whether the settings can be used."""
-    faults = [*patient.loaded.faults, *missing(patient.settings)]
+    faults = [*context.loaded.faults, *missing(context.settings)]
     for fault in faults:
         yield error("config", f"{fault.where}: {fault.what}", fault.remedy)
     if not faults:
-        file = patient.settings.file
+        file = context.settings.file
         yield ok("config", f"{file}: valid" if file else "no settings file, every setting has its default")
 
 
-def station(patient: Patient) -> Findings:
+def station(context: Context) -> Findings:
     """Whether a station runs here, and hears."""
-    path = patient.settings.status_path
+    path = context.settings.status_path
     try:
-        running = patient.running
+        running = context.running
     except (ValueError, OSError) as fault:
         yield warning("station", f"{path}: cannot be read ({fault})", "restart the station to write the file again")
         return

@@ -46,7 +46,7 @@ def document_of(
     naming : Naming, optional
         What taxa are called; as the journal has it, in English, if not given.
     """
-    recording = row["source"] if row["route"] == FILE else None
+    recording = row["source"] if row["backend"] == FILE else None
     clip, review = row["clip_path"], None
     if row["review"] is not None:
         review = Review(row["review"], row["review_name"], row["reviewer"], row["review_note"], row["review_utc"])

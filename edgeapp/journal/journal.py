@@ -80,10 +80,8 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
     def open_stream(self, deployment_id: int, stream: Stream, started: Moment) -> int:
         """Write that a microphone began to be heard, and return the id of its stream."""
-        facts = dict(stream.__dict__)
         row = {
-            "route": facts.pop("backend"),
-            **facts,
+            **stream.__dict__,
             "deployment": deployment_id,
             "started_utc": utc_text(started),
             "started_boottime_s": float(started.boottime_s),
@@ -196,7 +194,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
         """How many windows of a recording were counted by runs that did not get to its end."""
         [row] = self._fetch(
             "SELECT coalesce(sum(n), 0) AS n FROM window_counts JOIN streams ON streams.id = stream"
-            " WHERE route = 'file' AND source = :source AND device_id = :device"
+            " WHERE backend = 'file' AND source = :source AND device_id = :device"
             " AND stream NOT IN (SELECT stream FROM files WHERE stream IS NOT NULL)",
             {"source": source, "device": device_id},
         )

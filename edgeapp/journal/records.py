@@ -56,7 +56,7 @@ class Stream:
     device_id : str
         What finds the microphone again after its number has changed; empty where nothing does.
     backend : str
-        One of `edgeapp.audio.backends.BACKENDS`, ``pcm`` or ``file``; the column `route`.
+        One of `edgeapp.audio.backends.BACKENDS`, ``pcm`` or ``file``.
     rate_hz : int
         Rate at which it records.
     boot_id : str

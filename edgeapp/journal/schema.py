@@ -114,6 +114,12 @@ def m003_taxa_and_stretches(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_backend(db: Database) -> None:
+    """The column of a stream's audio backend was called `route`; SQLite renames it in the view too."""
+    db.execute("ALTER TABLE streams RENAME COLUMN route TO backend")
+
+
 STREAMS = (
     """
     CREATE TABLE new_deployments (

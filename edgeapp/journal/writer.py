@@ -100,7 +100,7 @@ class Writer:
 
     def _begin(self) -> None:
         # IMMEDIATE waits its turn; a transaction that begins by reading is turned away when somebody writes meanwhile.
-        # SQLite gives up at once in some cases, such as another program that mends the WAL after a crash.
+        # SQLite gives up at once in some cases, such as another program that repairs the WAL after a crash.
         until = time.monotonic() + self._busy_s
         while True:
             try:

@@ -110,7 +110,7 @@ class Pack:
     gallery : str or None
         File name of the pack's own gallery.
     decision : DecisionParameters
-    figures, parity : dict
+    metrics, parity : dict
         What was measured when the pack was made.
     precision : str
         That the graphs compute in: fp32, fp16 or int8.
@@ -135,7 +135,7 @@ class Pack:
     image: ImageSpec | None
     gallery: str | None
     decision: DecisionParameters
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "fp32"
     in_fp32: Mapping[str, list[str]] = field(default_factory=dict)
@@ -208,7 +208,7 @@ def write_pack_json(
     text: TextSpec | None = None,
     image: ImageSpec | None = None,
     gallery: str | None = None,
-    figures: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     parity: Mapping[str, Any] | None = None,
     precision: str = "fp32",
     in_fp32: Mapping[str, list[str]] | None = None,
@@ -260,7 +260,7 @@ def write_pack_json(
         document["range"] = asdict(range)
     document |= {
         "decision": decision.to_dict(),
-        "figures": dict(figures or {}),
+        "metrics": dict(metrics or {}),
         "parity": dict(parity or {}),
         "precision": precision,
         "in_fp32": dict(in_fp32 or {}),
@@ -297,7 +297,7 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         text=pack.text,
         image=pack.image,
         gallery=name,
-        figures=pack.figures,
+        metrics=pack.metrics,
         parity=pack.parity,
         precision=pack.precision,
         in_fp32=pack.in_fp32,
@@ -353,7 +353,7 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
             image=ImageSpec(**document["image"]) if document.get("image") else None,
             gallery=document.get("gallery"),
             decision=decision,
-            figures=document.get("figures", {}),
+            metrics=document.get("metrics", {}),
             parity=document.get("parity", {}),
             precision=str(document.get("precision", "fp32")),
             in_fp32=document.get("in_fp32", {}),

@@ -30,7 +30,7 @@ Front = Callable[[np.ndarray], np.ndarray]  # sound [m * hop] to frames [bands, 
 
 
 @dataclass(frozen=True)
-class SharingWindow(Window):
+class SharedWindow(Window):
     """A window whose frames are shared with those beside it.
 
     Attributes
@@ -69,7 +69,7 @@ class SplitEncoder:
     def encode(self, window: Window) -> np.ndarray:
         """One window to its vector, ``[1, dim]``."""
         level = window.level
-        if isinstance(window, SharingWindow) and abs(level.mean) <= MOST_OFFSET * level.rms:
+        if isinstance(window, SharedWindow) and abs(level.mean) <= MOST_OFFSET * level.rms:
             frames = window.frames()
         else:
             frames, level = self.front(window.samples - np.float32(level.mean)), Level(0.0, level.rms)
@@ -97,7 +97,7 @@ class SplitEncoder:
             before = window.first
             beginning = window.samples[: 2 * edge * hop]
             frames = _Frames(self.front, beginning, tuple(strips), edge, self._count)
-            yield SharingWindow(window.start_s, window.end_s, window.samples, window.first, frames=frames)
+            yield SharedWindow(window.start_s, window.end_s, window.samples, window.first, frames=frames)
 
 
 def log_mel(frames: np.ndarray, level: Level, between: Between) -> np.ndarray:

@@ -30,8 +30,8 @@ from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
-from edgeapp.station.source_worker import Cutting, queue_windows
-from edgeapp.station.station import Keeping
+from edgeapp.station.source_worker import Windowing, queue_windows
+from edgeapp.station.station import Storage
 from gallery.naming import Naming
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Parts:
     ----------
     classifier : Classifier
     deployment : Deployment
-    cutting : Cutting
-    keeping : Keeping
+    cutting : Windowing
+    keeping : Storage
     outbox : Outbox or None
         To be started and closed by whoever runs the station.
     sweeper : Sweeper or None
@@ -60,8 +60,8 @@ class Parts:
 
     classifier: Classifier
     deployment: Deployment
-    cutting: Cutting
-    keeping: Keeping
+    cutting: Windowing
+    keeping: Storage
     outbox: Outbox | None
     sweeper: Sweeper | None
     clips: ClipFolder | None
@@ -100,8 +100,8 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     return Parts(
         classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
-        cutting=Cutting(lambda source: recogniser.cut(source, hop_s), kept_s),
-        keeping=Keeping(
+        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s),
+        keeping=Storage(
             lambda: Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s),
             messages(list(sending)) if sending else None,
             clips if asked is not None else None,

@@ -109,7 +109,7 @@ class SweepClips:
             log.warning("clips not deleted: %s", error)
 
 
-class TellStatus:
+class WriteStatus:
     """Write the status file and tell systemd.
 
     Parameters
@@ -150,7 +150,7 @@ class TellStatus:
         self._file.write({"state": ENDED, **self._describe(station)})
 
 
-class KeepAwake:
+class NotifyWatchdog:
     """Tell systemd's watchdog that the loop turns."""
 
     def __init__(self, watchdog: Watchdog | None = None) -> None:

@@ -88,7 +88,7 @@ Event = Opened | Heard | Closed | Ended
 
 
 @dataclass(frozen=True)
-class Cutting:
+class Windowing:
     """How sound becomes windows, and how much of it is kept for clips.
 
     Attributes
@@ -112,7 +112,7 @@ class SourceWorker:
         What the source is called until it is open.
     make_source : callable
         Makes the source from what it shall tell of every change of the health.
-    cutting : Cutting
+    cutting : Windowing
     events : queue.Queue
         Where the thread puts what it hears.
     duration_s : float or None
@@ -123,7 +123,7 @@ class SourceWorker:
         self,
         name: str,
         make_source: Callable[[Callable[[Transition], None]], Source],
-        cutting: Cutting,
+        cutting: Windowing,
         events: queue.Queue[Event],
         duration_s: float | None = None,
     ) -> None:

@@ -15,14 +15,14 @@ from edgeapp.station.folder import FolderSource
 from edgeapp.station.given import PipeSource
 from edgeapp.station.microphone_health import Transition
 from edgeapp.station.reconnector import Reconnector
-from edgeapp.station.source_worker import Cutting, SourceWorker
+from edgeapp.station.source_worker import SourceWorker, Windowing
 from edgeapp.station.station import Station
 
 Tell = Callable[[Transition], None]
 
 
 def workers_of(
-    settings: Settings, cutting: Cutting, station: Station, clock: Clock, from_stdin: bool = False
+    settings: Settings, cutting: Windowing, station: Station, clock: Clock, from_stdin: bool = False
 ) -> list[SourceWorker]:
     """The workers that the settings ask for, not yet started.
 

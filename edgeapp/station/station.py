@@ -23,7 +23,7 @@ from edgeapp.station.classifier import Classifier
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Opened, SourceWorker, queue_windows
-from edgeapp.station.stream_log import Messages, StreamLog, Telling
+from edgeapp.station.stream_log import Listeners, Messages, StreamLog
 from edgeapp.station.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class PeriodicTask(Protocol):
 
 
 @dataclass(frozen=True)
-class Keeping:
+class Storage:
     """How detections are kept: confirmation, clips, messages.
 
     Attributes
@@ -85,7 +85,7 @@ class Station:
     deployment : Deployment
     clock : Clock
     screen : Screen
-    keeping : Keeping
+    keeping : Storage
     tasks : sequence of PeriodicTask
         Called after every window and at least every `TICK_S` seconds.
 
@@ -106,7 +106,7 @@ class Station:
         deployment: Deployment,
         clock: Clock,
         screen: Screen,
-        keeping: Keeping | None = None,
+        keeping: Storage | None = None,
         tasks: Sequence[PeriodicTask] = (),
     ) -> None:
         self.classifier = classifier
@@ -120,7 +120,7 @@ class Station:
         self.events: queue.Queue[Event] = queue.Queue(queue_windows(deployment.hop_s))
         self._deployment = deployment
         self._screen = screen
-        self._keeping = keeping or Keeping()
+        self._keeping = keeping or Storage()
         self._tasks = tasks
         self._logs: dict[SourceWorker, StreamLog] = {}
         self._id = 0
@@ -193,7 +193,7 @@ class Station:
             opened.stream.timeline.moment_of(0.0),
             keeping.confirmation(),
             self.counts,
-            Telling(self._tell, self._found, self._ended),
+            Listeners(self._tell, self._found, self._ended),
             keeping.messages,
             None if clips is None else (lambda stream_id: clips(ring, stream_id)),
             keeping.longest_s,

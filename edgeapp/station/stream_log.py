@@ -25,7 +25,7 @@ Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
 
 
 @dataclass(frozen=True)
-class Telling:
+class Listeners:
     """Who is told what, each once it is in the journal.
 
     Attributes
@@ -96,7 +96,7 @@ class StreamLog:
         Of this stream alone.
     counts : Counter
         Of the verdicts of windows; shared by all streams.
-    telling : Telling
+    telling : Listeners
     messages : callable or None
         Document of a confirmed detection to what is to be sent.
     clips : callable or None
@@ -114,7 +114,7 @@ class StreamLog:
         opened: Moment,
         confirmation: Confirmation[_Row],
         counts: Counter[Verdict],
-        telling: Telling,
+        telling: Listeners,
         messages: Messages | None = None,
         clips: Callable[[int], Clips] | None = None,
         longest_s: float = LONGEST_S,

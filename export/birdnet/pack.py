@@ -155,7 +155,7 @@ def _written(
                 unit=False,
             ),
             "decision": towers.decision,
-            "figures": dict(towers.document.get("metrics", {})) if own else {},
+            "metrics": dict(towers.document.get("metrics", {})) if own else {},
         }
         if own:
             described |= _encoders(towers, folder)

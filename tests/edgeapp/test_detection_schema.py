@@ -24,7 +24,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import messages
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.screens import NdJson
-from edgeapp.station.station import Keeping
+from edgeapp.station.station import Storage
 from gallery.vocabulary import Vocabulary
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -63,7 +63,7 @@ def heard(toy_pack, tmp_path_factory):
         listening.hear(
             chorus(),
             hop_s=10.0,
-            keeping=Keeping(messages=messages(["mqtt", "webhook"])),
+            keeping=Storage(messages=messages(["mqtt", "webhook"])),
             filters=Filters(made.taxa, 0.0, {"Cuculus": 1.0}),
         )
         listening.screen.microphone("microphone", Transition(0.0, State.HEARING, State.LOST, "is gone"))

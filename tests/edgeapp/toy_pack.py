@@ -97,7 +97,7 @@ def write(folder: Path, space: str = "toy", window_s: float = WINDOW_S, **audio:
         text=TextSpec("text.onnx", "tokenizer.json", CONTEXT),
         image=ImageSpec("image.onnx", IMAGE_SIZE),
         decision=decision(),
-        figures={"top1": 1.0},
+        metrics={"top1": 1.0},
     )
 
 

@@ -42,7 +42,7 @@ def test_the_pack_loads_on_the_device_and_says_what_it_is(exported: Exported, ru
     loaded = checkpoint.load(run_folder / "stage2")
     assert (pack.space, pack.dim) == (loaded.space, loaded.config.preset.dim)
     fitted = json.loads((run_folder / "stage2" / "decision.json").read_text())
-    assert pack.decision.to_dict() == fitted["decision"] and pack.figures == fitted["figures"]
+    assert pack.decision.to_dict() == fitted["decision"] and pack.metrics == fitted["metrics"]
     assert (folder / "MODEL_CARD.md").read_text() == "# Tones\n"
 
 

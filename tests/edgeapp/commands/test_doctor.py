@@ -63,4 +63,4 @@ def test_fix_mends_first_and_examines_then(run, config, tmp_path):
     assert [path for path in journal.parent.iterdir() if "backup" in path.name] == []
     after = run("doctor", "--config", config, "--no-microphone", "--fix")
     assert "error " not in after.stdout
-    assert after.stdout.index("mend ") < after.stdout.index("journal ")
+    assert after.stdout.index("repair ") < after.stdout.index("journal ")

@@ -14,7 +14,7 @@ from edgeapp.detections.filters import SpeciesList
 from edgeapp.journal import Journal, Reader
 from edgeapp.pack.names import naming_in
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson
-from edgeapp.station.source_worker import Cutting, SourceWorker
+from edgeapp.station.source_worker import SourceWorker, Windowing
 from gallery.naming import Naming
 from gallery.store import Gallery
 from gallery.taxon import Taxon
@@ -105,7 +105,7 @@ def heard(recogniser, tmp_path):
             listening.screen = Named(make(out), naming)
             station = listening.station()
             song = Passing(toy.tone(1000, seconds=30.0, rate_hz=CARD_HZ), listening.clock)
-            cutting = Cutting(lambda source: recogniser.cut(source, 5.0), 10.0)
+            cutting = Windowing(lambda source: recogniser.cut(source, 5.0), 10.0)
             station.run([SourceWorker("microphone", piped(song, listening.clock), cutting, station.events)])
             listening.screen.close()
         return out.getvalue(), tmp_path / "journal.sqlite"

@@ -77,7 +77,7 @@ def test_listening_fills_the_journal_and_sums_up(listen):
     assert done.returncode == 0, done.stderr
     assert [line.count("Great Tit (Parus major)") for line in done.stdout.splitlines()] == [1]
     assert done.stderr.splitlines()[-1] == "3 windows: 3 with detections; 1 detection"
-    columns = "start_s, end_s, windows, scientific_name, source, route, latitude"
+    columns = "start_s, end_s, windows, scientific_name, source, backend, latitude"
     assert listen.rows(f"SELECT {columns} FROM detections_in_full") == [
         (0.0, 20.0, 3, "Parus major", "standard input", "pcm", 52.5)
     ]

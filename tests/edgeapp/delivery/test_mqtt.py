@@ -78,7 +78,7 @@ def test_nothing_is_lost_when_the_broker_comes_late_and_dies(broker, tmp_path, q
     outbox.close()
     numbers = subscriber.numbers()
     lost = set(range(260)) - set(numbers)
-    # A broker that is killed loses what it has acknowledged and not yet passed on: not the station's to mend.
+    # A broker that is killed loses what it has acknowledged and not yet passed on: not the station's to repair.
     assert not lost or (how == signal.SIGKILL and lost <= set(range(acknowledged - 10, acknowledged + 1)))
     firsts = list(dict.fromkeys(numbers))
     assert firsts == sorted(firsts), "in their order"

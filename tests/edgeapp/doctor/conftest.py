@@ -1,4 +1,4 @@
-"""A patient of the test's own: settings in a temporary folder, a machine made of files, a clock turned by hand."""
+"""A context of the test's own: settings in a temporary folder, a machine made of files, a clock turned by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from edgeapp.clock.system import Moment
 from edgeapp.config.load import Loaded
 from edgeapp.config.settings import Settings, Station
-from edgeapp.doctor.patient import Patient
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.records import APPLICATION_ID
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=timezone.utc)
@@ -33,16 +33,16 @@ class Hands:
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Callable[..., Patient]:
-    """A healthy patient; sections of the settings and attributes of the patient can be given."""
+def context(tmp_path: Path) -> Callable[..., Context]:
+    """A healthy context; sections of the settings and attributes of the context can be given."""
 
-    def make(alive: bool = False, clock: Hands | None = None, may_record: bool = True, **sections: object) -> Patient:
+    def make(alive: bool = False, clock: Hands | None = None, may_record: bool = True, **sections: object) -> Context:
         station = sections.pop("station", Station())
         if station.journal is None:
             station = replace(station, journal=tmp_path / "data" / "journal.sqlite")
         settings = Settings(station=station, **sections)
         root = tmp_path / "root"
-        return Patient(Loaded(settings), root, clock or Hands(), lambda pid: alive, may_record)
+        return Context(Loaded(settings), root, clock or Hands(), lambda pid: alive, may_record)
 
     return make
 

@@ -22,8 +22,8 @@ def states(findings) -> list[State]:
     return [finding.state for finding in findings]
 
 
-def test_folders_that_are_not_there_yet_are_looked_for_above_and_not_made(patient, tmp_path):
-    told = list(board.disk(patient(clips=Clips(folder=tmp_path / "clips"), log=Log(file=tmp_path / "logs" / "a.log"))))
+def test_folders_that_are_not_there_yet_are_looked_for_above_and_not_made(context, tmp_path):
+    told = list(board.disk(context(clips=Clips(folder=tmp_path / "clips"), log=Log(file=tmp_path / "logs" / "a.log"))))
     assert states(told) == [State.OK] * 3
     assert "journal and status in " in told[0].what
     assert list(tmp_path.iterdir()) == []
@@ -32,24 +32,24 @@ def test_folders_that_are_not_there_yet_are_looked_for_above_and_not_made(patien
 @pytest.mark.parametrize(
     ("free", "state"), [(50e6, State.ERROR), (400e6, State.WARNING), (501e6, State.OK), (5e9, State.OK)]
 )
-def test_little_room_is_told(patient, monkeypatch, free, state):
+def test_little_room_is_told(context, monkeypatch, free, state):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(64e9, 64e9 - free, free))
-    assert states(board.disk(patient())) == [state]
+    assert states(board.disk(context())) == [state]
 
 
 @pytest.mark.parametrize(("number", "remedy"), [(errno.ENOSPC, "make room"), (errno.EACCES, "right to write")])
-def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(patient, monkeypatch, number, remedy):
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(context, monkeypatch, number, remedy):
     def refuse(*args, **kwargs):
         raise OSError(number, "no")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    [told] = board.disk(patient())
+    [told] = board.disk(context())
     assert told.state is State.ERROR and remedy in told.remedy
 
 
-def test_a_file_in_the_place_of_a_folder_is_told(patient, tmp_path):
+def test_a_file_in_the_place_of_a_folder_is_told(context, tmp_path):
     (tmp_path / "data").write_text("")
-    [told] = board.disk(patient())
+    [told] = board.disk(context())
     assert told.state is State.ERROR and "is not a folder" in told.what
 
 
@@ -65,21 +65,21 @@ def test_a_file_in_the_place_of_a_folder_is_told(patient, tmp_path):
     ],
 )
 def test_cores_that_are_off_are_told_where_they_do_harm(
-    patient, machine, monkeypatch, toy_pack, online, machine_of, version, state
+    context, machine, monkeypatch, toy_pack, online, machine_of, version, state
 ):
     machine({f"{board.CORES}/online": f"{online}\n", f"{board.CORES}/present": "0-5\n"})
     monkeypatch.setattr("platform.machine", lambda: machine_of)
     monkeypatch.setattr(board, "onnxruntime_version", lambda: version)
-    [told] = board.cores(patient())
+    [told] = board.cores(context())
     assert (told.state, online in told.what) == (state, True)
     if state is State.WARNING:  # and no session is made, which would end this process
-        named = patient(station=Station(pack=str(toy_pack)))
+        named = context(station=Station(pack=str(toy_pack)))
         monkeypatch.setattr(recognition, "AudioEncoder", None)
         assert list(recognition.recognition(named))[-1].what.startswith("not tried")
 
 
-def test_a_system_that_does_not_tell_of_cores_is_no_finding(patient):
-    assert states(board.cores(patient())) == [State.SKIPPED]
+def test_a_system_that_does_not_tell_of_cores_is_no_finding(context):
+    assert states(board.cores(context())) == [State.SKIPPED]
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_a_system_that_does_not_tell_of_cores_is_no_finding(patient):
         (40_000, True, State.WARNING),
     ],
 )
-def test_memory_is_judged_by_what_a_station_needs(patient, machine, journal, available, alive, state):
+def test_memory_is_judged_by_what_a_station_needs(context, machine, journal, available, alive, state):
     machine({"proc/meminfo": MEMORY.format(total=4_000_000, available=available)})
     (journal.parent / "journal.status.json").write_text('{"pid": 5}')
-    assert states(board.memory(patient(alive=alive))) == [state]
+    assert states(board.memory(context(alive=alive))) == [state]
 
 
-def test_the_limit_of_a_container_counts_and_none_does_not(patient, machine):
+def test_the_limit_of_a_container_counts_and_none_does_not(context, machine):
     machine({"proc/meminfo": MEMORY.format(total=4_000_000, available=3_000_000), "sys/fs/cgroup/memory.max": "max\n"})
-    assert states(board.memory(patient())) == [State.OK]
+    assert states(board.memory(context())) == [State.OK]
     machine({"sys/fs/cgroup/memory.max": "300000000\n", "sys/fs/cgroup/memory.current": "250000000\n"})
-    [told] = board.memory(patient())
+    [told] = board.memory(context())
     assert (told.state, told.what) == (State.ERROR, "50 MB of 300 MB available")
 
 
@@ -128,9 +128,9 @@ def zone(number: int, name: str, milli: int, **trips: int) -> dict[str, str]:
     ],
     ids=["cool", "slow", "off", "fan", "no-trips", "dead-sensor", "only-dead", "none"],
 )
-def test_heat_is_judged_by_what_the_board_says_of_itself(patient, machine, files, state, words):
+def test_heat_is_judged_by_what_the_board_says_of_itself(context, machine, files, state, words):
     machine(files)
-    [told] = board.temperature(patient())
+    [told] = board.temperature(context())
     assert told.state is state
     assert words in told.what
 
@@ -143,29 +143,29 @@ def test_heat_is_judged_by_what_the_board_says_of_itself(patient, machine, files
         ("50000", State.WARNING, "since the start: the voltage is too low, it is throttled"),
     ],
 )
-def test_a_raspberry_pi_tells_of_its_supply(patient, machine, bits, state, words):
+def test_a_raspberry_pi_tells_of_its_supply(context, machine, bits, state, words):
     machine({board.PI_THROTTLED: f"{bits}\n"})
-    [told] = board.power(patient())
+    [told] = board.power(context())
     assert told.state is state
     assert words in told.what
 
 
-def test_a_jetson_tells_how_often_its_current_was_too_high(patient, machine):
+def test_a_jetson_tells_how_often_its_current_was_too_high(context, machine):
     machine({"sys/class/hwmon/hwmon1/oc1_event_cnt": "0\n", "sys/class/hwmon/hwmon1/oc3_event_cnt": "7\n"})
-    told = list(board.power(patient()))
+    told = list(board.power(context()))
     assert states(told) == [State.OK, State.WARNING]
     assert "oc3: 7 times" in told[1].what
 
 
-def test_a_battery_is_told_when_it_runs_empty_and_a_mouse_is_not(patient, machine):
+def test_a_battery_is_told_when_it_runs_empty_and_a_mouse_is_not(context, machine):
     battery = "sys/class/power_supply/BAT0"
     mouse = "sys/class/power_supply/hid-mouse"
     machine({f"{mouse}/type": "Battery\n", f"{mouse}/scope": "Device\n", f"{mouse}/capacity": "2\n"})
-    assert states(board.power(patient())) == [State.SKIPPED]
+    assert states(board.power(context())) == [State.SKIPPED]
     machine({f"{battery}/type": "Battery\n", f"{battery}/capacity": "9\n", f"{battery}/status": "Discharging\n"})
-    assert states(board.power(patient())) == [State.WARNING]
+    assert states(board.power(context())) == [State.WARNING]
     machine({f"{battery}/status": "Charging\n"})
-    assert states(board.power(patient())) == [State.OK]
+    assert states(board.power(context())) == [State.OK]
 
 
 @pytest.mark.parametrize(
@@ -176,5 +176,5 @@ def test_a_battery_is_told_when_it_runs_empty_and_a_mouse_is_not(patient, machin
         (Hands(datetime(1970, 1, 1, tzinfo=timezone.utc), clock_set=False), State.ERROR),
     ],
 )
-def test_a_clock_that_is_not_set_is_told(patient, clock, state):
-    assert states(board.clock(patient(clock=clock))) == [state]
+def test_a_clock_that_is_not_set_is_told(context, clock, state):
+    assert states(board.clock(context(clock=clock))) == [state]

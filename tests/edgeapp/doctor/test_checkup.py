@@ -15,15 +15,15 @@ def test_the_exit_code_is_that_of_the_worst_finding():
     assert exit_code([warning("b", "", ""), error("c", "", ""), ok("a", "")]) == 2
 
 
-def test_a_check_that_fails_does_not_end_the_others(patient):
-    def breaks(patient):
+def test_a_check_that_fails_does_not_end_the_others(context):
+    def breaks(context):
         yield ok("one", "fine")
         raise ZeroDivisionError("oh")
 
-    def refuses(patient):
-        raise PackError("it is broken", "mend it")
+    def refuses(context):
+        raise PackError("it is broken", "repair it")
 
-    told = list(examine(patient(), {"one": breaks, "two": refuses, "three": lambda patient: iter([ok("three", "x")])}))
+    told = list(examine(context(), {"one": breaks, "two": refuses, "three": lambda context: iter([ok("three", "x")])}))
     assert [(one.name, one.state) for one in told] == [
         ("one", State.OK),
         ("one", State.ERROR),
@@ -31,7 +31,7 @@ def test_a_check_that_fails_does_not_end_the_others(patient):
         ("three", State.OK),
     ]
     assert "ZeroDivisionError: oh" in told[1].what
-    assert (told[2].what, told[2].remedy) == ("it is broken", "mend it")
+    assert (told[2].what, told[2].remedy) == ("it is broken", "repair it")
 
 
 def test_a_finding_cannot_be_changed():

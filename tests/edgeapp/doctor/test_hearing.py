@@ -65,48 +65,48 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
     ],
     ids=["sound", "quiet", "zeros", "flat", "clipping", "deaf", "offset"],
 )
-def test_a_microphone_is_judged_by_its_sound(patient, card, samples, state, words):
+def test_a_microphone_is_judged_by_its_sound(context, card, samples, state, words):
     fake = card(samples)
-    [told] = hearing.microphone(patient())
+    [told] = hearing.microphone(context())
     assert told.state is state
     assert words in told.what
     assert fake.streams[0].closed
 
 
-def test_the_click_of_a_card_that_wakes_up_is_not_counted(patient, card):
+def test_the_click_of_a_card_that_wakes_up_is_not_counted(context, card):
     samples = noise(0.01)
     samples[: RATE_HZ // 4] = 1.0
     card(samples)
-    [told] = hearing.microphone(patient())
+    [told] = hearing.microphone(context())
     assert told.state is State.OK
 
 
-def test_a_microphone_that_gives_no_sample_is_an_error_in_one_line(patient, card, monkeypatch):
+def test_a_microphone_that_gives_no_sample_is_an_error_in_one_line(context, card, monkeypatch):
     monkeypatch.setattr(hearing, "STALL_S", 0.05)
     card(np.zeros(0, np.float32))
-    [told] = hearing.microphone(patient())
+    [told] = hearing.microphone(context())
     assert told.state is State.ERROR
     assert "no samples for" in told.what
 
 
-def test_each_named_microphone_is_heard_and_a_missing_one_is_an_error(patient, card):
+def test_each_named_microphone_is_heard_and_a_missing_one_is_an_error(context, card):
     card(noise(0.01))
-    told = list(hearing.microphone(patient(microphone=MicrophoneSettings(device=("USB", "Neumann")))))
+    told = list(hearing.microphone(context(microphone=MicrophoneSettings(device=("USB", "Neumann")))))
     assert [one.state for one in told] == [State.OK, State.ERROR]
     assert "Neumann" in told[1].what
 
 
-def test_no_microphone_at_all_is_one_clear_line_and_no_crash(patient, monkeypatch):
+def test_no_microphone_at_all_is_one_clear_line_and_no_crash(context, monkeypatch):
     ghost = SoundDevice("tegra-dlink-0", index=1, ghost=True)
     monkeypatch.setattr(hearing, "listing", lambda: [ghost])
-    [told] = hearing.microphone(patient())
+    [told] = hearing.microphone(context())
     assert (told.state, told.what) == (State.WARNING, "none found")
 
 
-def test_it_is_left_alone_where_it_is_not_to_be_opened(patient, journal, tmp_path, monkeypatch):
+def test_it_is_left_alone_where_it_is_not_to_be_opened(context, journal, tmp_path, monkeypatch):
     monkeypatch.setattr(hearing, "Capture", None)  # whoever opens one fails
     (journal.parent / "journal.status.json").write_text('{"pid": 5}')
-    for one in (patient(may_record=False), patient(alive=True), patient(input=Input(watch=tmp_path))):
+    for one in (context(may_record=False), context(alive=True), context(input=Input(watch=tmp_path))):
         assert [told.state for told in hearing.microphone(one)] == [State.SKIPPED]
 
 
@@ -114,9 +114,9 @@ def test_it_is_left_alone_where_it_is_not_to_be_opened(patient, journal, tmp_pat
 def test_it_really_hears_through_a_sound_server(tmp_path: Path):
     """A null sink gives zeros until somebody plays: the doctor must see the difference."""
     code = (
-        "from edgeapp.doctor.hearing import microphone; from edgeapp.doctor.patient import Patient;"
+        "from edgeapp.doctor.hearing import microphone; from edgeapp.doctor.context import Context;"
         "from edgeapp.config.load import examine;"
-        "print(*[f'{f.state.value} {f.what}' for f in microphone(Patient(examine(environment={})))], sep='\\n')"
+        "print(*[f'{f.state.value} {f.what}' for f in microphone(Context(examine(environment={})))], sep='\\n')"
     )
     import soundfile
 

@@ -16,8 +16,8 @@ from edgeapp.config.load import Loaded
 from edgeapp.config.settings import Clips, Settings, Station, Webhook
 from edgeapp.config.values import Fault
 from edgeapp.doctor import records, service
+from edgeapp.doctor.context import Context, is_station
 from edgeapp.doctor.finding import State
-from edgeapp.doctor.patient import Patient, is_station
 from edgeapp.journal import Journal
 from tests.edgeapp.doctor.conftest import NOON
 
@@ -33,70 +33,70 @@ def named(findings) -> dict[str, tuple[State, str]]:
     return {finding.name: (finding.state, finding.what) for finding in findings}
 
 
-def test_a_journal_that_is_not_there_yet_is_no_fault_and_is_not_made(patient):
-    one = patient()
+def test_a_journal_that_is_not_there_yet_is_no_fault_and_is_not_made(context):
+    one = context()
     told = named(records.journal(one))
     assert told["journal"][0] is State.OK
     assert not one.settings.journal_path.exists()
 
 
-def test_a_real_journal_is_healthy(patient, tmp_path):
+def test_a_real_journal_is_healthy(context, tmp_path):
     path = tmp_path / "real.sqlite"
     Journal.open(path).close()
-    told = named(records.journal(patient(station=Station(journal=path))))
+    told = named(records.journal(context(station=Station(journal=path))))
     assert told["journal"][0] is State.OK
     assert "whole, 0 detections" in told["journal"][1]
 
 
-def test_a_whole_journal_is_told_with_its_rows_and_left_as_it_was(patient, journal):
+def test_a_whole_journal_is_told_with_its_rows_and_left_as_it_was(context, journal):
     before = journal.read_bytes()
-    told = named(records.journal(patient()))
+    told = named(records.journal(context()))
     assert told["journal"] == (State.OK, f"{journal}: whole, 2000 detections, {len(before) / 1e6:.1f} MB")
     assert told["messages"] == (State.OK, "no message is pending")
     assert journal.read_bytes() == before
 
 
-def test_what_a_killed_station_left_is_not_tidied_up_behind_its_back(patient, journal):
+def test_what_a_killed_station_left_is_not_tidied_up_behind_its_back(context, journal):
     with closing(sqlite3.connect(journal)) as station:
         station.execute("INSERT INTO detections VALUES (NULL, 1, 'Parus major')")
         station.commit()
         left = {suffix: Path(f"{journal}{suffix}").read_bytes() for suffix in ("", "-wal")}
     for suffix, content in left.items():
         Path(f"{journal}{suffix}").write_bytes(content)
-    assert "2001 detections" in named(records.journal(patient()))["journal"][1]
+    assert "2001 detections" in named(records.journal(context()))["journal"][1]
     assert {suffix: Path(f"{journal}{suffix}").read_bytes() for suffix in ("", "-wal")} == left
 
 
-def test_a_journal_that_is_being_written_is_healthy(patient, journal):
+def test_a_journal_that_is_being_written_is_healthy(context, journal):
     with closing(sqlite3.connect(journal)) as station:
         station.execute("BEGIN IMMEDIATE")
         station.execute("INSERT INTO detections VALUES (NULL, 1, 'Parus major')")
-        assert named(records.journal(patient()))["journal"][0] is State.OK
+        assert named(records.journal(context()))["journal"][0] is State.OK
         station.rollback()
 
 
-def test_a_damaged_page_is_an_error_with_a_way_out(patient, journal):
+def test_a_damaged_page_is_an_error_with_a_way_out(context, journal):
     damage(journal)
-    told = list(records.journal(patient()))
+    told = list(records.journal(context()))
     assert [one.state for one in told] == [State.ERROR]
     assert "is damaged" in told[0].what and "doctor --fix" in told[0].remedy
 
 
-def test_a_file_that_is_no_database_and_one_that_is_no_journal_are_errors(patient, journal):
+def test_a_file_that_is_no_database_and_one_that_is_no_journal_are_errors(context, journal):
     change(journal, "PRAGMA application_id = 5")
-    assert "not a journal" in named(records.journal(patient()))["journal"][1]
+    assert "not a journal" in named(records.journal(context()))["journal"][1]
     journal.write_bytes(b"no database at all" * 1000)
-    assert named(records.journal(patient()))["journal"][0] is State.ERROR
+    assert named(records.journal(context()))["journal"][0] is State.ERROR
 
 
-def test_a_row_without_its_parent_is_a_warning(patient, journal):
+def test_a_row_without_its_parent_is_a_warning(context, journal):
     change(journal, "DELETE FROM deployments")
-    state, what = named(records.journal(patient()))["journal"]
+    state, what = named(records.journal(context()))["journal"]
     assert state is State.WARNING and "2000 rows belong to rows that are gone" in what
 
 
 @pytest.mark.parametrize(("hours", "state"), [(0.5, State.OK), (5, State.WARNING)])
-def test_messages_that_wait_long_are_told_with_the_last_fault(patient, journal, hours, state):
+def test_messages_that_wait_long_are_told_with_the_last_fault(context, journal, hours, state):
     then = (NOON - timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
     change(
         journal,
@@ -105,12 +105,12 @@ def test_messages_that_wait_long_are_told_with_the_last_fault(patient, journal, 
         "INSERT INTO messages VALUES (NULL, '2020-01-01T00:00:00Z', NULL, '2020-01-01T00:00:01Z', NULL)",
         "INSERT INTO messages VALUES (NULL, '2020-01-01T00:00:00Z', NULL, NULL, '2020-01-01T00:00:01Z')",
     )
-    found = named(records.journal(patient(webhook=Webhook(url="http://a"))))["messages"]
+    found = named(records.journal(context(webhook=Webhook(url="http://a"))))["messages"]
     assert found[0] is state
     assert found[1].startswith("2 wait to be sent") and "connection refused" in found[1]
 
 
-def test_clips_that_are_gone_are_told(patient, journal, tmp_path):
+def test_clips_that_are_gone_are_told(context, journal, tmp_path):
     clips = tmp_path / "clips"
     clips.mkdir()
     (clips / "there.flac").write_text("")
@@ -120,9 +120,9 @@ def test_clips_that_are_gone_are_told(patient, journal, tmp_path):
         f"INSERT INTO clips VALUES (2, '{clips / 'there.flac'}', NULL)",
         "INSERT INTO clips VALUES (3, 'deleted.flac', '2026-01-01')",
     )
-    assert named(records.journal(patient(clips=Clips(folder=clips))))["clips"][0] is State.OK
+    assert named(records.journal(context(clips=Clips(folder=clips))))["clips"][0] is State.OK
     change(journal, "INSERT INTO clips VALUES (4, 'lost.flac', NULL)")
-    state, what = named(records.journal(patient(clips=Clips(folder=clips))))["clips"]
+    state, what = named(records.journal(context(clips=Clips(folder=clips))))["clips"]
     assert (state, what) == (State.WARNING, "1 of 3 clips are missing, the first is lost.flac")
 
 
@@ -165,26 +165,26 @@ SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z",
         (90_000, False, [SILENT], State.SKIPPED, "not running; last reported 25 hours ago"),
     ],
 )
-def test_a_station_is_judged_by_what_it_tells(patient, journal, age_s, alive, microphones, state, words):
+def test_a_station_is_judged_by_what_it_tells(context, journal, age_s, alive, microphones, state, words):
     status(journal, age_s, *microphones)
-    [told] = service.station(patient(alive=alive))
+    [told] = service.station(context(alive=alive))
     assert told.state is state
     assert words in told.what
 
 
-def test_a_station_that_cannot_write_its_journal_is_an_error(patient, journal):
+def test_a_station_that_cannot_write_its_journal_is_an_error(context, journal):
     status(journal, 5, HEARING)
     path = journal.parent / "journal.status.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "journal": {"trouble": "disk is full"}}))
-    [told] = service.station(patient(alive=True))
+    [told] = service.station(context(alive=True))
     assert (told.state, told.what) == (State.ERROR, "process 4711 cannot write: disk is full")
 
 
-def test_no_status_file_is_no_fault_and_a_broken_one_a_warning(patient, journal):
-    assert [one.state for one in service.station(patient())] == [State.SKIPPED]
+def test_no_status_file_is_no_fault_and_a_broken_one_a_warning(context, journal):
+    assert [one.state for one in service.station(context())] == [State.SKIPPED]
     for text in ("{", "[]", '"a"'):
         (journal.parent / "journal.status.json").write_text(text)
-        one = patient(alive=True)
+        one = context(alive=True)
         assert [finding.state for finding in service.station(one)] == [State.WARNING]
         assert not one.hears_now
 
@@ -208,9 +208,9 @@ def test_a_number_that_another_program_has_now_is_no_station():
 
 
 def test_faults_of_the_settings_and_missing_files_are_told(tmp_path):
-    assert [one.state for one in service.config(Patient(Loaded(Settings())))] == [State.OK]
+    assert [one.state for one in service.config(Context(Loaded(Settings())))] == [State.OK]
     settings = Settings(station=Station(pack=tmp_path / "nowhere"))
-    told = list(service.config(Patient(Loaded(settings, (Fault("a.toml: hop", "is wrong", "mend it"),)))))
+    told = list(service.config(Context(Loaded(settings, (Fault("a.toml: hop", "is wrong", "repair it"),)))))
     assert [(one.state, one.what) for one in told] == [
         (State.ERROR, "a.toml: hop: is wrong"),
         (State.ERROR, f"default: station.pack: {tmp_path / 'nowhere'} is not there"),

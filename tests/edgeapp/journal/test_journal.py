@@ -46,7 +46,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "speech": 0.125,
         "source": "USB PnP Sound Device: Audio (hw:2,0)",
         "device_id": "usb-1.2",
-        "route": "arecord",
+        "backend": "arecord",
         "rate_hz": 48000,
         "boot_id": "boot-a",
         "hop_s": 5.0,
@@ -276,6 +276,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m001_deployments_detections_scores",),
         ("m002_streams_reviews_clips_messages",),
         ("m003_taxa_and_stretches",),
+        ("m004_backend",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

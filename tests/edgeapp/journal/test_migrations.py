@@ -131,7 +131,15 @@ def test_what_refers_to_what_still_does(old):
     assert rows(old, "SELECT DISTINCT detection FROM candidates") == [(5,), (6,), (7,)]
 
 
-def test_a_species_keeps_its_names_and_figures(second):
+def test_the_backend_of_a_stream_keeps_its_value(second):
+    Journal.open(second).close()
+
+    assert rows(second, "SELECT id, backend FROM streams") == [(4, "portaudio")]
+    with Reader(second) as reader:
+        assert {row["backend"] for row in reader.detections()} == {"portaudio"}
+
+
+def test_a_species_keeps_its_names_and_numbers(second):
     Journal.open(second).close()
 
     columns = "taxon_rank, scientific_name, common_name, confidence, similarity, windows, speech, clip"

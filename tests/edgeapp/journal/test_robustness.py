@@ -108,7 +108,7 @@ def test_a_lock_that_ends_in_time_is_waited_for(path):
 
 def test_a_lock_that_sqlite_does_not_wait_for_is_tried_again(journal):
     class Refusing:
-        """Gives up at once, twice, as SQLite does while another program mends the WAL."""
+        """Gives up at once, twice, as SQLite does while another program repairs the WAL."""
 
         def __init__(self, connection: sqlite3.Connection) -> None:
             self.connection, self.refusals = connection, 2

@@ -23,8 +23,8 @@ from edgeapp.station.given import PipeSource
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.reconnector import Reconnector
-from edgeapp.station.source_worker import Cutting, SourceWorker
-from edgeapp.station.station import Keeping, Station
+from edgeapp.station.source_worker import SourceWorker, Windowing
+from edgeapp.station.station import Station, Storage
 
 CARD_HZ = 48_000
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=timezone.utc)
@@ -186,7 +186,7 @@ class Listening:
         self,
         filters: Filters | None = None,
         confirm: int = 1,
-        keeping: Keeping | None = None,
+        keeping: Storage | None = None,
         speech: object = None,
         tasks: Sequence[object] = (),
         hop_s: float = 5.0,
@@ -194,7 +194,7 @@ class Listening:
         """A station that has no workers yet."""
         self.hop_s = hop_s
         classifier = Classifier(self.recogniser, filters or Filters(self.recogniser.taxa), speech)
-        keeping = keeping or Keeping(lambda: Confirmation(confirm, 60.0, 10.0, hop_s))
+        keeping = keeping or Storage(lambda: Confirmation(confirm, 60.0, 10.0, hop_s))
         made = deployment(self.recogniser, hop_s)
         return Station(classifier, self.journal, made, self.clock, self.screen, keeping, tasks)
 
@@ -202,7 +202,7 @@ class Listening:
         self, station: Station, make_source: Callable, duration_s: float | None = None, kept_s: float = 60.0
     ) -> SourceWorker:
         """A worker of the station."""
-        cutting = Cutting(lambda source: self.recogniser.cut(source, self.hop_s), kept_s)
+        cutting = Windowing(lambda source: self.recogniser.cut(source, self.hop_s), kept_s)
         return SourceWorker("microphone", make_source, cutting, station.events, duration_s)
 
     def hear(self, samples: np.ndarray, duration_s: float | None = None, **settings: object) -> Station:

@@ -105,7 +105,7 @@ def test_recordings_are_heard_once_with_the_times_in_their_names(watch, folder, 
     ]
     assert [row["clock_set"] for row in journal.detections()] == [1, 1]
     assert rows(journal, "SELECT count(*), count(stream) FROM files") == [(2, 2)]
-    assert rows(journal, "SELECT route, end_reason FROM streams") == [("file", "ended")] * 2
+    assert rows(journal, "SELECT backend, end_reason FROM streams") == [("file", "ended")] * 2
 
 
 def test_a_recording_that_a_crash_cut_off_is_resumed(watch, folder, journal):

@@ -25,8 +25,8 @@ from edgeapp.pack.format import Pack
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.microphone_health import State
 from edgeapp.station.periodic import Every, WatchClock, check_journal
-from edgeapp.station.source_worker import Cutting, Ended, SourceWorker, queue_windows
-from edgeapp.station.station import Keeping
+from edgeapp.station.source_worker import Ended, SourceWorker, Windowing, queue_windows
+from edgeapp.station.station import Storage
 from edgeapp.station.status import StatusFile, describing
 from gallery.vocabulary import Vocabulary
 from tests.edgeapp import toy_pack as toy
@@ -246,7 +246,7 @@ def test_consecutive_windows_of_a_taxon_are_one_detection(listening, journal):
 
 
 def test_a_detection_that_goes_on_too_long_ends_and_another_begins(listening, journal):
-    listening.hear(tit(60.0), keeping=Keeping(longest_s=25.0))
+    listening.hear(tit(60.0), keeping=Storage(longest_s=25.0))
 
     rows = [(row["start_s"], row["end_s"]) for row in journal.detections()]
     assert rows == [(0.0, 25.0), (20.0, 45.0), (40.0, 60.0)]
@@ -282,7 +282,7 @@ def test_what_is_confirmed_later_is_a_detection_from_then_on(listening, journal,
         sent.append(document)
         return [Message("hook", document)]
 
-    keeping = Keeping(lambda: Confirmation(2, 60.0, 10.0, 5.0), messages)
+    keeping = Storage(lambda: Confirmation(2, 60.0, 10.0, 5.0), messages)
     station = listening.hear(tit(20.0), keeping=keeping)
 
     assert [seen.verdict for seen in listening.screen.seen] == [Verdict.UNCONFIRMED] * 2 + [Verdict.DETECTION]
@@ -497,7 +497,7 @@ def drained(events: queue.Queue) -> list:
 def test_the_duration_counts_sound_to_the_sample(listening, recogniser):
     events: queue.Queue = queue.Queue()
     worker = SourceWorker(
-        "m", piped(Passing(tit(5.0), listening.clock), listening.clock), Cutting(recogniser.cut), events, 1.2345
+        "m", piped(Passing(tit(5.0), listening.clock), listening.clock), Windowing(recogniser.cut), events, 1.2345
     )
     worker.start()
     opened, *_, last = drained(events)
@@ -527,7 +527,7 @@ def test_rows_from_before_the_clock_was_set_are_marked_and_corrected(listening, 
             clock.is_set(NOON)
 
     watch = WatchClock()
-    listening.hear(tit(25.0), tasks=[network, watch], keeping=Keeping(longest_s=10.0))
+    listening.hear(tit(25.0), tasks=[network, watch], keeping=Storage(longest_s=10.0))
 
     assert len(marked) >= 2 and set(marked) == {(0,)}
     assert {row["clock_set"] for row in list(journal.detections())[: len(marked)]} == {2}
@@ -552,7 +552,7 @@ def test_the_sound_of_a_detection_is_kept_beside_it(listening, journal, tmp_path
 
     listening.hear(
         np.concatenate([0.01 * toy.noise(12.0, rate_hz=CARD_HZ), tit(10.0), 0.01 * toy.noise(30.0, rate_hz=CARD_HZ)]),
-        keeping=Keeping(clips=clips),
+        keeping=Storage(clips=clips),
     )
     kept = list(journal.clips())
 

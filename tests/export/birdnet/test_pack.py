@@ -95,7 +95,7 @@ def test_towers_bring_names_recordings_and_decision(birdnet_files, tmp_path):
     add_towers(birdnet_files / "towers")
     assert export(birdnet_files, tmp_path / "pack").code == 0
     pack = Pack.load(tmp_path / "pack")
-    assert pack.decision.beside_class == {"audio": 1.5} and pack.figures == {"held_out": 0.5}
+    assert pack.decision.beside_class == {"audio": 1.5} and pack.metrics == {"held_out": 0.5}
     with Gallery.open(pack.gallery_path(), pack.identity) as gallery:
         names = {taxon.scientific_name for taxon in gallery.taxa()}
         assert names == {TIT, FROG, CRICKET, GROUSE, "Ovis aries"}

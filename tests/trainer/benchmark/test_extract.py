@@ -39,7 +39,7 @@ class Twin:
             return None
         for path in paths:
             if f"{path.parent.name}/{path.stem}" in self.broken:
-                raise DataError(f"{path}: broken", "mend it")
+                raise DataError(f"{path}: broken", "repair it")
         self.asked += [path.stem for path in paths]
         return np.array([vector(path.stem) for path in paths])
 
@@ -100,9 +100,9 @@ def test_a_broken_file_costs_itself_alone_and_is_tried_again(split: Split, tmp_p
     found = extract(Twin(broken=lost), split, tmp_path)
     assert len(found.undecodable) == 2 and all(f"{i}.x" in line for i, line in zip(lost, found.undecodable))
     assert len(found.features.parts["audio"]) == len(split.indexes["audio"]) - 1
-    mended = Twin()
-    found = extract(mended, split, tmp_path)
-    assert mended.asked == [name.partition("/")[2] for name in lost] and not found.undecodable
+    repaired = Twin()
+    found = extract(repaired, split, tmp_path)
+    assert repaired.asked == [name.partition("/")[2] for name in lost] and not found.undecodable
     part = found.features.parts["audio"]
     assert np.allclose(part.vectors, [vector(str(i)) for i in part.ids])
 

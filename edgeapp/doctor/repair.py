@@ -16,8 +16,8 @@ from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
+from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok
-from edgeapp.doctor.patient import Patient
 from edgeapp.doctor.records import reading, whole
 from edgeapp.journal.schema import APPLICATION_ID
 from gallery import files, sqlite
@@ -26,13 +26,13 @@ SIDE_FILES = ("-wal", "-shm")
 ORPHAN_S = 3600.0  # a temporary file that old belongs to nobody who still writes
 
 
-def mend(patient: Patient) -> Findings:
-    """Mend what can be mended, and tell what was done."""
-    if patient.hears_now:
-        yield error("mend", "a station is running, nothing was done", "stop it, and run this again")
+def repair(context: Context) -> Findings:
+    """Repair what can be repaired, and tell what was done."""
+    if context.hears_now:
+        yield error("repair", "a station is running, nothing was done", "stop it, and run this again")
         return
-    yield from _journal(patient.settings.journal_path, patient.clock.now().utc)
-    yield from _temporary_files(patient)
+    yield from _journal(context.settings.journal_path, context.clock.now().utc)
+    yield from _temporary_files(context)
 
 
 def _journal(path: Path, now: datetime) -> Findings:
@@ -43,33 +43,33 @@ def _journal(path: Path, now: datetime) -> Findings:
             faults = whole(db)
             if not faults:
                 if db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-                    yield error("mend", f"{path}: is not a journal, nothing was done", "name another with --journal")
+                    yield error("repair", f"{path}: is not a journal, nothing was done", "name another with --journal")
                 return
     except sqlite3.OperationalError as fault:
-        yield error("mend", f"{path}: cannot be examined ({fault}), nothing was done", "end the program that has it")
+        yield error("repair", f"{path}: cannot be examined ({fault}), nothing was done", "end the program that has it")
         return
     except sqlite3.DatabaseError as fault:
         faults = [str(fault)]
     backup = _free(path.with_name(f"{path.name}.backup-{now:%Y%m%dT%H%M%SZ}"))
     if not _copied(path, backup):
-        yield error("mend", f"{path}: no verified copy could be made, nothing was done", "make room on the disk")
+        yield error("repair", f"{path}: no verified copy could be made, nothing was done", "make room on the disk")
         return
     # After the copy: whoever closes a database last writes into it.
     if (holder := _held(path)) is not None:
         for suffix in ("", *SIDE_FILES):
             backup.with_name(backup.name + suffix).unlink(missing_ok=True)
-        yield error("mend", f"{path}: another program has it ({holder}), nothing was done", "end that program first")
+        yield error("repair", f"{path}: another program has it ({holder}), nothing was done", "end that program first")
         return
-    yield ok("mend", f"{path}: copied to {backup}, and the copy was compared byte by byte")
+    yield ok("repair", f"{path}: copied to {backup}, and the copy was compared byte by byte")
     try:
         if _reindexed(path):
-            yield ok("mend", f"{path}: only an index was damaged ({faults[0]}); it was rebuilt, no row was lost")
+            yield ok("repair", f"{path}: only an index was damaged ({faults[0]}); it was rebuilt, no row was lost")
             return
         saved = _recovered(path)
     except (sqlite3.Error, OSError) as fault:
-        yield error("mend", f"{path}: cannot be repaired ({fault}); the copy is {backup}", _by_hand(path))
+        yield error("repair", f"{path}: cannot be repaired ({fault}); the copy is {backup}", _by_hand(path))
         return
-    yield ok("mend", f"{path}: rewritten with {', '.join(f'{n} {table}' for table, n in saved.items() if n)}")
+    yield ok("repair", f"{path}: rewritten with {', '.join(f'{n} {table}' for table, n in saved.items() if n)}")
 
 
 def _held(path: Path) -> str | None:
@@ -182,14 +182,14 @@ def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
         yield from old.execute(f'SELECT * FROM "{table}" NOT INDEXED ORDER BY {order}')
 
 
-def _temporary_files(patient: Patient) -> Findings:
+def _temporary_files(context: Context) -> Findings:
     """Remove what writers left behind when they were killed."""
-    journal, clips = patient.settings.journal_path, patient.settings.clips.folder
+    journal, clips = context.settings.journal_path, context.settings.clips.folder
     removed = files.remove_abandoned(journal.parent, files.temporary_names(journal), ORPHAN_S)
     if clips is not None:
         removed += files.remove_abandoned(clips, f"**/{files.TEMPORARY}", ORPHAN_S)
     if removed:
-        yield ok("mend", f"removed {removed} unfinished temporary files")
+        yield ok("repair", f"removed {removed} unfinished temporary files")
 
 
 def _hash(path: Path) -> str:

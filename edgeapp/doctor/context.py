@@ -58,7 +58,7 @@ def is_station(pid: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Patient:
+class Context:
     """What the checks look at.
 
     Attributes
