@@ -20,25 +20,25 @@ __all__ = [
 
 
 class AudioError(BiovitaError):
-    """One input cannot be heard; the other inputs are still done."""
+    """One input cannot be decoded; the other inputs are still processed."""
 
     exit_code = 1
 
 
 class UsageError(BiovitaError):
-    """A setting that cannot be carried out."""
+    """An invalid option or setting."""
 
     exit_code = 2
 
 
 class OutputError(BiovitaError):
-    """The result cannot be written where it was asked for."""
+    """The output cannot be written."""
 
     exit_code = 2
 
 
 class DeviceError(BiovitaError):
-    """A microphone or accelerator that is not there or does not answer."""
+    """A microphone or accelerator that is missing or does not respond."""
 
     exit_code = 2
 

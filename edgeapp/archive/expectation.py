@@ -1,4 +1,4 @@
-"""Which detections of recordings are to be expected where and when these were made; the others are counted."""
+"""Which detections of recordings are expected where and when these were made; the others are counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 5  # taxa that a note names
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is to be expected at the place of all recordings.
+    """What is expected at the place of all recordings.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Expectation:
     whole_year: bool = False
 
     def of(self, recorded: Moment | None) -> Expected:
-        """What is to be expected of a recording that began then, if it says so."""
+        """What is expected of a recording that began then, if it says so."""
         week = self.week
         if week is None and not self.whole_year and recorded is not None and recorded.clock_set:
             week = birdnet_week(recorded.utc)
@@ -47,12 +47,12 @@ class Expectation:
 
 
 class Expected:
-    """What is to be expected of one recording.
+    """What is expected of one recording.
 
     Attributes
     ----------
     species : numpy.ndarray or None
-        ``[n_taxa]`` bool: those of the filters' taxa that are to be expected; None where every one is.
+        ``[n_taxa]`` bool: those of the filters' taxa that are expected; None where every one is.
     rejected : Counter
         Detections that are not, by the name of their taxon.
     """
@@ -63,11 +63,11 @@ class Expected:
         self.rejected: Counter[str] = Counter()
 
     def window(self, result: WindowResult) -> WindowResult:
-        """A window with the detections that are to be expected."""
+        """A window with the detections that are expected."""
         return replace(result, detections=tuple(one for one in result.detections if self._expects(one)))
 
     def keeps(self, stretch: Stretch) -> bool:
-        """Whether a detection is to be expected; it is counted where it is not."""
+        """Whether a detection is expected; it is counted where it is not."""
         if self._expects(stretch.detection):
             return True
         self.rejected[stretch.detection.scientific_name] += 1
@@ -75,7 +75,7 @@ class Expected:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know: that no date was known, and what was rejected."""
+        """Note for the user: an unknown date, and what was rejected."""
         notes = []
         if self._week is None and not self._of.whole_year:
             notes.append("unknown date: the occurrence of the whole year is used; give --date or --week")

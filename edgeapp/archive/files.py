@@ -61,15 +61,15 @@ def identify(
     top : int
         Species written per window and per file.
     note : callable
-        Told what a person should know about a result, one line a file at most.
+        Called with notes for the user on a result, at most one line per file.
     complain : callable
-        Told why a file failed, one line a file.
+        Called with the reason of a failure, one line per file.
     open_sound : callable
         File to its sound.
     naming : Naming, optional
         What taxa are called in what is written; in English if not given.
     expectation : Expectation, optional
-        What is to be expected where the recordings were made; every taxon if not given.
+        What is expected where the recordings were made; every taxon if not given.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _windows(
 
 
 def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) -> list[str]:
-    """What a person should know about the result of a file."""
+    """Notes for the user on the result of a file."""
     notes = list(source.notes)
     if source.fault is not None:
         notes.append(source.fault)

@@ -1,4 +1,4 @@
-"""Sound on its way to the encoder: sources, resampling, windows.
+"""Audio input: sources, resampling, windows.
 
-The trainer decodes and cuts with the same functions, so that training hears what the device hears.
+The trainer decodes and cuts with the same functions, so that training uses the same input as the device.
 """

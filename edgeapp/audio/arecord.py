@@ -1,4 +1,4 @@
-"""`arecord` as a backend: what it is asked, what it answers, and what its samples mean.
+"""`arecord` as a backend: its command line, its messages and its samples.
 
 On some boards ALSA works where PortAudio does not, and `arecord` is ALSA's own recorder.
 """
@@ -66,12 +66,12 @@ class Asked:
         return BYTES[_PCM[self.format]] * self.channels
 
     def command(self, program: str = "arecord") -> list[str]:
-        """The words of the command line; raw samples on standard output, the set-up on standard error."""
+        """The command line; raw samples on standard output, the set-up on standard error."""
         asked = ["-D", self.device, "-t", "raw", "-f", self.format, "-r", str(self.rate_hz), "-c", str(self.channels)]
         return [program, "-v", *asked, f"--buffer-time={BUFFER_US}", f"--period-time={PERIOD_US}"]
 
     def otherwise(self, told: str) -> Asked | None:
-        """What to ask after a refusal; None where nothing else is left to ask.
+        """The next configuration to try after an error; None if there is none.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The microphone backends: through what sound is recorded. A new one is a module, and a line in `BACKENDS`."""
+"""Audio backends of microphones. A new one is a module, and a line in `BACKENDS`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACKENDS = {
     "portaudio": ("edgeapp.audio.portaudio", "PortAudio"),
     "arecord": ("edgeapp.audio.arecord", "Arecord"),
 }
-PCM, FILE = "pcm", "file"  # what gives sound without a microphone: standard input, a recording
+PCM, FILE = "pcm", "file"  # sources that are not microphones: standard input, a recording
 
 
 class Device(Protocol):
@@ -76,12 +76,12 @@ class Reader(Protocol):
         ...
 
     def otherwise(self, told: str) -> Reader | None:
-        """What to try after a refusal, given its standard error; None where nothing is left to try."""
+        """The next configuration to try after an error, given its standard error; None if there is none."""
         ...
 
 
 class Backend(Protocol):
-    """One way to record."""
+    """An audio backend."""
 
     def unreached(self, device: Device) -> DeviceError | None:
         """Why a device cannot be recorded this way; None where it can."""

@@ -1,4 +1,4 @@
-"""A microphone behind a child process, so that whatever hangs or freezes in a sound library is gone with the process.
+"""A microphone read by a child process, so that a sound library that hangs can be killed with it.
 
 Every backend leads to the same blocks. A thread reads what the child writes, as it comes, and puts it into a bounded
 queue; what does not fit is counted, heard as zeros, and keeps its place on the sample clock.
@@ -42,7 +42,7 @@ class Capture:
     backend : str
         ``auto`` or one of `backends.BACKENDS`.
     stall_s : float
-        Seconds without a sample after which the microphone counts as gone.
+        Seconds without a sample after which the microphone counts as lost.
     queue_s : float
         Seconds of sound kept for a busy consumer.
     clock : Clock or None
@@ -77,7 +77,7 @@ class Capture:
 
     live = True
     notes: tuple[str, ...] = ()
-    fault: str | None = None  # what becomes of a microphone is an error
+    fault: str | None = None  # its state is reported as an error, not as a note
 
     def __init__(
         self,
@@ -155,14 +155,14 @@ class Capture:
                 raise DeviceError(f"microphone {self.name}: no samples for {self.stall_s:g} s", UNPLUGGED)
 
     def close(self) -> None:
-        """End `blocks()` after what has been heard so far. May be called from a signal handler, and twice."""
+        """End `blocks()` after what has been heard so far. Safe in a signal handler; idempotent."""
         self._ended = True
         self._queue.put(None)
 
     def _opened(
         self, chosen: devices.SoundDevice, found: list[devices.SoundDevice]
     ) -> tuple[Child, Reader, list[Heard]]:
-        """A recorder that has given its first samples, or its refusal."""
+        """Start a recorder and wait for its first samples, or its error."""
         reader = backends.load(self.backend).reader(chosen, found, self.stall_s)
         while True:
             child = Child(reader.command)
@@ -219,5 +219,5 @@ class Capture:
             self.dropped_samples = heard.lost + self._lost_here
 
     def _gone(self, reader: Reader, what: str, remedy: str) -> DeviceError:
-        self._child.end()  # so that its last words are all there
+        self._child.end()  # so that all of its messages are read
         return reader.error or DeviceError(f"microphone {self.name} {what} ({self._child.last_words})", remedy)

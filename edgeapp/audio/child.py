@@ -1,4 +1,4 @@
-"""The recorder's process as its parent sees it.
+"""The recording process.
 
 The process leads a session of its own, so that Ctrl-C at the terminal does not reach it: its parent first takes what
 was recorded. It ends when its standard input is closed, which happens with its parent, however that dies.
@@ -78,7 +78,7 @@ class Child:
         return arecord.reason(self.told)
 
     def end(self) -> None:
-        """End the process and what it started, and take the rest of its standard error. Twice is harmless."""
+        """End the process and what it started, and take the rest of its standard error. Idempotent."""
         if self._in.closed:
             return
         self._in.close()

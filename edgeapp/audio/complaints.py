@@ -1,4 +1,4 @@
-"""What a C library says on the process's own standard error, past Python.
+"""Messages of C libraries on the process's standard error.
 
 libmpg123 speaks of every damaged frame of an MP3 there, in dozens of lines without the file's name. A person gets one
 line, so what it says is counted, and what anybody else says meanwhile is passed on.
@@ -17,12 +17,12 @@ _DAMAGE = "error:"
 
 
 class Complaints:
-    """What was said inside `overheard`, once it has ended.
+    """Messages captured by `overheard`, once it has ended.
 
     Attributes
     ----------
     damaged : int
-        Damaged places an MP3 decoder met and passed over.
+        Damaged places an MP3 decoder met and skipped.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Complaints:
 
 @contextmanager
 def overheard() -> Iterator[Complaints]:
-    """Listen to the process's standard error. For a program's main thread: file descriptor 2 is everybody's."""
+    """Capture the process's standard error. For the main thread only: file descriptor 2 is shared by all threads."""
     heard = Complaints()
     try:
         kept = os.dup(_STDERR)
-    except OSError:  # a process without standard error has nothing to listen to
+    except OSError:  # a process without standard error has nothing to capture
         yield heard
         return
     with tempfile.TemporaryFile() as said:

@@ -56,7 +56,7 @@ class SoundDevice:
     default : bool
         Used when no device is named.
     ghost : bool
-        An internal link of a Jetson that hears nothing; reachable by its index only.
+        An internal link of a Jetson without a microphone; selected by index only.
     """
 
     name: str

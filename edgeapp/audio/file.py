@@ -52,7 +52,7 @@ class FileSource:
     duration_s : float
         What the file announces, less ``start_s``.
     notes : list of str
-        What a person should know about the result, one clause each.
+        Notes for the user on the result, one clause each.
     fault : str or None
         Set once all was read and it was clearly less than announced; what was given stays valid.
 
@@ -190,7 +190,7 @@ def decode(source: FileSource, rate_hz: int) -> np.ndarray:
 
 
 def _readable(name: str) -> None:
-    """Say what is wrong in a person's words; libsndfile only knows "System error"."""
+    """Say what is wrong; libsndfile only reports "System error"."""
     try:
         with open(name, "rb") as file:
             empty = not file.read(1)

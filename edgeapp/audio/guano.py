@@ -100,7 +100,7 @@ def as_text(found: Mapping[str, str]) -> str:
 def parse(text: str) -> dict[str, str]:
     """Read the lines of the metadata.
 
-    Lines without a colon are passed over, and of a key that comes twice the first one counts.
+    Lines without a colon are skipped, and of a key that comes twice the first one counts.
     """
     found: dict[str, str] = {}
     for line in text.replace("\0", "").split("\n"):

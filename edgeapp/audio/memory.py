@@ -1,4 +1,4 @@
-"""The in-memory twin of every other source: sound that is already an array."""
+"""Audio source in memory, from an array."""
 
 from __future__ import annotations
 

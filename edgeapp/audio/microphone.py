@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 BLOCK_S = 0.1  # one callback; shorter wakes small boards for nothing, longer delays the end of a window
 LATENCY_S = 0.5  # buffer asked of the driver: a small board that is busy for less loses nothing
 QUEUE_S = 30.0  # sound kept while the encoder is busy, before samples are dropped
-STALL_S = 10.0  # no sample for this long: the microphone is gone, whatever PortAudio says
+STALL_S = 10.0  # without a sample for this long the microphone counts as lost
 PREFERRED_HZ = 48_000  # what nearly every card and sound server runs at; PortAudio calls 44.1 kHz the default of any
 RATES_HZ = (44_100, 32_000, 96_000, 192_000, 16_000)  # tried after that and the device's default
 
@@ -149,7 +149,7 @@ class Microphone:
     device : str | int | None
         Index or part of the name; None is the default microphone.
     stall_s : float
-        Seconds without a sample after which the microphone counts as gone.
+        Seconds without a sample after which the microphone counts as lost.
     queue_s : float
         Seconds of sound kept for a busy consumer.
 
@@ -170,7 +170,7 @@ class Microphone:
 
     live = True
     notes: tuple[str, ...] = ()
-    fault: str | None = None  # what becomes of a microphone is an error
+    fault: str | None = None  # its state is reported as an error, not as a note
 
     def __init__(self, device: str | int | None = None, *, stall_s: float = STALL_S, queue_s: float = QUEUE_S) -> None:
         self._portaudio = _portaudio()
@@ -226,7 +226,7 @@ class Microphone:
                 stream.close(ignore_errors=True)
 
     def close(self) -> None:
-        """End `blocks()` after what has been heard so far. May be called from a signal handler, and twice."""
+        """End `blocks()` after what has been heard so far. Safe in a signal handler; idempotent."""
         self._queue.put(None)
 
     def _receive(self, indata: np.ndarray, frames: int, time: Any, status: Any) -> None:

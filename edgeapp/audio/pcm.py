@@ -131,7 +131,7 @@ class PcmSource:
             )
 
     def close(self) -> None:
-        """End `blocks()`. May be called from a signal handler, and twice."""
+        """End `blocks()`. Safe in a signal handler; idempotent."""
         self._closed = True
 
     def _pieces(self) -> Iterator[bytes]:

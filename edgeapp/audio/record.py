@@ -44,7 +44,7 @@ def main() -> int:
     out = _own_stdout()
     if words.list:
         return _list(out)
-    # The terminal's Ctrl-C is the parent's business: it drains what was recorded before it ends this process.
+    # Ctrl-C is handled by the parent, which drains the recorded sound before it ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
@@ -76,7 +76,7 @@ def _write(out: int, kind: bytes, content: bytes) -> None:
     try:
         _all_of(out, HEAD.pack(kind, len(content)) + content)
     except BrokenPipeError:
-        os._exit(0)  # nobody listens any more; a hanging library cannot hold up this exit
+        os._exit(0)  # the parent has gone; a hanging library cannot block this exit
 
 
 def _all_of(out: int, content: bytes) -> None:

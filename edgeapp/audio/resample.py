@@ -1,4 +1,4 @@
-"""Any source at any rate, in constant memory. One quality for the device and for training."""
+"""Resampling of any source in constant memory, the same on the device and in training."""
 
 from __future__ import annotations
 

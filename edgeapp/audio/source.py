@@ -1,4 +1,4 @@
-"""The one protocol of everything that gives sound: file, memory, microphone."""
+"""Protocol of audio sources: file, memory, microphone."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class AudioSource(Protocol):
     Attributes
     ----------
     name : str
-        What a person calls it: a path, a device name.
+        Name for the user: a path, a device name.
     rate_hz : int
         Samples per second of the blocks.
     live : bool
         True when the sound arrives as it happens. A live source is answered window by window in the caller's
         thread; any other is read ahead in a thread of its own and encoded in batches.
     notes : sequence of str
-        What is odd about the sound and worth knowing; known from the start.
+        Notes on the sound for the user; known from the start.
     fault : str or None
         Why the sound is not all that was promised; known when `blocks` has ended.
     """
@@ -68,5 +68,5 @@ class AudioSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the file or device; closing twice is harmless."""
+        """Release the file or device; idempotent."""
         ...

@@ -1,4 +1,4 @@
-"""When a sample was heard, for sound that arrives as it happens."""
+"""Times of samples of live sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 from edgeapp.clock.system import Clock, Moment, SystemClock
 
-SETTLE_S = 10.0  # a late arrival is outvoted by a punctual one at most this old; a crystal drifts 1 ms meanwhile
+SETTLE_S = 10.0  # a late arrival is corrected by a punctual one at most this old; a crystal drifts 1 ms meanwhile
 
 
 class Timeline:

@@ -1,4 +1,4 @@
-"""Cut sound into the windows an encoder hears. Deterministic: the same sound always gives the same windows."""
+"""Cut sound into the windows of an encoder. Deterministic: the same sound always gives the same windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError
 
 WINDOW_S = 10.0  # what BioVITA was trained on
-HOP_S = 5.0  # every sound is inside one window or well inside the next
+HOP_S = 5.0  # every sound is well inside a window
 FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
 ROOM_WINDOWS = 4  # for so many windows, before what is still needed is copied; pages this large come whole
 REPEAT, ZERO = PADS = ("repeat", "zero")  # how a sound shorter than a window fills it
@@ -55,7 +55,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Window:
-    """What an encoder hears at once.
+    """The input of an encoder.
 
     Attributes
     ----------

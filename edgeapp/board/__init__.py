@@ -1,1 +1,1 @@
-"""The machine itself: what it is, its temperature and its power."""
+"""The machine: description, temperature and power."""

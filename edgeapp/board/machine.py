@@ -1,4 +1,4 @@
-"""What a figure was measured on: processor or board, system, and the versions that change a speed."""
+"""The machine of a measurement: processor or board, system, and the versions that affect speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JETPACK = Path("/etc/nv_tegra_release")
 
 
 def machine() -> dict[str, str | int]:
-    """Processor or board, cores, system, and versions; what is not there is left out."""
+    """Processor or board, cores, system, and versions; unknown facts are left out."""
     found: dict[str, str | int] = {
         "cpu": cpu_name(),
         "cores": available_cores(),

@@ -1,4 +1,4 @@
-"""What a board draws, where it says so: Jetson's INA3221, any hwmon power sensor, or the processor's RAPL counter.
+"""Power consumption of a board: Jetson's INA3221, any hwmon power sensor, or the processor's RAPL counter.
 
 Sources: the kernel's ``Documentation/hwmon/ina3221.rst`` and ``sysfs-interface.rst`` (millivolt, milliampere,
 microwatt), ``Documentation/power/powercap`` (microjoule). Of a Jetson's rails ``VDD_IN`` (Nano, NX) and the sum of
@@ -21,7 +21,7 @@ WATT_PER_MICROWATT = 1e-6
 
 
 class PowerMeter(Protocol):
-    """Something that knows how much power is drawn.
+    """A power sensor.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Counter:
 
 
 def power_meter(sysfs: Path = SYSFS) -> PowerMeter | None:
-    """The best sensor of this machine; None when it has none that may be read."""
+    """The best sensor of this machine; None without a readable one."""
     for found in (_rails(sysfs), _sensor(sysfs), _counter(sysfs)):
         if found is None:
             continue

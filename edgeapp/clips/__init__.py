@@ -1,1 +1,1 @@
-"""Sound that is kept: cut, written with its metadata, and thinned out when the disk fills."""
+"""Clips: cut, written with their metadata, and deleted when the disk fills."""

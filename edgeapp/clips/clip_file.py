@@ -151,20 +151,20 @@ class ClipFolder:
             return path, len(content)
 
     def remove(self, path: Path) -> None:
-        """Take a file back that the journal could not take in."""
+        """Remove a file that could not be recorded in the journal."""
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             self._tell(f"{path}: orphan clip cannot be removed ({error.strerror})")
 
     def written(self) -> None:
-        """Say, once, that clips can be written again."""
+        """Report, once, that clips can be written again."""
         if self._trouble:
             self._tell("clips are written again" + (f"; {self._lost} were lost" if self._lost else ""))
         self._trouble, self._lost = False, 0
 
     def not_written(self, error: Exception) -> None:
-        """Say, once until one succeeds, why clips cannot be written."""
+        """Report, once until one succeeds, why clips cannot be written."""
         if not self._trouble:
             why = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
             self._tell(f"clips cannot be written to {self.folder} ({why}); detections are still kept")

@@ -1,4 +1,4 @@
-"""Pieces of sound kept beside the detections.
+"""Clips of detections.
 
 A clip is asked for after its detection was committed and is written once the sound after it was heard, so no detection
 ever waits for a clip or is lost with one. A detection has one clip, which begins with it and grows with its windows
@@ -33,7 +33,7 @@ HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes
 
 
 class ClipJournal(Protocol):
-    """What clips need of the journal."""
+    """The journal, as clips need it."""
 
     def add_clip(self, clip: Clip, detection_ids: Sequence[int]) -> int: ...
 
@@ -47,9 +47,9 @@ class ClipCounts:
     written : int
         Files.
     shortened : int
-        Those of them that are shorter because somebody spoke around the detection.
+        Those of them that are shorter because of speech around the detection.
     withheld : int
-        Detections left without a clip because somebody spoke in them.
+        Detections left without a clip because of speech in them.
     failed : int
         Detections left without a clip because it could not be written.
     missed : int
@@ -123,7 +123,8 @@ class Clips:
         Shared by the streams of a station.
     clock : Clock
     speech : callable or None
-        ``speech(samples, rate_hz) -> bool`` for ``[n]`` float32 samples at the ring's rate: whether somebody speaks.
+        ``speech(samples, rate_hz) -> bool`` for ``[n]`` float32 samples at the ring's rate: whether they contain
+        speech.
         None keeps everything.
     recorder : Recorder
         What the clips say of the station.

@@ -1,8 +1,9 @@
-"""Which clips go when they are old or the disk fills, and why each of them went.
+"""Retention: which clips are deleted when they are old or the disk fills, and why.
 
-A locked clip never goes, and of each species the newest ``keep_per_species`` stay. The newest and not the likeliest
-ones, because a probability of one pack says nothing beside that of another, and because they show whether the species
-is still there. Newer means written later: the order of the journal, which no wrong clock can turn around.
+A locked clip is never deleted, and of each species the newest ``keep_per_species`` stay. The newest and not the most
+confident
+ones, because confidences of different packs are not comparable, and because the newest show whether the species
+is still present. Newer means written later: the order of the journal, which no wrong clock can turn around.
 
 The row of a clip says when and why it went before its file goes. What a crash leaves between the two is a file whose
 row says that it was deleted; the next start finishes it.
@@ -57,7 +58,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long clips stay; without a limit they stay for ever.
+    """How long clips are kept; without a limit, forever.
 
     Attributes
     ----------
@@ -156,7 +157,7 @@ def _most_common_first(kept: Sequence[StoredClip], free: Sequence[StoredClip], g
 
 
 class ClipRows(Protocol):
-    """What retention needs of the journal."""
+    """The journal, as retention needs it."""
 
     def clips(self, include_deleted: bool = False) -> Iterator[StoredClip]: ...
 
@@ -173,7 +174,7 @@ class Swept:
     bytes : int
         Freed by them.
     gone : int
-        Whose file somebody else had taken.
+        Whose file was already gone.
     stuck : int
         Files that could not be removed; the next run tries again.
     """
@@ -185,7 +186,7 @@ class Swept:
 
 
 class Sweeper:
-    """Carries retention out, a limited number of clips at a time.
+    """Applies retention, to a limited number of clips at a time.
 
     Parameters
     ----------
@@ -281,7 +282,7 @@ class Sweeper:
         return True
 
     def _say_once(self, subject: str, words: str) -> None:
-        """Say what is wrong when it begins; empty words end it."""
+        """Report a fault when it begins; empty text ends it."""
         if words and subject not in self._said:
             self._tell(words)
         if words:

@@ -1,4 +1,4 @@
-"""The last minute of one stream, for the clips that are cut out of it once something was heard.
+"""Ring buffer of the last minute of one stream, from which clips are cut.
 
 Samples are kept as 16-bit integers: that is what the cards give and what the clips are written as, so nothing is lost
 that a file would have held, and a minute at 48 kHz takes 5.8 MB where float32 would take 11.5 MB.
@@ -79,7 +79,7 @@ class Ring:
             self._end = block.end
 
     def cut(self, start_s: float, end_s: float) -> tuple[float, np.ndarray]:
-        """A copy of the sound between two positions of the stream, as far as it is there.
+        """A copy of the sound between two positions of the stream, as far as available.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""How clips are cut and how long they stay unless somebody says otherwise, and what can be said."""
+"""Settings of clips, their defaults and bounds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Time that says whether it can be trusted, as text in UTC, and in zones."""
+"""Clock: trusted and untrusted times, UTC text, time zones."""

@@ -1,7 +1,8 @@
-"""Time that can be trusted, or says that it cannot.
+"""Times that state whether the clock was set.
 
-A board without a battery wakes up in the past and learns the time when it finds a network. So every moment is taken on
-two clocks at once: the wall clock, in UTC, and the seconds since boot, which nobody sets. A moment taken before the
+A board without a battery-backed clock starts in the past and gets the time from the network. So every moment is taken
+on
+two clocks at once: the wall clock, in UTC, and the monotonic seconds since boot. A moment taken before the
 wall clock was set can be corrected once it is, inside the same boot.
 """
 
@@ -45,7 +46,7 @@ class Moment:
     clock_set: bool = True
 
     def earlier(self, seconds: float) -> Moment:
-        """The moment so many seconds before this one; after it, when negative."""
+        """The moment `seconds` before this one; after it, if negative."""
         return replace(self, utc=self.utc - timedelta(seconds=seconds), boottime_s=self.boottime_s - seconds)
 
     @property
@@ -55,7 +56,7 @@ class Moment:
 
 
 class Clock(Protocol):
-    """Tells the moment; the tests bring their own.
+    """The current time; tests supply their own.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class SystemClock:
 
 
 def boottime_s() -> float:
-    """Seconds since boot on a clock that nobody sets and that does not stop while the machine sleeps."""
+    """Monotonic seconds since boot, suspend included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 

@@ -15,10 +15,10 @@ def utc_text(time: datetime | Moment) -> str:
 
 
 def shifted(text: str, seconds: float) -> str:
-    """A written time, so many seconds later."""
+    """A stored time plus a number of seconds."""
     return utc_text(utc_of(text) + timedelta(seconds=seconds))
 
 
 def after_boot(utc_of_boot: datetime, boottime_s: float) -> str:
-    """The time so many seconds after the start of the machine, as the journal writes it."""
+    """The time a number of seconds after boot, as the journal stores it."""
     return utc_text(utc_of_boot + timedelta(seconds=boottime_s))

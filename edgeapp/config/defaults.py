@@ -1,4 +1,4 @@
-"""What commands take from the settings of the station when nobody says otherwise: the language, and the place."""
+"""Defaults of commands from the settings of the station: language and location."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TOML file of settings: where it lies, how it is read, and an example of it.
+"""The TOML settings file: its path, parsing, and an example.
 
 A file is read to its end: `read` gives every fault in it, so that a person repairs them all at once. Relative paths in
 it start at its own folder, since a service has no folder of its own.
@@ -44,7 +44,7 @@ class FileValues:
 
 
 def default_path() -> Path:
-    """Where the file lies when nobody says where: the user's folder of settings."""
+    """Where the file lies by default: the user's folder of settings."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("biovita-edge", appauthor=False)) / NAME

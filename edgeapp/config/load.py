@@ -1,4 +1,4 @@
-"""Which of several places a setting is taken from: flag, then environment, then file, then default."""
+"""Precedence of settings: flag, then environment, then file, then default."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _threshold(text: str) -> tuple[str, float]:
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[Fault]:
-    """Variables that look like settings and are none: a wrong letter must not go unseen."""
+    """Environment variables that look like settings but are unknown, such as misspelled ones."""
     known = {setting.variable for setting in SETTINGS}
     sections = tuple(f"{PREFIX}_{section}_".upper() for section in SECTIONS)
     return [
@@ -170,7 +170,7 @@ def _start(name: str) -> str:
 
 
 def _together(settings: Settings) -> Sequence[Fault]:
-    """Settings that do nothing, or cannot be carried out, without or beside another."""
+    """Settings that need or exclude another."""
     faults = []
 
     def fault(setting: str, what: str, remedy: str) -> None:

@@ -18,7 +18,7 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one value or key, where, and what to do.
+    """A fault of one value or key: where, what, and the remedy.
 
     Attributes
     ----------

@@ -54,7 +54,7 @@ class MqttTarget:
     ca_file : path or None
         Certificates to trust instead of the system's.
     client_id : str
-        Another client with the same id would throw this one out.
+        Must be unique: the broker disconnects an older client with the same id.
     discovery : bool
         Tell Home Assistant about the station: sensors with the name and the confidence of the last detection.
     timeout_s : float
@@ -128,7 +128,7 @@ class MqttTarget:
             raise
 
     def close(self) -> None:
-        """Say that the station is offline, and disconnect."""
+        """Publish that the station is offline, and disconnect."""
         try:
             if self._link is not None and self._link.lost is None:
                 self._publish(self.availability_topic, OFFLINE, True, GOODBYE_S)

@@ -1,4 +1,4 @@
-"""What leaves the device, through a queue in the journal.
+"""Delivery of messages through a queue in the journal.
 
 A message is a row of the journal, committed together with its detection, and stays there until its target has confirmed
 it. Delivery is *at least once*: a confirmation that is lost on its way means that the message is sent again. Each
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 5.0
 LONGEST_DELAY_S = 3600.0
-LONGEST_ASKED_S = 86400.0  # of a target that says when to come back: no typing error there may silence us for years
+LONGEST_ASKED_S = 86400.0  # of Retry-After; a wrong value must not stop delivery for years
 JITTER = 0.2  # stations that lost the same broker do not return in the same second
 TRIES = 5  # of a message that the target refuses
 REFUSED_IN_A_ROW = 3  # so many different messages, and the fault is the target's
@@ -163,7 +163,7 @@ class Outbox:
         return {name: line.state() for name, line in self._lines.items()}
 
     def close(self, timeout: float = 5.0) -> None:
-        """Send what can be sent in `timeout` seconds, then say goodbye. What remains waits for the next start."""
+        """Send what can be sent in `timeout` seconds, then disconnect. What remains waits for the next start."""
         self._closing.set()
         self._wake()
         end = time.monotonic() + timeout
@@ -366,7 +366,7 @@ class _Line:
             self._condition, self._since = "ok", self._clock.now()
 
     def _is_down(self, error: Exception) -> float:
-        """Note it, say it once, and tell the seconds to wait."""
+        """Record the failure, log it once, and return the seconds to wait."""
         reason = _reason(error)
         if self._condition != "down":
             self._condition, self._since = "down", self._clock.now()

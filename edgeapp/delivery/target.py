@@ -1,4 +1,4 @@
-"""Where messages go to, and the ways a message can fail to get there."""
+"""Protocol of delivery targets, and their errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeapp.errors import BiovitaError
 
 
 class NotSent(BiovitaError):
-    """The target did not take a message now; it may take it later.
+    """The target did not accept a message; it may accept it later.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class NotSent(BiovitaError):
 
 
 class Refused(NotSent):
-    """The target is there and does not want this one message; others may pass."""
+    """The target rejects this message; others may be accepted."""
 
 
 class Target(Protocol):
-    """Something that takes messages. One thread uses it.
+    """A delivery target. Used by one thread.
 
     Errors must not contain a password, a token or the path of a URL.
     """
@@ -64,5 +64,5 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """Say goodbye. Never raises."""
+        """Disconnect. Never raises."""
         ...

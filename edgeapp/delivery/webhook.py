@@ -1,4 +1,4 @@
-"""Messages to a web address, as JSON in the body of a POST."""
+"""Delivery to a webhook: JSON in the body of a POST."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class WebhookTarget:
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
-    """Turns a redirect into an error: urllib would follow with a GET, and its 200 would look like a delivery."""
+    """Turn a redirect into an error: urllib would follow with a GET, and its 200 would look like a delivery."""
 
     def redirect_request(self, *_args: object, **_kwargs: object) -> None:
         return None

@@ -1,7 +1,7 @@
-"""Confirmation: a taxon counts once it was detected in enough sound that is not the same sound.
+"""Confirmation: a taxon counts once it was detected in enough non-overlapping windows.
 
-Windows that overlap hear the same bird call, or the same creak, twice: they are not independent evidence. So only
-windows that share no sound are counted, the most that fit (greedily by end, which is the best choice for intervals).
+Overlapping windows contain the same call, or the same noise, twice: they are not independent evidence. So only
+non-overlapping windows are counted, as many as fit (greedily by end, which is optimal for intervals).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class _Detected(Generic[Token]):
 
 
 class Confirmation(Generic[Token]):
-    """Holds the detections of one stream back until they are confirmed.
+    """Hold back the detections of one stream until they are confirmed.
 
     A taxon is confirmed as soon as `windows` windows that share no sound, all inside the last `within_s` seconds, were
-    detected as this taxon or as something inside it: *Parus major* confirms *Parus*, *Parus* does not confirm *Parus
+    detected as this taxon or a taxon below it: *Parus major* confirms *Parus*, *Parus* does not confirm *Parus
     major*. Then the unconfirmed detections of this taxon in those seconds are confirmed too, each of them once.
 
     With windows of 10 s and a hop of 5 s, `windows=2` needs two windows whose starts are at least 10 s apart, so at
@@ -45,11 +45,11 @@ class Confirmation(Generic[Token]):
     Parameters
     ----------
     windows : int
-        Windows without common sound that are needed; 1 confirms everything at once.
+        Non-overlapping windows required; 1 confirms everything at once.
     within_s : float
         Seconds in which they must lie, from the start of the first to the end of the last.
     window_s, hop_s : float
-        How the windows are cut, only to refuse what could never be reached.
+        How the windows are cut, to refuse settings that could never confirm.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class Confirmation(Generic[Token]):
         start_s, end_s : float
             The window, on the stream's clock. Windows come in the order of their ends.
         token : object
-            What stands for the detection, for instance its row in the journal.
+            Represents the detection, for instance its row in the journal.
 
         Returns
         -------
@@ -139,5 +139,5 @@ def shortest_s(windows: int, window_s: float = WINDOW_S, hop_s: float = HOP_S) -
 
 
 def _inside(path: tuple[str, ...], group: tuple[str, ...]) -> bool:
-    """Whether a taxon is the group or something inside it."""
+    """Whether a taxon is the group or belongs to it."""
     return path[: len(group)] == group

@@ -1,4 +1,4 @@
-"""The detection document: one form for every door, `schema` 2. `docs/detection.schema.json` describes it.
+"""The detection document: one form for every output, `schema` 2. `docs/detection.schema.json` describes it.
 
 Values that are absent are null and never left out. At a rank above the species `taxon` is the group, and only the
 candidates name species.
@@ -44,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Review:
-    """What a person said of a detection.
+    """A review of a detection.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def detection_document(
     source : Source
     origin : Origin
     id : str, optional
-        The same at every door and in every repetition.
+        The same in every output and in every repetition.
     moment : Moment, optional
         When it began.
     clock : str, optional
@@ -158,7 +158,7 @@ def gallery_fields(origin: Origin) -> dict[str, str]:
 
 
 def document_id(station: str, source: str, time_utc: str, number: int) -> str:
-    """The id of a detection of a journal: the same at every door and in every repetition.
+    """The id of a detection of a journal: the same in every output and in every repetition.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which detections are kept: thresholds, a species list, and what is to be expected here and now.
+"""Filters of detections: thresholds, a species list, and occurrence at a location and time.
 
 Each detection of a window is asked by itself, after it was recognised. A bird that is not on the list is rejected and
 counted; it never turns into another species that happens to be on it.
@@ -31,7 +31,7 @@ _DIGITS = range(2, 7)  # decimals of a confidence in a reason: two, or as many a
 
 @dataclass(frozen=True)
 class UnknownName:
-    """A line of a species list that no taxon of the gallery bears, and why."""
+    """A line of a species list that matches no taxon of the gallery, and why."""
 
     line: int
     name: str
@@ -108,9 +108,9 @@ class Filters:
     taxa : tuple[Taxon, ...]
         Species of the gallery.
     min_confidence : float
-        Least confidence of a detection for which `thresholds` has nothing.
+        Minimum confidence of a detection without an entry in `thresholds`.
     thresholds : Mapping[str, float]
-        Taxon to its least confidence. The deepest taxon that contains the detected one is asked, and no other, so a
+        Taxon to its minimum confidence. Only the deepest taxon that contains the detected one applies, so a
         threshold of a species can be below that of its family.
     species_list : SpeciesList or None
     species_range : SpeciesRange or None
@@ -133,10 +133,10 @@ class Filters:
         for name, least in {"every taxon": self.min_confidence, **(self.thresholds or {})}.items():
             if not 0 <= least <= 1:
                 raise UsageError(f"threshold {least:g} of {name} is not between 0 and 1", "give a number from 0 to 1")
-        _ = self._least  # a name that is not in the gallery is told at the start, not at the first bird
+        _ = self._least  # an unknown name is an error at the start, not at the first detection
 
     def judge(self, detection: Detection, moment: Moment) -> tuple[Verdict, str]:
-        """What becomes of a detection that was heard at a moment; see `judge_in`.
+        """Verdict on a detection at a moment; see `judge_in`.
 
         Where the clock was not set, the week is unknown.
         """
@@ -181,7 +181,7 @@ class Filters:
         return Verdict.DETECTION, ""
 
     def expected(self, week: int | None) -> np.ndarray | None:
-        """Which of `taxa` are to be expected in a week, ``[n_taxa]`` bool; None where every one is."""
+        """Which of `taxa` are expected in a week, ``[n_taxa]`` bool; None where every one is."""
         asked = [one for one in (self.species_range, self.occurrence) if one is not None]
         if not asked:
             return None

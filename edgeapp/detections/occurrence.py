@@ -1,4 +1,4 @@
-"""Which species are to be expected at a place and in a week, from the occurrence model of the pack."""
+"""Which species are expected at a place and in a week, from the occurrence model of the pack."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Occurrence:
     latitude, longitude : float
         Degrees.
     least : float
-        Occurrence from which a species is to be expected.
+        Occurrence from which a species is expected.
     values : Mapping[str, numpy.ndarray]
         Accepted scientific name to ``[1 + WEEKS]``: of the whole year, then of each of BirdNET's weeks.
     without_value : int
-        Taxa of which the model knows nothing; they are to be expected everywhere.
+        Taxa of which the model knows nothing; they are expected everywhere.
     """
 
     latitude: float
@@ -83,7 +83,7 @@ class Occurrence:
         return None if values is None else float(values[week or 0])
 
     def expects(self, species: str, week: int | None) -> bool:
-        """Whether a species is to be expected; one that the model knows nothing of always is."""
+        """Whether a species is expected; one that the model knows nothing of always is."""
         value = self.value(species, week)
         return value is None or value >= self.least
 

@@ -1,4 +1,4 @@
-"""What a person can say of a detection."""
+"""Review verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which species are to be expected at a place and in a week, from a table that the user supplies.
+"""Which species are expected at a place and in a week, from a table that the user supplies.
 
 The table is CSV in UTF-8 with the columns of `COLUMNS`; further columns are left alone. Each row is one range of one
 species; several rows of a species are alternatives. An empty cell is no limit. Longitudes may run over 180 degrees
@@ -33,7 +33,7 @@ KEEP, REJECT = "keep", "reject"
 
 @dataclass(frozen=True)
 class Range:
-    """Where and when a species is to be expected.
+    """Where and when a species is expected.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class SpeciesRange:
     without_row : tuple[str, ...]
         Species of the gallery that the table does not name.
     unknown : tuple[str, ...]
-        Names of the table that no taxon of the gallery bears; they change nothing.
+        Names of the table that match no taxon of the gallery; they have no effect.
     """
 
     path: str
@@ -130,7 +130,7 @@ class SpeciesRange:
         return cls(str(path), latitude, longitude, missing, ranges, without, tuple(unknown))
 
     def expects(self, species: str, week: int | None) -> bool:
-        """Whether a species is to be expected.
+        """Whether a species is expected.
 
         Parameters
         ----------

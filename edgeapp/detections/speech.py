@@ -1,4 +1,4 @@
-"""Is somebody speaking? Silero VAD, so that people who pass a station are neither kept nor sent.
+"""Speech detection with Silero VAD, so that sound with speech is neither kept nor sent.
 
 Threshold and duration were chosen by the starter recordings (750 windows) and by synthesised sentences mixed into them.
 In two halves, split by species and by voice, 2.7 and 4.3 % of the windows are taken for speech (cormorants, doves,
@@ -91,7 +91,7 @@ class SpeechDetector:
         return float(np.clip((sums[n:] - sums[:-n]).max() / n, 0.0, 1.0))
 
     def heard(self, samples: np.ndarray, rate_hz: int) -> bool:
-        """Whether somebody speaks in the sound; see `probability`."""
+        """Whether the sound contains speech; see `probability`."""
         return self.probability(samples, rate_hz) >= self.threshold
 
     def _scores(self, samples: np.ndarray) -> np.ndarray:

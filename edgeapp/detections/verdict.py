@@ -1,4 +1,4 @@
-"""How a window can end, and what can become of a detection in it. Every window ends in exactly one way."""
+"""Verdicts of windows and detections. Every window has exactly one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Verdict(str, Enum):
     UNCONFIRMED = "unconfirmed"  # detected, but not yet in enough distinct sound
     BELOW = "below"  # detected, under its threshold
     UNLISTED = "unlisted"  # detected, not on the species list
-    OUT_OF_RANGE = "out_of_range"  # detected, not to be expected here in this week
-    SPEECH = "speech"  # somebody spoke, and privacy is kept
+    OUT_OF_RANGE = "out_of_range"  # detected, not expected here in this week
+    SPEECH = "speech"  # speech, dropped for privacy
     NOTHING = "nothing"  # heard, nothing detected
     SILENT = "silent"  # below the pack's level of silence

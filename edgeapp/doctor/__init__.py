@@ -1,1 +1,1 @@
-"""What is wrong with a station, and what to do: checks that are right on a healthy machine first."""
+"""Checks of a station, each finding with its remedy."""

@@ -121,7 +121,7 @@ def cores_abort(context: Context) -> bool:
 
 
 def temperature(context: Context) -> Findings:
-    """Whether any part is so hot that it slows down or is about to switch off."""
+    """Whether a sensor is near its throttling or shutdown temperature."""
     zones = []
     for zone in sorted((context.root / "sys/class/thermal").glob("thermal_zone*")):
         milli = _number(zone / "temp")
@@ -158,7 +158,7 @@ def _trips(zone: Path) -> Iterator[tuple[str, float]]:
 
 
 def power(context: Context) -> Findings:
-    """Whether the board says that its supply is too weak, or its battery nearly empty."""
+    """Whether the board reports undervoltage, or a low battery."""
     told: list[Finding] = []
     throttled = _text(context.root / PI_THROTTLED)
     if throttled:

@@ -35,6 +35,6 @@ def examine(context: Context, checks: Mapping[str, Check] = CHECKS) -> Iterator[
         except BiovitaError as fault:
             yield error(name, fault.what, fault.remedy)
         except Exception as fault:
-            # A doctor that falls over its own feet must still tell of the other organs.
+            # A failing check must not stop the others.
             what = f"check failed unexpectedly ({type(fault).__name__}: {fault})"
             yield error(name, " ".join(what.split()), "please report this message")

@@ -1,4 +1,4 @@
-"""Who is examined: the settings, this machine, and the station that may be running on it."""
+"""Context of the checks: the settings, this machine, and the station that may be running on it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgeapp.config.load import Loaded
 from edgeapp.config.settings import Settings
 from gallery.utc import utc_of
 
-FRESH_S = 180.0  # a station tells more often than that how it is
+FRESH_S = 180.0  # a station writes its status more often
 
 
 @dataclass(frozen=True)
 class RunningStation:
-    """What the status file says.
+    """Content of the status file.
 
     Attributes
     ----------
@@ -43,13 +43,13 @@ class RunningStation:
 
 
 def is_station(pid: int) -> bool:
-    """Whether a process lives and is ours: numbers of processes are used again after a restart."""
+    """Whether a process runs and is ours: process ids are reused."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # it lives, and belongs to somebody else
+        pass  # it runs, and belongs to another user
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -87,7 +87,7 @@ class Context:
 
     @cached_property
     def running(self) -> RunningStation | None:
-        """What the status file says; None without one.
+        """Content of the status file; None without one.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Context:
 
     @property
     def hears_now(self) -> bool:
-        """Whether a station lives here, which then has the microphones and the journal."""
+        """Whether a station runs here, which then uses the microphones and the journal."""
         try:
             return self.running is not None and self.running.alive
         except (ValueError, OSError):

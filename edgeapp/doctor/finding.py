@@ -8,10 +8,10 @@ from enum import Enum
 
 
 class State(str, Enum):
-    """How one thing is."""
+    """State of a finding."""
 
     OK = "ok"
-    SKIPPED = "skipped"  # it cannot be known here, or was not asked for
+    SKIPPED = "skipped"  # does not apply here, or was disabled
     WARNING = "warning"
     ERROR = "error"
 
@@ -41,22 +41,22 @@ Findings = Iterator[Finding]
 
 
 def ok(name: str, what: str) -> Finding:
-    """It is as it should be."""
+    """A finding without fault."""
     return Finding(name, State.OK, what)
 
 
 def skipped(name: str, what: str) -> Finding:
-    """It cannot be known here."""
+    """A check that does not apply."""
     return Finding(name, State.SKIPPED, what)
 
 
 def warning(name: str, what: str, remedy: str) -> Finding:
-    """It works, and will not for long, or not well."""
+    """A finding that needs attention soon."""
     return Finding(name, State.WARNING, what, remedy)
 
 
 def error(name: str, what: str, remedy: str) -> Finding:
-    """It does not work."""
+    """A finding of something that does not work."""
     return Finding(name, State.ERROR, what, remedy)
 
 

@@ -1,4 +1,4 @@
-"""The microphone: it is there, opens, and what comes out of it is sound."""
+"""The microphone: it exists, opens, and records sound."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sound_of(samples: np.ndarray) -> Sound:
 
 
 def judged(name: str, sound: Sound, lost: int = 0) -> Finding:
-    """What is to be said of a microphone that sounds so."""
+    """Findings on a microphone with this sound."""
     if sound.level_dbfs == -math.inf:
         what = f"{name}: opens, but gives only one constant value"
         return error("microphone", what, "unmute it (`alsamixer`), check its plug, or choose another --device")

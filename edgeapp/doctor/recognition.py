@@ -1,4 +1,4 @@
-"""What names the sounds: pack, gallery, what runs the encoder, and whether it still answers as it should."""
+"""Recognition: pack, gallery, execution provider, and whether the encoder still gives the expected vectors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GET_AGAIN = "reinstall the pack"
 
 
 def versions(context: Context) -> Findings:
-    """The machine and what is installed, for whoever reads a report."""
+    """The machine and the installed versions, for reports."""
     from importlib import metadata
 
     found = {key: str(value) for key, value in machine().items()}
@@ -126,7 +126,7 @@ def _engines(pack: Pack) -> Findings:
 
 
 def _parity_here(pack: Pack, encoder: AudioEncoder, threads: int) -> Findings:
-    """Whether an accelerator gives what the CPU gives."""
+    """Whether an accelerator gives the same vectors as the CPU."""
     if encoder.provider == CPU:
         return
     cosine = least_cosine(PackGraph.of(pack, "audio"), encoder.encode, threads)
@@ -161,7 +161,7 @@ def _gallery(pack: Pack, context: Context) -> Findings:
 
 
 def _example(pack: Pack, context: Context) -> Findings:
-    """Whether the bundled example is encoded as it was, and holds what it held."""
+    """Whether the bundled example is encoded and identified as expected."""
     from edgeapp.audio.file import load
 
     station = context.settings.station

@@ -1,4 +1,4 @@
-"""What the station keeps: its journal, the messages that wait in it, the clips. Only read, never written."""
+"""The journal, its pending messages and the clips. Only read, never written."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def whole(db: sqlite3.Connection) -> list[str]:
 
 
 def span(seconds: float | None) -> str:
-    """A time for people."""
+    """A duration in words."""
     if seconds is None:
         return "an unknown time"
     for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):

@@ -1,6 +1,6 @@
-"""Mends of `doctor --fix`. Each is safe, says what it did, and begins with a copy that was checked.
+"""Repairs of `doctor --fix`. Each is safe, reports what it did, and begins with a verified copy.
 
-A damaged journal is copied to ``NAME.backup-TIME`` first. If only an index is damaged it is made anew. Otherwise every
+A damaged journal is copied to ``NAME.backup-TIME`` first. If only an index is damaged it is rebuilt. Otherwise every
 row that can still be read is written into a new file, and the new file takes the place of the old one when SQLite finds
 nothing wrong with it. A running station is not disturbed: it has the journal open.
 """
@@ -23,7 +23,7 @@ from edgeapp.journal.schema import APPLICATION_ID
 from gallery import files, sqlite
 
 SIDE_FILES = ("-wal", "-shm")
-ORPHAN_S = 3600.0  # a temporary file that old belongs to nobody who still writes
+ORPHAN_S = 3600.0  # a temporary file of this age has no writer any more
 
 
 def repair(context: Context) -> Findings:
@@ -73,7 +73,7 @@ def _journal(path: Path, now: datetime) -> Findings:
 
 
 def _held(path: Path) -> str | None:
-    """Why nobody but another program may change the file; None when it is free.
+    """Why the file is locked by another program; None when it is free.
 
     In WAL mode every open connection keeps a lock on the file, which this mode of locking does not bear.
     """
@@ -85,7 +85,7 @@ def _held(path: Path) -> str | None:
     except sqlite3.OperationalError as fault:
         return str(fault)
     except sqlite3.DatabaseError:
-        return None  # damaged, and not in anybody's hands
+        return None  # damaged, and not locked
     return None
 
 
@@ -98,7 +98,7 @@ def _copied(path: Path, backup: Path) -> bool:
     try:
         for suffix in ("", *SIDE_FILES):
             source, target = path.with_name(path.name + suffix), backup.with_name(backup.name + suffix)
-            # An empty WAL says nothing, and its index is made anew by whoever opens it.
+            # An empty WAL says nothing, and its index is rebuilt by whoever opens it.
             if suffix == "-shm" or (suffix and not (source.exists() and source.stat().st_size)):
                 continue
             shutil.copy2(source, target)
@@ -114,7 +114,7 @@ def _copied(path: Path, backup: Path) -> bool:
 
 
 def _reindexed(path: Path) -> bool:
-    """Make all indexes anew; whether the file is whole then."""
+    """Rebuild all indexes; whether the file is then intact."""
     try:
         with closing(sqlite.connect(path, "rw")) as db:
             db.execute("REINDEX")
@@ -183,7 +183,7 @@ def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
 
 
 def _temporary_files(context: Context) -> Findings:
-    """Remove what writers left behind when they were killed."""
+    """Remove temporary files of killed writers."""
     journal, clips = context.settings.journal_path, context.settings.clips.folder
     removed = files.remove_abandoned(journal.parent, files.temporary_names(journal), ORPHAN_S)
     if clips is not None:

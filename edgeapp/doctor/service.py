@@ -21,7 +21,7 @@ def config(context: Context) -> Findings:
 
 
 def station(context: Context) -> Findings:
-    """Whether a station runs here, and hears."""
+    """Whether a station runs here, and its microphones work."""
     path = context.settings.status_path
     try:
         running = context.running

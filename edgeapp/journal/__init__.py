@@ -1,4 +1,4 @@
-"""What was heard, kept in one SQLite file: deployments, streams, detections, reviews, clips and messages to be sent."""
+"""The journal, one SQLite file: deployments, streams, detections, reviews, clips and messages to be sent."""
 
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import DamagedJournalError, JournalError, default_path

@@ -20,10 +20,10 @@ _CLIPS = """
 
 
 class ClipRows(Writer):
-    """What the journal knows of the files of sound."""
+    """The clips of a journal."""
 
     def add_clip(self, clip: Clip, detection_ids: Sequence[int]) -> int:
-        """Write a clip, and that these detections are heard in it.
+        """Insert a clip, and link these detections to it.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class ClipRows(Writer):
             yield StoredClip(**{**row, "locked": bool(row["locked"])})
 
     def lock_clip(self, clip_id: int, locked: bool) -> None:
-        """Keep a clip for ever, or no longer.
+        """Lock or unlock a clip.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class ClipRows(Writer):
         self._write(update)
 
     def delete_clip(self, clip_id: int, why: str, when: datetime | Moment) -> None:
-        """Write that a clip is deleted and why; the caller then removes the file. Twice is once.
+        """Write that a clip is deleted and why; the caller then removes the file. Idempotent.
 
         Raises
         ------

@@ -32,7 +32,7 @@ class DamagedJournalError(JournalError):
 
 
 def default_path() -> Path:
-    """Where the journal lies when nobody says where: the user's data folder."""
+    """Where the journal lies by default: the user's data folder."""
     return Path(platformdirs.user_data_dir("biovita-edge", appauthor=False)) / "journal.sqlite"
 
 
@@ -87,14 +87,14 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `DamagedJournalError` when the file is damaged: at the start, not when the first bird sings."""
+    """Raise `DamagedJournalError` when the file is damaged: at the start, not at the first detection."""
     for fault in sqlite.faults(connection, most=1):
         raise _damaged(path, fault)
 
 
 @contextmanager
 def explained(path: Path, doing: str = "written") -> Iterator[None]:
-    """Turn what SQLite and the file system report into one line with a remedy."""
+    """Convert errors of SQLite and the file system to `JournalError` with a remedy."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
@@ -113,7 +113,7 @@ def explained(path: Path, doing: str = "written") -> Iterator[None]:
 
 
 def _check_ours(database: Database, path: Path) -> None:
-    """Refuse somebody else's database before anything is changed in it."""
+    """Refuse a foreign database before anything is changed in it."""
     database.conn.execute("BEGIN")  # one look at the file, which another program may be making at this moment
     try:
         _check_owner(database, path)
@@ -139,7 +139,7 @@ def _migrate(database: Database) -> None:
     connection = database.conn
     # A table is changed by making it anew; dropping the old one would take the rows that refer to it along.
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute("BEGIN IMMEDIATE")  # of two programs that find an old journal, one waits
+    connection.execute("BEGIN IMMEDIATE")  # of two programs that open an old journal, one waits
     try:
         migrations.apply(database)
         strays = connection.execute("PRAGMA foreign_key_check").fetchall()

@@ -1,4 +1,4 @@
-"""The writer's side of the journal: deployments, streams, detections and what became of them.
+"""Writing to the journal: deployments, streams, detections and their reviews.
 
 Detections are rare (one per hop and microphone at most), and the price of a synchronisation with the disk is nothing
 beside the encoder. Counts are written with every window and cost none.
@@ -159,7 +159,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
         self._write(update)
 
     def count(self, stream_id: int, verdict: Verdict, n: int = 1) -> None:
-        """Count windows that ended in one way. It survives the end of this program, not always that of the power."""
+        """Count windows by verdict. It survives a crash of this program, but not always a power failure."""
         sql = (
             "INSERT INTO window_counts VALUES (:stream, :verdict, :n)"
             " ON CONFLICT (stream, verdict) DO UPDATE SET n = n + excluded.n"
@@ -168,7 +168,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
         self._write(lambda: self._connection.execute(sql, values) and None, durable=False)
 
     def add_review(self, review: Review, when: datetime | Moment | None = None) -> int:
-        """Write what a person says of a detection, now if not told when; earlier reviews stay."""
+        """Insert a review of a detection, now if it has no time; earlier reviews are kept."""
         row = {**review.__dict__, "time_utc": utc_text(when or datetime.now(timezone.utc))}
 
         def insert() -> int:
@@ -228,7 +228,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
                 self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_s)}")
 
     def close(self) -> None:
-        """Close the file; closing twice is harmless."""
+        """Close the file; idempotent."""
         with self._lock:
             self._connection.close()
 

@@ -1,4 +1,4 @@
-"""The outbox's rows: what is to be sent, written in the same commit as what it tells of."""
+"""The outbox's rows: messages, committed together with their detections."""
 
 from __future__ import annotations
 

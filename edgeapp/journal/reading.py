@@ -1,4 +1,4 @@
-"""What a journal is asked: by its writer between two rows, and by others while it is being written."""
+"""Queries of a journal, by its writer and by concurrent readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = 500  # rows read at a time: a reader that is slow to read on never holds 
 
 
 class Questions:
-    """What can be asked of a journal, whoever has it open.
+    """Queries of an open journal.
 
     Attributes
     ----------
@@ -108,11 +108,11 @@ class Questions:
         return document_of(row, self.candidates(row["id"]), self.naming)
 
     def reviews(self, detection_id: int) -> list[dict[str, Any]]:
-        """What people said of one detection; the last one counts."""
+        """Reviews of one detection; the last one counts."""
         return self._fetch("SELECT * FROM reviews WHERE detection = :id ORDER BY id", {"id": detection_id})
 
     def counts(self, deployment_id: int) -> dict[Verdict, int]:
-        """How the windows of a deployment ended; a way in which none ended is left out."""
+        """Number of windows of a deployment per verdict, without zeros."""
         rows = self._fetch(
             "SELECT verdict, sum(n) AS n FROM window_counts JOIN streams ON streams.id = stream"
             " WHERE deployment = :deployment GROUP BY verdict",
@@ -187,7 +187,7 @@ class Reader(Questions):
         return [row for row in kept if not Path(row["path"]).is_file()]
 
     def close(self) -> None:
-        """Close the file; closing twice is harmless."""
+        """Close the file; idempotent."""
         self._connection.close()
 
     def __enter__(self) -> Reader:

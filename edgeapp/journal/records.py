@@ -91,7 +91,7 @@ class Detection:
     windows : int
         How many consecutive windows it was detected in.
     speech : float | None
-        Probability that somebody speaks in that window; None where nobody asked.
+        Probability of speech in that window; None if not computed.
     confirmed : bool
         False while it waits for more sound that says the same.
     """
@@ -190,7 +190,7 @@ class StoredClip:
 
 @dataclass(frozen=True)
 class Review:
-    """What a person says of a detection.
+    """A review of a detection.
 
     Attributes
     ----------

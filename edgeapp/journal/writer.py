@@ -50,8 +50,8 @@ class Writer:
     def _write(self, change: Callable[[], T], durable: bool = True) -> T:
         """Make a change in one transaction: all of it is in the journal, or an error is raised and nothing is.
 
-        `durable` False saves waiting for the disk: such a change survives the end of this program in any way, but not
-        always the end of the power.
+              `durable` False saves waiting for the disk: such a change survives a crash of this program, but not
+        always a power failure.
         """
         with self._lock, explained(self.path):
             if self._connection.in_transaction:

@@ -1,1 +1,1 @@
-"""One writer per output format, behind one small protocol, and the words that decisions are told in."""
+"""One writer per output format, behind one small protocol, and detections in words."""

@@ -41,7 +41,7 @@ COLUMNS = (
     "Submission Comments",
 )
 MOST_BYTES = 1_000_000  # eBird says 1 MB; the smaller reading of it is safe in both
-PRESENT = "X"  # heard, not counted: one bird that sings ten times is not ten birds
+PRESENT = "X"  # present, not counted: one bird that sings ten times is not ten birds
 INCIDENTAL, STATIONARY = "Incidental", "Stationary"
 PROTOCOLS = (INCIDENTAL, STATIONARY)
 TOOL = "biovita-edge"
@@ -56,7 +56,7 @@ _FORBIDDEN = str.maketrans({'"': "'", "“": "'", "”": "'", ",": ";"})
 
 @dataclass(frozen=True)
 class Site:
-    """What eBird wants to know and no detection tells.
+    """What eBird needs beyond the detections.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ def document(records: Iterable[Record], site: Site) -> str:
     Parameters
     ----------
     records : iterable of Record
-        In any order; those with a reason in `left_out` are passed over.
+        In any order; those with a reason in `left_out` are skipped.
     site : Site
 
     Raises

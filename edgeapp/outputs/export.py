@@ -1,4 +1,4 @@
-"""Detections of a journal in the formats of other programs.
+"""Export of a journal's detections in the formats of other programs.
 
 JSON and NDJSON are the detection documents. A table of sounds (raven, audacity, kaleidoscope) has only detections whose
 sound was kept, and its files are the clips. A detection above the species leaves the columns of a species empty. What a

@@ -29,7 +29,7 @@ HEADER = (
     "Begin File",
     "File Offset (s)",
 )
-DATED = (*HEADER, "Time")  # with its offset from UTC: a time without a zone is a time nobody can use
+DATED = (*HEADER, "Time")  # with its offset from UTC: a time without a zone is useless
 VIEW = "Spectrogram 1"
 CHANNEL = 1
 DECIMALS = 6  # of seconds: the sum of many files must still point at the sample

@@ -35,7 +35,7 @@ class Record:
     latitude, longitude : float or None
         Degrees north and east.
     review : str or None
-        What the last reviewer said: ``confirmed``, ``rejected`` or ``corrected``; None when nobody has.
+        Verdict of the last review: ``confirmed``, ``rejected`` or ``corrected``; None without one.
     corrected_name, corrected_common_name : str
         The scientific name a reviewer gave instead, and its common name where that is known.
     clip : str or None

@@ -1,4 +1,4 @@
-"""What programs for looking at sound are told: a stretch of a recording, what it was named, and how surely.
+"""A selection for sound editors: a stretch of a recording, its taxon and confidence.
 
 Raven and Audacity see several recordings as one long sound, the first, then the second at its end, and so on. Their
 times run on over the recordings; a recording without a detection takes its length all the same.

@@ -1,4 +1,4 @@
-"""The occurrence model of a pack: which species are to be expected at a place in a week."""
+"""The occurrence model of a pack: which species are expected at a place in a week."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RangeSpec:
     taxa : str
         Text in UTF-8, a line for each of its outputs: the scientific name, empty for an output that is no species.
     threshold : float
-        Occurrence from which a species is to be expected, if nobody says otherwise.
+        Occurrence from which a species is expected.
     """
 
     file: str

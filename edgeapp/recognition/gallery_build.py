@@ -104,7 +104,7 @@ def build_gallery(
     taxa : sequence of Taxon
         All of them are in the gallery, each with its five prompts when ``modalities`` has ``"text"``.
     material : iterable of Material or Rejection
-        From `manifest` or `photo_folder`. Modalities that are not in ``modalities`` are passed over.
+        From `manifest` or `photo_folder`. Modalities that are not in ``modalities`` are skipped.
     modalities : sequence of str
     thumbnails : bool
         Keep a small JPEG of each photo.

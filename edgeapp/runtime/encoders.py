@@ -56,7 +56,7 @@ class AudioEncoder:
     DeviceError
         The provider was asked for by name and is not there.
     UsageError
-        A setting that cannot be carried out.
+        An invalid option or setting.
     """
 
     def __init__(self, pack: Pack, threads: int | None = None, provider: str | None = None) -> None:

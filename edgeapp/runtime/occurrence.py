@@ -14,7 +14,7 @@ REMEDY = "reinstall the pack"
 
 
 def occurrence(pack: Pack, latitude: float, longitude: float) -> tuple[list[str], np.ndarray]:
-    """How often each species is to be expected at a place.
+    """How often each species is expected at a place.
 
     The model is run once for all weeks and not kept: it takes more memory than all that it says of a place.
 

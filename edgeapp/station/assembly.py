@@ -74,7 +74,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     Raises
     ------
     BiovitaError
-        A setting that cannot be carried out.
+        An invalid option or setting.
     """
     audio, asked_of = recogniser.pack.audio, settings.detections
     window_s, hop_s = audio.window_s, hop_of(settings, recogniser)

@@ -19,7 +19,7 @@ TOP = 5  # likeliest species told with every window
 
 
 class Speech(Protocol):
-    """Tells whether somebody speaks; `edgeapp.detections.speech.SpeechDetector`."""
+    """Tells whether they contain speech; `edgeapp.detections.speech.SpeechDetector`."""
 
     @property
     def threshold(self) -> float: ...

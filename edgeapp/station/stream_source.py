@@ -136,7 +136,7 @@ class StreamSource:
                 log.warning("%s: %s", self.name, self.fault)
 
     def close(self) -> None:
-        """End the sound after what has been heard so far. May be called from a signal handler, and twice."""
+        """End the sound after what has been heard so far. Safe in a signal handler; idempotent."""
         self._source.close()
 
     def _within_duration(self, block: Block) -> Block:

@@ -139,7 +139,7 @@ def _recordings(folder: Path) -> dict[Path, tuple[int, int]]:
     Raises
     ------
     OSError
-        The folder itself cannot be read; a subfolder that cannot is passed over until it can.
+        The folder itself cannot be read; a subfolder that cannot is skipped until it can.
     """
     found: dict[Path, tuple[int, int]] = {}
     with os.scandir(folder):

@@ -39,7 +39,7 @@ def extract(
     """Features of all samples of a split.
 
     Those in the cache are used when they are of the same model, heard and seen alike, and of the same index; otherwise
-    they are made anew. Files that could not be decoded are tried again.
+    they are rebuilt. Files that could not be decoded are tried again.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def extract(
         if found.origin == origin:
             kept = replace(found, model=encoder.name)
         else:
-            tell(f"{path}: is of another model, benchmark or way to hear, and is made anew")
+            tell(f"{path}: is of another model, benchmark or way to hear, and is rebuilt")
     undecodable: list[str] = []
     notes: list[str] = []
     for modality, embed in (("audio", encoder.audio), ("image", encoder.images)):

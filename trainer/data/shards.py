@@ -10,7 +10,7 @@ On the disk:
 The members follow WebDataset: those of one sample share a key and lie side by side. The manifest is one that
 `trainer.data.manifest` reads, so a sample is found by its offset without reading the tar. Why a killed writer can go
 on: a shard is written beside its place, its rows are stored, and only then it gets its name; a shard with both its name
-and its rows is finished, and any other is made anew. The manifest comes last, so that nothing refers to half a shard.
+and its rows is finished, and any other is rebuilt. The manifest comes last, so that nothing refers to half a shard.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class VectorStore:
         """Open the store, after computing what is not yet in it.
 
         A build that was killed goes on behind the rows that were done; a store of another key, of other samples or
-        sizes is made anew. Processes that share a folder must take turns.
+        sizes is rebuilt. Processes that share a folder must take turns.
 
         Parameters
         ----------

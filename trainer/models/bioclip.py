@@ -1,6 +1,6 @@
 """The text and image towers of the full size: a CLIP model as open_clip has it, BioCLIP 2 (Gu et al., 2025).
 
-Both are open_clip's own classes, so that published weights load as they are. Only its tokenizer is made anew, for the
+Both are open_clip's own classes, so that published weights load as they are. Only its tokenizer is rebuilt, for the
 `tokenizers` library: a device then needs neither open_clip nor torch.
 """
 

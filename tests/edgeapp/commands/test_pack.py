@@ -168,8 +168,8 @@ def test_a_damaged_default_is_one_line_and_no_other_pack(birdnet, record):
         (["pack", "install", "EXAMPLE"], 3, "is neither a zip nor a tar archive"),
         (["pack", "install", "EXAMPLE", "--sha256", "0"], 2, "64 hexadecimal digits"),
         (["pack", "archive", "/proc/toy.zip", "starter"], 2, "name another file"),
-        (["gallery", "build", "--pack", "starter"], 2, "installed pack 'starter' is not made anew"),
-        (["gallery", "build"], 2, "installed pack 'starter' is not made anew"),
+        (["gallery", "build", "--pack", "starter"], 2, "installed pack 'starter' cannot be rebuilt"),
+        (["gallery", "build"], 2, "installed pack 'starter' cannot be rebuilt"),
     ],
 )
 def test_a_wish_that_cannot_be_fulfilled_is_one_line(packs, words, code, told):

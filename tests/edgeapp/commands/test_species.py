@@ -1,4 +1,4 @@
-"""What is to be expected at a place: listed, and left out of what is identified."""
+"""What is expected at a place: listed, and left out of what is identified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which species are to be expected here and now."""
+"""Which species are expected here and now."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_another_way_to_hear_or_another_index_is_made_anew(split: Split, tmp_pat
     told: list[str] = []
     other = Twin(rate_hz=32000)
     extract(other, split, tmp_path, told.append)
-    assert other.asked and "is made anew" in told[0]
+    assert other.asked and "is rebuilt" in told[0]
     index = split.indexes["audio"].path
     index.write_text(index.read_text().replace("Avus primus", "Avus secundus"))
     (changed,) = read_benchmark(tmp_path / "bench")
