@@ -1,6 +1,6 @@
-"""Taxa, prompts, vectors, search and decisions: everything about species that needs no model.
+"""Taxa, prompts, vectors, search and decisions: everything that needs no model.
 
-A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are somebody else's.
+A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are in packs.
 """
 
 from gallery.entry import MODALITIES, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, shows_adult

@@ -36,7 +36,7 @@ def drop_journals(old: Path) -> None:
     except sqlite3.OperationalError as error:
         raise GalleryError(f"gallery {old} is open in another program ({error})", "close it and build again") from error
     except sqlite3.DatabaseError:
-        pass  # damaged: its WAL is of no use to anybody
+        pass  # damaged: its WAL is useless
     remove_side_files(old)
 
 
@@ -106,7 +106,7 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports about the file into one line with a remedy; a broken constraint is a bug and passes."""
+    """Convert errors of SQLite to `GalleryError` with a remedy; a violated constraint is a bug and is raised as is."""
     try:
         yield
     except sqlite3.IntegrityError:

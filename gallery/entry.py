@@ -1,4 +1,4 @@
-"""What a gallery holds: one vector of one taxon with its provenance, and the encoders that made it."""
+"""Entries of a gallery: one vector of one taxon with its provenance, and the identity of the encoders."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Something that was not taken into a gallery, and why."""
+    """Something that was rejected, and why."""
 
     label: str
     reason: str
@@ -118,7 +118,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Added:
-    """What became of taxa or entries that were handed to a gallery."""
+    """Result of adding taxa or entries to a gallery."""
 
     added: int
     rejected: tuple[Rejection, ...]

@@ -39,8 +39,8 @@ class GalleryError(BiovitaError):
 
 
 class TaxonError(BiovitaError):
-    """A species table with a defect, or a name that no taxon bears, or several."""
+    """A defective species table, or an unknown or ambiguous name."""
 
 
 class UnknownNameError(TaxonError):
-    """A name that no taxon bears."""
+    """An unknown name."""

@@ -51,7 +51,7 @@ def key_of(name: str) -> str:
 
 
 def language_tag(text: str, known: Collection[str]) -> str:
-    """The tag in `known` that a person means: ``DE``, ``pt-BR`` and ``nb`` are ``de``, ``pt`` and ``no``.
+    """The tag in `known` that matches: ``DE``, ``pt-BR`` and ``nb`` are ``de``, ``pt`` and ``no``.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def first_subtag(text: str) -> str:
 
 
 class NamesTable:
-    """The names of a file that `write_names` made. Nothing is read before it is asked for.
+    """The names of a file that `write_names` made. Read lazily.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class NamesTable:
         return self._columns[name]
 
     def _open(self) -> ZipFile:
-        from zipfile import BadZipFile, ZipFile  # only those who ask for another language wait for it
+        from zipfile import BadZipFile, ZipFile  # loaded only for other languages
 
         try:
             return ZipFile(self.path)

@@ -1,4 +1,4 @@
-"""What taxa are called in one language when they are shown; what decides and what is stored has scientific names."""
+"""Common names of taxa in one language, for output only; decisions and storage use scientific names."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def naming(language: str, table: NamesTable, taxa: Iterable[Taxon] = ()) -> Nami
     Parameters
     ----------
     language : str
-        As a person writes it, see `language_tag`.
+        Any spelling, see `language_tag`.
     table : NamesTable
         Not read for English, in which galleries have their names.
     taxa : iterable of Taxon

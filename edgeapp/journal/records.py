@@ -72,7 +72,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Detection:
-    """One taxon in one stretch of sound, as sure as its most confident window.
+    """One taxon in one stretch of sound, with the confidence of its most confident window.
 
     Attributes
     ----------

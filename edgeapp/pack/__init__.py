@@ -1,1 +1,1 @@
-"""The folder that makes a device work: its format and verification."""
+"""Packs: their format, verification and installation."""

@@ -1,7 +1,7 @@
-"""Packs as one file: a .zip or a .tar, .tar.gz, .tar.bz2 or .tar.xz, unpacked without trusting it.
+"""Archives of packs: .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz, unpacked safely.
 
-Only ordinary files and folders are taken, inside the folder they are unpacked into. What an archive unpacks to is
-counted while it is written, so that neither a bomb nor a wrong header fills the disk.
+Only regular files and folders below the target folder are extracted. The extracted size is limited while
+it is written, so that neither a zip bomb nor a wrong header fills the disk.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def pack_up(pack: Pack, target: Path) -> int:
         The file cannot be written.
     """
     with replacing(target) as part:
-        # Weights hardly shrink, and a reader on a small board is glad to have no work with them.
+        # Stored, not compressed: weights hardly shrink, and decompression is slow on a small board.
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as out:
             for name in (PACK_FILE, *sorted(pack.files)):
                 out.write(pack.path(name), f"{pack.name}/{name}")

@@ -1,4 +1,4 @@
-"""Get one file from a web address: with a limit, going on where a connection broke, or leaving nothing."""
+"""Download one file with a size limit, resuming after a broken connection; a failed download leaves no file."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A pack: the folder that makes a device work, and the only place that knows its format.
+"""The format of packs.
 
 ``pack.json`` (format 1) names the encoders, the sound they want, the decision parameters, and the sha256 of every other
 file. It is written last and atomically, so a folder with a ``pack.json`` was once complete; `Pack.load` hashes the
-files again, so a changed byte is named instead of heard.
+files again, so a changed file is an error, not a wrong detection.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Pack:
 
     @property
     def identity(self) -> EncoderIdentity:
-        """What a gallery must have been made by to be matched with this pack."""
+        """The encoder identity that a gallery must have to be matched with this pack."""
         return EncoderIdentity(space=self.space, dim=self.dim, pack=f"{self.name} {self.version}")
 
     def path(self, name: str) -> Path:
@@ -378,7 +378,7 @@ def _audio(document: Mapping[str, Any]) -> AudioSpec:
 
 
 def _named(pack: Pack) -> list[str]:
-    """The files the pack cannot work without."""
+    """The required files of a pack."""
     names = [pack.audio.file]
     if pack.audio.split is not None:
         names += [pack.audio.split.front, pack.audio.split.trunk]

@@ -1,4 +1,4 @@
-"""Packs that are installed: where they lie, which one is the default, and what `--pack` means.
+"""Installed packs: their folders, the default one, and the meaning of `--pack`.
 
 A folder of packs holds::
 
@@ -195,7 +195,7 @@ def default_pack() -> Found:
     for one in packs:
         rank, fault = _rank(one)
         if rank is not None:
-            # Who knows what a damaged pack is? One that is named as a preset is taken for it, any other for the best.
+            # A damaged pack may be of any preset: one named as a preset counts as it, any other as the best.
             ranked.append((rank, fault is not None, one.name != BEST[rank], one.name, one, fault))
     _, _, _, name, best, fault = min(ranked, key=lambda row: row[:4])
     if fault is not None:

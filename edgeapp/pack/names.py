@@ -1,4 +1,4 @@
-"""The names that come with the program: common names in many languages, and the species that they are of."""
+"""Names shipped with the program: common names in many languages, and their species."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gallery.taxon import Names, Taxon
 
 @cache
 def names_table() -> NamesTable:
-    """Common names by language; nothing of it is read before it is asked for."""
+    """Common names by language; read lazily."""
     return NamesTable(NAMES)
 
 

@@ -1,1 +1,1 @@
-"""The one way through: windows to vectors, and vectors to what is heard."""
+"""Recognition: windows to vectors, and vectors to detections."""

@@ -1,4 +1,4 @@
-"""Work on several items at once and hand the results on in order."""
+"""Process items in parallel and return the results in order."""
 
 from __future__ import annotations
 

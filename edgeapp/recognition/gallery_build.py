@@ -1,4 +1,4 @@
-"""Fill a gallery: names, photos and recordings to vectors, each with where it came from.
+"""Build a gallery: names, photos and recordings to vectors with provenance.
 
 `gallery/` keeps vectors and runs no model; this is where a pack's encoders make them. One photo that is missing or
 broken is rejected by name, in the gallery's own list of rejections, and the others are still taken.
@@ -75,7 +75,7 @@ class Material:
 
 @dataclass
 class Report:
-    """What became of the material: entries by modality, what was left out on purpose, what failed, notes."""
+    """Result of a build: entries by modality, material left out, failures, notes."""
 
     taxa: int = 0
     entries: dict[str, int] = field(default_factory=lambda: {"text": 0, "image": 0, "audio": 0})

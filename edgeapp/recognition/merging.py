@@ -11,9 +11,10 @@ TOUCHING_S = 1e-6  # windows that only touch are consecutive, whatever the last 
 
 
 class Merger:
-    """Joins the detections of a source's windows, in memory that does not grow with its length.
+    """Merge the detections of a source's windows, in constant memory.
 
-    A taxon that is detected in windows which overlap or touch is one stretch of sound, as sure as its surest window.
+    A taxon that is detected in windows which overlap or touch is one stretch of sound with the confidence of its most
+    confident window.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The one way through on the device: source -> windows -> encoder -> `gallery.recognise` -> window results.
+"""Recognition on the device: source -> windows -> encoder -> `gallery.recognise` -> window results.
 
 ``identify`` and ``listen`` call this; the trainer's evaluation and calibration and the exporter's agreement check call
-`gallery.recognise` with vectors of their own, so a recording gives the same detections whichever door it comes through.
+`gallery.recognise` with vectors of their own, so a recording gives the same detections everywhere.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ AHEAD = 2  # batches answered or being answered for each worker, beyond the one 
 
 
 class Recogniser:
-    """A pack and a gallery, ready to name what they hear.
+    """Recognises taxa in sound with a pack and a gallery.
 
     Parameters
     ----------
@@ -111,16 +111,16 @@ class Recogniser:
 
     @property
     def taxa(self) -> tuple[Taxon, ...]:
-        """What can be named."""
+        """The taxa that can be detected."""
         return self.vocabulary.taxa
 
     @cached_property
     def origin(self) -> Origin:
-        """The pack and the gallery, as detections name them."""
+        """The pack and the gallery, for detection documents."""
         return Origin(self.pack.name, self.pack.version, sha256(self.gallery_path))
 
     def windows(self, source: AudioSource, hop_s: float | None = None) -> Generator[WindowResult, None, None]:
-        """Name every window of a source, in order, as it goes.
+        """Recognise every window of a source, in order, as a stream.
 
         A live source is answered one window at a time in the caller's thread. Any other is decoded, resampled and
         answered by `workers` threads, a few windows ahead of the caller. Closes the source when done or abandoned.
@@ -166,7 +166,7 @@ class Recogniser:
         return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
-        """Name some windows, whose samples are already at the encoder's rate."""
+        """Recognise windows whose samples are at the encoder's rate."""
         levels = np.array([window.level.dbfs for window in batch])
         heard = np.flatnonzero(loud(levels, self.parameters)).tolist()
         vectors = np.zeros((len(batch), self.pack.dim), np.float32)
@@ -201,7 +201,7 @@ def _batches(cut: Iterator[Window], size: int) -> Iterator[list[Window]]:
 
 
 class Tally:
-    """The running summary of a recording, in memory that does not grow with its length.
+    """Running summary of a recording, in constant memory.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class Tally:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._pool = Pool(len(vocabulary), vocabulary.parameters)
-        self._surest = np.zeros(len(vocabulary), np.float32)  # confidence of each taxon in its surest window
+        self._surest = np.zeros(len(vocabulary), np.float32)  # confidence of each taxon in its most confident window
         self._similarities = np.zeros(len(vocabulary), np.float32)  # and its similarity there
         self.end_s = 0.0
         self.n_windows = 0
@@ -223,7 +223,7 @@ class Tally:
         return self._pool.heard > 0
 
     def add(self, result: WindowResult) -> None:
-        """Count one more window; silent ones say nothing about what the others hold."""
+        """Count one more window; silent windows are ignored."""
         self.end_s = max(self.end_s, result.end_s)
         self.n_windows += 1
         self._pool.add(result)
@@ -235,7 +235,7 @@ class Tally:
     def species(self, top: int, among: np.ndarray | None = None) -> tuple[Candidate, ...]:
         """The first ``top`` species of the recording, of those in `among` [n_taxa] bool.
 
-        Each has the similarity that it had in its surest window.
+        Each has the similarity that it had in its most confident window.
         """
         confidences = self._pool.confidences()
         if among is not None:

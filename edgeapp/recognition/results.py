@@ -1,4 +1,4 @@
-"""What recognition gives: a window, a detection that runs over several windows, a whole recording."""
+"""Results of recognition: of a window, of merged windows, of a whole recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gallery.recognition import Candidate, Detection
 
 @dataclass(frozen=True)
 class Origin:
-    """What names a detection: the pack and the gallery.
+    """Origin of a detection: the pack and the gallery.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Stretch:
     start_s, end_s : float
         From the start of its first to the end of its last window.
     detection : Detection
-        That of the window which is surest of it.
+        That of its most confident window.
     vector : np.ndarray or None
         ``[dim]`` of that window.
     windows : int
@@ -96,7 +96,7 @@ class Identification:
     heard : bool
         False when no window was loud enough to be encoded.
     notes : tuple of str
-        What a person should know about it.
+        Notes for the user.
     """
 
     file: str

@@ -1,1 +1,1 @@
-"""What runs the encoders: ONNX Runtime, and engines of TensorRT."""
+"""Execution of encoders: ONNX Runtime and TensorRT engines."""

@@ -36,13 +36,13 @@ class AudioEncoder:
     threads : int or None
         ``BIOVITA_THREADS`` of the environment, or the cores this process may use, when None.
     provider : str or None
-        What is to run the graph, one of `edgeapp.runtime.settings.PROVIDERS`; ``BIOVITA_PROVIDER`` of the environment,
+        Execution provider, one of `edgeapp.runtime.settings.PROVIDERS`; ``BIOVITA_PROVIDER`` of the environment,
         or ``auto``, when None. ``auto`` is an engine that was built before, else ONNX Runtime's TensorRT, CUDA or CPU.
 
     Attributes
     ----------
     provider : str
-        What really runs the graph.
+        The active provider.
     split : SplitEncoder or None
         The graph in two, where the processor runs it and the pack has them.
     engine_built_s : float or None

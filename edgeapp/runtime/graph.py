@@ -1,4 +1,4 @@
-"""One graph of a pack: what goes in, what must come out."""
+"""One graph of a pack: its inputs and checks of its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the text and image encoders are given: tokens and pixels."""
+"""Inputs of the text and image encoders: tokens and pixels."""
 
 from __future__ import annotations
 

@@ -43,13 +43,13 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
     graph : PackGraph
     settings : RunSettings
     tell : callable
-        Told in one line when the graph runs on less than was hoped for, and before what takes minutes.
+        Called with one line when a slower provider than expected is used, and before what takes minutes.
 
     Returns
     -------
     session : onnxruntime.InferenceSession
     provider : str
-        The one that really runs it.
+        The active provider.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is asked of whatever runs a graph: provider, threads, memory; from flags, then the environment."""
+"""Execution settings of a graph: provider, threads, memory; from flags, then the environment."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RunSettings:
         Raises
         ------
         UsageError
-            A value that cannot be carried out.
+            An invalid value.
         """
         name = provider or os.environ.get(PROVIDER_VARIABLE) or "auto"
         if name not in PROVIDERS:

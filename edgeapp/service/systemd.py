@@ -1,4 +1,4 @@
-"""What a service tells systemd: that it is ready, how it is, that it lives (sd_notify(3), without its library)."""
+"""Notifications to systemd: ready, status, watchdog (sd_notify(3), without its library)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATUS_CHARACTERS = 300
 
 
 class Notifier:
-    """Speaks to the socket that systemd named; silent where nobody listens.
+    """Sends notifications to systemd's socket; does nothing without one.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Notifier:
         self._address = "\0" + name[1:] if name.startswith("@") else name
 
     def ready(self) -> bool:
-        """The station hears."""
+        """Ready."""
         return self.notify("READY=1")
 
     def status(self, text: str) -> bool:
@@ -34,11 +34,11 @@ class Notifier:
         return self.notify("STATUS=" + " ".join(text.split())[:STATUS_CHARACTERS])
 
     def stopping(self) -> bool:
-        """The station ends of its own will."""
+        """Stopping."""
         return self.notify("STOPPING=1")
 
     def notify(self, state: str) -> bool:
-        """Send one assignment. False where nobody listens; a station is not stopped by that."""
+        """Send one assignment. False if there is no socket or it fails; a station is not stopped by that."""
         if self._address[:1] not in ("/", "\0"):
             return False
         with (
@@ -52,7 +52,7 @@ class Notifier:
 
 
 class Watchdog:
-    """Tells systemd that the station lives, and only when the station's own loop says so: it has no thread.
+    """Watchdog notifications, sent only from the station's main loop: there is no thread.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Watchdog:
         ``WATCHDOG_USEC``: systemd restarts a service that is silent for so many microseconds. ``WATCHDOG_PID``: for
         which process this is.
     now_s : Callable[[], float]
-        Seconds on a clock that nobody sets.
+        Monotonic seconds.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Watchdog:
         self.interval_s = _interval_s(environment)
 
     def alive(self) -> bool:
-        """Called by the main loop, as often as it likes. True when systemd was told."""
+        """Called by the main loop, at any rate. True when systemd was notified."""
         if self.interval_s is None:
             return False
         now_s = self._now_s()

@@ -1,1 +1,1 @@
-"""The listening station: microphones that are watched, windows that are judged, detections that are kept."""
+"""The station: microphone supervision, classification of windows, storage of detections."""

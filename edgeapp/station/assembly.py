@@ -1,4 +1,4 @@
-"""The parts of a station made from its settings."""
+"""Assembly of a station from its settings."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Parts:
     outbox : Outbox or None
         To be started and closed by whoever runs the station.
     sweeper : Sweeper or None
-        Deletes clips whose time has come.
+        Deletes clips by retention.
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
@@ -78,7 +78,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     """
     audio, asked_of = recogniser.pack.audio, settings.detections
     window_s, hop_s = audio.window_s, hop_of(settings, recogniser)
-    Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s)  # what could never be reached is told now
+    Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s)  # impossible settings are an error now
     speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
     filters = filters_of(settings, recogniser)
     asked = clip_settings(settings)
@@ -209,7 +209,7 @@ def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> 
 
 
 def station_name(settings: Settings) -> str:
-    """What the station calls itself in messages."""
+    """Name of the station in messages."""
     return settings.station.name or platform.node() or "station"
 
 

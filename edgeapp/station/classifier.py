@@ -19,7 +19,7 @@ TOP = 5  # likeliest species told with every window
 
 
 class Speech(Protocol):
-    """Tells whether they contain speech; `edgeapp.detections.speech.SpeechDetector`."""
+    """Speech detection; `edgeapp.detections.speech.SpeechDetector`."""
 
     @property
     def threshold(self) -> float: ...
@@ -28,7 +28,7 @@ class Speech(Protocol):
 
 
 class Classifier:
-    """Recognise what a window holds and say what becomes of it.
+    """Recognise a window and decide its verdict.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Classifier:
 def ended(outcomes: Sequence[Outcome]) -> tuple[Verdict, str]:
     """How a heard window ends, and why nothing of it is kept.
 
-    A detection that is kept decides; then somebody who spoke; then what became of the most confident detection.
+    A kept detection decides; then speech; then the verdict of the most confident detection.
     """
     if not outcomes:
         return Verdict.NOTHING, ""

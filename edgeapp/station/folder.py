@@ -1,7 +1,7 @@
-"""A watched folder as the station hears it: every recording that is finished there is one stream, heard once.
+"""Watched folder as a source: every finished recording is one stream, processed once.
 
-A recording whose last window is in the journal is done for ever. One that a crash cut off is gone on with at the window
-after the last that was counted: windows of a file are always cut the same way, so they can be counted.
+A recording whose last window is in the journal is never processed again. One interrupted by a crash is resumed at the
+window after the last that was counted: windows of a file are always cut the same way, so they can be counted.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class FolderSource:
             yield stream
 
     def close(self) -> None:
-        """Give no other recording; the present one is heard to its end. Safe in a signal handler, and twice."""
+        """Give no further recording; the present one is finished. Safe in a signal handler; idempotent."""
         self._closed = True
 
     def _opened(self, file: FinishedFile) -> StreamSource:

@@ -1,4 +1,4 @@
-"""Raw sound that is piped in, heard by the station like a microphone that cannot be opened again."""
+"""Raw sound from a pipe as a source of the station, which cannot be reopened."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the station tells of itself: standard error for people, a file that rotates, and never a flood.
+"""Logging of the station: standard error, a rotating file, and rate limits.
 
 Repeats are counted instead of written (`edgeapp.station.repeats`). A log that cannot be written, on a full disk or a
-broken pipe, is told once in an hour and stops nothing.
+broken pipe, is reported once an hour and stops nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LogFile(RotatingFileHandler):
 
 
 class _Terminal(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers
-    """Standard error, which may be closed at any time and is then nobody's loss.
+    """Standard error, which may be closed at any time.
 
     Looked up with every line: a live table puts its own in the place of `sys.stderr`, so that lines appear above it.
     """
@@ -85,7 +85,7 @@ class _Terminal(logging.StreamHandler):  # type: ignore[type-arg]  # generic onl
         """The base class sets what it was given; it is kept already."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Nobody is left to be told."""
+        """Errors cannot be reported anywhere."""
 
 
 class UtcFormatter(logging.Formatter):
@@ -126,7 +126,7 @@ def station_log(
     now: Callable[[], float] = time.monotonic,
     environment: dict[str, str] | None = None,
 ) -> Iterator[None]:
-    """Write what all parts of the program log, as the settings say, for as long as the context lasts.
+    """Configure logging by the settings for the duration of the context.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def station_log(
     stderr : TextIO or None
         `sys.stderr` when None.
     now : Callable[[], float]
-        Seconds on a clock that is never set.
+        Monotonic seconds.
     environment : dict or None
         `os.environ` when None: ``JOURNAL_STREAM`` says that systemd reads standard error.
     """

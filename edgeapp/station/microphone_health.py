@@ -1,9 +1,9 @@
-"""Whether a microphone really hears: the state machine behind the terminal, the log, the status file and doctor.
+"""Microphone health: the state machine behind the terminal, the log, the status file and doctor.
 
 A station that runs and records nothing looks healthy from outside. So the microphone is judged by two things alone:
 whether samples arrive, and whether they can come from a microphone. A quiet night can: the noise of any capsule and
 its amplifier moves the last bits of every second. A dead one cannot: it gives one value, or the two or three next to
-it, or nothing but the hum of the mains, or a signal that stands at full scale.
+it, or only mains hum, or a signal at full scale.
 
 Measured: of 6,313 seconds of field recordings and recordings of single species no whole second was taken for flat
 but the digital zeros with which some were padded, and no recording was called silent. Noise in 16 bits is told from
@@ -43,13 +43,13 @@ CLIPPED_SHARE = 0.05  # of the samples of a piece: loud song touches full scale 
 
 
 class State(str, Enum):
-    """What is known of a microphone now."""
+    """State of a microphone."""
 
     STARTING = "starting"  # opened for the first time, nothing good heard yet
     HEARING = "hearing"
     SILENT = "silent"  # samples arrive that no working microphone gives
     STALLED = "stalled"  # no samples, though nobody said that it is gone
-    LOST = "lost"  # gone, and being opened again
+    LOST = "lost"  # lost, and being reopened
     BACK = "back"  # samples arrive again, nothing good heard yet
 
 
@@ -63,7 +63,7 @@ class Transition:
         On the clock of the caller, seconds.
     before, state : State
     why : str
-        In a person's words.
+        In words.
     """
 
     at_s: float
@@ -78,7 +78,7 @@ class Transition:
 
 
 class MicrophoneHealth:
-    """Judges one microphone. Told from the thread that reads it; asked from any.
+    """Health of one microphone. Updated by the thread that reads it; readable from any thread.
 
     Parameters
     ----------

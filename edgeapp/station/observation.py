@@ -1,4 +1,4 @@
-"""One window with its time, its source, what was detected in it and how it ended."""
+"""One window with its time, source, detections and verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gallery.recognition import Candidate, Detection
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one detection of a window.
+    """Verdict on one detection of a window.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Observation:
-    """A window as it is judged, shown and kept.
+    """A classified window.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Observation:
     why : str
         Why nothing of it was kept, in words; empty otherwise.
     speech : float or None
-        How sure the speech detector is that somebody spoke, 0 to 1; None where it was not asked.
+        Probability of speech, 0 to 1; None if not computed.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""What a station does now and then besides listening: its clock, its journal, its clips, its status, its watchdog."""
+"""Periodic tasks of a station: clock, journal, clips, status, watchdog."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEP = timedelta(seconds=2)  # less is what a time service does all the time
 
 
 class Every:
-    """A task that is due again so many seconds after it was done.
+    """A task with an interval in seconds.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class WatchClock:
 
 
 def check_journal(station: Station) -> None:
-    """Look whether the journal is whole; a damaged one is told, and goes on taking what it still can."""
+    """Check the journal; damage is logged, and writing continues as far as possible."""
     try:
         station.journal.daily_check()
     except JournalError as error:
@@ -96,13 +96,13 @@ def forget_messages(station: Station) -> None:
 
 
 class SweepClips:
-    """Delete the clips whose time has come."""
+    """Delete clips by retention."""
 
     def __init__(self, sweeper: Sweeper) -> None:
         self._sweeper = sweeper
 
     def __call__(self, station: Station) -> None:
-        """Sweep; what hinders it is told, and tried again the next time."""
+        """Sweep; errors are logged, and retried the next time."""
         try:
             self._sweeper.run(station.clock.now())
         except BiovitaError as error:
@@ -145,17 +145,17 @@ class WriteStatus:
         self._told, self._told_s = states, now_s
 
     def ended(self, station: Station) -> None:
-        """The last word of a run: the file stays, and says that nobody listens any more."""
+        """Write the final status, which stays on the disk."""
         self._notifier.stopping()
         self._file.write({"state": ENDED, **self._describe(station)})
 
 
 class NotifyWatchdog:
-    """Tell systemd's watchdog that the loop turns."""
+    """Notify systemd's watchdog from the main loop."""
 
     def __init__(self, watchdog: Watchdog | None = None) -> None:
         self._watchdog = watchdog or Watchdog(Notifier())
 
     def __call__(self, station: Station) -> None:
-        """The loop came by."""
+        """Called once per turn of the loop."""
         self._watchdog.alive()

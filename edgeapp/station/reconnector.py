@@ -20,7 +20,7 @@ SLICE_S = 0.2  # how soon `close` ends a delay
 
 
 class OpenMicrophone(AudioSource, Protocol):
-    """What is needed of a `Capture`; the tests bring their own."""
+    """The part of `Capture` that is used; tests supply their own."""
 
     device_id: str
     backend: str
@@ -76,7 +76,7 @@ class Reconnector:
         Raises
         ------
         DeviceError
-            The first opening failed, and nobody said `wait`.
+            The first opening failed, and `wait` is False.
         """
         delay_s = FIRST_DELAY_S
         while not self._closed:
@@ -95,7 +95,7 @@ class Reconnector:
             delay_s = min(2 * delay_s, LONGEST_DELAY_S)
 
     def close(self) -> None:
-        """End the present stream after what it has heard, and open no other. Safe in a signal handler, and twice."""
+        """End the present stream after what it has heard, and open no other. Safe in a signal handler; idempotent."""
         self._closed = True
         if self._present is not None:
             self._present.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 PERIOD_S = 3600.0  # within which lines are counted
 SAME_TEXT = 5  # lines with the same words within it
 SAME_PLACE = 60  # lines from the same place in the program, whatever their numbers
-ALL = 2_000  # lines at all: a flood of many voices is one too
+ALL = 2_000  # lines of any kind
 PASSES = "passes_repeats"  # attribute of a record
 KINDS_KEPT = 500  # kinds of lines counted at once; memory must not grow with what goes wrong
 
@@ -32,12 +32,12 @@ class _Kind:
 
 
 class Repeats(logging.Filter):
-    """Lets the first lines of a kind through, and counts the others until their period ends. Shared by all handlers.
+    """Passes the first lines of a kind, and counts the others until their period ends. Shared by all handlers.
 
     Parameters
     ----------
     now : Callable[[], float]
-        Seconds on a clock that is never set.
+        Monotonic seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

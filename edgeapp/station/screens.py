@@ -1,4 +1,4 @@
-"""How `listen` shows what it hears: a live table on a terminal, plain lines elsewhere, NDJSON for programs."""
+"""Screens of `listen`: a live table on a terminal, plain lines elsewhere, NDJSON for programs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class LiveTable:
 class Lines:
     """One line per detection, when it begins, and one where the sound turns to nothing known or to silence.
 
-    Not one per window: a station that runs for a year must not fill its log with nights.
+    Not one per window: a station that runs for a year must not fill its log with silent nights.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -140,7 +140,8 @@ class Lines:
 class NdJson:
     """Events: ``window`` for every window, ``detection`` for every detection, ``microphone`` for every change of one.
 
-    A detection is told once, when it is over: its end is known then, and its confidence is that of its surest window.
+    A detection is told once, when it is over: its end is known then, and its confidence is that of its most confident
+    window.
     One that waits for its confirmation is told once it has that too. Its windows tell of it while it goes on.
     """
 
@@ -215,7 +216,7 @@ def summary(station: Station) -> str:
 
 
 def words(seen: Observation) -> str:
-    """What is said of a window: its detections, in brackets what is not kept and why."""
+    """A window in words: its detections, in brackets those not kept and why."""
     if seen.verdict is Verdict.SPEECH:
         return SOMEBODY_SPOKE
     if not seen.outcomes:
@@ -224,7 +225,7 @@ def words(seen: Observation) -> str:
 
 
 def level(dbfs: float) -> str:
-    """A level for people."""
+    """A level in words."""
     return f"{dbfs:.0f} dBFS" if math.isfinite(dbfs) else "no signal"
 
 

@@ -1,4 +1,4 @@
-"""One source as the station hears it: streams one after the other, cut into windows, in a thread of its own.
+"""One source of the station: consecutive streams, cut into windows in a thread.
 
 The thread only reads, keeps the newest sound and cuts. What it hears goes into a short queue; when the station is busy
 the thread waits, then the recorder's own queue fills, and what does not fit there is counted as lost.
@@ -78,7 +78,7 @@ class Closed:
 
 @dataclass(frozen=True)
 class Ended:
-    """The worker hears no more; ``error`` says why, if it was not asked to end."""
+    """The worker has ended; ``error`` says why, if it was not asked to."""
 
     worker: SourceWorker
     error: BaseException | None
@@ -154,7 +154,7 @@ class SourceWorker:
         self._thread.start()
 
     def close(self) -> None:
-        """End after what has been heard so far. Safe in a signal handler, and twice."""
+        """End after what has been heard so far. Safe in a signal handler; idempotent."""
         self._source.close()
 
     def changes(self) -> list[Transition]:
@@ -189,7 +189,7 @@ class SourceWorker:
                     self._follow(stream)
                     if self._left_s == 0:
                         self._source.close()
-        except BaseException as raised:  # told to the station, whose thread has somebody to tell
+        except BaseException as raised:  # reported to the station's thread
             error = raised
         finally:
             self._events.put(Ended(self, error))

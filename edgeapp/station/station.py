@@ -1,4 +1,4 @@
-"""The station: hears all its sources, judges their windows one after the other, keeps what they hold, and stays awake.
+"""The station: classifies the windows of all its sources in turn, stores detections, and runs periodic tasks.
 
 One thread per source reads; this one does everything else, so that there is one encoder and one writer.
 """
@@ -29,11 +29,11 @@ from edgeapp.station.write_queue import WriteQueue
 log = logging.getLogger(__name__)
 
 DEAF = (State.SILENT, State.STALLED, State.LOST)
-TICK_S = 0.5  # how long the station waits for sound before it looks around
+TICK_S = 0.5  # how long the station waits for sound before it runs its tasks
 
 
 class Screen(Protocol):
-    """One way to show what is heard, always after the journal has it.
+    """Output of `listen`; called after the journal was written.
 
     `show` is called with every window, `detection` with the document of every confirmed detection that is over.
     """
@@ -48,14 +48,14 @@ class Screen(Protocol):
 
 
 class PeriodicTask(Protocol):
-    """Something that is done now and then; decides for itself whether it is time."""
+    """A periodic task, which decides itself whether it is due."""
 
     def __call__(self, station: Station) -> None: ...
 
 
 @dataclass(frozen=True)
 class Storage:
-    """How detections are kept: confirmation, clips, messages.
+    """Storage of detections: confirmation, clips, messages.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class Station:
         if not self._blind:
             try:
                 what()
-            except BrokenPipeError:  # nobody reads any more: the rest is still written
+            except BrokenPipeError:  # the reader has gone: the rest is still written
                 self._blind = True
                 raise
 

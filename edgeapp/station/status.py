@@ -1,4 +1,4 @@
-"""The status file: what the station is doing, for `doctor`, scripts and people who cannot see its terminal."""
+"""The status file: the state of the station, for `doctor` and scripts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StatusFile:
         self._failed = False
 
     def write(self, status: Mapping[str, Any]) -> None:
-        """Replace the document. A station does not end because its status cannot be told; that is logged once."""
+        """Replace the document. A failure is logged once and does not stop the station."""
         text = json.dumps(status, ensure_ascii=False, indent=1) + "\n"
         try:
             # Every few seconds: flushing each would wear out a memory card, and the next start writes another.

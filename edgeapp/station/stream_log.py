@@ -1,7 +1,7 @@
-"""What is kept of one stream: how its windows ended, its detections, their confirmation, clips and messages.
+"""Storage of one stream: verdicts of windows, detections, confirmation, clips and messages.
 
 Consecutive windows of one taxon are one detection. Its row is written with the first of them and grows with the others,
-so that a crash costs no more than the window being heard. All that a window changes is one transaction.
+so that a crash loses at most the current window. All that a window changes is one transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told what, each once it is in the journal.
+    """Callbacks, each called once the journal was written.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class _Row:
 
 
 class StreamLog:
-    """Write one stream into the journal, in order, and tell of each window when it is there.
+    """Write one stream into the journal, in order, and report each window once written.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class StreamLog:
         write_queue.write(open_stream)
 
     def keep(self, seen: Observation) -> None:
-        """Write a window, with detections or not. It is told when it is in the journal, which may be later."""
+        """Write a window, with detections or not. It is reported once written, which may be later."""
         window = _Window(seen, seen.verdict)
         self._write_queue.write(
             lambda: self._plan(window),
@@ -242,7 +242,7 @@ class StreamLog:
             row.parts.clear()
 
     def _tell_rows(self, rows: list[_Row]) -> None:
-        """Tell of detections that are over and confirmed; the list is emptied, so that none is told twice."""
+        """Report detections that are over and confirmed; the list is emptied, so that none is reported twice."""
         while rows:
             row = self._journal.in_full(rows[0].id) if rows[0].confirmed else None
             document = None if row is None else self._journal.document(row)

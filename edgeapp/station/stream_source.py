@@ -1,4 +1,4 @@
-"""The sound of one stream on its way to the encoder: watched, kept for clips, and ended with the duration."""
+"""The sound of one stream: checked for health, kept for clips, and limited to the duration."""
 
 from __future__ import annotations
 

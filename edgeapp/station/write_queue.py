@@ -1,4 +1,4 @@
-"""Writes that happen in order, each as soon as it can: a full disk or a locked file delays them and loses none."""
+"""Queue of writes in order: a full disk or a locked file delays them without loss."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST = 100_000  # steps that wait; about a day of one microphone
 
 
 class WriteQueue:
-    """A line of writes. The one at its head is tried until it succeeds; those behind it wait.
+    """A queue of writes. The first is retried until it succeeds; the others wait.
 
     Parameters
     ----------
     now_s : callable
-        Seconds on a clock that nobody sets.
+        Monotonic seconds.
     failures : exception class or tuple
         What a write raises when it could not be done for now.
     most : int

@@ -153,7 +153,7 @@ def load_plan(library: Library, plan: bytes | memoryview, name: str) -> tuple[An
 
 
 def engine_log(trt: Any) -> Any:
-    """A logger that keeps the last error for the one line a person gets, and says nothing itself."""
+    """A logger that only keeps the last error, for the error message."""
 
     class Log(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -209,7 +209,7 @@ def _capability(name: str) -> str:
 
 
 def _parse_errors(parser: Any, log: Any) -> str:
-    """What the parser found, each operator once."""
+    """Errors of the parser, each operator once."""
     found = []
     for i in range(parser.num_errors):
         error = parser.get_error(i)

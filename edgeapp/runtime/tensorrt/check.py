@@ -1,4 +1,4 @@
-"""Does TensorRT give what the graph gives? Compared with ONNX Runtime on the CPU before an engine is first used.
+"""Parity of TensorRT: compared with ONNX Runtime on the CPU before an engine is first used.
 
 TensorRT 10.3, JetPack 6's, can be finite and wrong on a transformer in float16 (NVIDIA/TensorRT issues 4373, with a
 cosine of 0.6463, and 4723), so each engine is measured where it runs.

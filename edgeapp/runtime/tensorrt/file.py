@@ -1,4 +1,4 @@
-"""Built engines on disk: one file each, moved into place when whole, and told apart by what they were built for.
+"""Built engines on disk: one file each, moved into place when complete, and keyed by what they were built for.
 
 Layout: `MAGIC`, the length of the header as 8 bytes (little endian), the header as JSON, TensorRT's plan. The header
 has the key, the sha256 of the plan, how long it took to build, and the GPUs it was checked on, each with the least

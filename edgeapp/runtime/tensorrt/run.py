@@ -1,4 +1,4 @@
-"""A built engine at work: inputs to the GPU, vectors back.
+"""Execution of a built engine.
 
 Written against TensorRT's execution context (``set_input_shape``, ``set_tensor_address``, ``execute_async_v3``), and
 run against an in-memory twin of context and driver; no GPU was at hand.
