@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 # only take the cores from one another, for products too small to share.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from edgeapp.commands import wrong_call
 from edgeapp.errors import BiovitaError
 from edgeapp.terminal import PROGRAM, complain
 
@@ -40,9 +41,6 @@ COMMANDS = {
     "doctor": "edgeapp.commands.doctor:doctor",
 }
 
-# Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.
-_CallError: Any = typer.BadParameter.__bases__[0].__bases__[0]
-
 
 class Commands(TyperGroup):
     """Import a command when it is asked for, and end every error as one line and an exit code."""
@@ -58,7 +56,7 @@ class Commands(TyperGroup):
         module, name = COMMANDS[cmd_name].split(":")
         found = getattr(importlib.import_module(module), name)
         if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
             alone.command(cmd_name)(found)
             found = alone
         command = typer.main.get_command(found)
@@ -73,10 +71,9 @@ class Commands(TyperGroup):
         except BiovitaError as error:
             complain(str(error))
             code = error.exit_code
-        except _CallError as error:
-            where = error.ctx.command_path if getattr(error, "ctx", None) is not None else PROGRAM
-            complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see {where} --help")
-            code = 2
+        except wrong_call.WrongCall as error:
+            complain(wrong_call.line_of(error, PROGRAM))
+            code = wrong_call.EXIT_CODE
         except typer.Abort:
             code = INTERRUPTED
         except BrokenPipeError:
@@ -92,7 +89,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Name the animals in recordings and at the microphone, on this device.",
 )
@@ -112,7 +109,7 @@ def _start(
             typer.echo(f"{PROGRAM} (not installed)")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+        ctx.get_help()  # printed by rich, which is imported here and for no command that runs
 
 
 def _leave_the_pipe() -> None:

@@ -17,7 +17,9 @@ from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
 from edgeapp.terminal import tell
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="See, check and make the settings of the station.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", help="See, check and make the settings of the station."
+)
 
 HIDDEN = "(hidden)"
 

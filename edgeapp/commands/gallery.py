@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from gallery.entry import Rejection
     from gallery.taxon import Taxon
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at, build and change galleries.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Look at, build and change galleries.")
+
+# Groups of options in the help.
+MATERIAL = "Photos and recordings"
+NEW_SPECIES = "New species"
+ATTRIBUTION = "Attribution"
 
 Shown = Annotated[Path | None, typer.Argument(metavar="[GALLERY]", help="Gallery file; the pack's own if not given.")]
 Changed = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery file.")]
@@ -99,10 +104,21 @@ def build(
     ] = None,
     pack: PackOption = None,
     taxa: Table = None,
-    photos: Annotated[Path | None, typer.Option("--photos", help="Folder with a folder of photos per species.")] = None,
-    manifest: Annotated[Path | None, typer.Option("--manifest", help="CSV with a row per photo or recording.")] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", help="Folder with a folder of photos per species.", rich_help_panel=MATERIAL),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", help="CSV with a row per photo or recording.", rich_help_panel=MATERIAL)
+    ] = None,
     modalities: Annotated[
-        str, typer.Option("--modalities", metavar="LIST", help="What to fill in: text,image,audio or some of them.")
+        str,
+        typer.Option(
+            "--modalities",
+            metavar="LIST",
+            help="What to fill in: text,image,audio or some of them.",
+            rich_help_panel=MATERIAL,
+        ),
     ] = "text,image",
     thumbnails: Thumbnails = False,
 ) -> None:
@@ -136,16 +152,31 @@ def build(
 def add(
     gallery: Changed,
     name: Annotated[str, typer.Argument(help="Scientific name, or common name in any language.")],
-    photo: Annotated[list[Path] | None, typer.Option("--photo", help="A photo of it. May be given again.")] = None,
-    recording: Annotated[
-        list[Path] | None, typer.Option("--recording", help="A recording. May be given again.")
+    photo: Annotated[
+        list[Path] | None, typer.Option("--photo", help="A photo of it. May be given again.", rich_help_panel=MATERIAL)
     ] = None,
-    new: Annotated[bool, typer.Option("--new", help="A species that neither the gallery nor the table knows.")] = False,
-    common_name: Annotated[str, typer.Option("--common-name", help="English name of a new species.")] = "",
-    family: Annotated[str, typer.Option("--family", help="Family of a new species, if its genus is new too.")] = "",
-    author: Annotated[str, typer.Option("--author", help="Who made the photos and recordings.")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="Their licence.")] = "",
-    source: Annotated[str, typer.Option("--source", help="Where they came from.")] = "",
+    recording: Annotated[
+        list[Path] | None,
+        typer.Option("--recording", help="A recording. May be given again.", rich_help_panel=MATERIAL),
+    ] = None,
+    new: Annotated[
+        bool,
+        typer.Option(
+            "--new", help="A species that neither the gallery nor the table knows.", rich_help_panel=NEW_SPECIES
+        ),
+    ] = False,
+    common_name: Annotated[
+        str, typer.Option("--common-name", help="English name of a new species.", rich_help_panel=NEW_SPECIES)
+    ] = "",
+    family: Annotated[
+        str,
+        typer.Option("--family", help="Family of a new species, if its genus is new too.", rich_help_panel=NEW_SPECIES),
+    ] = "",
+    author: Annotated[
+        str, typer.Option("--author", help="Who made the photos and recordings.", rich_help_panel=ATTRIBUTION)
+    ] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Their licence.", rich_help_panel=ATTRIBUTION)] = "",
+    source: Annotated[str, typer.Option("--source", help="Where they came from.", rich_help_panel=ATTRIBUTION)] = "",
     pack: PackOption = None,
     taxa: Table = None,
     thumbnails: Thumbnails = False,

@@ -13,7 +13,7 @@ from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
-from edgeapp.commands.options import LanguageOption, PackOption
+from edgeapp.commands.options import language_option, pack_option
 from edgeapp.commands.place import (
     DateOption,
     LatitudeOption,
@@ -25,6 +25,7 @@ from edgeapp.commands.place import (
     week_of,
 )
 from edgeapp.config.defaults import language_of
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Destination, Run, check_format, writer
 from edgeapp.pack.installed import load_pack
@@ -40,16 +41,29 @@ def identify(
     format: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="table, json, ndjson, csv, raven, audacity or kaleidoscope.", metavar="FORMAT"
+            "--format",
+            "-f",
+            help="table, json, ndjson, csv, raven, audacity or kaleidoscope.",
+            metavar="FORMAT",
+            rich_help_panel=OUTPUT,
         ),
     ] = "table",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here, whole or not at all, instead of on the screen.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write here, whole or not at all, instead of on the screen.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", "-k", help="Species told per recording and window.", min=1)] = 5,
+    top: Annotated[
+        int, typer.Option("--top", "-k", help="Species told per recording and window.", min=1, rich_help_panel=OUTPUT)
+    ] = 5,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.'),
+        typer.Option(
+            "--only",
+            help='Keep to this taxon, at any rank: "Aves", "Parus". May be given again.',
+            rich_help_panel=RECOGNITION,
+        ),
     ] = None,
     latitude: LatitudeOption = None,
     longitude: LongitudeOption = None,
@@ -58,33 +72,61 @@ def identify(
     min_occurrence: LeastOption = None,
     range_table: Annotated[
         Path | None,
-        typer.Option("--range-table", help="CSV table of what is to be expected where and when; needs a place."),
+        typer.Option(
+            "--range-table",
+            help="CSV table of what is to be expected where and when; needs a place.",
+            rich_help_panel=PLACE,
+        ),
     ] = None,
-    language: LanguageOption = None,
+    language: Annotated[str | None, language_option(OUTPUT)] = None,
     hop: Annotated[
-        float | None, typer.Option("--hop", help="Seconds between windows; the pack's if not given (5 for starter).")
+        float | None,
+        typer.Option(
+            "--hop",
+            help="Seconds between windows; the pack's if not given (5 for starter).",
+            rich_help_panel=RECOGNITION,
+        ),
     ] = None,
-    pack: PackOption = None,
+    pack: Annotated[str | None, pack_option(RECOGNITION)] = None,
     gallery: Annotated[
-        Path | None, typer.Option("--gallery", help="Gallery file; the pack's own if not given.")
+        Path | None,
+        typer.Option("--gallery", help="Gallery file; the pack's own if not given.", rich_help_panel=RECOGNITION),
     ] = None,
     modalities: Annotated[
         str | None,
         typer.Option(
-            "--modalities", metavar="LIST", help="Gallery entries to match: text,image,audio or some of them."
+            "--modalities",
+            metavar="LIST",
+            help="Gallery entries to match: text,image,audio or some of them.",
+            rich_help_panel=RECOGNITION,
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="Threads of the encoder.", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Threads of the encoder.", min=1, rich_help_panel=RECOGNITION)
+    ] = None,
     provider: Annotated[
         str | None,
-        typer.Option("--provider", help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16."),
+        typer.Option(
+            "--provider",
+            help="What runs the encoder: auto, cpu, cuda, tensorrt, engine or engine-fp16.",
+            rich_help_panel=RECOGNITION,
+        ),
     ] = None,
     pcm_format: Annotated[
-        str, typer.Option("--pcm-format", help="Samples of raw sound: s16le, s24le, s32le or f32le.")
+        str,
+        typer.Option(
+            "--pcm-format", help="Samples of raw sound: s16le, s24le, s32le or f32le.", rich_help_panel=OTHER_INPUT
+        ),
     ] = "s16le",
-    pcm_rate: Annotated[int, typer.Option("--pcm-rate", help="Rate of raw sound, in Hz.", min=1)] = 48_000,
-    pcm_channels: Annotated[int, typer.Option("--pcm-channels", help="Channels of raw sound.", min=1)] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.")] = False,
+    pcm_rate: Annotated[
+        int, typer.Option("--pcm-rate", help="Rate of raw sound, in Hz.", min=1, rich_help_panel=OTHER_INPUT)
+    ] = 48_000,
+    pcm_channels: Annotated[
+        int, typer.Option("--pcm-channels", help="Channels of raw sound.", min=1, rich_help_panel=OTHER_INPUT)
+    ] = 1,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No notes on standard error, only errors.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Identify the species in recordings.
 

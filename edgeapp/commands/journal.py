@@ -37,7 +37,9 @@ COMMAND_BUSY_S = 10.0  # a person waits
 FARTHEST_S = timedelta(days=100 * 365).total_seconds()
 NAME_LENGTH = 200
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at what was heard, and say what is right.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", help="Look at what was heard, and say what is right."
+)
 
 JournalPath = Annotated[
     Path | None, typer.Option("--journal", help="Journal file; the one in the user's data folder if not given.")

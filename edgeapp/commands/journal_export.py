@@ -12,7 +12,8 @@ import typer
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.journal import JournalPath, app, time_of
 from edgeapp.commands.journal_names import naming_of, spellings, taxa_of
-from edgeapp.commands.options import LanguageOption
+from edgeapp.commands.options import language_option
+from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader, utc_of
@@ -25,30 +26,58 @@ from gallery.taxon import Taxon
 
 BIRDS = "Aves"
 NO_BIRD = "no bird"
+# Groups of options in the help.
+SELECTION = "Which detections"
+EBIRD = "eBird checklist"
 
 Format = Enum("Format", {name.upper(): name for name in FORMATS}, type=str)  # type: ignore[misc]
 
 
 @app.command("export")
 def export_detections(
-    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format("csv"),
+    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.", rich_help_panel=OUTPUT)] = Format(
+        "csv"
+    ),
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Output file (written atomically); standard output if not given."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Output file (written atomically); standard output if not given.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From this time on.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="From this time on.", rich_help_panel=SELECTION)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Before this time.", rich_help_panel=SELECTION)
+    ] = None,
     species: Annotated[
-        str | None, typer.Option("--species", help="Only this taxon, by its scientific or common name in any language.")
+        str | None,
+        typer.Option(
+            "--species",
+            help="Only this taxon, by its scientific or common name in any language.",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
     zone: Annotated[
         str | None,
-        typer.Option("--zone", metavar="NAME", help="Of the times, such as Europe/Berlin; local if not given."),
+        typer.Option(
+            "--zone",
+            metavar="NAME",
+            help="Of the times, such as Europe/Berlin; local if not given.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    location: Annotated[str | None, typer.Option("--location", help="Name of the place, for eBird.")] = None,
-    state: Annotated[str, typer.Option("--state", help="Code of the state, for eBird.")] = "",
-    country: Annotated[str, typer.Option("--country", help="Code of the country, for eBird.")] = "",
-    language: LanguageOption = None,
+    location: Annotated[
+        str | None, typer.Option("--location", help="Name of the place, for eBird.", rich_help_panel=EBIRD)
+    ] = None,
+    state: Annotated[str, typer.Option("--state", help="Code of the state, for eBird.", rich_help_panel=EBIRD)] = "",
+    country: Annotated[
+        str, typer.Option("--country", help="Code of the country, for eBird.", rich_help_panel=EBIRD)
+    ] = "",
+    language: Annotated[str | None, language_option(OUTPUT)] = None,
     journal: JournalPath = None,
 ) -> None:
     """Write detections for another program: csv, json, ndjson, raven, audacity, kaleidoscope or ebird.

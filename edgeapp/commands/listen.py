@@ -89,7 +89,7 @@ class Ending:
 def listen(
     settings: Settings,
     sound: Annotated[
-        str, typer.Argument(metavar="[-]", help="- hears raw sound from standard input.", show_default=False)
+        str, typer.Argument(metavar="[-]", help="Analyse raw sound from standard input (-).", show_default=False)
     ] = "",
     show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and end.")] = False,
 ) -> None:

@@ -24,7 +24,9 @@ from edgeapp.pack.installed import (
 )
 from edgeapp.terminal import complain, tell
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at packs, check, install and choose them.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", help="Look at packs, check, install and choose them."
+)
 
 PackArgument = Annotated[str | None, typer.Argument(metavar=f"[{PACK_METAVAR}]", help=PACK_HELP)]
 Shared = Annotated[bool, typer.Option("--shared", help="Beside the program, for all its users, instead of for you.")]

@@ -9,6 +9,7 @@ import typer
 
 from edgeapp.archive.expectation import Expectation
 from edgeapp.clock.weeks import WEEKS, birdnet_week
+from edgeapp.config.panels import PLACE
 from edgeapp.detections.filters import Filters
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.species_range import SpeciesRange
@@ -18,17 +19,27 @@ from gallery.utc import datetime_of
 
 WHOLE_YEAR = -1
 
-LatitudeOption = Annotated[float | None, typer.Option("--latitude", help="Of the place, in degrees north.")]
-LongitudeOption = Annotated[float | None, typer.Option("--longitude", help="Of the place, in degrees east.")]
-WeekOption = Annotated[
-    int | None, typer.Option("--week", help=f"BirdNET's week, 1 to {WEEKS}, four in a month; -1 is the whole year.")
+LatitudeOption = Annotated[
+    float | None, typer.Option("--latitude", help="Of the place, in degrees north.", rich_help_panel=PLACE)
 ]
-DateOption = Annotated[str | None, typer.Option("--date", metavar="DATE", help="Day instead of a week: 2026-05-22.")]
+LongitudeOption = Annotated[
+    float | None, typer.Option("--longitude", help="Of the place, in degrees east.", rich_help_panel=PLACE)
+]
+WeekOption = Annotated[
+    int | None,
+    typer.Option(
+        "--week", help=f"BirdNET's week, 1 to {WEEKS}, four in a month; -1 is the whole year.", rich_help_panel=PLACE
+    ),
+]
+DateOption = Annotated[
+    str | None, typer.Option("--date", metavar="DATE", help="Day instead of a week: 2026-05-22.", rich_help_panel=PLACE)
+]
 LeastOption = Annotated[
     float | None,
     typer.Option(
         "--min-occurrence",
         help="Occurrence from which a species is to be expected; the pack's if not given (0.03 for birdnet).",
+        rich_help_panel=PLACE,
     ),
 ]
 

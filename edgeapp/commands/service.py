@@ -21,7 +21,7 @@ from edgeapp.service.unit import MARK, NAME, Unit
 from edgeapp.terminal import tell
 from gallery import files
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Run the station as a service of systemd.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Run the station as a service of systemd.")
 
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 

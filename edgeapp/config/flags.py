@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from edgeapp.config.load import load
+from edgeapp.config.panels import OF_SECTION
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, THRESHOLD, Settings
 
@@ -78,14 +79,21 @@ def _annotation(setting: Setting) -> Any:
         kind = str | None
     names = [f"{setting.flag}/--no-{setting.flag[2:]}"] if setting.type is bool else [setting.flag]
     names += [setting.short] if setting.short else []
-    return Annotated[kind, typer.Option(*names, help=_help(setting), metavar=_metavar(setting))]
+    option = typer.Option(
+        *names,
+        help=_help(setting),
+        metavar=_metavar(setting),
+        rich_help_panel=setting.panel or OF_SECTION[setting.section],
+    )
+    return Annotated[kind, option]
 
 
 def _help(setting: Setting) -> str:
     default = setting.default
     if default is None or default == () or isinstance(default, bool) and not default:
         return _sentence(setting)
-    return f"{_sentence(setting)} [default: {f'{default:g}' if isinstance(default, float) else default}]"
+    shown = f"{default:g}" if isinstance(default, float) else default
+    return f"{_sentence(setting)} [default: {shown}]"
 
 
 def _sentence(setting: Setting) -> str:

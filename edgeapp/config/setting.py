@@ -44,6 +44,8 @@ class Setting:
         A file or folder that must be there.
     pack : bool
         The name of an installed pack, or a folder.
+    panel : str
+        Group of options under which the help shows it; empty for that of its section.
     """
 
     section: str
@@ -64,6 +66,7 @@ class Setting:
     secret: bool = False
     read: bool = False
     pack: bool = False
+    panel: str = ""
 
     @property
     def key(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from edgeapp.audio.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import Setting, setting
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
@@ -27,7 +28,10 @@ class Station:
     """What listens, and with what."""
 
     name: str | None = setting(
-        None, "Name of the station, as messages and clips give it; the host's name if not given.", "--name"
+        None,
+        "Name of the station, as messages and clips give it; the host's name if not given.",
+        "--name",
+        panel=OUTPUT,
     )
     pack: str | None = setting(
         None, "Folder or name of the pack; the best one installed if not given.", "--pack", pack=True
@@ -44,20 +48,30 @@ class Station:
         "Language of common names, such as de; English where a taxon has no name in it.",
         "--language",
         metavar="TAG",
+        panel=OUTPUT,
     )
     modalities: tuple[str, ...] = setting(
         (), "Gallery entries to match; all if not given.", "--modalities", choices=MODALITIES, commas=True
     )
     threads: int | None = setting(None, "Threads of the encoder.", "--threads", minimum=1)
     provider: str | None = setting(None, "What runs the encoder; auto if not given.", "--provider", choices=PROVIDERS)
-    journal: Path | None = setting(None, "Journal of detections; in the user's data folder if not given.", "--journal")
+    journal: Path | None = setting(
+        None, "Journal of detections; in the user's data folder if not given.", "--journal", panel=OUTPUT
+    )
     status: Path | None = setting(
-        None, "File that tells how the station is; beside the journal if not given.", "--status"
+        None, "File that tells how the station is; beside the journal if not given.", "--status", panel=OUTPUT
     )
     format: str = setting(
-        "table", "A table for people, NDJSON for programs.", "--format", short="-f", choices=("table", "ndjson")
+        "table",
+        "A table for people, NDJSON for programs.",
+        "--format",
+        short="-f",
+        choices=("table", "ndjson"),
+        panel=OUTPUT,
     )
-    duration: float | None = setting(None, "End after so many seconds of sound.", "--duration", minimum=MIN_CLIP_S)
+    duration: float | None = setting(
+        None, "End after so many seconds of sound.", "--duration", minimum=MIN_CLIP_S, panel=OTHER_INPUT
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,11 @@ class Detections:
         None, "File with the scientific names that may be detected, one a line.", "--species-list", read=True
     )
     range_table: Path | None = setting(
-        None, "CSV table of what is to be expected where and when; needs a place.", "--range-table", read=True
+        None,
+        "CSV table of what is to be expected where and when; needs a place.",
+        "--range-table",
+        read=True,
+        panel=PLACE,
     )
     min_occurrence: float | None = setting(
         None,
@@ -112,12 +130,13 @@ class Detections:
         "--min-occurrence",
         minimum=0,
         maximum=1,
+        panel=PLACE,
     )
     latitude: float | None = setting(
-        None, "Of the microphone, in degrees north.", "--latitude", minimum=-90, maximum=90
+        None, "Of the microphone, in degrees north.", "--latitude", minimum=-90, maximum=90, panel=PLACE
     )
     longitude: float | None = setting(
-        None, "Of the microphone, in degrees east.", "--longitude", minimum=-180, maximum=180
+        None, "Of the microphone, in degrees east.", "--longitude", minimum=-180, maximum=180, panel=PLACE
     )
     confirm: int = setting(
         1, "Windows without common sound that must agree before a taxon is a detection.", "--confirm", minimum=1

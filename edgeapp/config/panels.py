@@ -1,0 +1,21 @@
+"""Groups of options in the help of long commands."""
+
+from __future__ import annotations
+
+RECOGNITION = "Recognition"
+PLACE = "Place and season"
+OUTPUT = "Output"
+OTHER_INPUT = "Other input"
+# Section of the settings -> the group of its flags, for settings that name no other.
+OF_SECTION = {
+    "station": RECOGNITION,
+    "microphone": "Microphone",
+    "input": OTHER_INPUT,
+    "detections": "Detections",
+    "thresholds": "Detections",
+    "privacy": "Privacy",
+    "clips": "Clips",
+    "mqtt": "MQTT",
+    "webhook": "Webhook",
+    "log": "Log",
+}
