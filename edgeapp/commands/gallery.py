@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, build and edit galleries.")
 
+# Groups of options in the help.
+MATERIAL = "Photos and recordings"
+NEW_SPECIES = "New species"
+ATTRIBUTION = "Attribution"
+
 Shown = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Gallery file; the pack's own if not given.")]
 Changed = Annotated[Path, typer.Argument(metavar="FILE", help="Gallery file.")]
 Table = Annotated[
@@ -104,15 +109,24 @@ def build(
     pack: PackOption = None,
     taxa: Table = None,
     photos: Annotated[
-        Path | None, typer.Option("--photos", metavar="FOLDER", help="Folder with one folder of photos per species.")
+        Path | None,
+        typer.Option(
+            "--photos", metavar="FOLDER", help="Folder with one folder of photos per species.", rich_help_panel=MATERIAL
+        ),
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", metavar="FILE", help="CSV with one row per photo or recording.")
+        Path | None,
+        typer.Option(
+            "--manifest", metavar="FILE", help="CSV with one row per photo or recording.", rich_help_panel=MATERIAL
+        ),
     ] = None,
     modalities: Annotated[
         str,
         typer.Option(
-            "--modalities", metavar="MODALITIES", help="Entries to make, separated by commas: text, image, audio."
+            "--modalities",
+            metavar="MODALITIES",
+            help="Entries to make, separated by commas: text, image, audio.",
+            rich_help_panel=MATERIAL,
         ),
     ] = "text,image",
     thumbnails: Thumbnails = False,
@@ -148,26 +162,58 @@ def add(
     gallery: Changed,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Scientific name, or common name in any language.")],
     photo: Annotated[
-        list[Path] | None, typer.Option("--photo", metavar="FILE", help="Photo of the species. May be repeated.")
+        list[Path] | None,
+        typer.Option(
+            "--photo", metavar="FILE", help="Photo of the species. May be repeated.", rich_help_panel=MATERIAL
+        ),
     ] = None,
     recording: Annotated[
         list[Path] | None,
-        typer.Option("--recording", metavar="FILE", help="Recording of the species. May be repeated."),
+        typer.Option(
+            "--recording", metavar="FILE", help="Recording of the species. May be repeated.", rich_help_panel=MATERIAL
+        ),
     ] = None,
     new: Annotated[
-        bool, typer.Option("--new", help="Allow a species that is in neither the gallery nor the species table.")
+        bool,
+        typer.Option(
+            "--new",
+            help="Allow a species that is in neither the gallery nor the species table.",
+            rich_help_panel=NEW_SPECIES,
+        ),
     ] = False,
     common_name: Annotated[
-        str, typer.Option("--common-name", metavar="NAME", help="English name of a new species.")
+        str,
+        typer.Option(
+            "--common-name", metavar="NAME", help="English name of a new species.", rich_help_panel=NEW_SPECIES
+        ),
     ] = "",
     family: Annotated[
-        str, typer.Option("--family", metavar="TAXON", help="Family of a new species, if its genus is new too.")
+        str,
+        typer.Option(
+            "--family",
+            metavar="TAXON",
+            help="Family of a new species, if its genus is new too.",
+            rich_help_panel=NEW_SPECIES,
+        ),
     ] = "",
-    author: Annotated[str, typer.Option("--author", metavar="TEXT", help="Author of the photos and recordings.")] = "",
+    author: Annotated[
+        str,
+        typer.Option(
+            "--author", metavar="TEXT", help="Author of the photos and recordings.", rich_help_panel=ATTRIBUTION
+        ),
+    ] = "",
     licence: Annotated[
-        str, typer.Option("--licence", metavar="TEXT", help="Licence of the photos and recordings.")
+        str,
+        typer.Option(
+            "--licence", metavar="TEXT", help="Licence of the photos and recordings.", rich_help_panel=ATTRIBUTION
+        ),
     ] = "",
-    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Source of the photos and recordings.")] = "",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source", metavar="TEXT", help="Source of the photos and recordings.", rich_help_panel=ATTRIBUTION
+        ),
+    ] = "",
     pack: PackOption = None,
     taxa: Table = None,
     thumbnails: Thumbnails = False,

@@ -45,6 +45,26 @@ JournalPath = Annotated[
 ]
 
 
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Start, such as 2025-05-01 or 2025-05-01T04:30.", rich_help_panel=SELECTION
+    ),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="End (exclusive).", rich_help_panel=SELECTION)
+]
+SpeciesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--species",
+        metavar="NAME",
+        help="Only this taxon: scientific name, or common name in any language.",
+        rich_help_panel=SELECTION,
+    ),
+]
+
+
 class Format(str, Enum):
     """Output format."""
 
@@ -92,24 +112,9 @@ def info(journal: JournalPath = None, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_detections(
     journal: JournalPath = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="TIME", help="Start, such as 2025-05-01 or 2025-05-01T04:30.", rich_help_panel=SELECTION
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="End (exclusive).", rich_help_panel=SELECTION)
-    ] = None,
-    species: Annotated[
-        str | None,
-        typer.Option(
-            "--species",
-            metavar="NAME",
-            help="Only this taxon: scientific name, or common name in any language.",
-            rich_help_panel=SELECTION,
-        ),
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    species: SpeciesOption = None,
     limit: Annotated[
         int,
         typer.Option(

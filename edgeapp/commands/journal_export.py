@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.journal import SELECTION, JournalPath, app, time_of
+from edgeapp.commands.journal import JournalPath, SinceOption, SpeciesOption, UntilOption, app, time_of
 from edgeapp.commands.journal_names import naming_of, spellings, taxa_of
 from edgeapp.commands.options import LanguageOption, OutputOption
 from edgeapp.config.panels import OUTPUT
@@ -25,6 +25,7 @@ from gallery.taxon import Taxon
 
 BIRDS = "Aves"
 NO_BIRD = "no bird"
+EBIRD = "eBird checklist"
 
 Format = Enum("Format", {name.upper(): name for name in FORMATS}, type=str)  # type: ignore[misc]
 
@@ -38,21 +39,9 @@ def export_detections(
         ),
     ] = Format("csv"),
     output: OutputOption = None,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Start.", rich_help_panel=SELECTION)
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="End (exclusive).", rich_help_panel=SELECTION)
-    ] = None,
-    species: Annotated[
-        str | None,
-        typer.Option(
-            "--species",
-            metavar="NAME",
-            help="Only this taxon: scientific name, or common name in any language.",
-            rich_help_panel=SELECTION,
-        ),
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    species: SpeciesOption = None,
     zone: Annotated[
         str | None,
         typer.Option(
@@ -63,13 +52,13 @@ def export_detections(
         ),
     ] = None,
     location: Annotated[
-        str | None, typer.Option("--location", metavar="NAME", help="Name of the location.", rich_help_panel="eBird")
+        str | None, typer.Option("--location", metavar="NAME", help="Name of the location.", rich_help_panel=EBIRD)
     ] = None,
     state: Annotated[
-        str, typer.Option("--state", metavar="TEXT", help="Code of the state.", rich_help_panel="eBird")
+        str, typer.Option("--state", metavar="TEXT", help="Code of the state.", rich_help_panel=EBIRD)
     ] = "",
     country: Annotated[
-        str, typer.Option("--country", metavar="TEXT", help="Code of the country.", rich_help_panel="eBird")
+        str, typer.Option("--country", metavar="TEXT", help="Code of the country.", rich_help_panel=EBIRD)
     ] = "",
     language: LanguageOption = None,
     journal: JournalPath = None,

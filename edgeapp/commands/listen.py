@@ -89,7 +89,7 @@ class StopRequest:
 def listen(
     settings: Settings,
     sound: Annotated[
-        str, typer.Argument(metavar="[-]", help="- reads raw sound from standard input.", show_default=False)
+        str, typer.Argument(metavar="[-]", help="Read raw sound from standard input (-).", show_default=False)
     ] = "",
     show_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and exit.")] = False,
 ) -> None:

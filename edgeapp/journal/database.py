@@ -66,9 +66,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         There is none, it cannot be read, it is none, or another version wrote it.
     """
     if not path.is_file():
-        raise JournalError(
-            f"{path}: no journal is there", "give another --journal, or let `biovita-edge listen` begin it"
-        )
+        raise JournalError(f"{path}: no journal found", "give another --journal, or let `biovita-edge listen` begin it")
     with explained(path, "read"):
         connection = sqlite.connect(path, "ro", READING_BUSY_S, any_thread=True)
         try:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # values of a column; the rest is counted together
 
-data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at data sets, and pack them into shards.")
+data = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="Look at data sets, and pack them into shards."
+)
 
 Tables = Annotated[
     list[Path], typer.Argument(metavar="MANIFEST...", help="CSV or Parquet; recordings and photos may be two files.")

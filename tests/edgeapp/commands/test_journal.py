@@ -185,7 +185,7 @@ def test_info_tells_what_there_is_and_how_windows_ended(listener, command):
 def test_a_whole_journal_passes_the_check(listener, command):
     done = command("check")
 
-    assert done.exit_code == 0 and done.stderr.endswith("heard.sqlite: whole, 2 detections, 2 clips\n")
+    assert done.exit_code == 0 and done.stderr.endswith("heard.sqlite: intact, 2 detections, 2 clips\n")
 
 
 def test_a_clip_that_is_gone_is_named_unless_it_was_deleted(listener, command, tmp_path):
@@ -196,7 +196,7 @@ def test_a_clip_that_is_gone_is_named_unless_it_was_deleted(listener, command, t
     done = command("check")
 
     assert done.exit_code == 1
-    assert done.stderr.splitlines() == [f"{listener.path}: clip 2 is not there: {tmp_path / '2025' / '05' / '2.flac'}"]
+    assert done.stderr.splitlines() == [f"{listener.path}: clip 2 is missing: {tmp_path / '2025' / '05' / '2.flac'}"]
 
 
 def test_rows_that_refer_to_nothing_are_exit_3(listener, command):
@@ -244,7 +244,7 @@ def test_no_command_makes_a_journal_that_is_not_there(command, path, words):
     done = command(*words)
 
     assert done.exit_code == 2
-    assert f"{path}: no journal is there" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert f"{path}: no journal found" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not path.exists()
 
 
@@ -264,15 +264,15 @@ def test_reading_commands_work_during_a_write_and_change_nothing(listener, comma
         (["review", 99, "confirmed"], "has no detection 99; check the number of the detection"),
         (["review", "5b0c8b1e", "confirmed"], "has no detection 5b0c8b1e; check the number or id of the detection"),
         (["review", 1, "perhaps"], "perhaps"),
-        (["review", 1, "corrected"], "a correction needs the right name; give --name"),
-        (["review", 1, "corrected", "--name", "  "], "a correction needs the right name"),
-        (["review", 1, "corrected", "--name", "a\nb"], "is no name of a taxon"),
-        (["review", 1, "confirmed", "--name", "Parus minor"], "keeps its name; leave --name out"),
+        (["review", 1, "corrected"], "a correction needs the correct name; give --name"),
+        (["review", 1, "corrected", "--name", "  "], "a correction needs the correct name"),
+        (["review", 1, "corrected", "--name", "a\nb"], "is not the name of a taxon"),
+        (["review", 1, "confirmed", "--name", "Parus minor"], "does not apply to"),
         (["lock", 7], "has no clip 7"),
         (["correct-times", "--deployment", 9, "--by", 1], "has no deployment 9"),
-        (["correct-times", "--deployment", 1, "--by", "nan"], "is no error of a clock"),
-        (["correct-times", "--deployment", 1, "--by", "1e30"], "is no error of a clock"),
-        (["list", "--since", "yesterday"], "--since 'yesterday' is no time; write it as 2025-05-01"),
+        (["correct-times", "--deployment", 1, "--by", "nan"], "must be at most 100 years"),
+        (["correct-times", "--deployment", 1, "--by", "1e30"], "must be at most 100 years"),
+        (["list", "--since", "yesterday"], "--since 'yesterday' is not a time; write it as 2025-05-01"),
         (["list", "--format", "xml"], "xml"),
     ],
 )

@@ -52,6 +52,18 @@ def test_identify_imports_what_it_uses(record, toy_pack, tmp_path, format):
     assert imported & NOT_NEEDED == set()
 
 
+def test_a_wrong_call_is_answered_without_rich(tmp_path):
+    seen = tmp_path / "seen.json"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(seen), "identify", "clip.wav", "--hop", "none"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "rich" not in json.loads(seen.read_text())
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted where Linux lists them")
 def test_numpy_starts_no_threads_of_its_own():
     """They would take the cores from the threads that hear the windows."""

@@ -51,7 +51,7 @@ def test_a_real_journal_is_healthy(context, tmp_path):
 def test_a_whole_journal_is_told_with_its_rows_and_left_as_it_was(context, journal):
     before = journal.read_bytes()
     told = named(records.journal(context()))
-    assert told["journal"] == (State.OK, f"{journal}: whole, 2000 detections, {len(before) / 1e6:.1f} MB")
+    assert told["journal"] == (State.OK, f"{journal}: intact, 2000 detections, {len(before) / 1e6:.1f} MB")
     assert told["messages"] == (State.OK, "no message is pending")
     assert journal.read_bytes() == before
 

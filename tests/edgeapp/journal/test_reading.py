@@ -78,7 +78,7 @@ def test_a_reader_writes_nothing_and_holds_up_no_writer(heard):
 
 
 def test_a_reader_makes_no_journal(tmp_path):
-    with pytest.raises(JournalError, match=r"none.sqlite: no journal is there; give another --journal"):
+    with pytest.raises(JournalError, match=r"none.sqlite: no journal found; give another --journal"):
         Reader(tmp_path / "none.sqlite")
     assert os.listdir(tmp_path) == []
 
