@@ -81,7 +81,11 @@ def train(
     ] = None,
     pretrained: Annotated[Path | None, typer.Option(help="Folder of the starter's public weights.")] = None,
     audio: Annotated[
-        str | None, typer.Option(help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.")
+        str | None,
+        typer.Option(
+            help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder; or a pack with class vectors, such "
+            "as birdnet, whose encoder stays as it is and gets an adapter."
+        ),
     ] = None,
     bioclip: Annotated[
         str | None, typer.Option(help="BioCLIP 2 weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.")
@@ -332,6 +336,27 @@ def import_published(
 
     adopt(source or BIOVITA, out, taxa)
     Console(stderr=True).print(f"checkpoint is in {out}", highlight=False, soft_wrap=True)
+
+
+@app.command(name="adapt")
+def adapt_command(
+    pack: Annotated[str, typer.Argument(metavar="PACK", help="Pack with class vectors, by name or folder.")],
+    bioclip: Annotated[
+        str | None, typer.Option(help="BioCLIP 2 weights: hf-hub:ORG/NAME[@REVISION], or a folder.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/adapted/distill"),
+) -> None:
+    """Put a pack's frozen audio encoder into BioCLIP 2's space, from class vectors and names, without a recording."""
+    from trainer.published import BIOCLIP
+    from trainer.trunk.adapter import distil
+
+    console = Console(stderr=True)
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    distil(pack, bioclip or BIOCLIP, out, tell)
+    tell(f"checkpoint is in {out}")
 
 
 def main() -> None:
