@@ -13,14 +13,15 @@ windows of a recording too. The rows:
   photo network itself is not tuned). Figures of names are of these, so that no photo was trained on
 - as trained: the tower of the run, for sound to photos. It saw these photos with their names, and no recording
 
-`--starter` is the folder with recordings, photos and manifest.csv.
+`--starter` is the folder with recordings, photos and manifest.csv. With `--keep FOLDER` what does not depend on `--run`
+is computed once for that folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,12 +103,24 @@ def unseen_vectors(
     return vectors
 
 
+def kept(folder: Path | None, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array from a folder, made and put there when it is missing."""
+    if folder is None:
+        return make()
+    path = folder / f"{name}.npy"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(path, make())
+    return np.load(path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--run", type=Path, help="folder of a finished stage 2; without it, what needs it is left out")
     parser.add_argument("--pack", default="birdnet", help="pack whose class vectors and audio encoder are used")
     parser.add_argument("--starter", type=Path, required=True, help="folder with manifest.csv, recordings and photos")
     parser.add_argument("--pretrained", type=Path, help="folder of the photo network; default: beside the project")
+    parser.add_argument("--keep", type=Path, help="folder of what was computed before; of one pack and starter alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
@@ -130,12 +143,16 @@ def main() -> int:
     dim = learned.vectors.shape[1]
 
     tower = fresh_tower(len(classes.taxa), dim, pretrained)
-    features = features_of(tower, photos.pictures, VIEWS, given.seed, CPU)
+    features = kept(given.keep, "features", lambda: features_of(tower, photos.pictures, VIEWS, given.seed, CPU))
     logits = torch.from_numpy(features[:, 0] @ classes.weights.T + classes.bias)
     own = np.where((classes.taxa >= 0)[:, None], learned.vectors[classes.taxa], 0.0).astype(np.float32)
+
+    def unseen() -> np.ndarray:
+        return unseen_vectors(classes, features, photos.taxa, taxa, relatives, pretrained, given.seed).numpy()
+
     ways = {
         "photo network's classes, weighted": F.normalize(logits.softmax(dim=1) @ torch.from_numpy(own), dim=1),
-        "unseen": unseen_vectors(classes, features, photos.taxa, taxa, relatives, pretrained, given.seed),
+        "unseen": torch.from_numpy(kept(given.keep, "unseen", unseen)),
     }
     if given.run:
         image = checkpoint.load(given.run).model.image.eval()
@@ -148,9 +165,15 @@ def main() -> int:
     read = read_manifest(manifest, None)
     place = places(read, taxa)
     wanted = [sample for sample in read.recordings if place[sample.taxon] in set(candidates.tolist())]
-    heard = recording_vectors(hear_samples(pack, wanted, given.threads, say))
-    sounding = np.searchsorted(candidates, place[heard.taxon])
-    sound_known = np.isin(place[heard.taxon], classes.known)
+
+    def hear() -> np.ndarray:
+        heard = recording_vectors(hear_samples(pack, wanted, given.threads, say))
+        return np.concatenate([heard.vectors, place[heard.taxon][:, None]], axis=1)
+
+    heard = kept(given.keep, "heard", hear)
+    heard_vectors, heard_taxa = heard[:, :-1], heard[:, -1].astype(int)
+    sounding = np.searchsorted(candidates, heard_taxa)
+    sound_known = np.isin(heard_taxa, classes.known)
 
     print(f"{len(candidates)} species, {len(right)} photos, {len(sounding)} recordings\n")
     print("| photo -> name | Top-1 | Top-5 | photos |\n|---|---:|---:|---:|")
@@ -166,7 +189,7 @@ def main() -> int:
         sums = np.zeros((len(candidates), dim), np.float32)
         np.add.at(sums, right, vectors.numpy())
         sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-        similarity = heard.vectors @ sums.T
+        similarity = heard_vectors @ sums.T
         print(line(what, shares(similarity, sounding, np.ones(len(sounding), bool))))
         print(line(f"{what}: of species that the photo network lacks", shares(similarity, sounding, ~sound_known)))
     return 0

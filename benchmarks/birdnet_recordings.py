@@ -36,13 +36,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="manifest; default: the starter data")
     parser.add_argument("--towers", type=Path, default=BIRDNET_TOWERS, help="towers that the pack was made of")
     parser.add_argument("--mixtures", type=int, default=500)
+    parser.add_argument("--keep", type=Path, help="file for what the pack makes of the sound, read where it is there")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     pack, shared = load_pack(asked.pack), shared_folder()
     manifest = read_manifest(asked.data or default_manifest())
     space = Whitening.load(asked.towers) if (asked.towers / SPACE).is_file() else None
     field = field_noise(shared / "field_recordings" if shared else None, pack.audio.rate_hz)
-    studied = study(pack, manifest, space, field, REPORTED, asked.threads, lambda lines: None, mixtures=asked.mixtures)
+    studied = study(
+        pack, manifest, space, field, REPORTED, asked.threads, lambda lines: None, asked.mixtures, asked.keep
+    )
     classes, embedded = studied.classes, studied.embedded
     sets = {name: list(queries(embedded, classes, name)) for name in TOPS}
     sets["frogs"] = [query for query in sets["single"] if "Amphibia" in query.index.taxa[query.taxa[0]].path()]

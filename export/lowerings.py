@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.pack.split import SplitSpec
+from export.adapted import export_adapted
 from export.errors import ExportError
 from export.graphs import export_waveform, single_front
 from export.htsat import written_out
@@ -40,11 +41,13 @@ class Lowering:
     Attributes
     ----------
     written : the tower, for windows of so many samples, as it is best exported
+    whole : writes the whole graph itself, of a tower whose trunk is no module of torch; None where torch exports it
     split : writes front and trunk beside the whole graph, where overlapping windows can share frames; None where no
         tower of this kind can
     """
 
     written: Callable[[Any, int], SoundTower] = unchanged
+    whole: Callable[[Any, Preset, Path], None] | None = None
     split: Callable[[Any, Preset, Path], SplitSpec | None] | None = None
 
 
@@ -52,6 +55,7 @@ LOWERINGS = {
     "mobilenet": Lowering(split=export_split),
     "htsat": Lowering(written_out),
     "given": Lowering(none_of_its_own),
+    "adapted": Lowering(whole=export_adapted),
 }
 
 
@@ -62,6 +66,10 @@ def lowering_of(preset: Preset) -> Lowering:
 
 def export_audio(model: Vita, preset: Preset, path: Path) -> None:
     """Waveform [n, samples] float32 at the front end's rate to unit vectors; the front end is in the graph."""
+    whole = lowering_of(preset).whole
+    if whole:
+        whole(model.audio, preset, path)
+        return
     audio = lowering_of(preset).written(single_front(model.audio).float(), preset.window_samples)
     export_waveform(audio, preset.window_samples, path)
 

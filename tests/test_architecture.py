@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from tests.conftest import PROJECT
+from tests.conftest import LONGEST, PROJECT
 from tests.edgeapp import toy_pack as toy
 
 if sys.version_info >= (3, 11):
@@ -391,6 +391,10 @@ def test_names_say_what_a_module_is():
     vague = [path for path in tracked() if path.suffix == ".py" and VAGUE.search(path.stem)]
     folders = {path.parent for path in tracked() if path.suffix == ".py" and VAGUE.search(path.parent.name)}
     assert (vague, folders) == ([], set())
+
+
+def test_the_files_that_begin_the_tests_are_there():
+    assert [name for name in LONGEST if not (PROJECT / "tests" / name).is_file()] == []
 
 
 def test_a_test_says_what_holds_in_few_words():

@@ -21,6 +21,7 @@ from trainer.options import BENCHMARK, DATA, MACHINE, RUN, STAGE, WEIGHTS, Devic
 from trainer.probes.ssw60_command import ssw60
 from trainer.probes.traits_command import traits
 from trainer.trunk.recordings_command import recordings_command
+from trainer.weights_commands import adapt_command, import_published
 
 PROGRAM = "python -m trainer"
 
@@ -31,6 +32,8 @@ app.command(name="names")(names_command)
 app.command(name="recordings")(recordings_command)
 app.command()(ssw60)
 app.command()(traits)
+app.command(name="import")(import_published)
+app.command(name="adapt")(adapt_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -89,7 +92,8 @@ def train(
     audio: Annotated[
         str | None,
         typer.Option(
-            help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder.",
+            help="CLAP weights of biovita: hf-hub:ORG/NAME[@REVISION], or a folder; or a pack with class vectors, such "
+            "as birdnet, whose encoder stays as it is and gets an adapter.",
             rich_help_panel=WEIGHTS,
         ),
     ] = None,
@@ -365,23 +369,6 @@ def calibrate(
     print(json.dumps(fitted, indent=1))
     if held.failed:
         raise typer.Exit(1)
-
-
-@app.command(name="import")
-def import_published(
-    source: Annotated[
-        str,
-        typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published."),
-    ] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/published/stage2"),
-    taxa: Taxa = None,
-) -> None:
-    """Make a checkpoint of the published BioVITA, to be evaluated and exported as one of ours."""
-    from trainer.published import BIOVITA
-    from trainer.session import adopt
-
-    adopt(source or BIOVITA, out, taxa)
-    Console(stderr=True).print(f"checkpoint is in {out}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -199,6 +199,12 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+def with_towers(preset: Preset, towers: Towers) -> Preset:
+    """The preset with other towers, and with the windows that they ask for where they ask for any."""
+    asked = {name: getattr(towers, name) for name in ("window_s", "hop_s", "pad") if hasattr(towers, name)}
+    return dataclasses.replace(preset, towers=towers, **asked)
+
+
 CHOICES = {"schedule": ("cosine", "constant"), "candidates": ("bank", "batch"), "positives": ("taxon", "diagonal")}
 FIXED = ("after", "augment")
 

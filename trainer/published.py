@@ -125,13 +125,19 @@ def assembled(
     fill(tower.clap, {name: value for name, value in state.items() if name.startswith(AUDIO_PARTS)}, "", path)
     if adapter is not None:
         fill(tower.adapter, {"audio_adapter.weight": adapter}, "audio_adapter.", path)
+    fill_clip(vita, clip)
+    return config, vita.eval()
+
+
+def fill_clip(vita: Vita, clip: Clip) -> None:
+    """Fill the text and image towers of a model, and its scale, from an open_clip model of their sizes."""
+    text, image = vita.text.get_submodule("tower"), vita.image.get_submodule("tower")
     visual = {name: value for name, value in clip.state.items() if name.startswith(VISUAL)}
     rest = {name: value for name, value in clip.state.items() if not name.startswith((VISUAL, *SCALES))}
-    fill(image.tower, visual, VISUAL, clip.path)
-    fill(text.tower, rest, "text." if any(name.startswith("text.") for name in rest) else "", clip.path)
+    fill(image, visual, VISUAL, clip.path)
+    fill(text, rest, "text." if any(name.startswith("text.") for name in rest) else "", clip.path)
     with torch.no_grad():
         vita.base_logit_scale.copy_(clip.state[SCALES[0]].reshape(()))
-    return config, vita.eval()
 
 
 def read_clap(source: str) -> tuple[dict[str, Any], dict[str, Tensor], Path]:

@@ -29,7 +29,7 @@ from trainer.families.registry import Origins, family_of
 from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
 from trainer.models.vita import Vita
-from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig
+from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, with_towers
 from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
@@ -211,7 +211,7 @@ class Session:
             loaded = checkpoint.load(self.options.out / FOLDER_OF[before])
             self.same_settings(loaded.config, loaded.folder)
             towers = loaded.config.preset.towers  # of public weights in other sizes than the preset's own
-            return loaded.model, loaded.tokenizer, dataclasses.replace(preset, towers=towers)
+            return loaded.model, loaded.tokenizer, with_towers(preset, towers)
         origins = Origins(
             self.options.pretrained,
             self.options.audio or (BIOLINGUAL if stage == DISTILL else None),
@@ -221,7 +221,7 @@ class Session:
             self.tell,
         )
         model, tokenizer, towers = family_of(preset.towers).load(preset.towers, origins)
-        return model, tokenizer, dataclasses.replace(preset, towers=towers)
+        return model, tokenizer, with_towers(preset, towers)
 
     def same_settings(self, config: RunConfig, folder: Path) -> None:
         """Stages of one run share split, seed and taxa, else what was held out would have been trained on."""

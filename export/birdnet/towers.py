@@ -147,6 +147,15 @@ class Towers:
             credits = list(csv.DictReader(lines))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return [
-            Entry(row["scientific_name"], "audio", vector, row["source"], row["author"], row["licence"], row["source"])
+            Entry(
+                row["scientific_name"],
+                "audio",
+                vector,
+                row["source"],
+                row["author"],
+                row["licence"],
+                row["source"],
+                row["sha256"],  # pieces of one source are recordings of their own
+            )
             for row, vector in zip(credits, vectors, strict=True)
         ]

@@ -4,6 +4,6 @@ To add a family, write its module beside these and name it in the line below; an
 know yet also takes a line in `export.lowerings`.
 """
 
-from trainer.families import biovita, starter, student, trunk
+from trainer.families import adapted, biovita, starter, student, trunk
 
-__all__ = ["biovita", "starter", "student", "trunk"]
+__all__ = ["adapted", "biovita", "starter", "student", "trunk"]

@@ -7,9 +7,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from trainer.families.adapted import is_pack
+from trainer.families.adapted import load as load_adapted
 from trainer.families.registry import Family, Origins, register
 from trainer.models.bioclip import clip_tokenizer
 from trainer.models.biovita import ClapBioclip, build_biovita
+from trainer.models.sizes import Towers
 from trainer.models.vita import Vita
 from trainer.published import BIOCLIP, CLAP, Sources, open_sources
 
@@ -22,8 +25,10 @@ def build(towers: ClapBioclip, pretrained: Path | None = None) -> Vita:
     return build_biovita(towers)
 
 
-def load(towers: ClapBioclip, origins: Origins) -> tuple[Vita, Tokenizer, ClapBioclip]:
-    """CLAP and BioCLIP 2 as published, in the sizes that they have."""
+def load(towers: Towers, origins: Origins) -> tuple[Vita, Tokenizer, Towers]:
+    """CLAP and BioCLIP 2 as published, in the sizes that they have; a pack's audio encoder in CLAP's place if named."""
+    if is_pack(origins.audio):
+        return load_adapted(towers, origins)
     sources = Sources(origins.audio or CLAP, origins.bioclip or BIOCLIP)
     opened, model = open_sources(sources, origins.tell)
     return model, clip_tokenizer(opened.context), opened

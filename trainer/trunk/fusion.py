@@ -20,8 +20,7 @@ from gallery import DecisionParameters, Vocabulary, recognise
 from gallery.parameters import INDEPENDENT
 from gallery.recognition import Pool
 from trainer.reliability import calibration_error, reliability
-from trainer.trunk.held_out import NONE, Evidence, Query, evidence
-from trainer.trunk.held_out import log_odds as odds_of
+from trainer.trunk.held_out import NONE, Evidence, Query, evidence, odds_of
 
 SCALES = (12.0, 15.0, 20.0, 25.0)
 ZEROS = (0.18, 0.22, 0.26, 0.30)  # cosine that is evidence neither for nor against
@@ -103,7 +102,7 @@ def fit_fusion(queries: dict[str, Sequence[Query]], parameters: DecisionParamete
     return max(tried, key=lambda one: one[:2])[2]
 
 
-def log_odds(material: Material, name: str, at: tuple[float, float, float] | None) -> np.ndarray:
+def fused_odds(material: Material, name: str, at: tuple[float, float, float] | None) -> np.ndarray:
     """[windows, taxa with recordings and REST others]."""
     found = material.sets[name]
     fused = found.by_class if at is None else found.fused(*at)
@@ -113,12 +112,12 @@ def log_odds(material: Material, name: str, at: tuple[float, float, float] | Non
 def noise_named(material: Material, at: tuple[float, float, float] | None) -> float:
     """Share of the noise in which a species reaches the threshold."""
     least = np.log(THRESHOLD / (1.0 - THRESHOLD))
-    return float((log_odds(material, "noise", at) >= least).any(axis=1).mean())
+    return float((fused_odds(material, "noise", at) >= least).any(axis=1).mean())
 
 
 def error_of(material: Material, name: str, at: tuple[float, float, float]) -> float:
     """Expected calibration error of the likeliest taxa, of a recording in the window surest of its own taxon."""
-    odds, found = log_odds(material, name, at), material.sets[name]
+    odds, found = fused_odds(material, name, at), material.sets[name]
     truth = np.concatenate([found.truth, np.zeros((len(odds), REST), bool)], axis=1)
     own = np.where(truth, odds, NONE).max(axis=1)
     ends = np.r_[found.first[1:], len(odds)]
@@ -131,7 +130,7 @@ def error_of(material: Material, name: str, at: tuple[float, float, float]) -> f
 
 def ranks(material: Material, name: str, at: tuple[float, float, float], tops: tuple[int, int]) -> float:
     """Sum of the shares of taxa that are among the first names, with log-odds pooled as a recording's are."""
-    odds, found = log_odds(material, name, at), material.sets[name]
+    odds, found = fused_odds(material, name, at), material.sets[name]
     ends = np.r_[found.first[1:], len(odds)]
     positions: list[int] = []
     for start, end in zip(found.first, ends):

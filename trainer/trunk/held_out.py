@@ -224,11 +224,11 @@ def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
     confidences = np.stack([window.confidences for window in found]).astype(np.float64)
     every = np.full((len(confidences), len(query.index.taxa)), NONE)
     place = {taxon.scientific_name: row for row, taxon in enumerate(query.index.taxa)}
-    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = log_odds(confidences)
+    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = odds_of(confidences)
     return every
 
 
-def log_odds(confidences: np.ndarray) -> np.ndarray:
+def odds_of(confidences: np.ndarray) -> np.ndarray:
     """Log-odds of confidences in single precision, finite."""
     c = np.clip(np.asarray(confidences, np.float64), 1e-30, 1.0 - 6e-8)
     return np.asarray(np.log(c / (1.0 - c)))

@@ -19,7 +19,7 @@ from edgeapp.pack.installed import load_pack
 from gallery import Gallery, Index, Names, Taxon, TaxonError
 from gallery.files import replacing, write_text
 from trainer.data.manifest import Manifest, default_manifest, read_manifest, shared_folder
-from trainer.data.samples import Sample
+from trainer.data.samples import Samples
 from trainer.errors import DataError
 from trainer.heard import field_noise
 from trainer.trunk.fusion import fit_fusion, measure, starting
@@ -29,7 +29,7 @@ from trainer.trunk.sound import Embedded, embed
 from trainer.trunk.space import SPACE, Whitening, fit_space
 
 RECORDINGS, CREDITS, DOCUMENT = "recordings.npz", "recordings.csv", "towers.json"
-COLUMNS = ("scientific_name", "author", "licence", "source")
+COLUMNS = ("scientific_name", "author", "licence", "source", "sha256")
 MIXTURES = 600
 FITTED, REPORTED = 0, 1  # seeds of the mixtures that are fitted on, and of those that are reported
 TOPS = {"single": (1, 5), "mixture": (2, 5), "noise": (1, 5)}
@@ -46,7 +46,7 @@ class Studied:
 
     classes: Classes
     embedded: Embedded
-    samples: Sequence[Sample]
+    samples: Samples
 
 
 def recordings_command(
@@ -132,20 +132,19 @@ def study(
     named = [index.taxa[row] for row in vectors.rows]
     taxa, of_manifest = with_strangers(named, manifest)
     weights, bias = (vectors.weights, vectors.bias) if space is None else space.layer(vectors.weights, vectors.bias)
-    samples = list(manifest.recordings)
+    samples = manifest.recordings
     if keep is not None and keep.is_file():
         embedded = Embedded.load(keep)
     else:
-        embedded = embed(pack, samples, field, mixtures, seed, threads, say)
+        embedded = embed(pack, list(samples), field, mixtures, seed, threads, say)
         if keep is not None:
             embedded.save(keep)
     if len(embedded.decoded) != len(samples):
         raise DataError(f"{keep}: was made of another manifest", "remove it, and it is made again")
-    samples = [sample for sample, decoded in zip(samples, embedded.decoded) if decoded]
     if space is not None:
         embedded = embedded.through(space.embeddings)
     embedded = replace(embedded, taxon=of_manifest[embedded.taxon])
-    return Studied(Classes(taxa, np.arange(len(named)), weights, bias), embedded, samples)
+    return Studied(Classes(taxa, np.arange(len(named)), weights, bias), embedded, samples[embedded.decoded])
 
 
 def with_strangers(named: Sequence[Taxon], manifest: Manifest) -> tuple[tuple[Taxon, ...], np.ndarray]:
@@ -177,8 +176,9 @@ def write_recordings(folder: Path, studied: Studied, space: Whitening) -> None:
     lines = io.StringIO()
     table = csv.writer(lines, lineterminator="\n")
     table.writerow(COLUMNS)
-    for name, sample in zip(names, studied.samples, strict=True):
-        table.writerow((name, sample.author, sample.licence, " ".join(filter(None, sample.source))))
+    digests = studied.samples.columns().texts["sha256"].to_pylist()
+    for name, sample, digest in zip(names, studied.samples, digests, strict=True):
+        table.writerow((name, sample.author, sample.licence, " ".join(filter(None, sample.source)), digest))
     write_text(folder / CREDITS, lines.getvalue())
 
 

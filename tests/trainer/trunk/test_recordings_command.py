@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgeapp.pack.format import Pack
+from export.birdnet.towers import Towers
 from gallery import DecisionParameters
 from tests.conftest import Once
 from tests.trainer.tiny import call
@@ -59,6 +60,7 @@ def test_towers_get_space_recordings_and_decision(towers: Path):
         assert file["scientific_name"].tolist() == [row["scientific_name"] for row in rows]
     assert {row["scientific_name"] for row in rows} == {*KNOWN[1:], STRANGER}
     assert all(row["source"].startswith("tests ") for row in rows)
+    assert len(Towers.open(towers).recordings()) == len(rows)
     assert Whitening.load(towers).matrix.shape == (classes.DIM, classes.DIM)
 
 

@@ -14,7 +14,7 @@ from export.towers import write_towers
 from tests.conftest import Once
 from tests.trainer.tiny import call
 from tests.trainer.trunk import classes, photo_set
-from tests.trainer.trunk.conftest import words
+from tests.trainer.trunk.classes import words
 from trainer import checkpoint, loop
 from trainer.__main__ import main
 from trainer.models.photo import PhotoTower
