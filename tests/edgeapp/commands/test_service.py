@@ -166,7 +166,7 @@ def test_a_service_of_the_system_runs_as_a_person(run, tmp_path, monkeypatch, us
     unit = (tmp_path / "system" / NAME).read_text()
     assert "\nUser=root\nSupplementaryGroups=audio\n" in unit
     done = run("service", "install", "--run-as", "root")
-    assert (done.exit_code, "--run-as is for --system" in done.stderr) == (2, True)
+    assert (done.exit_code, "--run-as needs --system" in done.stderr) == (2, True)
 
 
 def test_a_service_that_could_only_fail_is_not_written(run, user_folder, tmp_path):
@@ -183,5 +183,5 @@ def test_a_unit_of_somebody_else_is_left_alone(run, user_folder):
     for command in ("install", "uninstall"):
         done = run("service", command)
         assert done.exit_code == 2
-        assert "was written by somebody else" in done.stderr
+        assert "not written by biovita-edge" in done.stderr
     assert (user_folder / NAME).read_text().startswith("[Service]")
