@@ -22,7 +22,7 @@ def test_what_was_written_is_read_back():
 
 
 def test_a_time_without_a_zone_is_not_written_and_is_read_as_utc():
-    with pytest.raises(ValueError, match="without its zone"):
+    with pytest.raises(ValueError, match="without a zone"):
         utc_text(datetime(2025, 5, 1))
     assert utc_of("2025-05-01T04:12:09") == datetime(2025, 5, 1, 4, 12, 9, tzinfo=timezone.utc)
     assert datetime_of("2025-05-01T04:12:09").tzinfo is None

@@ -204,7 +204,7 @@ def test_the_table_says_in_words_what_was_detected(run, record, careful):
     assert "a Parus, probably P. m" in first(toy.tone(1000, 2000), "--pack", careful)
     assert "one of the Aves (class), probably " in first(toy.tone(1000, 3000), "--pack", careful)
     assert first(toy.noise()) == "nothing known"
-    assert first(np.zeros(80_000, np.float32)) == "nothing heard"
+    assert first(np.zeros(80_000, np.float32)) == "no sound"
 
 
 def test_the_table_has_two_species_that_sound_at_once(run, record):
@@ -357,9 +357,9 @@ def test_what_a_decoder_prints_is_one_note_and_the_rest_is_passed_on(run, tit, c
     ("sound", "rate_hz", "note"),
     [
         (np.repeat(toy.tone(1000, rate_hz=48_000)[:, None], 8, axis=1), 48_000, "8 channels were averaged to one"),
-        (toy.tone(1000), 8_000, "nothing above 4 kHz"),
+        (toy.tone(1000), 8_000, "no content above 4 kHz"),
         (toy.tone(1000, rate_hz=192_000), 192_000, "recorded at 192 kHz"),
-        (np.zeros(480_000, np.float32), 48_000, "nothing heard"),
+        (np.zeros(480_000, np.float32), 48_000, "no sound"),
     ],
 )
 def test_an_odd_input_is_done_with_one_note(run, record, sound, rate_hz, note):
@@ -369,7 +369,7 @@ def test_an_odd_input_is_done_with_one_note(run, record, sound, rate_hz, note):
     (line,) = lines(result.stderr)
     assert line.startswith(f"biovita-edge: {path}: ") and note in line
     document = json.loads(result.stdout)
-    assert detected(document) == ([] if note == "nothing heard" else ["Parus major"])
+    assert detected(document) == ([] if note == "no sound" else ["Parus major"])
     assert line == f"biovita-edge: {path}: {'; '.join(document['notes'])}"
     assert run("identify", path, "--quiet").stderr == ""
 
@@ -422,12 +422,12 @@ def test_a_pack_with_a_changed_byte_and_a_foreign_gallery_end_with_3(run, tit, t
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--format", "xml"], "no format 'xml'"),
+        (["--format", "xml"], "unknown format 'xml'"),
         (["--hop", "0"], "--hop must be greater than 0"),
         (["--hop", "nan"], "must be greater than 0"),
         (["--top", "0"], "--top"),
         (["--threads", "0"], "--threads"),
-        (["--modalities", "text,smell"], "no modality 'smell'"),
+        (["--modalities", "text,smell"], "unknown modality 'smell'"),
         (["--only", "Parsu"], "no taxon is called 'Parsu'"),
         (["--nonsense"], "--nonsense"),
     ],

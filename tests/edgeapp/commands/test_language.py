@@ -167,7 +167,7 @@ def test_a_name_of_several_species_is_told_not_guessed(run, journal):
 def test_a_name_that_nobody_knows_is_looked_for_with_a_suggestion(run, journal):
     done = run("journal", "list", "--journal", journal, "--species", "Kohlmeize")
     assert done.exit_code == 0 and done.stdout == ""
-    assert "did you mean Kohlmeise (Parus major)?; looked for as it is written" in done.stderr
+    assert "did you mean Kohlmeise (Parus major)?; searched as written" in done.stderr
 
 
 def test_a_group_is_looked_for_without_a_word(run, journal):
@@ -191,7 +191,7 @@ def test_a_correction_by_any_name_keeps_the_scientific_one(run, journal):
 def test_a_correction_that_nobody_knows_is_kept_with_a_suggestion(run, journal):
     done = run("journal", "review", 1, "corrected", "--name", "Rotkelchen", "--journal", journal)
     assert done.exit_code == 0
-    assert "did you mean Rotkehlchen (Erithacus rubecula)?; kept as it is written" in done.stderr
+    assert "did you mean Rotkehlchen (Erithacus rubecula)?; kept as written" in done.stderr
     assert reviewed(journal)[0] == "Rotkelchen"
 
 

@@ -183,5 +183,5 @@ def test_a_unit_of_somebody_else_is_left_alone(run, user_folder):
     for command in ("install", "uninstall"):
         done = run("service", command)
         assert done.exit_code == 2
-        assert "was written by somebody else" in done.stderr
+        assert "not written by biovita-edge" in done.stderr
     assert (user_folder / NAME).read_text().startswith("[Service]")
