@@ -131,9 +131,9 @@ def test_a_pack_whose_name_is_taken_or_odd_needs_another(packs, toy_copy):
     document = json.loads((toy_copy / "pack.json").read_text())
     for name in ("starter", "default", "my pack", "../up", ".hidden", "é", ""):
         (toy_copy / "pack.json").write_text(json.dumps(document | {"name": name}))
-        with pytest.raises(UsageError, match="cannot be installed as .*--name"):
+        with pytest.raises(UsageError, match="invalid name of a pack: .*--name"):
             install(str(toy_copy))
-        with pytest.raises(UsageError, match="cannot be installed as .*--name"):
+        with pytest.raises(UsageError, match="invalid name of a pack: .*--name"):
             install(str(toy_copy), name)
     assert install(str(toy_copy), "My_pack-1.0+b").name == "My_pack-1.0+b"
 
@@ -144,7 +144,7 @@ def test_a_pack_whose_name_is_taken_or_odd_needs_another(packs, toy_copy):
         ("nowhere", "nowhere: is not there; give a folder"),
         ("ftp://127.0.0.1/pack.zip", "unsupported scheme: ftp"),
         ("file://other.example/pack.zip", "unsupported scheme: file"),
-        ("http://[bad", "is no address"),
+        ("http://[bad", "is not a URL"),
     ],
 )
 def test_a_source_that_is_none_is_told(packs, source, error):
