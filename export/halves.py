@@ -49,7 +49,8 @@ def to_half(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[onnx.ModelProto
     """
     model = named(onnx.shape_inference.infer_shapes(model))
     nodes = Nodes(model.graph)
-    kept = nodes.front_end() | nodes.end() | too_large(model, nodes, inputs) | too_small(nodes)
+    last = {node.name for out in model.graph.output for node in [nodes.made_by[out.name]]}
+    kept = nodes.front_end() | nodes.end() | last | too_large(model, nodes, inputs) | too_small(nodes)
     return _Halving(model, nodes, kept).done()
 
 

@@ -83,8 +83,9 @@ def spread(inputs: np.ndarray, count: int) -> np.ndarray:
 
 
 def turned(wanted: np.ndarray, given: np.ndarray) -> float:
-    """How far unit vectors were turned, as one less their mean cosine."""
-    angle = float(1.0 - (wanted * given).sum(axis=1).mean())
+    """How far vectors of any length were turned, as one less their mean cosine."""
+    lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
+    angle = float(1.0 - ((wanted * given).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
     return angle if np.isfinite(angle) else 2.0
 
 

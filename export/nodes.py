@@ -33,8 +33,8 @@ class Nodes:
         return numpy_helper.to_array(self.constants[name])
 
     def front_end(self) -> set[str]:
-        """Names of the nodes from the waveform to the first layer after the logarithm; none where there is none."""
-        logarithms = [node for node in self.graph.node if node.op_type == "Log"]
+        """Names of the nodes from the waveform to the first layer after the loudness; none where there is none."""
+        logarithms = [node for node in self.graph.node if node.op_type == "Log" or self.is_root(node)]
         found = {node.name for node in logarithms}
         waiting = list(logarithms)
         while waiting:
@@ -44,6 +44,13 @@ class Nodes:
                     found.add(before.name)
                     waiting.append(before)
         return found | self.after(logarithms, (*WEIGHTED, "Shape"))
+
+    def is_root(self, node: NodeProto) -> bool:
+        """Whether it takes a power between 0 and 1, as loudness is in place of a logarithm."""
+        if node.op_type != "Pow" or node.input[1] not in self.constants:
+            return False
+        power = self.array(node.input[1])
+        return power.size == 1 and 0.0 < float(power.reshape(())) < 1.0
 
     def end(self) -> set[str]:
         """Names of the nodes from the first length of a vector on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import onnx
 import torch
@@ -66,7 +66,8 @@ def write_towers(run_folder: Path, out: Path) -> dict[str, Parity]:
         parity = check_text(checkpoint, graph)
         parities = {TEXT: parity}
         written = [graph]
-        if isinstance(checkpoint.model.image, PhotoTower):
+        if preset.stages[checkpoint.config.stage].after:  # stage 1 knows no photos
+            tower = cast(PhotoTower, checkpoint.model.image)
             picture = Path(folder) / IMAGE
             export_image(checkpoint.model, preset, picture)
             quarter(picture)
@@ -74,7 +75,7 @@ def write_towers(run_folder: Path, out: Path) -> dict[str, Parity]:
             written.append(picture)
             document |= {
                 "size": preset.image_size,
-                "image": {"pack": checkpoint.config.data, "resembled": checkpoint.model.image.resemblance.out_features},
+                "image": {"pack": checkpoint.config.data, "resembled": tower.resemblance.out_features},
             }
         for each in written:
             with replacing(out / each.name, parents=True) as part:

@@ -48,6 +48,8 @@ class ClassVectors:
         """Those of some taxa, given as ascending rows [n], whose places in it become the new rows; None if none."""
         place = np.searchsorted(taxa, self.rows)
         kept = (place < len(taxa)) & (taxa[np.minimum(place, len(taxa) - 1)] == self.rows)
+        if kept.all() and len(kept):
+            return ClassVectors(place, self.weights, self.bias)  # megabytes that need not be there twice
         return ClassVectors(place[kept], self.weights[kept], self.bias[kept]) if kept.any() else None
 
 
@@ -250,7 +252,8 @@ def _joined(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     if not found:
         return None
     rows, vectors, scales, biases = (np.concatenate(part) for part in zip(*found, strict=True))
-    return ClassVectors(rows, vectors * scales[:, None].astype(np.float32), biases.astype(np.float32))
+    vectors *= scales[:, None].astype(np.float32)  # in place: some 25 MB
+    return ClassVectors(rows, vectors, biases.astype(np.float32))
 
 
 @dataclass(frozen=True)

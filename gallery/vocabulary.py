@@ -83,9 +83,7 @@ class Vocabulary:
         for modality, share in shares.items():
             self.bias += share * parameters.bias[modality]
         if self._class is not None:
-            share = self._class_share[self._class.rows]
-            self._class_logits = share[:, None] * self._class.weights
-            self.bias[self._class.rows] += share * self._class.bias
+            self.bias[self._class.rows] += self._class_share[self._class.rows] * self._class.bias
         # Only what counts: a gallery of 6,500 class vectors may have as many names that say nothing beside them.
         self._rows = np.flatnonzero(np.any([share > 0 for share in shares.values()], axis=0)) if shares else rows[:0]
         self._shares = {m: share[self._rows] for m, share in shares.items()}
@@ -136,7 +134,9 @@ class Vocabulary:
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
         logits = np.repeat(self.bias[None], len(vectors), axis=0)
         if self._class is not None:
-            logits[:, self._class.rows] += vectors @ self._class_logits.T
+            # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
+            of_class = vectors @ self._class.weights.T
+            logits[:, self._class.rows] += of_class * self._class_share[self._class.rows]
         if len(self._rows):
             logits[:, self._rows] += unit(vectors) @ self.directions.T
         return logits

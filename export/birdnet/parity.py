@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
@@ -66,7 +67,7 @@ def read_windows(paths: Sequence[Path], spec: AudioSpec) -> np.ndarray:
     cut: list[np.ndarray] = []
     for path in paths:
         try:
-            with closing(FileSource(path)) as source:
+            with closing(FileSource(path)) as source, overheard():  # what an MP3 decoder says of damage
                 parts = windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
                 whole = [one.samples for one in parts if one.end_s - one.start_s > 0.999 * spec.window_s]
                 own = [samples for samples in whole if level_dbfs(samples) >= QUIETEST_DBFS]

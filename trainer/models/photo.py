@@ -26,7 +26,7 @@ class PhotoTower(nn.Module):
 
     Features of the trunk give a probability for everything a photo may resemble; the vector is the direction of the
     mean of their places, weighted by these probabilities. The places are learned through `width` directions. A plain
-    projection of the features, fitted to the same photos, finds the names of 0.57 of them where this finds 0.81.
+    projection of the features by ridge regression finds the names of 0.57 of the photos where this finds 0.78.
     """
 
     def __init__(self, config: PhotoConfig, dim: int) -> None:

@@ -62,8 +62,7 @@ class WordTower(nn.Module):
     """Token ids [n, context] to features [n, width]: the sum of what each token adds, over the root of their number.
 
     A sum of words and no transformer: order, family, genus and the nouns of a common name each add what they have in
-    common, and a name never seen is the sum of words that were (a ridge regression on words is this tower in closed
-    form). A transformer of the same size fits the names it knows better, and new ones worse.
+    common, and a name never seen is the sum of words that were. A ridge regression on words is this tower.
     """
 
     def __init__(self, config: WordsConfig) -> None:

@@ -4,6 +4,7 @@
 - 1: audio tower against the frozen text tower, ATC (BioVITA, stage 1). Text distillation is the same stage, alone.
 - 2: audio and text towers with frozen image vectors, ATC + lambda (AIC + ITC) (BioVITA, stage 2).
 - 1 of a preset with a given audio encoder: text tower against class vectors of the encoder's classifier, ATC.
+- 2 of such a preset: image tower against class vectors and names, both at rest, AIC + ITC.
 - student: a small audio tower against the vectors of a large one, on sound without labels.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,9 +50,9 @@ class ClassPhotos:
         names: Tensor,
         device: torch.device,
     ) -> None:
-        assert isinstance(model.image, PhotoTower)
         self.name, self.model, self.config, self.device = name, model, config, device
-        self.tower, self.relatives, self.pictures, self.made = model.image, relatives, pictures, made
+        self.tower = cast(PhotoTower, model.image)
+        self.relatives, self.pictures, self.made = relatives, pictures, made
         self.photo_taxa, self.classes = photo_taxa, classes
         self.placed = np.flatnonzero(classes.taxa >= 0)
         self.sounds = torch.from_numpy(relatives.vectors).to(device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,8 +54,7 @@ class ClassNames:
             self.own = {int(taxon): np.flatnonzero(recordings[1] == taxon) for taxon in np.unique(recordings[1])}
         self.tree = sorted(range(len(taxa)), key=lambda row: taxa[row].path())
         if config.ridge:
-            assert isinstance(model.text, Tower)
-            start_words(model.text, bank, prototypes, penalties(taxa, tokenizer))
+            start_words(cast(Tower, model.text), bank, prototypes, penalties(taxa, tokenizer))
 
     def pretrained(self) -> list[nn.Module]:
         return []

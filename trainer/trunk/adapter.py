@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -68,8 +69,7 @@ def adapted(source: str, bioclip: str, tell: Callable[[str], None] = lambda line
     tell(f"names of {len(prototypes.taxa)} taxa through BioCLIP's text tower, for the adapter to begin with")
     bank = TextBank(prototypes.taxa, clip_tokenizer(towers.context))
     names = bank.embed_form(model.text, PROMPT_FORMS.index(TEXT_FORM), torch.device("cpu"))
-    assert isinstance(model.audio, AdaptedTower)
-    start_adapter(model.audio, torch.from_numpy(prototypes.vectors), names)
+    start_adapter(cast(AdaptedTower, model.audio), torch.from_numpy(prototypes.vectors), names)
     return towers, model
 
 

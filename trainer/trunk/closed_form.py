@@ -7,6 +7,7 @@ steps from random weights fit the names they see and miss the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from tokenizers import Tokenizer
@@ -44,8 +45,7 @@ def start_words(tower: Tower, bank: TextBank, targets: Tensor, penalty: Tensor) 
     targets : [taxa, dim] unit vectors
     penalty : [vocabulary] of the squared weights of each token; see `penalties`
     """
-    words = tower.get_submodule("trunk")
-    assert isinstance(words, WordTower)
+    words = cast(WordTower, tower.get_submodule("trunk"))
     goal = targets.cpu().float()
     weights = regression(bank, goal, penalty) @ sharpening(goal)
     _, vectors = torch.linalg.eigh(weights.t() @ weights)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -99,8 +100,7 @@ def photo_stage(
     classes = read_photo_classes(folder, list(taxa))
     groups = lacking(photos.taxa, classes.known, taxa)
     relatives = Relatives(taxa, prototypes)
-    towers = preset.towers
-    assert isinstance(towers, TrunkTowers)
+    towers = cast(TrunkTowers, preset.towers)
     sizes = dataclasses.replace(towers.photo, resembled=len(classes.taxa) + len(groups))
     tower = PhotoTower(sizes, towers.dim)
     load_given(tower.trunk, folder / NETWORK)

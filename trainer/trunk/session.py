@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from rich.console import Console
@@ -215,8 +216,7 @@ class TrunkSession:
 
 def of_pack(preset: Preset, pack: Pack) -> Preset:
     """The preset with the sizes of a pack: its space, its rate, its windows."""
-    towers = preset.towers
-    assert isinstance(towers, TrunkTowers)
+    towers = cast(TrunkTowers, preset.towers)
     mel = dataclasses.replace(towers.mel, rate_hz=pack.audio.rate_hz)
     return dataclasses.replace(
         preset,

@@ -210,6 +210,19 @@ def test_lower_precisions_are_searched_and_checked(birdnet_files, tmp_path, prec
     assert (onnx.TensorProto.FLOAT16 if precision == "fp16" else onnx.TensorProto.INT8) in types
 
 
+def test_front_end_and_space_stay_in_float32_in_fp16(birdnet_files, tmp_path):
+    add_towers(birdnet_files / "towers")
+    assert export(birdnet_files, tmp_path / "pack", "--precision", "fp16").code == 0
+    graph = onnx.load(str(tmp_path / "pack" / "audio.onnx")).graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    banks = [node for node in graph.node if node.op_type == "Conv" and len(node.attribute[0].ints) == 1]
+    assert [kinds[node.input[1]] for node in banks] == [onnx.TensorProto.FLOAT] * 2
+    [space] = [node for node in graph.node if node.op_type == "Gemm"]
+    assert kinds[space.input[1]] == onnx.TensorProto.FLOAT
+    others = [kinds.get(node.input[1]) for node in graph.node if node.op_type == "Conv" and node not in banks]
+    assert onnx.TensorProto.FLOAT16 in others
+
+
 def test_a_precision_that_does_not_exist_is_refused(birdnet_files, tmp_path):
     assert "choose fp32, fp16, int8" in refused(birdnet_files, tmp_path, "--precision", "fp8")
 
