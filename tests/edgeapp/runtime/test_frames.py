@@ -16,6 +16,7 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import Level, Window, windows
 from edgeapp.errors import PackError
 from edgeapp.pack.format import Pack
+from edgeapp.paths import STARTER_PACK
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.frames import SplitEncoder
@@ -27,7 +28,7 @@ RATE_HZ = 32_000
 
 @pytest.fixture(scope="module")
 def pack(starter_pack) -> Pack:
-    return Pack.load(verify=False)
+    return Pack.load(STARTER_PACK, verify=False)
 
 
 @pytest.fixture(scope="module")

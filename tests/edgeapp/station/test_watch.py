@@ -123,7 +123,7 @@ def test_a_broken_recording_is_told_once_and_tried_when_it_changed(tmp_path):
 
     assert watch.run(120, {60.0: lambda: recording(bad)}) == ["good.wav", "bad.wav"]
     assert len(watch.complaints) == 1
-    assert "bad.wav: is not audio" in watch.complaints[0]
+    assert "bad.wav: is not readable audio" in watch.complaints[0]
 
 
 def test_an_empty_file_is_waited_for_without_a_word(tmp_path):
@@ -162,7 +162,7 @@ def test_what_is_no_folder_is_refused(tmp_path, kind):
     if kind == "file":
         (tmp_path / "file").touch()
 
-    with pytest.raises(UsageError, match=f"{kind}: is not a folder"):
+    with pytest.raises(UsageError, match=f"{kind}: is not a readable folder"):
         next(finished_files(tmp_path / kind))
 
 
