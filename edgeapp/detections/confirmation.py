@@ -67,18 +67,13 @@ class Confirmation(Generic[Token]):
         needed_s = shortest_s(windows, window_s, hop_s)
         if windows > 1 and needed_s > within_s + _TOUCHING_S:
             raise UsageError(
-                f"{windows} windows of {window_s:g} s that share no sound take {needed_s:g} s, which {within_s:g} s"
-                f" cannot hold, so nothing would ever be confirmed",
+                f"{windows} non-overlapping windows of {window_s:g} s need {needed_s:g} s, more than the {within_s:g} s"
+                f" allowed, so nothing would ever be confirmed",
                 f"confirm within {needed_s:g} s or more, or by fewer windows",
             )
         self._windows = windows
         self._within_s = within_s
         self._recent: deque[_Detected[Token]] = deque()
-
-    @property
-    def immediate(self) -> bool:
-        """Whether one window is enough."""
-        return self._windows == 1
 
     def add(self, name_path: Sequence[str], start_s: float, end_s: float, token: Token) -> list[Token]:
         """Take the next detection of a window of the stream.

@@ -161,7 +161,7 @@ class Filters:
         least, of = self._least_of(detection.path)
         if detection.confidence < least:
             return Verdict.BELOW, f"{_told_apart(detection.confidence, least)}{f' of {of}' if of else ''}"
-        species = self._inside(detection.taxon_rank, detection.path)
+        species = self._members.get(detection.path, [])
         is_species, name = detection.taxon_rank == RANKS[-1], detection.scientific_name
         subject = name if is_species else f"no species of {name}"
         no = " not" if is_species else ""
@@ -205,15 +205,14 @@ class Filters:
             described["occurrence"] = self.occurrence.described()
         return described
 
-    def _inside(self, taxon_rank: str, path: tuple[str, ...]) -> list[str]:
-        """Species of the gallery that are the taxon or in it."""
-        if path not in self._seen:  # a large gallery takes longer to go through than a window to judge
-            self._seen[path] = [taxon.scientific_name for taxon in self.taxa if taxon.path(taxon_rank) == path]
-        return self._seen[path]
-
     @cached_property
-    def _seen(self) -> dict[tuple[str, ...], list[str]]:
-        return {}
+    def _members(self) -> dict[tuple[str, ...], list[str]]:
+        """Path of each taxon, at every rank, to the species of the gallery in it."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for taxon in self.taxa:
+            for rank in RANKS:
+                found.setdefault(taxon.path(rank), []).append(taxon.scientific_name)
+        return found
 
     @cached_property
     def _least(self) -> dict[tuple[str, ...], tuple[float, str]]:

@@ -40,7 +40,7 @@ def journal(context: Context) -> Findings:
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             [(n,)] = db.execute("SELECT count(*) FROM detections") if "detections" in tables else [(0,)]
             astray = len(db.execute("PRAGMA foreign_key_check").fetchall())
-            what = f"{path}: whole, {n} detections, {path.stat().st_size / 1e6:.1f} MB"
+            what = f"{path}: intact, {n} detections, {path.stat().st_size / 1e6:.1f} MB"
             if astray:
                 remedy = "they stay, and are left out of `detections_in_full`; `PRAGMA foreign_key_check` names them"
                 yield warning("journal", f"{what}, {astray} rows belong to rows that are gone", remedy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 
 from gallery.recognition import Detection
 
@@ -21,13 +20,6 @@ def in_words(detection: Detection) -> str:
     if detection.taxon_rank == "genus":
         return f"{_article(name)} {name}{f', probably {short(likeliest)}' if likeliest else ''}"
     return f"one of the {name} ({detection.taxon_rank}){f', probably {likeliest}' if likeliest else ''}"
-
-
-def all_in_words(detections: Sequence[Detection], heard: bool = True) -> str:
-    """Name what a window holds: its detections, "nothing known", or "nothing heard"."""
-    if not heard:
-        return NOTHING_HEARD
-    return "; ".join(map(in_words, detections)) if detections else NOTHING_KNOWN
 
 
 def short(scientific_name: str) -> str:

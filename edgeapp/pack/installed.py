@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.errors import PackError, UsageError
-from edgeapp.pack.format import PACK_FILE, Pack
+from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
 from gallery.files import ASIDE, locked, write_text
 
@@ -315,8 +315,3 @@ def _packs_in(folder: Path) -> Iterator[Installed]:
 def size_bytes(folder: Path) -> int:
     """Size of the files of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def is_pack(folder: Path) -> bool:
-    """Whether a folder says that it is a pack."""
-    return (folder / PACK_FILE).is_file()

@@ -25,7 +25,7 @@ from trainer.trunk.held_out import NONE, Evidence, Query, evidence, odds_of
 SCALES = (12.0, 15.0, 20.0, 25.0)
 ZEROS = (0.18, 0.22, 0.26, 0.30)  # cosine that is evidence neither for nor against
 WEIGHTS = (1.0, 2.0, 3.0, 4.0, 6.0)
-ENTRIES = (2.0, 3.0)
+ENTRIES = (2.0, 3.0, 5.0)
 THRESHOLD = 0.25  # BirdNET's own default
 MOST_ERROR = 0.08  # expected calibration error of single recordings, and of mixtures
 MOST_NOISE = 0.05

@@ -69,5 +69,5 @@ def test_the_first_backend_that_reaches_a_device_is_taken():
 def test_a_device_out_of_reach_and_an_unknown_backend_are_named():
     with pytest.raises(DeviceError, match="hidden microphone"):
         backends.choose("auto", HIDDEN)
-    with pytest.raises(DeviceError, match="no backend 'jack'; give one of auto, portaudio, arecord"):
+    with pytest.raises(DeviceError, match="unknown backend 'jack'; give one of auto, portaudio, arecord"):
         backends.choose("jack", LISTED)

@@ -162,7 +162,7 @@ def test_the_backend_that_is_asked_for_is_taken(machine):
     devices = machine("laptop")
 
     assert find("c920", "arecord", devices)[1] == "arecord"
-    with pytest.raises(DeviceError, match="no backend 'jack'; give one of auto, portaudio, arecord"):
+    with pytest.raises(DeviceError, match="unknown backend 'jack'; give one of auto, portaudio, arecord"):
         find("c920", "jack", devices)
 
 

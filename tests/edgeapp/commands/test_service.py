@@ -166,7 +166,7 @@ def test_a_service_of_the_system_runs_as_a_person(run, tmp_path, monkeypatch, us
     unit = (tmp_path / "system" / NAME).read_text()
     assert "\nUser=root\nSupplementaryGroups=audio\n" in unit
     done = run("service", "install", "--run-as", "root")
-    assert (done.exit_code, "--run-as is for --system" in done.stderr) == (2, True)
+    assert (done.exit_code, "--run-as needs --system" in done.stderr) == (2, True)
 
 
 def test_a_service_that_could_only_fail_is_not_written(run, user_folder, tmp_path):

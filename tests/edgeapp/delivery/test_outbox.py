@@ -262,7 +262,7 @@ def test_a_failure_is_said_once_and_so_is_its_end(store, clock, target, caplog):
         clock.pass_time(outbox.turn("a"))
         clock.pass_time(3600)
     texts = [record.getMessage() for record in caplog.records]
-    assert texts == ["a: away; messages are kept until it takes them", "a: wrong password", "a: is back"]
+    assert texts == ["a: away; messages are queued until it accepts them", "a: wrong password", "a: reachable again"]
 
 
 def test_an_error_that_nobody_foresaw_shows_its_type_alone(store, clock, target, caplog):

@@ -75,7 +75,7 @@ def test_cores_that_are_off_are_told_where_they_do_harm(
     if state is State.WARNING:  # and no session is made, which would end this process
         named = context(station=Station(pack=str(toy_pack)))
         monkeypatch.setattr(recognition, "AudioEncoder", None)
-        assert list(recognition.recognition(named))[-1].what.startswith("not tried")
+        assert list(recognition.recognition(named))[-1].what.startswith("skipped")
 
 
 def test_a_system_that_does_not_tell_of_cores_is_no_finding(context):
@@ -123,8 +123,8 @@ def zone(number: int, name: str, milli: int, **trips: int) -> dict[str, str]:
         (zone(0, "acpitz", 60_000, passive=50_000), State.OK, "is at 60"),  # where only a fan starts
         (zone(0, "x86_pkg_temp", 86_000), State.WARNING, "slows down from 85"),
         (zone(0, "iwlwifi", -127_000) | zone(1, "gpu", 45_000), State.OK, "hottest of 1 sensors, gpu"),
-        (zone(0, "off", 0, critical=0), State.SKIPPED, "no sensor"),
-        ({}, State.SKIPPED, "no sensor"),
+        (zone(0, "off", 0, critical=0), State.SKIPPED, "no readable sensor"),
+        ({}, State.SKIPPED, "no readable sensor"),
     ],
     ids=["cool", "slow", "off", "fan", "no-trips", "dead-sensor", "only-dead", "none"],
 )

@@ -57,8 +57,8 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
     [
         (noise(0.01), State.OK, "level -40 dBFS"),
         (noise(1e-4), State.OK, "level -80 dBFS"),  # a quiet night
-        (np.zeros(4 * RATE_HZ, np.float32), State.ERROR, "nothing but one value"),
-        (np.full(4 * RATE_HZ, 0.25, np.float32), State.ERROR, "nothing but one value"),
+        (np.zeros(4 * RATE_HZ, np.float32), State.ERROR, "only one constant value"),
+        (np.full(4 * RATE_HZ, 0.25, np.float32), State.ERROR, "only one constant value"),
         (np.clip(noise(2.0), -1, 1), State.WARNING, "of samples at full scale"),
         (noise(1e-5), State.WARNING, "nearly silent"),
         (noise(0.01) + np.float32(0.3), State.WARNING, "offset 30 % of full scale"),

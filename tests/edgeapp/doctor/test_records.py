@@ -45,7 +45,7 @@ def test_a_real_journal_is_healthy(context, tmp_path):
     Journal.open(path).close()
     told = named(records.journal(context(station=Station(journal=path))))
     assert told["journal"][0] is State.OK
-    assert "whole, 0 detections" in told["journal"][1]
+    assert "intact, 0 detections" in told["journal"][1]
 
 
 def test_a_whole_journal_is_told_with_its_rows_and_left_as_it_was(context, journal):
@@ -107,7 +107,7 @@ def test_messages_that_wait_long_are_told_with_the_last_fault(context, journal, 
     )
     found = named(records.journal(context(webhook=Webhook(url="http://a"))))["messages"]
     assert found[0] is state
-    assert found[1].startswith("2 wait to be sent") and "connection refused" in found[1]
+    assert found[1].startswith("2 pending") and "connection refused" in found[1]
 
 
 def test_clips_that_are_gone_are_told(context, journal, tmp_path):
@@ -160,8 +160,8 @@ SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z",
         (5, True, [{**SILENT, "state": "lost"}], State.ERROR, "USB is lost"),
         (5, True, [{**SILENT, "state": "back"}], State.OK, "USB back"),
         (5, True, [], State.OK, "without a microphone"),
-        (900, True, [HEARING], State.WARNING, "lives, and told 15 minutes ago for the last time"),
-        (5, False, [HEARING], State.WARNING, "and is gone"),
+        (900, True, [HEARING], State.WARNING, "runs, but last reported 15 minutes ago"),
+        (5, False, [HEARING], State.WARNING, "and no longer runs"),
         (90_000, False, [SILENT], State.SKIPPED, "not running; last reported 25 hours ago"),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_locked_journal_is_an_error_in_bounded_time_and_nothing_is_half(path):
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         with pytest.raises(
-            JournalError, match=r"the journal is locked by another program .*locked.*; end that program"
+            JournalError, match=r"the journal is locked by another program .*locked.*; stop that program"
         ):
             journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)])
         waited = time.monotonic() - begun

@@ -107,7 +107,7 @@ def test_a_folder_of_folders_is_read_by_species_name(pack, tmp_path):
 ROWS = [
     ("good.png", "Parus major", "", "", "", None),
     ("missing.png", "Parus major", "", "", "", "the file is missing"),
-    ("text.png", "Parus major", "", "", "", "is not a photo"),
+    ("text.png", "Parus major", "", "", "", "is not a readable photo"),
     ("half.png", "Parus major", "", "", "", "the photo is damaged"),
     ("good2.png", "Parus majro", "", "", "", "no taxon is called 'Parus majro'"),
     ("good2.png", "Parus major", "", "ab" * 32, "", "sha256 differs"),

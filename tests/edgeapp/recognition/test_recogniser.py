@@ -205,7 +205,7 @@ def test_modalities_choose_what_is_matched(toy_pack, tmp_path):
     assert names(by_text, toy.tone(3000)) == ["Cuculus canorus"]
     with pytest.raises(UsageError, match="no audio entry"):
         Recogniser(pack, tmp_path / "g.sqlite", modalities=["audio"])
-    with pytest.raises(UsageError, match="no modality 'video'"):
+    with pytest.raises(UsageError, match="unknown modality 'video'"):
         Recogniser(pack, modalities=["video"])
 
 

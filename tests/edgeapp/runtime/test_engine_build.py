@@ -75,7 +75,7 @@ def test_without_a_gpu_the_remedy_is_told(monkeypatch, run, toy_pack):
     done = run("pack", "build-engine", toy_pack)
     assert done.exit_code == 2 and "no NVIDIA driver found" in done.stderr
     monkeypatch.setenv("BIOVITA_PROVIDER", "engine")
-    with pytest.raises(DeviceError, match="there is no NVIDIA driver"):
+    with pytest.raises(DeviceError, match="no NVIDIA driver found"):
         TextEncoder(Pack.load(toy_pack))
 
 

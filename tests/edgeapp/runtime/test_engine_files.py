@@ -32,8 +32,8 @@ def test_an_engine_fits_only_what_it_was_built_for():
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "is no engine"),
-        (b"ONNX", "is no engine"),
+        (b"", "is not an engine"),
+        (b"ONNX", "is not an engine"),
         (b"BIOVITA-ENGINE-1\n\xff\0\0\0\0\0\0\0{", "is truncated or damaged"),
         (b"BIOVITA-ENGINE-1\n\x02\0\0\0\0\0\0\0{}", "another version"),
     ],

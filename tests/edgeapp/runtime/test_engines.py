@@ -207,7 +207,7 @@ def test_an_engine_of_a_pack_for_another_device_is_named_with_why(trt, toy_copy)
 
 def test_a_gpu_without_memory_is_told(trt, pack, monkeypatch):
     monkeypatch.setattr(cuda, "load_driver", lambda: FakeDriver(memory=1000))
-    with pytest.raises(EngineError, match=r"no room for \d+ MB \(out of memory\)"):
+    with pytest.raises(EngineError, match=r"not enough GPU memory for \d+ MB \(out of memory\)"):
         open_engine(PackGraph.of(pack, "audio"), "graph", SETTINGS, lambda line: None)
 
 
@@ -232,7 +232,10 @@ def test_the_command_builds_tells_and_finds_it_the_next_time(trt, run, toy_pack,
 
 
 def test_a_wrong_word_to_the_command_is_told(trt, run, toy_pack):
-    for words, told in ((("--graph", "video"), "no graph 'video'"), (("--precision", "int4"), "no precision 'int4'")):
+    for words, told in (
+        (("--graph", "video"), "no graph 'video'"),
+        (("--precision", "int4"), "unknown precision 'int4'"),
+    ):
         done = run("pack", "build-engine", toy_pack, *words)
         assert done.exit_code == 2 and told in done.stderr
 

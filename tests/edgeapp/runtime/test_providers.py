@@ -164,7 +164,7 @@ def test_falling_back_to_the_cpu_is_one_line_and_never_on_standard_output(no_ten
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [  # for both encoders
-        "biovita-edge: CUDAExecutionProvider does not run this graph (its libraries load, but it finds no GPU or"
+        "biovita-edge: CUDAExecutionProvider does not run this graph (its libraries load, but there is no GPU, or"
         " another version of CUDA, cuDNN or TensorRT); continuing with CPUExecutionProvider; set"
         " BIOVITA_PROVIDER to cpu if intended"
     ]
