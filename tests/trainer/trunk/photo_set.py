@@ -59,7 +59,7 @@ def write_network(folder: Path) -> Path:
     with torch.no_grad():
         means = trunk(stacked).numpy()
     ways = means - means.mean(axis=0)
-    ways *= 40.0 / (ways**2).sum(axis=1, keepdims=True)
+    ways *= 12.0 / (ways**2).sum(axis=1, keepdims=True)
     weights = np.concatenate([ways, np.zeros_like(ways[:1])])
     bias = np.append(-(ways * means.mean(axis=0)).sum(axis=1), -50.0)
     model = onnx.load(str(path))
