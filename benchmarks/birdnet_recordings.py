@@ -23,8 +23,8 @@ from trainer.data.manifest import default_manifest, read_manifest, shared_folder
 from trainer.heard import field_noise
 from trainer.trunk.fusion import measure
 from trainer.trunk.held_out import Query, queries, queries_of_few
-from trainer.trunk.recordings_command import REPORTED, TOPS, study
 from trainer.trunk.space import SPACE, Whitening
+from trainer.trunk.study import REPORTED, TOPS, study
 
 FEW = (1, 3, 5)
 SOUNDSCAPE = "birdnet_soundscape_120s.flac"

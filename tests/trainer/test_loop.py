@@ -149,7 +149,7 @@ def test_a_process_killed_in_the_middle_finishes_with_the_same_command(
 
 def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path, tmp_path: Path) -> None:
     out = started(run_folder, tmp_path, "1")
-    command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1", "--epochs", 50)]
+    command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1", "--epochs", 5000)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + WAIT_S

@@ -204,7 +204,7 @@ def test_the_table_says_in_words_what_was_detected(run, record, careful):
     assert "a Parus, probably P. m" in first(toy.tone(1000, 2000), "--pack", careful)
     assert "one of the Aves (class), probably " in first(toy.tone(1000, 3000), "--pack", careful)
     assert first(toy.noise()) == "nothing known"
-    assert first(np.zeros(80_000, np.float32)) == "no sound"
+    assert first(np.zeros(80_000, np.float32)) == "nothing heard"
 
 
 def test_the_table_has_two_species_that_sound_at_once(run, record):

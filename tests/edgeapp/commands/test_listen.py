@@ -20,7 +20,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from edgeapp.commands.listen import Ending
+from edgeapp.commands.listen import StopRequest
 from edgeapp.detections.verdict import Verdict
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.observation import Observation
@@ -179,7 +179,7 @@ def test_a_run_that_heard_nothing_but_flat_zeros_ends_with_1(listen):
         (["--format", "wav"], "--format"),
         (["--threshold", "Parus major"], "Parus major"),
         (["--threshold", "Parus majo=0.5"], "Parus majo"),
-        (["--confirm", "9"], "9 windows"),
+        (["--confirm", "9"], "9 non-overlapping windows"),
         (["--species-list", "nowhere.txt"], "nowhere.txt"),
         (["--range-table", "nowhere.csv"], "needs a location"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
@@ -298,20 +298,20 @@ def test_a_microphone_that_does_not_exist_is_one_line_and_exit_2(card, toy_pack,
 
 
 def test_a_wish_to_end_while_the_encoder_loads_is_kept():
-    ending, station = Ending(), SimpleNamespace(closed=False)
+    ending, station = StopRequest(), SimpleNamespace(closed=False)
     station.close = lambda: setattr(station, "closed", True)
-    ending.wish()
+    ending.request()
 
-    ending.ends(station)
+    ending.attach(station)
 
     assert station.closed
 
 
 def test_only_the_first_signal_is_a_wish_so_that_a_second_one_kills():
     before = signal.getsignal(signal.SIGTERM)
-    ending, station = Ending(), SimpleNamespace(closed=False)
+    ending, station = StopRequest(), SimpleNamespace(closed=False)
     station.close = lambda: setattr(station, "closed", True)
-    ending.ends(station)
+    ending.attach(station)
 
     with ending.on_signals():
         signal.raise_signal(signal.SIGTERM)

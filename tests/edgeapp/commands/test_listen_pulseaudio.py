@@ -88,7 +88,7 @@ def test_the_silence_of_a_server_is_no_species_and_no_microphone(listen_while_pl
     rows, told = listen_while_playing(recording, "--pack", toy_pack, "--duration", 20, "--hop", 5, codes=(1,))
 
     assert rows == []
-    assert "silent (flat zeros" in told
+    assert "silent (constant value" in told
     assert told.splitlines()[-1].startswith("3 windows: 3 silent")
 
 

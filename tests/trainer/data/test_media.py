@@ -80,7 +80,7 @@ def test_closing_a_slice_closes_its_shard(tmp_path: Path, files: list[Path]) -> 
 
 def test_what_is_wrong_inside_a_shard_is_named_with_its_place(tmp_path: Path, files: list[Path]) -> None:
     sample = shard(tmp_path / "shard.tar", *files)[[path.name for path in files].index("text.txt")]
-    with opened(sample) as file, pytest.raises(Exception, match="is not audio") as caught:
+    with opened(sample) as file, pytest.raises(Exception, match="is not readable audio") as caught:
         FileSource(file)
     assert str(caught.value).startswith(f"{tmp_path / 'shard.tar'}, 10 bytes from {sample.offset} on: ")
     assert called(Sample(files[0], 0, SOURCE)) == str(files[0])

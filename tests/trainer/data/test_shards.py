@@ -141,7 +141,7 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_packed(spoilt: Manifest, t
     assert (packed.recordings, packed.photos) == (18, 10)
     faults = {
         "Bufo_bufo_0.wav": "does not exist",
-        "Bufo_bufo_1.flac": "is not audio",
+        "Bufo_bufo_1.flac": "is not readable audio",
         "Parus_minor_0.wav": "only 0.10 s",
         "Parus_minor_1.png": "not a picture",
         "Parus_minor_2.png": "not a picture",

@@ -18,8 +18,8 @@ from trainer.__main__ import main
 from trainer.data.manifest import read_manifest
 from trainer.trunk.fusion import measure
 from trainer.trunk.held_out import evidence, odds, queries, queries_of_few
-from trainer.trunk.recordings_command import study
 from trainer.trunk.space import Whitening
+from trainer.trunk.study import study
 
 KNOWN = [taxon.scientific_name for taxon in classes.taxa()[::6]]
 STRANGER = "Ignotus novus"  # has recordings and no class vector

@@ -1,0 +1,186 @@
+"""The recordings of a pack made of a classifier: its space, their vectors, and how they count, among its towers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from edgeapp.pack.format import Pack
+from edgeapp.pack.installed import load_pack
+from gallery import Gallery, Index, Names, Taxon, TaxonError
+from gallery.files import replacing, write_text
+from trainer.data.manifest import Manifest, default_manifest, read_manifest, shared_folder
+from trainer.data.samples import Samples
+from trainer.errors import DataError
+from trainer.heard import field_noise
+from trainer.trunk.fusion import fit_fusion, measure, starting
+from trainer.trunk.held_out import Classes, Query, queries, recording_vector
+from trainer.trunk.recordings import Say
+from trainer.trunk.sound import Embedded, embed
+from trainer.trunk.space import SPACE, Whitening, fit_space
+
+RECORDINGS, CREDITS, DOCUMENT = "recordings.npz", "recordings.csv", "towers.json"
+COLUMNS = ("scientific_name", "author", "licence", "source", "sha256")
+MIXTURES = 600
+FITTED, REPORTED = 0, 1  # seeds of the mixtures that are fitted on, and of those that are reported
+TOPS = {"single": (1, 5), "mixture": (2, 5), "noise": (1, 5)}
+
+
+@dataclass(frozen=True, eq=False)
+class Studied:
+    """A pack's classifier and recordings, both as its network gives them: without the map into the space.
+
+    Attributes
+    ----------
+    samples : the recordings that were decoded, in their order
+    """
+
+    classes: Classes
+    embedded: Embedded
+    samples: Samples
+
+
+def fit_recordings(
+    folder: Path,
+    pack: str,
+    manifests: Sequence[Path],
+    media: Path | None,
+    field: Path | None,
+    keep: Path | None,
+    threads: int,
+) -> None:
+    """What `python -m trainer recordings` does; the arguments are its options."""
+    console = Console(stderr=True)
+
+    def say(lines: Sequence[str]) -> None:
+        for line in lines:
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    opened, manifest = load_pack(pack), read_manifest(manifests or [default_manifest()], None, media)
+    shared = shared_folder()
+    noise = field_noise(field or (shared / "field_recordings" if shared else None), opened.audio.rate_hz)
+    space = Whitening.load(folder) if (folder / SPACE).is_file() else None
+    say([f"encoding {len(manifest.recordings)} recordings with {opened.name}"])
+    fitted = study(opened, manifest, space, noise, FITTED, threads, say, keep=keep)
+    if space is None:
+        space = fit_space(fitted.embedded.windows, fitted.embedded.taxon)
+        space.save(folder)
+        space = Whitening.load(folder)  # in the precision it is kept in
+    say([f"fitting on {MIXTURES} mixtures and {len(fitted.embedded.noise)} windows of noise"])
+    found: dict[str, Sequence[Query]] = {
+        name: list(queries(fitted.embedded, fitted.classes, name)) for name in ("single", "mixture", "noise")
+    }
+    parameters = fit_fusion(found, starting())
+    metrics = {name: measure(found[name], parameters, TOPS[name]) for name in ("single", "mixture", "noise")}
+    write_recordings(folder, fitted, space)
+    document = read_document(folder)
+    document["decision"] = parameters.to_dict()
+    document["metrics"] = {**document.get("metrics", {}), "recordings": metrics}
+    write_text(folder / DOCUMENT, json.dumps(document, indent=1) + "\n")
+    print(json.dumps({"decision": document["decision"], "metrics": metrics}, indent=1))
+
+
+def study(
+    pack: Pack,
+    manifest: Manifest,
+    space: Whitening | None,
+    field: Sequence[np.ndarray],
+    seed: int,
+    threads: int,
+    say: Say,
+    mixtures: int = MIXTURES,
+    keep: Path | None = None,
+) -> Studied:
+    """Embed the recordings of a manifest, with mixtures of them and noise, and take the classifier out of the gallery.
+
+    Parameters
+    ----------
+    space : that of the pack, which is undone; None for a pack without
+    keep : file that the vectors are kept in, for the same pack, manifest and seed
+
+    Raises
+    ------
+    DataError
+        The pack has no class vectors, no recording can be decoded, or the file is of another manifest.
+    """
+    with Gallery.open(pack.gallery_path(), pack.identity) as gallery:
+        index = Index.of(gallery)
+    vectors = index.class_vectors
+    if vectors is None:
+        raise DataError(f"{pack.gallery_path()}: has no class vectors", "name a pack that was made of a classifier")
+    named = [index.taxa[row] for row in vectors.rows]
+    taxa, of_manifest = with_strangers(named, manifest)
+    weights, bias = (vectors.weights, vectors.bias) if space is None else space.layer(vectors.weights, vectors.bias)
+    samples = manifest.recordings
+    if keep is not None and keep.is_file():
+        embedded = Embedded.load(keep)
+    else:
+        embedded = embed(pack, list(samples), field, mixtures, seed, threads, say)
+        if keep is not None:
+            embedded.save(keep)
+    if len(embedded.decoded) != len(samples):
+        raise DataError(f"{keep}: was made of another manifest", "remove it, and it is made again")
+    if space is not None:
+        embedded = embedded.through(space.embeddings)
+    embedded = replace(embedded, taxon=of_manifest[embedded.taxon])
+    return Studied(Classes(taxa, np.arange(len(named)), weights, bias), embedded, samples[embedded.decoded])
+
+
+def with_strangers(named: Sequence[Taxon], manifest: Manifest) -> tuple[tuple[Taxon, ...], np.ndarray]:
+    """Taxa with a class and, behind them, those of a manifest without; and the row of each taxon of the manifest."""
+    names, taxa = Names(named), list(named)
+    row_of = {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
+    found = np.zeros(len(manifest.taxa), np.int64)
+    for number, taxon in enumerate(manifest.taxa):
+        row = None
+        for name in (taxon.scientific_name, *taxon.synonyms):
+            try:
+                row = row_of[names.find(name, suggest=False).scientific_name]
+                break
+            except TaxonError:
+                continue
+        if row is None:
+            row = len(taxa)
+            taxa.append(taxon)
+        found[number] = row
+    return tuple(taxa), found
+
+
+def write_recordings(folder: Path, studied: Studied, space: Whitening) -> None:
+    """Write the vector of each recording in the space, and whose it is."""
+    vectors = [recording_vector(space.vectors(windows)) for windows in studied.embedded.windows]
+    names = [studied.classes.taxa[row].scientific_name for row in studied.embedded.taxon]
+    with replacing(folder / RECORDINGS) as path, path.open("wb") as file:
+        np.savez_compressed(file, vectors=np.stack(vectors).astype(np.float16), scientific_name=np.array(names))
+    lines = io.StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(COLUMNS)
+    digests = studied.samples.columns().texts["sha256"].to_pylist()
+    for name, sample, digest in zip(names, studied.samples, digests, strict=True):
+        table.writerow((name, sample.author, sample.licence, " ".join(filter(None, sample.source)), digest))
+    write_text(folder / CREDITS, lines.getvalue())
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """What is said of the towers so far.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    path = folder / DOCUMENT
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})", "mend it, or remove it") from error
