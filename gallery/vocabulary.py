@@ -157,16 +157,25 @@ class Vocabulary:
 
     def similarity(self, vector: np.ndarray, rows: Sequence[int]) -> np.ndarray:
         """Cosine to show beside a confidence, [rows]: the weighted mean over what the taxon has."""
-        heard = unit(np.asarray(vector, np.float32)[None])[0]
-        shown = np.zeros(len(rows), np.float32)
-        for number, row in enumerate(rows):
-            place = int(np.searchsorted(self._rows, row))
-            if place < len(self._rows) and self._rows[place] == row:
-                for modality, share in self._shares.items():
-                    shown[number] += share[place] * (self._centroids[modality][place] @ heard)
-            if self._class_share[row] > 0:
-                shown[number] += self._class_share[row] * (unit(self._class_direction(row)[None])[0] @ heard)
+        heard, at = unit(np.asarray(vector, np.float32)[None])[0], np.asarray(rows, np.int64)
+        shown = np.zeros(len(at), np.float32)
+        if len(self._rows):
+            place = np.minimum(np.searchsorted(self._rows, at), len(self._rows) - 1)
+            has = np.flatnonzero(self._rows[place] == at)
+            for modality, share in self._shares.items():
+                shown[has] += share[place[has]] * (self._centroids[modality][place[has]] @ heard)
+        if self._class is not None:
+            has = np.flatnonzero(self._class_share[at] > 0)
+            place = np.searchsorted(self._class.rows, at[has])
+            cosines = (self._class.weights[place] @ heard) / self._class_lengths[place]
+            shown[has] += self._class_share[at[has]] * cosines
         return shown
+
+    @cached_property
+    def _class_lengths(self) -> np.ndarray:
+        """Lengths of the class vectors, [m]."""
+        assert self._class is not None  # else nobody asks
+        return np.linalg.norm(self._class.weights, axis=1)
 
     def _class_direction(self, row: int) -> np.ndarray:
         assert self._class is not None  # else the taxon would have no share of anything

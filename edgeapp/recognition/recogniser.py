@@ -34,7 +34,8 @@ from gallery.store import Gallery
 from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary
 
-BATCH_PROCESSOR = 4  # windows answered together, by one core: what is small for one is hardly more for four
+BATCH_PROCESSOR_S = 40.0  # seconds of sound answered together by one core; what is small for one window is hardly more
+BATCH_PROCESSOR = 16  # windows at most
 BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
 WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
 SHOWN = 0.0005  # least confidence that is not 0.00 % in any output
@@ -105,7 +106,8 @@ class Recogniser:
         # A graph of small layers shares a window badly; windows side by side leave no core waiting for another.
         self.encoder = AudioEncoder(pack, self.threads if live else 1, provider)
         on_processor = self.encoder.provider == CPU
-        self.batch = BATCH_PROCESSOR if on_processor else BATCH_ACCELERATOR
+        at_once = max(1, min(BATCH_PROCESSOR, round(BATCH_PROCESSOR_S / pack.audio.window_s)))
+        self.batch = at_once if on_processor else BATCH_ACCELERATOR
         self.workers = self.threads if on_processor else WORKERS_ACCELERATOR
         self._turn: AbstractContextManager[object] = nullcontext() if on_processor else Lock()
 
