@@ -25,7 +25,7 @@ from gallery.schema import check_schema
 from gallery.taxon import Names, Taxon
 from gallery.utc import now_text
 
-ROWS_PER_READ = 4096  # 4096 rows x 768 numbers x 4 bytes = 12 MiB at a time
+ROWS_PER_READ = 1024  # 1024 rows x 768 numbers x 4 bytes = 3 MiB at a time
 
 _VECTOR = np.dtype("<f4")
 

@@ -24,6 +24,7 @@ from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_table
 from edgeapp.recognition.ahead import in_order
 from edgeapp.recognition.results import Origin, WindowResult
+from edgeapp.runtime.allocator import give_memory_back
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
 from gallery.entry import MODALITIES
@@ -35,7 +36,7 @@ from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary
 
 BATCH_PROCESSOR_S = 40.0  # seconds of sound answered together by one core; what is small for one window is hardly more
-BATCH_PROCESSOR = 16  # windows at most
+BATCH_PROCESSOR = 8  # windows at most: what waits is in memory
 BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
 WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
 SHOWN = 0.0005  # least confidence that is not 0.00 % in any output
@@ -89,6 +90,7 @@ class Recogniser:
         for modality in modalities or ():
             if modality not in MODALITIES:
                 raise UsageError(f"unknown modality {modality!r}", f"use {', '.join(MODALITIES)}")
+        give_memory_back()
         self.pack = pack
         self.parameters: DecisionParameters = pack.decision
         self.gallery_path = Path(gallery) if gallery is not None else pack.gallery_path()
