@@ -151,7 +151,15 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path,
     out = started(run_folder, tmp_path, "1")
     command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1", "--epochs", 5000)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts background jobs with SIGINT ignored, and the tests may be one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         deadline = time.monotonic() + WAIT_S
         while not (out / "stage1" / WEIGHTS).exists() and time.monotonic() < deadline:
             assert process.poll() is None
