@@ -28,6 +28,7 @@ from trainer.evaluate import embed_all, summary
 from trainer.families.registry import Origins, family_of
 from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
+from trainer.messages import Messages
 from trainer.models.vita import Vita
 from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, with_towers
 from trainer.published import BIOLINGUAL
@@ -89,7 +90,7 @@ def field_folder() -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-class Session:
+class Session(Messages):
     """One call of the trainer: decodes what is needed once, and trains stages with it.
 
     Attributes
@@ -124,18 +125,6 @@ class Session:
         if teacher is None:
             return open_data(o.data, o.media, o.taxa, o.held_out, o.seed)
         return open_unlabelled(o.data, o.media, o.taxa, lambda: teacher.taxa(o.taxa), o.held_out, o.seed)
-
-    def tell(self, line: str) -> None:
-        """Say a line on stderr, once for all processes."""
-        if self.ranks.first:
-            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-    def report(self, lines: Sequence[str]) -> None:
-        """Say on stderr what could not be used, once."""
-        new = [line for line in lines if line not in self.failed]
-        self.failed += new
-        for line in new:
-            self.tell(line)
 
     def train(self, stage: str) -> None:
         """Train a stage; one that stands on a base first makes it, when there is none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,10 @@ from trainer.losses import accuracy, contrastive, same_taxon
 from trainer.models.vita import Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
-from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches
+from trainer.stages.stage import Batch, Metrics, Rows, Stateless, draws, in_batches
 
 
-class Base:
+class Base(Stateless):
     """ITC between photos and prompts, and between two prompts of one taxon, for taxa that have no photo."""
 
     name = "base"
@@ -66,18 +65,6 @@ class Base:
             "ttc": float(ttc.detach()),
             "accuracy": accuracy(similarity, targets),
         }
-
-    def skipped(self) -> list[str]:
-        return []
-
-    def finish(self) -> None:
-        """Nothing."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing."""
 
 
 def spread(vectors: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from trainer.models.photo import PhotoTower
 from trainer.models.vita import Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
-from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches, scale_of
+from trainer.stages.stage import Batch, Metrics, Rows, Stateless, draws, in_batches, scale_of
 from trainer.trunk.photo_network import PhotoClasses
 from trainer.trunk.relatives import Relatives
 from trainer.trunk.resemblance import MadeFeatures
@@ -25,7 +25,7 @@ from trainer.trunk.resemblance import MadeFeatures
 MADE = 3  # features that stand for classes of the photo network, for each photo of a batch
 
 
-class ClassPhotos:
+class ClassPhotos(Stateless):
     """AIC + ITC against class vectors and names that are at rest: no recording takes part.
 
     Half of what is learned from are photos of the taxa, through the network; the others are made features of the photo
@@ -94,18 +94,6 @@ class ClassPhotos:
             "itc": float(itc.detach()),
             "accuracy": accuracy(similarity, targets),
         }
-
-    def skipped(self) -> list[str]:
-        return []
-
-    def finish(self) -> None:
-        """Nothing."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing."""
 
 
 @torch.no_grad()

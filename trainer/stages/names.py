@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,13 +16,13 @@ from trainer.losses import accuracy, contrastive, same_taxon
 from trainer.models.vita import Tower, Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
-from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches, scale_of
+from trainer.stages.stage import Batch, Metrics, Rows, Stateless, draws, in_batches, scale_of
 from trainer.trunk.closed_form import penalties, start_words
 
 RELATIVES = 16  # taxa side by side in the tree that enter a batch together
 
 
-class ClassNames:
+class ClassNames(Stateless):
     """ATC between prompts and what stands for the sound of their taxa: class vectors, and recordings where given.
 
     A batch holds runs of related taxa, so that the negatives of a name are of its own genus and family. All prompts and
@@ -96,15 +96,3 @@ class ClassNames:
         similarity, targets = audio @ texts.t(), same_taxon(taxa, taxa)
         atc = contrastive(similarity, targets, scale_of(self.model.logit_scale, c), c.smoothing)
         return atc, {"atc": float(atc.detach()), "accuracy": accuracy(similarity, targets)}
-
-    def skipped(self) -> list[str]:
-        return []
-
-    def finish(self) -> None:
-        """Nothing."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing."""

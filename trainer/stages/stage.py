@@ -82,6 +82,22 @@ class Stage(Protocol):
         ...
 
 
+class Stateless:
+    """A stage with nothing beside its weights: all its files were read before, and the end of training ends it."""
+
+    def skipped(self) -> list[str]:
+        return []
+
+    def finish(self) -> None:
+        """Nothing."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
 def in_batches(rows: Rows, size: int, world: int = 1) -> list[Rows]:
     """Rows in batches of one size, each a multiple of `world`.
 

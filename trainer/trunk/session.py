@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,6 +22,7 @@ from trainer.checkpoint import RunConfig
 from trainer.errors import CheckpointError, ConfigError
 from trainer.families.registry import Origins, family_of
 from trainer.loop import Run, fit
+from trainer.messages import Messages
 from trainer.models.trunk import TrunkTowers
 from trainer.models.vita import Vita
 from trainer.presets import FOLDER_OF, Preset
@@ -73,7 +74,7 @@ class Ready:
     evaluate: Callable[[Vita], dict[str, float]]
 
 
-class TrunkSession:
+class TrunkSession(Messages):
     """One call of the trainer for a preset that stands on a pack.
 
     Attributes
@@ -96,18 +97,6 @@ class TrunkSession:
             if unknown:
                 self.tell(f"{options.withhold}: {len(unknown)} names without a class vector, the first {unknown[0]}")
         self.learned, self.withheld = read_prototypes(self.pack, withheld)
-
-    def tell(self, line: str) -> None:
-        """Say a line on stderr, once for all processes."""
-        if self.ranks.first:
-            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-    def report(self, lines: Sequence[str]) -> None:
-        """Say on stderr what could not be used, once."""
-        new = [line for line in lines if line not in self.failed]
-        self.failed += new
-        for line in new:
-            self.tell(line)
 
     def train(self, stage: str) -> None:
         """Train a stage.
