@@ -178,6 +178,15 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
         return self._write(insert)
 
+    def remove_review(self, review_id: int) -> None:
+        """Take a review back; the one before it counts again."""
+
+        def delete() -> None:
+            if self._connection.execute("DELETE FROM reviews WHERE id = :id", {"id": review_id}).rowcount == 0:
+                raise self._missing("review", review_id)
+
+        self._write(delete)
+
     def file_done(self, path: str, size: int, mtime_ns: int, stream_id: int | None, when: datetime | Moment) -> None:
         """Write that every window of a recording is in the journal."""
         row = {"path": path, "size": size, "mtime_ns": mtime_ns, "stream": stream_id, "done_utc": utc_text(when)}

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from edgeapp.journal.schema_of_browsing import BROWSING
 from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
 
 APPLICATION_ID = 0x42696F56  # "BioV": the header of the file says whose it is
@@ -118,6 +119,13 @@ def m003_taxa_and_stretches(db: Database) -> None:
 def m004_backend(db: Database) -> None:
     """The column of a stream's audio backend was called `route`; SQLite renames it in the view too."""
     db.execute("ALTER TABLE streams RENAME COLUMN route TO backend")
+
+
+@migrations()
+def m006_indexes_of_pages(db: Database) -> None:
+    """Indexes for the web page."""
+    for statement in BROWSING:
+        db.execute(statement)
 
 
 STREAMS = (

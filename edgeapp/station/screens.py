@@ -149,20 +149,8 @@ class NdJson:
         self._stream = stream
 
     def show(self, seen: Observation, station: Station) -> None:
-        """``window``: the window of ``identify`` with its time and source, and how it and its detections ended."""
-        fields = window_fields(seen.result, seen.species)
-        for one, outcome in zip(fields["detections"], seen.outcomes, strict=True):
-            one |= {"verdict": outcome.verdict.value, "why": outcome.why or None}
-        self._event(
-            "window",
-            time=utc_text(seen.moment),
-            clock=CLOCK_SET if seen.moment.clock_set else CLOCK_UNSET,
-            source=cleaned(seen.source),
-            **fields,
-            verdict=seen.verdict.value,
-            why=seen.why or None,
-            lost_samples=station.lost_samples,
-        )
+        """``window``: see `window_event`."""
+        self._event("window", **window_event(seen, station))
 
     def detection(self, document: dict[str, Any]) -> None:
         """``detection``: the detection document."""
@@ -207,6 +195,55 @@ class Named:
     def close(self) -> None:
         """Close the screen."""
         self._screen.close()
+
+
+class Several:
+    """Screens that all show the same.
+
+    Parameters
+    ----------
+    *screens : Screen
+        In this order.
+    """
+
+    def __init__(self, *screens: Screen) -> None:
+        self._screens = screens
+
+    def show(self, seen: Observation, station: Station) -> None:
+        """Show the window."""
+        for screen in self._screens:
+            screen.show(seen, station)
+
+    def detection(self, document: dict[str, Any]) -> None:
+        """Show the document."""
+        for screen in self._screens:
+            screen.detection(document)
+
+    def microphone(self, name: str, transition: Transition) -> None:
+        """Show the microphone."""
+        for screen in self._screens:
+            screen.microphone(name, transition)
+
+    def close(self) -> None:
+        """Close the screens."""
+        for screen in self._screens:
+            screen.close()
+
+
+def window_event(seen: Observation, station: Station) -> dict[str, Any]:
+    """A window for programs: as in ``identify``, with its time and source, and how it and its detections ended."""
+    fields = window_fields(seen.result, seen.species)
+    for one, outcome in zip(fields["detections"], seen.outcomes, strict=True):
+        one |= {"verdict": outcome.verdict.value, "why": outcome.why or None}
+    return {
+        "time": utc_text(seen.moment),
+        "clock": CLOCK_SET if seen.moment.clock_set else CLOCK_UNSET,
+        "source": cleaned(seen.source),
+        **fields,
+        "verdict": seen.verdict.value,
+        "why": seen.why or None,
+        "lost_samples": station.lost_samples,
+    }
 
 
 def summary(station: Station) -> str:

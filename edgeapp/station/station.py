@@ -88,6 +88,8 @@ class Station:
     keeping : Storage
     tasks : sequence of PeriodicTask
         Called after every window and at least every `TICK_S` seconds.
+    opened : callable or None
+        Called with the name of a source and the ring of its newest sound, whenever a stream of it begins.
 
     Attributes
     ----------
@@ -108,6 +110,7 @@ class Station:
         screen: Screen,
         keeping: Storage | None = None,
         tasks: Sequence[PeriodicTask] = (),
+        opened: Callable[[str, Ring], None] | None = None,
     ) -> None:
         self.classifier = classifier
         self.journal = journal
@@ -122,6 +125,7 @@ class Station:
         self._screen = screen
         self._keeping = keeping or Storage()
         self._tasks = tasks
+        self._opened = opened
         self._logs: dict[SourceWorker, StreamLog] = {}
         self._id = 0
         self._blind = False
@@ -204,6 +208,8 @@ class Station:
             heard = event.stream
             stream = Stream(heard.name, heard.device_id, heard.backend, heard.rate_hz, self.clock.boot_id)
             self.open_stream(event.worker, stream, event.ring, event)
+            if self._opened is not None:
+                self._opened(heard.name, event.ring)
         elif isinstance(event, Heard):
             self._logs[event.worker].keep(self.classifier.classify(event.window, event.moment, event.worker.name))
         elif isinstance(event, Closed):
