@@ -3,12 +3,13 @@
 A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are in packs.
 """
 
-from gallery.entry import MODALITIES, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, shows_adult
+from gallery.entry import MODALITIES, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, Thumbnail, shows_adult
 from gallery.errors import BiovitaError, GalleryError, TaxonError
 from gallery.parameters import DecisionParameters
+from gallery.pictures import Picture
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
 from gallery.recognition import Candidate, Detection, Pool, Recognition, likeliest, loud, pooled, ranked, recognise
-from gallery.search import Index, Neighbour
+from gallery.search import Index
 from gallery.store import Gallery, build
 from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa
 from gallery.vocabulary import Vocabulary
@@ -29,12 +30,13 @@ __all__ = [
     "GalleryError",
     "Index",
     "Names",
-    "Neighbour",
+    "Picture",
     "Pool",
     "Recognition",
     "Rejection",
     "Taxon",
     "TaxonError",
+    "Thumbnail",
     "Vocabulary",
     "build",
     "find",

@@ -6,12 +6,13 @@ Reading takes SQLite alone: sqlite-utils, which makes and changes galleries, is 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gallery import sqlite
+from gallery.entry import EncoderIdentity
 from gallery.errors import GalleryError
 from gallery.schema import MIGRATION_SET
 
@@ -76,7 +77,20 @@ def bring_up_to_date(db: sqlite3.Connection) -> None:
     """Apply the changes that the file has not seen, all of them to an empty one."""
     from gallery.migrations import migrations
 
+    before = applied(db)
     migrations.apply(changing(db))
+    if before and applied(db) != before:
+        with suppress(sqlite3.OperationalError):  # while somebody reads, or without room: what it frees is used later
+            db.execute("VACUUM")
+
+
+def read_as_newest(db: sqlite3.Connection, views: Sequence[str]) -> None:
+    """Let this connection read an older file as one of the newest schema, through views that are in memory alone."""
+    if views:
+        db.execute("PRAGMA query_only = OFF")
+        for view in views:
+            db.execute(view)
+        db.execute("PRAGMA query_only = ON")
 
 
 def applied(db: sqlite3.Connection) -> list[str]:
@@ -85,6 +99,30 @@ def applied(db: sqlite3.Connection) -> list[str]:
         return []
     names = db.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (MIGRATION_SET,))
     return [name for (name,) in names]
+
+
+def check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentity) -> None:
+    """Raise GalleryError unless vectors of these encoders can be compared with those of the gallery."""
+    if (made_by.space, made_by.dim) != (wanted.space, wanted.dim):
+        raise GalleryError(
+            f"gallery {path} was made by other encoders: '{made_by.space}' with {made_by.dim} numbers a vector (pack "
+            f"{made_by.pack}), not '{wanted.space}' with {wanted.dim} (pack {wanted.pack})",
+            "build it again with this pack, or name the pack that made it with --pack",
+        )
+
+
+def settings(db: sqlite3.Connection) -> dict[str, str]:
+    """What the gallery says of itself."""
+    return dict(db.execute("SELECT key, value FROM gallery"))
+
+
+def identity_of(db: sqlite3.Connection, path: Path) -> EncoderIdentity:
+    """The encoders that made its vectors; GalleryError where it does not say."""
+    said = settings(db)
+    try:
+        return EncoderIdentity(said["space"], int(said["dim"]), said["pack"])
+    except (KeyError, ValueError) as error:
+        raise GalleryError(f"gallery {path} does not say which encoders made it", "build it again") from error
 
 
 def settle(db: sqlite3.Connection) -> None:

@@ -44,9 +44,27 @@ class EncoderIdentity:
     pack: str
 
 
+@dataclass(frozen=True)
+class Thumbnail:
+    """A photo in two sizes.
+
+    Attributes
+    ----------
+    small, large : bytes
+        JPEG.
+    width, height : int or None
+        Pixels of the large one; None where an earlier version kept it, which made one size and did not say which.
+    """
+
+    small: bytes
+    large: bytes
+    width: int | None = None
+    height: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One vector of one taxon.
+    """One vector of one taxon, or a photo of it.
 
     Attributes
     ----------
@@ -54,16 +72,16 @@ class Entry:
         Taxon it belongs to.
     modality : str
         ``"text"``, ``"image"`` or ``"audio"``: the encoder that made the vector.
-    vector : numpy.ndarray
-        [dim] float32, unit length.
+    vector : numpy.ndarray or None
+        [dim] float32, unit length. None for a photo in a space without an image encoder: it is shown, not compared.
     label : str
         Prompt form and text, or file name.
     author, licence, source : str
         Provenance of a photo or recording; ``""`` when unknown.
     sha256 : str
         Of the photo or recording, hex.
-    thumbnail : bytes or None
-        JPEG to show beside a recording.
+    thumbnail : Thumbnail or None
+        To show beside a detection.
     logit_scale, logit_bias : float or None
         Of a class vector, a row of a classifier's last layer: the classifier's logit for a window is
         ``logit_scale * (vector @ window) + logit_bias``, with the window's vector as its encoder gives it. None for
@@ -72,21 +90,28 @@ class Entry:
 
     scientific_name: str
     modality: str
-    vector: np.ndarray
+    vector: np.ndarray | None
     label: str
     author: str = ""
     licence: str = ""
     source: str = ""
     sha256: str = ""
-    thumbnail: bytes | None = None
+    thumbnail: Thumbnail | None = None
     logit_scale: float | None = None
     logit_bias: float | None = None
 
     def defect(self, dim: int) -> str:
         """Why a gallery of vectors of `dim` numbers cannot take this entry; ``""`` when it can."""
-        vector = np.asarray(self.vector)
         if self.modality not in MODALITIES:
             return f"modality '{self.modality}' is none of {', '.join(MODALITIES)}"
+        if self.thumbnail is not None:
+            if self.modality != "image":
+                return f"thumbnail of modality '{self.modality}', must be image"
+            if not all(jpeg.startswith(_JPEG_START) for jpeg in (self.thumbnail.small, self.thumbnail.large)):
+                return "thumbnail that is not a JPEG"
+        if self.vector is None:
+            return "" if self.modality == "image" else f"{self.modality} without a vector"
+        vector = np.asarray(self.vector)
         if vector.shape != (dim,):
             return f"vector of shape {list(vector.shape)} instead of [{dim}]"
         length = float(np.linalg.norm(vector))
@@ -96,8 +121,6 @@ class Entry:
             return "zero vector"
         if abs(length - 1) > UNIT_TOLERANCE:
             return f"vector of length {length:.4g} instead of 1"
-        if self.thumbnail is not None and not self.thumbnail.startswith(_JPEG_START):
-            return "thumbnail that is not a JPEG"
         if (self.logit_scale is None) != (self.logit_bias is None):
             return "class vector without its logit scale or bias"
         if self.logit_scale is not None and self.logit_bias is not None:

@@ -85,3 +85,52 @@ def m002_modality_and_class_vectors(db: Database) -> None:
         "CREATE UNIQUE INDEX one_class_vector ON entries (taxon) WHERE logit_scale IS NOT NULL",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m003_photos_without_vectors_and_two_sizes(db: Database) -> None:
+    # SQLite cannot lift NOT NULL off a column: both tables are made anew. The one that refers to the other goes first,
+    # or dropping the other would empty it.
+    for statement in (
+        """
+        CREATE TABLE new_entries (
+            id INTEGER PRIMARY KEY,
+            taxon INTEGER NOT NULL REFERENCES taxa (id) ON DELETE CASCADE,
+            modality TEXT NOT NULL CHECK (modality IN ('text', 'image', 'audio')),
+            vector BLOB CHECK (vector IS NOT NULL OR modality = 'image'),
+            label TEXT NOT NULL,
+            author TEXT NOT NULL,
+            licence TEXT NOT NULL,
+            source TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            logit_scale REAL CHECK (logit_scale > 0),
+            logit_bias REAL CHECK ((logit_bias IS NULL) = (logit_scale IS NULL))
+        )
+        """,
+        """
+        INSERT INTO new_entries
+        SELECT id, taxon, modality, vector, label, author, licence, source, sha256, logit_scale, logit_bias FROM entries
+        """,
+        # The small one before the large one, so that reading it does not page through the other; null where an earlier
+        # version kept one size.
+        """
+        CREATE TABLE new_thumbnails (
+            entry INTEGER PRIMARY KEY REFERENCES new_entries (id) ON DELETE CASCADE,
+            width INTEGER,
+            height INTEGER,
+            small BLOB,
+            large BLOB NOT NULL
+        )
+        """,
+        "INSERT INTO new_thumbnails SELECT entry, NULL, NULL, NULL, jpeg FROM thumbnails",
+        "DROP TABLE thumbnails",
+        "DROP TABLE entries",
+        "ALTER TABLE new_entries RENAME TO entries",
+        "ALTER TABLE new_thumbnails RENAME TO thumbnails",
+        "CREATE INDEX entries_by_taxon ON entries (taxon, modality)",
+        "CREATE INDEX entries_by_modality ON entries (modality, taxon)",
+        "CREATE UNIQUE INDEX one_file_once ON entries (taxon, modality, sha256) WHERE sha256 <> ''",
+        "CREATE UNIQUE INDEX one_label_once ON entries (taxon, modality, label) WHERE sha256 = ''",
+        "CREATE UNIQUE INDEX one_class_vector ON entries (taxon) WHERE logit_scale IS NOT NULL",
+    ):
+        db.execute(statement)

@@ -14,11 +14,24 @@ MIGRATION_SET = "biovita-gallery"
 SCHEMA = (
     "m001_taxa_and_entries",
     "m002_modality_and_class_vectors",
+    "m003_photos_without_vectors_and_two_sizes",
 )  # the changes that this version knows, oldest first
+# Change -> view through which a file that has not seen it is read all the same: galleries of packs are never changed.
+VIEWS = {
+    "m003_photos_without_vectors_and_two_sizes": """
+        CREATE TEMP VIEW thumbnails AS
+        SELECT entry, NULL AS width, NULL AS height, NULL AS small, jpeg AS large FROM main.thumbnails
+        """,
+}
 
 
-def check_schema(applied: Sequence[str], path: Path, readonly: bool) -> None:
+def check_schema(applied: Sequence[str], path: Path, readonly: bool) -> list[str]:
     """Check that a file with these changes is a gallery that this version can use.
+
+    Returns
+    -------
+    list[str]
+        Statements that make an older file readable, for the connection alone.
 
     Raises
     ------
@@ -32,8 +45,10 @@ def check_schema(applied: Sequence[str], path: Path, readonly: bool) -> None:
             f"gallery {path} has schema {len(applied)}, this version knows up to {len(SCHEMA)}",
             "update biovita-edge, or build the gallery again",
         )
-    if readonly and set(SCHEMA) - set(applied):
+    unseen = [change for change in SCHEMA if change not in applied] if readonly else []
+    if not VIEWS.keys() >= set(unseen):
         raise GalleryError(
             f"gallery {path} has schema {len(applied)}, this version needs {len(SCHEMA)}",
             "open it once for writing to bring it up to date, or build it again",
         )
+    return [VIEWS[change] for change in unseen]

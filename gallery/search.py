@@ -1,14 +1,13 @@
-"""The index of a gallery: the mean direction of each taxon, and the entries nearest to a vector."""
+"""The index of a gallery: the mean direction of each taxon."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from gallery.entry import MODALITIES, EncoderIdentity, Entry
+from gallery.entry import MODALITIES, Entry
 from gallery.errors import GalleryError
 from gallery.names_table import NamesTable
 from gallery.parameters import DecisionParameters
@@ -16,14 +15,6 @@ from gallery.store import Gallery
 from gallery.taxon import Names, Taxon
 
 MIN_MEAN_LENGTH = 1e-6  # a mean shorter than this has no direction: its vectors cancel each other out
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbour:
-    """An entry and its cosine with a query vector."""
-
-    entry: Entry
-    similarity: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +68,6 @@ class Index:
         self,
         taxa: Iterable[Taxon],
         centroids: Mapping[str, np.ndarray],
-        entries_of: Callable[[str, str], list[Entry]] | None = None,
         class_vectors: ClassVectors | None = None,
         lengths: Mapping[str, np.ndarray] | None = None,
     ) -> None:
@@ -88,8 +78,6 @@ class Index:
         taxa : iterable of Taxon
         centroids : mapping
             Modality to [n_taxa, dim]; rows are scaled to unit length, and a row of zeros means that the taxon has none.
-        entries_of : callable, optional
-            Modality and scientific name to entries, for `best_entries`.
         class_vectors : ClassVectors, optional
         lengths : mapping, optional
             Modality to [n_taxa], of the sums that were scaled to unit length; those of the given rows when None.
@@ -125,11 +113,10 @@ class Index:
             if (modality in self.present and self.present[modality].any())
             or (modality == "audio" and class_vectors is not None)
         )
-        self._entries_of = entries_of
 
     @classmethod
     def of(cls, gallery: Gallery, parameters: DecisionParameters | None = None) -> Index:
-        """Index of a gallery. It holds the means only and needs the file again for `best_entries`.
+        """Index of a gallery. It holds the means only.
 
         Parameters
         ----------
@@ -158,7 +145,7 @@ class Index:
         class_vectors = _joined(gallery.class_vectors())
         if not centroids and class_vectors is None:
             raise GalleryError(f"gallery {gallery.path} has no vectors", "add a species to it")
-        return cls(taxa, centroids, _FileEntries(gallery.path, gallery.identity), class_vectors)
+        return cls(taxa, centroids, class_vectors)
 
     @classmethod
     def of_entries(cls, taxa: Sequence[Taxon], entries: Sequence[Entry]) -> Index:
@@ -171,27 +158,25 @@ class Index:
         """
         row_of = {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
         totals: dict[str, np.ndarray] = {}
-        rows: dict[int, Entry] = {}
+        classes: dict[int, tuple[np.ndarray, float, float | None]] = {}
+        dim = next((len(entry.vector) for entry in entries if entry.vector is not None), 0)
         for entry in entries:
-            dim = len(entries[0].vector)
             reason = entry.defect(dim) or ("" if entry.scientific_name in row_of else "taxon is not in the list")
             if reason:
                 raise GalleryError(f"{entry.scientific_name}, {entry.label}: {reason}", "leave this entry out")
+            if entry.vector is None:
+                continue
+            row = row_of[entry.scientific_name]
             if entry.logit_scale is not None:
-                rows[row_of[entry.scientific_name]] = entry
+                classes[row] = (entry.vector, entry.logit_scale, entry.logit_bias)
                 continue
             total = totals.setdefault(entry.modality, np.zeros((len(taxa), dim), np.float32))
-            total[row_of[entry.scientific_name]] += entry.vector
+            total[row] += entry.vector
         class_vectors = _joined(
-            (np.array([row]), entry.vector[None], np.array([entry.logit_scale]), np.array([entry.logit_bias]))
-            for row, entry in sorted(rows.items())
+            (np.array([row]), vector[None], np.array([scale]), np.array([bias]))
+            for row, (vector, scale, bias) in sorted(classes.items())
         )
-        return cls(
-            taxa,
-            totals,
-            lambda modality, name: [e for e in entries if e.modality == modality and e.scientific_name == name],
-            class_vectors,
-        )
+        return cls(taxa, totals, class_vectors)
 
     def only(self, names: Sequence[str], table: NamesTable | None = None) -> Index:
         """Index of the taxa at or below the named ones.
@@ -216,34 +201,12 @@ class Index:
         kept = Index(
             [self.taxa[row] for row in rows],
             {modality: vectors[rows] for modality, vectors in self.centroids.items()},
-            self._entries_of,
             self.class_vectors.of(rows) if self.class_vectors else None,
             {modality: length[rows] for modality, length in self.lengths.items()},
         )
         if not kept.modalities:
             raise GalleryError(f"the gallery has no vectors of {', '.join(names)}", "add photos or recordings of it")
         return kept
-
-    def best_entries(
-        self, vector: np.ndarray, scientific_name: str, modality: str = "image", k: int = 3
-    ) -> list[Neighbour]:
-        """The `k` entries of one taxon nearest to `vector` [dim], nearest first: photos to check a decision against.
-
-        Fewer when the taxon has fewer. Reads the gallery file, from any thread.
-
-        Raises
-        ------
-        GalleryError
-            The file is gone, or has been replaced by one of other encoders.
-        """
-        if self._entries_of is None:
-            return []
-        entries = [entry for entry in self._entries_of(modality, scientific_name) if entry.logit_scale is None]
-        if not entries:
-            return []
-        similarities = np.stack([entry.vector for entry in entries]) @ np.asarray(vector, dtype=np.float32)
-        nearest = np.argsort(-similarities, kind="stable")[:k]
-        return [Neighbour(entries[row], float(similarities[row])) for row in nearest]
 
 
 def _joined(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> ClassVectors | None:
@@ -254,15 +217,3 @@ def _joined(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     rows, vectors, scales, biases = (np.concatenate(part) for part in zip(*found, strict=True))
     vectors *= scales[:, None].astype(np.float32)  # in place: some 25 MB
     return ClassVectors(rows, vectors, biases.astype(np.float32))
-
-
-@dataclass(frozen=True)
-class _FileEntries:
-    """Entries of one taxon, read anew: connections belong to a thread, and 100,000 photos need not be in memory."""
-
-    path: Path
-    identity: EncoderIdentity
-
-    def __call__(self, modality: str, scientific_name: str) -> list[Entry]:
-        with Gallery.open(self.path, self.identity) as gallery:
-            return gallery.entries(modality, scientific_name)

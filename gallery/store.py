@@ -8,7 +8,7 @@ name in the same folder and moved to its place when complete: readers see the ol
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from gallery import database, files, sqlite
-from gallery.entry import MODALITIES, Added, EncoderIdentity, Entry, Rejection
+from gallery import contents, database, files, sqlite
+from gallery.entry import Added, EncoderIdentity, Entry, Rejection, Thumbnail
 from gallery.errors import GalleryError, TaxonError
 from gallery.names_table import NamesTable
 from gallery.rows import named, taxon_of, taxon_row
@@ -77,12 +77,12 @@ class Gallery:
         with database.explained(path):
             db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S)
             try:
-                check_schema(database.applied(db), path, readonly)
+                database.read_as_newest(db, check_schema(database.applied(db), path, readonly))
                 if not readonly:
                     database.bring_up_to_date(db)
-                made_by = _identity(db, path)
+                made_by = database.identity_of(db, path)
                 if identity is not None:
-                    _check_identity(path, made_by, identity)
+                    database.check_identity(path, made_by, identity)
                 if not readonly:
                     sqlite.write_ahead(db, "NORMAL")
             except BaseException:
@@ -189,16 +189,18 @@ class Gallery:
 
     def _insert(self, entry: Entry, taxon: int | None) -> bool:
         """Whether the entry was new."""
-        values = (entry.modality, np.ascontiguousarray(entry.vector, dtype=_VECTOR).tobytes(), entry.label)
-        provenance = (entry.author, entry.licence, entry.source, entry.sha256)
+        vector = None if entry.vector is None else np.ascontiguousarray(entry.vector, dtype=_VECTOR).tobytes()
+        provenance = (entry.label, entry.author, entry.licence, entry.source, entry.sha256)
         cursor = self._db.execute(
             f"INSERT INTO entries VALUES (NULL{', ?' * 10}) ON CONFLICT DO NOTHING",
-            (taxon, *values, *provenance, entry.logit_scale, entry.logit_bias),
+            (taxon, entry.modality, vector, *provenance, entry.logit_scale, entry.logit_bias),
         )
         if cursor.rowcount == 0:
             return False
         if entry.thumbnail is not None:
-            self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (cursor.lastrowid, entry.thumbnail))
+            one = entry.thumbnail
+            values = (cursor.lastrowid, one.width, one.height, one.small, one.large)
+            self._db.execute("INSERT INTO thumbnails VALUES (?, ?, ?, ?, ?)", values)
         return True
 
     def remove_taxon(self, scientific_name: str, table: NamesTable | None = None) -> int:
@@ -244,14 +246,19 @@ class Gallery:
         with database.explained(self.path):
             rows = self._db.execute(
                 f"""
-                SELECT scientific_name, modality, vector, label, author, licence, source, sha256, jpeg AS thumbnail,
-                       logit_scale, logit_bias
+                SELECT scientific_name, modality, vector, label, author, licence, source, sha256, logit_scale,
+                       logit_bias, small, large, width, height
                 FROM taxa JOIN entries ON entries.taxon = taxa.id LEFT JOIN thumbnails ON thumbnails.entry = entries.id
                 WHERE {where or "true"} ORDER BY entries.id
                 """,
                 asked,
             )
-            return [Entry(**{**row, "vector": self._vectors([row["vector"]])[0]}) for row in named(rows)]
+            return [self._entry(row) for row in named(rows)]
+
+    def _entry(self, row: dict[str, Any]) -> Entry:
+        small, large, width, height = (row.pop(key) for key in ("small", "large", "width", "height"))
+        row["vector"] = None if row["vector"] is None else self._vectors([row["vector"]])[0]
+        return Entry(**row, thumbnail=None if large is None else Thumbnail(small or large, large, width, height))
 
     def vectors(self, modality: str, beside_class: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Vectors of one modality but for class vectors, without the rest of their entries, some thousand at a time.
@@ -271,7 +278,7 @@ class Gallery:
             ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
             cursor = self._db.execute(
                 f"""
-                SELECT taxon, vector FROM entries WHERE modality = ? AND logit_scale IS NULL
+                SELECT taxon, vector FROM entries WHERE modality = ? AND logit_scale IS NULL AND vector IS NOT NULL
                 {"" if beside_class else "AND taxon NOT IN (SELECT taxon FROM entries WHERE logit_scale > 0)"}
                 ORDER BY taxon
                 """,
@@ -304,43 +311,48 @@ class Gallery:
         """What the gallery holds, ready for JSON.
 
         Keys: path, space, dim, pack, built (UTC), schema (number of the schema), taxa, entries (modality to vectors),
-        taxa_with (modality to taxa that have one), class_vectors (of the audio entries), thumbnails, licences (licence
-        to entries, "" for none given), rejected, bytes.
+        taxa_with (modality to taxa that have one), class_vectors (of the audio entries), photos_without_vectors (of the
+        image entries), thumbnails, licences (licence to entries, "" for none given), rejected, bytes.
         """
         with database.explained(self.path):
-            counts = dict.fromkeys(MODALITIES, 0)
-            taxa_with = dict.fromkeys(MODALITIES, 0)
-            of_modality = "SELECT modality, count(*), count(DISTINCT taxon) FROM entries GROUP BY modality"
-            for modality, n, n_taxa in self._db.execute(of_modality):
-                counts[modality], taxa_with[modality] = n, n_taxa
             # Not the file's size: a gallery that is being built is not in its place yet.
             in_bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
             (size,) = self._db.execute(in_bytes).fetchone()
-            of_licence = (
-                "SELECT licence, count(*) FROM entries WHERE modality <> 'text' GROUP BY licence ORDER BY licence"
-            )
-            licences = dict(self._db.execute(of_licence).fetchall())
-            (classes,) = self._db.execute("SELECT count(*) FROM entries WHERE logit_scale IS NOT NULL").fetchone()
             return {
                 "path": str(self.path),
                 "space": self.identity.space,
                 "dim": self.identity.dim,
                 "pack": self.identity.pack,
-                "built": _settings(self._db).get("built", ""),
+                "built": database.settings(self._db).get("built", ""),
                 "schema": len(database.applied(self._db)),
-                "taxa": self._count("taxa"),
-                "entries": counts,
-                "taxa_with": taxa_with,
-                "class_vectors": classes,
-                "thumbnails": self._count("thumbnails"),
-                "licences": licences,
-                "rejected": self._count("rejected"),
+                **contents.counts(self._db),
                 "bytes": size,
             }
 
-    def _count(self, table: str) -> int:
-        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(count)
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Scientific name to modality to entries, of every taxon in the order they were added."""
+        with database.explained(self.path):
+            return contents.counts_of_taxa(self._db)
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Rows of a query of the file, by column, for the other modules of this package."""
+        with database.explained(self.path):
+            return list(named(self._db.execute(query, parameters)))
+
+    def thumbnail(self, id: int, size: str) -> bytes | None:
+        """JPEG of a photo, or None where there is no such entry or it has none.
+
+        Parameters
+        ----------
+        id : int
+            Of its entry, as a `gallery.pictures.Picture` has it.
+        size : str
+            ``"small"`` for lists, ``"large"`` to look at; the same where an earlier version kept one size.
+        """
+        columns = {"small": "coalesce(small, large)", "large": "large"}
+        with database.explained(self.path):
+            row = self._db.execute(f"SELECT {columns[size]} FROM thumbnails WHERE entry = ?", (id,)).fetchone()
+        return None if row is None else row[0]
 
     def _vectors(self, blobs: Iterable[bytes]) -> np.ndarray:
         joined = np.frombuffer(b"".join(blobs), dtype=_VECTOR)
@@ -370,27 +382,6 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
         finally:
             database.remove_side_files(part)
         database.drop_journals(target)
-
-
-def _check_identity(path: Path, made_by: EncoderIdentity, wanted: EncoderIdentity) -> None:
-    if (made_by.space, made_by.dim) != (wanted.space, wanted.dim):
-        raise GalleryError(
-            f"gallery {path} was made by other encoders: '{made_by.space}' with {made_by.dim} numbers a vector (pack "
-            f"{made_by.pack}), not '{wanted.space}' with {wanted.dim} (pack {wanted.pack})",
-            "build it again with this pack, or name the pack that made it with --pack",
-        )
-
-
-def _settings(db: sqlite3.Connection) -> dict[str, str]:
-    return dict(db.execute("SELECT key, value FROM gallery"))
-
-
-def _identity(db: sqlite3.Connection, path: Path) -> EncoderIdentity:
-    settings = _settings(db)
-    try:
-        return EncoderIdentity(settings["space"], int(settings["dim"]), settings["pack"])
-    except (KeyError, ValueError) as error:
-        raise GalleryError(f"gallery {path} does not say which encoders made it", "build it again") from error
 
 
 def _key(scientific_name: str) -> str:

@@ -31,7 +31,10 @@ Changed = Annotated[Path, typer.Argument(metavar="FILE", help="Gallery file.")]
 Table = Annotated[
     Path | None, typer.Option("--taxa", metavar="FILE", help="Species table (CSV); the project's own if not given.")
 ]
-Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep a small JPEG of each photo.")]
+Thumbnails = Annotated[
+    bool,
+    typer.Option("--thumbnails/--no-thumbnails", help="Keep small JPEGs of photos whose licence lets them be shown."),
+]
 
 
 @app.command()
@@ -83,12 +86,7 @@ def _list(path: Path, name: str | None, json: bool, language: str | None) -> Non
     from gallery.store import Gallery
 
     with Gallery.open(path) as opened:
-        taxa = opened.taxa()
-        counts = {taxon.scientific_name: {"text": 0, "image": 0, "audio": 0} for taxon in taxa}
-        for modality in ("text", "image", "audio"):
-            for rows, _ in opened.vectors(modality):
-                for row in rows:
-                    counts[taxa[row].scientific_name][modality] += 1
+        taxa, counts = opened.taxa(), opened.counts()
     naming = naming_in(language_of(language), taxa)
     for taxon in taxa if name is None else [taxa[row] for row in names_of(taxa).rows(name)]:
         entries = counts[taxon.scientific_name]
@@ -129,7 +127,7 @@ def build(
             rich_help_panel=MATERIAL,
         ),
     ] = "text,image",
-    thumbnails: Thumbnails = False,
+    thumbnails: Thumbnails = True,
 ) -> None:
     """Build a gallery from a species table, photos and recordings; an existing one is replaced atomically."""
     from edgeapp.recognition import gallery_build
@@ -216,7 +214,7 @@ def add(
     ] = "",
     pack: PackOption = None,
     taxa: Table = None,
-    thumbnails: Thumbnails = False,
+    thumbnails: Thumbnails = True,
 ) -> None:
     """Add a species to a gallery: by its name alone, or with photos and recordings for a higher accuracy."""
     from edgeapp.recognition.gallery_build import Filler, Material

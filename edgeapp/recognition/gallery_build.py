@@ -7,11 +7,12 @@ broken is rejected by name, in the gallery's own list of rejections, and the oth
 from __future__ import annotations
 
 import csv
-import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,19 +23,19 @@ from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
+from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, thumbnail
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from gallery.entry import Entry, Rejection, shows_adult
+from gallery.entry import Entry, Rejection, Thumbnail, shows_adult
 from gallery.errors import TaxonError
+from gallery.licences import may_be_shown
 from gallery.prompts import prompts
 from gallery.store import Gallery, build
 from gallery.taxon import Taxon
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
-THUMBNAIL_PIXELS = 256  # longer side: enough to compare plumage on a phone, about 15 kB
-THUMBNAIL_QUALITY = 80
-PHOTOS_AT_ONCE = 8
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-EXIF_ARTIST, EXIF_COPYRIGHT = 0x013B, 0x8298
+PHOTOS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def build_gallery(
     taxa: Sequence[Taxon],
     material: Iterable[Material | Rejection] = (),
     modalities: Sequence[str] = ("text", "image"),
-    thumbnails: bool = False,
+    thumbnails: bool = True,
     tell: Callable[[Rejection], None] = lambda rejection: None,
 ) -> Report:
     """Make a gallery, in place of one that may be there, once it is complete.
@@ -107,7 +108,7 @@ def build_gallery(
         From `manifest` or `photo_folder`. Modalities that are not in ``modalities`` are skipped.
     modalities : sequence of str
     thumbnails : bool
-        Keep a small JPEG of each photo.
+        Keep two small JPEGs of each photo whose licence lets it be shown.
     tell : callable
         Told of each failure as it happens.
 
@@ -128,7 +129,8 @@ def build_gallery(
 class Filler:
     """Put the vectors of prompts, photos and recordings into an open gallery.
 
-    Encoders are loaded when the first material of their modality comes.
+    Encoders are loaded when the first material of their modality comes. Photos for a pack that does not compare photos
+    are kept to be shown.
 
     Parameters
     ----------
@@ -136,6 +138,7 @@ class Filler:
         Open for writing, its taxa already in it.
     pack : Pack
     thumbnails : bool
+        As of `build_gallery`.
     report : Report
         Counted up.
     tell : callable
@@ -146,7 +149,7 @@ class Filler:
         self,
         gallery: Gallery,
         pack: Pack,
-        thumbnails: bool = False,
+        thumbnails: bool = True,
         report: Report | None = None,
         tell: Callable[[Rejection], None] = lambda rejection: None,
     ) -> None:
@@ -156,8 +159,10 @@ class Filler:
         self.report = report if report is not None else Report()
         self._tell = tell
         self._names = names_of(gallery.taxa())
+        self._compares_photos = pack.image is not None and "image" in pack.decision.scale
         self._image_encoder: ImageEncoder | None = None
         self._audio_encoder: AudioEncoder | None = None
+        self._not_shown: Counter[str] = Counter()  # licences of photos of which no thumbnail may be kept
         self._files: dict[tuple[str, str], dict[str, str]] = {}  # (modality, sha256) -> scientific name -> label
 
     def add_prompts(self, taxa: Sequence[Taxon]) -> None:
@@ -171,7 +176,7 @@ class Filler:
 
     def add(self, material: Iterable[Material | Rejection]) -> None:
         """Add photos and recordings; what cannot be used is rejected by name."""
-        photos: list[tuple[Material, Entry, object]] = []
+        photos: list[tuple[Entry, Image]] = []
         for one in material:
             if isinstance(one, Rejection):
                 self._fail(one)
@@ -184,27 +189,49 @@ class Filler:
                 if self._is_there(one, entry):
                     continue
                 if one.modality == "image":
-                    photos.append((one, entry, _opened(one.path)))
+                    image = opened(one.path)
+                    entry = replace(entry, thumbnail=self._thumbnail(image, one.licence))
+                    if not self._compares_photos and entry.thumbnail is None:
+                        self._leave_out(one, "neither compared by this pack nor kept to be shown")
+                        continue
+                    photos.append((entry, image))
                 else:
-                    self._put([_with_vector(entry, self._heard(one))])
+                    self._put([replace(entry, vector=self._heard(one))])
                 self._took(one, entry)
-            except (TaxonError, AudioError, _Unusable) as error:
+            except (TaxonError, AudioError, UnusablePhoto, _Unusable) as error:
                 self._fail(Rejection(one.label, str(error)))
             if len(photos) == PHOTOS_AT_ONCE:
                 self._add_photos(photos)
                 photos = []
         self._add_photos(photos)
+        self._tell_not_shown()
 
-    def _add_photos(self, photos: Sequence[tuple[Material, Entry, object]]) -> None:
-        if not photos:
-            return
-        if self._image_encoder is None:
-            self._image_encoder = ImageEncoder(self.pack)
-        vectors = self._image_encoder.encode([image for _, _, image in photos])  # type: ignore[misc]
-        self._put(
-            _with_vector(entry, vector, thumbnail(image) if self.thumbnails else None)
-            for (_, entry, image), vector in zip(photos, vectors, strict=True)
-        )
+    def _add_photos(self, photos: Sequence[tuple[Entry, Image]]) -> None:
+        if self._compares_photos and photos:
+            if self._image_encoder is None:
+                self._image_encoder = ImageEncoder(self.pack)
+            vectors = self._image_encoder.encode([image for _, image in photos])
+            self._put(replace(entry, vector=vector) for (entry, _), vector in zip(photos, vectors, strict=True))
+        else:
+            self._put(entry for entry, _ in photos)
+
+    def _thumbnail(self, image: Image, licence: str) -> Thumbnail | None:
+        if not self.thumbnails:
+            return None
+        if not may_be_shown(licence):
+            self._not_shown[licence] += 1
+            return None
+        return thumbnail(image)
+
+    def _tell_not_shown(self) -> None:
+        """Note how many photos have no thumbnail because of their licences."""
+        if self._not_shown:
+            photos = "1 photo is" if self._not_shown.total() == 1 else f"{self._not_shown.total()} photos are"
+            licences = ", ".join(f"{n} of '{licence}'" for licence, n in self._not_shown.most_common())
+            self.report.notes.append(
+                f"{photos} not kept to be shown, as the licence is not known to allow it: {licences}"
+            )
+            self._not_shown.clear()
 
     def _is_there(self, one: Material, entry: Entry) -> bool:
         """Whether the taxon has this very file already; it is left out then, with a note."""
@@ -252,7 +279,7 @@ class Filler:
         return Entry(
             taxon.scientific_name,
             one.modality,
-            np.zeros(0, np.float32),
+            None,
             one.path.name,
             author=one.author,
             licence=one.licence,
@@ -327,20 +354,8 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
             continue
         for photo in sorted(species.rglob("*")):
             if photo.suffix.lower() in PHOTO_SUFFIXES:
-                author, licence = _credits(photo)
+                author, licence = credits_of(photo)
                 yield Material(photo, taxon.scientific_name, "image", author, licence, source=str(photo.parent.name))
-
-
-def thumbnail(image: object) -> bytes:
-    """A small upright JPEG of an opened photo."""
-    from PIL import Image, ImageOps
-
-    assert isinstance(image, Image.Image)
-    small = ImageOps.exif_transpose(image).convert("RGB")
-    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
-    return out.getvalue()
 
 
 class _Unusable(Exception):
@@ -363,32 +378,3 @@ def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejectio
         note=row.get("note", ""),
         where=f"{path.name} line {line}",
     )
-
-
-def _opened(path: Path) -> object:
-    """A photo, decoded whole, so that a broken one is found here."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        image = Image.open(path)
-        image.load()
-    except UnidentifiedImageError:
-        raise _Unusable("is not a readable photo; save it as JPEG or PNG") from None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise _Unusable(f"the photo is damaged ({error}); get it again") from None
-    return image
-
-
-def _credits(photo: Path) -> tuple[str, str]:
-    from PIL import Image
-
-    try:
-        with Image.open(photo) as image:
-            exif = image.getexif()
-            return str(exif.get(EXIF_ARTIST, "")).strip(), str(exif.get(EXIF_COPYRIGHT, "")).strip()
-    except (OSError, ValueError):
-        return "", ""  # the photo is rejected, with the reason, when it is opened for encoding
-
-
-def _with_vector(entry: Entry, vector: np.ndarray, jpeg: bytes | None = None) -> Entry:
-    return replace(entry, vector=vector, thumbnail=jpeg)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery import DecisionParameters, EncoderIdentity, Entry, Gallery, Taxon, build
+from gallery import DecisionParameters, EncoderIdentity, Entry, Gallery, Taxon, Thumbnail, build
 
 DIM = 8
+THUMBNAIL = Thumbnail(b"\xff\xd8small", b"\xff\xd8large", 480, 320)
 
 
 def make_taxon(path: str, common: str = "", synonyms: tuple[str, ...] = (), **languages: str) -> Taxon:
@@ -82,9 +83,7 @@ def filled(tmp_path: Path, taxa: list[Taxon], identity: EncoderIdentity, unit) -
         gallery.add_taxa(taxa)
         gallery.add_entries(Entry(t.scientific_name, "text", unit(row), "common") for row, t in enumerate(taxa))
         for axis, name in ((0, "a.jpg"), (6, "b.jpg")):
-            photo = Entry(
-                "Parus major", "image", unit(axis), name, "An Author", "CC0", "a source", name, b"\xff\xd8JPEG"
-            )
+            photo = Entry("Parus major", "image", unit(axis), name, "An Author", "CC0", "a source", name, THUMBNAIL)
             gallery.add_entries([photo])
     yield path
 

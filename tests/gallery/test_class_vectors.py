@@ -187,12 +187,6 @@ def test_a_part_of_an_index_keeps_its_class_vectors(taxa, classes):
     ]
 
 
-def test_photos_and_recordings_shown_are_no_class_vectors(taxa, classes, unit):
-    recording = Entry(taxa[0].scientific_name, "audio", unit(0), "a.wav")
-    index = Index.of_entries(taxa, [classes[0], recording])
-    assert [near.entry.label for near in index.best_entries(unit(0), taxa[0].scientific_name, "audio")] == ["a.wav"]
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

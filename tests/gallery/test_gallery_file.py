@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlite_utils import Database
 
-from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, build, schema
+from gallery import EncoderIdentity, Entry, Gallery, GalleryError, Index, Taxon, Thumbnail, build, schema
+from gallery.pictures import pictures
 
 
 @contextmanager
@@ -110,7 +112,7 @@ def test_a_gallery_of_a_later_version_is_refused(filled: Path):
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('biovita-gallery', 'm999', '')"
         )
     for readonly in (True, False):
-        with pytest.raises(GalleryError, match="schema 3, this version knows up to 2; update biovita-edge"):
+        with pytest.raises(GalleryError, match="schema 4, this version knows up to 3; update biovita-edge"):
             Gallery.open(filled, readonly=readonly)
 
 
@@ -133,18 +135,62 @@ def test_a_gallery_of_an_earlier_version_is_updated_by_writing_to_it(filled: Pat
     later = type(migrations.migrations)(migrations.migrations.name)
     later()(migrations.m001_taxa_and_entries)
     later()(migrations.m002_modality_and_class_vectors)
+    later()(migrations.m003_photos_without_vectors_and_two_sizes)
 
     @later()
-    def m003_places(db):
+    def m004_places(db):
         db.execute("CREATE TABLE places (name TEXT)")
 
     monkeypatch.setattr(migrations, "migrations", later)
-    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m003_places"))
-    with pytest.raises(GalleryError, match="schema 2, this version needs 3; open it once for writing"):
+    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m004_places"))
+    with pytest.raises(GalleryError, match="schema 3, this version needs 4; open it once for writing"):
         Gallery.open(filled)
     Gallery.open(filled, readonly=False).close()
     with Gallery.open(filled) as gallery:
-        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (3, 6)
+        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (4, 6)
+
+
+@pytest.fixture
+def schema_2(tmp_path: Path) -> Path:
+    """A gallery as the version before made it: a text, and a photo with a thumbnail in one size."""
+    from gallery.migrations import migrations
+
+    path = tmp_path / "schema_2.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        migrations.apply(Database(db, execute_plugins=False), stop_before=schema.SCHEMA[2])
+        vector = np.eye(8, dtype="<f4")[0].tobytes()
+        with db:
+            db.executemany("INSERT INTO gallery VALUES (?, ?)", {"space": "s", "dim": "8", "pack": "p 1"}.items())
+            db.execute("INSERT INTO taxa VALUES (1, 'Parus major', '', '', '', '', '', 'Parus', '{}', '[]')")
+            add = "INSERT INTO entries VALUES (?, 1, ?, ?, ?, '', 'CC0', '', ?, NULL, NULL)"
+            db.execute(add, (4, "text", vector, "common", ""))
+            db.execute(add, (7, "image", vector, "a.jpg", "abc"))
+            db.execute("INSERT INTO thumbnails VALUES (7, ?)", (b"\xff\xd8old",))
+    return path
+
+
+@pytest.mark.parametrize("updated", [False, True])
+def test_a_gallery_with_one_size_of_thumbnails_is_read_as_it_is(schema_2: Path, updated: bool):
+    before = schema_2.read_bytes()
+    if updated:
+        Gallery.open(schema_2, readonly=False).close()
+    with Gallery.open(schema_2) as gallery:
+        text, photo = gallery.entries()
+        assert photo.thumbnail == Thumbnail(b"\xff\xd8old", b"\xff\xd8old") and text.thumbnail is None
+        assert gallery.thumbnail(7, "small") == gallery.thumbnail(7, "large") == b"\xff\xd8old"
+        [picture] = pictures(gallery, "Parus major")
+        assert (picture.id, picture.thumbnail, picture.width) == (7, True, None)
+        assert Index.of(gallery).modalities == ("text", "image")
+        assert (gallery.info()["schema"], gallery.info()["thumbnails"]) == (3 if updated else 2, 1)
+    assert (schema_2.read_bytes() == before) == (not updated)
+
+
+def test_an_updated_gallery_keeps_its_constraints(schema_2: Path):
+    with Gallery.open(schema_2, readonly=False) as gallery:
+        again = Entry("Parus major", "image", None, "b.jpg", sha256="abc")
+        assert gallery.add_entries([again, Entry("Parus major", "text", np.eye(8)[1], "common")]).added == 0
+        gallery.remove_taxon("Parus major")
+        assert (gallery.info()["entries"]["image"], gallery.info()["thumbnails"]) == (0, 0)
 
 
 def test_a_built_gallery_is_one_file_and_reading_leaves_it_so(filled: Path):

@@ -1,4 +1,3 @@
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -42,28 +41,6 @@ def test_a_taxon_without_entries_is_absent_with_a_zero_row(index: Index):
     assert not index.centroids["text"][5].any()
 
 
-def test_the_entries_nearest_to_a_window_come_first(index: Index, entries: list[Entry], random_unit):
-    vector = random_unit()
-    best = index.best_entries(vector, "Parus major", "image", k=3)
-    mine = [e for e in entries if (e.scientific_name, e.modality) == ("Parus major", "image")]
-    expected = sorted(mine, key=lambda e: -float(e.vector @ vector))[:3]
-    assert [n.entry.label for n in best] == [e.label for e in expected]
-    np.testing.assert_allclose([n.similarity for n in best], [e.vector @ vector for e in expected], atol=1e-6)
-
-
-def test_asking_for_more_entries_than_there_are_gives_those_there_are(index: Index, random_unit):
-    assert len(index.best_entries(random_unit(), "Parus major", "image", k=99)) == 4
-    assert index.best_entries(random_unit(), "Carassius auratus", "image", k=3) == []
-
-
-def test_entries_can_be_asked_for_from_another_thread(index: Index, random_unit):
-    found = []
-    thread = threading.Thread(target=lambda: found.extend(index.best_entries(random_unit(), "Parus major", "image", 2)))
-    thread.start()
-    thread.join()
-    assert len(found) == 2
-
-
 @pytest.mark.parametrize(
     ("names", "rows"),
     [
@@ -73,11 +50,10 @@ def test_entries_can_be_asked_for_from_another_thread(index: Index, random_unit)
         (["Parus", "Parus major"], [0, 1]),
     ],
 )
-def test_only_keeps_the_taxa_at_or_below_a_name(index: Index, taxa: list[Taxon], names, rows, random_unit):
+def test_only_keeps_the_taxa_at_or_below_a_name(index: Index, taxa: list[Taxon], names, rows):
     kept = index.only(names)
     assert kept.taxa == [taxa[row] for row in rows]
     np.testing.assert_allclose(kept.centroids["text"], index.centroids["text"][rows], atol=1e-6)
-    assert kept.best_entries(random_unit(), kept.taxa[0].scientific_name)
 
 
 def test_only_refuses_an_unknown_name_and_a_taxon_without_vectors(index: Index):
@@ -91,6 +67,13 @@ def test_vectors_that_cancel_out_leave_the_taxon_absent(taxa: list[Taxon], unit)
     both = [Entry("Parus major", "text", sign * unit(0), f"{sign}") for sign in (1, -1)]
     index = Index.of_entries(taxa, [*both, Entry("Parus minor", "text", unit(1), "x")])
     assert index.present["text"][:2].tolist() == [False, True]
+
+
+def test_photos_without_vectors_are_not_compared(index: Index, taxa: list[Taxon], entries: list[Entry]):
+    photo = Entry("Carassius auratus", "image", None, "a.jpg")
+    np.testing.assert_array_equal(
+        Index.of_entries(taxa, [photo, *entries]).centroids["image"], Index.of_entries(taxa, entries).centroids["image"]
+    )
 
 
 def test_a_gallery_without_vectors_has_nothing_to_search(tmp_path: Path, identity, taxa: list[Taxon]):

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery import Entry, Gallery, GalleryError, Taxon, TaxonError, shows_adult
+from gallery import Entry, Gallery, GalleryError, Taxon, TaxonError, Thumbnail, shows_adult
+from tests.gallery.conftest import THUMBNAIL
 
 
 def test_what_was_put_in_comes_out(opened: Gallery, taxa: list[Taxon], unit):
     assert opened.taxa() == taxa
     first, second = opened.entries("image")
-    assert (first.scientific_name, first.label, first.thumbnail) == ("Parus major", "a.jpg", b"\xff\xd8JPEG")
+    assert (first.scientific_name, first.label, first.thumbnail) == ("Parus major", "a.jpg", THUMBNAIL)
     assert (first.author, first.licence, first.source, first.sha256) == ("An Author", "CC0", "a source", "a.jpg")
     assert second.vector.dtype == np.float32
     np.testing.assert_array_equal(second.vector, unit(6))
@@ -32,8 +33,24 @@ def test_info_counts_what_is_there_and_goes_into_json(opened: Gallery):
     assert (info["space"], info["dim"], info["pack"], info["taxa"]) == ("test-space", 8, "test 1", 6)
     assert info["entries"] == {"text": 6, "image": 2, "audio": 0}
     assert info["taxa_with"] == {"text": 6, "image": 1, "audio": 0}
-    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 2)
+    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 3)
     assert info["built"].endswith("Z")
+
+
+def test_entries_are_counted_by_taxon(opened: Gallery, taxa: list[Taxon]):
+    counts = opened.counts()
+    assert list(counts) == [taxon.scientific_name for taxon in taxa]
+    assert counts["Parus major"] == {"text": 1, "image": 2, "audio": 0}
+    assert counts["Parus minor"] == {"text": 1, "image": 0, "audio": 0}
+
+
+def test_a_photo_without_a_vector_is_kept_and_not_read_as_one(filled: Path):
+    with Gallery.open(filled, readonly=False) as gallery:
+        gallery.add_entries([Entry("Parus minor", "image", None, "c.jpg", licence="CC0", thumbnail=THUMBNAIL)])
+        (photo,) = gallery.entries("image", "Parus minor")
+        assert photo.vector is None and photo.thumbnail == THUMBNAIL
+        assert sum(len(rows) for rows, _ in gallery.vectors("image")) == 2
+        assert (gallery.info()["entries"]["image"], gallery.info()["photos_without_vectors"]) == (3, 1)
 
 
 def test_vectors_lie_in_the_file_as_little_endian_float32(filled: Path):
@@ -55,7 +72,10 @@ def test_vectors_lie_in_the_file_as_little_endian_float32(filled: Path):
         ({"scientific_name": "Parus ater"}, "taxon is not in the gallery"),
         ({"label": "common"}, "text is in the gallery already"),
         ({"modality": "image", "sha256": "a.jpg"}, "image is in the gallery already"),
-        ({"thumbnail": b"PNG"}, "not a JPEG"),
+        ({"modality": "image", "thumbnail": Thumbnail(b"\xff\xd8", b"PNG")}, "not a JPEG"),
+        ({"thumbnail": THUMBNAIL}, "thumbnail of modality 'text'"),
+        ({"vector": None}, "text without a vector"),
+        ({"modality": "audio", "vector": None}, "audio without a vector"),
     ],
 )
 def test_a_bad_entry_is_rejected_with_a_reason_and_the_rest_added(filled: Path, unit, changes, reason):

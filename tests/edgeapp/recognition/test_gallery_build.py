@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+from dataclasses import replace
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ import soundfile
 from PIL import Image
 
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import THUMBNAIL_PIXELS, Material, build_gallery, photo_folder
+from edgeapp.recognition.gallery_build import Material, build_gallery, photo_folder
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.prompts import PROMPT_FORMS
 from gallery.store import Gallery
@@ -22,6 +25,8 @@ TABLE = """scientific_name,common_name,kingdom,phylum,class,order,family,genus
 Parus major,Great Tit,Animalia,Chordata,Aves,Passeriformes,Paridae,Parus
 Cuculus canorus,Common Cuckoo,Animalia,Chordata,Aves,Cuculiformes,Cuculidae,Cuculus
 """
+
+HUGE = (60_000).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))  # of a PNG's header
 
 
 def photo(path, colour, size=(600, 300)):
@@ -57,7 +62,7 @@ def test_every_taxon_has_its_five_prompts(pack, tmp_path):
         assert gallery.identity.space == pack.space
 
 
-def test_a_photo_keeps_where_it_came_from_and_its_picture_only_if_asked(pack, tmp_path):
+def test_a_photo_keeps_its_provenance_and_thumbnail_unless_told_not_to(pack, tmp_path):
     file = photo(tmp_path / "tit.png", (255, 0, 0))
     material = [Material(file, "Great Tit", "image", "A. Author", "CC BY 4.0", "https://example.org/1")]
     for thumbnails in (False, True):
@@ -68,8 +73,65 @@ def test_a_photo_keeps_where_it_came_from_and_its_picture_only_if_asked(pack, tm
         assert entry.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
         assert entry.vector[0] == pytest.approx(1.0, abs=1e-3)
         assert (entry.thumbnail is not None) == thumbnails
-    with Image.open(io.BytesIO(entry.thumbnail)) as small:
-        assert small.format == "JPEG" and max(small.size) == THUMBNAIL_PIXELS
+    assert (entry.thumbnail.width, entry.thumbnail.height) == (480, 240)
+    for jpeg, size in ((entry.thumbnail.small, (160, 80)), (entry.thumbnail.large, (480, 240))):
+        with Image.open(io.BytesIO(jpeg)) as kept:
+            assert (kept.format, kept.size) == ("JPEG", size)
+
+
+def test_photos_that_may_not_be_shown_are_compared_and_told_in_one_line(run, toy_pack, tmp_path, table):
+    licences = ("CC BY-NC 4.0", "", "all rights reserved", "all rights reserved", "© J. Doe")
+    lines = ["path,scientific_name,licence"]
+    for number, licence in enumerate(licences):
+        lines.append(f"{photo(tmp_path / f'{number}.png', (200 + number, 0, 0)).name},Parus major,{licence}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "g.sqlite"
+    arguments = ("--pack", toy_pack, "--taxa", table, "--manifest", tmp_path / "manifest.csv")
+    result = run("gallery", "build", out, *arguments)
+    assert result.exit_code == 0, result.stderr
+    told, _ = result.stderr.splitlines()
+    assert told == (
+        "3 photos are not kept to be shown, as the licence is not known to allow it: "
+        "2 of 'all rights reserved', 1 of '© J. Doe'"
+    )
+    photos = entries(out, modality="image")
+    assert [one.thumbnail is not None for one in photos] == [True, True, False, False, False]
+    assert all(one.vector is not None for one in photos)
+    result = run("gallery", "build", out, *arguments, "--no-thumbnails")
+    assert "not kept" not in result.stderr
+    assert not any(one.thumbnail for one in entries(out, modality="image"))
+
+
+def test_photos_for_a_pack_that_compares_none_are_kept_to_be_shown(pack, tmp_path):
+    blind = replace(pack, image=None)
+    files = [photo(tmp_path / name, (200 + number, 0, 0)) for number, name in enumerate(("mine.png", "theirs.png"))]
+    material = [Material(files[0], "Parus major", "image"), Material(files[1], "Parus major", "image", licence="mine")]
+    report = build_gallery(tmp_path / "g.sqlite", blind, toy.taxa(), material)
+    assert [one.reason for one in report.left_out] == ["neither compared by this pack nor kept to be shown"]
+    (kept,) = entries(tmp_path / "g.sqlite", modality="image")
+    assert (kept.label, kept.vector) == ("mine.png", None) and kept.thumbnail is not None
+    assert Recogniser(blind, tmp_path / "g.sqlite", threads=1).vocabulary.modalities == ("text",)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "is damaged .*; get it again"),
+        (lambda whole: b"<html>", "is not a readable photo"),
+        (lambda whole: b"", "is not a readable photo"),
+        # A header of 60,000 x 60,000 pixels, with its checksum.
+        (
+            lambda whole: whole[:16] + HUGE + crc32(b"IHDR" + HUGE).to_bytes(4, "big") + whole[33:],
+            "more than 178 megapixels",
+        ),
+    ],
+)
+def test_a_photo_that_cannot_be_used_is_rejected_by_name(pack, tmp_path, damage, words):
+    file = photo(tmp_path / "tit.png", (255, 0, 0))
+    file.write_bytes(damage(file.read_bytes()))
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), [Material(file, "Parus major", "image")])
+    (failed,) = report.failed
+    assert re.search(words, failed.reason) and "tit.png" in failed.label
 
 
 def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, record):

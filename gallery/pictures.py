@@ -1,0 +1,261 @@
+"""Pictures beside a name: the photos and recordings of a taxon, or photos of its nearest relatives.
+
+Reads the rows of that taxon, and those of relatives only where it has no photos: never all vectors of a gallery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Any
+
+import numpy as np
+
+from gallery.rows import taxon_of
+from gallery.store import Gallery
+from gallery.taxon import RANKS, Taxon
+from gallery.vocabulary import GROUP_RANKS
+
+RELATED_RANKS = ("genus", "family", "order")  # a member of the same class may look like anything
+MOST_OF_GROUP = 1000  # photos of a group's members that are compared: an order may have tens of thousands
+IDS_PER_QUERY = 500
+
+_COLUMNS = """
+    entries.id, taxon, scientific_name, modality, vector, label, author, licence, source,
+    thumbnails.entry IS NOT NULL AS thumbnail, width, height
+    """
+_TABLES = "entries JOIN taxa ON taxa.id = entries.taxon LEFT JOIN thumbnails ON thumbnails.entry = entries.id"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo or a recording to check a name against. Wherever it is shown, its author and licence are.
+
+    Attributes
+    ----------
+    id : int
+        Of its entry, for `gallery.store.Gallery.thumbnail`.
+    modality : str
+        ``"image"`` or ``"audio"``.
+    scientific_name : str
+        The species it shows.
+    relative : str
+        ``""`` when that is the taxon asked for; otherwise the lowest rank they share: ``"genus"`` of another tit.
+        Of a member of a group that was asked for, the rank of the group.
+    label : str
+        File name.
+    author, licence, source : str
+        ``""`` when unknown.
+    similarity : float or None
+        Cosine of its vector and the one asked with; None where there is none of either.
+    thumbnail : bool
+        Whether the gallery keeps it to be shown; of a photo whose licence does not allow that, and of a recording, the
+        credits are all there is.
+    width, height : int or None
+        Pixels of the large thumbnail; None without one, or when unknown.
+    """
+
+    id: int
+    modality: str
+    scientific_name: str
+    relative: str
+    label: str
+    author: str
+    licence: str
+    source: str
+    similarity: float | None
+    thumbnail: bool = False
+    width: int | None = None
+    height: int | None = None
+
+
+def pictures(
+    gallery: Gallery,
+    scientific_name: str,
+    vector: np.ndarray | None = None,
+    n: int = 3,
+    likeliest: Sequence[str] = (),
+) -> list[Picture]:
+    """Photos and recordings of a taxon, those nearest to a vector first.
+
+    A taxon without photos is given those of its nearest relatives: of its genus, else of its family, else of its order,
+    those first whose names and sounds are most similar to its own, a photo of each in turn. A group, such as a genus,
+    is given those of its members.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    scientific_name : str
+        Accepted name of a species, or the name of a group at any rank below the kingdom.
+    vector : numpy.ndarray, optional
+        [dim], of any length: what the photos and recordings are compared with. In the order they were added without.
+    n : int
+        At most so many photos, and at most so many recordings.
+    likeliest : sequence of str
+        Members of a group to show before the others, as the candidates of a detection.
+
+    Returns
+    -------
+    list[Picture]
+        Photos, those with a thumbnail first, then recordings; empty when the gallery does not know the name.
+
+    Raises
+    ------
+    GalleryError
+        The gallery cannot be read.
+    """
+    direction = _unit(vector)
+    if direction is not None and direction.shape != (gallery.identity.dim,):
+        raise ValueError(f"vector of shape {list(direction.shape)} instead of [{gallery.identity.dim}]")
+    found = gallery.rows("SELECT * FROM taxa WHERE scientific_name = ?", (scientific_name.strip(),))
+    if not found:
+        return _of_group(gallery, scientific_name.strip(), direction, n, likeliest)
+    id, taxon = found[0]["id"], taxon_of(found[0])
+    photos = _nearest(_entries(gallery, [id], "image"), direction)
+    recordings = _nearest(_entries(gallery, [id], "audio"), direction)
+    shown = [_picture(*one) for one in photos[:n]] or _of_relatives(gallery, id, taxon, direction, n)
+    return shown + [_picture(*one) for one in recordings[:n]]
+
+
+_Row = dict[str, Any]
+_Compared = tuple[_Row, "float | None"]
+
+
+def _of_relatives(gallery: Gallery, id: int, taxon: Taxon, direction: np.ndarray | None, n: int) -> list[Picture]:
+    for rank in RELATED_RANKS:
+        if taxon.at(rank):
+            relatives = [one for one in _with_photos(gallery, taxon.path(rank)) if one != id]
+            if relatives:
+                nearest = _by_similarity(gallery, id, relatives)[:n]
+                return _in_turn((_entries(gallery, [one], "image") for one in nearest), direction, n, rank)
+    return []
+
+
+def _of_group(
+    gallery: Gallery, name: str, direction: np.ndarray | None, n: int, likeliest: Sequence[str]
+) -> list[Picture]:
+    for rank in GROUP_RANKS:
+        rows = gallery.rows(f'SELECT * FROM taxa WHERE "{rank}" = ? LIMIT 1', (name,)) if name else []
+        if rows:
+            break
+    else:
+        return []
+    # Namesakes in other families are members as well: a name alone cannot tell them apart.
+    members = gallery.rows(
+        f"""
+        SELECT id, scientific_name FROM taxa WHERE "{rank}" = ?
+        AND EXISTS (SELECT 1 FROM entries WHERE taxon = taxa.id AND modality = 'image') ORDER BY id
+        """,
+        (name,),
+    )
+    first = {one: place for place, one in enumerate(likeliest)}
+    members.sort(key=lambda row: first.get(row["scientific_name"], len(first)))
+    by_member: dict[int, list[_Row]] = {row["id"]: [] for row in members}
+    for row in _entries(gallery, list(by_member), "image", MOST_OF_GROUP):
+        by_member[row["taxon"]].append(row)
+    if direction is not None:
+        best = {
+            one: max(map(_similarity_key, _nearest(rows, direction)), default=-1.0) for one, rows in by_member.items()
+        }
+        members.sort(key=lambda row: (first.get(row["scientific_name"], len(first)), -best[row["id"]]))
+    return _in_turn((by_member[row["id"]] for row in members), direction, n, rank)
+
+
+def _with_photos(gallery: Gallery, path: tuple[str, ...]) -> list[int]:
+    """Taxa at or below a place in the tree that have photos: the whole path, as a genus may have a namesake."""
+    where = " AND ".join(f'"{rank}" = ?' for rank in RANKS[: len(path)])
+    rows = gallery.rows(
+        f"""
+        SELECT id FROM taxa WHERE {where}
+        AND EXISTS (SELECT 1 FROM entries WHERE taxon = taxa.id AND modality = 'image') ORDER BY id
+        """,
+        path,
+    )
+    return [row["id"] for row in rows]
+
+
+def _by_similarity(gallery: Gallery, id: int, others: Sequence[int]) -> list[int]:
+    """Taxa ordered by the cosine of their mean vectors with those of one, over the modalities that both have."""
+    totals: dict[tuple[int, str], np.ndarray] = {}
+    for taxon, modality, vector in _vectors(gallery, [id, *others]):
+        totals[taxon, modality] = totals.get((taxon, modality), 0.0) + vector
+    means = {key: unit for key, total in totals.items() if (unit := _unit(total)) is not None}
+
+    def similarity(other: int) -> float:
+        shared = [
+            float(means[id, modality] @ means[other, modality])
+            for modality in ("text", "audio")
+            if (id, modality) in means and (other, modality) in means
+        ]
+        return sum(shared) / len(shared) if shared else -1.0
+
+    return sorted(others, key=lambda other: -similarity(other))
+
+
+def _vectors(gallery: Gallery, taxa: Sequence[int]) -> Iterator[tuple[int, str, np.ndarray]]:
+    for some in _pieces(taxa):
+        for row in gallery.rows(
+            f"SELECT taxon, modality, vector FROM entries WHERE taxon IN ({some}) AND modality IN ('text', 'audio')"
+        ):
+            yield row["taxon"], row["modality"], _array(row["vector"])
+
+
+def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | None = None) -> list[_Row]:
+    """Rows of the taxa's photos or recordings, taxon by taxon as given; class vectors are neither."""
+    rows: list[_Row] = []
+    for some in _pieces(taxa):
+        rows += gallery.rows(
+            f"""
+            SELECT {_COLUMNS} FROM {_TABLES} WHERE taxon IN ({some}) AND modality = ? AND logit_scale IS NULL
+            ORDER BY entries.id LIMIT ?
+            """,
+            (modality, -1 if most is None else most - len(rows)),
+        )
+    return rows
+
+
+def _pieces(taxa: Sequence[int]) -> Iterator[str]:
+    return (",".join(map(str, taxa[at : at + IDS_PER_QUERY])) for at in range(0, len(taxa), IDS_PER_QUERY))
+
+
+def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compared]:
+    """Rows with their similarities, those that can be shown first, and of these the most similar."""
+    compared: list[_Compared] = [
+        (row, None if direction is None or row["vector"] is None else float(_array(row["vector"]) @ direction))
+        for row in rows
+    ]
+    return sorted(compared, key=lambda one: (not one[0]["thumbnail"], -_similarity_key(one)))
+
+
+def _similarity_key(one: _Compared) -> float:
+    return -1.0 if one[1] is None else one[1]
+
+
+def _in_turn(entries: Iterable[Iterable[_Row]], direction: np.ndarray | None, n: int, rank: str) -> list[Picture]:
+    """A photo of each taxon, then the second of each, until there are `n`."""
+    rounds = zip_longest(*(_nearest(rows, direction) for rows in entries))
+    photos = [one for one in chain.from_iterable(rounds) if one is not None]
+    return [_picture(row, similarity, rank) for row, similarity in photos[:n]]
+
+
+def _picture(row: _Row, similarity: float | None, relative: str = "") -> Picture:
+    columns = ("id", "modality", "scientific_name", "label", "author", "licence", "source", "width", "height")
+    return Picture(
+        **{column: row[column] for column in columns},
+        relative=relative,
+        similarity=similarity,
+        thumbnail=bool(row["thumbnail"]),
+    )
+
+
+def _array(blob: bytes) -> np.ndarray:
+    return np.frombuffer(blob, "<f4")
+
+
+def _unit(vector: np.ndarray | None) -> np.ndarray | None:
+    """The direction of a vector; None of one without."""
+    if vector is None:
+        return None
+    length = float(np.linalg.norm(vector))
+    return np.asarray(vector, np.float32) / length if np.isfinite(length) and length > 0 else None
