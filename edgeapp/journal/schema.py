@@ -5,6 +5,7 @@ deployments      one run of the station with one pack, gallery and set of thresh
     window_counts  how its windows ended
     detections   one taxon in one stretch of sound: in one window, or in consecutive ones
       candidates the likeliest species inside that taxon, the most confident first
+      vectors    the vector of its most confident window, in the space of the deployment
       reviews    what people said of it; the last one counts
     clips        files of sound, of one or more detections
 messages         the outbox: what is still to be sent, and what became of the rest
@@ -118,6 +119,19 @@ def m003_taxa_and_stretches(db: Database) -> None:
 def m004_backend(db: Database) -> None:
     """The column of a stream's audio backend was called `route`; SQLite renames it in the view too."""
     db.execute("ALTER TABLE streams RENAME COLUMN route TO backend")
+
+
+@migrations()
+def m005_vectors(db: Database) -> None:
+    """In a table of their own: two kilobytes that no list of detections reads. Earlier detections have none."""
+    db.execute(
+        """
+        CREATE TABLE vectors (
+            detection INTEGER PRIMARY KEY REFERENCES detections (id) ON DELETE CASCADE,
+            float16 BLOB NOT NULL CHECK (length(float16) > 0 AND length(float16) % 2 = 0)
+        )
+        """
+    )
 
 
 STREAMS = (
