@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import numpy as np
+
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.verdict import Verdict
@@ -21,7 +23,7 @@ from edgeapp.journal.clips import ClipRows
 from edgeapp.journal.corrections import Corrections
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read, open_to_write
 from edgeapp.journal.outbox import OutboxRows
-from edgeapp.journal.reading import Questions
+from edgeapp.journal.reading import VECTOR, Questions
 from edgeapp.journal.records import Deployment, Detection, Message, Review, Stream
 from gallery import sqlite
 from gallery.taxon import RANKS
@@ -125,6 +127,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
             }
             detection_id = self._insert("detections", row)
             self._insert_candidates(detection_id, detection)
+            self._put_vector(detection_id, detection)
             if detection.confirmed:
                 self._queue_of(detection_id, messages)
             return detection_id
@@ -139,6 +142,7 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
                 raise self._missing("detection", detection_id)
             self._connection.execute("DELETE FROM candidates WHERE detection = ?", [detection_id])
             self._insert_candidates(detection_id, detection)
+            self._put_vector(detection_id, detection)
 
         self._write(update)
 
@@ -260,6 +264,11 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
                 "similarity": float(one.similarity),
             }
             self._insert("candidates", row)
+
+    def _put_vector(self, detection_id: int, detection: Detection) -> None:
+        if detection.vector is not None:
+            blob = np.asarray(detection.vector).astype(VECTOR).tobytes()
+            self._connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", [detection_id, blob])
 
     def _queue_of(self, detection_id: int, messages: Messages | None) -> None:
         if messages is not None:

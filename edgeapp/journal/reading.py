@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
@@ -19,6 +21,7 @@ from gallery.naming import Naming
 _NAMED = """EXISTS (
     SELECT 1 FROM json_each(:species) WHERE lower(value) IN (lower(scientific_name), lower(common_name))
 )"""
+VECTOR = np.dtype("<f2")  # of stored vectors; a cosine of two of them is right to three digits
 PAGE = 500  # rows read at a time: a reader that is slow to read on never holds the writer's WAL
 
 
@@ -94,6 +97,14 @@ class Questions:
     def candidates(self, detection_id: int) -> list[dict[str, Any]]:
         """The candidates of one detection, the most confident first."""
         return self._fetch("SELECT * FROM candidates WHERE detection = :id ORDER BY place", {"id": detection_id})
+
+    def vector(self, detection_id: int) -> np.ndarray | None:
+        """Vector [dim] float32 of a detection's most confident window, as the encoder gave it; None without one.
+
+        It is of the space that the detection's row in full names.
+        """
+        rows = self._fetch("SELECT float16 FROM vectors WHERE detection = :id", {"id": detection_id})
+        return np.frombuffer(rows[0]["float16"], VECTOR).astype(np.float32) if rows else None
 
     def in_full(self, detection_id: int) -> dict[str, Any] | None:
         """One confirmed detection as `detections` gives it; None when there is none."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from edgeapp.clock.system import Moment
 from gallery.recognition import Candidate
@@ -94,6 +96,8 @@ class Detection:
         Probability of speech in that window; None if not computed.
     confirmed : bool
         False while it waits for more sound that says the same.
+    vector : np.ndarray | None
+        [dim] of the most confident window, as the encoder gave it, in the space of the deployment; kept in float16.
     """
 
     time: Moment
@@ -108,6 +112,7 @@ class Detection:
     windows: int = 1
     speech: float | None = None
     confirmed: bool = True
+    vector: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

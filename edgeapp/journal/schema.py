@@ -5,6 +5,7 @@ deployments      one run of the station with one pack, gallery and set of thresh
     window_counts  how its windows ended
     detections   one taxon in one stretch of sound: in one window, or in consecutive ones
       candidates the likeliest species inside that taxon, the most confident first
+      vectors    the vector of its most confident window, in the space of the deployment
       reviews    what people said of it; the last one counts
     clips        files of sound, of one or more detections
 messages         the outbox: what is still to be sent, and what became of the rest
@@ -122,6 +123,18 @@ def m004_backend(db: Database) -> None:
 
 
 @migrations()
+def m005_vectors(db: Database) -> None:
+    """In a table of their own: two kilobytes that no list of detections reads. Earlier detections have none."""
+    db.execute(
+        """
+        CREATE TABLE vectors (
+            detection INTEGER PRIMARY KEY REFERENCES detections (id) ON DELETE CASCADE,
+            float16 BLOB NOT NULL CHECK (length(float16) > 0 AND length(float16) % 2 = 0)
+        )
+        """
+    )
+
+
 def m006_indexes_of_pages(db: Database) -> None:
     """Indexes for the web page."""
     for statement in BROWSING:

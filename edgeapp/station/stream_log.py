@@ -272,6 +272,7 @@ def detection(seen: Observation, found: TaxonDetection) -> Detection:
         candidates=found.candidates,
         level_dbfs=seen.result.level_dbfs,
         speech=seen.speech,
+        vector=seen.result.vector,
     )
 
 

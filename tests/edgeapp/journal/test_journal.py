@@ -6,11 +6,12 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 
 from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Journal, JournalError, Message, default_path, migrations, utc_text
+from edgeapp.journal import Journal, JournalError, Message, Reader, default_path, migrations, utc_text
 from edgeapp.journal.schema import APPLICATION_ID
 from gallery.recognition import Candidate
 from tests.edgeapp.journal.samples import A_PARUS, DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
@@ -116,6 +117,27 @@ def test_a_detection_that_goes_on_is_one_row_with_its_surest_window(path):
 
     assert (row["start_s"], row["end_s"], row["windows"], row["confidence"]) == (15.0, 30.0, 2, 0.9)
     assert [(one["place"], one["confidence"]) for one in candidates] == [(1, 0.9)]
+
+
+def test_the_vector_of_a_detection_is_that_of_its_surest_window(path):
+    weak, strong = np.array([0.5, -2.0, 30.0], np.float32), np.array([1.0, 0.25, -8.0], np.float32)
+    with Journal.open(path) as journal:
+        number = journal.record(begin(journal), replace(GREAT_TIT, vector=weak))
+        assert journal.vector(number).tolist() == weak.tolist()
+        journal.extend(number, replace(GREAT_TIT, confidence=0.9, windows=2, vector=strong))
+    with Reader(path) as reader:
+        assert reader.vector(number).tolist() == strong.tolist() and reader.vector(number).dtype == np.float32
+
+
+def test_a_detection_without_a_vector_has_none(journal):
+    assert journal.vector(journal.record(begin(journal), GREAT_TIT)) is None
+
+
+def test_the_vector_goes_with_its_detection(path):
+    with Journal.open(path) as journal:
+        number = journal.record(begin(journal), replace(GREAT_TIT, vector=np.ones(3)))
+        journal._db.execute("DELETE FROM detections WHERE id = ?", [number])
+    assert rows(path, "SELECT count(*) FROM vectors") == [(0,)]
 
 
 def test_what_is_not_there_cannot_go_on(journal):
@@ -277,6 +299,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m002_streams_reviews_clips_messages",),
         ("m003_taxa_and_stretches",),
         ("m004_backend",),
+        ("m005_vectors",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

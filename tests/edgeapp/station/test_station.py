@@ -245,6 +245,22 @@ def test_consecutive_windows_of_a_taxon_are_one_detection(listening, journal):
     assert rows[0]["confidence"] in confidences and max(row["confidence"] for row in rows) == max(confidences)
 
 
+def test_a_detection_keeps_the_vector_of_its_surest_window(listening, journal):
+    listening.hear(np.concatenate([a_parus(10.0), tit(20.0), a_parus(10.0)]))
+    vectors = {row["scientific_name"]: journal.vector(row["id"]) for row in journal.detections()}
+
+    assert vectors
+    for name, vector in vectors.items():
+        heard = [
+            (one.confidence, seen.result.vector)
+            for seen in listening.screen.seen
+            for one in seen.detected
+            if one.scientific_name == name
+        ]
+        surest = max(heard, key=lambda pair: pair[0])[1]
+        assert len(heard) > 1 and np.allclose(vector, surest, atol=1e-3)
+
+
 def test_a_detection_that_goes_on_too_long_ends_and_another_begins(listening, journal):
     listening.hear(tit(60.0), keeping=Storage(longest_s=25.0))
 
