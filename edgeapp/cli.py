@@ -34,6 +34,8 @@ COMMANDS = {
     "pack": "edgeapp.commands.pack:app",
     "listen": "edgeapp.commands.listen:listen",
     "journal": "edgeapp.commands.journal_export:app",
+    "serve": "edgeapp.commands.web:serve",
+    "web": "edgeapp.commands.web:app",
     "bench": "edgeapp.commands.bench:bench",
     "config": "edgeapp.commands.config:app",
     "service": "edgeapp.commands.service:app",

@@ -7,27 +7,16 @@ have any, and from the table shipped with the program.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 from edgeapp.config.defaults import language_of
 from edgeapp.journal import Reader
+from edgeapp.outputs.journal_records import taxa_of
 from edgeapp.pack.names import names_of, naming_in, shipped_species
 from edgeapp.terminal import tell
-from gallery.errors import GalleryError, UnknownNameError
+from gallery.errors import UnknownNameError
 from gallery.names_table import ENGLISH, first_subtag
 from gallery.naming import Naming
-from gallery.store import Gallery
 from gallery.taxon import Taxon
-
-
-@cache
-def taxa_of(path: str) -> tuple[Taxon, ...]:
-    """Taxa of a gallery; empty if it no longer exists."""
-    try:
-        with Gallery.open(path) as gallery:
-            return tuple(gallery.taxa())
-    except GalleryError:
-        return ()
 
 
 def naming_of(reader: Reader, language: str | None) -> Naming:

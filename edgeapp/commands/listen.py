@@ -6,7 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,8 +16,10 @@ from edgeapp.audio.pcm import STDIN
 from edgeapp.clock.system import SystemClock
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
+from edgeapp.commands.web import missing_extra
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
 from edgeapp.station.logs import station_log
 from edgeapp.station.microphone_health import State
@@ -31,7 +34,8 @@ from edgeapp.station.periodic import (
     check_journal,
     forget_messages,
 )
-from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, summary
+from edgeapp.station.reconfiguration import Reconfiguration
+from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
@@ -39,7 +43,11 @@ from edgeapp.station.status import StatusFile, describing
 from edgeapp.terminal import tell
 from gallery.naming import Naming
 
+if TYPE_CHECKING:
+    from edgeapp.web.of_station import Page
+
 SWEEP_S = 600.0
+KEPT_S = 90.0  # of the newest sound, where a page shows it and may ask for longer clips
 ENGLISH_NAMES = Naming()
 NOT_HEARD = 1  # exit code of a run that ended with a microphone that does not work
 
@@ -112,29 +120,44 @@ def listen(
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
+        page = _page(settings, recogniser, journal, parts, name) if settings.web.on else None
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
-        screen = _screen(settings.station.format, title, parts.naming)
+        screen = _screen(settings.station.format, title, parts.naming, page)
         stack.callback(screen.close)
         status = WriteStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
-        tasks = [status, *_tasks(parts)]
-        station = Station(parts.classifier, journal, parts.deployment, clock, screen, parts.keeping, tasks)
+
+        def tasks(parts: Parts) -> list[PeriodicTask]:
+            status.describe = describing(name, parts.deployment, parts.outbox)
+            return [status, *_tasks(parts)]
+
+        watched = page.live.opened if page is not None else None
+        station = Station(
+            parts.classifier, journal, parts.deployment, clock, screen, parts.keeping, tasks(parts), watched
+        )
         stack.callback(status.ended, station)
-        workers = workers_of(settings, parts.cutting, station, clock, from_stdin=sound == STDIN)
+        cutting = parts.cutting
+        if page is not None:
+            cutting = replace(cutting, kept_s=max(cutting.kept_s, KEPT_S))
+        change = Reconfiguration(station, recogniser, parts, tasks, cutting.kept_s)
+        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN)
         stop.attach(station)
-        _run(station, workers, parts)
+        if page is not None:
+            page.attach(change, lambda: status.describe(station))
+            stack.callback(page.close)
+            page.start()
+        _run(station, workers, change)
         raise typer.Exit(0 if settings.input.watch is not None else _exit_code(workers))
 
 
-def _run(station: Station, workers: Sequence[SourceWorker], parts: Parts) -> None:
-    outbox = parts.outbox
-    if outbox is not None:
-        outbox.start()
+def _run(station: Station, workers: Sequence[SourceWorker], change: Reconfiguration) -> None:
+    if change.parts.outbox is not None:
+        change.parts.outbox.start()
     tell(f"journal {station.journal.path}; Ctrl-C stops")
     try:
         station.run(workers)
     finally:
-        if outbox is not None:
-            outbox.close()
+        if change.parts.outbox is not None:
+            change.parts.outbox.close()
         tell(summary(station))
 
 
@@ -156,14 +179,24 @@ def _exit_code(workers: Sequence[SourceWorker]) -> int:
     return NOT_HEARD if any(worker.health.state is not State.HEARING for worker in workers) else 0
 
 
-def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES) -> Screen:
+def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page | None = None) -> Screen:
     console = Console()
     screen: Screen
     if format == "ndjson":
         screen = NdJson(sys.stdout)
     else:
         screen = LiveTable(console, title) if console.is_terminal else Lines(sys.stdout)
+    if page is not None:
+        screen = Several(page.live, screen)
     return Named(screen, naming) if naming.names else screen
+
+
+def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page:
+    try:
+        from edgeapp.web.of_station import Page
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    return Page(settings, recogniser, journal, parts, name)
 
 
 def _print_devices() -> None:

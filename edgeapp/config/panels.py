@@ -17,5 +17,6 @@ OF_SECTION = {
     "clips": "Clips",
     "mqtt": "MQTT",
     "webhook": "Webhook",
+    "web": "Live page",
     "log": "Log",
 }

@@ -269,6 +269,38 @@ class Webhook:
 
 
 @dataclass(frozen=True)
+class Web:
+    """The live page."""
+
+    on: bool = setting(False, "Serve the live page.", "--web")
+    address: str = setting(
+        "127.0.0.1",
+        "Address at which the page is served; any but a loopback address needs a password.",
+        "--web-address",
+        metavar="HOST",
+    )
+    port: int = setting(
+        8080, "Port of the page; 0 takes a free one.", "--web-port", metavar="PORT", minimum=0, maximum=65_535
+    )
+    host: tuple[str, ...] = setting(
+        (), "Host name under which a reverse proxy passes requests on. May be repeated.", "--web-host", metavar="HOST"
+    )
+    password_file: Path | None = setting(
+        None,
+        "File with the password, made by `biovita-edge web password`; in the user's configuration folder if not given.",
+        "--web-password-file",
+    )
+
+    @property
+    def password_path(self) -> Path:
+        """Where the password is."""
+        import platformdirs
+
+        folder = Path(platformdirs.user_config_dir("biovita-edge", appauthor=False))
+        return self.password_file or folder / "web-password"
+
+
+@dataclass(frozen=True)
 class Log:
     """Logging."""
 
@@ -307,6 +339,7 @@ SECTIONS: dict[str, type] = {
     "clips": Clips,
     "mqtt": Mqtt,
     "webhook": Webhook,
+    "web": Web,
     "log": Log,
 }
 
@@ -335,6 +368,7 @@ class Settings:
     clips: Clips = Clips()
     mqtt: Mqtt = Mqtt()
     webhook: Webhook = Webhook()
+    web: Web = Web()
     log: Log = Log()
     origins: Mapping[str, str] = field(default_factory=dict)
     file: Path | None = None

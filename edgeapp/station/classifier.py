@@ -41,13 +41,13 @@ class Classifier:
 
     def __init__(self, recogniser: Recogniser, filters: Filters, speech: Speech | None = None) -> None:
         self.recogniser = recogniser
-        self._filters = filters
+        self.filters = filters
         self._speech = speech
 
     def classify(self, window: Window, moment: Moment, source: str) -> Observation:
         """Classify one window at the encoder's rate, which began at a moment."""
         [result] = self.recogniser.answer([window])
-        outcomes = [Outcome(one, *self._filters.judge(one, moment)) for one in result.detections]
+        outcomes = [Outcome(one, *self.filters.judge(one, moment)) for one in result.detections]
         spoken = None
         if self._speech is not None and any(one.verdict is Verdict.DETECTION for one in outcomes):
             spoken = self._speech.probability(window.samples, self.recogniser.pack.audio.rate_hz)

@@ -116,7 +116,7 @@ class WriteStatus:
     ----------
     file : StatusFile
     describe : callable
-        The station as the document of the status file.
+        The station as the document of the status file; may be replaced while it runs.
     notifier : Notifier
     """
 
@@ -124,7 +124,7 @@ class WriteStatus:
         self, file: StatusFile, describe: Callable[[Station], dict[str, Any]], notifier: Notifier | None = None
     ) -> None:
         self._file = file
-        self._describe = describe
+        self.describe = describe
         self._notifier = notifier or Notifier()
         self._told: Any = None
         self._told_s = float("-inf")
@@ -137,7 +137,7 @@ class WriteStatus:
             return
         if self._told is None:
             self._notifier.ready()
-        self._file.write({"state": LISTENING, **self._describe(station)})
+        self._file.write({"state": LISTENING, **self.describe(station)})
         if states != self._told:
             self._notifier.status(
                 ", ".join(f"{worker.name}: {worker.health.state.value}" for worker in station.workers)
@@ -147,7 +147,7 @@ class WriteStatus:
     def ended(self, station: Station) -> None:
         """Write the final status, which stays on the disk."""
         self._notifier.stopping()
-        self._file.write({"state": ENDED, **self._describe(station)})
+        self._file.write({"state": ENDED, **self.describe(station)})
 
 
 class NotifyWatchdog:

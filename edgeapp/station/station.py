@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from edgeapp.clips.recorder import Clips
 from edgeapp.clips.ring import Ring
-from edgeapp.clock.system import Clock
+from edgeapp.clock.system import Clock, Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Deployment, Journal, JournalError, Stream
@@ -29,6 +29,8 @@ from edgeapp.station.write_queue import WriteQueue
 log = logging.getLogger(__name__)
 
 DEAF = (State.SILENT, State.STALLED, State.LOST)
+FILE = "file"  # backend of recordings
+RENEWED = "settings changed"  # why a stream ended
 TICK_S = 0.5  # how long the station waits for sound before it runs its tasks
 
 
@@ -127,6 +129,9 @@ class Station:
         self._tasks = tasks
         self._opened = opened
         self._logs: dict[SourceWorker, StreamLog] = {}
+        self._streams: dict[SourceWorker, Opened] = {}
+        self._lost: dict[SourceWorker, int] = {}  # samples of a stream that are in the journal already
+        self._changes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._id = 0
         self._blind = False
         self._closing = False
@@ -185,7 +190,37 @@ class Station:
         for worker in self.workers:
             worker.close()
 
-    def open_stream(self, worker: SourceWorker, stream: Stream, ring: Ring, opened: Opened) -> None:
+    def between_windows(self, change: Callable[[], None]) -> None:
+        """Have the station's own thread do something before the next window. Safe from any thread."""
+        self._changes.put(change)
+
+    def renew(
+        self, deployment: Deployment, classifier: Classifier, keeping: Storage, tasks: Sequence[PeriodicTask]
+    ) -> None:
+        """Go on listening as another deployment; no sound is lost. For the station's own thread.
+
+        Every stream of a microphone ends in the journal and another one begins where it ended. A recording that is
+        being read ends as it began.
+
+        Raises
+        ------
+        JournalError
+            The deployment cannot be written; everything stays as it was.
+        """
+        now = self.clock.now()
+        renewed = self.journal.begin(deployment, now)
+        before, self._id = self._id, renewed
+        self.classifier, self._deployment, self._keeping, self._tasks = classifier, deployment, keeping, tasks
+        for worker, opened in self._streams.items():
+            if opened.stream.backend == FILE:
+                continue
+            lost = opened.stream.dropped_samples
+            self._logs[worker].close(now, RENEWED, lost - self._lost.get(worker, 0), lambda stream_id: None)
+            self._lost[worker] = lost
+            self.open_stream(worker, self._stream_of(opened), opened.ring, now)
+        self.write_queue.write(lambda: self.journal.end(before, now))
+
+    def open_stream(self, worker: SourceWorker, stream: Stream, ring: Ring, begun: Moment) -> None:
         """Begin a stream of a worker."""
         keeping = self._keeping
         clips = keeping.clips
@@ -194,7 +229,7 @@ class Station:
             self.write_queue,
             self._id,
             stream,
-            opened.stream.timeline.moment_of(0.0),
+            begun,
             keeping.confirmation(),
             self.counts,
             Listeners(self._tell, self._found, self._ended),
@@ -205,15 +240,21 @@ class Station:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Opened):
-            heard = event.stream
-            stream = Stream(heard.name, heard.device_id, heard.backend, heard.rate_hz, self.clock.boot_id)
-            self.open_stream(event.worker, stream, event.ring, event)
+            self._streams[event.worker] = event
+            begun = event.stream.timeline.moment_of(0.0)
+            self.open_stream(event.worker, self._stream_of(event), event.ring, begun)
             if self._opened is not None:
-                self._opened(heard.name, event.ring)
+                self._opened(event.stream.name, event.ring)
         elif isinstance(event, Heard):
             self._logs[event.worker].keep(self.classifier.classify(event.window, event.moment, event.worker.name))
         elif isinstance(event, Closed):
-            self._logs.pop(event.worker).close(event.ended, event.reason, event.lost_samples, event.kept)
+            del self._streams[event.worker]
+            lost = event.lost_samples - self._lost.pop(event.worker, 0)
+            self._logs.pop(event.worker).close(event.ended, event.reason, lost, event.kept)
+
+    def _stream_of(self, opened: Opened) -> Stream:
+        heard = opened.stream
+        return Stream(heard.name, heard.device_id, heard.backend, heard.rate_hz, self.clock.boot_id)
 
     def _tell(self, seen: Observation) -> None:
         if seen.verdict is Verdict.DETECTION:
@@ -235,6 +276,8 @@ class Station:
                 raise
 
     def _look_around(self) -> None:
+        while not self._changes.empty():
+            self._changes.get_nowait()()
         for worker in self.workers:
             for transition in worker.changes():
                 weight = logging.WARNING if transition.state in DEAF else logging.INFO

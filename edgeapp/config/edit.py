@@ -1,0 +1,106 @@
+"""Changing the settings file: comments, order and everything that is not changed stay as a person wrote them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgeapp.config.load import config_path, examine
+from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
+from edgeapp.errors import OutputError
+from gallery import files
+
+HEAD = "# Settings of biovita-edge; `biovita-edge config show --long` lists all of them.\n"
+
+
+def change(settings: Settings, values: Mapping[str, Any], thresholds: Mapping[str, float | None]) -> Settings:
+    """Change settings in their file, and give all of them as they are then.
+
+    The file is not touched when what would be in it is wrong. What flags have set stays as they have set it.
+
+    Parameters
+    ----------
+    settings : Settings
+        As they are now.
+    values : Mapping
+        `Setting.key` to a value that its row of the table takes; None removes the line.
+    thresholds : Mapping
+        Taxon to minimum confidence; None removes it.
+
+    Raises
+    ------
+    ConfigError
+        A value is wrong, or wrong together with another one.
+    OutputError
+        The file cannot be written.
+    """
+    import tomlkit
+
+    path = settings.file or config_path(None, os.environ)[0]
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else HEAD
+        document = tomlkit.parse(text)
+        for key, value in values.items():
+            section, _, name = key.partition(".")
+            _set(document, section, name, value)
+        for taxon, least in thresholds.items():
+            _set(document, THRESHOLD.section, taxon, least)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.temporary_for(path) as part:
+            if not path.is_file():
+                os.chmod(part, 0o600)  # it may come to hold a password
+            part.write_text(tomlkit.dumps(document), encoding="utf-8")
+            # Beside its target, so that relative paths in it mean the same.
+            loaded = examine(part)
+            if loaded.faults:
+                fault = loaded.faults[0]
+                raise replace(fault, where=fault.where.replace(str(part), str(path))).error()
+            files.put_in_place(part, path)
+    except (OSError, tomlkit.exceptions.TOMLKitError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(f"{path}: cannot be changed ({reason})", "check the file and the free space") from error
+    return reloaded(settings, path)
+
+
+def reloaded(settings: Settings, path: Path | None = None) -> Settings:
+    """The settings from their file and the environment, as they are now; those that flags have set stay.
+
+    Raises
+    ------
+    ConfigError
+    """
+    loaded = examine(path or settings.file)
+    if loaded.faults:
+        raise loaded.faults[0].error(len(loaded.faults) - 1)
+    new = loaded.settings
+    origins = dict(new.origins)
+    sections: dict[str, dict[str, Any]] = {}
+    for setting in SETTINGS:
+        if settings.origin(setting).startswith("flag "):
+            sections.setdefault(setting.section, {})[setting.name] = settings.value(setting)
+            origins[setting.key] = settings.origin(setting)
+    thresholds = dict(new.thresholds)
+    for taxon, least in settings.thresholds.items():
+        origin = settings.origins.get(f"{THRESHOLD.section}.{taxon}", "")
+        if origin.startswith("flag "):
+            thresholds[taxon] = least
+            origins[f"{THRESHOLD.section}.{taxon}"] = origin
+    changed = {section: replace(getattr(new, section), **given) for section, given in sections.items()}
+    return replace(new, **changed, thresholds=thresholds, origins=origins)
+
+
+def _set(document: Any, section: str, name: str, value: Any) -> None:
+    if section not in (*SECTIONS, THRESHOLD.section):
+        raise KeyError(section)
+    if value is None:
+        if section in document and name in document[section]:
+            del document[section][name]
+        return
+    if section not in document:
+        document[section] = {}
+    if isinstance(value, tuple):
+        value = [str(one) if isinstance(one, Path) else one for one in value]
+    document[section][name] = str(value) if isinstance(value, Path) else value

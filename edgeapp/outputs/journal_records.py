@@ -1,0 +1,88 @@
+"""Rows of a journal as records of the export formats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from edgeapp.detections.review import ReviewVerdict
+from edgeapp.journal import utc_of
+from edgeapp.outputs.records import SPECIES, Record
+from gallery.errors import GalleryError
+from gallery.naming import Naming
+from gallery.store import Gallery
+from gallery.taxon import Taxon
+
+BIRDS = "Aves"
+NO_BIRD = "no bird"
+
+
+@cache
+def taxa_of(path: str) -> tuple[Taxon, ...]:
+    """Taxa of a gallery; empty if it no longer exists."""
+    try:
+        with Gallery.open(path) as gallery:
+            return tuple(gallery.taxa())
+    except GalleryError:
+        return ()
+
+
+class Galleries:
+    """The taxa of the galleries of detections, each opened once."""
+
+    def __init__(self) -> None:
+        self._taxa: dict[str, dict[str, Taxon]] = {}
+
+    def known(self, path: str) -> dict[str, Taxon]:
+        """Taxa of a gallery by scientific name; empty if it no longer exists."""
+        if path not in self._taxa:
+            self._taxa[path] = {taxon.scientific_name: taxon for taxon in taxa_of(path)}
+        return self._taxa[path]
+
+    def is_bird(self, species: str) -> bool:
+        """Whether no gallery says otherwise; unknown species are left to the reviewer."""
+        found = [taxa[species] for taxa in self._taxa.values() if species in taxa]
+        return all(taxon.class_ == BIRDS for taxon in found)
+
+
+def birds(records: Iterable[Record], galleries: Galleries, left_out: Counter[str]) -> Iterator[Record]:
+    """The records of birds; the others are counted."""
+    for record in records:
+        if galleries.is_bird(record.corrected_name or record.scientific_name):
+            yield record
+        else:
+            left_out[NO_BIRD] += 1
+
+
+def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> Record:
+    """Convert a row of the journal's view for the exports."""
+    taxa = galleries.known(row["gallery"])
+    corrected = row["review_name"] if row["review"] == ReviewVerdict.CORRECTED else ""
+    is_species = row["taxon_rank"] == SPECIES
+    clip, start_s, end_s = row["clip_path"], row["clip_start_s"], row["clip_end_s"]
+    if clip is None and row["backend"] == "file" and row["stream_s"]:
+        clip, start_s, end_s = row["source"], 0.0, max(row["stream_s"], row["end_s"])
+    return Record(
+        time_utc=utc_of(row["time_utc"]),
+        clock_set=bool(row["clock_set"]),
+        start_s=row["start_s"],
+        end_s=row["end_s"],
+        source=row["source"],
+        taxon_rank=row["taxon_rank"],
+        scientific_name=row["scientific_name"],
+        common_name=naming.of(row["scientific_name"], row["common_name"] or "") if is_species else "",
+        confidence=row["confidence"],
+        rate_hz=row["rate_hz"],
+        pack=row["pack"],
+        pack_version=row["pack_version"],
+        latitude=row["latitude"],
+        longitude=row["longitude"],
+        review=row["review"],
+        corrected_name=corrected,
+        corrected_common_name=naming.of(corrected, taxa[corrected].common_name if corrected in taxa else ""),
+        clip=clip,
+        clip_start_s=start_s or 0.0,
+        clip_end_s=end_s or 0.0,
+    )

@@ -1,0 +1,1 @@
+"""The live page of a station and the pages of a journal."""

@@ -1,0 +1,86 @@
+"""The application: every route, and what stands before it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from edgeapp.errors import BiovitaError
+from edgeapp.journal import JournalError
+from edgeapp.web import api, forms, media, pages
+from edgeapp.web.access import Access
+from edgeapp.web.asking import Wrong
+from edgeapp.web.feed import Feed
+from edgeapp.web.guard import Guard
+from edgeapp.web.rendering import Renderer
+from edgeapp.web.site import Site
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).with_name("static")
+
+
+def application(site: Site, access: Access) -> Starlette:
+    """The pages and the API of a journal.
+
+    Parameters
+    ----------
+    site : Site
+    access : Access
+    """
+    app = Starlette(
+        routes=[
+            *pages.ROUTES,
+            *forms.ROUTES,
+            *media.ROUTES,
+            *api.ROUTES,
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ],
+        middleware=[Middleware(Guard, access=access)],
+        exception_handlers={
+            BiovitaError: _explained,  # type: ignore[dict-item]  # Starlette types handlers by Exception
+            HTTPException: _http,  # type: ignore[dict-item]
+            Exception: _unexpected,
+        },
+    )
+    app.state.site = site
+    app.state.access = access
+    app.state.renderer = Renderer(site, access)
+    app.state.feed = Feed(site)
+    return app
+
+
+def _explained(request: Request, error: BiovitaError) -> Response:
+    status = error.status if isinstance(error, Wrong) else 503 if isinstance(error, JournalError) else 500
+    if status >= 500:
+        log.warning("%s", error)
+    return _problem(request, status, error.what, error.remedy)
+
+
+def _http(request: Request, error: HTTPException) -> Response:
+    what = "there is no such page" if error.status_code == 404 else str(error.detail)
+    return _problem(request, error.status_code, what, "", dict(error.headers or {}))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("%s %s: %r", request.method, request.url.path, error, exc_info=error)
+    return _problem(request, 500, "the page failed", "see the log of the program")
+
+
+def _problem(
+    request: Request, status: int, what: str, remedy: str, headers: dict[str, str] | None = None
+) -> Response:
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": what, "remedy": remedy or None}, status, headers)
+    renderer: Renderer = request.app.state.renderer
+    return renderer.page(request, "problem", {"what": what, "remedy": remedy, "status": status}, status, headers)
+
+

@@ -1,0 +1,57 @@
+"""Where the event stream of a page comes from: the station of this program, or the journal that another one writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from edgeapp.errors import BiovitaError
+from edgeapp.journal import browsing
+from edgeapp.web.events import Events
+from edgeapp.web.site import Site
+
+LOOK_S = 2.0
+MOST = 200  # detections of one look
+
+
+class Feed:
+    """Events of a page.
+
+    Parameters
+    ----------
+    site : Site
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._own = site.station is None
+        self.events = Events() if site.station is None else site.station.live.events
+        self._looking: asyncio.Task[None] | None = None
+        self._seen: int | None = None
+
+    async def follow(self, last_id: str | None) -> AsyncIterator[str]:
+        """Server-sent events; see `Events.follow`."""
+        if self._own and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+        async for text in self.events.follow(last_id):
+            yield text
+
+    async def _look(self) -> None:
+        """Look for detections that another program wrote, as long as somebody follows."""
+        while True:
+            try:
+                await asyncio.to_thread(self._publish_new)
+            except BiovitaError as error:
+                self.events.publish("problem", {"error": str(error)})
+            await asyncio.sleep(LOOK_S)
+            if self.events.clients == 0:
+                return
+
+    def _publish_new(self) -> None:
+        with self._site.reading() as reader:
+            if self._seen is None:
+                self._seen = browsing.last_number(reader)
+                return
+            for row in browsing.newer_than(reader, self._seen, MOST):
+                self._seen = row["id"]
+                self.events.publish("detection", reader.document(row))

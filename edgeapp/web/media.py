@@ -1,0 +1,96 @@
+"""Clips, their spectrograms, and thumbnails. A request names a row, never a file."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from edgeapp.audio.file import FileSource
+from edgeapp.audio.spectrogram import WEBP, picture, shades, spectrogram
+from edgeapp.errors import AudioError
+from edgeapp.journal import browsing
+from edgeapp.web.asking import Wrong
+from edgeapp.web.pictures import thumbnail_of
+from edgeapp.web.site import Site
+
+TYPES = {"flac": "audio/flac", "wav": "audio/wav", "ogg": "audio/ogg"}
+LONGEST_S = 600.0  # of a clip that is drawn
+COLUMNS, ROWS = 900, 160
+HIGH_HZ = 16_000.0
+KEPT = 64  # pictures in memory
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # what has the same number has the same content
+
+
+def clip(request: Request) -> Response:
+    """The sound of a clip."""
+    path, format = _clip(request)
+    name = path.name.encode("ascii", "replace").decode("ascii").replace('"', "?")
+    headers = {**FOREVER, "Content-Disposition": f'inline; filename="{name}"'}
+    return FileResponse(path, media_type=TYPES.get(format, "application/octet-stream"), headers=headers)
+
+
+def clip_spectrogram(request: Request) -> Response:
+    """The spectrogram of a clip; the seconds and kHz of its axes are in `x-seconds` and `x-khz`."""
+    path, _ = _clip(request)
+    content, seconds, khz = _drawn(path, path.stat().st_mtime_ns)
+    headers = {**FOREVER, "x-seconds": f"{seconds:.3f}", "x-khz": f"{khz:.3f}"}
+    return Response(content, media_type="image/webp", headers=headers)
+
+
+def thumbnail(request: Request) -> Response:
+    """A picture of the gallery."""
+    site: Site = request.app.state.site
+    size = request.path_params["size"]
+    if size not in ("small", "large"):
+        raise Wrong(f"there is no size {size[:20]!r}", "use small or large", 404)
+    content = thumbnail_of(site, request.path_params["entry"], size)
+    if content is None:
+        raise Wrong("the gallery keeps no such picture", status=404)
+    kind = "image/webp" if content[8:12] == b"WEBP" else "image/jpeg"
+    return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _clip(request: Request) -> tuple[Path, str]:
+    site: Site = request.app.state.site
+    with site.reading() as reader:
+        row = browsing.clip(reader, request.path_params["clip"])
+    if row is None:
+        raise Wrong("there is no such clip, or it was deleted", status=404)
+    path = Path(row["path"])
+    if not path.is_file():
+        raise Wrong(f"the file of clip {row['id']} is missing", "see `biovita-edge journal check`", 404)
+    return path, row["format"]
+
+
+@lru_cache(maxsize=KEPT)
+def _drawn(path: Path, mtime_ns: int) -> tuple[bytes, float, float]:
+    """Picture, seconds and kHz of a clip."""
+    import numpy as np
+
+    try:
+        with FileSource(str(path)) as source:
+            rate = source.rate_hz
+            most = round(LONGEST_S * rate)
+            blocks, n = [], 0
+            for block in source.blocks():
+                blocks.append(block.samples[: most - n])
+                n += len(blocks[-1])
+                if n >= most:
+                    break
+    except AudioError as error:
+        raise Wrong(error.what, error.remedy, 404) from error
+    samples = np.concatenate(blocks) if blocks else np.zeros(1, np.float32)
+    drawn = spectrogram(samples, rate, max(1 / rate, len(samples) / rate / COLUMNS), ROWS, HIGH_HZ)
+    content = picture(shades(drawn.levels, *drawn.limits_dbfs()), format=WEBP)
+    return content, len(samples) / rate, drawn.high_hz / 1000
+
+
+ROUTES = (
+    Route("/media/clips/{clip:int}", clip),
+    Route("/media/clips/{clip:int}/spectrogram.webp", clip_spectrogram),
+    Route("/media/pictures/{entry:int}/{size}", thumbnail),
+)

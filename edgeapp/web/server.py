@@ -1,0 +1,145 @@
+"""The server: a socket, an event loop and bounds, in this thread or in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+
+from typing import Any
+
+import anyio.to_thread
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edgeapp.config.settings import Settings
+from edgeapp.errors import UsageError
+from edgeapp.web.access import Access, Password, is_loopback
+from edgeapp.web.app import application
+from edgeapp.web.site import Site
+
+log = logging.getLogger(__name__)
+
+THREADS = 4  # that read the journal; each has its own connection and its own memory
+CLIENTS = 400  # connections at once, streams of events included
+HEADERS_S = 10.0  # within which the first request of a connection must have come
+IDLE_S = 20
+CLOSING_S = 3.0
+
+
+class _Protocol(H11Protocol):
+    """HTTP that does not wait for ever for a request that does not come."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._first = self.loop.call_later(HEADERS_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._first.cancel()
+        super().connection_lost(exc)
+
+
+class Server:
+    """Serves a page.
+
+    Parameters
+    ----------
+    site : Site
+
+    Raises
+    ------
+    UsageError
+        An address that is no loopback needs a password, or the port is taken.
+    """
+
+    def __init__(self, site: Site) -> None:
+        web = site.settings.web
+        self._site = site
+        self._access = access_of(site.settings)
+        self._socket = _bound(web.address, web.port)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application(site, self._access),
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=CLIENTS,
+                timeout_keep_alive=IDLE_S,
+                timeout_graceful_shutdown=int(CLOSING_S),
+            )
+        )
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+    def run(self) -> None:
+        """Serve in this thread until `close`."""
+        asyncio.run(self._serve())
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End. Safe in a signal handler; waits for a thread of its own."""
+        self._server.should_exit = True
+        if self._site.station is not None:
+            self._site.station.live.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(CLOSING_S + 2)
+
+    def _run(self) -> None:
+        try:
+            self.run()
+        except Exception as error:  # the station goes on without its page
+            log.error("the page ended: %s", error)
+
+    async def _serve(self) -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        await self._server.serve(sockets=[self._socket])
+
+
+def access_of(settings: Settings) -> Access:
+    """Who may use the page.
+
+    Raises
+    ------
+    UsageError
+        An address that others reach needs a password.
+    """
+    web = settings.web
+    path = web.password_path
+    password = Password.read(path) if path.is_file() else None
+    if password is None and not is_loopback(web.address):
+        raise UsageError(
+            f"the page at {web.address} could be used by everybody",
+            "set a password with `biovita-edge web password`, or leave --web-address out",
+        )
+    return Access(password, frozenset(web.host))
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((address, port), family=family, reuse_port=False)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"the page cannot be served at {address}, port {port} ({reason})", "choose another --web-port or address"
+        ) from error
+
+

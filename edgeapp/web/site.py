@@ -1,0 +1,141 @@
+"""What the pages know: the journal, the settings, the names of taxa, and the station where one runs in this program."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from edgeapp.config.settings import Settings
+from edgeapp.detections.occurrence import Occurrence
+from edgeapp.errors import BiovitaError
+from edgeapp.journal import Journal, Reader
+from edgeapp.pack.names import names_of, names_table, shipped_species
+from edgeapp.web.completion import Completion
+from edgeapp.web.live import Live
+from gallery.errors import TaxonError
+from gallery.naming import Naming
+from gallery.taxon import RANKS, Names, Taxon
+
+SUGGESTIONS = 12
+
+
+@dataclass
+class Station:
+    """A station that runs in this program.
+
+    Attributes
+    ----------
+    live : Live
+    apply : callable
+        Takes settings while it runs; the keys of those that wait for the next start are returned.
+    learn : callable or None
+        Learns from the reviews; gives a line that says what was learnt.
+    """
+
+    live: Live
+    apply: Callable[[Settings], list[str]]
+    learn: Callable[[], str] | None = None
+
+
+@dataclass
+class Site:
+    """The parts of a page.
+
+    Attributes
+    ----------
+    settings : Settings
+    journal : Journal
+        Through which reviews are written.
+    naming : Naming
+    gallery : Path or None
+        Whose taxa are named and whose pictures are shown.
+    taxa : tuple of Taxon
+    title : str
+        Name of the station.
+    station : Station or None
+        None where it runs in another program, or not at all.
+    occurrence : Occurrence or None
+        What the pack's model says of the place.
+    """
+
+    settings: Settings
+    journal: Journal
+    naming: Naming
+    gallery: Path | None
+    taxa: tuple[Taxon, ...]
+    title: str
+    station: Station | None = None
+    occurrence: Occurrence | None = None
+    _threads: threading.local = field(default_factory=threading.local, repr=False)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """The journal, open for reading; one connection for each thread."""
+        reader: Reader | None = getattr(self._threads, "reader", None)
+        if reader is None:
+            reader = Reader(self.journal.path)
+            reader.naming = self.naming
+            self._threads.reader = reader
+        try:
+            yield reader
+        except BiovitaError:
+            # A journal that was replaced or repaired is opened anew by the next request.
+            self._threads.reader = None
+            reader.close()
+            raise
+
+    @cached_property
+    def names(self) -> Names:
+        """Names of the taxa of the gallery, in every language."""
+        return names_of(self.taxa)
+
+    @cached_property
+    def by_name(self) -> dict[str, Taxon]:
+        """Species by scientific name: those of the gallery, and those whose names come with the program."""
+        return {taxon.scientific_name: taxon for taxon in (*shipped_species(), *self.taxa)}
+
+    def common_name(self, scientific_name: str) -> str:
+        """Common name of a species in the language of the page; empty if it has none."""
+        taxon = self.by_name.get(scientific_name)
+        return self.naming.of(scientific_name, taxon.common_name if taxon is not None else "")
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """Scientific names of a taxon and of all inside it: species, and groups between.
+
+        Raises
+        ------
+        TaxonError
+            No taxon is called so.
+        """
+        rows = self.names.rows(name)
+        found: dict[str, None] = {}
+        key = " ".join(name.split()).casefold()
+        for row in rows:
+            taxon = self.taxa[row]
+            found[taxon.scientific_name] = None
+            ranks = [rank for rank in RANKS if taxon.at(rank).casefold() == key]
+            if ranks:
+                for rank in RANKS[RANKS.index(ranks[0]) :]:
+                    if taxon.at(rank):
+                        found[taxon.at(rank)] = None
+        return tuple(found)
+
+    def heard_members(self, name: str) -> tuple[str, ...]:
+        """Like `members`; a name that is in no gallery now stands for itself, for old journals."""
+        try:
+            return self.members(name)
+        except TaxonError:
+            return (" ".join(name.split()),)
+
+    def suggest(self, text: str) -> list[dict[str, str]]:
+        """Species with a name, in any language, that has a text in it; those that begin with it first."""
+        found = self._completion.find(text, SUGGESTIONS)
+        return [{"scientific_name": name, "common_name": self.common_name(name)} for name in found]
+
+    @cached_property
+    def _completion(self) -> Completion:
+        return Completion(self.taxa, names_table(), self.naming)

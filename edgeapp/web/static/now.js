@@ -1,0 +1,213 @@
+// The page of this moment: spectrograms that scroll, windows as they are judged, detections as they come.
+const ROWS_SHOWN = 200;
+const NEWEST = 20;
+const WIDTH = 900;
+const HEIGHT = 192;
+const root = document.documentElement;
+const palette = colours();
+const sources = new Map();
+
+for (const item of document.querySelectorAll("#sources .source")) adopt(item);
+
+function adopt(item) {
+  const canvas = item.querySelector("canvas");
+  if (!canvas) return;
+  const drawing = canvas.getContext("2d");
+  drawing.fillStyle = "#0c0a14";
+  drawing.fillRect(0, 0, WIDTH, HEIGHT);
+  sources.set(item.dataset.source, { item, canvas, drawing, stream: 0, next: 0, low: 60, high: 200, marks: [] });
+}
+
+// From black over violet and orange to nearly white, even in lightness.
+function colours() {
+  const stops = [[12, 10, 20], [55, 20, 90], [130, 35, 110], [205, 70, 70], [245, 150, 50], [252, 240, 190]];
+  const made = [];
+  for (let value = 0; value < 256; value += 1) {
+    const at = (value / 255) * (stops.length - 1);
+    const from = stops[Math.floor(at)];
+    const to = stops[Math.min(stops.length - 1, Math.floor(at) + 1)];
+    made.push(from.map((one, channel) => Math.round(one + (to[channel] - one) * (at % 1))));
+  }
+  return made;
+}
+
+function draw(told) {
+  const source = sources.get(told.source);
+  if (!source) return;
+  const bytes = Uint8Array.from(atob(told.columns), (letter) => letter.charCodeAt(0));
+  const columns = bytes.length / told.rows;
+  if (!columns) return;
+  const step = Math.max(1, Math.round((WIDTH * told.column_s) / 60));
+  if (source.stream !== told.stream) {
+    source.stream = told.stream;
+    source.marks = [];
+  }
+  stretch(source, bytes);
+  const { drawing } = source;
+  const shift = columns * step;
+  drawing.drawImage(source.canvas, -shift, 0);
+  const image = drawing.createImageData(shift, HEIGHT);
+  for (let column = 0; column < columns; column += 1) {
+    for (let y = 0; y < HEIGHT; y += 1) {
+      const row = Math.floor(((HEIGHT - 1 - y) * told.rows) / HEIGHT);
+      const level = bytes[column * told.rows + row];
+      const shade = Math.max(0, Math.min(255, Math.round(((level - source.low) * 255) / (source.high - source.low))));
+      for (let wide = 0; wide < step; wide += 1) {
+        const pixel = 4 * (y * shift + column * step + wide);
+        image.data.set(palette[shade], pixel);
+        image.data[pixel + 3] = 255;
+      }
+    }
+  }
+  drawing.putImageData(image, WIDTH - shift, 0);
+  source.next = told.first + columns;
+  source.column_s = told.column_s;
+  source.step = step;
+  axes(source, told);
+  const level = source.item.querySelector(".level");
+  level.textContent = told.level_dbfs === null ? "no signal" : `${told.level_dbfs.toFixed(0)} dBFS`;
+}
+
+// Noise is dark, and what stands out is bright: follows the levels slowly.
+function stretch(source, bytes) {
+  const sorted = Uint8Array.from(bytes).sort();
+  const low = sorted[Math.floor(0.5 * (sorted.length - 1))];
+  const high = Math.max(low + 75, sorted[Math.floor(0.998 * (sorted.length - 1))]);
+  source.low += 0.2 * (low - source.low);
+  source.high += 0.2 * (high - source.high);
+}
+
+function axes(source, told) {
+  let legend = source.item.querySelector(".legend");
+  if (!legend) {
+    legend = document.createElement("p");
+    legend.className = "quiet legend";
+    source.item.querySelector("canvas").after(legend);
+  }
+  legend.textContent = `0 to ${(told.high_hz / 1000).toFixed(0)} kHz, the last ${Math.round((WIDTH / source.step) * source.column_s)} s`;
+}
+
+function heard(told) {
+  const source = sources.get(told.source);
+  if (!source) return;
+  // The window in the picture: its place follows from the newest column.
+  if (source.column_s) {
+    const now_s = source.next * source.column_s;
+    const x = WIDTH - ((now_s - told.start_s) / source.column_s) * source.step;
+    const width = ((told.end_s - told.start_s) / source.column_s) * source.step;
+    source.drawing.strokeStyle = told.verdict === "detection" ? "#9df5c0" : "#8a8a9a";
+    source.drawing.lineWidth = told.verdict === "detection" ? 2 : 0.5;
+    source.drawing.strokeRect(x, 2, width - 1, HEIGHT - 4);
+    if (told.verdict === "detection") {
+      source.drawing.fillStyle = "#ffffff";
+      source.drawing.font = "13px system-ui, sans-serif";
+      source.drawing.fillText(name(told.detections.find((one) => one.verdict === "detection")), Math.max(4, x + 4), 16);
+    }
+  }
+  const list = source.item.querySelector(".windows");
+  const line = document.createElement("li");
+  line.classList.toggle("kept", told.verdict === "detection");
+  line.textContent = `${new Date(told.time).toLocaleTimeString()}  ${words(told)}`;
+  list.prepend(line);
+  while (list.children.length > ROWS_SHOWN) list.lastElementChild.remove();
+}
+
+function name(one) {
+  return one ? clean(one.taxon.common_name || one.taxon.scientific_name) : "";
+}
+
+// The same characters that the server takes out of what it shows.
+function clean(text) {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g, "\ufffd");
+}
+
+function words(told) {
+  if (told.detections.length) {
+    return told.detections
+      .map((one) => `${name(one)} ${(100 * one.confidence).toFixed(0)} %${one.verdict === "detection" ? "" : ` (${one.why || one.verdict})`}`)
+      .join("; ");
+  }
+  const likeliest = told.species?.[0];
+  const maybe = likeliest ? `; likeliest ${clean(likeliest.common_name || likeliest.scientific_name)} ${(100 * likeliest.confidence).toFixed(0)} %` : "";
+  return `${told.why || told.verdict}${maybe}`;
+}
+
+function detected(told) {
+  const list = document.getElementById("newest");
+  list.querySelector(".quiet:only-child")?.remove();
+  const item = document.createElement("li");
+  item.className = "new";
+  const time = document.createElement("time");
+  time.dateTime = told.time;
+  time.textContent = new Date(told.time).toLocaleString();
+  const link = document.createElement("a");
+  link.href = `/species/${encodeURIComponent(told.taxon.scientific_name)}`;
+  link.textContent = name(told);
+  const scientific = document.createElement("bdi");
+  scientific.className = "scientific";
+  scientific.textContent = told.taxon.common_name ? clean(told.taxon.scientific_name) : "";
+  const confidence = document.createElement("span");
+  confidence.textContent = `${(100 * told.confidence).toFixed(0)} %`;
+  item.append(time, link, scientific, confidence);
+  list.prepend(item);
+  picture(item, told);
+  while (list.children.length > NEWEST) list.lastElementChild.remove();
+  const count = document.getElementById("detections");
+  if (count) count.textContent = String(Number(count.textContent.replace(/\D/g, "")) + 1);
+}
+
+async function picture(item, told) {
+  const answer = await fetch(`/api/v1/species/${encodeURIComponent(told.taxon.scientific_name)}`);
+  if (!answer.ok) return;
+  const { pictures } = await answer.json();
+  const one = pictures.find((each) => each.modality === "image" && each.thumbnail);
+  if (!one) return;
+  const image = document.createElement("img");
+  image.src = `/media/pictures/${one.id}/small`;
+  image.width = 48;
+  image.height = 36;
+  image.alt = `${one.relative ? `Same ${one.relative}: ` : ""}${one.scientific_name}`;
+  image.title = [one.author, one.licence, one.source].filter(Boolean).join(", ");
+  item.prepend(image);
+}
+
+function microphone(told) {
+  const source = sources.get(told.source);
+  if (!source) {
+    if (told.source) location.reload();
+    return;
+  }
+  const state = source.item.querySelector(".head .state");
+  state.textContent = told.state;
+  state.className = `state ${told.state === "hearing" ? "good" : ["silent", "stalled", "lost"].includes(told.state) ? "bad" : "none"}`;
+  source.item.querySelector(".why").textContent = told.why ?? "";
+}
+
+const events = new EventSource(`/api/v1/events?last_event_id=${encodeURIComponent(root.dataset.event)}`);
+events.addEventListener("window", (event) => heard(JSON.parse(event.data)));
+events.addEventListener("detection", (event) => detected(JSON.parse(event.data)));
+events.addEventListener("microphone", (event) => microphone(JSON.parse(event.data)));
+events.addEventListener("missed", () => location.reload());
+
+async function status() {
+  const answer = await fetch("/api/v1/status").catch(() => null);
+  const trouble = document.getElementById("trouble");
+  if (!trouble) return;
+  if (!answer?.ok) {
+    trouble.hidden = false;
+    trouble.textContent = "The station does not answer.";
+    return;
+  }
+  const told = await answer.json();
+  const wrong = told?.journal?.trouble;
+  trouble.hidden = !wrong;
+  trouble.textContent = wrong ? `The journal cannot be written: ${wrong}. ${told.journal.waiting} changes wait.` : "";
+  const counts = document.getElementById("counts");
+  if (counts && told?.windows) counts.textContent = Object.entries(told.windows).map(([verdict, n]) => `${n} ${verdict}`).join(", ") || "none yet";
+}
+setInterval(status, 5000);
+
+if (sources.size) {
+  const sound = new EventSource("/api/v1/sound");
+  sound.addEventListener("sound", (event) => draw(JSON.parse(event.data)));
+}

@@ -1,0 +1,144 @@
+// Reviews without loading the page anew, by click and by keyboard.
+import { louder, toggle } from "./clip.js";
+
+const said = document.getElementById("said");
+const cards = [...document.querySelectorAll(".card")];
+let at = cards.length === 1 ? 0 : -1;
+let last = [];
+
+async function send(path, body) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error([told.error, told.remedy].filter(Boolean).join("; "));
+  return told;
+}
+
+function tell(text, undoable) {
+  const line = document.createElement("div");
+  line.className = "said";
+  const words = document.createElement("span");
+  words.textContent = text;
+  line.append(words);
+  if (undoable) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Undo";
+    button.addEventListener("click", undo);
+    line.append(button);
+  }
+  said.replaceChildren(line);
+}
+
+function mark(number, verdict, name) {
+  for (const card of document.querySelectorAll(`.card[data-number="${number}"]`)) {
+    const state = document.createElement("span");
+    state.className = `state ${verdict === "rejected" ? "bad" : verdict ? "good" : "none"}`;
+    state.textContent = verdict === "corrected" ? `corrected to ${name}` : verdict || "not reviewed";
+    card.querySelector(".reviewed").replaceChildren(state);
+  }
+}
+
+async function review(numbers, verdict, name, note, reviewer) {
+  const body = { detections: numbers, verdict };
+  if (verdict === "corrected") body.name = name;
+  if (note) body.note = note;
+  if (reviewer) body.reviewer = reviewer;
+  try {
+    const { reviews } = await send("/api/v1/reviews", body);
+    last.push({ reviews, numbers });
+    for (const number of numbers) mark(number, verdict, name);
+    tell(`${numbers.length > 1 ? `${numbers.length} detections` : `Detection ${numbers[0]}`}: ${verdict}`, true);
+    return true;
+  } catch (error) {
+    tell(`Not saved: ${error.message}`, false);
+    return false;
+  }
+}
+
+async function undo() {
+  const done = last.pop();
+  if (!done) return;
+  try {
+    await send("/api/v1/reviews/undo", { reviews: done.reviews });
+    for (const number of done.numbers) mark(number, "", "");
+    tell("Undone", false);
+  } catch (error) {
+    last.push(done);
+    tell(`Not undone: ${error.message}`, true);
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.getAttribute("action") !== "/reviews") return;
+  event.preventDefault();
+  const verdict = event.submitter?.value;
+  const fields = new FormData(form);
+  const numbers = fields.getAll("detection").map(Number);
+  if (!numbers.length) {
+    tell("Choose detections first", false);
+    return;
+  }
+  review(numbers, verdict, fields.get("name") ?? "", fields.get("note") ?? "", fields.get("reviewer") ?? "").then((done) => {
+    if (done && form.id === "bulk") for (const box of document.querySelectorAll(".choose input")) box.checked = false;
+  });
+});
+
+function go(step) {
+  if (!cards.length) return;
+  const next = at + step;
+  if (next >= cards.length) {
+    document.getElementById("next")?.click();
+    return;
+  }
+  cards[at]?.classList.remove("at");
+  at = Math.max(0, next);
+  const card = cards[at];
+  card.classList.add("at");
+  card.focus({ preventScroll: true });
+  card.scrollIntoView({ block: "center", behavior: "instant" });
+}
+
+const keys = {
+  j: () => go(1),
+  k: () => go(-1),
+  ArrowDown: () => go(1),
+  ArrowUp: () => go(-1),
+  " ": (card) => card.querySelector(".clip") && toggle(card.querySelector(".clip")),
+  c: (card) => decide(card, "confirmed"),
+  r: (card) => decide(card, "rejected"),
+  e: (card) => correct(card),
+  g: (card) => card.querySelector("audio") && louder(card.querySelector("audio"), card.querySelector(".gain")),
+  x: (card) => {
+    const box = card.querySelector(".choose input");
+    if (box) box.checked = !box.checked;
+  },
+  u: () => undo(),
+};
+
+async function decide(card, verdict) {
+  if ((await review([Number(card.dataset.number)], verdict)) && cards.length > 1) go(1);
+}
+
+function correct(card) {
+  const own = card.querySelector('input[name="name"]');
+  const input = own ?? document.querySelector('#bulk input[name="name"]');
+  if (!own) card.querySelector(".choose input").checked = true;
+  input.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
+  if (typing && event.key === "Escape") event.target.blur();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === " " && event.target.matches("button, a, summary, input, audio")) return;
+  const action = keys[event.key];
+  if (!action || !cards.length) return;
+  if (at < 0 && !["j", "k", "ArrowDown", "ArrowUp", "u"].includes(event.key)) return;
+  event.preventDefault();
+  action(cards[at]);
+});
