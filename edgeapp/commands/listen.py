@@ -14,9 +14,9 @@ from rich.console import Console
 
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clock.system import SystemClock
+from edgeapp.commands.web import missing_extra
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
-from edgeapp.commands.web import missing_extra
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
 from edgeapp.recognition.recogniser import Recogniser

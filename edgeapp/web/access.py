@@ -108,9 +108,7 @@ class Password:
                 f"{path}: cannot be read ({error.strerror})", "set a password with `biovita-edge web password`"
             ) from error
         except ValueError as error:
-            raise UsageError(
-                f"{path}: is not a stored password", "set one with `biovita-edge web password`"
-            ) from error
+            raise UsageError(f"{path}: is not a stored password", "set one with `biovita-edge web password`") from error
 
     def matches(self, password: str) -> bool:
         """Whether this is the password; takes its time."""
@@ -118,9 +116,7 @@ class Password:
 
 
 def _hash(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return hashlib.scrypt(
-        password.encode("utf-8"), salt=salt, n=n, r=r, p=p, dklen=_KEY_BYTES, maxmem=256 * n * r * p
-    )
+    return hashlib.scrypt(password.encode("utf-8"), salt=salt, n=n, r=r, p=p, dklen=_KEY_BYTES, maxmem=256 * n * r * p)
 
 
 class Throttle:

@@ -75,12 +75,8 @@ def _unexpected(request: Request, error: Exception) -> Response:
     return _problem(request, 500, "the page failed", "see the log of the program")
 
 
-def _problem(
-    request: Request, status: int, what: str, remedy: str, headers: dict[str, str] | None = None
-) -> Response:
+def _problem(request: Request, status: int, what: str, remedy: str, headers: dict[str, str] | None = None) -> Response:
     if request.url.path.startswith("/api/"):
         return JSONResponse({"error": what, "remedy": remedy or None}, status, headers)
     renderer: Renderer = request.app.state.renderer
     return renderer.page(request, "problem", {"what": what, "remedy": remedy, "status": status}, status, headers)
-
-

@@ -68,9 +68,7 @@ class Completion:
             row = next((rows[name] for name in (taxon.scientific_name, *taxon.synonyms) if name in rows), None)
             if row is not None:
                 at[row] = taxon.scientific_name
-        texts += [
-            (at, "\n" + "\n".join(self._table.folded_names(language))) for language in self._table.languages
-        ]
+        texts += [(at, "\n" + "\n".join(self._table.folded_names(language))) for language in self._table.languages]
         return texts
 
 

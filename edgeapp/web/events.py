@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,10 +140,8 @@ class Events:
         return self._news
 
     def _call(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
+        with suppress(RuntimeError):  # the server has ended
             loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # the server has ended
-            pass
 
     def _wake(self) -> None:
         if self._news is not None:

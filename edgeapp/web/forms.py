@@ -1,4 +1,4 @@
-"""What forms send: log-in, reviews, settings, learning. Each answer leads back to a page, so they need no JavaScript."""
+"""What forms send: log-in, reviews, settings, learning. Each answer leads back to a page; no JavaScript is needed."""
 
 from __future__ import annotations
 

@@ -62,9 +62,7 @@ class Guard:
         headers, path = Headers(scope=scope), scope["path"]
         server = scope.get("server")
         if not self._access.knows_host(headers.get("host", ""), server[0] if server else None):
-            return PlainTextResponse(
-                "unknown host name; give the name with --web-host, or ask by the address\n", 421
-            )
+            return PlainTextResponse("unknown host name; give the name with --web-host, or ask by the address\n", 421)
         if scope["method"] not in SAFE and not self._access.same_origin(headers):
             return PlainTextResponse("the request comes from another page\n", 403)
         if path.startswith(OPEN_TO_ALL):

@@ -41,7 +41,14 @@ def status_of(site: Site) -> dict[str, Any] | None:
         return None
     if not isinstance(told, dict):
         return None
-    known = {"microphones": [], "windows": {}, "targets": {}, "journal": {}, "time_utc": None, "detections": 0}
+    known: dict[str, Any] = {
+        "microphones": [],
+        "windows": {},
+        "targets": {},
+        "journal": {},
+        "time_utc": None,
+        "detections": 0,
+    }
     return {**known, **told, "fresh": age_s < KEPT_S and told.get("state") == "listening"}
 
 

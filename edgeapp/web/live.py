@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeapp.audio.spectrogram import SpectrogramStream, shades
+from edgeapp.audio.spectrogram import Scale, SpectrogramStream
 from edgeapp.clips.ring import INT16_FULL_SCALE, Ring
 from edgeapp.detections.document import cleaned, level_field
 from edgeapp.station.microphone_health import Transition
@@ -34,7 +34,8 @@ HIGH_HZ = 16_000.0
 TICK_S = 0.5
 KEPT_COLUMNS = 1_200  # a minute
 AWAY_S = 20.0  # of sound that is computed at once when somebody begins to look
-BLACK_DBFS, BRIGHT_DBFS = -120.0, -20.0  # the levels of bytes 0 and 255; the page stretches what it sees
+# The levels of bytes 0 and 255; the page stretches what it sees.
+SCALE = Scale(np.full(ROWS, -120.0, np.float32), 100.0)
 STATE_S = 5.0
 
 
@@ -100,7 +101,7 @@ class SourceSound:
         sound = samples.astype(np.float32) / np.float32(INT16_FULL_SCALE)
         self._level = float(10 * np.log10(np.mean(np.square(sound - sound.mean())) + 1e-12))
         levels = self._stream.add(sound)
-        for column in shades(levels, BLACK_DBFS, BRIGHT_DBFS):
+        for column in SCALE.shades(levels):
             self._kept.append(column)
             self._end += 1
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.spectrogram import WEBP, picture, shades, spectrogram
+from edgeapp.audio.spectrogram import WEBP, picture, scale_of, spectrogram
 from edgeapp.errors import AudioError
 from edgeapp.journal import browsing
 from edgeapp.web.asking import Wrong
@@ -69,14 +71,13 @@ def _clip(request: Request) -> tuple[Path, str]:
 @lru_cache(maxsize=KEPT)
 def _drawn(path: Path, mtime_ns: int) -> tuple[bytes, float, float]:
     """Picture, seconds and kHz of a clip."""
-    import numpy as np
-
     try:
-        with FileSource(str(path)) as source:
-            rate = source.rate_hz
-            most = round(LONGEST_S * rate)
-            blocks, n = [], 0
-            for block in source.blocks():
+        source = FileSource(str(path))
+        rate = source.rate_hz
+        most = round(LONGEST_S * rate)
+        blocks, n = [], 0
+        with closing(source.blocks()) as given:  # type: ignore[type-var]  # a generator
+            for block in given:
                 blocks.append(block.samples[: most - n])
                 n += len(blocks[-1])
                 if n >= most:
@@ -85,7 +86,7 @@ def _drawn(path: Path, mtime_ns: int) -> tuple[bytes, float, float]:
         raise Wrong(error.what, error.remedy, 404) from error
     samples = np.concatenate(blocks) if blocks else np.zeros(1, np.float32)
     drawn = spectrogram(samples, rate, max(1 / rate, len(samples) / rate / COLUMNS), ROWS, HIGH_HZ)
-    content = picture(shades(drawn.levels, *drawn.limits_dbfs()), format=WEBP)
+    content = picture(scale_of(drawn.levels).shades(drawn.levels), format=WEBP)
     return content, len(samples) / rate, drawn.high_hz / 1000
 
 

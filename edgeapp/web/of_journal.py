@@ -43,6 +43,4 @@ def page_of(settings: Settings) -> Iterator[Server]:
     with Journal.open(settings.journal_path, BUSY_S) as journal:
         naming = naming_in(settings.station.language, taxa)
         journal.naming = naming
-        yield Server(
-            Site(settings, journal, naming, gallery, taxa, station_name(settings), occurrence=occurrence)
-        )
+        yield Server(Site(settings, journal, naming, gallery, taxa, station_name(settings), occurrence=occurrence))

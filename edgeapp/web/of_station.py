@@ -34,9 +34,7 @@ class Page:
         Its address needs a password, or its port is taken.
     """
 
-    def __init__(
-        self, settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, title: str
-    ) -> None:
+    def __init__(self, settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, title: str) -> None:
         self.live = Live()
         self._site = Site(
             settings=settings,

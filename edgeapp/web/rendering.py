@@ -1,4 +1,4 @@
-"""HTML from templates. Whatever is shown is escaped, and cannot change the direction or the look of what stands beside."""
+"""HTML from templates. Whatever is shown is escaped, and cannot change the look of what stands beside it."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ class Asked:
     reviewer: str = ""
 
 
-def asked_of(
-    detections: Sequence[int], verdict: str, name: str = "", note: str = "", reviewer: str = ""
-) -> Asked:
+def asked_of(detections: Sequence[int], verdict: str, name: str = "", note: str = "", reviewer: str = "") -> Asked:
     """Check what a person asks for.
 
     Raises
@@ -79,9 +77,7 @@ def review(site: Site, asked: Asked) -> list[int]:
 
     def write() -> list[int]:
         return [
-            journal.add_review(
-                Review(number, asked.verdict.value, asked.reviewer or "web page", name, asked.note)
-            )
+            journal.add_review(Review(number, asked.verdict.value, asked.reviewer or "web page", name, asked.note))
             for number in asked.detections
         ]
 

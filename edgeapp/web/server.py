@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import threading
-
 from typing import Any
 
 import anyio.to_thread
@@ -141,5 +140,3 @@ def _bound(address: str, port: int) -> socket.socket:
         raise UsageError(
             f"the page cannot be served at {address}, port {port} ({reason})", "choose another --web-port or address"
         ) from error
-
-
