@@ -20,6 +20,7 @@ from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok
 from edgeapp.doctor.records import reading, whole
 from edgeapp.journal.schema import APPLICATION_ID
+from edgeapp.journal.schema_of_browsing import RECOUNT
 from gallery import files, sqlite
 
 SIDE_FILES = ("-wal", "-shm")
@@ -162,6 +163,9 @@ def _salvaged(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int
     for kind, _, sql in schema:
         if kind != "table":
             new.execute(sql)
+    if "heard" in saved:  # counts of rows, some of which may be lost
+        for statement in RECOUNT:
+            new.execute(statement)
     new.commit()
     return saved
 

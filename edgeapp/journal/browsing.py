@@ -1,8 +1,8 @@
 """Queries of the web page: pages of detections by filter, species by hour, first records, history of a species.
 
-They stay fast in a journal of a million detections: each reads an index from one end and stops, or reads nothing but an
-index (`detections_in_order`, `detections_by_taxon`). What a reviewer rejected counts nowhere; what was corrected counts
-under its corrected name.
+They stay fast in a journal of a million detections: each reads an index from one end and stops, or reads counts that
+are kept (`edgeapp.journal.schema_of_browsing`). What a reviewer rejected counts nowhere; what was corrected counts under
+its corrected name.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any, Protocol
 
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.review import ReviewVerdict
+from edgeapp.journal.schema_of_browsing import SLOT_LETTERS
 
 SEASON = timedelta(days=90)  # without a record for so long, the next one is the first of a season
-SLOT_LETTERS = 15  # of a UTC text: ten minutes, "2026-05-22T05:1"
-_LAST_REVIEW = "(SELECT max(id) FROM reviews WHERE reviews.detection = detections.id)"
+LOOKED_THROUGH = 4_000  # newest detections, before a group of taxa is looked up one taxon after the other
+HOUR_LETTERS = 13  # of a UTC text: "2026-05-22T05"
 
 
 class Rows(Protocol):
@@ -45,7 +46,7 @@ class Filter:
     Attributes
     ----------
     taxa : tuple of str or None
-        Scientific names, one of which was detected; None takes every one.
+        Scientific names, one of which it has, after review; None takes every one.
     since, until : datetime or None
         Aware; the first is included.
     min_confidence : float
@@ -67,18 +68,16 @@ class Filter:
 
 @dataclass(frozen=True)
 class Slot:
-    """Detections of one taxon within ten minutes.
+    """Detections of one taxon within an hour, or ten minutes.
 
     Attributes
     ----------
     begins_utc : str
-        The first `SLOT_LETTERS` of its UTC text.
-    scientific_name : str
+        The first letters of its UTC text.
     n : int
     """
 
     begins_utc: str
-    scientific_name: str
     n: int
 
 
@@ -102,22 +101,57 @@ def page_of(rows: Rows, asked: Filter, n: int, before: Place | None = None) -> l
     list of dict
         Rows of the view ``detections_in_full``.
     """
-    conditions, values = _conditions(asked)
+    conditions, values = _conditions(rows, asked)
+    if conditions is None:
+        return []
     if before is not None:
         conditions.append("(time_utc, id) < (:before_utc, :before_id)")
         values |= {"before_utc": before[0], "before_id": before[1]}
-    index, found = "INDEXED BY detections_in_order", []
-    taxa: Sequence[str | None] = [None]
-    if asked.taxa is not None:
-        there = {row["scientific_name"] for row in taxa_heard(rows)}
-        taxa, index = [name for name in asked.taxa if name in there], "INDEXED BY detections_by_taxon"
+    values["n"] = n
+    by_verdict = asked.review not in (ReviewState.ANY, ReviewState.NONE)
+    index = "detections_by_verdict" if by_verdict else "detections_in_order"
+    if asked.taxa is None or by_verdict:
+        if asked.taxa is not None:
+            conditions.append("current_name IN (SELECT value FROM json_each(:taxa))")
+            values["taxa"] = json.dumps(asked.taxa)
+        return in_full(rows, [row["id"] for row in rows._fetch(_page_sql(index, conditions), values)])
+    there = {row["name"] for row in taxa_heard(rows)}
+    taxa = [name for name in asked.taxa if name in there]
+    if len(taxa) > 1:
+        found = _among_newest(rows, taxa, conditions, values)
+        if len(found) >= n:
+            return in_full(rows, [row["id"] for row in found])
+    found = []
     for taxon in taxa:
-        of_taxon = ["scientific_name = :taxon"] if taxon is not None else []
-        where = " AND ".join(["confirmed", *of_taxon, *conditions])
-        sql = f"SELECT id, time_utc FROM detections {index} WHERE {where} ORDER BY time_utc DESC, id DESC LIMIT :n"
-        found += rows._fetch(sql, {**values, "n": n, "taxon": taxon})
+        sql = _page_sql("detections_by_taxon", ["current_name = :taxon", *conditions])
+        found += rows._fetch(sql, {**values, "taxon": taxon})
     found.sort(key=lambda row: (row["time_utc"], row["id"]), reverse=True)
     return in_full(rows, [row["id"] for row in found[:n]])
+
+
+def _page_sql(index: str, conditions: Sequence[str]) -> str:
+    where = " AND ".join(["confirmed", *conditions])
+    return (
+        f"SELECT id, time_utc FROM detections INDEXED BY {index} WHERE {where} ORDER BY time_utc DESC, id DESC LIMIT :n"
+    )
+
+
+def _among_newest(
+    rows: Rows, taxa: Sequence[str], conditions: Sequence[str], values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Those of some taxa among the newest detections, for groups that make up much of all."""
+    where = " AND ".join(["current_name IN (SELECT value FROM json_each(:taxa))", *conditions])
+    begin = "time_utc <= :before_utc AND" if "before_utc" in values else ""
+    return rows._fetch(
+        f"""
+        SELECT id, time_utc FROM (
+            SELECT id, time_utc, current_name, confidence, stream, clip, verdict
+            FROM detections INDEXED BY detections_in_order WHERE {begin} confirmed
+            ORDER BY time_utc DESC, id DESC LIMIT {LOOKED_THROUGH}
+        ) WHERE {where} LIMIT :n
+        """,
+        {**values, "taxa": json.dumps(taxa)},
+    )
 
 
 def in_full(rows: Rows, ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -141,17 +175,17 @@ def last_number(rows: Rows) -> int:
 
 
 def taxa_heard(rows: Rows) -> list[dict[str, Any]]:
-    """Each taxon that was ever detected, by its index alone: scientific_name."""
+    """Each name that a detection has, by its index alone: name."""
     return rows._fetch(
         """
-        WITH RECURSIVE heard (name) AS (
-            SELECT min(scientific_name) FROM detections INDEXED BY detections_by_taxon WHERE confirmed
+        WITH RECURSIVE found (name) AS (
+            SELECT min(current_name) FROM detections INDEXED BY detections_by_taxon WHERE confirmed
             UNION ALL
-            SELECT (SELECT min(scientific_name) FROM detections INDEXED BY detections_by_taxon
-                WHERE confirmed AND scientific_name > heard.name)
-            FROM heard WHERE heard.name IS NOT NULL
+            SELECT (SELECT min(current_name) FROM detections INDEXED BY detections_by_taxon
+                WHERE confirmed AND current_name > found.name)
+            FROM found WHERE found.name IS NOT NULL
         )
-        SELECT name AS scientific_name FROM heard WHERE name IS NOT NULL
+        SELECT name FROM found WHERE name IS NOT NULL
         """
     )
 
@@ -163,18 +197,14 @@ def between(rows: Rows, since: datetime, until: datetime) -> list[dict[str, Any]
     review.
     """
     return rows._fetch(
-        f"""
-        SELECT detections.id, detections.time_utc, detections.clock_set, detections.confidence,
-            coalesce(corrected.name, detections.scientific_name) AS scientific_name,
-            CASE WHEN corrected.name IS NULL THEN common_name END AS common_name,
-            CASE WHEN corrected.name IS NULL THEN taxon_rank ELSE 'species' END AS taxon_rank,
-            CASE WHEN clips.deleted_utc IS NULL THEN clips.id END AS clip, verdict AS review
-        FROM detections INDEXED BY detections_in_order
-        LEFT JOIN clips ON clips.id = detections.clip
-        LEFT JOIN reviews AS corrected ON corrected.id = {_LAST_REVIEW}
-        WHERE confirmed AND detections.time_utc >= :since AND detections.time_utc < :until
-            AND coalesce(verdict, '') <> 'rejected'
-        ORDER BY detections.time_utc, detections.id
+        """
+        SELECT detections.id, time_utc, detections.clock_set, confidence, current_name AS scientific_name,
+            CASE WHEN current_name = scientific_name THEN common_name END AS common_name,
+            CASE WHEN current_name = scientific_name THEN taxon_rank ELSE 'species' END AS taxon_rank,
+            CASE WHEN deleted_utc IS NULL THEN clips.id END AS clip, verdict AS review
+        FROM detections INDEXED BY detections_in_order LEFT JOIN clips ON clips.id = detections.clip
+        WHERE confirmed AND time_utc >= :since AND time_utc < :until AND verdict IS NOT 'rejected'
+        ORDER BY time_utc, detections.id
         """,
         {"since": utc_text(since), "until": utc_text(until)},
     )
@@ -186,7 +216,7 @@ def firsts(rows: Rows, names: Sequence[str], since: datetime) -> dict[str, str]:
     for name in names:
         [row] = rows._fetch(
             "SELECT max(time_utc) AS last FROM detections INDEXED BY detections_by_taxon"
-            " WHERE confirmed AND scientific_name = :name AND time_utc < :since",
+            " WHERE confirmed AND current_name = :name AND time_utc < :since AND verdict IS NOT 'rejected'",
             {"name": name, "since": utc_text(since)},
         )
         if row["last"] is None:
@@ -199,57 +229,27 @@ def firsts(rows: Rows, names: Sequence[str], since: datetime) -> dict[str, str]:
 def species_list(rows: Rows) -> list[dict[str, Any]]:
     """Every taxon with how often, when first and when last it was detected, and its greatest confidence.
 
-    Keys: scientific_name, n, first_utc, last_utc, confidence. Reviews are taken into account for `n` alone.
+    Keys: scientific_name, n, first_utc, last_utc, confidence.
     """
-    found = rows._fetch(
-        "SELECT scientific_name, count(*) AS n, min(time_utc) AS first_utc, max(time_utc) AS last_utc,"
-        " max(confidence) AS confidence FROM detections INDEXED BY detections_by_taxon WHERE confirmed"
-        " GROUP BY scientific_name"
+    of_taxon = "FROM detections INDEXED BY {} WHERE confirmed AND current_name = name AND verdict IS NOT 'rejected'"
+    by_time, by_confidence = of_taxon.format("detections_by_taxon"), of_taxon.format("detections_by_confidence")
+    return rows._fetch(
+        f"""
+        SELECT name AS scientific_name, sum(n) AS n,
+            (SELECT time_utc {by_time} ORDER BY time_utc LIMIT 1) AS first_utc,
+            (SELECT time_utc {by_time} ORDER BY time_utc DESC LIMIT 1) AS last_utc,
+            (SELECT confidence {by_confidence} ORDER BY confidence DESC LIMIT 1) AS confidence
+        FROM heard GROUP BY name
+        """
     )
-    by_name = {row["scientific_name"]: row for row in found}
-    for one in _reviewed(rows):
-        if one["scientific_name"] in by_name:
-            by_name[one["scientific_name"]]["n"] -= 1
-        if one["verdict"] == ReviewVerdict.CORRECTED:
-            row = by_name.setdefault(
-                one["name"],
-                {
-                    "scientific_name": one["name"],
-                    "n": 0,
-                    "first_utc": one["time_utc"],
-                    "last_utc": one["time_utc"],
-                    "confidence": None,
-                },
-            )
-            row["n"] += 1
-            row["first_utc"] = min(row["first_utc"], one["time_utc"])
-            row["last_utc"] = max(row["last_utc"], one["time_utc"])
-    return [row for row in by_name.values() if row["n"] > 0]
 
 
-def history(rows: Rows, name: str, since: datetime | None = None) -> Iterator[Slot]:
-    """Detections of a taxon in slots of ten minutes, under the names they have after review."""
-    begin = "" if since is None else utc_text(since)
-    counted: dict[str, int] = {
-        row["slot"]: row["n"]
-        for row in rows._fetch(
-            f"SELECT substr(time_utc, 1, {SLOT_LETTERS}) AS slot, count(*) AS n"
-            " FROM detections INDEXED BY detections_by_taxon"
-            " WHERE confirmed AND scientific_name = :name AND time_utc >= :begin GROUP BY slot",
-            {"name": name, "begin": begin},
-        )
-    }
-    for one in _reviewed(rows):
-        if one["time_utc"] < begin:
-            continue
-        slot = one["time_utc"][:SLOT_LETTERS]
-        if one["scientific_name"] == name:
-            counted[slot] = counted.get(slot, 0) - 1
-        if one["verdict"] == ReviewVerdict.CORRECTED and one["name"] == name:
-            counted[slot] = counted.get(slot, 0) + 1
-    for slot, n in sorted(counted.items()):
-        if n > 0:
-            yield Slot(slot, name, n)
+def history(rows: Rows, name: str, by_hour: bool = True) -> Iterator[Slot]:
+    """Detections of a taxon by hours or, for time zones that are no whole hours apart from UTC, by ten minutes."""
+    letters = HOUR_LETTERS if by_hour else SLOT_LETTERS
+    sql = f"SELECT substr(slot, 1, {letters}) AS begins, sum(n) AS n FROM heard WHERE name = :name GROUP BY begins"
+    for row in rows._fetch(sql, {"name": name}):
+        yield Slot(row["begins"], row["n"])
 
 
 def best(rows: Rows, name: str, n: int, tried: int = 500) -> list[dict[str, Any]]:
@@ -258,7 +258,8 @@ def best(rows: Rows, name: str, n: int, tried: int = 500) -> list[dict[str, Any]
         """
         SELECT likeliest.id FROM (
             SELECT id, clip FROM detections INDEXED BY detections_by_confidence
-            WHERE confirmed AND scientific_name = :name ORDER BY confidence DESC LIMIT :tried
+            WHERE confirmed AND current_name = :name AND clip IS NOT NULL AND verdict IS NOT 'rejected'
+            ORDER BY confidence DESC LIMIT :tried
         ) AS likeliest JOIN clips ON clips.id = likeliest.clip WHERE deleted_utc IS NULL LIMIT :n
         """,
         {"name": name, "n": n, "tried": tried},
@@ -283,34 +284,28 @@ def of_clip(rows: Rows, clip_id: int) -> list[dict[str, Any]]:
     return rows._fetch("SELECT * FROM detections_in_full WHERE clip = :id ORDER BY start_s, id", {"id": clip_id})
 
 
-def _reviewed(rows: Rows) -> list[dict[str, Any]]:
-    """Detections that were rejected or corrected: scientific_name, time_utc, verdict, name."""
-    return rows._fetch(
-        f"""
-        SELECT scientific_name, detections.time_utc, verdict, name
-        FROM reviews JOIN detections ON detections.id = reviews.detection
-        WHERE verdict <> 'confirmed' AND confirmed AND reviews.id = {_LAST_REVIEW}
-        """
-    )
-
-
-def _conditions(asked: Filter) -> tuple[list[str], dict[str, Any]]:
+def _conditions(rows: Rows, asked: Filter) -> tuple[list[str] | None, dict[str, Any]]:
+    """Conditions and their values; None where nothing can match."""
     found: dict[str, tuple[str, Any]] = {
         "time_utc >= :since": ("since", asked.since and utc_text(asked.since)),
         "time_utc < :until": ("until", asked.until and utc_text(asked.until)),
         "confidence >= :least": ("least", asked.min_confidence or None),
-        "stream IN (SELECT id FROM streams WHERE source = :source)": ("source", asked.source or None),
     }
     asked_for = {condition: pair for condition, pair in found.items() if pair[1] is not None}
     conditions, values = list(asked_for), dict(asked_for.values())
+    if asked.source:
+        streams = [row["id"] for row in rows._fetch("SELECT id FROM streams WHERE source = :s", {"s": asked.source})]
+        if not streams:
+            return None, values
+        conditions.append("stream IN (SELECT value FROM json_each(:streams))")
+        values["streams"] = json.dumps(streams)
     if asked.clip:
-        conditions.append("clip IN (SELECT id FROM clips WHERE deleted_utc IS NULL)")
+        conditions.append(
+            "clip IS NOT NULL AND EXISTS (SELECT 1 FROM clips WHERE clips.id = clip AND deleted_utc IS NULL)"
+        )
     if asked.review is ReviewState.NONE:
-        conditions.append("NOT EXISTS (SELECT 1 FROM reviews WHERE detection = detections.id)")
+        conditions.append("verdict IS NULL")
     elif asked.review is not ReviewState.ANY:
-        conditions.append(f"id IN (SELECT detection FROM reviews WHERE verdict = :verdict AND id = {_OF_DETECTION})")
+        conditions.append("verdict = :verdict AND verdict IS NOT NULL")
         values["verdict"] = asked.review.value
     return conditions, values
-
-
-_OF_DETECTION = "(SELECT max(one.id) FROM reviews AS one WHERE one.detection = reviews.detection)"

@@ -133,7 +133,7 @@ def species(request: Request) -> Response:
 def taxon(request: Request) -> Response:
     site, name = _site(request), " ".join(request.path_params["name"].split())
     with site.reading() as reader:
-        history = days.history_of(browsing.history(reader, name))
+        history = days.history_of(reader, name)
     for key in ("first", "last"):
         history[key] = history[key] and history[key].isoformat()
     history["days"] = {day.isoformat(): n for day, n in history["days"].items()}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from edgeapp.clock.utc import utc_of
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.journal import Reader, browsing
+from edgeapp.journal.schema_of_browsing import SLOT_LETTERS
 from edgeapp.web.asking import midnight
 from edgeapp.web.site import Site
 
@@ -112,13 +113,13 @@ class _Hours:
         self._known: dict[str, int] = {}
 
     def __call__(self, text: str) -> int:
-        slot = text[: browsing.SLOT_LETTERS]
+        slot = text[:SLOT_LETTERS]
         if slot not in self._known:
             self._known[slot] = utc_of(text).astimezone().hour
         return self._known[slot]
 
 
-def history_of(slots: Iterable[browsing.Slot]) -> dict[str, Any]:
+def history_of(reader: Reader, name: str) -> dict[str, Any]:
     """Detections of a taxon by hour of the clock, by day of the last year, by month and by year.
 
     Keys: hours (``[24]``), days (date -> n, the last 366 days with any), months (``[12]``), years (year -> n), n,
@@ -126,14 +127,15 @@ def history_of(slots: Iterable[browsing.Slot]) -> dict[str, Any]:
     """
     hours, months = [0] * 24, [0] * 12
     by_day: Counter[date] = Counter()
-    years: Counter[int] = Counter()
-    for slot in slots:
+    for slot in browsing.history(reader, name, by_hour=_whole_hours()):
         when = _local(slot.begins_utc)
         hours[when.hour] += slot.n
         months[when.month - 1] += slot.n
         by_day[when.date()] += slot.n
-        years[when.year] += slot.n
     days = sorted(by_day)
+    years: Counter[int] = Counter()
+    for day, n in by_day.items():
+        years[day.year] += n
     since = days[-1] - timedelta(days=365) if days else None
     return {
         "hours": hours,
@@ -146,8 +148,29 @@ def history_of(slots: Iterable[browsing.Slot]) -> dict[str, Any]:
     }
 
 
-def _local(slot: str) -> datetime:
-    return utc_of(f"{slot}0:00.000Z").astimezone()
+def _whole_hours() -> bool:
+    """Whether the local time of this machine is whole hours apart from UTC, in January and in July."""
+    year = date.today().year
+    offsets = (datetime(year, month, 1).astimezone().utcoffset() or timedelta() for month in (1, 7))
+    return not any(offset % timedelta(hours=1) for offset in offsets)
+
+
+def _local(begins_utc: str) -> datetime:
+    """Local time of the beginning of a slot, without its zone."""
+    hour, tens = int(begins_utc[11:13]), begins_utc[14:15]
+    begins = datetime(int(begins_utc[:4]), int(begins_utc[5:7]), int(begins_utc[8:10]), hour, int(tens or 0) * 10)
+    offset = _offset(begins.date())
+    if offset is None:
+        return begins.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)
+    return begins + offset
+
+
+@lru_cache(maxsize=10_000)
+def _offset(day: date) -> timedelta | None:
+    """How far local time is from UTC on a day of UTC; None on a day on which that changes."""
+    begin = datetime.combine(day, time(), timezone.utc)
+    ends = {one.astimezone().utcoffset() for one in (begin, begin + timedelta(days=1))}
+    return ends.pop() if len(ends) == 1 else None
 
 
 def expected_in(site: Site, name: str) -> dict[str, Any] | None:

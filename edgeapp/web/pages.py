@@ -117,15 +117,15 @@ def taxon(request: Request) -> Response:
     except TaxonError:
         ranks = []
     with site.reading() as reader:
-        slots = list(browsing.history(reader, name))
+        history = days.history_of(reader, name)
         best = views(site, reader, browsing.best(reader, name, BEST))
-    if not slots and not ranks:
+    if not history["n"] and not ranks:
         raise Wrong(f"{name} is neither in the gallery nor in the journal", status=404)
     context = {
         "name": name,
         "common_name": site.common_name(name),
         "ranks": ranks,
-        "history": days.history_of(slots),
+        "history": history,
         "best": best,
         "pictures": pictures_of(site, name),
         "expected": days.expected_in(site, name),
