@@ -1,26 +1,27 @@
 """Queries of the web page: pages of detections by filter, species by hour, first records, history of a species.
 
 They stay fast in a journal of a million detections: each reads an index from one end and stops, or reads counts that
-are kept (`edgeapp.journal.schema_of_browsing`). What a reviewer rejected counts nowhere; what was corrected counts under
-its corrected name.
+are kept (`edgeapp.journal.schema_of_browsing`). What a reviewer rejected counts nowhere; what was corrected counts
+under its corrected name.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
+import numpy as np
+
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.review import ReviewVerdict
-from edgeapp.journal.schema_of_browsing import SLOT_LETTERS
 
 SEASON = timedelta(days=90)  # without a record for so long, the next one is the first of a season
+DIGITS = 6  # of the counts of half an hour
 LOOKED_THROUGH = 4_000  # newest detections, before a group of taxa is looked up one taxon after the other
-HOUR_LETTERS = 13  # of a UTC text: "2026-05-22T05"
 
 
 class Rows(Protocol):
@@ -64,21 +65,6 @@ class Filter:
     source: str = ""
     review: ReviewState = ReviewState.ANY
     clip: bool = False
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Detections of one taxon within an hour, or ten minutes.
-
-    Attributes
-    ----------
-    begins_utc : str
-        The first letters of its UTC text.
-    n : int
-    """
-
-    begins_utc: str
-    n: int
 
 
 Place = tuple[str, int]  # of a detection in the list: its time and its number
@@ -235,21 +221,34 @@ def species_list(rows: Rows) -> list[dict[str, Any]]:
     by_time, by_confidence = of_taxon.format("detections_by_taxon"), of_taxon.format("detections_by_confidence")
     return rows._fetch(
         f"""
-        SELECT name AS scientific_name, sum(n) AS n,
+        SELECT name AS scientific_name, n,
             (SELECT time_utc {by_time} ORDER BY time_utc LIMIT 1) AS first_utc,
             (SELECT time_utc {by_time} ORDER BY time_utc DESC LIMIT 1) AS last_utc,
             (SELECT confidence {by_confidence} ORDER BY confidence DESC LIMIT 1) AS confidence
-        FROM heard GROUP BY name
+        FROM heard_in_all
         """
     )
 
 
-def history(rows: Rows, name: str, by_hour: bool = True) -> Iterator[Slot]:
-    """Detections of a taxon by hours or, for time zones that are no whole hours apart from UTC, by ten minutes."""
-    letters = HOUR_LETTERS if by_hour else SLOT_LETTERS
-    sql = f"SELECT substr(slot, 1, {letters}) AS begins, sum(n) AS n FROM heard WHERE name = :name GROUP BY begins"
-    for row in rows._fetch(sql, {"name": name}):
-        yield Slot(row["begins"], row["n"])
+def history(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Detections of a taxon by half hours of UTC.
+
+    Returns
+    -------
+    begins : np.ndarray
+        ``[n]`` datetime64 in minutes, ascending.
+    counts : np.ndarray
+        ``[n]`` int64.
+    """
+    # One text of fixed width: fifty thousand rows one by one would take a fifth of a second.
+    sql = f"SELECT group_concat(slot || printf('%0{DIGITS}d', min(n, {10**DIGITS - 1})), '') AS told FROM heard"
+    told = rows._fetch(f"{sql} WHERE name = :name", {"name": name})[0]["told"] or ""
+    fields = np.dtype([("hour", "S13"), ("colon", "S1"), ("half", "S1"), ("n", f"S{DIGITS}")])
+    found = np.frombuffer(told.encode("ascii"), fields)
+    begins = found["hour"].astype("datetime64[h]").astype("datetime64[m]")
+    begins = begins + 30 * (found["half"] == b"3").astype("timedelta64[m]")
+    order = np.argsort(begins, kind="stable")
+    return begins[order], found["n"].astype(np.int64)[order]
 
 
 def best(rows: Rows, name: str, n: int, tried: int = 500) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from edgeapp.clock.utc import utc_of
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.journal import Reader, browsing
@@ -122,55 +124,49 @@ class _Hours:
 def history_of(reader: Reader, name: str) -> dict[str, Any]:
     """Detections of a taxon by hour of the clock, by day of the last year, by month and by year.
 
+    In a time zone three quarters of an hour apart from UTC, an hour may have what belongs to the one beside it.
+
     Keys: hours (``[24]``), days (date -> n, the last 366 days with any), months (``[12]``), years (year -> n), n,
     first, last (dates; None without any).
     """
-    hours, months = [0] * 24, [0] * 12
-    by_day: Counter[date] = Counter()
-    for slot in browsing.history(reader, name, by_hour=_whole_hours()):
-        when = _local(slot.begins_utc)
-        hours[when.hour] += slot.n
-        months[when.month - 1] += slot.n
-        by_day[when.date()] += slot.n
-    days = sorted(by_day)
-    years: Counter[int] = Counter()
-    for day, n in by_day.items():
+    begins, counts = browsing.history(reader, name)
+    local = begins + _offsets(begins)
+    days, of_day = np.unique(local.astype("datetime64[D]"), return_inverse=True)
+    by_day = np.bincount(of_day, counts, len(days)).astype(int).tolist()
+    hour = (local.astype("datetime64[h]") - local.astype("datetime64[D]")).astype(int)
+    months, years = [0] * 12, Counter[int]()
+    dates: list[date] = days.tolist()
+    for day, n in zip(dates, by_day, strict=True):
+        months[day.month - 1] += n
         years[day.year] += n
-    since = days[-1] - timedelta(days=365) if days else None
+    since = dates[-1] - timedelta(days=365) if dates else None
     return {
-        "hours": hours,
+        "hours": np.bincount(hour, counts, 24).astype(int).tolist(),
         "months": months,
-        "days": {day: by_day[day] for day in days if since is not None and day >= since},
+        "days": {day: n for day, n in zip(dates, by_day, strict=True) if since is not None and day >= since},
         "years": dict(sorted(years.items())),
-        "n": sum(by_day.values()),
-        "first": days[0] if days else None,
-        "last": days[-1] if days else None,
+        "n": sum(by_day),
+        "first": dates[0] if dates else None,
+        "last": dates[-1] if dates else None,
     }
 
 
-def _whole_hours() -> bool:
-    """Whether the local time of this machine is whole hours apart from UTC, in January and in July."""
-    year = date.today().year
-    offsets = (datetime(year, month, 1).astimezone().utcoffset() or timedelta() for month in (1, 7))
-    return not any(offset % timedelta(hours=1) for offset in offsets)
-
-
-def _local(begins_utc: str) -> datetime:
-    """Local time of the beginning of a slot, without its zone."""
-    hour, tens = int(begins_utc[11:13]), begins_utc[14:15]
-    begins = datetime(int(begins_utc[:4]), int(begins_utc[5:7]), int(begins_utc[8:10]), hour, int(tens or 0) * 10)
-    offset = _offset(begins.date())
-    if offset is None:
-        return begins.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)
-    return begins + offset
+def _offsets(begins: np.ndarray) -> np.ndarray:
+    """How far local time is from UTC at some moments; datetime64 in minutes -> timedelta64 in minutes."""
+    days, of_day = np.unique(begins.astype("datetime64[D]"), return_inverse=True)
+    offsets = np.array([_offset(day) for day in days.tolist()], "timedelta64[m]")[of_day]
+    for at in np.flatnonzero(np.isnat(offsets)):  # of a day on which it changes
+        moment: datetime = begins[at].astype("datetime64[s]").tolist()
+        offsets[at] = np.timedelta64(moment.replace(tzinfo=timezone.utc).astimezone().utcoffset() or timedelta(), "m")
+    return offsets
 
 
 @lru_cache(maxsize=10_000)
-def _offset(day: date) -> timedelta | None:
-    """How far local time is from UTC on a day of UTC; None on a day on which that changes."""
+def _offset(day: date) -> np.timedelta64:
+    """How far local time is from UTC on a day of UTC; not a time on a day on which that changes."""
     begin = datetime.combine(day, time(), timezone.utc)
-    ends = {one.astimezone().utcoffset() for one in (begin, begin + timedelta(days=1))}
-    return ends.pop() if len(ends) == 1 else None
+    ends = {one.astimezone().utcoffset() or timedelta() for one in (begin, begin + timedelta(days=1))}
+    return np.timedelta64(ends.pop(), "m") if len(ends) == 1 else np.timedelta64("NaT", "m")
 
 
 def expected_in(site: Site, name: str) -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ class World:
         taxa = [taxon for taxon in toy.taxa() if taxon.scientific_name != "Parus minor"]
         found = [Detection("species", taxon.scientific_name, "", taxon.path(), 0.7, ()) for taxon in taxa]
         with self.assembled() as parts:
-            filters = parts.classifier._filters
+            filters = parts.classifier.filters
             return [filters.judge(one, MOMENT)[0].value for one in found]
 
     def confirmed(self) -> list[list[int]]:
