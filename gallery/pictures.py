@@ -15,7 +15,6 @@ import numpy as np
 from gallery.rows import taxon_of
 from gallery.store import Gallery
 from gallery.taxon import RANKS, Taxon
-from gallery.vocabulary import GROUP_RANKS
 
 RELATED_RANKS = ("genus", "family", "order")  # a member of the same class may look like anything
 MOST_OF_GROUP = 1000  # photos of a group's members that are compared: an order may have tens of thousands
@@ -87,7 +86,7 @@ def pictures(
     ----------
     gallery : Gallery
     scientific_name : str
-        Accepted name of a species, or the name of a group at any rank below the kingdom.
+        Accepted name of a species, or the name of a group at any rank.
     vector : numpy.ndarray, optional
         [dim], of any length: what the photos and recordings are compared with. In the order they were added without.
     n : int
@@ -135,7 +134,7 @@ def _of_relatives(gallery: Gallery, id: int, taxon: Taxon, direction: np.ndarray
 def _of_group(
     gallery: Gallery, name: str, direction: np.ndarray | None, n: int, likeliest: Sequence[str]
 ) -> list[Picture]:
-    for rank in GROUP_RANKS:
+    for rank in reversed(RANKS[:-1]):
         rows = gallery.rows(f'SELECT * FROM taxa WHERE "{rank}" = ? LIMIT 1', (name,)) if name else []
         if rows:
             break

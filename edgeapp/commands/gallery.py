@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.commands.gallery_photos import app as photos_app
 from edgeapp.commands.options import JsonOption, LanguageOption, PackOption
 from edgeapp.config.defaults import language_of
 from edgeapp.errors import GalleryError, UsageError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gallery.taxon import Taxon
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, build and edit galleries.")
+
+app.add_typer(photos_app, name="photos")
 
 # Groups of options in the help.
 MATERIAL = "Photos and recordings"
