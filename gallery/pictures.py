@@ -112,7 +112,7 @@ def pictures(
         return _of_group(gallery, scientific_name.strip(), direction, n, likeliest)
     id, taxon = found[0]["id"], taxon_of(found[0])
     photos = _nearest(_entries(gallery, [id], "image"), direction)
-    recordings = _nearest(_entries(gallery, [id], "audio"), direction)
+    recordings = _once(_nearest(_entries(gallery, [id], "audio"), direction))
     shown = [_picture(*one) for one in photos[:n]] or _of_relatives(gallery, id, taxon, direction, n)
     return shown + [_picture(*one) for one in recordings[:n]]
 
@@ -225,6 +225,14 @@ def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compar
         for row in rows
     ]
     return sorted(compared, key=lambda one: (not one[0]["thumbnail"], -_similarity_key(one)))
+
+
+def _once(compared: Iterable[_Compared]) -> list[_Compared]:
+    """The nearest piece of each recording: a gallery may have vectors of several."""
+    found: dict[tuple[str, str], _Compared] = {}
+    for one in compared:
+        found.setdefault((one[0]["label"], one[0]["source"]), one)
+    return list(found.values())
 
 
 def _similarity_key(one: _Compared) -> float:

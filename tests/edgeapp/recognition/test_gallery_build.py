@@ -108,9 +108,24 @@ def test_photos_for_a_pack_that_compares_none_are_kept_to_be_shown(pack, tmp_pat
     material = [Material(files[0], "Parus major", "image"), Material(files[1], "Parus major", "image", licence="mine")]
     report = build_gallery(tmp_path / "g.sqlite", blind, toy.taxa(), material)
     assert [one.reason for one in report.left_out] == ["neither compared by this pack nor kept to be shown"]
+    assert report.notes[-1] == "1 photo is kept to be shown and not compared: toy compares no photos"
     (kept,) = entries(tmp_path / "g.sqlite", modality="image")
     assert (kept.label, kept.vector) == ("mine.png", None) and kept.thumbnail is not None
     assert Recogniser(blind, tmp_path / "g.sqlite", threads=1).vocabulary.modalities == ("text",)
+
+
+def test_a_photo_can_be_added_for_a_pack_that_was_not_fitted_for_photos(run, toy_copy, tmp_path, table):
+    document = json.loads((toy_copy / "pack.json").read_text())
+    for key in ("scale", "bias", "weight"):
+        del document["decision"][key]["image"]
+    (toy_copy / "pack.json").write_text(json.dumps(document))
+    out, tit = tmp_path / "g.sqlite", photo(tmp_path / "tit.png", (255, 0, 0))
+    assert run("gallery", "build", out, "--pack", toy_copy, "--taxa", table).exit_code == 0
+    result = run("gallery", "add", out, "Great Tit", "--pack", toy_copy, "--photo", tit)
+    assert result.exit_code == 0 and "1 photo is kept to be shown and not compared" in result.stderr
+    shown = run("gallery", "photos", "show", "Great Tit", "--gallery", out)
+    assert shown.stdout == "photo: tit.png, author unknown, licence not given\n"
+    assert run("gallery", "info", out, "--json").stdout.count('"photos_without_vectors": 1') == 1
 
 
 @pytest.mark.parametrize(
