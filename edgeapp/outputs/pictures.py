@@ -98,13 +98,16 @@ def decoded(jpeg: bytes) -> Image:
 
 
 def in_a_row(photos: Sequence[Image]) -> Image:
-    """Photos side by side, all of one height."""
+    """Photos side by side, as high as a row of them or as wide as twice its height."""
     from PIL import Image
 
-    even = [one.resize((max(1, round(one.width * HEIGHT_PIXELS / one.height)), HEIGHT_PIXELS)) for one in photos]
-    row = Image.new("RGB", (sum(one.width + GAP_PIXELS for one in even) - GAP_PIXELS, HEIGHT_PIXELS))
+    fitted = []
+    for one in photos:
+        scale = min(2 * HEIGHT_PIXELS / one.width, HEIGHT_PIXELS / one.height)
+        fitted.append(one.resize((max(1, round(one.width * scale)), max(1, round(one.height * scale)))))
+    row = Image.new("RGB", (sum(one.width + GAP_PIXELS for one in fitted) - GAP_PIXELS, HEIGHT_PIXELS))
     at = 0
-    for one in even:
+    for one in fitted:
         row.paste(one, (at, 0))
         at += one.width + GAP_PIXELS
     return row

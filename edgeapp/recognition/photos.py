@@ -34,10 +34,7 @@ def opened(path: Path) -> Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            # Of photos of 90 megapixels, which cameras make; twice as many are an error.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+        image = _begun(path)
         image.load()
     except UnidentifiedImageError:
         raise UnusablePhoto("is not a readable photo; save it as JPEG or PNG") from None
@@ -54,11 +51,21 @@ def credits_of(photo: Path) -> tuple[str, str]:
     from PIL import Image
 
     try:
-        with Image.open(photo) as image:
+        with _begun(photo) as image:
             exif = image.getexif()
             return str(exif.get(EXIF_ARTIST, "")).strip(), str(exif.get(EXIF_COPYRIGHT, "")).strip()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "", ""  # the photo is rejected, with the reason, when it is opened for encoding
+
+
+def _begun(path: Path) -> Image:
+    """A photo whose header is read."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        # Of photos of 90 megapixels, which cameras make; twice as many are an error.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
 
 
 def thumbnail(image: Image) -> Thumbnail:

@@ -15,7 +15,7 @@ from gallery.pictures import pictures
 
 
 def test_the_first_picture_is_of_the_species_that_photos_alone_name(starter_pack, shared, tmp_path):
-    """So its share of right species is audio -> image Top-1: recordings of the starter data, none in the gallery."""
+    """So the share of first pictures that are right is audio -> image Top-1. No recording is in the gallery."""
     with (shared / "starter" / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     photos = [row for row in rows if row["modality"] == "image"]
@@ -32,8 +32,7 @@ def test_the_first_picture_is_of_the_species_that_photos_alone_name(starter_pack
     report = build_gallery(path, pack, starter_taxa(), material, ("image",))
     assert report.failed == []
     by_photos = Recogniser(pack, path, modalities=["image"], threads=1)
-    known = {taxon.scientific_name for taxon in by_photos.taxa}
-    asked = [row for row in rows if row["modality"] == "audio" and row["scientific_name"] in known][::12]
+    asked = [row for row in rows if row["modality"] == "audio"][::12]
     species_of_file = {Path(row["path"]).name: row["scientific_name"] for row in photos}
 
     named_right = shown_right = 0
@@ -46,7 +45,8 @@ def test_the_first_picture_is_of_the_species_that_photos_alone_name(starter_pack
             [named] = tally.species(1)
             vectors = [result.vector for result in results if result.vector is not None]
             first = pictures(gallery, named.scientific_name, np.sum(vectors, axis=0))[0]
-            assert first.relative == "" and gallery.thumbnail(first.id, "small") or not first.thumbnail
+            assert first.relative == "" and first.thumbnail == (gallery.thumbnail(first.id, "small") is not None)
             named_right += named.scientific_name == row["scientific_name"]
             shown_right += species_of_file[first.label] == row["scientific_name"]
-    assert shown_right == named_right >= 0.3 * len(asked)
+    assert 0.5 * len(asked) <= named_right < len(asked), "some of these species have no photos"
+    assert shown_right == named_right

@@ -6,8 +6,10 @@ import io
 import json
 
 import pytest
+from PIL import Image
 
 from edgeapp.archive.files import identify
+from edgeapp.outputs.pictures import GAP_PIXELS, HEIGHT_PIXELS, in_a_row
 from edgeapp.outputs.table import TableWriter
 from edgeapp.outputs.writer import Run
 from edgeapp.pack.format import Pack
@@ -103,3 +105,9 @@ def test_a_table_on_a_terminal_names_what_shows_photos(tit, photo_gallery, toy_p
         identify([tit, tit], made, writer, 5.0, 1, print, print)
     assert screen.getvalue().count("N. Ear") == 2
     assert capsys.readouterr().err.count("pip install 'biovita-edge[pictures]'") == 1
+
+
+def test_photos_of_any_shape_stand_in_one_row():
+    shapes = ((480, 320), (160, 480), (480, 1), (1, 480))
+    row = in_a_row([Image.new("RGB", shape) for shape in shapes])
+    assert row.size == (360 + 80 + 480 + 1 + 3 * GAP_PIXELS, HEIGHT_PIXELS)

@@ -114,6 +114,34 @@ def test_photos_for_a_pack_that_compares_none_are_kept_to_be_shown(pack, tmp_pat
     assert Recogniser(blind, tmp_path / "g.sqlite", threads=1).vocabulary.modalities == ("text",)
 
 
+def test_a_photo_of_any_shape_and_mode_has_thumbnails(pack, tmp_path):
+    material = []
+    for name, mode, size in (
+        ("wide", "RGB", (3000, 1)),
+        ("small", "P", (20, 10)),
+        ("clear", "RGBA", (500, 700)),
+        ("print", "CMYK", (9, 9)),
+    ):
+        path = tmp_path / f"{name}.tif"
+        Image.new(mode, size, 200).save(path)
+        material.append(Material(path, "Parus major", "image"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.new("RGB", (600, 300), (255, 0, 0)).save(tmp_path / "turned.jpg", exif=exif)
+    material.append(Material(tmp_path / "turned.jpg", "Parus major", "image"))
+    blind = replace(pack, image=None)
+    assert build_gallery(tmp_path / "g.sqlite", blind, toy.taxa(), material).failed == []
+    kept = entries(tmp_path / "g.sqlite", modality="image")
+    sizes = {one.label: (one.thumbnail.width, one.thumbnail.height) for one in kept}
+    assert sizes == {
+        "wide.tif": (480, 1),
+        "small.tif": (20, 10),
+        "clear.tif": (343, 480),
+        "print.tif": (9, 9),
+        "turned.jpg": (240, 480),
+    }
+
+
 def test_a_photo_can_be_added_for_a_pack_that_was_not_fitted_for_photos(run, toy_copy, tmp_path, table):
     document = json.loads((toy_copy / "pack.json").read_text())
     for key in ("scale", "bias", "weight"):
