@@ -23,7 +23,7 @@ from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
-from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, thumbnail
+from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, plain_credit, thumbnail
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from gallery.entry import Entry, Rejection, Thumbnail, shows_adult
 from gallery.errors import TaxonError
@@ -382,8 +382,8 @@ def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejectio
         path=path.parent / row["path"],
         scientific_name=row["scientific_name"],
         modality=modality,
-        author=row.get("author", ""),
-        licence=row.get("licence", ""),
+        author=plain_credit(row.get("author", "")),
+        licence=plain_credit(row.get("licence", "")),
         source=source,
         sha256=row.get("sha256", ""),
         note=row.get("note", ""),

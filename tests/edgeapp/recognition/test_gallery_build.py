@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ import soundfile
 from PIL import Image
 
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery, photo_folder
+from edgeapp.recognition.gallery_build import Material, build_gallery, manifest, photo_folder
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.prompts import PROMPT_FORMS
 from gallery.store import Gallery
@@ -112,6 +113,21 @@ def test_photos_for_a_pack_that_compares_none_are_kept_to_be_shown(pack, tmp_pat
     (kept,) = entries(tmp_path / "g.sqlite", modality="image")
     assert (kept.label, kept.vector) == ("mine.png", None) and kept.thumbnail is not None
     assert Recogniser(blind, tmp_path / "g.sqlite", threads=1).vocabulary.modalities == ("text",)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ('P. Coin (<a href="//example.org/x" title="x">Patrick Coin</a>)', "P. Coin (Patrick Coin)"),
+        ("Mike &amp; Chris<br/>\n<B>Ltd</B>", "Mike & Chris Ltd"),
+        ("A. Author <a@example.org>, 3 < 4 > 2", "A. Author <a@example.org>, 3 < 4 > 2"),
+    ],
+)
+def test_credits_of_a_manifest_are_kept_without_markup(tmp_path, given, kept):
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "scientific_name", "author"], ["a.jpg", "Parus major", given]])
+    (material,) = manifest(tmp_path / "manifest.csv")
+    assert material.author == kept
 
 
 def test_a_photo_of_any_shape_and_mode_has_thumbnails(pack, tmp_path):
