@@ -15,7 +15,6 @@ import numpy as np
 from gallery.rows import taxon_of
 from gallery.store import Gallery
 from gallery.taxon import RANKS, Taxon
-from gallery.vocabulary import GROUP_RANKS
 
 RELATED_RANKS = ("genus", "family", "order")  # a member of the same class may look like anything
 MOST_OF_GROUP = 1000  # photos of a group's members that are compared: an order may have tens of thousands
@@ -87,7 +86,7 @@ def pictures(
     ----------
     gallery : Gallery
     scientific_name : str
-        Accepted name of a species, or the name of a group at any rank below the kingdom.
+        Accepted name of a species, or the name of a group at any rank.
     vector : numpy.ndarray, optional
         [dim], of any length: what the photos and recordings are compared with. In the order they were added without.
     n : int
@@ -113,7 +112,7 @@ def pictures(
         return _of_group(gallery, scientific_name.strip(), direction, n, likeliest)
     id, taxon = found[0]["id"], taxon_of(found[0])
     photos = _nearest(_entries(gallery, [id], "image"), direction)
-    recordings = _nearest(_entries(gallery, [id], "audio"), direction)
+    recordings = _once(_nearest(_entries(gallery, [id], "audio"), direction))
     shown = [_picture(*one) for one in photos[:n]] or _of_relatives(gallery, id, taxon, direction, n)
     return shown + [_picture(*one) for one in recordings[:n]]
 
@@ -135,7 +134,7 @@ def _of_relatives(gallery: Gallery, id: int, taxon: Taxon, direction: np.ndarray
 def _of_group(
     gallery: Gallery, name: str, direction: np.ndarray | None, n: int, likeliest: Sequence[str]
 ) -> list[Picture]:
-    for rank in GROUP_RANKS:
+    for rank in reversed(RANKS[:-1]):
         rows = gallery.rows(f'SELECT * FROM taxa WHERE "{rank}" = ? LIMIT 1', (name,)) if name else []
         if rows:
             break
@@ -226,6 +225,14 @@ def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compar
         for row in rows
     ]
     return sorted(compared, key=lambda one: (not one[0]["thumbnail"], -_similarity_key(one)))
+
+
+def _once(compared: Iterable[_Compared]) -> list[_Compared]:
+    """The nearest piece of each recording: a gallery may have vectors of several."""
+    found: dict[tuple[str, str], _Compared] = {}
+    for one in compared:
+        found.setdefault((one[0]["label"], one[0]["source"]), one)
+    return list(found.values())
 
 
 def _similarity_key(one: _Compared) -> float:

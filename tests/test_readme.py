@@ -141,7 +141,8 @@ def test_every_command_and_option_is_explained(name, command):
 
 
 def test_the_options_it_names_are_options():
-    known = {option for _, command in ALL for parameter in command.params for option in parameter.opts} | {"--help"}
+    parameters = [parameter for _, command in ALL for parameter in command.params]
+    known = {option for one in parameters for option in (*one.opts, *one.secondary_opts)} | {"--help"}
     named = {word for code in re.findall(r"`([^`]+)`", PROSE) for word in code.split() if word.startswith("--")}
     assert named - known == set()
 

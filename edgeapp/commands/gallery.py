@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.commands.gallery_photos import app as photos_app
 from edgeapp.commands.options import JsonOption, LanguageOption, PackOption
 from edgeapp.config.defaults import language_of
 from edgeapp.errors import GalleryError, UsageError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gallery.taxon import Taxon
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, build and edit galleries.")
+
+app.add_typer(photos_app, name="photos")
 
 # Groups of options in the help.
 MATERIAL = "Photos and recordings"
@@ -51,9 +54,10 @@ def info(
     if json:
         typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False))
         return
+    width = max(map(len, found))
     for key, value in found.items():
         text = ", ".join(f"{k or 'not given'}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        typer.echo(f"{key:<11} {text}")
+        typer.echo(f"{key:<{width}} {text}")
 
 
 @app.command("list")
@@ -272,7 +276,7 @@ def _modalities(text: str, pack: Pack) -> list[str]:
     for modality in modalities:
         if modality not in MODALITIES:
             raise UsageError(f"unknown modality {modality!r}", f"use {', '.join(MODALITIES)}")
-        if modality not in pack.decision.scale:
+        if modality not in pack.decision.scale and modality != "image":  # photos are kept to be shown
             raise UsageError(
                 f"pack {pack.folder} cannot decide by {modality} entries",
                 f"it was fitted for {', '.join(pack.decision.scale)}",

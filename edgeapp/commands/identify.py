@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -34,11 +35,12 @@ from edgeapp.commands.place import (
 from edgeapp.config.defaults import language_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import Destination, Run, check_format, writer
+from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, check_format, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
+from gallery.store import Gallery
 
 
 def identify(
@@ -63,6 +65,14 @@ def identify(
         int,
         typer.Option("--top", "-k", metavar="NUMBER", help="Number of species to list.", min=1, rich_help_panel=OUTPUT),
     ] = 5,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Pictures of what is detected, from the gallery: in json and ndjson, and shown below a table.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -142,6 +152,9 @@ def identify(
     audacity and kaleidoscope write one table for all files with a row per detection; times in raven and audacity tables
     are cumulative over the files.
 
+    --pictures adds photos and recordings of what was detected, those most like the sound first, with their authors and
+    licences. A terminal that can show images (kitty, or sixels) shows the photos, if textual-image is installed.
+
     With a location, only species expected there are reported: by the pack's occurrence model in the week of the
     recording, and by a range table. The number of detections left out is reported on standard error.
     """
@@ -156,15 +169,20 @@ def identify(
         raise UsageError(f"{output}: is one of the recordings", "choose another --output")
 
     check_format(format)
+    if pictures and format not in WITH_PICTURES:
+        raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
     place, in_week = place_of(latitude, longitude), week_of(week, date)
-    with Destination(output) as destination:
+    with ExitStack() as stack:
+        destination = stack.enter_context(Destination(output))
         asked = modalities.split(",") if modalities is not None else None
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
         naming = naming_in(language_of(language), recogniser.taxa)
         audio = recogniser.pack.audio
         hop_s = audio.hop_s if hop is None else hop
         expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
-        run = Run(recogniser.origin, audio.window_s, hop_s, *(place or (None, None)))
+        shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
+        at = place or (None, None)
+        run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown)
         writing = writer(format, destination.out, run)
 
         def open_sound(file: str) -> AudioSource:

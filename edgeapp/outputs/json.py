@@ -18,6 +18,7 @@ from edgeapp.detections.document import (
     pack_fields,
     taxon_fields,
 )
+from edgeapp.detections.pictures import picture_fields, pictures_of
 from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def window_fields(result: WindowResult, species: Sequence[Candidate]) -> dict[st
 
 def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[str, Any]:
     """The detection document of a stretch of a file."""
+    shown = () if run.gallery is None else pictures_of(run.gallery, stretch.detection, stretch.vector)
     return detection_document(
         stretch.detection,
         stretch.start_s,
@@ -123,4 +125,5 @@ def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[s
         Source(file=recording.file, latitude=run.latitude, longitude=run.longitude),
         run.origin,
         moment=recording.at(stretch.start_s),
+        pictures=picture_fields(shown),
     )

@@ -9,12 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edgeapp.detections.pictures import pictures_of
+from edgeapp.outputs.pictures import show
 from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words, printable
 from edgeapp.outputs.writer import Recording, Run
+from edgeapp.terminal import complain
 
 if TYPE_CHECKING:
     from edgeapp.recognition.results import Identification, Stretch, WindowResult
     from gallery.recognition import Candidate
+    from gallery.store import Gallery
 
 BAR_CELLS = 20  # one cell is 5 %
 SHOWN = 40  # detections; a day of them is for ndjson, not for a screen
@@ -28,13 +32,15 @@ class TableWriter:
         # rich assumes 80 columns where there is no terminal; a pipe has no width to wrap at.
         self._console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
+        self._gallery = run.gallery
         self._files = 0
         self._stretches: list[Stretch] = []
+        self._surest: dict[tuple[str, ...], Stretch] = {}  # of each taxon, for its pictures
         self._detected = 0
 
     def begin(self, recording: Recording) -> None:
         """Forget the detections of a file that failed half way."""
-        self._stretches, self._detected = [], 0
+        self._stretches, self._surest, self._detected = [], {}, 0
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
         """Nothing: rows are of detections."""
@@ -44,6 +50,11 @@ class TableWriter:
         self._detected += 1
         if len(self._stretches) < SHOWN:
             self._stretches.append(stretch)
+        if self._gallery is not None:
+            path = stretch.detection.path
+            before = self._surest.get(path)
+            if before is None or stretch.detection.confidence > before.detection.confidence:
+                self._surest[path] = stretch
 
     def finish(self, identification: Identification) -> None:
         """Print the file."""
@@ -59,6 +70,8 @@ class TableWriter:
             self._print(Text(NOTHING_KNOWN if identification.heard else NOTHING_HEARD, style="yellow"))
         if identification.species:
             self._print(self._species(identification.species))
+        if self._gallery is not None and self._surest:
+            self._pictures(self._gallery)
 
     def fail(self, file: str, reason: str) -> None:
         """Nothing: the reason is on stderr."""
@@ -80,6 +93,17 @@ class TableWriter:
             more = f"… {self._detected - len(self._stretches)} more, see --format ndjson"
             table.add_row("", "", Text(more, style="dim"), "")
         return table
+
+    def _pictures(self, gallery: Gallery) -> None:
+        """The pictures of each detected taxon, the surest taxon first."""
+        for stretch in sorted(self._surest.values(), key=lambda one: -one.detection.confidence):
+            self._print(Text())
+            self._print(Text(in_words(stretch.detection), style="bold green"))
+            shown = pictures_of(gallery, stretch.detection, stretch.vector)
+            if shown:
+                show(self._console, gallery, shown, complain)
+            else:
+                self._print(Text("no pictures in the gallery", style="dim"))
 
     def _species(self, species: Sequence[Candidate]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")

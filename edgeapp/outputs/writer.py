@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeapp.clock.system import Moment
     from edgeapp.recognition.results import Identification, Origin, Stretch, WindowResult
     from gallery.recognition import Candidate
+    from gallery.store import Gallery
 
 # Format -> where its writer lives. Writers are imported when asked for: JSON must not wait for rich.
 FORMATS = {
@@ -34,6 +35,8 @@ FORMATS = {
     "audacity": ("edgeapp.outputs.audacity", "AudacityWriter"),
     "kaleidoscope": ("edgeapp.outputs.kaleidoscope", "KaleidoscopeWriter"),
 }
+
+WITH_PICTURES = ("table", "json", "ndjson")  # formats that have a place for them
 
 SPOOL_BYTES = 1 << 20  # what of one file's windows stays in memory before it goes to a temporary file
 
@@ -49,6 +52,8 @@ class Run:
     window_s, hop_s : float
     latitude, longitude : float or None
         Where all recordings were made, degrees, as far as a person said so.
+    gallery : Gallery or None
+        Whose pictures go with detections; none do when None. Open in the thread that writes.
     """
 
     origin: Origin
@@ -56,6 +61,7 @@ class Run:
     hop_s: float
     latitude: float | None = None
     longitude: float | None = None
+    gallery: Gallery | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
-from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, thumbnail
+from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, plain_credit, thumbnail
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from gallery.entry import Entry, Rejection, Thumbnail, shows_adult
 from gallery.errors import TaxonError
@@ -163,6 +163,7 @@ class Filler:
         self._image_encoder: ImageEncoder | None = None
         self._audio_encoder: AudioEncoder | None = None
         self._not_shown: Counter[str] = Counter()  # licences of photos of which no thumbnail may be kept
+        self._only_shown = 0  # photos without a vector
         self._files: dict[tuple[str, str], dict[str, str]] = {}  # (modality, sha256) -> scientific name -> label
 
     def add_prompts(self, taxa: Sequence[Taxon]) -> None:
@@ -204,7 +205,7 @@ class Filler:
                 self._add_photos(photos)
                 photos = []
         self._add_photos(photos)
-        self._tell_not_shown()
+        self._note_photos()
 
     def _add_photos(self, photos: Sequence[tuple[Entry, Image]]) -> None:
         if self._compares_photos and photos:
@@ -213,7 +214,7 @@ class Filler:
             vectors = self._image_encoder.encode([image for _, image in photos])
             self._put(replace(entry, vector=vector) for (entry, _), vector in zip(photos, vectors, strict=True))
         else:
-            self._put(entry for entry, _ in photos)
+            self._only_shown += self._put(entry for entry, _ in photos)
 
     def _thumbnail(self, image: Image, licence: str) -> Thumbnail | None:
         if not self.thumbnails:
@@ -223,15 +224,19 @@ class Filler:
             return None
         return thumbnail(image)
 
-    def _tell_not_shown(self) -> None:
-        """Note how many photos have no thumbnail because of their licences."""
+    def _note_photos(self) -> None:
+        """Note how many photos are only compared, because of their licences, and how many are only shown."""
         if self._not_shown:
-            photos = "1 photo is" if self._not_shown.total() == 1 else f"{self._not_shown.total()} photos are"
             licences = ", ".join(f"{n} of '{licence}'" for licence, n in self._not_shown.most_common())
             self.report.notes.append(
-                f"{photos} not kept to be shown, as the licence is not known to allow it: {licences}"
+                f"{_photos(self._not_shown.total())} not kept to be shown, as the licence is not known to allow it: "
+                f"{licences}"
             )
             self._not_shown.clear()
+        if self._only_shown:
+            note = f"{_photos(self._only_shown)} kept to be shown and not compared: {self.pack.name} compares no photos"
+            self.report.notes.append(note)
+            self._only_shown = 0
 
     def _is_there(self, one: Material, entry: Entry) -> bool:
         """Whether the taxon has this very file already; it is left out then, with a note."""
@@ -287,7 +292,8 @@ class Filler:
             sha256=hashed,
         )
 
-    def _put(self, entries: Iterable[Entry]) -> None:
+    def _put(self, entries: Iterable[Entry]) -> int:
+        """Add entries of one modality; returns how many were taken."""
         entries = list(entries)
         added = self.gallery.add_entries(entries)
         if entries:
@@ -295,6 +301,7 @@ class Filler:
         for rejection in added.rejected:
             self.report.failed.append(rejection)
             self._tell(rejection)
+        return added.added
 
     def _leave_out(self, one: Material, reason: str) -> None:
         self.report.left_out.append(self.gallery.reject(one.label, reason))
@@ -358,6 +365,10 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
                 yield Material(photo, taxon.scientific_name, "image", author, licence, source=str(photo.parent.name))
 
 
+def _photos(n: int) -> str:
+    return "1 photo is" if n == 1 else f"{n} photos are"
+
+
 class _Unusable(Exception):
     """A file that cannot become an entry."""
 
@@ -371,8 +382,8 @@ def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejectio
         path=path.parent / row["path"],
         scientific_name=row["scientific_name"],
         modality=modality,
-        author=row.get("author", ""),
-        licence=row.get("licence", ""),
+        author=plain_credit(row.get("author", "")),
+        licence=plain_credit(row.get("licence", "")),
         source=source,
         sha256=row.get("sha256", ""),
         note=row.get("note", ""),

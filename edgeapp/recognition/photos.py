@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,10 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 SMALL_PIXELS = 160  # longer side: beside a name in a list, about 5 kB
 LARGE_PIXELS = 480  # longer side: enough to compare plumage on a phone, about 30 kB
 QUALITY = 80
+
+# HTML in the credits that Wikimedia gives, in a line and between lines; "<a@b.org>" is none.
+_INLINE = re.compile(r"(?i)</?(?:a|abbr|b|bdi|big|em|font|i|small|span|strong|sub|sup|u)(?:\s[^>]*)?>")
+_BREAK = re.compile(r"(?i)</?(?:br|div|li|p|ul)(?:\s[^>]*)?/?>")
 
 EXIF_ARTIST, EXIF_COPYRIGHT = 0x013B, 0x8298
 
@@ -34,10 +40,7 @@ def opened(path: Path) -> Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            # Of photos of 90 megapixels, which cameras make; twice as many are an error.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+        image = _begun(path)
         image.load()
     except UnidentifiedImageError:
         raise UnusablePhoto("is not a readable photo; save it as JPEG or PNG") from None
@@ -54,11 +57,26 @@ def credits_of(photo: Path) -> tuple[str, str]:
     from PIL import Image
 
     try:
-        with Image.open(photo) as image:
+        with _begun(photo) as image:
             exif = image.getexif()
             return str(exif.get(EXIF_ARTIST, "")).strip(), str(exif.get(EXIF_COPYRIGHT, "")).strip()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "", ""  # the photo is rejected, with the reason, when it is opened for encoding
+
+
+def plain_credit(text: str) -> str:
+    """A credit without HTML, as archives give it: ``<a href="…">A. Author</a> &amp; B`` is "A. Author & B"."""
+    return " ".join(html.unescape(_BREAK.sub(" ", _INLINE.sub("", text))).split())
+
+
+def _begun(path: Path) -> Image:
+    """A photo whose header is read."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        # Of photos of 90 megapixels, which cameras make; twice as many are an error.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
 
 
 def thumbnail(image: Image) -> Thumbnail:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
+from edgeapp.recognition.gallery_build import Material, build_gallery
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime import encoders
 from edgeapp.runtime.tensorrt import cache, cuda
@@ -94,3 +96,22 @@ def run(toy_pack: Path) -> Callable[..., Result]:
         return CliRunner().invoke(app, args)
 
     return call
+
+
+@pytest.fixture
+def photo_gallery(toy_pack, tmp_path, record) -> Path:
+    """Two photos and a recording of Parus major, a photo of the cuckoo, none of Parus minor and of the toad."""
+    material = []
+    for name, colour, species, author, licence in (
+        ("far.jpg", (255, 120, 0), "Parus major", "Far \x1b[31m<b>Away</b>", "CC BY 4.0"),
+        ("near.jpg", (255, 0, 0), "Parus major", "N. Ear", "CC0"),
+        ("cuckoo.jpg", (0, 255, 0), "Cuculus canorus", "", "all rights reserved"),
+    ):
+        Image.new("RGB", (900, 600), colour).save(tmp_path / name)
+        material.append(Material(tmp_path / name, species, "image", author, licence, "https://example.org/1"))
+    song = Path(record("song.wav", toy.tone(1000)))
+    material.append(Material(song, "Parus major", "audio", "R. Ecordist", "CC BY-NC 4.0"))
+    path = tmp_path / "photos.sqlite"
+    report = build_gallery(path, Pack.load(toy_pack), toy.taxa(), material, ("text", "image", "audio"))
+    assert report.entries == {"text": 20, "image": 3, "audio": 1}
+    return path

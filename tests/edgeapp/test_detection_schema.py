@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from PIL import Image
 
 from edgeapp.delivery.mqtt import MqttTarget
 from edgeapp.delivery.webhook import WebhookTarget
 from edgeapp.detections.filters import Filters
 from edgeapp.journal import Clip, Journal, Review
 from edgeapp.pack.format import Pack
+from edgeapp.recognition.gallery_build import Material, build_gallery
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import messages
 from edgeapp.station.microphone_health import State, Transition
@@ -109,6 +111,22 @@ def changed(change: Callable[[dict], object]) -> dict:
 def test_a_document_that_is_otherwise_is_refused(change, told):
     found = faults(changed(change))
     assert found and any(told in fault for fault in found), found
+
+
+def test_pictures_are_as_it_says(run, record, toy_pack, tmp_path):
+    Image.new("RGB", (90, 60), (255, 0, 0)).save(tmp_path / "a.png")
+    song = Path(record("song.wav", toy.tone(1000)))
+    material = [
+        Material(tmp_path / "a.png", "Parus major", "image", "A", "CC0"),
+        Material(song, "Parus major", "audio"),
+    ]
+    gallery = tmp_path / "g.sqlite"
+    build_gallery(gallery, Pack.load(toy_pack), toy.taxa(), material, ("text", "image", "audio"))
+    path = record("chorus.wav", chorus(), CARD_HZ)
+    document = json.loads(run("identify", path, "-f", "json", "--pictures", "--gallery", gallery).stdout)
+    shown = [one for detection in document["detections"] for one in detection["pictures"]]
+    assert faults(document, "file") == []
+    assert {one["modality"] for one in shown} == {"image", "audio"} and any(one["relative"] for one in shown)
 
 
 def test_identify_gives_documents_of_recordings(run, record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ import soundfile
 from PIL import Image
 
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery, photo_folder
+from edgeapp.recognition.gallery_build import Material, build_gallery, manifest, photo_folder
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.prompts import PROMPT_FORMS
 from gallery.store import Gallery
@@ -108,9 +109,67 @@ def test_photos_for_a_pack_that_compares_none_are_kept_to_be_shown(pack, tmp_pat
     material = [Material(files[0], "Parus major", "image"), Material(files[1], "Parus major", "image", licence="mine")]
     report = build_gallery(tmp_path / "g.sqlite", blind, toy.taxa(), material)
     assert [one.reason for one in report.left_out] == ["neither compared by this pack nor kept to be shown"]
+    assert report.notes[-1] == "1 photo is kept to be shown and not compared: toy compares no photos"
     (kept,) = entries(tmp_path / "g.sqlite", modality="image")
     assert (kept.label, kept.vector) == ("mine.png", None) and kept.thumbnail is not None
     assert Recogniser(blind, tmp_path / "g.sqlite", threads=1).vocabulary.modalities == ("text",)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ('P. Coin (<a href="//example.org/x" title="x">Patrick Coin</a>)', "P. Coin (Patrick Coin)"),
+        ("Mike &amp; Chris<br/>\n<B>Ltd</B>", "Mike & Chris Ltd"),
+        ("A. Author <a@example.org>, 3 < 4 > 2", "A. Author <a@example.org>, 3 < 4 > 2"),
+    ],
+)
+def test_credits_of_a_manifest_are_kept_without_markup(tmp_path, given, kept):
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "scientific_name", "author"], ["a.jpg", "Parus major", given]])
+    (material,) = manifest(tmp_path / "manifest.csv")
+    assert material.author == kept
+
+
+def test_a_photo_of_any_shape_and_mode_has_thumbnails(pack, tmp_path):
+    material = []
+    for name, mode, size in (
+        ("wide", "RGB", (3000, 1)),
+        ("small", "P", (20, 10)),
+        ("clear", "RGBA", (500, 700)),
+        ("print", "CMYK", (9, 9)),
+    ):
+        path = tmp_path / f"{name}.tif"
+        Image.new(mode, size, 200).save(path)
+        material.append(Material(path, "Parus major", "image"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.new("RGB", (600, 300), (255, 0, 0)).save(tmp_path / "turned.jpg", exif=exif)
+    material.append(Material(tmp_path / "turned.jpg", "Parus major", "image"))
+    blind = replace(pack, image=None)
+    assert build_gallery(tmp_path / "g.sqlite", blind, toy.taxa(), material).failed == []
+    kept = entries(tmp_path / "g.sqlite", modality="image")
+    sizes = {one.label: (one.thumbnail.width, one.thumbnail.height) for one in kept}
+    assert sizes == {
+        "wide.tif": (480, 1),
+        "small.tif": (20, 10),
+        "clear.tif": (343, 480),
+        "print.tif": (9, 9),
+        "turned.jpg": (240, 480),
+    }
+
+
+def test_a_photo_can_be_added_for_a_pack_that_was_not_fitted_for_photos(run, toy_copy, tmp_path, table):
+    document = json.loads((toy_copy / "pack.json").read_text())
+    for key in ("scale", "bias", "weight"):
+        del document["decision"][key]["image"]
+    (toy_copy / "pack.json").write_text(json.dumps(document))
+    out, tit = tmp_path / "g.sqlite", photo(tmp_path / "tit.png", (255, 0, 0))
+    assert run("gallery", "build", out, "--pack", toy_copy, "--taxa", table).exit_code == 0
+    result = run("gallery", "add", out, "Great Tit", "--pack", toy_copy, "--photo", tit)
+    assert result.exit_code == 0 and "1 photo is kept to be shown and not compared" in result.stderr
+    shown = run("gallery", "photos", "show", "Great Tit", "--gallery", out)
+    assert shown.stdout == "photo: tit.png, author unknown, licence not given\n"
+    assert run("gallery", "info", out, "--json").stdout.count('"photos_without_vectors": 1') == 1
 
 
 @pytest.mark.parametrize(
