@@ -4,8 +4,8 @@
     python benchmarks/web.py listen [--minutes 3] [--pages 0 1 10]
 
 `pages` makes the journal once (some 500 MB) and asks for each page several times, filters included; what counts is the
-slowest answer. `listen` plays a recording into the station's standard input in real time and compares processor time and
-memory without a page, with one that nobody looks at, and with open ones.
+slowest answer. `listen` plays a recording into the station's standard input in real time, and compares processor time
+and memory without a page, with one that nobody looks at, and with open ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from typing import Any
 import soundfile
 
 from edgeapp.clock.utc import utc_text
-from edgeapp.config.settings import Settings, Station, Web
+from edgeapp.config.sections import Station, Web
+from edgeapp.config.settings import Settings
 from edgeapp.journal import Journal
 from edgeapp.pack.names import shipped_species
 from edgeapp.paths import EXAMPLE

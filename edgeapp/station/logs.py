@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from logging.handlers import RotatingFileHandler
 from typing import TextIO
 
-from edgeapp.config.settings import Log
+from edgeapp.config.sections import Log
 from edgeapp.station.repeats import PERIOD_S, Repeats, first_line, message_of, uncounted
 from gallery.utc import utc_text
 

@@ -13,7 +13,8 @@ import pytest
 
 from edgeapp.clock.system import Moment
 from edgeapp.config.load import Loaded
-from edgeapp.config.settings import Settings, Station
+from edgeapp.config.sections import Station
+from edgeapp.config.settings import Settings
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.records import APPLICATION_ID
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from edgeapp.config.settings import Clips, Log, Station
+from edgeapp.config.sections import Clips, Log, Station
 from edgeapp.doctor import board, recognition
 from edgeapp.doctor.finding import State
 from tests.edgeapp.doctor.conftest import Hands

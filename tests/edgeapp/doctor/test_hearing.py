@@ -13,7 +13,7 @@ import pytest
 
 from edgeapp.audio.devices import SoundDevice
 from edgeapp.audio.microphone import Microphone, all_devices
-from edgeapp.config.settings import Input
+from edgeapp.config.sections import Input
 from edgeapp.config.settings import Microphone as MicrophoneSettings
 from edgeapp.doctor import hearing
 from edgeapp.doctor.finding import State

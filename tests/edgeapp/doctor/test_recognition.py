@@ -9,7 +9,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from edgeapp.config.settings import Station
+from edgeapp.config.sections import Station
 from edgeapp.doctor import recognition
 from edgeapp.doctor.finding import State
 from edgeapp.pack.format import Pack

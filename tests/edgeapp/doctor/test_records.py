@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgeapp.config.load import Loaded
-from edgeapp.config.settings import Clips, Settings, Station, Webhook
+from edgeapp.config.sections import Clips, Station, Webhook
+from edgeapp.config.settings import Settings
 from edgeapp.config.values import Fault
 from edgeapp.doctor import records, service
 from edgeapp.doctor.context import Context, is_station

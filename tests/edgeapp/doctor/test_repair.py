@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.config.settings import Clips
+from edgeapp.config.sections import Clips
 from edgeapp.doctor import repair as mending
 from edgeapp.doctor.finding import State
 from edgeapp.doctor.records import APPLICATION_ID

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.config.settings import Log
+from edgeapp.config.sections import Log
 from edgeapp.station.logs import UtcFormatter, station_log
 from edgeapp.station.repeats import ALL, KINDS_KEPT, PERIOD_S, SAME_PLACE, SAME_TEXT, Repeats
 

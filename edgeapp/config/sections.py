@@ -1,0 +1,312 @@
+"""The sections of the settings: what there is to be set, one frozen dataclass a section.
+
+The field's metadata has the rest of its row of the table (help, flag, bounds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeapp.audio.backends import AUTO, BACKENDS
+from edgeapp.audio.windows import MIN_CLIP_S
+from edgeapp.clips import settings as clips
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
+from edgeapp.config.setting import setting
+from edgeapp.recognition.merging import LONGEST_S
+from edgeapp.runtime.settings import PROVIDERS
+from gallery.entry import MODALITIES
+from gallery.names_table import ENGLISH
+
+
+@dataclass(frozen=True)
+class Station:
+    """Station, pack, gallery and files."""
+
+    name: str | None = setting(
+        None,
+        "Name of the station in messages and clips; the host name if not given.",
+        "--name",
+        metavar="NAME",
+        panel=OUTPUT,
+    )
+    pack: str | None = setting(
+        None,
+        "Folder or name of the pack; the best one installed if not given.",
+        "--pack",
+        metavar="NAME|FOLDER",
+        pack=True,
+    )
+    gallery: Path | None = setting(None, "Gallery file; the pack's own if not given.", "--gallery", read=True)
+    hop: float | None = setting(
+        None, "Seconds between the starts of windows; the pack's if not given (5 for starter).", "--hop", above=0
+    )
+    only: tuple[str, ...] = setting(
+        (), 'Only this taxon, at any rank: "Aves", "Parus". May be repeated.', "--only", metavar="TAXON"
+    )
+    language: str = setting(
+        ENGLISH,
+        "Language of common names, such as de; English where a taxon has no name in it.",
+        "--language",
+        metavar="LANGUAGE",
+        panel=OUTPUT,
+    )
+    modalities: tuple[str, ...] = setting(
+        (),
+        "Gallery entries to match; all if not given.",
+        "--modalities",
+        metavar="MODALITIES",
+        choices=MODALITIES,
+        commas=True,
+    )
+    threads: int | None = setting(None, "Number of threads of the encoder.", "--threads", minimum=1)
+    provider: str | None = setting(
+        None,
+        "Execution provider of the encoder; auto if not given.",
+        "--provider",
+        metavar="PROVIDER",
+        choices=PROVIDERS,
+    )
+    journal: Path | None = setting(
+        None, "Journal of detections; in the user's data folder if not given.", "--journal", panel=OUTPUT
+    )
+    status: Path | None = setting(
+        None, "Status file (JSON); beside the journal if not given.", "--status", panel=OUTPUT
+    )
+    format: str = setting("table", "Output format.", "--format", short="-f", choices=("table", "ndjson"), panel=OUTPUT)
+    duration: float | None = setting(
+        None, "Stop after this much sound.", "--duration", minimum=MIN_CLIP_S, panel=OTHER_INPUT
+    )
+
+
+@dataclass(frozen=True)
+class Microphone:
+    """Microphones and their supervision."""
+
+    device: tuple[str, ...] = setting(
+        (),
+        "Microphone: index, part of its name, or stable id; the default one if not given. May be repeated.",
+        "--device",
+        metavar="NAME|NUMBER|ID",
+    )
+    backend: str = setting(AUTO, "Audio backend.", "--backend", metavar="NAME", choices=(AUTO, *BACKENDS))
+    wait: bool = setting(False, "Wait for a microphone that is not connected yet.", "--wait")
+    stall: float = setting(10.0, "Time without samples after which a microphone is reopened.", "--stall", above=0)
+
+
+@dataclass(frozen=True)
+class Input:
+    """Sound from a recorder's folder or from standard input."""
+
+    watch: Path | None = setting(
+        None, "Folder of a recorder; each new file is processed once.", "--watch", metavar="FOLDER", read=True
+    )
+    recorder_zone: str = setting(
+        "UTC", 'Time zone of the recorder\'s clock: "UTC", "local", "Europe/Berlin".', "--recorder-zone", metavar="ZONE"
+    )
+    pcm_format: str = setting(
+        "s16le",
+        "Sample format of raw sound on standard input.",
+        "--pcm-format",
+        metavar="FORMAT",
+        choices=("s16le", "s24le", "s32le", "f32le"),
+    )
+    pcm_rate: int = setting(
+        48_000, "Sample rate of raw sound.", "--pcm-rate", metavar="HZ", minimum=1_000, maximum=768_000
+    )
+    pcm_channels: int = setting(1, "Number of channels of raw sound.", "--pcm-channels", minimum=1, maximum=64)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Thresholds and filters of detections."""
+
+    min_confidence: float = setting(
+        0.0, "Minimum confidence of a detection.", "--min-confidence", metavar="CONFIDENCE", minimum=0, maximum=1
+    )
+    species_list: Path | None = setting(
+        None,
+        "Species that may be detected: a text file with one scientific name per line.",
+        "--species-list",
+        read=True,
+    )
+    range_table: Path | None = setting(
+        None,
+        "Range table (CSV): expected species by place and time; needs a location.",
+        "--range-table",
+        read=True,
+        panel=PLACE,
+    )
+    min_occurrence: float | None = setting(
+        None,
+        "Minimum occurrence of a species at the location in a week, by the pack's occurrence model; the pack's value "
+        "if not given (0.03 for birdnet), 0 keeps every species.",
+        "--min-occurrence",
+        metavar="FRACTION",
+        panel=PLACE,
+        minimum=0,
+        maximum=1,
+    )
+    latitude: float | None = setting(
+        None,
+        "Latitude of the microphone, north positive.",
+        "--latitude",
+        metavar="DEGREES",
+        minimum=-90,
+        maximum=90,
+        panel=PLACE,
+    )
+    longitude: float | None = setting(
+        None,
+        "Longitude of the microphone, east positive.",
+        "--longitude",
+        metavar="DEGREES",
+        minimum=-180,
+        maximum=180,
+        panel=PLACE,
+    )
+    confirm: int = setting(
+        1, "Number of non-overlapping windows that must agree before a taxon is detected.", "--confirm", minimum=1
+    )
+    confirm_within: float = setting(60.0, "Time within which these windows must agree.", "--confirm-within", above=0)
+    longest: float = setting(
+        LONGEST_S, "Maximum length of a detection; a longer one is split.", "--longest-detection", above=0
+    )
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Windows with speech."""
+
+    speech: str = setting("drop", "Windows with speech: drop or keep.", "--privacy", choices=("drop", "keep"))
+    speech_threshold: float = setting(
+        0.5, "Minimum probability of speech.", "--speech-threshold", metavar="CONFIDENCE", minimum=0, maximum=1
+    )
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Sound clips of detections."""
+
+    folder: Path | None = setting(
+        None, "Folder for clips of detections; no clips if not given.", "--clips", metavar="FOLDER"
+    )
+    format: str = setting(clips.FORMAT, "Format of clips.", "--clip-format", choices=tuple(clips.FORMATS))
+    pre_roll: float = setting(
+        clips.PRE_ROLL_S, "Sound kept before a detection.", "--pre-roll", minimum=0, maximum=clips.MOST_ROLL_S
+    )
+    post_roll: float = setting(
+        clips.POST_ROLL_S, "Sound kept after a detection.", "--post-roll", minimum=0, maximum=clips.MOST_ROLL_S
+    )
+    longest: float = setting(
+        clips.LONGEST_S,
+        "Maximum length of a clip.",
+        "--longest-clip",
+        minimum=clips.LEAST_CLIP_S,
+        maximum=clips.MOST_CLIP_S,
+    )
+    keep_days: float | None = setting(
+        None, "Age at which a clip is deleted; never if not given.", "--keep-days", metavar="DAYS", above=0
+    )
+    disk_share: float = setting(
+        clips.DISK_SHARE,
+        "Fraction of the disk in use above which the oldest clips are deleted.",
+        "--disk-share",
+        metavar="FRACTION",
+        above=0,
+        maximum=1,
+    )
+    keep_per_species: int = setting(
+        clips.KEEP_PER_SPECIES,
+        "Number of clips per species that are kept even when the disk is full.",
+        "--keep-per-species",
+        minimum=0,
+    )
+
+
+@dataclass(frozen=True)
+class Mqtt:
+    """Delivery to an MQTT broker."""
+
+    host: str | None = setting(None, "MQTT broker; no MQTT if not given.", "--mqtt-host", metavar="HOST")
+    port: int | None = setting(
+        None,
+        "Port of the broker; 1883, or 8883 with TLS, if not given.",
+        "--mqtt-port",
+        metavar="PORT",
+        minimum=1,
+        maximum=65_535,
+    )
+    username: str | None = setting(None, "Username at the broker.", "--mqtt-username", metavar="USER")
+    password: str | None = setting(None, "Password at the broker; a password file is safer.", secret=True)
+    password_file: Path | None = setting(None, "File with the password.", "--mqtt-password-file", read=True)
+    topic: str = setting("biovita", "Prefix of all topics.", "--mqtt-topic", metavar="TEXT")
+    tls: bool = setting(False, "Encrypt the connection with TLS.", "--mqtt-tls")
+    ca_file: Path | None = setting(
+        None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
+    )
+    discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Delivery to a webhook."""
+
+    url: str | None = setting(
+        None,
+        "URL to which detections are posted as JSON; no webhook if not given.",
+        "--webhook-url",
+        metavar="URL",
+        secret=True,
+    )
+    header: tuple[str, ...] = setting(
+        (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
+    )
+
+
+@dataclass(frozen=True)
+class Web:
+    """The live page."""
+
+    on: bool = setting(False, "Serve the live page.", "--web")
+    address: str = setting(
+        "127.0.0.1",
+        "Address at which the page is served; any but a loopback address needs a password.",
+        "--web-address",
+        metavar="HOST",
+    )
+    port: int = setting(
+        8080, "Port of the page; 0 takes a free one.", "--web-port", metavar="PORT", minimum=0, maximum=65_535
+    )
+    host: tuple[str, ...] = setting(
+        (), "Host name under which a reverse proxy passes requests on. May be repeated.", "--web-host", metavar="HOST"
+    )
+    password_file: Path | None = setting(
+        None,
+        "File with the password, made by `biovita-edge web password`; in the user's configuration folder if not given.",
+        "--web-password-file",
+    )
+
+    @property
+    def password_path(self) -> Path:
+        """Where the password is."""
+        import platformdirs
+
+        folder = Path(platformdirs.user_config_dir("biovita-edge", appauthor=False))
+        return self.password_file or folder / "web-password"
+
+
+@dataclass(frozen=True)
+class Log:
+    """Logging."""
+
+    file: Path | None = setting(None, "Log file; standard error only if not given.", "--log-file")
+    level: str = setting(
+        "info",
+        "Minimum level of log messages.",
+        "--log-level",
+        metavar="LEVEL",
+        choices=("debug", "info", "warning", "error"),
+    )
+    max_mb: float = setting(5.0, "Size at which the log file is rotated.", "--log-max-mb", metavar="MB", above=0)
+    keep: int = setting(3, "Number of rotated log files to keep.", "--log-keep", minimum=1, maximum=1_000)
