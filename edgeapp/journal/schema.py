@@ -135,6 +135,7 @@ def m005_vectors(db: Database) -> None:
     )
 
 
+@migrations()
 def m006_indexes_of_pages(db: Database) -> None:
     """Indexes for the web page."""
     for statement in BROWSING:

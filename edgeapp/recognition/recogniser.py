@@ -29,7 +29,8 @@ from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
 from gallery.entry import MODALITIES
 from gallery.parameters import DecisionParameters
-from gallery.recognition import Candidate, Pool, likeliest, loud, ranked, recognise
+from gallery.pooling import Pool
+from gallery.recognition import Candidate, likeliest, loud, ranked, recognise
 from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon

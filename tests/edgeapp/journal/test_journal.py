@@ -300,6 +300,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m003_taxa_and_stretches",),
         ("m004_backend",),
         ("m005_vectors",),
+        ("m006_indexes_of_pages",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 
