@@ -13,6 +13,13 @@ NAMES = BIRDNET_TOWERS / "names.zip"
 EXAMPLE = PACKAGE / "examples" / "example.flac"
 
 
+def default_journal() -> Path:
+    """Where the journal lies by default: the user's data folder."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("biovita-edge", appauthor=False)) / "journal.sqlite"
+
+
 def child_environment() -> dict[str, str]:
     """The environment of a child process that imports this package, installed or in a checkout."""
     found = os.environ.get("PYTHONPATH")

@@ -3,12 +3,24 @@
 A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are in packs.
 """
 
-from gallery.entry import MODALITIES, NOT_ADULT, Added, EncoderIdentity, Entry, Rejection, Thumbnail, shows_adult
+from gallery.entry import (
+    MODALITIES,
+    NOT_ADULT,
+    Added,
+    Counterexample,
+    EncoderIdentity,
+    Entry,
+    Rejection,
+    Thumbnail,
+    shows_adult,
+)
 from gallery.errors import BiovitaError, GalleryError, TaxonError
 from gallery.parameters import DecisionParameters
 from gallery.pictures import Picture
+from gallery.pooling import Pool, pooled
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
-from gallery.recognition import Candidate, Detection, Pool, Recognition, likeliest, loud, pooled, ranked, recognise
+from gallery.recognition import Candidate, Detection, Recognition, likeliest, loud, ranked, recognise
+from gallery.reviewed import Reviewed
 from gallery.search import Index
 from gallery.store import Gallery, build
 from gallery.taxon import RANKS, Names, Taxon, find, read_taxa, starter_taxa
@@ -22,6 +34,7 @@ __all__ = [
     "Added",
     "BiovitaError",
     "Candidate",
+    "Counterexample",
     "DecisionParameters",
     "Detection",
     "EncoderIdentity",
@@ -34,6 +47,7 @@ __all__ = [
     "Pool",
     "Recognition",
     "Rejection",
+    "Reviewed",
     "Taxon",
     "TaxonError",
     "Thumbnail",

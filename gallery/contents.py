@@ -22,6 +22,7 @@ def counts(db: sqlite3.Connection) -> dict[str, Any]:
         "taxa_with": taxa_with,
         "class_vectors": _number(db, "entries WHERE logit_scale IS NOT NULL"),
         "photos_without_vectors": _number(db, "entries WHERE vector IS NULL"),
+        "counterexamples": _number(db, "counterexamples"),
         "thumbnails": _number(db, "thumbnails"),
         "licences": dict(db.execute(of_licence).fetchall()),
         "rejected": _number(db, "rejected"),

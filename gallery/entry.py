@@ -131,6 +131,33 @@ class Entry:
         return ""
 
 
+@dataclass(frozen=True, eq=False)
+class Counterexample:
+    """A sound that was taken for a taxon and is not that taxon.
+
+    Attributes
+    ----------
+    taxon_rank, scientific_name : str
+        What it was taken for: a species or a group, which the gallery need not have among its taxa.
+    vector : numpy.ndarray
+        [dim] float32, unit length.
+    label, author, licence, source : str
+        Provenance, as that of an entry.
+    """
+
+    taxon_rank: str
+    scientific_name: str
+    vector: np.ndarray
+    label: str
+    author: str = ""
+    licence: str = ""
+    source: str = ""
+
+    def defect(self, dim: int) -> str:
+        """Why a gallery of vectors of `dim` numbers cannot take it; ``""`` when it can."""
+        return Entry(self.scientific_name, "audio", self.vector, self.label).defect(dim)
+
+
 @dataclass(frozen=True)
 class Rejection:
     """Something that was rejected, and why."""

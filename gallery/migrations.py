@@ -134,3 +134,23 @@ def m003_photos_without_vectors_and_two_sizes(db: Database) -> None:
         "CREATE UNIQUE INDEX one_class_vector ON entries (taxon) WHERE logit_scale IS NOT NULL",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m004_counterexamples(db: Database) -> None:
+    # Apart from the entries: what is read as an example of a taxon can never be one of these.
+    db.execute(
+        """
+        CREATE TABLE counterexamples (
+            id INTEGER PRIMARY KEY,
+            taxon_rank TEXT NOT NULL,
+            scientific_name TEXT NOT NULL CHECK (scientific_name <> ''),
+            vector BLOB NOT NULL,
+            label TEXT NOT NULL,
+            author TEXT NOT NULL,
+            licence TEXT NOT NULL,
+            source TEXT NOT NULL,
+            UNIQUE (taxon_rank, scientific_name, label)
+        )
+        """
+    )

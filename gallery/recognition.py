@@ -13,24 +13,23 @@ answer for each of them beside the others: by the rule ``independent`` its logit
 that was trained to tell which label holds ends with a softmax: by the rule ``shared`` x_i is as above, over all taxa.
 
 What no detected species explains can still be told apart at a higher rank: with the detected species taken out, the
-deepest group whose summed probability reaches the floor.
+deepest group whose summed probability reaches the floor. Last comes what people reviewed: `gallery.reviewed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gallery.parameters import INDEPENDENT, PURSUIT, SHARED, DecisionParameters
+from gallery.reviewed import reconsidered
 from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary, unit
 
 MOST_SPECIES = 6  # in one window
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
-LEAST_CONFIDENCE = 1e-7  # and as much below 1: float32 knows no less, and its log-odds are finite
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
 
 
@@ -101,16 +100,6 @@ class Recognition:
     anything: float
 
 
-class Heard(Protocol):
-    """What a pool needs of a window; `Recognition` has it."""
-
-    @property
-    def heard(self) -> bool: ...
-
-    @property
-    def confidences(self) -> np.ndarray: ...
-
-
 def loud(levels_dbfs: np.ndarray | Sequence[float], parameters: DecisionParameters) -> np.ndarray:
     """Which windows are above the level of silence and are to be encoded: [n] -> [n] bool."""
     return np.asarray(levels_dbfs, float) >= parameters.silence_dbfs
@@ -177,49 +166,6 @@ def likeliest(confidences: np.ndarray, vector: np.ndarray, vocabulary: Vocabular
     return tuple(_candidate(vocabulary.taxa[row], confidences[row], cosine) for row, cosine in zip(rows, shown))
 
 
-class Pool:
-    """Confidences of a recording from those of its windows, in memory that does not grow with the recording.
-
-    A taxon's confidence is the mean of its best `pool_windows` windows, of all when there are fewer; by the rule
-    ``independent`` of their log-odds, in which sure windows still differ. Windows without
-    sound say nothing and are not counted.
-    """
-
-    def __init__(self, n_taxa: int, parameters: DecisionParameters) -> None:
-        self._best = np.zeros((0, n_taxa), dtype=np.float32)
-        self._keep = parameters.pool_windows
-        self._by_odds = parameters.rule == INDEPENDENT
-        self.heard = 0
-
-    def add(self, window: Heard) -> None:
-        """Count one more window."""
-        if not window.heard:
-            return
-        self.heard += 1
-        best = np.concatenate([self._best, window.confidences[None]])
-        if len(best) > self._keep:
-            best = np.partition(best, len(best) - self._keep, axis=0)[-self._keep :]
-        self._best = best
-
-    def confidences(self) -> np.ndarray:
-        """[n_taxa] float32; zeros before the first window with sound."""
-        if not len(self._best):
-            return np.zeros(self._best.shape[1], np.float32)
-        if not self._by_odds:
-            return self._best.mean(axis=0, dtype=np.float64).astype(np.float32)
-        best = np.clip(self._best.astype(np.float64), LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)
-        odds = np.log(best / (1.0 - best)).mean(axis=0)
-        return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
-
-
-def pooled(windows: Sequence[Recognition], vocabulary: Vocabulary) -> np.ndarray:
-    """Confidences [n_taxa] of a recording from all its windows; see `Pool`."""
-    pool = Pool(len(vocabulary), vocabulary.parameters)
-    for window in windows:
-        pool.add(window)
-    return pool.confidences()
-
-
 class _Window:
     """One window while it is judged."""
 
@@ -242,9 +188,12 @@ class _Window:
         return self.recognised(rest, confidences, detected)
 
     def recognised(self, rest: np.ndarray, confidences: np.ndarray, detected: dict[int, float]) -> Recognition:
-        """The species detected, and the group that explains what they leave."""
-        species = [self.as_detection(row, confidence) for row, confidence in detected.items()]
+        """The species detected, and the group that explains what they leave; then what reviews change."""
         group = self.group(rest, list(detected))
+        if changes := self.vocabulary.changes(self.vector):
+            detected = reconsidered(changes, confidences, detected, self.parameters.threshold, self.most, self.again)
+        species = [self.as_detection(row, confidence) for row, confidence in detected.items()]
+        group = self.reviewed(group, list(detected)) if group else None
         species.sort(key=lambda one: (-one.confidence, one.scientific_name))
         detections = species + ([group] if group else [])
         anything = _log_sum_exp(self.logits) - self.parameters.null_logit
@@ -273,6 +222,20 @@ class _Window:
     def alone(self, row: int, others: list[int]) -> float:
         """Confidence of a taxon with those that sound together with it taken out."""
         return float(self.confidence(log_odds(self.without(others), self.parameters.null_logit, others)[row]))
+
+    def again(self, row: int, others: list[int], absent: list[int]) -> float:
+        """Confidence of a taxon with others taken out, and without taxa that do not sound after all."""
+        odds = log_odds(self.without(others), self.parameters.null_logit, [*others, *absent])
+        return float(self.confidence(odds[row]))
+
+    def reviewed(self, group: Detection, detected: list[int]) -> Detection | None:
+        """A group after what reviews change: below its floor or explained by a species that they raised it is gone."""
+        depth = len(group.path)
+        if any(self.vocabulary.taxa[row].path()[:depth] == group.path for row in detected):
+            return None
+        change = self.vocabulary.change_of_group(self.vector, group.taxon_rank, group.scientific_name)
+        changed = group if change is None else replace(group, confidence=change.of(group.confidence))
+        return changed if changed.confidence >= self.parameters.floor else None
 
     def without(self, rows: list[int]) -> np.ndarray:
         """Logits [n_taxa] of what is left of the window when taxa are taken out of it."""
@@ -332,6 +295,9 @@ class _Independent(_Window):
     def odds(self) -> np.ndarray:
         """Log-odds [n_taxa] of each taxon."""
         return self.logits
+
+    def again(self, row: int, others: list[int], absent: list[int]) -> float:
+        return float(self.confidence(self.odds()[row]))
 
     def recognition(self) -> Recognition:
         confidences = self.confidence(self.odds())

@@ -15,12 +15,19 @@ SCHEMA = (
     "m001_taxa_and_entries",
     "m002_modality_and_class_vectors",
     "m003_photos_without_vectors_and_two_sizes",
+    "m004_counterexamples",
 )  # the changes that this version knows, oldest first
 # Change -> view through which a file that has not seen it is read all the same: galleries of packs are never changed.
 VIEWS = {
     "m003_photos_without_vectors_and_two_sizes": """
         CREATE TEMP VIEW thumbnails AS
         SELECT entry, NULL AS width, NULL AS height, NULL AS small, jpeg AS large FROM main.thumbnails
+        """,
+    "m004_counterexamples": """
+        CREATE TEMP VIEW counterexamples AS
+        SELECT 0 AS id, '' AS taxon_rank, '' AS scientific_name, x'' AS vector, '' AS label, '' AS author,
+            '' AS licence, '' AS source
+        WHERE false
         """,
 }
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from gallery import contents, database, files, sqlite
-from gallery.entry import Added, EncoderIdentity, Entry, Rejection, Thumbnail
+from gallery import contents, counterexamples, database, files, sqlite
+from gallery.entry import Added, Counterexample, EncoderIdentity, Entry, Rejection, Thumbnail
 from gallery.errors import GalleryError, TaxonError
 from gallery.names_table import NamesTable
 from gallery.rows import named, taxon_of, taxon_row
@@ -203,6 +203,18 @@ class Gallery:
             self._db.execute("INSERT INTO thumbnails VALUES (?, ?, ?, ?, ?)", values)
         return True
 
+    def add_counterexamples(self, examples: Iterable[Counterexample]) -> Added:
+        """Add counterexamples, in one transaction. What cannot be taken is rejected, with the reason."""
+        with self.transaction():
+            reasons = [(one, counterexamples.put(self._db, one, self.identity.dim)) for one in examples]
+            rejected = [self.reject(f"not {one.scientific_name}: {one.label}", why) for one, why in reasons if why]
+        return Added(len(reasons) - len(rejected), tuple(rejected))
+
+    def counterexamples(self) -> list[Counterexample]:
+        """All counterexamples, in the order they were added."""
+        with database.explained(self.path):
+            return counterexamples.read(self._db)
+
     def remove_taxon(self, scientific_name: str, table: NamesTable | None = None) -> int:
         """Remove a taxon and its vectors, in one transaction; returns how many vectors it had.
 
@@ -312,7 +324,7 @@ class Gallery:
 
         Keys: path, space, dim, pack, built (UTC), schema (number of the schema), taxa, entries (modality to vectors),
         taxa_with (modality to taxa that have one), class_vectors (of the audio entries), photos_without_vectors (of the
-        image entries), thumbnails, licences (licence to entries, "" for none given), rejected, bytes.
+        image entries), counterexamples, thumbnails, licences (licence to entries, "" for none given), rejected, bytes.
         """
         with database.explained(self.path):
             # Not the file's size: a gallery that is being built is not in its place yet.

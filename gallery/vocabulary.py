@@ -11,6 +11,7 @@ import numpy as np
 from gallery.entry import UNIT_TOLERANCE
 from gallery.errors import GalleryError
 from gallery.parameters import DecisionParameters
+from gallery.reviewed import Change, Reviewed
 from gallery.search import Index
 from gallery.taxon import RANKS, Taxon
 
@@ -48,6 +49,8 @@ class Vocabulary:
     modalities : sequence of str, optional
         Those of the index that count; all that have a weight when not given. Taxa without an entry of them cannot be
         named and are left out.
+    reviewed : Reviewed, optional
+        Sounds that people have reviewed. They count where recordings do.
 
     Attributes
     ----------
@@ -60,6 +63,8 @@ class Vocabulary:
     bias : numpy.ndarray
         [n_taxa]: ``sum_m w_m bias_m / sum_m w_m`` over what a taxon has, its modalities m and its class vector, whose
         own bias counts and whose weight is 1.
+    reviewed : Reviewed or None
+        May be replaced at any time, from any thread.
 
     Raises
     ------
@@ -67,8 +72,16 @@ class Vocabulary:
         There are no entries or no parameters of a modality, or no taxon is left.
     """
 
-    def __init__(self, index: Index, parameters: DecisionParameters, modalities: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        parameters: DecisionParameters,
+        modalities: Sequence[str] | None = None,
+        reviewed: Reviewed | None = None,
+    ) -> None:
         self.parameters = parameters
+        self.reviewed = reviewed
+        self._by_sound = (modalities is None or "audio" in modalities) and "audio" in parameters.scale
         self.modalities = _checked(index, parameters, modalities)
         of_entries = [modality for modality in self.modalities if modality in index.present]
         classes = index.class_vectors if "audio" in self.modalities else None
@@ -94,6 +107,8 @@ class Vocabulary:
         for modality, share in self._shares.items():
             self.directions += (share * parameters.scale[modality])[:, None] * self._centroids[modality]
         self.dim = index.dim
+        heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
+        self._alone = ~(heard | of_class[rows])
 
     def _towards_class(self, lengths: np.ndarray) -> np.ndarray:
         """Mean directions of recordings [rows, dim] with the class vectors' own counted as so many more of them.
@@ -180,6 +195,18 @@ class Vocabulary:
     def _class_direction(self, row: int) -> np.ndarray:
         assert self._class is not None  # else the taxon would have no share of anything
         return self._class.weights[int(np.searchsorted(self._class.rows, row))]
+
+    def changes(self, direction: np.ndarray) -> dict[int, Change]:
+        """What reviews change in a window whose vector has this direction [dim], by row of the taxon."""
+        reviewed = self.reviewed if self._by_sound else None
+        return {} if reviewed is None else reviewed.changes(direction, self.rows, self._alone, self.parameters)
+
+    def change_of_group(self, direction: np.ndarray, taxon_rank: str, scientific_name: str) -> Change | None:
+        """What reviews change in a window for a group above the species; None where they change nothing."""
+        reviewed = self.reviewed if self._by_sound else None
+        if reviewed is None:
+            return None
+        return reviewed.change_of_group(direction, taxon_rank, scientific_name, self.parameters)
 
     @cached_property
     def groups(self) -> tuple[RankGroups, ...]:

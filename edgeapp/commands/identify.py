@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from edgeapp.audio.source import AudioSource
 from edgeapp.commands.options import (
     GalleryOption,
     LanguageOption,
+    LearnedOption,
     OutputOption,
     PackOption,
     ProviderOption,
@@ -32,12 +34,13 @@ from edgeapp.commands.place import (
     place_of,
     week_of,
 )
-from edgeapp.config.defaults import language_of
+from edgeapp.config.defaults import language_of, learned_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, check_format, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
+from edgeapp.recognition.learned import OtherSpaceError, read_learned
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
 from gallery.store import Gallery
@@ -108,6 +111,7 @@ def identify(
     ] = None,
     pack: PackOption = None,
     gallery: GalleryOption = None,
+    learned: LearnedOption = None,
     modalities: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +179,9 @@ def identify(
     with ExitStack() as stack:
         destination = stack.enter_context(Destination(output))
         asked = modalities.split(",") if modalities is not None else None
+        note = _silent if quiet else complain
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
+        _lay_over(recogniser, learned, note)
         naming = naming_in(language_of(language), recogniser.taxa)
         audio = recogniser.pack.audio
         hop_s = audio.hop_s if hop is None else hop
@@ -188,7 +194,6 @@ def identify(
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
-        note = _silent if quiet else complain
         outcome = identify_files(
             files, recogniser, writing, hop_s, top, note, complain, open_sound, naming, expectation
         )
@@ -196,6 +201,19 @@ def identify(
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
     raise typer.Exit(outcome.exit_code)
+
+
+def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], None]) -> None:
+    """Take what reviews taught. Where nobody asked for it, it need not be there, nor be of this pack."""
+    path, asked = learned_of(given)
+    if path is None or not (asked or path.is_file()):
+        return
+    try:
+        recogniser.lay_over(read_learned(path, recogniser.pack.identity))
+    except OtherSpaceError as error:
+        if asked:
+            raise
+        note(f"{error.what}; not used")
 
 
 def _same_file(one: Path, other: str) -> bool:

@@ -21,6 +21,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
+from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
 from edgeapp.station.microphone_health import State
 from edgeapp.station.periodic import (
@@ -115,6 +116,7 @@ def listen(
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
+        learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
         name = station_name(settings)
@@ -128,7 +130,7 @@ def listen(
 
         def tasks(parts: Parts) -> list[PeriodicTask]:
             status.describe = describing(name, parts.deployment, parts.outbox)
-            return [status, *_tasks(parts)]
+            return [status, *_tasks(parts), Every(LEARNED_S, learned)]
 
         watched = page.live.opened if page is not None else None
         station = Station(

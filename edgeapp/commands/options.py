@@ -21,6 +21,16 @@ GalleryOption = Annotated[
         "--gallery", metavar="FILE", help="Gallery file; the pack's own if not given.", rich_help_panel=RECOGNITION
     ),
 ]
+LearnedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--learned",
+        metavar="FILE",
+        help="Learned gallery, written by `journal learn`; that of the station's journal if not given, none to do "
+        "without.",
+        rich_help_panel=RECOGNITION,
+    ),
+]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeapp.paths import default_journal
 from gallery.names_table import ENGLISH
 
 if TYPE_CHECKING:
@@ -29,8 +30,23 @@ def station_place(
     return None if settings is None else settings.place
 
 
-def _settings(environment: Mapping[str, str] | None, config: Path | None, variable: str) -> Settings | None:
-    """The settings, where there is a file of them or the variable.
+def learned_of(
+    given: str | None, environment: Mapping[str, str] | None = None, config: Path | None = None
+) -> tuple[Path | None, bool]:
+    """The learned gallery that counts, there or not, and whether it was asked for.
+
+    The one given, else that of the setting ``station.learned``, else that of the station's journal.
+    """
+    from edgeapp.recognition.learned import chosen
+
+    settings = _settings(environment, config, "BIOVITA_STATION_JOURNAL", "BIOVITA_STATION_LEARNED")
+    named = given or (None if settings is None else settings.station.learned)
+    journal = None if settings is None else settings.station.journal
+    return chosen(named, journal or default_journal()), named is not None
+
+
+def _settings(environment: Mapping[str, str] | None, config: Path | None, *variables: str) -> Settings | None:
+    """The settings, where there is a file of them or one of the variables.
 
     A file with a fault is not this command's concern: what can be read of it counts.
     """
@@ -38,6 +54,6 @@ def _settings(environment: Mapping[str, str] | None, config: Path | None, variab
 
     environment = os.environ if environment is None else environment
     path, _ = config_path(config, environment)
-    if not path.is_file() and variable not in environment:
+    if not path.is_file() and not any(variable in environment for variable in variables):
         return None
     return examine(config, environment=environment).settings

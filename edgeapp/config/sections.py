@@ -38,6 +38,13 @@ class Station:
         pack=True,
     )
     gallery: Path | None = setting(None, "Gallery file; the pack's own if not given.", "--gallery", read=True)
+    learned: str | None = setting(
+        None,
+        "Learned gallery, written by `journal learn` and taken over as soon as it changes; beside the journal if not "
+        "given, none to do without.",
+        "--learned",
+        metavar="FILE",
+    )
     hop: float | None = setting(
         None, "Seconds between the starts of windows; the pack's if not given (5 for starter).", "--hop", above=0
     )

@@ -153,8 +153,8 @@ def pack_fields(origin: Origin) -> dict[str, str]:
     return {"name": origin.pack, "version": origin.pack_version}
 
 
-def gallery_fields(origin: Origin) -> dict[str, str]:
-    return {"sha256": origin.gallery_sha256}
+def gallery_fields(origin: Origin) -> dict[str, str | None]:
+    return {"sha256": origin.gallery_sha256, "learned_sha256": origin.learned_sha256}
 
 
 def document_id(station: str, source: str, time_utc: str, number: int) -> str:

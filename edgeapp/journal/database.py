@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
 from sqlite_utils import Database
 
 from edgeapp.errors import BiovitaError
 from edgeapp.journal.schema import APPLICATION_ID, migrations
+from edgeapp.paths import default_journal
 from gallery import sqlite
 
 READING_BUSY_S = 5.0
@@ -33,7 +33,7 @@ class DamagedJournalError(JournalError):
 
 def default_path() -> Path:
     """Where the journal lies by default: the user's data folder."""
-    return Path(platformdirs.user_data_dir("biovita-edge", appauthor=False)) / "journal.sqlite"
+    return default_journal()
 
 
 def open_to_write(path: Path, busy_s: float) -> Database:

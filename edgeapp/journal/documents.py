@@ -61,7 +61,7 @@ def document_of(
             latitude=row["latitude"],
             longitude=row["longitude"],
         ),
-        Origin(row["pack"], row["pack_version"], row["gallery_sha256"]),
+        Origin(row["pack"], row["pack_version"], row["gallery_sha256"], row["learned_sha256"]),
         id=id_of(row),
         moment=Moment(utc_of(row["time_utc"]), row["boottime_s"] or 0.0),
         clock=CLOCKS[row["clock_set"]],

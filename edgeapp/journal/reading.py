@@ -98,6 +98,10 @@ class Questions:
         """The candidates of one detection, the most confident first."""
         return self._fetch("SELECT * FROM candidates WHERE detection = :id ORDER BY place", {"id": detection_id})
 
+    def reviewed(self) -> list[dict[str, Any]]:
+        """Confirmed detections that have a review, in full, in the order they were written."""
+        return self._fetch("SELECT * FROM detections_in_full WHERE id IN (SELECT detection FROM reviews) ORDER BY id")
+
     def vector(self, detection_id: int) -> np.ndarray | None:
         """Vector [dim] float32 of a detection's most confident window, as the encoder gave it; None without one.
 

@@ -32,6 +32,8 @@ class Deployment:
         Of this program.
     station : str
         Its name, as its detections give it.
+    learned_sha256 : str or None
+        Hash of what reviews had taught; None without.
     """
 
     pack: str
@@ -45,6 +47,7 @@ class Deployment:
     longitude: float | None = None
     app_version: str = ""
     station: str = ""
+    learned_sha256: str | None = None
 
 
 @dataclass(frozen=True)

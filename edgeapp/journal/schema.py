@@ -20,6 +20,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from edgeapp.journal.schema_of_browsing import BROWSING
+from edgeapp.journal.schema_of_learning import LEARNED
 from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
 
 APPLICATION_ID = 0x42696F56  # "BioV": the header of the file says whose it is
@@ -139,6 +140,13 @@ def m005_vectors(db: Database) -> None:
 def m006_indexes_of_pages(db: Database) -> None:
     """Indexes for the web page."""
     for statement in BROWSING:
+        db.execute(statement)
+
+
+@migrations()
+def m007_learned(db: Database) -> None:
+    """What reviews had taught when a deployment began; earlier versions learnt nothing."""
+    for statement in LEARNED:
         db.execute(statement)
 
 

@@ -23,13 +23,15 @@ from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_table
 from edgeapp.recognition.ahead import in_order
+from edgeapp.recognition.learned import Learned, read_learned
 from edgeapp.recognition.results import Origin, WindowResult
 from edgeapp.runtime.allocator import give_memory_back
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
 from gallery.entry import MODALITIES
 from gallery.parameters import DecisionParameters
-from gallery.recognition import Candidate, Pool, likeliest, loud, ranked, recognise
+from gallery.pooling import Pool
+from gallery.recognition import Candidate, likeliest, loud, ranked, recognise
 from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon
@@ -59,6 +61,8 @@ class Recogniser:
         Threads that work at once; ``BIOVITA_THREADS``, or as many as this process has cores, when None.
     provider : str or None
         What runs the encoder, see `edgeapp.runtime.encoders.AudioEncoder`.
+    learned : path or None
+        Learned gallery to lay over the gallery.
     live : bool
         For a microphone: all threads share one window, which is answered sooner. Otherwise each takes a window of its
         own, which answers a recording sooner.
@@ -86,6 +90,7 @@ class Recogniser:
         threads: int | None = None,
         provider: str | None = None,
         live: bool = False,
+        learned: str | os.PathLike[str] | None = None,
     ) -> None:
         for modality in modalities or ():
             if modality not in MODALITIES:
@@ -104,6 +109,9 @@ class Recogniser:
             raise UsageError(f"{self.gallery_path}: has no {asked} entry to match", "choose other --modalities")
         self.index = index
         self.vocabulary = Vocabulary(index, self.parameters, modalities)
+        self._learned_sha256: str | None = None
+        if learned is not None:
+            self.lay_over(read_learned(Path(learned), pack.identity))
         self.threads = RunSettings.of(provider, threads).threads
         # A graph of small layers shares a window badly; windows side by side leave no core waiting for another.
         self.encoder = AudioEncoder(pack, self.threads if live else 1, provider)
@@ -118,10 +126,19 @@ class Recogniser:
         """The taxa that can be detected."""
         return self.vocabulary.taxa
 
-    @cached_property
+    @property
     def origin(self) -> Origin:
-        """The pack and the gallery, for detection documents."""
-        return Origin(self.pack.name, self.pack.version, sha256(self.gallery_path))
+        """The pack and the galleries, for detection documents."""
+        return Origin(self.pack.name, self.pack.version, self._gallery_sha256, self._learned_sha256)
+
+    @cached_property
+    def _gallery_sha256(self) -> str:
+        return sha256(self.gallery_path)
+
+    def lay_over(self, learned: Learned | None) -> None:
+        """Lay what reviews taught over the gallery from now on, or nothing; from any thread."""
+        self.vocabulary.reviewed = None if learned is None else learned.reviewed
+        self._learned_sha256 = None if learned is None else learned.sha256
 
     def windows(self, source: AudioSource, hop_s: float | None = None) -> Generator[WindowResult, None, None]:
         """Recognise every window of a source, in order, as a stream.

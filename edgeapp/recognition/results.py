@@ -18,11 +18,14 @@ class Origin:
     ----------
     pack, pack_version : str
     gallery_sha256 : str
+    learned_sha256 : str or None
+        Of the learned gallery laid over it; None without one.
     """
 
     pack: str
     pack_version: str
     gallery_sha256: str
+    learned_sha256: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,6 +172,7 @@ def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> 
         space=recogniser.pack.space,
         gallery=str(recogniser.gallery_path),
         gallery_sha256=recogniser.origin.gallery_sha256,
+        learned_sha256=recogniser.origin.learned_sha256,
         hop_s=hop_of(settings, recogniser),
         thresholds={
             **filters.described(),

@@ -9,7 +9,7 @@ import logging
 import queue
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edgeapp.clips.recorder import Clips
@@ -219,6 +219,11 @@ class Station:
             self._lost[worker] = lost
             self.open_stream(worker, self._stream_of(opened), opened.ring, now)
         self.write_queue.write(lambda: self.journal.end(before, now))
+
+    def renew_learned(self, sha256: str | None) -> None:
+        """Go on as another deployment, which says what reviews had taught; see `renew`."""
+        deployment = replace(self._deployment, learned_sha256=sha256)
+        self.renew(deployment, self.classifier, self._keeping, self._tasks)
 
     def open_stream(self, worker: SourceWorker, stream: Stream, ring: Ring, begun: Moment) -> None:
         """Begin a stream of a worker."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gallery import DecisionParameters, EncoderIdentity, Entry, GalleryError, Index, Taxon, Vocabulary, recognise
-from gallery.recognition import Pool, Recognition
+from gallery.pooling import Pool
+from gallery.recognition import Recognition
 from gallery.search import ClassVectors
 from gallery.store import Gallery, build
 

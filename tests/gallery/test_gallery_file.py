@@ -112,7 +112,7 @@ def test_a_gallery_of_a_later_version_is_refused(filled: Path):
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('biovita-gallery', 'm999', '')"
         )
     for readonly in (True, False):
-        with pytest.raises(GalleryError, match="schema 4, this version knows up to 3; update biovita-edge"):
+        with pytest.raises(GalleryError, match="schema 5, this version knows up to 4; update biovita-edge"):
             Gallery.open(filled, readonly=readonly)
 
 
@@ -136,18 +136,19 @@ def test_a_gallery_of_an_earlier_version_is_updated_by_writing_to_it(filled: Pat
     later()(migrations.m001_taxa_and_entries)
     later()(migrations.m002_modality_and_class_vectors)
     later()(migrations.m003_photos_without_vectors_and_two_sizes)
+    later()(migrations.m004_counterexamples)
 
     @later()
-    def m004_places(db):
+    def m005_places(db):
         db.execute("CREATE TABLE places (name TEXT)")
 
     monkeypatch.setattr(migrations, "migrations", later)
-    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m004_places"))
-    with pytest.raises(GalleryError, match="schema 3, this version needs 4; open it once for writing"):
+    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m005_places"))
+    with pytest.raises(GalleryError, match="schema 4, this version needs 5; open it once for writing"):
         Gallery.open(filled)
     Gallery.open(filled, readonly=False).close()
     with Gallery.open(filled) as gallery:
-        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (4, 6)
+        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (5, 6)
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_a_gallery_with_one_size_of_thumbnails_is_read_as_it_is(schema_2: Path, 
         [picture] = pictures(gallery, "Parus major")
         assert (picture.id, picture.thumbnail, picture.width) == (7, True, None)
         assert Index.of(gallery).modalities == ("text", "image")
-        assert (gallery.info()["schema"], gallery.info()["thumbnails"]) == (3 if updated else 2, 1)
+        assert (gallery.info()["schema"], gallery.info()["thumbnails"]) == (4 if updated else 2, 1)
     assert (schema_2.read_bytes() == before) == (not updated)
 
 

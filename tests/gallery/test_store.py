@@ -33,7 +33,7 @@ def test_info_counts_what_is_there_and_goes_into_json(opened: Gallery):
     assert (info["space"], info["dim"], info["pack"], info["taxa"]) == ("test-space", 8, "test 1", 6)
     assert info["entries"] == {"text": 6, "image": 2, "audio": 0}
     assert info["taxa_with"] == {"text": 6, "image": 1, "audio": 0}
-    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 3)
+    assert (info["licences"], info["thumbnails"], info["rejected"], info["schema"]) == ({"CC0": 2}, 2, 0, 4)
     assert info["built"].endswith("Z")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from gallery import DecisionParameters, Vocabulary, recognise
 from gallery.parameters import INDEPENDENT
-from gallery.recognition import Pool
+from gallery.pooling import Pool
 from trainer.reliability import calibration_error, reliability
 from trainer.trunk.held_out import NONE, Evidence, Query, evidence, odds_of
 

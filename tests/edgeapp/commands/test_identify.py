@@ -74,7 +74,7 @@ def test_json_is_one_document_of_the_promised_shape(run, tit):
 def test_the_gallery_is_named_by_its_hash(run, tit, toy_pack):
     document = json.loads(run("identify", tit, "-f", "json").stdout)
     wanted = hashlib.sha256((toy_pack / "gallery.sqlite").read_bytes()).hexdigest()
-    assert document["gallery"] == document["detections"][0]["gallery"] == {"sha256": wanted}
+    assert document["gallery"] == document["detections"][0]["gallery"] == {"sha256": wanted, "learned_sha256": None}
 
 
 def test_two_species_at_once_are_both_detected(run, record):

@@ -58,6 +58,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "space": "toy-space",
         "gallery": "/packs/starter/gallery.sqlite",
         "gallery_sha256": "ab" * 32,
+        "learned_sha256": None,
         "latitude": 52.5,
         "longitude": 13.4,
         "review": None,
@@ -300,6 +301,8 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m003_taxa_and_stretches",),
         ("m004_backend",),
         ("m005_vectors",),
+        ("m006_indexes_of_pages",),
+        ("m007_learned",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

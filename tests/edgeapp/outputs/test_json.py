@@ -59,7 +59,10 @@ def test_json_has_the_keys_of_its_schema_in_their_order():
     ]
     assert (document["schema"], document["file"], document["duration_s"]) == (2, "duet.wav", 30.0)
     assert (document["window_s"], document["hop_s"]) == (10.0, 5.0)
-    assert (document["pack"], document["gallery"]) == ({"name": "toy", "version": "1.0"}, {"sha256": "ab" * 32})
+    assert (document["pack"], document["gallery"]) == (
+        {"name": "toy", "version": "1.0"},
+        {"sha256": "ab" * 32, "learned_sha256": None},
+    )
     assert list(document["windows"][0]) == ["start_s", "end_s", "level_dbfs", "heard", "detections", "species"]
     assert document["species"][1] == {
         "scientific_name": "Bufo bufo",

@@ -16,7 +16,7 @@ from edgeapp.recognition.gallery_build import build_gallery
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from gallery.errors import TaxonError
-from gallery.recognition import Pool
+from gallery.pooling import Pool
 from tests.edgeapp import toy_pack as toy
 
 MIXED = np.concatenate(

@@ -28,10 +28,12 @@ from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
 from edgeapp.station.assembly import assemble, recogniser_of, targets
+from edgeapp.station.learned import learned_gallery
 from edgeapp.station.logs import station_log
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
+from gallery import Counterexample, build
 from gallery.recognition import Detection
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Passing, SetClock, Watched, piped
@@ -88,6 +90,15 @@ class World:
             made.threads,
             made.encoder.provider,
         )
+
+    def learned(self) -> Any:
+        """How many taxa are changed by what a journal beside the station's taught."""
+        made = recogniser_of(self.settings)
+        identity, file = made.pack.identity, self.settings.journal_path.with_name("own.learned.sqlite")
+        with build(file, identity) as gallery:
+            gallery.add_counterexamples([Counterexample("species", "Parus major", np.eye(4, dtype="f4")[0], "a")])
+        learned_gallery(self.settings, made)
+        return len(made.vocabulary.changes(np.eye(4)[0]))
 
     def verdicts(self) -> list[str]:
         """What becomes of some detections."""
@@ -263,6 +274,7 @@ CASES: dict[str, Case] = {
     "station.name": case(lambda world: world.sent()[0]["source"]["station"], "forest"),
     "station.pack": case(World.recogniser, lambda folder: toy.make(folder / "other")),
     "station.gallery": case(World.recogniser, lambda folder: toy.make(folder / "other") / "gallery.sqlite"),
+    "station.learned": case(World.learned, lambda folder: str(folder / "own.learned.sqlite")),
     "station.hop": case(World.cutting, 2.0),
     "station.only": case(World.recogniser, ("Aves",)),
     "station.language": case(lambda world: world.sent()[0]["taxon"]["common_name"], "de"),
