@@ -31,14 +31,16 @@ from edgeapp.commands.place import (
     place_of,
     week_of,
 )
+from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.defaults import language_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import Destination, Run, check_format, writer
+from edgeapp.outputs.writer import Destination, Run, Writers, check_format, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
+from edgeapp.web.report.stretches import ReportAudio
 
 
 def identify(
@@ -59,6 +61,8 @@ def identify(
         ),
     ] = "table",
     output: OutputOption = None,
+    report: ReportOption = None,
+    report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
         int,
         typer.Option("--top", "-k", metavar="NUMBER", help="Number of species to list.", min=1, rich_help_panel=OUTPUT),
@@ -142,6 +146,9 @@ def identify(
     audacity and kaleidoscope write one table for all files with a row per detection; times in raven and audacity tables
     are cumulative over the files.
 
+    --report writes a page beside any of them that opens in a browser without a network: a summary of the species,
+    spectrograms in which the detections are marked and can be heard, pictures, windows without a detection, settings.
+
     With a location, only species expected there are reported: by the pack's occurrence model in the week of the
     recording, and by a range table. The number of detections left out is reported on standard error.
     """
@@ -152,29 +159,49 @@ def identify(
         raise UsageError("standard input can be read only once", "give - once")
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
-    if output is not None and any(_same_file(output, file) for file in files):
-        raise UsageError(f"{output}: is one of the recordings", "choose another --output")
+    for option, path in (("--output", output), ("--report", report)):
+        if path is not None and any(_same_file(path, file) for file in files):
+            raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
+    if report is not None and output is not None and report.absolute() == output.absolute():
+        raise UsageError(f"{report}: is --output as well", "choose another --report")
 
     check_format(format)
     place, in_week = place_of(latitude, longitude), week_of(week, date)
-    with Destination(output) as destination:
+    with Destination(output) as destination, ReportFile(report, report_audio) as report_file:
         asked = modalities.split(",") if modalities is not None else None
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
-        naming = naming_in(language_of(language), recogniser.taxa)
+        tag = language_of(language)
+        naming = naming_in(tag, recogniser.taxa)
         audio = recogniser.pack.audio
         hop_s = audio.hop_s if hop is None else hop
         expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
         run = Run(recogniser.origin, audio.window_s, hop_s, *(place or (None, None)))
         writing = writer(format, destination.out, run)
+        reporting = None
+        if report is not None:
+            settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
+            reporting = report_file.collect(files, recogniser, naming, settings)
+            writing = Writers(writing, reporting)
 
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         note = _silent if quiet else complain
         outcome = identify_files(
-            files, recogniser, writing, hop_s, top, note, complain, open_sound, naming, expectation
+            files,
+            recogniser,
+            writing,
+            hop_s,
+            top,
+            note,
+            complain,
+            open_sound,
+            naming,
+            expectation,
+            None if reporting is None else reporting.listening,
         )
         destination.keep = outcome.done > 0
+        report_file.write(complain, keep=outcome.done > 0)
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
     raise typer.Exit(outcome.exit_code)
