@@ -43,6 +43,7 @@ ROOMS = (
     ("config",),
     ("station",),
     ("doctor",),
+    ("web",),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -48,6 +48,7 @@ def identify(
     open_sound: Callable[[str], AudioSource] = FileSource,
     naming: Naming | None = None,
     expectation: Expectation | None = None,
+    listening: Callable[[AudioSource], AudioSource] | None = None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -70,6 +71,8 @@ def identify(
         What taxa are called in what is written; in English if not given.
     expectation : Expectation, optional
         What is expected where the recordings were made; every taxon if not given.
+    listening : callable, optional
+        Source to one that somebody else hears as well while it is read.
 
     Raises
     ------
@@ -84,6 +87,8 @@ def identify(
                 source = open_sound(file)
                 begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
                 expected = expectation.of(begun) if expectation is not None else None
+                if listening is not None:
+                    source = listening(source)
                 writer.begin(Recording(file, source.rate_hz, begun))
                 tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
             notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)

@@ -18,7 +18,7 @@ from edgeapp.audio.colour_maps import colour_map
 
 FRAME_S = 0.02  # a frame is the power of two next to it: 1024 samples at 48 kHz, bins of 47 Hz
 ROWS = 128  # of a picture: 188 Hz each at 48 kHz
-BATCH_FRAMES = 256  # transformed together: what fits into a core's cache
+BATCH_FRAMES = 128  # transformed together: what fits into a core's cache
 FLOOR_DBFS = -140.0  # what digital silence is shown as
 NOISE_SHARE = 0.5  # of the levels of a row, at or below its noise
 USUAL_SHARE = 0.75  # of the rows, without more noise than is usual: a recording may end far below its Nyquist frequency
@@ -190,6 +190,9 @@ class SpectrogramStream:
         Upper end of the axis; the Nyquist frequency if not given or beyond it.
     frames : int
         Frames averaged in a column, spread evenly over it; fewer where they would overlap.
+    batch : int
+        Frames that wait to be transformed together, and columns with them: 1 gives each column as soon as it can be,
+        for somebody who watches; `BATCH_FRAMES` takes several times less time where a block has few of them.
 
     Attributes
     ----------
@@ -199,7 +202,13 @@ class SpectrogramStream:
     """
 
     def __init__(
-        self, rate_hz: int, column_s: float, rows: int = ROWS, high_hz: float | None = None, frames: int = 1
+        self,
+        rate_hz: int,
+        column_s: float,
+        rows: int = ROWS,
+        high_hz: float | None = None,
+        frames: int = 1,
+        batch: int = 1,
     ) -> None:
         self.high_hz = min(high_hz or math.inf, rate_hz / 2)
         self.column_s = column_s
@@ -215,9 +224,12 @@ class SpectrogramStream:
         self._window = np.hanning(self._length + 1)[:-1].astype(np.float32)
         self._window *= np.float32(2 / self._window.sum())
         self._edges = self._row_edges(rate_hz)
-        self._position = 0  # of the first sample that is kept, since the start
-        self._kept = np.zeros(0, np.float32)
         self._heard = 0  # samples so far
+        self._tail = np.zeros(0, np.float32)  # the last of them, less than a frame's
+        self._batch = batch
+        self._n_frames = 0  # cut so far
+        self._cut: list[np.ndarray] = []  # those that wait to be transformed
+        self._pending: list[np.ndarray] = []  # power of the frames of columns that are not complete
 
     def _row_edges(self, rate_hz: int) -> np.ndarray:
         """First bin of each row, and the end of the last one."""
@@ -238,37 +250,64 @@ class SpectrogramStream:
         np.ndarray
             ``[n_columns, n_rows]`` float32, dB of full scale; the lowest frequency first.
         """
+        begun = self._heard
         self._heard += len(samples)
-        self._kept = np.concatenate((self._kept, samples))
-        next_ones = np.arange(self.n_columns, int(self._heard / self._hop) + 1)
-        ends = self._starts(next_ones)[self._frames - 1 :: self._frames] + self._length
-        given = self._columns(int(np.count_nonzero(ends <= self._heard)))
-        self._forget()
-        return given
+        starts = self._starts(int(self._heard / self._hop * self._frames) + 1)
+        starts = starts[starts + self._length <= self._heard]
+        before = int(np.count_nonzero(starts < begun))
+        if before:
+            joined = np.concatenate((self._tail, samples[: self._length]))
+            self._take(joined, starts[:before] - (begun - len(self._tail)))
+        self._take(samples, starts[before:] - begun)
+        tail = samples if len(samples) >= self._length else np.concatenate((self._tail, samples))
+        self._tail = tail[max(0, len(tail) - self._length) :].copy()
+        return self._complete(self._batch)
 
     def finish(self) -> np.ndarray:
         """The columns that are left at the end of the sound, as of `add`."""
-        left = math.ceil(self._heard / self._hop - 1e-6) - self.n_columns
-        return self._columns(max(0, left))
+        columns = math.ceil(self._heard / self._hop - 1e-6)
+        tail = np.pad(self._tail, (0, max(0, self._length - len(self._tail))))  # sound shorter than a frame
+        starts = self._starts(columns * self._frames) - (self._heard - len(self._tail))
+        self._take(tail, starts)
+        return self._complete(1)
 
-    def _starts(self, columns: np.ndarray) -> np.ndarray:
-        """First sample of each frame of some columns, one column after the other."""
-        middles = (np.arange(self._frames) + 0.5) / self._frames + columns[:, None]
-        return np.maximum(np.round(middles * self._hop - self._length / 2), 0).astype(int).ravel()
+    def coarsen(self) -> None:
+        """Let columns stand for twice the time from now on.
 
-    def _columns(self, n: int) -> np.ndarray:
+        Two columns that were given become one, which is the caller's to do: their number must be even.
+        """
+        if self.n_columns % 2:
+            raise ValueError("an odd number of columns cannot be joined in pairs")
+        self.n_columns //= 2
+        self.column_s *= 2
+        self._hop *= 2
+        self._n_frames, self._cut, self._pending = self.n_columns * self._frames, [], []
+
+    def _starts(self, n_frames: int) -> np.ndarray:
+        """First sample of each frame that is not cut yet, up to a number of frames."""
+        middles = (np.arange(self._n_frames, n_frames) + 0.5) * (self._hop / self._frames)
+        return np.maximum(np.round(middles - self._length / 2), 0).astype(int)
+
+    def _take(self, samples: np.ndarray, starts: np.ndarray) -> None:
+        """Cut frames that begin at some of the samples; where there are too few samples, at the nearest that do."""
+        last = len(samples) - self._length
+        self._cut += (samples[start : start + self._length].copy() for start in np.clip(starts, 0, last).tolist())
+        self._n_frames += len(starts)
+
+    def _complete(self, batch: int) -> np.ndarray:
+        """The columns all of whose frames are transformed, once there are enough frames for that."""
+        if len(self._cut) >= batch:
+            cut, self._cut = self._cut, []
+            self._pending += (
+                self._power(np.array(cut[at : at + BATCH_FRAMES])) for at in range(0, len(cut), BATCH_FRAMES)
+            )
+        n = sum(map(len, self._pending)) // self._frames
         if not n:
             return np.zeros((0, self._rows), np.float32)
-        if len(self._kept) < self._length:  # the whole sound is shorter than a frame
-            self._kept = np.pad(self._kept, (0, self._length - len(self._kept)))
-        starts = self._starts(np.arange(self.n_columns, self.n_columns + n)) - self._position
-        frames = np.lib.stride_tricks.sliding_window_view(self._kept, self._length)
-        starts = np.clip(starts, 0, len(frames) - 1)
-        power = np.concatenate(
-            [self._power(frames[starts[at : at + BATCH_FRAMES]]) for at in range(0, len(starts), BATCH_FRAMES)]
-        )
+        power = np.concatenate(self._pending)
+        self._pending = [power[n * self._frames :]]
         self.n_columns += n
-        mean = power.reshape(n, self._frames, self._rows).mean(axis=1)
+        mean = power[: n * self._frames].reshape(n, self._frames, self._rows).mean(axis=1)
         return 10 * np.log10(np.maximum(mean, np.float32(10 ** (FLOOR_DBFS / 10))))
 
     def _power(self, frames: np.ndarray) -> np.ndarray:
@@ -277,13 +316,6 @@ class SpectrogramStream:
         power = np.square(spectra.real) + np.square(spectra.imag)
         strongest = np.maximum.reduceat(power[:, : self._edges[-1] + 1], self._edges[:-1], axis=1)
         return strongest.astype(np.float32, copy=False)
-
-    def _forget(self) -> None:
-        """Drop the samples before the next frame, but keep a frame for the end of the sound."""
-        needed = min(int(self._starts(np.array([self.n_columns]))[0]), self._heard - self._length)
-        if needed > self._position:
-            self._kept = self._kept[needed - self._position :].copy()
-            self._position = needed
 
 
 def spectrogram(

@@ -34,15 +34,17 @@ from edgeapp.commands.place import (
     place_of,
     week_of,
 )
+from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.defaults import language_of, learned_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, check_format, writer
+from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, Writers, check_format, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.learned import OtherSpaceError, read_learned
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
+from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
 
 
@@ -64,6 +66,8 @@ def identify(
         ),
     ] = "table",
     output: OutputOption = None,
+    report: ReportOption = None,
+    report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
         int,
         typer.Option("--top", "-k", metavar="NUMBER", help="Number of species to list.", min=1, rich_help_panel=OUTPUT),
@@ -159,6 +163,9 @@ def identify(
     --pictures adds photos and recordings of what was detected, those most like the sound first, with their authors and
     licences. A terminal that can show images (kitty, or sixels) shows the photos, if textual-image is installed.
 
+    --report writes a page beside any of them that opens in a browser without a network: a summary of the species,
+    spectrograms in which the detections are marked and can be heard, pictures, windows without a detection, settings.
+
     With a location, only species expected there are reported: by the pack's occurrence model in the week of the
     recording, and by a range table. The number of detections left out is reported on standard error.
     """
@@ -169,8 +176,11 @@ def identify(
         raise UsageError("standard input can be read only once", "give - once")
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
-    if output is not None and any(_same_file(output, file) for file in files):
-        raise UsageError(f"{output}: is one of the recordings", "choose another --output")
+    for option, path in (("--output", output), ("--report", report)):
+        if path is not None and any(_same_file(path, file) for file in files):
+            raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
+    if report is not None and output is not None and report.absolute() == output.absolute():
+        raise UsageError(f"{report}: is --output as well", "choose another --report")
 
     check_format(format)
     if pictures and format not in WITH_PICTURES:
@@ -178,11 +188,13 @@ def identify(
     place, in_week = place_of(latitude, longitude), week_of(week, date)
     with ExitStack() as stack:
         destination = stack.enter_context(Destination(output))
+        report_file = stack.enter_context(ReportFile(report, report_audio))
         asked = modalities.split(",") if modalities is not None else None
         note = _silent if quiet else complain
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
         _lay_over(recogniser, learned, note)
-        naming = naming_in(language_of(language), recogniser.taxa)
+        tag = language_of(language)
+        naming = naming_in(tag, recogniser.taxa)
         audio = recogniser.pack.audio
         hop_s = audio.hop_s if hop is None else hop
         expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
@@ -190,14 +202,30 @@ def identify(
         at = place or (None, None)
         run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown)
         writing = writer(format, destination.out, run)
+        reporting = None
+        if report is not None:
+            settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
+            reporting = report_file.collect(files, recogniser, naming, settings)
+            writing = Writers(writing, reporting)
 
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         outcome = identify_files(
-            files, recogniser, writing, hop_s, top, note, complain, open_sound, naming, expectation
+            files,
+            recogniser,
+            writing,
+            hop_s,
+            top,
+            note,
+            complain,
+            open_sound,
+            naming,
+            expectation,
+            None if reporting is None else reporting.listening,
         )
         destination.keep = outcome.done > 0
+        report_file.write(complain, keep=outcome.done > 0)
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
     raise typer.Exit(outcome.exit_code)

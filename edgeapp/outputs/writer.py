@@ -110,6 +110,38 @@ class Writer(Protocol):
         ...
 
 
+class Writers:
+    """Several writers that get the same; see `Writer`."""
+
+    def __init__(self, *writers: Writer) -> None:
+        self._writers = writers
+
+    def begin(self, recording: Recording) -> None:
+        """Each of them."""
+        for one in self._writers:
+            one.begin(recording)
+
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """Each of them."""
+        for one in self._writers:
+            one.window(result, species)
+
+    def detection(self, stretch: Stretch) -> None:
+        """Each of them."""
+        for one in self._writers:
+            one.detection(stretch)
+
+    def finish(self, identification: Identification) -> None:
+        """Each of them."""
+        for one in self._writers:
+            one.finish(identification)
+
+    def fail(self, file: str, reason: str) -> None:
+        """Each of them."""
+        for one in self._writers:
+            one.fail(file, reason)
+
+
 def writer(name: str, out: TextIO, run: Run) -> Writer:
     """The writer of a format.
 
@@ -183,6 +215,8 @@ class Destination:
     ----------
     path : path or None
         Standard output when None.
+    option : str
+        That names it, for messages.
 
     Attributes
     ----------
@@ -191,8 +225,9 @@ class Destination:
         Set it False and a file that is already at ``path`` stays as it was.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, option: str = "--output") -> None:
         self.path = Path(path) if path is not None else None
+        self._option = option
         self.keep = True
         self.out: TextIO
         self._stack = ExitStack()
@@ -203,7 +238,7 @@ class Destination:
             self.out = _Output(sys.stdout, "standard output")  # type: ignore[assignment]
             return self
         if self.path.is_dir():
-            raise OutputError(f"{self.path}: is a folder", "name a file with --output")
+            raise OutputError(f"{self.path}: is a folder", f"name a file with {self._option}")
         with _explained(str(self.path)):
             # A pipe or a device is written to, not replaced.
             if not self.path.exists() or self.path.is_file():

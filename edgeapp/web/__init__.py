@@ -1,1 +1,1 @@
-"""The live page of a station and the pages of a journal."""
+"""What is looked at in a browser: the live page of a station, the pages of a journal, and reports."""

@@ -34,8 +34,10 @@ def noise(seconds: float, rate_hz: int = RATE_HZ) -> np.ndarray:
     return (0.01 * rng.standard_normal(round(seconds * rate_hz))).astype(np.float32)
 
 
-def streamed(samples: np.ndarray, block: int, rate_hz: int, column_s: float, frames: int = 1) -> np.ndarray:
-    stream = SpectrogramStream(rate_hz, column_s, frames=frames)
+def streamed(
+    samples: np.ndarray, block: int, rate_hz: int, column_s: float, frames: int = 1, batch: int = 1
+) -> np.ndarray:
+    stream = SpectrogramStream(rate_hz, column_s, frames=frames, batch=batch)
     parts = [stream.add(samples[at : at + block]) for at in range(0, len(samples), block)]
     return np.concatenate([*parts, stream.finish()])
 
@@ -60,12 +62,13 @@ def test_a_click_is_in_the_column_of_its_time():
 
 
 @pytest.mark.parametrize(("column_s", "frames"), [(0.01, 1), (0.05, 1), (0.37, 4), (2.0, 16)])
-@pytest.mark.parametrize("block", [1_000, 65_536, 500_000])
-def test_blocks_do_not_change_the_columns(column_s, frames, block):
+@pytest.mark.parametrize("block", [300, 65_536, 500_000])
+@pytest.mark.parametrize("batch", [1, 64])
+def test_blocks_do_not_change_the_columns(column_s, frames, block, batch):
     samples = noise(10.3) + tone(3_000, 10.3, 0.1)
     whole = streamed(samples, len(samples), RATE_HZ, column_s, frames)
     assert len(whole) == np.ceil(10.3 / column_s)
-    np.testing.assert_allclose(streamed(samples, block, RATE_HZ, column_s, frames), whole, atol=1e-3)
+    np.testing.assert_allclose(streamed(samples, block, RATE_HZ, column_s, frames, batch), whole, atol=1e-3)
 
 
 def test_a_long_column_averages_the_sound_that_it_stands_for():
@@ -75,11 +78,38 @@ def test_a_long_column_averages_the_sound_that_it_stands_for():
     assert column.max() == pytest.approx(-3, abs=1.5)
 
 
+def test_a_column_is_given_as_soon_as_its_sound_is_there():
+    stream = SpectrogramStream(RATE_HZ, 0.05)
+    given = [len(stream.add(noise(0.05))) for _ in range(20)]
+    assert given == [1] * 20
+
+
+def test_columns_become_longer_while_the_sound_goes_on():
+    """A click after the change is in the column of its time."""
+    samples = np.zeros(4 * RATE_HZ, np.float32)
+    samples[round(3.35 * RATE_HZ)] = 1.0
+    stream = SpectrogramStream(RATE_HZ, 0.05)
+    first = stream.add(samples[: 2 * RATE_HZ])
+    assert len(first) % 2 == 0
+    stream.coarsen()
+    later = np.concatenate((stream.add(samples[2 * RATE_HZ :]), stream.finish()))
+    assert stream.column_s == 0.1
+    assert len(first) // 2 + len(later) == 40
+    assert int(later.max(axis=1).argmax()) == 33 - len(first) // 2
+
+
+def test_an_odd_number_of_columns_is_not_joined():
+    stream = SpectrogramStream(RATE_HZ, 0.5)
+    stream.add(np.zeros(RATE_HZ // 2, np.float32))
+    with pytest.raises(ValueError, match="odd number"):
+        stream.coarsen()
+
+
 def test_what_is_kept_of_a_stream_does_not_grow():
     stream = SpectrogramStream(RATE_HZ, 30.0, frames=4)
     for _ in range(200):
         stream.add(np.zeros(65_536, np.float32))
-    assert len(stream._kept) < 2 * 65_536
+    assert len(stream._tail) + len(np.concatenate(stream._pending)) < 2_000
 
 
 def test_sound_shorter_than_a_frame_has_one_column():
