@@ -268,9 +268,17 @@ ENDPOINTS = (
     Endpoint("GET", "/days/{day}", day, "Species by hour of a day."),
     Endpoint("GET", "/species", species, "Every taxon that was detected."),
     Endpoint("GET", "/species/{name:path}", taxon, "One taxon: history, occurrence, pictures."),
-    Endpoint("GET", "/names", names, "Completion of names in every language.", (Parameter("q", "What was typed.", example="kohlm"),)),
+    Endpoint(
+        "GET",
+        "/names",
+        names,
+        "Completion of names in every language.",
+        (Parameter("q", "What was typed.", example="kohlm"),),
+    ),
     Endpoint("GET", "/status", status, "State of the station, as in its status file; null without one."),
-    Endpoint("GET", "/health", examination, "What `doctor` finds.", (Parameter("check", "Examine anew.", example="1"),)),
+    Endpoint(
+        "GET", "/health", examination, "What `doctor` finds.", (Parameter("check", "Examine anew.", example="1"),)
+    ),
     Endpoint("GET", "/settings", settings, "All settings with their help."),
     Endpoint("PATCH", "/settings", change_settings, "Change settings.", body=CHANGES),
     Endpoint(

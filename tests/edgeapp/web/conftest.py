@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -119,9 +121,6 @@ class Served:
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query of the journal gives."""
-        import sqlite3
-        from contextlib import closing
-
         with closing(sqlite3.connect(self.journal)) as connection:
             return connection.execute(sql, values).fetchall()
 
@@ -195,12 +194,21 @@ def listening(folder: Path, pack: Path, gallery: Path, *words: object) -> Iterat
     journal, config = folder / "journal.sqlite", folder / "station.toml"
     if not config.exists():
         config.write_text("# My garden\n[detections]\n# Two would lose much here.\nconfirm = 1\n", encoding="utf-8")
-    files = ("--config", config, "--journal", journal, "--clips", folder / "clips", "--pack", pack, "--gallery", gallery)
+    files = (
+        "--config",
+        config,
+        "--journal",
+        journal,
+        "--clips",
+        folder / "clips",
+        "--pack",
+        pack,
+        "--gallery",
+        gallery,
+    )
     command = program("listen", "-", *files, "--web", "--web-port", 0, "--privacy", "keep", *words)
     with open(folder / "stderr", "wb") as errors, open(folder / "stdout", "wb") as out:
-        process = subprocess.Popen(
-            command, env=environment(folder), stdin=subprocess.PIPE, stdout=out, stderr=errors
-        )
+        process = subprocess.Popen(command, env=environment(folder), stdin=subprocess.PIPE, stdout=out, stderr=errors)
     try:
         url = said(folder / "stderr", r"live page at (\S+)/", process)
         yield Listening(url, journal, config, process)
@@ -208,23 +216,13 @@ def listening(folder: Path, pack: Path, gallery: Path, *words: object) -> Iterat
         if process.poll() is None:
             process.terminate()
         assert process.stdin is not None
-        with _closed(process.stdin):
-            process.wait(60)
-
-
-@contextmanager
-def _closed(pipe: IO[bytes]) -> Iterator[None]:
-    try:
-        pipe.close()
-    except BrokenPipeError:
-        pass  # the station was killed
-    yield
+        with suppress(BrokenPipeError):  # the station was killed
+            process.stdin.close()
+        process.wait(60)
 
 
 def said(file: Path, pattern: str, process: subprocess.Popen[bytes], within_s: float = 60.0) -> str:
     """What a program says, once it has said it."""
-    import time
-
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if found := re.search(pattern, file.read_text(encoding="utf-8")):
@@ -244,6 +242,14 @@ def song(shared: Path) -> bytes:
     samples, rate_hz = soundfile.read(path, dtype="int16")
     assert (rate_hz, samples.ndim) == (48_000, 1)
     return bytes(np.concatenate([samples, np.zeros(22 * rate_hz, np.int16)]).astype("<i2").tobytes())
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until something holds in a page; Playwright's own wait is stopped by the page's security policy."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"waited in vain for {expression}"
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture(scope="session")
@@ -272,7 +278,10 @@ def browse(browser: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("console", lambda said: faults.append(f"{page.url}: {said.text}") if said.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
-        page.on("request", lambda asked: None if asked.url.startswith((host[0], "data:", "blob:")) else faults.append(asked.url))
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((host[0], "data:", "blob:")) else faults.append(asked.url),
+        )
         page.goto(url)
         return page
 
@@ -281,5 +290,3 @@ def browse(browser: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert faults == []
-
-

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.edgeapp.web.conftest import until
+
 PAGES = {
     "now": "/",
     "day": "/day/2026-05-23",
@@ -132,7 +134,7 @@ def test_a_species_has_pictures_with_their_authors_and_its_history(served, brows
     photo = page.locator(".photo", has=page.locator("img")).first
     photo.locator("img").scroll_into_view_if_needed()
 
-    page.wait_for_function("[...document.querySelectorAll('.photo img')].every((one) => one.naturalWidth > 0)")
+    until(page, "[...document.querySelectorAll('.photo img')].every((one) => one.naturalWidth > 0)")
     assert "Ann <script>alert(1)</script>, CC BY-SA 4.0, a garden" in photo.inner_text()
     assert "2 detections, first on 2026-05-22, last on 2026-05-22." in page.locator("main").inner_text()
     hours = page.get_by_role("img", name="By hour of the day").get_attribute("aria-label")

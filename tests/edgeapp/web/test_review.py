@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 30
+from edgeapp.journal import Journal
+from tests.edgeapp.web.conftest import until
 
 
 @pytest.fixture(autouse=True)
 def unreviewed(served):
     """Each test begins with a journal without reviews."""
-    from edgeapp.journal import Journal
-
     numbers = [row[0] for row in served.rows("SELECT id FROM reviews")]
     with Journal.open(served.journal) as journal:
         for number in numbers:
@@ -69,7 +68,7 @@ def test_a_correction_is_completed_in_any_language_and_reaches_the_export(served
     page = browse(f"{served.url}/detections/{number}")
     field = page.get_by_label("Correct name")
     field.press_sequentially("kohlm")
-    page.wait_for_function("document.querySelector('#names option[value=\"Parus major\"]')")
+    until(page, "document.querySelector('#names option[value=\"Parus major\"]')")
     field.fill("Kohlmeise")
     page.get_by_label("Note").fill("sang twice")
     page.get_by_label("Reviewer").fill("Ann")
@@ -123,11 +122,11 @@ def test_a_reviewer_needs_nothing_but_the_keyboard(served, browse):
         (numbers[1], "rejected", None),
         (numbers[2], "corrected", "Erithacus rubecula"),
     ]
-    page.wait_for_function("document.activeElement.classList.contains('card')")
+    until(page, "document.activeElement.classList.contains('card')")
     page.keyboard.press("u")
     is_said(page, "Undone")
     page.keyboard.press("u")
-    page.wait_for_function(f"document.querySelector('[data-number=\"{numbers[1]}\"] .reviewed').innerText === 'not reviewed'")
+    until(page, f"document.querySelector('[data-number=\"{numbers[1]}\"] .reviewed').innerText === 'not reviewed'")
     assert served.reviews() == [(numbers[0], "confirmed", None)]
 
 
@@ -150,7 +149,9 @@ def test_several_are_reviewed_at_once_and_taken_back_at_once(served, browse):
     page.locator("#bulk").get_by_role("button", name="Reject").click()
     is_said(page, "2 detections: rejected")
 
-    tits = [row[0] for row in served.rows("SELECT id FROM detections WHERE scientific_name = 'Parus major' AND confirmed")]
+    tits = [
+        row[0] for row in served.rows("SELECT id FROM detections WHERE scientific_name = 'Parus major' AND confirmed")
+    ]
     assert sorted(row[0] for row in served.reviews()) == tits
     assert {row[1] for row in served.reviews()} == {"rejected"}
     assert page.get_by_role("checkbox", checked=True).count() == 0
@@ -190,18 +191,22 @@ def test_filters_choose_detections(served, browse):
     def shown(**asked: str) -> int:
         page.goto(f"{served.url}/detections")
         for label, text in asked.items():
-            field = form.get_by_label(label.replace("_", " "))
+            field = form.get_by_label(label.replace("_", " "), exact=label == "From")
             field.select_option(text) if label in ("Source", "Review") else field.fill(text)
         form.get_by_role("button", name="Show").click()
         page.wait_for_url("**/detections?**")
         return page.locator(".card").count()
 
-    source = served.rows("SELECT source FROM streams JOIN detections ON stream = streams.id WHERE detections.id = 1")[0][0]
+    source = served.rows("SELECT source FROM streams JOIN detections ON stream = streams.id WHERE detections.id = 1")[
+        0
+    ][0]
     assert shown(Taxon="Aves") == 6
     assert shown(Taxon="Kohlmeise") == 2
     assert shown(Taxon="Amphibia", Until="2026-05-22") == 0
     assert shown(From="2026-05-23") == 4
-    assert shown(Confidence_from="0.9") == len([*served.rows("SELECT 1 FROM detections WHERE confirmed AND confidence >= 0.9")])
+    assert shown(Confidence_from="0.9") == len(
+        [*served.rows("SELECT 1 FROM detections WHERE confirmed AND confidence >= 0.9")]
+    )
     assert shown(Source=source) == 1
     assert shown(Review="confirmed") == 0
     assert shown(Review="unreviewed") == 7
@@ -229,24 +234,24 @@ def test_what_is_filtered_is_what_is_exported(served, browse, tmp_path):
 
 def test_a_clip_shows_its_spectrogram_and_plays_from_where_one_clicks(served, browse):
     page = browse(f"{served.url}/detections/1")
-    page.wait_for_function("document.querySelector('.clip img').naturalWidth === 900")
+    until(page, "document.querySelector('.clip img').naturalWidth === 900")
     page.get_by_text("0 to 16 kHz").wait_for()
     named = page.locator(".named").get_attribute("width")
     assert 0 < float(named) <= 100
 
     box = page.locator(".clip svg").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + 20)
-    page.wait_for_function("document.querySelector('audio').currentTime > 0.55 * document.querySelector('.clip').dataset.length")
+    until(page, "document.querySelector('audio').currentTime > 0.55 * document.querySelector('.clip').dataset.length")
     assert page.evaluate("document.querySelector('audio').error") is None
-    page.wait_for_function("!document.querySelector('audio').paused || document.querySelector('audio').ended")
+    until(page, "!document.querySelector('audio').paused || document.querySelector('audio').ended")
 
 
 def test_space_plays_and_stops_and_g_makes_it_louder(served, browse):
     page = browse(f"{served.url}/detections/1")
     page.locator("main").focus()
     page.keyboard.press("Space")
-    page.wait_for_function("!document.querySelector('audio').paused")
+    until(page, "!document.querySelector('audio').paused")
     page.keyboard.press("g")
     page.get_by_role("button", name="Louder ×4").wait_for()
     page.keyboard.press("Space")
-    page.wait_for_function("document.querySelector('audio').paused")
+    until(page, "document.querySelector('audio').paused")
