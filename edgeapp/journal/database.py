@@ -25,6 +25,10 @@ class JournalError(BiovitaError):
     """A journal that cannot be opened, read or written, or that has no such row."""
 
 
+class NoSuchRowError(JournalError):
+    """A row that the journal does not have."""
+
+
 class DamagedJournalError(JournalError):
     """A journal whose file is broken."""
 

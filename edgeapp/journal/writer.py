@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from sqlite_utils import Database
 
-from edgeapp.journal.database import JournalError, explained
+from edgeapp.journal.database import JournalError, NoSuchRowError, explained
 from gallery import sqlite
 
 PAUSE_S = 0.05  # between two attempts, where SQLite gives up without waiting
@@ -96,7 +96,7 @@ class Writer:
         return self._connection.execute(sql, {**row, "id": row_id}).rowcount > 0
 
     def _missing(self, what: str, row_id: int) -> JournalError:
-        return JournalError(f"{self.path}: has no {what} {row_id}", f"check the number of the {what}")
+        return NoSuchRowError(f"{self.path}: has no {what} {row_id}", f"check the number of the {what}")
 
     def _begin(self) -> None:
         # IMMEDIATE waits its turn; a transaction that begins by reading is turned away when somebody writes meanwhile.

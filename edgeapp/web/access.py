@@ -38,7 +38,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, browsers hide the origin of forms too
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -192,10 +192,8 @@ class Access:
 
     def begin(self, password: str, client: str) -> str | None:
         """Begin a session; its token, or None for a wrong password."""
-        if not self._right(password):
-            self.throttle.failed(client)
+        if not self._right(password, client):
             return None
-        self.throttle.succeeded(client)
         token = secrets.token_urlsafe(32)
         with self._lock:
             self._sessions[token] = time.monotonic() + SESSION_S
@@ -225,17 +223,20 @@ class Access:
             given = base64.b64decode(header.partition(" ")[2], validate=True).decode("utf-8").partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             given = ""
-        if not given or self.throttle.wait_s(client) > 0 or not self._right(given):
-            self.throttle.failed(client)
+        if not self._right(given, client):
             return False
-        self.throttle.succeeded(client)
         with self._lock:
             self._known = {digest: time.monotonic() + SESSION_S}
         return True
 
-    def _right(self, password: str) -> bool:
+    def _right(self, password: str, client: str) -> bool:
+        """Whether it is the password; one at a time, so that many tries at once are slowed down as well."""
         with self._one_at_a_time:
-            return self.password is None or self.password.matches(password)
+            if self.throttle.wait_s(client) > 0:
+                return False
+            right = self.password is None or self.password.matches(password)
+            (self.throttle.succeeded if right else self.throttle.failed)(client)
+            return right
 
 
 def _host_of(header: str) -> str:

@@ -41,6 +41,7 @@ class Parameter:
     name: str
     help: str
     type: str = "string"
+    example: str | float = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Endpoint:
     help : str
     parameters : tuple of Parameter
     body : Mapping or None
-        JSON Schema of what is sent.
+        JSON Schema of what is sent, with an example.
     gives : str
         Media type of the answer.
     """
@@ -81,7 +82,7 @@ def detections(request: Request) -> Response:
 
 
 def detection(request: Request) -> Response:
-    site, number = _site(request), int(request.path_params["number"])
+    site, number = _site(request), asking.number_in_path(request, "number")
     with site.reading() as reader:
         row = reader.in_full(number)
         if row is None:
@@ -226,17 +227,17 @@ def openapi(request: Request) -> Response:
 
 
 FILTER = (
-    Parameter("taxon", "Any name of a taxon, at any rank."),
-    Parameter("since", "Start: a day, or a time."),
-    Parameter("until", "End: a day, which is included, or a time, which is not."),
-    Parameter("min_confidence", "0 to 1.", "number"),
-    Parameter("source", "Name of a microphone or recording."),
-    Parameter("review", "any, unreviewed, confirmed, rejected or corrected."),
-    Parameter("clip", "1: only those with a clip."),
+    Parameter("taxon", "Any name of a taxon, at any rank.", example="Paridae"),
+    Parameter("since", "Start: a day, or a time.", example="2026-05-22"),
+    Parameter("until", "End: a day, which is included, or a time, which is not.", example="2026-05-22T10:30:00Z"),
+    Parameter("min_confidence", "0 to 1.", "number", 0.5),
+    Parameter("source", "Name of a microphone or recording.", example="USB microphone"),
+    Parameter("review", "any, unreviewed, confirmed, rejected or corrected.", example="unreviewed"),
+    Parameter("clip", "1: only those with a clip.", example="1"),
 )
 PAGING = (
-    Parameter("limit", f"At most so many, up to {asking.MOST}.", "integer"),
-    Parameter("before", "`next` of the page before."),
+    Parameter("limit", f"At most so many, up to {asking.MOST}.", "integer", asking.PAGE),
+    Parameter("before", "`next` of the page before.", example="2026-05-22T05:00:12.000Z_17"),
 )
 _TEXT, _NUMBERS = {"type": "string"}, {"type": "array", "items": {"type": "integer"}}
 REVIEW = {
@@ -249,21 +250,35 @@ REVIEW = {
         "note": _TEXT,
         "reviewer": _TEXT,
     },
+    "example": {"detections": [1], "verdict": "corrected", "name": "Kohlmeise", "reviewer": "Ann"},
 }
-UNDO = {"type": "object", "required": ["reviews"], "properties": {"reviews": _NUMBERS}}
-CHANGES = {"type": "object", "additionalProperties": _TEXT}
+UNDO = {"type": "object", "required": ["reviews"], "properties": {"reviews": _NUMBERS}, "example": {"reviews": [1]}}
+CHANGES = {
+    "type": "object",
+    "additionalProperties": _TEXT,
+    "example": {"detections.min_confidence": "0.4", "thresholds.Parus major": "0.6"},
+}
+IN_PATH: Mapping[str, str] = {"number": "1", "day": "2026-05-22", "name": "Parus major"}  # examples
 
 ENDPOINTS = (
     Endpoint("GET", "/detections", detections, "Detection documents by filter, newest first.", (*FILTER, *PAGING)),
-    Endpoint("GET", "/detections/{number:int}", detection, "One detection, with its reviews and pictures."),
+    Endpoint("GET", "/detections/{number}", detection, "One detection, with its reviews and pictures."),
     Endpoint("POST", "/reviews", review, "Review detections, all or none.", body=REVIEW),
     Endpoint("POST", "/reviews/undo", undo, "Take reviews back.", body=UNDO),
     Endpoint("GET", "/days/{day}", day, "Species by hour of a day."),
     Endpoint("GET", "/species", species, "Every taxon that was detected."),
-    Endpoint("GET", "/species/{name}", taxon, "One taxon: history, occurrence, pictures."),
-    Endpoint("GET", "/names", names, "Completion of names in every language.", (Parameter("q", "What was typed."),)),
+    Endpoint("GET", "/species/{name:path}", taxon, "One taxon: history, occurrence, pictures."),
+    Endpoint(
+        "GET",
+        "/names",
+        names,
+        "Completion of names in every language.",
+        (Parameter("q", "What was typed.", example="kohlm"),),
+    ),
     Endpoint("GET", "/status", status, "State of the station, as in its status file; null without one."),
-    Endpoint("GET", "/health", examination, "What `doctor` finds.", (Parameter("check", "Examine anew."),)),
+    Endpoint(
+        "GET", "/health", examination, "What `doctor` finds.", (Parameter("check", "Examine anew.", example="1"),)
+    ),
     Endpoint("GET", "/settings", settings, "All settings with their help."),
     Endpoint("PATCH", "/settings", change_settings, "Change settings.", body=CHANGES),
     Endpoint(
@@ -273,11 +288,11 @@ ENDPOINTS = (
         "Detections in the format of another program, newest first.",
         (
             *FILTER,
-            Parameter("format", f"{', '.join(FORMATS)}."),
-            Parameter("zone", "Time zone of the output."),
-            Parameter("location", "Name of the place, for eBird."),
-            Parameter("state", "Code of the state, for eBird."),
-            Parameter("country", "Code of the country, for eBird."),
+            Parameter("format", f"{', '.join(FORMATS)}.", example="csv"),
+            Parameter("zone", "Time zone of the output.", example="Europe/Berlin"),
+            Parameter("location", "Name of the place, for eBird.", example="My garden"),
+            Parameter("state", "Code of the state, for eBird.", example="NY"),
+            Parameter("country", "Code of the country, for eBird.", example="US"),
         ),
         gives="text/plain",
     ),
@@ -286,7 +301,7 @@ ENDPOINTS = (
         "/events",
         events,
         "Server-sent events: window, detection, microphone, review; `missed` where a client was away too long.",
-        (Parameter("last_event_id", "Goes on after this one; as the header Last-Event-ID."),),
+        (Parameter("last_event_id", "Goes on after this one; as the header Last-Event-ID.", example="0a1b2c3d-17"),),
         gives=EVENT_STREAM,
     ),
     Endpoint("GET", "/sound", sound, "Server-sent events: columns of each source's spectrogram.", gives=EVENT_STREAM),
@@ -299,16 +314,23 @@ def description() -> dict[str, Any]:
     """The API in OpenAPI 3.1."""
     paths: dict[str, Any] = {}
     for one in ENDPOINTS:
-        path = PREFIX + one.path.replace(":int", "")
+        path = PREFIX + one.path.replace(":path", "")
         inside = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         told: dict[str, Any] = {
             "summary": one.help,
             "operationId": one.answer.__name__,
             "parameters": [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in inside
+                {"name": name, "in": "path", "required": True, "schema": _TEXT, "example": IN_PATH[name]}
+                for name in inside
             ]
             + [
-                {"name": query.name, "in": "query", "description": query.help, "schema": {"type": query.type}}
+                {
+                    "name": query.name,
+                    "in": "query",
+                    "description": query.help,
+                    "schema": {"type": query.type},
+                    "example": query.example,
+                }
                 for query in one.parameters
             ],
             "responses": {

@@ -7,28 +7,31 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
-from edgeapp.errors import BiovitaError
+from edgeapp.errors import BiovitaError, OutputError, UsageError
 from edgeapp.journal import JournalError
+from edgeapp.journal.database import NoSuchRowError
 from edgeapp.web import api, forms, media, pages
 from edgeapp.web.access import Access
 from edgeapp.web.asking import Wrong
 from edgeapp.web.feed import Feed
-from edgeapp.web.guard import Guard
+from edgeapp.web.guard import Guard, TooLarge
 from edgeapp.web.rendering import Renderer
 from edgeapp.web.site import Site
 
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
+# The first kind that an error is of.
+STATUS = {NoSuchRowError: 404, JournalError: 503, OutputError: 503, UsageError: 400}
 
 
-def application(site: Site, access: Access) -> Starlette:
+def application(site: Site, access: Access) -> ASGIApp:
     """The pages and the API of a journal.
 
     Parameters
@@ -44,10 +47,11 @@ def application(site: Site, access: Access) -> Starlette:
             *api.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
-        middleware=[Middleware(Guard, access=access)],
         exception_handlers={
+            TooLarge: _too_large,  # type: ignore[dict-item]
             BiovitaError: _explained,  # type: ignore[dict-item]  # Starlette types handlers by Exception
             HTTPException: _http,  # type: ignore[dict-item]
+            OSError: _full,  # type: ignore[dict-item]
             Exception: _unexpected,
         },
     )
@@ -55,14 +59,32 @@ def application(site: Site, access: Access) -> Starlette:
     app.state.access = access
     app.state.renderer = Renderer(site, access)
     app.state.feed = Feed(site)
-    return app
+    return Guard(app, access)
 
 
 def _explained(request: Request, error: BiovitaError) -> Response:
-    status = error.status if isinstance(error, Wrong) else 503 if isinstance(error, JournalError) else 500
+    status = _status(error)
     if status >= 500:
         log.warning("%s", error)
     return _problem(request, status, error.what, error.remedy)
+
+
+def _status(error: BiovitaError) -> int:
+    if isinstance(error, Wrong):
+        return error.status
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            return status
+    return 500
+
+
+def _too_large(request: Request, error: TooLarge) -> Response:
+    return _problem(request, 413, "the request is too large or too slow", "")
+
+
+def _full(request: Request, error: OSError) -> Response:
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    return _problem(request, 503, f"the disk does not take or give it ({error.strerror})", "check the free space")
 
 
 def _http(request: Request, error: HTTPException) -> Response:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 
+from starlette.requests import Request
+
 from edgeapp.errors import BiovitaError
 from edgeapp.journal.browsing import Filter, Place, ReviewState
 from edgeapp.web.site import Site
@@ -113,7 +115,7 @@ def place_of(asked: Mapping[str, str], name: str = "before") -> Place | None:
     if not text:
         return None
     when, _, number = text.rpartition("_")
-    if not when or not number.isdecimal() or len(number) > 18:
+    if not when or not _is_number(number):
         raise Wrong(f"{name} {text[:40]!r} is no place in the list", "take it from `next` of the page before")
     return when, int(number)
 
@@ -123,14 +125,27 @@ def place_text(place: Place) -> str:
     return f"{place[0]}_{place[1]}"
 
 
+def number_in_path(request: Request, name: str) -> int:
+    """The number that a path has at a place."""
+    text = request.path_params[name]
+    if not _is_number(text):
+        raise Wrong(f"there is no {name} {text[:40]!r}", status=404)
+    return int(text)
+
+
 def numbers_of(values: list[str] | list[int]) -> list[int]:
     """Numbers of detections."""
     found = []
     for value in values:
         text = str(value)
-        if not text.isdecimal() or len(text) > 18:
+        if not _is_number(text):
             raise Wrong(f"{text[:40]!r} is not the number of a detection")
         found.append(int(text))
     if not 0 < len(found) <= MOST:
         raise Wrong(f"1 to {MOST} detections can be changed at once, not {len(found)}")
     return found
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a row's number, which has 64 bits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18

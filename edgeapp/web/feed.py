@@ -32,6 +32,9 @@ class Feed:
     async def follow(self, last_id: str | None) -> AsyncIterator[str]:
         """Server-sent events; see `Events.follow`."""
         if self._own and (self._looking is None or self._looking.done()):
+            if not last_id:
+                # Nobody looked for a while, and this page shows what came since; others who come back load anew.
+                self.events, self._seen = Events(), None
             self._looking = asyncio.create_task(self._look())
         async for text in self.events.follow(last_id):
             yield text

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from edgeapp.errors import BiovitaError
 from edgeapp.web import asking, reviewing
 from edgeapp.web.access import COOKIE, SESSION_S, Access
 from edgeapp.web.asking import Wrong
@@ -38,9 +37,8 @@ async def login(request: Request) -> Response:
     if token is None:
         return _login(request, "Wrong password.", 403)
     answer = RedirectResponse(_inside(request.query_params.get("next", "/")), 303)
-    answer.set_cookie(
-        COOKIE, token, max_age=int(SESSION_S), httponly=True, samesite="strict", secure=request.url.scheme == "https"
-    )
+    encrypted = request.headers.get("origin", "").startswith("https:")  # as the browser sees it, before a proxy
+    answer.set_cookie(COOKIE, token, max_age=int(SESSION_S), httponly=True, samesite="strict", secure=encrypted)
     return answer
 
 
@@ -89,12 +87,7 @@ async def settings(request: Request) -> Response:
     taxon = _text(form, "new_taxon").strip()
     if taxon:
         given[f"thresholds.{taxon}"] = _text(form, "new_threshold")
-    try:
-        waits = await run_in_threadpool(change, site, given)
-    except BiovitaError as error:
-        if not isinstance(error, Wrong):
-            raise Wrong(error.what, error.remedy) from error
-        raise
+    waits = await run_in_threadpool(change, site, given)
     said = f"Saved. At the next start: {', '.join(waits)}" if waits else "Saved"
     return _back(form, said)
 

@@ -45,18 +45,7 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, _with_headers(send, scope["path"]))
             return
-        begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await _with_headers(send, scope["path"])(message)
-
-        try:
-            await self._app(scope, _bounded(receive), sending)
-        except TooLarge:
-            if not begun:
-                await PlainTextResponse("the request is too large or too slow\n", 413)(scope, receive, sending)
+        await self._app(scope, _bounded(receive), _with_headers(send, scope["path"]))
 
     async def _refused(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]

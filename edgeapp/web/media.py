@@ -15,6 +15,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.spectrogram import WEBP, picture, scale_of, spectrogram
 from edgeapp.errors import AudioError
 from edgeapp.journal import browsing
+from edgeapp.web import asking
 from edgeapp.web.asking import Wrong
 from edgeapp.web.pictures import thumbnail_of
 from edgeapp.web.site import Site
@@ -49,7 +50,7 @@ def thumbnail(request: Request) -> Response:
     size = request.path_params["size"]
     if size not in ("small", "large"):
         raise Wrong(f"there is no size {size[:20]!r}", "use small or large", 404)
-    content = thumbnail_of(site, request.path_params["entry"], size)
+    content = thumbnail_of(site, asking.number_in_path(request, "entry"), size)
     if content is None:
         raise Wrong("the gallery keeps no such picture", status=404)
     kind = "image/webp" if content[8:12] == b"WEBP" else "image/jpeg"
@@ -59,7 +60,7 @@ def thumbnail(request: Request) -> Response:
 def _clip(request: Request) -> tuple[Path, str]:
     site: Site = request.app.state.site
     with site.reading() as reader:
-        row = browsing.clip(reader, request.path_params["clip"])
+        row = browsing.clip(reader, asking.number_in_path(request, "clip"))
     if row is None:
         raise Wrong("there is no such clip, or it was deleted", status=404)
     path = Path(row["path"])
@@ -91,7 +92,7 @@ def _drawn(path: Path, mtime_ns: int) -> tuple[bytes, float, float]:
 
 
 ROUTES = (
-    Route("/media/clips/{clip:int}", clip),
-    Route("/media/clips/{clip:int}/spectrogram.webp", clip_spectrogram),
-    Route("/media/pictures/{entry:int}/{size}", thumbnail),
+    Route("/media/clips/{clip}", clip),
+    Route("/media/clips/{clip}/spectrogram.webp", clip_spectrogram),
+    Route("/media/pictures/{entry}/{size}", thumbnail),
 )

@@ -39,8 +39,10 @@ def now(request: Request) -> Response:
 
 
 def today(request: Request) -> Response:
-    """To the page of this day."""
-    return RedirectResponse(f"/day/{date.today().isoformat()}", 307)
+    """To the page of the day that the form names, or of this day."""
+    named = request.query_params.get("day", "").strip()
+    which = asking.day_of(named) if named else date.today()
+    return RedirectResponse(f"/day/{which.isoformat()}", 307)
 
 
 def day(request: Request) -> Response:
@@ -74,7 +76,7 @@ def detections(request: Request) -> Response:
 def detection(request: Request) -> Response:
     """One detection, with its clip, its pictures and its reviews."""
     site: Site = request.app.state.site
-    number = int(request.path_params["number"])
+    number = asking.number_in_path(request, "number")
     with site.reading() as reader:
         row = reader.in_full(number)
         if row is None:
@@ -192,9 +194,9 @@ ROUTES = (
     Route("/day", today),
     Route("/day/{day}", day),
     Route("/detections", detections),
-    Route("/detections/{number:int}", detection),
+    Route("/detections/{number}", detection),
     Route("/species", species_list),
-    Route("/species/{name}", taxon),
+    Route("/species/{name:path}", taxon),
     Route("/health", health_page),
     Route("/settings", settings_page),
 )

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import anyio.to_thread
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 4  # that read the journal; each has its own connection and its own memory
 CLIENTS = 400  # connections at once, streams of events included
-HEADERS_S = 10.0  # within which the first request of a connection must have come
+HEADERS_S = 10.0  # within which the head of a request must have come
 IDLE_S = 20
 CLOSING_S = 3.0
 
@@ -30,17 +31,40 @@ CLOSING_S = 3.0
 class _Protocol(H11Protocol):
     """HTTP that does not wait for ever for a request that does not come."""
 
+    _end: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._first = self.loop.call_later(HEADERS_S, self._give_up)
+        self._end = self.loop.call_later(HEADERS_S, self._give_up)
 
-    def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._first.cancel()
+        self._wait_no_more()
         super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """Bound the time of a head that has begun, and of a body that nobody waits for, its answer being sent."""
+        has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        is_left = self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
+        if not (has_begun or is_left):
+            self._wait_no_more()
+        elif self._end is None:
+            self._end = self.loop.call_later(HEADERS_S, self._give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+
+    def _give_up(self) -> None:
+        self.transport.close()
 
 
 class Server:

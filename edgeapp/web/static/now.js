@@ -174,13 +174,29 @@ async function picture(item, told) {
 function microphone(told) {
   const source = sources.get(told.source);
   if (!source) {
-    if (told.source) location.reload();
+    if (told.source) microphones();
     return;
   }
   const state = source.item.querySelector(".head .state");
   state.textContent = told.state;
   state.className = `state ${told.state === "hearing" ? "good" : ["silent", "stalled", "lost"].includes(told.state) ? "bad" : "none"}`;
   source.item.querySelector(".why").textContent = told.why ?? "";
+}
+
+// The sources of now, as the server lists them; those that stay keep their pictures.
+async function microphones() {
+  const answer = await fetch("/");
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("sources");
+  const list = document.getElementById("sources");
+  if (!fresh || !list) {
+    location.reload();
+    return;
+  }
+  const items = [...fresh.querySelectorAll(".source")].map((item) => sources.get(item.dataset.source)?.item ?? item);
+  list.replaceChildren(...items);
+  for (const name of [...sources.keys()]) if (!items.includes(sources.get(name).item)) sources.delete(name);
+  for (const item of items) if (!sources.has(item.dataset.source)) adopt(item);
 }
 
 const events = new EventSource(`/api/v1/events?last_event_id=${encodeURIComponent(root.dataset.event)}`);

@@ -84,7 +84,10 @@ document.addEventListener("submit", (event) => {
     return;
   }
   review(numbers, verdict, fields.get("name") ?? "", fields.get("note") ?? "", fields.get("reviewer") ?? "").then((done) => {
-    if (done && form.id === "bulk") for (const box of document.querySelectorAll(".choose input")) box.checked = false;
+    if (!done || form.id !== "bulk") return;
+    for (const box of document.querySelectorAll(".choose input")) box.checked = false;
+    form.elements.name.value = "";
+    if (form.contains(document.activeElement)) cards[at]?.focus({ preventScroll: true });
   });
 });
 
@@ -127,8 +130,9 @@ async function decide(card, verdict) {
 function correct(card) {
   const own = card.querySelector('input[name="name"]');
   const input = own ?? document.querySelector('#bulk input[name="name"]');
-  if (!own) card.querySelector(".choose input").checked = true;
-  input.focus();
+  if (!input) return;
+  if (!own && !document.querySelector(".choose input:checked")) card.querySelector(".choose input").checked = true;
+  input.focus({ preventScroll: true });
 }
 
 document.addEventListener("keydown", (event) => {

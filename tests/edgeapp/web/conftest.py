@@ -1,0 +1,292 @@
+"""What the tests of the page share: a journal of real recordings, servers of it, and a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeapp.config.load import load
+from edgeapp.web.of_journal import page_of
+from tests.conftest import PROJECT, Once
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 30_000  # of a browser on a busy machine
+STATION = "Garden <b>behind the house</b>"
+# Recordings of one species each, in the manner of a recorder that puts its clock into their names.
+RECORDINGS = {
+    "parus_major/vogelstimmen__parus_major_XC122450.mp3": "20260522_050000",
+    "parus_major/vogelstimmen__parus_major_XC303312.mp3": "20260522_051000",
+    "turdus_merula": "20260522_061000",
+    "erithacus_rubecula": "20260523_030000",
+    "cyanistes_caeruleus": "20260523_040000",
+    "fringilla_coelebs": "20260523_050000",
+    "dryophytes_versicolor": "20260523_210000",
+}
+PHOTOS = {"Parus major": "parus_major", "Turdus merula": "turdus_merula"}
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A user's folders of the test's own, and nothing of the real ones."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_DATA_HOME": str(folder / "data"),
+    }
+
+
+def program(*words: object) -> list[str]:
+    """The command line of the program."""
+    return [sys.executable, "-m", "edgeapp", *map(str, words)]
+
+
+@pytest.fixture(scope="session")
+def recorded(once: Once, shared: Path, starter_pack: Path) -> Path:
+    """Folder of a journal and of clips that a station made from real recordings; not to be changed."""
+
+    def make(folder: Path) -> None:
+        watched = folder / "recorder"
+        watched.mkdir(parents=True)
+        for name, time in RECORDINGS.items():
+            path = shared / "starter" / "audio" / name
+            path = path if path.is_file() else min(path.iterdir())
+            copy = watched / f"garden_{time}{path.suffix}"
+            shutil.copyfile(path, copy)
+            os.utime(copy, (0, 0))  # at rest
+        files = ("--watch", watched, "--clips", folder / "clips", "--journal", folder / "journal.sqlite")
+        words = (*files, "--pack", starter_pack, "--name", STATION, "--privacy", "keep", "--format", "ndjson")
+        with open(folder / "stderr", "w") as errors:
+            station = subprocess.Popen(
+                program("listen", *words), env=environment(folder), stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert station.stdout is not None
+        heard = 0
+        for line in station.stdout:
+            heard += json.loads(line)["event"] == "detection"
+            if heard == len(RECORDINGS):
+                break
+        station.send_signal(signal.SIGTERM)
+        station.communicate(timeout=60)
+        assert (heard, station.returncode) == (len(RECORDINGS), 0), (folder / "stderr").read_text()
+
+    return once("web_recorded", make)
+
+
+@pytest.fixture(scope="session")
+def gallery(once: Once, shared: Path, starter_pack: Path) -> Path:
+    """The gallery of the starter pack with photos of two species that may be shown; not to be changed."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        copy = folder / "gallery.sqlite"
+        shutil.copyfile(starter_pack / "gallery.sqlite", copy)
+        for species, name in PHOTOS.items():
+            photos = sorted((shared / "starter" / "images" / name).iterdir())[:2]
+            words = [word for photo in photos for word in ("--photo", photo)]
+            credit = ("--author", "Ann <script>alert(1)</script>", "--licence", "CC BY-SA 4.0", "--source", "a garden")
+            command = program("gallery", "add", copy, species, *words, *credit, "--pack", starter_pack)
+            subprocess.run(command, env=environment(folder), check=True, capture_output=True, timeout=120)
+
+    return once("web_gallery", make) / "gallery.sqlite"
+
+
+@dataclass
+class Served:
+    """A page that is served.
+
+    Attributes
+    ----------
+    url : str
+        Without a slash at its end.
+    journal, config : Path
+    """
+
+    url: str
+    journal: Path
+    config: Path
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a query of the journal gives."""
+        with closing(sqlite3.connect(self.journal)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def number(self, scientific_name: str) -> int:
+        """Number of the first detection of a species."""
+        sql = "SELECT min(id) FROM detections WHERE scientific_name = ? AND confirmed"
+        return int(self.rows(sql, scientific_name)[0][0])
+
+    def reviews(self) -> list[tuple[Any, ...]]:
+        """Detection, verdict and name of each review."""
+        return self.rows("SELECT detection, verdict, name FROM reviews ORDER BY id")
+
+
+@contextmanager
+def serving(folder: Path, recorded: Path, pack: Path, gallery: Path, web: str = "") -> Iterator[Served]:
+    """A page of a copy of the journal, served by a thread of this process."""
+    journal = folder / "journal.sqlite"
+    shutil.copyfile(recorded / "journal.sqlite", journal)
+    config = folder / "station.toml"
+    config.write_text(
+        f"""# My garden; do not touch
+[station]
+name = '{STATION}'  # as on the fence
+pack = "{pack}"
+gallery = "{gallery}"
+journal = "{journal}"
+
+[detections]
+confirm = 1  # window
+
+[web]
+port = 0
+{web}
+""",
+        encoding="utf-8",
+    )
+    with page_of(load(config)) as server:
+        server.start()
+        try:
+            yield Served(server.url.rstrip("/"), journal, config)
+        finally:
+            server.close()
+
+
+@pytest.fixture(scope="module")
+def served(
+    recorded: Path, starter_pack: Path, gallery: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The page of a copy of the journal, whose station runs elsewhere."""
+    with serving(tmp_path_factory.mktemp("served"), recorded, starter_pack, gallery) as served:
+        yield served
+
+
+@dataclass
+class Listening(Served):
+    """A station with its page, which hears what is written to it."""
+
+    process: subprocess.Popen[bytes]
+
+    def hear(self, pcm: bytes) -> None:
+        """Hear raw sound."""
+        pipe = self.process.stdin
+        assert pipe is not None
+        pipe.write(pcm)
+        pipe.flush()
+
+
+@contextmanager
+def listening(folder: Path, pack: Path, gallery: Path, *words: object) -> Iterator[Listening]:
+    """`listen - --web` in a process of its own, on standard input."""
+    journal, config = folder / "journal.sqlite", folder / "station.toml"
+    if not config.exists():
+        config.write_text("# My garden\n[detections]\n# Two would lose much here.\nconfirm = 1\n", encoding="utf-8")
+    files = (
+        "--config",
+        config,
+        "--journal",
+        journal,
+        "--clips",
+        folder / "clips",
+        "--pack",
+        pack,
+        "--gallery",
+        gallery,
+    )
+    command = program("listen", "-", *files, "--web", "--web-port", 0, "--privacy", "keep", *words)
+    with open(folder / "stderr", "wb") as errors, open(folder / "stdout", "wb") as out:
+        process = subprocess.Popen(command, env=environment(folder), stdin=subprocess.PIPE, stdout=out, stderr=errors)
+    try:
+        url = said(folder / "stderr", r"live page at (\S+)/", process)
+        yield Listening(url, journal, config, process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # the station was killed
+            process.stdin.close()
+        process.wait(60)
+
+
+def said(file: Path, pattern: str, process: subprocess.Popen[bytes], within_s: float = 60.0) -> str:
+    """What a program says, once it has said it."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if found := re.search(pattern, file.read_text(encoding="utf-8")):
+            return found[1]
+        assert process.poll() is None, file.read_text(encoding="utf-8")
+        time.sleep(0.05)
+    raise TimeoutError(f"waited {within_s:g} s in vain for {pattern}: {file.read_text(encoding='utf-8')}")
+
+
+@pytest.fixture(scope="session")
+def song(shared: Path) -> bytes:
+    """A great tit for 8 s and no sound for 22 s, as the raw sound that a station hears by default."""
+    import numpy as np
+    import soundfile
+
+    path = shared / "starter" / "audio" / next(iter(RECORDINGS))
+    samples, rate_hz = soundfile.read(path, dtype="int16")
+    assert (rate_hz, samples.ndim) == (48_000, 1)
+    return bytes(np.concatenate([samples, np.zeros(22 * rate_hz, np.int16)]).astype("<i2").tobytes())
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until something holds in a page; Playwright's own wait is stopped by the page's security policy."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"waited in vain for {expression}"
+        page.wait_for_timeout(50)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A browser without a window."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM} (Debian: chromium)")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page of a server in a browser of one's own; in the end, no console error and no other host is a fault."""
+    contexts, faults = [], []
+
+    def call(url: str, **options: Any) -> Any:
+        host = re.match(r"https?://[^/]+", url)
+        assert host is not None
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: faults.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((host[0], "data:", "blob:")) else faults.append(asked.url),
+        )
+        page.goto(url)
+        return page
+
+    call.faults = faults  # type: ignore[attr-defined]
+    yield call
+    for context in contexts:
+        context.close()
+    assert faults == []
