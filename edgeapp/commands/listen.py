@@ -144,7 +144,7 @@ def listen(
         workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN)
         stop.attach(station)
         if page is not None:
-            page.attach(change, lambda: status.describe(station))
+            page.attach(change, lambda: status.describe(station), lambda: learned.learn(journal.path))
             stack.callback(page.close)
             page.start()
         _run(station, workers, change)

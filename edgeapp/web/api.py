@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from edgeapp.clock.zones import zone_of
+from edgeapp.detections.pictures import picture_fields
 from edgeapp.journal import browsing
 from edgeapp.outputs.ebird import Site as EBirdSite
 from edgeapp.outputs.export import DOCUMENTS, FORMATS, export, export_documents
@@ -23,7 +24,7 @@ from edgeapp.outputs.records import Record
 from edgeapp.web import asking, days, health, reviewing
 from edgeapp.web.asking import Wrong
 from edgeapp.web.feed import Feed
-from edgeapp.web.pictures import pictures_of
+from edgeapp.web.pictures import pictures_of, pictures_of_row
 from edgeapp.web.settings import change, described_settings
 from edgeapp.web.site import Site
 
@@ -89,7 +90,8 @@ def detection(request: Request) -> Response:
             raise Wrong(f"there is no detection {number}", status=404)
         document = _document(reader, row)
         document["reviews"] = reader.reviews(number)
-    document["pictures"] = [asdict(one) for one in pictures_of(site, row["scientific_name"])]
+        likeliest = [one["scientific_name"] for one in document["candidates"]]
+        document["pictures"] = picture_fields(pictures_of_row(site, reader, row, likeliest))
     return JSONResponse(document)
 
 
@@ -144,7 +146,7 @@ def taxon(request: Request) -> Response:
             "common_name": site.common_name(name) or None,
             "history": history,
             "expected": days.expected_in(site, name),
-            "pictures": [asdict(one) for one in pictures_of(site, name)],
+            "pictures": picture_fields(pictures_of(site, name)),
         }
     )
 

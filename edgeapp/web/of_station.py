@@ -48,11 +48,12 @@ class Page:
         )
         self._server = Server(self._site)
 
-    def attach(self, change: Reconfiguration, describe: Callable[[], dict[str, Any]]) -> None:
-        """Set what takes settings, and what tells the state of the station."""
+    def attach(self, change: Reconfiguration, describe: Callable[[], dict[str, Any]], learn: Callable[[], str]) -> None:
+        """Set what takes settings, what tells the state of the station, and what learns from the reviews."""
         self.live.attach(describe)
         assert self._site.station is not None
         self._site.station.apply = change.apply
+        self._site.station.learn = learn
 
     def start(self) -> None:
         """Serve from now on."""

@@ -18,7 +18,7 @@ from edgeapp.journal.documents import document_of
 from edgeapp.outputs.export import FORMATS
 from edgeapp.web import asking, days, health
 from edgeapp.web.asking import Wrong
-from edgeapp.web.pictures import pictures_of
+from edgeapp.web.pictures import pictures_of, pictures_of_row
 from edgeapp.web.rendering import Renderer
 from edgeapp.web.settings import described_settings
 from edgeapp.web.site import Site
@@ -84,7 +84,7 @@ def detection(request: Request) -> Response:
         [view] = views(site, reader, [row])
         others = views(site, reader, browsing.of_clip(reader, row["clip"])) if view["clip_id"] is not None else []
         reviews = reader.reviews(number)
-    shown = pictures_of(site, row["scientific_name"])
+        shown = pictures_of_row(site, reader, row, [one["scientific_name"] for one in view["candidates"]])
     context = {"one": view, "others": others, "reviews": reviews, "pictures": shown}
     return _page(request, "detection", {**context, "document": json.dumps(view["document"], indent=2)})
 

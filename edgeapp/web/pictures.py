@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from edgeapp.journal import Reader
 from gallery.errors import GalleryError
 from gallery.pictures import Picture, pictures
 from gallery.store import Gallery
@@ -40,15 +43,44 @@ def gallery_of(site: Site) -> Iterator[Gallery | None]:
         raise
 
 
-def pictures_of(site: Site, scientific_name: str, n: int = SHOWN) -> list[Picture]:
-    """Photos and recordings of a taxon, or photos of its nearest relatives; none where the gallery cannot be read."""
+def pictures_of(
+    site: Site,
+    scientific_name: str,
+    vector: np.ndarray | None = None,
+    candidates: Sequence[str] = (),
+    n: int = SHOWN,
+) -> list[Picture]:
+    """Photos and recordings to check a name against; none where the gallery cannot be read.
+
+    Parameters
+    ----------
+    site : Site
+    scientific_name : str
+        Of a species or a group.
+    vector : np.ndarray or None
+        [dim] of the sound: what is most like it comes first. One of another space is left out.
+    candidates : sequence of str
+        Of a group: those to show first.
+    n : int
+        At most so many photos, and at most so many recordings.
+    """
     with gallery_of(site) as gallery:
         if gallery is None:
             return []
+        if vector is not None and len(vector) != gallery.identity.dim:
+            vector = None
         try:
-            return pictures(gallery, scientific_name, n=n)
+            return pictures(gallery, scientific_name, vector, n, candidates)
         except GalleryError:
             return []
+
+
+def pictures_of_row(site: Site, reader: Reader, row: Mapping[str, Any], candidates: Sequence[str]) -> list[Picture]:
+    """`pictures_of` a detection of the journal."""
+    with gallery_of(site) as gallery:
+        same = gallery is not None and gallery.identity.space == row["space"]
+    vector = reader.vector(row["id"]) if same else None
+    return pictures_of(site, row["scientific_name"], vector, candidates)
 
 
 def thumbnail_of(site: Site, entry: int, size: str) -> bytes | None:
