@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from edgeapp.config.load import load
 from edgeapp.web.of_journal import page_of
 from tests.conftest import PROJECT, Once
 
 CHROMIUM = Path("/usr/bin/chromium")
+RATE_HZ = 44_100  # of the raw sound that a station hears
 PATIENCE_MS = 30_000  # of a browser on a busy machine
 STATION = "Garden <b>behind the house</b>"
 # Recordings of one species each, in the manner of a recorder that puts its clock into their names.
@@ -61,10 +64,10 @@ def recorded(once: Once, shared: Path, starter_pack: Path) -> Path:
     def make(folder: Path) -> None:
         watched = folder / "recorder"
         watched.mkdir(parents=True)
-        for name, time in RECORDINGS.items():
+        for name, when in RECORDINGS.items():
             path = shared / "starter" / "audio" / name
             path = path if path.is_file() else min(path.iterdir())
-            copy = watched / f"garden_{time}{path.suffix}"
+            copy = watched / f"garden_{when}{path.suffix}"
             shutil.copyfile(path, copy)
             os.utime(copy, (0, 0))  # at rest
         files = ("--watch", watched, "--clips", folder / "clips", "--journal", folder / "journal.sqlite")
@@ -194,19 +197,9 @@ def listening(folder: Path, pack: Path, gallery: Path, *words: object) -> Iterat
     journal, config = folder / "journal.sqlite", folder / "station.toml"
     if not config.exists():
         config.write_text("# My garden\n[detections]\n# Two would lose much here.\nconfirm = 1\n", encoding="utf-8")
-    files = (
-        "--config",
-        config,
-        "--journal",
-        journal,
-        "--clips",
-        folder / "clips",
-        "--pack",
-        pack,
-        "--gallery",
-        gallery,
-    )
-    command = program("listen", "-", *files, "--web", "--web-port", 0, "--privacy", "keep", *words)
+    files = ("--config", config, "--journal", journal, "--clips", folder / "clips", "--gallery", gallery)
+    sound = ("--pack", pack, "--pcm-rate", RATE_HZ, "--privacy", "keep")
+    command = program("listen", "-", *files, *sound, "--web", "--web-port", 0, *words)
     with open(folder / "stderr", "wb") as errors, open(folder / "stdout", "wb") as out:
         process = subprocess.Popen(command, env=environment(folder), stdin=subprocess.PIPE, stdout=out, stderr=errors)
     try:
@@ -234,14 +227,12 @@ def said(file: Path, pattern: str, process: subprocess.Popen[bytes], within_s: f
 
 @pytest.fixture(scope="session")
 def song(shared: Path) -> bytes:
-    """A great tit for 8 s and no sound for 22 s, as the raw sound that a station hears by default."""
-    import numpy as np
-    import soundfile
-
-    path = shared / "starter" / "audio" / next(iter(RECORDINGS))
+    """A blackbird for 16 s and no sound for 22 s, as raw sound of 16 bits."""
+    path = min((shared / "starter" / "audio" / "turdus_merula").iterdir())
     samples, rate_hz = soundfile.read(path, dtype="int16")
-    assert (rate_hz, samples.ndim) == (48_000, 1)
-    return bytes(np.concatenate([samples, np.zeros(22 * rate_hz, np.int16)]).astype("<i2").tobytes())
+    assert (rate_hz, samples.ndim) == (RATE_HZ, 1)
+    sound = np.resize(samples, 16 * rate_hz)  # again and again
+    return bytes(np.concatenate([sound, np.zeros(22 * rate_hz, np.int16)]).astype("<i2").tobytes())
 
 
 def until(page: Any, expression: str) -> None:
@@ -278,10 +269,8 @@ def browse(browser: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("console", lambda said: faults.append(f"{page.url}: {said.text}") if said.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith((host[0], "data:", "blob:")) else faults.append(asked.url),
-        )
+        inside = (host[0], "data:", "blob:")
+        page.on("request", lambda asked: None if asked.url.startswith(inside) else faults.append(asked.url))
         page.goto(url)
         return page
 

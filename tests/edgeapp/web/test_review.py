@@ -197,16 +197,13 @@ def test_filters_choose_detections(served, browse):
         page.wait_for_url("**/detections?**")
         return page.locator(".card").count()
 
-    source = served.rows("SELECT source FROM streams JOIN detections ON stream = streams.id WHERE detections.id = 1")[
-        0
-    ][0]
+    [(source,)] = served.rows("SELECT source FROM detections_in_full WHERE id = 1")
+    sure = served.rows("SELECT 1 FROM detections WHERE confirmed AND confidence >= 0.9")
     assert shown(Taxon="Aves") == 6
     assert shown(Taxon="Kohlmeise") == 2
     assert shown(Taxon="Amphibia", Until="2026-05-22") == 0
     assert shown(From="2026-05-23") == 4
-    assert shown(Confidence_from="0.9") == len(
-        [*served.rows("SELECT 1 FROM detections WHERE confirmed AND confidence >= 0.9")]
-    )
+    assert shown(Confidence_from="0.9") == len(sure)
     assert shown(Source=source) == 1
     assert shown(Review="confirmed") == 0
     assert shown(Review="unreviewed") == 7
