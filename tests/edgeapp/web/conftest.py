@@ -156,6 +156,7 @@ confirm = 1  # window
 
 [web]
 port = 0
+password_file = "{folder / "password"}"
 {web}
 """,
         encoding="utf-8",

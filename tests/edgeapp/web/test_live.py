@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
-from tests.edgeapp.web.conftest import Listening, listening, until
+from tests.edgeapp.web.conftest import RATE_HZ, Listening, listening, until
+
+# How many shades a picture has.
+COLOURS = """(canvas) => new Set(
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data).size"""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,9 @@ def hears(station: Listening, page, song: bytes) -> None:
 def test_a_detection_appears_while_one_looks(station, browse, song):
     page = browse(station.url)
     assert page.locator("#newest").inner_text() == "None yet."
-    hears(station, page, song)
+    station.hear(song[: 16 * 2 * RATE_HZ])
+    until(page, f"({COLOURS})(document.querySelector('canvas')) > 50")
+    hears(station, page, song[16 * 2 * RATE_HZ :])
     row = page.locator("#newest li").first
 
     assert re.search(r"Eurasian Blackbird\s+Turdus merula\s+\d+ %", row.inner_text())
@@ -46,14 +52,6 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
         "document.querySelector('.level').textContent.includes('dBFS') || "
         "document.querySelector('.level').textContent === 'no signal'",
     )
-    until(
-        page,
-        """(() => {
-        const canvas = document.querySelector("canvas");
-        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-        return new Set(pixels).size > 50;
-    })()""",
-    )
     page.reload()
     assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
 
@@ -64,7 +62,7 @@ def test_a_page_that_was_asleep_catches_up(station, browse, song):
     until(page, "document.querySelector('.legend') !== null")  # the stream of sound is open, so that of events is too
     page.context.set_offline(True)
     station.hear(song)
-    wait_for(station, before + 1)
+    until_true(lambda: detections(station) > before)
     assert page.locator("#newest li").count() == before
     page.context.set_offline(False)
     until(page, f"document.querySelectorAll('#newest li').length === {before + 1}")
@@ -73,11 +71,83 @@ def test_a_page_that_was_asleep_catches_up(station, browse, song):
     faults.clear()
 
 
-def wait_for(station: Listening, n: int) -> None:
-    """Wait until the station has so many detections."""
-    for _ in range(600):
-        with urllib.request.urlopen(f"{station.url}/api/v1/status") as answer:
-            if json.load(answer)["detections"] >= n:
-                return
-        threading.Event().wait(0.05)
-    raise TimeoutError(f"waited in vain for {n} detections")
+def detections(station: Listening) -> int:
+    """Detections so far."""
+    with urllib.request.urlopen(f"{station.url}/api/v1/status") as answer:
+        return json.load(answer)["detections"]
+
+
+def verdicts(station: Listening) -> dict[str, int]:
+    """Windows so far by their outcome."""
+    with urllib.request.urlopen(f"{station.url}/api/v1/status") as answer:
+        return json.load(answer)["windows"]
+
+
+def test_a_threshold_counts_at_once_and_the_file_keeps_its_comments(station, browse, song):
+    page = browse(f"{station.url}/settings")
+    page.get_by_label("Another taxon").fill("Amsel")
+    page.get_by_label("Confidence from").fill("1")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#said").get_by_text("Saved", exact=True).wait_for()
+
+    lines = station.config.read_text(encoding="utf-8").splitlines()
+    assert lines[:4] == ["# My garden", "[detections]", "# Two would lose much here.", "confirm = 1"]
+    assert "Amsel = 1.0" in lines
+    assert page.get_by_label("Amsel").input_value() == "1.0"
+
+    before = verdicts(station)
+    station.hear(song)
+    until_true(lambda: verdicts(station).get("below", 0) > before.get("below_threshold", 0))
+    assert verdicts(station)["detection"] == before["detection"]
+
+    page.get_by_label("Amsel").fill("")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#said").get_by_text("Saved", exact=True).wait_for()
+    assert page.get_by_label("Amsel").count() == 0
+    station.hear(song)
+    until_true(lambda: verdicts(station)["detection"] > before["detection"])
+
+
+def test_a_setting_that_waits_for_the_next_start_says_so(station, browse):
+    page = browse(f"{station.url}/settings")
+    page.get_by_label("station.language").fill("de")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#said").get_by_text("Saved. At the next start: station.language").wait_for()
+
+    assert 'language = "de"' in station.config.read_text(encoding="utf-8")
+    assert "set by flag --privacy" in page.locator(".setting", has_text="privacy.speech").first.inner_text()
+
+
+def test_a_value_that_is_wrong_is_explained_and_changes_nothing(station, browse):
+    page = browse(f"{station.url}/settings")
+    before = station.config.read_text(encoding="utf-8")
+    page.get_by_label("detections.min_confidence").fill("2")
+    page.get_by_role("button", name="Save").click()
+
+    page.get_by_role("alert").get_by_text("detections.min_confidence").wait_for()
+    assert station.config.read_text(encoding="utf-8") == before
+    browse.faults.clear()  # the status of the answer
+
+
+def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery, tmp_path, browse, song):
+    with listening(tmp_path, starter_pack, gallery) as station:
+        page = browse(station.url)
+        hears(station, page, song)
+        page.locator("#newest li.new").wait_for()
+        station.process.kill()
+        station.process.wait(60)
+        page.get_by_text("The station does not answer.").wait_for()
+        assert "Eurasian Blackbird" in page.locator("#newest").inner_text()  # what was there stays
+    browse.faults.clear()  # refused connections
+
+    with listening(tmp_path, starter_pack, gallery) as station:
+        page = browse(station.url)
+        assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+
+
+def until_true(holds, within_s: float = 60.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
