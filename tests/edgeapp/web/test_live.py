@@ -138,6 +138,7 @@ def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery,
         station.process.wait(60)
         page.get_by_text("The station does not answer.").wait_for()
         assert "Eurasian Blackbird" in page.locator("#newest").inner_text()  # what was there stays
+        page.close()
     browse.faults.clear()  # refused connections
 
     with listening(tmp_path, starter_pack, gallery) as station:

@@ -1,0 +1,301 @@
+"""The API: what its description promises, events with resume, and what is said when the journal cannot be used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import queue
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx
+import jsonschema
+import pytest
+
+from edgeapp.journal import browsing
+from edgeapp.web import feed, of_journal
+from edgeapp.web.api import ENDPOINTS, EVENT_STREAM, ROUTES, description
+from edgeapp.web.events import Events
+from tests.conftest import PROJECT
+from tests.edgeapp.web.conftest import Served, serving
+
+SCHEMA = PROJECT / "docs" / "detection.schema.json"
+
+
+@pytest.fixture
+def client(served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
+        yield client
+
+
+# The description
+
+
+def test_the_description_lists_every_route(client):
+    told = client.get("/api/v1/openapi.json").json()
+
+    assert told == description()
+    assert told["openapi"] == "3.1.0"
+    listed = {(method.upper(), path) for path, ways in told["paths"].items() for method in ways}
+    routes = {(method, route.path.replace(":path", "")) for route in ROUTES for method in route.methods or ()}
+    assert listed == {(method, path) for method, path in routes if method != "HEAD"}
+    assert len({one.answer.__name__ for one in ENDPOINTS}) == len(ENDPOINTS)  # operations are told apart
+
+
+@pytest.mark.parametrize("one", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
+def test_the_examples_of_the_description_answer(recorded, starter_pack, gallery, tmp_path, one):
+    path = f"/api/v1{one.path.replace(':path', '')}"
+    told = description()["paths"][path][one.method.lower()]
+    inside = {each["name"]: each["example"] for each in told["parameters"] if each["in"] == "path"}
+    query = {each["name"]: each["example"] for each in told["parameters"] if each["in"] == "query"}
+    assert all(value != "" for value in (*inside.values(), *query.values()))
+    with (
+        serving(tmp_path, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+    ):
+        if one.path == "/reviews/undo":
+            client.post("/api/v1/reviews", json={"detections": [1], "verdict": "confirmed"})
+        body = told["requestBody"]["content"]["application/json"]["schema"]["example"] if one.body else None
+        with client.stream(one.method, path.format(**inside), params=query, json=body) as answer:
+            if one.path == "/sound":
+                assert answer.status_code == 404  # no station runs in this program
+                return
+            assert answer.status_code in (200, 201)
+            assert answer.headers["content-type"].split(";")[0] in (one.gives, "text/csv")
+            if one.gives != EVENT_STREAM:
+                assert answer.read()
+        if one.body is not None:
+            wrong = client.request(one.method, path, json={"nonsense": [1]})
+            assert wrong.status_code == 400 and wrong.json()["error"]
+
+
+# Documents
+
+
+def test_detections_are_detection_documents(client):
+    told = client.get("/api/v1/detections").json()
+    schema = json.loads(SCHEMA.read_text())
+
+    assert len(told["detections"]) == 7 and told["next"] is None
+    for document in told["detections"]:
+        own = {key: value for key, value in document.items() if key not in ("number", "clip_number")}
+        jsonschema.validate(own, schema)
+
+
+def test_pages_of_detections_follow_one_another(client):
+    numbers, before = [], None
+    while True:
+        told = client.get("/api/v1/detections", params={"limit": 3, **({"before": before} if before else {})}).json()
+        numbers += [one["number"] for one in told["detections"]]
+        if (before := told["next"]) is None:
+            break
+
+    assert numbers == [one["number"] for one in client.get("/api/v1/detections").json()["detections"]]
+
+
+def test_a_detection_has_its_reviews_pictures_and_clip(served, client):
+    number = served.number("Parus major")
+    written = client.post(
+        "/api/v1/reviews", json={"detections": [number], "verdict": "confirmed", "note": "seen", "reviewer": "Ann"}
+    ).json()["reviews"]
+    told = client.get(f"/api/v1/detections/{number}").json()
+
+    assert [(one["verdict"], one["note"], one["reviewer"]) for one in told["reviews"]] == [("confirmed", "seen", "Ann")]
+    assert told["review"]["verdict"] == "confirmed"
+    assert {one["scientific_name"] for one in told["pictures"]} == {"Parus major"}
+    clip = client.get(f"/media/clips/{told['clip_number']}", headers={"Range": "bytes=0-99"})
+    assert (clip.status_code, clip.headers["content-type"], len(clip.content)) == (206, "audio/flac", 100)
+    drawn = client.get(f"/media/clips/{told['clip_number']}/spectrogram.webp")
+    assert (drawn.content[8:12], float(drawn.headers["x-khz"])) == (b"WEBP", 16.0)
+    assert client.post("/api/v1/reviews/undo", json={"reviews": written}).json() == {"undone": 1}
+    assert client.post("/api/v1/reviews/undo", json={"reviews": written}).status_code == 404
+    assert client.get(f"/api/v1/detections/{number}").json()["review"] is None
+
+
+def test_of_several_reviews_all_are_written_or_none(served, client):
+    answer = client.post("/api/v1/reviews", json={"detections": [1, 2, 999], "verdict": "confirmed"})
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "there is no detection 999")
+    assert served.reviews() == []
+
+
+def test_names_are_completed_in_every_language(client):
+    def suggested(text: str) -> list[str]:
+        told = client.get("/api/v1/names", params={"q": text}).json()["names"]
+        return [one["scientific_name"] for one in told]
+
+    assert suggested("kohlm")[0] == "Parus major"  # German
+    assert suggested("mésange charb")[0] == "Parus major"  # French
+    assert suggested("GREAT T")[0] == "Parus major"
+    assert suggested("parus maj")[0] == "Parus major"
+    assert suggested("") == suggested("zzzz") == []
+
+
+def test_a_taxon_whose_name_has_a_slash_has_its_page(recorded, starter_pack, gallery, tmp_path):
+    with serving(tmp_path, recorded, starter_pack, gallery) as served:
+        with closing(sqlite3.connect(served.journal)) as connection, connection:
+            connection.execute(
+                "UPDATE detections SET scientific_name = 'Dryophytes versicolor/chrysoscelis' WHERE id = 1"
+            )
+        page = httpx.get(f"{served.url}/species/Hyla%20versicolor%2Farborea", timeout=60)
+
+        assert page.status_code == 200 and "1 detections" in page.text
+
+
+# Events
+
+
+def events_of(lines: Iterator[str]) -> Iterator[dict[str, str]]:
+    """The events of a stream."""
+    told: dict[str, str] = {}
+    for line in lines:
+        if not line and told:
+            yield told
+            told = {}
+        elif line and not line.startswith(":"):
+            key, _, value = line.partition(": ")
+            told[key] = value
+
+
+def detect(served: Served, n: int = 1) -> None:
+    """Another program writes detections."""
+    with closing(sqlite3.connect(served.journal)) as connection, connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(detections)") if row[1] != "id"]
+        for _ in range(n):
+            listed = ", ".join(columns)
+            connection.execute(f"INSERT INTO detections ({listed}) SELECT {listed} FROM detections WHERE id = 1")
+
+
+def next_event(told: Iterator[dict[str, str]]) -> dict[str, str]:
+    """The next event that has a name."""
+    return next(one for one in told if "event" in one)
+
+
+def test_events_go_on_where_a_client_left_off(recorded, starter_pack, gallery, tmp_path, monkeypatch):
+    looked = threading.Event()
+    last_number = browsing.last_number
+    monkeypatch.setattr(browsing, "last_number", lambda reader: (last_number(reader), looked.set())[0])
+    monkeypatch.setattr(feed, "LOOK_S", 0.1)
+    with (
+        serving(tmp_path, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+        client.stream("GET", "/api/v1/events") as always,
+    ):
+        seen = events_of(always.iter_lines())
+        assert looked.wait(60)
+        detect(served, 4)
+        told = [next_event(seen) for _ in range(4)]
+        assert {one["event"] for one in told} == {"detection"}
+        assert {json.loads(one["data"])["taxon"]["scientific_name"] for one in told} == {"Parus major"}
+
+        with client.stream("GET", "/api/v1/events", headers={"Last-Event-ID": told[1]["id"]}) as stream:
+            again = events_of(stream.iter_lines())
+            assert [next_event(again) for _ in range(2)] == told[2:]
+        with client.stream("GET", "/api/v1/events", params={"last_event_id": "0badcafe-1"}) as stream:
+            assert next_event(events_of(stream.iter_lines()))["event"] == "missed"  # of another run of the server
+
+
+def test_a_client_that_was_away_too_long_is_told_that_it_missed_something():
+    async def told(last_id: str, n: int) -> list[str]:
+        stream = events.follow(last_id)
+        found = [await anext(stream) for _ in range(n)]
+        await stream.aclose()
+        return found
+
+    events = Events(kept=3)
+    for number in range(5):
+        events.publish("detection", {"n": number})
+    run = events.run
+
+    assert asyncio.run(told(f"{run}-1", 2))[1] == f"id: {run}-5\nevent: missed\ndata: {{}}\n\n"
+    resumed = asyncio.run(told(f"{run}-2", 2))[1]
+    assert [line for line in resumed.splitlines() if line.startswith("data")] == [
+        f'data: {{"n":{n}}}' for n in (2, 3, 4)
+    ]
+    for wrong in ("nonsense", f"{run}-99", f"{run}-x"):
+        assert "event: missed" in asyncio.run(told(wrong, 2))[1]
+
+
+def test_whoever_comes_after_a_pause_is_not_told_what_the_page_shows(
+    recorded, starter_pack, gallery, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(feed, "LOOK_S", 0.1)
+    calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+    last_number = browsing.last_number
+    monkeypatch.setattr(browsing, "last_number", lambda reader: (last_number(reader), calls.put(None))[0])
+    with (
+        serving(tmp_path, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+    ):
+        with client.stream("GET", "/api/v1/events"):
+            calls.get(timeout=60)
+        detect(served, 2)  # while nobody looks
+        while calls.empty():  # until the server has noticed that the first one is gone
+            with client.stream("GET", "/api/v1/events") as stream:
+                told = events_of(stream.iter_lines())
+                next(told)
+        with client.stream("GET", "/api/v1/events") as stream:
+            told = events_of(stream.iter_lines())
+            next(told)
+            with closing(sqlite3.connect(served.journal)) as connection, connection:
+                connection.execute("UPDATE detections SET scientific_name = 'Corvus corax' WHERE id = 1")
+            detect(served)
+            first = json.loads(next_event(told)["data"])
+    assert first["taxon"]["scientific_name"] == "Corvus corax"
+
+
+# A journal that cannot be used
+
+
+def test_a_journal_that_is_locked_is_said_and_nothing_is_lost(recorded, starter_pack, gallery, tmp_path, monkeypatch):
+    monkeypatch.setattr(of_journal, "BUSY_S", 0.2)
+    sent = {"detections": [1, 2], "verdict": "confirmed"}
+    with (
+        serving(tmp_path, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+        closing(sqlite3.connect(served.journal, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        answer = client.post("/api/v1/reviews", json=sent)
+        assert answer.status_code == 503
+        assert "locked" in answer.json()["error"]
+        form = client.post("/reviews", data={"detection": "1", "verdict": "rejected"})
+        assert form.status_code == 503 and "locked" in form.text
+        assert client.get("/detections").status_code == 200  # reading goes on
+        other.execute("ROLLBACK")
+        assert client.post("/api/v1/reviews", json=sent).status_code == 201
+        assert served.reviews() == [(1, "confirmed", None), (2, "confirmed", None)]
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(small_disk, recorded, starter_pack, gallery):
+    sent = {"detections": [1], "verdict": "confirmed", "note": "x" * 2_000}
+    with (
+        serving(small_disk, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+    ):
+        assert client.post("/api/v1/reviews", json=sent).status_code == 201
+        settings = served.config.read_text()
+        ballast = small_disk / "ballast"
+        with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        answers = []
+        while not answers or answers[-1].status_code == 201:  # what the journal has allocated is used up first
+            answers.append(client.post("/api/v1/reviews", json=sent))
+            assert len(answers) < 1_000
+        assert answers[-1].status_code == 503
+        assert re.search(r"cannot be written \(.*(full|I/O error)", answers[-1].json()["error"])
+        changed = client.patch("/api/v1/settings", json={"detections.confirm": "2"})
+        assert changed.status_code == 503 and "No space left" in changed.json()["error"]
+        assert served.config.read_text() == settings
+        for path in ("/", "/detections", "/species", "/health"):
+            assert client.get(path).status_code == 200
+
+        ballast.unlink()
+        assert client.post("/api/v1/reviews", json=sent).status_code == 201
+        assert client.patch("/api/v1/settings", json={"detections.confirm": "2"}).status_code == 200
+        assert len(served.reviews()) == len(answers) + 1
