@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 
 
 def utc_text(time: datetime, timespec: str = "milliseconds") -> str:
@@ -40,6 +40,17 @@ def utc_of(text: str) -> datetime:
 def datetime_of(text: str) -> datetime:
     """`datetime.fromisoformat`, which does not know Z before Python 3.11."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def date_of(text: str) -> date:
+    """A day of the calendar, as ``2026-05-22``.
+
+    Raises
+    ------
+    ValueError
+        It is no day.
+    """
+    return date.fromisoformat(text)
 
 
 def now_text(timespec: str = "milliseconds") -> str:

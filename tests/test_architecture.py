@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,7 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
+PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, beside its own room
 # What sound is compared with. Only `gallery.recognition` and `gallery.vocabulary` turn it into scores.
 SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
 SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py")
@@ -275,13 +276,21 @@ def test_the_gallery_needs_numpy_and_sqlite_alone():
 def test_a_device_install_has_all_that_the_device_imports():
     with open(PROJECT / "pyproject.toml", "rb") as file:
         project = tomllib.load(file)["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
-    installed = {re.split(r"[^\w-]", name)[0].lower().replace("-", "_") for name in wanted}
+    extras = project["optional-dependencies"]
     names = {"PIL": "pillow", "paho": "paho_mqtt", "tomllib": "tomli"}
-    used = {top(name) for path in modules(*DEVICE) for _, name in imported(path)}
-    used -= {*sys.stdlib_module_names, *DEVICE}
-    assert {names.get(name, name) for name in used} <= installed
-    assert not installed & set(TRAINING)
+
+    def installed(*wanted: str) -> set[str]:
+        return {re.split(r"[^\w-]", name)[0].lower().replace("-", "_") for name in wanted}
+
+    def used(paths: Iterable[Path]) -> set[str]:
+        found = {top(name) for path in paths for _, name in imported(path)} - {*sys.stdlib_module_names, *DEVICE}
+        return {names.get(name, name) for name in found}
+
+    of_page = {path for path in modules("edgeapp") if path in PAGE or path.is_relative_to("edgeapp/web")}
+    bare = installed(*project["dependencies"], *extras["cpu"])
+    assert used(set(modules(*DEVICE)) - of_page) <= bare
+    assert used(of_page) <= bare | installed(*extras["web"])
+    assert not (bare | installed(*extras["web"])) & set(TRAINING)
 
 
 WATCHED = """

@@ -122,7 +122,7 @@ def listen(
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
-        page = _page(settings, recogniser, journal, parts, name) if settings.web.on else None
+        page = _page(settings, recogniser, journal, parts, name)
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
         screen = _screen(settings.station.format, title, parts.naming, page)
         stack.callback(screen.close)
@@ -193,7 +193,9 @@ def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page 
     return Named(screen, naming) if naming.names else screen
 
 
-def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page:
+def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page | None:
+    if not settings.web.on:
+        return None
     try:
         from edgeapp.web.of_station import Page
     except ModuleNotFoundError as error:

@@ -1,12 +1,12 @@
-"""The API under `/api/v1`. Every endpoint is one row of `ENDPOINTS`, from which routes and description are made."""
+"""The API. Every endpoint is one row of `ENDPOINTS`, from which routes and description are made."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import IO, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -24,51 +24,15 @@ from edgeapp.outputs.records import Record
 from edgeapp.web import asking, days, health, reviewing
 from edgeapp.web.asking import Wrong
 from edgeapp.web.feed import Feed
+from edgeapp.web.openapi import PREFIX, TEXT, Endpoint, Parameter, description
 from edgeapp.web.pictures import pictures_of, pictures_of_row
 from edgeapp.web.settings import change, described_settings
 from edgeapp.web.site import Site
 
-PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
 MEDIA_TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv", "ebird": "text/csv"}
 ROWS = 500  # of an export that are read at a time
 PIECE_BYTES = 65_536
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a query."""
-
-    name: str
-    help: str
-    type: str = "string"
-    example: str | float = ""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One endpoint.
-
-    Attributes
-    ----------
-    method, path : str
-        Below `PREFIX`.
-    answer : callable
-    help : str
-    parameters : tuple of Parameter
-    body : Mapping or None
-        JSON Schema of what is sent, with an example.
-    gives : str
-        Media type of the answer.
-    """
-
-    method: str
-    path: str
-    answer: Callable[[Request], Any]
-    help: str
-    parameters: tuple[Parameter, ...] = ()
-    body: Mapping[str, Any] | None = None
-    gives: str = "application/json"
 
 
 def detections(request: Request) -> Response:
@@ -225,7 +189,7 @@ async def sound(request: Request) -> Response:
 
 
 def openapi(request: Request) -> Response:
-    return JSONResponse(description())
+    return JSONResponse(description(ENDPOINTS))
 
 
 FILTER = (
@@ -241,26 +205,25 @@ PAGING = (
     Parameter("limit", f"At most so many, up to {asking.MOST}.", "integer", asking.PAGE),
     Parameter("before", "`next` of the page before.", example="2026-05-22T05:00:12.000Z_17"),
 )
-_TEXT, _NUMBERS = {"type": "string"}, {"type": "array", "items": {"type": "integer"}}
+_NUMBERS = {"type": "array", "items": {"type": "integer"}}
 REVIEW = {
     "type": "object",
     "required": ["detections", "verdict"],
     "properties": {
         "detections": _NUMBERS,
         "verdict": {"enum": ["confirmed", "rejected", "corrected"]},
-        "name": _TEXT,
-        "note": _TEXT,
-        "reviewer": _TEXT,
+        "name": TEXT,
+        "note": TEXT,
+        "reviewer": TEXT,
     },
     "example": {"detections": [1], "verdict": "corrected", "name": "Kohlmeise", "reviewer": "Ann"},
 }
 UNDO = {"type": "object", "required": ["reviews"], "properties": {"reviews": _NUMBERS}, "example": {"reviews": [1]}}
 CHANGES = {
     "type": "object",
-    "additionalProperties": _TEXT,
+    "additionalProperties": TEXT,
     "example": {"detections.min_confidence": "0.4", "thresholds.Parus major": "0.6"},
 }
-IN_PATH: Mapping[str, str] = {"number": "1", "day": "2026-05-22", "name": "Parus major"}  # examples
 
 ENDPOINTS = (
     Endpoint("GET", "/detections", detections, "Detection documents by filter, newest first.", (*FILTER, *PAGING)),
@@ -310,50 +273,6 @@ ENDPOINTS = (
     Endpoint("GET", "/openapi.json", openapi, "This description."),
 )
 ROUTES = tuple(Route(f"{PREFIX}{one.path}", one.answer, methods=[one.method]) for one in ENDPOINTS)
-
-
-def description() -> dict[str, Any]:
-    """The API in OpenAPI 3.1."""
-    paths: dict[str, Any] = {}
-    for one in ENDPOINTS:
-        path = PREFIX + one.path.replace(":path", "")
-        inside = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        told: dict[str, Any] = {
-            "summary": one.help,
-            "operationId": one.answer.__name__,
-            "parameters": [
-                {"name": name, "in": "path", "required": True, "schema": _TEXT, "example": IN_PATH[name]}
-                for name in inside
-            ]
-            + [
-                {
-                    "name": query.name,
-                    "in": "query",
-                    "description": query.help,
-                    "schema": {"type": query.type},
-                    "example": query.example,
-                }
-                for query in one.parameters
-            ],
-            "responses": {
-                "200": {"description": one.help, "content": {one.gives: {}}},
-                "default": {
-                    "description": "What is wrong, and what to do.",
-                    "content": {
-                        "application/json": {
-                            "schema": {
-                                "type": "object",
-                                "properties": {"error": _TEXT, "remedy": {"type": ["string", "null"]}},
-                            }
-                        }
-                    },
-                },
-            },
-        }
-        if one.body is not None:
-            told["requestBody"] = {"required": True, "content": {"application/json": {"schema": one.body}}}
-        paths.setdefault(path, {})[one.method.lower()] = told
-    return {"openapi": "3.1.0", "info": {"title": "biovita-edge", "version": "1"}, "paths": paths}
 
 
 def _site(request: Request) -> Site:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from edgeapp.errors import BiovitaError
 from edgeapp.journal.browsing import Filter, Place, ReviewState
 from edgeapp.web.site import Site
-from gallery.utc import datetime_of
+from gallery.utc import date_of, datetime_of
 
 PAGE = 50
 MOST = 500  # detections of one answer
@@ -57,7 +57,7 @@ def time_of(asked: Mapping[str, str], name: str) -> datetime | None:
         return None
     try:
         if len(text) == len("2026-05-22"):
-            day = date.fromisoformat(text)
+            day = date_of(text)
             return midnight(day + timedelta(days=1)) if name == "until" else midnight(day)
         return datetime_of(text).astimezone()
     except (ValueError, OverflowError) as error:
@@ -67,7 +67,7 @@ def time_of(asked: Mapping[str, str], name: str) -> datetime | None:
 def day_of(text: str) -> date:
     """A day of the calendar."""
     try:
-        found = date.fromisoformat(text)
+        found = date_of(text)
         midnight(found)
         midnight(found + timedelta(days=1))
     except (ValueError, OverflowError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,7 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
 from edgeapp.clips.retention import Usage
 from edgeapp.clips.ring import Ring
-from edgeapp.commands.listen import _screen
+from edgeapp.commands.listen import _page, _screen
 from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
@@ -33,6 +34,7 @@ from edgeapp.station.logs import station_log
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
+from edgeapp.web.access import write_password
 from gallery import Counterexample, build
 from gallery.recognition import Detection
 from tests.edgeapp import toy_pack as toy
@@ -66,6 +68,7 @@ def settings(folder, toy_pack) -> Settings:
         clips=replace(plain.clips, folder=folder / "clips"),
         mqtt=replace(plain.mqtt, host="broker"),
         webhook=replace(plain.webhook, url="https://example.org/hook"),
+        web=replace(plain.web, on=True, port=free_port(), password_file=folder / "none"),
     )
 
 
@@ -233,6 +236,16 @@ class World:
         screen.close()
         return type(screen).__name__
 
+    def page(self) -> Any:
+        """Where the live page is, under which names it may be asked for, and whether it has a password."""
+        with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
+            page = _page(self.settings, recogniser_of(self.settings), journal, parts, "garden")
+        if page is None:
+            return None
+        with page._server._socket:
+            access = page._server._access
+            return page._server.url, access._hosts, access.password is None
+
     def logged(self) -> Any:
         """What a line at each level leaves behind, and the file's limits."""
         told = io.StringIO()
@@ -326,11 +339,28 @@ CASES: dict[str, Case] = {
     "mqtt.discovery": case(World.sent_to, True),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
     "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
+    "web.on": case(World.page, False),
+    "web.address": case(World.page, "127.0.0.2"),
+    "web.port": case(World.page, lambda folder: free_port()),
+    "web.host": case(World.page, ("birds.example",)),
+    "web.password_file": case(World.page, lambda folder: one_password(folder / "web-password")),
     "log.file": case(World.logged, lambda folder: folder / "station.log"),
     "log.level": case(World.logged, "error"),
     "log.max_mb": case(World.logged, 0.01, log__file=lambda folder: folder / "station.log"),
     "log.keep": case(World.logged, 1, log__file=lambda folder: folder / "station.log", log__max_mb=0.01),
 }
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def one_password(path: Path) -> Path:
+    """A file with a password."""
+    write_password(path, "a heron on the roof")
+    return path
 
 
 def one_certificate(path: Path) -> Path:

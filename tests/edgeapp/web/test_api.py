@@ -18,8 +18,9 @@ import pytest
 
 from edgeapp.journal import browsing
 from edgeapp.web import feed, of_journal
-from edgeapp.web.api import ENDPOINTS, EVENT_STREAM, ROUTES, description
+from edgeapp.web.api import ENDPOINTS, EVENT_STREAM, ROUTES
 from edgeapp.web.events import Events
+from edgeapp.web.openapi import description
 from tests.conftest import PROJECT
 from tests.edgeapp.web.conftest import Served, serving
 
@@ -38,7 +39,7 @@ def client(served) -> Iterator[httpx.Client]:
 def test_the_description_lists_every_route(client):
     told = client.get("/api/v1/openapi.json").json()
 
-    assert told == description()
+    assert told == description(ENDPOINTS)
     assert told["openapi"] == "3.1.0"
     listed = {(method.upper(), path) for path, ways in told["paths"].items() for method in ways}
     routes = {(method, route.path.replace(":path", "")) for route in ROUTES for method in route.methods or ()}
@@ -49,7 +50,7 @@ def test_the_description_lists_every_route(client):
 @pytest.mark.parametrize("one", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
 def test_the_examples_of_the_description_answer(recorded, starter_pack, gallery, tmp_path, one):
     path = f"/api/v1{one.path.replace(':path', '')}"
-    told = description()["paths"][path][one.method.lower()]
+    told = description(ENDPOINTS)["paths"][path][one.method.lower()]
     inside = {each["name"]: each["example"] for each in told["parameters"] if each["in"] == "path"}
     query = {each["name"]: each["example"] for each in told["parameters"] if each["in"] == "query"}
     assert all(value != "" for value in (*inside.values(), *query.values()))
@@ -71,6 +72,26 @@ def test_the_examples_of_the_description_answer(recorded, starter_pack, gallery,
         if one.body is not None:
             wrong = client.request(one.method, path, json={"nonsense": [1]})
             assert wrong.status_code == 400 and wrong.json()["error"]
+
+
+def test_the_requests_of_the_documentation_answer(served, client):
+    text = (PROJECT / "docs" / "web.md").read_text()
+    asked = re.findall(r"http://127\.0\.0\.1:8080(/api/v1/\w+[^\s']*)", text)
+    assert len(asked) >= 3
+    for path in asked:
+        with client.stream("GET", path) as answer:
+            assert answer.status_code == (405 if path.endswith("/reviews") else 200)
+    [sent] = re.findall(r"curl -X POST -d '(.*?)' ", text)
+    answer = client.post("/api/v1/reviews", content=sent.replace("17", "1"))
+    assert answer.status_code == 201
+    client.post("/api/v1/reviews/undo", json=answer.json())
+    named = {path.partition("?")[0] for path in re.findall(r"`GET (/api/v1/[^`]+)`", text)}
+    assert {
+        client.get(path.replace("17", "1")).status_code
+        for path in named
+        if "events" not in path and "sound" not in path
+    } == {200}
+    assert served.reviews() == []
 
 
 # Documents

@@ -108,7 +108,7 @@ def test_nothing_is_shown_before_one_logs_in(stranger):
     assert stranger.post("/api/v1/reviews", json={"detections": [1], "verdict": "rejected"}).status_code == 401
 
 
-def test_the_cookie_of_a_session_is_out_of_reach_for_scripts_and_other_sites(stranger, locked):
+def test_the_cookie_of_a_session_is_kept_from_scripts_and_sites(stranger, locked):
     wrong = stranger.post("/login", data={"password": "a heron on the pond"})
     assert (wrong.status_code, wrong.headers.get("set-cookie")) == (403, None)
 
