@@ -14,7 +14,7 @@ from rich.console import Console
 
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clock.system import SystemClock
-from edgeapp.commands.web import missing_extra
+from edgeapp.commands.web import check_extra
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
@@ -196,10 +196,9 @@ def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page 
 def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page | None:
     if not settings.web.on:
         return None
-    try:
-        from edgeapp.web.of_station import Page
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
+    check_extra()
+    from edgeapp.web.of_station import Page
+
     return Page(settings, recogniser, journal, parts, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import sys
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from edgeapp.errors import UsageError
 from edgeapp.terminal import tell
 
 EXTRA = "web"
-LIBRARIES = ("starlette", "uvicorn", "jinja2", "multipart", "python_multipart", "tomlkit", "anyio")
+LIBRARIES = ("starlette", "uvicorn", "h11", "anyio", "python_multipart", "tomlkit")
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Set the password of the live page.")
 
@@ -56,10 +57,9 @@ def serve(settings: Settings) -> None:
 
     `biovita-edge listen --web` serves it with live sound.
     """
-    try:
-        from edgeapp.web.of_journal import page_of
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
+    check_extra()
+    from edgeapp.web.of_journal import page_of
+
     with page_of(settings) as server:
         handlers: dict[int, Any] = {}
 
@@ -75,8 +75,13 @@ def serve(settings: Settings) -> None:
         server.run()
 
 
-def missing_extra(error: ModuleNotFoundError) -> Exception:
-    """What a missing library of the page means; the error itself for any other library."""
-    if (error.name or "").partition(".")[0] not in LIBRARIES:
-        return error
-    return UsageError(f"the live page needs {error.name}", f"pip install 'biovita-edge[{EXTRA}]'")
+def check_extra() -> None:
+    """Check that the libraries of the page are there, some of which are only imported when a form is sent.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name in LIBRARIES:
+        if importlib.util.find_spec(name) is None:
+            raise UsageError(f"the live page needs {name}", f"pip install 'biovita-edge[{EXTRA}]'")

@@ -31,13 +31,14 @@ STATIC = Path(__file__).with_name("static")
 STATUS = {NoSuchRowError: 404, JournalError: 503, OutputError: 503, UsageError: 400}
 
 
-def application(site: Site, access: Access) -> ASGIApp:
+def application(site: Site, access: Access, feed: Feed) -> ASGIApp:
     """The pages and the API of a journal.
 
     Parameters
     ----------
     site : Site
     access : Access
+    feed : Feed
     """
     app = Starlette(
         routes=[
@@ -58,7 +59,7 @@ def application(site: Site, access: Access) -> ASGIApp:
     app.state.site = site
     app.state.access = access
     app.state.renderer = Renderer(site, access)
-    app.state.feed = Feed(site)
+    app.state.feed = feed
     return Guard(app, access)
 
 

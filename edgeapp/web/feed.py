@@ -39,6 +39,10 @@ class Feed:
         async for text in self.events.follow(last_id):
             yield text
 
+    def close(self) -> None:
+        """End every client's stream; safe in a signal handler."""
+        self.events.close()
+
     async def _look(self) -> None:
         """Look for detections that another program wrote, as long as somebody follows."""
         while True:

@@ -132,6 +132,7 @@ class Live:
         self._sounds: dict[str, SourceSound] = {}
         self._streams = 0
         self._lookers = 0
+        self._closed = False
         self._lock = threading.Lock()
         self._ticked: asyncio.Event | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -177,6 +178,7 @@ class Live:
 
     def close(self) -> None:
         """End the streams of all pages."""
+        self._closed = True
         self.events.close()
 
     # The server's loop
@@ -187,7 +189,7 @@ class Live:
         self._lookers += 1
         try:
             yield "retry: 2000\n\n"
-            while True:
+            while not self._closed:
                 ticked = self._tick()
                 for sound in self._now():
                     key = (sound.name, sound.number)

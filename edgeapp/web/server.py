@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio.to_thread
@@ -18,6 +20,7 @@ from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
 from edgeapp.web.access import Access, Password, is_loopback
 from edgeapp.web.app import application
+from edgeapp.web.feed import Feed
 from edgeapp.web.site import Site
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,14 @@ class _Protocol(H11Protocol):
         self.transport.close()
 
 
+class _Uvicorn(uvicorn.Server):
+    """A server that leaves the signals to the command, which ends the streams of events first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class Server:
     """Serves a page.
 
@@ -84,11 +95,12 @@ class Server:
     def __init__(self, site: Site) -> None:
         web = site.settings.web
         self._site = site
+        self._feed = Feed(site)
         self._access = access_of(site.settings)
         self._socket = _bound(web.address, web.port)
-        self._server = uvicorn.Server(
+        self._server = _Uvicorn(
             uvicorn.Config(
-                application(site, self._access),
+                application(site, self._access, self._feed),
                 http=_Protocol,
                 ws="none",
                 lifespan="off",
@@ -121,6 +133,7 @@ class Server:
     def close(self) -> None:
         """End. Safe in a signal handler; waits for a thread of its own."""
         self._server.should_exit = True
+        self._feed.close()
         if self._site.station is not None:
             self._site.station.live.close()
         if self._thread is not None and self._thread is not threading.current_thread():

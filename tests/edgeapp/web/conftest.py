@@ -22,6 +22,7 @@ import pytest
 import soundfile
 
 from edgeapp.config.load import load
+from edgeapp.journal.schema_of_browsing import RECOUNT
 from edgeapp.web.of_journal import page_of
 from tests.conftest import PROJECT, Once
 
@@ -131,6 +132,14 @@ class Served:
         """Number of the first detection of a species."""
         sql = "SELECT min(id) FROM detections WHERE scientific_name = ? AND confirmed"
         return int(self.rows(sql, scientific_name)[0][0])
+
+    def rename(self, number: int, name: str) -> None:
+        """Let the species of a detection be called otherwise, as in the journal of another program."""
+        with closing(sqlite3.connect(self.journal)) as connection, connection:
+            names = "scientific_name = :name, common_name = :name, current_name = :name"
+            connection.execute(f"UPDATE detections SET {names} WHERE id = :id", {"name": name, "id": number})
+            for statement in RECOUNT:
+                connection.execute(statement)
 
     def reviews(self) -> list[tuple[Any, ...]]:
         """Detection, verdict and name of each review."""
@@ -244,9 +253,9 @@ def until(page: Any, expression: str) -> None:
         page.wait_for_timeout(50)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser without a window."""
+    """A browser without a window; it leaves no event loop behind for the tests of another file."""
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM} (Debian: chromium)")

@@ -158,10 +158,7 @@ def test_names_are_completed_in_every_language(client):
 
 def test_a_taxon_whose_name_has_a_slash_has_its_page(recorded, starter_pack, gallery, tmp_path):
     with serving(tmp_path, recorded, starter_pack, gallery) as served:
-        with closing(sqlite3.connect(served.journal)) as connection, connection:
-            connection.execute(
-                "UPDATE detections SET scientific_name = 'Dryophytes versicolor/chrysoscelis' WHERE id = 1"
-            )
+        served.rename(1, "Hyla versicolor/arborea")
         page = httpx.get(f"{served.url}/species/Hyla%20versicolor%2Farborea", timeout=60)
 
         assert page.status_code == 200 and "1 detections" in page.text
@@ -262,8 +259,7 @@ def test_whoever_comes_after_a_pause_is_not_told_what_the_page_shows(
         with client.stream("GET", "/api/v1/events") as stream:
             told = events_of(stream.iter_lines())
             next(told)
-            with closing(sqlite3.connect(served.journal)) as connection, connection:
-                connection.execute("UPDATE detections SET scientific_name = 'Corvus corax' WHERE id = 1")
+            served.rename(1, "Corvus corax")
             detect(served)
             first = json.loads(next_event(told)["data"])
     assert first["taxon"]["scientific_name"] == "Corvus corax"

@@ -14,7 +14,6 @@ PAGES = {
     "detection": "/detections/1",
     "species": "/species",
     "taxon": "/species/Parus%20major",
-    "group": "/species/Paridae",
     "health": "/health",
     "settings": "/settings",
     "problem": "/no/such/page",

@@ -5,18 +5,19 @@ from __future__ import annotations
 import http.client
 import re
 import socket
+import sqlite3
 import stat
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from html.parser import HTMLParser
 from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
 
-from edgeapp.journal import Journal
 from edgeapp.web import access, guard, server
 from edgeapp.web.access import Access, Password, Throttle, write_password
 from tests.edgeapp.web.conftest import Served, environment, program, serving
@@ -334,11 +335,9 @@ def test_what_is_no_review_is_refused(served, client, sent):
 
 def test_names_that_are_code_are_only_text(recorded, starter_pack, gallery, tmp_path):
     with serving(tmp_path, recorded, starter_pack, gallery) as served:
-        with Journal.open(served.journal) as journal:
-            journal._connection.execute("UPDATE streams SET source = ?", [NASTY])
-            journal._connection.execute(
-                "UPDATE detections SET scientific_name = ?, common_name = ? WHERE id = 1", [NASTY, NASTY]
-            )
+        served.rename(1, NASTY)
+        with closing(sqlite3.connect(served.journal)) as connection, connection:
+            connection.execute("UPDATE streams SET source = ?", [NASTY])
         with httpx.Client(base_url=served.url, timeout=60) as client:
             client.post("/api/v1/reviews", json={"detections": [1], "verdict": "confirmed", "note": NASTY})
             paths = ("/", "/detections", "/detections/1", "/species", "/day/2026-05-22", f"/species/{quote(NASTY)}")
