@@ -28,6 +28,7 @@ class Feed:
         self.events = Events() if site.station is None else site.station.live.events
         self._looking: asyncio.Task[None] | None = None
         self._seen: int | None = None
+        self._closed = False
 
     async def follow(self, last_id: str | None) -> AsyncIterator[str]:
         """Server-sent events; see `Events.follow`."""
@@ -36,11 +37,14 @@ class Feed:
                 # Nobody looked for a while, and this page shows what came since; others who come back load anew.
                 self.events, self._seen = Events(), None
             self._looking = asyncio.create_task(self._look())
+        if self._closed:  # between the head of the answer and its first line
+            return
         async for text in self.events.follow(last_id):
             yield text
 
     def close(self) -> None:
         """End every client's stream; safe in a signal handler."""
+        self._closed = True
         self.events.close()
 
     async def _look(self) -> None:
