@@ -265,7 +265,7 @@ ENDPOINTS = (
         "GET",
         "/events",
         events,
-        "Server-sent events: window, detection, microphone, review; `missed` where a client was away too long.",
+        "Server-sent events: window, detection, microphone, review, problem; `missed` after too long an absence.",
         (Parameter("last_event_id", "Goes on after this one; as the header Last-Event-ID.", example="0a1b2c3d-17"),),
         gives=EVENT_STREAM,
     ),

@@ -26,7 +26,7 @@ class Event:
     number : int
         Counted from 1 since the server was started.
     kind : str
-        window, detection, microphone or review.
+        window, detection, microphone, review or problem.
     data : str
         JSON.
     """

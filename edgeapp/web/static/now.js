@@ -203,21 +203,25 @@ const events = new EventSource(`/api/v1/events?last_event_id=${encodeURIComponen
 events.addEventListener("window", (event) => heard(JSON.parse(event.data)));
 events.addEventListener("detection", (event) => detected(JSON.parse(event.data)));
 events.addEventListener("microphone", (event) => microphone(JSON.parse(event.data)));
+events.addEventListener("problem", (event) => warn(JSON.parse(event.data).error));
 events.addEventListener("missed", () => location.reload());
+
+function warn(text) {
+  const trouble = document.getElementById("trouble");
+  if (trouble.textContent === text) return;
+  trouble.hidden = !text;
+  trouble.textContent = text;
+}
 
 async function status() {
   const answer = await fetch("/api/v1/status").catch(() => null);
-  const trouble = document.getElementById("trouble");
-  if (!trouble) return;
   if (!answer?.ok) {
-    trouble.hidden = false;
-    trouble.textContent = "The station does not answer.";
+    warn("The station does not answer.");
     return;
   }
   const told = await answer.json();
   const wrong = told?.journal?.trouble;
-  trouble.hidden = !wrong;
-  trouble.textContent = wrong ? `The journal cannot be written: ${wrong}. ${told.journal.waiting} changes wait.` : "";
+  warn(wrong ? `The journal cannot be written: ${wrong}. ${told.journal.waiting} changes wait.` : "");
   const counts = document.getElementById("counts");
   if (counts && told?.windows) counts.textContent = Object.entries(told.windows).map(([verdict, n]) => `${n} ${verdict}`).join(", ") || "none yet";
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -159,6 +162,29 @@ def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery,
         page = browse(station.url)
         assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
     browse.faults[:] = [one for one in browse.faults if not one.startswith(killed)]  # refused connections
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(starter_pack, gallery, tmp_path, small_disk, browse, song):
+    folder, ballast = tmp_path / "station", small_disk / "ballast"
+    folder.mkdir()
+    with listening(folder, starter_pack, gallery, "--journal", small_disk / "journal.sqlite") as station:
+        page = browse(station.url)
+        with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        station.hear(song)
+        page.get_by_text(re.compile(r"The journal cannot be written: .*(full|I/O error).* changes? wait")).wait_for()
+        assert detections(station) == 0
+
+        ballast.unlink()
+        page.locator("#trouble").wait_for(state="hidden")
+        page.locator("#newest li.new").get_by_text("Eurasian Blackbird").wait_for()
+        page.reload()
+        assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+    with closing(sqlite3.connect(small_disk / "journal.sqlite")) as connection:
+        assert connection.execute("SELECT count(*), min(start_s) FROM detections WHERE confirmed").fetchall() == [
+            (1, 0)
+        ]
 
 
 def until_true(holds, within_s: float = 60.0) -> None:
