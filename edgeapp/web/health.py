@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +75,3 @@ def log_of(site: Site) -> list[str]:
     except OSError:
         return []
     return list(lines)
-
-
-def disk_of(path: Path) -> Mapping[str, int] | None:
-    """Total, used and free bytes of the disk of a path."""
-    try:
-        return shutil.disk_usage(path)._asdict()
-    except OSError:
-        return None

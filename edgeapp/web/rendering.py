@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -67,6 +67,7 @@ class Renderer:
             "query": lambda pairs: urlencode({key: value for key, value in pairs.items() if value not in (None, "")}),
             "number": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
             "bytes": in_bytes,
+            "short": lambda source: source.rsplit("/", 1)[-1] or source,
         }
 
     def page(
@@ -87,6 +88,7 @@ class Renderer:
             is_live=station is not None,
             last_event=station.live.events.last_id if station is not None else "",
             logged_in=self._access.password is not None and self._access.allows(request.cookies.get(COOKIE)),
+            offset_min=offset_min(),
             here=_here(request),
             said=request.query_params.get("said", "")[:300],
             undo=request.query_params.get("undo", "")[:3000],
@@ -118,9 +120,9 @@ def in_bytes(n: float) -> str:
     return f"{n / 1000**step:.{0 if step < 2 else 1}f}\N{NARROW NO-BREAK SPACE}{('B', 'kB', 'MB', 'GB', 'TB')[step]}"
 
 
-def now_text() -> str:
-    """The local time."""
-    return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+def offset_min() -> int:
+    """Minutes by which the local time is ahead of UTC."""
+    return round((datetime.now().astimezone().utcoffset() or timedelta()) / timedelta(minutes=1))
 
 
 def _here(request: Request) -> str:

@@ -107,9 +107,15 @@ function heard(told) {
   const list = source.item.querySelector(".windows");
   const line = document.createElement("li");
   line.classList.toggle("kept", told.verdict === "detection");
-  line.textContent = `${new Date(told.time).toLocaleTimeString()}  ${words(told)}`;
+  line.textContent = `${local(told.time).slice(11)}  ${words(told)}`;
   list.prepend(line);
   while (list.children.length > ROWS_SHOWN) list.lastElementChild.remove();
+}
+
+// A time as the server writes it, in the zone of the station.
+function local(time) {
+  const shifted = new Date(Date.parse(time) + 60_000 * Number(root.dataset.offset));
+  return shifted.toISOString().slice(0, 19).replace("T", " ");
 }
 
 function name(one) {
@@ -139,7 +145,7 @@ function detected(told) {
   item.className = "new";
   const time = document.createElement("time");
   time.dateTime = told.time;
-  time.textContent = new Date(told.time).toLocaleString();
+  time.textContent = local(told.time);
   const link = document.createElement("a");
   link.href = `/species/${encodeURIComponent(told.taxon.scientific_name)}`;
   link.textContent = name(told);

@@ -34,7 +34,7 @@ def hears(station: Listening, page, song: bytes) -> None:
 
 
 def test_a_detection_appears_while_one_looks(station, browse, song):
-    page = browse(station.url)
+    page = browse(station.url, timezone_id="Asia/Tokyo")
     assert page.locator("#newest").inner_text() == "None yet."
     station.hear(song[: 16 * 2 * RATE_HZ])
     until(page, f"({COLOURS})(document.querySelector('canvas')) > 50")
@@ -55,8 +55,10 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
         "document.querySelector('.level').textContent.includes('dBFS') || "
         "document.querySelector('.level').textContent === 'no signal'",
     )
+    told = row.locator("time").inner_text()
     page.reload()
     assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+    assert page.locator("#newest time").inner_text().startswith(told)
 
 
 def test_a_page_that_was_asleep_catches_up(station, browse, song):
