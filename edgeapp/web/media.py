@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -25,22 +26,27 @@ LONGEST_S = 600.0  # of a clip that is drawn
 COLUMNS, ROWS = 900, 160
 HIGH_HZ = 16_000.0
 KEPT = 64  # pictures in memory
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # what has the same number has the same content
 
 
 def clip(request: Request) -> Response:
     """The sound of a clip."""
     path, format = _clip(request)
     name = path.name.encode("ascii", "replace").decode("ascii").replace('"', "?")
-    headers = {**FOREVER, "Content-Disposition": f'inline; filename="{name}"'}
+    headers = {**_kept(path, path.stat().st_mtime_ns), "Content-Disposition": f'inline; filename="{name}"'}
+    if _has(request, headers):
+        return Response(None, 304, headers)
     return FileResponse(path, media_type=TYPES.get(format, "application/octet-stream"), headers=headers)
 
 
 def clip_spectrogram(request: Request) -> Response:
     """The spectrogram of a clip; the seconds and kHz of its axes are in `x-seconds` and `x-khz`."""
     path, _ = _clip(request)
-    content, seconds, khz = _drawn(path, path.stat().st_mtime_ns)
-    headers = {**FOREVER, "x-seconds": f"{seconds:.3f}", "x-khz": f"{khz:.3f}"}
+    mtime_ns = path.stat().st_mtime_ns
+    headers = _kept(path, mtime_ns)
+    if _has(request, headers):
+        return Response(None, 304, headers)
+    content, seconds, khz = _drawn(path, mtime_ns)
+    headers |= {"x-seconds": f"{seconds:.3f}", "x-khz": f"{khz:.3f}"}
     return Response(content, media_type="image/webp", headers=headers)
 
 
@@ -53,8 +59,24 @@ def thumbnail(request: Request) -> Response:
     content = thumbnail_of(site, asking.number_in_path(request, "entry"), size)
     if content is None:
         raise Wrong("the gallery keeps no such picture", status=404)
+    headers = _kept(content)
+    if _has(request, headers):
+        return Response(None, 304, headers)
     kind = "image/webp" if content[8:12] == b"WEBP" else "image/jpeg"
-    return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})
+    return Response(content, media_type=kind, headers=headers)
+
+
+def _kept(*content: object) -> dict[str, str]:
+    """Headers of what a browser keeps, and asks for each time whether it is still that.
+
+    The same number may be another clip tomorrow: of another journal, or of another gallery, at the same address.
+    """
+    tag = hashlib.sha256(repr(content).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return {"Cache-Control": "private, no-cache", "ETag": f'"{tag}"'}
+
+
+def _has(request: Request, headers: dict[str, str]) -> bool:
+    return headers["ETag"] in request.headers.get("if-none-match", "")
 
 
 def _clip(request: Request) -> tuple[Path, str]:

@@ -143,9 +143,14 @@ function detected(told) {
   list.querySelector(".quiet:only-child")?.remove();
   const item = document.createElement("li");
   item.className = "new";
-  const time = document.createElement("time");
-  time.dateTime = told.time;
-  time.textContent = local(told.time);
+  const time = document.createElement("a");
+  time.className = "time";
+  const until = new Date(Date.parse(told.time) + 1000).toISOString();
+  time.href = `/detections?${new URLSearchParams({ taxon: told.taxon.scientific_name, since: told.time, until })}`;
+  const written = document.createElement("time");
+  written.dateTime = told.time;
+  written.textContent = local(told.time);
+  time.append(written);
   const link = document.createElement("a");
   link.href = `/species/${encodeURIComponent(told.taxon.scientific_name)}`;
   link.textContent = name(told);

@@ -137,6 +137,18 @@ def test_a_detection_has_its_reviews_pictures_and_clip(served, client):
     assert client.get(f"/api/v1/detections/{number}").json()["review"] is None
 
 
+def test_what_a_browser_has_kept_is_not_sent_again(served, client, gallery):
+    with closing(sqlite3.connect(gallery)) as connection:
+        [(entry,)] = connection.execute("SELECT min(entry) FROM thumbnails").fetchall()
+    for path in ("/media/clips/1", "/media/clips/1/spectrogram.webp", f"/media/pictures/{entry}/small"):
+        answer = client.get(path)
+        again = client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+        assert (answer.status_code, again.status_code, again.content) == (200, 304, b"")
+        assert answer.headers["cache-control"] == "private, no-cache"  # the number may be of another journal tomorrow
+    tags = {client.get(f"/media/clips/{number}").headers["etag"] for number in range(1, 8)}
+    assert len(tags) == 7
+
+
 def test_of_several_reviews_all_are_written_or_none(served, client):
     answer = client.post("/api/v1/reviews", json={"detections": [1, 2, 999], "verdict": "confirmed"})
 

@@ -56,7 +56,10 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
         "document.querySelector('.level').textContent === 'no signal'",
     )
     told = row.locator("time").inner_text()
-    page.reload()
+    row.locator("a.time").click()
+    page.wait_for_url("**/detections?**")
+    assert "Eurasian Blackbird" in page.locator(".card").inner_text()
+    page.go_back()
     assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
     assert page.locator("#newest time").inner_text().startswith(told)
 
