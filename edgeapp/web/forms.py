@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -31,7 +32,7 @@ async def login(request: Request) -> Response:
     client = request.client.host if request.client else ""
     wait_s = access.throttle.wait_s(client)
     if wait_s > 0:
-        return _login(request, f"Too many wrong passwords. Try again in {wait_s:.0f} s.", 429, wait_s)
+        return _login(request, f"Too many wrong passwords. Try again in {math.ceil(wait_s)} s.", 429, wait_s)
     form = await _form(request)
     token = await run_in_threadpool(access.begin, _text(form, "password"), client)
     if token is None:
@@ -117,7 +118,7 @@ def _tell(site: Site, detections: tuple[int, ...]) -> None:
 
 def _login(request: Request, said: str, status: int = 200, wait_s: float = 0.0) -> Response:
     renderer: Renderer = request.app.state.renderer
-    headers = {"Retry-After": f"{wait_s:.0f}"} if wait_s else {}
+    headers = {"Retry-After": f"{math.ceil(wait_s)}"} if wait_s else {}
     following = _inside(request.query_params.get("next", "/"))
     return renderer.page(request, "login", {"wrong": said, "following": following}, status, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -69,7 +70,9 @@ class Guard:
             wait_s = self._access.throttle.wait_s(client)
             if wait_s > 0:
                 return JSONResponse(
-                    {"error": "too many wrong passwords", "remedy": "wait"}, 429, {"Retry-After": f"{wait_s:.0f}"}
+                    {"error": "too many wrong passwords", "remedy": "wait"},
+                    429,
+                    {"Retry-After": f"{math.ceil(wait_s)}"},
                 )
             return JSONResponse(
                 {"error": "the password is missing", "remedy": "log in, or send it by Basic authorization"}, 401

@@ -5,6 +5,7 @@ Paths and secrets are only shown: a page must not name files, nor give passwords
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from edgeapp.web.site import Site
 # Sections whose settings a running station takes at once.
 AT_ONCE = ("detections", "thresholds", "privacy", "clips", "mqtt", "webhook")
 HIDDEN = "(hidden)"
+_one_at_a_time = threading.Lock()
 
 
 def at_once(setting: Setting) -> bool:
@@ -33,7 +35,11 @@ def fixed_by(site: Site, setting: Setting) -> str:
         return "only in the settings file"
     if setting.secret or setting.section == "web":
         return "only in the settings file"
-    origin = site.settings.origin(setting)
+    return _set_by(site.settings.origin(setting))
+
+
+def _set_by(origin: str) -> str:
+    """What has set a value that the file cannot change; empty for the file and the default."""
     return f"set by {origin}" if origin.startswith(("flag ", "environment ")) else ""
 
 
@@ -72,7 +78,7 @@ def text_of(value: Any) -> str:
 
 
 def change(site: Site, given: Mapping[str, str]) -> list[str]:
-    """Change settings by what a form, or a program, has sent.
+    """Change settings by what a form, or a program, has sent; one change at a time.
 
     Parameters
     ----------
@@ -90,6 +96,11 @@ def change(site: Site, given: Mapping[str, str]) -> list[str]:
     ------
     Wrong, ConfigError, OutputError
     """
+    with _one_at_a_time:
+        return _change(site, given)
+
+
+def _change(site: Site, given: Mapping[str, str]) -> list[str]:
     known = {setting.key: setting for setting in SETTINGS}
     values: dict[str, Any] = {}
     thresholds: dict[str, float | None] = {}
@@ -99,7 +110,12 @@ def change(site: Site, given: Mapping[str, str]) -> list[str]:
                 taxon = " ".join(key.partition(".")[2].split())
                 if not taxon:
                     raise Wrong("a threshold has no taxon", "name one")
-                thresholds[taxon] = from_text(THRESHOLD, text)
+                least = from_text(THRESHOLD, text)
+                if least == site.settings.thresholds.get(taxon):
+                    continue
+                if reason := _set_by(site.settings.origins.get(f"{THRESHOLD.section}.{taxon}", "")):
+                    raise Wrong(f"{key} cannot be changed here: {reason}")
+                thresholds[taxon] = least
                 continue
             setting = known.get(key)
             if setting is None:

@@ -22,7 +22,7 @@ from edgeapp.web.api import ENDPOINTS, EVENT_STREAM, ROUTES
 from edgeapp.web.events import Events
 from edgeapp.web.openapi import description
 from tests.conftest import PROJECT
-from tests.edgeapp.web.conftest import Served, serving
+from tests.edgeapp.web.conftest import Served, listening, serving
 
 SCHEMA = PROJECT / "docs" / "detection.schema.json"
 
@@ -328,3 +328,60 @@ def test_a_full_disk_is_said_and_nothing_is_lost(small_disk, recorded, starter_p
         assert client.post("/api/v1/reviews", json=sent).status_code == 201
         assert client.patch("/api/v1/settings", json={"detections.confirm": "2"}).status_code == 200
         assert len(served.reviews()) == len(answers) + 1
+
+
+# Settings
+
+
+def test_what_flags_have_set_is_not_changed(starter_pack, gallery, tmp_path):
+    flags = ("--threshold", "Parus major=0.5", "--confirm", 1)
+    with (
+        listening(tmp_path, starter_pack, gallery, *flags) as station,
+        httpx.Client(base_url=station.url, timeout=60) as client,
+    ):
+        before = station.config.read_text()
+        for key, flag in (("thresholds.Parus major", "--threshold"), ("detections.confirm", "--confirm")):
+            answer = client.patch("/api/v1/settings", json={key: "0.7" if "thresholds" in key else "2"})
+            assert answer.status_code == 400
+            assert answer.json()["error"] == f"{key} cannot be changed here: set by flag {flag}"
+        assert client.patch("/api/v1/settings", json={"thresholds.Parus major": "0.5"}).json() == {
+            "at_the_next_start": []
+        }
+        assert station.config.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"station.pack": "/etc/passwd"},
+        {"clips.folder": "/etc"},
+        {"mqtt.password": "x"},
+        {"web.address": "0.0.0.0"},
+        {"no.such": "1"},
+        {"thresholds.Snark": "0.5"},
+        {"thresholds.": "0.5"},
+        {"detections.confirm": "many"},
+        {"detections.confirm": 2},
+    ],
+)
+def test_what_must_not_be_changed_on_the_page_is_refused(served, client, sent):
+    before = served.config.read_text()
+    answer = client.patch("/api/v1/settings", json=sent)
+
+    assert answer.status_code == 400 and answer.json()["error"]
+    assert served.config.read_text() == before
+
+
+def test_changes_keep_the_file_as_it_was_written(recorded, starter_pack, gallery, tmp_path):
+    with (
+        serving(tmp_path, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+    ):
+        before = served.config.read_text()
+        waits = client.patch("/api/v1/settings", json={"detections.confirm": "3", "thresholds.Kohlmeise": "0.5"}).json()
+        assert waits["at_the_next_start"] == ["detections.confirm", "thresholds.Kohlmeise"]  # it runs elsewhere
+        assert served.config.read_text().startswith(before.replace("confirm = 1  # window", "confirm = 3  # window"))
+        told = client.get("/api/v1/settings").json()
+        assert told["thresholds"] == {"Kohlmeise": 0.5}
+        client.patch("/api/v1/settings", json={"detections.confirm": "1", "thresholds.Kohlmeise": ""})
+        assert served.config.read_text().startswith(before)
