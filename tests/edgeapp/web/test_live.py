@@ -69,9 +69,9 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
 def test_a_page_that_was_asleep_catches_up(station, browse, song):
     with Wire(station.url) as wire:
         page = browse(wire.url)
+        hears(station, page, song)
         before = page.locator(ROWS).count()
         silent = verdicts(station).get("silent", 0)
-        page.locator(".legend").wait_for()  # the stream of sound is open, so that of events is too
         wire.cut()
         station.hear(song)
         until_true(lambda: verdicts(station).get("silent", 0) > silent + 1)  # the detection is over
