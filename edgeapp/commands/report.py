@@ -86,7 +86,8 @@ class ReportFile:
             licences=[(f"pack {pack.name} {pack.version}", pack.licence)],
         )
         self._gallery = recogniser.gallery_path
-        self._writer = ReportWriter(asked, self._stack.enter_context(Attachments()))
+        self._store = self._stack.enter_context(Attachments())
+        self._writer = ReportWriter(asked, self._store)
         return self._writer
 
     def write(self, tell: Callable[[str], None], keep: bool) -> None:
@@ -96,8 +97,11 @@ class ReportFile:
         self._destination.keep = keep
         if keep:
             from edgeapp.web.report.page import write
+            from edgeapp.web.report.pictures import GalleryPictures
 
-            write(self._writer.report(lambda heard: (), tell, version(PROGRAM)), self._destination.out)
+            with GalleryPictures(self._gallery, self._store, tell) as pictures:
+                report = self._writer.report(pictures.of, tell, version(PROGRAM))
+            write(report, self._destination.out)
 
     def __enter__(self) -> ReportFile:
         if self._destination is not None:

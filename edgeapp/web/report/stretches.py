@@ -107,7 +107,7 @@ def chosen(taxa: Sequence[TaxonTally], sound_s: float) -> list[Stretch]:
 
 def _extent(heard: Heard) -> tuple[float, float]:
     """What is shown of a detection: all of it, or what is around its most confident window."""
-    first_s, last_s = max(heard.start_s - PAD_S, heard.file_start_s), min(heard.end_s + PAD_S, heard.file_end_s)
+    first_s, last_s = max(heard.start_s - PAD_S, 0.0), heard.end_s + PAD_S
     start_s = min(max(first_s, heard.best_s - STRETCH_S / 3), max(first_s, last_s - STRETCH_S))
     return start_s, min(last_s, start_s + STRETCH_S)
 
@@ -156,7 +156,7 @@ def details(
 
 def _detail(stretch: Stretch, id: str, high_hz: float, store: Attachments) -> Detail:
     heard = stretch.heard
-    source = FileSource(heard.file, stretch.start_s - heard.file_start_s, stretch.end_s - stretch.start_s)
+    source = FileSource(heard.file, stretch.start_s, stretch.end_s - stretch.start_s)
     rate_hz = source.rate_hz
     samples = decode(source, rate_hz)
     if not len(samples):
