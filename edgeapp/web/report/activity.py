@@ -101,9 +101,9 @@ def effort(
                 heard[day, stream["source"]] += seconds
     if not heard:
         return None
-    rows = [(f"{day:%Y-%m-%d}", source, f"{seconds / 3600:.1f}") for (day, source), seconds in sorted(heard.items())]
+    rows = [(f"{day:%Y-%m-%d}", source, f"{seconds / 3600:.2f}") for (day, source), seconds in sorted(heard.items())]
     left_out = len(rows) - MOST_ROWS
-    total = f"{sum(heard.values()) / 3600:.1f} hours in all"
+    total = f"{sum(heard.values()) / 3600:.2f} hours in all"
     more = f"{total}; {left_out} earlier rows are not shown" if left_out > 0 else total
     return Table("Effort", ("day", "source", "hours heard"), tuple(rows[-MOST_ROWS:]), more)
 

@@ -160,6 +160,7 @@ def _heard(row: Mapping[str, Any], reader: Reader, look: Look) -> Heard:
         row["id"],
         row["source"],
         utc_of(row["time_utc"]),
+        not row["clock_set"],
         review=row["review"] or "",
     )
 
@@ -191,12 +192,12 @@ class _Caption:
 
     def __call__(self, detail: Detail) -> str:
         heard = detail.heard
-        moment = "" if heard.time is None else _local(heard.time, self._zone)
-        return f"{heard.source}, {moment}{f', {heard.review}' if heard.review else ''}"
+        moment = "" if heard.time is None else _local(heard.time, self._zone, heard.doubtful)
+        return ", ".join(filter(None, (heard.source, moment, heard.review)))
 
 
-def _local(moment: datetime, zone: tzinfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+def _local(moment: datetime, zone: tzinfo, doubtful: bool = False) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}{' ?' if doubtful else ''}"
 
 
 def _deployments(reader: Reader, deployments: Sequence[Mapping[str, Any]], zone: tzinfo) -> Table | None:

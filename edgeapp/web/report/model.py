@@ -65,6 +65,8 @@ class Heard:
         Of a journal: the microphone or recording.
     time : datetime or None
         When it began, aware.
+    doubtful : bool
+        Whether the clock was not set, so that the time cannot be trusted.
     likeliest : str
         Of a group: its likeliest species, as it is shown.
     candidates : tuple of str
@@ -85,6 +87,7 @@ class Heard:
     number: int | None = None
     source: str = ""
     time: datetime | None = None
+    doubtful: bool = False
     likeliest: str = ""
     candidates: tuple[str, ...] = ()
     review: str = ""

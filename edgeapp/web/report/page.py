@@ -49,7 +49,7 @@ def write(report: Report, out: TextIO, zone: tzinfo = timezone.utc) -> None:
     def moment(heard: Heard) -> str:
         """When it was; in which recording and where in it if that is not known."""
         if heard.time is not None:
-            return when(heard.time)
+            return f"{when(heard.time)}{' ?' if heard.doubtful else ''}"
         at = clock(round(heard.start_s, 1))
         return at if len(report.recordings) == 1 else f"{printable(PurePath(heard.file).name)} {at}"
 

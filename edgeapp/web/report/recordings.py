@@ -145,6 +145,7 @@ class ReportWriter:
             self._best_of(stretch),
             self._recording.file if self._seekable else "",
             time=None if moment is None else moment.utc,
+            doubtful=moment is not None and not moment.clock_set,
             likeliest=likeliest,
             candidates=tuple(one.scientific_name for one in detection.candidates),
             vector=stretch.vector,
@@ -293,8 +294,8 @@ def total_length_s(files: Iterable[str]) -> float:
         if os.path.isfile(file):
             try:
                 source = FileSource(file)
-            except AudioError:
-                continue  # named when it is identified
+            except Exception:  # whatever it is, it is told when the file is identified
+                continue
             total_s += source.duration_s
             source.close()
     return total_s
