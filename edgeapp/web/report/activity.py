@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 
 from edgeapp.clock.utc import utc_of
@@ -17,9 +17,9 @@ WEEK_DAYS = 7
 
 
 class Activity:
-    """Counts of taxa by hour and by day, in a time zone."""
+    """Counts of taxa by hour and by day, in a time zone; on the machine's own clock for None."""
 
-    def __init__(self, zone: tzinfo) -> None:
+    def __init__(self, zone: tzinfo | None) -> None:
         self._zone = zone
         self._hours: dict[Name, list[int]] = defaultdict(lambda: [0] * HOURS)
         self._days: dict[Name, Counter[date]] = defaultdict(Counter)
@@ -74,7 +74,7 @@ def effort(
     windows: Mapping[int, int],
     since: datetime | None,
     until: datetime | None,
-    zone: tzinfo,
+    zone: tzinfo | None,
 ) -> Table | None:
     """Hours heard on each day by each source; None if there were none.
 
@@ -85,8 +85,8 @@ def effort(
     windows : Mapping
         Stream to its number of windows: the length of one that has no end, because it goes on or lost its power.
     since, until : datetime or None
-    zone : tzinfo
-        Of the days.
+    zone : tzinfo or None
+        Of the days; the machine's own clock for None.
     """
     heard: dict[tuple[date, str], float] = defaultdict(float)
     for deployment in deployments:
@@ -97,7 +97,7 @@ def effort(
             else:
                 end = start + timedelta(seconds=windows.get(stream["id"], 0) * deployment["hop_s"])
             start, end = max(start, since or start), min(end, until or end)
-            for day, seconds in _by_day(start.astimezone(zone), end.astimezone(zone)):
+            for day, seconds in _by_day(start, end, zone):
                 heard[day, stream["source"]] += seconds
     if not heard:
         return None
@@ -108,10 +108,11 @@ def effort(
     return Table("Effort", ("day", "source", "hours heard"), tuple(rows[-MOST_ROWS:]), more)
 
 
-def _by_day(start: datetime, end: datetime) -> Iterator[tuple[date, float]]:
+def _by_day(start: datetime, end: datetime, zone: tzinfo | None) -> Iterator[tuple[date, float]]:
     """A stretch of time cut at midnight; seconds of each day."""
     while start < end:
-        midnight = datetime.combine(start.date() + timedelta(days=1), time(), start.tzinfo)
+        day = start.astimezone(zone).date()
+        midnight = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(timezone.utc)
         piece = min(end, midnight)
-        yield start.date(), (piece - start).total_seconds()
+        yield day, piece.timestamp() - start.timestamp()
         start = piece

@@ -55,7 +55,8 @@ class Look:
     Attributes
     ----------
     audio : ReportAudio
-    zone : tzinfo
+    zone : tzinfo or None
+        Of all times; the machine's own clock for None.
     common_name : callable
         Scientific name to common name, for corrections.
     licences : sequence of (str, str)
@@ -64,7 +65,7 @@ class Look:
     """
 
     audio: ReportAudio
-    zone: tzinfo
+    zone: tzinfo | None
     common_name: Callable[[str], str]
     licences: Sequence[tuple[str, str]]
     version: str
@@ -123,7 +124,7 @@ def journal_report(
             ("reviewed", str(reviews.reviewed)),
         ],
         taxa=parts,
-        settings=[("journal", str(reader.path)), *selection.words, ("time zone", str(look.zone))],
+        settings=[("journal", str(reader.path)), *selection.words, ("time zone", str(look.zone or "local"))],
         licences=look.licences,
         made=datetime.now(timezone.utc),
         version=look.version,
@@ -187,7 +188,7 @@ def _in_same_file(heard: Heard, reader: Reader, look: Look) -> list[Heard]:
 class _Caption:
     """Where and when a stretch was heard."""
 
-    def __init__(self, zone: tzinfo) -> None:
+    def __init__(self, zone: tzinfo | None) -> None:
         self._zone = zone
 
     def __call__(self, detail: Detail) -> str:
@@ -196,11 +197,11 @@ class _Caption:
         return ", ".join(filter(None, (heard.source, moment, heard.review)))
 
 
-def _local(moment: datetime, zone: tzinfo, doubtful: bool = False) -> str:
+def _local(moment: datetime, zone: tzinfo | None, doubtful: bool = False) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}{' ?' if doubtful else ''}"
 
 
-def _deployments(reader: Reader, deployments: Sequence[Mapping[str, Any]], zone: tzinfo) -> Table | None:
+def _deployments(reader: Reader, deployments: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table | None:
     rows = []
     for one in deployments[-MOST_REVIEWS:]:
         ended = _local(utc_of(one["ended_utc"]), zone) if one["ended_utc"] else "no end"
