@@ -32,7 +32,7 @@ def report(
     species: SpeciesOption = None,
     min_confidence: Annotated[
         float,
-        typer.Option("--min-confidence", metavar="0..1", help="Minimum confidence.", rich_help_panel=SELECTION),
+        typer.Option("--min-confidence", metavar="CONFIDENCE", help="Minimum confidence.", rich_help_panel=SELECTION),
     ] = 0.0,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     zone: Annotated[

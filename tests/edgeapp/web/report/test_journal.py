@@ -82,7 +82,7 @@ def test_a_journal_of_real_recordings_has_species_with_their_clips(report, recor
     assert addresses(page) <= {"data:", "data:image/webp;base64", "data:image/jpeg;base64", "data:audio/mpeg;base64"}
 
 
-def test_what_was_rejected_is_not_counted_and_what_was_corrected_is_as_what_it_is(report, journal):
+def test_what_was_rejected_is_not_counted_and_what_was_corrected_is(report, journal):
     _, page = report(journal)
     _, *rows = [[cell.text for cell in row.children] for row in page.section("summary").all("tr")]
     counted = {row[0]: row[2] for row in rows}
