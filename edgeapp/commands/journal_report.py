@@ -13,7 +13,7 @@ from edgeapp.commands.journal import SELECTION, JournalPath, SinceOption, Specie
 from edgeapp.commands.journal_learn import app
 from edgeapp.commands.journal_names import galleries_of, naming_of, spellings, taxa_of
 from edgeapp.commands.options import LanguageOption, OutputOption
-from edgeapp.commands.report import PROGRAM, ReportAudioOption
+from edgeapp.commands.report import PROGRAM, Missing, ReportAudioOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import PackError, UsageError
 from edgeapp.journal import Reader
@@ -50,7 +50,8 @@ def report(
     """Write a report of a journal: one HTML file that opens in a browser without a network.
 
     It has the species with their pictures and best clips, their activity by hour and day, the hours heard, the reviews
-    and the deployments. What a reviewer rejected is not counted; what was corrected is counted as what it is.
+    and the deployments. What a reviewer rejected is not counted; what was corrected is counted as what it is. The exit
+    code is 1 when a clip cannot be read.
     """
     from edgeapp.web.report.attachments import Attachments
     from edgeapp.web.report.journal import Look, Selection, journal_report
@@ -79,9 +80,11 @@ def report(
             _licences(reader),
             version(PROGRAM),
         )
+        missing = Missing()
         with GalleryPictures(galleries[-1] if galleries else None, store, complain) as pictures:
-            made = journal_report(reader, selection, look, store, pictures.of, complain)
+            made = journal_report(reader, selection, look, store, pictures.of, missing)
         write(made, destination.out, times)
+    raise typer.Exit(missing.exit_code)
 
 
 def _words(

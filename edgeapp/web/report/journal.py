@@ -22,6 +22,7 @@ from edgeapp.web.report.tally import Tally
 
 HIGH_HZ = 24_000.0  # upper end of the frequency axes, if the clip has as much
 MOST_REVIEWS = 200  # listed, the newest
+MOST_DEPLOYMENTS = 100  # listed, the newest
 UNREVIEWED = "not reviewed"
 SOUND_WORDS = {ReportAudio.NONE: "none", ReportAudio.BEST: "of the best clips", ReportAudio.ALL: "of the clips shown"}
 
@@ -116,7 +117,7 @@ def journal_report(
     heard_hours = effort(mine, reader.windows(), selection.since, selection.until, look.zone)
     tables = [heard_hours, _deployments(reader, mine, look.zone), reviews.counts(), reviews.listed()]
     return Report(
-        title=f"Journal {reader.path.name}",
+        title=", ".join(dict.fromkeys(one["station"] for one in mine if one["station"])) or reader.path.name,
         subtitle="Species identified by sound",
         facts=[
             ("species", str(sum(taxon.name.taxon_rank == SPECIES for taxon in taxa))),
@@ -203,14 +204,17 @@ def _local(moment: datetime, zone: tzinfo | None, doubtful: bool = False) -> str
 
 def _deployments(reader: Reader, deployments: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table | None:
     rows = []
-    for one in deployments[-MOST_REVIEWS:]:
+    for one in deployments[-MOST_DEPLOYMENTS:]:
         ended = _local(utc_of(one["ended_utc"]), zone) if one["ended_utc"] else "no end"
         sources = ", ".join(dict.fromkeys(stream["source"] for stream in one["streams"]))
-        windows = counting.in_words(reader.counts(one["id"]), reader.detected(one["id"]))
+        counts = reader.counts(one["id"])
+        ends = [f"{counts[verdict]} {words}" for verdict, words in counting.WORDS.items() if verdict in counts]
         pack = f"{one['pack']} {one['pack_version']}"
-        rows.append((str(one["id"]), _local(utc_of(one["started_utc"]), zone), ended, pack, sources, windows))
+        rows.append((str(one["id"]), _local(utc_of(one["started_utc"]), zone), ended, pack, sources, ", ".join(ends)))
     head = ("deployment", "from", "to", "pack", "sources", "windows")
-    return Table("Deployments, and how all their windows ended", head, tuple(rows)) if rows else None
+    left_out = len(deployments) - len(rows)
+    more = f"{left_out} earlier ones are not listed" if left_out else ""
+    return Table("Deployments, and how all their windows ended", head, tuple(rows), more) if rows else None
 
 
 class _Reviews:

@@ -36,10 +36,10 @@ def in_berlin(monkeypatch):
 
 @pytest.fixture
 def report(run, tmp_path):
-    def make(journal, *words):
+    def make(journal, *words, code=0):
         out = tmp_path / "report.html"
         done = run("journal", "report", "--journal", journal, "--output", out, *words)
-        assert done.exit_code == 0, done.stderr
+        assert done.exit_code == code, done.stderr
         return done, parsed(out)
 
     return make
@@ -160,7 +160,7 @@ def test_a_clip_that_is_gone_is_told_and_the_rest_is_reported(report, tmp_path):
         stream = begin(opened)
         number = opened.record(stream, GREAT_TIT)
         opened.add_clip(Clip(str(tmp_path / "gone.flac"), "flac", 13.0, 27.0, stream, 4, DAWN), [number])
-    done, page = report(path)
+    done, page = report(path, code=1)
     assert f"{tmp_path / 'gone.flac'}: does not exist; check the path; not shown in the report" in done.stderr
     assert page.section("summary").text.count("Great Tit") == 1
 

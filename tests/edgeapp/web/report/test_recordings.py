@@ -14,7 +14,7 @@ from PIL import Image
 
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.gallery_build import Material, build_gallery
-from edgeapp.web.report import recordings, stretches
+from edgeapp.web.report import attachments, recordings, stretches
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.web.report.parsed import addresses, loudest_hz, parsed, sound_of
@@ -371,3 +371,47 @@ def test_a_recording_is_decoded_once_for_detections_and_picture(run, duet, tmp_p
     assert run("identify", duet, "--report-audio", "none", "--report", tmp_path / "r.html").exit_code == 0
     seconds = sum(read) / toy.RATE_HZ
     assert 36 < seconds <= 36 + 3 * 12
+
+
+def test_a_recording_that_is_gone_at_the_end_is_told(run, duet, tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "BEST_S", 10.0)
+    rows = recordings.row_pictures
+
+    def gone(*words):
+        Path(duet).unlink()
+        return rows(*words)
+
+    monkeypatch.setattr(recordings, "row_pictures", gone)
+    done = run("identify", duet, "--report", tmp_path / "report.html")
+    assert done.exit_code == 1
+    assert f"{duet}: does not exist; check the path; not shown in the report" in done.stderr
+    page = parsed(tmp_path / "report.html")
+    assert len(page.section("summary").all("tr")) > 1 and page.section("taxa").all("figure") == []
+
+
+def test_a_full_temporary_folder_is_an_error_of_its_own(run, duet, tmp_path, monkeypatch):
+    class Full:
+        def seek(self, at):
+            pass
+
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(attachments.tempfile, "SpooledTemporaryFile", lambda *words: Full())
+    done = run("identify", duet, "--report", tmp_path / "report.html")
+    assert done.exit_code == 2 and not (tmp_path / "report.html").exists()
+    assert "temporary file of the report: cannot be written (No space left on device)" in done.stderr
+
+
+def test_a_gallery_without_a_thumbnail_shows_the_credits(run, toy_pack, duet, tmp_path):
+    Image.new("RGB", (600, 300), (255, 0, 0)).save(tmp_path / "tit.png")
+    material = [Material(tmp_path / "tit.png", "Great Tit", "image", "A. Author", "all rights reserved")]
+    build_gallery(tmp_path / "g.sqlite", Pack.load(toy_pack), toy.taxa(), material, thumbnails=False)
+    out = tmp_path / "report.html"
+    assert run("identify", duet, "--gallery", tmp_path / "g.sqlite", "--report", out).exit_code == 0
+    (part,) = [one for one in parsed(out).all("article", of="taxon") if one.text.startswith("Great Tit")]
+    (item,) = part.all("ul", of="pictures")[0].all("li")
+    assert item.all("img") == [] and item.text == "Parus major , A. Author , all rights reserved"
