@@ -29,6 +29,25 @@ def report(toy_pack, tmp_path_factory):
     return folder / "report.html"
 
 
+@pytest.fixture(scope="module")
+def of_journal(recorded, tmp_path_factory):
+    """The report of what a station heard in real recordings."""
+    from typer.testing import CliRunner
+
+    from edgeapp.cli import app
+
+    out = tmp_path_factory.mktemp("of_journal") / "report.html"
+    words = ["journal", "report", "--journal", str(recorded / "journal.sqlite"), "--output", str(out)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.stderr
+    return out
+
+
+@pytest.fixture(params=["report", "of_journal"])
+def any_report(request):
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def opened(browser):
     """Open a report as a file; in the end, no console error and nothing that was asked for."""
@@ -107,6 +126,13 @@ def test_a_best_stretch_is_heard_from_its_link(opened, report):
     until(page, f"{TIME} > 23 && !document.querySelector('audio').paused")
 
 
+def test_clips_of_a_journal_are_heard_by_a_click_as_well(opened, of_journal):
+    page = opened(of_journal)
+    page.locator("button.box").first.click()
+    until(page, "[...document.querySelectorAll('audio')].some(one => !one.paused && one.currentTime > 0.1)")
+    assert page.locator(".cursor:visible").count() == 1
+
+
 def test_names_of_files_are_text_in_the_browser(opened, report):
     page = opened(report)
     assert page.locator("h1").inner_text() == "a garden's <birds>.wav"
@@ -114,9 +140,9 @@ def test_names_of_files_are_text_in_the_browser(opened, report):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_people_with_assistive_technology_can_use_a_report(opened, report, scheme):
+def test_people_with_assistive_technology_can_use_a_report(opened, any_report, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = opened(report, color_scheme=scheme)
+    page = opened(any_report, color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     found = [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
@@ -128,8 +154,8 @@ def test_people_with_assistive_technology_can_use_a_report(opened, report, schem
 
 
 @pytest.mark.parametrize("width", [320, 360, 768])
-def test_a_report_fits_a_phone(opened, report, width):
-    page = opened(report, viewport={"width": width, "height": 740})
+def test_a_report_fits_a_phone(opened, any_report, width):
+    page = opened(any_report, viewport={"width": width, "height": 740})
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 

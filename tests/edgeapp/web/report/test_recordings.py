@@ -415,3 +415,18 @@ def test_a_gallery_without_a_thumbnail_shows_the_credits(run, toy_pack, duet, tm
     (part,) = [one for one in parsed(out).all("article", of="taxon") if one.text.startswith("Great Tit")]
     (item,) = part.all("ul", of="pictures")[0].all("li")
     assert item.all("img") == [] and item.text == "Parus major , A. Author , all rights reserved"
+
+
+def test_memory_does_not_grow_with_the_recording(toy_pack, record, tmp_path):
+    def peak_mib(path):
+        code = (
+            "import resource, sys\nfrom edgeapp.cli import main\n"
+            "try:\n main()\nfinally:\n print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        words = ("identify", path, "--pack", str(toy_pack), "-q", "--report", str(tmp_path / "report.html"))
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=PROJECT)
+        assert done.returncode == 0
+        return int(done.stderr) / 1024
+
+    short, long = (record(f"{seconds}.wav", toy.tone(1000, seconds=seconds)) for seconds in (600, 1800))
+    assert peak_mib(long) < peak_mib(short) + 20  # 20 minutes are 37 MiB of samples
