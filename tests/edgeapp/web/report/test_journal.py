@@ -165,6 +165,19 @@ def test_a_clip_that_is_gone_is_told_and_the_rest_is_reported(report, tmp_path):
     assert page.section("summary").text.count("Great Tit") == 1
 
 
+def test_many_clips_that_are_gone_are_told_in_few_lines(report, tmp_path):
+    path = tmp_path / "heard.sqlite"
+    with Journal.open(path) as opened:
+        stream = begin(opened)
+        for n in range(8):
+            one = replace(GREAT_TIT, scientific_name=f"Parus p{n}", common_name=f"Tit {n}")
+            clip = Clip(str(tmp_path / f"gone{n}.flac"), "flac", 13.0, 27.0, stream, 4, DAWN)
+            opened.add_clip(clip, [opened.record(stream, one)])
+    done, _ = report(path, code=1)
+    told = [line for line in done.stderr.splitlines() if "not shown" in line]
+    assert len(told) == 6 and told[-1].endswith("3 more files cannot be read either; not shown in the report")
+
+
 def test_a_time_that_cannot_be_trusted_has_a_question_mark(report, tmp_path):
     path = tmp_path / "heard.sqlite"
     with Journal.open(path) as opened:
