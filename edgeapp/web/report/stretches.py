@@ -25,8 +25,8 @@ from edgeapp.web.report.tally import TaxonTally
 
 STRETCH_S = 12.0  # shown of a detection, around its most confident window
 PAD_S = 0.5  # before and after it
-BEST_S = 360.0  # of sound in a report that has that of the best stretches
-MOST_STRETCHES = 150  # in a report
+BEST_S = 300.0  # of sound in a report that has that of the best stretches
+MOST_STRETCHES = 120  # in a report
 MOST_TOLD = 5  # files that cannot be read any more, by name
 CHUNK_S = 300.0  # of a recording in one player: encoding it takes 40 MB at 32 kHz
 

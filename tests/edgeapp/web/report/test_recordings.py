@@ -414,10 +414,8 @@ def test_a_gallery_without_a_thumbnail_shows_the_credits(run, toy_pack, duet, tm
     assert run("identify", duet, "--gallery", tmp_path / "g.sqlite", "--report", out).exit_code == 0
     (part,) = [one for one in parsed(out).all("article", of="taxon") if one.text.startswith("Great Tit")]
     (item,) = part.all("ul", of="pictures")[0].all("li")
-    assert (
-        item.all("img") == []
-        and item.text == "Photo without a thumbnail: Parus major , A. Author , all rights reserved"
-    )
+    assert item.all("img") == []
+    assert item.text == "Photo without a thumbnail: Parus major , A. Author , all rights reserved"
 
 
 def test_memory_does_not_grow_with_the_recording(toy_pack, record, tmp_path):
