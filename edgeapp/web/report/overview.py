@@ -17,7 +17,7 @@ MOST_ROWS = 24  # of a recording: an hour each in a day
 ROWS_S = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 ROW_SLACK = 0.05  # of a row: for so little more there is no last row, but all become a little longer
 MOST_COLUMNS = 100_000  # of a report
-MOST_FRAMES = 120_000  # computed for a report of long recordings: 2 s on one core of a PC
+MOST_FRAMES = 60_000  # computed for a report of long recordings: 1 s on one core of a PC
 FRAMES = 16  # averaged in a column, at most
 
 

@@ -121,7 +121,6 @@ def test_quiet_sound_is_made_louder_and_that_is_said(report, record):
 
 
 def test_of_long_recordings_only_the_best_stretches_sound(report, record, monkeypatch):
-    monkeypatch.setattr(stretches, "BEST_S", 30.0)
     monkeypatch.setattr(recordings, "BEST_S", 30.0)
     song = np.concatenate([toy.tone(1000, seconds=12), toy.noise(12), toy.tone(3000, seconds=12), toy.noise(24)])
     _, page = report(record("long.wav", song))
