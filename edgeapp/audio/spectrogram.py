@@ -274,11 +274,10 @@ class SpectrogramStream:
     def coarsen(self) -> None:
         """Let columns stand for twice the time from now on.
 
-        Two columns that were given become one, which is the caller's to do: their number must be even.
+        Two columns that were given become one, which is the caller's to do; the last of an odd number becomes one by
+        itself. Frames that wait for others of their column or batch are dropped, and cut again further on.
         """
-        if self.n_columns % 2:
-            raise ValueError("an odd number of columns cannot be joined in pairs")
-        self.n_columns //= 2
+        self.n_columns = (self.n_columns + 1) // 2
         self.column_s *= 2
         self._hop *= 2
         self._n_frames, self._cut, self._pending = self.n_columns * self._frames, [], []

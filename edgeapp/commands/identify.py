@@ -225,10 +225,10 @@ def identify(
             None if reporting is None else reporting.listening,
         )
         destination.keep = outcome.done > 0
-        report_file.write(complain, keep=outcome.done > 0)
+        report_code = report_file.write(keep=outcome.done > 0)
     if len(files) > 1 and not quiet:
         complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
-    raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(max(outcome.exit_code, report_code))
 
 
 def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], None]) -> None:

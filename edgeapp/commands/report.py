@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,10 @@ import typer
 
 from edgeapp.archive.expectation import Expectation
 from edgeapp.config.panels import OUTPUT
+from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Destination
 from edgeapp.recognition.recogniser import Recogniser
+from edgeapp.terminal import complain
 from edgeapp.web.report.model import SPECIES, Name
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.naming import Naming
@@ -42,6 +44,17 @@ ReportAudioOption = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+
+
+class Missing:
+    """Says what a report does not have that it should, and remembers that."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    def __call__(self, text: str) -> None:
+        complain(printable(text))
+        self.exit_code = 1
 
 
 class ReportFile:
@@ -86,18 +99,28 @@ class ReportFile:
             licences=[(f"pack {pack.name} {pack.version}", pack.licence)],
         )
         self._gallery = recogniser.gallery_path
-        self._writer = ReportWriter(asked, self._stack.enter_context(Attachments()))
+        self._store = self._stack.enter_context(Attachments())
+        self._writer = ReportWriter(asked, self._store)
         return self._writer
 
-    def write(self, tell: Callable[[str], None], keep: bool) -> None:
-        """Put the report together and write it, if one was asked for; if not `keep`, the file stays as it was."""
-        if self._destination is None or self._writer is None:
-            return
-        self._destination.keep = keep
-        if keep:
-            from edgeapp.web.report.page import write
+    def write(self, keep: bool) -> int:
+        """Put the report together and write it, if one was asked for; if not `keep`, the file stays as it was.
 
-            write(self._writer.report(lambda heard: (), tell, version(PROGRAM)), self._destination.out)
+        Gives the exit code: 1 when something is not in it that should be, which is said on standard error.
+        """
+        if self._destination is None or self._writer is None:
+            return 0
+        self._destination.keep = keep
+        if not keep:
+            return 0
+        from edgeapp.web.report.page import write
+        from edgeapp.web.report.pictures import GalleryPictures
+
+        missing = Missing()
+        with GalleryPictures(self._gallery, self._store, complain) as pictures:
+            report = self._writer.report(pictures.of, missing, version(PROGRAM))
+        write(report, self._destination.out)
+        return missing.exit_code
 
     def __enter__(self) -> ReportFile:
         if self._destination is not None:

@@ -136,6 +136,11 @@ class Questions:
         found = {row["verdict"]: row["n"] for row in rows}
         return {verdict: found[verdict.value] for verdict in Verdict if verdict.value in found}
 
+    def windows(self) -> dict[int, int]:
+        """Number of windows of each stream, whatever became of them."""
+        rows = self._fetch("SELECT stream, sum(n) AS n FROM window_counts GROUP BY stream")
+        return {row["stream"]: row["n"] for row in rows}
+
     def detected(self, deployment_id: int) -> int:
         """How many confirmed detections a deployment has."""
         sql = "SELECT count(*) AS n FROM detections_in_full WHERE deployment = :deployment"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
 
+from edgeapp.errors import OutputError
+
 SPOOL_BYTES = 8 << 20  # kept in memory before they go to the disk
 
 
@@ -45,10 +47,21 @@ class Attachments:
         self._lock = Lock()
 
     def add(self, content: bytes, media_type: str) -> Attachment:
-        """Keep something."""
+        """Keep something.
+
+        Raises
+        ------
+        OutputError
+            There is no room for it.
+        """
         with self._lock:
-            self._file.seek(self._size)
-            self._file.write(content)
+            try:
+                self._file.seek(self._size)
+                self._file.write(content)
+                self._file.flush()
+            except OSError as error:
+                what = f"temporary file of the report: cannot be written ({error.strerror or error})"
+                raise OutputError(what, f"check the free space of {tempfile.gettempdir()}") from None
             start, self._size = self._size, self._size + len(content)
         return Attachment(self, media_type, start, len(content))
 

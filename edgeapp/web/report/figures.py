@@ -69,6 +69,7 @@ def figure(
     colours: Mapping[Name, int],
     sounds: Sequence[Sound] = (),
     own: Sound | None = None,
+    caption: str = "",
 ) -> Figure:
     """A spectrogram with the detections that lie in it.
 
@@ -86,6 +87,7 @@ def figure(
         Of this recording.
     own : Sound, optional
         The one that is played below this figure.
+    caption : str, optional
     """
     boxes = tuple(_boxes(shown, heard, colours, sounds))
     return Figure(
@@ -98,6 +100,7 @@ def figure(
         boxes,
         own,
         next((one for one in sounds if covers(one, (shown.start_s + shown.end_s) / 2)), None),
+        caption,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,21 +52,27 @@ class Heard:
     name : Name
     confidence : float
     recording : str
-        Key of the sound that it is heard in: of a recording, or of a clip.
+        Key of the recording or clip that it is heard in.
     start_s, end_s : float
-        On the clock of the recording, or of the stream of a clip.
+        On the clock of that.
     best_s : float
         Where its most confident window begins; ``start_s`` where that is not known.
     file : str
-        To hear it in: the recording or the clip; empty where there is none.
-    file_start_s, file_end_s : float
-        Where that begins and ends on the same clock.
+        The recording or clip; empty where there is none to read.
+    number : int or None
+        In a journal.
+    source : str
+        Of a journal: the microphone or recording.
     time : datetime or None
         When it began, aware.
+    doubtful : bool
+        Whether the clock was not set, so that the time cannot be trusted.
     likeliest : str
-        Of a group: its likeliest species.
+        Of a group: its likeliest species, as it is shown.
+    candidates : tuple of str
+        Scientific names of its likeliest species.
     review : str
-        What a reviewer said, in words.
+        Verdict of the last review; empty without one.
     vector : np.ndarray or None
         ``[dim]``, of its most confident window.
     """
@@ -79,10 +84,12 @@ class Heard:
     end_s: float
     best_s: float
     file: str = ""
-    file_start_s: float = 0.0
-    file_end_s: float = math.inf
+    number: int | None = None
+    source: str = ""
     time: datetime | None = None
+    doubtful: bool = False
     likeliest: str = ""
+    candidates: tuple[str, ...] = ()
     review: str = ""
     vector: np.ndarray | None = None
 
@@ -144,6 +151,7 @@ class Figure:
     ----------
     recording : str
     title : str
+        What is shown, for those who cannot see it.
     start_s, end_s : float
     high_khz : float
     picture : Attachment
@@ -152,6 +160,7 @@ class Figure:
         Whose player stands below it.
     elsewhere : Sound or None
         Whose player stands elsewhere in the report.
+    caption : str
     """
 
     recording: str
@@ -163,6 +172,7 @@ class Figure:
     boxes: tuple[Box, ...] = ()
     sound: Sound | None = None
     elsewhere: Sound | None = None
+    caption: str = ""
 
     @property
     def lanes(self) -> int:
@@ -266,7 +276,6 @@ class Shown:
         None where only the credits may be shown.
     scientific_name, relative, label, author, licence, source : str
         See `gallery.pictures.Picture`.
-    width, height : int or None
     """
 
     attachment: Attachment | None
@@ -276,8 +285,6 @@ class Shown:
     author: str
     licence: str
     source: str
-    width: int | None = None
-    height: int | None = None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ FINEST_S = 0.025  # that a column stands for: 30 s in a row of 1200
 ROW_COLUMNS = 1200  # at most: as wide as it is shown on a large screen
 MOST_ROWS = 24  # of a recording: an hour each in a day
 ROWS_S = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
-ROW_SLACK = 1.05  # of what is a little longer, no last row of a moment is made
+ROW_SLACK = 0.05  # of a row: for so little more there is no last row, but all become a little longer
 MOST_COLUMNS = 100_000  # of a report
-MOST_FRAMES = 120_000  # computed for a report of long recordings: 2 s on one core of a PC
+MOST_FRAMES = 60_000  # computed for a report of long recordings: 1 s on one core of a PC
 FRAMES = 16  # averaged in a column, at most
 
 
@@ -40,7 +40,7 @@ class Resolution:
 def rows_of(duration_s: float) -> int:
     """How many rows a recording is cut into."""
     for row_s in ROWS_S:
-        rows = math.ceil(duration_s / (row_s * ROW_SLACK))
+        rows = math.ceil(duration_s / row_s - ROW_SLACK)
         if rows <= MOST_ROWS:
             return max(1, rows)
     return MOST_ROWS
@@ -92,11 +92,12 @@ class Overview:
             return
         self._levels.append(levels.astype(np.float16))  # 0.06 dB at -100: less than a shade
         self._kept += len(levels)
-        if self._kept > self._most and self._kept % 2 == 0:
+        if self._kept > self._most:
+            self._stream.coarsen()
             power = 10 ** (np.concatenate(self._levels).astype(np.float32) / 10)
+            power = np.concatenate((power, power[-1:]))[: 2 * self._stream.n_columns]
             pairs = 10 * np.log10(np.maximum((power[::2] + power[1::2]) / 2, 10 ** (FLOOR_DBFS / 10)))
             self._levels, self._kept = [pairs.astype(np.float16)], len(pairs)
-            self._stream.coarsen()
 
 
 class HeardSource:

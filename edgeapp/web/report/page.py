@@ -31,7 +31,7 @@ NEAR_END = 0.04  # of an axis, where a label would stand out over its end
 Tick = tuple[float, str, str]
 
 
-def write(report: Report, out: TextIO, zone: tzinfo = timezone.utc) -> None:
+def write(report: Report, out: TextIO, zone: tzinfo | None = timezone.utc) -> None:
     """Write the page.
 
     Parameters
@@ -39,8 +39,8 @@ def write(report: Report, out: TextIO, zone: tzinfo = timezone.utc) -> None:
     report : Report
         Its attachments must still be there.
     out : text file
-    zone : tzinfo
-        Of the times that are shown.
+    zone : tzinfo or None
+        Of the times that are shown; the machine's own clock for None.
     """
 
     def when(time: datetime | None) -> str:
@@ -49,7 +49,7 @@ def write(report: Report, out: TextIO, zone: tzinfo = timezone.utc) -> None:
     def moment(heard: Heard) -> str:
         """When it was; in which recording and where in it if that is not known."""
         if heard.time is not None:
-            return when(heard.time)
+            return f"{when(heard.time)}{' ?' if heard.doubtful else ''}"
         at = clock(round(heard.start_s, 1))
         return at if len(report.recordings) == 1 else f"{printable(PurePath(heard.file).name)} {at}"
 

@@ -20,6 +20,7 @@ def taxon_parts(
     heard: Mapping[str, Sequence[Heard]],
     sounds: Mapping[str, list[Sound]],
     pictures: Pictures,
+    caption: Callable[[Detail], str],
 ) -> list[TaxonPart]:
     """What is shown of each taxon.
 
@@ -36,6 +37,8 @@ def taxon_parts(
         Key of a recording to its sounds; those of the details are added.
     pictures : callable
         Detection to pictures of its taxon.
+    caption : callable
+        What stands below a detail.
     """
     for detail in details:
         if detail.sound is not None and not detail.repeated:
@@ -54,6 +57,7 @@ def taxon_parts(
             colours,
             sounds[one.recording],
             own,
+            caption(detail),
         )
         figures.setdefault(one.name, []).append(made)
     return [

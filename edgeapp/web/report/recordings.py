@@ -23,7 +23,7 @@ from edgeapp.web.report.model import COLOURS, SPECIES, Heard, Name, Outcomes, Re
 from edgeapp.web.report.outcomes import Judging, OutcomeLog
 from edgeapp.web.report.overview import HeardSource, Overview, rows_of
 from edgeapp.web.report.parts import Pictures, taxon_parts
-from edgeapp.web.report.stretches import BEST_S, ReportAudio, chosen, details, whole_sound
+from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details, whole_sound
 from edgeapp.web.report.tally import Tally, TaxonTally
 from gallery.recognition import Candidate
 
@@ -145,7 +145,9 @@ class ReportWriter:
             self._best_of(stretch),
             self._recording.file if self._seekable else "",
             time=None if moment is None else moment.utc,
+            doubtful=moment is not None and not moment.clock_set,
             likeliest=likeliest,
+            candidates=tuple(one.scientific_name for one in detection.candidates),
             vector=stretch.vector,
         )
         self._part.add(heard)
@@ -211,7 +213,7 @@ class ReportWriter:
         stretches = chosen(taxa, BEST_S if audio is ReportAudio.BEST and not whole else 0.0)
         shown = details(stretches, self._asked.high_hz, self._store, tell)
         heard = {done.key: done.heard for done in self._done}
-        parts = taxon_parts(taxa, colours, shown, heard, sounds, pictures)
+        parts = taxon_parts(taxa, colours, shown, heard, sounds, pictures, _caption)
         return Report(
             title=self._title(),
             subtitle="Species identified by sound",
@@ -273,6 +275,11 @@ class ReportWriter:
         )
 
 
+def _caption(detail: Detail) -> str:
+    between = f"{clock(round(detail.shown.start_s, 1))} to {clock(round(detail.shown.end_s, 1))}"
+    return f"{PurePath(detail.heard.file).name}, {between}"
+
+
 def _surest(heard: list[Heard], most: int) -> list[Heard]:
     """The most confident detections, in the order of their starts."""
     if len(heard) > most:
@@ -287,8 +294,8 @@ def total_length_s(files: Iterable[str]) -> float:
         if os.path.isfile(file):
             try:
                 source = FileSource(file)
-            except AudioError:
-                continue  # named when it is identified
+            except Exception:  # whatever it is, it is told when the file is identified
+                continue
             total_s += source.duration_s
             source.close()
     return total_s

@@ -15,11 +15,11 @@ from functools import cache
 
 import numpy as np
 
-# Rates of MPEG-1 and MPEG-2 that are worth it; more than 32 kHz sounds hardly better at this bit rate.
+# Rates of MPEG-1, 2 and 2.5 that are worth it; more than 32 kHz sounds hardly better at this bit rate.
 RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000)
 BIT_RATE = 64  # kbit/s: 29 MB an hour, 38 MB as text in the page
-BIT_RATES_MPEG1, BIT_RATES_MPEG2 = (32, 320), (8, 160)  # kbit/s, ISO 11172-3 and 13818-3: by their rates
-LEAST_MPEG1_HZ = 32_000
+# Least rate, and lowest and highest kbit/s of MPEG-1, 2 and 2.5 (ISO 11172-3, ISO 13818-3, and its extension).
+BIT_RATES = ((32_000, 32, 320), (16_000, 8, 160), (8_000, 8, 64))
 PEAK_DBFS = -1.0  # to which quiet sound is raised
 MOST_GAIN_DB = 40.0  # what is quieter is noise of the recorder
 LEAST_GAIN_DB = 3.0  # less is not worth a word
@@ -95,5 +95,5 @@ def _format() -> tuple[str, str, str]:
 
 def _level(rate_hz: int) -> float:
     """The bit rate as libsndfile takes it: 0 for the highest of the rate, 1 for the lowest."""
-    low, high = BIT_RATES_MPEG1 if rate_hz >= LEAST_MPEG1_HZ else BIT_RATES_MPEG2
+    low, high = next((low, high) for least_hz, low, high in BIT_RATES if rate_hz >= least_hz)
     return (high - BIT_RATE) / (high - low)

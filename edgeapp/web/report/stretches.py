@@ -25,8 +25,9 @@ from edgeapp.web.report.tally import TaxonTally
 
 STRETCH_S = 12.0  # shown of a detection, around its most confident window
 PAD_S = 0.5  # before and after it
-BEST_S = 360.0  # of sound in a report that has that of the best stretches
-MOST_STRETCHES = 150  # in a report
+BEST_S = 300.0  # of sound in a report that has that of the best stretches
+MOST_STRETCHES = 120  # in a report
+MOST_TOLD = 5  # files that cannot be read any more, by name
 CHUNK_S = 300.0  # of a recording in one player: encoding it takes 40 MB at 32 kHz
 
 
@@ -107,7 +108,7 @@ def chosen(taxa: Sequence[TaxonTally], sound_s: float) -> list[Stretch]:
 
 def _extent(heard: Heard) -> tuple[float, float]:
     """What is shown of a detection: all of it, or what is around its most confident window."""
-    first_s, last_s = max(heard.start_s - PAD_S, heard.file_start_s), min(heard.end_s + PAD_S, heard.file_end_s)
+    first_s, last_s = max(heard.start_s - PAD_S, 0.0), heard.end_s + PAD_S
     start_s = min(max(first_s, heard.best_s - STRETCH_S / 3), max(first_s, last_s - STRETCH_S))
     return start_s, min(last_s, start_s + STRETCH_S)
 
@@ -131,7 +132,7 @@ def details(
     store : Attachments
         Gets pictures and sounds.
     tell : callable
-        Takes one line for each file that cannot be read.
+        Takes one line for each file that cannot be read, `MOST_TOLD` at most, and one for the others.
     """
 
     def one(numbered: tuple[int, Stretch]) -> Detail | str:
@@ -144,8 +145,11 @@ def details(
     distinct = [(number, stretch) for number, stretch in enumerate(stretches) if stretch.same is None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = dict(zip((number for number, _ in distinct), pool.map(one, distinct), strict=True))
-    for line in dict.fromkeys(line for line in made.values() if isinstance(line, str)):
+    lines = list(dict.fromkeys(line for line in made.values() if isinstance(line, str)))
+    for line in lines[:MOST_TOLD]:
         tell(f"{line}; not shown in the report")
+    if len(lines) > MOST_TOLD:
+        tell(f"{len(lines) - MOST_TOLD} more files cannot be read either; not shown in the report")
     found = []
     for number, stretch in enumerate(stretches):
         detail = made[number if stretch.same is None else stretch.same]
@@ -156,7 +160,7 @@ def details(
 
 def _detail(stretch: Stretch, id: str, high_hz: float, store: Attachments) -> Detail:
     heard = stretch.heard
-    source = FileSource(heard.file, stretch.start_s - heard.file_start_s, stretch.end_s - stretch.start_s)
+    source = FileSource(heard.file, stretch.start_s, stretch.end_s - stretch.start_s)
     rate_hz = source.rate_hz
     samples = decode(source, rate_hz)
     if not len(samples):

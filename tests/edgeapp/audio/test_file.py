@@ -185,3 +185,10 @@ def test_what_is_not_a_recording_is_said_in_words(tmp_path, monkeypatch):
         assert str(caught.value).startswith(f"{path}: {words}")
         assert caught.value.remedy
         assert caught.value.exit_code == 1
+
+
+def test_a_file_name_need_not_be_text(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(800, np.float32), 8_000)
+    path = os.fsencode(tmp_path) + b"/\xff.wav"
+    os.rename(tmp_path / "a.wav", path)
+    assert len(load(os.fsdecode(path), 8_000)) == 800
