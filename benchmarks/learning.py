@@ -182,11 +182,8 @@ def one_split(
 
 
 def without_recordings(index: Index) -> Index:
-    """The gallery without recordings; as it is where those were part of the taxa that it can name by sound alone."""
-    if index.class_vectors is None:
-        return index
-    centroids = {modality: rows for modality, rows in index.centroids.items() if modality != "audio"}
-    return Index(index.taxa, centroids, index.class_vectors)
+    """Class vectors alone, beside which names and photos have no weight; a gallery without them stays as it is."""
+    return index if index.class_vectors is None else Index(index.taxa, {}, index.class_vectors)
 
 
 def in_own_space(index: Index, heard: Heard, first: np.ndarray, of_space: Whitening) -> tuple[np.ndarray, Index]:

@@ -223,19 +223,20 @@ class _Clips:
         return Recogniser(self._pack, self._gallery, threads=1)
 
     def vector(self, row: Mapping[str, Any]) -> np.ndarray | str:
-        """[dim] of the window of a detection that is surest of its taxon, or why there is none."""
+        """[dim] of the window that lies in a detection and is surest of its taxon, or why there is none."""
         if row["clip_path"] is None or not Path(row["clip_path"]).is_file():
             return NO_VECTOR
         start_s, end_s = (row[key] - row["clip_start_s"] for key in ("start_s", "end_s"))
         place = self._recogniser.vocabulary.rows.get(row["scientific_name"])
-        best: tuple[float, np.ndarray] | None = None
+        best: tuple[tuple[float, float], np.ndarray] | None = None
         try:
             for window in self._recogniser.windows(FileSource(row["clip_path"])):
-                if window.vector is None or window.end_s <= start_s or window.start_s >= end_s:
+                inside_s = round(min(window.end_s, end_s) - max(window.start_s, start_s), 3)
+                if window.vector is None or inside_s <= 0:
                     continue
                 sure = window.level_dbfs if place is None else float(window.confidences[place])
-                if best is None or sure > best[0]:
-                    best = sure, window.vector
+                if best is None or (inside_s, sure) > best[0]:  # the roll before and after it is other sound
+                    best = (inside_s, sure), window.vector
         except AudioError:
             return NO_CLIP
         return NO_CLIP if best is None else best[1]
