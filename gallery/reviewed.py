@@ -5,10 +5,10 @@ log-odds of that one taxon after all taxa were judged: whatever was not reviewed
 
 With the cosine s of a window and the nearest confirmed sound (or counterexample) of a taxon, ``y = slope (scale s +
 bias - null) + offset``, where null is 0 by the rule ``independent``, are the log-odds by which the pack would name a
-taxon that had this one recording. They are shifted by `RAISED` or `LOWERED`, since scale and bias were fitted on means
-of several recordings. ``log(1 + e^y)`` is added or taken away, at most `MOST_RAISED` or `MOST_LOWERED`. A taxon that
-the gallery knows by names and photos alone is given ``y + ALONE`` itself, at most `MOST_RAISED`, where that is more.
-`benchmarks/learning.py` measures what these constants do.
+taxon that had this one recording. A counterexample takes ``log(1 + e^y)`` away, at most `MOST_LOWERED`. Scale and bias
+were fitted on means of several recordings and reach far for one, so that confirmed sounds are shifted by `RAISED`
+before they add as much, at most `MOST_RAISED`. A taxon that the gallery knows by names and photos alone is given ``y +
+ALONE`` itself, at most `MOST_RAISED`, where that is more. `benchmarks/learning.py` measures what these constants do.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ import numpy as np
 from gallery.parameters import INDEPENDENT, DecisionParameters
 from gallery.store import Gallery
 
-RAISED = -1.0
-LOWERED = 1.0
+RAISED = -2.0
 ALONE = -3.0
 MOST_RAISED = 4.0  # log-odds: an even chance becomes 0.98, and what was ruled out stays so
 MOST_LOWERED = 8.0  # what was 0.999 and is not there must not come back; a song that was surer still may
@@ -196,7 +195,7 @@ def softplus(odds: float) -> float:
 
 
 def _lowered(cosine: float, parameters: DecisionParameters) -> float:
-    return min(MOST_LOWERED, softplus(_odds(cosine, parameters) + LOWERED))
+    return min(MOST_LOWERED, softplus(_odds(cosine, parameters)))
 
 
 def _odds(cosine: float, parameters: DecisionParameters) -> float:

@@ -13,6 +13,7 @@ from edgeapp.errors import BiovitaError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import find_pack, installed_packs, load_found, repair
 from edgeapp.paths import EXAMPLE
+from edgeapp.recognition.learned import chosen, read_learned
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.recognition.results import Stretch
@@ -65,6 +66,7 @@ def recognition(context: Context) -> Findings:
     except BiovitaError as fault:
         yield error("gallery", fault.what, fault.remedy)
         fits = False
+    yield from _learned(pack, context)
     if cores_abort(context):
         yield skipped("provider", "skipped: it would crash this process, see cores")
         return
@@ -158,6 +160,21 @@ def _gallery(pack: Pack, context: Context) -> Findings:
         yield warning("gallery", f"{what}{rejected}", remedy)
     else:
         yield ok("gallery", f"{what}{rejected}")
+
+
+def _learned(pack: Pack, context: Context) -> Findings:
+    """What reviews taught, where a station would take it."""
+    path = chosen(context.settings.station.learned, context.settings.journal_path)
+    if path is None or not path.is_file():
+        return
+    try:
+        read_learned(path, pack.identity)
+        with Gallery.open(path) as opened:
+            info = opened.info()
+    except BiovitaError as fault:
+        yield warning("learned", f"{fault.what}; the station does without", fault.remedy)
+    else:
+        yield ok("learned", f"{path}: {info['entries']['audio']} recordings, {info['counterexamples']} counterexamples")
 
 
 def _example(pack: Pack, context: Context) -> Findings:

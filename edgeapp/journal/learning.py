@@ -8,10 +8,10 @@ gallery holds what the last reviews say and nothing else, so that the same journ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -150,7 +150,7 @@ def _lesson(
     journal: Questions, reviewed: Iterable[Mapping[str, Any]], pack: Pack, gallery: Path, taxa: list[Taxon]
 ) -> _Lesson:
     lesson, by_name = _Lesson(), {taxon.scientific_name: taxon for taxon in taxa}
-    names, clips = names_of(taxa), _Clips(pack, gallery)
+    names, clips = cache(lambda: names_of(taxa)), _Clips(pack, gallery)  # in most journals nobody needs either
     for row in reviewed:
         name, species = row["scientific_name"], row["taxon_rank"] == SPECIES
         wrong, right = _said(row, by_name, names)
@@ -178,7 +178,9 @@ def _lesson(
     return lesson
 
 
-def _said(row: Mapping[str, Any], by_name: Mapping[str, Taxon], names: Names) -> tuple[str | None, str | None]:
+def _said(
+    row: Mapping[str, Any], by_name: Mapping[str, Taxon], names: Callable[[], Names]
+) -> tuple[str | None, str | None]:
     """What a detection is not and what it is, by its last review."""
     name, verdict = row["scientific_name"], ReviewVerdict(row["review"])
     if verdict is ReviewVerdict.CONFIRMED:
@@ -188,7 +190,7 @@ def _said(row: Mapping[str, Any], by_name: Mapping[str, Taxon], names: Names) ->
     right = row["review_name"]
     if right not in by_name:
         with suppress(TaxonError):  # told as a name that the gallery lacks
-            right = names.find(right, suggest=False).scientific_name
+            right = names().find(right, suggest=False).scientific_name
     if right == name:
         return None, name
     # A group may have been right and not deep enough, and a species too deep for who reviewed it.
@@ -221,19 +223,20 @@ class _Clips:
         return Recogniser(self._pack, self._gallery, threads=1)
 
     def vector(self, row: Mapping[str, Any]) -> np.ndarray | str:
-        """[dim] of the window of a detection that is surest of its taxon, or why there is none."""
+        """[dim] of the window that lies in a detection and is surest of its taxon, or why there is none."""
         if row["clip_path"] is None or not Path(row["clip_path"]).is_file():
             return NO_VECTOR
         start_s, end_s = (row[key] - row["clip_start_s"] for key in ("start_s", "end_s"))
         place = self._recogniser.vocabulary.rows.get(row["scientific_name"])
-        best: tuple[float, np.ndarray] | None = None
+        best: tuple[tuple[float, float], np.ndarray] | None = None
         try:
             for window in self._recogniser.windows(FileSource(row["clip_path"])):
-                if window.vector is None or window.end_s <= start_s or window.start_s >= end_s:
+                inside_s = round(min(window.end_s, end_s) - max(window.start_s, start_s), 3)
+                if window.vector is None or inside_s <= 0:
                     continue
                 sure = window.level_dbfs if place is None else float(window.confidences[place])
-                if best is None or sure > best[0]:
-                    best = sure, window.vector
+                if best is None or (inside_s, sure) > best[0]:  # the roll before and after it is other sound
+                    best = (inside_s, sure), window.vector
         except AudioError:
             return NO_CLIP
         return NO_CLIP if best is None else best[1]

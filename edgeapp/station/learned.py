@@ -24,6 +24,8 @@ def learned_gallery(settings: Settings, recogniser: Recogniser) -> LearnedGaller
     """What the settings say, taken as it is now."""
     made = LearnedGallery(recogniser, chosen(settings.station.learned, settings.journal_path))
     made.take()
+    if settings.station.learned is not None and made.path is not None and not made.path.is_file():
+        log.warning("%s: there is no learned gallery yet; it is used once `journal learn` has written it", made.path)
     return made
 
 

@@ -15,6 +15,7 @@ from edgeapp.doctor.finding import State
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.tensorrt.file import EngineKey, file_stem, place_for
+from gallery import Counterexample, build
 from tests.edgeapp import toy_pack as toy
 
 
@@ -38,6 +39,23 @@ def test_a_pack_without_parity_or_known_answer_is_no_finding(context, toy_pack):
         "provider": State.OK,
         "answer": State.OK,
     }
+
+
+def test_what_reviews_taught_is_counted_or_its_fault_named(context, toy_pack, tmp_path):
+    path = tmp_path / "garden.learned.sqlite"
+    of_station = Station(pack=toy_pack, provider="cpu", threads=1, journal=tmp_path / "garden.sqlite")
+
+    def learned():
+        told = [one for one in recognition.recognition(context(station=of_station)) if one.name == "learned"]
+        return [(one.state, one.what, one.remedy) for one in told]
+
+    assert learned() == []
+    with build(path, Pack.load(toy_pack).identity) as gallery:
+        gallery.add_counterexamples([Counterexample("species", "Parus major", np.eye(4)[0], "detection 1")])
+    assert learned() == [(State.OK, f"{path}: 0 recordings, 1 counterexamples", "")]
+    path.write_bytes(b"SQLite format 3\0" + b"\0" * 5000)
+    [(state, what, remedy)] = learned()
+    assert state is State.WARNING and "the station does without" in what and "journal learn" in remedy
 
 
 def test_another_answer_than_the_known_one_is_an_error(context, toy_pack, monkeypatch):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.audio.file import load
 from edgeapp.audio.memory import MemorySource
 from edgeapp.errors import GalleryError
 from edgeapp.journal import Clip, Journal, JournalError, Reader, Review
 from edgeapp.journal.learning import forget, learn
 from edgeapp.pack.format import Pack
+from edgeapp.paths import EXAMPLE
 from edgeapp.recognition.learned import OtherSpaceError, learned_beside, read_learned
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.store import Gallery
@@ -284,7 +283,29 @@ def test_an_older_journal_has_learnt_nothing(tmp_path):
     with Journal.open(tmp_path / "j.sqlite") as journal:
         journal.record(begin(journal), GREAT_TIT)
         [row] = journal.detections()
-    assert row["learned_sha256"] is None and journal is not None
-    with closing(sqlite3.connect(tmp_path / "j.sqlite")) as connection:
-        assert connection.execute("SELECT learned_sha256 FROM deployments").fetchall() == [(None,)]
-    assert os.path.exists(tmp_path / "j.sqlite")
+    assert row["learned_sha256"] is None
+
+
+def test_the_starter_pack_learns_from_the_bundled_example(starter_pack, tmp_path):
+    """Its detection is rejected; then the window it was surest in names it no longer, and all others are as before."""
+    pack = Pack.load(starter_pack)
+    recogniser, path = Recogniser(pack, threads=1), tmp_path / "j.learned.sqlite"
+    rate_hz = pack.audio.rate_hz
+    sound = load(EXAMPLE, rate_hz)
+    with Journal.open(tmp_path / "j.sqlite") as journal:
+        Listening(recogniser, journal).hear(load(EXAMPLE, CARD_HZ))
+        [row] = journal.detections()
+        review(journal, row["id"], "rejected")
+        learn(journal, pack, path)
+
+    before = list(recogniser.windows(MemorySource(sound, rate_hz)))
+    recogniser.lay_over(read_learned(path, pack.identity))
+    after = list(recogniser.windows(MemorySource(sound, rate_hz)))
+
+    place = recogniser.vocabulary.rows[row["scientific_name"]]
+    others = np.arange(len(recogniser.taxa)) != place
+    for one, two in zip(before, after, strict=True):
+        assert (one.confidences[others] == two.confidences[others]).all()
+        assert two.confidences[place] <= one.confidences[place]
+    surest = max(range(len(before)), key=lambda n: before[n].confidences[place])
+    assert before[surest].confidences[place] > 0.5 > after[surest].confidences[place]

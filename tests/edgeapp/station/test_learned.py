@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeapp.config.sections import Station
+from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, JournalError, Review
 from edgeapp.journal.learning import learn
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.learned import learned_beside, read_learned
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.learned import LearnedGallery
+from edgeapp.station.learned import LearnedGallery, learned_gallery
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.journal.samples import DAWN
 from tests.edgeapp.station.listening import CARD_HZ, Listening
@@ -105,6 +107,14 @@ def test_what_another_pack_taught_is_done_without(listening, journal, taught, tm
     other = Recogniser(Pack.load(toy.make(tmp_path / "other", space="other")), threads=1)
     LearnedGallery(other, taught).take()
     assert other.origin.learned_sha256 is None and "was learnt with pack" in caplog.text
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_file_that_is_named_and_not_there_is_told(listening, tmp_path, caplog, named):
+    station = Station(journal=tmp_path / "j.sqlite", learned=str(tmp_path / "typo.sqlite") if named else None)
+    made = learned_gallery(Settings(station=station), listening.recogniser)
+    assert made.path == tmp_path / ("typo.sqlite" if named else "j.learned.sqlite")
+    assert ("typo.sqlite: there is no learned gallery yet" in caplog.text) is named
 
 
 def test_a_journal_that_cannot_be_written_delays_it(listening, journal, taught, monkeypatch):
