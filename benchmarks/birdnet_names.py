@@ -31,7 +31,7 @@ from trainer import checkpoint  # noqa: E402
 from trainer.bank import TextBank  # noqa: E402
 from trainer.data.manifest import default_manifest, read_manifest, taxa_of  # noqa: E402
 from trainer.trunk.evaluate import ADDED, name_vectors, named, named_with, six_directions  # noqa: E402
-from trainer.trunk.recordings import hear_samples, places  # noqa: E402
+from trainer.trunk.recordings import hear_samples, manifest_rows  # noqa: E402
 from trainer.trunk.vectors import read_rows  # noqa: E402
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     pack, loaded = load_pack(given.pack), checkpoint.load(given.run)
     manifest = read_manifest(given.data or [default_manifest()], None, given.media)
     taxa, _ = read_rows(pack)
-    place = places(manifest, taxa)
+    place = manifest_rows(manifest, taxa)
     seen = set(loaded.config.taxa)
     recorded = {int(place[taxon]) for taxon in np.unique(taxa_of(manifest.recordings))}
     withheld = sorted(row for row in recorded if row >= 0 and taxa[row].scientific_name not in seen)

@@ -40,10 +40,9 @@ from trainer.models.photo import PhotoConfig, PhotoTower
 from trainer.stages.class_photos import features_of
 from trainer.trunk.photo_network import NETWORK, PhotoClasses, read_photo_classes
 from trainer.trunk.photos import VIEWS, read_photos
-from trainer.trunk.recordings import hear_samples, places
+from trainer.trunk.recordings import hear_samples, manifest_rows
 from trainer.trunk.relatives import Relatives
-from trainer.trunk.resemblance import MadeFeatures, begin, fit_groups, lacking, shares_of
-from trainer.trunk.resemblance import places as placed_rows
+from trainer.trunk.resemblance import SyntheticFeatures, added_groups, begin, fit_groups, shares_of, target_vectors
 from trainer.trunk.vectors import read_prototypes
 
 FOLDS = 5
@@ -91,13 +90,13 @@ def unseen_vectors(
     vectors = torch.zeros((len(taxa_of), dim))
     for number in range(FOLDS):
         left = fold_of != number
-        groups = lacking(taxa_of[left], classes.known, taxa)
-        made = MadeFeatures(classes, features[left], taxa_of[left])
+        groups = added_groups(taxa_of[left], classes.known, taxa)
+        made = SyntheticFeatures(classes, features[left], taxa_of[left])
         each = np.stack([shares_of(int(taxon), groups, taxa) for taxon in taxa_of[left]])
         with torch.enable_grad():
             rows = fit_groups(classes, groups, made, features[left], each, seed)
         tower = fresh_tower(len(classes.taxa) + len(groups), dim, pretrained)
-        begin(tower, classes, rows, placed_rows(classes, groups, relatives))
+        begin(tower, classes, rows, target_vectors(classes, groups, relatives))
         vectors[torch.from_numpy(~left)] = tower.place(torch.from_numpy(features[~left, 0]))
         print(f"fold {number + 1} of {FOLDS}", file=sys.stderr)
     return vectors
@@ -163,7 +162,7 @@ def main() -> int:
         ways["as trained"] = torch.cat(parts)
 
     read = read_manifest(manifest, None)
-    place = places(read, taxa)
+    place = manifest_rows(read, taxa)
     wanted = [sample for sample in read.recordings if place[sample.taxon] in set(candidates.tolist())]
 
     def hear() -> np.ndarray:

@@ -39,10 +39,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from benchmarks.gpu_steps.card import bf16_peak  # noqa: E402
+from edgeapp.board.machine import available_cores  # noqa: E402
 from gallery import Taxon, prompts, starter_taxa  # noqa: E402
 from trainer.bank import TextBank  # noqa: E402
 from trainer.data.manifest import Sample, default_manifest, read_manifest  # noqa: E402
-from trainer.data.sounds import taxon_of  # noqa: E402
+from trainer.data.samples import taxa_of  # noqa: E402
 from trainer.data.stream import SoundFiles  # noqa: E402
 from trainer.data.vectors import VectorStore  # noqa: E402
 from trainer.loop import Step  # noqa: E402
@@ -53,7 +54,7 @@ from trainer.models.vita import Vita  # noqa: E402
 from trainer.optimize import freeze_others, optimizer_of, train_mode  # noqa: E402
 from trainer.presets import BIOVITA, Preset  # noqa: E402
 from trainer.ranks import Ranks  # noqa: E402
-from trainer.session import cores, has_bf16, pick_device  # noqa: E402
+from trainer.session import has_bf16, pick_device  # noqa: E402
 from trainer.stages import AudioText, AudioTextImage  # noqa: E402
 
 SMALL_CLIP = {
@@ -190,7 +191,7 @@ def own(
     model.eval()
     began = time.perf_counter()
     if stage == "1":
-        vectors = setting.bank.embed_kept(model.text, folder, setting.device)
+        vectors = setting.bank.embed_cached(model.text, folder, setting.device)
         once["prompts_per_s"] = setting.bank.taxa * len(vectors) / (time.perf_counter() - began)
         made: AudioText | AudioTextImage = AudioText("1", model, preset, setting.bank, sounds, vectors, setting.device)
     else:
@@ -205,7 +206,7 @@ def own(
             batch=setting.batch,
         )
         once["photos_per_s"] = len(setting.photos) / (time.perf_counter() - began)
-        of = taxon_of(setting.photos)
+        of = taxa_of(setting.photos)
         made = AudioTextImage("2", model, preset, setting.bank, sounds, photos, of, setting.device)
     freeze_others(model, made)
     optimizer = optimizer_of(made)
@@ -303,7 +304,7 @@ def main() -> None:
     loops: list[Loop] = []
     once: dict[str, float] = {}
     if not args.json:
-        print(f"{args.size}, batch {args.batch}, {device.type}, {cores()} cores, torch {torch.__version__}")
+        print(f"{args.size}, batch {args.batch}, {device.type}, {available_cores()} cores, torch {torch.__version__}")
         print(f"{peak:.2f} TFLOP/s is what a large product of bfloat16 matrices reaches here")
         print("| stage | loop | samples per second | times | GFLOP per sample | TFLOP/s | of that peak | waiting |")
         print("|---|---|---:|---:|---:|---:|---:|---:|", flush=True)

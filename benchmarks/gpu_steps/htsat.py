@@ -20,7 +20,7 @@ from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Report
 from benchmarks.gpu_steps.sounds import heard
 from benchmarks.gpu_steps.towers import preset_of, random_htsat
-from export.htsat import written_out
+from export.htsat import rewritten
 from export.parity import cosines
 from trainer.models.clap import ClapTower
 from trainer.models.vita import SoundTower
@@ -52,7 +52,7 @@ def run(settings: Settings, report: Report) -> None:
     torch.backends.cudnn.allow_tf32 = False
     device, preset = device_of(settings), preset_of(settings)
     library = random_htsat(preset)
-    own = written_out(library, preset.window_samples).to(device)
+    own = rewritten(library, preset.window_samples).to(device)
     library.to(device)
     sounds = heard(settings, preset.mel.rate_hz, preset.window_s, 8)
     few = torch.from_numpy(np.concatenate([windows[:1] for _, windows in sounds.checking])).float().to(device)

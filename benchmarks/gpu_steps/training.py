@@ -14,13 +14,13 @@ from benchmarks.gpu_steps.result import Report
 from benchmarks.gpu_steps.sounds import photo_files, sound_files
 from benchmarks.gpu_steps.towers import preset_of
 from benchmarks.training import OWN, STAGES, STRAIGHTFORWARD, Setting, measured
+from edgeapp.board.machine import available_cores
 from gallery import starter_taxa
 from trainer.bank import TextBank
 from trainer.data.manifest import Sample
 from trainer.models.bioclip import clip_tokenizer
 from trainer.models.biovita import build_biovita
 from trainer.models.vita import Vita
-from trainer.session import cores
 
 ASKED = {"1": 3.0, "2": 10.0}  # times the straightforward loop
 MOST_WORKERS = 16
@@ -73,7 +73,7 @@ def setting_of(settings: Settings, folder: Path) -> tuple[Setting, str]:
         return [Sample(path, row % shown, ("benchmark", str(row))) for row, path in enumerate(paths)]
 
     batch = 2 if settings.tiny else 64 if settings.device == "cuda" else 8
-    workers = 1 if settings.tiny else max(1, min(MOST_WORKERS, cores() - 1))
+    workers = 1 if settings.tiny else max(1, min(MOST_WORKERS, available_cores() - 1))
     bank = TextBank(taxa, clip_tokenizer(preset.context))
     return Setting(preset, taxa, samples(sounds), samples(photos), bank, device, batch, 1, workers), said
 

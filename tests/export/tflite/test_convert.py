@@ -110,7 +110,7 @@ def test_operators_of_other_classifiers_are_converted(tmp_path, activation):
 @pytest.mark.parametrize("code", ["ELU", "custom FlexErf"])
 def test_an_unknown_operator_is_refused_by_name(tmp_path, code):
     path = birdnet(tmp_path / "net.tflite", activation=code)
-    with pytest.raises(ExportError, match=f"operator {code} is not known; ") as caught:
+    with pytest.raises(ExportError, match=f"operator {code} is not supported; ") as caught:
         convert(read_model(path))
     assert str(path) in caught.value.what and caught.value.exit_code == 2
 

@@ -123,12 +123,12 @@ def test_outputs_that_are_not_there_are_refused_with_those_that_are(tmp_path):
     line = refused(given, tmp_path, "--logits", "classes")
     assert "has no output 'classes'; name one of label, embedding, spatial_embedding, spectrogram" in line
     assert "has no output 'vector'" in refused(given, tmp_path, "--embedding", "vector")
-    assert "'spectrogram' is not what its last layer takes" in refused(given, tmp_path, "--embedding", "spectrogram")
+    assert "'spectrogram' is not the input of its last layer" in refused(given, tmp_path, "--embedding", "spectrogram")
 
 
 def test_a_classifier_without_a_linear_last_layer_is_refused(tmp_path):
     line = refused(perch(tmp_path, last="prototypes"), tmp_path)
-    assert "its classes come from ReduceL2 and not from a linear layer" in line
+    assert "its classes come from ReduceL2 , not from a linear layer" in line
 
 
 def test_labels_of_another_model_are_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_another_window_than_the_graphs_is_refused(tmp_path):
 def test_a_file_that_is_no_graph_is_refused(tmp_path):
     model, labels = perch(tmp_path)
     model.write_bytes(model.read_bytes()[:700])
-    assert "is no ONNX file, or is damaged" in refused((model, labels), tmp_path)
+    assert "is not an ONNX file, or is damaged" in refused((model, labels), tmp_path)
     assert "No such file" in refused((tmp_path / "none.onnx", labels), tmp_path)
 
 
