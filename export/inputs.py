@@ -12,10 +12,10 @@ import numpy as np
 from edgeapp.audio.file import load
 from edgeapp.errors import AudioError
 from export.errors import ExportError
+from export.integers import spread_rows
 from gallery import Taxon, prompts
 from trainer.data.manifest import Manifest
 from trainer.data.pictures import PictureStore
-from trainer.data.rows import spread_rows
 from trainer.data.windows import recording_windows
 from trainer.presets import Preset
 

@@ -20,7 +20,6 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.nodes import Nodes, named
 from export.sessions import magnitude, run_all, vectors
-from trainer.data.rows import spread_rows
 
 GROUPS = 32  # maximum number of groups, each of which is a graph to run
 JUDGED = 12  # inputs on which the error of a group is measured
@@ -75,6 +74,11 @@ def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.
         if not left or judge(wanted, vectors(mixed.model, inputs)):
             break
     return mixed
+
+
+def spread_rows(length: int, most: int) -> np.ndarray:
+    """At most `most` row numbers of a table of a given length, evenly spaced."""
+    return np.unique(np.linspace(0, length - 1, min(most, length)).round().astype(int))
 
 
 def spread(inputs: np.ndarray, count: int) -> np.ndarray:

@@ -12,11 +12,6 @@ def sums_of_taxa(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarra
     return sums
 
 
-def spread_rows(length: int, most: int) -> np.ndarray:
-    """At most `most` row numbers of a table of a given length, evenly spaced."""
-    return np.unique(np.linspace(0, length - 1, min(most, length)).round().astype(int))
-
-
 class RowsOfTaxon:
     """Rows of each taxon: all rows ordered by taxon, and the start of each taxon.
 

@@ -196,7 +196,7 @@ def test_an_older_pack_stays_until_the_new_one_is_whole(birdnet_files, tmp_path)
 def test_where_tensorflow_lite_is_not_installed_that_is_said(birdnet_files, tmp_path, monkeypatch):
     monkeypatch.setattr(parity, "LITERT", "no_such_package")
     ended = export(birdnet_files, tmp_path / "pack")
-    assert ended.code == 0 and "parity is not measured: no-such-package is not installed" in ended.err
+    assert ended.code == 0 and "parity was not measured: no-such-package is not installed" in ended.err
     assert Pack.load(tmp_path / "pack").parity == {}
 
 
@@ -234,7 +234,7 @@ def test_recordings_of_a_manifest_check_the_graph(birdnet_files, tmp_path):
     assert export(birdnet_files, tmp_path / "pack", *words).code == 0
     assert Pack.load(tmp_path / "pack").parity["audio"]["inputs"] == 6
     (tmp_path / "manifest.csv").write_text("path,scientific_name,modality\nnone.wav,Parus major,audio\n")
-    assert "has no recording that can be read" in refused(birdnet_files, tmp_path, *words)
+    assert "has no readable recording" in refused(birdnet_files, tmp_path, *words)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")

