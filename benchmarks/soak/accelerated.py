@@ -226,7 +226,7 @@ class Soak:
         getattr(self, f"_{kind.replace('-', '_')}")(fault)
         before = [one for one in self.done.faults if one.run == fault.run and one.told is not None]
         if kind in TOLD and len(before) < TOLD_AGAIN:
-            fault.told = "waits in memory" in self.log.read_bytes()[told:].decode(errors="replace")
+            fault.told = "buffered in memory" in self.log.read_bytes()[told:].decode(errors="replace")
 
     def _kill(self, fault: Fault) -> None:
         """Kill the process while a window is processed, written or reported, or right after the start."""
