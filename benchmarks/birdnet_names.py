@@ -1,14 +1,14 @@
-r"""Names that were never trained on: recordings of withheld taxa, named by name alone.
+r"""Zero-shot recognition: recordings of taxa that were withheld from training, identified by their names alone.
 
     python -m export birdnet --fetch --out packs/birdnet
     python -m trainer --preset birdnet --stage 1 --pack packs/birdnet --out runs/withheld \
         --withhold ../shared/starter/manifest.csv
     python benchmarks/birdnet_names.py --pack packs/birdnet --run runs/withheld/stage1
 
-Each recording of a taxon that has a class vector in the pack, and whose name the run did not see, is named among those
-taxa by the text tower alone, as the device names it. Then the same with 1, 3 and 5 recordings of other sources added
-for each taxon that has so many and one more, without training. Last, retrieval between sound, picture and text in six
-directions at three ranks; a pack without photos has no rows for them.
+Candidates are the taxa that have a class vector in the pack and whose names the run did not see. Each of their
+recordings is identified by the text tower alone, as on the device; then with 1, 3 and 5 recordings of other sources
+added per taxon, without training, for taxa with at least one recording more. Last, retrieval between audio, image and
+text in six directions at three levels; a pack without photos has no rows for them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from trainer import checkpoint  # noqa: E402
 from trainer.bank import TextBank  # noqa: E402
 from trainer.data.manifest import default_manifest, read_manifest, taxa_of  # noqa: E402
 from trainer.trunk.evaluate import ADDED, name_vectors, named, named_with, six_directions  # noqa: E402
-from trainer.trunk.recordings import hear_samples, places  # noqa: E402
+from trainer.trunk.recordings import hear_samples, manifest_rows  # noqa: E402
 from trainer.trunk.vectors import read_rows  # noqa: E402
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--pack", default="birdnet", help="name or folder of the pack")
-    words.add_argument("--run", type=Path, required=True, help="folder of a stage that was trained with --withhold")
+    words.add_argument("--run", type=Path, required=True, help="folder of a stage trained with --withhold")
     words.add_argument("--data", type=Path, action="append", help="manifest; default: the starter's")
-    words.add_argument("--media", type=Path, help="folder of its files")
+    words.add_argument("--media", type=Path, help="folder with the files of the manifest")
     words.add_argument("--threads", type=int, default=1)
     words.add_argument("--json", action="store_true", help="print JSON")
     given = words.parse_args()
@@ -48,12 +48,12 @@ def main() -> None:
     pack, loaded = load_pack(given.pack), checkpoint.load(given.run)
     manifest = read_manifest(given.data or [default_manifest()], None, given.media)
     taxa, _ = read_rows(pack)
-    place = places(manifest, taxa)
+    place = manifest_rows(manifest, taxa)
     seen = set(loaded.config.taxa)
     recorded = {int(place[taxon]) for taxon in np.unique(taxa_of(manifest.recordings))}
     withheld = sorted(row for row in recorded if row >= 0 and taxa[row].scientific_name not in seen)
     if not withheld:
-        sys.exit(f"{given.run}: saw every name of {manifest.path}; train it with --withhold")
+        sys.exit(f"{given.run}: was trained on every name of {manifest.path}; train it with --withhold")
     among = [taxa[row] for row in withheld]
     row_of = {row: number for number, row in enumerate(withheld)}
     samples = [one for one in manifest.recordings if int(place[one.taxon]) in row_of]

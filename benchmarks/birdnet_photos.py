@@ -1,20 +1,21 @@
-"""Photos in BirdNET's space: sound finds the photos of its species, and photos find names; no pair was trained on.
+"""Photos in BirdNET's space: retrieval from sound to photos and from photos to names; no pairs in training.
 
     python -m export birdnet --fetch
     python -m trainer --preset birdnet --stage 1
     python -m trainer --preset birdnet --stage 2
     python benchmarks/birdnet_photos.py --run runs/birdnet/stage2
 
-Candidates are the species that have a class vector and photos of grown animals. Photos of a species are averaged, the
-windows of a recording too. The rows:
+Candidates are the species with a class vector and photos of adult animals. The photos of a species are averaged, and
+so are the windows of a recording. The rows:
 
-- placed by the photo network's classes: weighted by its probabilities, nothing trained
-- unseen: five times anew, without the photos of a fifth of the species, which are then placed (the head alone: the
-  photo network itself is not tuned). Figures of names are of these, so that no photo was trained on
-- as trained: the tower of the run, for sound to photos. It saw these photos with their names, and no recording
+- the photo network's classes, weighted by its probabilities: nothing trained
+- unseen: five folds, each trained without the photos of a fifth of the species, which are then evaluated (the head
+  alone; the photo network is not tuned). Figures for names are of these, so that no evaluated photo was trained on
+- as trained: the tower of the run, for sound to photos. It was trained on these photos with their names, and on no
+  recording
 
-`--starter` is the folder with recordings, photos and manifest.csv. With `--keep FOLDER` what does not depend on `--run`
-is computed once for that folder.
+`--starter` is the folder with recordings, photos and manifest.csv. `--keep FOLDER` caches what does not depend on
+`--run`.
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ from trainer.models.photo import PhotoConfig, PhotoTower
 from trainer.stages.class_photos import features_of
 from trainer.trunk.photo_network import NETWORK, PhotoClasses, read_photo_classes
 from trainer.trunk.photos import VIEWS, read_photos
-from trainer.trunk.recordings import hear_samples, places
+from trainer.trunk.recordings import hear_samples, manifest_rows
 from trainer.trunk.relatives import Relatives
-from trainer.trunk.resemblance import MadeFeatures, begin, fit_groups, lacking, shares_of
-from trainer.trunk.resemblance import places as placed_rows
+from trainer.trunk.resemblance import SyntheticFeatures, added_groups, begin, fit_groups, shares_of, target_vectors
 from trainer.trunk.vectors import read_prototypes
 
 FOLDS = 5
@@ -52,7 +52,7 @@ Share = tuple[float, float, int]
 
 
 def shares(similarity: np.ndarray, right: np.ndarray, which: np.ndarray) -> Share:
-    """Top-1, Top-5 and number of the rows `which` of similarities [n, candidates]."""
+    """Top-1, Top-5 and count over the rows `which` of similarities [n, candidates]."""
     position = (similarity > similarity[np.arange(len(right)), right][:, None]).sum(axis=1)[which]
     if not len(position):
         return 0.0, 0.0, 0
@@ -79,7 +79,7 @@ def unseen_vectors(
     pretrained: Path,
     seed: int,
 ) -> Tensor:
-    """Vectors [photos, dim] of photos, each from a head that saw no photo of its species."""
+    """Vectors [photos, dim], each from a head trained without photos of its species."""
     dim = relatives.vectors.shape[1]
     species = np.unique(taxa_of)
     known = np.isin(species, classes.known)
@@ -91,20 +91,20 @@ def unseen_vectors(
     vectors = torch.zeros((len(taxa_of), dim))
     for number in range(FOLDS):
         left = fold_of != number
-        groups = lacking(taxa_of[left], classes.known, taxa)
-        made = MadeFeatures(classes, features[left], taxa_of[left])
+        groups = added_groups(taxa_of[left], classes.known, taxa)
+        made = SyntheticFeatures(classes, features[left], taxa_of[left])
         each = np.stack([shares_of(int(taxon), groups, taxa) for taxon in taxa_of[left]])
         with torch.enable_grad():
             rows = fit_groups(classes, groups, made, features[left], each, seed)
         tower = fresh_tower(len(classes.taxa) + len(groups), dim, pretrained)
-        begin(tower, classes, rows, placed_rows(classes, groups, relatives))
+        begin(tower, classes, rows, target_vectors(classes, groups, relatives))
         vectors[torch.from_numpy(~left)] = tower.place(torch.from_numpy(features[~left, 0]))
         print(f"fold {number + 1} of {FOLDS}", file=sys.stderr)
     return vectors
 
 
 def kept(folder: Path | None, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """An array from a folder, made and put there when it is missing."""
+    """An array from a cache folder, computed and stored if missing."""
     if folder is None:
         return make()
     path = folder / f"{name}.npy"
@@ -116,11 +116,11 @@ def kept(folder: Path | None, name: str, make: Callable[[], np.ndarray]) -> np.n
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--run", type=Path, help="folder of a finished stage 2; without it, what needs it is left out")
+    parser.add_argument("--run", type=Path, help="folder of a finished stage 2; if not given, its rows are left out")
     parser.add_argument("--pack", default="birdnet", help="pack whose class vectors and audio encoder are used")
     parser.add_argument("--starter", type=Path, required=True, help="folder with manifest.csv, recordings and photos")
     parser.add_argument("--pretrained", type=Path, help="folder of the photo network; default: beside the project")
-    parser.add_argument("--keep", type=Path, help="folder of what was computed before; of one pack and starter alone")
+    parser.add_argument("--keep", type=Path, help="cache folder; one for each pack and starter folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
@@ -163,11 +163,11 @@ def main() -> int:
         ways["as trained"] = torch.cat(parts)
 
     read = read_manifest(manifest, None)
-    place = places(read, taxa)
+    place = manifest_rows(read, taxa)
     wanted = [sample for sample in read.recordings if place[sample.taxon] in set(candidates.tolist())]
 
     def hear() -> np.ndarray:
-        heard = recording_vectors(hear_samples(pack, wanted, given.threads, say))
+        heard = recording_vectors(hear_samples(pack, wanted, given.threads, say)[0])
         return np.concatenate([heard.vectors, place[heard.taxon][:, None]], axis=1)
 
     heard = kept(given.keep, "heard", hear)

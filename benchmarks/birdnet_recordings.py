@@ -1,11 +1,11 @@
-"""What a pack made of BirdNET names: recordings, two songs at once, noise, and species known by a few recordings alone.
+"""Recognition of a pack made of BirdNET: recordings, mixtures, noise, and species with a few recordings alone.
 
     python benchmarks/birdnet_recordings.py PACK
 
-Recordings are those of the starter data (or --data). Each is named without its own source in the gallery, by a space
-that was fitted without its fold, over all taxa of the pack; mixtures are two such recordings at -3 to 3 dB over field
-noise. How recordings count (the pack's decision parameters, seven numbers) was fitted on these recordings, too, with
-other mixtures.
+Recordings are those of the starter data (or --data). Each is identified among all taxa of the pack, without its own
+source in the gallery, in a space fitted without its fold; mixtures are two such recordings at -3 to 3 dB over field
+noise. The weight of recordings (seven decision parameters of the pack) was fitted on the same recordings, with other
+mixtures.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pack", help="name or folder of a pack made of BirdNET")
     parser.add_argument("--data", type=Path, default=None, help="manifest; default: the starter data")
-    parser.add_argument("--towers", type=Path, default=BIRDNET_TOWERS, help="towers that the pack was made of")
+    parser.add_argument("--towers", type=Path, default=BIRDNET_TOWERS, help="folder of the towers in the pack")
     parser.add_argument("--mixtures", type=int, default=500)
-    parser.add_argument("--keep", type=Path, help="file for what the pack makes of the sound, read where it is there")
+    parser.add_argument("--keep", type=Path, help="cache file of the sound vectors")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     pack, shared = load_pack(asked.pack), shared_folder()
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def names(query: Query) -> set[str]:
-    """Scientific names of the taxa that sound."""
+    """Scientific names of the taxa in the sound."""
     return {query.index.taxa[row].scientific_name for row in query.taxa}
 
 
@@ -70,7 +70,7 @@ def show(name: str, count: int, metrics: dict[str, object]) -> None:
 
 
 def soundscape(pack: str, path: Path) -> None:
-    """Species that the pack names in a recording, and those that its classes name by themselves."""
+    """Print the species that the pack detects in a recording."""
     recogniser = Recogniser(load_pack(pack), threads=1)
     windows = list(recogniser.windows(FileSource(path)))
     told = sorted({d.scientific_name for w in windows for d in w.detections if d.taxon_rank == "species"})

@@ -1,11 +1,11 @@
-"""A pack with the audio encoder of the full size, for `bench`, `identify` and `benchmarks/birdnet.py`: HTS-AT in int8.
+"""A pack with the full-size audio encoder, for `bench`, `identify` and `benchmarks/birdnet.py`: HTS-AT in int8.
 
     python benchmarks/full_size.py --out packs/htsat-int8
     python benchmarks/birdnet.py --python ../birdnet/bin/python --pack packs/htsat-int8 --hop 10
 
-Its weights are random, and so is its gallery of the starter's names: it names nothing. What it costs is that of a
-trained one, as long as int8 leaves the same layers in float32: `pack info` lists them. It needs the export's install,
-transformers, and the recordings of the starter data to calibrate on.
+Its weights are random, and so is its gallery of the starter's names: its results mean nothing. Its cost is that of a
+trained pack if int8 leaves the same layers in float32; `pack info` lists them. Needs the dependencies of `export`,
+transformers, and the recordings of the starter data for calibration.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 
 from edgeapp.pack.format import AudioSpec, Pack, adopt_gallery, write_pack_json
 from export.graphs import export_graph, single_front
-from export.htsat import written_out
+from export.htsat import rewritten
 from export.inputs import calibration_split, read_inputs
 from export.parity import cosines
 from export.precision import PRECISIONS, Precision, convert
@@ -35,13 +35,13 @@ from trainer.models.clap import ClapTower
 from trainer.presets import BIOVITA, Preset
 
 AUDIO, GALLERY = "audio.onnx", "gallery.sqlite"
-MOST = 48  # windows, to calibrate on and to check on
+MOST = 48  # maximum number of windows, for calibration and for the check
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the pack."""
+    """Write the pack."""
     parser = argparse.ArgumentParser(description="A pack with HTS-AT at full size and random weights.")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pack; there may be none yet")
+    parser.add_argument("--out", type=Path, required=True, help="output folder; must not exist")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="int8")
     chosen = parser.parse_args(arguments)
     precision = PRECISIONS[chosen.precision]
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def export_htsat(tower: ClapTower, samples: int, path: Path) -> None:
-    """The graph of an HTS-AT in float32; `samples` are those of a window."""
-    whole = written_out(single_front(tower).float(), samples)
+    """Export an HTS-AT in float32; `samples` is the length of a window."""
+    whole = rewritten(single_front(tower).float(), samples)
     export_graph(whole, torch.randn(2, samples) * 0.1, "waveform", path)
 
 
@@ -72,7 +72,7 @@ def finish(
     calibrating: np.ndarray,
     checking: np.ndarray,
 ) -> Pack:
-    """Make a pack without a gallery of a folder that holds the graph of `export_htsat`.
+    """Complete a pack without a gallery in a folder with the graph of `export_htsat`.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def finish(
 
 
 def add_gallery(pack: Pack) -> Pack:
-    """The pack with a gallery of the starter's names, each with a random vector."""
+    """Add a gallery of the starter's names, each with a random vector."""
     taxa, rng = starter_taxa(), np.random.default_rng(0)
     with build(pack.path(GALLERY), pack.identity) as gallery:
         gallery.add_taxa(taxa)

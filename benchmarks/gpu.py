@@ -1,15 +1,15 @@
-"""Everything of this project that a GPU runs, measured on one card in a few minutes: training, encoders, engines.
+"""Benchmark of everything that runs on a GPU: training, encoders and engines, on one card in a few minutes.
 
     python benchmarks/gpu.py --out runs/gpu                    # needs a CUDA device
     python benchmarks/gpu.py --out runs/gpu --wheels wheels    # a machine without a network
     python benchmarks/gpu.py --out runs/gpu --device cpu --tiny
 
-Each step runs in a process of its own with a share of the time; one that fails, hangs or crashes is reported, and the
-others run. The folder `--out` holds `gpu.json`, `gpu.md` and `gpu.log`, which are up to date after every row, so that a
-run that is cut off keeps what it found. The project need not be installed.
+Each step runs in a separate process with a share of the time; a step that fails, hangs or crashes is reported, and the
+others still run. `gpu.json`, `gpu.md` and `gpu.log` in the folder `--out` are updated after every row, so that an
+interrupted run keeps its results. The project need not be installed.
 
-Exit status: 0 when all steps were done; 1 when one failed, when nothing was measured, or, on a GPU, when a step was
-skipped for want of a package (leave it out with `--steps` if intended); 2 for a wrong call; 130 interrupted.
+Exit status: 0 if all steps succeeded; 1 if one failed, if nothing was measured, or, on a GPU, if a step was skipped
+because a package is missing (select the others with `--steps` if that is intended); 2 usage error; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from benchmarks.gpu_steps.wheels import unpack  # noqa: E402
 
 
 class Run:
-    """All steps of one call, and the files that tell of them."""
+    """All steps of one run, and the result files."""
 
     def __init__(self, steps: Sequence[Step], settings: Settings, out: Path, notes: Sequence[str]) -> None:
         self.steps, self.settings, self.out = steps, settings, out
@@ -70,7 +70,7 @@ class Run:
             self.write()
 
     def write(self) -> None:
-        """Bring both files up to date."""
+        """Update both result files."""
         for row in self.results[0].rows[:1] if self.results[0].name == "card" else ():
             if row.status == DONE:
                 self.about["card"] = row.figures["seen"]
@@ -91,45 +91,43 @@ class Run:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
 
 
 def say(line: str) -> None:
-    """A line on standard error."""
+    """Print a line on standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    """What was asked, checked."""
+    """Parse and check the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of gpu.json, gpu.md and gpu.log")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="the smallest sizes: to see that it runs, not how fast")
+    parser.add_argument("--tiny", action="store_true", help="smallest sizes: a functional test, not a measurement")
     parser.add_argument("--steps", default=",".join(NAMES), help=f"of {', '.join(NAMES)}; all if not given")
-    parser.add_argument("--minutes", type=float, default=8.0, help="for all steps together (default: %(default)g)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="time for all steps together (default: %(default)g)")
     parser.add_argument(
         "--wheels", type=Path, action="append", default=[], help="folder of wheels to take packages from; repeatable"
     )
     parser.add_argument(
         "--recordings",
         type=Path,
-        help="folder of sound files, and of photos; the starter data beside the project, else synthetic sounds, if not "
-        "given",
+        help="folder of sound files, and of photos; if not given, the starter data beside the project, "
+        "else synthetic sounds",
     )
-    parser.add_argument(
-        "--work", type=Path, help="folder of packs and engines, used again; a temporary one if not given"
-    )
+    parser.add_argument("--work", type=Path, help="cache folder of packs and engines; a temporary one if not given")
     asked = parser.parse_args(words)
     if not asked.minutes > 0:
         parser.error("--minutes must be greater than 0")
     for folder in (*asked.wheels, *filter(None, [asked.recordings])):
         if not folder.is_dir():
-            parser.error(f"{folder}: is no folder")
+            parser.error(f"{folder}: not a folder")
     if asked.recordings and not sounds_in(asked.recordings):
-        parser.error(f"{asked.recordings}: no sound file in it")
+        parser.error(f"{asked.recordings}: contains no sound files")
     try:
         asked.steps = chosen(asked.steps.split(","))
     except ValueError as error:
@@ -138,14 +136,14 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def interrupted(number: int, frame: object) -> None:
-    """What both signals do."""
+    """Signal handler for both signals."""
     raise KeyboardInterrupt
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the steps; the exit status."""
+    """Run the steps, and return the exit status."""
     asked = arguments(words)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has the first ignored by what it runs in the background
+    for number in (signal.SIGINT, signal.SIGTERM):  # shells start background jobs with SIGINT ignored
         signal.signal(number, interrupted)
     began = time.monotonic()
     with ExitStack() as stack:
@@ -166,7 +164,7 @@ def main(words: Sequence[str] | None = None) -> int:
         try:
             run.go(60.0 * asked.minutes - (time.monotonic() - began), packages)
         except KeyboardInterrupt:
-            say(f"interrupted; what was measured is in {asked.out}")
+            say(f"interrupted; the results so far are in {asked.out}")
             return 130
         finally:
             run.write()

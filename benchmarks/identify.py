@@ -1,13 +1,12 @@
-"""How long `biovita-edge identify` takes, how much memory it needs, and where the time goes.
+"""Time and memory of `biovita-edge identify`, and where the time goes.
 
-Each recording is synthesised (48 kHz, 16 bit, mono) and identified by a process of its own, as a person would. The time
-is from the start of that process to its end, the disk cache warm; the memory is the most it ever had resident. Then the
-same recording is taken through the same functions in this process, one after the other, to see what each costs.
+Each recording is synthesised (48 kHz, 16 bit, mono) and identified by a separate process, as on the command line. The
+time is from the start of that process to its end, with a warm disk cache; the memory is the peak resident set size.
+Then the same functions process the recording one after the other in this process, and each is timed.
 
     python benchmarks/identify.py --minutes 0.1667 10 30
 
-A figure says something about one machine on one day. Compare figures of one run with each other, or runs of two
-versions on one machine, never a figure with a limit.
+Compare figures within one run, or runs of two versions on one machine; a figure is not comparable across machines.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from edgeapp.board.machine import machine  # noqa: E402  # small: this process must stay so
+from edgeapp.board.machine import machine  # noqa: E402  # small, as this process has to be
 
 RATE_HZ = 48_000
 MINUTES = (1 / 6, 10.0, 30.0)
 REPEATS = 3
 TOP = 5
-PIECE_S = 60.0  # sung once and repeated: the encoder's work does not depend on what is sung
+PIECE_S = 60.0  # synthesised once and repeated: the cost of the encoder does not depend on the content
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
 MB = 1_000_000
 
@@ -52,9 +51,9 @@ class Process:
 
 @dataclass(frozen=True)
 class Stages:
-    """Seconds that the parts of the way take one after the other, on one thread; `identify` uses all.
+    """Seconds of each step, run one after the other on one thread; `identify` uses all cores.
 
-    The front end of a pack whose encoder is one graph is in its trunk.
+    If the encoder of the pack is one graph, `trunk_s` includes the front end.
     """
 
     load_s: float
@@ -78,13 +77,13 @@ class Measured:
 
 
 def sing(path: Path) -> None:
-    """A WAV file of bird-like song, made by another process so that this one stays small."""
+    """Write a WAV file of bird-like song, in another process so that this one stays small."""
     words = ["-m", "edgeapp.examples.synthesise", "--seconds", str(PIECE_S), "--rate", str(RATE_HZ), str(path)]
     subprocess.run([sys.executable, *words], env=environment(), check=True)
 
 
 def write_recording(path: Path, piece: Path, seconds: float) -> None:
-    """A WAV file that repeats a piece."""
+    """Write a WAV file that repeats a piece."""
     with wave.open(str(piece), "rb") as song:
         size, frames = song.getsampwidth(), song.readframes(song.getnframes())
     left = round(seconds * RATE_HZ) * size
@@ -98,15 +97,15 @@ def write_recording(path: Path, piece: Path, seconds: float) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Lets a process find the project that this script belongs to, installed or not."""
+    """Environment in which a process imports this project, whether installed or not."""
     return {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 
 def run(words: Sequence[str]) -> Process:
     """Run `biovita-edge` once.
 
-    The kernel lets a process start with the memory mark of the one that started it, so figures below this script's own
-    size are not told apart; it is kept well below that of an ONNX Runtime.
+    A child process inherits the peak memory of its parent, so peaks below this script's own size cannot be measured;
+    the script is kept well below the size of ONNX Runtime.
     """
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -125,12 +124,12 @@ def run(words: Sequence[str]) -> Process:
         raise SystemExit(f"biovita-edge {' '.join(words)} failed:\n{told.decode(errors='replace')}")
     peak = usage.ru_maxrss * RSS_UNIT
     if peak <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT:
-        print("note: the peak memory is not told apart from this script's own", file=sys.stderr)
+        print("note: the peak memory is not above this script's own, and is not a measurement", file=sys.stderr)
     return Process(wall_s, peak / MB)
 
 
 def split(path: Path, pack: str | None) -> Stages:
-    """Take a recording through the functions of `identify`, one after the other on one thread, and time each."""
+    """Process a recording by the functions of `identify`, one after the other on one thread, and time each."""
     from edgeapp.audio.file import FileSource
     from edgeapp.audio.resample import resampled
     from edgeapp.audio.windows import windows
@@ -195,7 +194,7 @@ def split(path: Path, pack: str | None) -> Stages:
 
 
 def measure(seconds: Sequence[float], pack: str | None, threads: int | None, repeats: int) -> list[Measured]:
-    """Measure recordings of some lengths."""
+    """Measure recordings of the given lengths, in seconds."""
     options = [*(("--pack", pack) if pack else ()), *(("--threads", str(threads)) if threads else ())]
     with tempfile.TemporaryDirectory() as folder:
         paths = {length: Path(folder) / f"{length:g}s.wav" for length in seconds}
@@ -219,7 +218,7 @@ def measure(seconds: Sequence[float], pack: str | None, threads: int | None, rep
 
 
 def markdown(on: dict[str, str | int], start_s: float, measured: Sequence[Measured]) -> str:
-    """The table, with the machine above it."""
+    """The table, under a description of the machine."""
     lines = [
         f"{on['cpu']}, {on['cores']} cores, {on['system']}, Python {on['python']}, ONNX Runtime {on['onnxruntime']}.",
         f"Process start (`biovita-edge --version`): {start_s:.2f} s.",
@@ -253,13 +252,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Time and memory of `biovita-edge identify` on this machine.")
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES, help="lengths of the recordings")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="processes a recording; the median counts")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="runs per recording; the median counts")
     parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--threads", type=int, help="threads of the encoder; all cores if not given")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
     chosen = parser.parse_args(arguments)
     if min(chosen.minutes) * 60 < 1 or chosen.repeats < 1:
-        parser.error("a recording needs a second and one repeat at least")
+        parser.error("--minutes must be at least 0.0167 (one second), --repeats at least 1")
     start_s = statistics.median(run(["--version"]).wall_s for _ in range(chosen.repeats))
     measured = measure([minutes * 60 for minutes in chosen.minutes], chosen.pack, chosen.threads, chosen.repeats)
     on = machine()

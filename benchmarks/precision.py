@@ -1,14 +1,14 @@
-"""What packs of one checkpoint in several precisions cost and keep: size, time on this processor, vectors and names.
+"""Packs of one checkpoint in several precisions compared: size, CPU time, vectors and species.
 
-Give the pack in fp32 first; the others are held against it. Vectors and names are compared on all recordings of a
-manifest, those too that the packs were checked on when they were made. The time is the median of the audio encoder
-alone, one window after another, the packs in turns, so that a busy machine is busy for all of them.
+Give the pack in fp32 first; the others are compared with it. Vectors and species are compared on all recordings of a
+manifest, including those used for calibration and verification at export. The time is the median of the audio encoder
+alone, one window at a time, with the packs interleaved, so that load on the machine affects all of them.
 
     python -m export --out packs/fp32
     python -m export --out packs/int8 --precision int8
     python benchmarks/precision.py packs/fp32 packs/int8
 
-Only the ratios of one run mean anything.
+Only ratios within one run are meaningful.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 THREADS = (1, 2)
 ROUNDS = 15
 WINDOWS = 4  # of one recording, from its start
-HOP_S = 5.0  # where there is no pack that says
+HOP_S = 5.0  # without a pack
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A pack against the first: cosines of window vectors, and recordings that are named alike."""
+class Agreement:
+    """A pack compared with the first: cosines of window vectors, and share of recordings with the same species."""
 
     least: float
     mean: float
@@ -43,7 +43,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Row:
-    """One pack; times are milliseconds a window, by threads."""
+    """One pack; times are milliseconds per window, by number of threads."""
 
     pack: str
     precision: str
@@ -51,11 +51,11 @@ class Row:
     all_mb: float
     time_ms: dict[int, float]
     speed: dict[int, float]  # times as fast as the first pack
-    kept: Kept | None
+    agreement: Agreement | None
 
 
 def recordings(manifest: Path | None, spec: Any) -> list[tuple[str, np.ndarray]]:
-    """Windows [n, samples] of each recording of a manifest, as the audio encoder of a pack wants them."""
+    """Windows [n, samples] of each recording of a manifest, at the rate and length of a pack's audio encoder."""
     from gallery import starter_taxa
     from trainer.data.manifest import default_manifest, read_manifest
 
@@ -66,7 +66,7 @@ def recordings(manifest: Path | None, spec: Any) -> list[tuple[str, np.ndarray]]
 def decoded(
     paths: Sequence[Path], rate_hz: int, window_s: float, hop_s: float = HOP_S, pad: str = "repeat"
 ) -> list[tuple[str, np.ndarray]]:
-    """Windows [n, samples] of each file; one that cannot be decoded is told on standard error and left out."""
+    """Windows [n, samples] of each file; files that cannot be decoded are reported on standard error and left out."""
     from edgeapp.audio.file import load
     from edgeapp.errors import AudioError
     from trainer.data.windows import recording_windows
@@ -83,7 +83,7 @@ def decoded(
 
 
 def texts_of(pack: Any) -> np.ndarray:
-    """Mean vector [taxa, dim] of the names of each of the starter's taxa, by the pack's own text encoder."""
+    """Mean text vector [taxa, dim] of the prompts of each taxon of the starter, by the pack's text encoder."""
     from edgeapp.runtime.encoders import TextEncoder
     from gallery import prompts, starter_taxa
 
@@ -94,12 +94,12 @@ def texts_of(pack: Any) -> np.ndarray:
 def vectors_and_names(
     pack: Any, heard: list[tuple[str, np.ndarray]], texts: np.ndarray, provider: str = "cpu"
 ) -> tuple[np.ndarray, list[str]]:
-    """Window vectors [n, dim] of all recordings, and the likeliest species of each.
+    """Window vectors [n, dim] of all recordings, and the most likely species of each.
 
     Parameters
     ----------
-    texts : what `texts_of` gives
-    provider : what runs the audio encoder
+    texts : result of `texts_of`
+    provider : execution provider of the audio encoder
     """
     from edgeapp.runtime.encoders import AudioEncoder
     from export.agreement import likeliest
@@ -111,14 +111,14 @@ def vectors_and_names(
 
 
 def times(packs: list[Any], window: np.ndarray, threads: int) -> list[float]:
-    """Milliseconds that the audio encoder of each pack takes for one window, the median of the rounds."""
+    """Median time of each pack's audio encoder for one window, in milliseconds."""
     from edgeapp.runtime.encoders import AudioEncoder
 
     encoders = [AudioEncoder(pack, threads, provider="cpu") for pack in packs]
     spent: list[list[float]] = [[] for _ in packs]
     for _ in range(ROUNDS):
         for encoder, found in zip(encoders, spent):
-            encoder.encode(window)  # to have its weights in the cache again
+            encoder.encode(window)  # brings its weights back into the cache
             start = time.perf_counter()
             encoder.encode(window)
             found.append(1e3 * (time.perf_counter() - start))
@@ -142,7 +142,7 @@ def measure(folders: list[Path], manifest: Path | None) -> list[Row]:
             vectors, names = vectors_and_names(pack, heard, texts_of(pack))
             near = cosines(first[0], vectors)
             same = np.mean([name == other for name, other in zip(first[1], names) if name])
-            kept = Kept(float(near.min()), float(near.mean()), float(same))
+            kept = Agreement(float(near.min()), float(near.mean()), float(same))
         sizes = {path.name: path.stat().st_size / 1e6 for path in pack.folder.glob("*.onnx")}
         rows.append(
             Row(
@@ -172,7 +172,7 @@ def main() -> None:
     print(f"| precision | audio.onnx | all graphs | {speeds} | cosine least | mean | same species |")
     print("|---" * (6 + len(THREADS)) + "|")
     for row in rows:
-        kept = [f"{value:.4f}" for value in asdict(row.kept).values()] if row.kept else ["-"] * 3
+        kept = [f"{value:.4f}" for value in asdict(row.agreement).values()] if row.agreement else ["-"] * 3
         speed = [f"{value:.2f}x" for value in row.speed.values()]
         print(
             "| " + " | ".join([row.precision, f"{row.audio_mb:.2f} MB", f"{row.all_mb:.2f} MB", *speed, *kept]) + " |"

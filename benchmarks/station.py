@@ -1,10 +1,10 @@
-"""What a station takes at the speed of time: share of one core and memory, its recorder included.
+"""CPU share of one core and memory of a station in real time, its recorder included.
 
     python benchmarks/station.py --minutes 30
 
-A PulseAudio server of the script's own plays songs with quiet noise between them to the station's microphone. Time and
-memory are the kernel's counts of the whole process tree: user and system time, and the proportional set size, in which
-pages that two processes share are counted once. The time begins once the station hears, so the start is not in it.
+The script starts a PulseAudio server that plays songs, with quiet noise between them, to the station's microphone. Time
+and memory are the kernel's figures for the whole process tree: user and system time, and the proportional set size, in
+which pages shared by two processes count once. Measuring begins with the first window, so start-up is not included.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from edgeapp.board.machine import machine  # noqa: E402
 from edgeapp.pack.installed import find_pack  # noqa: E402
 from edgeapp.paths import EXAMPLE  # noqa: E402
 
-MOST_CPU, MOST_MB = 5.0, 250.0  # what the project promises: per cent of one core, MB
+MOST_CPU, MOST_MB = 5.0, 250.0  # limits of the project: per cent of one core, MB
 
 
 class Quiet(PulseSoak):
-    """A run without faults that looks at each process before it ends."""
+    """A run without injected faults that records the use of each process at the end."""
 
     def _note_use(self) -> None:
         super()._note_use()
@@ -40,14 +40,14 @@ class Quiet(PulseSoak):
 
 
 def main() -> int:
-    """Measure as the arguments say; 0 when both bounds are kept."""
+    """Measure; 0 if both limits are met."""
     asked = _arguments().parse_args()
     if missing():
-        print(f"not done: {missing()}", file=sys.stderr)
+        print(f"skipped: {missing()}", file=sys.stderr)
         return 2
     words = ["--backend", asked.backend, *asked.words]
     words += ["--hop", str(asked.hop)] if asked.hop else []
-    words += ["--pack", str(find_pack(asked.pack).folder.absolute())]  # the station has folders of its own
+    words += ["--pack", str(find_pack(asked.pack).folder.absolute())]  # the station runs with user folders of its own
     with tempfile.TemporaryDirectory(prefix="station") as folder:
         run = Quiet(
             60.0 * asked.minutes, 1, Song.read(EXAMPLE, "Parus major"), Path(folder), print, tuple(words), kinds=()
@@ -72,7 +72,7 @@ def main() -> int:
         "  most": round(max(mb for _, _, mb in done.use), 1),
     }
     for name, spent_s, mb in run.processes:
-        figures[f"process {name}"] = f"{spent_s:.1f} CPU seconds, its start included; {mb:.1f} MB"
+        figures[f"process {name}"] = f"{spent_s:.1f} CPU seconds, start-up included; {mb:.1f} MB"
     kept = figures["CPU, % of one core"] < MOST_CPU and max(mb for _, _, mb in done.use) < MOST_MB
     if asked.json:
         series = [[round(at_s - began_s), round(mb, 1)] for at_s, _, mb in done.use[::12]]
@@ -80,9 +80,7 @@ def main() -> int:
     else:
         wide = max(map(len, figures))
         print(f"machine: {machine()}", "", *(f"{name:<{wide}}  {value}" for name, value in figures.items()), sep="\n")
-        print(
-            "", f"promised: under {MOST_CPU:g} % and under {MOST_MB:g} MB: {'kept' if kept else 'NOT KEPT'}", sep="\n"
-        )
+        print("", f"limits: {MOST_CPU:g} % and {MOST_MB:g} MB: {'met' if kept else 'EXCEEDED'}", sep="\n")
     return 0 if kept else 1
 
 
@@ -99,7 +97,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--backend", default="auto", help="portaudio or arecord")
     parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("words", nargs="*", help="after --: more words for `listen`")
+    parser.add_argument("words", nargs="*", help="after --: further options of `listen`")
     return parser
 
 

@@ -1,16 +1,16 @@
-"""Training samples per second against the straightforward loop: one machine, the same sizes, one run.
+"""Training throughput compared with a straightforward loop: one machine, the same sizes, one run.
 
-The straightforward loop is what one writes first: it decodes and resamples every recording whole, makes each
-spectrogram with `ClapFeatureExtractor` on the processor, runs the text tower on padded prompts in every step, and in
+The straightforward loop is what one writes first: it decodes and resamples each recording as a whole, computes each
+spectrogram with `ClapFeatureExtractor` on the CPU, runs the text tower on padded prompts in every step, and in
 stage 2 the ViT-L on every photo. The other loop is this project's: a window is cut before it is resampled, the
-spectrogram is part of the model, prompts are embedded once (stage 1) or as long as they are (stage 2), photos once.
+spectrogram is part of the model, prompts are embedded once (stage 1) or without padding (stage 2), photos once.
 
     python benchmarks/training.py --batch 8 --steps 3
-    python benchmarks/training.py --size small            # a minute, for a look
+    python benchmarks/training.py --size small            # one minute, small towers
 
-Weights are random: speed does not depend on them. What is computed once is timed beside the loops. `waiting` is the
-share of a step in which the loop waits for its next batch; the straightforward loop makes its batches itself, so that
-all of that time is waiting. Compare figures of one run with each other, never a figure with a limit.
+Weights are random: speed does not depend on them. What is computed once is timed separately. `waiting` is the share
+of a step spent waiting for the next batch; the straightforward loop makes its batches itself, and all of that time
+counts as waiting. Compare figures only within one run, not with a fixed limit.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from benchmarks.gpu_steps.card import bf16_peak  # noqa: E402
+from edgeapp.board.machine import available_cores  # noqa: E402
 from gallery import Taxon, prompts, starter_taxa  # noqa: E402
 from trainer.bank import TextBank  # noqa: E402
 from trainer.data.manifest import Sample, default_manifest, read_manifest  # noqa: E402
-from trainer.data.sounds import taxon_of  # noqa: E402
+from trainer.data.samples import taxa_of  # noqa: E402
 from trainer.data.stream import SoundFiles  # noqa: E402
 from trainer.data.vectors import VectorStore  # noqa: E402
 from trainer.loop import Step  # noqa: E402
@@ -53,7 +54,7 @@ from trainer.models.vita import Vita  # noqa: E402
 from trainer.optimize import freeze_others, optimizer_of, train_mode  # noqa: E402
 from trainer.presets import BIOVITA, Preset  # noqa: E402
 from trainer.ranks import Ranks  # noqa: E402
-from trainer.session import cores, has_bf16, pick_device  # noqa: E402
+from trainer.session import has_bf16, pick_device  # noqa: E402
 from trainer.stages import AudioText, AudioTextImage  # noqa: E402
 
 SMALL_CLIP = {
@@ -68,13 +69,13 @@ STRAIGHTFORWARD, OWN = "straightforward", "this project"
 
 @dataclass(frozen=True)
 class Loop:
-    """One way of training one stage."""
+    """Measurement of one loop in one stage."""
 
     stage: str
     way: str
     samples_per_s: float
-    gflop_per_sample: float  # arithmetic of the towers, without decoding
-    waiting: float  # share of the time of a step
+    gflop_per_sample: float  # of the towers, without decoding
+    waiting: float  # share of the step time
     loss: float
 
     @property
@@ -84,7 +85,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Setting:
-    """What both ways share."""
+    """What both loops share."""
 
     preset: Preset
     taxa: Sequence[Taxon]
@@ -99,7 +100,7 @@ class Setting:
 
 @dataclass
 class Waiting:
-    """Seconds that passed inside of it."""
+    """Context manager that adds up the seconds spent inside it."""
 
     seconds: float = 0.0
 
@@ -111,7 +112,7 @@ class Waiting:
 
 
 def straightforward(setting: Setting, model: Vita, stage: str, waiting: Waiting) -> Callable[[], float]:
-    """A step of the loop that one writes first: its loss."""
+    """The step function of the straightforward loop; it returns the loss."""
     from transformers import ClapFeatureExtractor
 
     extractor = ClapFeatureExtractor(
@@ -173,7 +174,7 @@ def straightforward(setting: Setting, model: Vita, stage: str, waiting: Waiting)
 
 
 def pixels_of(sample: Sample, size: int) -> Tensor:
-    """A photo as it is decoded in every step."""
+    """Pixels [3, size, size] of a photo, decoded in every step."""
     with Image.open(sample.path) as photo:
         small = photo.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(small, np.float32).transpose(2, 0, 1).copy())
@@ -182,7 +183,7 @@ def pixels_of(sample: Sample, size: int) -> Tensor:
 def own(
     setting: Setting, model: Vita, stage: str, waiting: Waiting, folder: Path, once: dict[str, float]
 ) -> Callable[[], float]:
-    """A step of this project's loop: its loss. What is computed once is told in `once`."""
+    """The step function of this project's loop, which returns the loss; what is computed once is recorded in `once`."""
     preset = replace(
         setting.preset, stages={s: replace(c, batch=setting.batch) for s, c in setting.preset.stages.items()}
     )
@@ -190,7 +191,7 @@ def own(
     model.eval()
     began = time.perf_counter()
     if stage == "1":
-        vectors = setting.bank.embed_kept(model.text, folder, setting.device)
+        vectors = setting.bank.embed_cached(model.text, folder, setting.device)
         once["prompts_per_s"] = setting.bank.taxa * len(vectors) / (time.perf_counter() - began)
         made: AudioText | AudioTextImage = AudioText("1", model, preset, setting.bank, sounds, vectors, setting.device)
     else:
@@ -205,7 +206,7 @@ def own(
             batch=setting.batch,
         )
         once["photos_per_s"] = len(setting.photos) / (time.perf_counter() - began)
-        of = taxon_of(setting.photos)
+        of = taxa_of(setting.photos)
         made = AudioTextImage("2", model, preset, setting.bank, sounds, photos, of, setting.device)
     freeze_others(model, made)
     optimizer = optimizer_of(made)
@@ -229,12 +230,12 @@ def own(
 
 
 def measured(setting: Setting, model: Vita, stage: str, way: str, once: dict[str, float]) -> Loop:
-    """One way of training one stage, over the steps after the first.
+    """Measure one loop in one stage, over the steps after the first.
 
     Parameters
     ----------
     model : on the device of the setting; its weights are changed
-    once : told what this project computes once, per second
+    once : receives the throughput of what this project computes once
     """
     waiting = Waiting()
     with tempfile.TemporaryDirectory() as folder:
@@ -258,7 +259,7 @@ def measured(setting: Setting, model: Vita, stage: str, way: str, once: dict[str
 
 
 def row_of(loops: list[Loop], peak: float) -> str:
-    """The last loop as a row of the table, against the straightforward one of its stage."""
+    """The last loop as a table row, compared with the straightforward loop of its stage."""
     loop = loops[-1]
     times = loop.samples_per_s / next(one.samples_per_s for one in loops if one.stage == loop.stage)
     figures = f"{loop.samples_per_s:.3f} | {times:.1f} | {loop.gflop_per_sample:.0f} | {loop.tflop_per_s:.3f}"
@@ -271,8 +272,8 @@ def main() -> None:
     parser.add_argument("--size", choices=("full", "small"), default="full")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--photos", type=int, default=16, help="photos that are embedded once")
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode")
+    parser.add_argument("--photos", type=int, default=16, help="number of photos to embed")
+    parser.add_argument("--workers", type=int, default=1, help="decoding processes")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -303,9 +304,9 @@ def main() -> None:
     loops: list[Loop] = []
     once: dict[str, float] = {}
     if not args.json:
-        print(f"{args.size}, batch {args.batch}, {device.type}, {cores()} cores, torch {torch.__version__}")
-        print(f"{peak:.2f} TFLOP/s is what a large product of bfloat16 matrices reaches here")
-        print("| stage | loop | samples per second | times | GFLOP per sample | TFLOP/s | of that peak | waiting |")
+        print(f"{args.size}, batch {args.batch}, {device.type}, {available_cores()} cores, torch {torch.__version__}")
+        print(f"{peak:.2f} TFLOP/s reached by a large bfloat16 matrix product on this machine")
+        print("| stage | loop | samples per second | speed-up | GFLOP per sample | TFLOP/s | of that peak | waiting |")
         print("|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
     for stage in STAGES:
         for way in (STRAIGHTFORWARD, OWN):

@@ -1,1 +1,1 @@
-"""From a checkpoint to a pack: ONNX graphs, checked from waveform to vector."""
+"""Export of checkpoints and public classifiers as packs: ONNX graphs, checked from waveform to vector."""

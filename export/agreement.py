@@ -1,4 +1,4 @@
-"""Does a pack call recordings what the checkpoint calls them? Scored as on the device, by names alone."""
+"""Agreement of a pack with its checkpoint on the species of recordings, scored as on the device, by names only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Recordings = Sequence[tuple[str, np.ndarray]]  # label and windows [n, samples] 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Share of recordings whose likeliest species is the same, and the first where it is not."""
+    """Share of recordings with the same most likely species, and the first that differs."""
 
     share: float
     recordings: int
@@ -34,12 +34,12 @@ def likeliest(
     taxa: Sequence[Taxon],
     parameters: DecisionParameters,
 ) -> list[str]:
-    """The likeliest species of each recording; nothing for one that is silent.
+    """The most likely species of each recording; empty for silent recordings.
 
     Parameters
     ----------
-    heard : the window vectors [n, dim] of each recording
-    texts : [taxa, dim] mean vector of each taxon's names; of any length
+    heard : window vectors [n, dim] of each recording
+    texts : [taxa, dim] mean vector of each taxon's names, not normalised
     """
     vocabulary = Vocabulary(Index(taxa, {"text": texts}), parameters)
     named = []
@@ -51,20 +51,20 @@ def likeliest(
 
 
 def agree(recordings: Recordings, wanted: Sequence[str], given: Sequence[str]) -> Agreement:
-    """Compare what `likeliest` gave for the same recordings; those that are silent do not count."""
+    """Compare two results of `likeliest` for the same recordings, without the silent ones."""
     heard = [(label, *both) for (label, _), *both in zip(recordings, wanted, given, strict=True) if both[0]]
-    apart = [f"{label} ({name}, now {now})" for label, name, now in heard if name != now]
-    share = 1.0 - len(apart) / len(heard) if heard else 0.0
-    return Agreement(share, len(heard), apart[0] if apart else "")
+    different = [f"{label} ({name}, now {now})" for label, name, now in heard if name != now]
+    share = 1.0 - len(different) / len(heard) if heard else 0.0
+    return Agreement(share, len(heard), different[0] if different else "")
 
 
-def enough(found: Agreement, bound: float) -> Agreement:
-    """The agreement, where it is one.
+def require(found: Agreement, bound: float) -> Agreement:
+    """The agreement, which must not be below a bound.
 
     Raises
     ------
     ParityError
-        When the share is below `bound`; the message names the first recording, or that there was none.
+        When the share is below `bound`, naming the first recording that differs, or when there are no recordings.
     """
     if not found.recordings:
         raise ParityError("audio.onnx: no recording to compare decisions on", "name a manifest with --data")

@@ -1,4 +1,4 @@
-"""The graphs of a pack against its checkpoint, through the device's own encoders."""
+"""Check the graphs of a pack against its checkpoint, by the device's own encoders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from export.agreement import agree, enough, likeliest
+from export.agreement import agree, likeliest, require
 from export.inputs import Inputs
 from export.parity import compare, cosines
 from export.precision import Judge, Precision
@@ -27,7 +27,7 @@ def run(tower: torch.nn.Module, values: torch.Tensor) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Vectors:
-    """What the towers give for inputs: [n, dim] of each recording's windows, of each taxon's prompts, of each photo."""
+    """Vectors [n, dim] of each recording's windows, of each taxon's prompts, and of each photo."""
 
     audio: list[np.ndarray]
     text: list[np.ndarray]
@@ -39,7 +39,7 @@ class Vectors:
 
 
 def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
-    """What torch gives."""
+    """Vectors by torch."""
     model = checkpoint.model
     return Vectors(
         [run(model.audio, torch.from_numpy(windows)) for _, windows in inputs.windows],
@@ -49,7 +49,7 @@ def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
 
 
 def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
-    """What the device's encoders give; that of sound is the whole graph."""
+    """Vectors by the device's encoders, with the whole audio graph."""
     whole = replace(pack, audio=replace(pack.audio, split=None))
     audio, text, image = AudioEncoder(whole), TextEncoder(pack), ImageEncoder(pack)
     return Vectors(
@@ -62,12 +62,12 @@ def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
 def check(
     pack: Pack, wanted: Vectors, inputs: Inputs, precision: Precision, decision: DecisionParameters
 ) -> dict[str, dict[str, Any]]:
-    """Measure parity as cosines of each graph and as decisions of all together.
+    """Measure parity: cosines of each graph, and the agreement of decisions.
 
     Raises
     ------
     ParityError
-        When a graph gives less than the precision has to keep.
+        When one is below the bound of the precision.
     """
     given = of_pack(pack, inputs)
     labels = {
@@ -87,14 +87,14 @@ def check(
         graph = pack.audio.split.trunk
         parity["split"] = compare(graph, labels["audio"], wanted.audio, split, precision.cosine).to_dict()
     named = [likeliest(inputs.windows, one.audio, one.names(), inputs.taxa, decision) for one in (wanted, given)]
-    parity["decisions"] = enough(agree(inputs.windows, *named), precision.names).to_dict()
+    parity["decisions"] = require(agree(inputs.windows, *named), precision.names).to_dict()
     return parity
 
 
 def judges(
     inputs: Inputs, names: np.ndarray, precision: Precision, decision: DecisionParameters
 ) -> tuple[Judge, Judge]:
-    """What chooses the layers of the audio tower, by names of recordings and cosine, and of the others, by cosine.
+    """Criteria for the layers of the audio tower (names of recordings, and cosine) and of the others (cosine).
 
     Parameters
     ----------

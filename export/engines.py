@@ -1,4 +1,4 @@
-"""TensorRT engines that a pack brings with it, beside its graphs."""
+"""TensorRT engines in a pack."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from edgeapp.runtime.tensorrt.file import PACK_ENGINES
 
 
 def can_build(targets: Sequence[str]) -> None:
-    """Ask before an export whether engines could be built after it.
+    """Check before an export that engines can be built.
 
     Parameters
     ----------
-    targets : compute capabilities to build for without their GPU; this machine's GPU when empty
+    targets : compute capabilities to build for without their GPU; empty for this machine's GPU
 
     Raises
     ------
     EngineError
         TensorRT is not installed.
     DeviceError
-        There is no GPU, and no targets were named.
+        There is no GPU, and no targets were given.
     """
     tensorrt_library(ahead=bool(targets))
     if not targets:
@@ -33,12 +33,12 @@ def can_build(targets: Sequence[str]) -> None:
 
 
 def build_engines(pack: Pack, targets: Sequence[str]) -> None:
-    """Build an engine of each graph into the pack; those for a GPU that is here are checked with the graph on the CPU.
+    """Build an engine of each graph into the pack; those for this machine's GPU are checked against the CPU.
 
     Raises
     ------
     EngineError
-        An engine cannot be built, or is wrong; it is not written, and the pack works without it.
+        An engine cannot be built, or its outputs are wrong. It is not written, and the pack works without it.
     """
     for modality in MODALITIES:
         if getattr(pack, modality) is not None:

@@ -1,4 +1,4 @@
-"""Errors of the export that a person can cause, each with its remedy."""
+"""Errors of the export that a user can cause, each with its remedy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ class ExportError(BiovitaError):
 
 
 class ParityError(BiovitaError):
-    """A graph does not give what the checkpoint gives; nothing was written."""
+    """A graph does not agree with its checkpoint or original; nothing was written."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""Towers to ONNX graphs with a free batch size."""
+"""Export of towers as ONNX graphs with a dynamic batch size."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from trainer.frontend import LogMel
 from trainer.models.vita import SoundTower, Vita
 from trainer.presets import Preset
 
-OPSET = 18  # LayerNormalization is one node from 17 on
+OPSET = 18  # LayerNormalization is a single node from 17 on
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """A copy whose batch norms are folded into the convolutions before them."""
+    """A copy with batch norms folded into the preceding convolutions."""
     module = copy.deepcopy(module).eval()
     for part in module.modules():
         if isinstance(part, nn.Sequential):
@@ -50,10 +50,10 @@ def to_onnx(
     ----------
     examples : inputs of the right shapes and types
     inputs, output : their names in the graph
-    free : for each input, the axes of any length and what they are called
+    free : for each input, its dynamic axes and their names
     """
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        warnings.simplefilter("ignore")  # of the exporter's own internals
         logging.disable(logging.WARNING)
         try:
             program = torch.onnx.export(
@@ -69,11 +69,11 @@ def to_onnx(
             program.optimize()
         finally:
             logging.disable(logging.NOTSET)
-    return without_notes(program.model_proto)
+    return without_metadata(program.model_proto)
 
 
 def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> None:
-    """Write one tower as an ONNX graph `name` -> `embedding`; the first axis of both is free.
+    """Write a tower as an ONNX graph `name` -> `embedding`, both with a dynamic first axis.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def export_graph(module: nn.Module, example: Tensor, name: str, path: Path) -> N
     onnx.save_model(to_onnx(module, (example,), [name], "embedding", free), str(path))
 
 
-def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Take out what the exporter notes of the machine it ran on: stack traces with paths, node by node."""
+def without_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove the exporter's metadata, which includes stack traces with paths of this machine."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         part.ClearField("metadata_props")
@@ -94,9 +94,9 @@ def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def single_front(audio: SoundTower) -> SoundTower:
-    """The tower with a front end that computes in float32, where its own computes in float64.
+    """The tower with a float32 front end if its own is float64, which TensorRT does not have.
 
-    TensorRT has no float64. Bands far below the loudest of their frame then differ, vectors do not (see `CLAP_MEL`).
+    Bands far below the loudest of their frame then differ, vectors do not (see `CLAP_MEL`).
     """
     front = getattr(audio, "front", None)
     if not isinstance(front, LogMel) or not front.config.double:
@@ -107,15 +107,15 @@ def single_front(audio: SoundTower) -> SoundTower:
 
 
 def export_waveform(audio: SoundTower, samples: int, path: Path) -> None:
-    """Waveform [n, samples] float32 at the front end's rate to unit vectors; the front end is in the graph."""
+    """Write the graph from waveform [n, samples] float32 to unit vectors, including the front end."""
     export_graph(audio, torch.randn(2, samples) * 0.1, "waveform", path)
 
 
 def export_text(model: Vita, preset: Preset, path: Path) -> None:
-    """Token ids [n, context] int64 to unit vectors."""
+    """Write the graph from token ids [n, context] int64 to unit vectors."""
     export_graph(model.text, torch.ones((2, preset.context), dtype=torch.int64), "tokens", path)
 
 
 def export_image(model: Vita, preset: Preset, path: Path) -> None:
-    """RGB 0..255 [n, 3, size, size] float32 to unit vectors; the scaling is in the graph."""
+    """Write the graph from RGB 0..255 [n, 3, size, size] float32 to unit vectors, including normalisation."""
     export_graph(model.image, torch.rand(2, 3, preset.image_size, preset.image_size) * 255, "image", path)

@@ -1,9 +1,9 @@
-"""A graph of float32 to one of float16, with what float16 is too small for left in float32 behind casts.
+"""Conversion of a float32 graph to float16, with the nodes that need it left in float32 between casts.
 
-What stays in float32: the front end, because a power spectrum spans more than float16 does; softmax, layer and batch
-norm, sums and means; the lengths of the vectors and what follows; and whatever passes a tensor that comes near the
-largest float16, or divides by a constant near its smallest, on real inputs. The processor's own arithmetic cannot show
-the last: ONNX Runtime computes float16 graphs in float32 there.
+Left in float32 are the front end, because a power spectrum exceeds the range of float16; softmax, layer and batch norm,
+sums and means; the normalisation of the vectors and everything after it; and nodes with values near the largest
+float16, or that divide by a constant near its smallest, on real inputs. The latter cannot be found by running a float16
+graph on the CPU, because ONNX Runtime computes it in float32 there.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from export.sessions import magnitude, run_all
 
 LARGEST = float(np.finfo(np.float16).max)  # 65504
 SMALLEST = float(np.finfo(np.float16).tiny)  # 2^-14, below which digits are lost
-ROOM = 4.0  # how many times larger than in the inputs seen here a number may become
+ROOM = 4.0  # margin for inputs with larger values than those used here
 
 # Computed in float16.
 COMPUTING = frozenset(
     ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish")
     + ("Tanh", "Erf", "Gelu")
 )
-# Computed in the precision that their input comes in: ONNX Runtime 1.31 dies of a segmentation fault when it loads a
-# CLIP tower for the processor with casts between a LayerNormalization and what only moves its numbers.
+# Computed in the precision of their input: ONNX Runtime 1.31 crashes with a segmentation fault when it loads a CLIP
+# tower on the CPU with casts between a LayerNormalization and nodes that only move values.
 MOVING = frozenset(
     ("Reshape", "Transpose", "Slice", "Concat", "Split", "Squeeze", "Unsqueeze", "Expand", "Gather", "GatherND", "Pad")
     + ("Where", "Identity", "Flatten")
@@ -36,16 +36,16 @@ MOVING = frozenset(
 
 
 def to_half(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[onnx.ModelProto, dict[str, int]]:
-    """Make a float16 graph whose input and output stay as they are.
+    """Convert a graph to float16, except its input and output.
 
     Parameters
     ----------
-    model : as `export.graphs` writes it, float32
-    inputs : real inputs [n, ...], to see how large the numbers become
+    model : float32, as written by `export.graphs`
+    inputs : real inputs [n, ...], to measure the magnitude of values
 
     Returns
     -------
-    The graph, and how many nodes of each kind compute in float32 in it.
+    The graph, and the number of nodes of each type left in float32.
     """
     model = named(onnx.shape_inference.infer_shapes(model))
     nodes = Nodes(model.graph)
@@ -63,7 +63,7 @@ def floats(model: onnx.ModelProto) -> set[str]:
 
 
 def too_large(model: onnx.ModelProto, nodes: Nodes, inputs: np.ndarray) -> set[str]:
-    """Nodes that give or take a number near the largest float16; infinities that are meant, as in masks, are none."""
+    """Nodes with a value near the largest float16, without intended infinities, such as in masks."""
     front = nodes.front_end()
     computed = [
         name for node in model.graph.node if node.name not in front for name in node.output if name in floats(model)
@@ -75,7 +75,7 @@ def too_large(model: onnx.ModelProto, nodes: Nodes, inputs: np.ndarray) -> set[s
 
 
 def largest_of(model: onnx.ModelProto, names: Sequence[str], inputs: np.ndarray) -> dict[str, float]:
-    """The largest magnitude that tensors take on inputs."""
+    """The largest magnitude of tensors over inputs."""
     largest: dict[str, float] = {}
     for found in run_all(model, names, inputs):
         for name, values in found.items():
@@ -84,7 +84,7 @@ def largest_of(model: onnx.ModelProto, names: Sequence[str], inputs: np.ndarray)
 
 
 def too_small(nodes: Nodes) -> set[str]:
-    """Divisions by stored numbers that float16 has few digits for."""
+    """Divisions by constants that are too small for float16."""
     return {
         node.name
         for node in nodes.graph.node
@@ -96,13 +96,13 @@ def too_small(nodes: Nodes) -> set[str]:
 
 
 class _Halving:
-    """One graph on its way."""
+    """The conversion of one graph."""
 
     def __init__(self, model: onnx.ModelProto, nodes: Nodes, kept: set[str]) -> None:
         self.model, self.nodes, self.kept = model, nodes, kept
         self.floats = floats(model)
         self.halves: set[str] = set()  # tensors that are computed in float16
-        self.casts: dict[str, str] = {}  # tensors that were cast, to what they are then called
+        self.casts: dict[str, str] = {}  # tensors that were cast, to their new names
         self.constants: dict[str, TensorProto] = {}
         self.made: list[NodeProto] = []
         self.in_float: Counter[str] = Counter()
@@ -141,7 +141,7 @@ class _Halving:
         )
 
     def taken(self, name: str, half: bool) -> str:
-        """What a node in one of the precisions takes in place of a tensor."""
+        """Name of a tensor in the precision of the node that takes it."""
         if name not in self.floats or (name in self.halves) == half:
             return name
         if name in self.nodes.constants:

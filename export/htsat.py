@@ -1,15 +1,15 @@
-"""HTS-AT written for its graph: the network's own weights, and as little moving of numbers as it allows.
+"""HTS-AT rewritten for an efficient graph: the same weights with as little movement of data as possible.
 
-The library's module takes every token to its window and back in each block, and projects to queries, keys and values
-one after the other. Here the tokens of a block lie in the order of its windows from its first norm to its last sum, and
-one Gather takes them on to the next block, its cyclic shift or patch merging included. Queries, keys and values are one
-layer, which takes the scale of the scores with it; of their biases only that of the queries is left, because a softmax
-does not see what all keys of a window have in common, and its weights add up to one for that of the values. Relative
-position bias and shift mask are added as one tensor. The bicubic interpolation that fills the spectrogram up to the
-size of the network is a product with the few frames it takes from.
+The library's module partitions the tokens into windows and reverses that in each block, and projects to queries, keys
+and values one after the other. Here the tokens of a block are in the order of its windows from its first norm to its
+last sum, and one Gather reorders them for the next block, including its cyclic shift or patch merging. Queries, keys
+and values are one layer, which includes the scale of the scores. Only the bias of the queries remains: that of the keys
+is constant over a softmax, and that of the values can be moved behind it, because its weights sum to one. Relative
+position bias and shift mask are added as one tensor. The bicubic interpolation of the spectrogram to the size of the
+network is a product with the few frames that it uses.
 
-Tokens are [tokens, n, channels], the places of a window outermost: ONNX Runtime then takes queries, keys and values for
-its products as they lie.
+Tokens are [tokens, n, channels] with the positions of a window outermost, so ONNX Runtime uses queries, keys and values
+in its products without transposing them.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from torch.nn import functional as F
 from trainer.models.clap import ClapTower
 from trainer.models.vita import SoundTower
 
-MASKED = -100.0  # the library's: added to the score of a token that the cyclic shift brought from the other edge
-STRETCH = 64  # frames, at most, that are interpolated by one matrix
+MASKED = -100.0  # as in the library: added to scores between tokens that only the cyclic shift made neighbours
+STRETCH = 64  # maximum number of frames interpolated by one matrix
 
 
-def written_out(audio: ClapTower, samples: int) -> SoundTower:
-    """The tower as it is best exported; itself, unless this module knows all parts of it.
+def rewritten(audio: ClapTower, samples: int) -> SoundTower:
+    """The tower rewritten for export, or unchanged if it has a part that this module does not support.
 
     Parameters
     ----------
-    samples : of a window
+    samples : length of a window
     """
     frames = audio.front.config.frames(samples)
     encoder = audio.clap.audio_model.audio_encoder
-    if not known(encoder, frames):
+    if not supported(encoder, frames):
         return audio
     with torch.no_grad():
         return HtsAt(audio, frames).eval()
 
 
-def known(encoder: Any, frames: int) -> bool:
-    """Whether an encoder has nothing that is fused, and is made of whole patches, windows and pairs of tokens."""
+def supported(encoder: Any, frames: int) -> bool:
+    """Whether an encoder is unfused and consists of whole patches, windows and pairs of tokens."""
     config = encoder.config
     window, size, ratio = config.window_size, config.spec_size, encoder.freq_ratio
     high, wide = pair(config.patch_stride)
@@ -61,12 +61,12 @@ def known(encoder: Any, frames: int) -> bool:
 
 
 def pair(size: Any) -> tuple[int, int]:
-    """A height and a width, where one number says both."""
+    """Height and width, given as two numbers or as one for both."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
-    """A layer of these numbers."""
+    """A linear layer with given weights."""
     made = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     made.weight = nn.Parameter(weight.clone())
     if bias is not None:
@@ -75,16 +75,16 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
 
 
 def bias_of(layer: nn.Linear) -> Tensor:
-    """Its bias, of zeros where it has none."""
+    """The bias of a layer, or zeros."""
     return layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
 
 
 class Windows:
-    """A grid of tokens in windows, behind a cyclic shift.
+    """The partition of a grid of tokens into windows after a cyclic shift.
 
     Attributes
     ----------
-    order : [tokens] which token of the grid, row by row, lies where: place by place, and window by window in each
+    order : [tokens] tokens of the grid (in row-major order) by position in a window, then by window
     """
 
     def __init__(self, height: int, width: int, window: int, shift: int) -> None:
@@ -99,22 +99,22 @@ class Windows:
         grid = torch.arange(height * width).reshape(height, width)
         self.places, self.shift = window * window, shift
         self.order = partition(grid.roll((-shift, -shift), (0, 1)))
-        self.part = partition(3 * parts(height)[:, None] + parts(width))  # what the shift brought together is apart
+        self.part = partition(3 * parts(height)[:, None] + parts(width))  # parts that only the shift made neighbours
 
     def mask(self) -> Tensor:
-        """What is added to scores: [windows, 1, 1, places, places], or [1, 1, 1, 1, 1] without a shift."""
+        """Mask added to scores: [windows, 1, 1, places, places], or [1, 1, 1, 1, 1] without a shift."""
         if not self.shift:
             return torch.zeros(1, 1, 1, 1, 1)
         part = self.part.reshape(self.places, -1).T
-        apart = part[:, :, None] != part[:, None, :]
-        return MASKED * apart[:, None, None].float()
+        separate = part[:, :, None] != part[:, None, :]
+        return MASKED * separate[:, None, None].float()
 
 
 class Spectrogram(nn.Module):
-    """Log-mel [n, bands, frames] to patches [tokens, n, numbers of a patch], row by row, each column by column.
+    """Log-mel [n, bands, frames] to patches [tokens, n, values of a patch], in row-major order, each column by column.
 
-    As the library does it: each band normalised, frames and bands interpolated, stretches of time laid one below the
-    other as an image, and patches cut out of it.
+    As in the library: normalise each band, interpolate frames and bands, stack segments of time as an image, and cut it
+    into patches.
     """
 
     gain: Tensor
@@ -154,7 +154,7 @@ class Spectrogram(nn.Module):
 
 
 def bicubic(before: int, after: int) -> Tensor:
-    """The library's interpolation along one axis as a matrix [after, before]."""
+    """The library's bicubic interpolation along one axis as a matrix [after, before]."""
     one = torch.eye(before)
     if before == after:
         return one
@@ -162,11 +162,11 @@ def bicubic(before: int, after: int) -> Tensor:
 
 
 def stretches(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """A matrix [after, before] with its weights along the diagonal, as small ones for stretches of what comes out.
+    """Split a matrix [after, before] with a diagonal band into small ones for segments of the output.
 
     Returns
     -------
-    [count * each] which of what goes in each stretch takes, one stretch after the other, and [count, rows, each]
+    Inputs of each segment, concatenated [count * each], and their matrices [count, rows, each].
     """
     after, before = matrix.shape
     rows = max(size for size in range(1, STRETCH + 1) if after % size == 0)
@@ -178,8 +178,8 @@ def stretches(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return taken.flatten(), matrix.gather(2, taken[:, None].expand(-1, rows, -1))
 
 
-class Moved(nn.Module):
-    """Tokens [tokens, n, channels] from one order to another, and as many of them side by side as become one."""
+class Reordered(nn.Module):
+    """Tokens [tokens, n, channels] from one order to another, with `together` adjacent tokens merged into one."""
 
     taken: Tensor
 
@@ -198,7 +198,7 @@ class Moved(nn.Module):
 
 
 class Block(nn.Module):
-    """One block, on tokens [tokens, n, channels] in the order of its windows."""
+    """A block on tokens [tokens, n, channels] in the order of its windows."""
 
     query: Tensor
     bias: Tensor
@@ -222,13 +222,13 @@ class Block(nn.Module):
         self.register_buffer("kind", kind, persistent=False)
 
     def attend(self, tokens: Tensor) -> Tensor:
-        """Tokens to what the attention of their windows gives for them."""
+        """Attention within windows."""
         count, _, channels = tokens.shape
         query, key, value = self.project(tokens).split(channels, dim=2)
         query, key, value = (
             part.reshape(self.places, -1, self.width).transpose(0, 1) for part in (query + self.query, key, value)
         )
-        bias = self.bias.index_select(0, self.kind)  # made when the graph is loaded, so that the file has few
+        bias = self.bias.index_select(0, self.kind)  # expanded when the graph is loaded, which keeps the file small
         scores = torch.matmul(query, key.transpose(1, 2)).reshape(len(self.kind), -1, *self.bias.shape[2:])
         weights = (scores + bias).softmax(dim=-1).reshape(-1, self.places, self.places)
         return self.out(torch.matmul(weights, value).transpose(0, 1).reshape(count, -1, channels))
@@ -239,18 +239,18 @@ class Block(nn.Module):
 
 
 class Gelu(nn.Module):
-    """x Phi(x), its factors in the order that ONNX Runtime knows as one operator."""
+    """GELU, with the order of factors that ONNX Runtime fuses into one operator."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * (1.0 + torch.erf(x / math.sqrt(2.0))) * 0.5
 
 
 class HtsAt(SoundTower):
-    """Waveform to unit vectors, as the tower it is made of gives them.
+    """Waveform to unit vectors, equal to those of the original tower.
 
     Parameters
     ----------
-    frames : of the log-mel of a window; there may be no others
+    frames : number of frames of a window, which is fixed
     """
 
     def __init__(self, audio: ClapTower, frames: int) -> None:
@@ -262,21 +262,21 @@ class HtsAt(SoundTower):
         patch = encoder.patch_embed
         height, width = encoder.input_resolutions[0]
         order = Windows(height, width, window, 0).order
-        steps: list[nn.Module] = [Moved(torch.arange(len(order)), order)]
+        steps: list[nn.Module] = [Reordered(torch.arange(len(order)), order)]
         steps += [linear(patch.proj.weight.transpose(2, 3).flatten(1), patch.proj.bias), patch.norm]
         for stage, (height, width) in zip(encoder.layers, encoder.input_resolutions, strict=True):
             for block in stage.blocks:
                 shift = block.shift_size if min(height, width) > window else 0
                 windows = Windows(height, width, window, shift)
                 if not torch.equal(order, windows.order):
-                    steps.append(Moved(order, windows.order))
+                    steps.append(Reordered(order, windows.order))
                 steps.append(Block(block, windows, gelu))
                 order = windows.order
             if stage.downsample is not None:
                 grid = torch.arange(height * width).reshape(height, width)
                 four = torch.stack([grid[row::2, column::2] for column in range(2) for row in range(2)], dim=-1)
                 after = Windows(height // 2, width // 2, window, 0).order
-                merging = Moved(order, four.reshape(-1, 4)[after].flatten(), together=4)
+                merging = Reordered(order, four.reshape(-1, 4)[after].flatten(), together=4)
                 steps += [merging, stage.downsample.norm, stage.downsample.reduction]
                 order = after
         self.steps = nn.Sequential(*steps, encoder.norm)
@@ -288,6 +288,6 @@ class HtsAt(SoundTower):
         return self.front(waveform)
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
-        """Log-mel to unit vectors of the tower; it has one branch."""
+        """Log-mel to unit vectors of the tower, which has one branch."""
         features = self.steps(self.spectrogram(log_mel)).mean(dim=0)
         return [F.normalize(self.adapter(self.head(features)), dim=-1)]

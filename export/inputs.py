@@ -1,4 +1,4 @@
-"""Real inputs for the graphs: some to calibrate on, others to check on."""
+"""Real inputs of the graphs, for calibration and for checks."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ import numpy as np
 from edgeapp.audio.file import load
 from edgeapp.errors import AudioError
 from export.errors import ExportError
+from export.integers import spread_rows
 from gallery import Taxon, prompts
 from trainer.data.manifest import Manifest
 from trainer.data.pictures import PictureStore
 from trainer.data.windows import recording_windows
 from trainer.presets import Preset
 
-RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # at most, spread over the manifest
-WINDOWS = 4  # of one recording, from its start
-CALIBRATING_SOURCES = 4  # every fourth source calibrates, the others check
+RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # maximum numbers, evenly spaced in the manifest
+WINDOWS = 4  # per recording, from its start
+CALIBRATING_SOURCES = 4  # every fourth source is for calibration, the others for checks
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Windows of recordings and pictures, each with its label; one line for each file that could not be read.
+    """Windows of recordings, and pictures, each with its label.
 
     Attributes
     ----------
     windows : label and [n, samples] of each recording
     pictures : label and [1, 3, size, size] of each photo
-    taxa : those whose prompts are encoded, and that recordings are told apart by
+    taxa : whose prompts are encoded, and which recordings are identified among
+    failed : one line for each file that could not be read
     """
 
     windows: list[tuple[str, np.ndarray]]
@@ -47,7 +49,7 @@ class Inputs:
 
 
 def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
-    """Inputs spread over a manifest, as the encoders of a preset want them."""
+    """Evenly spaced samples of a manifest as inputs of the encoders of a preset."""
     failed: list[str] = []
     windows = []
     for sample in spread(manifest.recordings, RECORDINGS):
@@ -64,7 +66,7 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
 
 
 def calibration_split(manifest: Manifest) -> tuple[Manifest, Manifest]:
-    """What calibrates and what checks; no source gives to both.
+    """Split a manifest by source for calibration and for checks.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def calibration_split(manifest: Manifest) -> tuple[Manifest, Manifest]:
         )
         if not len(recordings) or not len(photos):
             raise ExportError(
-                f"{manifest.path}: too few recordings or photos to calibrate on some and check on others",
+                f"{manifest.path}: too few recordings or photos for calibration and checks",
                 "name a larger manifest with --data, or export in fp32",
             )
         return dataclasses.replace(manifest, recordings=recordings, photos=photos)
@@ -88,6 +90,5 @@ def calibration_split(manifest: Manifest) -> tuple[Manifest, Manifest]:
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` items, evenly over the list."""
-    rows = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[row] for row in np.unique(rows)]
+    """At most `count` items, evenly spaced."""
+    return [items[int(row)] for row in spread_rows(len(items), count)]

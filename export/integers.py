@@ -1,13 +1,12 @@
-"""A graph of float32 to one whose layers with weights compute in int8, but for those that suffer most.
+"""Quantisation of the weighted layers of a float32 graph to int8, except those with the largest errors.
 
-Static quantisation as QuantizeLinear and DequantizeLinear on what goes into each layer: weights with a scale for each
-output channel, activations with one scale for each tensor, measured on real inputs. Both are symmetric int8, the one
-kind that TensorRT and ONNX Runtime have in common. The products of two computed tensors, as in attention, the front
-end, biases and all else stay in float32.
+Static quantisation by QuantizeLinear and DequantizeLinear on the inputs of each layer: weights with a scale per output
+channel, activations with a scale per tensor, measured on real inputs. Both are symmetric int8, the only scheme that
+TensorRT and ONNX Runtime share. Products of two computed tensors, as in attention, the front end, biases and everything
+else stay in float32.
 
-A layer that suffers is put back. Groups of neighbouring layers are quantised alone, one group after the other, to see
-how far each turns the vectors by itself; those that turn them most for the weights they save are put back first, and as
-few of them as the inputs allow.
+Groups of adjacent layers are quantised one at a time, to measure the error that each causes by itself. As few groups as
+possible are left in float32, those with the largest error per weight first.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from export.nodes import Nodes, named
 from export.sessions import magnitude, run_all, vectors
 
-GROUPS = 32  # at most; each is a graph to be made and run
-JUDGED = 12  # inputs that tell what a group does by itself
-TRIES = 12  # at most, with more and more groups put back
-RANGED = 32  # inputs that the scales are taken from
+GROUPS = 32  # maximum number of groups, each of which is a graph to run
+JUDGED = 12  # inputs on which the error of a group is measured
+TRIES = 12  # maximum number of tries, with more and more groups in float32
+RANGED = 32  # inputs on which the scales are measured
 STEPS = 127.0  # of int8 on either side of zero
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """A quantised graph, and which of its layers compute in what."""
+    """A quantised graph, its quantised layers, and those left in float32."""
 
     model: onnx.ModelProto
     quantised: tuple[str, ...]
@@ -39,19 +38,19 @@ class Mixed:
 
 
 def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.ndarray, np.ndarray], bool]) -> Mixed:
-    """Quantise as many layers as the inputs allow.
+    """Quantise as many layers as possible.
 
     Parameters
     ----------
-    model : as `export.graphs` writes it, float32
-    inputs : real inputs [n, ...] to calibrate and choose on, none of which may be used to check
-    judge : whether the vectors [n, dim] of float32 and those of a quantised graph are near enough
+    model : float32, as written by `export.graphs`
+    inputs : real inputs [n, ...] for calibration, none of which may be used for checks
+    judge : whether the vectors [n, dim] in float32 and those of a quantised graph are close enough
 
     Returns
     -------
-    The graph; of float32 alone when no other is near enough.
+    The graph, which may be completely in float32.
     """
-    model = parted(named(model))
+    model = with_separate_biases(named(model))
     weights = Nodes(model.graph).layers()
     names = list(weights)
     if not names:
@@ -64,9 +63,9 @@ def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.
     groups = [list(group) for group in np.array_split(np.array(names, object), min(GROUPS, len(names)))]
     few = spread(inputs, JUDGED)
     right = spread(wanted, JUDGED)
-    harm = [turned(right, vectors(quantised(model, group, scales), few)) for group in groups]
+    errors = [error_of(right, vectors(quantised(model, group, scales), few)) for group in groups]
     saved = [sum(weights[name] for name in group) for group in groups]
-    order = np.argsort([-h / s for h, s in zip(harm, saved)], kind="stable")
+    order = np.argsort([-error / size for error, size in zip(errors, saved)], kind="stable")
 
     for count in np.unique(np.geomspace(1, len(groups), TRIES).round().astype(int)):
         back = {name for group in order[:count] for name in groups[group]}
@@ -77,22 +76,27 @@ def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.
     return mixed
 
 
+def spread_rows(length: int, most: int) -> np.ndarray:
+    """At most `most` row numbers of a table of a given length, evenly spaced."""
+    return np.unique(np.linspace(0, length - 1, min(most, length)).round().astype(int))
+
+
 def spread(inputs: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the inputs, evenly over them."""
-    return inputs[np.unique(np.linspace(0, len(inputs) - 1, count).round().astype(int))]
+    """At most `count` of the inputs, evenly spaced."""
+    return inputs[spread_rows(len(inputs), count)]
 
 
-def turned(wanted: np.ndarray, given: np.ndarray) -> float:
-    """How far vectors of any length were turned, as one less their mean cosine."""
+def error_of(wanted: np.ndarray, given: np.ndarray) -> float:
+    """1 - mean cosine of two sets of vectors."""
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
     angle = float(1.0 - ((wanted * given).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
     return angle if np.isfinite(angle) else 2.0
 
 
 def activation_scales(model: onnx.ModelProto, layers: Sequence[str], inputs: np.ndarray) -> dict[str, float]:
-    """Scale of what goes into each layer: the largest magnitude, as a mean over the inputs, is 127.
+    """Scale of the input of each layer: the largest magnitude, averaged over the inputs, becomes 127.
 
-    A mean, so that one loud input does not cost all others their digits.
+    The average keeps precision for all inputs if a single one is much louder.
     """
     nodes = Nodes(model.graph)
     taken = sorted({computed(nodes, node) for node in model.graph.node if node.name in set(layers)})
@@ -104,7 +108,7 @@ def activation_scales(model: onnx.ModelProto, layers: Sequence[str], inputs: np.
 
 
 def scale(largest: float) -> float:
-    """Of one step; a tensor of zeros has any."""
+    """Size of a step; 1 for a tensor of zeros."""
     return largest / STEPS if largest > 0.0 else 1.0
 
 
@@ -113,11 +117,11 @@ def computed(nodes: Nodes, layer: NodeProto) -> str:
     return next(name for name in layer.input[:2] if name not in nodes.constants)
 
 
-def parted(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a sum of its own for the bias of each Gemm; `model` is changed.
+def with_separate_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Move the bias of each Gemm to an Add node; `model` is changed.
 
-    ONNX Runtime computes a Gemm with a bias in int8 only where the bias is integers, which TensorRT does not read, and
-    takes the weights out of int8 at every run where it is not.
+    ONNX Runtime computes a Gemm with a bias in int8 only if the bias is an integer tensor, which TensorRT does not
+    support; otherwise it dequantises the weights in every run.
     """
     made: list[NodeProto] = []
     for node in model.graph.node:
@@ -133,7 +137,7 @@ def parted(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def quantised(model: onnx.ModelProto, layers: Sequence[str], scales: Mapping[str, float]) -> onnx.ModelProto:
-    """The graph with these layers quantised; `model` stays as it is."""
+    """A copy of the graph with some layers quantised."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph, nodes, chosen = made.graph, Nodes(model.graph), set(layers)
@@ -146,7 +150,7 @@ def quantised(model: onnx.ModelProto, layers: Sequence[str], scales: Mapping[str
         return name
 
     def rounding(name: str, axis: int | None) -> str:
-        """Add what rounds a tensor, once, and say what it is called then."""
+        """Add the nodes that round a tensor, once; returns the name of the rounded tensor."""
         out = f"{name}.rounded"
         if out in rounded:
             return out
@@ -185,5 +189,5 @@ def weights_axis(layer: NodeProto, nodes: Nodes) -> int:
     """Axis of the output channels in the weights of a layer."""
     if layer.op_type == "Conv":
         return 0
-    turned_round = any(attribute.name == "transB" and attribute.i for attribute in layer.attribute)
-    return 0 if turned_round else nodes.array(layer.input[1]).ndim - 1
+    transposed = any(attribute.name == "transB" and attribute.i for attribute in layer.attribute)
+    return 0 if transposed else nodes.array(layer.input[1]).ndim - 1

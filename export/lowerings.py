@@ -1,4 +1,4 @@
-"""How the audio tower of each family becomes graphs: the table that `trainer.families` names entries of."""
+"""Export of the audio tower of each family; `trainer.families` refers to the entries of `LOWERINGS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeapp.pack.split import SplitSpec
 from export.adapted import export_adapted
 from export.errors import ExportError
 from export.graphs import export_waveform, single_front
-from export.htsat import written_out
+from export.htsat import rewritten
 from export.split import export_split
 from trainer.families.registry import family_of
 from trainer.models.vita import SoundTower, Vita
@@ -19,62 +19,63 @@ from trainer.presets import Preset
 
 
 def unchanged(audio: SoundTower, samples: int) -> SoundTower:
-    """The tower as it is trained."""
+    """The tower as trained."""
     return audio
 
 
-def none_of_its_own(audio: SoundTower, samples: int) -> SoundTower:
-    """Refuse a preset whose audio encoder is in a pack already.
+def refused(audio: SoundTower, samples: int) -> SoundTower:
+    """Refuse a preset whose audio encoder is already in a pack.
 
     Raises
     ------
     ExportError
         Always.
     """
-    raise ExportError("the audio encoder of this checkpoint is in a pack", "export its names with `export towers`")
+    raise ExportError(
+        "the audio encoder of this checkpoint is in a pack", "export its towers with `python -m export towers`"
+    )
 
 
 @dataclass(frozen=True)
 class Lowering:
-    """From an audio tower to graphs.
+    """Export of an audio tower as graphs.
 
     Attributes
     ----------
-    written : the tower, for windows of so many samples, as it is best exported
-    whole : writes the whole graph itself, of a tower whose trunk is no module of torch; None where torch exports it
-    split : writes front and trunk beside the whole graph, where overlapping windows can share frames; None where no
-        tower of this kind can
+    rewrite : the tower rewritten for export, given the samples of a window
+    whole : writes the whole graph of a tower whose trunk is not a torch module; None if torch exports it
+    split : writes front and trunk beside the whole graph, if overlapping windows can share frames; None if they cannot
     """
 
-    written: Callable[[Any, int], SoundTower] = unchanged
+    rewrite: Callable[[Any, int], SoundTower] = unchanged
     whole: Callable[[Any, Preset, Path], None] | None = None
     split: Callable[[Any, Preset, Path], SplitSpec | None] | None = None
 
 
 LOWERINGS = {
     "mobilenet": Lowering(split=export_split),
-    "htsat": Lowering(written_out),
-    "given": Lowering(none_of_its_own),
+    "htsat": Lowering(rewritten),
+    "given": Lowering(refused),
     "adapted": Lowering(whole=export_adapted),
 }
 
 
 def lowering_of(preset: Preset) -> Lowering:
-    """That of the family of a preset's towers."""
+    """Lowering of the family of a preset's towers."""
     return LOWERINGS[family_of(preset.towers).export]
 
 
 def export_audio(model: Vita, preset: Preset, path: Path) -> None:
-    """Waveform [n, samples] float32 at the front end's rate to unit vectors; the front end is in the graph."""
+    """Write the graph from waveform [n, samples] float32 to unit vectors, including the front end."""
     whole = lowering_of(preset).whole
     if whole:
         whole(model.audio, preset, path)
         return
-    audio = lowering_of(preset).written(single_front(model.audio).float(), preset.window_samples)
+    audio = lowering_of(preset).rewrite(single_front(model.audio).float(), preset.window_samples)
     export_waveform(audio, preset.window_samples, path)
 
 
 def split_audio(model: Vita, preset: Preset, whole: Path) -> SplitSpec | None:
-    """Write the two graphs that share frames beside the whole one; None where the tower or its windows forbid it."""
+    """Write the two graphs that share frames beside the whole one; None if the tower or its windows do not allow it."""
     split = lowering_of(preset).split
     return split(model.audio, preset, whole) if split else None

@@ -1,4 +1,4 @@
-"""Which nodes of a tower's graph are front end, layers with weights, or the end that makes unit vectors."""
+"""The front end, the weighted layers and the normalisation in the graph of a tower."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
 class Nodes:
-    """The nodes of a graph in order, and who makes and who takes each tensor.
+    """The nodes of a graph in order, with the producer and the consumers of each tensor.
 
     Attributes
     ----------
-    constants : the tensors stored in the graph
+    constants : tensors stored in the graph
     """
 
     def __init__(self, graph: GraphProto) -> None:
@@ -33,7 +33,7 @@ class Nodes:
         return numpy_helper.to_array(self.constants[name])
 
     def front_end(self) -> set[str]:
-        """Names of the nodes from the waveform to the first layer after the loudness; none where there is none."""
+        """Names of the nodes from the waveform to the first layer after the logarithm; empty without a front end."""
         logarithms = [node for node in self.graph.node if node.op_type == "Log" or self.is_root(node)]
         found = {node.name for node in logarithms}
         waiting = list(logarithms)
@@ -46,19 +46,19 @@ class Nodes:
         return found | self.after(logarithms, (*WEIGHTED, "Shape"))
 
     def is_root(self, node: NodeProto) -> bool:
-        """Whether it takes a power between 0 and 1, as loudness is in place of a logarithm."""
+        """Whether a node is a power between 0 and 1, used in place of a logarithm."""
         if node.op_type != "Pow" or node.input[1] not in self.constants:
             return False
         power = self.array(node.input[1])
         return power.size == 1 and 0.0 < float(power.reshape(())) < 1.0
 
     def end(self) -> set[str]:
-        """Names of the nodes from the first length of a vector on."""
+        """Names of the nodes from the first norm of a vector on."""
         lengths = [node for node in self.graph.node if node.op_type == "ReduceL2"]
         return {node.name for node in lengths} | self.after(lengths, ())
 
     def after(self, nodes: Iterable[NodeProto], until: tuple[str, ...]) -> set[str]:
-        """Names of the nodes that follow, as far as the first of some kinds."""
+        """Names of the following nodes, up to the first of some types."""
         found: set[str] = set()
         waiting = list(nodes)
         while waiting:
@@ -70,7 +70,7 @@ class Nodes:
         return found
 
     def layers(self) -> dict[str, int]:
-        """Convolutions and matrix products with stored weights after the front end: name to numbers of weights."""
+        """Convolutions and matrix products with stored weights after the front end: name to number of weights."""
         front = self.front_end()
         return {
             node.name: int(np.prod(self.constants[node.input[1]].dims))
@@ -83,7 +83,7 @@ class Nodes:
 
 
 def named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a name of its own for every node."""
+    """The model with a unique name for every node."""
     taken: set[str] = set()
     for place, node in enumerate(model.graph.node):
         if not node.name or node.name in taken:

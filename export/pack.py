@@ -1,10 +1,9 @@
-"""Write a pack: graphs, tokenizer, attribution, and pack.json last; nothing is left behind when a check fails."""
+"""Write a pack of a checkpoint: graphs, tokenizer, attribution and pack.json; nothing is left if a check fails."""
 
 from __future__ import annotations
 
 import csv
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ import numpy as np
 
 from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
 from export.check import check, judges, of_checkpoint
-from export.errors import ExportError
+from export.folder import new_pack
 from export.graphs import export_image, export_text
 from export.inputs import Inputs
 from export.integers import spread
 from export.lowerings import export_audio, split_audio
 from export.precision import FP32, Precision, convert
 from export.storage import halve
-from gallery import DecisionParameters, files
+from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
 from trainer.data.manifest import Manifest
 from trainer.models.text import tokenize
@@ -40,7 +39,7 @@ CALIBRATING_TEXTS = 256
 
 @dataclass(frozen=True)
 class Label:
-    """What a pack says of itself."""
+    """Name, version and licence of a pack."""
 
     name: str
     version: str
@@ -59,26 +58,21 @@ def write_pack(
     precision: Precision = FP32,
     calibrating: Inputs | None = None,
 ) -> Pack:
-    """Export the towers of a checkpoint, check each graph, and put the pack in place in one move.
+    """Export the towers of a checkpoint, check each graph, and write the pack.
 
     Parameters
     ----------
-    inputs : to check on
-    calibrating : others, which a precision below float32 is fitted on
+    inputs : for the checks
+    calibrating : other inputs, for a precision below float32
 
     Raises
     ------
     ExportError
-        When `out` exists and is no pack, or cannot be written.
+        When `out` exists and is not a pack, or cannot be written.
     ParityError
-        When a graph does not give what the checkpoint gives; nothing is written then.
+        When a graph does not agree with the checkpoint; nothing is written.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "pack.json").exists())):
-        raise ExportError(f"{out}: exists and is no pack", "name another folder with --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-        folder = Path(beside) / "pack"
-        folder.mkdir()
+    with new_pack(out) as folder:
         preset, model = checkpoint.config.preset, checkpoint.model.cpu()
         export_audio(model, preset, folder / AUDIO)
         # Lower precisions are for GPUs, which run the whole graph.
@@ -106,21 +100,20 @@ def write_pack(
             "precision": precision.name,
         }
         if precision.lower is None:
-            for graph in (TEXT, IMAGE):  # the audio graph is what a device runs and loads all day
+            for graph in (TEXT, IMAGE):  # a device runs the audio graph all day, so that one stays float32
                 halve(folder / graph)
         if calibrating is not None:
             described["in_fp32"] = lower(folder, checkpoint, precision, calibrating, decision)
         write_pack_json(folder, **described)
         described["parity"] = check(Pack.load(folder), of_checkpoint(checkpoint, inputs), inputs, precision, decision)
         write_pack_json(folder, **described)
-        files.replace_folder(folder, out, Path(beside) / "older")
     return Pack.load(out)
 
 
 def lower(
     folder: Path, checkpoint: Checkpoint, precision: Precision, inputs: Inputs, decision: DecisionParameters
 ) -> dict[str, list[str]]:
-    """Bring the graphs of a folder from float32 to another precision; what is left in float32, by graph."""
+    """Convert the graphs of a folder to another precision; returns what is left in float32, by graph."""
     forms = [form for texts in inputs.texts() for form in texts]
     tokens = spread(tokenize(checkpoint.tokenizer, forms).numpy(), CALIBRATING_TEXTS)
     names = of_checkpoint(checkpoint, replace(inputs, windows=[], pictures=[])).names()
@@ -135,7 +128,7 @@ def lower(
 
 
 def write_attribution(manifest: Manifest, path: Path) -> None:
-    """Author and licence of every recording and photo the encoders were trained on."""
+    """Write author and licence of every recording and photo the encoders were trained on."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("modality", "scientific_name", "source", "source_id", "author", "licence"))

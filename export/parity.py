@@ -1,4 +1,4 @@
-"""Is the graph the checkpoint? Their vectors compared, from waveform, text and picture on real inputs."""
+"""Parity of a graph with its checkpoint: cosines of their vectors on real inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REMEDY = "no pack was written; export with a higher --precision, or report this"
 
 @dataclass(frozen=True)
 class Parity:
-    """Least and mean cosine of one graph over its inputs."""
+    """Minimum and mean cosine of a graph over its inputs."""
 
     least: float
     mean: float
@@ -25,7 +25,7 @@ class Parity:
 
 
 def cosines(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Cosine [n] of two sets of vectors [n, dim], row by row; -1 where one is not finite."""
+    """Cosine [n] of two sets of vectors [n, dim], row by row; -1 if one is not finite."""
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
     with np.errstate(invalid="ignore"):
         found = (wanted * given).sum(axis=1) / np.maximum(lengths, 1e-12)
@@ -35,19 +35,19 @@ def cosines(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
 def compare(
     graph: str, labels: Sequence[str], wanted: Sequence[np.ndarray], given: Sequence[np.ndarray], bound: float
 ) -> Parity:
-    """Compare what the checkpoint and what a graph gave for the same inputs.
+    """Compare the vectors of a checkpoint and of a graph for the same inputs.
 
     Parameters
     ----------
     graph : name for messages
     labels : of the inputs
-    wanted, given : vectors [n, dim] of each
-    bound : least cosine
+    wanted, given : vectors [n, dim] of each input
+    bound : minimum cosine
 
     Raises
     ------
     ParityError
-        When a cosine is below `bound`, or a vector is not finite; the message names the input and the figure.
+        When a cosine is below `bound`, or a vector is not finite, naming the input and the value.
     """
     found = [cosines(*both) for both in zip(wanted, given, strict=True)]
     if not found:

@@ -1,4 +1,4 @@
-"""Precisions that a pack's graphs can compute in, and what each has to keep of the checkpoint."""
+"""Precisions of a pack's graphs, with the bounds of their parity with the checkpoint."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from export.errors import ExportError, ParityError
 from export.halves import to_half
 from export.integers import RANGED, spread, to_integers
 
-Judge = Callable[[np.ndarray, np.ndarray], bool]  # vectors in fp32 and in the precision, both [n, dim]: near enough?
-
-
-Lowered = tuple[onnx.ModelProto, list[str]]  # a graph, and what still computes in float32 in it
+Judge = Callable[[np.ndarray, np.ndarray], bool]  # whether vectors [n, dim] in fp32 and in a precision are close enough
+Lowered = tuple[onnx.ModelProto, list[str]]  # a graph, and what is left in float32
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,11 @@ class Precision:
 
     Attributes
     ----------
-    cosine : least cosine of a vector with the checkpoint's
-    names : least share of recordings whose likeliest species is the checkpoint's
-    lower : brings a graph of float32 to it, given real inputs [n, ...] and a judge; gives None where no part of the
-        graph can be lowered. No function where graphs stay as they are exported
+    cosine : minimum cosine of a vector with that of the checkpoint
+    names : minimum share of recordings with the same most likely species as by the checkpoint
+    lower : converts a float32 graph, given real inputs [n, ...] and a judge; returns None if no part of the graph can
+    be
+        converted. None for float32
     """
 
     name: str
@@ -38,23 +37,23 @@ class Precision:
 
     @property
     def aim(self) -> float:
-        """Least cosine that layers are chosen for, stricter than the bound by a third: other inputs check."""
+        """Minimum cosine for choosing layers, a third closer to 1 than the bound that is checked on other inputs."""
         return (2.0 * self.cosine + 1.0) / 3.0
 
 
 def halved(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Lowered:
-    """A float16 graph, and the kinds of nodes that are left in float32 with their numbers."""
+    """A float16 graph, and the number of nodes of each type left in float32."""
     half, in_float = to_half(model, spread(inputs, RANGED))
     return half, [f"{count} {kind}" for kind, count in in_float.items()]
 
 
 def quantised(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Lowered | None:
-    """An int8 graph, and the layers that are left in float32; None where all are."""
+    """An int8 graph, and the layers left in float32; None if all are."""
     mixed = to_integers(model, inputs, judge)
     return (mixed.model, list(mixed.kept)) if mixed.quantised else None
 
 
-# To add a precision, write the function that lowers a graph to it and a line here.
+# To add a precision, write the function that converts a graph and add an entry here.
 FP32 = Precision("fp32", 0.9999, 0.99)
 FP16 = Precision("fp16", 0.999, 0.99, halved)
 INT8 = Precision("int8", 0.9, 0.97, quantised)
@@ -67,7 +66,7 @@ def find_precision(name: str) -> Precision:
     Raises
     ------
     ExportError
-        When there is none of that name.
+        When it does not exist.
     """
     if name not in PRECISIONS:
         raise ExportError(f"precision '{name}' does not exist", f"choose {', '.join(PRECISIONS)}")
@@ -75,28 +74,29 @@ def find_precision(name: str) -> Precision:
 
 
 def convert(path: Path, precision: Precision, inputs: np.ndarray, judge: Judge) -> list[str]:
-    """Bring a graph of float32 to another precision, in its place.
+    """Convert a float32 graph to another precision, in place.
 
     Parameters
     ----------
-    inputs : real inputs [n, ...], none of which may be used to check
-    judge : chooses the layers that int8 leaves in float32
+    inputs : real inputs [n, ...], none of which may be used for checks
+    judge : criterion for the layers that int8 leaves in float32
 
     Returns
     -------
-    What still computes in float32: kinds of nodes with their numbers for fp16, layers for int8; nothing is listed of a
-    graph that stays as it is.
+    What is left in float32: numbers of nodes by type for fp16, layers for int8, nothing for fp32.
 
     Raises
     ------
     ParityError
-        When not one layer can be lowered.
+        When no layer can be converted.
     """
     if precision.lower is None:
         return []
     lowered = precision.lower(onnx.load(str(path)), inputs, judge)
     if lowered is None:
-        raise ParityError(f"{path.name}: no layer of it can be {precision.name}", "no pack was written; export in fp16")
+        raise ParityError(
+            f"{path.name}: none of its layers can be {precision.name}", "no pack was written; export in fp16"
+        )
     model, in_float = lowered
     onnx.save_model(model, str(path))
     return in_float

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, for graphs that are being made."""
+"""ONNX Runtime on the CPU, for graphs during export."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def session(model: onnx.ModelProto) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it takes cores from whatever else runs
-    options.log_severity_level = 3  # it warns of what it optimises away
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it wastes cores
+    options.log_severity_level = 3  # no warnings about its optimisations
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def vectors(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
-    """What a graph gives [n, dim] for inputs [n, ...]."""
+    """Outputs [n, dim] of a graph for inputs [n, ...]."""
     running = session(model)
     name = running.get_inputs()[0].name
     return np.concatenate(
@@ -35,7 +35,7 @@ def vectors(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
 
 
 def run_all(model: onnx.ModelProto, names: Sequence[str], inputs: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """What some tensors inside a graph are, for one of the inputs [n, ...] after the other."""
+    """Values of tensors inside a graph, for each of the inputs [n, ...]."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     known = {value.name for value in opened.graph.output}
@@ -47,5 +47,5 @@ def run_all(model: onnx.ModelProto, names: Sequence[str], inputs: np.ndarray) ->
 
 
 def magnitude(values: np.ndarray) -> float:
-    """The largest finite magnitude, 0 where there is none."""
+    """The largest finite magnitude; 0 if there is none."""
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -1,15 +1,14 @@
-"""The audio tower in two graphs, so that windows that overlap share the spectrogram of what they have in common.
+"""The audio tower as two graphs, so that overlapping windows share frames of the spectrogram.
 
-`front.onnx` turns any length of sound into frames, and `trunk.onnx` the log-mel of a window into its vector. The frames
-must not depend on the window they end up in, but the tower takes the mean off each window and brings it to one level
-first. Both are made good for between the graphs (`edgeapp.pack.split.Between`): with the mean m of a window, whose
-spectrum is that of a constant, a band's power is P - 2 a C + a² D, where P is the power without correction, C the
-product of both spectra, D the power of the constant, and a = m or, behind a pre-emphasis p, (1 - p) m; the level is a
-factor of the power. C is kept for the lowest bands alone: a constant under a Hann window is 109 dB down where the
-others begin.
+`front.onnx` converts sound of any length to frames, and `trunk.onnx` the log-mel of a window to its vector. Frames must
+not depend on their window, but the tower first subtracts the mean of each window and normalises its level. Both are
+applied between the graphs (`edgeapp.pack.split.Between`): with the mean m of a window, whose spectrum is that of a
+constant, the power of a band is P - 2 a C + a² D, where P is the power without correction, C the product of both
+spectra, D the power of the constant, and a = m or, after a pre-emphasis p, (1 - p) m; the level is a factor of the
+power. C is stored only for the lowest bands: a constant under a Hann window is 109 dB down where the others begin.
 
-Weights and constants stay where they are: both graphs name their places in `audio.onnx`, which accelerators and checks
-run whole. So the two graphs add less than a twentieth to the audio encoder's size.
+Weights and constants are not copied: both graphs refer to their positions in `audio.onnx`, which accelerators and
+checks run as a whole. The two graphs thus add less than a twentieth to the size of the audio encoder.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from trainer.models.vita import LevelledTower
 from trainer.presets import Preset
 
 FRONT, TRUNK = "front.onnx", "trunk.onnx"
-LEAST_BYTES = 256  # of a stored tensor that is worth naming a place for
-LEAST_HARDSWISH = -0.375  # x (x + 3) / 6 at x = -1.5
+MIN_BYTES = 256  # of a tensor that is stored as a reference
+MIN_HARDSWISH = -0.375  # x (x + 3) / 6 at x = -1.5
 
 
 class Front(nn.Module):
-    """Waveform [1, hop m] to the power in the mel bands, and below it C of the lowest: [1, n_mels + low, m]."""
+    """Waveform [1, hop m] to the power in the mel bands, followed by C of the lowest: [1, n_mels + low, m]."""
 
     offset: Tensor
 
@@ -83,9 +82,9 @@ class Trunk(nn.Module):
 def join_first_block(stem: nn.Sequential) -> None:
     """Fold the projection of the first block, and the addition of its input, into the expansion of the second.
 
-    Both are linear: expansion(x + projection(y)) is one convolution over x and y. Side by side they have 16 channels,
-    which is what a register of AVX-512 holds; ONNX Runtime fills 8 up to that. What the depthwise convolution lets
-    through beside its own channels passes the ReLU behind it unchanged, lifted above zero.
+    Both are linear: expansion(x + projection(y)) is one convolution over x and y. Together they have 16 channels, the
+    width of an AVX-512 register, to which ONNX Runtime pads 8 anyway. The depthwise convolution passes the input
+    through in additional channels, shifted above zero so that the following ReLU does not change it.
     """
     head, first, second = stem[0], stem[1], stem[2]
     assert isinstance(first, InvertedResidual) and isinstance(second, InvertedResidual) and first.residual
@@ -97,7 +96,7 @@ def join_first_block(stem: nn.Sequential) -> None:
     expansion, expansion_bias = weights(widen)
     passing = torch.zeros_like(depthwise)
     passing[:, :, 1, 1] = 1.0
-    lift = torch.full_like(depthwise_bias, -LEAST_HARDSWISH)
+    lift = torch.full_like(depthwise_bias, -MIN_HARDSWISH)
     straight, through = expansion[:, :, 0, 0], projection[:, :, 0, 0]
     bias = expansion_bias + straight @ projection_bias - straight @ lift
     head[0] = convolution(torch.cat([into, into]), torch.cat([into_bias, into_bias]), stride=2)
@@ -108,14 +107,14 @@ def join_first_block(stem: nn.Sequential) -> None:
 
 
 def weights(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution, or of the first of a sequence."""
+    """Weight and bias of a convolution, or of the first layer of a sequence."""
     convolution = layer[0] if isinstance(layer, nn.Sequential) else layer
     assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
     return convolution.weight.detach(), convolution.bias.detach()
 
 
 def convolution(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size of its input, but for its stride."""
+    """A convolution with "same" padding."""
     o, i, kernel, _ = weight.shape
     made = nn.Conv2d(i * groups, o, kernel, stride, kernel // 2, groups=groups)
     made.weight, made.bias = nn.Parameter(weight), nn.Parameter(bias)
@@ -123,7 +122,7 @@ def convolution(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) 
 
 
 def export_split(audio: LevelledTower, preset: Preset, whole: Path) -> SplitSpec | None:
-    """Write both graphs beside the whole one; None where windows are not made of whole frames."""
+    """Write both graphs beside the whole one; None if windows do not consist of whole frames."""
     mel = preset.mel
     if preset.window_samples % mel.hop:
         return None
@@ -149,11 +148,11 @@ def export_split(audio: LevelledTower, preset: Preset, whole: Path) -> SplitSpec
 
 
 def stored_in(model: onnx.ModelProto, other: Path) -> onnx.ModelProto:
-    """The model, its tensors replaced by their places in another file where that holds the same bytes."""
+    """The model with references to another file for tensors whose bytes are in it."""
     held = other.read_bytes()
     for tensor in model.graph.initializer:
         raw = tensor.raw_data
-        at = held.find(raw) if len(raw) >= LEAST_BYTES else -1
+        at = held.find(raw) if len(raw) >= MIN_BYTES else -1
         if at >= 0:
             external_data_helper.set_external_data(tensor, other.name, at, len(raw))
             tensor.ClearField("raw_data")

@@ -1,7 +1,7 @@
-"""Weights stored in half the room, or a quarter: as float16 or int8, and turned back to float32 when a graph is loaded.
+"""Weights stored as float16 or int8, and converted to float32 when a graph is loaded.
 
-The arithmetic stays that of float32. A weight is rounded to 11 bits, which turns a vector by far less than the bound of
-parity; ONNX Runtime and TensorRT fold the casts while they load the graph.
+The graph still computes in float32. A float16 weight has 11 bits, whose error is far below the bound of parity; ONNX
+Runtime and TensorRT fold the casts when they load the graph.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-SMALL = 1024  # numbers; scales, biases and constants are left as they are
+SMALL = 1024  # values; smaller tensors (scales, biases, constants) are not converted
 STEPS = 127.0  # of int8 on either side of zero
 LARGEST = float(np.finfo(np.float16).max)
 
 
 def quarter(path: Path) -> None:
-    """Store the large matrices of a graph as int8 with a scale for each row, in its place; the rest in float16.
+    """Store the large matrices of a graph as int8 with a scale per row, and others as float16, in place.
 
-    For tables of words, whose rows are far apart in length.
+    For tables of word embeddings, whose rows differ much in length.
     """
     model = onnx.load(str(path))
     graph = model.graph
@@ -45,7 +45,7 @@ def quarter(path: Path) -> None:
 
 
 def halve(path: Path) -> None:
-    """Store the large float32 tensors of a graph as float16, in its place."""
+    """Store the large float32 tensors of a graph as float16, in place."""
     model = onnx.load(str(path))
     graph = model.graph
     stored: list[TensorProto] = []

@@ -1,7 +1,7 @@
-"""The text and image towers of a preset with a given audio encoder, as files of a folder of towers.
+"""Write the text and image towers of a preset in the space of a pack to a folder of towers.
 
-A pack is made of such a folder and of the encoder that its towers were trained beside; `export.birdnet.towers` says
-what else is in one. Files of other towers are left as they are.
+A pack is built from such a folder and the encoder that its towers were trained for; `export.birdnet.towers` documents
+its files. Other files in it are not changed.
 """
 
 from __future__ import annotations
@@ -28,37 +28,35 @@ from trainer.models.text import tokenize
 
 TEXT, IMAGE, TOKENIZER, DOCUMENT = "text.onnx", "image.onnx", "tokenizer.json", "towers.json"
 FAMILY = "trunk"
-LEAST_COSINE = 0.999  # of weights in int8
-LEAST_OF_PICTURES = 0.99  # rounding moves shares between what a picture of nothing resembles alike
+MIN_COSINE = 0.999  # with int8 weights
+MIN_COSINE_PICTURES = 0.99  # lower, because synthetic pictures resemble many classes equally
 CHECKED = 500  # taxa
-PICTURES, COARSE = 16, 9  # pictures that an image tower is checked on, and the side of what they are made of
+PICTURES, COARSE = 16, 9  # synthetic pictures for the check of an image tower, and their size before interpolation
 
 
 def write_towers(run_folder: Path, out: Path) -> dict[str, Parity]:
-    """Write graph and tokenizer of a text tower, and the graph of an image tower where the stage has one.
+    """Write graph and tokenizer of a text tower, and the graph of an image tower if the stage has one.
 
-    The length of prompts and the side of pictures go into the folder's document.
+    The length of prompts and the size of pictures are added to the folder's document.
 
     Parameters
     ----------
     run_folder : Path
         Folder of a finished stage.
     out : Path
-        Folder of towers; made where it is not there.
+        Folder of towers, created if it does not exist.
 
     Raises
     ------
     ExportError
         The checkpoint is of another preset, or the folder's document cannot be read.
     ParityError
-        The graph does not give what the checkpoint gives; nothing is written then.
+        A graph does not agree with the checkpoint; nothing is written.
     """
     checkpoint = load(run_folder)
     preset = checkpoint.config.preset
     if preset.towers.family != FAMILY:
-        raise ExportError(
-            f"{run_folder}: has an audio tower of its own", "make a pack of it: python -m export --checkpoint"
-        )
+        raise ExportError(f"{run_folder}: has an audio tower", "export it as a pack: python -m export --checkpoint")
     document = read_document(out / DOCUMENT)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / TEXT
@@ -67,7 +65,7 @@ def write_towers(run_folder: Path, out: Path) -> dict[str, Parity]:
         parity = check_text(checkpoint, graph)
         parities = {TEXT: parity}
         written = [graph]
-        if preset.stages[checkpoint.config.stage].after:  # stage 1 knows no photos
+        if preset.stages[checkpoint.config.stage].after:  # stage 1 has no image tower
             tower = cast(PhotoTower, checkpoint.model.image)
             picture = Path(folder) / IMAGE
             parities[IMAGE] = small_image(checkpoint, picture)
@@ -90,18 +88,18 @@ def write_towers(run_folder: Path, out: Path) -> dict[str, Parity]:
 
 
 def check_text(checkpoint: Checkpoint, graph: Path) -> Parity:
-    """The graph against the tower, on names that it was trained on."""
+    """Check the graph against the tower, on names that it was trained on."""
     names = checkpoint.config.taxa
     names = names[:: max(1, len(names) // CHECKED)]
     texts = [text for name in names for text in (name, f"{name} with common name {name}")]
     tokens = tokenize(checkpoint.tokenizer, texts)
     given = vectors(onnx.load(str(graph)), tokens.numpy())
     wanted = run(checkpoint.model.text, tokens)
-    return compare(TEXT, texts, list(wanted[:, None]), list(given[:, None]), LEAST_COSINE)
+    return compare(TEXT, texts, list(wanted[:, None]), list(given[:, None]), MIN_COSINE)
 
 
 def small_image(checkpoint: Checkpoint, graph: Path) -> Parity:
-    """Write the graph of an image tower in int8, or where rounding turns its vectors too far, in float16."""
+    """Write the graph of an image tower in int8, or in float16 if the error is too large."""
     try:
         export_image(checkpoint.model, checkpoint.config.preset, graph)
         quarter(graph)
@@ -113,7 +111,7 @@ def small_image(checkpoint: Checkpoint, graph: Path) -> Parity:
 
 
 def check_image(checkpoint: Checkpoint, graph: Path) -> Parity:
-    """The graph against the tower, on smooth pictures of chance colours."""
+    """Check the graph against the tower, on smooth random pictures."""
     size = checkpoint.config.preset.image_size
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand((PICTURES, 3, COARSE, COARSE), generator=generator) * 255.0
@@ -121,11 +119,11 @@ def check_image(checkpoint: Checkpoint, graph: Path) -> Parity:
     given = vectors(onnx.load(str(graph)), pictures.numpy())
     wanted = run(checkpoint.model.image, pictures)
     names = [f"picture {number + 1}" for number in range(PICTURES)]
-    return compare(IMAGE, names, list(wanted[:, None]), list(given[:, None]), LEAST_OF_PICTURES)
+    return compare(IMAGE, names, list(wanted[:, None]), list(given[:, None]), MIN_COSINE_PICTURES)
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """What a folder of towers says of itself; nothing where there is no document yet.
+    """The document of a folder of towers; empty if there is none.
 
     Raises
     ------

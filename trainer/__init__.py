@@ -1,1 +1,1 @@
-"""Training of the aligned encoders: one code path, two sizes (presets ``starter`` and ``biovita``)."""
+"""Training of the aligned encoders."""

@@ -1,7 +1,7 @@
-"""What is done to sound during training so that few recordings stand for many.
+"""Audio augmentation for training.
 
-All of it works on log-mel spectrograms [n, n_mels, frames]: sound powers add, so mixing and noise are sums of
-exponentials, another microphone is a curve over the bands, and another pitch and speed is a shift and a stretch. That
+All functions work on log-mel spectrograms [n, n_mels, frames]: sound powers add, so mixing and noise are sums of
+exponentials, another microphone is a curve over the bands, and another playback speed is a shift and a stretch. That
 costs a twentieth of the same on waveforms. Every function takes a batch and a `torch.Generator`, and returns a new
 batch.
 """
@@ -20,15 +20,15 @@ from trainer.frontend import LogMelConfig
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Strengths; zero switches one off."""
+    """Strength of each augmentation; zero disables it."""
 
-    speed: float = 0.08  # playback 0.92 .. 1.08 times as fast, pitch moving with it: individuals and dialects differ
-    gain_db: float = 6.0  # level normalisation is of the window, not of the bird
+    speed: float = 0.08  # playback 0.92 .. 1.08 times as fast, with the pitch: individuals and dialects differ
+    gain_db: float = 6.0  # the level of a window is normalised, that of the animal in it is not
     filter_db: float = 6.0  # smooth random equaliser: microphones and distance differ
-    noise_share: float = 0.5  # of the windows get coloured noise
+    noise_share: float = 0.5  # share of the windows with coloured noise
     noise_snr_db: tuple[float, float] = (0.0, 30.0)
-    only_noise_share: float = 0.04  # of the windows become noise alone, whose target is every taxon alike
-    mixup_share: float = 0.6  # of the windows are mixed with another one
+    only_noise_share: float = 0.04  # share of the windows replaced by noise, whose target is uniform over the taxa
+    mixup_share: float = 0.6  # share of the windows mixed with another one
     mixup_range: tuple[float, float] = (0.5, 0.95)  # target share of the louder one
     time_masks: int = 2
     time_mask_frames: int = 100  # at most 1 s each
@@ -39,7 +39,7 @@ class AugmentConfig:
 def augment(
     log_mel: Tensor, targets: Tensor, config: AugmentConfig, mel: LogMelConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """All of them in order: speed, filter and gain, mixup, noise, windows of noise alone, masks.
+    """All augmentations in order: speed, filter and gain, mixup, noise, noise-only windows, masks.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, gener
 
 
 def change_speed(log_power: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Stretch time by a factor and move the bands by its logarithm, as playing a tape faster does."""
+    """Stretch time by a factor and shift the bands by its logarithm, as faster playback does."""
     if not config.speed:
         return log_power
     n, bands, frames = log_power.shape
@@ -89,7 +89,7 @@ def equalise(log_power: Tensor, config: AugmentConfig, generator: torch.Generato
 def mixup(
     log_power: Tensor, targets: Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Sound two windows together and share the target between them (Zhang et al., ICLR 2018)."""
+    """Mix two windows and their targets (Zhang et al., ICLR 2018)."""
     n = log_power.shape[0]
     share = uniform((n, 1), *config.mixup_range, log_power, generator)
     mixed = torch.rand((n, 1), generator=generator, device=log_power.device) < config.mixup_share
@@ -101,7 +101,7 @@ def mixup(
 
 
 def coloured_noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Log power [n, n_mels, frames] of steady noise between rain (flat) and wind (falling), its mean power 1."""
+    """Log power [n, n_mels, frames] of stationary noise from flat (rain) to falling (wind), of mean power 1."""
     n, bands, frames = like.shape
     slope = uniform((n, 1, 1), -6.0, 1.0, like, generator)  # natural log power from the lowest band to the highest
     shape = slope * torch.linspace(0, 1, bands, device=like.device)[None, :, None]
@@ -110,17 +110,17 @@ def coloured_noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def mean_log_power(log_power: Tensor) -> Tensor:
-    """Logarithm of the mean power of each window, [n, 1, 1]."""
+    """Log of the mean power of each window, [n, 1, 1]."""
     return torch.logsumexp(log_power, dim=(1, 2), keepdim=True) - math.log(log_power.shape[1] * log_power.shape[2])
 
 
 def drawn_rows(share: float, like: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows of a batch, each drawn with a probability of `share`."""
+    """Rows of a batch, each drawn with probability `share`."""
     return (torch.rand(like.shape[0], generator=generator, device=like.device) < share).nonzero()[:, 0]
 
 
 def add_noise(log_power: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Add coloured noise to a share of the windows, at a signal-to-noise ratio drawn in dB."""
+    """Add coloured noise to a share of the windows, at a random signal-to-noise ratio."""
     rows = drawn_rows(config.noise_share, log_power, generator)
     chosen = log_power[rows]
     snr_db = uniform((len(rows), 1, 1), *config.noise_snr_db, log_power, generator)
@@ -131,18 +131,15 @@ def add_noise(log_power: Tensor, config: AugmentConfig, generator: torch.Generat
 def only_noise(
     log_power: Tensor, targets: Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Replace a share of the windows by noise, which is no taxon more than another.
-
-    Outlier exposure: Hendrycks et al., ICLR 2019.
-    """
+    """Replace a share of the windows by noise with a uniform target (outlier exposure: Hendrycks et al., ICLR 2019)."""
     rows = drawn_rows(config.only_noise_share, log_power, generator)
     noise = coloured_noise(log_power[rows], generator) + mean_log_power(log_power[rows])
-    alike = torch.full_like(targets[rows], 1.0 / targets.shape[1])
-    return log_power.index_copy(0, rows, noise), targets.index_copy(0, rows, alike)
+    uniform_target = torch.full_like(targets[rows], 1.0 / targets.shape[1])
+    return log_power.index_copy(0, rows, noise), targets.index_copy(0, rows, uniform_target)
 
 
 def mask(log_power: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Blank random spans of time and of bands with the window's mean (SpecAugment, Park et al., 2019)."""
+    """Mask random spans of time and of bands with the window's mean (SpecAugment, Park et al., 2019)."""
     n, bands, frames = log_power.shape
     fill = log_power.mean(dim=(1, 2), keepdim=True)
     masked = log_power

@@ -1,4 +1,4 @@
-"""The candidates of the text side: every prompt of every taxon, as tokens, and as vectors while the tower is frozen."""
+"""Every prompt of every taxon, as tokens, and as vectors while the text tower is frozen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.checkpoint import digest
 from trainer.models.text import tokenize
 
 FORMS = len(PROMPT_FORMS)
-ROWS = 256  # prompts through the text tower at once
+BATCH = 256  # prompts
 
 
 class TextBank:
@@ -30,7 +30,7 @@ class TextBank:
         self.tokens = tokenize(tokenizer, texts).reshape(FORMS, len(taxa), -1)
 
     def embed_all(self, text: nn.Module, device: torch.device) -> Tensor:
-        """Unit vectors of all prompts [forms, taxa, dim], without gradient; computed once where the tower is frozen."""
+        """Unit vectors of all prompts [forms, taxa, dim], without gradient."""
         return torch.stack([self.embed_form(text, form, device) for form in range(FORMS)])
 
     @torch.no_grad()
@@ -38,12 +38,12 @@ class TextBank:
         """Unit vectors [taxa, dim] of one form of all taxa, without gradient."""
         was = text.training
         text.eval()
-        vectors = torch.cat([text(trim(rows).to(device)) for rows in self.tokens[form].split(ROWS)])
+        vectors = torch.cat([text(trim(rows).to(device)) for rows in self.tokens[form].split(BATCH)])
         text.train(was)
         return vectors
 
-    def embed_kept(self, text: nn.Module, folder: Path, device: torch.device) -> Tensor:
-        """As `embed_all`, kept in a folder until the tower or the prompts change."""
+    def embed_cached(self, text: nn.Module, folder: Path, device: torch.device) -> Tensor:
+        """As `embed_all`, cached in a folder until the tower or the prompts change."""
         key = hashlib.sha256(digest(text).encode() + self.tokens.numpy().tobytes()).hexdigest()[:16]
         path = folder / f"prompts-{key}.npy"
         if path.is_file():
@@ -56,15 +56,15 @@ class TextBank:
         return vectors
 
     def embed(self, text: nn.Module, taxa: np.ndarray, forms: np.ndarray, device: torch.device) -> Tensor:
-        """Unit vectors [n, dim] of the prompts of taxa [n] in forms [n], with gradient."""
+        """Unit vectors [n, dim] of the prompts of `taxa` [n] in `forms` [n], with gradient."""
         return text(trim(self.tokens[torch.from_numpy(forms), torch.from_numpy(taxa)]).to(device))
 
     def draw(self, text: nn.Module, targets: Tensor, generator: torch.Generator, device: torch.device) -> DrawnPrompts:
-        """Prompts of one step with gradient, every form drawn anew.
+        """Vectors of the prompts of one step with gradient, in random forms.
 
         Parameters
         ----------
-        targets : [n, taxa], rows that sum to one; a row that holds all taxa alike is noise and holds none
+        targets : [n, taxa], rows that sum to one; a uniform row is noise, which has no taxon
         """
         row, taxon = (targets > 1.0 / self.taxa + 1e-6).nonzero(as_tuple=True)
         which = torch.cat([torch.arange(self.taxa), taxon.cpu()])
@@ -75,20 +75,20 @@ class TextBank:
 
 @dataclass(frozen=True)
 class DrawnPrompts:
-    """One prompt for each taxon as a candidate, and for each sample one of its own for every taxon it holds.
+    """One prompt for each taxon as a candidate, and one for each taxon of each sample.
 
-    Two recordings of one species in a batch are so drawn to two forms of its name, while the text tower embeds few more
-    prompts than there are taxa.
+    Two recordings of one species in a batch are thus trained against two forms of its name, while the text tower embeds
+    only a few more prompts than there are taxa.
     """
 
     texts: Tensor  # [taxa, dim]
     row: Tensor  # [pairs] the sample
-    taxon: Tensor  # [pairs] a taxon it holds
-    own: Tensor  # [pairs, dim] the prompt drawn for both
+    taxon: Tensor  # [pairs] a taxon of it
+    own: Tensor  # [pairs, dim] the prompt drawn for the pair
 
     @classmethod
     def of_batch(cls, texts: Tensor) -> DrawnPrompts:
-        """Prompts [n, dim] of the samples of a batch alone: the candidates are the samples' own."""
+        """Prompts [n, dim] of the samples of a batch, which are the only candidates."""
         none = torch.zeros(0, dtype=torch.int64, device=texts.device)
         return cls(texts, none, none, texts[:0])
 
@@ -105,13 +105,13 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def trim(tokens: Tensor) -> Tensor:
-    """Cut the last columns that are padding in every row."""
+    """Remove trailing columns that are padding in every row."""
     used = (tokens != 0).any(dim=0).nonzero()
     return tokens[:, : int(used.max()) + 1]
 
 
 def drawn_similarity(vectors: Tensor, bank: Tensor, generator: torch.Generator) -> Tensor:
-    """Similarities [n, taxa] where every pair sees a prompt form of its own, drawn anew.
+    """Similarities [n, taxa] with a random prompt form for every pair.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Decision parameters of a checkpoint, fitted on its held-out recordings, on mixtures of two of them, and on noise.
+"""Decision parameters of a checkpoint, fitted on its held-out recordings, on mixtures of two, and on noise.
 
-Similarities become logits by one multiplier a modality (Guo et al., "On Calibration of Modern Neural Networks", ICML
-2017). Modalities are brought to one level of logits and then weighted so that none harms the ranks that the others
-reach. "Nothing" gets the largest logit that leaves most held-out recordings something. The confidence that log-odds
-stand for (Platt scaling) is fitted on single recordings, mixtures and noise together. Everything is measured through
-`gallery.recognise`.
+Similarities become logits by one scale per modality (Guo et al., "On Calibration of Modern Neural Networks", ICML
+2017). Biases bring the modalities to the same mean logit; weights are chosen so that no modality lowers the ranks that
+the others reach. The null logit is the largest at which most held-out recordings are still detected. The map from
+log-odds to confidence (Platt scaling) is fitted on single recordings, mixtures and noise together. All metrics go
+through `gallery.recognise`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gallery import MODALITIES, DecisionParameters, Index, Recognition, Taxon, V
 from gallery.files import write_text
 from gallery.recognition import MOST_SPECIES
 from trainer.bank import TextBank
+from trainer.data.rows import sums_of_taxa
 from trainer.data.sounds import Sounds
 from trainer.evaluate import Embedded
 from trainer.heard import Heard, hear, hear_mixtures, hear_noise, identified, uncalibrated
@@ -30,16 +31,16 @@ from trainer.presets import Preset
 from trainer.reliability import reliability
 
 SCALES = np.geomspace(4.0, 60.0, 16)
-IMAGE_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # share of the photos beside the names
-AUDIO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the recordings beside names and photos, whose shares make one
+IMAGE_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of the photos; the names have the rest of 1
+AUDIO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the recordings, beside names and photos with 1 together
 POOLS = (1, 2, 3, 5)
-KEPT = 0.95  # share of the held-out recordings that must stay something
+DETECTED = 0.95  # share of the held-out recordings that must be detected
 MIXTURES = 300
-FITTED, REPORTED = 0, 1  # seeds of the mixtures that are fitted on, and of those that are reported
+FITTED, REPORTED = 0, 1  # seeds of the mixtures for fitting and of those for the metrics
 PHOTOS = ("text", "image")  # names and photos
-LEAST = 1e-6  # confidence that a loss takes for none
+MIN_CONFIDENCE = 1e-6  # in a loss
 STEPS = 50  # of Newton's method
-LEAST_SLOPE = 0.05
+MIN_SLOPE = 0.05
 THRESHOLDS = np.arange(0.5, 0.96, 0.05)
 
 DECISION = "decision.json"
@@ -58,16 +59,15 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit the decision parameters of a model on held-out recordings.
 
-    The gallery they are matched with has the prompts of all taxa, and the photos and recordings the model was trained
-    on.
+    The gallery has the prompts of all taxa, and the photos and recordings the model was trained on.
 
     Parameters
     ----------
-    field : field noise to mix recordings over, see `trainer.heard.field_noise`
+    field : field noise under the mixtures, see `trainer.heard.field_noise`
 
     Returns
     -------
-    What `decision.json` holds: the parameters under `decision`, what they reach under `metrics`.
+    Contents of `decision.json`: the parameters under `decision`, their metrics under `metrics`.
     """
     audio, rate_hz = model.audio, preset.mel.rate_hz
     heard = hear(audio, held, rate_hz, preset.window_s, device, preset.hop_s, preset.pad)
@@ -81,34 +81,29 @@ def calibrate(
         taxa,
         {
             "text": bank.embed_all(model.text, device).mean(dim=0).cpu().numpy(),
-            "image": sums(photos.vectors, photos.taxon, len(taxa)),
-            "audio": sums(np.stack([windows.mean(axis=0) for windows in trained.windows]), trained.taxon, len(taxa)),
+            "image": sums_of_taxa(photos.vectors, photos.taxon, len(taxa)),
+            "audio": sums_of_taxa(
+                np.stack([windows.mean(axis=0) for windows in trained.windows]), trained.taxon, len(taxa)
+            ),
         },
     )
     parameters = fit(index, heard, mixtures[0], noise)
     return {"decision": parameters.to_dict(), "metrics": report(index, parameters, heard, mixtures[1], noise)}
 
 
-def keep(fitted: dict[str, Any], folder: Path) -> None:
+def save(fitted: dict[str, Any], folder: Path) -> None:
     """Write `decision.json` beside a checkpoint."""
     write_text(folder / DECISION, json.dumps(fitted, indent=1) + "\n", parents=True)
 
 
-def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
-    """Sum of the vectors of each taxon [taxa, dim]; zero where there is none."""
-    rows = np.zeros((taxa, vectors.shape[1]), vectors.dtype)
-    np.add.at(rows, taxon, vectors)
-    return rows
-
-
 def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionParameters:
     """Fit decision parameters on single recordings, mixtures of two, and noise."""
-    single = Single(index, heard, most=1)
+    single = SingleRecordings(index, heard, most=1)
     parameters = uncalibrated(MODALITIES)
     for modality in index.modalities:
         losses = [single.loss(scaled(parameters, modality, scale), (modality,)) for scale in SCALES]
         parameters = scaled(parameters, modality, float(SCALES[int(np.argmin(losses))]))
-    parameters = replace(parameters, bias={**parameters.bias, **levels(index, heard, parameters)})
+    parameters = replace(parameters, bias={**parameters.bias, **biases(index, heard, parameters)})
     shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
     parameters = likeliest_harmless(single, shares, PHOTOS, than=("text",))
     modalities = tuple(index.modalities)
@@ -117,17 +112,17 @@ def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionPa
         parameters = likeliest_harmless(single, weights, modalities, than=PHOTOS)
     parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: single.loss(p, modalities))
     parameters = replace(parameters, null_logit=null_logit(index, parameters, heard, noise))
-    every = Together(index, heard, mixtures, noise)
+    every = CalibrationSets(index, heard, mixtures, noise)
     parameters = every.scaled(parameters)
     return replace(parameters, threshold=every.threshold(parameters))
 
 
-class Single:
+class SingleRecordings:
     """Metrics of parameters on recordings of one taxon each.
 
     Parameters
     ----------
-    most : species in one window; while parameters are fitted the recordings are known to hold one
+    most : maximum number of species in a window; 1 while parameters are fitted
     """
 
     def __init__(self, index: Index, heard: Heard, most: int = MOST_SPECIES) -> None:
@@ -141,11 +136,11 @@ class Single:
         return every
 
     def asked(self, modalities: tuple[str, ...]) -> np.ndarray:
-        """Recordings [recordings] bool whose taxon has an entry of these modalities."""
+        """Whether the taxon of each recording has an entry of these modalities [recordings] bool."""
         return np.any([self.index.present[modality][self.heard.taxon] for modality in modalities], axis=0)
 
     def loss(self, parameters: DecisionParameters, modalities: tuple[str, ...]) -> float:
-        """Mean negative log-likelihood of the right taxon and of no other."""
+        """Mean negative log-likelihood of the correct taxon and no other."""
         rows = np.flatnonzero(self.asked(modalities))
         truth = np.zeros((len(rows), len(self.index.taxa)), bool)
         truth[np.arange(len(rows)), self.heard.taxon[rows]] = True
@@ -158,10 +153,10 @@ class Single:
         return float(((confidences > right[:, None]).sum(axis=1) < k)[right > 0].sum() / len(right))
 
 
-class Together:
-    """Windows of single recordings, of mixtures and of noise, with the taxa that each holds.
+class CalibrationSets:
+    """Single recordings, mixtures and noise with their taxa.
 
-    Of a single recording the window that is surest of its taxon counts: the others may be without song.
+    Of a single recording, the window with the highest confidence of its taxon counts: others may have no song.
     """
 
     def __init__(self, index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> None:
@@ -169,14 +164,14 @@ class Together:
 
     def windows(self, parameters: DecisionParameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Confidences and truth [n, taxa] of each set."""
-        return {name: judged(heard, self.index, parameters) for name, heard in self.sets.items() if len(heard)}
+        return {name: with_truth(heard, self.index, parameters) for name, heard in self.sets.items() if len(heard)}
 
     def scaled(self, parameters: DecisionParameters) -> DecisionParameters:
-        """Slope and offset of the confidence (Platt, 1999) by Newton's method, each set counting alike."""
+        """Parameters with slope and offset of the confidence (Platt, 1999), with equal weight for each set."""
         odds, truth, share = [], [], []
         plain = replace(parameters, slope=1.0, offset=0.0)
         for confidences, right in self.windows(plain).values():
-            c = np.clip(confidences, LEAST, 1 - LEAST)
+            c = np.clip(confidences, MIN_CONFIDENCE, 1 - MIN_CONFIDENCE)
             odds.append(np.log(c / (1 - c)).ravel())
             truth.append(right.ravel())
             share.append(np.full(right.size, 1 / len(right)))
@@ -184,7 +179,7 @@ class Together:
         return replace(parameters, slope=round(slope, 4), offset=round(offset, 4))
 
     def threshold(self, parameters: DecisionParameters) -> float:
-        """The least threshold from 0.5 on at which no window of noise is named."""
+        """The lowest threshold from 0.5 on at which no species is detected in noise."""
         for threshold in THRESHOLDS:
             tried = replace(parameters, threshold=round(float(threshold), 2))
             vocabulary, noise = Vocabulary(self.index, tried), self.sets["noise"]
@@ -194,8 +189,8 @@ class Together:
         return tried.threshold
 
 
-def judged(heard: Heard, index: Index, parameters: DecisionParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Confidences and truth [n, taxa]; of a recording the most confidence that each taxon reaches in a window."""
+def with_truth(heard: Heard, index: Index, parameters: DecisionParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences and truth [n, taxa]; the confidence of a taxon is its maximum over the windows of a recording."""
     vocabulary = Vocabulary(index, parameters)
     confidences = np.zeros((len(heard), len(index.taxa)))
     truth = np.zeros(confidences.shape, bool)
@@ -208,14 +203,14 @@ def judged(heard: Heard, index: Index, parameters: DecisionParameters) -> tuple[
 
 
 def places(index: Index, vocabulary: Vocabulary) -> list[int]:
-    """Row in the index of each taxon of a vocabulary, which may have fewer."""
+    """Row in the index of each taxon of a vocabulary."""
     row_of = {taxon.scientific_name: row for row, taxon in enumerate(index.taxa)}
     return [row_of[taxon.scientific_name] for taxon in vocabulary.taxa]
 
 
 def cross_entropy(confidences: np.ndarray, truth: np.ndarray) -> float:
-    """Negative log-likelihood of every taxon being there or not [n, taxa], summed over the taxa, mean over n."""
-    c = np.clip(np.where(truth, confidences, 1.0 - confidences), LEAST, 1.0)
+    """Binary cross-entropy [n, taxa], summed over the taxa, mean over n."""
+    c = np.clip(np.where(truth, confidences, 1.0 - confidences), MIN_CONFIDENCE, 1.0)
     return float(-np.log(c).sum(axis=1).mean())
 
 
@@ -224,7 +219,7 @@ def platt(odds: np.ndarray, truth: np.ndarray, share: np.ndarray) -> tuple[float
 
     Parameters
     ----------
-    odds, truth, share : [n] log-odds, whether the taxon is there, and the weight of the pair
+    odds, truth, share : [n] log-odds, whether the taxon is present, and the weight of the pair
     """
     inputs = np.stack([odds, np.ones(len(odds))])
     weights = np.array([1.0, 0.0])
@@ -233,17 +228,17 @@ def platt(odds: np.ndarray, truth: np.ndarray, share: np.ndarray) -> tuple[float
         gradient = inputs @ (share * (p - truth))
         curvature = (inputs * (share * p * (1.0 - p))) @ inputs.T + 1e-9 * np.eye(2)
         weights = weights - np.linalg.solve(curvature, gradient)
-        weights[0] = max(weights[0], LEAST_SLOPE)
+        weights[0] = max(weights[0], MIN_SLOPE)
     return float(weights[0]), float(weights[1])
 
 
 def likeliest_harmless(
-    single: Single, tried: Sequence[DecisionParameters], modalities: tuple[str, ...], than: tuple[str, ...]
+    single: SingleRecordings, tried: Sequence[DecisionParameters], modalities: tuple[str, ...], than: tuple[str, ...]
 ) -> DecisionParameters:
-    """A modality more may only help.
+    """The parameters of lowest loss at which an additional modality does not lower Top-1 or Top-5.
 
-    Among the parameters that rank the recordings with `modalities` no worse than with the fewer modalities `than`, the
-    likeliest; failing all, the first, which are to give the new modality least.
+    Recordings are ranked with `modalities` and, for comparison, with the fewer modalities `than`. If all parameters
+    lower them, the first are returned, which must give the additional modality the least weight.
     """
     harmless = [p for p in tried if all(single.top(p, modalities, k) >= single.top(p, than, k) for k in (1, 5))]
     return min(harmless or tried[:1], key=lambda p: single.loss(p, modalities))
@@ -257,8 +252,8 @@ def weighted(parameters: DecisionParameters, **weights: float) -> DecisionParame
     return replace(parameters, weight={**parameters.weight, **{name: round(w, 3) for name, w in weights.items()}})
 
 
-def levels(index: Index, heard: Heard, parameters: DecisionParameters) -> dict[str, float]:
-    """Bias of photos and recordings that brings their mean logit to that of the texts, over the taxa that have both."""
+def biases(index: Index, heard: Heard, parameters: DecisionParameters) -> dict[str, float]:
+    """Bias of each modality that makes its mean logit that of the names, over the taxa that have both."""
     mean = np.mean([windows.mean(axis=0) for windows in heard.windows], axis=0)
     bias = {}
     for modality in index.modalities:
@@ -271,10 +266,10 @@ def levels(index: Index, heard: Heard, parameters: DecisionParameters) -> dict[s
 
 
 def null_logit(index: Index, parameters: DecisionParameters, heard: Heard, noise: Heard) -> float:
-    """The largest logit of "nothing" that lets recordings through.
+    """The largest null logit at which a share `DETECTED` of the recordings is detected.
 
-    At it, `KEPT` of the recordings are more likely something than nothing in their best window; it is no larger than
-    what makes all the noise nothing.
+    A recording is detected if "something" is more likely than "nothing" in its best window. The null logit is at most
+    the value at which nothing is detected in the noise.
     """
     vocabulary = Vocabulary(index, parameters)
 
@@ -283,8 +278,8 @@ def null_logit(index: Index, parameters: DecisionParameters, heard: Heard, noise
 
     of_sound = [most(windows, level) for windows, level in zip(heard.windows, heard.levels)]
     of_noise = [most(windows, level) for windows, level in zip(noise.windows, noise.levels)]
-    finite = [value for value in of_sound if np.isfinite(value)]  # a silent recording says nothing
-    return round(float(min(np.quantile(finite, 1 - KEPT), max(of_noise))), 4)
+    finite = [value for value in of_sound if np.isfinite(value)]  # a silent recording has none
+    return round(float(min(np.quantile(finite, 1 - DETECTED), max(of_noise))), 4)
 
 
 def names_species(window: Recognition) -> bool:
@@ -294,8 +289,8 @@ def names_species(window: Recognition) -> bool:
 def report(
     index: Index, parameters: DecisionParameters, heard: Heard, mixtures: Heard, noise: Heard
 ) -> dict[str, dict[str, Any]]:
-    """What parameters reach on held-out sound: ranks by modality, and reliability by what is heard."""
-    single, modalities = Single(index, heard), tuple(index.modalities)
+    """Metrics of parameters on held-out sound: ranks by modality, and reliability on each set."""
+    single, modalities = SingleRecordings(index, heard), tuple(index.modalities)
     ranks: dict[str, Any] = {
         f"{name}_top{k}": round(single.top(parameters, named, k), 4)
         for name, named in (*((m, (m,)) for m in modalities), ("together", PHOTOS), ("all", modalities))
@@ -310,7 +305,7 @@ def report(
     }
     sets = {"single": heard, "mixture": mixtures, "noise": noise}
     calibration = {
-        name: reliability(*judged(those, index, parameters), parameters.threshold).to_dict()
+        name: reliability(*with_truth(those, index, parameters), parameters.threshold).to_dict()
         for name, those in sets.items()
         if len(those)
     }

@@ -1,16 +1,15 @@
-"""Checkpoints: weights in safetensors, configuration and tokenizer beside them, and the state of an unfinished run.
+"""Checkpoints: weights in safetensors, configuration and tokenizer, and the state of an unfinished run.
 
-On disk, one folder a stage:
+One folder per stage:
 
-    model.safetensors   averaged weights after the last finished epoch; what evaluation, later stages and export read
-    config.json         preset, stage, data, split, seed, taxa, the space's id
+    model.safetensors   averaged weights after the last finished epoch, read by evaluation, later stages and export
+    config.json         preset, stage, data, split, seed, taxa
     tokenizer.json      the text tower's tokenizer
-    log.jsonl           one line an epoch
-    resume.pt           raw weights, averages, optimizer and generators; only while the stage is unfinished
+    log.jsonl           one line per epoch
+    resume.pt           weights, averages, optimizer and generators of an unfinished stage
 
-Every file is written beside its place and moved over it, so that a kill at any moment leaves the last whole one. After
-an epoch the settings are written first, then `resume.pt`, then `model.safetensors`; `resume.pt` is removed at the end
-of the stage: weights without it are finished.
+Every file is written atomically. After an epoch the configuration is written first, then `resume.pt`, then
+`model.safetensors`; `resume.pt` is removed at the end of the stage: weights without it are finished.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ WEIGHTS, CONFIG, TOKENIZER, LOG, RESUME = "model.safetensors", "config.json", "t
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a checkpoint was made from; stored beside it."""
+    """Settings of the run that made a checkpoint, stored beside it."""
 
     preset: Preset
     stage: str
@@ -60,7 +59,7 @@ class RunConfig:
 class Checkpoint:
     """A loaded checkpoint.
 
-    `space` identifies the space its vectors live in: the first 16 hex digits of the weights' sha256.
+    `space` identifies its embedding space: the first 16 hex digits of the SHA-256 of the weights.
     """
 
     folder: Path
@@ -71,7 +70,7 @@ class Checkpoint:
 
 
 def save_config(folder: Path, tokenizer: Tokenizer, config: RunConfig) -> None:
-    """Store what a run is made from."""
+    """Store tokenizer and settings of a run."""
     with files.replacing(folder / TOKENIZER, parents=True) as path:
         tokenizer.save(str(path))
     files.write_text(folder / CONFIG, json.dumps(config.to_dict(), indent=1) + "\n")
@@ -104,7 +103,7 @@ def load_config(folder: Path) -> RunConfig:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Load a checkpoint; every tensor of the model must be there with its size, and finite.
+    """Load a checkpoint; every tensor of the model must be present, finite and of the right size.
 
     Raises
     ------
@@ -118,7 +117,7 @@ def load(folder: Path) -> Checkpoint:
     config = load_config(folder)
     try:
         tokenizer = Tokenizer.from_file(str(tokenizer_path))
-    except Exception as error:  # the library raises bare Exception for a file it cannot read
+    except Exception as error:  # the library raises Exception for an unreadable file
         raise CheckpointError(f"{tokenizer_path}: damaged ({error})", "copy it again or train again") from error
     try:
         state = load_file(str(weights))
@@ -140,7 +139,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def digest(module: nn.Module) -> str:
-    """What a module's vectors depend on: the first 16 hex digits of its tensors' sha256."""
+    """First 16 hex digits of the SHA-256 of a module's tensors."""
     sha = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         sha.update(name.encode())
@@ -154,7 +153,7 @@ def finished(folder: Path) -> bool:
 
 
 def clear(folder: Path) -> None:
-    """Remove a stage's files, so that it can be trained anew."""
+    """Remove a stage's files, so that it can be trained again."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -165,7 +164,7 @@ def save_resume(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_resume(folder: Path) -> dict[str, Any] | None:
-    """State of an unfinished run, None when there is none.
+    """State of an unfinished run; None if there is none.
 
     Raises
     ------
@@ -179,8 +178,25 @@ def load_resume(folder: Path) -> dict[str, Any] | None:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(
-            f"{path}: damaged ({type(error).__name__})", "start the stage anew with --restart"
+            f"{path}: damaged ({type(error).__name__})", "train the stage again with --restart"
         ) from error
+
+
+def require_same(folder: Path, remedy: str, *settings: tuple[str, object, object]) -> None:
+    """Refuse a run whose settings differ from those asked for.
+
+    Parameters
+    ----------
+    settings : name, value asked for, and value in the folder
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first setting that differs.
+    """
+    for name, own, theirs in settings:
+        if own != theirs:
+            raise CheckpointError(f"{folder}: was trained with another {name}", remedy)
 
 
 def taxa_in_order(config: RunConfig, table: list[Taxon]) -> list[Taxon]:

@@ -1,4 +1,4 @@
-"""Errors of training and evaluation that a person can cause, each with its remedy."""
+"""Errors of training and evaluation that a user can cause, each with its remedy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class CheckpointError(BiovitaError):
 
 
 class ConfigError(BiovitaError):
-    """Settings that contradict each other or do not exist."""
+    """A setting is invalid, or contradicts another one."""
 
     exit_code = 2
 
 
 class TrainingError(BiovitaError):
-    """Training went wrong, as when a loss is not finite."""
+    """Training failed, for example because a loss is not finite."""
 
     exit_code = 1

@@ -1,9 +1,8 @@
-"""Retrieval between sound, picture and text: six directions, three ranks, Top-1/5/10.
+"""Retrieval between sound, pictures and text: six directions, three ranks, Top-1/5/10.
 
-Protocol: a query ranks the taxa of the other side; a taxon's score is that of its best sample (BioVITA, released
-evaluation code). A recording is the mean of its windows. Queries and candidates are held-out samples only; at genus
-and family the samples of a group are those of all its species. A text side has one entry a taxon, "scientific name
-with common name X".
+Protocol: a query ranks the taxa of the other modality by their best sample (BioVITA, released evaluation code). A
+recording is the mean of its windows. Queries and candidates are held-out samples only; at genus and family the samples
+of a group are those of all its species. Text has one entry per taxon, "scientific name with common name X".
 """
 
 from __future__ import annotations
@@ -16,18 +15,10 @@ import torch
 
 from gallery import PROMPT_FORMS, Index, Taxon, Vocabulary, loud
 from trainer.bank import TextBank
+from trainer.benchmark.layout import DIRECTIONS, LEVELS
 from trainer.heard import Heard, identified, uncalibrated
 from trainer.models.vita import Vita
 
-DIRECTIONS = (
-    ("audio", "image"),
-    ("image", "audio"),
-    ("audio", "text"),
-    ("text", "audio"),
-    ("image", "text"),
-    ("text", "image"),
-)
-LEVELS = ("species", "genus", "family")
 TOPS = (1, 5, 10)
 TEXT_FORM = "scientific_common"
 
@@ -42,7 +33,7 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """One row of the table: shares of queries whose right group is among the first 1, 5 and 10."""
+    """Share of queries whose correct group is among the first 1, 5 and 10."""
 
     query: str
     target: str
@@ -53,7 +44,7 @@ class Retrieval:
 
 
 def recording_vectors(heard: Heard) -> Embedded:
-    """One vector a recording: the mean of its windows above the level of silence, of all where none is."""
+    """One vector per recording: the mean of its windows above the level of silence, or of all windows."""
     parameters = uncalibrated(("text",))
     vectors = []
     for windows, levels in zip(heard.windows, heard.levels, strict=True):
@@ -71,14 +62,21 @@ def identification(heard: Heard, texts: np.ndarray, taxa: Sequence[Taxon]) -> di
     texts : [taxa, dim] unit vectors of the names
     """
     vocabulary = Vocabulary(Index(taxa, {"text": texts}), uncalibrated(("text",)))
-    confidences = identified(heard, vocabulary)
-    right = confidences[np.arange(len(heard)), heard.taxon]
-    position = (confidences > right[:, None]).sum(axis=1)
-    return {top: float((position < top).mean()) for top in TOPS}
+    return shares(positions(identified(heard, vocabulary), heard.taxon), TOPS)
+
+
+def positions(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Rank [n] of the column `right` [n] in each row of scores [n, m], counted from 0; ties count for the query."""
+    return (scores > scores[np.arange(len(scores)), right][:, None]).sum(axis=1)
+
+
+def shares(position: np.ndarray, tops: Sequence[int]) -> dict[int, float]:
+    """Share of positions [n], counted from 0, among the first k, for each k."""
+    return {top: float((position < top).mean()) for top in tops}
 
 
 def embed_all(model: Vita, bank: TextBank, heard: Heard, photos: Embedded, device: torch.device) -> dict[str, Embedded]:
-    """Vectors of the three modalities; those of the photos are given."""
+    """Vectors of the three modalities."""
     texts = bank.embed_form(model.text, PROMPT_FORMS.index(TEXT_FORM), device).cpu().numpy()
     return {
         "audio": recording_vectors(heard),
@@ -88,16 +86,16 @@ def embed_all(model: Vita, bank: TextBank, heard: Heard, photos: Embedded, devic
 
 
 def retrieve(query: Embedded, target: Embedded, groups: np.ndarray) -> tuple[dict[int, float], int, int]:
-    """Rank the groups of the target side for every query whose group is there.
+    """Rank the groups of the targets for every query whose group is among them.
 
     Parameters
     ----------
     query, target : vectors with their taxa
-    groups : [taxa] group of each taxon (itself at species level), -1 for unknown
+    groups : [taxa] group of each taxon (itself at species level), -1 if unknown
 
     Returns
     -------
-    shares at Top-1/5/10, number of queries, number of candidate groups
+    Shares at Top-1/5/10, number of queries, number of candidate groups.
     """
     of_query, of_target = groups[query.taxon], groups[target.taxon]
     candidates = np.unique(of_target[of_target >= 0])
@@ -107,12 +105,11 @@ def retrieve(query: Embedded, target: Embedded, groups: np.ndarray) -> tuple[dic
     similarity = query.vectors[asked] @ target.vectors.T
     best = np.stack([similarity[:, of_target == group].max(axis=1) for group in candidates], axis=1)
     right = np.searchsorted(candidates, of_query[asked])
-    position = (best > best[np.arange(len(best)), right][:, None]).sum(axis=1)
-    return {top: float((position < top).mean()) for top in TOPS}, int(asked.sum()), len(candidates)
+    return shares(positions(best, right), TOPS), int(asked.sum()), len(candidates)
 
 
 def group_rows(taxa: Sequence[Taxon], level: str) -> np.ndarray:
-    """Group of each taxon at a rank, -1 where the rank is unknown."""
+    """Group of each taxon at a rank, -1 if the rank is unknown."""
     names = [taxon.at(level) for taxon in taxa]
     known = {name: row for row, name in enumerate(sorted(set(names) - {""}))}
     return np.array([known.get(name, -1) for name in names])
@@ -130,9 +127,9 @@ def table(embedded: dict[str, Embedded], taxa: Sequence[Taxon]) -> list[Retrieva
 
 
 def summary(embedded: dict[str, Embedded], heard: Heard, taxa: Sequence[Taxon]) -> dict[str, float]:
-    """The few metrics logged during training: species Top-1 and Top-5.
+    """Metrics logged during training: species Top-1 and Top-5.
 
-    Sound is identified by the names as on the device; photos are retrieved, where any are asked for.
+    Recordings are identified by names as on the device; retrieval with photos is included if there are any.
     """
     groups = group_rows(taxa, "species")
     named = identification(heard, embedded["text"].vectors, taxa)

@@ -1,8 +1,8 @@
 """Log-mel front end, from waveform to spectrogram, as convolutions and matrix products only.
 
-One implementation serves both presets, in training, evaluation and export. It holds no FFT operator, because the ONNX
-one does not run on every target; the transform of 1024 points is split as 32 x 2 x 16 (Cooley and Tukey, 1965), so that
-it costs a fourteenth of a plain DFT matrix and is differentiable, batched and exportable as it stands.
+One implementation is used by all presets, in training, evaluation and export. It has no FFT operator, because that of
+ONNX does not run on every target; the transform of 1024 points is split as 32 x 2 x 16 (Cooley and Tukey, 1965), which
+costs a fourteenth of a plain DFT matrix and is differentiable, batched and exportable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ N_FFT = RADIX * RADIX  # 1024 points, the transform length of both presets
 HALF = RADIX // 2 + 1  # 17 first-stage bins: the input is real, the others are their conjugates
 PAIRS = RADIX // 2  # second-stage bins d and 31 - d are neighbours in frequency, one of them even and one odd
 
-PART_ENDS = (2, 5, PAIRS)  # pairs, from the lowest up, at which a mel bank is parted
+PART_ENDS = (2, 5, PAIRS)  # pairs, from the lowest up, at which a mel bank is split
 
 KALDI, SLANEY = "kaldi", "slaney"  # mel scales
 SLANEY_BREAK_HZ = 1000.0  # linear below, logarithmic above
@@ -31,10 +31,9 @@ SLANEY_LOG_STEP = np.log(6.4) / 27.0  # of the logarithm of the frequency, a mel
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """What a spectrogram is made of. Window and hop are multiples of 32 samples.
+    """Parameters of a spectrogram. Window and hop are multiples of 32 samples.
 
-    With `decibel` false the values are (ln(mel + log_floor) + shift) / spread, otherwise 10 log10(max(mel, log_floor)),
-    and `shift` and `spread` say nothing.
+    With `decibel` the values are 10 log10(max(mel, log_floor)), otherwise (ln(mel + log_floor) + shift) / spread.
     """
 
     rate_hz: int = 32_000
@@ -50,7 +49,7 @@ class LogMelConfig:
     periodic: bool = False  # Hann window of period `win_length`; otherwise symmetric
     scale: str = KALDI  # kaldi: triangles on the mel axis, peak 1; slaney: triangles on the axis of Hz, area 1
     decibel: bool = False
-    double: bool = False  # transform and bands in float64, exact 100 dB below the loudest too; the result is float32
+    double: bool = False  # transform and bands in float64, exact even 100 dB below the loudest; the result is float32
 
     def frames(self, samples: int) -> int:
         """Number of spectrogram frames of a waveform of `samples` samples."""
@@ -110,9 +109,9 @@ def hann(config: LogMelConfig) -> np.ndarray:
 
 
 def first_stage(window: np.ndarray) -> np.ndarray:
-    """Kernels of the first stage: windowed transforms of samples that lie 32 apart, at the frequencies of 17 bins.
+    """Kernels of the first stage: windowed transforms of every 32nd sample, at the frequencies of 17 bins.
 
-    Sample 32 a + b turns by its own place in the window, so that no twiddle factors are left for the second stage.
+    Sample 32 a + b is rotated by its own position in the window, so the second stage needs no twiddle factors.
 
     Parameters
     ----------
@@ -132,11 +131,11 @@ def first_stage(window: np.ndarray) -> np.ndarray:
 def second_stage(pairs: int) -> np.ndarray:
     """Matrices of the second stage, which is the same for each first-stage bin c; FFT bin k = c + 32 d.
 
-    Even d see the sum of phases b and b + 16, odd d their difference (decimation in frequency).
+    Even d use the sum of phases b and b + 16, odd d their difference (decimation in frequency).
 
     Parameters
     ----------
-    pairs : of bins that are wanted, from the lowest up
+    pairs : number of pairs of bins to compute, from the lowest up
 
     Returns
     -------
@@ -153,7 +152,7 @@ def second_stage(pairs: int) -> np.ndarray:
 def pair_order() -> np.ndarray:
     """The even and the odd second-stage bins d of a first-stage bin, each from the lowest frequencies to the highest.
 
-    FFT bin k = c + 32 d lies between 32 d and 32 (d + 1), and above half the rate its mirror 1024 - k between
+    FFT bin k = c + 32 d is between 32 d and 32 (d + 1), and above half the rate its mirror 1024 - k is between
     32 (31 - d) and 32 (32 - d).
 
     Returns
@@ -167,10 +166,10 @@ def pair_order() -> np.ndarray:
 
 
 def spread_over_bins(bank: np.ndarray) -> np.ndarray:
-    """Reorder a mel bank from FFT bins to the order the second stage gives them in.
+    """Reorder a mel bank from FFT bins to the output order of the second stage.
 
-    Second-stage bin (d, c) is FFT bin k = c + 32 d, or its mirror 1024 - k above half the rate. Bins that appear twice
-    (c = 0 and c = 16 are their own mirrors) are taken once.
+    Second-stage bin (d, c) is FFT bin k = c + 32 d, or its mirror 1024 - k above half the rate. Bins that occur twice
+    (c = 0 and c = 16 are their own mirrors) are used once.
 
     Returns
     -------
@@ -185,33 +184,33 @@ def spread_over_bins(bank: np.ndarray) -> np.ndarray:
 
 
 class Reach(NamedTuple):
-    """Neighbouring mel bands and the pairs of second-stage bins they take sound from."""
+    """Adjacent mel bands and the pairs of second-stage bins that they use."""
 
     bands: slice
     pairs: slice
 
     @property
     def bins(self) -> slice:
-        """Where the pairs lie in a spectrum, 17 bins to a pair."""
+        """Position of the pairs in a spectrum, with 17 bins per pair."""
         return slice(self.pairs.start * HALF, self.pairs.stop * HALF)
 
 
 def reaches(spread: np.ndarray) -> list[Reach]:
-    """Part a mel bank where its low bands, which are many, end: they need few bins, and a product with all is waste.
+    """Split a mel bank, so that the many low bands are not multiplied with the high bins they do not use.
 
     Parameters
     ----------
-    spread : [n_mels, 2, 16, 17] as `spread_over_bins` gives it.
+    spread : [n_mels, 2, 16, 17], from `spread_over_bins`.
 
     Returns
     -------
-    Parts that hold each band once, from the lowest up.
+    Parts with each band once, from the lowest up.
     """
     used = np.asarray(spread.any(axis=(1, 3)))  # [n_mels, 16]
     parts = []
     first = 0
     for end in PART_ENDS:
-        within = ~np.asarray(used[first:, end:].any(axis=1))  # of bands that rise in frequency the first ones end lower
+        within = ~np.asarray(used[first:, end:].any(axis=1))  # bands are in rising order, so the first ones end lower
         count = int(np.argmin(within)) if not within.all() else len(within)
         if count:
             pairs = np.flatnonzero(used[first : first + count].any(axis=0))
@@ -223,9 +222,9 @@ def reaches(spread: np.ndarray) -> list[Reach]:
 class LogMel(nn.Module):
     """Waveform [n, samples] to log-mel spectrogram [n, n_mels, frames] float32.
 
-    As the starter preset sets it, equal to pre-emphasis, centred STFT with reflected edges, power, Kaldi mel bands and
-    logarithm of EfficientAT (Schmid et al., ICASSP 2023, `AugmentMelSTFT`). As the full size sets it, equal to
-    `ClapFeatureExtractor` of the `transformers` library in the mode of the unfused model.
+    In the starter preset, equal to pre-emphasis, centred STFT with reflected edges, power, Kaldi mel bands and
+    logarithm of EfficientAT (Schmid et al., ICASSP 2023, `AugmentMelSTFT`). In the full size, equal to
+    `ClapFeatureExtractor` of the `transformers` library for the unfused model.
     """
 
     analysis: Tensor
@@ -243,7 +242,7 @@ class LogMel(nn.Module):
         self.config = config
         bank = spread_over_bins(BANKS[config.scale](config))
         self.reaches = reaches(bank)
-        self.pairs = max(reach.pairs.stop for reach in self.reaches)  # higher ones no band wants
+        self.pairs = max(reach.pairs.stop for reach in self.reaches)  # no band uses higher ones
         constants = {"analysis": first_stage(hann(config)), "rotation": second_stage(self.pairs)}
         for number, reach in enumerate(self.reaches):
             part = bank[reach.bands, :, reach.pairs]
@@ -253,7 +252,7 @@ class LogMel(nn.Module):
             self.register_buffer(name, torch.from_numpy(array.astype(dtype)), persistent=False)
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> LogMel:
-        """Go to another device with the model, but never to another precision."""
+        """Move the buffers to another device with the model, but keep their precision."""
         exact = dict(self.named_buffers())
         super()._apply(fn, recurse)
         for name, buffer in exact.items():
@@ -273,7 +272,7 @@ class LogMel(nn.Module):
         return self.transform(padded[:, : (frames - 1) * c.hop + c.win_length], frames)
 
     def transform(self, padded: Tensor, frames: int) -> Tensor:
-        """Spectrum of samples that are filled up at both ends, as `spectrum` gives it."""
+        """Spectrum, as that of `spectrum`, of samples that are already padded."""
         n = padded.shape[0]
         low, high = self.first_bins(padded, frames).reshape(n, 2, 2 * PAIRS, HALF * frames).unbind(dim=1)
         both = torch.matmul(self.rotation, torch.stack([low + high, low - high], dim=1))
@@ -289,7 +288,7 @@ class LogMel(nn.Module):
         return torch.cat(parts, dim=1).float()
 
     def logarithm(self, mel: Tensor) -> Tensor:
-        """Power in the mel bands to the values a trunk sees."""
+        """Power in the mel bands to log-mel values."""
         c = self.config
         if c.decibel:
             return 10.0 * torch.log10(mel.clamp_min(c.log_floor))
@@ -302,7 +301,7 @@ class LogMel(nn.Module):
         if not c.double:
             phases = padded.reshape(n, -1, RADIX).transpose(1, 2)  # [n, 32, rows]: phase b of row a is sample 32 a + b
             return F.conv1d(phases, self.analysis, stride=c.hop // RADIX, groups=RADIX)
-        # ONNX Runtime has no convolution in float64 on a processor: frames are laid out
+        # ONNX Runtime has no float64 convolution on CPU: the frames are materialised
         hops = -(-c.win_length // c.hop)
         padded = F.pad(padded, (0, (frames - 1 + hops) * c.hop - samples))
         steps = padded.reshape(n, frames - 1 + hops, c.hop)
@@ -315,10 +314,10 @@ class LogMel(nn.Module):
 
 
 class LevelNorm(nn.Module):
-    """Bring every window to one loudness: mean removed, RMS set to `target_dbfs`.
+    """Normalise the level of every window: mean removed, RMS set to `target_dbfs`.
 
-    Field recordings differ by 60 dB in level; the pretrained trunk has seen little of the quiet end. Silence stays
-    finite: the gain is limited to `max_gain_db`.
+    Field recordings differ by 60 dB in level, and the trunk was pretrained on few quiet ones. The gain is limited to
+    `max_gain_db`, so that silence stays finite.
     """
 
     def __init__(self, target_dbfs: float = -20.0, max_gain_db: float = 70.0) -> None:

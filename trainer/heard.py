@@ -1,4 +1,4 @@
-"""What an audio tower makes of sound: window vectors and levels of recordings, of mixtures of two, and of noise."""
+"""Window vectors and levels of recordings, of mixtures of two, and of noise, by an audio tower."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from edgeapp.audio.file import load
 from edgeapp.audio.windows import HOP_S, REPEAT, fill, level_dbfs
 from gallery import DecisionParameters, Vocabulary, pooled, recognise
 from gallery.recognition import MOST_SPECIES
-from trainer.data.sounds import Sounds, each_whole, taxon_of
+from trainer.data.samples import taxa_of
+from trainer.data.sounds import Sounds, each_whole
 from trainer.data.windows import at_rate, recording_windows
 from trainer.errors import DataError
 from trainer.models.vita import SoundTower
@@ -21,8 +22,8 @@ from trainer.models.vita import SoundTower
 SILENCE_DBFS = -85.0  # the quietest usable starter recording has -74, dithered 16-bit silence about -93
 NOISE_WINDOWS = 64
 NOISE_RMS = 0.1
-SECOND_DB = (-6.0, 0.0)  # the second song of a mixture, against the first
-FIELD_DB = (-20.0, -10.0)  # the field noise under a mixture
+SECOND_DB = (-6.0, 0.0)  # level of the second recording in a mixture, relative to the first
+FIELD_DB = (-20.0, -10.0)  # level of the field noise under a mixture
 LEVEL_RMS = 0.05  # of a mixture
 
 
@@ -45,7 +46,7 @@ class Heard:
         return len(self.windows)
 
     def of(self, mask: np.ndarray) -> Heard:
-        """The recordings where a mask [recordings] is true."""
+        """The recordings where `mask` [recordings] is true."""
         rows = np.flatnonzero(mask).tolist()
         return Heard([self.windows[row] for row in rows], [self.levels[row] for row in rows], self.taxon[rows])
 
@@ -72,7 +73,7 @@ def hear(
     Raises
     ------
     DataError
-        Not one could be decoded.
+        None could be decoded.
     """
     vectors, levels, rows = [], [], []
     for row, sound in each_whole(sounds):
@@ -82,8 +83,8 @@ def hear(
         levels.append(np.array([level_dbfs(window) for window in windows]))
         rows.append(row)
     if not rows:
-        raise DataError("not one held-out recording could be decoded", "get the files again")
-    return Heard(vectors, levels, taxon_of(sounds.samples)[rows])
+        raise DataError("none of the held-out recordings could be decoded", "copy the files again")
+    return Heard(vectors, levels, taxa_of(sounds.samples)[rows])
 
 
 @torch.no_grad()
@@ -97,19 +98,19 @@ def hear_mixtures(
     device: torch.device,
     pad: str = REPEAT,
 ) -> Heard:
-    """Embed windows in which two recordings of different taxa sound at once, over field noise.
+    """Embed windows with two recordings of different taxa at once, over field noise.
 
-    Each recording gives the stretch of a window, filled as on the device where it is shorter; the second is as loud as
-    the first or up to 6 dB quieter, the field noise 10 to 20 dB.
+    Each recording gives a random excerpt, padded as on the device if it is shorter; the second has the level of the
+    first or is up to 6 dB quieter, the field noise 10 to 20 dB.
 
     Parameters
     ----------
-    field : recordings of field noise [samples] at the rate of the sounds; none for mixtures without
+    field : recordings of field noise [samples] at the rate of the sounds; may be empty
     samples : length of a window
-    count : number of mixtures; fewer where there are no two taxa
+    count : number of mixtures; none are made without two taxa
     """
     rng = np.random.default_rng(seed)
-    whole = [(sound, int(taxon_of(sounds.samples)[row])) for row, sound in each_whole(sounds)]
+    whole = [(sound, int(taxa_of(sounds.samples)[row])) for row, sound in each_whole(sounds)]
     vectors: list[np.ndarray] = []
     levels: list[np.ndarray] = []
     taxa: list[tuple[int, int]] = []
@@ -119,10 +120,7 @@ def hear_mixtures(
         first, second = (whole[row] for row in rng.integers(0, len(whole), 2))
         if first[1] == second[1]:
             continue
-        mixed = stretch(first[0], samples, rng, pad) + gain(rng, SECOND_DB) * stretch(second[0], samples, rng, pad)
-        if field:
-            mixed = mixed + gain(rng, FIELD_DB) * stretch(field[int(rng.integers(len(field)))], samples, rng)
-        mixed = (mixed * (LEVEL_RMS / max(float(np.sqrt(np.square(mixed).mean())), 1e-9))).astype(np.float32)
+        mixed = mixture(first[0], second[0], field, samples, SECOND_DB, rng, pad)
         vectors.append(audio(torch.from_numpy(mixed[None]).to(device)).cpu().numpy())
         levels.append(np.array([level_dbfs(mixed)]))
         taxa.append((first[1], second[1]))
@@ -145,13 +143,34 @@ def hear_noise(audio: SoundTower, samples: int, seed: int, device: torch.device)
 
 
 def field_noise(folder: Path | None, rate_hz: int) -> list[np.ndarray]:
-    """Field recordings [samples] of a folder at a rate, in the order of their names; none without a folder."""
+    """Field recordings [samples] of a folder at a sampling rate, in the order of their names."""
     files = sorted(folder.glob("maad_*.flac")) if folder else []
     return [load(file, rate_hz) for file in files]
 
 
+def mixture(
+    first: np.ndarray,
+    second: np.ndarray,
+    field: Sequence[np.ndarray],
+    samples: int,
+    second_db: tuple[float, float],
+    rng: np.random.Generator,
+    pad: str,
+) -> np.ndarray:
+    """A window [samples] float32 with random excerpts of two recordings, over field noise if there is any.
+
+    Parameters
+    ----------
+    second_db : range of the level of the second recording, relative to the first
+    """
+    mixed = stretch(first, samples, rng, pad) + gain(rng, second_db) * stretch(second, samples, rng, pad)
+    if field:
+        mixed = mixed + gain(rng, FIELD_DB) * stretch(field[int(rng.integers(len(field)))], samples, rng)
+    return (mixed * (LEVEL_RMS / max(float(np.sqrt(np.square(mixed).mean())), 1e-9))).astype(np.float32)
+
+
 def stretch(sound: np.ndarray, samples: int, rng: np.random.Generator, pad: str = REPEAT) -> np.ndarray:
-    """A random stretch [samples] of a recording, of RMS 1; a shorter one fills a window as on the device."""
+    """A random excerpt [samples] of a recording with an RMS of 1, padded as on the device."""
     start = int(rng.integers(0, max(1, len(sound) - samples + 1)))
     cut = fill(sound[start : start + samples], samples, pad)
     return cut / max(float(np.sqrt(np.square(cut, dtype=np.float64).mean())), 1e-9)
@@ -162,11 +181,11 @@ def gain(rng: np.random.Generator, decibels: tuple[float, float]) -> float:
 
 
 def identified(heard: Heard, vocabulary: Vocabulary, most: int = MOST_SPECIES) -> np.ndarray:
-    """Confidences [recordings, taxa] of recordings, named and pooled as on the device.
+    """Confidences [recordings, taxa] of recordings, identified and pooled as on the device.
 
     Parameters
     ----------
-    most : species in one window; 1 where the recordings are known to hold one, which takes less time
+    most : maximum number of species in a window; 1 if the recordings are known to have one, which is faster
     """
     return np.stack(
         [
@@ -177,7 +196,7 @@ def identified(heard: Heard, vocabulary: Vocabulary, most: int = MOST_SPECIES) -
 
 
 def uncalibrated(modalities: Sequence[str]) -> DecisionParameters:
-    """Parameters before any are fitted: the taxa compete with one another alone, on one scale."""
+    """Parameters before fitting: one scale for all modalities, and no null."""
     return DecisionParameters(
         scale=dict.fromkeys(modalities, 20.0),
         bias=dict.fromkeys(modalities, 0.0),
@@ -187,7 +206,7 @@ def uncalibrated(modalities: Sequence[str]) -> DecisionParameters:
         offset=0.0,
         threshold=0.5,
         floor=0.5,  # more likely than not
-        evidence=3.0,  # Bayes factor that is called substantial (Kass and Raftery, JASA 1995)
+        evidence=3.0,  # Bayes factor considered substantial (Kass and Raftery, JASA 1995)
         silence_dbfs=SILENCE_DBFS,
         pool_windows=3,
     )

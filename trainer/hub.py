@@ -1,8 +1,8 @@
-"""Where public weights come from: a folder, or a repository of the Hugging Face hub.
+"""Public weights in a folder or a repository of the Hugging Face hub.
 
-A source is the path of a folder, or `hf-hub:organisation/name`, or that with `@revision`: a branch, a tag or, so that
-it cannot change, a commit. Only the files asked for are fetched. They stay in the library's cache (`HF_HOME`), where
-they are found again without a network.
+A source is the path of a folder, or `hf-hub:organisation/name`, optionally with `@revision`: a branch, a tag or, for
+reproducibility, a commit. Only the required files are downloaded. They stay in the library's cache (`HF_HOME`), and are
+used from there without a network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMED = "name a folder, or hf-hub:organisation/name@revision"
 
 
 def find_file(source: str, *names: str) -> Path:
-    """The first of the files `names` that a source has; fetched if it is on the hub.
+    """The first of the files `names` that a source has, downloaded if it is on the hub.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def default_pretrained() -> Path:
     Raises
     ------
     CheckpointError
-        When it is not there.
+        When it does not exist.
     """
     shared = shared_folder()
     if shared is None or not (shared / "pretrained").is_dir():
@@ -46,9 +46,9 @@ def default_pretrained() -> Path:
 
 
 def pinned(source: str, file: Path) -> str:
-    """A source with the commit that its file was fetched at; a folder, and one that names a commit, as it is."""
+    """A hub source with the commit of its downloaded file; a folder, or a source with a commit, is unchanged."""
     repository, _, revision = source.partition("@")
-    commit = file.parent.name  # the cache keeps each commit in a folder of its name
+    commit = file.parent.name  # the cache has a folder for each commit
     if not source.startswith(HUB) or revision == commit or not COMMIT.fullmatch(commit):
         return source
     return f"{repository}@{commit}"
@@ -85,11 +85,11 @@ def fetched(source: str, names: tuple[str, ...]) -> Path:
         try:
             found = hf_hub_download(repository, name, revision=revision or "main", local_files_only=unreachable)
             return Path(found)
-        except LocalEntryNotFoundError:  # the others may be in the cache; ask the network no more
+        except LocalEntryNotFoundError:  # others may be in the cache; do not use the network again
             unreachable = True
         except GatedRepoError as error:
             raise CheckpointError(
-                f"{source}: its owner wants to be asked first", "accept the terms on its page, then run 'hf auth login'"
+                f"{source}: access is restricted", "accept the terms on its page, then run 'hf auth login'"
             ) from error
         except RepositoryNotFoundError as error:
             raise CheckpointError(f"{source}: no such repository on the hub", NAMED) from error
@@ -99,11 +99,11 @@ def fetched(source: str, names: tuple[str, ...]) -> Path:
             raise CheckpointError(f"{source}: not a repository of the hub", NAMED) from error
         except EntryNotFoundError:
             continue
-        except OSError as error:  # of the network, or the disk is full
+        except OSError as error:  # network error, or the disk is full
             raise CheckpointError(
-                f"{source}: {name} cannot be fetched ({error})", "fetch it beforehand and name its folder"
+                f"{source}: {name} cannot be downloaded ({error})", "download it separately and name its folder"
             ) from error
     if unreachable:
         where = f"{source}: the hub cannot be reached and {' or '.join(names)} is not in its cache"
-        raise CheckpointError(where, f"run 'hf download {repository}' where there is a network, or name a folder")
+        raise CheckpointError(where, f"run 'hf download {repository}' with a network connection, or name a folder")
     raise CheckpointError(f"{source}: the repository has no {' or '.join(names)}", NAMED)

@@ -1,4 +1,4 @@
-"""The training loop: epochs, schedule, averaging, checkpoints, resume, log, progress. It treats every stage alike."""
+"""The training loop of all stages: epochs, schedule, averaging, checkpoints, resuming, log and progress."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from trainer.optimize import Average, freeze_others, learning_rate, optimizer_of
 from trainer.ranks import Ranks
 from trainer.stages import Batch, Metrics, Rows, Stage
 
-EVALUATE_EVERY = 5  # epochs; the last one always
+EVALUATE_EVERY = 5  # epochs, and after the last one
 BOARD = "tensorboard"  # folder beside the log
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where a stage is trained and kept."""
+    """Settings and output of a run of one stage."""
 
     folder: Path
     config: RunConfig
@@ -43,8 +43,8 @@ class Run:
     console: Console
     evaluate: Callable[[Vita], dict[str, Any]] | None = None  # metrics on the held-out split
     ranks: Ranks = Ranks()
-    say: Callable[[list[str]], None] = lambda lines: None  # takes what could not be used
-    evaluate_first: bool = False  # before the first epoch too
+    report: Callable[[list[str]], None] = lambda lines: None  # called with files that could not be used
+    evaluate_first: bool = False  # also before the first epoch
 
 
 class Step(nn.Module):
@@ -64,7 +64,7 @@ def joined(model: Vita, stage: Stage, ranks: Ranks) -> nn.Module:
     step = Step(model, stage)
     if ranks.world == 1:
         return step
-    # The text tower rests in the first epochs of the released stage 2, and has no gradient then.
+    # In the first epochs of the released stage 2 the text tower is frozen and has no gradient.
     return DistributedDataParallel(step, find_unused_parameters=stage.config.mix_epochs > 0)
 
 
@@ -80,7 +80,7 @@ def epoch_of(
     seed: int,
     device: torch.device,
 ) -> dict[str, float]:
-    """One pass over the joint batches of `plan`; sums of the metrics over the samples.
+    """One pass over the joint batches of `plan`; returns the sums of the metrics over the samples.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def epoch_of(
         When a loss is not finite.
     """
     config, ranks = stage.config, run.ranks
-    own = seed + ranks.rank * 7_919  # what a process draws for its own samples: augmentation and dropout
+    own = seed + ranks.rank * 7_919  # each process augments and drops out its own samples
     generator = torch.Generator(device=device).manual_seed(own)
     torch.manual_seed(own)
     learning = [p for group in optimizer.param_groups for p in group["params"]]
@@ -104,7 +104,7 @@ def epoch_of(
             if not math.isfinite(value):
                 raise TrainingError(
                     f"stage {stage.name} epoch {epoch + 1} step {position + 1}: the loss is {value}",
-                    "lower the learning rate with --set lr=…, or look for broken recordings in this batch",
+                    "lower the learning rate with --set lr=…, or check the recordings of this batch",
                 )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -119,15 +119,15 @@ def epoch_of(
 
 
 def fit(model: Vita, stage: Stage, run: Run) -> None:
-    """Train a stage to its end, from where an earlier run of it stopped.
+    """Train a stage, or resume an interrupted run of it.
 
-    The order of samples, crops, augmentation and prompts of an epoch depends on seed and epoch alone, and the state
-    after each epoch is stored: a run that was killed and resumed sees what an unbroken one sees.
+    The order of samples, crops, augmentation and prompts of an epoch depends only on seed and epoch, and the state
+    after each epoch is stored, so a resumed run gets the same data as an uninterrupted one.
 
     Raises
     ------
     TrainingError
-        When a loss is not finite; the last finished epoch stays.
+        When a loss is not finite; the last finished epoch is kept.
     """
     freeze_others(model, stage)
     config, ranks = stage.config, run.ranks
@@ -141,7 +141,7 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
             if run.evaluate and run.evaluate_first:
                 model.eval()
                 write_line(run, {"stage": stage.name, "epoch": 0, "held_out": run.evaluate(model)})
-        else:  # a kill between the two files leaves the weights one epoch behind
+        else:  # after a kill between the two files, the weights are one epoch behind
             checkpoint.save(run.folder, model, average.weights, run.tokenizer, run.config)
     ranks.wait()
     step = joined(model, stage, ranks)
@@ -153,7 +153,7 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
         train_mode(model, stage)
         sums = epoch_of(step, stage, run, optimizer, rates, average, plan, epoch, seed, device)
         skipped = ranks.together(stage.skipped())
-        run.say(skipped)
+        run.report(skipped)
         if ranks.first:
             count = int(sums.pop("samples"))
             line: dict[str, Any] = {
@@ -181,7 +181,7 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
 
 
 def restore(folder: Path, model: Vita, optimizer: torch.optim.Optimizer, average: Average, stage: Stage) -> int:
-    """Continue an unfinished run; number of epochs that are done."""
+    """Restore the state of an unfinished run; returns the number of finished epochs."""
     state = checkpoint.load_resume(folder)
     if state is None:
         return 0
@@ -194,7 +194,7 @@ def restore(folder: Path, model: Vita, optimizer: torch.optim.Optimizer, average
         path = folder / RESUME
         raise CheckpointError(f"{path}: not of this model ({type(error).__name__})", "start with --restart") from error
     log = folder / LOG
-    if log.exists():  # an epoch that was logged but not stored is trained again, and logged again
+    if log.exists():  # an epoch that was logged but not stored is trained and logged again
         lines = log.read_text(encoding="utf-8").splitlines()
         text = "".join(line + "\n" for line in lines if stored(line, state["epoch"]))
         write_text(log, text)
@@ -202,7 +202,7 @@ def restore(folder: Path, model: Vita, optimizer: torch.optim.Optimizer, average
 
 
 def stored(line: str, epoch: int) -> bool:
-    """Whether a line of the log is of an epoch that is kept; a line that was cut off is not."""
+    """Whether a line of the log belongs to a stored epoch; an incomplete line does not."""
     try:
         return json.loads(line)["epoch"] <= epoch
     except ValueError:
@@ -218,7 +218,7 @@ def store(
     epoch: int,
     line: dict[str, Any],
 ) -> None:
-    """Log an epoch and keep its state and its averaged weights."""
+    """Log an epoch and store its state and averaged weights."""
     write_line(run, line)
     state = {
         "epoch": epoch,
@@ -234,7 +234,7 @@ def store(
 
 
 def write_line(run: Run, line: dict[str, Any]) -> None:
-    """Add a line to the log, and its metrics to TensorBoard where that is installed."""
+    """Add a line to the log, and its metrics to TensorBoard if that is installed."""
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
@@ -250,7 +250,7 @@ def write_line(run: Run, line: dict[str, Any]) -> None:
 def shown(
     stage: Stage, run: Run, plan: list[Rows], epoch: int, seed: int, sums: dict[str, float]
 ) -> Generator[tuple[int, Batch], None, None]:
-    """Batches with their position, under a progress bar with loss, accuracy and time left; a line after the epoch."""
+    """Batches with their position; shows a progress bar with loss, accuracy and remaining time."""
     feed = stage.feed(plan, seed, run.ranks)
     if not run.ranks.first:
         yield from enumerate(feed)

@@ -1,20 +1,25 @@
-"""What a run says on standard error."""
+"""Messages of a run on standard error."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
 from trainer.ranks import Ranks
 
 
+def line_printer(console: Console) -> Callable[[str], None]:
+    """A function that prints a line on a console, as it is."""
+    return lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
 class Messages:
-    """Lines for a person, said once for all processes of a run.
+    """Messages of a session, printed by the first of its processes.
 
     Attributes
     ----------
-    failed : what could not be used so far
+    failed : one line for each input that could not be used
     """
 
     ranks: Ranks
@@ -22,12 +27,12 @@ class Messages:
     failed: list[str]
 
     def tell(self, line: str) -> None:
-        """Say a line on stderr, once for all processes."""
+        """Print a line."""
         if self.ranks.first:
-            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+            line_printer(self.console)(line)
 
     def report(self, lines: Sequence[str]) -> None:
-        """Say on stderr what could not be used, once."""
+        """Print what could not be used, each line once."""
         new = [line for line in lines if line not in self.failed]
         self.failed += new
         for line in new:

@@ -1,7 +1,7 @@
-"""The tables of names that ship with the towers: ``python -m trainer names SPECIES.csv NAMES.csv FOLDER``.
+"""`python -m trainer names`: the tables of names that ship with the towers.
 
-SPECIES.csv has a row for each label of the classifier, in its order: scientific_name, common_name, ranks, synonyms and
-kind. NAMES.csv has the same rows, with a column common_name_xx for each language. FOLDER gets `TAXONOMY` and `NAMES`.
+The first table has a row for each label of the classifier, in its order: scientific_name, common_name, ranks, synonyms
+and kind. The second has the same rows, with a column common_name_xx for each language.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ _LANGUAGE = re.compile(r"common_name_([a-z]{2,3})")
 
 
 def names_command(
-    species: Annotated[Path, typer.Argument(metavar="SPECIES.csv", help="Labels with their ranks, in their order.")],
-    common_names: Annotated[
-        Path, typer.Argument(metavar="NAMES.csv", help="Common names, a column for each language.")
+    species: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Table (CSV) of the labels with their ranks, in their order.")
     ],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where both tables are written.")],
+    common_names: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Table (CSV) of common names, one column per language.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of both compressed tables.")],
 ) -> None:
     """Write the taxonomy and the common names of a classifier's labels, compressed."""
     labels = read_labels(species)
     table = read_names(common_names)
     known = {label.taxon.scientific_name for label in labels}
-    strangers = {name for column in table.values() for name in column} - known
-    if strangers:
-        raise DataError(f"{common_names}: {min(strangers)} is not in {species}", "take both tables from one source")
+    unknown = {name for column in table.values() for name in column} - known
+    if unknown:
+        raise DataError(f"{common_names}: {min(unknown)} is not in {species}", "take both tables from one source")
     write_taxonomy(folder / TAXONOMY, labels)
     order = sorted(labels, key=lambda label: label.taxon.path())
     species_names = [label.taxon.scientific_name for label in order if label.is_species]
@@ -46,7 +48,7 @@ def names_command(
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Labels of a table in CSV.
+    """Labels in a CSV table.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def read_labels(path: Path) -> list[Label]:
 
 
 def read_names(path: Path) -> dict[str, dict[str, str]]:
-    """Language to scientific name to common name, without the English ones, which the taxonomy has.
+    """Common names by language and scientific name, without the English ones, which are in the taxonomy.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What learns in a stage, how fast, and the average of its weights."""
+"""Optimizer, learning rate, frozen parameters and weight averaging of a stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.stages import Stage
 
 
 class Average:
-    """Exponential moving average of the parameters that learn; a decay of 0 keeps none, and costs nothing."""
+    """Exponential moving average of the trained parameters; none with a decay of 0."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -24,7 +24,7 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the present weights; the first steps count more, so that the start is soon forgotten."""
+        """Update with the current weights; the decay is lower in the first steps, to forget the initial weights."""
         self.steps += 1
         decay = min(self.decay, self.steps / (9 + self.steps))
         for name, parameter in self.live.items():
@@ -36,7 +36,7 @@ class Average:
             self.weights[name].copy_(tensor)
 
     def swap(self) -> None:
-        """Exchange average and live weights."""
+        """Swap averaged and current weights."""
         with torch.no_grad():
             for name, parameter in self.live.items():
                 kept = parameter.detach().clone()
@@ -45,13 +45,13 @@ class Average:
 
 
 def learning_rate(config: StageConfig, progress: float) -> float:
-    """Factor at a share of the run: linear warm-up, then a cosine to zero, or a constant."""
+    """Factor of the learning rate at a progress of 0 .. 1: linear warm-up, then cosine decay to zero, or constant."""
     warm = min(1.0, progress / config.warmup) if config.warmup > 0 else 1.0
     return warm if config.schedule == "constant" else warm * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def optimizer_of(stage: Stage) -> torch.optim.AdamW:
-    """AdamW; norms, biases and scales are not decayed (both papers use AdamW at 0.05)."""
+    """AdamW without weight decay of norms, biases and scales (both papers use AdamW at 0.05)."""
     c = stage.config
     groups: list[dict[str, Any]] = []
     for modules, lr in ((stage.pretrained(), c.trunk_lr), (stage.fresh(), c.lr)):
@@ -62,11 +62,11 @@ def optimizer_of(stage: Stage) -> torch.optim.AdamW:
                 groups.append({"params": chosen, "lr": lr, "weight_decay": c.weight_decay if decayed else 0.0})
     if stage.scales():
         groups.append({"params": stage.scales(), "lr": c.lr, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, fused=True)  # one pass over the weights: on a CPU eight times as fast
+    return torch.optim.AdamW(groups, fused=True)  # eight times as fast on a CPU
 
 
 def freeze_others(model: nn.Module, stage: Stage) -> None:
-    """Only the stage's modules learn; frozen blocks inside them stay frozen."""
+    """Freeze all parameters but those of the stage's modules; frozen blocks in these stay frozen."""
     learning = {id(p) for m in (*stage.pretrained(), *stage.fresh()) for p in m.parameters() if p.requires_grad}
     learning |= {id(p) for p in stage.scales()}
     for parameter in model.parameters():
@@ -74,7 +74,7 @@ def freeze_others(model: nn.Module, stage: Stage) -> None:
 
 
 def train_mode(model: Vita, stage: Stage) -> None:
-    """Dropout only in what learns."""
+    """Set towers with trained parameters to training mode, and the others to evaluation mode."""
     model.eval()
     learning = {id(p) for m in (*stage.pretrained(), *stage.fresh()) for p in m.parameters()}
     for tower in (model.audio, model.text, model.image):

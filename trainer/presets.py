@@ -1,4 +1,4 @@
-"""Presets: every size and hyper-parameter of a model and its stages, one line each with a short reason."""
+"""Presets: all sizes and hyper-parameters of a model and its stages, one line each with a short reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.models.starter import StarterTowers
 from trainer.models.trunk import TrunkTowers
 
 DISTILL = "distill"  # the stage of text distillation
-STUDENT = "student"  # the stage that makes a small audio tower of a large one
+STUDENT = "student"  # the stage that distils a large audio tower into a small one
 FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2", DISTILL: DISTILL, STUDENT: STUDENT}
 
 
@@ -28,30 +28,28 @@ class StageConfig:
 
     epochs: int
     batch: int  # of one process
-    lr: float  # of the parts that start from nothing
-    trunk_lr: float  # of the pretrained parts
-    after: str = ""  # the stage whose weights it starts from; none: public weights
+    lr: float  # of modules with random weights
+    trunk_lr: float  # of pretrained modules
+    after: str = ""  # the stage that it starts from; empty for public weights
     weight_decay: float = 0.05  # both papers
-    schedule: str = "cosine"  # or constant, as the papers
-    warmup: float = 0.05  # share of the steps; then a cosine to zero, or a constant
+    schedule: str = "cosine"  # or constant, as in the papers
+    warmup: float = 0.05  # share of the steps
     smoothing: float = 0.1  # share of the target spread over all candidates
-    clip: float = 1.0  # largest gradient norm; 0 is none
-    ema: float = 0.995  # weight averaging: the average is what is evaluated and kept; 0 is none
-    most_per_taxon: int = 20  # recordings of a species and epoch (both papers)
-    least_per_taxon: int = 3  # the rare ones are drawn again, as in the released code, which takes 5
-    candidates: str = "bank"  # what a sample is compared with: the names of all taxa, or those of its batch
-    positives: str = "taxon"  # in a batch: all samples of the same taxon, or the paper's plain diagonal
-    ridge: bool = False  # begin stage 1 and end stage 2 with projections in closed form
+    clip: float = 1.0  # maximum gradient norm; 0 is none
+    ema: float = 0.995  # decay of the averaged weights, which are evaluated and saved; 0 is none
+    most_per_taxon: int = 20  # maximum number of recordings of a species per epoch (both papers)
+    least_per_taxon: int = 3  # minimum, drawn with replacement; the released code has 5
+    candidates: str = "bank"  # names that a sample is compared with: of all taxa (bank) or of its batch
+    positives: str = "taxon"  # in a batch: all samples of the same taxon, or only the diagonal (paper)
+    ridge: bool = False  # start stage 1 and end stage 2 with projections by ridge regression
     spread: float = 0.0  # weight of the squared cosines between the names of different taxa, base
     lambda_top: float = 0.1  # of AIC + ITC, stage 2
-    lambda_epochs: float = 2.0  # over which lambda grows from 0
-    mix_epochs: int = (
-        0  # released code, stage 2: epochs of 0.8 ATC + 0.2 AIC with the text tower at rest, before the rest
-    )
+    lambda_epochs: float = 2.0  # over which lambda rises from 0
+    mix_epochs: int = 0  # released code, stage 2: first epochs of 0.8 ATC + 0.2 AIC with a frozen text tower
     gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
-    temperature: float = 0.0  # fixed, as the released code's 0.2 in stage 2; 0 is learned from 0.07
-    mixed: float = 0.0  # share of the windows in which two recordings sound at once, student
-    bf16: bool = True  # bfloat16 arithmetic in the audio tower where the processor has it
+    temperature: float = 0.0  # fixed, such as 0.2 in stage 2 of the released code; 0 learns it from 0.07
+    mixed: float = 0.0  # share of the windows mixed with another recording, student
+    bf16: bool = True  # bfloat16 in the audio tower if the hardware supports it
     augment: AugmentConfig | None = None
 
 
@@ -61,11 +59,11 @@ class Preset:
 
     name: str
     window_s: float
-    streamed: bool  # recordings and photo vectors are read from disk as they are needed; else all is in memory
+    streamed: bool  # whether recordings and photo vectors are read from disk as needed, or all are in memory
     towers: Towers
     stages: dict[str, StageConfig]
-    hop_s: float = HOP_S  # between windows, where recordings are evaluated and on the device
-    pad: str = REPEAT  # how a recording shorter than a window fills it: repeat, or zero behind it
+    hop_s: float = HOP_S  # between windows, in evaluation and on the device
+    pad: str = REPEAT  # how a recording shorter than a window fills it: repeat or zero
 
     @property
     def dim(self) -> int:
@@ -94,10 +92,10 @@ class Preset:
 
 
 AUGMENT = AugmentConfig()
-# What a student hears beside its teacher: the same animal through wind and other microphones, at its own pitch.
-DISTURB = AugmentConfig(speed=0.0, mixup_share=0.0, only_noise_share=0.0)
-# What both hear where they have the same spectrogram: each change is one more question, and the teacher answers it.
-TOGETHER = AugmentConfig(mixup_share=0.0, only_noise_share=0.06, time_masks=0, mel_masks=0)
+# For the student only, while the teacher gets the clean sound: noise, microphones and masks, at the same pitch.
+AUGMENT_STUDENT = AugmentConfig(speed=0.0, mixup_share=0.0, only_noise_share=0.0)
+# For both, if teacher and student have the same spectrogram: the teacher gives the target of the augmented sound.
+AUGMENT_BOTH = AugmentConfig(mixup_share=0.0, only_noise_share=0.06, time_masks=0, mel_masks=0)
 
 STARTER = Preset(
     name="starter",
@@ -107,14 +105,14 @@ STARTER = Preset(
     stages={
         "base": StageConfig(epochs=12, batch=16, lr=2e-3, trunk_lr=2e-4, spread=40.0),
         "1": StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4, after="base", ridge=True, augment=AUGMENT),
-        # half the rate of stage 1, as the paper
+        # half the rate of stage 1, as in the paper
         "2": StageConfig(epochs=8, batch=32, lr=5e-4, trunk_lr=2.5e-4, after="1", ridge=True, augment=AUGMENT),
         DISTILL: StageConfig(epochs=22, batch=32, lr=1e-3, trunk_lr=5e-4, after="base", augment=AUGMENT),
-        STUDENT: StageConfig(epochs=12, batch=32, lr=1e-3, trunk_lr=5e-4, mixed=0.5, augment=DISTURB),
+        STUDENT: StageConfig(epochs=12, batch=32, lr=1e-3, trunk_lr=5e-4, mixed=0.5, augment=AUGMENT_STUDENT),
     },
 )
 
-# BioVITA as the paper has it: constant rate, no smoothing, no clipping, no averaging, contrast within the batch.
+# BioVITA as in the paper: constant rate, no smoothing, no clipping, no averaging, candidates of the batch.
 PAPER = StageConfig(
     epochs=30,
     batch=64,
@@ -141,18 +139,17 @@ BIOVITA = Preset(
     },
 )
 
-# Names in the space of a classifier: from the best ridge regression, gently; more epochs only fit the known names.
+# Names in the space of a classifier, from a ridge regression at a low rate; more epochs overfit the known names.
 NAMES = StageConfig(
     epochs=4,
     batch=512,
     lr=1e-4,
     trunk_lr=0.0,
-    smoothing=0.1,
     ridge=True,
     bf16=False,
 )
 
-# Photos in the space of a classifier: from the photo network's own last layer, gently.
+# Photos in the space of a classifier, from the photo network's own last layer at a low rate.
 PHOTOS = StageConfig(
     epochs=5,
     batch=16,
@@ -179,7 +176,7 @@ BIRDNET = Preset(
     pad=ZERO,
 )
 
-# Any pack whose gallery has class vectors: space, rate and windows are the pack's.
+# Any pack with class vectors; space, sampling rate and windows are the pack's.
 TRUNK = dataclasses.replace(BIRDNET, name="trunk")
 
 PRESETS = {preset.name: preset for preset in (STARTER, BIRDNET, BIOVITA, TRUNK)}
@@ -191,7 +188,7 @@ def find_preset(name: str) -> Preset:
     Raises
     ------
     ConfigError
-        When there is none of that name.
+        When the preset does not exist.
     """
     if name not in PRESETS:
         *names, last = PRESETS
@@ -200,9 +197,9 @@ def find_preset(name: str) -> Preset:
 
 
 def with_towers(preset: Preset, towers: Towers) -> Preset:
-    """The preset with other towers, and with the windows that they ask for where they ask for any."""
-    asked = {name: getattr(towers, name) for name in ("window_s", "hop_s", "pad") if hasattr(towers, name)}
-    return dataclasses.replace(preset, towers=towers, **asked)
+    """The preset with other towers, and with their windows if they define any."""
+    windows = {name: getattr(towers, name) for name in ("window_s", "hop_s", "pad") if hasattr(towers, name)}
+    return dataclasses.replace(preset, towers=towers, **windows)
 
 
 CHOICES = {"schedule": ("cosine", "constant"), "candidates": ("bank", "batch"), "positives": ("taxon", "diagonal")}
@@ -210,12 +207,12 @@ FIXED = ("after", "augment")
 
 
 def with_settings(preset: Preset, stage: str, settings: Sequence[str]) -> Preset:
-    """The preset with settings of one stage changed, each given as name=value.
+    """The preset with changed settings of one stage, each given as name=value.
 
     Raises
     ------
     ConfigError
-        When a setting does not exist or its value is none.
+        When a setting does not exist or its value is invalid.
     """
     changed: dict[str, Any] = {}
     types = {field.name: type(getattr(preset.stages[stage], field.name)) for field in dataclasses.fields(StageConfig)}
@@ -232,7 +229,7 @@ def with_settings(preset: Preset, stage: str, settings: Sequence[str]) -> Preset
 
 
 def parsed(setting: str, kind: type, value: str) -> Any:
-    """A setting's value as the type of the one it replaces; numbers are not negative."""
+    """The value of a setting in the type of its default; numbers must not be negative."""
     try:
         if kind is bool:
             return {"true": True, "false": False}[value.lower()]
@@ -242,13 +239,13 @@ def parsed(setting: str, kind: type, value: str) -> Any:
                 raise ValueError
             return number
     except (KeyError, ValueError):
-        wanted = {bool: "true or false", int: "a whole number from 0", float: "a number from 0"}[kind]
+        wanted = {bool: "true or false", int: "an integer of at least 0", float: "a number of at least 0"}[kind]
         raise ConfigError(f"--set {setting}: the value is not {wanted}", "correct it") from None
     return value
 
 
 def preset_from_dict(values: dict[str, Any]) -> Preset:
-    """Preset as stored beside a checkpoint; the inverse of `Preset.to_dict`."""
+    """Preset as stored with a checkpoint; the inverse of `Preset.to_dict`."""
     stages = {
         name: StageConfig(**{**stage, "augment": stage["augment"] and AugmentConfig(**tuples(stage["augment"]))})
         for name, stage in values["stages"].items()

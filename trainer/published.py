@@ -1,4 +1,4 @@
-"""Published weights of the full size: CLAP and BioCLIP 2 to start from, or the whole BioVITA.
+"""Published weights of the full size: CLAP and BioCLIP 2 to start from, or the complete BioVITA.
 
 Layouts, each in a folder or a repository of the hub (`trainer.hub`):
 
@@ -6,8 +6,8 @@ Layouts, each in a folder or a repository of the hub (`trainer.hub`):
     BioCLIP 2   open_clip_config.json and open_clip_model.safetensors or open_clip_pytorch_model.bin
     BioVITA     as BioCLIP 2, and clap_weights.pth with `clap_audio`, tensors of a ClapModel, and `audio_adapter`
 
-Every tensor of a tower must be there, of its size and finite; only the adapter of `open_sources` starts from nothing.
-Pickled files are read for their tensors alone: a file that would run a program is refused.
+Every tensor of a tower must be present, finite and of the right size; only the adapter of `open_sources` starts from
+random weights. Only tensors are read from pickled files; a file that would run code is refused.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from torch import Tensor, nn
 
 from trainer.errors import CheckpointError
 from trainer.hub import find_file, pinned
-from trainer.models.biovita import CLAP_MEL, CLIP_MEAN, CLIP_STD, ClapBioclip, build_towers
+from trainer.models.bioclip import CLIP_MEAN, CLIP_STD
+from trainer.models.biovita import CLAP_MEL, ClapBioclip, build_towers
 from trainer.models.clap import audio_fields, audio_sizes
 from trainer.models.vita import Vita
 
 CLAP = "hf-hub:laion/clap-htsat-unfused@8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
-BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # what text distillation tunes; a ClapModel
+BIOLINGUAL = "hf-hub:davidrrobinson/BioLingual"  # a ClapModel; text distillation starts from it
 BIOCLIP = "hf-hub:imageomics/bioclip-2"
 BIOVITA = "hf-hub:risashinoda/BioVITA@64aea8edfcc846842a167944f4a5a052d932d0b4"
 
 AGAIN = "fetch it again"
-POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has left in place of the real one
+POINTER = b"version https://git-lfs"  # start of a pointer that Git LFS leaves in place of a file
 AUDIO_PARTS = ("audio_model.", "audio_projection.")
 VISUAL = "visual."
 SCALES = ("logit_scale", "logit_bias")
@@ -47,10 +48,10 @@ COMPUTED = ("relative_position_index", "num_batches_tracked")  # buffers that ol
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the towers start from.
+    """Weights that the towers start from.
 
-    `audio` is any unfused ClapModel: LAION's CLAP, or `BIOLINGUAL`. No revision of BioLingual and BioCLIP 2 is known to
-    this project, so that their default branch is taken: pin one for a run that is to be repeated.
+    `audio` is any unfused ClapModel: LAION's CLAP, or `BIOLINGUAL`. BioLingual and BioCLIP 2 are not pinned to a
+    revision here; pin one for a reproducible run.
     """
 
     audio: str = CLAP
@@ -60,9 +61,9 @@ class Sources:
 def open_sources(
     sources: Sources = Sources(), tell: Callable[[str], None] = lambda line: None
 ) -> tuple[ClapBioclip, Vita]:
-    """The model as training begins: CLAP and BioCLIP 2 as published, the adapter random (`torch.manual_seed`).
+    """The model before training: CLAP and BioCLIP 2 as published, the adapter random (`torch.manual_seed`).
 
-    `tell` is told the commit of a source that names none.
+    `tell` is called with the commit of a source that names none.
 
     Raises
     ------
@@ -73,14 +74,14 @@ def open_sources(
     clip = read_clip(sources.clip)
     for source, file in ((sources.audio, where), (sources.clip, clip.path)):
         if pinned(source, file) != source:
-            tell(f"{source}: taken at its newest commit; to repeat this run name {pinned(source, file)}")
+            tell(f"{source}: using its newest commit; to repeat this run give {pinned(source, file)}")
     return assembled(audio, state, where, clip, adapter=None)
 
 
 def open_published(source: str = BIOVITA) -> tuple[ClapBioclip, Vita]:
     """BioVITA as its authors published it.
 
-    Nothing beside its audio weights says what they are of: sizes are taken from the tensors, the rest is HTS-AT's.
+    It has no configuration of the audio tower: sizes are derived from the tensors, all else is HTS-AT's default.
 
     Raises
     ------
@@ -96,14 +97,14 @@ def open_published(source: str = BIOVITA) -> tuple[ClapBioclip, Vita]:
     if isinstance(adapter, Mapping):
         adapter = adapter.get("weight")
     if not isinstance(adapter, Tensor) or adapter.ndim != 2:
-        raise CheckpointError(f"{path}: audio_adapter is no matrix", AGAIN)
+        raise CheckpointError(f"{path}: audio_adapter is not a matrix", AGAIN)
     state = tensors(parts["clap_audio"], path)
     return assembled(audio_sizes(state, str(path)), state, path, read_clip(source), adapter)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """An open_clip model as it was read."""
+    """Configuration and tensors of an open_clip model."""
 
     model: dict[str, Any]
     mean: Channels
@@ -115,11 +116,11 @@ class Clip:
 def assembled(
     audio: dict[str, Any], state: dict[str, Tensor], path: Path, clip: Clip, adapter: Tensor | None
 ) -> tuple[ClapBioclip, Vita]:
-    """Build the model and fill it; an adapter of None stays random."""
+    """Build the model and load its weights; without `adapter`, that one stays random."""
     if audio["num_mel_bins"] != CLAP_MEL.n_mels:
         bands = f"{audio['num_mel_bins']} mel bands, not {CLAP_MEL.n_mels}"
-        raise CheckpointError(f"{path}: is of {bands}", "name the weights of a ClapModel")
-    config = ClapBioclip(audio, clip.model, clip.mean, clip.std, CLAP_MEL, int(clip.model["embed_dim"]))
+        raise CheckpointError(f"{path}: has {bands}", "name the weights of a ClapModel")
+    config = ClapBioclip(audio=audio, clip=clip.model, mean=clip.mean, std=clip.std, dim=int(clip.model["embed_dim"]))
     tower, text, image = build_towers(config)
     vita = Vita(tower, text, image, config.dim)
     fill(tower.clap, {name: value for name, value in state.items() if name.startswith(AUDIO_PARTS)}, "", path)
@@ -131,13 +132,17 @@ def assembled(
 
 def fill_clip(vita: Vita, clip: Clip) -> None:
     """Fill the text and image towers of a model, and its scale, from an open_clip model of their sizes."""
-    text, image = vita.text.get_submodule("tower"), vita.image.get_submodule("tower")
+    fill_towers(vita.text.get_submodule("tower"), vita.image.get_submodule("tower"), clip)
+    with torch.no_grad():
+        vita.base_logit_scale.copy_(clip.state[SCALES[0]].reshape(()))
+
+
+def fill_towers(text: nn.Module, image: nn.Module, clip: Clip) -> None:
+    """Fill a text and an image tower from an open_clip model of their sizes."""
     visual = {name: value for name, value in clip.state.items() if name.startswith(VISUAL)}
     rest = {name: value for name, value in clip.state.items() if not name.startswith((VISUAL, *SCALES))}
     fill(image, visual, VISUAL, clip.path)
     fill(text, rest, "text." if any(name.startswith("text.") for name in rest) else "", clip.path)
-    with torch.no_grad():
-        vita.base_logit_scale.copy_(clip.state[SCALES[0]].reshape(()))
 
 
 def read_clap(source: str) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
@@ -145,7 +150,7 @@ def read_clap(source: str) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
     path = find_file(source, "config.json")
     values = read_json(path)
     if values.get("model_type") != "clap":
-        raise CheckpointError(f"{path}: is of model type {values.get('model_type')}, not clap", "name a ClapModel")
+        raise CheckpointError(f"{path}: has model type {values.get('model_type')}, not clap", "name a ClapModel")
     audio = dict(values.get("audio_config") or {})
     audio.update({name: values[name] for name in ("projection_dim", "projection_hidden_act") if name in values})
     weights = find_file(source, "model.safetensors", "pytorch_model.bin")
@@ -164,20 +169,20 @@ def read_clip(source: str) -> Clip:
         raise CheckpointError(f"{path}: its text tower is not CLIP's ({foreign[0]})", "name BioCLIP 2")
     resize = [seen.get("resize_mode", "shortest"), seen.get("interpolation", "bicubic")]
     if resize != ["shortest", "bicubic"]:
-        raise CheckpointError(f"{path}: pictures are resized as {' '.join(map(str, resize))}", "name BioCLIP 2")
+        raise CheckpointError(f"{path}: pictures are resized by {' '.join(map(str, resize))}", "name BioCLIP 2")
     weights = find_file(source, "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     state = tensors(read_weights(weights), weights)
     scale = state.get(SCALES[0])
     if scale is None or scale.numel() != 1 or not scale.isfinite().all():
         raise CheckpointError(
-            f"{weights}: tensor {SCALES[0]} is missing or no number", "name the weights of this model"
+            f"{weights}: tensor {SCALES[0]} is missing or not a number", "name the weights of this model"
         )
     mean, std = channels(seen, "mean", CLIP_MEAN, path), channels(seen, "std", CLIP_STD, path)
     return Clip(model, mean, std, state, weights)
 
 
 def channels(seen: Mapping[str, Any], name: str, default: Channels, path: Path) -> Channels:
-    """Three numbers of a picture's preprocessing."""
+    """Mean or standard deviation of the three channels."""
     try:
         red, green, blue = (float(value) for value in seen.get(name) or default)
     except (TypeError, ValueError) as error:
@@ -197,12 +202,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """What a file of weights holds, tensors on the processor.
+    """Contents of a weights file, tensors on the CPU.
 
     Raises
     ------
     CheckpointError
-        When the file is empty, cut short, a pointer of Git LFS, no file of weights, or would run a program.
+        When the file is empty, truncated, a Git LFS pointer, not a weights file, or would run code.
     """
     refuse_pointer(path)
     try:
@@ -213,19 +218,19 @@ def read_weights(path: Path) -> dict[str, Any]:
         )
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):
-            what = f"{path}: holds more than tensors, which could run any program, and was not loaded"
-            raise CheckpointError(what, "get the file from its authors, best as safetensors") from error
-        raise CheckpointError(f"{path}: no file of weights, or damaged", AGAIN) from error
+            what = f"{path}: not loaded, because it contains more than tensors and could run code"
+            raise CheckpointError(what, "get the file from its authors, preferably as safetensors") from error
+        raise CheckpointError(f"{path}: not a weights file, or damaged", AGAIN) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path}: cut short or damaged ({reason})", AGAIN) from error
+        raise CheckpointError(f"{path}: truncated or damaged ({reason})", AGAIN) from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: holds no tensors by name", AGAIN)
     return values
 
 
 def refuse_pointer(path: Path) -> None:
-    """Name a file that is empty, or that only says where the real one is."""
+    """Refuse an empty file and a Git LFS pointer."""
     try:
         with path.open("rb") as file:
             start = file.read(len(POINTER))
@@ -234,24 +239,24 @@ def refuse_pointer(path: Path) -> None:
     if not start:
         raise CheckpointError(f"{path}: is empty", AGAIN)
     if start == POINTER:
-        raise CheckpointError(f"{path}: only a pointer of Git LFS", f"run 'git lfs pull' in {path.parent}")
+        raise CheckpointError(f"{path}: only a Git LFS pointer", f"run 'git lfs pull' in {path.parent}")
 
 
 def tensors(values: Any, path: Path) -> dict[str, Tensor]:
-    """Tensors by name; a wrapper `state_dict` and the prefix of a parallel model are taken off."""
+    """Tensors by name, without a wrapping `state_dict` and the prefix of a parallel model."""
     if isinstance(values, Mapping) and isinstance(values.get("state_dict"), Mapping):
         values = values["state_dict"]
     if not isinstance(values, Mapping) or not values:
         raise CheckpointError(f"{path}: holds no tensors by name", AGAIN)
     for name, value in values.items():
         if not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: {name} is no tensor", AGAIN)
+            raise CheckpointError(f"{path}: {name} is not a tensor", AGAIN)
     parallel = all(name.startswith("module.") for name in values)
     return {name.removeprefix("module.") if parallel else name: value for name, value in values.items()}
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path) -> None:
-    """Load every tensor of a module, named in `state` as in the module with `prefix` before it.
+    """Load every tensor of a module; in `state` their names have a `prefix`.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""One process of several: who it is, which part of a batch is its own, and vectors of all of them.
+"""Distributed training: the rank of a process, its part of a batch, and the vectors of all processes.
 
-`torchrun` starts the processes and says in the environment who they are; without it there is one. Every process plans
-the same joint batches and takes a part of each; the losses are computed on the vectors of all.
+`torchrun` starts the processes and sets their rank in the environment; without it there is one process. Every process
+plans the same joint batches and takes a part of each; the losses are computed on the vectors of all.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and talks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def part(self, size: int) -> slice:
-        """Which part of a joint batch of `size` is this process's; `size` is a multiple of `world`."""
+        """This process's part of a joint batch of `size`, a multiple of `world`."""
         each = size // self.world
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def together(self, lines: list[str]) -> list[str]:
-        """Lines of all processes, each once, in every process."""
+        """Lines of all processes without duplicates."""
         if self.world == 1:
             return lines
         every: list[list[str]] = [[] for _ in range(self.world)]
@@ -56,7 +56,7 @@ class Ranks:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process goes ahead and leaves what it makes on disk; the others find it there."""
+        """Run in the first process and then in the others, which find its files on disk."""
         if not self.first:
             self.wait()
         yield
@@ -64,18 +64,18 @@ class Ranks:
             self.wait()
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         if self.world > 1:
             dist.barrier()
 
 
 def join(cuda: bool) -> Ranks:
-    """Join the processes that `torchrun` started; alone without it.
+    """Join the processes started by `torchrun`, if there are any.
 
     Raises
     ------
     ConfigError
-        When the others do not answer.
+        When the others cannot be reached.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -95,13 +95,13 @@ def join(cuda: bool) -> Ranks:
 
 
 def leave() -> None:
-    """End what `join` began."""
+    """Leave the process group."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
 
 class _Gathered(torch.autograd.Function):
-    """Rows of all processes, in their order; the gradient of a row comes home from every process that used it."""
+    """Rows of all processes, in their order; the gradient of a row is summed over all processes."""
 
     @staticmethod
     def forward(context, own: Tensor) -> Tensor:  # type: ignore[no-untyped-def, override]
@@ -118,7 +118,7 @@ class _Gathered(torch.autograd.Function):
 
 
 def gathered(own: Tensor) -> Tensor:
-    """Rows [world * n, ...] of all processes, with gradient; the same [n, ...] from each of them."""
+    """Rows [world * n, ...] of all processes, with gradient, given [n, ...] in each."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return own
     return _Gathered.apply(own)

@@ -1,4 +1,4 @@
-"""How far confidences can be believed, and what a threshold makes of them."""
+"""Calibration error of confidences, and precision and recall at a threshold."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-LIKELIEST = 10  # taxa of each window that count: all others have next to no confidence, and would hide every error
+LIKELIEST = 10  # taxa of each window that are measured; the many others at nearly zero would hide all errors
 BINS = 10
-FIRST = (2, 5)  # names among which the taxa of a window are looked for
+FIRST = (2, 5)  # ranks of the recall
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Of windows whose taxa are known.
+    """Metrics on windows whose taxa are known.
 
     Attributes
     ----------
     windows : int
     expected_calibration_error : float
-        Mean difference between confidence and share that is right, over ten bins of equal width, of the ten likeliest
-        taxa of each window (Guo et al., ICML 2017).
+        Mean difference between confidence and accuracy over ten bins of equal width, for the ten most likely taxa of
+        each window (Guo et al., ICML 2017).
     precision, recall : float or None
-        Of the species at or above the threshold; None where nothing was named, or nothing could be.
+        Of the species at or above the threshold; None if there are no detections, or no taxa to detect.
     named : int
         Windows with a species at or above the threshold.
     recall_among : dict of int to float
-        Share of the taxa that are among the first so many names of their window.
+        Share of the taxa that are among the first k of their window.
     """
 
     windows: int
@@ -38,7 +38,7 @@ class Reliability:
     recall_among: dict[int, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """As values of JSON."""
         return {
             "windows": self.windows,
             "expected_calibration_error": round(self.expected_calibration_error, 4),
@@ -50,7 +50,7 @@ class Reliability:
 
 
 def reliability(confidences: np.ndarray, truth: np.ndarray, threshold: float) -> Reliability:
-    """Measure confidences against what is there.
+    """Measure confidences against the truth.
 
     Parameters
     ----------
@@ -59,27 +59,29 @@ def reliability(confidences: np.ndarray, truth: np.ndarray, threshold: float) ->
     truth : numpy.ndarray
         [n, taxa] bool; a row may have no taxon.
     threshold : float
-        At or above which a taxon is named.
+        At or above which a taxon is detected.
     """
     order = np.argsort(-confidences, axis=1, kind="stable")
     likeliest = order[:, :LIKELIEST]
-    told = confidences >= threshold
-    right, there = int((told & truth).sum()), int(truth.sum())
+    detected = confidences >= threshold
+    right, present = int((detected & truth).sum()), int(truth.sum())
     return Reliability(
         windows=len(confidences),
         expected_calibration_error=calibration_error(
             np.take_along_axis(confidences, likeliest, axis=1).ravel(),
             np.take_along_axis(truth, likeliest, axis=1).ravel(),
         ),
-        precision=right / int(told.sum()) if told.any() else None,
-        recall=right / there if there else None,
-        named=int(told.any(axis=1).sum()),
-        recall_among={k: float(np.take_along_axis(truth, order[:, :k], axis=1).sum() / there) for k in FIRST if there},
+        precision=right / int(detected.sum()) if detected.any() else None,
+        recall=right / present if present else None,
+        named=int(detected.any(axis=1).sum()),
+        recall_among={
+            k: float(np.take_along_axis(truth, order[:, :k], axis=1).sum() / present) for k in FIRST if present
+        },
     )
 
 
 def calibration_error(confidences: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error of confidences [n] and whether each is right [n] bool."""
+    """Expected calibration error of confidences [n], given whether each is correct [n] bool."""
     if not len(confidences):
         return 0.0
     bin_of = np.minimum((confidences * BINS).astype(int), BINS - 1)

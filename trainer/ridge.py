@@ -1,8 +1,8 @@
-"""Projections from features to names in closed form, by ridge regression.
+"""Projections from features to names by ridge regression.
 
-With few recordings a linear map from pretrained features is hard to beat and takes no epochs. Stage 1 starts both
-branches of the audio tower from it. Stage 2 ends by fitting the general branch anew, to the names as they are then: on
-held-out recordings that is better than what gradient steps make of that branch.
+With few recordings a linear map from pretrained features is hard to beat and needs no training. Stage 1 initialises
+both branches of the audio tower with it. Stage 2 ends by refitting the general branch to the trained names, which is
+better on held-out recordings than training it by gradient descent.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from trainer.errors import ConfigError
 from trainer.frontend import LogMelConfig
 from trainer.models.vita import AudioTower, Branch, Vita
 
-PENALTY = 3000.0  # of the squared weights, on standardised features; 1000 to 10000 do alike on held-out recordings
-LEAST_DEVIATION = 1e-4  # a feature that never moves stays at zero
+PENALTY = 3000.0  # L2, on standardised features; 1000 to 10000 give the same results on held-out recordings
+MIN_DEVIATION = 1e-4  # keeps constant features at zero
 BATCH = 16
-VIEWS = 5  # augmented windows of a recording for the last fit
+VIEWS = 5  # augmented windows per recording for the last fit
 MILD = AugmentConfig(speed=0.05, mixup_share=0.0, only_noise_share=0.0, time_masks=0, mel_masks=0)
 
 Change = Callable[[Tensor], Tensor]
@@ -29,7 +29,7 @@ Change = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def start_projections(tower: AudioTower, sounds: Sounds, texts: Tensor, samples: int, seed: int) -> None:
-    """Standardise the features of both branches and set their projections, from one plain window of each recording.
+    """Standardise the features of both branches and fit their projections, on one window of each recording.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def start_projections(tower: AudioTower, sounds: Sounds, texts: Tensor, samples:
 
 @torch.no_grad()
 def refit_general(tower: AudioTower, sounds: Sounds, texts: Tensor, samples: int, mel: LogMelConfig, seed: int) -> None:
-    """Fit the general branch anew, from `VIEWS` mildly augmented windows of each recording; parameters as above."""
+    """Refit the general branch on `VIEWS` slightly augmented windows of each recording; parameters as above."""
     generator = torch.Generator(device=texts.device).manual_seed(seed)
 
     def change(log_mel: Tensor) -> Tensor:
@@ -61,23 +61,23 @@ def refit_general(tower: AudioTower, sounds: Sounds, texts: Tensor, samples: int
 
 
 def branched(model: Vita) -> AudioTower:
-    """The audio tower of a model that has branches.
+    """The audio tower of a model, which must have two branches.
 
     Raises
     ------
     ConfigError
-        When it has none.
+        When it has only one.
     """
     tower = model.audio.branched()
     if tower is None:
-        raise ConfigError("ridge=true needs an audio tower with branches", "leave the setting out")
+        raise ConfigError("ridge=true needs an audio tower with two branches", "leave the setting out")
     return tower
 
 
 def feature_maps(
     tower: AudioTower, sounds: Sounds, samples: int, seed: int, change: Change, device: torch.device
 ) -> list[Tensor]:
-    """What the shared blocks make of one random window of each recording, in batches."""
+    """Output of the shared blocks for one random window of each recording, in batches."""
     tower.eval()
     batches = [list(range(start, min(start + BATCH, len(sounds)))) for start in range(0, len(sounds), BATCH)]
     windows = (torch.from_numpy(sound).to(device) for _, sound in sounds.crops(batches, samples, seed))
@@ -85,15 +85,16 @@ def feature_maps(
 
 
 def set_projection(branch: Branch, features: Tensor, targets: Tensor, weight: float = 1.0) -> None:
-    """Standardise features and set the projection that ridge regression gives.
+    """Standardise features and set the projection by ridge regression.
 
     Parameters
     ----------
-    features : [n, out_features]; targets : [n, dim]
-    weight : of each row against the penalty
+    features : [n, out_features]
+    targets : [n, dim]
+    weight : of each row, relative to the penalty
     """
     branch.norm.mean.copy_(features.mean(dim=0))
-    branch.norm.deviation.copy_(features.std(dim=0).clamp_min(LEAST_DEVIATION))
+    branch.norm.deviation.copy_(features.std(dim=0).clamp_min(MIN_DEVIATION))
     known = branch.norm(features).double()
     eye = torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
     weights = torch.linalg.solve(weight * known.t() @ known + PENALTY * eye, weight * known.t() @ targets.double())

@@ -1,10 +1,9 @@
-"""From the command line to everything a stage needs: manifest, split, decoded data, tokenizer, model, device."""
+"""A training session: manifest, split, decoded data, tokenizer, model and device of the stages it trains."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
+from edgeapp.board.machine import available_cores
 from gallery import prompts, read_taxa, starter_taxa
 from trainer import checkpoint
 from trainer.bank import TextBank
-from trainer.calibrate import DECISION, calibrate, keep
+from trainer.calibrate import DECISION, calibrate, save
 from trainer.checkpoint import RunConfig
 from trainer.data.manifest import shared_folder
 from trainer.data.material import Data, Material, open_data
@@ -34,24 +34,37 @@ from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageC
 from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
-from trainer.teacher import Kept, Teacher, open_teacher, preset_of_student, same_split, same_teacher
+from trainer.teacher import Agreement, Teacher, open_teacher, preset_of_student, same_split, same_teacher
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a person said."""
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of the command line that all presets have.
+
+    Attributes
+    ----------
+    data : manifests; none for the starter data
+    media : folder that paths in the manifests are relative to; None for the manifests' own
+    pretrained : folder of the public weights; None for the one beside the project
+    """
 
     preset: Preset
-    data: tuple[Path, ...]  # none: the starter data
-    media: Path | None
-    taxa: Path | None
     out: Path
-    pretrained: Path | None
-    held_out: float
-    seed: int
-    device: str
-    threads: int
-    restart: bool
+    data: tuple[Path, ...] = ()
+    media: Path | None = None
+    pretrained: Path | None = None
+    held_out: float = 0.0
+    seed: int = 1
+    device: str = "auto"
+    threads: int = 1
+    restart: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """Options of the presets that train all towers."""
+
+    taxa: Path | None = None
     workers: int = 0
     audio: str | None = None
     bioclip: str | None = None
@@ -64,7 +77,7 @@ def pick_device(name: str) -> torch.device:
     Raises
     ------
     ConfigError
-        When the device is unknown or not there.
+        When the device is unknown or not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -76,7 +89,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is in the hardware: elsewhere it is slower than float32."""
+    """Whether the hardware computes in bfloat16; where it does not, bfloat16 is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     capabilities = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
@@ -84,19 +97,14 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def field_folder() -> Path | None:
-    """Folder of the field recordings beside the project, over which mixtures are made; None where there is none."""
+    """Folder of the field noise beside the project, to make mixtures with; None if there is none."""
     shared = shared_folder()
     folder = shared / "field_recordings" if shared else None
     return folder if folder is not None and folder.is_dir() else None
 
 
 class Session(Messages):
-    """One call of the trainer: decodes what is needed once, and trains stages with it.
-
-    Attributes
-    ----------
-    failed : one line for each input that could not be used
-    """
+    """One call of the trainer: decodes the data it needs once, and trains stages on it."""
 
     def __init__(self, options: Options, console: Console) -> None:
         self.options, self.console = options, console
@@ -120,21 +128,21 @@ class Session(Messages):
         self.material = Material(self.data, self.preset, options.out, options.threads, options.workers, self.report)
 
     def open_data(self) -> Data:
-        """Manifest and split; a student also hears what has no labels."""
+        """Manifest and split; a student also trains on unlabelled recordings."""
         o, teacher = self.options, self.teacher
         if teacher is None:
             return open_data(o.data, o.media, o.taxa, o.held_out, o.seed)
         return open_unlabelled(o.data, o.media, o.taxa, lambda: teacher.taxa(o.taxa), o.held_out, o.seed)
 
     def train(self, stage: str) -> None:
-        """Train a stage; one that stands on a base first makes it, when there is none.
+        """Train a stage, after its base stage if that has not been trained.
 
         Raises
         ------
         ConfigError
-            When the stage does not exist or an unfinished run of other settings lies in its folder.
+            When the stage does not exist.
         CheckpointError
-            When the stage before is missing or was trained with other settings.
+            When the previous stage is missing, or its folder or this one's holds a run with other settings.
         """
         stages = self.options.preset.stages
         if stage not in stages:
@@ -146,8 +154,8 @@ class Session(Messages):
         if not fresh and checkpoint.finished(folder):
             loaded = checkpoint.load(folder)
             self.same_settings(loaded.config, folder)
-            self.console.print(f"stage {stage} is finished in {folder}; --restart trains it anew", highlight=False)
-            if not (folder / DECISION).exists():  # it may have been killed before its decision parameters were fitted
+            self.console.print(f"stage {stage} is finished in {folder}; --restart trains it again", highlight=False)
+            if not (folder / DECISION).exists():  # the run may have been killed before they were fitted
                 self.calibrate(stage, loaded.model.to(self.device), TextBank(self.data.manifest.taxa, loaded.tokenizer))
             return
         if not fresh and (folder / checkpoint.RESUME).exists():
@@ -156,8 +164,8 @@ class Session(Messages):
             self.same_stage(begun.preset.stages[stage], self.preset.stages[stage], folder)
         model, tokenizer, preset = self.start_of(stage)
         self.preset = self.material.preset = preset
-        self.ranks.wait()  # all have seen what lies in the folder
-        if fresh and folder.is_dir() and self.ranks.first:  # only now: what is thrown away can be trained anew
+        self.ranks.wait()  # until all processes have read the folder
+        if fresh and folder.is_dir() and self.ranks.first:  # only now is it certain that the stage can be trained
             checkpoint.clear(folder)
         self.ranks.wait()
         config = RunConfig(
@@ -172,34 +180,34 @@ class Session(Messages):
         model.audio.bf16 = preset.stages[stage].bf16 and has_bf16(self.device)
         bank = TextBank(self.data.manifest.taxa, tokenizer)
         evaluate = self.evaluation(bank) if len(self.data.held_recordings) else None
-        untrained = stage in (DISTILL, STUDENT)  # what distillation is worth shows beside what it began with
-        run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, self.report, untrained)
+        compare = stage in (DISTILL, STUDENT)  # with the metrics before training
+        run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, self.report, compare)
         fit(model, self.stage(stage, model, bank), run)
         if self.ranks.first:
-            if evaluate and untrained:
-                self.say_before_and_after(folder)
+            if evaluate and compare:
+                self.print_before_and_after(folder)
             self.calibrate(stage, model, bank)
             self.console.print(f"stage {stage} is in {folder}", highlight=False)
-        self.material.say_skipped()
+        self.material.report_skipped()
         self.ranks.wait()
 
-    def say_before_and_after(self, folder: Path) -> None:
-        """Retrieval before the first and after the last epoch, a line each, from the log."""
+    def print_before_and_after(self, folder: Path) -> None:
+        """Print the retrieval metrics before the first and after the last epoch, from the log."""
         lines = [json.loads(line) for line in (folder / checkpoint.LOG).read_text(encoding="utf-8").splitlines()]
         metrics = [line["held_out"] for line in lines if "held_out" in line]
         for when, those in (("before", metrics[0]), ("after", metrics[-1])):
-            told = [f"{name} {value:.3f}" for name, value in those.items() if not name.startswith("image_")]
-            self.console.print(f"{when}: {', '.join(told)}", highlight=False, soft_wrap=True)
+            values = [f"{name} {value:.3f}" for name, value in those.items() if not name.startswith("image_")]
+            self.console.print(f"{when}: {', '.join(values)}", highlight=False, soft_wrap=True)
 
     def start_of(self, stage: str) -> tuple[Vita, Any, Preset]:
-        """Model, tokenizer and preset that a stage starts from: public weights, or the stage before."""
+        """Model, tokenizer and preset that a stage starts from: public weights, or the previous stage."""
         torch.manual_seed(self.options.seed)
         preset = self.preset if self.teacher else self.options.preset
         before = preset.stages[stage].after
         if before:
             loaded = checkpoint.load(self.options.out / FOLDER_OF[before])
             self.same_settings(loaded.config, loaded.folder)
-            towers = loaded.config.preset.towers  # of public weights in other sizes than the preset's own
+            towers = loaded.config.preset.towers  # public weights may have other sizes than the preset
             return loaded.model, loaded.tokenizer, with_towers(preset, towers)
         origins = Origins(
             self.options.pretrained,
@@ -213,30 +221,29 @@ class Session(Messages):
         return model, tokenizer, with_towers(preset, towers)
 
     def same_settings(self, config: RunConfig, folder: Path) -> None:
-        """Stages of one run share split, seed and taxa, else what was held out would have been trained on."""
-        taxa = tuple(taxon.scientific_name for taxon in self.data.manifest.taxa)
-        for name, own, theirs in (
+        """Refuse a run with another split, seed or list of taxa: held-out samples would have been trained on."""
+        checkpoint.require_same(
+            folder,
+            "use the same, or another --out",
             ("preset", self.options.preset.name, config.preset.name),
             ("held-out share", self.options.held_out, config.held_out),
             ("seed", self.options.seed, config.seed),
-            ("list of taxa", taxa, config.taxa),
-        ):
-            if own != theirs:
-                raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or another --out")
+            ("list of taxa", tuple(taxon.scientific_name for taxon in self.data.manifest.taxa), config.taxa),
+        )
         if self.teacher:
             same_teacher(config, self.preset.towers, folder)
 
     def same_stage(self, begun: StageConfig, wanted: StageConfig, folder: Path) -> None:
-        """An unfinished stage goes on as it began: its schedule counts on it."""
+        """Refuse to resume a stage with other settings: its schedule depends on them."""
         for field in dataclasses.fields(StageConfig):
             was, now = getattr(begun, field.name), getattr(wanted, field.name)
             if was != now:
                 raise CheckpointError(
-                    f"{folder}: was begun with {field.name} {was}, not {now}", "use the same, or --restart"
+                    f"{folder}: was started with {field.name} {was}, not {now}", "use the same, or --restart"
                 )
 
     def stage(self, name: str, model: Vita, bank: TextBank) -> Stage:
-        """The stage's own object, with its data decoded."""
+        """The stage, with its data decoded."""
         preset, device, material = self.preset, self.device, self.material
         if name == "base":
             return Base(model, preset.stages[name], bank, material.pictures("train"), device)
@@ -245,7 +252,7 @@ class Session(Messages):
                 photos, photo_taxon = material.photo_vectors(model, "train", device)
             return AudioTextImage(name, model, preset, bank, material.sounds("train"), photos, photo_taxon, device)
         with self.ranks.first_alone():
-            vectors = bank.embed_kept(model.text, self.options.out, device)
+            vectors = bank.embed_cached(model.text, self.options.out, device)
         if self.teacher:
             names = F.normalize(vectors.mean(dim=0), dim=-1)
             sounds = material.sounds("every", max(preset.mel.rate_hz, self.teacher.rate_hz))
@@ -253,41 +260,30 @@ class Session(Messages):
         return AudioText(name, model, preset, bank, material.sounds("train"), vectors, device)
 
     def calibrate(self, stage: str, model: Vita, bank: TextBank) -> None:
-        """Fit the decision parameters of a last stage on the held-out recordings and keep them beside it."""
+        """Fit the decision parameters of a last stage on the held-out recordings and save them beside it."""
         if any(config.after == stage for config in self.options.preset.stages.values()):
             return
         if not len(self.data.held_recordings):
             return
         if self.teacher and not (len(self.data.recordings) and len(self.data.photos)):
             self.tell(
-                "no decision parameters: they need photos, and recordings with names; python -m trainer calibrate"
+                "no decision parameters: they need photos and labelled recordings; run python -m trainer calibrate"
             )
             return
-        folder = self.options.out / FOLDER_OF[stage]
-        fitted = calibrate(
-            model,
-            self.preset,
-            list(self.data.manifest.taxa),
-            bank,
-            self.material.sounds("held"),
-            self.material.embedded_photos(model, "train", self.device),
-            self.material.sounds("few"),
-            field_noise(field_folder(), self.preset.mel.rate_hz),
-            self.device,
-        )
-        keep(fitted, folder)
+        fitted = calibrated(model, bank, self.material, field_folder(), self.device)
+        save(fitted, self.options.out / FOLDER_OF[stage])
         for name, values in fitted["metrics"].items():
             self.console.print(f"{name.replace('_', ' ')}: {values}", highlight=False)
 
     def evaluation(self, bank: TextBank) -> Callable[[Vita], dict[str, float]]:
-        """What gives the metrics on the held-out split; of a student, what it keeps of its teacher."""
+        """Function that gives the metrics on the held-out split; for a student, its agreement with the teacher."""
         if self.teacher is None:
             return lambda trained: self.metrics(trained, bank)
         sounds = self.material.sounds("held", max(self.preset.mel.rate_hz, self.teacher.rate_hz))
-        return Kept(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).metrics
+        return Agreement(self.teacher, sounds, bank, self.data.manifest.taxa, self.preset).metrics
 
     def metrics(self, model: Vita, bank: TextBank) -> dict[str, float]:
-        """Retrieval on the held-out split, for the log."""
+        """Retrieval metrics on the held-out split, for the log."""
         photos = self.material.embedded_photos(model, "held", self.device)
         sounds, rate_hz = self.material.sounds("held"), self.preset.mel.rate_hz
         heard = hear(
@@ -312,49 +308,71 @@ class HeldOut:
 def open_held_out(
     folder: Path, data: tuple[Path, ...], media: Path | None, taxa: Path | None, device: str, threads: int
 ) -> HeldOut:
-    """Load a checkpoint and the samples it held out; what cannot be decoded is named on stderr.
+    """Load a checkpoint and the samples it held out; files that cannot be decoded are listed on stderr.
 
     Raises
     ------
     ConfigError
         When nothing was held out, or the data is not what the checkpoint was trained on.
     """
-    threads = threads or cores()
+    threads = threads or available_cores()
     torch.set_num_threads(threads)
     loaded = checkpoint.load(folder)
     config = loaded.config
     if not config.held_out:
-        raise ConfigError(f"{folder}: was trained on everything, nothing is held out", "name another checkpoint")
+        raise ConfigError(f"{folder}: was trained on all data, nothing is held out", "name another checkpoint")
     split = open_data(data, media, taxa, config.held_out, config.seed)
     if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
         raise ConfigError(f"{split.manifest.path}: has other taxa than {folder}", "name the data it was trained on")
     failed: list[str] = []
 
-    def say(lines: Sequence[str]) -> None:
+    def report(lines: Sequence[str]) -> None:
         failed.extend(lines)
         for line in lines:
             print(line, file=sys.stderr)
 
-    say(split.manifest.missing)
+    report(split.manifest.missing)
     where = pick_device(device)
-    material = Material(split, config.preset, folder.parent, threads, 0, say)
+    material = Material(split, config.preset, folder.parent, threads, 0, report)
     bank = TextBank(split.manifest.taxa, loaded.tokenizer)
     return HeldOut(config, loaded.model.to(where), bank, split, material, where, failed)
 
 
-def adopt(source: str, out: Path, taxa: Path | None) -> None:
-    """Write published weights as a checkpoint whose names are those of a species table.
+def calibrated(
+    model: Vita, bank: TextBank, material: Material, field: Path | None, device: torch.device
+) -> dict[str, Any]:
+    """Decision parameters of a model, fitted on the held-out recordings; see `trainer.calibrate.calibrate`.
+
+    Parameters
+    ----------
+    field : folder of field noise; None for none
+    """
+    return calibrate(
+        model,
+        material.preset,
+        list(material.data.manifest.taxa),
+        bank,
+        material.sounds("held"),
+        material.embedded_photos(model, "train", device),
+        material.sounds("few"),
+        field_noise(field, material.preset.mel.rate_hz),
+        device,
+    )
+
+
+def import_weights(source: str, out: Path, taxa: Path | None) -> None:
+    """Write published weights as a checkpoint, with the names of a species table.
 
     Raises
     ------
     CheckpointError
-        When a file is missing, damaged or of another model, or something else lies in `out`.
+        When a file is missing, damaged or of another model, or `out` holds something else.
     """
     from trainer.models.bioclip import clip_tokenizer
     from trainer.published import open_published
 
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / checkpoint.CONFIG).exists())):
-        raise CheckpointError(f"{out}: exists and is no checkpoint", "name another folder with --out")
+        raise CheckpointError(f"{out}: exists and is not a checkpoint", "name another folder with --out")
     table = read_taxa(taxa) if taxa else starter_taxa()
     torch.manual_seed(0)
     towers, model = open_published(source)
@@ -367,8 +385,3 @@ def adopt(source: str, out: Path, taxa: Path | None) -> None:
         taxa=tuple(taxon.scientific_name for taxon in table),
     )
     checkpoint.save(out, model, {}, clip_tokenizer(towers.context), config)
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

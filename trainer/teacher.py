@@ -1,4 +1,4 @@
-"""The teacher of a student: a finished checkpoint whose audio tower is heard, and what the student keeps of it."""
+"""The teacher of a student: a finished checkpoint that is distilled, and the student's agreement with it."""
 
 from __future__ import annotations
 
@@ -23,31 +23,26 @@ from trainer.heard import Heard, hear
 from trainer.models.sizes import Towers
 from trainer.models.student import StudentTowers
 from trainer.models.vita import SoundTower, Vita
-from trainer.presets import STUDENT, TOGETHER, Preset
+from trainer.presets import AUGMENT_BOTH, STUDENT, Preset
 
 TOPS = (1, 5)
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A checkpoint that is learned from.
-
-    Attributes
-    ----------
-    device : where its audio tower hears
-    """
+    """A checkpoint to distil, on a device."""
 
     loaded: Checkpoint
     device: torch.device
 
     @property
     def audio(self) -> SoundTower:
-        """Its audio tower, which hears and does not learn."""
+        """Its audio tower, which is frozen."""
         return self.loaded.model.audio
 
     @property
     def rate_hz(self) -> int:
-        """Of the sound it hears."""
+        """Sampling rate of its input."""
         return self.loaded.config.preset.mel.rate_hz
 
     @torch.no_grad()
@@ -55,18 +50,18 @@ class Teacher:
         """Unit vectors [n, dim] of windows [n, samples] at any rate."""
         return self.audio(torch.from_numpy(at_rate(sound, rate_hz, self.rate_hz)).to(self.device))
 
-    def sees_as(self, small: Towers) -> bool:
-        """Whether a student of this size makes the same spectrogram of a window as the teacher does."""
+    def same_spectrogram(self, small: Towers) -> bool:
+        """Whether a student of this size computes the same spectrogram as the teacher."""
         towers = self.loaded.config.preset.towers
         return (towers.mel, towers.level_dbfs) == (small.mel, small.level_dbfs)
 
     def taxa(self, table: Path | None) -> Sequence[Taxon]:
-        """What it was trained to name, from a species table, or that of the project."""
+        """The taxa it was trained on, from a species table, or from the project's."""
         return checkpoint.taxa_in_order(self.loaded.config, read_taxa(table) if table else starter_taxa())
 
 
 def open_teacher(folder: Path, device: torch.device) -> Teacher:
-    """Load a finished checkpoint to learn from.
+    """Load a finished checkpoint to distil.
 
     Raises
     ------
@@ -76,42 +71,40 @@ def open_teacher(folder: Path, device: torch.device) -> Teacher:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder", "name the teacher's checkpoint with --teacher")
     if (folder / checkpoint.RESUME).exists():
-        raise CheckpointError(f"{folder}: is unfinished", "train it to its end, or name another --teacher")
+        raise CheckpointError(f"{folder}: is unfinished", "finish its training, or name another --teacher")
     loaded = checkpoint.load(folder)
     loaded.model.to(device)
     return Teacher(loaded, device)
 
 
 def same_split(teacher: RunConfig, folder: Path, held_out: float, seed: int) -> None:
-    """What the teacher held out is held out from the student, else their metrics could not be compared."""
-    if not held_out or not teacher.held_out:
-        return
-    for name, own, theirs in (("held-out share", held_out, teacher.held_out), ("seed", seed, teacher.seed)):
-        if own != theirs:
-            option = "--held-out" if name.startswith("held") else "--seed"
-            raise CheckpointError(f"{folder}: was trained with another {name}", f"say {option} {theirs:g}")
+    """Refuse a split other than the teacher's: metrics of teacher and student could not be compared."""
+    if held_out and teacher.held_out:
+        share = ("held-out share", held_out, teacher.held_out)
+        checkpoint.require_same(folder, f"give --held-out {teacher.held_out:g}", share)
+        checkpoint.require_same(folder, f"give --seed {teacher.seed}", ("seed", seed, teacher.seed))
 
 
 def preset_of_student(small: Preset, teacher: Teacher) -> Preset:
-    """The small preset with the teacher's towers of text and image, its window, and its way of reading data."""
+    """The small preset with the teacher's text and image towers, its window, and its way of reading data."""
     level_dbfs = small.towers.level_dbfs
     if STUDENT not in small.stages or level_dbfs is None:
-        raise ConfigError(f"a student is not of the size {small.name}", "leave --preset out")
+        raise ConfigError(f"preset {small.name} has no student", "leave out --preset")
     own = teacher.loaded.config.preset
     towers = StudentTowers(own.towers, teacher.loaded.space, small.towers.mel, level_dbfs)
     stages = small.stages
-    if teacher.sees_as(towers):
-        stages = {**stages, STUDENT: replace(stages[STUDENT], augment=TOGETHER)}
+    if teacher.same_spectrogram(towers):
+        stages = {**stages, STUDENT: replace(stages[STUDENT], augment=AUGMENT_BOTH)}
     return replace(small, towers=towers, stages=stages, window_s=own.window_s, streamed=own.streamed)
 
 
 def same_teacher(begun: RunConfig, wanted: Towers, folder: Path) -> None:
-    """A student has one teacher.
+    """Refuse to resume a student of another teacher.
 
     Raises
     ------
     CheckpointError
-        When the one in the folder has another.
+        When the one in the folder has another teacher.
     """
     was = begun.preset.towers
     if was != wanted:
@@ -119,14 +112,14 @@ def same_teacher(begun: RunConfig, wanted: Towers, folder: Path) -> None:
         raise CheckpointError(f"{folder}: learns from {what}", "name that one, or use --restart or another --out")
 
 
-class Kept:
-    """What a student keeps of its teacher, on recordings that it was not trained on.
+class Agreement:
+    """How far a student agrees with its teacher on held-out recordings.
 
     Parameters
     ----------
-    sounds : held-out recordings at any rate; one whose taxon is not in `taxa` has no name, and counts where none is
-        needed
-    bank : the names of `taxa`
+    sounds : held-out recordings at any rate; those whose taxon is not in `taxa` are unlabelled, and count only in
+        metrics that need no label
+    bank : prompts of `taxa`
     """
 
     def __init__(
@@ -142,7 +135,7 @@ class Kept:
 
     @cached_property
     def texts(self) -> Embedded:
-        """Vectors of the names."""
+        """Text vectors of the taxa."""
         vectors = self.bank.embed_form(
             self.teacher.loaded.model.text, PROMPT_FORMS.index(TEXT_FORM), self.teacher.device
         )
@@ -150,11 +143,11 @@ class Kept:
 
     @cached_property
     def of_teacher(self) -> Heard:
-        """What the teacher hears, which does not change."""
+        """Vectors of the teacher, which do not change."""
         return self.heard(self.teacher.audio, self.teacher.rate_hz)
 
     def heard(self, audio: SoundTower, rate_hz: int) -> Heard:
-        """What an audio tower hears."""
+        """Vectors of the recordings by an audio tower."""
         return hear(
             audio, self.sounds, rate_hz, self.preset.window_s, self.teacher.device, self.preset.hop_s, self.preset.pad
         )

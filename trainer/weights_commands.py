@@ -1,4 +1,4 @@
-"""`python -m trainer import` and `adapt`: checkpoints made of published weights."""
+"""`python -m trainer import` and `adapt`: checkpoints of published weights."""
 
 from __future__ import annotations
 
@@ -8,40 +8,44 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trainer.options import Taxa
+from trainer.messages import line_printer
+from trainer.options import HUB_SOURCE
 
 
 def import_published(
     source: Annotated[
         str,
-        typer.Argument(help="hf-hub:ORG/NAME[@REVISION] or a folder; none: BioVITA as published."),
+        typer.Argument(metavar="NAME|FOLDER", help=f"{HUB_SOURCE}; the published BioVITA if not given."),
     ] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/published/stage2"),
-    taxa: Taxa = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the checkpoint.")] = Path(
+        "runs/published/stage2"
+    ),
+    taxa: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Species table (CSV); the project's if not given.")
+    ] = None,
 ) -> None:
-    """Make a checkpoint of the published BioVITA, to be evaluated and exported as one of ours."""
+    """Convert the published BioVITA weights into a checkpoint, to evaluate and export it."""
     from trainer.published import BIOVITA
-    from trainer.session import adopt
+    from trainer.session import import_weights
 
-    adopt(source or BIOVITA, out, taxa)
-    Console(stderr=True).print(f"checkpoint is in {out}", highlight=False, soft_wrap=True)
+    import_weights(source or BIOVITA, out, taxa)
+    line_printer(Console(stderr=True))(f"checkpoint is in {out}")
 
 
 def adapt_command(
-    pack: Annotated[str, typer.Argument(metavar="PACK", help="Pack with class vectors, by name or folder.")],
+    pack: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Pack with class vectors.")],
     bioclip: Annotated[
-        str | None, typer.Option(help="BioCLIP 2 weights: hf-hub:ORG/NAME[@REVISION], or a folder.")
+        str | None,
+        typer.Option(metavar="NAME|FOLDER", help=f"BioCLIP 2 weights: {HUB_SOURCE}; as published if not given."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path("runs/adapted/distill"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the checkpoint.")] = Path(
+        "runs/adapted/distill"
+    ),
 ) -> None:
-    """Put a pack's frozen audio encoder into BioCLIP 2's space, from class vectors and names, without a recording."""
+    """Fit an adapter from a pack's audio encoder to BioCLIP 2, on class vectors and names, without recordings."""
     from trainer.published import BIOCLIP
     from trainer.trunk.adapter import distil
 
-    console = Console(stderr=True)
-
-    def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
+    tell = line_printer(Console(stderr=True))
     distil(pack, bioclip or BIOCLIP, out, tell)
     tell(f"checkpoint is in {out}")

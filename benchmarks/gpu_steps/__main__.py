@@ -1,4 +1,4 @@
-"""One step, in this process: ``python -m benchmarks.gpu_steps STEP SETTINGS RESULT PARENT``."""
+"""Run one step in this process: ``python -m benchmarks.gpu_steps STEP SETTINGS RESULT PARENT``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from benchmarks.gpu_steps.result import Report
 
 
 def main() -> None:
-    """Run the step; its rows are in the file RESULT. What is raised ends the process with a traceback."""
+    """Run the step and write its rows to the file RESULT. An exception ends the process with a traceback."""
     name, settings, path, parent = sys.argv[1:]
     threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     import_module(f"benchmarks.gpu_steps.{name}").run(Settings.from_json(settings), Report(Path(path)))
 
 
 def end_with(parent: int) -> None:
-    """End when the process that began this step is gone, so that nothing goes on holding the card."""
+    """Exit when the parent process has ended, so that the GPU is not held by an orphan."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

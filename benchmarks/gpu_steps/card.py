@@ -1,4 +1,4 @@
-"""The card: its name, driver and memory, and what a large product of bfloat16 matrices reaches on it."""
+"""The GPU: name, driver, memory, and the throughput of a large bfloat16 matrix product."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from benchmarks.gpu_steps.clock import per_second
 from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Report
 
-# TFLOP/s of dense bf16, by the maker's data sheets of the SXM cards; a card of another form has less.
+# TFLOP/s of dense bf16 according to the data sheets of the SXM form factor; other form factors have less.
 DATA_SHEETS = {"H200": 989.0, "H100": 989.0, "A100": 312.0}
-SIDE = {"cuda": 8192, "cpu": 1024}  # large enough that a card is busy with nothing but the product
+SIDE = {"cuda": 8192, "cpu": 1024}  # large enough to saturate a GPU
 
 
 def device_of(settings: Settings) -> torch.device:
-    """The device that was asked for.
+    """The requested device.
 
     Raises
     ------
     RuntimeError
-        torch has no such device here.
+        torch finds no such device.
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(f"torch {torch.__version__} finds no CUDA device; choose --device cpu")
@@ -31,17 +31,17 @@ def device_of(settings: Settings) -> torch.device:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a card has done its work."""
+    """Wait for the work queued on a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def bf16_peak(device: torch.device, side: int | None = None) -> float:
-    """TFLOP/s of a product of square bfloat16 matrices of random numbers; with zeros a card is faster than it is.
+    """TFLOP/s of a product of square random bfloat16 matrices (zeros would give a rate that real data does not reach).
 
     Parameters
     ----------
-    side : rows and columns; by the device when None
+    side : rows and columns; None for the default of the device
     """
     side = side or SIDE[device.type]
     one, other = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
@@ -50,20 +50,20 @@ def bf16_peak(device: torch.device, side: int | None = None) -> float:
 
 
 def data_sheet_peak(device: torch.device) -> float:
-    """TFLOP/s that the data sheet has, 0 where none is known."""
+    """TFLOP/s according to the data sheet, 0 if unknown."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return next((peak for card, peak in DATA_SHEETS.items() if card in name), 0.0)
 
 
 def shares(tflop_per_s: float, peak: float, device: torch.device) -> dict[str, float]:
-    """Figures of a row: the rate, its share of the measured peak, and of the data sheet's where one is known."""
+    """Figures of a row: the rate, its share of the measured peak, and of the data sheet's if known."""
     sheet = data_sheet_peak(device)
     told = {"tflop_per_s": tflop_per_s, "of_peak": tflop_per_s / peak}
     return {**told, "of_data_sheet": tflop_per_s / sheet} if sheet else told
 
 
 def run(settings: Settings, report: Report) -> None:
-    """Name the card and measure its peak."""
+    """Identify the GPU and measure its peak."""
     with report.measuring("name") as figures:
         device = device_of(settings)
         figures["seen"] = name_of(device)
@@ -78,7 +78,7 @@ def run(settings: Settings, report: Report) -> None:
 
 
 def name_of(device: torch.device) -> str:
-    """What the card is called; of a processor what the kernel calls it."""
+    """Name of the GPU, or of the CPU as the kernel reports it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     from edgeapp.board.machine import cpu_name
@@ -87,7 +87,7 @@ def name_of(device: torch.device) -> str:
 
 
 def versions(device: torch.device) -> dict[str, Any]:
-    """What changes a speed."""
+    """Versions and properties that affect speed."""
     told: dict[str, Any] = {"torch": torch.__version__, "Python": platform.python_version()}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -101,10 +101,10 @@ def versions(device: torch.device) -> dict[str, Any]:
 
 
 def driver() -> str:
-    """The driver's version, as nvidia-smi tells it."""
+    """Driver version reported by nvidia-smi."""
     try:
         asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         told = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout.split()
     except (OSError, subprocess.SubprocessError):
-        return "not told"
-    return told[0] if told else "not told"
+        return "unknown"
+    return told[0] if told else "unknown"

@@ -1,4 +1,4 @@
-"""How often a second something is done."""
+"""Throughput of a function."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import statistics
 import time
 from collections.abc import Callable
 
-LEAST, MOST = 3, 200  # times
+LEAST, MOST = 3, 200  # runs
 
 
 def per_second(
     run: Callable[[], object], each: int, seconds: float, wait: Callable[[], object] = lambda: None
 ) -> float:
-    """Units of work a second, by the median of its runs; the first two runs are not timed.
+    """Units of work per second, from the median of the runs; two warm-up runs are not timed.
 
     Parameters
     ----------
     run : does the work once
     each : units in one run
-    seconds : to go on for
-    wait : waits until the work is done, where `run` only begins it
+    seconds : time to repeat the runs for
+    wait : waits for the work if `run` only starts it
     """
     for _ in range(2):
         run()

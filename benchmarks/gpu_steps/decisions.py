@@ -1,4 +1,4 @@
-"""Does the starter pack in fp16 and int8 name recordings as in fp32 on the CPU does, on whatever runs it here?"""
+"""Agreement of the starter pack in fp16 and int8, on every provider, with fp32 on the CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.gpu_steps.result import Missing, Report
 from benchmarks.gpu_steps.runs import load, packs
 from benchmarks.gpu_steps.sounds import heard
 from benchmarks.precision import texts_of, vectors_and_names
-from export.agreement import agree, enough
+from export.agreement import agree, require
 from export.parity import cosines
 from export.precision import PRECISIONS
 
@@ -18,18 +18,18 @@ MOST = 120  # recordings
 
 
 def tensorrt_here() -> None:
-    """Nothing, where a TensorRT is installed.
+    """Check that TensorRT is installed.
 
     Raises
     ------
     Missing
-        None is.
+        It is not.
     """
     if lacks := missing(next(step for step in STEPS if step.name == "engines")):
         raise Missing(f"{', '.join(lacks)} missing")
 
 
-# What runs the audio encoder, and what looks whether it is here.
+# Ways of running the audio encoder, each with a check that it is available.
 WAYS: dict[str, Callable[[], None]] = {
     "cpu": lambda: offered("cpu"),
     "cuda": lambda: offered("cuda"),
@@ -53,4 +53,4 @@ def run(settings: Settings, report: Report) -> None:
                 agreement = agree(sounds.checking, names, found)
                 figures |= {"same_species": agreement.share, "recordings": agreement.recordings}
                 figures |= {"sounds": sounds.said, "least_cosine": float(cosines(wanted, given).min())}
-                enough(agreement, PRECISIONS[called].names)
+                require(agreement, PRECISIONS[called].names)

@@ -1,6 +1,6 @@
-"""Engines of TensorRT or TensorRT-RTX of all audio encoders: built, compared with the CPU, and timed.
+"""TensorRT or TensorRT-RTX engines of all audio encoders: build, comparison with the CPU, and speed.
 
-Without a GPU they are built ahead of time for a card that is named, and not run.
+Without a GPU they are built ahead of time for a given compute capability, and not run.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from edgeapp.runtime.tensorrt.build import tensorrt_library
 from edgeapp.runtime.tensorrt.cache import build_engine, open_engine
 from edgeapp.runtime.tensorrt.cuda import Gpu
 
-TARGET = "8.9"  # compute capability of the cards that engines are built for where none is here
-LARGE = 64  # windows of one run, where only many windows at once fill a card
+TARGET = "8.9"  # compute capability to build for if there is no GPU
+LARGE = 64  # windows per run; small batches do not saturate a GPU
 
 
 def run(settings: Settings, report: Report) -> None:
-    """Build and run every audio encoder, with the batch of the device; those in fp16 with a large one too."""
+    """Build and run every audio encoder with the batch size of the device; those in fp16 with a large one as well."""
     for called, folder in packs(settings):
         if settings.device == "cpu":
             with report.measuring(f"{called}, for compute capability {TARGET}") as figures:

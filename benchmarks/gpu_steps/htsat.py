@@ -1,6 +1,6 @@
-"""HTS-AT in torch: windows a second in bfloat16, eager and compiled, and how near that is to float32.
+"""HTS-AT in torch: windows per second in bfloat16, eager and compiled, and cosine similarity to float32.
 
-Windows lie on the device; the spectrogram is made there, in float32, and is part of what is timed.
+Windows are in the memory of the device; the spectrogram is computed there, in float32, and is part of the time.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from benchmarks.gpu_steps.plan import Settings
 from benchmarks.gpu_steps.result import Report
 from benchmarks.gpu_steps.sounds import heard
 from benchmarks.gpu_steps.towers import preset_of, random_htsat
-from export.htsat import written_out
+from export.htsat import rewritten
 from export.parity import cosines
 from trainer.models.clap import ClapTower
 from trainer.models.vita import SoundTower
 
-BATCHES = {"cuda": (256, 64, 16), "cpu": (8,)}  # the first that there is memory for
-LEAST_COSINE = 0.99  # of bfloat16, which has 8 bits, with float32
+BATCHES = {"cuda": (256, 64, 16), "cpu": (8,)}  # the first that fits into memory
+LEAST_COSINE = 0.99  # of bfloat16 (8 bits of precision) with float32
 SECONDS = 2.0
 
 
@@ -48,11 +48,11 @@ class Bf16(nn.Module):
 
 @torch.no_grad()
 def run(settings: Settings, report: Report) -> None:
-    """Time every way."""
+    """Measure every variant."""
     torch.backends.cudnn.allow_tf32 = False
     device, preset = device_of(settings), preset_of(settings)
     library = random_htsat(preset)
-    own = written_out(library, preset.window_samples).to(device)
+    own = rewritten(library, preset.window_samples).to(device)
     library.to(device)
     sounds = heard(settings, preset.mel.rate_hz, preset.window_s, 8)
     few = torch.from_numpy(np.concatenate([windows[:1] for _, windows in sounds.checking])).float().to(device)
@@ -61,7 +61,7 @@ def run(settings: Settings, report: Report) -> None:
     gflop = counted.get_total_flops() / len(few) / 1e9
     peak = bf16_peak(device, 256 if settings.tiny else None)
     batches, seconds = ((2,), 0.2) if settings.tiny else (BATCHES[settings.device], SECONDS)
-    compiler = "eager" if settings.tiny else "inductor"  # eager: the network is captured, and run as it is
+    compiler = "eager" if settings.tiny else "inductor"  # eager: the captured graph runs without code generation
     ways: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
         "float32, eager": lambda: library,
         "bf16, eager": lambda: Bf16(library),
@@ -82,9 +82,9 @@ def run(settings: Settings, report: Report) -> None:
 def timed(
     way: Callable[[Tensor], Tensor], few: Tensor, batches: tuple[int, ...], device: torch.device, seconds: float
 ) -> tuple[np.ndarray, float]:
-    """Vectors of the first batch that there is memory for, and windows a second.
+    """Vectors of the first batch that fits into memory, and windows per second.
 
-    One size alone is run: a compiled network is compiled anew for another.
+    Only one size is run: a compiled network is recompiled for another.
     """
     for batch in batches:
         run = partial(way, few[torch.arange(batch, device=device) % len(few)])
@@ -94,10 +94,10 @@ def timed(
             if batch == batches[-1]:
                 raise
             torch.cuda.empty_cache()
-    raise AssertionError("there is no batch")
+    raise AssertionError("no batch sizes")
 
 
 def nearness(wanted: np.ndarray, given: np.ndarray) -> dict[str, float]:
-    """Least cosine of vectors with those that are wanted, and, to hold it against, that of different windows."""
+    """Least cosine between corresponding vectors, and, for comparison, between vectors of different windows."""
     others = cosines(wanted, np.roll(wanted, 1, axis=0))
     return {"least_cosine": float(cosines(wanted, given).min()), "between_windows": float(others.min())}

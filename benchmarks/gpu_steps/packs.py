@@ -1,6 +1,6 @@
-"""Packs to run: HTS-AT with random weights in fp32, fp16 and int8, and the starter's audio encoder in fp16 and int8.
+"""Packs: HTS-AT with random weights in fp32, fp16 and int8, and the starter's audio encoder in fp16 and int8.
 
-They lie in the folder `packs` of the work folder, and those that are there are used again.
+They are stored in the folder `packs` of the work folder; existing ones are reused.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from export.sessions import vectors
 from gallery import starter_taxa
 
 MOST = 32  # recordings
-CHECKED = 12  # windows that HTS-AT is compared on
+CHECKED = 12  # windows to compare HTS-AT on
 STARTER = {"fp16": "starter-fp16", "int8": "starter-int8"}
 
 
 def run(settings: Settings, report: Report) -> None:
-    """Make what is not there."""
+    """Make the packs that do not exist yet."""
     size, preset = "tiny" if settings.tiny else "full", preset_of(settings)
     most = 4 if settings.tiny else MOST
     folder = settings.work / "packs"
     folder.mkdir(parents=True, exist_ok=True)
     exported = folder / f".{size}-{AUDIO}"
-    sounds = cache(lambda rate_hz, window_s: heard(settings, rate_hz, window_s, most))  # only where a pack is made
+    sounds = cache(lambda rate_hz, window_s: heard(settings, rate_hz, window_s, most))  # only if a pack is made
     tower = random_htsat(preset)
 
     def htsat(precision: Precision) -> Callable[[Path], Pack]:
@@ -75,10 +75,10 @@ def run(settings: Settings, report: Report) -> None:
 
 
 def one_pack(report: Report, at: Path, precision: Precision, make: Callable[[Path], Pack]) -> None:
-    """A row for a pack, which is made where it is not there, and whose parity is enough for its precision."""
+    """A row for a pack, which is made if it does not exist; its parity has to reach the bound of its precision."""
     with report.measuring(at.name) as figures:
         if (at / "pack.json").is_file():
-            figures["seen"] = "was there"
+            figures["seen"] = "reused"
         else:
             with beside(at) as part:
                 make(part)
@@ -97,11 +97,11 @@ def told(pack: Pack) -> dict[str, Any]:
 
 
 def lowered_starter(folder: Path, precision: Precision, sounds: Heard, names: np.ndarray) -> Pack:
-    """The starter pack with its audio encoder in another precision, in a folder that is there.
+    """The starter pack with its audio encoder in another precision, in an existing folder.
 
     Parameters
     ----------
-    names : vectors [taxa, dim] of the starter's taxa, which layers are chosen by
+    names : vectors [taxa, dim] of the starter's taxa, by which layers are selected
     """
     shutil.copytree(STARTER_PACK, folder, dirs_exist_ok=True)
     starter, path = Pack.load(STARTER_PACK), folder / AUDIO
@@ -118,7 +118,7 @@ def lowered_starter(folder: Path, precision: Precision, sounds: Heard, names: np
         preset=starter.preset,
         space=starter.space,
         dim=starter.dim,
-        audio=replace(starter.audio, split=None),  # that is for processors, and in float32
+        audio=replace(starter.audio, split=None),  # the split graphs are for CPUs, in float32
         decision=starter.decision,
         text=starter.text,
         image=starter.image,
@@ -137,7 +137,7 @@ def first(recordings: Recordings) -> np.ndarray:
 
 @contextmanager
 def beside(at: Path) -> Iterator[Path]:
-    """A folder that takes its place when all of it is there."""
+    """A temporary folder that is renamed when it is complete."""
     part = at.with_name(f".{at.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Which steps there are, what each needs, and how the time is shared. Imports nothing that may be missing."""
+"""The steps, their requirements and their share of the time. Imports nothing that may be missing."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Step:
     Attributes
     ----------
     name : str
-        Of the module in this package, and for `--steps`.
+        Name of the module in this package, and value of `--steps`.
     title : str
     needs : tuple of str
-        Modules without which it cannot run; of names joined by ``|`` one is enough.
+        Required modules; of names joined by ``|`` one is enough.
     share : float
-        Of the time, against the shares of the other steps.
+        Relative share of the time.
     packs : bool
-        Whether it runs packs that the step `packs` makes.
+        Whether it needs the step `packs`.
     """
 
     name: str
@@ -63,19 +63,19 @@ NAMES = tuple(step.name for step in STEPS)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a step is told.
+    """Settings passed to a step.
 
     Attributes
     ----------
     device : str
         cuda or cpu.
     tiny : bool
-        The smallest sizes that still run every line.
+        Smallest sizes that still run all code.
     recordings : Path or None
         Folder of sound files, and of photos for training; the starter data beside the project, else synthetic sounds,
         when None.
     work : Path
-        Where packs and engines lie.
+        Folder of packs and engines.
     """
 
     device: str
@@ -95,22 +95,22 @@ class Settings:
 
 
 def chosen(names: Sequence[str]) -> list[Step]:
-    """The steps of these names in their order; with those that run packs comes the one that makes them.
+    """The steps of the given names in their order, with the step `packs` if one of them needs it.
 
     Raises
     ------
     ValueError
-        Naming what is no step.
+        Unknown step; the message names it.
     """
     for name in names:
         if name not in NAMES:
-            raise ValueError(f"there is no step '{name}'; choose from {', '.join(NAMES)}")
+            raise ValueError(f"unknown step '{name}'; choose from {', '.join(NAMES)}")
     packs = any(step.packs for step in STEPS if step.name in names)
     return [step for step in STEPS if step.name in names or (packs and step.name == "packs")]
 
 
 def missing(step: Step) -> list[str]:
-    """Packages that a step needs and this Python does not find, by the names they are installed by."""
+    """Packages that a step needs and that are not installed, by their names on PyPI."""
     found = []
     for need in step.needs:
         modules = need.split("|")
@@ -120,10 +120,10 @@ def missing(step: Step) -> list[str]:
 
 
 def sounds_in(folder: Path) -> list[Path]:
-    """Sound files anywhere in a folder, by name."""
+    """Sound files in a folder and its subfolders, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
 
 
 def limit_s(step: Step, left: Sequence[Step], seconds: float) -> float:
-    """Seconds that a step may take, of those that are left for it and for the steps after it."""
+    """Time limit of a step: its share of the seconds left for it and the steps after it."""
     return seconds * step.share / sum(one.share for one in left)

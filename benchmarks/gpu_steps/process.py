@@ -1,4 +1,4 @@
-"""A step in a process of its own, which may crash, hang or be killed without harm to the others."""
+"""Run a step in a separate process, so that a crash, hang or kill does not affect the others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from benchmarks.gpu_steps.result import StepResult, read_rows
 
 PROJECT = Path(__file__).resolve().parents[2]
 POLL_S = 0.2
-TOLD = 300  # characters of a last line
+TOLD = 300  # maximum length of the last line
 
 
 def environment(settings: Settings, packages: Path) -> dict[str, str]:
-    """The environment of a step: the project and the unpacked packages are found, engines are kept in the work folder.
+    """Environment of a step: imports the project and the unpacked packages, caches engines in the work folder.
 
     Parameters
     ----------
@@ -33,19 +33,19 @@ def environment(settings: Settings, packages: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",
         "XDG_CACHE_HOME": str(settings.work / "cache"),
-        "HF_HUB_OFFLINE": "1",  # random weights: nothing is fetched
+        "HF_HUB_OFFLINE": "1",  # weights are random: nothing is downloaded
     }
 
 
 def run_step(
     result: StepResult, settings: Settings, given: dict[str, str], log: Path, seen: Callable[[], None]
 ) -> None:
-    """Run a step, for at most its time; `result` is filled as it goes on, and settled.
+    """Run a step within its time limit; `result` is updated while it runs, and its status is set at the end.
 
     Parameters
     ----------
     given : environment
-    log : what the step says is added to it
+    log : output of the step is appended to it
     seen : called whenever a row has changed
     """
     path = settings.work / f"{result.name}.json"
@@ -61,7 +61,7 @@ def run_step(
             while process.poll() is None:
                 result.seconds = time.monotonic() - began
                 if result.seconds > result.limit_s:
-                    reason = f"stopped after {result.limit_s:.0f} s, its share of the time"
+                    reason = f"stopped after {result.limit_s:.0f} s, the time limit of the step"
                     break
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(POLL_S)
@@ -79,14 +79,14 @@ def run_step(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it started, such as those that decode."""
+    """Kill a process and its children, such as decoding workers."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def ended(code: int, log: Path, at: int) -> str:
-    """Why a process did not come to its end, with the last line that it said; nothing when it did."""
+    """Why a process failed, with the last line of its output; empty if it did not."""
     if code == 0:
         return ""
     with log.open("rb") as file:

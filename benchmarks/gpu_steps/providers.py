@@ -1,4 +1,4 @@
-"""ONNX Runtime's CUDA and TensorRT, or its CPU: windows a second through the device's own encoder, and parity."""
+"""ONNX Runtime with CUDA and TensorRT, or CPU: windows per second through the device's encoder, and parity."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ NAMES = {"cuda": ("cuda", "tensorrt"), "cpu": ("cpu",)}
 
 
 def offered(name: str) -> None:
-    """Nothing, where the installed ONNX Runtime has a provider.
+    """Check that the installed ONNX Runtime has a provider.
 
     Raises
     ------
     Missing
-        It has not.
+        It does not.
     """
     wanted = ORT_PROVIDERS[name][0]
     if wanted not in onnxruntime.get_available_providers():
-        raise Missing(f"onnxruntime {onnxruntime.__version__} has no {wanted}: give the wheel of onnxruntime-gpu")
+        raise Missing(f"onnxruntime {onnxruntime.__version__} has no {wanted}; install onnxruntime-gpu")
     if wanted == TENSORRT and not (find_spec("tensorrt") or find_library("nvinfer")):
-        raise Missing("TensorRT, which onnxruntime-gpu does not bring: give the wheels of tensorrt")
+        raise Missing("TensorRT is not part of onnxruntime-gpu; install tensorrt")
 
 
 def run(settings: Settings, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""What a step found: rows of figures, written to a file as they come, and all of them as Markdown."""
+"""Results of a step: rows of figures, written to a file one by one, and formatted as Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 DONE, FAILED, SKIPPED, RUNNING = "done", "failed", "skipped", "running"
 
-# How a figure is told, in this order; what is not here is told as it is called.
+# Format of each figure, in this order; figures that are not listed are printed with their name.
 TOLD = {
     "seen": "{}",
     "runs_on": "on {}",
@@ -22,7 +22,7 @@ TOLD = {
     "windows_per_s": "{:,.4g} windows/s",
     "times_real_time": "{:,.4g} times real time",
     "ratio": "**{:,.3g}** times the straightforward loop",
-    "asked": "({:g} asked)",
+    "asked": "(target: {:g})",
     "tflop_per_s": "{:,.4g} TFLOP/s",
     "of_peak": "{:.1%} of the measured bf16 peak",
     "of_data_sheet": "{:.1%} of the data sheet's",
@@ -42,7 +42,7 @@ TOLD = {
 
 
 class Missing(Exception):
-    """What a row needs is not on this machine, with the reason in one line."""
+    """A requirement of a row is not available on this machine; the message is one line."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Row:
     reason: str = ""
 
     def text(self) -> str:
-        """The figures in words, or why there are none."""
+        """The figures as text, or why there are none."""
         if self.status in (FAILED, SKIPPED):
             return f"{self.status}: {self.reason}"
         named = {**{name: "" for name in TOLD if name in self.figures}, **self.figures}
@@ -67,7 +67,7 @@ class Row:
 
 @dataclass
 class StepResult:
-    """What is known of one step."""
+    """Status and rows of one step."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ class StepResult:
     rows: list[Row] = field(default_factory=list)
 
     def settle(self, reason: str) -> None:
-        """Say how it ended; `reason` is why its process did not come to its end, empty when it did."""
+        """Set the final status; `reason` is why its process failed, empty if it did not."""
         for row in self.rows:
             if row.status == RUNNING:
                 row.status, row.reason = FAILED, reason or "not finished"
@@ -86,7 +86,9 @@ class StepResult:
         self.reason = reason
         if reason or FAILED in states or not states:
             self.status = FAILED
-            self.reason = reason or next((row.reason for row in self.rows if row.status == FAILED), "measured nothing")
+            self.reason = reason or next(
+                (row.reason for row in self.rows if row.status == FAILED), "nothing was measured"
+            )
         elif DONE in states:
             self.status = DONE
         else:
@@ -94,7 +96,7 @@ class StepResult:
 
 
 class Report:
-    """Takes the rows of one step and keeps the file with them up to date, so that a killed step loses one row.
+    """Collects the rows of one step and updates its file after each, so that a killed step loses at most one row.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ class Report:
 
     @contextmanager
     def measuring(self, what: str) -> Iterator[dict[str, Any]]:
-        """A row: yields the figures to be filled. An error inside is the row's, and the rows after it are measured."""
+        """Yield the figures of a new row, to be filled. An error inside fails this row alone."""
         row = Row(what)
         self.rows.append(row)
         self._write()
@@ -128,19 +130,19 @@ class Report:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows that a step has written so far."""
+    """Rows written by a step so far."""
     return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
 
 
 def line_of(error: BaseException) -> str:
-    """An error in one line."""
+    """An error as one line."""
     text = " ".join(str(error).split())
     named = type(error).__name__
     return f"{named}: {text[:300]}" if text else named
 
 
 def markdown(steps: Sequence[StepResult], about: Mapping[str, Any]) -> str:
-    """All rows as one table, under what they were measured on."""
+    """All rows as one table, under a description of the machine."""
     lines = [", ".join(f"{name} {value}" for name, value in about.items()), ""]
     lines += ["| step | what | measured |", "|---|---|---|"]
     for step in steps:

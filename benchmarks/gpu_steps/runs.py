@@ -1,4 +1,4 @@
-"""The packs that are run, and what is told of an encoder that runs one of them."""
+"""The packs to measure, and the figures of an encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def packs(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Name and folder of each pack whose audio encoder is run."""
+    """Name and folder of each pack whose audio encoder is measured."""
     folder, size = settings.work / "packs", "tiny" if settings.tiny else "full"
     yield "starter-fp32", STARTER_PACK
     for name in ("starter-fp16", "starter-int8", *(f"{size}-{precision}" for precision in PRECISIONS)):
@@ -29,27 +29,27 @@ def packs(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def load(folder: Path) -> Pack:
-    """A pack.
+    """Load a pack.
 
     Raises
     ------
     Missing
-        It was not made.
+        It does not exist.
     """
     if not (folder / "pack.json").is_file():
-        raise Missing(f"{folder.name} was not made: see the step packs")
+        raise Missing(f"{folder.name} was not made; see the step packs")
     return Pack.load(folder)
 
 
 def figures_of(
     settings: Settings, graph: PackGraph, run: Callable[[np.ndarray], np.ndarray], batch: int
 ) -> dict[str, Any]:
-    """Windows a second from the memory of the machine and back, and the least cosine with the graph on the CPU.
+    """Windows per second, host memory to host memory, and the least cosine with the graph on the CPU.
 
     Raises
     ------
     ValueError
-        The cosine is below what the program itself refuses.
+        The cosine is below the bound of `edgeapp`.
     """
     sounds = probes(graph)
     windows = sounds[np.arange(batch) % len(sounds)]

@@ -1,6 +1,6 @@
-"""Sounds and photos to measure with: those of a folder, or made here.
+"""Sounds and photos for the measurements: from a folder, or synthetic.
 
-Labels are in none of them: what is measured is speed, and whether two packs say the same.
+They have no labels: speed and the agreement of two packs are measured.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from benchmarks.gpu_steps.plan import Settings, sounds_in
 from edgeapp.examples.synthesise import RATE_HZ, SONGS, synthesise
 
 PHOTOS = (".jpg", ".jpeg", ".png")
-CALIBRATES = 4  # one in so many recordings calibrates, the others check
+CALIBRATES = 4  # one recording in this many is for calibration, the others are for the check
 PROJECT = Path(__file__).resolve().parents[2]
 Recordings = list[tuple[str, np.ndarray]]  # label and windows [n, samples] of each
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Windows of recordings; what calibrates comes before what checks in the order of the files' names."""
+    """Windows of recordings, for calibration and for the check; the former come first in the order of file names."""
 
     calibrating: Recordings
     checking: Recordings
-    said: str  # what they are
+    said: str  # description
 
 
 def folder_of(settings: Settings) -> Path | None:
-    """The folder that was named, else the starter data beside the project where it is there."""
+    """The folder given, else the starter data beside the project if it exists."""
     if settings.recordings is not None:
         return settings.recordings
     named = os.environ.get("BIOVITA_SHARED")
@@ -42,19 +42,19 @@ def folder_of(settings: Settings) -> Path | None:
 
 
 def spread(found: Sequence[Path], most: int) -> list[Path]:
-    """At most so many files, evenly over them."""
+    """At most `most` files, evenly spaced."""
     return [found[row] for row in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))] if found else []
 
 
 def heard(settings: Settings, rate_hz: int, window_s: float, most: int) -> Heard:
-    """Windows of at most so many recordings at the encoder's rate.
+    """Windows of at most `most` recordings at the encoder's rate.
 
-    Files beside each other by name may be pieces of one recording: the first quarter calibrates, the rest checks.
+    Files with adjacent names may be parts of one recording: the first quarter calibrates, the rest is for the check.
 
     Raises
     ------
     ValueError
-        There are recordings, and none can be decoded.
+        None of the recordings can be decoded.
     """
     folder = folder_of(settings)
     decoders = [module for module in ("soundfile", "soxr") if find_spec(module) is None]
@@ -64,7 +64,7 @@ def heard(settings: Settings, rate_hz: int, window_s: float, most: int) -> Heard
 
         found, said = decoded(paths, rate_hz, window_s), f"recordings of {folder.name}"  # type: ignore[union-attr]
         if not found:
-            raise ValueError(f"{folder}: not one of {len(paths)} recordings that were tried can be decoded")
+            raise ValueError(f"{folder}: none of the {len(paths)} recordings tried can be decoded")
     else:
         sung = sorted(SONGS) * max(2, most // len(SONGS))
         samples = round(rate_hz * window_s)
@@ -78,7 +78,7 @@ def heard(settings: Settings, rate_hz: int, window_s: float, most: int) -> Heard
 
 
 def sound_files(settings: Settings, into: Path, count: int) -> tuple[list[Path], str]:
-    """Sound files to train with and what they are: those of the folder, else songs of 20 s that are written."""
+    """Sound files for training, with a description: those of the folder, else synthetic songs of 20 s."""
     folder = folder_of(settings)
     if folder and (found := spread(sounds_in(folder), count)):
         return found, f"recordings of {folder.name}"
@@ -93,7 +93,7 @@ def sound_files(settings: Settings, into: Path, count: int) -> tuple[list[Path],
 
 
 def photo_files(settings: Settings, into: Path, count: int) -> list[Path]:
-    """Photos to train with: those of the folder, else pictures of 640 x 480 of smooth noise that are written."""
+    """Photos for training: those of the folder, else 640 x 480 pictures of smooth noise."""
     folder = folder_of(settings)
     there = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTOS) if folder else []
     if there:

@@ -1,4 +1,4 @@
-"""The sizes that are measured: `biovita` in full, or as small as its code allows."""
+"""Model sizes: `biovita` at full size, or as small as its code allows."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ TINY = replace(
     },
     dim=32,
 )
-TINY_WINDOW_S = 2.0  # what a spectrogram of that size holds
+TINY_WINDOW_S = 2.0  # length of a spectrogram of that size
 
 
 def preset_of(settings: Settings) -> Preset:
-    """The preset `biovita` in the size that is measured."""
+    """The preset `biovita` in the selected size."""
     return replace(BIOVITA, towers=TINY, window_s=TINY_WINDOW_S) if settings.tiny else BIOVITA
 
 
 def random_htsat(preset: Preset) -> ClapTower:
-    """HTS-AT with the same random weights every time, its spectrogram in float32 as in a pack."""
+    """HTS-AT with reproducible random weights, its spectrogram in float32 as in a pack."""
     assert isinstance(preset.towers, ClapBioclip)
     torch.manual_seed(0)
     tower = ClapTower(preset.towers.audio, replace(preset.mel, double=False), preset.dim).eval()

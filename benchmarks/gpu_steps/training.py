@@ -1,4 +1,4 @@
-"""Training of `biovita`: this project's loop against the straightforward one, stage by stage, with random weights."""
+"""Training of `biovita`: this project's loop compared with the straightforward one, by stage, with random weights."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from benchmarks.gpu_steps.result import Report
 from benchmarks.gpu_steps.sounds import photo_files, sound_files
 from benchmarks.gpu_steps.towers import preset_of
 from benchmarks.training import OWN, STAGES, STRAIGHTFORWARD, Setting, measured
+from edgeapp.board.machine import available_cores
 from gallery import starter_taxa
 from trainer.bank import TextBank
 from trainer.data.manifest import Sample
 from trainer.models.bioclip import clip_tokenizer
 from trainer.models.biovita import build_biovita
 from trainer.models.vita import Vita
-from trainer.session import cores
 
-ASKED = {"1": 3.0, "2": 10.0}  # times the straightforward loop
+ASKED = {"1": 3.0, "2": 10.0}  # target: times the straightforward loop
 MOST_WORKERS = 16
-# Of this project's loop the first steps take what its workers have ready: on a card enough more are timed.
+# The first steps of this project's loop use batches that its workers have prefetched: on a GPU, many more are timed.
 STEPS = {"cuda": {STRAIGHTFORWARD: 3, OWN: 20}, "cpu": {STRAIGHTFORWARD: 2, OWN: 2}}
 
 
 def run(settings: Settings, report: Report) -> None:
-    """Time both loops in both stages."""
+    """Measure both loops in both stages."""
     torch.backends.cudnn.allow_tf32 = False  # as the trainer has it
     with tempfile.TemporaryDirectory() as folder:
         with report.measuring("data and model") as figures:
@@ -62,24 +62,24 @@ def run(settings: Settings, report: Report) -> None:
 
 
 def setting_of(settings: Settings, folder: Path) -> tuple[Setting, str]:
-    """What both loops share, and what they hear."""
+    """Settings of both loops, and a description of the sounds."""
     device, preset = device_of(settings), preset_of(settings)
     taxa = starter_taxa()[:6] if settings.tiny else starter_taxa()
     sounds, said = sound_files(settings, folder, 6 if settings.tiny else 192)
     photos = photo_files(settings, folder, 6 if settings.tiny else 128)
 
     def samples(paths: list[Path]) -> list[Sample]:
-        shown = min(len(taxa), len(photos))  # every species that is heard has a photo
+        shown = min(len(taxa), len(photos))  # every species with a recording has a photo
         return [Sample(path, row % shown, ("benchmark", str(row))) for row, path in enumerate(paths)]
 
     batch = 2 if settings.tiny else 64 if settings.device == "cuda" else 8
-    workers = 1 if settings.tiny else max(1, min(MOST_WORKERS, cores() - 1))
+    workers = 1 if settings.tiny else max(1, min(MOST_WORKERS, available_cores() - 1))
     bank = TextBank(taxa, clip_tokenizer(preset.context))
     return Setting(preset, taxa, samples(sounds), samples(photos), bank, device, batch, 1, workers), said
 
 
 def again(model: Vita, start: dict[str, torch.Tensor]) -> None:
-    """The model as it was built."""
+    """Reset the model to its initial weights."""
     model.load_state_dict(start)
     for parameter in model.parameters():
         parameter.grad = None

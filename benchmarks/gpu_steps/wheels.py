@@ -1,4 +1,4 @@
-"""Packages from folders of wheels, for a machine without a network; nothing of the Python that runs is changed."""
+"""Packages from folders of wheels, for a machine without a network; the running environment is not changed."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pathlib import Path
 
 
 def unpack(folders: Sequence[Path], into: Path) -> list[str]:
-    """Install what lies in the folders beside this Python, of each package the newest wheel that fits it.
+    """Install the wheels of the folders into a separate folder: of each package the newest compatible one.
 
-    What a wheel needs is not looked for: it lies in the folders too, or is installed.
+    Dependencies are not resolved: they are in the folders too, or installed.
 
     Returns
     -------
-    A line for each package whose wheels do not fit, and for each folder without a wheel.
+    A line for each package without a compatible wheel, and for each folder without wheels.
 
     Raises
     ------
     RuntimeError
-        There is no pip.
+        pip is not installed.
     """
-    lines = [f"{folder}: no wheel in it" for folder in folders if not any(folder.glob("*.whl"))]
+    lines = [f"{folder}: contains no wheels" for folder in folders if not any(folder.glob("*.whl"))]
     files = sorted(path for folder in folders for path in folder.glob("*.whl"))
     packages = list(dict.fromkeys(path.name.partition("-")[0] for path in files))
     if not packages or not _pip(folders, into, packages):
         return lines
-    for package in packages:  # one that does not fit keeps pip from installing any
+    for package in packages:  # pip installs none if one is incompatible
         if _pip(folders, into, [package]):
             named = ", ".join(path.name for path in files if path.name.partition("-")[0] == package)
-            lines.append(f"no wheel for this Python {sys.version_info.major}.{sys.version_info.minor}: {named}")
+            lines.append(f"no compatible wheel for Python {sys.version_info.major}.{sys.version_info.minor}: {named}")
     return lines
 
 
 def _pip(folders: Sequence[Path], into: Path, packages: Sequence[str]) -> str:
-    """What pip says when it cannot install packages; nothing when it can."""
+    """Error output of pip; empty on success."""
     options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check", "--upgrade"]
     options += [f"--find-links={folder.resolve()}" for folder in folders]
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""Hours of sound for a station, with everything that can happen to it, and an account of what was lost."""
+"""Soak test of a station: hours of sound with injected faults, and an account of lost data."""

@@ -1,10 +1,10 @@
-"""Hours of sound for a station, with everything that can happen to it, and an account of what was lost.
+"""Soak test of a station: hours of sound with injected faults, and an account of lost data.
 
-    python benchmarks/soak --hours 24                 as fast as it goes, through standard input
-    python benchmarks/soak --pulse --minutes 60       at the speed of time, through a PulseAudio server of its own
+    python benchmarks/soak --hours 24                 accelerated, through standard input
+    python benchmarks/soak --pulse --minutes 60       in real time, through a separate PulseAudio server
 
-Exit status 0 only when nothing was lost but what a fault may take: the window that was computed when the process was
-killed, and the sound while the microphone was away.
+Exit status 0 only if nothing was lost beyond what a fault may cost: the window being processed when the process was
+killed, and the sound while the microphone was unavailable.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from edgeapp.paths import EXAMPLE  # noqa: E402
 
 
 def main() -> int:
-    """Soak as the arguments say; the exit status."""
+    """Run the test, and return the exit status."""
     asked = _arguments().parse_args()
-    asked.pack = find_pack(asked.pack).folder.absolute()  # the station has folders of its own
+    asked.pack = find_pack(asked.pack).folder.absolute()  # the station runs with user folders of its own
     audio = load_pack(asked.pack).audio
     asked.hop, asked.window = asked.hop or audio.hop_s, audio.window_s
     songs = [_song(word) for word in asked.song] or [Song.read(EXAMPLE, "Parus major")]
@@ -47,7 +47,7 @@ def main() -> int:
 
 def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
     if missing():
-        _say(f"not done: {missing()}")
+        _say(f"skipped: {missing()}")
         return 2
     words = ["--hop", str(asked.hop), "--backend", asked.backend, *asked.words]
     words += ["--pack", str(asked.pack)]
@@ -71,7 +71,7 @@ def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> 
         try:
             soak.soak()
         except Gone as gone:
-            _say(f"LOST: the station {gone}; its last words:")
+            _say(f"LOST: the station {gone}; end of its log:")
             for line in soak.log.read_text(errors="replace").splitlines()[-5:]:
                 _say(f"  {line}")
             return 1
@@ -95,7 +95,7 @@ def _kinds(asked: argparse.Namespace, known: Sequence[str]) -> tuple[str, ...]:
     kinds = tuple(asked.faults.split(",")) if asked.faults else tuple(known)
     unknown = set(kinds) - set(known)
     if unknown:
-        raise SystemExit(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        raise SystemExit(f"unknown fault: {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
     return kinds
 
 
@@ -113,21 +113,21 @@ def _say(line: str) -> None:
 def _arguments() -> argparse.ArgumentParser:
     about, _, more = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(description=about, epilog=more, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--hours", type=float, default=1.0, help="of sound, in the accelerated form")
-    parser.add_argument("--pulse", action="store_true", help="at the speed of time, through PulseAudio")
-    parser.add_argument("--minutes", type=float, default=30.0, help="with --pulse")
-    parser.add_argument("--backend", default="auto", help="with --pulse: portaudio or arecord")
-    parser.add_argument(
-        "--faults", default="", help=f"with commas between them; all if not given: {','.join(KINDS)},{LONG}"
-    )
-    parser.add_argument("--every", type=int, default=40, help="windows between two faults, on average")
+    parser.add_argument("--hours", type=float, default=1.0, help="hours of sound, in accelerated mode")
+    parser.add_argument("--pulse", action="store_true", help="real time, through PulseAudio")
+    parser.add_argument("--minutes", type=float, default=30.0, help="duration, with --pulse")
+    parser.add_argument("--backend", default="auto", help="audio backend with --pulse: portaudio or arecord")
+    parser.add_argument("--faults", default="", help=f"comma-separated; all if not given: {','.join(KINDS)},{LONG}")
+    parser.add_argument("--every", type=int, default=40, help="mean number of windows between faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
-    parser.add_argument("--song", action="append", default=[], metavar="TAXON=FILE", help="48 kHz; again for more")
+    parser.add_argument(
+        "--song", action="append", default=[], metavar="TAXON=FILE", help="recording at 48 kHz; repeatable"
+    )
     parser.add_argument("--hop", type=float, help="seconds between windows; the pack's if not given")
-    parser.add_argument("--folder", type=Path, help="empty folder in which everything is kept; none is if not given")
+    parser.add_argument("--folder", type=Path, help="empty folder for files; temporary if not given")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("words", nargs="*", help="after --: more words for `listen`")
+    parser.add_argument("words", nargs="*", help="after --: further options of `listen`")
     return parser
 
 

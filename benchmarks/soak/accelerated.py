@@ -1,4 +1,4 @@
-"""The accelerated form: sound as fast as the station takes it, one window in flight at a time, and faults between."""
+"""Accelerated mode: sound as fast as the station processes it, one window at a time, with faults in between."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from benchmarks.soak.process import Listener, Run, Told, listen
 from benchmarks.soak.receivers import Broker, Webhook, mosquitto, until
 from benchmarks.soak.sound import RATE_HZ, Programme, Song
 
-MARGIN_S = 0.5  # fed beyond a window, so that the resampler has given all of it
-AHEAD = 3  # windows that are fed while the journal cannot be written
-OUTAGE = 12  # windows during which a receiver is away
-UNREAD = 8  # windows during which nobody reads what the station tells
-DRAIN_S = 180.0  # for the messages that wait at the end
-CLOCK_SETTLES_S = 12.0  # the station looks at its clock every ten seconds
-OUTAGE_S = 20.0  # the outbox looks for messages that are too old between two tries
-LONG_LOCK_S = 33.0  # longer than the station lets SQLite wait
+MARGIN_S = 0.5  # fed beyond a window, so that the resampler has output all of it
+AHEAD = 3  # windows fed while the journal cannot be written
+OUTAGE = 12  # windows during which a receiver is unavailable
+UNREAD = 8  # windows during which standard output is not read
+DRAIN_S = 180.0  # to deliver queued messages at the end
+CLOCK_SETTLES_S = 12.0  # the station checks its clock every ten seconds
+OUTAGE_S = 20.0  # the outbox drops expired messages between two attempts
+LONG_LOCK_S = 33.0  # longer than the station's SQLite timeout
 STEPS_S = (3_600.0, -7_200.0, 40 * 86_400.0, -30.0)
 UNSET_S = -10 * 365 * 86_400.0
 
 KINDS = ("kill", "lock", "disk", "broker", "webhook", "clock", "slow")
 LONG = ("lock-long", "outage")  # half a minute each
-TOLD = ("disk",)  # of which the log has to speak; a lock may end before the station's patience does
-TOLD_AGAIN = 4  # times; the log folds a line that comes more often within an hour
+TOLD = ("disk",)  # faults that the log has to report; a lock may end before the station's timeout
+TOLD_AGAIN = 4  # reports; the log folds a line repeated more often within an hour
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for.
+    """Settings of a run.
 
     Attributes
     ----------
     every : int
-        Windows between two faults, on average.
+        Mean number of windows between faults.
     kinds : tuple of str
-        Faults, each as often as the others.
+        Faults, all equally frequent.
     kills_until : float
-        Share of the run after which the process is killed no more, so that one process becomes old.
+        Share of the run after which the process is not killed any more, so that one process runs for long.
     """
 
     hours: float
@@ -60,19 +60,19 @@ class Plan:
 
 @dataclass
 class Fault:
-    """Something that happened.
+    """An injected fault.
 
     Attributes
     ----------
     kind : str
     at_s : float
-        On the clock of all that was played.
+        Position in all sound played.
     run : int
         Number of the process.
     waited : int
-        Windows that were fed meanwhile.
+        Windows fed during the fault.
     told : bool or None
-        Whether the station's log spoke of it; None where it need not.
+        Whether the station's log reported it; None if it need not.
     """
 
     kind: str
@@ -85,7 +85,7 @@ class Fault:
 
 @dataclass
 class Soaked:
-    """What was done, for the account."""
+    """Record of the run, for the account."""
 
     journal: Path
     runs: list[Run] = field(default_factory=list)
@@ -96,12 +96,12 @@ class Soaked:
     cpu: list[tuple[float, float]] = field(default_factory=list)  # the same: fed seconds, CPU seconds
     wall_s: float = 0.0
     boot_utc: float = 0.0
-    steps_s: list[float] = field(default_factory=list)  # how far the wall clock was ahead, one after the other
+    steps_s: list[float] = field(default_factory=list)  # successive offsets of the wall clock
     skipped: list[str] = field(default_factory=list)
 
 
 class Soak:
-    """One run of the accelerated form."""
+    """One run in accelerated mode."""
 
     def __init__(self, plan: Plan, folder: Path, songs: Sequence[Song], say: Callable[[str], None]) -> None:
         self.plan = plan
@@ -118,13 +118,13 @@ class Soak:
         self._ahead_s = 0.0
         self._clock_set = True
         self._set_clock(0.0, True)
-        self._back: tuple[int, Callable[[], None]] | None = None  # windows until something comes back
+        self._back: tuple[int, Callable[[], None]] | None = None  # windows left, and what to restore after them
         self.done.boot_utc = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         if self.broker is None:
             self.done.skipped.append("broker: no mosquitto (Debian: mosquitto)")
 
     def soak(self) -> Soaked:
-        """Play all, and let everything come to rest."""
+        """Play all sound, then wait until all queues are empty."""
         began = time.monotonic()
         total_s = self.plan.hours * 3600.0
         kinds = self._order()
@@ -143,12 +143,12 @@ class Soak:
         code = self.listener.finish(self._ahead_s)
         self._note_stream()
         if code != 0:
-            self.done.errors.append(f"the last process ended with {code}")
+            self.done.errors.append(f"the last process exited with {code}")
         self.done.wall_s = time.monotonic() - began
         return self.done
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """Stop all processes."""
         if self.listener.process.poll() is None:
             self.listener.process.kill()
         self.webhook.close()
@@ -176,7 +176,7 @@ class Soak:
         self.listener.feed(self.programme.next(seconds), RATE_HZ)
 
     def _hear(self) -> None:
-        """Wait for the window that is owed, and feed the next hop."""
+        """Wait for the pending window, and feed the next hop."""
         self._rest()
         if self._back is not None:
             self._come_back(self._back[0] - 1)
@@ -184,7 +184,7 @@ class Soak:
         self._owed = 1
 
     def _rest(self) -> None:
-        """Hear what is owed, and feed nothing."""
+        """Wait for the pending window, and feed nothing."""
         for _ in range(self._owed):
             self._told()
         self._owed = 0
@@ -226,17 +226,17 @@ class Soak:
         getattr(self, f"_{kind.replace('-', '_')}")(fault)
         before = [one for one in self.done.faults if one.run == fault.run and one.told is not None]
         if kind in TOLD and len(before) < TOLD_AGAIN:
-            fault.told = "waits in memory" in self.log.read_bytes()[told:].decode(errors="replace")
+            fault.told = "buffered in memory" in self.log.read_bytes()[told:].decode(errors="replace")
 
     def _kill(self, fault: Fault) -> None:
-        """While a window is computed, written or told, or right after the start."""
+        """Kill the process while a window is processed, written or reported, or right after the start."""
         if self._random.random() < 0.2:
             self._end_by_kill(0.0)
             self._start()
             fault.what = "twice, the second time in its first two seconds"
             self._end_by_kill(self._random.uniform(0.0, 2.0))
         elif self._random.random() < 0.5:
-            fault.what = "when it told the window"
+            fault.what = "when it reported the window"
             self.listener.kill_when_it_tells(self._ahead_s, 10.0 * self.listener.latency_s + 0.5)
             self._note_stream()
         else:
@@ -254,7 +254,7 @@ class Soak:
         self._note_stream()
 
     def _lock(self, fault: Fault) -> None:
-        """Somebody holds the journal for some seconds."""
+        """Lock the journal for some seconds."""
         self._locked(fault, self._random.uniform(0.5, 4.0))
 
     def _lock_long(self, fault: Fault) -> None:
@@ -270,12 +270,14 @@ class Soak:
             early = self.listener.windows - before
             other.execute("ROLLBACK")
         if early:
-            self.done.errors.append(f"{early} windows were told at {fault.at_s:.0f} s, when nothing could be written")
+            self.done.errors.append(
+                f"{early} windows were reported at {fault.at_s:.0f} s, while nothing could be written"
+            )
         fault.what = f"{seconds:.1f} s"
 
     def _disk(self, fault: Fault) -> None:
-        """No room for anything."""
-        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # or the next rows may still fit into the WAL as it is
+        """Fill the disk."""
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # otherwise the next rows may still fit into the WAL
         self.disk.fill(self.listener.pid)
         self._ahead(fault)
         time.sleep(3.0)
@@ -295,7 +297,7 @@ class Soak:
         self._back = (OUTAGE, self.broker.start)
 
     def _outage(self, fault: Fault) -> None:
-        """Nobody receives anything, and meanwhile the clock goes forward by more than messages are kept."""
+        """Stop the receivers, and set the clock forward by more than the retention of messages."""
         if self.broker is not None:
             self.broker.kill()
         self.webhook.failing = True
@@ -316,8 +318,8 @@ class Soak:
         self._back = (OUTAGE, lambda: setattr(self.webhook, "failing", False))
 
     def _clock(self, fault: Fault) -> None:
-        """Somebody sets the clock."""
-        self._rest()  # so that no window is dated meanwhile
+        """Set the wall clock."""
+        self._rest()  # so that no window gets a time meanwhile
         step_s = self._random.choice(STEPS_S)
         fault.what = f"{step_s:+.0f} s"
         self._set_clock(self._ahead_s + step_s, True)
@@ -325,7 +327,7 @@ class Soak:
         self._owed = 1
 
     def _slow(self, fault: Fault) -> None:
-        """Nobody reads what the station tells."""
+        """Stop reading standard output."""
         self.listener.reading.clear()
         for _ in range(UNREAD):
             self._feed(self.plan.hop_s)
@@ -367,10 +369,10 @@ class Soak:
         return n
 
     def _note_stream(self) -> None:
-        """Which row of the journal the process wrote, if it came so far."""
+        """Record the row of the journal that the process wrote, if any."""
         try:
             [(newest,)] = self._rows("SELECT max(id) FROM streams")
-        except sqlite3.OperationalError:  # killed before it made its tables
+        except sqlite3.OperationalError:  # killed before it created its tables
             return
         if newest is not None and all(run.stream != newest for run in self.done.runs):
             self.listener.run.stream = newest

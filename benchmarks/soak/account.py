@@ -1,4 +1,4 @@
-"""The account of an accelerated soak: what was played and told against what the journal and the receivers hold."""
+"""The account of an accelerated run: sound played and windows reported, compared with the journal and the receivers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from benchmarks.soak.process import KEPT, Run, Told
 from benchmarks.soak.sound import Played
 from edgeapp.journal.documents import id_of
 
-CLOCK_S = 2.0  # how far a time may be from the clock that the station had
+CLOCK_S = 2.0  # tolerance of a time against the station's clock
 TOUCH_S = 1e-3
 CLIP_AFTER_S = 4.0  # pre- and post-roll of the defaults
 
 
 @dataclass
 class Account:
-    """What there is to say at the end.
+    """Result of the comparison.
 
     Attributes
     ----------
     losses : list of str
-        What nobody may lose; empty when all is well.
+        Losses that are failures; empty on success.
     named : list of str
-        What a fault took, as it may.
+        Losses that a fault may cost.
     """
 
     figures: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Account:
 
 
 def account(soak: Soak) -> Account:
-    """Compare everything with everything."""
+    """Compare the record of the run with journal and receivers."""
     done, plan = soak.done, soak.plan
     made = Account(losses=list(done.errors))
     with closing(sqlite3.connect(done.journal)) as journal:
@@ -55,15 +55,15 @@ def account(soak: Soak) -> Account:
     _resources(done, soak, made)
     made.faults = [_fault(number, soak) for number in range(len(done.faults))]
     made.losses += [
-        f"the log says nothing of {fault.kind} at {fault.at_s:.0f} s" for fault in done.faults if fault.told is False
+        f"the log does not report {fault.kind} at {fault.at_s:.0f} s" for fault in done.faults if fault.told is False
     ]
     return made
 
 
 def due(run: Run, plan: Plan) -> int:
-    """Windows that its sound makes."""
+    """Number of windows in the sound of a process."""
     whole = int((run.fed_s - MARGIN_S - plan.window_s + TOUCH_S) // plan.hop_s) + 1
-    return max(0, whole) + (run.ended == "closed")  # the rest of the sound makes one at the end
+    return max(0, whole) + (run.ended == "closed")  # the remaining sound makes one more at the end
 
 
 def _whole(journal: sqlite3.Connection, made: Account) -> None:
@@ -71,7 +71,7 @@ def _whole(journal: sqlite3.Connection, made: Account) -> None:
     if verdict != "ok":
         made.losses.append(f"the journal is damaged: {verdict}")
     if journal.execute("PRAGMA foreign_key_check").fetchall():
-        made.losses.append("rows of the journal refer to nothing")
+        made.losses.append("rows of the journal have dangling references")
 
 
 def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account) -> None:
@@ -86,29 +86,29 @@ def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Accoun
         missing = expected - counted
         lost += max(0, missing)
         if killed and missing == 1:
-            made.named.append(f"{where}: the window that was computed when it was killed")
+            made.named.append(f"{where}: the window being processed when it was killed")
         elif missing:
             made.losses.append(f"{where}: {expected} windows were due, {counted} are in the journal")
         if not counted - killed <= told <= counted:
-            made.losses.append(f"{where}: {told} windows were told, {counted} are in the journal")
+            made.losses.append(f"{where}: {told} windows were reported, {counted} are in the journal")
         starts = [one.start_s for one in run.told]
         wanted = [round(n * plan.hop_s, 3) for n in range(len(starts))]
         if [round(start, 3) for start in starts[: expected - 1]] != wanted[: expected - 1]:
-            made.losses.append(f"{where}: windows were told out of order, twice, or not at all")
+            made.losses.append(f"{where}: windows were reported out of order, twice, or not at all")
         _detections(journal, run, where, made)
     made.figures["windows due"] = sum(due(run, plan) for run in done.runs)
-    made.figures["windows told"] = sum(len(run.told) for run in done.runs)
+    made.figures["windows reported"] = sum(len(run.told) for run in done.runs)
     made.figures["windows in the journal"] = sum(counts.values())
     for row in journal.execute("SELECT verdict, sum(n) n FROM window_counts GROUP BY 1 HAVING sum(n) ORDER BY 1"):
         made.figures[f"  {row['verdict']}"] = row["n"]
-    made.figures["windows lost with a kill"] = lost
+    made.figures["windows lost by kills"] = lost
     rows = journal.execute("SELECT count(*) n, sum(windows) windows FROM detections").fetchone()
     made.figures["detections in the journal"] = rows["n"]
-    made.figures["  windows that they run over"] = rows["windows"] or 0
+    made.figures["  windows in them"] = rows["windows"] or 0
 
 
 def stretches(told: list[Told]) -> dict[tuple[str, float], tuple[float, int]]:
-    """What windows make of each taxon: its name and start to its end and its windows, those that touch together."""
+    """Merged detections by name and start: their end and number of windows; adjacent windows are merged."""
     made: dict[tuple[str, float], tuple[float, int]] = {}
     going_on: dict[str, float] = {}  # name to where it began
     for one in told:
@@ -122,7 +122,7 @@ def stretches(told: list[Told]) -> dict[tuple[str, float], tuple[float, int]]:
 
 
 def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account) -> None:
-    """A detection is in the journal as its windows were told; a kill may leave one window in it that was not."""
+    """Compare stored with reported detections; a kill may leave one unreported window in the journal."""
     killed = run.ended == "killed"
     rows = journal.execute("SELECT * FROM detections WHERE stream IS ?", (run.stream,)).fetchall()
     written = {
@@ -134,7 +134,7 @@ def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account
     told = stretches(run.told)
     for (name, start_s), (end_s, windows) in told.items():
         if (name, start_s) not in written:
-            made.losses.append(f"{where}: {name} at {start_s:g} s was told and is not in the journal")
+            made.losses.append(f"{where}: {name} at {start_s:g} s was reported and is not in the journal")
             continue
         more = written[name, start_s][1] - windows
         if not 0 <= more <= killed or (not more and abs(written[name, start_s][0] - end_s) > TOUCH_S):
@@ -142,20 +142,20 @@ def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account
     last_s = run.told[-1].start_s if run.told else -1.0
     untold = [key for key in written if key not in told and not (killed and key[1] > last_s)]
     if untold:
-        made.losses.append(f"{where}: {len(untold)} detections are in the journal and were never told")
+        made.losses.append(f"{where}: {len(untold)} detections are in the journal and were never reported")
     counted = dict(journal.execute("SELECT verdict, n FROM window_counts WHERE stream IS ?", (run.stream,)).fetchall())
     windows = sum(one.verdict in KEPT for one in run.told)
     kept = sum(counted.get(verdict, 0) for verdict in KEPT)
     if not 0 <= kept - windows <= killed:
-        made.losses.append(f"{where}: {windows} windows with detections were told, {kept} are counted")
+        made.losses.append(f"{where}: {windows} windows with detections were reported, {kept} are counted")
     ids = _ids(journal, "stream IS ?", run.stream)
     twice = len(run.detections) - len(set(run.detections))
     if twice or set(run.detections) - ids or (not killed and ids - set(run.detections)):
-        made.losses.append(f"{where}: {len(run.detections)} detections were told, {len(ids)} are confirmed")
+        made.losses.append(f"{where}: {len(run.detections)} detections were reported, {len(ids)} are confirmed")
 
 
 def _ids(journal: sqlite3.Connection, where: str = "1", *values: Any) -> set[str]:
-    """Ids of the confirmed detections, as everybody is told them."""
+    """Ids of the confirmed detections, as in every output."""
     rows = journal.execute(f"SELECT * FROM detections_in_full WHERE {where}", values)
     return {id_of(row) for row in rows}
 
@@ -177,16 +177,16 @@ def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None
         elif any(song.start_s < run.first_s + run.fed_s < song.end_s for run in done.runs if run.ended == "killed"):
             cut += 1
         else:
-            made.losses.append(f"{song.taxon} sang from {song.start_s:.0f} to {song.end_s:.0f} s and nobody told it")
+            made.losses.append(f"{song.taxon} sang from {song.start_s:.0f} to {song.end_s:.0f} s and was not reported")
     made.figures["songs played"] = len(songs)
     made.figures["songs detected"] = heard
-    made.figures["songs cut by a kill and not detected"] = cut
+    made.figures["songs interrupted by a kill and not detected"] = cut
     if strangers:
         made.figures["other names during songs"] = dict(strangers)
 
 
 def _times(journal: sqlite3.Connection, done: Soaked, made: Account) -> None:
-    """Every detection carries the time that the station's clock had, or the time it was corrected to."""
+    """Check that every detection has the time of the station's clock, or the corrected time."""
     wrong = marked = corrected = 0
     ahead = {
         (run.stream, round(one.start_s, 3)): one.ahead_s
@@ -222,7 +222,7 @@ def _messages(journal: sqlite3.Connection, soak: Soak, made: Account) -> None:
         made.figures[f"{target}: received again"] = sum(received.values()) - len(received)
         _all_there(f"{target}: detections without a message", confirmed - ids, made)
         _all_there(f"{target}: messages that were not received", ids - set(received), made)
-        _all_there(f"{target}: messages of nothing in the journal", set(received) - ids, made)
+        _all_there(f"{target}: messages without a detection in the journal", set(received) - ids, made)
         unsent = {row["payload"] for _, row in mine if row["sent_utc"] is None}
         _all_there(f"{target}: messages given up or still waiting", unsent, made)
 
@@ -233,7 +233,7 @@ def _all_there(what: str, missing: set[Any], made: Account) -> None:
 
 
 def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account) -> None:
-    """A clip waits for the sound after it; a kill takes those that wait."""
+    """Compare clips with detections; a kill loses clips that wait for the sound after them."""
     there = missing = cut = 0
     rows = journal.execute(
         "SELECT d.stream, d.end_s, c.path FROM detections d LEFT JOIN clips c ON c.id = d.clip WHERE d.confirmed"
@@ -244,14 +244,14 @@ def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account)
             there += 1
             continue
         run = ends.get(row["stream"])
-        # The longest clip, then one more window that might have touched it.
+        # The longest clip, then one more window that may be adjacent.
         if run is not None and row["end_s"] + 60.0 + CLIP_AFTER_S + plan.window_s + plan.hop_s >= run.fed_s:
             cut += 1
         else:
             missing += 1
     made.figures["clips wanted (detections)"] = len(rows)
-    made.figures["clips there (detections)"] = there
-    made.figures["clips that waited when it was killed"] = cut
+    made.figures["clips present (detections)"] = there
+    made.figures["clips pending at a kill"] = cut
     if missing:
         made.losses.append(f"{missing} detections have no clip")
 
@@ -260,7 +260,7 @@ def _resources(done: Soaked, soak: Soak, made: Account) -> None:
     hours = soak.programme.position_s / 3600.0
     made.figures = {"sound played (h)": round(hours, 3), "processes": len(done.runs), **made.figures}
     made.figures["times real time"] = round(soak.programme.position_s / done.wall_s, 1)
-    made.figures["CPU seconds per hour of sound, starts included"] = round(
+    made.figures["CPU seconds per hour of sound, start-up included"] = round(
         sum(run.cpu_s for run in done.runs) / hours, 1
     )
     if len(done.memory) < 2:
@@ -294,7 +294,7 @@ def _fault(number: int, soak: Soak) -> dict[str, Any]:
 
 
 def lines(made: Account, skipped: list[str]) -> Iterator[str]:
-    """For people."""
+    """The account as lines of text."""
     wide = max(map(len, made.figures))
     yield from (f"{name:<{wide}}  {value}" for name, value in made.figures.items())
     yield ""
@@ -302,7 +302,7 @@ def lines(made: Account, skipped: list[str]) -> Iterator[str]:
     for fault in made.faults:
         yield f"{fault['at_s']:9.0f}  {fault['kind']:<9}  {fault['windows_meanwhile']:>17}  {fault['what']}"
     yield ""
-    yield from (f"not done: {one}" for one in skipped)
+    yield from (f"skipped: {one}" for one in skipped)
     yield from (f"named: {one}" for one in made.named)
     yield from (f"LOST: {one}" for one in made.losses)
     yield f"{len(made.losses)} losses, {len(made.named)} windows named"

@@ -1,4 +1,4 @@
-"""A disk for the journal that can be filled: a small tmpfs of its own, or a limit on the size of files."""
+"""A disk for the journal that can be filled: a small tmpfs, or a limit on file size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PIECE = b"\0" * 4096
 
 
 class Disk:
-    """Where the journal lies.
+    """Location of the journal.
 
     Attributes
     ----------
     folder : Path
     how : str
-        ``tmpfs`` is a file system that is really full; ``limit`` is a file size limit set on the running process
-        (``prlimit``), where nobody may mount one.
+        ``tmpfs`` is a file system that is actually full; ``limit`` is a file size limit set on the running process
+        (``prlimit``), if mounting is not permitted.
     """
 
     def __init__(self, folder: Path, size_mb: int = TMPFS_MB) -> None:
@@ -33,7 +33,7 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self, pid: int) -> None:
-        """From now on the process can write no more."""
+        """Make writes of the process fail."""
         if self.how == "limit":
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
             return
@@ -45,13 +45,13 @@ class Disk:
                 return
 
     def free(self, pid: int) -> None:
-        """There is room again."""
+        """Free the disk again."""
         if self.how == "limit":
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         else:
             self._ballast.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Take the file system away."""
+        """Unmount the file system."""
         if self.how == "tmpfs":
             subprocess.run(["umount", str(self.folder)], capture_output=True)

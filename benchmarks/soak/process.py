@@ -1,4 +1,4 @@
-"""A real `biovita-edge listen`, the events that it tells, and what it took."""
+"""A real `biovita-edge listen` process, its events, and the CPU time and memory it used."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ from typing import Any
 import numpy as np
 
 PROJECT = Path(__file__).resolve().parents[2]
-PIPE_BYTES = 4_096  # of standard output: a reader that pauses is felt after four windows
+PIPE_BYTES = 4_096  # of standard output: a paused reader blocks the station after four windows
 PATIENCE_S = 120.0
-KEPT = ("detection", "unconfirmed")  # verdicts of what has a row in the journal
+KEPT = ("detection", "unconfirmed")  # verdicts with a row in the journal
 
 
 class Gone(Exception):
-    """The process ended though nobody asked it to."""
+    """The process ended unexpectedly."""
 
 
 @dataclass
 class Told:
-    """One window as the process told it."""
+    """One window as the process reported it."""
 
     start_s: float
     end_s: float
     verdict: str
-    taxa: tuple[str, ...]  # that were kept, confirmed or not
-    ahead_s: float  # of the wall clock, when it was told
+    taxa: tuple[str, ...]  # stored ones, confirmed or not
+    ahead_s: float  # offset of the wall clock at the time of the report
 
 
 @dataclass
 class Run:
-    """One life of the process.
+    """One run of the process.
 
     Attributes
     ----------
     first_s : float
-        On the clock of all that was played: where its stream begins.
+        Start of its stream, as a position in all sound played.
     fed_s : float
-        Of its stream.
+        Sound fed to its stream.
     ended : str
-        ``killed``, ``closed``, or empty while it lives.
+        ``killed``, ``closed``, or empty while it runs.
     stream : int or None
         Its row in the journal.
     detections : list of str
-        Ids of those that it told, each once it was over.
+        Ids of the reported detections, each after its end.
     faults : list
-        What happened to it.
+        Faults injected into it.
     """
 
     first_s: float
@@ -71,22 +71,22 @@ class Run:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Of a process that uses this project and no settings of the user's own."""
+    """Environment of a process that uses this project and none of the user's settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BIOVITA_")}
     return {**clean, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(folder / "config")}
 
 
 class Listener:
-    """A process that is fed raw sound and tells NDJSON.
+    """A process with raw sound as input and NDJSON as output.
 
     Attributes
     ----------
     reading : threading.Event
-        Cleared, its standard output is left unread.
+        While cleared, its standard output is not read.
     latency_s : float
         From the sound to its event, a running mean.
     windows : int
-        Told so far, noted or not.
+        Reported so far, recorded here or not.
     states : list
         Of its microphone: seconds since boot, state, why.
     """
@@ -117,11 +117,11 @@ class Listener:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id."""
         return self.process.pid
 
     def feed(self, samples: np.ndarray, rate_hz: int) -> None:
-        """Give it sound."""
+        """Write sound to the process."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(samples.astype("<i2").tobytes())
@@ -131,13 +131,13 @@ class Listener:
         self.run.fed_s += len(samples) / rate_hz
 
     def hears(self, ahead_s: float, patience_s: float = PATIENCE_S) -> Told:
-        """Its next window."""
+        """Wait for its next window."""
         began = time.monotonic()
         while True:
             try:
                 event = self._events.get(timeout=max(0.0, began + patience_s - time.monotonic()))
             except queue.Empty:
-                raise Gone(f"told nothing for {patience_s:g} s") from None
+                raise Gone(f"reported nothing for {patience_s:g} s") from None
             if event is None:
                 raise Gone(self._how())
             told = self._note(event, ahead_s)
@@ -146,18 +146,18 @@ class Listener:
                 return told
 
     def kill_when_it_tells(self, ahead_s: float, patience_s: float) -> None:
-        """End it in the moment in which it tells a window: what was told has to be in the journal by then."""
+        """Kill it at the moment it reports a window: a reported window has to be in the journal already."""
         self._deadly = True
         self._reader.join(patience_s)
         self.kill(ahead_s)
 
     def kill(self, ahead_s: float) -> None:
-        """End it as a power cut of this process does; what it told before is noted."""
+        """Kill it, as in a power cut; what it reported before is recorded."""
         os.kill(self.pid, signal.SIGKILL)
         self._end("killed", ahead_s)
 
     def finish(self, ahead_s: float = 0.0, patience_s: float = PATIENCE_S) -> int:
-        """Let it end, as it does when its input ends or somebody asks it to; its exit code."""
+        """End it regularly, and return its exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         if not self.run.fed_s:
@@ -197,9 +197,9 @@ class Listener:
         for line in self.process.stdout:
             self.reading.wait()
             if not line.endswith(b"\n"):
-                continue  # a killed process leaves half a line
+                continue  # a killed process leaves an incomplete line
             if self._deadly:
-                os.kill(self.pid, signal.SIGKILL)  # not send_signal, which would wait for it and take its times
+                os.kill(self.pid, signal.SIGKILL)  # not send_signal, which would reap it and lose its times
             event = json.loads(line)
             self.windows += event["event"] == "window"
             if event["event"] == "microphone":
@@ -209,7 +209,7 @@ class Listener:
         self._events.put(None)
 
     def _how(self) -> str:
-        return f"ended by itself with {self.process.poll()}"
+        return f"ended unexpectedly with {self.process.poll()}"
 
 
 def listen(clock_file: Path, *words: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""The form at the speed of time: a microphone that is unplugged, hangs and dies while songs are played to it."""
+"""Real-time mode: a microphone that is unplugged, hangs and fails while songs are played to it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from benchmarks.soak.sound import Programme, Song
 
 KINDS = ("unplug", "server", "stall", "freeze", "kill-recorder")
 AWAY_S = 5.0
-STALLED_S = 5.0  # longer than the station takes to notice, shorter than its patience
-STALL_S = 10.0  # the station's patience
-BACK_S = 90.0  # its longest delay between two tries, and a try
+STALLED_S = 5.0  # longer than the station takes to notice, shorter than its timeout
+STALL_S = 10.0  # the station's timeout
+BACK_S = 90.0  # its longest delay between two attempts, and one attempt
 USE_S = 5.0
 
 
 @dataclass
 class Struck:
-    """A fault, on the clock since boot."""
+    """An injected fault; times are seconds since boot."""
 
     kind: str
     start_s: float
-    over_s: float = 0.0  # when its cause was gone
-    back_s: float = 0.0  # when the station heard again; 0 when it never did
+    over_s: float = 0.0  # when its cause was removed
+    back_s: float = 0.0  # when the station recorded again; 0 if never
 
 
 @dataclass
 class Pulsed:
-    """What was done, for the account."""
+    """Record of the run, for the account."""
 
     journal: Path
     faults: list[Struck] = field(default_factory=list)
@@ -53,11 +53,11 @@ class PulseSoak:
     ----------
     seconds : float
     words : tuple of str
-        More words for `listen`.
+        Further options of `listen`.
     kinds : tuple of str
         Faults; none for a quiet run.
     every_s : float
-        Seconds between two faults, on average.
+        Mean number of seconds between faults.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class PulseSoak:
         self._command = [*command, "--stall", str(STALL_S), "--clips", str(folder / "clips"), *words]
 
     def soak(self) -> Pulsed:
-        """Play, listen, and strike until the time is over."""
+        """Play, listen and inject faults until the time is over."""
         self.server.start()
         self.player.start()
         self.listener = Listener(self._command, self.log, 0.0, self.server.environment)
         if not until(self.server.heard, BACK_S) or not until(self._hears, BACK_S):
-            raise SystemExit(f"the station does not hear: {self.log.read_text()[-500:]}")
+            raise SystemExit(f"the station does not record: {self.log.read_text()[-500:]}")
         end_s = boottime_s() + self._seconds
         kinds: list[str] = []
         self._note_use()
@@ -105,7 +105,7 @@ class PulseSoak:
         return self.done
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """Stop all processes."""
         self.player.end()
         if self.listener.process.poll() is None:
             self.listener.process.kill()
@@ -122,7 +122,7 @@ class PulseSoak:
         known = len(self.listener.states)
         getattr(self, f"_{kind.replace('-', '_')}")()
         struck.over_s = boottime_s()
-        # A recorder that comes back is told at once; one that only stood still may have been missed by nobody.
+        # A restarted recorder is reported at once; a short stall may pass unnoticed.
         noticed = until(lambda: len(self.listener.states) > known, STALL_S + 5.0)
         if until(self._hears, BACK_S):
             struck.back_s = boottime_s() if noticed else struck.over_s
@@ -166,7 +166,7 @@ class PulseSoak:
             time.sleep(min(USE_S, left_s))
             self._note_use()
             if self.listener.process.poll() is not None:
-                raise SystemExit(f"the station ended by itself: {self.log.read_text()[-500:]}")
+                raise SystemExit(f"the station ended unexpectedly: {self.log.read_text()[-500:]}")
 
     def _note_use(self) -> None:
         pid = self.listener.pid

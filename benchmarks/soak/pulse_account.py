@@ -1,4 +1,4 @@
-"""The account of a soak through PulseAudio: what was played and heard, and where every second in between is."""
+"""The account of a run through PulseAudio: sound played and recorded, and every second in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EARLY_S = 1.0
 
 
 def account(soak: PulseSoak, window_s: float, hop_s: float) -> Account:
-    """Compare everything with everything."""
+    """Compare the record of the run with the journal."""
     made = Account()
     with closing(sqlite3.connect(soak.done.journal)) as journal:
         journal.row_factory = sqlite3.Row
@@ -32,20 +32,20 @@ def account(soak: PulseSoak, window_s: float, hop_s: float) -> Account:
     if verdict != "ok":
         made.losses.append(f"the journal is damaged: {verdict}")
     if soak.done.exit_code != 0:
-        made.losses.append(f"the station ended with {soak.done.exit_code}")
+        made.losses.append(f"the station exited with {soak.done.exit_code}")
     made.figures["time listened (s)"] = round(streams[-1]["ended_boottime_s"] - streams[0]["started_boottime_s"], 1)
     made.figures["streams"] = len(streams)
     _streams(streams, told, window_s, hop_s, made)
     gaps = _gaps(streams, soak, made)
-    made.figures["windows told"] = len(told)
+    made.figures["windows reported"] = len(told)
     made.figures["windows in the journal"] = sum(row["n"] for row in streams)
     made.figures.update({f"  {name}": n for name, n in verdicts})
     heard, written = sum(len(one.taxa) for one in told), sum(row["windows"] for row in detections)
     if heard != written:
-        made.losses.append(f"taxa were told in {heard} windows, the detections of the journal have {written}")
+        made.losses.append(f"taxa were reported in {heard} windows, the detections of the journal have {written}")
     over = len(soak.listener.run.detections)
     if over != len(detections):
-        made.losses.append(f"{over} detections were told, {len(detections)} are in the journal")
+        made.losses.append(f"{over} detections were reported, {len(detections)} are in the journal")
     made.figures["detections"] = over
     if clips != len(detections):
         made.losses.append(f"{len(detections) - clips} detections have no clip")
@@ -57,12 +57,12 @@ def account(soak: PulseSoak, window_s: float, hop_s: float) -> Account:
         if one.kind != "stall" and not told_of["not_heard_s"]:
             made.losses.append(f"{one.kind} left nothing in the journal")
         if not one.back_s:
-            made.losses.append(f"after {one.kind} it did not hear again within {BACK_S:g} s")
+            made.losses.append(f"after {one.kind} it did not record again within {BACK_S:g} s")
     return made
 
 
 def _streams(streams: list[sqlite3.Row], told: list[Told], window_s: float, hop_s: float, made: Account) -> None:
-    """Every window of every stream was told and is in the journal, and no sound is missing inside one."""
+    """Check that every window of every stream was reported and stored, and that no sound is missing inside one."""
     left = list(told)
     due = 0
     for row in streams:
@@ -71,7 +71,7 @@ def _streams(streams: list[sqlite3.Row], told: list[Told], window_s: float, hop_
         where = f"stream {row['id']} ({length_s:.0f} s)"
         expected = _due(length_s, window_s, hop_s)
         due += expected
-        if abs(expected - row["n"]) > 1:  # the end of a stream is known to some hundredths of a second
+        if abs(expected - row["n"]) > 1:  # the end of a stream is known to a few hundredths of a second
             made.losses.append(f"{where}: {expected} windows were due, {row['n']} are in the journal")
         if not mine:
             if length_s > 1.5:
@@ -87,31 +87,33 @@ def _streams(streams: list[sqlite3.Row], told: list[Told], window_s: float, hop_
             made.losses.append(f"{where}: {beyond_s:.1f} s of it are in no window and were not counted as lost")
     made.figures["windows due, one more or less per stream"] = due
     if left:
-        made.losses.append(f"{len(left)} windows were told and are in no stream of the journal")
+        made.losses.append(f"{len(left)} windows were reported and are in no stream of the journal")
 
 
 def _due(length_s: float, window_s: float, hop_s: float) -> int:
-    """Windows of so much sound; the last one ends where the sound ends."""
+    """Number of windows in a length of sound; the last one ends at its end."""
     if length_s < window_s:
         return int(length_s >= 1.0)
     return int((length_s - window_s) // hop_s) + 2
 
 
 def _gaps(streams: list[sqlite3.Row], soak: PulseSoak, made: Account) -> list[tuple[float, float]]:
-    """Where nothing was heard: between two streams, each with a fault that explains it."""
+    """Gaps between streams, each of which a fault has to explain."""
     gaps = [(before["ended_boottime_s"], after["started_boottime_s"]) for before, after in zip(streams, streams[1:])]
     for start_s, end_s in gaps:
         near = [one for one in soak.done.faults if one.start_s - EARLY_S <= end_s and start_s <= one.over_s + STALL_S]
         if not near:
-            made.losses.append(f"{end_s - start_s:.1f} s were not heard though nothing had happened")
+            made.losses.append(f"{end_s - start_s:.1f} s were not recorded without any fault")
     lost_s = sum(row["lost_samples"] / row["rate_hz"] for row in streams)
-    made.figures["seconds not heard while the microphone was away"] = round(sum(end - start for start, end in gaps), 1)
+    made.figures["seconds not recorded while the microphone was unavailable"] = round(
+        sum(end - start for start, end in gaps), 1
+    )
     made.figures["seconds lost inside streams, counted"] = round(lost_s, 2)
     if not any(one.kind == "stall" for one in soak.done.faults) and lost_s > 0:
-        made.named.append(f"{lost_s:.2f} s the card or its server overran; counted, heard as zeros")
+        made.named.append(f"{lost_s:.2f} s the card or its server overran; counted, replaced by zeros")
     late_s = soak.done.asked_to_end_s - streams[-1]["ended_boottime_s"]
     if late_s > EARLY_S + TAIL_S:
-        made.losses.append(f"the last {late_s:.1f} s before its end were not heard")
+        made.losses.append(f"the last {late_s:.1f} s before its end were not recorded")
     return gaps
 
 
@@ -129,12 +131,12 @@ def _songs(soak: PulseSoak, detections: list[sqlite3.Row], gaps: list[tuple[floa
         elif any(start_s < song.end_s and song.start_s < end_s for start_s, end_s in away):
             disturbed += 1
         else:
-            made.losses.append(f"{song.taxon} sang for {song.end_s - song.start_s:.0f} s and nobody told it")
+            made.losses.append(f"{song.taxon} sang for {song.end_s - song.start_s:.0f} s and was not reported")
     made.figures["sound played (s)"] = round(soak.player.seconds, 1)
     made.figures["songs played"] = len(soak.player.played)
     made.figures["songs detected"] = found
-    made.figures["songs not detected, the microphone away meanwhile"] = disturbed
-    made.figures["songs cut off by a fault"] = soak.player.cut
+    made.figures["songs not detected, microphone unavailable"] = disturbed
+    made.figures["songs interrupted by a fault"] = soak.player.cut
 
 
 def _use(soak: PulseSoak, made: Account) -> None:
@@ -158,11 +160,11 @@ def _fault(one: Struck, gaps: list[tuple[float, float]]) -> dict[str, object]:
 
 
 def lines(made: Account) -> Iterator[str]:
-    """For people."""
+    """The account as lines of text."""
     wide = max(map(len, made.figures))
     yield from (f"{name:<{wide}}  {value}" for name, value in made.figures.items())
     yield ""
-    yield f"{'fault':<14}  {'away (s)':>8}  {'not heard (s)':>13}  {'heard again after (s)':>21}"
+    yield f"{'fault':<14}  {'unavailable (s)':>8}  {'not recorded (s)':>13}  {'recorded again after (s)':>21}"
     for fault in made.faults:
         again = fault["heard_again_after_s"]
         yield f"{fault['kind']:<14}  {fault['away_s']:8}  {fault['not_heard_s']:13}  {again!s:>21}"

@@ -1,4 +1,4 @@
-"""Who receives what the station sends: a real mosquitto with a subscriber, and a web address; both can be away."""
+"""Receivers of messages: a real mosquitto with a subscriber, and a webhook; both can be stopped."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ UP_S = 20.0
 
 
 def mosquitto() -> str | None:
-    """The broker's program, which Debian puts where not every user looks."""
+    """Path of mosquitto, which on Debian is not in every user's PATH."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
 def until(condition: Callable[[], object], timeout_s: float) -> bool:
-    """Whether something comes true in time."""
+    """Whether a condition becomes true in time."""
     end = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() >= end:
@@ -34,7 +34,7 @@ def until(condition: Callable[[], object], timeout_s: float) -> bool:
 
 
 class Broker:
-    """A mosquitto on a port of its own that keeps on the disk what it owes, and a subscriber that it keeps it for."""
+    """A mosquitto with persistence on a free port, and a subscriber with a persistent session."""
 
     def __init__(self, folder: Path) -> None:
         program = mosquitto()
@@ -43,7 +43,7 @@ class Broker:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = listener.getsockname()[1]
-        user = "user root\n" if os.geteuid() == 0 else ""  # or it becomes a user who cannot read the folder
+        user = "user root\n" if os.geteuid() == 0 else ""  # otherwise it switches to a user who cannot read the folder
         config = folder / "mosquitto.conf"
         config.write_text(
             f"{user}listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
@@ -57,20 +57,20 @@ class Broker:
         self._subscribe()
 
     def start(self) -> None:
-        """Start it, or start it again."""
+        """Start or restart the broker."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if not until(self._answers, UP_S):
             raise SystemExit("mosquitto does not start")
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Kill the broker, as in a power cut."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
     def close(self) -> None:
-        """End broker and subscriber."""
+        """Stop broker and subscriber."""
         self._client.loop_stop()
         self.kill()
 
@@ -87,7 +87,7 @@ class Broker:
         client.connect("127.0.0.1", self.port)
         client.loop_start()
         if not ready.wait(UP_S):
-            raise SystemExit("mosquitto takes no subscription")
+            raise SystemExit("mosquitto does not accept the subscription")
 
     def _take(self, payload: bytes) -> None:
         self.ids[json.loads(payload)["id"]] += 1
@@ -101,7 +101,7 @@ class Broker:
 
 
 class Webhook:
-    """A web address that can fail."""
+    """An HTTP server that can fail."""
 
     def __init__(self) -> None:
         self.ids: Counter[str] = Counter()
@@ -126,6 +126,6 @@ class Webhook:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()

@@ -1,4 +1,4 @@
-"""A PulseAudio server of the script's own, whose microphone hears what is played, and a player that never tires."""
+"""A separate PulseAudio server whose microphone records what is played, and an endless player."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.soak.receivers import until
 from benchmarks.soak.sound import RATE_HZ, Played, Programme
 
 UP_S = 20.0
-FAILED_S = 1.0  # a player that ends sooner found nobody to play to
+FAILED_S = 1.0  # a player that ends sooner found no server
 SINK = ("module-null-sink", "sink_name=speaker", f"rate={RATE_HZ}", "channels=2", "format=float32le")
 
 
 def missing() -> str:
-    """What this machine lacks, as a sentence; empty when it lacks nothing."""
+    """Message about a missing program or library; empty if none is missing."""
     for program, package in (("pulseaudio", "pulseaudio"), ("paplay", "pulseaudio-utils")):
         if shutil.which(program) is None:
             return f"{program} is not installed (Debian: {package})"
@@ -34,7 +34,7 @@ def missing() -> str:
 
 
 def boottime_s() -> float:
-    """The clock of the journal that nobody sets."""
+    """Seconds since boot, the monotonic clock of the journal."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -44,7 +44,7 @@ class Server:
     Attributes
     ----------
     environment : dict
-        For programs that shall play and record.
+        Environment for programs that play and record.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ class Server:
         self._socket = socket
 
     def start(self) -> None:
-        """Start it with its speaker."""
+        """Start the server with its speaker."""
         command = ["pulseaudio", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--realtime=no"]
         self._socket.unlink(missing_ok=True)
         with open(self._log, "ab") as log:
@@ -79,26 +79,26 @@ class Server:
         self.plug_in()
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill the server, as in a crash."""
         assert self._daemon is not None
         self._daemon.send_signal(signal.SIGKILL)
         self._daemon.wait()
 
     def plug_in(self) -> None:
-        """The speaker and its microphone are there."""
+        """Add the speaker and its microphone."""
         self._ask("load-module", *SINK)
         self._ask("set-default-source", "speaker.monitor")
 
     def unplug(self) -> None:
-        """The speaker and its microphone are gone."""
+        """Remove the speaker and its microphone."""
         self._ask("unload-module", "module-null-sink")
 
     def heard(self) -> bool:
-        """Whether somebody records."""
+        """Whether a program records."""
         return bool(self._ask("list", "short", "source-outputs"))
 
     def close(self) -> None:
-        """End it."""
+        """Stop the server."""
         if self._daemon is not None and self._daemon.poll() is None:
             self._daemon.terminate()
             self._daemon.wait(timeout=15)
@@ -109,14 +109,14 @@ class Server:
 
 
 class Player(threading.Thread):
-    """Plays a programme, piece by piece; a piece that was cut off is not taken for played.
+    """Plays a programme, piece by piece; an interrupted piece does not count as played.
 
     Attributes
     ----------
     played : list of Played
-        Songs that were played to their end, on the clock since boot.
+        Songs played to their end; times are seconds since boot.
     cut : int
-        Songs that were not.
+        Number of interrupted songs.
     seconds : float
         Of sound, songs and noise.
     """
@@ -133,7 +133,7 @@ class Player(threading.Thread):
         self.seconds = 0.0
 
     def run(self) -> None:
-        """Play until it is told to end."""
+        """Play until `end` is called."""
         while not self._ending.is_set():
             for taxon, samples in self._programme.pieces():
                 soundfile.write(self._file, samples, RATE_HZ)

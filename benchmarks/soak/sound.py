@@ -1,4 +1,4 @@
-"""The sound of a soak: songs of known species with quiet noise between them, and who sang when."""
+"""Sound of the test: songs of known species with quiet noise between them, and their times."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RATE_HZ = 48_000
 NOISE = 0.001  # -60 dBFS: a quiet night
 SONG_S = (20.0, 30.0)
 NIGHT_S = (15.0, 40.0)
-BLOCK_S = 10.0  # of the noise that is repeated
+BLOCK_S = 10.0  # length of the repeated noise
 
 
 @dataclass(frozen=True)
 class Song:
-    """A recording and the taxon that it is to be named as."""
+    """A recording and its taxon."""
 
     taxon: str
     samples: np.ndarray
@@ -35,7 +35,7 @@ class Song:
 
 @dataclass(frozen=True)
 class Played:
-    """One song on the clock of all that was played."""
+    """One song, with its position in all sound played."""
 
     taxon: str
     start_s: float
@@ -43,7 +43,7 @@ class Played:
 
 
 class Programme:
-    """An endless programme, the same for the same seed."""
+    """An endless programme, reproducible by its seed."""
 
     def __init__(self, songs: Sequence[Song], seed: int) -> None:
         self._songs = songs
@@ -57,11 +57,11 @@ class Programme:
 
     @property
     def position_s(self) -> float:
-        """How much was given so far."""
+        """Length of the sound returned so far."""
         return self._given / RATE_HZ
 
     def next(self, seconds: float) -> np.ndarray:
-        """The next so many seconds, ``[n]`` int16 at `RATE_HZ`."""
+        """The next seconds of sound, ``[n]`` int16 at `RATE_HZ`."""
         n = round(seconds * RATE_HZ)
         while len(self._held) < n:
             self._held = np.concatenate([self._held, self._piece()])
@@ -70,11 +70,11 @@ class Programme:
         return given
 
     def songs(self) -> list[Played]:
-        """The songs that were given to their end."""
+        """The songs returned completely."""
         return [song for song in self.played if song.end_s <= self.position_s]
 
     def pieces(self) -> list[tuple[str, np.ndarray]]:
-        """The next night, and the next song with its taxon."""
+        """The next stretch of noise, and the next song with its taxon."""
         night = np.resize(self._noise, round(self._random.uniform(*NIGHT_S) * RATE_HZ))
         song = self._random.choice(self._songs)
         return [("", night), (song.taxon, np.resize(song.samples, round(self._random.uniform(*SONG_S) * RATE_HZ)))]

@@ -1,9 +1,9 @@
-"""`biovita-edge` with a wall clock that another process sets; everything else is as it always is.
+"""`biovita-edge` with a wall clock that another process sets; everything else is unchanged.
 
     python -m benchmarks.soak.stepped FILE listen - ...
 
-Nobody but root may set the clock of a machine, and a test machine's should be left alone. So this process reads the
-machine's clocks and adds what FILE says: how far the wall clock is off, and whether a time service has set it.
+Only root may set the clock of a machine, and a test should not change it. This process therefore adds to the machine's
+wall clock the offset in FILE, which also says whether a time service has set the clock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write(path: Path, ahead_s: float, clock_set: bool) -> None:
 
 
 class SteppedClock(SystemClock):
-    """The machine's clocks, with the wall clock moved."""
+    """The machine's clocks, with an offset wall clock."""
 
     path = Path()
 
@@ -37,7 +37,7 @@ class SteppedClock(SystemClock):
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def now(self) -> Moment:
-        """The moment, as a process sees it whose clock was set."""
+        """The present moment, with the offset applied."""
         now = super().now()
         ahead_s, clock_set = FORMAT.unpack_from(self._file)
         return Moment(now.utc + timedelta(seconds=ahead_s), now.boottime_s, clock_set)

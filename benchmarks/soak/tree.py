@@ -1,4 +1,4 @@
-"""What a process and all its children take: processor time and memory, as the kernel counts them."""
+"""CPU time and memory of a process and its descendants, as counted by the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MB = 1_000_000
 
 
 def tree(pid: int) -> list[int]:
-    """The process and its descendants that are alive."""
+    """The process and its living descendants."""
     found, waiting = [], [pid]
     while waiting:
         one = waiting.pop()
@@ -20,7 +20,7 @@ def tree(pid: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Children of all its threads; none when it is gone."""
+    """Children of all its threads; none if it has ended."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -31,7 +31,7 @@ def children(pid: int) -> list[int]:
 
 
 def command_of(pid: int) -> str:
-    """The command line, empty when the process is gone."""
+    """The command line, empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
@@ -39,7 +39,7 @@ def command_of(pid: int) -> str:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of the tree, and of the children that have ended and were waited for."""
+    """User and system time of the tree, including children that have ended and were reaped."""
     return sum(cpu_s_alone(one) for one in tree(pid))
 
 
@@ -49,7 +49,7 @@ def pss_mb(pid: int) -> float:
 
 
 def cpu_s_alone(pid: int) -> float:
-    """Of one process and the children that it waited for."""
+    """User and system time of one process, including reaped children."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -7,7 +7,7 @@ from typing import Any
 
 PREFIX = "BIOVITA"  # of the environment
 
-# The one spelling of what a value is, in the help of every command of `biovita-edge`.
+# The one spelling of what a value is, in the help of every command.
 # fmt: off
 METAVARS = (
     "FILE", "FOLDER", "URL", "NAME", "TAXON", "TEXT", "ID", "CLIP", "USER", "HEX", "NUMBER", "SECONDS", "DAYS",

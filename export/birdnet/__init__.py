@@ -1,1 +1,1 @@
-"""The BirdNET pack: its public network on the user's machine, and towers trained here into its space."""
+"""The BirdNET pack: the public network from the user's machine, and text and image towers trained for its space."""

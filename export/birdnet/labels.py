@@ -1,4 +1,4 @@
-"""Labels of a BirdNET classifier, ``Scientific name_Common name`` a line, as taxa."""
+"""Labels of a BirdNET classifier, one `Scientific name_Common name` per line, as taxa."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ NO_SPECIES = "noise"
 
 
 def taxa_of(path: Path, known: list[Label]) -> list[Label]:
-    """The labels of a file, with the ranks of those that are known by any of their names.
+    """The labels of a file, with the ranks of known taxa.
 
-    A label whose scientific name is not two words or more is no species, such as ``Noise_Noise``.
+    A label whose scientific name has only one word, such as `Noise_Noise`, is not a species.
 
     Raises
     ------
     ExportError
-        The file cannot be read, or a species stands in it twice.
+        The file cannot be read, or a species occurs twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path}: no labels ({error})", "name a text file with a label a line") from error
+        raise ExportError(f"{path}: no labels ({error})", "name a text file with one label per line") from error
     names = Names(label.taxon for label in known)
     kinds = {label.taxon.scientific_name: label.kind for label in known}
     labels, seen = [], set[str]()
@@ -35,7 +35,7 @@ def taxa_of(path: Path, known: list[Label]) -> list[Label]:
         taxon = _taxon(scientific, common, names)
         kind = kinds.get(taxon.scientific_name) or ("species" if len(scientific.split()) > 1 else NO_SPECIES)
         if taxon.scientific_name in seen:
-            raise ExportError(f"{path}, line {number}: {scientific} stands there twice", "leave one of them out")
+            raise ExportError(f"{path}, line {number}: {scientific} occurs twice", "remove one of them")
         seen.add(taxon.scientific_name)
         labels.append(Label(taxon, kind))
     return labels

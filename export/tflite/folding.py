@@ -1,7 +1,7 @@
-"""What a graph computes of its own shapes, done once: integers and stored weights, evaluated with NumPy.
+"""Constant folding: shape computations and stored weights, evaluated with NumPy.
 
-The batch is not in the file. So everything is evaluated for two of them, `BATCHES`: what differs is the batch or a
-multiple of it, what agrees is a constant.
+The batch size is not in the file. Everything is therefore evaluated for two of them, `BATCHES`: values that differ
+depend on the batch, values that agree are constants.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def is_constant(known: Known) -> bool:
 
 
 def fold(operator: Operator, inputs: Sequence[np.ndarray]) -> list[np.ndarray] | None:
-    """Outputs of an operator for inputs that are known; None where it is not one of those that are folded."""
+    """Outputs of an operator for known inputs; None if the operator cannot be folded."""
     if operator.code == "SPLIT_V":
         values, sizes, axis = inputs
         return np.split(values, np.cumsum(sizes)[:-1], int(axis))

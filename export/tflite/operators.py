@@ -1,4 +1,4 @@
-"""Each operator of TFLite as nodes of ONNX; an operator that is not in `LOWERINGS` cannot be converted."""
+"""TFLite operators as ONNX nodes; operators that are not in `LOWERINGS` are not supported."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Operand: TypeAlias = "Value | Known"
 
 @dataclass
 class Step:
-    """One operator to be lowered.
+    """An operator to convert.
 
     Attributes
     ----------
     operator : Operator
     inputs : list of Value or Known or None
-        None for one that is not given.
+        None for an omitted input.
     """
 
     build: Builder
@@ -41,29 +41,29 @@ class Step:
     inputs: list[Operand | None]
 
     def value(self, number: int) -> Value:
-        """An input that is computed."""
+        """A computed input."""
         found = self.inputs[number]
         if not isinstance(found, Value):
             raise self.error("an input that should be computed is a constant")
         return found
 
     def constant(self, number: int) -> np.ndarray:
-        """An input that is a constant."""
+        """A constant input."""
         found = self.inputs[number]
         if not isinstance(found, tuple) or not is_constant(found):
             raise self.error("an input that should be a constant is computed")
         return found[0]
 
     def option(self, name: str) -> int:
-        """A number of the operator's options."""
+        """A numeric option of the operator."""
         return int(self.operator.options.get(name, 0))
 
     def error(self, what: str) -> ExportError:
-        """That this operator cannot be converted."""
+        """Error that this operator cannot be converted."""
         return ExportError(f"operator {self.operator.code}: {what}", REMEDY)
 
     def activated(self, value: Value) -> Value:
-        """A value behind the activation that is fused with the operator."""
+        """A value after the activation that is fused with the operator."""
         number = self.option("FusedActivationFunction")
         if not number:
             return value
@@ -75,7 +75,7 @@ class Step:
 
 
 def _aligned(step: Step, operand: Operand, order: tuple[int, ...]) -> str:
-    """Name of an operand of an operator that works on every number, stored so that it fits others of an order."""
+    """Name of an operand of an elementwise operator, stored in the order of the others."""
     if isinstance(operand, Value):
         if operand.rank == len(order):
             return step.build.in_order(operand, order).name
@@ -95,7 +95,7 @@ def _broadcast(operands: Sequence[Operand]) -> Shapes:
 
 
 def _elementwise(code: str) -> Callable[[Step], Value]:
-    """Lowering of an operator that works on every number alike, with broadcasting."""
+    """Lowering of an elementwise operator with broadcasting."""
 
     def lower(step: Step) -> Value:
         operands = [one for one in step.inputs if one is not None]
@@ -190,7 +190,7 @@ def _pad(step: Step) -> Value:
 
 
 def _reduction(code: str) -> Callable[[Step], Value]:
-    """Lowering of an operator that takes axes together."""
+    """Lowering of a reduction over axes."""
 
     def lower(step: Step) -> Value:
         value = step.value(0)
@@ -237,7 +237,7 @@ def _reshape(step: Step) -> Value:
     if fixed.count(-1) > 1:
         raise step.error("a shape with several axes that depend on the batch")
     first = shapes[0]
-    if len(first) == 4 and first[1] == first[2] == 1 and value.rank == 2:  # channels alone lie alike in both orders
+    if len(first) == 4 and first[1] == first[2] == 1 and value.rank == 2:  # channels only: both orders are the same
         ordered = [fixed[0], fixed[3], 1, 1]
         return Value(step.build.node("Reshape", [value.name, step.build.integers(ordered)]), shapes, CHANNELS_FIRST)
     plain = step.build.plain(value)
@@ -250,7 +250,7 @@ def _expand_dims(step: Step) -> Value:
     axis = int(step.constant(1)) % (value.rank + 1)
     shapes = tuple((*shape[:axis], 1, *shape[axis:]) for shape in value.shapes)
     moved = [old + (old >= axis) for old in value.order]
-    at = 1 if axis == 3 and value.order == (0, 1, 2) else min(axis, value.rank)  # channels go where ONNX has them
+    at = 1 if axis == 3 and value.order == (0, 1, 2) else min(axis, value.rank)  # channels go to their position in ONNX
     name = step.build.node("Unsqueeze", [value.name, step.build.integers([at])])
     return Value(name, shapes, tuple([*moved[:at], axis, *moved[at:]]))
 
@@ -267,7 +267,9 @@ def _squeeze(step: Step) -> Value:
 def _transpose(step: Step) -> Value:
     value, turned = step.value(0), [int(axis) for axis in step.constant(1)]
     shapes = tuple(tuple(shape[axis] for axis in turned) for shape in value.shapes)
-    return Value(value.name, shapes, tuple(turned.index(axis) for axis in value.order))  # nothing is moved
+    return Value(
+        value.name, shapes, tuple(turned.index(axis) for axis in value.order)
+    )  # only the logical order changes
 
 
 def _reverse(step: Step) -> Value:

@@ -1,4 +1,4 @@
-"""A TFLite file as tensors and operators, read by the package `tflite`: FlatBuffers after TensorFlow Lite's schema."""
+"""Read the tensors and operators of a TFLite file with the package `tflite` (FlatBuffers)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from export.errors import ExportError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
-OPERATOR_CODE_PLACEHOLDER = 127  # of the old one-byte field, where the code is in the new one
+OPERATOR_CODE_PLACEHOLDER = 127  # in the old one-byte field, if the code is in the new one
 
 DTYPES = {
     "FLOAT32": np.float32,
@@ -29,7 +29,7 @@ DTYPES = {
     "COMPLEX64": np.complex64,
 }
 
-# Operator -> its table of options and the fields that matter; operators without options are not listed.
+# Operator -> its table of options and the fields that are used; operators without options are not listed.
 OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ADD": ("AddOptions", ("FusedActivationFunction",)),
     "SUB": ("SubOptions", ("FusedActivationFunction",)),
@@ -77,9 +77,9 @@ class Tensor:
     Attributes
     ----------
     shape : tuple of int
-        As the file has it, in which the batch, and what depends on it, is 1.
+        As in the file, in which the batch, and sizes that depend on it, are 1.
     data : numpy.ndarray or None
-        Of a constant.
+        Value of a constant.
     """
 
     name: str
@@ -97,9 +97,9 @@ class Operator:
     code : str
         Name in TensorFlow Lite's schema, `CONV_2D`; that of a custom operator is ``custom NAME``.
     inputs, outputs : tuple of int
-        Numbers of tensors; -1 for an input that is not given.
+        Numbers of tensors; -1 for an omitted input.
     options : dict
-        Field of its options -> number.
+        Name of an option -> value.
     """
 
     code: str
@@ -110,7 +110,7 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The first subgraph of a file, in the order in which it runs."""
+    """The first subgraph of a file, in execution order."""
 
     path: Path
     tensors: tuple[Tensor, ...]
@@ -125,24 +125,22 @@ def read_model(path: Path) -> Model:
     Raises
     ------
     ExportError
-        It cannot be read, is no TFLite file, is cut short, or the package `tflite` is not installed.
+        It cannot be read, is not a TFLite file, is truncated, or the package `tflite` is not installed.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ExportError(f"{path}: {error.strerror or error}", "name a TFLite file that can be read") from error
+        raise ExportError(f"{path}: {error.strerror or error}", "name a readable TFLite file") from error
     if data[4:8] != IDENTIFIER:
         raise ExportError(f"{path}: is not a TFLite file", "name a .tflite file")
     try:
         schema = importlib.import_module("tflite")
     except ImportError as error:
-        raise ExportError(
-            "reading TFLite files takes the package tflite", "pip install 'biovita-edge[birdnet]'"
-        ) from error
+        raise ExportError("the tflite package is missing", "pip install 'biovita-edge[birdnet]'") from error
     try:
         return _read(path, schema.Model.GetRootAs(data, 0), schema)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, KeyError) as error:
-        raise ExportError(f"{path}: is damaged or cut short", "copy the file again") from error
+        raise ExportError(f"{path}: is damaged or truncated", "copy the file again") from error
 
 
 def _read(path: Path, model: Any, schema: Any) -> Model:

@@ -1,8 +1,8 @@
-"""A spectrogram by framing, window, transform and mel bands, found in a graph and made one strided convolution.
+"""Replace a spectrogram (framing, window, transform and mel bands) in a graph by one strided convolution.
 
-BirdNET takes the real part of the spectrum alone, ``Re(rfft(window * frame)) @ mel``. That is linear in the frame: band
-b of a frame x is ``sum_n x[n] window[n] sum_k mel[k, b] cos(2 pi k n / length)``. So all of it is a convolution in time
-with one filter a band, and no transform is left in the graph, which neither TensorRT nor older ONNX Runtime takes.
+BirdNET uses only the real part of the spectrum, `Re(rfft(window * frame)) @ mel`. That is linear in the frame: band b
+of a frame x is `sum_n x[n] window[n] sum_k mel[k, b] cos(2 pi k n / length)`. It is therefore a convolution in time
+with one filter per band, which avoids a transform that neither TensorRT nor older versions of ONNX Runtime support.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from export.errors import ExportError
 from export.tflite.folding import Known, fold
 from export.tflite.reader import Model
 
-FRAMING = ("STRIDED_SLICE", "RESHAPE", "GATHER")  # what cuts sound into frames; takes numbers as they are
-AFTER = ("SQUEEZE", "CAST", "RESHAPE", "FULLY_CONNECTED", "RESHAPE")  # the transform: its real part by bands
-REMEDY = "this network makes its spectrogram in another way than BirdNET 2.4; use a network of its operators"
+FRAMING = ("STRIDED_SLICE", "RESHAPE", "GATHER")  # operators that cut sound into frames without computing
+AFTER = ("SQUEEZE", "CAST", "RESHAPE", "FULLY_CONNECTED", "RESHAPE")  # operators after the transform
+REMEDY = "only networks with the spectrogram of BirdNET 2.4 are supported"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a spectrogram is in a graph.
+    """Position of a spectrogram in a graph.
 
     Attributes
     ----------
     source, result : int
         Tensors: the sound [n, samples], and the bands of its frames [n, frames, bands].
     framing : tuple of int
-        Operators that cut the sound into frames, in their order.
+        Operators that cut the sound into frames, in order.
     window, transform, bands : int
         Operators that multiply by the window, transform, and sum into bands.
     operators : tuple of int
-        All that the spectrogram stands for.
+        All operators of the spectrogram.
     """
 
     source: int
@@ -55,7 +55,7 @@ class Spectrogram:
     filters : numpy.ndarray
         [bands, length] float32
     first, hop, frames : int
-        Sample at which the first frame begins, samples between frames, number of frames.
+        First sample of the first frame, samples between frames, number of frames.
     """
 
     filters: np.ndarray
@@ -70,7 +70,7 @@ def find_spectrograms(model: Model) -> list[Place]:
     Raises
     ------
     ExportError
-        There is a transform that does not belong to one.
+        A transform does not belong to a spectrogram.
     """
     makers = {output: number for number, one in enumerate(model.operators) for output in one.outputs}
     takers: dict[int, list[int]] = {}
@@ -86,7 +86,7 @@ def _place(model: Model, transform: int, makers: dict[int, int], takers: dict[in
     widening = makers.get(operators[transform].inputs[0], -1)
     window = makers.get(operators[widening].inputs[0], -1) if operators[widening].code == "EXPAND_DIMS" else -1
     if window < 0 or operators[window].code != "MUL":
-        raise ExportError(f"{model.path}: RFFT2D of something that is no frame", REMEDY)
+        raise ExportError(f"{model.path}: RFFT2D of something other than frames", REMEDY)
     [source, *others] = [tensor for tensor in operators[window].inputs if tensors[tensor].data is None]
     framing: list[int] = []
     while source in makers and operators[makers[source]].code in FRAMING:
@@ -114,14 +114,14 @@ def _place(model: Model, transform: int, makers: dict[int, int], takers: dict[in
 
 
 def measure(model: Model, place: Place, known: Callable[[int], Known | None], samples: int) -> Spectrogram:
-    """The convolution that a spectrogram is.
+    """The convolution that is equal to a spectrogram.
 
     Parameters
     ----------
     model : Model
     place : Place
     known : callable
-        Tensor to its value, where it is folded.
+        Tensor to its value, if it is folded.
     samples : int
         Length of the sound.
 
@@ -142,7 +142,7 @@ def measure(model: Model, place: Place, known: Callable[[int], Known | None], sa
     mel = value(operators[place.bands].inputs[1]).astype(np.float64)  # [bands, length / 2 + 1]
     length = int(value(operators[place.transform].inputs[1])[-1])
 
-    # Which sample each number of each frame is, [frames, length]: the cutting done with numbered samples.
+    # Sample number of each value of each frame, [frames, length]: numbered samples are cut into frames.
     cut = np.arange(2 * samples, dtype=np.int64).reshape(2, samples)
     for number in place.framing:
         made = fold(operators[number], [cut, *(value(i) for i in operators[number].inputs[1:])])

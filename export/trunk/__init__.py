@@ -1,1 +1,1 @@
-"""Any ONNX classifier of sound with an embedding and a linear last layer as a pack: `python -m export trunk`."""
+"""Packs of ONNX audio classifiers with an embedding and a linear last layer: `python -m export trunk`."""

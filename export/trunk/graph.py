@@ -1,7 +1,7 @@
-"""An ONNX classifier in two parts: the graph of its embedding, and the rows of its last layer.
+"""Split an ONNX classifier into the graph of its embedding and the rows of its last layer.
 
-From the output of classes one goes back: over what only names or shapes it, a sigmoid or softmax, and a bias, to the
-one product with weights that do not depend on the sound. What is multiplied is the embedding.
+Starting from the output of classes, nodes that only rename or reshape, a sigmoid or softmax, and biases are skipped,
+until a product with weights that do not depend on the sound. Its input is the embedding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from export.errors import ExportError
 from export.sessions import session
 
 INPUT, OUTPUT = "waveform", "embedding"
-PASSES = ("Identity", "Cast", "Flatten", "Reshape", "Squeeze")  # give the numbers they are given
+PASSES = ("Identity", "Cast", "Flatten", "Reshape", "Squeeze")  # do not change values
 SIGMOID, SOFTMAX = HEADS = ("Sigmoid", "Softmax")
 EMBEDDING_WORDS = ("embedding", "feature")
 CLASS_WORDS = ("logit", "label", "predict", "class", "prob", "score")
@@ -27,7 +27,7 @@ CLASS_WORDS = ("logit", "label", "predict", "class", "prob", "score")
 
 @dataclass(frozen=True, eq=False)
 class Trunk:
-    """A classifier in two parts.
+    """A classifier as a graph and a last layer.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Trunk:
     weights, bias : numpy.ndarray
         [classes, dim] and [classes] float32; a logit is ``embedding @ weights.T + bias``.
     head : str
-        What follows the last layer: ``Sigmoid``, ``Softmax``, or ``""`` where logits come out.
+        Activation after the last layer: `Sigmoid`, `Softmax`, or an empty string.
     classes : str
-        Output of the original that has the classes.
+        Name of the original output with the classes.
     """
 
     model: onnx.ModelProto
@@ -51,7 +51,7 @@ class Trunk:
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file with what it stores beside itself.
+    """Read an ONNX file with its external data.
 
     Raises
     ------
@@ -61,15 +61,17 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(str(path))
     except OSError as error:
-        raise ExportError(f"{path}: {error.strerror or error}", "name an ONNX file that can be read") from None
+        raise ExportError(f"{path}: {error.strerror or error}", "name a readable ONNX file") from None
     except Exception as error:  # protobuf's errors share no public base class
-        raise ExportError(f"{path}: is no ONNX file, or is damaged ({first_line(error)})", "get it again") from None
+        raise ExportError(
+            f"{path}: is not an ONNX file, or is damaged ({first_line(error)})", "download it again"
+        ) from None
     if not model.graph.node or not model.graph.output:
-        raise ExportError(f"{path}: is no ONNX file, or is damaged", "get it again")
+        raise ExportError(f"{path}: is not an ONNX file, or is damaged", "download it again")
     return model
 
 
-def take_apart(
+def split_classifier(
     path: Path,
     model: onnx.ModelProto,
     samples: int,
@@ -85,7 +87,7 @@ def take_apart(
         For messages.
     model : onnx.ModelProto
     samples : int
-        Of a window.
+        Length of a window.
     classes : int
         Number of labels.
     embedding, logits : str or None
@@ -94,7 +96,7 @@ def take_apart(
     Raises
     ------
     ExportError
-        There is no such output, or no linear layer between the two, or the graph takes something else than a window.
+        An output does not exist, there is no linear layer between them, or the input is not a window of sound.
     """
     made_by = {name: node for node in model.graph.node for name in node.output}
     of_classes = _output(path, model, logits, "--logits", CLASS_WORDS, classes)
@@ -110,10 +112,10 @@ def take_apart(
         raise ExportError(f"{path}: has no output {embedding!r}", f"name one of {_outputs(model)} with --embedding")
     if embedding is not None and _back(wanted, made_by) != inner:
         raise ExportError(
-            f"{path}: {embedding!r} is not what its last layer takes",
-            "leave --embedding out, or name another output with it",
+            f"{path}: {embedding!r} is not the input of its last layer",
+            "leave out --embedding, or name another output with it",
         )
-    # Another output of that name, before hidden layers or of another rank, is not what classes are told by.
+    # An output found by its name may be another one, before hidden layers or of another rank.
     name = wanted if wanted and _back(wanted, made_by) == inner else inner
     weights, bias = _constants(path, model, product, biases, classes)
     made = _cut(path, model, name, samples, weights.shape[1])
@@ -125,13 +127,13 @@ def _outputs(model: onnx.ModelProto) -> str:
 
 
 def _size(value: onnx.ValueInfoProto) -> int:
-    """Numbers in a row of an output [n, numbers]; 0 where it is something else or not said."""
+    """Size of a row of an output [n, size]; 0 if it has another rank or is unknown."""
     dims = value.type.tensor_type.shape.dim
     return int(dims[1].dim_value) if len(dims) == 2 else 0
 
 
 def _named(model: onnx.ModelProto, words: Sequence[str], but: str = "") -> str:
-    """The first output [n, numbers] whose name has one of some words; empty where there is none."""
+    """The first output [n, size] whose name contains one of some words, or an empty string."""
     names = [
         one.name for one in model.graph.output if one.name != but and len(one.type.tensor_type.shape.dim) in (0, 2)
     ]
@@ -152,20 +154,20 @@ def _output(
     if found := _named(model, words):
         return found
     raise ExportError(
-        f"{path}: which output has the {numbers} classes is not told by its name or size",
+        f"{path}: no output has the {numbers} classes by its name or size",
         f"name one of {_outputs(model)} with {option}",
     )
 
 
 def _back(name: str, made_by: dict[str, NodeProto]) -> str:
-    """The tensor whose numbers another gives as they are."""
+    """The tensor that another one is a copy of, except for its shape."""
     while name in made_by and made_by[name].op_type in PASSES:
         name = made_by[name].input[0]
     return name
 
 
 def _depend_on_input(model: onnx.ModelProto) -> set[str]:
-    """Tensors that depend on the sound; nodes are in the order in which they run."""
+    """Tensors that depend on the sound; nodes are in execution order."""
     stored = {tensor.name for tensor in model.graph.initializer}
     alive = {value.name for value in model.graph.input} - stored
     for node in model.graph.node:
@@ -175,7 +177,7 @@ def _depend_on_input(model: onnx.ModelProto) -> set[str]:
 
 
 def _inputs(node: NodeProto) -> list[str]:
-    """What a node takes, also inside the graphs it holds."""
+    """Inputs of a node, including those of its subgraphs."""
     names = [name for name in node.input if name]
     for attribute in node.attribute:
         for graph in [*attribute.graphs, *([attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else [])]:
@@ -186,7 +188,7 @@ def _inputs(node: NodeProto) -> list[str]:
 def _linear(
     path: Path, tensor: str, made_by: dict[str, NodeProto], alive: set[str]
 ) -> tuple[str, NodeProto, list[str]]:
-    """What the last layer takes, its product with weights, and the biases added behind it."""
+    """Input of the last layer, its product with weights, and the biases added after it."""
     biases: list[str] = []
     while tensor in made_by:
         node = made_by[tensor]
@@ -200,7 +202,7 @@ def _linear(
         break
     what = made_by[tensor].op_type if tensor in made_by else "the input"
     raise ExportError(
-        f"{path}: its classes come from {what} and not from a linear layer, so they have no class vectors",
+        f"{path}: its classes come from {what}, not from a linear layer, so there are no class vectors",
         "name another output with --logits, or use a classifier with a linear last layer",
     )
 
@@ -208,7 +210,7 @@ def _linear(
 def _constants(
     path: Path, model: onnx.ModelProto, product: NodeProto, biases: Sequence[str], classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [classes, dim] and bias [classes] of the last layer, computed where they are not stored as they are."""
+    """Weights [classes, dim] and bias [classes] of the last layer, computed if they are not stored."""
     options = {one.name: helper.get_attribute_value(one) for one in product.attribute}
     weights = _evaluated(path, model, product.input[1]).astype(np.float64) * options.get("alpha", 1.0)
     if not options.get("transB", 0):
@@ -219,9 +221,9 @@ def _constants(
     for name in biases:
         bias = bias + _evaluated(path, model, name).reshape(-1)
     if weights.ndim != 2 or options.get("transA", 0):
-        raise ExportError(f"{path}: the last layer is no product of a vector and a matrix", "use another classifier")
+        raise ExportError(f"{path}: the last layer is not a product of vector and matrix", "use another classifier")
     if len(weights) != classes:
-        raise ExportError(f"{path}: {len(weights)} classes for {classes} labels", "name the labels of this very model")
+        raise ExportError(f"{path}: {len(weights)} classes for {classes} labels", "name the labels of this model")
     return weights.astype(np.float32), bias.astype(np.float32)
 
 
@@ -238,7 +240,7 @@ def _evaluated(path: Path, model: onnx.ModelProto, name: str) -> np.ndarray:
 
 
 def _extracted(model: onnx.ModelProto, name: str, kind: int) -> onnx.ModelProto:
-    """The part of a graph that a tensor needs, with the tensor as its only output."""
+    """The part of a graph that computes a tensor, its only output."""
     wanted, nodes = {name}, []
     for node in reversed(model.graph.node):
         if wanted & set(node.output):
@@ -268,14 +270,14 @@ def _cut(path: Path, model: onnx.ModelProto, tensor: str, samples: int, dim: int
     part = _extracted(model, tensor, TensorProto.FLOAT)
     if len(part.graph.input) != 1:
         names = ", ".join(value.name for value in part.graph.input) or "nothing"
-        raise ExportError(f"{path}: takes {names}, not one waveform", "use a classifier of sound alone")
+        raise ExportError(f"{path}: takes {names}, not one waveform", "use a classifier whose only input is sound")
     [given] = part.graph.input
     dims = given.type.tensor_type.shape.dim
     length = dims[-1].dim_value if dims else 0
     wide = [one.dim_value for one in dims[1:-1]]
     if given.type.tensor_type.elem_type != TensorProto.FLOAT or len(dims) not in (2, 3) or wide not in ([], [1]):
-        told = [one.dim_value or one.dim_param or "?" for one in dims]
-        raise ExportError(f"{path}: takes {told}, not float32 sound [n, samples]", "use a classifier of waveforms")
+        shape = [one.dim_value or one.dim_param or "?" for one in dims]
+        raise ExportError(f"{path}: takes {shape}, not float32 sound [n, samples]", "use a classifier of waveforms")
     if length and length != samples:
         raise ExportError(f"{path}: takes {length} samples, not {samples}", "correct --window-s and --rate")
     taken = {name for node in part.graph.node for name in (*node.input, *node.output)}

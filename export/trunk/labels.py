@@ -1,4 +1,4 @@
-"""Labels of an ONNX classifier as taxa, from the tables that such classifiers are published with."""
+"""Labels of an ONNX classifier as taxa, in the formats in which such classifiers are published."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SEPARATORS = ",;\t"
 def read_names(path: Path) -> list[tuple[str, str]]:
     """Scientific and common name of each label, in the order of the outputs.
 
-    A table with commas, semicolons or tabs and a header that names its columns, such as ``scientific_name`` or
-    ``sci_name``; one column under any header, as Perch's is; or BirdNET's lines ``Scientific name_Common name``.
+    A table separated by commas, semicolons or tabs with a header such as `scientific_name` or `sci_name`; one column
+    with any header, as for Perch; or BirdNET's lines `Scientific name_Common name`.
 
     Raises
     ------
@@ -31,11 +31,11 @@ def read_names(path: Path) -> list[tuple[str, str]]:
     try:
         lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except OSError as error:
-        raise ExportError(f"{path}: {error.strerror or error}", "name a file that can be read") from None
+        raise ExportError(f"{path}: {error.strerror or error}", "name a readable file") from None
     except UnicodeDecodeError:
         raise ExportError(f"{path}: is not UTF-8 text", "save it as UTF-8") from None
     if not lines:
-        raise ExportError(f"{path}: has no labels", "name a file with a label a line")
+        raise ExportError(f"{path}: has no labels", "name a file with one label per line")
     separator = max(SEPARATORS, key=lines[0].count)
     rows = list(csv.reader(lines, delimiter=separator))
     header = [cell.strip().lower() for cell in rows[0]]
@@ -43,7 +43,9 @@ def read_names(path: Path) -> list[tuple[str, str]]:
     if scientific is not None:
         common = next((header.index(name) for name in COMMON if name in header), None)
         if short := next((n for n, row in enumerate(rows, 1) if len(row) != len(header)), 0):
-            raise ExportError(f"{path}, line {short}: has not {len(header)} columns", "quote what has a separator")
+            raise ExportError(
+                f"{path}, line {short}: does not have {len(header)} columns", "quote values with a separator"
+            )
         return [(row[scientific].strip(), row[common].strip() if common is not None else "") for row in rows[1:]]
     if len(header) > 1:
         raise ExportError(f"{path}: no column has scientific names", f"call it {SCIENTIFIC[0]}")
@@ -52,16 +54,16 @@ def read_names(path: Path) -> list[tuple[str, str]]:
 
 
 def _has_header(lines: Sequence[str]) -> bool:
-    """Whether the first of some lines is no label: one word with an underscore or digits, and names below."""
+    """Whether the first line is a header: a single word that is not capitalised, followed by names of several words."""
     first = lines[0].strip()
     below = sum(len(line.split("_")[0].split()) > 1 for line in lines[1:])
     return not first[:1].isupper() and len(first.split()) == 1 and 2 * below > len(lines) - 1
 
 
 def taxa_of_names(names: Sequence[tuple[str, str]], known: Sequence[Label]) -> list[Label]:
-    """Labels as taxa, with the ranks of those that are known by any of their scientific names.
+    """Labels as taxa, with the ranks of known taxa.
 
-    Of two labels of one species, the second keeps the name it came with; the same name again is no species.
+    The second label of a species keeps its own name; a repeated name is not a species.
     """
     index = Names(label.taxon for label in known)
     kinds = {label.taxon.scientific_name: label.kind for label in known}
@@ -87,7 +89,7 @@ def _found(scientific: str, common: str, index: Names, kinds: dict[str, str]) ->
 
 
 def _own(scientific: str, common: str) -> tuple[Taxon, str]:
-    """A label as it stands."""
+    """A label that is not a known taxon."""
     words = scientific.split()
     is_species = len(words) > 1 and words[0].isalpha() and words[0].istitle() and words[1].islower()
     taxon = Taxon(scientific, "", "", "", "", "", words[0] if is_species else "", {"en": common} if common else {})

@@ -1,10 +1,9 @@
-"""Write the pack of an ONNX classifier: the graph of its embedding, its classes as a gallery, checked against it."""
+"""Write the pack of an ONNX classifier: the graph of its embedding and a gallery of its classes, with a check."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,23 @@ from edgeapp.runtime.ort import first_line
 from export.birdnet.parity import read_windows
 from export.birdnet.towers import UNFITTED
 from export.errors import ExportError, ParityError
+from export.folder import new_pack, today
+from export.parity import cosines
 from export.sessions import session
-from export.trunk.graph import SIGMOID, SOFTMAX, Trunk, read_onnx, take_apart
+from export.trunk.graph import SIGMOID, SOFTMAX, Trunk, read_onnx, split_classifier
 from export.trunk.labels import read_names, taxa_of_names
-from gallery import DecisionParameters, Entry, build, files
+from gallery import DecisionParameters, Entry, build
 from gallery.labels import Label, read_taxonomy
 from gallery.parameters import INDEPENDENT, SHARED
 
 AUDIO, CARD, PRESET = "audio.onnx", "MODEL_CARD.md", "trunk"
-NO_NULL = -60.0  # a logit that no class comes near: only classes share the confidence
-LARGEST_DIFFERENCE = 1e-3  # between confidences of the pack and of the classifier
+NO_NULL = -60.0  # null logit far below all classes, so that only classes share the confidence
+MAX_DIFFERENCE = 1e-3  # between confidences of the pack and of the classifier
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What is known of a classifier.
+    """A classifier and the settings of its pack.
 
     Attributes
     ----------
@@ -43,9 +44,9 @@ class Classifier:
     embedding, logits : str or None
         Names of outputs; found if None.
     softmax : bool
-        Its classes share one confidence though logits come out, as Perch's.
+        Its classes share one confidence although it outputs logits, as for Perch.
     name, version, licence : str
-        Of the pack; today's date for an empty version.
+        Of the pack; an empty version stands for today's date.
     """
 
     model: Path
@@ -61,51 +62,44 @@ class Classifier:
 
 
 def write_trunk(out: Path, given: Classifier, tell: Callable[[str], None] = lambda line: None) -> Pack:
-    """Make a pack of an ONNX classifier.
+    """Build a pack of an ONNX classifier.
 
     Raises
     ------
     ExportError
-        It cannot be taken apart, the labels do not fit, or `out` is no pack or cannot be written.
+        It cannot be split, the labels do not match, or `out` is not a pack or cannot be written.
     ParityError
-        The pack does not give what the classifier gives. Nothing is written, as with every error.
+        The pack does not agree with the classifier. Nothing is written, as for every error.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "pack.json").exists())):
-        raise ExportError(f"{out}: exists and is no pack", "name another folder with --out")
     if not (given.rate_hz > 0 and given.window_s > 0):
         raise ExportError("--rate and --window-s must be above 0", "give those of the classifier")
     names = read_names(given.labels)
     original = read_onnx(given.model)
     samples = round(given.rate_hz * given.window_s)
-    trunk = take_apart(given.model, original, samples, len(names), given.embedding, given.logits)
+    trunk = split_classifier(given.model, original, samples, len(names), given.embedding, given.logits)
     labels = taxa_of_names(names, read_taxonomy(TAXONOMY))
     species = sum(label.is_species for label in labels)
     if not species:
         raise ExportError(f"{given.labels}: no label is a scientific name", "give genus and epithet: Parus major")
     softmax = given.softmax or trunk.head == SOFTMAX
-    tell(f"{len(trunk.weights)} classes over {trunk.dim} numbers, {trunk.head or 'logits'} out; {species} species")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with files.temporary_folder_for(out) as folder:
-            onnx.save_model(trunk.model, str(folder / AUDIO))
-            described = _described(given, trunk, softmax)
-            (folder / CARD).write_text(_card(given, trunk, softmax), encoding="utf-8")
-            write_pack_json(folder, **described)
-            described["parity"] = _parity(Pack.load(folder), original, trunk, given.model)
-            write_pack_json(folder, **described)
-            pack = Pack.load(folder)
-            with build(folder / PACK_GALLERY, pack.identity) as gallery:
-                gallery.add_taxa(label.taxon for label in labels if label.is_species)
-                gallery.add_entries(_entries(labels, trunk, given))
-            adopt_gallery(pack)
-            files.put_folder_in_place(folder, out)
-    except OSError as error:
-        raise ExportError(f"{error.filename or out}: {error.strerror or error}", "check the folder and disk") from None
+    tell(f"{len(trunk.weights)} classes, {trunk.dim} dimensions, output {trunk.head or 'logits'}; {species} species")
+    with new_pack(out) as folder:
+        onnx.save_model(trunk.model, str(folder / AUDIO))
+        described = _described(given, trunk, softmax)
+        (folder / CARD).write_text(_card(given, trunk, softmax), encoding="utf-8")
+        write_pack_json(folder, **described)
+        described["parity"] = _parity(Pack.load(folder), original, trunk, given.model)
+        write_pack_json(folder, **described)
+        pack = Pack.load(folder)
+        with build(folder / PACK_GALLERY, pack.identity) as gallery:
+            gallery.add_taxa(label.taxon for label in labels if label.is_species)
+            gallery.add_entries(_entries(labels, trunk, given))
+        adopt_gallery(pack)
     return Pack.load(out)
 
 
 def decision(softmax: bool) -> DecisionParameters:
-    """The classifier's own confidences: each class by itself, or a softmax over all that are species."""
+    """The classifier's own confidences: independent classes, or a softmax over the species."""
     rule = SHARED if softmax else INDEPENDENT
     return replace(UNFITTED, rule=rule, null_logit=NO_NULL if softmax else UNFITTED.null_logit)
 
@@ -114,7 +108,7 @@ def _described(given: Classifier, trunk: Trunk, softmax: bool) -> dict[str, Any]
     [waveform], [vector] = trunk.model.graph.input, trunk.model.graph.output
     return {
         "name": given.name,
-        "version": given.version or datetime.now(timezone.utc).strftime("%Y.%m.%d"),
+        "version": given.version or today(),
         "licence": given.licence,
         "preset": PRESET,
         "space": sha256(given.model)[:16],
@@ -152,7 +146,7 @@ def _entries(labels: list[Label], trunk: Trunk, given: Classifier) -> list[Entry
 
 
 def _parity(pack: Pack, original: onnx.ModelProto, trunk: Trunk, path: Path) -> dict[str, Any]:
-    """Classes by the pack's graph and the last layer, beside those that the classifier itself gives."""
+    """Compare the classes by the pack's graph and the last layer with those of the classifier."""
     heard = read_windows([EXAMPLE], pack.audio)
     if not len(heard):  # windows longer than the example
         heard = np.resize(
@@ -172,27 +166,26 @@ def _parity(pack: Pack, original: onnx.ModelProto, trunk: Trunk, path: Path) -> 
         together = session(trunk.model).run(None, {pack.audio.input: heard})[0]
     except Exception as error:
         raise ExportError(
-            f"{path}: does not take several windows at once ({first_line(error)})", "export it with a dynamic batch"
+            f"{path}: has no dynamic batch ({first_line(error)})", "export it with a dynamic batch size"
         ) from None
     worst = 0.0
     for vectors in (single, together):
         given = after(vectors @ trunk.weights.T + trunk.bias, trunk.head)
         worst = max(worst, float(np.abs(given - wanted).max() / max(1.0, float(np.abs(wanted).max()))))
     same = float((given.argmax(axis=1) == wanted.argmax(axis=1)).mean())
-    if not worst <= LARGEST_DIFFERENCE or same < 1.0:
+    if not worst <= MAX_DIFFERENCE or same < 1.0:
         raise ParityError(
-            f"{path}: its last layer does not give its classes (difference {worst:.2g})",
+            f"{path}: its last layer does not reproduce its classes (difference {worst:.2g})",
             "name other outputs with --embedding and --logits",
         )
-    lengths = np.linalg.norm(single, axis=1) * np.linalg.norm(together, axis=1)
-    least = float(((single * together).sum(axis=1) / lengths).min())
+    least = float(cosines(single, together).min())
     return {
         "audio": {"least": round(least, 7), "inputs": len(heard), "same_first": same, "difference": round(worst, 7)}
     }
 
 
 def after(logits: np.ndarray, head: str) -> np.ndarray:
-    """What follows the last layer, [n, classes]."""
+    """Output of the activation after the last layer, [n, classes]."""
     if head == SIGMOID:
         return np.asarray(1.0 / (1.0 + np.exp(-logits)))
     if head == SOFTMAX:
@@ -204,6 +197,6 @@ def after(logits: np.ndarray, head: str) -> np.ndarray:
 def _card(given: Classifier, trunk: Trunk, softmax: bool) -> str:
     rule = "a softmax over its species" if softmax else "the sigmoid of each class"
     return (
-        f"# {given.name}\n\nMade of `{given.model.name}` (sha256 {sha256(given.model)}) with the labels "
+        f"# {given.name}\n\nBuilt from `{given.model.name}` (sha256 {sha256(given.model)}) with the labels "
         f"`{given.labels.name}`. Confidence is {rule}; {len(trunk.weights)} classes. Terms: {given.licence}.\n"
     )

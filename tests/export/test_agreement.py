@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export.agreement import Agreement, agree, enough, likeliest
+from export.agreement import Agreement, agree, likeliest, require
 from export.errors import ParityError
 from gallery import starter_taxa
 from trainer.heard import uncalibrated
@@ -29,10 +29,10 @@ def test_the_share_counts_what_was_heard_and_names_a_difference() -> None:
     found = agree(RECORDINGS, ["Parus major", "Parus minor", ""], ["Parus major", "Bufo bufo", ""])
     assert found == Agreement(0.5, 2, "b.wav (Parus minor, now Bufo bufo)")
     with pytest.raises(ParityError, match=r"0\.5000 of 2 recordings, below 0\.97; first b\.wav"):
-        enough(found, 0.97)
-    assert enough(found, 0.5) is found
+        require(found, 0.97)
+    assert require(found, 0.5) is found
 
 
 def test_no_recording_is_no_agreement() -> None:
     with pytest.raises(ParityError, match="no recording to compare"):
-        enough(agree(RECORDINGS[2:], [""], [""]), 0.0)
+        require(agree(RECORDINGS[2:], [""], [""]), 0.0)

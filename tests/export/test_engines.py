@@ -21,7 +21,7 @@ from edgeapp.runtime.tensorrt.build import build_plan, tensorrt_library
 from edgeapp.runtime.tensorrt.file import PACK_ENGINES
 from export.__main__ import main
 from export.graphs import export_graph
-from export.htsat import written_out
+from export.htsat import rewritten
 from export.precision import FP16, INT8, Precision, convert
 from tests.edgeapp import toy_pack as toy
 from tests.trainer import published
@@ -43,7 +43,7 @@ def htsat(tmp_path_factory: pytest.TempPathFactory) -> PackGraph:
     tower = published.stirred(ClapTower(fields, mel, published.DIM), seed=0)
     folder = tmp_path_factory.mktemp("htsat")
     path = folder / "audio.onnx"
-    export_graph(written_out(tower, SAMPLES), 0.1 * torch.randn(2, SAMPLES), "waveform", path)
+    export_graph(rewritten(tower, SAMPLES), 0.1 * torch.randn(2, SAMPLES), "waveform", path)
     pack = PackGraph.of(Pack.load(toy.make(folder / "toy")), "audio")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return dataclasses.replace(pack, path=path, sha256=digest, shape=(SAMPLES,), dim=published.DIM)

@@ -18,7 +18,7 @@ from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import fill
 from edgeapp.paths import EXAMPLE
 from export.graphs import export_graph
-from export.htsat import HtsAt, bicubic, stretches, written_out
+from export.htsat import HtsAt, bicubic, rewritten, stretches
 from export.integers import to_integers
 from export.lowerings import LOWERINGS
 from export.nodes import Nodes
@@ -76,7 +76,7 @@ def test_it_gives_the_towers_vectors(fields: dict[str, Any]) -> None:
 
 
 def same_as(tower: ClapTower, given: Tensor) -> None:
-    made = written_out(tower, given.shape[1])
+    made = rewritten(tower, given.shape[1])
     assert isinstance(made, HtsAt)
     with torch.no_grad():
         wanted = tower(given)
@@ -124,12 +124,12 @@ def test_what_it_does_not_know_is_left_to_the_library(fields: dict[str, Any], sa
 
     config = ClapAudioConfig(**NARROW | fields).to_dict()
     tower = ClapTower({name: config[name] for name in {**NARROW, **fields}}, SINGLE, published.DIM)
-    assert written_out(tower, samples) is tower
+    assert rewritten(tower, samples) is tower
 
 
 def test_other_towers_are_left_alone() -> None:
     tower = SoundTower()
-    assert LOWERINGS["mobilenet"].written(tower, SAMPLES) is tower
+    assert LOWERINGS["mobilenet"].rewrite(tower, SAMPLES) is tower
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def tower() -> ClapTower:
 def graph(tower: ClapTower, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     """As it is exported."""
     path = tmp_path_factory.mktemp("htsat") / "audio.onnx"
-    export_graph(written_out(tower, SAMPLES), 0.1 * torch.randn(2, SAMPLES), "waveform", path)
+    export_graph(rewritten(tower, SAMPLES), 0.1 * torch.randn(2, SAMPLES), "waveform", path)
     return onnx.load(str(path))
 
 

@@ -162,7 +162,7 @@ def test_a_folder_that_is_no_pack_is_not_touched(tiny: Tiny, stage2: Path, tmp_p
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.jpg").write_bytes(b"mine")
     ended = export(tiny, stage2, tmp_path / "photos")
-    assert ended.code == 2 and "exists and is no pack" in ended.lines()[-1]
+    assert ended.code == 2 and "exists and is not a pack" in ended.lines()[-1]
     assert (tmp_path / "photos" / "mine.jpg").read_bytes() == b"mine"
 
 

@@ -133,11 +133,10 @@ def test_a_precision_that_does_not_exist_is_answered_with_those_that_do(
 
 def test_the_help_names_every_precision() -> None:
     shown = " ".join(CliRunner().invoke(export_app, ["--help"]).stdout.replace("│", " ").split())
-    *others, last = precisions.PRECISIONS
-    assert f"{', '.join(others)} or {last}." in shown
+    assert "|".join(precisions.PRECISIONS) in shown
 
 
 def test_how_far_vectors_are_turned_does_not_depend_on_their_length() -> None:
     wanted = np.array([[3.0, 0.0], [0.0, 0.5]])
-    assert integers.turned(wanted, 7.0 * wanted) == pytest.approx(0.0)
-    assert integers.turned(wanted, np.array([[5.0, 5.0], [0.0, 2.0]])) == pytest.approx((1 - 0.5**0.5) / 2)
+    assert integers.error_of(wanted, 7.0 * wanted) == pytest.approx(0.0)
+    assert integers.error_of(wanted, np.array([[5.0, 5.0], [0.0, 2.0]])) == pytest.approx((1 - 0.5**0.5) / 2)

@@ -69,7 +69,7 @@ def test_weights_take_a_byte_each(exported: tuple[Ended, Path], withheld_run: Pa
 
 def test_a_preset_with_its_own_audio_tower_is_refused(run_folder: Path, tmp_path: Path) -> None:
     ended = call(main, "towers", run_folder / "stage2", "--out", tmp_path / "towers")
-    assert ended.code == 2 and "has an audio tower of its own" in ended.err
+    assert ended.code == 2 and "has an audio tower; export it as a pack" in ended.err
     assert not (tmp_path / "towers").exists()
 
 

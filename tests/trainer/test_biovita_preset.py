@@ -115,7 +115,14 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
 
     preset = with_settings(BIOVITA, stage, ["epochs=2", "bf16=false", "batch=4"])
     options = Options(
-        preset, (tiny.manifest,), None, tiny.taxa, out, None, 0.2, 1, "cpu", 1, False, 0, sources[1], sources[3]
+        preset=preset,
+        out=out,
+        data=(tiny.manifest,),
+        taxa=tiny.taxa,
+        held_out=0.2,
+        device="cpu",
+        audio=sources[1],
+        bioclip=sources[3],
     )
     Session(options, Console(stderr=True)).train(stage)
 
@@ -218,7 +225,7 @@ def test_names_are_embedded_once_and_found_again(tiny: Tiny, sources: list[str],
     taxa = checkpoint.taxa_in_order(loaded.config, read_taxa(tiny.taxa))
     bank = TextBank(taxa, loaded.tokenizer)
     loaded.model.text.forward = None  # not to be called: the vectors lie there
-    vectors = bank.embed_kept(loaded.model.text, stages, torch.device("cpu"))
+    vectors = bank.embed_cached(loaded.model.text, stages, torch.device("cpu"))
     assert vectors.shape == (5, len(taxa), loaded.config.preset.dim)
 
 

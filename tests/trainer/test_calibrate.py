@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gallery import DecisionParameters, Index, Taxon, Vocabulary, recognise
-from trainer.calibrate import AUDIO_WEIGHTS, Single, fit, platt, report
+from trainer.calibrate import AUDIO_WEIGHTS, SingleRecordings, fit, platt, report
 from trainer.heard import Heard, identified
 
 N, DIM, RECORDINGS, MIXTURES = 24, 32, 72, 40
@@ -128,7 +128,7 @@ def test_surer_is_righter(world, fitted) -> None:
 
 
 def test_the_scale_of_a_modality_is_the_likeliest(world, fitted) -> None:
-    single = Single(world.index, world.heard, most=1)
+    single = SingleRecordings(world.index, world.heard, most=1)
     plain = replace(fitted, null_logit=-1e3, pool_windows=3, slope=1.0, offset=0.0)
     for modality in ("text", "image"):
         losses = [
@@ -139,7 +139,7 @@ def test_the_scale_of_a_modality_is_the_likeliest(world, fitted) -> None:
 
 
 def test_a_taxon_without_an_entry_counts_as_missed(world, fitted) -> None:
-    single = Single(world.index, world.heard)
+    single = SingleRecordings(world.index, world.heard)
     pictured = (world.heard.taxon >= 6).mean()
     assert single.asked(("image",)).mean() == pytest.approx(pictured)
     assert single.top(fitted, ("image",), N) <= pictured

@@ -30,7 +30,9 @@ SIZES: dict[str, Towers] = {
     "student": StudentTowers(StudentTowers(FULL, "first"), "second", level_dbfs=-30.0),
     "biovita": replace(FULL, mean=(0.1, 0.2, 0.3)),
     "trunk": TrunkTowers(dim=32, text=WordsConfig(vocabulary=64, context=16)),
-    "adapted": AdaptedTowers("linear", "space", 24, FULL.clip, window_s=0.5, mean=(0.1, 0.2, 0.3)),
+    "adapted": AdaptedTowers(
+        pack="linear", space="space", trunk_dim=24, clip=FULL.clip, window_s=0.5, mean=(0.1, 0.2, 0.3)
+    ),
 }
 TOWER_CLASSES = {
     name

@@ -83,7 +83,7 @@ def test_the_published_models_open_from_the_cache(offline: Path, tmp_path: Path)
     cached(offline, BIOVITA, published.write_biovita(tmp_path / "biovita"))
     told: list[str] = []
     assert open_sources(tell=told.append)[0].dim == open_published()[0].dim == published.DIM
-    assert len(told) == 1 and f"to repeat this run name {Sources().clip}@{'0' * 40}" in told[0]  # CLAP's is named
+    assert len(told) == 1 and f"to repeat this run give {Sources().clip}@{'0' * 40}" in told[0]  # CLAP's is named
 
 
 def test_without_network_and_cache_the_remedy_is_said(offline: Path) -> None:
@@ -113,8 +113,8 @@ def test_the_network_is_asked_once_when_it_is_down(monkeypatch: pytest.MonkeyPat
         ("EntryNotFoundError", "the repository has no one or two"),
         ("RepositoryNotFoundError", "no such repository on the hub"),
         ("RevisionNotFoundError", "the repository has no revision v9"),
-        ("GatedRepoError", "its owner wants to be asked first"),
-        ("OSError", "one cannot be fetched (disk full)"),
+        ("GatedRepoError", "access is restricted"),
+        ("OSError", "one cannot be downloaded (disk full)"),
     ],
 )
 def test_what_the_hub_answers_is_said_in_a_line(name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path,
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130
-    assert "the same command goes on" in said.splitlines()[-1] and "Traceback" not in said
+    assert "repeat the command to resume" in said.splitlines()[-1] and "Traceback" not in said
 
 
 def test_every_epoch_is_one_line_of_the_log(unbroken: dict[str, Path]) -> None:
@@ -209,7 +209,7 @@ def test_an_unfinished_stage_is_not_resumed_with_another_number_of_epochs(
         kill_at(patch, loop, "store", 1, False)
         call(main, *words(tiny, out, "1"))
     ended = call(main, *words(tiny, out, "1", "--epochs", EPOCHS + 3))
-    assert ended.code == 3 and f"begun with epochs {EPOCHS}, not {EPOCHS + 3}" in ended.err
+    assert ended.code == 3 and f"started with epochs {EPOCHS}, not {EPOCHS + 3}" in ended.err
     assert (out / "stage1" / checkpoint.RESUME).exists()
 
 

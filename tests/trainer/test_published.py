@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from tests.trainer import published
 from trainer.errors import CheckpointError, ConfigError
 from trainer.models.bioclip import build_clip
-from trainer.models.biovita import FULL, ClapBioclip, build_biovita
+from trainer.models.biovita import FULL, build_biovita
 from trainer.models.clap import ClapTower, audio_fields
 from trainer.published import CLAP, Sources, open_published, open_sources
 
@@ -117,7 +117,7 @@ def test_the_configuration_builds_the_model_without_the_sources(folders: dict[st
     config, model = open_published(str(folders["biovita"]))
     stored = json.loads(json.dumps(asdict(config)))
     assert stored["audio"] == config.audio and stored["clip"] == config.clip
-    again = build_biovita(ClapBioclip(stored["audio"], stored["clip"], config.mean, config.std, config.mel, config.dim))
+    again = build_biovita(replace(config, audio=stored["audio"], clip=stored["clip"]))
     again.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert torch.equal(again.eval().audio(SOUND), model.audio(SOUND))
@@ -186,7 +186,7 @@ def complaint(name: str, folder: Path, folders: dict[str, Path]) -> str:
     [
         (emptied, "is empty; fetch it again"),
         (cut, ""),
-        (pointer, "only a pointer of Git LFS; run 'git lfs pull' in "),
+        (pointer, "only a Git LFS pointer; run 'git lfs pull' in "),
         (web_page, ""),
     ],
 )
@@ -202,7 +202,7 @@ def test_a_damaged_file_is_named(
     damage(path)
     line = complaint(name, path.parent, folders)
     assert line.startswith(f"{path}: {said}")
-    assert said or any(word in line for word in ("cut short or damaged", "no file of weights", "cannot be read"))
+    assert said or any(word in line for word in ("truncated or damaged", "not a weights file", "cannot be read"))
 
 
 @pytest.mark.parametrize("name, file", PICKLES)
@@ -217,7 +217,7 @@ def test_a_pickle_with_a_program_is_not_run(
     monkeypatch.chdir(tmp_path)
     path = own(name) / file
     armed(path)
-    assert "holds more than tensors" in complaint(name, path.parent, folders)
+    assert "contains more than tensors" in complaint(name, path.parent, folders)
     assert not (tmp_path / "was-run").exists()
 
 
@@ -286,14 +286,14 @@ def test_a_tensor_that_is_missing_wrong_or_unknown_is_named(
     [
         (lambda parts: parts.pop("clap_audio"), "has no clap_audio"),
         (lambda parts: parts.pop("audio_adapter"), "has no audio_adapter"),
-        (lambda parts: parts.update(audio_adapter=torch.zeros(3)), "audio_adapter is no matrix"),
+        (lambda parts: parts.update(audio_adapter=torch.zeros(3)), "audio_adapter is not a matrix"),
         (
             lambda parts: parts.update(audio_adapter=torch.zeros(31, 24)),
             "tensor audio_adapter.weight is [31, 24], not [32, 24]",
         ),
         (lambda parts: parts.update(audio_adapter=torch.full((32, 24), torch.inf)), "not finite"),
         (lambda parts: parts.update(clap_audio={}), "holds no tensors by name"),
-        (lambda parts: parts.update(clap_audio={"a": 1}), "a is no tensor"),
+        (lambda parts: parts.update(clap_audio={"a": 1}), "a is not a tensor"),
         (
             lambda parts: parts["clap_audio"].pop("audio_model.audio_encoder.patch_embed.proj.weight"),
             "patch_embed.proj.weight is missing",
@@ -316,7 +316,7 @@ def test_a_published_biovita_with_something_amiss_is_named(
 @pytest.mark.parametrize(
     "name, change, said",
     [
-        ("clap", {"model_type": "bert"}, "is of model type bert, not clap"),
+        ("clap", {"model_type": "bert"}, "has model type bert, not clap"),
         ("clap", {"audio_config": published.AUDIO | {"num_mel_bins": 32, "spec_size": 128}}, "is of 32 mel bands"),
         ("clap", {"audio_config": published.AUDIO | {"enable_fusion": True}}, "fuses four spectrograms"),
         ("bioclip", {"model_cfg": None}, "not a configuration of open_clip"),

@@ -1,4 +1,4 @@
-"""The commands of the benchmark: score models on it, and make one."""
+"""`python -m trainer evaluate --benchmark` and `make-benchmark`: score models on a benchmark, and make one."""
 
 from __future__ import annotations
 
@@ -14,36 +14,40 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.errors import ConfigError, DataError
+from trainer.messages import line_printer
+from trainer.options import RUN, Media, Tables, Taxa
 
 if TYPE_CHECKING:
     from trainer.benchmark.features import Features
     from trainer.benchmark.layout import Split
+
+SPLIT, SCENARIOS = "Split", "Scenarios"  # groups of options in the help
 
 CACHE = Path("runs/benchmark/features")
 OUT = Path("runs/benchmark")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a person asks of a benchmark.
+class Request:
+    """Which models to score on a benchmark, and how.
 
     Attributes
     ----------
     models : `[NAME=]KIND[:SOURCE]`, see `trainer.benchmark.encoders.open_encoder`
-    features : `.npz` files, or folders of the published extraction script, made elsewhere
+    features : `.npz` files, or folders of the published extraction script
     protocols : published, paper
-    hearing : windows or onset
+    excerpt : windows or onset
     seed, candidates : of the paper's databases
-    text : form of text in the paper's protocol, None for the common name if there is one
-    cache : folder of features made by models
-    out : folder for CSV, JSON and plots, None for none
+    text : form of the names in the paper's protocol; None for the common name, if there is one
+    cache : folder of the features of `models`
+    out : folder for CSV, JSON and plots; None for none
     """
 
     benchmark: Path
     models: Sequence[str] = ()
     features: Sequence[Path] = ()
     protocols: tuple[str, ...] = ("published", "paper")
-    hearing: str = "windows"
+    excerpt: str = "windows"
     seed: int = 0
     candidates: int = 100
     text: str | None = None
@@ -54,12 +58,12 @@ class Asked:
     threads: int = 0
 
 
-def evaluate_benchmark(asked: Asked, console: Console, as_json: bool = False) -> bool:
+def evaluate_benchmark(request: Request, console: Console, as_json: bool = False) -> bool:
     """Score models on a benchmark; results on standard output, notes on the console.
 
     Returns
     -------
-    whether every file could be used
+    Whether every file could be used.
 
     Raises
     ------
@@ -67,31 +71,29 @@ def evaluate_benchmark(asked: Asked, console: Console, as_json: bool = False) ->
         When a setting, the benchmark, a model or features cannot be used.
     """
     from trainer.benchmark import report as reporting
-    from trainer.benchmark.features import missing, read_features, strangers
+    from trainer.benchmark.features import missing, read_features, unknown_ids
     from trainer.benchmark.layout import read_benchmark
     from trainer.benchmark.plots import new_figure, plot
     from trainer.benchmark.protocols import Score, evaluate
 
-    def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-    check(asked)
-    if asked.plots:
-        new_figure(1, 1)  # without matplotlib nothing is begun
-    splits = read_benchmark(asked.benchmark)
+    tell = line_printer(console)
+    check(request)
+    if request.plots:
+        new_figure(1, 1)  # fails now rather than after hours if matplotlib is missing
+    splits = read_benchmark(request.benchmark)
     rows: list[tuple[Features, str]] = []
-    for path in asked.features:
+    for path in request.features:
         read = read_features(path)
         rows.append((read, read.split or only_split(path, [split.name for split in splits])))
     failed = False
-    for spec in asked.models:
-        made, faults = _encoded(asked, spec, splits, tell)
+    for spec in request.models:
+        made, faults = _encoded(request, spec, splits, tell)
         rows += [(features, features.split) for features in made]
         failed |= faults
     given = [(features.model, split) for features, split in rows]
     twice = [model for model, split in given if given.count((model, split)) > 1]
     if twice:
-        raise ConfigError(f"two models are called '{twice[0]}'", "call one otherwise: NAME=KIND:SOURCE")
+        raise ConfigError(f"two models are called '{twice[0]}'", "rename one: NAME=KIND:SOURCE")
     scores: list[Score] = []
     origins: dict[str, dict[str, dict[str, object]]] = {}
     absent: dict[str, dict[str, dict[str, list[int]]]] = {}
@@ -99,18 +101,18 @@ def evaluate_benchmark(asked: Asked, console: Console, as_json: bool = False) ->
         for features, name in rows:
             if name != split.name:
                 continue
-            for line in strangers(features, split):
+            for line in unknown_ids(features, split):
                 tell(line)
             origins.setdefault(features.model, {})[split.name] = dict(features.origin)
             lost = {part: ids.tolist() for part, ids in missing(features, split).items()}
             absent.setdefault(features.model, {})[split.name] = {part: ids for part, ids in lost.items() if ids}
             with console.status(f"{features.model}, {split.name}"):
-                scores += evaluate(split, features, asked.protocols, asked.seed, asked.candidates, asked.text)
+                scores += evaluate(split, features, request.protocols, request.seed, request.candidates, request.text)
     if not scores:
         raise DataError(
-            f"{asked.benchmark}: no features are of a split that it has", "name the features of this benchmark"
+            f"{request.benchmark}: no features are of a split that it has", "name the features of this benchmark"
         )
-    report = reporting.Report(str(asked.benchmark), scores, origins, absent, asked.seed, asked.candidates)
+    report = reporting.Report(str(request.benchmark), scores, origins, absent, request.seed, request.candidates)
     if as_json:
         print(json.dumps(reporting.as_json(report), indent=1, ensure_ascii=False, allow_nan=False))
     else:
@@ -119,67 +121,62 @@ def evaluate_benchmark(asked: Asked, console: Console, as_json: bool = False) ->
             screen.print(table)
     for line in reporting.notes(report):
         tell(line)
-    if asked.out is not None:
-        reporting.write_csv(asked.out / "results.csv", report)
-        reporting.write_json(asked.out / "results.json", report)
-        pictures = plot(report, asked.out) if asked.plots else []
-        tell(f"results are in {asked.out}{f', with {len(pictures)} pictures' if pictures else ''}")
+    if request.out is not None:
+        reporting.write_results(request.out / "results.csv", report)
+        reporting.write_json(request.out / "results.json", report)
+        plots = plot(report, request.out) if request.plots else []
+        tell(f"results are in {request.out}{f', with {len(plots)} plots' if plots else ''}")
     return not failed
 
 
-def check(asked: Asked) -> None:
-    """Refuse settings that make no sense before anything is read."""
-    from trainer.benchmark.encoders import HEARINGS
+def check(request: Request) -> None:
+    """Refuse invalid settings before anything is read."""
+    from trainer.benchmark.encoders import EXCERPTS
     from trainer.benchmark.features import TEXT_FORMS
     from trainer.benchmark.protocols import PROTOCOLS
 
-    if not asked.models and not asked.features:
-        raise ConfigError("no model and no features were named", "give --model or --features")
-    for name in asked.protocols:
+    if not request.models and not request.features:
+        raise ConfigError("no models and no features given", "give --model or --features")
+    for name in request.protocols:
         if name not in PROTOCOLS:
             raise ConfigError(f"protocol '{name}' does not exist", f"choose {', '.join(PROTOCOLS)}")
-    if asked.hearing not in HEARINGS:
-        raise ConfigError(f"--hearing {asked.hearing} does not exist", f"choose {' or '.join(HEARINGS)}")
-    if asked.text is not None and asked.text not in TEXT_FORMS:
-        raise ConfigError(f"--text {asked.text} does not exist", f"choose {', '.join(TEXT_FORMS)}")
-    if asked.candidates < 2:
-        raise ConfigError(f"--candidates {asked.candidates} is less than 2", "the paper has 100")
-    if asked.plots and asked.out is None:
-        raise ConfigError("--plots without a folder", "give --out")
+    if request.excerpt not in EXCERPTS:
+        raise ConfigError(f"--excerpt {request.excerpt} does not exist", f"choose {' or '.join(EXCERPTS)}")
+    if request.text is not None and request.text not in TEXT_FORMS:
+        raise ConfigError(f"--text {request.text} does not exist", f"choose {', '.join(TEXT_FORMS)}")
+    if request.candidates < 2:
+        raise ConfigError(f"--candidates {request.candidates} is less than 2", "the paper has 100")
+    if request.plots and request.out is None:
+        raise ConfigError("--plots needs a folder", "give --out")
 
 
 def only_split(path: Path, names: Sequence[str]) -> str:
-    """The split that features without one are of.
+    """The split of features that name none.
 
     Raises
     ------
     ConfigError
-        When the benchmark has two.
+        When the benchmark has two splits.
     """
     if len(names) > 1:
         raise ConfigError(
-            f"{path}: does not say of which split it is, and there are {' and '.join(names)}",
-            "name the folder of one split as the benchmark, or say it in 'about'",
+            f"{path}: names no split, and there are {' and '.join(names)}",
+            "name the folder of one split as the benchmark, or the split in 'about'",
         )
     return names[0]
 
 
 def _encoded(
-    asked: Asked, spec: str, splits: Sequence[Split], tell: Callable[[str], None]
+    request: Request, spec: str, splits: Sequence[Split], tell: Callable[[str], None]
 ) -> tuple[list[Features], bool]:
-    """Features of a model on each split, and whether a file was at fault."""
-    import torch
-
-    from trainer.benchmark.encoders import open_encoder
+    """Features of a model on each split, and whether a file could not be used."""
     from trainer.benchmark.extract import extract
-    from trainer.session import cores, pick_device
+    from trainer.probes.command_line import opened
 
-    device = pick_device(asked.device)
-    torch.set_num_threads(asked.threads or cores())
-    encoder = open_encoder(spec, device, asked.hearing, asked.threads or cores())
+    encoder = opened(spec, request.device, request.excerpt, request.threads)
     made, failed = [], False
     for split in splits:
-        found = extract(encoder, split, asked.cache, tell)
+        found = extract(encoder, split, request.cache, tell)
         for line in (*found.notes, *found.undecodable):
             tell(line)
         failed |= bool(found.undecodable)
@@ -188,20 +185,47 @@ def _encoded(
 
 
 def make_benchmark(
-    manifest: Annotated[list[Path], typer.Argument(help="Manifest, CSV or Parquet; recordings and photos may be two.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the benchmark to.")],
-    taxa: Annotated[
-        Path | None, typer.Option(help="Species table CSV; default: the manifest's ranks, else the project's table.")
+    manifest: Tables,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the benchmark.", rich_help_panel=RUN)],
+    taxa: Taxa = None,
+    media: Media = None,
+    held_out: Annotated[
+        float,
+        typer.Option(metavar="FRACTION", help="Share of the sources held out, as in training.", rich_help_panel=SPLIT),
+    ] = 0.2,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="NUMBER",
+            help="Seed of the split, as in training, and of all random draws.",
+            rich_help_panel=SPLIT,
+        ),
+    ] = 1,
+    unseen: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            help="Number of species to withhold: those with the fewest recordings.",
+            rich_help_panel=SPLIT,
+        ),
+    ] = 0,
+    candidates: Annotated[
+        int,
+        typer.Option(metavar="NUMBER", help="Number of candidate taxa per query.", rich_help_panel=SCENARIOS),
+    ] = 100,
+    most: Annotated[
+        int,
+        typer.Option(metavar="NUMBER", help="Maximum number of samples per candidate.", rich_help_panel=SCENARIOS),
+    ] = 20,
+    queries: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Maximum number of queries per scenario; all if not given.",
+            rich_help_panel=SCENARIOS,
+        ),
     ] = None,
-    media: Annotated[
-        Path | None, typer.Option(help="Folder that the manifest's paths are relative to; default: its own.")
-    ] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the sources held out, as in training.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, as in training, and of all that is drawn.")] = 1,
-    unseen: Annotated[int, typer.Option(help="Species to withhold, those with the fewest recordings.")] = 0,
-    candidates: Annotated[int, typer.Option(help="Candidate taxa of a query.")] = 100,
-    most: Annotated[int, typer.Option(help="Most samples that stand for a candidate.")] = 20,
-    queries: Annotated[int | None, typer.Option(help="Most queries of a scenario; default: all.")] = None,
 ) -> None:
     """Make a benchmark of 36 scenarios in BioVITA's published layout: 6 directions, 3 levels, seen and unseen."""
     from gallery import read_taxa
@@ -210,12 +234,12 @@ def make_benchmark(
     from trainer.benchmark.make import make_benchmark as make
     from trainer.data.manifest import read_manifest
 
-    console = Console(stderr=True)
+    tell = line_printer(Console(stderr=True))
     read = read_manifest(manifest, read_taxa(taxa) if taxa else None, media)
     for line in (*read.missing, *read.notes):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        tell(line)
     scenarios = make(read, out, Plan(held_out, seed, unseen, candidates, most, queries))
-    shown = Table(title=f"{out}: queries of each scenario", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(title=f"{out}: queries per scenario", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("split", "level", "", "queries", "not asked", "why it is empty"):
         shown.add_column(name, justify="right" if name in ("queries", "not asked") else "left")
     for one in scenarios:
@@ -223,13 +247,13 @@ def make_benchmark(
         shown.add_row(one.split, one.level, code(one.query, one.target), *counts, one.why)
     Console().print(shown)
     filled = sum(not one.why for one in scenarios)
-    told = f"{filled} of {len(scenarios)} scenarios are filled"
+    summary = f"{filled} of {len(scenarios)} scenarios are filled"
     short = [one.taxa for one in scenarios if one.taxa > 1]
     if short:
-        told += f", and --candidates {min(short)} would fill {len(short)} more"
-    told += f"; {SUMMARY} says how to train for them"
+        summary += f", and --candidates {min(short)} would fill {len(short)} more"
+    summary += f"; {SUMMARY} describes how to train for them"
     if unseen:
-        told += f", on {TRAINING}"
+        summary += f", on {TRAINING}"
     elif not any(not one.why for one in scenarios if one.split == "unseen"):
-        told += "; no species is withheld: give --unseen for some"
-    console.print(told, highlight=False, soft_wrap=True)
+        summary += "; no species is withheld: give --unseen to withhold some"
+    tell(summary)

@@ -1,7 +1,7 @@
 """Databases of the paper's protocol: for each query one positive and distractors, drawn from an index with a seed.
 
-The draw knows nothing of the model, so that all models are asked the same. A few distractors more than needed are
-drawn, in the order in which they would stand in for others that have no vector.
+The draw does not depend on the model, so all models get the same queries. A few spare distractors are drawn, in the
+order in which they replace others that have no vector.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Drawn:
     query, target : the indexes
     rows : [q] rows of the query index
     positive : [q] rows of the target index
-    distractors : [q, size - 1 + spare] rows of the target index, -1 beyond those there are
-    left_out : why other queries have no database, and how many
-    shortage : in words, when none has
+    distractors : [q, size - 1 + spare] rows of the target index, padded with -1
+    left_out : number of queries without a database, by reason
+    shortage : the reason, if no query has a database
     """
 
     query: Index
@@ -39,7 +39,7 @@ class Drawn:
     shortage: str = ""
 
     def part(self, start: int, end: int) -> Drawn:
-        """Some of the queries."""
+        """Queries `start` to `end`."""
         of = slice(start, end)
         return replace(self, rows=self.rows[of], positive=self.positive[of], distractors=self.distractors[of])
 
@@ -49,15 +49,15 @@ def draw(query: Index, target: Index, level: str, form: str, size: int, seed: tu
 
     Parameters
     ----------
-    level : the positive is of the query's taxon at this level, above the species of another species
+    level : at which the positive has the taxon of the query; above species it is of another species
     form : of text; a taxon without a name in this form is neither query nor target
     """
     asks, answers = usable(query, level, form), usable(target, level, form)
     names = [np.concatenate([query.names[x][asks], target.names[x][answers]]).astype(str) for x in (level, "species")]
     groups, species = (np.unique(each, return_inverse=True)[1] for each in names)
     order = np.lexsort((species[len(asks) :], groups[len(asks) :]))
-    group, kind = groups[len(asks) :][order], species[len(asks) :][order]
-    joint = group * (species.max(initial=0) + 1) + kind  # ascending as well
+    group, own_species = groups[len(asks) :][order], species[len(asks) :][order]
+    joint = group * (species.max(initial=0) + 1) + own_species  # ascending as well
     own_group = groups[: len(asks)]
     start, end = (np.searchsorted(group, own_group, side) for side in ("left", "right"))
     if level == "species":
@@ -100,7 +100,7 @@ def draw(query: Index, target: Index, level: str, form: str, size: int, seed: tu
 
 
 def usable(index: Index, level: str, form: str) -> np.ndarray:
-    """Rows of an index whose taxon is known at a level, and for text has a name."""
+    """Rows of an index whose taxon is known at a level and, for text, has a name."""
     known = (index.names[level] != "") & (index.names["species"] != "")
     if index.modality == "text":
         known &= index.text(form) != ""
@@ -108,7 +108,7 @@ def usable(index: Index, level: str, form: str) -> np.ndarray:
 
 
 def distinct(rng: np.random.Generator, below: np.ndarray, count: int) -> np.ndarray:
-    """Different whole numbers [q, count] under `below` [q] in random order; -1 beyond those there are."""
+    """Distinct integers [q, count] less than `below` [q] in random order, padded with -1."""
     drawn = np.full((len(below), count), -1, dtype=np.int64)
     few = below <= 4 * count
     if few.any():  # shuffle all of them
@@ -117,7 +117,7 @@ def distinct(rng: np.random.Generator, below: np.ndarray, count: int) -> np.ndar
         keys[np.arange(most) >= below[few, None]] = 2.0
         order = np.argsort(keys, axis=1)[:, :count]
         drawn[few, : order.shape[1]] = np.where(np.arange(order.shape[1]) < below[few, None], order, -1)
-    if not few.all():  # draw, and draw again what was there before
+    if not few.all():  # draw, and draw duplicates again
         limit = np.broadcast_to(below[~few, None], (int((~few).sum()), count))
         values = rng.integers(0, limit)
         while True:

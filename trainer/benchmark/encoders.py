@@ -1,4 +1,4 @@
-"""Models that a benchmark asks: a protocol of three methods, and those that are built in.
+"""Models that a benchmark can score: a protocol of three methods, and the built-in models.
 
 | kind | sound | pictures | names | source |
 |---|---|---|---|---|
@@ -7,9 +7,9 @@
 | clap, biolingual | x | - | x | a ClapModel with its own text tower |
 | bioclip | - | x | x | BioCLIP 2 |
 
-A source is a folder or `hf-hub:organisation/name@revision`. Pictures are seen as on the device: shorter side scaled,
-centre square. The published extraction script takes open_clip's training view instead, a random part of the picture.
-Names are read as they stand, without a template.
+A source is a folder or `hf-hub:organisation/name@revision`. Pictures are preprocessed as on the device: shorter side
+scaled, centre square. The published extraction script takes open_clip's training view instead, a random part of the
+picture. Names are embedded as they are, without a template.
 """
 
 from __future__ import annotations
@@ -34,30 +34,29 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT, windows
 from edgeapp.runtime.inputs import image_pixels
 from trainer import checkpoint, published
-from trainer.benchmark.files import told
 from trainer.data.manifest import Sample
-from trainer.data.media import opened
+from trainer.data.media import called, opened
 from trainer.errors import CheckpointError, ConfigError, DataError
 from trainer.models.text import tokenize
 
 WINDOWS, ONSET = "windows", "onset"
-HEARINGS = (WINDOWS, ONSET)
-ONSET_SHARE = 0.01  # of the peak: where a recording begins to the published script
+EXCERPTS = (WINDOWS, ONSET)
+ONSET_SHARE = 0.01  # of the peak: the published script takes the first sample above it for the onset
 ONSET_BEFORE_S = 0.2
-AT_ONCE = 32  # windows, pictures or names in one batch
+BATCH = 32  # windows, pictures or names
 CLAP_WINDOW_S = 10.0
 
 
 class BenchmarkEncoder(Protocol):
-    """Anything that a benchmark can ask.
+    """A model that a benchmark can score.
 
-    Each method gives unit vectors [n, dim] float32, or None when the model lacks the modality, and raises an error that
-    names the file when one cannot be decoded. A file may be a piece of a shard: a `Sample` with a size.
+    Each method gives unit vectors [n, dim] float32, or None if the model lacks the modality, and raises an error that
+    names a file that cannot be decoded. A file may be part of a shard: a `Sample` with a size.
 
     Attributes
     ----------
     name : of the row in the table
-    origin : what the vectors depend on, as values of JSON
+    origin : everything that the vectors depend on, as values of JSON
     """
 
     name: str
@@ -78,11 +77,11 @@ class TorchEncoder:
     sound : waveform [n, samples] at `rate_hz` to unit vectors, or None
     picture : RGB 0..255 [n, 3, size, size] to unit vectors, or None
     text : list of names to unit vectors
-    hearing : windows, the mean of all windows as on the device; or onset, the 10 s that the published script takes
+    excerpt : windows, the mean of all windows as on the device; or onset, the 10 s that the published script takes
 
     Attributes
     ----------
-    damaged : one line for each recording that ended early; what could be decoded of it is used
+    damaged : one line for each recording that ends early; the part that could be decoded is used
     """
 
     def __init__(
@@ -98,35 +97,35 @@ class TorchEncoder:
         hop_s: float = HOP_S,
         pad: str = REPEAT,
         image_size: int = 0,
-        hearing: str = WINDOWS,
+        excerpt: str = WINDOWS,
         threads: int = 2,
     ) -> None:
-        heard = f"mean of {window_s:g}-s windows every {hop_s:g} s"
-        if hearing == ONSET:
-            heard = (
+        described = f"mean of {window_s:g}-s windows every {hop_s:g} s"
+        if excerpt == ONSET:
+            described = (
                 f"{window_s:g} s from {ONSET_BEFORE_S:g} s before the first sample above 1 % of the peak, zero-padded"
             )
         self.name = name
         self.damaged: list[str] = []
         self.origin = {
             **origin,
-            "sound": f"{heard}, {rate_hz} Hz" if sound else None,
+            "sound": f"{described}, {rate_hz} Hz" if sound else None,
             "pictures": f"shorter side to {image_size}, centre square" if picture else None,
             "names": "bare",
         }
         self._device, self._text, self._sound, self._picture = device, text, sound, picture
-        self._rate_hz, self._image_size, self._hearing = rate_hz, image_size, hearing
+        self._rate_hz, self._image_size, self._excerpt = rate_hz, image_size, excerpt
         self._window_s, self._hop_s, self._pad = window_s, hop_s, pad
         self._pool = ThreadPoolExecutor(max(1, threads))
 
     def audio(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
-        """One vector a recording."""
+        """One vector per recording."""
         if self._sound is None:
             return None
-        sounds = list(self._pool.map(self._hear, paths))
+        sounds = list(self._pool.map(self._decode, paths))
         cut = ((row, window) for row, sound in enumerate(sounds) for window in self._windows(sound))
         sums: np.ndarray | None = None
-        while several := list(islice(cut, AT_ONCE)):
+        while several := list(islice(cut, BATCH)):
             each = self._embed(self._sound, [torch.from_numpy(window) for _, window in several])
             sums = np.zeros((len(sounds), each.shape[1]), dtype=np.float32) if sums is None else sums
             np.add.at(sums, [row for row, _ in several], each)
@@ -135,38 +134,38 @@ class TorchEncoder:
         return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
     def images(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
-        """One vector a picture."""
+        """One vector per picture."""
         if self._picture is None:
             return None
-        seen = list(self._pool.map(self._see, paths))
-        return self._embed(self._picture, [torch.from_numpy(pixels) for pixels in seen])
+        decoded = list(self._pool.map(self._pixels, paths))
+        return self._embed(self._picture, [torch.from_numpy(pixels) for pixels in decoded])
 
     @torch.no_grad()
     def texts(self, strings: Sequence[str]) -> np.ndarray:
-        """One vector a name."""
-        parts = [self._text(list(strings[at : at + AT_ONCE])) for at in range(0, len(strings), AT_ONCE)]
+        """One vector per name."""
+        parts = [self._text(list(strings[at : at + BATCH])) for at in range(0, len(strings), BATCH)]
         return torch.cat(parts).float().cpu().numpy()
 
-    def _hear(self, file: Path | Sample) -> np.ndarray:
+    def _decode(self, file: Path | Sample) -> np.ndarray:
         """The whole recording [samples]."""
         with ExitStack() as closing:
             source = FileSource(closing.enter_context(opened(file)) if isinstance(file, Sample) else file)
             sound = decode(source, self._rate_hz)
-        if len(sound) < (MIN_CLIP_S if self._hearing == WINDOWS else 0) * self._rate_hz or not len(sound):
-            raise DataError(f"{told(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "copy the file again")
+        if len(sound) < (MIN_CLIP_S if self._excerpt == WINDOWS else 0) * self._rate_hz or not len(sound):
+            raise DataError(f"{called(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "copy the file again")
         if source.fault:
-            self.damaged.append(f"{told(file)}: {source.fault}")
+            self.damaged.append(f"{called(file)}: {source.fault}")
         return sound
 
     def _windows(self, sound: np.ndarray) -> Iterator[np.ndarray]:
-        """What of a recording is embedded, [window samples] each; windows are made as they are needed."""
-        if self._hearing == ONSET:
+        """Windows [window samples] of a recording to embed, cut as they are needed."""
+        if self._excerpt == ONSET:
             yield onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))
         else:
             for window in windows(MemorySource(sound, self._rate_hz), self._window_s, self._hop_s, pad=self._pad):
                 yield window.samples
 
-    def _see(self, file: Path | Sample) -> np.ndarray:
+    def _pixels(self, file: Path | Sample) -> np.ndarray:
         from PIL import Image
 
         try:
@@ -175,19 +174,19 @@ class TorchEncoder:
                     return image_pixels(picture, self._image_size)
             return image_pixels(file, self._image_size)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers raise all
-            raise DataError(f"{told(file)}: not a picture ({error})", "copy the file again") from error
+            raise DataError(f"{called(file)}: not a picture ({error})", "copy the file again") from error
 
     @torch.no_grad()
     def _embed(self, tower: Callable[[Tensor], Tensor], items: list[Tensor]) -> np.ndarray:
         parts = [
-            tower(torch.stack(items[at : at + AT_ONCE]).to(self._device)).float().cpu()
-            for at in range(0, len(items), AT_ONCE)
+            tower(torch.stack(items[at : at + BATCH]).to(self._device)).float().cpu()
+            for at in range(0, len(items), BATCH)
         ]
         return torch.cat(parts).numpy()
 
 
 def onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:
-    """The window [samples] that the published extraction script takes of a recording [m]: see `ONSET_SHARE`."""
+    """The window [samples] that the published extraction script cuts from a recording [m]: see `ONSET_SHARE`."""
     loudness = np.abs(sound)
     begins = np.flatnonzero(loudness > np.float32(ONSET_SHARE * float(loudness.max(initial=0.0))))
     start = max(0, int(begins[0]) - int(ONSET_BEFORE_S * rate_hz)) if len(begins) else 0
@@ -195,29 +194,29 @@ def onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:
     return np.pad(window, (0, samples - len(window)))
 
 
-def open_encoder(spec: str, device: torch.device, hearing: str = WINDOWS, threads: int = 2) -> TorchEncoder:
+def open_encoder(spec: str, device: torch.device, excerpt: str = WINDOWS, threads: int = 2) -> TorchEncoder:
     """A built-in encoder.
 
     Parameters
     ----------
-    spec : [NAME=]KIND[:SOURCE], as `checkpoint:runs/starter/stage2`, `biovita`, `mine=clap:folder`; a kind alone is
-        the published model, a folder alone a checkpoint
+    spec : [NAME=]KIND[:SOURCE], as `checkpoint:runs/starter/stage2`, `biovita` or `mine=clap:folder`; a kind alone
+        stands for the published model, a folder alone for a checkpoint
 
     Raises
     ------
     ConfigError, CheckpointError
-        When there is no such kind, or the source cannot be used.
+        When the kind does not exist, or the source cannot be used.
     """
     name, kind, source = parsed(spec)
-    if hearing not in HEARINGS:
-        raise ConfigError(f"hearing '{hearing}' does not exist", f"choose {' or '.join(HEARINGS)}")
+    if excerpt not in EXCERPTS:
+        raise ConfigError(f"excerpt '{excerpt}' does not exist", f"choose {' or '.join(EXCERPTS)}")
     parts = FAMILIES[kind].load(source, device)
     origin = {"kind": kind, "source": source, "weights": parts.pop("weights")}
-    return TorchEncoder(name, origin, device, hearing=hearing, threads=threads, **parts)
+    return TorchEncoder(name, origin, device, excerpt=excerpt, threads=threads, **parts)
 
 
 def parsed(spec: str) -> tuple[str, str, str]:
-    """Name, kind and source of a model as it is written on the command line."""
+    """Name, kind and source of a model given on the command line."""
     name, named, rest = spec.partition("=")
     if not named or Path(spec).is_dir():  # a folder may have a = in its name
         name, rest = "", spec
@@ -225,12 +224,14 @@ def parsed(spec: str) -> tuple[str, str, str]:
     if rest and kind not in FAMILIES and Path(rest).is_dir():
         kind, source = "checkpoint", rest
     if kind not in FAMILIES:
-        raise ConfigError(f"model '{spec}' is of no known kind", f"write KIND:SOURCE with one of {', '.join(FAMILIES)}")
+        raise ConfigError(
+            f"model '{spec}' is of an unknown kind", f"give KIND:SOURCE with one of {', '.join(FAMILIES)}"
+        )
     source = source or FAMILIES[kind].published
     if not source:
-        raise ConfigError(f"model '{spec}' names no folder", "write checkpoint:FOLDER")
-    told = source if kind == "checkpoint" else f"{kind}:{Path(source).name}" if colon else kind
-    return name or told, kind, source
+        raise ConfigError(f"model '{spec}' names no folder", "give checkpoint:FOLDER")
+    default = source if kind == "checkpoint" else f"{kind}:{Path(source).name}" if colon else kind
+    return name or default, kind, source
 
 
 def _checkpoint(source: str, device: torch.device) -> dict[str, Any]:
@@ -270,10 +271,7 @@ def _bioclip(source: str, device: torch.device) -> dict[str, Any]:
 
     clip = published.read_clip(source)
     text, image = build_clip(clip.model, clip.mean, clip.std)
-    visual = {name: value for name, value in clip.state.items() if name.startswith(published.VISUAL)}
-    rest = {n: v for n, v in clip.state.items() if n not in visual and n not in published.SCALES}
-    published.fill(image.tower, visual, published.VISUAL, clip.path)
-    published.fill(text.tower, rest, "text." if any(name.startswith("text.") for name in rest) else "", clip.path)
+    published.fill_towers(text.tower, image.tower, clip)
     text, image = text.to(device).eval(), image.to(device).eval()
     tokenizer = clip_tokenizer(text.context)
     return {
@@ -285,17 +283,17 @@ def _bioclip(source: str, device: torch.device) -> dict[str, Any]:
 
 
 def _clap(source: str, device: torch.device) -> dict[str, Any]:
-    """A ClapModel as it is, in its own space: projected sound and projected names, made unit length."""
+    """A ClapModel in its own space: projected sound and projected names, of unit length."""
     from trainer.hub import HUB, find_file
     from trainer.models.biovita import CLAP_MEL
     from trainer.models.clap import ClapTower, library
 
     fields, state, path = published.read_clap(source)
     if fields["num_mel_bins"] != CLAP_MEL.n_mels:
-        raise CheckpointError(f"{path}: is of {fields['num_mel_bins']} mel bands", "name an unfused LAION CLAP")
+        raise CheckpointError(f"{path}: has {fields['num_mel_bins']} mel bands", "name an unfused LAION CLAP")
     tower = ClapTower(fields, CLAP_MEL, fields["projection_dim"])
-    heard = {name: value for name, value in state.items() if name.startswith(published.AUDIO_PARTS)}
-    published.fill(tower.clap, heard, "", path)
+    audio = {name: value for name, value in state.items() if name.startswith(published.AUDIO_PARTS)}
+    published.fill(tower.clap, audio, "", path)
     find_file(source, "tokenizer.json", "vocab.json")  # without one the library makes an empty tokenizer
     transformers = library()
     try:
@@ -313,7 +311,7 @@ def _clap(source: str, device: torch.device) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{source}: its text tower cannot be built ({reason})", "name a whole ClapModel"
+            f"{source}: its text tower cannot be built ({reason})", "name a complete ClapModel"
         ) from error
     read = {n: v for n, v in state.items() if n.startswith(("text_model.", "text_projection."))}
     own = reader.state_dict()
@@ -323,8 +321,8 @@ def _clap(source: str, device: torch.device) -> dict[str, Any]:
     def text(names: list[str]) -> Tensor:
         longest = config.max_position_embeddings - config.pad_token_id - 1
         tokens = tokenizer(names, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(device)
-        told = reader(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).text_embeds
-        return F.normalize(told, dim=-1)
+        vectors = reader(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).text_embeds
+        return F.normalize(vectors, dim=-1)
 
     def sound(waveform: Tensor) -> Tensor:
         log_mel = tower.log_mel(waveform)
@@ -334,16 +332,16 @@ def _clap(source: str, device: torch.device) -> dict[str, Any]:
 
 
 def _state(source: str, first: str, *others: str) -> str:
-    """What tells one state of several files from another."""
+    """Fingerprint of two files."""
     from trainer.hub import find_file
 
     return f"{_of_file(find_file(source, first))} {_of_file(find_file(source, *others))}"
 
 
 def _of_file(path: Path) -> str:
-    """What tells one state of a file from another without reading it: its real place, its size and its time."""
-    seen = os.stat(path)
-    text = f"{path.resolve()} {seen.st_size} {seen.st_mtime_ns}"
+    """Fingerprint of a file that does not read it: its resolved path, size and modification time."""
+    status = os.stat(path)
+    text = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -353,9 +351,8 @@ class EncoderFamily:
 
     Attributes
     ----------
-    load : from a source and a device, the parts of a `TorchEncoder`, and under `weights` what tells one state of the
-        source from another
-    published : the source that is meant where none is named; empty where one must be
+    load : from a source and a device to the arguments of a `TorchEncoder`, and a fingerprint of the source as `weights`
+    published : default source; empty if one must be given
     """
 
     load: Callable[[str, torch.device], dict[str, Any]]

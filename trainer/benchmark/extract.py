@@ -1,4 +1,4 @@
-"""Features of an encoder for a benchmark, kept on disk: made once, and gone on with after a kill."""
+"""Features of an encoder for a benchmark, cached on disk; an interrupted extraction resumes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from trainer.benchmark.layout import Split, media
 from trainer.data.manifest import Sample
 from trainer.errors import DataError
 
-CHUNK = 16  # files given to the encoder at once
-KEPT_EVERY = 4096  # files between two writes of the cache
-AHEAD = 2  # chunks at a time: one is decoded while the other is embedded
+BATCH = 16  # files given to the encoder at once
+SAVE_EVERY = 4096  # files between two writes of the cache
+AHEAD = 2  # batches at a time: one is decoded while the other is embedded
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """Features, and a line for each file that has none."""
+    """Features, and a line for each file without any."""
 
     features: Features
     undecodable: tuple[str, ...]
@@ -38,12 +38,12 @@ def extract(
 ) -> Extracted:
     """Features of all samples of a split.
 
-    Those in the cache are used when they are of the same model, heard and seen alike, and of the same index; otherwise
-    they are rebuilt. Files that could not be decoded are tried again.
+    Cached features of the same model, preprocessing and index are reused; others are rebuilt. Files that could not be
+    decoded are tried again.
 
     Parameters
     ----------
-    cache : folder; the file in it is called after the model and the split
+    cache : folder; the file in it is named after the model and the split
     """
     origin = {**encoder.origin, "index": split.digest()}
     path = cache / f"{slug(encoder.name)}.{split.name}.npz"
@@ -53,7 +53,7 @@ def extract(
         if found.origin == origin:
             kept = replace(found, model=encoder.name)
         else:
-            tell(f"{path}: is of another model, benchmark or way to hear, and is rebuilt")
+            tell(f"{path}: is of another model, benchmark or excerpt, and is rebuilt")
     undecodable: list[str] = []
     notes: list[str] = []
     for modality, embed in (("audio", encoder.audio), ("image", encoder.images)):
@@ -61,19 +61,19 @@ def extract(
             continue
         files, renamed = media(split, modality)
         notes += renamed
-        for more, faults in made(embed, modality, split.indexes[modality].ids, files, kept, tell):
+        for more, faults in extended(embed, modality, split.indexes[modality].ids, files, kept, tell):
             undecodable += faults
             if more.parts:
                 write_features(path, more)
             kept = more
-    kept = named(encoder, split, kept, tell)
+    kept = with_names(encoder, split, kept, tell)
     if kept.parts:
         write_features(path, kept)
     notes += getattr(encoder, "damaged", [])
     return Extracted(kept, tuple(undecodable), tuple(notes))
 
 
-def made(
+def extended(
     embed: Embed,
     modality: str,
     ids: np.ndarray,
@@ -81,20 +81,20 @@ def made(
     kept: Features,
     tell: Callable[[str], None],
 ) -> Iterator[tuple[Features, list[str]]]:
-    """The features with those of more files, and a line for each file that cannot be used; some thousand at a time."""
-    there = kept.parts[modality].ids if modality in kept.parts else np.zeros(0, dtype=np.int64)
-    rows = np.flatnonzero(~np.isin(ids, there))
-    for start in range(0, len(rows), KEPT_EVERY):
+    """Yields the features after every `SAVE_EVERY` more files, and a line for each file that cannot be used."""
+    known = kept.parts[modality].ids if modality in kept.parts else np.zeros(0, dtype=np.int64)
+    rows = np.flatnonzero(~np.isin(ids, known))
+    for start in range(0, len(rows), SAVE_EVERY):
         tell(
-            f"{kept.model}, {kept.split}: {modality} {start + 1} to {min(start + KEPT_EVERY, len(rows))} of {len(rows)}"
+            f"{kept.model}, {kept.split}: {modality} {start + 1} to {min(start + SAVE_EVERY, len(rows))} of {len(rows)}"
         )
-        several = rows[start : start + KEPT_EVERY].tolist()
-        chunks = [several[at : at + CHUNK] for at in range(0, len(several), CHUNK)]
+        several = rows[start : start + SAVE_EVERY].tolist()
+        batches = [several[at : at + BATCH] for at in range(0, len(several), BATCH)]
         faults: list[str] = []
         found: list[np.ndarray] = []
         of: list[int] = []
-        with overheard(), ThreadPoolExecutor(AHEAD) as pool:  # what an MP3 decoder says of damage it passes over
-            for rows_of, result in zip(chunks, pool.map(lambda chunk: embedded(embed, files, chunk), chunks)):
+        with overheard(), ThreadPoolExecutor(AHEAD) as pool:  # an MP3 decoder reports damage that it skips
+            for rows_of, result in zip(batches, pool.map(lambda batch: embedded(embed, files, batch), batches)):
                 if result is None:
                     return
                 vectors, broken = result
@@ -106,7 +106,7 @@ def made(
         yield kept, faults
 
 
-def named(encoder: BenchmarkEncoder, split: Split, kept: Features, tell: Callable[[str], None]) -> Features:
+def with_names(encoder: BenchmarkEncoder, split: Split, kept: Features, tell: Callable[[str], None]) -> Features:
     """The features with those of all names; each name is embedded once."""
     index = split.indexes.get("text")
     if index is None:
@@ -131,7 +131,7 @@ def with_part(kept: Features, name: str, ids: np.ndarray, vectors: np.ndarray) -
     Raises
     ------
     DataError
-        When a vector is not finite: the model is at fault, not the file.
+        When a vector is not finite, which is the fault of the model, not of the file.
     """
     if not np.isfinite(vectors).all():
         lost = ids[~np.isfinite(vectors).all(axis=1)][0]
@@ -145,5 +145,5 @@ def with_part(kept: Features, name: str, ids: np.ndarray, vectors: np.ndarray) -
 
 
 def slug(name: str) -> str:
-    """A name as the name of a file."""
+    """A name as a file name."""
     return re.sub(r"[^A-Za-z0-9.@+-]+", "_", name).strip("_") or "model"

@@ -1,4 +1,4 @@
-"""Vectors of files, some at a time: a damaged file costs itself alone, and is named."""
+"""Vectors of files in batches, in which a damaged file is reported and does not affect the others."""
 
 from __future__ import annotations
 
@@ -12,25 +12,20 @@ from trainer.data.manifest import Sample
 from trainer.data.media import called
 from trainer.errors import DataError
 
-UNUSABLE = (AudioError, DataError, OSError, ValueError)  # by one file
+UNUSABLE = (AudioError, DataError, OSError, ValueError)  # raised for one file
 
-# The method `audio` or `images` of an encoder: files, or pieces of shards, to vectors [n, dim]; None when it lacks the
+# The method `audio` or `images` of an encoder: files, or parts of shards, to vectors [n, dim]; None if it lacks the
 # modality.
 Embed = Callable[[Sequence[Path | Sample]], np.ndarray | None]
-
-
-def told(file: Path | Sample) -> str:
-    """What a person calls a file or a piece of one."""
-    return called(file) if isinstance(file, Sample) else str(file)
 
 
 def embedded(
     embed: Embed, files: Sequence[Path | Sample], rows: Sequence[int]
 ) -> tuple[list[np.ndarray], dict[int, str]] | None:
-    """Vectors of the files that can be used, and a line for each row that cannot; None when the modality is lacking.
+    """Vectors of the usable files, and a line for each row that is not; None if the encoder lacks the modality.
 
-    Some files that fail together are tried one by one. A zero vector has no direction: its file cannot be used. One
-    that is not finite is the model's fault, and is left to the caller.
+    If a batch fails, its files are tried one by one. A file with a zero vector, which has no direction, is unusable. A
+    vector that is not finite is the fault of the model, and is left to the caller.
     """
     try:
         vectors = embed([files[row] for row in rows])
@@ -38,10 +33,10 @@ def embedded(
             return None
         directed = np.any(vectors, axis=1)
         silent = [row for row, has in zip(rows, directed) if not has]
-        return list(vectors[directed]), {row: f"{told(files[row])}: its vector is zero" for row in silent}
+        return list(vectors[directed]), {row: f"{called(files[row])}: its vector is zero" for row in silent}
     except UNUSABLE as error:
         if len(rows) == 1:
-            name, reason = told(files[rows[0]]), str(error) or type(error).__name__
+            name, reason = called(files[rows[0]]), str(error) or type(error).__name__
             return [], {rows[0]: reason if name in reason else f"{name}: {reason}"}
     alone = [embedded(embed, files, [row]) for row in rows]
     several = [one for one in alone if one is not None]

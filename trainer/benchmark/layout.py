@@ -1,16 +1,16 @@
-"""The published layout of BioVITA Bench: which files there are, what their columns mean, which of them hold anything.
+"""The published layout of BioVITA Bench: its files, their columns, and which of them have rows.
 
     unseen/metadata.csv                           file_name, scientific_name: the published files in their own order
-    unseen/audio/…, unseen/image/…                what `file_path` of the indexes is relative to is `unseen/`
+    unseen/audio/…, unseen/image/…                `file_path` in the indexes is relative to `unseen/`
     unseen/benchmark/audio_index.csv              id, file_path, species, genus, family; image_index.csv alike
     unseen/benchmark/text_index.csv               id, species, genus, family, class, common_name (or com_canon, or text)
-    unseen/benchmark/species/test_audio_to_image.csv    one row a query, with its own 100 candidate taxa
+    unseen/benchmark/species/test_audio_to_image.csv    one row per query, with its own 100 candidate taxa
     test/benchmark/…                              the same for the species that were trained on ("seen")
 
-The indexes may also lie in `benchmark/ids/`. A sample inside a tar shard has the shard as its `file_path` and its place
-in the columns `offset` and `size`, which the published files do not have. As released, the family files of `unseen`
-have a header and no row, and `test` has neither an audio index nor a task: what is absent or empty is told, never
-scored as zero.
+The indexes may also be in `benchmark/ids/`. A sample inside a tar shard has the shard as its `file_path` and its
+position in the columns `offset` and `size`, which the published files do not have. As released, the family files of
+`unseen` have a header and no rows, and `test` has neither an audio index nor tasks: absent and empty scenarios are
+reported, never scored as zero.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import hashlib
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from gallery.files import replacing
 from trainer.data.manifest import Sample
 from trainer.errors import DataError
 
@@ -58,12 +59,12 @@ INDEX_COLUMNS = {
     "image": ("id", "file_path", *LEVELS),
     "text": ("id", *LEVELS),
 }
-UNKNOWN = ("", "nan")  # how a cell without a name reads, to the published script too
-BLOCK = 512  # queries that are in memory at once
+UNKNOWN = ("", "nan")  # cells without a name, as in the published script
+BLOCK = 512  # queries in memory at once
 
 
 def code(query: str, target: str) -> str:
-    """Short name of a direction, as the column `task` begins: A2I, T2A."""
+    """Short name of a direction, the start of the column `task`: A2I, T2A."""
     return f"{query[0]}2{target[0]}".upper()
 
 
@@ -81,11 +82,11 @@ class Index:
     modality : audio, image or text
     path : the CSV
     ids : [n] int64
-    names : level -> [n] names, "" where unknown
-    files : [n] as written in the CSV, none for text
-    pieces : [n] offset and size inside the file, None for a whole one; none at all without such columns
-    classes : [n] taxonomic classes, "" where unknown; None for an index without that column
-    common : [n] common names, "" where unknown; None for an index without
+    names : level -> [n] names, "" if unknown
+    files : [n] as in the CSV, empty for text
+    pieces : [n] offset and size inside the file, None for a whole file; empty without such columns
+    classes : [n] taxonomic classes, "" if unknown; None without that column
+    common : [n] common names, "" if unknown; None without such a column
     """
 
     modality: str
@@ -109,7 +110,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Split:
-    """Seen or unseen species: indexes and tasks that are there."""
+    """Seen or unseen species: the indexes and tasks that exist."""
 
     name: str
     root: Path
@@ -117,7 +118,7 @@ class Split:
     tasks: Mapping[tuple[str, str, str], Path]  # level, query, target
 
     def digest(self) -> str:
-        """What features depend on: the first 16 hex digits of the indexes' sha256."""
+        """First 16 hex digits of the SHA-256 of the indexes."""
         paths = (self.indexes[modality].path for modality in MODALITIES if modality in self.indexes)
         return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
@@ -128,12 +129,12 @@ class Queries:
 
     Attributes
     ----------
-    payload : [q] int64, what is asked with
-    correct : right taxon of each
+    payload : [q] int64 ids of the query samples
+    correct : correct taxon of each
     classes : taxonomic class of each, None without that column
     taxa : candidates of each
-    groups : [q + 1] where the groups of each begin, one group a candidate
-    starts : [groups + 1] where the ids of each group begin
+    groups : [q + 1] start of the groups of each query, one group per candidate
+    starts : [groups + 1] start of the ids of each group
     ids : [m] int64
     """
 
@@ -155,7 +156,7 @@ def read_benchmark(folder: Path) -> list[Split]:
     Raises
     ------
     DataError
-        When nothing of the layout is there, or an index cannot be used.
+        When the folder has nothing of the layout, or an index cannot be used.
     """
     found = [read_split(name, folder / root / "benchmark") for name, root in FOLDERS.items()]
     splits = [split for split in found if split is not None]
@@ -167,13 +168,13 @@ def read_benchmark(folder: Path) -> list[Split]:
     if not splits:
         raise DataError(
             f"{folder}: no benchmark (neither unseen/benchmark nor test/benchmark)",
-            "name the folder that holds `unseen` and `test`, or make one with `python -m trainer make-benchmark`",
+            "name the folder with `unseen` and `test`, or make one with `python -m trainer make-benchmark`",
         )
     return splits
 
 
 def read_split(name: str, folder: Path) -> Split | None:
-    """One split, None when nothing of it is there."""
+    """One split; None if there is no file of it."""
     indexes = {}
     for modality in MODALITIES:
         places = [folder / f"{modality}_index.csv", folder / "ids" / f"{modality}_index.csv"]
@@ -195,14 +196,14 @@ def read_index(path: Path, modality: str) -> Index:
     Raises
     ------
     DataError
-        When it cannot be read, lacks a column, or an id is no number or stands twice.
+        When it cannot be read, lacks a column, or an id is not a number or occurs twice.
     """
     rows = [row for _, row in _rows(path, INDEX_COLUMNS[modality])]
     ids = np.array([_number(row["id"], f"{path} line {line}, column id") for line, row in enumerate(rows, start=2)])
     ids = ids.astype(np.int64)
     once, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"{path}: id {once[counts > 1][0]} stands twice", "an id names one sample")
+        raise DataError(f"{path}: id {once[counts > 1][0]} occurs twice", "an id names one sample")
 
     def column(name: str) -> np.ndarray:
         return np.array([_known(row[name]) for row in rows], dtype=object)
@@ -225,13 +226,13 @@ def read_index(path: Path, modality: str) -> Index:
 
 
 def read_queries(path: Path, direction: str, level: str, block: int = BLOCK) -> Iterator[Queries]:
-    """Read a task, some rows at a time; a task with a header alone gives nothing.
+    """Read a task in blocks of rows.
 
     Raises
     ------
     DataError
-        When the file cannot be read, a column is missing, a cell is not what it should be, or the rows belong to
-        another direction or level than the file's place says.
+        When the file cannot be read, a column is missing, a cell is invalid, or the direction or level of a row is not
+        that of the file.
     """
     rows = _rows(path, TASK_COLUMNS)
     while several := list(islice(rows, block)):
@@ -239,16 +240,16 @@ def read_queries(path: Path, direction: str, level: str, block: int = BLOCK) -> 
 
 
 def has_rows(path: Path) -> bool:
-    """Whether a task has any query."""
+    """Whether a task has any queries."""
     return next(_rows(path, TASK_COLUMNS), None) is not None
 
 
 def media(split: Split, modality: str) -> tuple[list[Path | Sample], list[str]]:
-    """Files of an index, in its order, or pieces of them, and a line on each file that had to be looked up.
+    """Files of an index in its order, or parts of files, and a note on each file that had to be looked up.
 
-    The released audio index names 288 of its 1,024 files otherwise than they are called. Index and `metadata.csv` are
-    two views of one table: the k-th row of a species in one is its k-th row in the other. The order is trusted only
-    where every file that is called as written agrees with it.
+    The released audio index has wrong names for 288 of its 1,024 files. Index and `metadata.csv` are two views of one
+    table: the k-th row of a species in one is its k-th row in the other. The order is used only for species whose
+    correctly named files agree with it.
     """
     index = split.indexes[modality]
     written = [split.root / file for file in index.files]
@@ -273,9 +274,17 @@ def media(split: Split, modality: str) -> tuple[list[Path | Sample], list[str]]:
     for row in absent:
         other = by_order[row]
         if other is not None and other.is_file() and index.names["species"][row] not in contradicted:
-            notes.append(f"{written[row]}: is called {other.name}, says the order of {metadata.name}")
+            notes.append(f"{written[row]}: is {other.name} by the order of {metadata.name}")
             written[row] = other
     return list(written), notes
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV atomically; columns missing in a row are empty."""
+    with replacing(path, parents=True) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _queries(path: Path, rows: list[tuple[int, dict[str, str]]], direction: str, level: str) -> Queries:
@@ -285,10 +294,10 @@ def _queries(path: Path, rows: list[tuple[int, dict[str, str]]], direction: str,
     for line, row in rows:
         where = f"{path} line {line}"
         if not row["task"].startswith(direction):
-            raise DataError(f"{where}: task '{row['task']}' in a file of {direction}", "put the row where it belongs")
+            raise DataError(f"{where}: task '{row['task']}' in a file of {direction}", "move the row to its file")
         if row["taxon_level"] != level:
             raise DataError(
-                f"{where}: taxon_level '{row['taxon_level']}' in a file of {level}", "put the row where it belongs"
+                f"{where}: taxon_level '{row['taxon_level']}' in a file of {level}", "move the row to its file"
             )
         payload.append(_number(row["query_payload_id"], f"{where}, column query_payload_id"))
         candidates = _parsed(row, "candidates_taxa", where)
@@ -296,7 +305,7 @@ def _queries(path: Path, rows: list[tuple[int, dict[str, str]]], direction: str,
         if len(groups) != len(candidates) or not all(isinstance(group, list) for group in groups):
             raise DataError(
                 f"{where}: {len(candidates)} candidates_taxa, {len(groups)} candidates_target_ids",
-                "there is a list of ids for each candidate",
+                "give a list of ids for each candidate",
             )
         taxa.append([str(name) for name in candidates])
         ids += groups
@@ -305,7 +314,7 @@ def _queries(path: Path, rows: list[tuple[int, dict[str, str]]], direction: str,
         flat = np.fromiter(map(int, chain.from_iterable(ids)), np.int64, int(starts[-1]))
     except (TypeError, ValueError) as error:
         lines = f"lines {rows[0][0]} to {rows[-1][0]}"
-        raise DataError(f"{path} {lines}: a candidates_target_ids is no id ({error})", "write whole numbers") from error
+        raise DataError(f"{path} {lines}: candidates_target_ids has invalid ids ({error})", "write integers") from error
     return Queries(
         np.array(payload, dtype=np.int64),
         [row["correct_taxon"] for _, row in rows],
@@ -318,8 +327,8 @@ def _queries(path: Path, rows: list[tuple[int, dict[str, str]]], direction: str,
 
 
 def _rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Lines of a CSV with their numbers; the columns must be there."""
-    csv.field_size_limit(sys.maxsize)  # a cell holds the ids of 100 taxa
+    """Rows of a CSV with their line numbers; the columns must exist."""
+    csv.field_size_limit(sys.maxsize)  # a cell has the ids of 100 taxa
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -349,7 +358,7 @@ def _number(cell: str, where: str) -> int:
             raise ValueError(cell)
         return int(cell) if cell.strip().lstrip("+-").isdigit() else int(value)
     except (ValueError, OverflowError) as error:
-        raise DataError(f"{where}: '{cell}' is no whole number", "ids are whole numbers") from error
+        raise DataError(f"{where}: '{cell}' is not an integer", "ids are integers") from error
 
 
 def _piece(row: Mapping[str, str], where: str) -> tuple[int, int] | None:

@@ -1,17 +1,16 @@
 """A benchmark in the published layout from any manifest: six directions, three levels, seen and unseen species.
 
-*Seen* are the species that were trained on; what asks and what answers are their held-out samples, split by source as
-`trainer.data.manifest.hold_out` does with the same share and seed. *Unseen* are species of which nothing was trained
-on: those with the fewest recordings, as many as asked for, withheld whole, and those that the manifest's own split
-leaves out of training. With species withheld, `training.csv` is what to train on; its column `split` is this split.
+*Seen* species are those trained on; their queries and targets are held-out samples, split by source as
+`trainer.data.manifest.hold_out` does with the same share and seed. *Unseen* species are not trained on at all: a given
+number of those with the fewest recordings, withheld completely, and those that the manifest's own split leaves out of
+training. With withheld species, `training.csv` is the manifest to train on; its column `split` is this split.
 
-At genus and family the samples of the query's own species do not stand for its group, as in the paper. A scenario that
-cannot be filled has a header and no row, and `benchmark.json` says why.
+At genus and family the samples of the query's own species do not represent its group, as in the paper. A scenario that
+cannot be filled has a header and no rows, and `benchmark.json` gives the reason.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gallery import Taxon
-from gallery.files import replacing, write_text
+from gallery.files import write_text
 from trainer.benchmark.draws import distinct
 from trainer.benchmark.layout import (
     BLOCK,
@@ -32,12 +31,13 @@ from trainer.benchmark.layout import (
     TASK_COLUMNS,
     code,
     task_name,
+    write_csv,
 )
 from trainer.data.manifest import Manifest, Sample, Samples, held_rows, hold_out, source_codes, taxa_of
 from trainer.errors import ConfigError, DataError
 
-CANDIDATES = 100  # taxa of a query, the right one included
-MOST_SAMPLES = 20  # of a candidate; a family has thousands, and each row of a task names those of 100 candidates
+CANDIDATES = 100  # taxa per query, the correct one included
+MOST_SAMPLES = 20  # per candidate; a family has thousands, and each row of a task lists those of 100 candidates
 SUMMARY, TRAINING = "benchmark.json", "training.csv"
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
 TRAINING_COLUMNS = (
@@ -48,15 +48,15 @@ TRAINING_COLUMNS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How a benchmark is made.
+    """Settings of a benchmark.
 
     Attributes
     ----------
-    share, seed : of the split, as in training; the seed also draws everything else
-    unseen : species to withhold
-    candidates : taxa of a query
-    most : samples that stand for a candidate
-    queries : most queries of a scenario, None for all
+    share, seed : of the split, as in training; the seed is also that of all other draws
+    unseen : number of species to withhold
+    candidates : taxa per query
+    most : maximum number of samples per candidate
+    queries : maximum number of queries per scenario; None for all
     """
 
     share: float = 0.2
@@ -69,13 +69,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What became of a scenario.
+    """Result of making a scenario.
 
     Attributes
     ----------
-    queries, not_asked : samples that ask, and those that cannot
-    why : nothing was written; empty when it was filled
-    taxa : candidate taxa there are, when they are too few
+    queries, not_asked : number of queries, and of samples that have no target
+    why : reason for writing no rows; empty if it was filled
+    taxa : number of candidate taxa, if they are too few
     """
 
     split: str
@@ -90,21 +90,21 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Side:
-    """Samples of one modality in one split: id is the row, taxon [n] the row in the manifest's taxa."""
+    """Samples of one modality in one split; ids are their positions, taxon [n] the rows in the manifest's taxa."""
 
     samples: Sequence[Sample] | None  # None for text
     taxon: np.ndarray
 
 
 def make_benchmark(manifest: Manifest, out: Path, plan: Plan = Plan()) -> list[Scenario]:
-    """Write all 36 scenarios and what goes with them.
+    """Write all 36 scenarios with their indexes and summary.
 
     Raises
     ------
     ConfigError
-        When a number makes no sense.
+        When a number is out of range.
     DataError
-        When more species are to be withheld than have both sound and pictures.
+        When more species are to be withheld than have both recordings and photos.
     """
     for name, value, least in (("candidates", plan.candidates, 2), ("most", plan.most, 1), ("unseen", plan.unseen, 0)):
         if value < least:
@@ -155,21 +155,21 @@ def make_benchmark(manifest: Manifest, out: Path, plan: Plan = Plan()) -> list[S
 
 
 def rare(manifest: Manifest, count: int) -> np.ndarray:
-    """The species with both sound and pictures that have the fewest recordings; of equals the first by name."""
+    """The species with the fewest recordings among those with recordings and photos; ties are broken by name."""
     recordings, photos = (
         np.bincount(samples.taxon, minlength=len(manifest.taxa)) for samples in (manifest.recordings, manifest.photos)
     )
     whole = np.flatnonzero((recordings > 0) & (photos > 0))
     if count > len(whole):
         raise DataError(
-            f"{manifest.path}: {len(whole)} species have both sound and pictures, {count} cannot be withheld",
+            f"{manifest.path}: {len(whole)} species have both recordings and photos, {count} cannot be withheld",
             "give a smaller --unseen",
         )
     return np.sort(whole[np.argsort(recordings[whole], kind="stable")[:count]])
 
 
 def others(samples: Samples, withheld: np.ndarray) -> Samples:
-    """Samples of other taxa, less those cut from a source that a withheld taxon is also in."""
+    """Samples of other taxa, without those from a source that also has a withheld taxon."""
     sources, of = source_codes(samples), np.isin(samples.taxon, withheld)
     return samples[~np.isin(sources, sources[of])]
 
@@ -205,17 +205,17 @@ def write_task(
     plan: Plan,
     rng: np.random.Generator,
 ) -> tuple[int, int, str, int]:
-    """Write a scenario, or its header alone.
+    """Write a scenario, or only its header.
 
     Parameters
     ----------
     ends : taxon of each query and of each target
-    names : [taxa] group of each taxon, "" where unknown
+    names : [taxa] group of each taxon, "" if unknown
 
     Returns
     -------
-    queries written, samples that have no other sample to find, why nothing was written, and the number of candidate
-    taxa when that is why
+    Number of queries, number of samples without a target, reason for writing no rows, and the number of candidate taxa
+    if there are too few.
     """
     asks, answers = ends
     group_names, of_taxon = np.unique(names.astype(str), return_inverse=True)
@@ -223,7 +223,7 @@ def write_task(
     members = {group: rows for group, rows in grouped(of_target) if group_names[group]}  # rows of the target side
     candidates = np.array(sorted(members), dtype=int)
     there = np.isin(own, candidates)
-    right: dict[int, np.ndarray] = {}  # rows that a query is to find
+    right: dict[int, np.ndarray] = {}  # target rows of each query
     for query in np.flatnonzero(there).tolist():
         of_group = members[int(own[query])]
         found = of_group if level == "species" else of_group[answers[of_group] != asks[query]]
@@ -234,10 +234,10 @@ def write_task(
     if not len(asks) or not len(answers):
         why = "no samples"
     elif not len(queries):
-        why = "no query has anything to find"
+        why = "no query has a target"
     elif len(candidates) < plan.candidates:
         few = len(candidates)
-        why = f"{few} candidate taxa, {plan.candidates} are asked for"
+        why = f"{few} candidate taxa, {plan.candidates} are needed"
     if why:
         write_csv(path, TASK_COLUMNS, iter(()))
         return 0, len(asks), why, few
@@ -273,22 +273,22 @@ def write_task(
 
 
 def grouped(of: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each value of [n] with the rows that have it, ascending."""
+    """Each value in [n] with its rows, ascending."""
     order = np.argsort(of, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(of[order])) + 1) if len(order) else ():
         yield int(of[rows[0]]), rows
 
 
 def some(rng: np.random.Generator, rows: np.ndarray, most: int) -> list[int]:
-    """At most so many of the rows, drawn evenly."""
+    """At most `most` of the rows, drawn at random."""
     return (rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))).tolist()
 
 
 def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples], held: dict[str, np.ndarray]) -> None:
-    """Write the manifest without what is withheld; it brings its taxonomy along, and the split of its rows.
+    """Write the manifest without the withheld species, with its taxonomy and the split of its rows.
 
-    The split is written out because less than the whole manifest might be split otherwise: a source may have more than
-    a fifth of what is left, and count as a collection.
+    The split is written because it might differ for a part of the manifest: a source that then has more than a fifth of
+    the rows would count as a collection.
     """
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -311,11 +311,3 @@ def write_training(path: Path, taxa: Sequence[Taxon], rest: dict[str, Samples], 
                 }
 
     write_csv(path, TRAINING_COLUMNS, rows())
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterator[dict[str, Any]]) -> None:
-    """Write a CSV, whole or not at all."""
-    with replacing(path, parents=True) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

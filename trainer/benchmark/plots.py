@@ -1,4 +1,4 @@
-"""Pictures of benchmark results: shares by direction, and by taxonomic class."""
+"""Plots of benchmark results by direction and by taxonomic class."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from trainer.benchmark.protocols import SCORED, TOPS, Score
 from trainer.benchmark.report import CODES, Report
 from trainer.errors import ConfigError
 
-BAR = 0.8  # of the room for one group of bars
-MOST_CLASSES = 8  # those with the most queries
+BAR = 0.8  # share of the width of a group of bars
+MOST_CLASSES = 8  # the classes with the most queries
 INCH_PER_GROUP, HIGH = 1.5, 3.2
 DPI = 120
 
 
 def plot(report: Report, folder: Path) -> list[Path]:
-    """Write two PNG for each protocol, split and level that has scores: by direction, and by class.
+    """Write two PNG files for each protocol, split and level with scores: by direction, and by class.
 
     Raises
     ------
@@ -45,19 +45,19 @@ def plot(report: Report, folder: Path) -> list[Path]:
 
 
 def by_direction(models: Mapping[str, Mapping[str, Score]], title: str) -> Any:
-    """Three panels, Top-1, 5 and 10: a group of bars for each direction, a bar for each model."""
+    """Three panels (Top-1, 5 and 10) with a group of bars for each direction and a bar for each model."""
     figure = new_figure(INCH_PER_GROUP * len(CODES), HIGH * len(TOPS))
     panels = figure.subplots(len(TOPS), 1, sharex=True)
     for panel, top in zip(panels, TOPS):
         for number, (model, of) in enumerate(models.items()):
             shares = [of[each].tally.share(top) if each in of else None for each in CODES]
             bars(panel, number, len(models), model, shares)
-        dressed(panel, CODES, f"Top-{top}, %")
-    return labelled(figure, panels[0], title)
+        format_axes(panel, CODES, f"Top-{top}, %")
+    return with_legend(figure, panels[0], title)
 
 
 def by_class(models: Mapping[str, Mapping[str, Score]], title: str) -> Any:
-    """Six panels, one for each direction: a group of bars for each class, a bar for each model, Top-1."""
+    """Six panels (directions) of Top-1 with a group of bars for each class and a bar for each model."""
     queries: dict[str, int] = {}
     for of in models.values():
         for score in of.values():
@@ -70,12 +70,12 @@ def by_class(models: Mapping[str, Mapping[str, Score]], title: str) -> Any:
         for number, (model, of) in enumerate(models.items()):
             found = of[each].classes if each in of else {}
             bars(panel, number, len(models), model, [found[c].share(1) if c in found else None for c in classes])
-        dressed(panel, classes, f"{each}, Top-1, %")
-    return labelled(figure, panels.flat[0], f"{title}, by class")
+        format_axes(panel, classes, f"{each}, Top-1, %")
+    return with_legend(figure, panels.flat[0], f"{title}, by class")
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure that no screen is needed for."""
+    """An empty figure that needs no display."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -87,7 +87,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def bars(panel: Any, number: int, models: int, model: str, shares: Sequence[float | None]) -> None:
-    """The bars of one model, its share in % above each; a dash, which is not zero, where there is none."""
+    """Draw the bars of one model, labelled in %; a dash for a missing value."""
     width = BAR / models
     places = [group + (number - (models - 1) / 2) * width for group in range(len(shares))]
     heights = [0.0 if share is None else 100 * share for share in shares]
@@ -95,7 +95,7 @@ def bars(panel: Any, number: int, models: int, model: str, shares: Sequence[floa
     panel.bar_label(drawn, labels=["–" if share is None else f"{100 * share:.0f}" for share in shares], fontsize=7)
 
 
-def dressed(panel: Any, groups: Sequence[str], label: str) -> None:
+def format_axes(panel: Any, groups: Sequence[str], label: str) -> None:
     panel.set_xticks(range(len(groups)), groups)
     panel.set_xlim(-0.5, len(groups) - 0.5)
     panel.set_ylim(0, 105)
@@ -103,8 +103,8 @@ def dressed(panel: Any, groups: Sequence[str], label: str) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def labelled(figure: Any, panel: Any, title: str) -> Any:
-    """The figure with its title and, below it, which colour is which model."""
+def with_legend(figure: Any, panel: Any, title: str) -> Any:
+    """The figure with a title and a legend of the models."""
     figure.suptitle(title)
     handles, names = panel.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
@@ -112,7 +112,7 @@ def labelled(figure: Any, panel: Any, title: str) -> Any:
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG atomically."""
     with replacing(path, parents=True) as beside:
         figure.savefig(beside, dpi=DPI, format="png")
     return path

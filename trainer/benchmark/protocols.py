@@ -1,17 +1,17 @@
 """The two protocols of BioVITA Bench, on the same features.
 
-*published* is what the released evaluation script computes. A query comes with its own 100 candidate taxa and the ids
-of their samples; a taxon's score is the largest dot product with one of its samples; the taxa are ranked. A sample or a
-query without a vector counts as a zero vector, and text is the bare name at the level asked for. The script ranks with
-`torch.topk`, which promises no order among equal scores: neither the order of the candidates nor any other. So does
-this module, on the processor in float32, where each row of a matrix is ranked like a vector alone. How many hits hang
-on that order is counted as `tied`. On a GPU the script computes in float16, where more scores are equal.
+*published* is what the released evaluation script computes. A query has its own 100 candidate taxa with the ids of
+their samples; the score of a taxon is the largest dot product with one of its samples; the taxa are ranked. A sample or
+query without a vector counts as a zero vector, and text is the bare name at the level in question. The script ranks
+with `torch.topk`, which guarantees no order among equal scores, and so does this module, on the CPU in float32, where
+the rows of a matrix are ranked like single vectors. Hits that depend on that order are counted as `tied`. On a GPU the
+script computes in float16, where more scores are equal.
 
 *paper* is what the paper describes. A query is compared by cosine with a database of 100 samples, drawn with a seed
 from the index: one positive and 99 distractors. At genus and family the positive is of another species of the same
-group, and distractors are of other groups. Text is a species' name, the common one if there is one. A query whose own
-vector or whose positive's is missing is left out; a distractor without a vector is replaced by the next one drawn. A
-tie counts against the query.
+group, and distractors are of other groups. Text is the name of a species, its common name if it has one. A query is
+left out if its own vector or that of its positive is missing; a distractor without a vector is replaced by the next one
+drawn. A tie counts against the query.
 
 Sources: BioVITA (arXiv 2603.23883), section on the benchmark, and the evaluation script released with it.
 """
@@ -32,14 +32,14 @@ PROTOCOLS = (PUBLISHED, PAPER)
 TOPS = (1, 5, 10)
 SCORED, EMPTY, ABSENT = "scored", "empty", "not released"
 DATABASE = 100  # samples of the paper's database, the positive included
-NOT_FOUND = 1 << 30  # position of what is not among the first
-DENSE = 60  # one matrix product beats many small ones up to so many needless products for each needed one
-DENSE_CELLS = 1 << 26  # and up to so many numbers at once
+NOT_FOUND = 1 << 30  # position beyond the first ones
+DENSE = 60  # one matrix product is faster than many small ones up to this ratio of all products to needed ones
+DENSE_CELLS = 1 << 26  # and up to this size
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Queries, and how many of them found the right group among the first 1, 5 and 10."""
+    """Number of queries, and of those with the correct group among the first 1, 5 and 10."""
 
     queries: int = 0
     hits: Mapping[int, int] = field(default_factory=lambda: dict.fromkeys(TOPS, 0))
@@ -55,14 +55,14 @@ class Score:
     Attributes
     ----------
     state : scored, empty, not released, or what the model or the benchmark lacks
-    text : which form of text was used, "" without text
-    candidates : fewest and most candidates of a query
-    classes : the same by taxonomic class of the right taxon, as far as it has a single one
-    errors : wrong Top-1 answers at species level; so many of them are of the right genus and family
-    missing : ids without a vector that were asked for, by part
-    left_out : why queries were not asked, and how many
-    replaced : distractors without a vector that others stand for, paper
-    tied : queries whose hits depend on the order of equal scores, published
+    text : form of text that was used, "" without text
+    candidates : minimum and maximum number of candidates of a query
+    classes : hits by taxonomic class of the correct taxon, if it has a single class
+    errors, in_genus, in_family : wrong Top-1 answers at species level, and those in the correct genus and family
+    missing : ids without a vector that were needed, by part
+    left_out : number of queries that were left out, by reason
+    replaced : number of replaced distractors (paper)
+    tied : number of queries whose hits depend on the order of equal scores (published)
     """
 
     model: str
@@ -87,12 +87,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What the indexes of a split say of taxa.
+    """Taxonomy in the indexes of a split.
 
     Attributes
     ----------
     parents : species -> genus and family
-    classes : level -> taxon -> its class; a name that stands in several classes, or in none, is left out
+    classes : level -> taxon -> its class, without taxa in several classes or none
     """
 
     parents: Mapping[str, tuple[str, str]]
@@ -118,7 +118,7 @@ class Lineage:
 
 
 class Count:
-    """Counts hits, block by block."""
+    """Counts hits over blocks of queries."""
 
     def __init__(self, lineage: Lineage, level: str) -> None:
         self.lineage, self.level = lineage, level
@@ -130,7 +130,7 @@ class Count:
     def add(
         self, position: np.ndarray, candidates: np.ndarray, right: list[str], named: list[str], classes: list[str]
     ) -> None:
-        """Positions [q] of the right candidate, numbers of candidates [q], right and first taxon, class of each."""
+        """Add positions [q] of the correct candidate, numbers of candidates [q], correct and first taxon, and class."""
         self.position.append(position)
         self.classes += classes
         if len(candidates):
@@ -145,7 +145,7 @@ class Count:
                 self.in_family += in_genus or (bool(family) and family == other[1])  # a family may be unknown
 
     def counted(self) -> dict[str, object]:
-        """What goes into a `Score`."""
+        """The counts as fields of a `Score`."""
         position = np.concatenate(self.position) if self.position else np.zeros(0, int)
         of_class = np.array(self.classes, dtype=object)
         return {
@@ -159,7 +159,7 @@ class Count:
 
 
 def tally(position: np.ndarray) -> Tally:
-    """Hits of queries whose right candidate stands at `position` [q], 0 being first."""
+    """Hits of queries whose correct candidate is at `position` [q], counted from 0."""
     return Tally(len(position), {top: int((position < top).sum()) for top in TOPS})
 
 
@@ -177,7 +177,7 @@ def evaluate(
     Parameters
     ----------
     seed, size : of the paper's databases
-    text : form of text in the paper's protocol; the common name if there is one when None
+    text : form of text in the paper's protocol; None for the common name, if there is one
     done : called after each scenario
     """
     lineage = Lineage.of(split)
@@ -271,7 +271,7 @@ def similarities(queries: np.ndarray, targets: np.ndarray, of_query: np.ndarray,
 
 
 def ranked(block: Queries, scores: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Position [q] of the right candidate, the first candidate [q], and whether a tie decides [q]."""
+    """Position [q] of the correct candidate, the first candidate [q], and whether a hit depends on a tie [q]."""
     import torch
 
     counts = np.diff(block.groups)
@@ -320,7 +320,7 @@ def paper(
     lengths = {name: np.linalg.norm(part.vectors, axis=1) for name, part in (asking, answering)}
     for start in range(0, len(drawn.rows), BLOCK):
         part = drawn.part(start, start + BLOCK)
-        missed, stood_in = _judge(part, level, asking, answering, lengths, size, count, absent)
+        missed, stood_in = _score_block(part, level, asking, answering, lengths, size, count, absent)
         replaced += stood_in
         for reason, n in missed.items():
             left_out[reason] = left_out.get(reason, 0) + n
@@ -335,7 +335,7 @@ def paper(
     )
 
 
-def _judge(
+def _score_block(
     drawn: Drawn,
     level: str,
     asking: tuple[str, Vectors],
@@ -345,7 +345,7 @@ def _judge(
     count: Count,
     absent: dict[str, set[int]],
 ) -> tuple[dict[str, int], int]:
-    """Count the hits of some queries; why others were left out, and how many distractors were replaced."""
+    """Count the hits of a block of queries; returns the queries left out by reason, and the replaced distractors."""
     questions, answers = drawn.query, drawn.target
     rows = asking[1].rows(questions.ids[drawn.rows])
     rows[rows >= 0] = np.where(lengths[asking[0]][rows[rows >= 0]] > 0, rows[rows >= 0], -1)

@@ -1,11 +1,10 @@
-"""Results of benchmarks as a table for people, and as CSV and JSON for programs."""
+"""Results of benchmarks as tables, CSV and JSON."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from gallery.files import replacing, write_text
-from trainer.benchmark.layout import DIRECTIONS, LEVELS, code
+from gallery.files import write_text
+from trainer.benchmark.features import listed
+from trainer.benchmark.layout import DIRECTIONS, LEVELS, code, write_csv
 from trainer.benchmark.protocols import ABSENT, EMPTY, PAPER, PUBLISHED, SCORED, TOPS, Score, Tally
 
 CODES = tuple(code(*direction) for direction in DIRECTIONS)
 RULES = {
-    PUBLISHED: "candidate taxa of each query, a taxon's score is its best sample's; no vector counts as a zero vector",
-    PAPER: "one positive and distractors for each query, cosine; a query without a vector is left out",
+    PUBLISHED: "candidate taxa per query, scored by their best sample; a missing vector counts as a zero vector",
+    PAPER: "one positive and distractors per query, cosine; a query without a vector is left out",
 }
 CSV_COLUMNS = (
     *("model", "protocol", "split", "level", "direction", "query", "target", "text", "class", "state"),
@@ -32,12 +32,12 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of some models on one benchmark, and how they came about.
+    """Scores of models on one benchmark, and how they were obtained.
 
     Attributes
     ----------
-    origins : model -> split -> how its vectors were made
-    absent : model -> split -> part -> ids of the index that have no vector
+    origins : model -> split -> how its vectors were computed
+    absent : model -> split -> part -> ids of the index without a vector
     seed, size : of the paper's databases
     """
 
@@ -58,19 +58,19 @@ class Report:
 
 
 def average(scores: Mapping[str, Score], top: int) -> float | None:
-    """Mean share of the six directions; None unless each of them was scored."""
+    """Mean share over the six directions; None unless all of them were scored."""
     shares = [scores[each].tally.share(top) if each in scores else None for each in CODES]
     known = [share for share in shares if share is not None]
     return sum(known) / len(CODES) if len(known) == len(CODES) else None
 
 
 def tables(report: Report) -> list[Table]:
-    """For each protocol and split with any score a table of all directions, one of classes and one of errors."""
+    """Tables of directions, of classes and of errors for each protocol and split with scores."""
     made = []
     for protocol, split in _parts(report.scores):
         scores = report.of(protocol, split)
         if not any(score.state == SCORED for of in scores.values() for score in of.values()):
-            continue  # `notes` says why
+            continue  # `notes` gives the reason
         title = f"{split}, {protocol} protocol: {RULES[protocol]}"
         if protocol == PAPER:
             title += f"; databases of {report.size}, seed {report.seed}"
@@ -84,7 +84,7 @@ def tables(report: Report) -> list[Table]:
 
 
 def notes(report: Report) -> list[str]:
-    """What a reader of the tables must know, one line each."""
+    """Notes on the tables, one line each."""
     lines = []
     states: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for score in report.scores:
@@ -102,42 +102,38 @@ def notes(report: Report) -> list[str]:
         for split, parts in splits.items():
             for part, ids in parts.items():
                 if len(ids):
-                    lines.append(f"{model}, {split}: {named(part, ids)} without a vector")
+                    lines.append(f"{model}, {split}: {listed(part, ids)} without a vector")
     counts: dict[tuple[str, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for score in report.scores:
-        told = counts[score.model, score.protocol, score.split]
+        count = counts[score.model, score.protocol, score.split]
         if score.state == SCORED:
-            told["scored"] += score.tally.queries
-            told["distractors replaced"] += score.replaced
-            told["hits that hang on the order of equal scores"] += score.tied
+            count["scored"] += score.tally.queries
+            count["distractors replaced"] += score.replaced
+            count["hits that depend on the order of equal scores"] += score.tied
             for why, n in score.left_out.items():
-                told[f"queries left out ({why})"] += n
-    for key, told in counts.items():
-        asked = told.pop("scored", 0)
-        if any(told.values()):
-            words = ", ".join(f"{n:,} {what}" for what, n in told.items() if n)
+                count[f"queries left out ({why})"] += n
+    for key, count in counts.items():
+        asked = count.pop("scored", 0)
+        if any(count.values()):
+            words = ", ".join(f"{n:,} {what}" for what, n in count.items() if n)
             lines.append(f"{', '.join(key)}: of {asked:,} queries scored, {words}")
     return lines
 
 
-def named(part: str, ids: Sequence[int], most: int = 8) -> str:
-    """How many ids, and the first of them."""
-    return f"{len(ids)} of {part} ({', '.join(map(str, ids[:most]))}{', …' * (len(ids) > most)})"
+def write_results(path: Path, report: Report) -> None:
+    """Write a CSV with a row for each scenario of each model, and for each class in it."""
 
-
-def write_csv(path: Path, report: Report) -> None:
-    """One line for each scenario of each model, and one for each class in it."""
-    with replacing(path, parents=True) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
+    def rows() -> Iterator[dict[str, Any]]:
         for score in report.scores:
-            writer.writerow({**_head(score), **_shares(score.tally), **_tail(score)})
+            yield {**_head(score), **_shares(score.tally), **_tail(score)}
             for name, tally in score.classes.items():
-                writer.writerow({**_head(score), "class": name, **_shares(tally)})
+                yield {**_head(score), "class": name, **_shares(tally)}
+
+    write_csv(path, CSV_COLUMNS, rows())
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Everything, ids without a vector included."""
+    """The whole report as values of JSON, with the ids of missing vectors."""
     averages = []
     for protocol, split in _parts(report.scores):
         for (level, model), scores in report.of(protocol, split).items():
@@ -184,7 +180,7 @@ def _parts(scores: Iterable[Score]) -> list[tuple[str, str]]:
 
 
 def _table(title: str, *names: str) -> Table:
-    """A table narrow enough for a plain terminal; only names stand at the left."""
+    """A table that fits a terminal of 80 columns, with names at the left."""
     shown = Table(title=Text(title), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in names:
         shown.add_column(name, justify="left" if name in ("level", "model", "class", "") else "right")

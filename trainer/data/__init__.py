@@ -1,1 +1,1 @@
-"""Recordings and photos: tables that name them, files, shards and vectors that hold them, and how they are drawn."""
+"""Recordings and photos: manifests, files, shards, vectors, and how samples are drawn."""

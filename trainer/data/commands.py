@@ -1,32 +1,24 @@
-"""`python -m trainer data`: what a manifest holds, and packing it into shards."""
+"""`python -m trainer data`: describe manifests, and pack them into shards."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trainer.options import RUN, AsJson, Media, Tables, Taxa, Threads
+
 if TYPE_CHECKING:
     from trainer.data.manifest import Manifest
 
-SHOWN = 12  # values of a column; the rest is counted together
+SHOWN = 12  # values of a column; the others are counted together
 
 data = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="Look at data sets, and pack them into shards."
+    no_args_is_help=True, rich_markup_mode="markdown", help="Describe data sets, and pack them into shards."
 )
-
-Tables = Annotated[
-    list[Path], typer.Argument(metavar="MANIFEST...", help="CSV or Parquet; recordings and photos may be two files.")
-]
-Taxa = Annotated[
-    Path | None, typer.Option(help="Species table CSV; default: ranks in the manifest, else the project's table.")
-]
-Media = Annotated[Path | None, typer.Option(help="Folder that paths are relative to; default: the manifest's.")]
 
 
 @data.command()
@@ -34,35 +26,36 @@ def info(
     manifest: Tables,
     taxa: Taxa = None,
     media: Media = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what a manifest holds, and which rows cannot be used and why. No recording or photo is opened."""
-    told = describe(_read(manifest, taxa, media))
+    """Describe a manifest, and list the rows that cannot be used and why. No recording or photo is opened."""
+    described = describe(_read(manifest, taxa, media))
     if as_json:
-        typer.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(described, ensure_ascii=False, indent=1))
     else:
-        for line in _lines(told):
+        for line in _lines(described):
             typer.echo(line)
-    if told["left_out"]:
+    if described["left_out"]:
         raise typer.Exit(1)
 
 
 @data.command()
 def shard(
     manifest: Tables,
-    out: Annotated[Path, typer.Option(help="Folder of the shards.")],
-    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard, in millions of bytes.")] = 1000,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the shards.", rich_help_panel=RUN)],
+    shard_mb: Annotated[int, typer.Option(min=1, metavar="MB", help="Size of a shard.", rich_help_panel=RUN)] = 1000,
     taxa: Taxa = None,
     media: Media = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads that read and decode; 0 takes all cores.")] = 0,
+    threads: Threads = 0,
 ) -> None:
-    """Pack recordings and photos into tar shards with a manifest. A killed run goes on with the same command."""
+    """Pack recordings and photos into tar shards with a manifest. Repeat the command to resume an interrupted run."""
     from edgeapp.board.machine import available_cores
     from trainer.data.shards import write_shards
+    from trainer.progress import progress
 
     read = _read(manifest, taxa, media)
-    with _Bar(len(read.recordings) + len(read.photos)) as bar:
-        packed = write_shards(read, out, shard_mb, threads or available_cores(), bar.step)
+    with progress("samples", len(read.recordings) + len(read.photos)) as done:
+        packed = write_shards(read, out, shard_mb, threads or available_cores(), lambda: done(1))
     faults = (*read.missing, *packed.skipped, *packed.damaged)
     for line in (*read.notes, *faults):
         typer.echo(line, err=True)
@@ -77,27 +70,27 @@ def shard(
 
 
 def describe(manifest: Manifest) -> dict[str, Any]:
-    """What a manifest holds, as JSON can say it."""
+    """A manifest in numbers, as values of JSON."""
     import numpy as np
 
     names = [taxon.scientific_name for taxon in manifest.taxa]
-    told: dict[str, Any] = {"manifest": str(manifest.path), "taxa": len(names)}
-    heard: dict[str, set[int]] = {}
+    described: dict[str, Any] = {"manifest": str(manifest.path), "taxa": len(names)}
+    present: dict[str, set[int]] = {}
     for kind, samples in (("recordings", manifest.recordings), ("photos", manifest.photos)):
-        heard[kind] = set(np.unique(samples.taxon).tolist())
+        present[kind] = set(np.unique(samples.taxon).tolist())
         sources = samples.source_codes()
-        told[kind] = {
+        described[kind] = {
             "rows": len(samples),
-            "taxa": len(heard[kind]),
+            "taxa": len(present[kind]),
             "sources": int(sources.max(initial=-1)) + 1,
             "held_out_by_the_manifest": 0 if samples.held_out is None else int(samples.held_out.sum()),
             "source_repo": samples.counts("source_repo"),
             "licence": samples.counts("licence"),
         }
-    told["without_recordings"] = [name for row, name in enumerate(names) if row not in heard["recordings"]]
-    told["without_photos"] = [name for row, name in enumerate(names) if row not in heard["photos"]]
-    told["without_common_name"] = [taxon.scientific_name for taxon in manifest.taxa if not taxon.common_name]
-    return {**told, "left_out": list(manifest.missing), "notes": list(manifest.notes)}
+    for kind in present:
+        described[f"without_{kind}"] = [name for row, name in enumerate(names) if row not in present[kind]]
+    described["without_common_name"] = [taxon.scientific_name for taxon in manifest.taxa if not taxon.common_name]
+    return {**described, "left_out": list(manifest.missing), "notes": list(manifest.notes)}
 
 
 def _read(paths: Sequence[Path], taxa: Path | None, media: Path | None) -> Manifest:
@@ -107,15 +100,14 @@ def _read(paths: Sequence[Path], taxa: Path | None, media: Path | None) -> Manif
     return read_manifest(paths, read_taxa(taxa) if taxa else None, media)
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
-    kinds = [told["recordings"], told["photos"]]
-
+def _lines(described: dict[str, Any]) -> list[str]:
+    kinds = [described["recordings"], described["photos"]]
     width = 4 + max(24, *(len(value) for kind in kinds for name in ("source_repo", "licence") for value in kind[name]))
 
     def row(name: str, *values: object) -> str:
         return f"{name:<{width}}" + "".join(f"{value:>12}" for value in values)
 
-    lines = [f"{told['manifest']}: {told['taxa']} taxa", row("", "recordings", "photos")]
+    lines = [f"{described['manifest']}: {described['taxa']} taxa", row("", "recordings", "photos")]
     for name in ("rows", "taxa", "sources", "held_out_by_the_manifest"):
         lines.append(row(name.replace("_", " "), *(kind[name] for kind in kinds)))
     for name in ("source_repo", "licence"):
@@ -127,36 +119,10 @@ def _lines(told: dict[str, Any]) -> list[str]:
         if most[SHOWN:]:
             rest = [sum(kind[name].get(value, 0) for value in most[SHOWN:]) for kind in kinds]
             lines.append(row(f"  {len(most) - SHOWN} more", *rest))
-    for name, remark in (("recordings", ""), ("photos", ""), ("common_name", ", called by the scientific name")):
-        lacking = told[f"without_{name}"]
+    for name, remark in (("recordings", ""), ("photos", ""), ("common_name", " (the scientific name is used)")):
+        lacking = described[f"without_{name}"]
         if lacking:
             some = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
             lines.append(f"{len(lacking)} taxa without {name.replace('_', ' ')}{remark}: {some}")
-    lines += [f"note: {line}" for line in told["notes"]]
-    return lines + [f"left out: {line}" for line in told["left_out"]]
-
-
-class _Bar:
-    """A progress bar on standard error, where that is a terminal.
-
-    It has a descriptor of its own, since while sound is decoded what libraries say on the usual one is kept back.
-    """
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
-
-        own = os.fdopen(os.dup(2), "w") if sys.stderr.isatty() else None
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(file=own or sys.stderr), disable=own is None)
-        self._task = self._progress.add_task("", total=total)
-
-    def step(self) -> None:
-        self._progress.advance(self._task)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *ended: object) -> None:
-        self._progress.stop()
+    lines += [f"note: {line}" for line in described["notes"]]
+    return lines + [f"left out: {line}" for line in described["left_out"]]

@@ -1,4 +1,4 @@
-"""A window cut out of a recording on disk, without decoding the rest of it."""
+"""Decode a window of a recording without the rest of it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import MIN_CLIP_S, REPEAT, fill
 from edgeapp.errors import AudioError
 
-MARGIN_S = 0.1  # decoded around a crop: the resampler's filter, and an MP3 decoder after a jump, need to settle
+MARGIN_S = 0.1  # decoded around a crop: the resampler's filter, and an MP3 decoder after a seek, need to settle
 
 
 def whole(file: BinaryIO, rate_hz: int) -> tuple[np.ndarray, str | None]:
-    """All of a recording [samples] float32, and what is wrong with it.
+    """A whole recording [samples] float32, and a message if it is damaged.
 
     Raises
     ------
     AudioError
-        When it cannot be decoded or is too short to be used.
+        When it cannot be decoded or is too short.
     """
     source = FileSource(file)
     sound = decode(source, rate_hz)
     if len(sound) < MIN_CLIP_S * rate_hz:
         raise AudioError(f"{source.name}: only {len(sound) / rate_hz:.2f} s", "remove the row")
-    return sound, _told(source)
+    return sound, _damage(source)
 
 
 def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str = REPEAT) -> tuple[np.ndarray, str | None]:
@@ -38,12 +38,12 @@ def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str = R
     ----------
     file : the recording
     rate_hz, samples : rate and length of the window
-    moment : where in the recording, 0 .. 1; a shorter recording that is repeated begins there
-    pad : how a shorter recording fills the window, as `edgeapp.audio.windows.fill` has it
+    moment : position in the recording, 0 .. 1; a shorter recording is repeated from there
+    pad : how a shorter recording fills the window, see `edgeapp.audio.windows.fill`
 
     Returns
     -------
-    The window [samples] float32, and what is wrong with the recording if that was noticed.
+    The window [samples] float32, and a message if the recording was found to be damaged.
 
     Raises
     ------
@@ -54,17 +54,17 @@ def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str = R
     source.close()
     length = math.floor(source.duration_s * rate_hz)
     if length > samples:
-        window = _jumped_to(file, source.rate_hz, rate_hz, samples, _start(length, samples, moment))
-        return (window, None) if window is not None else _played_to(file, rate_hz, samples, moment, pad)
+        window = _by_seek(file, source.rate_hz, rate_hz, samples, _start(length, samples, moment))
+        return (window, None) if window is not None else _by_decoding(file, rate_hz, samples, moment, pad)
     sound, fault = whole(file, rate_hz)
     return _filled(sound, samples, moment, pad), fault
 
 
-def _jumped_to(file: BinaryIO, file_hz: int, rate_hz: int, samples: int, start: int) -> np.ndarray | None:
-    """Samples from `start` on, counted at the rate wanted; None where there are not as many.
+def _by_seek(file: BinaryIO, file_hz: int, rate_hz: int, samples: int, start: int) -> np.ndarray | None:
+    """Samples from `start` on, counted at `rate_hz`; None if the recording ends before.
 
-    Decoding begins where a sample of the file and one at the rate wanted fall together, so that the window is the very
-    part of the recording that resampling all of it would give.
+    Decoding starts at a time that is a sample at both rates, so that the window is exactly the part that resampling the
+    whole recording would give.
     """
     common = math.gcd(file_hz, rate_hz)
     steps = max(0, start - round(MARGIN_S * rate_hz)) // (rate_hz // common)
@@ -72,13 +72,13 @@ def _jumped_to(file: BinaryIO, file_hz: int, rate_hz: int, samples: int, start: 
     try:
         source = FileSource(file, steps * (file_hz // common) / file_hz, (skipped + samples) / rate_hz + MARGIN_S)
         window = decode(source, rate_hz)[skipped : skipped + samples]
-    except AudioError:  # it may be sound up to here; whoever plays it from its start will know
+    except AudioError:  # damaged or shorter than it claims; decoding it from the start will tell
         return None
     return window if len(window) == samples else None
 
 
-def _played_to(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str) -> tuple[np.ndarray, str | None]:
-    """`crop` of a recording that is shorter than it says: played once to its end, then up to the window."""
+def _by_decoding(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str) -> tuple[np.ndarray, str | None]:
+    """`crop` of a recording shorter than its header claims: decoded once for its length, then up to the window."""
     source = FileSource(file)
     length = sum(len(block.samples) for block in resampled(source, rate_hz).blocks())
     source.close()
@@ -94,7 +94,7 @@ def _played_to(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: s
             at += len(block.samples)
             if at >= start + samples:
                 break
-    return np.concatenate(pieces), _told(source)
+    return np.concatenate(pieces), _damage(source)
 
 
 def _start(length: int, samples: int, moment: float) -> int:
@@ -102,9 +102,9 @@ def _start(length: int, samples: int, moment: float) -> int:
 
 
 def _filled(sound: np.ndarray, samples: int, moment: float, pad: str) -> np.ndarray:
-    """A window [samples] of a shorter recording: repeated from a moment on, 0 .. 1, or with silence behind it."""
+    """A window [samples] of a shorter recording: repeated from `moment` on, or padded with zeros."""
     return fill(np.roll(sound, -int(moment * len(sound))) if pad == REPEAT else sound, samples, pad)
 
 
-def _told(source: FileSource) -> str | None:
+def _damage(source: FileSource) -> str | None:
     return f"{source.name}: {source.fault}; copy the file again" if source.fault else None

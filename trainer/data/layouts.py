@@ -1,13 +1,13 @@
-"""The two layouts of a manifest, brought to one set of columns, and the rows of it that can be used.
+"""The two layouts of a manifest, converted to one set of columns, and its usable rows.
 
 | | one row is | columns |
 |---|---|---|
 | the project's own | a recording or photo | `REQUIRED`, and optionally those of `OPTIONAL` |
 | published training tables of BioVITA | a recording, or a photo | `scientific_name`, ranks, a file |
 
-The published layout names a file in `file_name`; where that is empty the file is called as its downloader calls it,
-`{source}_{recording_id}` and whatever suffix, and is looked for in one listing of the folder of media. What is a
-recording and what a photo is told by the suffix.
+The published layout names a file in `file_name`; if that is empty, the file has the name that its downloader gives it,
+`{source}_{recording_id}` with any suffix, and is looked up in a listing of the media folder. The suffix distinguishes
+recordings from photos.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from trainer.data.tables import Rows, arrow, codes, header, read_rows
 from trainer.errors import DataError
 
 REQUIRED = ("modality", "path", "scientific_name", "source_repo", "source_id")
-RANK_COLUMNS = ("class", "order", "family", "genus")  # with them a manifest needs no species table
+RANK_COLUMNS = ("class", "order", "family", "genus")  # a manifest with them needs no species table
 OPTIONAL = (
     *("author", "licence", "note", "split", "shard", "offset", "size"),
     *("accepted_name", "common_name", "sha256", "source_path"),
 )
 PUBLISHED = {"file_name": "path", "source": "source_repo", "recording_id": "source_id", "com": "common_name"}
 CARRIED = ("source_repo", "source_id", "author", "licence", "accepted_name", "scientific_name")
-OF_SOURCES = ("sha256", "source_path")  # tell only which files are of one source
+OF_SOURCES = ("sha256", "source_path")  # used only to find files of one source
 TAXONOMY = ("kingdom", "phylum", *RANK_COLUMNS, "common_name")
 
 SOUND = ("wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "aif", "aiff")
 PICTURE = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 TRAINED = ("", "train")
-APART = ("val", "validation", "test", "seen", "unseen")
-NAMED_WORDS = 3  # of those that are unknown
+HELD_OUT = ("val", "validation", "test", "seen", "unseen")
+MAX_QUOTED = 3  # unknown values in a message
 
 
 @dataclass(frozen=True)
-class Laid:
-    """Usable rows of one file in the columns of the project.
+class ManifestRows:
+    """Usable rows of one manifest in the columns of the project.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Laid:
     held_out : [rows] bool, held out by the column `split`
     offset, size : [rows] int64, -1 for a whole file
     left_out : one line for each reason to leave rows out
-    notes : what else should be known, one line each
+    notes : other remarks, one line each
     """
 
     places: Rows
@@ -67,8 +67,8 @@ class Laid:
     notes: tuple[str, ...]
 
 
-def bring_taxa(paths: Sequence[Path]) -> bool:
-    """Whether the taxa can be made of what the manifests say: one of them at least has all RANK_COLUMNS.
+def have_ranks(paths: Sequence[Path]) -> bool:
+    """Whether a manifest has all RANK_COLUMNS, so that no species table is needed.
 
     Raises
     ------
@@ -89,14 +89,14 @@ def _is_published(present: Sequence[str]) -> bool:
     return not {"modality", "path"} & set(present) and bool({"file_name", "recording_id"} & set(present))
 
 
-def lay_out(path: Path, media: Path, taxon_ranks: bool) -> Laid:
+def read_layout(path: Path, media: Path, taxon_ranks: bool) -> ManifestRows:
     """Read the usable rows of a manifest of either layout.
 
     Parameters
     ----------
     path : CSV or Parquet
-    media : folder in which files without a name are looked for
-    taxon_ranks : whether taxa are to be made of the ranks in it
+    media : folder in which files without a name are looked up
+    taxon_ranks : whether the taxonomy is taken from its ranks
 
     Raises
     ------
@@ -110,7 +110,7 @@ def lay_out(path: Path, media: Path, taxon_ranks: bool) -> Laid:
     columns = {name: rows.text(name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
     if published:
         columns |= {ours: rows.text(theirs) for theirs, ours in PUBLISHED.items() if theirs in present}
-    chosen = _Choice(rows)
+    chosen = _Selection(rows)
     if published:
         columns["path"] = _found(columns, media, chosen)
         photo = _by_suffix(columns["path"], chosen)
@@ -118,14 +118,14 @@ def lay_out(path: Path, media: Path, taxon_ranks: bool) -> Laid:
         photo = _by_word(rows.text("modality"), chosen)
     _names(columns, chosen, taxon_ranks)
     columns["path"] = _or(rows.text("shard"), columns["path"])
-    chosen.leave(_empty(columns["path"]), "no file is named", f"fill in {'file_name' if published else 'path'}")
+    chosen.exclude(_empty(columns["path"]), "no file is named", f"fill in {'file_name' if published else 'path'}")
     held_out = _held_out(rows.text("split"), chosen)
-    of_young = arrow("compute").match_substring_regex(rows.text("note").cast(arrow().large_string()), NOT_ADULT)
-    chosen.pass_over(photo & _numpy(of_young), "photos of nests, eggs or young are not used")
+    immature = arrow("compute").match_substring_regex(rows.text("note").cast(arrow().large_string()), NOT_ADULT)
+    chosen.skip(photo & _numpy(immature), "photos of nests, eggs or young are not used")
     kept = chosen.kept
     if not kept.all():
         columns = {name: column.filter(arrow().array(kept)) for name, column in columns.items()}
-    return Laid(
+    return ManifestRows(
         rows.places(kept),
         columns,
         photo[kept],
@@ -137,8 +137,8 @@ def lay_out(path: Path, media: Path, taxon_ranks: bool) -> Laid:
     )
 
 
-class _Choice:
-    """Which rows are kept, and why the others are not; a row is left out for one reason, the first."""
+class _Selection:
+    """The rows that are kept, and the first reason for leaving out each of the others."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -146,15 +146,15 @@ class _Choice:
         self.left_out: list[str] = []
         self.notes: list[str] = []
 
-    def leave(self, mask: np.ndarray, what: str, remedy: str) -> None:
-        """Leave rows out because of a fault."""
+    def exclude(self, mask: np.ndarray, what: str, remedy: str) -> None:
+        """Leave out faulty rows."""
         mask = mask & self.kept
         if mask.any():
             self.left_out.append(f"{self.rows.where(mask)}: {what}; {remedy}")
             self.kept &= ~mask
 
-    def pass_over(self, mask: np.ndarray, why: str) -> None:
-        """Leave rows out that are not meant to be used."""
+    def skip(self, mask: np.ndarray, why: str) -> None:
+        """Leave out rows that are not meant to be used."""
         mask = mask & self.kept
         if mask.any():
             self.notes.append(f"{self.rows.path.name}: {why} ({mask.sum()})")
@@ -173,8 +173,8 @@ def _check(path: Path, present: Sequence[str], published: bool) -> None:
         raise DataError(f"{path}: column {lacking[0]} is missing", remedy)
 
 
-def _found(columns: dict[str, Any], media: Path, chosen: _Choice) -> Any:
-    """File of each row [rows]; those without a name are looked for in one listing of the folder of media."""
+def _found(columns: dict[str, Any], media: Path, chosen: _Selection) -> Any:
+    """File of each row [rows]; rows without a name are looked up in a listing of the media folder."""
     pa, compute = arrow(), arrow("compute")
     named = columns["path"].cast(pa.large_string())
     unnamed = _empty(named)
@@ -195,64 +195,64 @@ def _found(columns: dict[str, Any], media: Path, chosen: _Choice) -> Any:
     gone = unnamed & _empty(there)
     if gone.any():
         first = wanted[int(np.flatnonzero(gone)[0])].as_py()
-        chosen.leave(gone, f"no file_name, and no {first}.* in {media}", "download it, or remove the row")
+        chosen.exclude(gone, f"no file_name, and no {first}.* in {media}", "download it, or remove the row")
     return compute.if_else(pa.array(unnamed), there, named)
 
 
-def _by_suffix(path: Any, chosen: _Choice) -> np.ndarray:
+def _by_suffix(path: Any, chosen: _Selection) -> np.ndarray:
     """Whether each file is a photo [rows]."""
     compute = arrow("compute")
     matched = compute.extract_regex(compute.utf8_lower(path), r"\.(?P<suffix>[a-z0-9]+)$")
     of_row, suffixes = codes(compute.struct_field(matched, "suffix").fill_null(""))
-    strange = [suffix for suffix in suffixes if suffix not in (*SOUND, *PICTURE)]
-    what = f"{_quoted([f'.{suffix}' for suffix in strange])} is no suffix of a sound or picture"
-    chosen.leave(_is_one_of(of_row, suffixes, strange), what, "correct file_name")
+    unknown = [suffix for suffix in suffixes if suffix not in (*SOUND, *PICTURE)]
+    what = f"{_quoted([f'.{suffix}' for suffix in unknown])} is not a suffix of an audio or image file"
+    chosen.exclude(_is_one_of(of_row, suffixes, unknown), what, "correct file_name")
     return _is_one_of(of_row, suffixes, PICTURE)
 
 
-def _by_word(modality: Any, chosen: _Choice) -> np.ndarray:
+def _by_word(modality: Any, chosen: _Selection) -> np.ndarray:
     """Whether each row is a photo [rows]."""
     of_row, words = codes(modality)
-    strange = [word for word in words if word not in ("audio", "image")]
-    what = f"modality {_quoted(strange)} is unknown"
-    chosen.leave(_is_one_of(of_row, words, strange), what, "write audio or image")
+    unknown = [word for word in words if word not in ("audio", "image")]
+    what = f"modality {_quoted(unknown)} is unknown"
+    chosen.exclude(_is_one_of(of_row, words, unknown), what, "write audio or image")
     return _is_one_of(of_row, words, ("image",))
 
 
-def _names(columns: dict[str, Any], chosen: _Choice, taxon_ranks: bool) -> None:
-    """Leave out rows without the name of a species; in a species table it may also be a common name of one word."""
+def _names(columns: dict[str, Any], chosen: _Selection, taxon_ranks: bool) -> None:
+    """Leave out rows without a species name; with a species table, a common name of one word is allowed."""
     for name in ("accepted_name", "scientific_name"):
         columns[name] = _squeezed(columns[name])
     called = _or(columns["accepted_name"], columns["scientific_name"])
-    chosen.leave(_empty(called), "no species is named", "fill in scientific_name")
+    chosen.exclude(_empty(called), "no species is named", "fill in scientific_name")
     if taxon_ranks:
         of_row, values = codes(called)
         genus = np.array([" " not in value for value in values], bool)[of_row]
-        chosen.leave(genus, "a name of one word is no species", "write genus and epithet, or remove the row")
+        chosen.exclude(genus, "a name of one word is not a species", "write genus and epithet, or remove the row")
 
 
-def _held_out(split: Any, chosen: _Choice) -> np.ndarray:
-    """Whether each row is kept out of training by the manifest itself [rows]."""
+def _held_out(split: Any, chosen: _Selection) -> np.ndarray:
+    """Whether the manifest itself holds out each row [rows]."""
     of_row, words = codes(split)
     words = [word.strip().lower() for word in words]
-    strange = [word for word in words if word not in (*TRAINED, *APART)]
-    what = f"split {_quoted(strange)} is unknown"
-    chosen.leave(_is_one_of(of_row, words, strange), what, f"write train, {', '.join(APART)}")
-    return _is_one_of(of_row, words, APART)
+    unknown = [word for word in words if word not in (*TRAINED, *HELD_OUT)]
+    what = f"split {_quoted(unknown)} is unknown"
+    chosen.exclude(_is_one_of(of_row, words, unknown), what, f"write train, {', '.join(HELD_OUT)}")
+    return _is_one_of(of_row, words, HELD_OUT)
 
 
 def _is_one_of(of_row: np.ndarray, words: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Where a coded column has one of some values [rows] bool."""
+    """Whether a dictionary-encoded column has one of some values [rows] bool."""
     return np.isin(words, list(wanted))[of_row] if wanted else np.zeros(len(of_row), bool)
 
 
 def _quoted(words: Sequence[str]) -> str:
-    shown = ", ".join(f"'{word}'" for word in words[:NAMED_WORDS])
-    return f"{shown} and {len(words) - NAMED_WORDS} more" if len(words) > NAMED_WORDS else shown
+    shown = ", ".join(f"'{word}'" for word in words[:MAX_QUOTED])
+    return f"{shown} and {len(words) - MAX_QUOTED} more" if len(words) > MAX_QUOTED else shown
 
 
 def _squeezed(column: Any) -> Any:
-    """A coded column with single blanks between words and none around them."""
+    """A dictionary-encoded column with whitespace collapsed."""
     pa = arrow()
     values = [" ".join(value.split()) for value in column.dictionary.to_pylist()]
     places = {value: place for place, value in enumerate(dict.fromkeys(values))}
@@ -262,7 +262,7 @@ def _squeezed(column: Any) -> Any:
 
 
 def _or(first: Any, second: Any) -> Any:
-    """`first`, and where that is empty `second`."""
+    """`first`, or `second` where that is empty."""
     pa = arrow()
     empty = _empty(first)
     if not empty.any():

@@ -1,7 +1,7 @@
-"""The data set: which recordings and photos there are, of which taxon, from which source, under which licence.
+"""The data set: its recordings and photos with their taxon, source and licence.
 
-Made for millions of rows: nothing is done file by file until a file is decoded, and whoever decodes it names it when it
-is not there. `trainer.data.layouts` says which columns a manifest has.
+Designed for millions of rows: no file is touched until it is decoded, which is also when a missing file is reported.
+`trainer.data.layouts` documents the columns of a manifest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from gallery import Taxon, starter_taxa
 from trainer.data import species
-from trainer.data.layouts import CARRIED, OF_SOURCES, TAXONOMY, Laid, bring_taxa, lay_out
+from trainer.data.layouts import CARRIED, OF_SOURCES, TAXONOMY, ManifestRows, have_ranks, read_layout
 from trainer.data.samples import TEXTS, Columns, Sample, Samples, taxa_of
 from trainer.data.sources import resolve
 from trainer.data.tables import arrow, one_array
@@ -44,8 +44,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Manifest:
     """Recordings and photos over one list of taxa.
 
-    `missing` holds a line for each reason for which rows had to be left out, with their number and the first of them;
-    `notes` what else should be known. A file that is not there is found by whoever decodes it.
+    `missing` has a line for each reason for which rows were left out, with their number and the first of them; `notes`
+    has other remarks.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Manifest:
 
 
 def shared_folder() -> Path | None:
-    """Folder of the data that lies beside the project: `BIOVITA_SHARED`, else `shared` next to the project."""
+    """Folder of shared data: `BIOVITA_SHARED`, else `shared` beside the project; None if it does not exist."""
     named = os.environ.get("BIOVITA_SHARED")
     folder = Path(named) if named else PROJECT.parent / "shared"
     return folder if folder.is_dir() else None
@@ -69,7 +69,7 @@ def default_manifest() -> Path:
     Raises
     ------
     DataError
-        When no starter data lies beside the project.
+        When there is no starter data beside the project.
     """
     shared = shared_folder()
     path = shared / "starter" / "manifest.csv" if shared else None
@@ -85,28 +85,28 @@ def read_manifest(
 
     Parameters
     ----------
-    path : CSV or Parquet; several, as one for recordings and one for photos, are read as one manifest
-    taxa : the species table that the names are looked up in; without one, the taxa are made of the ranks in the
-        manifest, and where it has none the project's table is used
-    media : the folder that paths are relative to; that of each file when None
+    path : CSV or Parquet; several files, such as one for recordings and one for photos, are read as one manifest
+    taxa : species table in which names are looked up; if None, the taxonomy is taken from the ranks in the manifest, or
+        from the project's table if it has none
+    media : folder that paths are relative to; None for that of each file
 
     Raises
     ------
     DataError
-        When a file or a column is missing, a name is in no row of the species table, or nothing is left to train on.
+        When a file or a column is missing, a name is not in the species table, or nothing is left to train on.
     """
     read = _read([path] if isinstance(path, Path) else list(path), taxa, media)
-    arrow().default_memory_pool().release_unused()  # what only reading needed
+    arrow().default_memory_pool().release_unused()
     return read
 
 
 def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | None) -> Manifest:
-    taxon_ranks = taxa is None and bring_taxa(paths)
-    laid = [lay_out(one, media or one.parent, taxon_ranks) for one in paths]
+    taxon_ranks = taxa is None and have_ranks(paths)
+    laid = [read_layout(one, media or one.parent, taxon_ranks) for one in paths]
     left_out = tuple(line for one in laid for line in one.left_out)
     if all(one.photo.all() for one in laid):
         raise DataError(
-            f"{paths[0]}: no recording is left{''.join(f' ({line})' for line in left_out[:1])}",
+            f"{paths[0]}: no usable recording{''.join(f' ({line})' for line in left_out[:1])}",
             "add rows with modality audio",
         )
     columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
@@ -148,13 +148,13 @@ def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequen
 def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
     """Split samples by source: whole sources are held out, never single files.
 
-    A taxon with one or two sources stays in training; of one with more, `share` of its sources (rounded, at least one)
-    is held out. Samples that a manifest splits itself, with values other than train in its column `split`, are split
-    so, whatever the share; they stay out of training at a share of 0 too, when nothing is held out.
+    A taxon with one or two sources stays in training; otherwise `share` of its sources (rounded, at least one) is held
+    out. A manifest that splits its samples itself, with values other than train in its column `split`, overrides this
+    whatever the share; at a share of 0 those samples are left out of training and not held out either.
 
     Returns
     -------
-    (training samples, held-out samples), each in the given order.
+    Training samples and held-out samples, each in the given order.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def hold_out(samples: Iterable[Sample], share: float, seed: int) -> tuple[Sequen
 
 
 def held_rows(samples: Sequence[Sample], share: float, seed: int) -> np.ndarray:
-    """Which samples `hold_out` keeps out of training [n] bool, also those that a manifest splits at a share of 0."""
+    """Which samples `hold_out` leaves out of training [n] bool; at a share of 0, those that the manifest holds out."""
     if not 0.0 <= share <= 0.5:
         raise DataError(f"--held-out {share:g} is outside 0 .. 0.5", "0.2 holds out a fifth of the sources")
     held_out = samples.held_out if isinstance(samples, Samples) else None
@@ -181,11 +181,11 @@ def held_rows(samples: Sequence[Sample], share: float, seed: int) -> np.ndarray:
     else:
         chosen = np.zeros(int(source.max()) + 1, bool)
         chosen[source[held_out]] = True
-    return chosen[source]  # a recording of two species leaves training altogether
+    return chosen[source]  # a recording of two species is left out for both
 
 
 def drawn_sources(taxon: np.ndarray, source: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Which sources are held out [sources] bool, given taxon [n] and source [n] of each sample."""
+    """Which sources are held out [sources] bool, given the taxon [n] and source [n] of each sample."""
     sources = int(source.max(initial=-1)) + 1
     chosen = np.zeros(sources, bool)
     of_taxon, ordered = np.divmod(np.unique(taxon.astype(np.int64) * max(sources, 1) + source), max(sources, 1))
@@ -199,8 +199,8 @@ def drawn_sources(taxon: np.ndarray, source: np.ndarray, share: float, rng: np.r
 def draw_epoch(samples: Sequence[Sample], most: int, least: int, rng: np.random.Generator) -> list[int]:
     """Rows of one epoch, balanced over taxa (BioVITA, released training code).
 
-    A taxon with `most` samples or more gives `most` of them, one with fewer than `least` gives `least` with
-    replacement, any other gives all. The order is random.
+    From a taxon with more than `most` samples, `most` are drawn; from one with fewer than `least`, `least` with
+    replacement; of any other, all are taken. The order is random.
     """
     taxon = taxa_of(samples)
     order = np.argsort(taxon, kind="stable")
@@ -216,7 +216,7 @@ def draw_epoch(samples: Sequence[Sample], most: int, least: int, rng: np.random.
 
 
 def source_codes(samples: Sequence[Sample]) -> np.ndarray:
-    """[n] int64 from 0 on, the same for samples of one source, ordered as the sources are."""
+    """Source of each sample as [n] int64 from 0 on, in the order of the sorted sources."""
     if isinstance(samples, Samples):
         return samples.source_codes()
     places = {source: place for place, source in enumerate(sorted({sample.source for sample in samples}))}
@@ -230,23 +230,23 @@ def take(samples: Sequence[Sample], mask: np.ndarray) -> Sequence[Sample]:
     return tuple(sample for sample, kept in zip(samples, mask.tolist()) if kept)
 
 
-def _joined(laid: Sequence[Laid], name: str) -> Any:
-    """A column of all files, taken from them; one whose values repeat is coded."""
+def _joined(laid: Sequence[ManifestRows], name: str) -> Any:
+    """A column of all files, removed from them; dictionary-encoded if values repeat."""
     pa = arrow()
     plain = name in ("path", "source_id", *OF_SOURCES)
-    arrays = [one.columns.pop(name) for one in laid]  # there are millions of rows: one copy is enough
+    arrays = [one.columns.pop(name) for one in laid]  # millions of rows: keep one copy
     if plain:
         return one_array(pa.chunked_array([array.cast(pa.large_string()) for array in arrays]))
     coded = [array if isinstance(array, pa.DictionaryArray) else array.dictionary_encode() for array in arrays]
     return one_array(pa.chunked_array(coded))
 
 
-def _together(laid: Sequence[Laid], name: str) -> np.ndarray:
+def _together(laid: Sequence[ManifestRows], name: str) -> np.ndarray:
     return np.concatenate([getattr(one, name) for one in laid])
 
 
-def _where(laid: Sequence[Laid], row: int) -> str:
-    """Where a row of all files stands, for people."""
+def _where(laid: Sequence[ManifestRows], row: int) -> str:
+    """File and line of a row, for messages."""
     for one in laid:
         if row < len(one.places):
             return one.places.where(np.arange(len(one.places)) == row)

@@ -1,32 +1,30 @@
-"""What a session trains on: a manifest split by source, its recordings and photos, in memory or read as needed."""
+"""The data of a session: a manifest split by source, its recordings and photos, in memory or read as needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gallery import read_taxa, starter_taxa
 from trainer.checkpoint import digest
 from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
 from trainer.data.pictures import MemoryVectors, PictureStore, embed_pictures
-from trainer.data.samples import Together
-from trainer.data.sounds import Sounds, SoundStore, taxon_of
+from trainer.data.samples import Concatenated, taxa_of
+from trainer.data.sounds import Sounds, SoundStore
 from trainer.data.vectors import Vectors, VectorStore
 from trainer.errors import DataError
 from trainer.evaluate import Embedded
 from trainer.models.vita import Vita
 from trainer.presets import Preset
+from trainer.progress import progress
 
-LOOKED_AT = 1000  # held-out samples that metrics during training are made of, where there are more (released code)
-MOST_RANKED = 100_000  # photos in memory at once
-PHOTOS_AT_ONCE = 64  # through the frozen image tower
+MAX_EVALUATED = 1000  # held-out samples that the metrics during training are computed on (released code)
+MAX_RANKED = 100_000  # photos in memory at once
+PHOTO_BATCH = 64  # for the frozen image tower
 PHOTO_VECTORS = "photo_vectors"
 
 
@@ -36,7 +34,7 @@ class Data:
 
     Attributes
     ----------
-    unlabelled : recordings beside it whose taxon is not known, for a student
+    unlabelled : recordings of unknown taxa, for a student
     """
 
     manifest: Manifest
@@ -48,9 +46,9 @@ class Data:
 
 
 def open_data(paths: Sequence[Path], media: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
-    """Read and split a manifest; a share of the sources of every taxon with more than one is held out.
+    """Read and split a manifest; a share of the sources of every taxon with three or more is held out.
 
-    Without a species table the taxa are those of the manifest's own ranks, and where it has none, the project's.
+    Without a species table, taxa are taken from the ranks in the manifest, or from the project's table if it has none.
     """
     table = read_taxa(taxa) if taxa else None if paths else starter_taxa()
     manifest = read_manifest(paths or default_manifest(), table, media)
@@ -60,13 +58,13 @@ def open_data(paths: Sequence[Path], media: Path | None, taxa: Path | None, held
 
 
 class Material:
-    """Recordings and photos of one session; each part is decoded when it is first asked for.
+    """Recordings and photos of one session; each part is decoded when it is first used.
 
     Parameters
     ----------
-    folder : where vectors of photos are kept, of a preset whose data is read from disk
-    say : takes one line for each input that could not be used
-    workers : processes that decode, of such a preset
+    folder : where photo vectors are stored by a preset that reads its data from disk
+    workers : decoding processes of such a preset
+    report : called with one line for each input that could not be used
     """
 
     def __init__(
@@ -76,25 +74,25 @@ class Material:
         folder: Path,
         threads: int,
         workers: int,
-        say: Callable[[Sequence[str]], None],
+        report: Callable[[Sequence[str]], None],
     ) -> None:
         self.data, self.preset, self.folder = data, preset, folder
-        self.threads, self.workers, self.say = threads, workers, say
-        self._told: set[str] = set()
+        self.threads, self.workers, self.report = threads, workers, report
+        self._reported: set[str] = set()
         self._sounds: dict[tuple[str, int], Sounds] = {}
         self._pictures: dict[str, PictureStore] = {}
 
     def sounds(self, which: str, rate_hz: int = 0) -> Sounds:
-        """Recordings at the rate of the front end or another.
+        """Recordings at a sampling rate; that of the front end by default.
 
-        `train` or `held`; `every` also those without labels; `few` of those to train on, for what a fit needs.
+        `which` is train, held, every (train and unlabelled), or few (a sample of train, enough for a fit).
         """
         rate_hz = rate_hz or self.preset.mel.rate_hz
         if (which == "few" and not self.preset.streamed) or (which == "every" and not len(self.data.unlabelled)):
             which = "train"
         if (which, rate_hz) not in self._sounds:
             self._sounds[which, rate_hz] = self._opened(which, rate_hz)
-            self.say_skipped()
+            self.report_skipped()
         return self._sounds[which, rate_hz]
 
     def _opened(self, which: str, rate_hz: int) -> Sounds:
@@ -104,9 +102,9 @@ class Material:
             from trainer.data.stream import SoundFiles
 
             if which == "every":
-                samples = Together(samples, data.unlabelled)
+                samples = Concatenated(samples, data.unlabelled)
             elif which != "train":
-                samples = some(samples, LOOKED_AT)
+                samples = some(samples, MAX_EVALUATED)
             return SoundFiles(samples, rate_hz, self.workers, self.preset.pad)
         if which != "every":
             return SoundStore(samples, rate_hz, threads=self.threads, pad=self.preset.pad)
@@ -114,34 +112,34 @@ class Material:
         labelled = self.sounds("train", rate_hz) if len(samples) else None
         return labelled.joined(beside) if isinstance(labelled, SoundStore) else beside
 
-    def say_skipped(self) -> None:
-        """Name what was met since that could not be used, of data that is read as it is needed."""
+    def report_skipped(self) -> None:
+        """Report recordings that could not be used since the last call."""
         for sounds in self._sounds.values():
-            lines = [line for line in (*sounds.undecodable, *sounds.damaged) if line not in self._told]
-            self._told.update(lines)
-            self.say(lines)
+            lines = [line for line in (*sounds.undecodable, *sounds.damaged) if line not in self._reported]
+            self._reported.update(lines)
+            self.report(lines)
 
     def pictures(self, which: str) -> PictureStore:
-        """Photos in memory, `train` or `held`."""
+        """Photos in memory; `which` is train or held."""
         if which not in self._pictures:
             samples = self.data.photos if which == "train" else self.data.held_photos
             store = PictureStore(samples, self.preset.image_size)
-            self.say(store.undecodable)
+            self.report(store.undecodable)
             if which == "train" and not len(store):
                 raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
             self._pictures[which] = store
         return self._pictures[which]
 
     def photo_vectors(self, model: Vita, which: str, device: torch.device) -> tuple[Vectors, np.ndarray]:
-        """Vectors of the frozen image tower, and the taxon of each row."""
+        """Vectors by the frozen image tower, and the taxon of each row."""
         if not self.preset.streamed:
             pictures = self.pictures(which)
-            return MemoryVectors(embed_pictures(model, pictures, device)), taxon_of(pictures.samples)
-        samples = self.data.photos if which == "train" else some(self.data.held_photos, LOOKED_AT)
+            return MemoryVectors(embed_pictures(model, pictures, device)), taxa_of(pictures.samples)
+        samples = self.data.photos if which == "train" else some(self.data.held_photos, MAX_EVALUATED)
         if which == "train" and not len(samples):
             raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
         model.image.eval()
-        with counted(f"photos ({which})", len(samples)) as done:
+        with progress(f"photos ({which})", len(samples)) as done:
             store = VectorStore.open_or_build(
                 self.folder / PHOTO_VECTORS / which,
                 key=digest(model.image),
@@ -150,32 +148,23 @@ class Material:
                 dim=model.dim,
                 size=self.preset.image_size,
                 workers=self.workers,
-                batch=PHOTOS_AT_ONCE,
+                batch=PHOTO_BATCH,
                 done=done,
             )
-        self.say(store.undecodable)
-        return store, taxon_of(samples)
+        self.report(store.undecodable)
+        return store, taxa_of(samples)
 
     def embedded_photos(self, model: Vita, which: str, device: torch.device) -> Embedded:
-        """The same as arrays, to be ranked."""
+        """The same as arrays, for ranking."""
         vectors, taxon = self.photo_vectors(model, which, device)
         rows = vectors.rows
-        if len(rows) > MOST_RANKED:
-            rows = rows[np.linspace(0, len(rows) - 1, MOST_RANKED).round().astype(int)]
+        if len(rows) > MAX_RANKED:
+            rows = rows[np.linspace(0, len(rows) - 1, MAX_RANKED).round().astype(int)]
         return Embedded(vectors.take(rows).cpu().numpy(), taxon[rows])
 
 
-@contextmanager
-def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error; gives the function that is told how many are done."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.update(task, completed=count)
-
-
 def some(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
-    """At most `most` samples, evenly over all."""
+    """At most `most` samples, evenly spaced."""
     if len(samples) <= most:
         return samples
     return [samples[int(row)] for row in np.linspace(0, len(samples) - 1, most).round()]

@@ -1,9 +1,10 @@
-"""The bytes of a recording or photo, which lie in a file of their own or inside a tar shard."""
+"""The bytes of a recording or photo, in a file of its own or inside a tar shard."""
 
 from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -13,25 +14,27 @@ from edgeapp.runtime.inputs import image_pixels
 from trainer.data.manifest import Sample
 from trainer.errors import DataError
 
-BUFFER = 65_536  # bytes read at once; a tar shard often lies on a disk or server that is slow to seek
+BUFFER = 65_536  # bytes read at once; shards are often on disks or servers with slow seeks
 
 
-def called(sample: Sample) -> str:
-    """What a person calls it: the path, and inside a shard the bytes."""
-    return str(sample.path) if sample.size is None else f"{sample.path}, {sample.size} bytes from {sample.offset} on"
+def called(file: Path | Sample) -> str:
+    """Name of a file or sample in messages: the path, and the bytes of a sample inside a shard."""
+    if isinstance(file, Path) or file.size is None:
+        return str(file if isinstance(file, Path) else file.path)
+    return f"{file.path}, {file.size} bytes from {file.offset} on"
 
 
 def opened(sample: Sample) -> BinaryIO:
-    """Open a sample for reading; the bytes before and after it in its shard cannot be seen.
+    """Open a sample for reading; the rest of its shard is hidden.
 
     Returns
     -------
-    A binary file that can seek, with `called` as its name; closing it closes the shard.
+    A seekable binary file, named as by `called`; closing it closes the shard.
 
     Raises
     ------
     DataError
-        When there is no such file, it is not readable, or the shard ends before the sample does.
+        When the file does not exist or is not readable, or the shard ends before the sample does.
     """
     path = sample.path
     try:
@@ -52,7 +55,7 @@ def opened(sample: Sample) -> BinaryIO:
         file.close()
         raise DataError(
             f"{path}: has {length} bytes, the manifest asks for {sample.offset} to {end}",
-            "get the shard and its manifest again",
+            "copy the shard and its manifest again",
         )
     return io.BufferedReader(_Slice(file, sample.offset, sample.size, called(sample)), BUFFER)
 
@@ -63,7 +66,7 @@ def photo(sample: Sample, size: int) -> np.ndarray:
     Raises
     ------
     DataError
-        When it is missing or no picture.
+        When it is missing or not a picture.
     """
     try:
         with opened(sample) as file, Image.open(file) as image:
@@ -72,13 +75,13 @@ def photo(sample: Sample, size: int) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         raise DataError(f"{called(sample)}: not a picture", "remove the row") from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception as error:  # Pillow's readers raise many types for a damaged file
         reason = " ".join(f"{error}".split()) or type(error).__name__
         raise DataError(f"{called(sample)}: not a picture ({reason})", "remove the row") from None
 
 
 class _Slice(io.RawIOBase):
-    """Bytes [offset, offset + size) of an open file as a file of their own."""
+    """Bytes [offset, offset + size) of an open file as a file."""
 
     def __init__(self, file: io.FileIO, offset: int, size: int, name: str) -> None:
         self.name = name

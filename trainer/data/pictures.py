@@ -1,4 +1,4 @@
-"""Photos in memory, and the views that training sees of them."""
+"""Photos in memory, and random views of them for training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from trainer.data.media import photo
 from trainer.errors import DataError
 from trainer.models.vita import Vita
 
-LEAST_AREA = 0.35  # of the picture that a random view shows
-MARGIN = 1.15  # photos are kept a little larger than a view, so that views can be cut from them
+LEAST_AREA = 0.35  # of the picture in a random view
+MARGIN = 1.15  # photos are stored a little larger than a view, so that views can be cut from them
 
 
 class PictureStore:
@@ -48,11 +48,11 @@ class PictureStore:
         return len(self.samples)
 
     def centre(self, rows: Sequence[int]) -> Tensor:
-        """Views as the device sees them, [n, 3, size, size] float 0..255."""
+        """Centre views, as on the device, [n, 3, size, size] float 0..255."""
         return torch.from_numpy(np.stack([photo(self.samples[row], self.size) for row in rows]))
 
     def views(self, rows: Sequence[int], generator: torch.Generator) -> Tensor:
-        """Random views: part of the picture, mirrored or not, lighter or darker; [n, 3, size, size] float 0..255."""
+        """Random views: crop, mirror, contrast and brightness; [n, 3, size, size] float 0..255."""
         pixels = self._pixels[list(rows)].float()
         n = len(pixels)
 
@@ -78,7 +78,7 @@ class PictureStore:
 
 @torch.no_grad()
 def embed_pictures(model: Vita, pictures: PictureStore, device: torch.device, batch: int = 32) -> Tensor:
-    """Vectors [photos, dim] of all photos as the device sees them."""
+    """Vectors [photos, dim] of the centre views of all photos."""
     was = model.image.training
     model.image.eval()
     every = range(len(pictures))
@@ -95,5 +95,5 @@ class MemoryVectors:
         self.rows = np.arange(len(vectors))
 
     def take(self, rows: np.ndarray) -> Tensor:
-        """As `trainer.data.vectors.Vectors` has it."""
+        """Vectors [n, dim] of some rows."""
         return self.vectors[torch.from_numpy(np.asarray(rows))]

@@ -1,18 +1,25 @@
-"""Which rows of a table are of a taxon, for tables of millions."""
+"""Rows of each taxon in a table of millions of rows, and sums over them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
+def sums_of_taxa(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
+    """Sum of the vectors [n, dim] of each taxon, [taxa, dim]; zero for a taxon without any."""
+    sums = np.zeros((taxa, vectors.shape[1]), vectors.dtype)
+    np.add.at(sums, taxon, vectors)
+    return sums
+
+
 class RowsOfTaxon:
-    """Rows of each taxon without an object for each: all rows ordered by taxon, and where each taxon begins.
+    """Rows of each taxon: all rows ordered by taxon, and the start of each taxon.
 
     Parameters
     ----------
     taxon : [samples] int, taxon of each sample
     taxa : number of taxa
-    rows : [n] int, the samples that count; all when None
+    rows : [n] int, the samples to include; None for all
     """
 
     def __init__(self, taxon: np.ndarray, taxa: int, rows: np.ndarray | None = None) -> None:
@@ -26,7 +33,7 @@ class RowsOfTaxon:
         self._first = np.cumsum(self._count) - self._count
 
     def has(self, taxa: np.ndarray) -> np.ndarray:
-        """Whether each taxon has any row, [n] bool."""
+        """Whether each taxon has a row, [n] bool."""
         return self._count[taxa] > 0
 
     def of(self, taxon: int) -> np.ndarray:
@@ -34,7 +41,7 @@ class RowsOfTaxon:
         return self._rows[self._first[taxon] : self._first[taxon] + self._count[taxon]]
 
     def draw(self, taxa: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One row of each taxon, every row of a taxon as likely as the others; [n] int64.
+        """One row of each taxon, drawn uniformly, [n] int64.
 
         Raises
         ------

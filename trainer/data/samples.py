@@ -1,4 +1,4 @@
-"""Recordings and photos as columns: millions of them in little memory, each made into an object when asked for."""
+"""Recordings and photos as columns: millions of them in little memory, each made into an object when accessed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.data.tables import arrow, codes
 
-MADE_AT_ONCE = 4096  # samples, when all are gone through
+ITERATED_AT_ONCE = 4096  # samples
 TEXTS = ("path", "source_repo", "source_id", "author", "licence")
 
 
@@ -20,8 +20,8 @@ TEXTS = ("path", "source_repo", "source_id", "author", "licence")
 class Sample:
     """One recording or photo.
 
-    `source` is what it was cut from: two samples of one source must stay on one side of a split. Without `size` the
-    sample is the whole file at `path`, otherwise the bytes [offset, offset + size) of the tar shard at `path`.
+    `source` is the recording or file it was cut from: samples of one source stay on one side of a split. The sample is
+    the whole file at `path` or, with a `size`, the bytes [offset, offset + size) of the tar shard at `path`.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Columns:
-    """What is known of all samples of a manifest; subsets share it."""
+    """All samples of a manifest; subsets share the columns."""
 
     folders: tuple[Path, ...]
     folder: np.ndarray  # [rows] uint8, the folder that a path is relative to
@@ -73,8 +73,8 @@ class Samples(Sequence[Sample]):
         return Samples(self._columns, self._rows[np.asarray(index, dtype=int) if isinstance(index, list) else index])
 
     def __iter__(self) -> Iterator[Sample]:
-        for start in range(0, len(self), MADE_AT_ONCE):
-            yield from self._made(self._rows[start : start + MADE_AT_ONCE])
+        for start in range(0, len(self), ITERATED_AT_ONCE):
+            yield from self._made(self._rows[start : start + ITERATED_AT_ONCE])
 
     @property
     def held_out(self) -> np.ndarray | None:
@@ -82,7 +82,7 @@ class Samples(Sequence[Sample]):
         return None if self._columns.held_out is None else self._columns.held_out[self._rows]
 
     def columns(self) -> Columns:
-        """What is known of these samples alone."""
+        """Columns of these samples alone."""
         every, rows = self._columns, self._rows
 
         def own(column: np.ndarray | None) -> np.ndarray | None:
@@ -98,7 +98,7 @@ class Samples(Sequence[Sample]):
         return np.unique(repo * (within.max(initial=0) + 1) + within, return_inverse=True)[1].reshape(-1)
 
     def counts(self, name: str) -> dict[str, int]:
-        """How many samples have each value of a column (`source_repo`, `author`, `licence`), most frequent first."""
+        """Number of samples for each value of a column (`source_repo`, `author`, `licence`), most frequent first."""
         of_row, values = codes(self._text(name))
         counted: dict[str, int] = {}
         for value, count in zip(values, np.bincount(of_row, minlength=len(values)).tolist()):
@@ -106,24 +106,24 @@ class Samples(Sequence[Sample]):
         return dict(sorted(((v, n) for v, n in counted.items() if n), key=lambda pair: (-pair[1], pair[0])))
 
     def digest(self) -> str:
-        """SHA-256 of everything known about the samples but their folder, in their order."""
-        told = hashlib.sha256(f"{len(self)}".encode())
+        """SHA-256 of the samples in their order, without their folder."""
+        digest = hashlib.sha256(f"{len(self)}".encode())
         for name in TEXTS:
             _, ends, text = self._text(name).cast(arrow().large_string()).buffers()
             ends = np.frombuffer(ends, np.int64)[: len(self) + 1]
-            told.update(ends.tobytes())
-            told.update(memoryview(text)[: int(ends[-1])] if text else b"")
-        told.update(self.taxon.tobytes())
+            digest.update(ends.tobytes())
+            digest.update(memoryview(text)[: int(ends[-1])] if text else b"")
+        digest.update(self.taxon.tobytes())
         for numbers in (self._columns.offset, self._columns.size):
             if numbers is not None:
-                told.update(numbers[self._rows].tobytes())
-        return told.hexdigest()
+                digest.update(numbers[self._rows].tobytes())
+        return digest.hexdigest()
 
     def _text(self, name: str) -> Any:
         return self._columns.texts[name].take(arrow().array(self._rows))
 
     def _made(self, rows: np.ndarray) -> Iterator[Sample]:
-        at, text = arrow().array(rows), arrow().large_string()  # decoded before it is listed: many times faster
+        at, text = arrow().array(rows), arrow().large_string()  # many times faster if decoded before `to_pylist`
         texts = (self._columns.texts[name].take(at).cast(text).to_pylist() for name in TEXTS)
         return map(self._sample, rows.tolist(), *texts)
 
@@ -136,8 +136,8 @@ class Samples(Sequence[Sample]):
         return Sample(folder / path, taxon, (repo, within), author, licence, *span)
 
 
-class Together(Sequence[Sample]):
-    """Samples one after the other, without making those of a long table."""
+class Concatenated(Sequence[Sample]):
+    """Two sequences of samples as one, without creating their objects."""
 
     def __init__(self, first: Sequence[Sample], second: Sequence[Sample]) -> None:
         self.parts = first, second
@@ -159,12 +159,14 @@ class Together(Sequence[Sample]):
 
 
 def taxa_of(samples: Sequence[Sample]) -> np.ndarray:
-    """Taxon of each sample [n]."""
-    return samples.taxon if isinstance(samples, (Samples, Together)) else np.array([s.taxon for s in samples], np.int32)
+    """Taxon of each sample [n], without creating the objects of a long table."""
+    if isinstance(samples, (Samples, Concatenated)):
+        return samples.taxon
+    return np.array([sample.taxon for sample in samples], np.int32)
 
 
 def _text_order(column: Any) -> np.ndarray:
-    """[rows] int64: place of each value among the values as sorted text."""
+    """[rows] int64: position of each value in the sorted list of values."""
     coded = column if isinstance(column, arrow().DictionaryArray) else column.dictionary_encode()
     order = arrow("compute").array_sort_indices(coded.dictionary).to_numpy()
     place = np.empty(len(order), np.int64)

@@ -1,16 +1,17 @@
-"""Recordings and photos packed into tar shards, for disks and servers that are slow at millions of small files.
+"""Recordings and photos packed into tar shards, for disks and servers that are slow with millions of small files.
 
-On the disk:
+Files:
 
     audio-000000.tar    000000000.mp3, 000000000.json, 000000001.flac, 000000001.json, ...
-    image-000000.tar    the same of photos
-    manifest.parquet    one row a sample, with shard, offset and size, and the ranks of its species
-    .writing/           while shards are made: whose they are (`key`), and the rows of each finished shard
+    image-000000.tar    photos, likewise
+    manifest.parquet    one row per sample, with shard, offset and size, and the ranks of its species
+    .writing/           during writing: fingerprint of the input (`key`), and the rows of each finished shard
 
-The members follow WebDataset: those of one sample share a key and lie side by side. The manifest is one that
-`trainer.data.manifest` reads, so a sample is found by its offset without reading the tar. Why a killed writer can go
-on: a shard is written beside its place, its rows are stored, and only then it gets its name; a shard with both its name
-and its rows is finished, and any other is rebuilt. The manifest comes last, so that nothing refers to half a shard.
+The members follow WebDataset: those of one sample share a key and are adjacent. The manifest is one that
+`trainer.data.manifest` reads, so a sample is found by its offset without reading the tar. An interrupted run can resume
+because a shard is written under a temporary name, its rows are stored, and only then it is renamed: a shard with both
+its name and its rows is finished, and any other is rebuilt. The manifest is written last, so it never refers to an
+unfinished shard.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ from trainer.errors import ConfigError, DataError
 MB = 1_000_000
 SHARD_MB = 1000  # large enough to be read at the full speed of a disk, small enough to be copied again
 MANIFEST, WRITING, KEY = "manifest.parquet", ".writing", "key"
-META = b"biovita_edge"  # what the files know beside their rows
+META = b"biovita_edge"  # key of the metadata in the Parquet files
 KEY_DIGITS = 9
 NOT_A_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow's readers raise
 
 
 @dataclass(frozen=True)
 class Sharded:
-    """What was packed.
+    """Result of packing.
 
     `skipped` has one line for each sample that could not be read or decoded, `damaged` one for each recording that was
     packed although it ends early.
@@ -67,10 +68,10 @@ class Sharded:
 
 @dataclass(frozen=True)
 class Packed:
-    """A sample as it goes into a shard."""
+    """A sample with the bytes that go into a shard."""
 
     sample: Sample
-    name: str  # of the file it came from
+    name: str  # of its original file
     data: bytes
     fault: str = ""
 
@@ -78,16 +79,16 @@ class Packed:
 def write_shards(
     manifest: Manifest, out: Path, shard_mb: int = SHARD_MB, threads: int = 2, done: Callable[[], None] = lambda: None
 ) -> Sharded:
-    """Pack the samples of a manifest into shards, in its order; a killed call goes on when it is made again.
+    """Pack the samples of a manifest into shards, in its order; resumes an interrupted call.
 
-    Every file is decoded once, so that what a shard holds can be trained on.
+    Every file is decoded once, so that all samples in a shard can be trained on.
 
     Parameters
     ----------
-    manifest : with whole files or, to pack them anew, with samples in shards
+    manifest : with whole files or, to repack them, with samples in shards
     out : folder of the shards
-    shard_mb : a shard is closed once it has this many million bytes
-    threads : that read and decode
+    shard_mb : size at which a shard is closed, in MB
+    threads : number of threads that read and decode
     done : called after each sample, for a progress bar
 
     Raises
@@ -104,7 +105,7 @@ def write_shards(
         if (out / MANIFEST).exists():
             return _finished(out, key)
         _begin(out, key)
-        with overheard(), ThreadPoolExecutor(threads) as pool:  # MP3 damage that decodes all the same is not told
+        with overheard(), ThreadPoolExecutor(threads) as pool:  # an MP3 decoder reports damage that it skips
             for modality, samples in (("audio", manifest.recordings), ("image", manifest.photos)):
                 _pack(_Part(out, modality, manifest.taxa, samples, shard_mb * MB), pool, 2 * threads, done)
         _publish(out, key)
@@ -112,36 +113,36 @@ def write_shards(
         return _finished(out, key)
     except OSError as error:
         raise DataError(
-            f"{out}: cannot be written ({error.strerror or error})", "make room there and give the same command again"
+            f"{out}: cannot be written ({error.strerror or error})", "free disk space, then repeat the command"
         ) from error
 
 
 def _key(manifest: Manifest, shard_mb: int) -> str:
-    """Changes with whatever changes the shards."""
-    told = hashlib.sha256(f"{shard_mb} {manifest.recordings.digest()} {manifest.photos.digest()}".encode())
-    told.update("\n".join(taxon.scientific_name for taxon in manifest.taxa).encode())
-    return told.hexdigest()
+    """Fingerprint of everything that the shards depend on."""
+    digest = hashlib.sha256(f"{shard_mb} {manifest.recordings.digest()} {manifest.photos.digest()}".encode())
+    digest.update("\n".join(taxon.scientific_name for taxon in manifest.taxa).encode())
+    return digest.hexdigest()
 
 
 def _begin(out: Path, key: str) -> None:
-    """Make the folder, or see that what was begun in it is the same."""
-    begun = out / WRITING / KEY
-    if begun.exists():
-        _same(out, begun.read_text(encoding="utf-8"), key)
+    """Create the folder, or check that the run to resume in it has the same key."""
+    started = out / WRITING / KEY
+    if started.exists():
+        _require_key(out, started.read_text(encoding="utf-8"), key)
         return
     if out.exists() and (not out.is_dir() or any(path.name != WRITING for path in out.iterdir())):
-        raise DataError(f"{out}: exists and holds no shards", "name another folder with --out")
-    files.write_text(begun, key, parents=True)
+        raise DataError(f"{out}: exists and has no shards", "name another folder with --out")
+    files.write_text(started, key, parents=True)
 
 
-def _same(out: Path, theirs: str, key: str) -> None:
+def _require_key(out: Path, theirs: str, key: str) -> None:
     if theirs != key:
-        raise DataError(f"{out}: holds shards of another manifest or size", "name another folder with --out")
+        raise DataError(f"{out}: has shards of another manifest or size", "name another folder with --out")
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The recordings or the photos of a manifest, on the way into shards."""
+    """The recordings or the photos of a manifest, and their shards."""
 
     out: Path
     modality: str
@@ -156,7 +157,7 @@ class _Part:
         return self.out / WRITING / f"{self.modality}-{number:06d}.parquet"
 
     def finished(self, number: int) -> dict[str, Any] | None:
-        """What is known of a finished shard."""
+        """Metadata of a finished shard; None if it is unfinished."""
         if not self.rows(number).exists():
             return None
         meta = _meta(self.rows(number))
@@ -176,7 +177,7 @@ def _pack(part: _Part, pool: ThreadPoolExecutor, ahead: int, done: Callable[[], 
 
 
 def _read_ahead(part: _Part, first: int, pool: ThreadPoolExecutor, ahead: int) -> Iterator[tuple[int, Packed | str]]:
-    """Samples from a row on, read and decoded in their order, a few at once."""
+    """Samples from a row on in their order, several of which are read and decoded at once."""
     waiting: deque[tuple[int, Future[Packed | str]]] = deque()
     for row, sample in enumerate(part.samples[first:], start=first):
         waiting.append((row, pool.submit(read_sample, sample, part.modality)))
@@ -188,7 +189,7 @@ def _read_ahead(part: _Part, first: int, pool: ThreadPoolExecutor, ahead: int) -
 
 
 def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | str]], done: Callable[[], None]) -> int:
-    """Fill one shard and store its rows; the row of the first sample that is not in it."""
+    """Fill one shard and store its rows; returns the row of the first sample after it."""
     shard, rows, skipped, damaged = part.shard(number), [], [], []
     following, held_out = len(part.samples), part.samples.held_out
     with (
@@ -207,7 +208,7 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
             suffix = Path(packed.name).suffix.lower() or ".bin"
             offset = _add(tar, file, f"{row:0{KEY_DIGITS}d}{suffix}", packed.data)
             _add(tar, file, f"{row:0{KEY_DIGITS}d}.json", json.dumps(described, ensure_ascii=False).encode())
-            digest = hashlib.sha256(packed.data).hexdigest()  # by which copies are found when the manifest is read
+            digest = hashlib.sha256(packed.data).hexdigest()  # to find copies when the manifest is read
             place = {"shard": shard.name, "offset": offset, "size": len(packed.data)}
             rows.append({**described, "sha256": digest, **place})
             if held_out is not None:
@@ -226,7 +227,7 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
 
 
 def _add(tar: tarfile.TarFile, file: Any, name: str, data: bytes) -> int:
-    """Add a member; the offset of its first byte."""
+    """Add a member; returns the offset of its first byte."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     offset = file.tell() + tarfile.BLOCKSIZE
@@ -235,7 +236,7 @@ def _add(tar: tarfile.TarFile, file: Any, name: str, data: bytes) -> int:
 
 
 def _described(part: _Part, packed: Packed) -> dict[str, str]:
-    """What is known of a sample, in the columns of a manifest."""
+    """A sample in the columns of a manifest."""
     sample, taxon = packed.sample, part.taxa[packed.sample.taxon]
     taxon_ranks = {name: taxon.common_name if name == "common_name" else taxon.at(name) for name in TAXONOMY}
     return {
@@ -251,7 +252,7 @@ def _described(part: _Part, packed: Packed) -> dict[str, str]:
 
 
 def read_sample(sample: Sample, modality: str) -> Packed | str:
-    """The bytes of a sample that can be decoded, or one line that says why it cannot be used."""
+    """The bytes of a sample, or the reason why it cannot be decoded."""
     try:
         with opened(sample) as file:
             data = file.read()
@@ -264,17 +265,17 @@ def read_sample(sample: Sample, modality: str) -> Packed | str:
 
 
 def _decode(data: bytes, modality: str, name: str) -> str:
-    """Decode all of it; "", or in what way a recording that can be used is damaged."""
+    """Decode a sample; returns the damage of a usable recording, or an empty string."""
     file = io.BytesIO(data)
     if modality == "image":
         try:
             with Image.open(file) as image:
                 image.load()
         except NOT_A_PICTURE as error:
-            reason = "no format that can be read" if isinstance(error, UnidentifiedImageError) else error
+            reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
             raise DataError(f"{name}: not a picture ({reason})", "remove the row") from error
         return ""
-    file.name = name  # stands in the messages
+    file.name = name  # for messages
     source = FileSource(file)
     try:
         length_s = sum(len(block.samples) for block in source.blocks()) / source.rate_hz
@@ -286,17 +287,17 @@ def _decode(data: bytes, modality: str, name: str) -> str:
 
 
 def _member(sample: Sample) -> str:
-    """Name of the member of a shard that a sample is: its header is the block before it."""
+    """Name of a sample's member in its shard, from the header block before it."""
     with sample.path.open("rb") as file:
         file.seek(sample.offset - tarfile.BLOCKSIZE)
         try:
             return Path(tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "replace").name).name
         except tarfile.HeaderError as error:
-            raise DataError(f"{called(sample)}: begins no member of the tar", "make the manifest anew") from error
+            raise DataError(f"{called(sample)}: not the start of a tar member", "rebuild the manifest") from error
 
 
 def _table(rows: list[dict[str, Any]], known: dict[str, Any]) -> Any:
-    """Rows of a shard as an Arrow table that carries what is known of the shard."""
+    """Rows of a shard as an Arrow table, with the metadata of the shard."""
     pa = arrow()
     numbers = {"offset": pa.int64(), "size": pa.int64()}
     columns = (
@@ -308,7 +309,7 @@ def _table(rows: list[dict[str, Any]], known: dict[str, Any]) -> Any:
 
 
 def _meta(path: Path) -> dict[str, Any]:
-    """What a file of ours knows beside its rows; of another's, nothing."""
+    """Metadata of a Parquet file written here; empty for other files."""
     return json.loads((arrow("parquet").read_schema(path).metadata or {}).get(META, b"{}"))
 
 
@@ -333,7 +334,7 @@ def _publish(out: Path, key: str) -> None:
 
 
 def _in_schema(table: Any, schema: Any) -> Any:
-    """A table with all columns of a schema; recordings may be split by their manifest and photos not."""
+    """A table with all columns of a schema; only one of recordings and photos may have a split."""
     for name in schema.names:
         if name not in table.column_names:
             table = table.append_column(name, arrow().nulls(len(table), schema.field(name).type))
@@ -341,17 +342,17 @@ def _in_schema(table: Any, schema: Any) -> Any:
 
 
 def _finished(out: Path, key: str) -> Sharded:
-    """What a finished folder holds."""
+    """Contents of a finished folder."""
     path = out / MANIFEST
     try:
         known = _meta(path)
     except arrow().ArrowInvalid:
         known = {}
-    _same(out, known.get("key", ""), key)
+    _require_key(out, known.get("key", ""), key)
     table = arrow("parquet").read_table(path, columns=["modality", "shard"])
     for shard in table["shard"].unique().to_pylist():
         if not (out / shard).exists():
-            raise DataError(f"{out / shard}: is gone", "restore it, or name another folder with --out")
+            raise DataError(f"{out / shard}: is missing", "restore it, or name another folder with --out")
     recordings = arrow("compute").sum(arrow("compute").equal(table["modality"], "audio")).as_py()
     return Sharded(
         path,

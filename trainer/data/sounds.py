@@ -1,4 +1,4 @@
-"""Recordings in memory, and the windows that training hears of them."""
+"""Recordings in memory, and random windows of them for training."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource, decode
-from edgeapp.audio.windows import MIN_CLIP_S, REPEAT, fill
+from edgeapp.audio.windows import REPEAT, fill
 from gallery.errors import BiovitaError
+from trainer.data.crop import whole
 from trainer.data.manifest import Sample
-from trainer.data.media import called, opened
+from trainer.data.media import opened
 from trainer.errors import DataError
 
-PEAK = 32767  # recordings are kept as 16-bit integers scaled to their own peak: quiet ones lose nothing
+PEAK = 32767  # recordings are stored as 16-bit integers scaled to their own peak, so that quiet ones keep precision
 
 
 class Sounds(Protocol):
@@ -31,12 +31,12 @@ class Sounds(Protocol):
 
     @property
     def undecodable(self) -> list[str]:
-        """One line for each that cannot be used."""
+        """One line for each recording that cannot be used."""
         ...
 
     @property
     def damaged(self) -> list[str]:
-        """One line for each that ended early."""
+        """One line for each recording that ends early."""
         ...
 
     def __len__(self) -> int: ...
@@ -54,11 +54,11 @@ class Sounds(Protocol):
         ----------
         batches : rows of the samples of all processes, each a multiple of `world`
         samples : length of a window
-        seed : a window depends on it, on the number of its batch and on its place in it
+        seed : a window depends on the seed, the number of its batch and its position in the batch
 
-        Returns
-        -------
-        For each batch the rows that were heard and their windows [n, samples] float32.
+        Yields
+        ------
+        For each batch the rows that were used and their windows [n, samples] float32.
         """
         ...
 
@@ -77,12 +77,12 @@ class SoundStore:
     ----------
     samples : those that could be decoded
     undecodable : one line for each that could not
-    damaged : one line for each that ended early; what could be decoded of it is used
+    damaged : one line for each that ends early; the part that could be decoded is used
 
     Raises
     ------
     DataError
-        When not one can be decoded.
+        When none can be decoded.
     """
 
     def __init__(
@@ -102,34 +102,31 @@ class SoundStore:
         def decoded(sample: Sample) -> np.ndarray | str:
             try:
                 with opened(sample) as file:
-                    source = FileSource(file)
-                    sound = decode(source, rate_hz)
-                if source.fault:
-                    self.damaged.append(f"{called(sample)}: {source.fault}; copy the file again")
-                if len(sound) < MIN_CLIP_S * rate_hz:
-                    return f"{called(sample)}: only {len(sound) / rate_hz:.2f} s; remove the row"
+                    sound, damage = whole(file, rate_hz)
+                if damage:
+                    self.damaged.append(damage)
                 return quantised(sound)
             except BiovitaError as error:
                 return str(error)
             finally:
                 done()
 
-        with overheard(), ThreadPoolExecutor(threads) as pool:  # MP3 damage that decodes all the same is not told
+        with overheard(), ThreadPoolExecutor(threads) as pool:  # an MP3 decoder reports damage that it skips
             for sample, sound in zip(samples, pool.map(decoded, samples)):
                 if isinstance(sound, str):
                     self.undecodable.append(sound)
                 else:
                     self.samples.append(sample)
                     self._sound.append(sound)
-        self.damaged.sort()  # files are decoded at once and end in any order
+        self.damaged.sort()  # threads finish in any order
         if not self.samples:
-            raise DataError("not one recording could be decoded", self.undecodable[0] if self.undecodable else "")
+            raise DataError("none of the recordings could be decoded", self.undecodable[0] if self.undecodable else "")
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def joined(self, other: SoundStore) -> SoundStore:
-        """Both as one; the sound is not copied."""
+        """Both stores as one; the audio is not copied."""
         both = copy.copy(self)
         both.samples, both._sound = self.samples + other.samples, self._sound + other._sound
         both.undecodable, both.damaged = self.undecodable + other.undecodable, self.damaged + other.damaged
@@ -156,13 +153,13 @@ class SoundStore:
             start = int(rng.integers(len(sound) - samples + 1))
             window = sound[start : start + samples]
         else:
-            whole = np.roll(sound, -int(rng.integers(len(sound)))) if self.pad == REPEAT else sound
-            window = fill(whole, samples, self.pad)
+            rolled = np.roll(sound, -int(rng.integers(len(sound)))) if self.pad == REPEAT else sound
+            window = fill(rolled, samples, self.pad)
         return window.astype(np.float32) / PEAK
 
 
 def each_whole(sounds: Sounds) -> Iterator[tuple[int, np.ndarray]]:
-    """Row and sound of every recording that can be decoded; the others are in `undecodable` then."""
+    """Row and sound of every recording that can be decoded; the others are added to `undecodable`."""
     for row in range(len(sounds)):
         try:
             sound = sounds.whole(row)
@@ -172,12 +169,6 @@ def each_whole(sounds: Sounds) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def quantised(sound: np.ndarray) -> np.ndarray:
-    """Float samples to int16 at their own peak."""
+    """Float samples as int16, scaled to their own peak."""
     peak = float(np.abs(sound).max())
     return np.round(sound * (PEAK / peak)).astype(np.int16) if peak > 0 else np.zeros(len(sound), np.int16)
-
-
-def taxon_of(samples: Sequence[Sample]) -> np.ndarray:
-    """Taxon of each sample, [n]; of a long table without making its samples."""
-    known = getattr(samples, "taxon", None)
-    return np.asarray([sample.taxon for sample in samples] if known is None else known, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Which taxon a row of a manifest is of: looked up in a species table, or made of the manifest's own columns.
+"""The taxon of each row of a manifest, looked up in a species table or built from the manifest's own columns.
 
-The accepted name comes before the scientific name. Whatever is accepted under one name is one taxon: a row that gives
-only a synonym falls together with the rows that say what the synonym stands for.
+The accepted name has precedence over the scientific name. All rows with one accepted name are one taxon: a row that
+gives only a synonym belongs to the taxon that other rows give as its accepted name.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from trainer.data.layouts import TAXONOMY
 from trainer.data.tables import arrow, codes
 from trainer.errors import DataError
 
-NAMED = 3  # species, in a note about many
+NAMED = 3  # species listed in a note
 
 
 @dataclass(frozen=True)
 class Named:
-    """Taxa in the order of their names, and the row among them of each row of a manifest.
+    """Taxa in the order of their names, and the taxon of each row of a manifest.
 
     Attributes
     ----------
     taxa : tuple of Taxon
     taxon : [rows] int32
-    notes : one line for each thing that should be known
+    notes : remarks, one line each
     """
 
     taxa: tuple[Taxon, ...]
@@ -39,7 +39,7 @@ class Named:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Every pair of accepted and scientific name that occurs, in the order of their first rows."""
+    """Every pair of accepted and scientific name, in the order of their first rows."""
 
     names: list[tuple[str, str]]
     first: np.ndarray  # [pairs] first row
@@ -52,12 +52,12 @@ def look_up(columns: dict[str, Any], table: Sequence[Taxon], where: Callable[[in
     Parameters
     ----------
     columns : Arrow arrays accepted_name, scientific_name [rows]
-    where : says for people where a row stands
+    where : gives the position of a row, for messages
 
     Raises
     ------
     DataError
-        When a name is in no row of the table.
+        When a name is not in the table.
     """
     names, pairs = Names(table), _pairs(columns)
     found: list[Taxon] = []
@@ -67,10 +67,10 @@ def look_up(columns: dict[str, Any], table: Sequence[Taxon], where: Callable[[in
 
 
 def make(columns: dict[str, Any]) -> Named:
-    """Make the taxa of what the manifest says of them: names and TAXONOMY, Arrow arrays [rows].
+    """Build the taxa from the manifest: names and TAXONOMY, Arrow arrays [rows].
 
-    Where rows disagree about a species, the first that says something is right; how many species that concerns, and
-    some of them, is in the notes.
+    Where rows contradict each other about a species, the first value is used; the notes have the number of such species
+    and some of them.
     """
     pairs = _pairs(columns)
     called = _accepted(pairs.names)
@@ -82,13 +82,13 @@ def make(columns: dict[str, Any]) -> Named:
     for key, (_, scientific) in zip(called, pairs.names):
         if scientific and _key(scientific) not in spelling:
             synonyms[key].setdefault(scientific)
-    said, conflicts = _said(columns, pairs, called)
-    taxa = {key: _taxon(spelling[key], said[key], tuple(synonyms[key])) for key in spelling}
+    ranks, conflicts = _ranks(columns, pairs, called)
+    taxa = {key: _taxon(spelling[key], ranks[key], tuple(synonyms[key])) for key in spelling}
     named = _in_name_order([taxa[key] for key in called], pairs)
     if not conflicts:
         return named
     shown = "; ".join(f"{spelling[key]}: {differs}" for key, differs in list(conflicts.items())[:NAMED])
-    note = f"rows disagree about {len(conflicts)} species, what is said first is used ({shown})"
+    note = f"rows contradict each other about {len(conflicts)} species, the first value is used ({shown})"
     return Named(named.taxa, named.taxon, (note,))
 
 
@@ -141,39 +141,39 @@ def _accepted(names: Sequence[tuple[str, str]]) -> list[str]:
     return called
 
 
-def _said(
+def _ranks(
     columns: dict[str, Any], pairs: _Pairs, called: Sequence[str]
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """What the rows say of each taxon, and of those they disagree about, what."""
+    """Values of TAXONOMY of each taxon, and a contradiction of each taxon that has one."""
     coded = {name: codes(columns[name]) for name in TAXONOMY}
     rows = {"pair": pairs.of_row, **{name: of_row for name, (of_row, _) in coded.items()}}
     pa = arrow()
     table = pa.table({**rows, "row": np.arange(len(pairs.of_row))})
     every = table.group_by(list(rows)).aggregate([("row", "min")]).sort_by("row_min").to_pydict()
     values = {name: [" ".join(value.split()) for value in texts] for name, (_, texts) in coded.items()}
-    said: dict[str, dict[str, str]] = defaultdict(dict)
+    ranks: dict[str, dict[str, str]] = defaultdict(dict)
     conflicts: dict[str, str] = {}
     for at, pair in enumerate(every["pair"]):
-        of_taxon = said[called[pair]]
+        of_taxon = ranks[called[pair]]
         for name in TAXONOMY:
             value = values[name][every[name][at]]
             first = of_taxon.setdefault(name, value) or value
             of_taxon[name] = first
             if value and value.casefold() != first.casefold():
                 conflicts.setdefault(called[pair], f"{name.replace('_', ' ')} {first}, not {value}")
-    return said, conflicts
+    return ranks, conflicts
 
 
-def _taxon(name: str, said: dict[str, str], synonyms: tuple[str, ...]) -> Taxon:
+def _taxon(name: str, ranks: dict[str, str], synonyms: tuple[str, ...]) -> Taxon:
     return Taxon(
         scientific_name=name,
-        kingdom=said["kingdom"],
-        phylum=said["phylum"],
-        class_=said["class"],
-        order=said["order"],
-        family=said["family"],
-        genus=said["genus"],
-        common_names={"en": said["common_name"]} if said["common_name"] else {},
+        kingdom=ranks["kingdom"],
+        phylum=ranks["phylum"],
+        class_=ranks["class"],
+        order=ranks["order"],
+        family=ranks["family"],
+        genus=ranks["genus"],
+        common_names={"en": ranks["common_name"]} if ranks["common_name"] else {},
         synonyms=synonyms,
     )
 

@@ -1,8 +1,8 @@
-"""Recordings and photos that do not fit into memory, decoded by worker processes when they are needed.
+"""Recordings and photos too large for memory, decoded by worker processes when they are needed.
 
-What is drawn depends on the seed, the number of the joint batch and the place in it alone, so that neither the number
-of workers nor that of ranks changes what is heard. The workers are those of torch's DataLoader. They end when the
-iterator is closed, dropped or fails, or when this process is gone.
+A draw depends only on the seed, the number of the joint batch and the position in it, so neither the number of workers
+nor that of ranks changes the data. The workers are those of torch's DataLoader. They end when the iterator is closed,
+dropped or fails, or when this process ends.
 """
 
 from __future__ import annotations
@@ -25,68 +25,68 @@ from trainer.data.crop import crop, whole
 from trainer.data.manifest import Sample
 from trainer.data.media import called, opened, photo
 from trainer.data.rows import RowsOfTaxon
+from trainer.data.samples import taxa_of
 from trainer.errors import DataError
 
-PIECE = 8  # crops or photos that a worker gives at once: 15 MB of shared memory at 10 s of 48 kHz
+PIECE = 8  # crops or photos that a worker returns at once: 15 MB of shared memory at 10 s of 48 kHz
 PREFETCH = 2  # pieces that each worker has ready
-TRIES = 100  # recordings of the taxon, and then of any, tried in place of one; if all fail, the data is not there
+TRIES = 100  # recordings of the taxon, and then of any taxon, tried in place of one; if all fail, the data is missing
 
 Batches = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Places of a joint batch that a worker does at once."""
+    """Part of a joint batch that a worker decodes at once."""
 
     batch: int
-    first: int  # place of the first row in the joint batch
+    first: int  # position of the first row in the joint batch
     rows: list[int]
     last: bool  # of this rank's part of the batch
 
 
 @dataclass
 class Piece:
-    """What a worker made of a part."""
+    """Result of a part."""
 
     last: bool
-    rows: list[int] = field(default_factory=list)  # what was decoded
-    data: Tensor | None = None  # [rows, ...]; None when there are none
-    undecodable: dict[int, str] = field(default_factory=dict)  # row -> why
+    rows: list[int] = field(default_factory=list)  # that were decoded
+    data: Tensor | None = None  # [rows, ...]; None without rows
+    undecodable: dict[int, str] = field(default_factory=dict)  # row -> reason
     damaged: dict[int, str] = field(default_factory=dict)
-    failure: str | None = None  # why there is no going on
+    failure: str | None = None  # reason to give up
 
 
 class SoundFiles:
     """Recordings read from disk as they are needed, mono at one rate; `SoundStore` for data too large for memory.
 
-    Levels are those of the files, full scale 1.0, which is what the device hears; `SoundStore` scales each recording
-    to its own peak. What is wrong with a file is known once it was needed.
+    Levels are those of the files, full scale 1.0, as on the device; `SoundStore` scales each recording to its own peak.
+    A faulty file is found when it is first needed.
 
     Parameters
     ----------
     samples : the recordings of the manifest
     rate_hz : the rate of the front end
-    workers : processes that decode; with none, this process does
+    workers : number of decoding processes; 0 decodes in this process
     pad : how a recording shorter than a window fills it, as on the device
 
     Attributes
     ----------
     samples : the same
     undecodable : one line for each recording that was needed and could not be decoded
-    damaged : one line for each that ended before a crop of it did; what could be decoded of it is used
+    damaged : one line for each that ended before a crop of it did; the part that could be decoded is used
     """
 
     def __init__(self, samples: Sequence[Sample], rate_hz: int, workers: int, pad: str = REPEAT) -> None:
         self.samples, self.rate_hz, self.workers, self.pad = samples, rate_hz, workers, pad
         self._undecodable: dict[int, str] = {}
         self._damaged: dict[int, str] = {}
-        known = getattr(samples, "taxon", None)
-        taxon = np.array([sample.taxon for sample in samples], np.int64) if known is None else known
+        taxon = taxa_of(samples)
         self._of_taxon = RowsOfTaxon(taxon, int(taxon.max(initial=-1)) + 1)
 
     @property
     def undecodable(self) -> list[str]:
-        """Each recording once, whichever worker met it how often."""
+        """One line for each recording, even if several workers found it."""
         return list(self._undecodable.values())
 
     @property
@@ -119,8 +119,8 @@ class SoundFiles:
     ) -> Generator[tuple[list[int], np.ndarray], None, None]:
         """Random windows of this rank's part of each joint batch.
 
-        A shorter recording is repeated from a random moment, or followed by silence, as on the device. In place of one
-        that cannot be decoded another of its taxon is heard, or any when its taxon has none.
+        A shorter recording is repeated from a random position, or padded with zeros, as on the device. A recording that
+        cannot be decoded is replaced by another of its taxon, or of any taxon if there is none.
 
         Parameters
         ----------
@@ -130,12 +130,12 @@ class SoundFiles:
 
         Yields
         ------
-        The rows that were heard, and their windows [n, samples] float32.
+        The rows that were used, and their windows [n, samples] float32.
 
         Raises
         ------
         DataError
-            When nothing can be decoded, or a worker died.
+            When no recording can be decoded, or a worker died.
         """
         job = _Crops(self.samples, self._of_taxon, self.rate_hz, samples, seed, self.pad)
         with closing(_made(job, _parts(batches, rank, world), self.workers)) as made:
@@ -145,18 +145,18 @@ class SoundFiles:
                         for row, line in found.items():
                             known.setdefault(row, line)
                     if piece.failure:
-                        tried = f"not one of {len(piece.undecodable)} recordings that were tried could be decoded"
+                        tried = f"none of {len(piece.undecodable)} recordings that were tried could be decoded"
                         raise DataError(tried, piece.failure)
                 rows, windows = _joined(pieces)
                 yield rows, np.zeros((0, samples), np.float32) if windows is None else windows.numpy()
 
 
 class PhotoFiles:
-    """Photos read from disk as they are needed, as the device sees them.
+    """Photos read from disk as they are needed, preprocessed as on the device.
 
     Attributes
     ----------
-    why : row of each photo that was needed and could not be decoded -> one line
+    why : row of each photo that could not be decoded -> message
     """
 
     def __init__(self, samples: Sequence[Sample], workers: int) -> None:
@@ -193,7 +193,7 @@ class PhotoFiles:
 
 
 class _Crops(Dataset[Piece]):
-    """Crops as a worker makes them."""
+    """Crops decoded by a worker."""
 
     def __init__(
         self, samples: Sequence[Sample], of_taxon: RowsOfTaxon, rate_hz: int, length: int, seed: int, pad: str
@@ -204,7 +204,7 @@ class _Crops(Dataset[Piece]):
     def __getitem__(self, part: Part) -> Piece:
         piece = Piece(part.last)
         windows = []
-        with overheard():  # MP3 damage that decodes all the same is not told
+        with overheard():  # an MP3 decoder reports damage that it skips
             for place, row in enumerate(part.rows, part.first):
                 window = self._heard(row, np.random.default_rng([self.seed, part.batch, place]), piece)
                 if window is None:
@@ -215,7 +215,7 @@ class _Crops(Dataset[Piece]):
         return piece
 
     def _heard(self, row: int, rng: np.random.Generator, piece: Piece) -> np.ndarray | None:
-        """A window of the recording or of one in its place, which is noted in the piece."""
+        """A window of the recording or of its replacement, whose row is added to the piece."""
         moment = rng.random()
         for tried in self._candidates(row, rng):
             sample = self.samples[tried]
@@ -224,7 +224,7 @@ class _Crops(Dataset[Piece]):
                     window, fault = crop(file, self.rate_hz, self.length, moment, self.pad)
             except BiovitaError as error:
                 piece.undecodable[tried] = str(error)
-            except Exception as error:  # one file in millions must not end the job, whatever is wrong with it or us
+            except Exception as error:  # one file in millions must not end the run, whatever the cause
                 piece.undecodable[tried] = _unexpected(sample, error)
             else:
                 piece.rows.append(tried)
@@ -234,7 +234,7 @@ class _Crops(Dataset[Piece]):
         return None
 
     def _candidates(self, row: int, rng: np.random.Generator) -> Iterator[int]:
-        """The recording, others of its taxon, any others; each at most once."""
+        """The recording, then others of its taxon, then any others, each at most once."""
         yield row
         met = {row}
         for others in (
@@ -248,7 +248,7 @@ class _Crops(Dataset[Piece]):
 
 
 class _Photos(Dataset[Piece]):
-    """Photos as a worker decodes them."""
+    """Photos decoded by a worker."""
 
     def __init__(self, samples: Sequence[Sample], size: int) -> None:
         self.samples, self.size = samples, size
@@ -273,7 +273,7 @@ def _unexpected(sample: Sample, error: Exception) -> str:
 
 
 def _parts(batches: Batches, rank: int, world: int) -> Iterator[Part]:
-    """This rank's part of each batch in pieces; at least one of each batch."""
+    """This rank's share of each batch in parts; at least one part per batch."""
     for number, batch in enumerate(batches):
         begin, end = len(batch) * rank // world, len(batch) * (rank + 1) // world
         for first in range(begin, max(end, begin + 1), PIECE):
@@ -286,24 +286,24 @@ def _made(job: Dataset[Piece], parts: Iterator[Part], workers: int) -> Generator
     loader = DataLoader(
         job,
         batch_size=None,
-        sampler=parts,  # type: ignore[arg-type]  # any iterable, of whatever the data set takes
+        sampler=parts,  # type: ignore[arg-type]  # the data set takes any type
         num_workers=workers,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]  # of one piece, as there is no batch size
-        worker_init_fn=_deaf_to_interrupts,
+        collate_fn=_identity,  # type: ignore[arg-type]  # of one piece, as there is no batch size
+        worker_init_fn=_ignore_interrupts,
         prefetch_factor=PREFETCH if workers else None,
-        generator=torch.Generator(),  # so that it draws nothing from the one that dropout and augmentation use
+        generator=torch.Generator(),  # keep the default generator for dropout and augmentation
     )
     pieces: list[Piece] = []
     arriving: Iterator[Piece] = iter(())
     try:
-        with _no_surprise():
+        with _keep_sigchld_handler():
             arriving = iter(loader)
         for piece in arriving:
             pieces.append(piece)
             if piece.last:
                 yield pieces
                 pieces = []
-    except (RuntimeError, EOFError, OSError) as error:  # as which of them a dead worker shows is a matter of moments
+    except (RuntimeError, EOFError, OSError) as error:  # which one a dead worker raises depends on timing
         if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -311,7 +311,7 @@ def _made(job: Dataset[Piece], parts: Iterator[Part], workers: int) -> Generator
         return
     finally:
         del arriving  # ends the workers
-    # Raised out here because `error`, were it the cause, would hold the iterator and with it the other workers.
+    # Raised outside of the handler: as its cause, `error` would keep the iterator and the other workers alive.
     raise DataError(
         f"the processes that decode the data failed ({reason})",
         "use fewer workers, or give more memory and a larger /dev/shm",
@@ -319,10 +319,10 @@ def _made(job: Dataset[Piece], parts: Iterator[Part], workers: int) -> Generator
 
 
 @contextmanager
-def _no_surprise() -> Iterator[None]:
-    """Take back the handler by which torch raises, wherever this process is, when a worker dies.
+def _keep_sigchld_handler() -> Iterator[None]:
+    """Undo torch's SIGCHLD handler, which raises anywhere in this process when a worker dies.
 
-    The iterator notices as well, when it is next asked, where the error can be turned into one line.
+    The iterator also raises when it is next used, where the error can be turned into one line.
     """
     ours = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGCHLD) if ours else None
@@ -331,12 +331,12 @@ def _no_surprise() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, before)
 
 
-def _as_it_is(piece: Piece) -> Piece:
+def _identity(piece: Piece) -> Piece:
     return piece
 
 
-def _deaf_to_interrupts(worker: int) -> None:
-    """Ctrl-C is for the main process, which ends its workers."""
+def _ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,8 +1,8 @@
 """Rows of a CSV or Parquet file as columns of text, for tables of millions of rows.
 
-Only the wanted columns are read. Columns whose values repeat (species, licence) are kept as codes into a list of their
-values. A row of a CSV that is shorter than the header ends in empty values, as spreadsheets write it; a longer one is
-left out and named, since nobody knows which of its values belongs where.
+Only the required columns are read. Columns with repeated values (species, licence) are dictionary-encoded. A row of a
+CSV that is shorter than the header is filled with empty values, as spreadsheets write it; a longer one is left out and
+reported, because the columns of its values are unknown.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import numpy as np
 from trainer.errors import DataError
 
 PARQUET = (".parquet", ".pq")
-# Columns whose text hardly repeats; all else is coded.
+# Columns of mostly unique text; all others are dictionary-encoded.
 UNIQUE = ("path", "file_name", "source_id", "recording_id", "source_path", "sha256", "note")
 NUMBERS = ("offset", "size")
 BLOCK_BYTES = 1 << 23  # of CSV parsed at a time
-NAMED_LINES = 3  # of the rows that are left out for one reason
+NAMED_LINES = 3  # rows listed in a message
 
 
 def arrow(module: str = "") -> ModuleType:
@@ -39,41 +39,39 @@ def arrow(module: str = "") -> ModuleType:
     try:
         return importlib.import_module(f"pyarrow.{module}" if module else "pyarrow")
     except ImportError as error:
-        raise DataError("manifests are read with pyarrow, which is missing", "pip install 'biovita-edge[train]'") from (
-            error
-        )
+        raise DataError("the pyarrow library is missing", "pip install 'biovita-edge[train]'") from (error)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns of a table, and where each row stands in its file."""
+    """Columns of a table, and the position of each row in its file."""
 
     path: Path
     table: Any  # pyarrow.Table: large_string, dictionary of large_string, int64 for NUMBERS
-    numbers: np.ndarray  # [rows] line of a CSV as its header counts as the first, row of a Parquet file from 1 on
+    numbers: np.ndarray  # [rows] line of a CSV, counted from its header as 1, or row of a Parquet file from 1 on
     left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def text(self, column: str) -> Any:
-        """A column as one Arrow array; empty text where there is no such column."""
+        """A column as one Arrow array; empty text if the column does not exist."""
         if column in self.table.column_names:
             return one_array(self.table[column])
         return empty_text(len(self))
 
     def integers(self, column: str) -> np.ndarray:
-        """A column of NUMBERS; -1 where there is none."""
+        """A column of NUMBERS; -1 for missing values."""
         if column in self.table.column_names:
             return self.table[column].to_numpy()
         return np.full(len(self), -1, np.int64)
 
     def places(self, mask: np.ndarray) -> Rows:
-        """Where the rows stand for which `mask` is true, without their columns."""
+        """Positions of the rows where `mask` is true, without their columns."""
         return Rows(self.path, self.table.select([]), self.numbers[mask])
 
     def where(self, mask: np.ndarray) -> str:
-        """Names the rows where `mask` is true, for people: `train.csv lines 3, 9, 12 and 40 more`."""
+        """Positions of the rows where `mask` is true, for messages: `train.csv lines 3, 9, 12 and 40 more`."""
         word = "row" if is_parquet(self.path) else "line"
         return f"{self.path.name} {listed(word, self.numbers[mask].tolist())}"
 
@@ -123,30 +121,30 @@ def read_rows(path: Path, columns: Iterable[str]) -> Rows:
 
 
 def one_array(column: Any) -> Any:
-    """The chunks of a column as one array; the chunks of a coded column first get one list of values."""
+    """The chunks of a column as one array, with one dictionary for all chunks."""
     whole = column.unify_dictionaries().combine_chunks()
-    if isinstance(whole, arrow().ChunkedArray):  # of no chunk, in older versions
+    if isinstance(whole, arrow().ChunkedArray):  # older versions, for an empty column
         whole = arrow().concat_arrays(whole.chunks) if whole.num_chunks else arrow().array([], whole.type)
     return whole
 
 
 def empty_text(length: int) -> Any:
-    """As many empty values as said, coded."""
+    """A dictionary-encoded column of empty strings."""
     pa = arrow()
     return pa.DictionaryArray.from_arrays(np.zeros(length, np.int32), pa.array([""], pa.large_string()))
 
 
 def codes(column: Any) -> tuple[np.ndarray, list[str]]:
-    """A coded or plain column as ([rows] codes, values)."""
+    """A column as codes [rows] and the values they stand for."""
     pa = arrow()
     coded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
     return coded.indices.to_numpy(zero_copy_only=False), coded.dictionary.to_pylist()
 
 
 def _read_csv(path: Path, present: Sequence[str], wanted: Sequence[str]) -> Rows:
-    """Read a CSV; only when a row has another number of values than the header, once more in one thread.
+    """Read a CSV; once more in a single thread if a row has another number of values than the header.
 
-    Only a single thread knows the number of such a row.
+    The line number of such a row is only known with a single thread.
     """
     uneven: list[Any] = []
 
@@ -198,7 +196,7 @@ def _text_type(name: str) -> Any:
 
 
 def _typed(table: Any) -> Any:
-    """Every column in the type that `Rows` promises, nothing null."""
+    """The table with the column types of `Rows` and without nulls."""
     pa, compute = arrow(), arrow("compute")
     for place, name in enumerate(table.column_names):
         column = table[name]
@@ -207,7 +205,7 @@ def _typed(table: Any) -> Any:
                 column = compute.if_else(compute.equal(column, ""), None, column)
             column = column.cast(pa.int64()).fill_null(-1)
         else:
-            if pa.types.is_floating(column.type):  # whole numbers with gaps, as some writers store them
+            if pa.types.is_floating(column.type):  # some writers store integers with nulls as floats
                 column = column.cast(pa.int64())
             if column.null_count or not pa.types.is_dictionary(column.type):
                 column = column.cast(pa.large_string()).fill_null("")
@@ -222,7 +220,7 @@ def _typed(table: Any) -> Any:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Turn what reading raises into a DataError that names the file."""
+    """Turn errors of reading into a DataError with the file's name."""
     unreadable = (OSError, UnicodeDecodeError, csv.Error, arrow().ArrowException)
     try:
         yield

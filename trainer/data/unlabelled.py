@@ -1,4 +1,4 @@
-"""Recordings whose species nobody needs to know: the files of a folder, or a table that names files alone."""
+"""Unlabelled recordings: the files of a folder, or a table of paths."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Listed:
 
     Attributes
     ----------
-    folder : what their paths are relative to
-    columns : name of COLUMNS -> text of each
-    where : what each is called, for people
+    folder : folder that their paths are relative to
+    columns : name of COLUMNS -> text of each recording
+    where : position of each recording, for messages
     """
 
     folder: Path
@@ -43,32 +43,32 @@ def open_unlabelled(
     held_out: float,
     seed: int,
 ) -> Data:
-    """Manifests with names, tables without, and folders of recordings, together.
+    """Labelled manifests, unlabelled tables and folders of recordings together.
 
-    Manifests with names are split as ever, and then all that has no name is trained on, but for what is of a source
-    that is held out. Without such a manifest a share of the sources is held out.
+    Labelled manifests are split as usual, and all unlabelled recordings are trained on, except those of a held-out
+    source. Without a labelled manifest a share of the sources is held out.
 
     Parameters
     ----------
-    paths : none for the starter data
-    taxa : gives the list of taxa where no manifest has names
+    paths : empty for the starter data
+    taxa : gives the list of taxa if there is no labelled manifest
 
     Raises
     ------
     DataError
-        When one cannot be read or there is no recording in it.
+        When one cannot be read or has no recordings.
     """
     paths = paths or [default_manifest()]
-    nameless = [path for path in paths if path.is_dir() or not names_species(path)]
-    named = [path for path in paths if path not in nameless]
-    listed = [recordings_of(path, media) for path in nameless]
-    if not named:
+    unlabelled = [path for path in paths if path.is_dir() or not names_species(path)]
+    labelled = [path for path in paths if path not in unlabelled]
+    listed = [recordings_of(path, media) for path in unlabelled]
+    if not labelled:
         known = tuple(taxa())
         found, notes = together(listed, len(known))
         trained, held = hold_out(found, held_out, seed)
         none = found[:0]
         return Data(Manifest(paths[0], known, none, none, notes=notes), none, none, held, none, unlabelled=trained)
-    data = open_data(named, media, table, held_out, seed)
+    data = open_data(labelled, media, table, held_out, seed)
     if not listed:
         return data
     beside = data.manifest.recordings
@@ -82,27 +82,29 @@ def names_species(table: Path) -> bool:
 
 
 def recordings_of(path: Path, media: Path | None) -> Listed:
-    """The recordings of a folder and all below it, or of a table with the column `path`.
+    """The recordings in a folder tree, or in a table with the column `path`.
 
     Raises
     ------
     DataError
-        When there is none, or the table cannot be read.
+        When there are none, or the table cannot be read.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower().lstrip(".") in SOUND and file.is_file())
         if not files:
-            raise DataError(f"{path}: has no recording in it", f"name a folder with {', '.join(SOUND[:3])} or others")
+            raise DataError(
+                f"{path}: contains no recordings", f"name a folder with {', '.join(SOUND[:3])} or other audio files"
+            )
         columns = {name: [""] * len(files) for name in COLUMNS}
         columns |= {"path": [str(file.relative_to(path)) for file in files], "source_repo": [str(path)] * len(files)}
         return Listed(path, columns, [str(file) for file in files])
     if "path" not in header(path):
-        raise DataError(f"{path}: column path is missing", "a table of recordings without names has the column path")
+        raise DataError(f"{path}: column path is missing", "a table of unlabelled recordings needs the column path")
     rows = read_rows(path, ("modality", *COLUMNS))
     of_row = zip(rows.text("path").to_pylist(), rows.text("modality").to_pylist(), strict=True)
     kept = np.array([bool(file) and modality in ("", "audio") for file, modality in of_row], bool)
     if not kept.any():
-        raise DataError(f"{path}: names no recording", "fill in path")
+        raise DataError(f"{path}: lists no recordings", "fill in path")
     columns = {name: rows.text(name).filter(arrow().array(kept)).to_pylist() for name in COLUMNS}
     word = "row" if is_parquet(path) else "line"
     where = [f"{path.name} {word} {number}" for number in rows.numbers[kept].tolist()]
@@ -112,17 +114,17 @@ def recordings_of(path: Path, media: Path | None) -> Listed:
 def together(
     listed: Sequence[Listed], unknown: int, beside: Samples | None = None, held: np.ndarray | None = None
 ) -> tuple[Samples, tuple[str, ...]]:
-    """Recordings of folders and tables, each file once and none of a source that is held out.
+    """Recordings of folders and tables, each file once and without held-out sources.
 
     Parameters
     ----------
-    unknown : the taxon they are given, which is none
-    beside : recordings with names; a file that is among them is left out
+    unknown : number that stands for an unknown taxon
+    beside : labelled recordings, whose files are left out
     held : which of those are held out [n] bool
 
     Returns
     -------
-    the recordings, and a line for each reason to leave some out
+    The recordings, and a line for each reason to leave some out.
     """
     pa = arrow()
     where = [one for part in listed for one in part.where]
@@ -152,10 +154,10 @@ def together(
     )
     if tested.any():
         row = int(np.flatnonzero(tested)[0])
-        notes.append(f"{where[row - first]}: of a source that is held out, so not trained on ({tested.sum()} in all)")
+        notes.append(f"{where[row - first]}: of a held-out source, so not trained on ({tested.sum()} in all)")
     kept = np.flatnonzero(sources.kept & ~tested & ~named)
-    unsaid = pa.array([""] * len(offset), pa.large_string())
-    texts = {name: columns.get(name, unsaid) for name in TEXTS} | {
+    empty = pa.array([""] * len(offset), pa.large_string())
+    texts = {name: columns.get(name, empty) for name in TEXTS} | {
         "source_repo": sources.repo,
         "source_id": sources.within,
     }
@@ -165,7 +167,7 @@ def together(
 
 
 def _after(first: Any, second: Any, rows: int) -> Any:
-    """A column of so many rows, empty where it is unknown, and another after it."""
+    """Two columns one after the other; the first has `rows` empty values if it is None."""
     pa = arrow()
     text = pa.large_string()
     return pa.concat_arrays([pa.array([""] * rows, text) if first is None else first.cast(text), second])

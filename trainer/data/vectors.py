@@ -1,9 +1,9 @@
-"""Vectors of photos, computed once by a frozen tower and kept on disk; and which rows belong to which taxon.
+"""Vectors of photos, computed once by a frozen tower and stored on disk.
 
 A store is a folder of three files. `vectors.npy` is a float32 array [photos, dim] that NumPy can map; its rows are
-appended in the order of the samples. `undecodable.jsonl` has one line for each photo that has no vector. `state.json`
-says what the vectors depend on and how many rows are done. It is replaced last, after the other two are on the disk,
-so whatever a killed build left beyond it is cut off and made again.
+appended in the order of the samples. `undecodable.jsonl` has one line for each photo without a vector. `state.json` has
+everything that the vectors depend on and the number of rows that are done. It is replaced last, after the other two are
+on disk, so anything an interrupted build left beyond it is cut off and computed again.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from gallery.files import write_text
-from trainer.data.manifest import Sample
+from trainer.data.samples import Sample, Samples
 from trainer.data.stream import PhotoFiles
 from trainer.errors import CheckpointError, DataError
 
 VECTORS, UNDECODABLE, STATE = "vectors.npy", "undecodable.jsonl", "state.json"
-KEPT_AFTER = 8192  # rows between two states; what a kill costs at most
+SAVE_EVERY = 8192  # rows between two states; at most so many are lost by a kill
 
 
 class Vectors(Protocol):
@@ -48,12 +48,12 @@ class Vectors(Protocol):
 
 
 class VectorStore:
-    """Vectors on disk, one row a photo; see `open_or_build`.
+    """Vectors on disk, one row per photo; see `open_or_build`.
 
     Attributes
     ----------
     rows : [n] int64, the samples that have a vector
-    undecodable : one line for each photo that has none, and a last one that says how to have them tried again
+    undecodable : one line for each photo without a vector, and a last one on how to retry them
     """
 
     def __init__(self, folder: Path, total: int, dim: int, marked: dict[int, str]) -> None:
@@ -63,7 +63,7 @@ class VectorStore:
         self.rows = np.flatnonzero(there)
         self.undecodable = list(marked.values())
         if marked:
-            self.undecodable.append(f"{len(marked)} photos have no vector; delete {folder} to have them tried again")
+            self.undecodable.append(f"{len(marked)} photos have no vector; delete {folder} to retry them")
         self._there, self._marked = there, marked
         self._vectors = np.load(folder / VECTORS, mmap_mode="r") if total else np.zeros((0, dim), np.float32)
 
@@ -80,28 +80,28 @@ class VectorStore:
         batch: int,
         done: Callable[[int], None] = lambda photos: None,
     ) -> VectorStore:
-        """Open the store, after computing what is not yet in it.
+        """Open the store, after computing the vectors that are missing.
 
-        A build that was killed goes on behind the rows that were done; a store of another key, of other samples or
-        sizes is rebuilt. Processes that share a folder must take turns.
+        An interrupted build resumes after the rows that were done; a store with another key, other samples or sizes is
+        rebuilt. Processes that share a folder must take turns.
 
         Parameters
         ----------
-        folder : where it lies, made when it is not there
-        key : what the vectors depend on besides samples, `dim` and `size`: the weights of the tower
+        folder : created if it does not exist
+        key : fingerprint of the weights of the tower
         samples : the photos
         embed : the frozen tower, [n, 3, size, size] float32 0..255 -> [n, dim]; called without gradient
         dim, size : length of a vector, side of a photo
-        workers : processes that decode; none decodes in this one
+        workers : number of decoding processes; 0 decodes in this process
         batch : photos embedded at once
-        done : told after each batch how many photos have been dealt with
+        done : called after each batch with its number of photos
 
         Raises
         ------
         DataError
-            When the disk is full or may not be written, or not one photo can be decoded.
+            When the disk is full or not writable, or none of the photos can be decoded.
         CheckpointError
-            When the tower gives a vector that is not finite, or zero.
+            When the tower gives a vector that is zero or not finite.
         """
         state = {"key": key, "samples": digest_of(samples), "photos": len(samples), "dim": dim, "size": size}
         build = _Build(folder, state)
@@ -124,15 +124,17 @@ class VectorStore:
         rows = np.asarray(rows, np.int64)
         if len(rows) and not self._there[rows].all():
             row = int(rows[~self._there[rows]][0])
-            raise DataError(f"photo {row} has no vector ({self._marked[row % len(self)]})", "draw from the rows alone")
+            raise DataError(
+                f"photo {row} has no vector ({self._marked[row % len(self)]})", "take only rows with a vector"
+            )
         vectors = np.array(self._vectors[rows])
         if not _usable(vectors).all():
-            raise DataError(f"{self.folder}: is damaged", "delete it; it is made again")
+            raise DataError(f"{self.folder}: is damaged", "delete it; it is rebuilt")
         return torch.from_numpy(vectors)
 
 
 class _Build:
-    """A store in the making: how far it is, and how it goes on."""
+    """An unfinished store: its progress, and the computation of the rest."""
 
     def __init__(self, folder: Path, state: dict[str, Any]) -> None:
         self.folder, self.state = folder, state
@@ -141,7 +143,7 @@ class _Build:
         self.marked: dict[int, str] = {}
 
     def resume(self) -> None:
-        """Take over what is there and fits."""
+        """Keep the rows on disk if their state matches."""
         with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             stored = _json(self.folder / STATE)
@@ -155,9 +157,9 @@ class _Build:
         embed: Callable[[Tensor], Tensor],
         workers: int,
         batch: int,
-        told: Callable[[int], None],
+        report: Callable[[int], None],
     ) -> None:
-        """Embed from the first row that is not done to the last."""
+        """Embed the rows that are not done."""
         with _writing(self.folder):
             self._begin()
         photos = PhotoFiles(samples, workers)
@@ -169,7 +171,7 @@ class _Build:
             open(self.folder / UNDECODABLE, "a", encoding="utf-8") as marks,
         ):
             for wanted, (rows, pixels) in zip(batches, decoded):
-                vectors = np.full((len(wanted), self.dim), np.nan, "<f4")  # a row that stays so was not decoded
+                vectors = np.full((len(wanted), self.dim), np.nan, "<f4")  # a row that stays NaN was not decoded
                 if rows:
                     with torch.inference_mode():
                         vectors[np.array(rows) - wanted[0]] = _checked(embed(pixels).float().cpu().numpy())
@@ -177,23 +179,23 @@ class _Build:
                 lost = {row: photos.why[row] for row in sorted(set(wanted) - set(rows))}
                 self.marked |= lost
                 if len(self.marked) == self.total:
-                    raise DataError(f"not one of {self.total} photos could be decoded", self.marked[0])
+                    raise DataError(f"none of {self.total} photos could be decoded", self.marked[0])
                 with _writing(self.folder):
                     file.write(vectors.tobytes())
                     marks.write(_lines(lost))
-                    # Without any vector yet the folder of the photos may just not be there: nothing is worth keeping.
-                    if (self.done - kept >= KEPT_AFTER or self.done == self.total) and len(self.marked) < self.done:
+                    # Without any vector so far, the folder of the photos may be missing: do not save that.
+                    if (self.done - kept >= SAVE_EVERY or self.done == self.total) and len(self.marked) < self.done:
                         for each in (file, marks):
                             each.flush()
                             os.fsync(each.fileno())
                         self._keep()
                         kept = self.done
-                told(len(wanted))
+                report(len(wanted))
 
     def _begin(self) -> None:
-        """Leave what is done on the disk and nothing else."""
+        """Cut the files to the rows that are done."""
         needed, free = (self.total - self.done) * self.dim * 4, shutil.disk_usage(self.folder).free
-        if needed > free:  # better said now than after hours
+        if needed > free:  # fail now rather than after hours
             raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
         path = self.folder / VECTORS
         if self.done:
@@ -211,7 +213,7 @@ class _Build:
         write_text(self.folder / STATE, json.dumps({**self.state, "done": self.done}) + "\n")
 
     def _header_bytes(self) -> int:
-        """Bytes before the first row; 0 when the file is not of this shape."""
+        """Bytes before the first row; 0 if the file has another shape."""
         with (self.folder / VECTORS).open("rb") as file:
             np.lib.format.read_magic(file)
             shape, _, _ = np.lib.format.read_array_header_1_0(file)
@@ -230,7 +232,7 @@ class _Build:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             try:
                 row, why = json.loads(line)
-            except ValueError:  # torn by a kill; its row is not done
+            except ValueError:  # incomplete line of a killed process; its row is not done
                 break
             if row < before:
                 marks[row] = why
@@ -238,14 +240,13 @@ class _Build:
 
 
 def digest_of(samples: Sequence[Sample]) -> str:
-    """SHA-256 of which samples there are, in their order."""
-    known = getattr(samples, "digest", None)
-    if known is not None:
-        return str(known())
-    told = hashlib.sha256()
+    """SHA-256 of the samples in their order."""
+    if isinstance(samples, Samples):
+        return samples.digest()
+    digest = hashlib.sha256()
     for sample in samples:
-        told.update(f"{sample.path}\0{sample.offset}\0{sample.size}\n".encode())
-    return told.hexdigest()
+        digest.update(f"{sample.path}\0{sample.offset}\0{sample.size}\n".encode())
+    return digest.hexdigest()
 
 
 def _usable(vectors: np.ndarray) -> np.ndarray:
@@ -274,11 +275,13 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Say in one line why the store cannot be written."""
+    """Turn errors of writing into a DataError with the folder's name."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC:
-            raise DataError(f"{folder}: the disk is full ({reason})", "make room and start again") from error
+            raise DataError(
+                f"{folder}: the disk is full ({reason})", "free disk space, then repeat the command"
+            ) from error
         raise DataError(f"{folder}: cannot be written ({reason})", "name another folder with --out") from error

@@ -1,4 +1,4 @@
-"""Sound in memory cut into windows and brought to another rate, by the same functions as on the device."""
+"""Windows and resampling of sound in memory, by the same functions as on the device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def recording_windows(sound: np.ndarray, rate_hz: int, window_s: float, hop_s: f
 
 
 def at_rate(sounds: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:
-    """Sounds [n, samples] float32 at another rate, each by the resampler of the device."""
+    """Sounds [n, samples] float32 resampled to `wanted_hz`."""
     if rate_hz == wanted_hz:
         return sounds
     sources = (resampled(MemorySource(sound, rate_hz), wanted_hz) for sound in sounds)

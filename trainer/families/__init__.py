@@ -1,7 +1,6 @@
 """Families of towers: one module each, which registers how its towers are built, loaded and exported.
 
-To add a family, write its module beside these and name it in the line below; an audio tower that the exporter does not
-know yet also takes a line in `export.lowerings`.
+To add a family, add a module and import it below; a new kind of audio tower also needs an entry in `export.lowerings`.
 """
 
 from trainer.families import adapted, biovita, starter, student, trunk

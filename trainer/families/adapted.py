@@ -1,4 +1,4 @@
-"""BioCLIP 2 for names and pictures, and the frozen audio encoder of a pack with an adapter for sound."""
+"""BioCLIP 2 for names and pictures; for sound, the frozen audio encoder of a pack with an adapter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.published import BIOCLIP
 
 
 def is_pack(source: str | None) -> bool:
-    """Whether a source of audio weights is a pack: the folder of one, the name of one installed, or of a preset."""
+    """Whether a source of audio weights is a pack: a folder, or the name of an installed or standard pack."""
     if not source or source.startswith("hf-hub:"):
         return False
     return (Path(source) / PACK_FILE).is_file() or source in BEST or source in {one.name for one in installed_packs()}
@@ -33,7 +33,7 @@ def build(towers: AdaptedTowers, pretrained: Path | None = None) -> Vita:
 
 
 def load(towers: Any, origins: Origins) -> tuple[Vita, Tokenizer, AdaptedTowers]:
-    """BioCLIP 2 as published; the adapter begins with what class vectors and names alone teach."""
+    """BioCLIP 2 as published, with an adapter fitted on class vectors and names."""
     from trainer.trunk.adapter import adapted
 
     if not origins.audio:

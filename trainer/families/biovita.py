@@ -26,7 +26,7 @@ def build(towers: ClapBioclip, pretrained: Path | None = None) -> Vita:
 
 
 def load(towers: Towers, origins: Origins) -> tuple[Vita, Tokenizer, Towers]:
-    """CLAP and BioCLIP 2 as published, in the sizes that they have; a pack's audio encoder in CLAP's place if named."""
+    """CLAP, or the audio encoder of a pack, and BioCLIP 2 as published, in their own sizes."""
     if is_pack(origins.audio):
         return load_adapted(towers, origins)
     sources = Sources(origins.audio or CLAP, origins.bioclip or BIOCLIP)

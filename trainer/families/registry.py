@@ -1,4 +1,4 @@
-"""The register of families: which there are, and the one that sizes are of."""
+"""Registry of the families of towers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from trainer.models.vita import Vita
 
 Sizes = TypeVar("Sizes", bound=Towers)
 
-# Checkpoints in which no family is named, each known by a field that no other family had.
+# Family of checkpoints that name none, by a field that no other family had.
 UNNAMED = {"teacher": "student", "text": "starter", "clip": "biovita"}
-RENAMED = {"window": "win_length"}  # fields of the front end, as older checkpoints have them
+RENAMED = {"window": "win_length"}  # fields of the front end in older checkpoints
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Where a first stage may take weights and words from; each family takes what it needs.
+    """Sources of the initial weights and tokenizer of a first stage; each family uses those it needs.
 
     Attributes
     ----------
-    pretrained : folder of the public weights of the small trunks; None is the one beside the project
-    audio, bioclip : sources of CLAP and BioCLIP 2, as `trainer.hub` reads them; None is the published model
-    texts : gives the prompts that a tokenizer may be learned from
+    pretrained : folder of the public weights of the small networks; None for the one beside the project
+    audio, bioclip : sources of CLAP and BioCLIP 2, see `trainer.hub`; None for the published models
+    texts : gives the prompts to train a tokenizer on
     teacher : model and tokenizer of a student's teacher
-    tell : is told, in a line, what somebody should know to repeat the run
+    tell : called with a message that helps to repeat the run
     """
 
     pretrained: Path | None = None
@@ -44,16 +44,16 @@ class Origins:
 
 @dataclass(frozen=True)
 class Family(Generic[Sizes]):
-    """What can be done with the towers of one kind.
+    """A kind of towers.
 
     Attributes
     ----------
-    name : as sizes and checkpoints have it
-    from_dict : sizes from their fields, lists already tuples and the front end already built
-    build : the model of these sizes, random but for what is in a folder of public weights
-    load : model, tokenizer and true sizes that the first stage of a run begins with
-    export : which of `export.lowerings.LOWERINGS` makes graphs of the audio tower
-    begin_student : bring the audio tower of a student to where one of this family is; None where the trunk is another
+    name : in sizes and checkpoints
+    from_dict : sizes from their fields, with tuples instead of lists and the front end as `LogMelConfig`
+    build : model of these sizes with random weights, or with those in a folder of public weights
+    load : model, tokenizer and actual sizes that the first stage of a run starts from
+    export : entry of `export.lowerings.LOWERINGS` that exports the audio tower
+    begin_student : initialise a student's audio tower from one of this family; None if the trunks differ
     """
 
     name: str
@@ -68,22 +68,22 @@ FAMILIES: dict[str, Family[Any]] = {}
 
 
 def register(family: Family[Any]) -> None:
-    """Make a family known by its name."""
+    """Register a family by its name."""
     FAMILIES[family.name] = family
 
 
 def family_of(towers: Towers) -> Family[Any]:
-    """The family that sizes are of."""
+    """The family of some sizes."""
     return FAMILIES[towers.family]
 
 
 def towers_from_dict(values: dict[str, Any]) -> Towers:
-    """Sizes as stored beside a checkpoint.
+    """Sizes as stored with a checkpoint.
 
     Raises
     ------
     ValueError
-        When no family of that name is known.
+        When the family is unknown.
     """
     named = next((family for field, family in UNNAMED.items() if field in values), None)
     name = values.get("family", named)
@@ -96,5 +96,5 @@ def towers_from_dict(values: dict[str, Any]) -> Towers:
 
 
 def build(towers: Towers, pretrained: Path | None = None) -> Vita:
-    """The model of these sizes; with the folder of public weights, small trunks start from them."""
+    """The model of these sizes, with random weights or those in a folder of public weights."""
     return family_of(towers).build(towers, pretrained)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from trainer.families.registry import Family, Origins, register
 from trainer.hub import default_pretrained
 from trainer.models.starter import StarterTowers, build_starter
-from trainer.models.student import begin_between
+from trainer.models.student import start_from_teacher
 from trainer.models.text import TextConfig, learn_tokenizer
 from trainer.models.vita import Vita
 
@@ -19,9 +19,9 @@ def from_dict(fields: dict[str, Any]) -> StarterTowers:
 
 
 def load(towers: StarterTowers, origins: Origins) -> tuple[Vita, Tokenizer, StarterTowers]:
-    """Public trunks for sound and pictures; tokenizer and text tower begin with the prompts."""
+    """Public weights for the trunks of sound and pictures, a new text tower, and a tokenizer of the prompts."""
     tokenizer = learn_tokenizer(origins.texts(), towers.text)
     return build_starter(towers, origins.pretrained or default_pretrained()), tokenizer, towers
 
 
-register(Family("starter", from_dict, build_starter, load, export="mobilenet", begin_student=begin_between))
+register(Family("starter", from_dict, build_starter, load, export="mobilenet", begin_student=start_from_teacher))

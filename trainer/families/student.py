@@ -11,7 +11,7 @@ from trainer.errors import ConfigError
 from trainer.families.registry import Family, Origins, family_of, register, towers_from_dict
 from trainer.families.registry import build as build_any
 from trainer.hub import default_pretrained
-from trainer.models.student import StudentTowers, build_ear
+from trainer.models.student import StudentTowers, build_student_audio
 from trainer.models.vita import Vita
 
 
@@ -21,23 +21,23 @@ def from_dict(fields: dict[str, Any]) -> StudentTowers:
 
 def build(towers: StudentTowers, pretrained: Path | None = None) -> Vita:
     model = build_any(towers.teacher)
-    model.audio = build_ear(towers, pretrained)
+    model.audio = build_student_audio(towers, pretrained)
     return model
 
 
 def load(towers: StudentTowers, origins: Origins) -> tuple[Vita, Tokenizer, StudentTowers]:
     """The teacher's text and image towers with a small audio tower in place of its own.
 
-    The small one begins with the public weights, or with those of a teacher that is built of the same trunk.
+    The small tower starts from public weights, or from those of a teacher with the same trunk.
     """
     if origins.teacher is None:
         raise ConfigError("a student needs a teacher", "name its checkpoint with --teacher")
     theirs, tokenizer = origins.teacher
-    ear = build_ear(towers, origins.pretrained or default_pretrained())
+    audio = build_student_audio(towers, origins.pretrained or default_pretrained())
     begin = family_of(towers.teacher).begin_student
     if begin:
-        begin(ear, theirs.audio)
-    model = Vita(ear, theirs.text, theirs.image, theirs.dim)
+        begin(audio, theirs.audio)
+    model = Vita(audio, theirs.text, theirs.image, theirs.dim)
     model.logit_scale, model.base_logit_scale = theirs.logit_scale, theirs.base_logit_scale
     return model.eval(), tokenizer, towers
 

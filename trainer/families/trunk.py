@@ -1,4 +1,4 @@
-"""Towers around the audio graph of a pack: a text tower in the space of its classifier, and an image tower."""
+"""Text and image towers in the space of a pack's classifier."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build(towers: TrunkTowers, pretrained: Path | None = None) -> Vita:
 
 
 def load(towers: TrunkTowers, origins: Origins) -> tuple[Vita, Tokenizer, TrunkTowers]:
-    """Tokenizer and text tower begin with the prompts; few prompts have fewer tokens than there is room for."""
+    """A new text tower and a tokenizer of the prompts, whose vocabulary may be smaller than configured."""
     tokenizer = learn_tokenizer(origins.texts(), towers.text.tokens)
     towers = replace(towers, text=replace(towers.text, vocabulary=tokenizer.get_vocab_size()))
     return build_trunk(towers), tokenizer, towers

@@ -1,1 +1,1 @@
-"""The towers and the space they share."""
+"""Audio, text and image towers."""

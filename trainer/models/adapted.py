@@ -12,60 +12,38 @@ from torch.nn import functional as F
 from edgeapp.audio.windows import ZERO
 from trainer.errors import CheckpointError
 from trainer.frontend import LogMelConfig
-from trainer.models.bioclip import CONTEXT, build_clip
-from trainer.models.biovita import CLIP_MEAN, CLIP_STD
+from trainer.models.bioclip import ClipTowers, build_clip
 from trainer.models.vita import SoundTower, Vita
 
 if TYPE_CHECKING:
     from edgeapp.pack.format import Pack
 
 
-@dataclass(frozen=True)
-class AdaptedTowers:
+@dataclass(frozen=True, kw_only=True)
+class AdaptedTowers(ClipTowers):
     """Sizes of the towers.
 
     Parameters
     ----------
-    pack : name or folder of the pack whose audio graph is the trunk; it is asked for only where sound is encoded
+    pack : name or folder of the pack whose audio graph is the trunk; opened only when sound is encoded
     space : of that pack
-    trunk_dim : numbers in a vector of the pack
-    window_s, hop_s, pad : how the pack cuts sound
-    clip : `model_cfg` of open_clip: embed_dim, vision_cfg, text_cfg
-    mean, std : of the pictures' channels on a scale of 0..1
-    mel : only its rate counts
-    dim : of BioCLIP 2's space
+    trunk_dim : dimension of the pack's vectors
+    window_s, hop_s, pad : of the pack
+    mel : only its sampling rate is used
     """
 
     pack: str
     space: str
     trunk_dim: int
-    clip: dict[str, Any]
     window_s: float = 3.0
     hop_s: float = 3.0
     pad: str = ZERO
-    mean: tuple[float, float, float] = CLIP_MEAN
-    std: tuple[float, float, float] = CLIP_STD
     mel: LogMelConfig = LogMelConfig(rate_hz=48_000)
-    dim: int = 768
     family: str = field(default="adapted", init=False)
-
-    @property
-    def level_dbfs(self) -> None:
-        """The level of a window is left as it is."""
-
-    @property
-    def context(self) -> int:
-        """Tokens of a prompt."""
-        return int(self.clip["text_cfg"].get("context_length", CONTEXT))
-
-    @property
-    def image_size(self) -> int:
-        """Side of a picture in pixels."""
-        return int(self.clip["vision_cfg"].get("image_size", 224))
 
 
 class AdaptedTower(SoundTower):
-    """Waveform [n, samples] through the pack's graph, which stays as it is, and an adapter: unit vectors [n, dim]."""
+    """Waveform [n, samples] to unit vectors [n, dim], by the frozen graph of the pack and an adapter."""
 
     def __init__(self, towers: AdaptedTowers) -> None:
         super().__init__()
@@ -85,9 +63,9 @@ class AdaptedTower(SoundTower):
         Raises
         ------
         PackError
-            It is not there.
+            It is not installed.
         CheckpointError
-            Another of the same name is: its vectors cannot be compared with what the adapter was trained on.
+            Its space is not the one that the adapter was trained on.
         """
         from edgeapp.pack.installed import load_pack
 
@@ -95,7 +73,7 @@ class AdaptedTower(SoundTower):
         if pack.space != self.towers.space:
             raise CheckpointError(
                 f"pack {pack.folder}: has space {pack.space}, the adapter was trained on {self.towers.space}",
-                "bring the pack that it was trained with, or train again",
+                "install the pack that it was trained with, or train again",
             )
         return pack
 

@@ -1,13 +1,14 @@
-"""The text and image towers of the full size: a CLIP model as open_clip has it, BioCLIP 2 (Gu et al., 2025).
+"""The text and image towers of the full size: BioCLIP 2 (Gu et al., 2025), a CLIP model of open_clip.
 
-Both are open_clip's own classes, so that published weights load as they are. Only its tokenizer is rebuilt, for the
-`tokenizers` library: a device then needs neither open_clip nor torch.
+Both are open_clip's own classes, so published weights load unchanged. Only its tokenizer is rebuilt for the
+`tokenizers` library, so that a device needs neither open_clip nor torch.
 """
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from torch.nn import functional as F
 
 from trainer.errors import CheckpointError, ConfigError
 
-CONTEXT = 77  # tokens of a prompt, both ends included
-MERGES = 49_152 - 256 - 2  # of CLIP's vocabulary: 49152 less the bytes and two special tokens
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures; open_clip's default
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CONTEXT = 77  # tokens of a prompt, with start and end
+MERGES = 49_152 - 256 - 2  # of CLIP's vocabulary: 49152 without the bytes and two special tokens
 WORD = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 START, END = "<start_of_text>", "<end_of_text>"
 WORD_END = "</w>"
 
-# What open_clip does to a text before it is split: ftfy, then HTML's entities. Patterns and what takes their place.
-MENDED = {
+# Replacements that open_clip makes in a text before tokenizing it (ftfy, then HTML entities).
+REPLACEMENTS = {
     "[\u02bc\u2018-\u201b]": "'",
     "[\u201c-\u201f]": '"',
     "[\\x00-\\x08\\x0b\\x0e-\\x1f\\x7f\ufeff\ufff9-\ufffc\u206a-\u206f]": "",
@@ -52,11 +55,42 @@ MENDED = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipTowers:
+    """Sizes of text and image towers of an open_clip model, as plain values of JSON.
+
+    Parameters
+    ----------
+    clip : `model_cfg` of open_clip: embed_dim, vision_cfg, text_cfg
+    mean, std : of the channels of a picture on a scale of 0..1
+    dim : of the space
+    """
+
+    clip: dict[str, Any]
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+    dim: int = 768
+
+    @property
+    def level_dbfs(self) -> None:
+        """The level of a window is left unchanged."""
+
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt."""
+        return int(self.clip["text_cfg"].get("context_length", CONTEXT))
+
+    @property
+    def image_size(self) -> int:
+        """Side of a picture in pixels."""
+        return int(self.clip["vision_cfg"].get("image_size", 224))
+
+
 class ClipText(nn.Module):
     """Token ids [n, length] to unit vectors [n, dim].
 
-    A token sees those before it alone, so that padding after the last text's end changes nothing: prompts of 20 tokens
-    cost a quarter of 77.
+    Attention is causal, so padding after the end of the longest text changes nothing: prompts of 20 tokens cost a
+    quarter of 77.
     """
 
     def __init__(self, tower: Any, context: int) -> None:
@@ -65,13 +99,15 @@ class ClipText(nn.Module):
         self.context = context
 
     def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens.int()  # the tower looks for the largest; ONNX Runtime 1.18 finds none among int64
+        tokens = tokens.int()  # the tower uses argmax, which ONNX Runtime 1.18 lacks for int64
         length = tokens.shape[1]
         whole: Tensor | None = self.tower.attn_mask
-        if whole is None:  # this tower looks both ways
+        if whole is None:  # not causal
             tokens = F.pad(tokens, (0, self.context - length))
         try:
-            if whole is not None and length < len(whole):  # open_clip cuts positions to the length, not its mask
+            if whole is not None and length < len(
+                whole
+            ):  # open_clip cuts its positions to the length, but not its mask
                 self.tower.attn_mask = whole[:length, :length]
             return F.normalize(self.tower(tokens).float(), dim=-1)
         finally:
@@ -79,7 +115,7 @@ class ClipText(nn.Module):
 
 
 class ClipImage(nn.Module):
-    """RGB [n, 3, size, size] of 0..255 to unit vectors [n, dim]; scaling is inside."""
+    """RGB [n, 3, size, size] of 0..255 to unit vectors [n, dim], including normalisation."""
 
     mean: Tensor
     std: Tensor
@@ -106,7 +142,7 @@ def build_clip(clip: Mapping[str, Any], mean: Sequence[float], std: Sequence[flo
     ConfigError
         When open_clip is missing.
     CheckpointError
-        When the configuration is none that open_clip can build.
+        When open_clip cannot build the configuration.
     """
     try:
         from open_clip import CustomTextCLIP
@@ -124,9 +160,9 @@ def build_clip(clip: Mapping[str, Any], mean: Sequence[float], std: Sequence[flo
 def clip_tokenizer(context: int = CONTEXT) -> Tokenizer:
     """CLIP's tokenizer, byte-level BPE in lower case: the ids of `open_clip.get_tokenizer`, padded with zeros.
 
-    open_clip mends its texts with ftfy first. Of that, what a name may hold is done here: composed letters, curly
-    quotes, ligatures, invisible signs and HTML's entities of a few signs. Text that was decoded wrongly ("CafÃ©") and
-    letters of full or half width (of Japanese) are left as they are.
+    open_clip cleans its texts with ftfy first. The parts of that which matter for names are done here: composed
+    letters, curly quotes, ligatures, invisible characters and some HTML entities. Wrongly decoded text ("CafÃ©") and
+    letters of full or half width (Japanese) are left unchanged.
     """
     try:
         from open_clip.tokenizer import default_bpe
@@ -139,8 +175,8 @@ def clip_tokenizer(context: int = CONTEXT) -> Tokenizer:
     vocabulary = {word: row for row, word in enumerate(words)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=WORD_END))
     tokenizer.add_special_tokens([AddedToken(token, normalized=True, special=True) for token in (START, END)])
-    mended = [normalizers.Replace(Regex(pattern), by) for pattern, by in MENDED.items()]
-    tokenizer.normalizer = normalizers.Sequence([*mended, normalizers.NFC(), normalizers.Lowercase()])
+    replaced = [normalizers.Replace(Regex(pattern), by) for pattern, by in REPLACEMENTS.items()]
+    tokenizer.normalizer = normalizers.Sequence([*replaced, normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True),

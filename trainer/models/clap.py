@@ -1,7 +1,7 @@
-"""The audio tower of the full size: HTS-AT as CLAP has it, and a linear adapter to the space of BioCLIP 2.
+"""The audio tower of the full size: HTS-AT of CLAP, and a linear adapter to the space of BioCLIP 2.
 
 HTS-AT (Chen et al., ICASSP 2022) with CLAP's projection (Wu et al., ICASSP 2023) is the `transformers` library's own
-class, so that published weights load as they are; BioVITA adds the adapter (Shinoda et al., 2026).
+class, so published weights load unchanged; BioVITA adds the adapter (Shinoda et al., 2026).
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ from trainer.errors import CheckpointError, ConfigError
 from trainer.frontend import LogMel, LogMelConfig
 from trainer.models.vita import SoundTower
 
-# The fields of `transformers.ClapAudioConfig` that say what the encoder is built of.
-AUDIO_FIELDS = (
-    "window_size",
-    "num_mel_bins",
-    "spec_size",
-    "hidden_act",
-    "patch_size",
-    "patch_stride",
-    "hidden_size",
-    "projection_dim",
-    "depths",
-    "num_attention_heads",
-    "enable_fusion",
-    "hidden_dropout_prob",
-    "patch_embed_input_channels",
-    "flatten_patch_embeds",
-    "patch_embeds_hidden_size",
-    "enable_patch_layer_norm",
-    "drop_path_rate",
-    "attention_probs_dropout_prob",
-    "qkv_bias",
-    "mlp_ratio",
-    "projection_hidden_act",
-    "layer_norm_eps",
-)
+# Fields of `transformers.ClapAudioConfig` that define the encoder, with those of the unfused CLAP.
+CLAP_AUDIO: dict[str, Any] = {
+    "window_size": 8,
+    "num_mel_bins": 64,
+    "spec_size": 256,
+    "hidden_act": "gelu",
+    "patch_size": 4,
+    "patch_stride": [4, 4],
+    "hidden_size": 768,
+    "projection_dim": 512,
+    "depths": [2, 2, 6, 2],
+    "num_attention_heads": [4, 8, 16, 32],
+    "enable_fusion": False,
+    "hidden_dropout_prob": 0.1,
+    "patch_embed_input_channels": 1,
+    "flatten_patch_embeds": True,
+    "patch_embeds_hidden_size": 96,
+    "enable_patch_layer_norm": True,
+    "drop_path_rate": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "qkv_bias": True,
+    "mlp_ratio": 4.0,
+    "projection_hidden_act": "relu",
+    "layer_norm_eps": 1e-5,
+}
 
 
 class ClapTower(SoundTower):
     """HTS-AT, CLAP's projection and the adapter.
 
-    The level of the sound is left as it is, as in the published model: a recording is not made louder or quieter.
+    The level of the sound is not normalised, as in the published model.
 
     In training mode, HTS-AT in `transformers` has neither SpecAugment nor, with the published configuration, stochastic
-    depth; what it has is dropout of 0.1 after each block's perceptron, and that is kept. Its one batch norm, over mel
-    bands in front of everything, keeps the statistics it was pretrained with while its scale and shift learn: the
-    vector of a window then does not depend on the windows beside it, so that batches may be small, split or spread over
-    machines. The released code lets the statistics follow batches of 64.
+    depth, but only dropout of 0.1 after each block's MLP. Its batch norm over the mel bands of the input keeps its
+    pretrained statistics, while its scale and shift are trained: the vector of a window then does not depend on the
+    other windows of the batch, so batches may be small, or split over machines. The released code updates the
+    statistics from batches of 64.
 
     Parameters
     ----------
-    audio : fields of `transformers.ClapAudioConfig`; what is not given is the library's default
+    audio : fields of `transformers.ClapAudioConfig`; the library's defaults for missing ones
     mel : the front end
     dim : of the space
 
@@ -73,7 +73,9 @@ class ClapTower(SoundTower):
         transformers = library()
         config = transformers.ClapAudioConfig(**audio)
         self.front = LogMel(mel)
-        self.adapter = nn.Linear(config.projection_dim, dim, bias=False)  # first: its start depends on the seed alone
+        self.adapter = nn.Linear(
+            config.projection_dim, dim, bias=False
+        )  # first: its initial weights depend only on the seed
         self.clap = transformers.ClapAudioModelWithProjection(config)
 
     def train(self, mode: bool = True) -> ClapTower:
@@ -88,12 +90,12 @@ class ClapTower(SoundTower):
         return [self.adapter]
 
     def log_mel(self, waveform: Tensor) -> Tensor:
-        """Log-mel [n, n_mels, frames] in dB, whatever autocast it is called under."""
+        """Log-mel [n, n_mels, frames] in dB, without autocast."""
         with torch.autocast(waveform.device.type, enabled=False):
             return self.front(waveform)
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
-        """Log-mel to unit vectors of the tower; it has one branch."""
+        """Log-mel to unit vectors of the tower, which has one branch."""
         device = log_mel.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16 and self.training):
             features = self.clap(input_features=log_mel.transpose(1, 2)[:, None]).audio_embeds
@@ -102,7 +104,7 @@ class ClapTower(SoundTower):
 
 
 def library() -> ModuleType:
-    """The transformers library, imported late: the starter preset does without it."""
+    """The transformers library, imported late because the starter preset does not need it."""
     try:
         import transformers
     except ImportError:
@@ -111,42 +113,42 @@ def library() -> ModuleType:
 
 
 def audio_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What the encoder is built of, from a configuration; where it is silent, the library's defaults.
+    """Fields of the encoder in a configuration; the library's defaults for missing ones.
 
     Raises
     ------
     CheckpointError
-        When the configuration contradicts itself, or is of a fused CLAP.
+        When the configuration is inconsistent, or that of a fused CLAP.
     """
     try:
-        config = library().ClapAudioConfig(**{name: values[name] for name in AUDIO_FIELDS if name in values})
-        fields = {name: getattr(config, name) for name in AUDIO_FIELDS}
+        config = library().ClapAudioConfig(**{name: values[name] for name in CLAP_AUDIO if name in values})
+        fields = {name: getattr(config, name) for name in CLAP_AUDIO}
         width = fields["patch_embeds_hidden_size"] * 2 ** (len(fields["depths"]) - 1)
     except ConfigError:
         raise
-    except Exception as error:  # each version of the library checks with errors of its own
+    except Exception as error:  # the type depends on the version of the library
         raise CheckpointError(f"{where}: not a configuration of CLAP ({error})", "fetch it again") from error
     if fields["enable_fusion"]:
-        raise CheckpointError(f"{where}: this CLAP fuses four spectrograms", "use laion/clap-htsat-unfused")
+        raise CheckpointError(f"{where}: this CLAP is a fused one", "use laion/clap-htsat-unfused")
     if fields["hidden_size"] != width:
         raise CheckpointError(f"{where}: hidden_size {fields['hidden_size']} is not {width}", "fetch it again")
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
 def audio_sizes(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
-    """What an HTS-AT is built of, from its tensors; what they do not show is as published.
+    """Fields of an HTS-AT derived from its tensors; the published values for all others.
 
     Raises
     ------
     CheckpointError
-        When they are not those of an HTS-AT.
+        When the tensors are not those of an HTS-AT.
     """
     encoder = "audio_model.audio_encoder."
 
     def size(name: str, axes: int) -> list[int]:
         if name not in state or state[name].ndim != axes:
             raise CheckpointError(
-                f"{where}: tensor {name} is missing or no HTS-AT's", "name the weights of a ClapModel"
+                f"{where}: tensor {name} is missing or not that of an HTS-AT", "name the weights of a ClapModel"
             )
         return list(state[name].shape)
 

@@ -1,7 +1,7 @@
 """EfficientAT ``mn04``: MobileNetV3-Large at width 0.4 over a log-mel spectrogram.
 
 Structure and parameter names follow the published weights (Schmid, Koutini and Widmer, "Efficient Large-Scale Audio
-Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023), so that their state dict loads as it is.
+Tagging via Transformer-to-CNN Knowledge Distillation", ICASSP 2023), so their state dict loads unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trainer.models.vita import AudioTrunk
 
 WIDTH = 0.4
 FEATURES = 384  # channels of the last 1x1 convolution at width 0.4
-BANDS = 4  # of frequency, that 128 mel bands are left as after five strides of two
+BANDS = 4  # frequency bands left of 128 mel bands after five strides of two
 
 
 class Block(NamedTuple):
@@ -52,7 +52,7 @@ BLOCKS = (
 
 
 def rounded(channels: float, divisor: int = 8) -> int:
-    """Channels at a multiple of 8, never more than a tenth below the wish."""
+    """Channels rounded to a multiple of 8, at most a tenth below `channels`."""
     value = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return value + divisor if value < 0.9 * channels else value
 
@@ -81,7 +81,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Gate(nn.Module):
-    """Holder that gives the gate the name it has in the published weights."""
+    """Gives the gate its parameter names in the published weights."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -112,10 +112,10 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetAudio(AudioTrunk):
-    """Log-mel [n, 128, frames] to features [n, 384 * 4], averaged over time alone.
+    """Log-mel [n, 128, frames] to features [n, 384 * 4], averaged over time.
 
-    The published tagger averages over frequency too; their mean over the four bands is its feature vector. Here the
-    bands are kept, because how high an animal calls tells much about which it is.
+    The published tagger also averages over the four frequency bands. Here they are kept, because the pitch of a call is
+    characteristic of a species.
     """
 
     def __init__(self, width: float = WIDTH) -> None:
@@ -137,14 +137,14 @@ class MobileNetAudio(AudioTrunk):
 
 
 def load_published(trunk: MobileNetAudio, path: Path) -> None:
-    """Load the published checkpoint into `trunk`; every tensor of the trunk must be there with its size.
+    """Load the published checkpoint into `trunk`; every tensor of the trunk must be present and of the right size.
 
-    The AudioSet head, which the file also holds, is left.
+    The AudioSet head in the file is ignored.
 
     Raises
     ------
     CheckpointError
-        When the file is missing, is no checkpoint, or lacks a tensor.
+        When the file is missing, is not a checkpoint, or lacks a tensor.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file", "name the folder of the public weights with --pretrained")

@@ -1,7 +1,7 @@
-"""MobileNetV2 with folded batch norms, as the given image network stores it.
+"""MobileNetV2 with folded batch norms, as in the public photo network.
 
-The network comes as ONNX with constant weights `w0, b0, w1, b1 …` in the order of its layers and with TensorFlow's
-padding. Here it is a torch module that can be fine-tuned: Sandler et al., "MobileNetV2: Inverted Residuals and Linear
+That network is an ONNX file with constant weights `w0, b0, w1, b1 …` in the order of its layers and with TensorFlow's
+padding. This is a torch module that can be fine-tuned: Sandler et al., "MobileNetV2: Inverted Residuals and Linear
 Bottlenecks", CVPR 2018, table 2.
 """
 
@@ -45,7 +45,7 @@ class Bottleneck(nn.Module):
 
 
 class MobileNetImage(nn.Module):
-    """Picture [n, 3, 224, 224], RGB 0..255, to pooled features [n, 1280]; the scaling is inside."""
+    """Picture [n, 3, 224, 224], RGB 0..255, to pooled features [n, 1280], including normalisation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,12 +63,12 @@ class MobileNetImage(nn.Module):
 
 
 def load_given(trunk: MobileNetImage, path: Path) -> None:
-    """Copy the weights of the given ONNX network into `trunk`.
+    """Copy the weights of the public photo network into `trunk`.
 
     Raises
     ------
     CheckpointError
-        When the file is missing, is no ONNX model, or has not the layers of MobileNetV2.
+        When the file is missing, is not an ONNX model, or does not have the layers of MobileNetV2.
     """
     import onnx
     from onnx import numpy_helper

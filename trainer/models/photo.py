@@ -1,4 +1,4 @@
-"""The image tower of a preset that stands on a pack: what a photo resembles, placed where those taxa sound."""
+"""The image tower of a preset in the space of a pack: a photo is mapped to the sound of the taxa it resembles."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from trainer.models.mobilenet import FEATURES, MobileNetImage
 class PhotoConfig:
     """Sizes of an image tower."""
 
-    resembled: int = 0  # what photos are compared with: classes of the photo network, and what it lacks; 0 is no tower
-    width: int = 256  # directions that a photo can point to
+    resembled: int = 0  # classes that photos are compared with: those of the photo network and others; 0 is no tower
+    width: int = 256  # rank of the projection
     size: int = 224  # side of a picture in pixels
-    frozen: int = 17  # lowest blocks of the trunk that stay as they are
+    frozen: int = 17  # frozen lowest blocks of the trunk
 
 
 class PhotoTower(nn.Module):
     """Picture [n, 3, size, size], RGB 0..255, to unit vectors [n, dim].
 
-    Features of the trunk give a probability for everything a photo may resemble; the vector is the direction of the
-    mean of their places, weighted by these probabilities. The places are learned through `width` directions. A plain
-    projection of the features by ridge regression finds the names of 0.57 of the photos where this finds 0.78.
+    Features of the trunk give a probability for each class; the vector is the direction of the mean of the class
+    vectors, weighted by these probabilities. The class vectors are a product of rank `width`. A plain projection of the
+    features by ridge regression finds the name of 0.57 of the photos, this tower that of 0.78.
     """
 
     def __init__(self, config: PhotoConfig, dim: int) -> None:
@@ -48,7 +48,7 @@ class PhotoTower(nn.Module):
 
     @torch.no_grad()
     def set_places(self, vectors: Tensor) -> None:
-        """Set the places to vectors [resembled, dim], as near as `width` directions allow."""
+        """Set the class vectors to `vectors` [resembled, dim], approximated with rank `width`."""
         width = self.projection.in_features
         left, sizes, right = torch.linalg.svd(vectors.double(), full_matrices=False)
         rank = min(width, len(sizes))

@@ -1,4 +1,4 @@
-"""What the sizes of any family of towers say: a model is built of them, and they are stored beside its weights."""
+"""Sizes of the towers of any family, from which a model is built and which are stored beside its weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Towers(Protocol):
 
     @property
     def family(self) -> str:
-        """Name under which `trainer.families` has them."""
+        """Name in `trainer.families`."""
 
     @property
     def dim(self) -> int:
-        """Of the space."""
+        """Dimension of the space."""
 
     @property
     def mel(self) -> LogMelConfig:
@@ -24,7 +24,7 @@ class Towers(Protocol):
 
     @property
     def level_dbfs(self) -> float | None:
-        """What a window is brought to before the front end; None where its level is left as it is."""
+        """Level to which windows are normalised before the front end; None if they are not."""
 
     @property
     def context(self) -> int:
@@ -36,5 +36,5 @@ class Towers(Protocol):
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclasses have tuples."""
+    """Values of JSON with tuples in place of lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

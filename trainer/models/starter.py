@@ -23,7 +23,7 @@ class StarterTowers:
     mel: LogMelConfig = LogMelConfig()
     level_dbfs: float = -20.0
     text: TextConfig = TextConfig()
-    audio_shared: int = 4  # lowest blocks of the audio trunk that stay as they are, shared by both branches
+    audio_shared: int = 4  # frozen lowest blocks of the audio trunk, shared by both branches
     image_frozen: int = 12  # the same for the image trunk
     image_size: int = 224
     dropout: float = 0.2
@@ -36,7 +36,7 @@ class StarterTowers:
 
 
 def build_starter(towers: StarterTowers, pretrained: Path | None = None) -> Vita:
-    """The model; with the folder of public weights, its trunks start from them."""
+    """The model, with random weights or those in a folder of public weights."""
     audio_trunk, image_trunk = MobileNetAudio(), MobileNetImage()
     if pretrained is not None:
         load_published(audio_trunk, pretrained / "efficientat_mn04_as.pt")

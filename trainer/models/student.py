@@ -16,21 +16,19 @@ from trainer.models.vita import AudioTower, Branch, LevelledTower
 
 @dataclass(frozen=True)
 class StudentTowers:
-    """Sizes of the towers, and which teacher they are of.
+    """Sizes of the towers.
 
     Attributes
     ----------
-    teacher : sizes of the teacher; its text and image towers are the student's
-    space : id of the space of the teacher, whose vectors the student learns
+    teacher : sizes of the teacher, whose text and image towers the student shares
+    space : id of the teacher's space
     """
 
     teacher: Towers
     space: str
     mel: LogMelConfig = LogMelConfig()
     level_dbfs: float = -20.0
-    frozen: int = (
-        4  # lowest blocks of the trunk that stay as pretrained: most of the time of a step, and little to gain
-    )
+    frozen: int = 4  # lowest blocks of the trunk that stay pretrained: they take most of the time and gain little
     family: str = field(default="student", init=False)
 
     @property
@@ -49,10 +47,10 @@ class StudentTowers:
 
 
 class StudentTower(LevelledTower):
-    """One trunk, tuned but for its lowest blocks, and a projection to the space of the teacher.
+    """One trunk, tuned except for its lowest blocks, and a projection to the space of the teacher.
 
-    There is no second branch that stays as pretrained, as in `AudioTower`: that one guards what few labels make a trunk
-    forget, and a teacher has an answer to every sound.
+    It has no second, frozen branch as in `AudioTower`: that one prevents forgetting when labels are few, while a
+    teacher gives a target for every sound.
     """
 
     def __init__(self, trunk: MobileNetAudio, level: LevelNorm, front: LogMel, dim: int) -> None:
@@ -69,12 +67,12 @@ class StudentTower(LevelledTower):
         return self.branch.blocks
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
-        """Log-mel to unit vectors of the tower; it has one branch."""
+        """Log-mel to unit vectors of the tower, which has one branch."""
         return [self.branch(log_mel[:, None], self.bf16 and self.training)]
 
 
-def build_ear(towers: StudentTowers, pretrained: Path | None = None) -> StudentTower:
-    """The audio tower; with the folder of public weights, its trunk starts from them."""
+def build_student_audio(towers: StudentTowers, pretrained: Path | None = None) -> StudentTower:
+    """The audio tower, with random weights or those in a folder of public weights."""
     trunk = MobileNetAudio()
     if pretrained is not None:
         load_published(trunk, pretrained / "efficientat_mn04_as.pt")
@@ -84,13 +82,13 @@ def build_ear(towers: StudentTowers, pretrained: Path | None = None) -> StudentT
 
 
 @torch.no_grad()
-def begin_between(ear: StudentTower, teacher: AudioTower) -> None:
-    """Begin where a teacher of the same trunk is: its lowest blocks, and above them the mean of its two branches.
+def start_from_teacher(student: StudentTower, teacher: AudioTower) -> None:
+    """Copy the lowest blocks of a teacher with the same trunk, and above them the mean of its two branches.
 
-    Both branches were pretrained alike, so that their mean is a good network too (Wortsman et al., ICML 2022, "Model
+    Both branches started from the same weights, so their mean is a good network too (Wortsman et al., ICML 2022, "Model
     soups").
     """
-    blocks, shared = ear.branch.blocks, len(teacher.stem)
+    blocks, shared = student.branch.blocks, len(teacher.stem)
     blocks[:shared].load_state_dict(teacher.stem.state_dict())
     special = teacher.special.blocks.state_dict()
     both = {name: (tensor, special[name]) for name, tensor in teacher.general.blocks.state_dict().items()}

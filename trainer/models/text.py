@@ -1,4 +1,4 @@
-"""A small text tower for prompts of taxa, with a tokenizer learned from them."""
+"""A small text tower for prompts of taxa, with a tokenizer trained on them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ PAD, END = 0, 1
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Size of the tower: 0.7 M parameters, because it only has to know names."""
+    """Size of the tower: 0.7 M parameters are enough for names."""
 
     vocabulary: int = 2048
     context: int = 48  # the longest prompt of the starter taxa has 40 tokens
     width: int = 128
     layers: int = 2
     heads: int = 4
-    features: int = 512  # after a last wide layer: without it the names span no more directions than the width
+    features: int = 512  # after a wide last layer, without which the rank of the vectors is limited to the width
     dropout: float = 0.1
 
 
 def learn_tokenizer(texts: Iterable[str], config: TextConfig) -> Tokenizer:
-    """Byte-level BPE (Sennrich et al., 2016): any name in any script has tokens, known or not.
+    """Byte-level BPE (Sennrich et al., 2016), which can encode any name in any script.
 
     Every text ends with the token END; padding is PAD.
     """
@@ -53,7 +53,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Self-attention written out: fused attention is exported wrongly by some TensorRT releases (TensorRT #4333)."""
+    """Self-attention without the fused operator, which some TensorRT releases convert wrongly (TensorRT #4333)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

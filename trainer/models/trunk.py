@@ -1,4 +1,4 @@
-"""Towers in the space of a given audio encoder: names are trained into it, the encoder itself stays in its pack."""
+"""Text and image towers in the space of a pack, whose audio encoder is not part of the model."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from trainer.models.vita import SoundTower, Tower, Vita
 
 @dataclass(frozen=True)
 class WordsConfig:
-    """Size of the text tower. The space of a classifier of thousands of species asks for more words than the starter's.
+    """Size of the text tower, with a larger vocabulary than the starter's because of the thousands of species.
 
-    With `vocabulary` tokens most genera, families and words of common names are one token each.
+    Most genera, families and words of common names are one token each.
     """
 
     vocabulary: int = 8192
     context: int = 48
-    width: int = 384  # directions that a name can point to
+    width: int = 384  # rank of the projection
     dropout: float = 0.1
-    words_dropped: float = 0.15  # share of the tokens that training leaves out: no word may decide alone
+    words_dropped: float = 0.15  # share of the tokens dropped in training, so that no word dominates
 
     @property
     def tokens(self) -> TextConfig:
-        """What the tokenizer is learned with."""
+        """Configuration of the tokenizer."""
         return TextConfig(vocabulary=self.vocabulary, context=self.context)
 
 
@@ -38,14 +38,14 @@ class TrunkTowers:
     """Sizes of the towers; `dim`, rate and window are those of the pack."""
 
     dim: int = 1024
-    mel: LogMelConfig = LogMelConfig(rate_hz=48_000)  # only its rate counts: the front end is in the pack's graph
+    mel: LogMelConfig = LogMelConfig(rate_hz=48_000)  # only its rate is used: the front end is in the pack's graph
     text: WordsConfig = WordsConfig()
     photo: PhotoConfig = PhotoConfig()
     family: str = field(default="trunk", init=False)
 
     @property
     def level_dbfs(self) -> None:
-        """The level of a window is the graph's affair."""
+        """The level of a window is handled in the pack's graph."""
 
     @property
     def context(self) -> int:
@@ -59,10 +59,10 @@ class TrunkTowers:
 
 
 class WordTower(nn.Module):
-    """Token ids [n, context] to features [n, width]: the sum of what each token adds, over the root of their number.
+    """Token ids [n, context] to features [n, width]: the sum of token embeddings over the root of their number.
 
-    A sum of words and no transformer: order, family, genus and the nouns of a common name each add what they have in
-    common, and a name never seen is the sum of words that were. A ridge regression on words is this tower.
+    It is a sum of words rather than a transformer: order, family, genus and the nouns of a common name each contribute,
+    so a new name is the sum of known words. A ridge regression on words is a special case of this tower.
     """
 
     def __init__(self, config: WordsConfig) -> None:
@@ -71,7 +71,7 @@ class WordTower(nn.Module):
         self.out_features = config.width
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         nn.init.normal_(self.tokens.weight, std=0.05)
-        self.unknown = nn.Parameter(torch.full((config.width,), 1e-3))  # what is left of a name without a known word
+        self.unknown = nn.Parameter(torch.full((config.width,), 1e-3))  # for names without a known word
 
     def forward(self, tokens: Tensor) -> Tensor:
         kept = (tokens > END).to(self.tokens.weight.dtype)  # neither padding nor the end
@@ -82,7 +82,7 @@ class WordTower(nn.Module):
 
 
 class GivenAudio(SoundTower):
-    """Window vectors [n, dim] of the pack's audio graph to unit vectors: it has nothing to learn."""
+    """Window vectors [n, dim] of the pack's audio graph to unit vectors; it has no parameters."""
 
     def pretrained_parts(self) -> list[nn.Module]:
         return []
@@ -98,7 +98,7 @@ class GivenAudio(SoundTower):
 
 
 def build_trunk(towers: TrunkTowers) -> Vita:
-    """The model with random weights; its image tower is empty until stage 2."""
+    """The model with random weights; it has an image tower from stage 2 on."""
     text = WordTower(towers.text)
     named = Tower(text, text.out_features, towers.dim, towers.text.dropout)
     image = PhotoTower(towers.photo, towers.dim) if towers.photo.resembled else nn.Identity()

@@ -1,4 +1,4 @@
-"""The towers of one space: sound, picture and text to unit vectors, and the scale of their similarities."""
+"""The towers of one space: sound, pictures and text to unit vectors, and the logit scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST_SCALE = 100.0
 
 
 class AudioTrunk(nn.Module):
-    """What a trunk tells its tower: the width of its features, its blocks from the lowest up, and their pooling."""
+    """Interface of an audio trunk: the width of its features, its blocks from the lowest up, and their pooling."""
 
     out_features: int
     features: nn.Sequential
@@ -28,20 +28,20 @@ class AudioTrunk(nn.Module):
 
 
 class SoundTower(nn.Module):
-    """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]; everything between is inside."""
+    """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]."""
 
-    bf16: bool = False  # in training only; set where the processor has it
+    bf16: bool = False  # in training only, if the hardware supports it
 
     def pretrained_parts(self) -> list[nn.Module]:
-        """What is tuned gently."""
+        """Modules with pretrained weights, trained at a lower rate."""
         raise NotImplementedError
 
     def fresh_parts(self) -> list[nn.Module]:
-        """What starts from nothing."""
+        """Modules with random weights."""
         raise NotImplementedError
 
     def branched(self) -> AudioTower | None:
-        """The tower, where it has a general branch beside a special one."""
+        """This tower if it has a general and a special branch, else None."""
         return None
 
     def log_mel(self, waveform: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class SoundTower(nn.Module):
         raise NotImplementedError
 
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
-        """Log-mel to unit vectors: of the tower, and of each of its branches where it has some."""
+        """Log-mel to unit vectors: of the tower, and of each of its branches."""
         raise NotImplementedError
 
     def embed(self, log_mel: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class SoundTower(nn.Module):
 
 
 class Standardise(nn.Module):
-    """Features less their mean, over their deviation; both are set once, from the training recordings."""
+    """Standardise features; mean and deviation are set once, from the training recordings."""
 
     mean: Tensor
     deviation: Tensor
@@ -76,10 +76,10 @@ class Standardise(nn.Module):
 
 
 class Branch(nn.Module):
-    """The upper blocks of a trunk with their own projection to the space: feature maps to unit vectors [n, dim].
+    """The upper blocks of a trunk with their own projection: feature maps to unit vectors [n, dim].
 
-    Batch norms inside the blocks keep the statistics they were pretrained with: with a few hundred recordings, new ones
-    are worse than old ones. The features are standardised before the projection.
+    Batch norms in the blocks keep their pretrained statistics, which are better than those of a few hundred recordings.
+    The features are standardised before the projection.
     """
 
     def __init__(self, trunk: AudioTrunk, first: int, dim: int, dropout: float) -> None:
@@ -96,7 +96,7 @@ class Branch(nn.Module):
         return self
 
     def features(self, maps: Tensor, bf16: bool = False) -> Tensor:
-        """Feature maps to features [n, out_features], as the trunk pools them."""
+        """Feature maps to pooled features [n, out_features]."""
         with torch.autocast(maps.device.type, torch.bfloat16, enabled=bf16):
             maps = self.blocks(maps)
         return self.pool(maps.float())
@@ -106,7 +106,7 @@ class Branch(nn.Module):
 
 
 class LevelledTower(SoundTower):
-    """A tower of convolutions that brings each window to one level before its log-mel."""
+    """A convolutional tower that normalises the level of each window before its log-mel."""
 
     def __init__(self, level: LevelNorm, front: LogMel) -> None:
         super().__init__()
@@ -118,16 +118,16 @@ class LevelledTower(SoundTower):
         return self.front(self.level(waveform))
 
     def lowest_blocks(self) -> nn.Sequential:
-        """The blocks of the trunk from the log-mel up, the first two at least."""
+        """The lowest blocks of the trunk, at least two."""
         raise NotImplementedError
 
 
 class AudioTower(LevelledTower):
-    """A trunk in two branches.
+    """A trunk with two branches.
 
-    The lowest `shared` blocks of the trunk stay as pretrained. Above them are two branches: in `general` the upper
-    blocks stay as pretrained too and only the projection learns, in `special` they are tuned. What one forgets the
-    other still knows; the vector is the direction of their sum.
+    The lowest `shared` blocks of the trunk are frozen. Above them are two branches: in `general` the upper blocks are
+    frozen too and only the projection is trained, in `special` they are tuned. The frozen branch counteracts
+    forgetting; the vector is the direction of the sum of both.
     """
 
     def __init__(
@@ -196,5 +196,5 @@ class Vita(nn.Module):
 
     @staticmethod
     def scale(logarithm: Tensor) -> Tensor:
-        """The multiplier of cosines, held below 100."""
+        """The logit scale, limited to 100."""
         return logarithm.exp().clamp_max(LARGEST_SCALE)

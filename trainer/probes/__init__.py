@@ -1,1 +1,1 @@
-"""Probes of one encoder: what its vectors know of the photos of SSW60, and of the traits of a species."""
+"""Probes of one encoder: audio-to-image retrieval on SSW60, and traits of species."""

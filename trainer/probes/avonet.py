@@ -1,11 +1,11 @@
 """Trait values of birds from AVONET (Tobias et al. 2022, Ecology Letters 25), CC BY 4.0.
 
-AVONET answers 20 of the 34 labels. It says nothing on activity, locomotion mode, social behaviour, mountains and life
-below the ground; those stay unknown. It names one habitat and one lifestyle for each species, the main one, so that a
-species of two habitats counts for one of them.
+AVONET has values for 20 of the 34 labels, and none for activity, locomotion mode, social behaviour, mountains and life
+below the ground; those stay unknown. It gives one main habitat and lifestyle for each species, so a species of two
+habitats counts for one of them.
 
-Climatic distribution is the latitudinal belts that the breeding range reaches into: belts of latitude, not climates. A
-range is known by its two ends alone, so that a belt between two far parts of it counts as reached.
+Climatic distribution is the latitudinal belts that the breeding range overlaps: belts of latitude, not climates. Only
+the two ends of a range are known, so a belt between two separate parts of it counts as overlapped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trainer.probes.trait_schema import AT, LABELS, NO, UNKNOWN, YES, TraitTable
 
 SPECIES = "Species1"
 ABSENT = ("NA", "")
-BELTS_DEG = {  # distance from the equator; the two circles are 23.44 and 66.56, the limits between them are a choice
+BELTS_DEG = {  # distance from the equator; the limits between tropics (23.44) and polar circles (66.56) are a choice
     "tropical": (0.0, 23.44),
     "subtropical": (23.44, 35.0),
     "temperate": (35.0, 55.0),
@@ -29,15 +29,14 @@ BELTS_DEG = {  # distance from the equator; the two circles are 23.44 and 66.56,
     "polar": (66.56, 90.0),
 }
 NORTHERN = ("boreal",)  # there is no boreal zone in the south
-LEAST_REACH_DEG = 1.0  # of a belt that a range must cover, or half of the range where that is smaller
+MIN_OVERLAP_DEG = 1.0  # of a range with a belt, or half of the range if that is smaller
 
 HABITATS = ("forest", "grassland", "desert", "wetland", "urban")
 LIFESTYLES = ("arboreal", "aquatic", "terrestrial", "aerial")
 DIETS = ("herbivorous", "carnivorous", "insectivorous", "omnivorous")
 
-# Value in AVONET to the label that is answered yes; the others of its row are answered no, all of them where it is "".
-# A value that leaves the question open maps to None: a generalist has no main lifestyle, and AVONET's coast is partly
-# salt marsh and estuary.
+# Value in AVONET to the label that is yes; the other labels of its group are no, or all of them for "". A value that
+# decides nothing maps to None: a generalist has no main lifestyle, and AVONET's coast is partly salt marsh and estuary.
 HABITAT: Mapping[str, str | None] = {
     "Forest": "forest",
     "Woodland": "forest",
@@ -52,14 +51,14 @@ HABITAT: Mapping[str, str | None] = {
     "Coastal": None,
 }
 LIFESTYLE: Mapping[str, str | None] = {
-    "Insessorial": "arboreal",  # perches above the ground: trees for the most part, also rocks and wires
+    "Insessorial": "arboreal",  # perches above the ground, mostly in trees, also on rocks and wires
     "Aquatic": "aquatic",
     "Terrestrial": "terrestrial",
     "Aerial": "aerial",
     "Generalist": None,
 }
 TROPHIC_LEVELS = ("Herbivore", "Carnivore", "Omnivore", "Scavenger")
-MIGRATION = {"1": NO, "2": NO, "3": YES}  # 2: a part of the population, or over short distances
+MIGRATION = {"1": NO, "2": NO, "3": YES}  # 2: part of the population, or over short distances
 
 
 def from_avonet(path: Path) -> TraitTable:
@@ -68,7 +67,7 @@ def from_avonet(path: Path) -> TraitTable:
     Raises
     ------
     DataError
-        The file cannot be read, or is not AVONET: a column is missing, or a value is unknown (named with its line).
+        The file cannot be read, a column is missing, or a value is unknown (named with its line).
     """
     columns = (SPECIES, "Habitat", "Migration", "Trophic.Level", "Trophic.Niche", "Primary.Lifestyle")
     _, lines = read_lines(path, (*columns, "Min.Latitude", "Max.Latitude"))
@@ -83,26 +82,26 @@ def from_avonet(path: Path) -> TraitTable:
 
 
 def answers(fields: Mapping[str, str]) -> dict[str, int]:
-    """Labels that one line of AVONET answers.
+    """Values of the labels in one line of AVONET.
 
     Raises
     ------
     KeyError, ValueError
-        A value that AVONET does not have.
+        A value is unknown.
     """
     given = {name: value for name, value in fields.items() if value not in ABSENT}
-    told: dict[str, int] = {}
+    values: dict[str, int] = {}
     if "Habitat" in given:
-        told |= _one_of(HABITATS, HABITAT[given["Habitat"]])
+        values |= _one_of(HABITATS, HABITAT[given["Habitat"]])
     if "Primary.Lifestyle" in given:
-        told |= _one_of(LIFESTYLES, LIFESTYLE[given["Primary.Lifestyle"]])
+        values |= _one_of(LIFESTYLES, LIFESTYLE[given["Primary.Lifestyle"]])
     if "Trophic.Level" in given:
-        told |= _diet(given["Trophic.Level"], given.get("Trophic.Niche"))
+        values |= _diet(given["Trophic.Level"], given.get("Trophic.Niche"))
     if "Migration" in given:
-        told["migratory"] = MIGRATION[given["Migration"]]
+        values["migratory"] = MIGRATION[given["Migration"]]
     if "Min.Latitude" in given and "Max.Latitude" in given:
-        told |= belts(float(given["Min.Latitude"]), float(given["Max.Latitude"]))
-    return told
+        values |= belts(float(given["Min.Latitude"]), float(given["Max.Latitude"]))
+    return values
 
 
 def _one_of(names: tuple[str, ...], yes: str | None) -> dict[str, int]:
@@ -110,26 +109,26 @@ def _one_of(names: tuple[str, ...], yes: str | None) -> dict[str, int]:
 
 
 def _diet(level: str, niche: str | None) -> dict[str, int]:
-    """Diet and trophic level; the niche tells among carnivores those that live on land invertebrates."""
+    """Diet and trophic level; the niche distinguishes carnivores that eat land invertebrates."""
     if level not in TROPHIC_LEVELS:
         raise KeyError(level)
-    told = {"predator": YES if level == "Carnivore" else NO}
+    predator = {"predator": YES if level == "Carnivore" else NO}
     if level == "Carnivore" and niche is None:
-        return told | {"herbivorous": NO, "omnivorous": NO}
+        return predator | {"herbivorous": NO, "omnivorous": NO}
     insects = level == "Carnivore" and niche == "Invertivore"
     yes = {"Herbivore": "herbivorous", "Omnivore": "omnivorous"}.get(level, "carnivorous")
-    return told | _one_of(DIETS, "insectivorous" if insects else yes)
+    return predator | _one_of(DIETS, "insectivorous" if insects else yes)
 
 
 def belts(south_deg: float, north_deg: float) -> dict[str, int]:
-    """Which latitudinal belts a range from `south_deg` to `north_deg` reaches into, on either side of the equator."""
+    """Which latitudinal belts a range from `south_deg` to `north_deg` overlaps, on either side of the equator."""
     if not -90.0 <= south_deg <= north_deg <= 90.0:
         raise ValueError(f"latitude {south_deg:g} to {north_deg:g}")
-    enough = min(LEAST_REACH_DEG, (north_deg - south_deg) / 2)
-    told = {}
+    enough = min(MIN_OVERLAP_DEG, (north_deg - south_deg) / 2)
+    values = {}
     for name, (near, far) in BELTS_DEG.items():
         north = min(north_deg, far) - max(south_deg, near)
         south = min(-south_deg, far) - max(-north_deg, near)
-        reach = north if name in NORTHERN else max(north, south)
-        told[name] = YES if reach >= enough else NO
-    return told
+        overlap = north if name in NORTHERN else max(north, south)
+        values[name] = YES if overlap >= enough else NO
+    return values

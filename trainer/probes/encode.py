@@ -1,4 +1,4 @@
-"""Unit vectors of files, a batch at a time, and which of them could not be encoded."""
+"""Unit vectors of files, in batches, and the files that could not be encoded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from trainer.probes.labelled import unit
 def encode(
     embed: Embed, files: Sequence[Path | Sample], batch: int, done: Callable[[int], None] = lambda files: None
 ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
-    """Unit vectors of files, `batch` of them at a time.
+    """Unit vectors of files.
 
     Parameters
     ----------
-    done : told how many files were dealt with
+    batch : files per batch
+    done : called with the number of files just processed
 
     Returns
     -------
-    which files could be encoded [n] bool, their unit vectors, and a line for each that could not; None when the encoder
-    lacks the modality
+    Which files could be encoded [n] bool, their unit vectors, and a line for each that could not; None if the encoder
+    lacks the modality.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def encode(
     faults: list[str] = []
     for start in range(0, len(files), batch):
         rows = range(start, min(start + batch, len(files)))
-        with overheard():  # what an MP3 decoder says of damage it passes over
+        with overheard():  # an MP3 decoder reports damage that it skips
             made = embedded(embed, files, rows)
         if made is None:
             return None

@@ -1,4 +1,4 @@
-"""What SSW60 and the trait probe start from: CSV files by line, and vectors with a name each."""
+"""Input of SSW60 and the trait probe: CSV files by line, and vectors with names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tupl
     Raises
     ------
     DataError
-        It cannot be read, a column is missing, a line is longer than the header, or there is none.
+        It cannot be read, a column is missing, a line is longer than the header, or there are no lines.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -31,7 +31,7 @@ def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tupl
     if missing:
         raise DataError(f"{path}: column {missing[0]} is missing", f"it must have {', '.join(columns)}")
     if not lines:
-        raise DataError(f"{path}: there is no line below the header", "name a file that holds some")
+        raise DataError(f"{path}: has no line below the header", "name a file with data")
     longer = [line for line, fields in lines if None in fields]
     if longer:
         raise DataError(f"{path} line {longer[0]}: more fields than columns", "put what contains a comma in quotes")
@@ -39,12 +39,12 @@ def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tupl
 
 
 def read_named(path: Path, vectors: str, names: str) -> tuple[list[str], np.ndarray] | None:
-    """Names [n] and unit vectors [n, dim] of two arrays of a `.npz`; None where it has neither.
+    """Names [n] and unit vectors [n, dim] in two arrays of a `.npz`; None if it has neither.
 
     Raises
     ------
     DataError
-        The file cannot be read, one array lacks the other, or the vectors are not fit to be compared.
+        The file cannot be read, only one of the arrays exists, or a vector is zero or not finite.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -58,11 +58,11 @@ def read_named(path: Path, vectors: str, names: str) -> tuple[list[str], np.ndar
     if len(found) == 1:
         other = names if vectors in found else vectors
         raise DataError(f"{path}: array '{other}' is missing", f"'{vectors}' and '{names}' belong together")
-    said = [str(name) for name in found[names].ravel().tolist()]
-    if found[vectors].ndim != 2 or len(found[vectors]) != len(said):
+    given = [str(name) for name in found[names].ravel().tolist()]
+    if found[vectors].ndim != 2 or len(found[vectors]) != len(given):
         shape = list(found[vectors].shape)
-        raise DataError(f"{path}: '{vectors}' is {shape} for {len(said)} names", "give one vector [dim] for each name")
-    return said, unit(f"{path}, {vectors}", found[vectors])
+        raise DataError(f"{path}: '{vectors}' is {shape} for {len(given)} names", "give one vector [dim] for each name")
+    return given, unit(f"{path}, {vectors}", found[vectors])
 
 
 def unit(where: str, vectors: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def unit(where: str, vectors: np.ndarray) -> np.ndarray:
     Raises
     ------
     DataError
-        One is zero or not finite: it has no direction.
+        One is zero or not finite, so it has no direction.
     """
     vectors = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""SSW60 (Van Horn et al. 2022), audio to image: does a sound find the photos of its species?
+"""Audio-to-image retrieval on SSW60 (Van Horn et al. 2022).
 
     audio_ml.csv, images_inat.csv, images_nabirds.csv     asset_id, label, split, …
     audio_ml/ASSET.wav, images_inat/ASSET.jpg, images_nabirds/ASSET.jpg
@@ -7,12 +7,12 @@
 Every recording of the split is a query; the gallery is all photos of one image set in the same split, ranked by cosine.
 
 - mAP is the mean over recordings of the average precision: the mean, over the photos of the recording's species, of the
-  precision at that photo's place. Photos of equal cosine share the last of their places.
-- Recall@k is the share of recordings with a photo of their species among the first k; a tie counts against it.
+  precision at that photo's rank. Photos of equal cosine share the last of their ranks.
+- Recall@k is the share of recordings with a photo of their species among the first k; ties count against it.
 
 The data set's own task is classification of videos. Retrieval was first reported by Moummad et al. 2026, who give one
-mAP and no image set that could be found; so both sets can be asked for, and a figure names its set. The iNaturalist
-photos, and their like from the same site, may have been seen by encoders trained on public photos.
+mAP without naming the image set; so both sets can be scored, and results name their set. Encoders trained on public
+photos may have been trained on the iNaturalist photos or similar ones of that site.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from trainer.probes.labelled import read_lines, read_named
 IMAGE_SETS = ("inat", "nabirds")
 SPLIT = "test"
 TOPS = (1, 5, 10)
-BATCH = 32  # files given to an encoder at once
+BATCH = 32  # files
 CELLS = 1 << 22  # cosines in memory at once
 
 
 @dataclass(frozen=True)
 class Assets:
-    """One modality of one split: asset ids, files and labels [n], and a line for each file that was listed again."""
+    """One modality of one split: asset ids, files and labels [n], and a line for each file that is listed twice."""
 
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
@@ -61,13 +61,13 @@ class Ssw60Result:
     Attributes
     ----------
     map : mean average precision over the recordings
-    chance : what ranking the photos at random gives on average
-    recall : k -> share of recordings with a right photo among the first k
+    chance : expected mean average precision of a random ranking
+    recall : k -> share of recordings with a correct photo among the first k
     of_species : scientific name -> mean average precision of its recordings
-    queries, gallery : recordings that were asked, photos that were ranked
-    missing : files of the split that do not exist, or that a feature file does not have
+    queries, gallery : number of recordings and of photos
+    missing : files of the split that do not exist, or that are not in the feature file
     undecodable : a line for each file that could not be encoded
-    without_photo : recordings left out because no photo of their species is in the gallery
+    without_photo : recordings left out because the gallery has no photo of their species
     repeated : a line for each file that the archive lists more than once, and that counts once
     """
 
@@ -101,12 +101,12 @@ def evaluate_ssw60(
     encoder : has `audio(paths)` and `images(paths)`, which give unit vectors [n, dim]
     images : inat or nabirds
     batch : files given to the encoder at once
-    done : told how many files were dealt with, for a progress bar
+    done : called with the number of files just processed, for a progress bar
 
     Raises
     ------
     DataError
-        The folder is not SSW60, or nothing of one side can be used.
+        The folder is not SSW60, or no recording or no photo can be used.
     """
     sides: list[Assets] = []
     vectors: list[np.ndarray] = []
@@ -119,13 +119,13 @@ def evaluate_ssw60(
         side = listed.kept(there)
         encoded = encode(embed, side.paths, batch, done)
         if encoded is None:
-            raise DataError(f"the model encodes nothing of {name}", "name one that knows sound and pictures")
+            raise DataError(f"the model cannot encode {name}", "name one with an audio and an image tower")
         kept, made, faults = encoded
         side, undecodable = side.kept(kept), undecodable + faults
         if not len(side):
             raise DataError(
                 f"{root}: no file of {name}, split {split}, can be used; {(faults + missing)[0]}",
-                "unpack the whole archive",
+                "unpack the complete archive",
             )
         sides.append(side)
         vectors.append(made)
@@ -133,12 +133,12 @@ def evaluate_ssw60(
 
 
 def score_features(root: Path, path: Path, images: str = "inat", split: str = SPLIT) -> Ssw60Result:
-    """Score vectors made elsewhere; only the CSV files of the archive are needed.
+    """Score precomputed vectors; only the CSV files of the archive are needed.
 
     Parameters
     ----------
     path : `.npz` with audio_ids [n], audio [n, dim], image_ids and image; ids are asset ids, numbers or strings, and
-        may be of other splits too
+        may include other splits
 
     Raises
     ------
@@ -168,16 +168,16 @@ def image_folder(images: str) -> str:
 
 
 def read_assets(root: Path, name: str, split: str) -> Assets:
-    """The files that a CSV of the archive lists for a split.
+    """The files of a split listed in a CSV of the archive.
 
     Raises
     ------
     DataError
-        The CSV is not there or damaged, or it lists nothing for this split.
+        The CSV is missing or damaged, or lists nothing for this split.
     """
     path, suffix = root / f"{name}.csv", "wav" if name == "audio_ml" else "jpg"
     if not path.is_file():
-        raise DataError(f"{path} is missing", "name the folder that ssw60.tar.gz unpacks to")
+        raise DataError(f"{path} is missing", "name the folder unpacked from ssw60.tar.gz")
     _, lines = read_lines(path, ("asset_id", "label", "split"))
     rows = [(line, fields) for line, fields in lines if fields["split"] == split]
     if not rows:
@@ -220,12 +220,12 @@ def score(
             f"vectors of sound have {vectors[0].shape[1]} dimensions, of photos {vectors[1].shape[1]}",
             "compare encoders of one space",
         )
-    strange = sorted({*sounds.labels.tolist(), *photos.labels.tolist()} - set(species))
-    if strange:
-        raise DataError(f"{root}: label {strange[0]} is not in taxa.csv", "unpack the archive again")
+    unknown = sorted({*sounds.labels.tolist(), *photos.labels.tolist()} - set(species))
+    if unknown:
+        raise DataError(f"{root}: label {unknown[0]} is not in taxa.csv", "unpack the archive again")
     asked = np.isin(sounds.labels, photos.labels)
     if not asked.any():
-        raise DataError(f"{root}: no recording has a photo of its species", "unpack the whole archive")
+        raise DataError(f"{root}: no recording has a photo of its species", "unpack the complete archive")
     labels = sounds.labels[asked]
     precision, place = retrieve(vectors[0][asked], labels, vectors[1], photos.labels)
     right = {label: int((photos.labels == label).sum()) for label in np.unique(labels).tolist()}
@@ -248,7 +248,7 @@ def score(
 def retrieve(
     queries: np.ndarray, query_labels: np.ndarray, gallery: np.ndarray, gallery_labels: np.ndarray, cells: int = CELLS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rank the gallery for each query, a block of queries at a time.
+    """Rank the gallery for each query, in blocks of queries.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def retrieve(
 
     Returns
     -------
-    average precision [q], and how many wrong samples stand before the first right one [q]
+    Average precision [q], and number of wrong samples before the first correct one [q].
     """
     precision, place = np.zeros(len(queries)), np.zeros(len(queries), dtype=int)
     rows = max(1, cells // max(1, len(gallery)))
@@ -270,10 +270,10 @@ def retrieve(
 
 
 def average_precision(scores: np.ndarray, relevant: np.ndarray) -> tuple[float, int]:
-    """Average precision of a ranking, and the number of wrong samples before or level with the first right one.
+    """Average precision of a ranking, and the number of wrong samples before or tied with the first correct one.
 
-    Each right sample contributes the share of right ones among all that score as much as it or more; samples of equal
-    score are so taken together.
+    Each correct sample contributes the share of correct ones among all with at least its score, so ties are counted
+    together.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray) -> tuple[float, 
 
 
 def random_precision(relevant: int, total: int) -> float:
-    """Expected average precision of a random ranking of `total` samples of which `relevant` are right."""
+    """Expected average precision of a random ranking of `total` samples, `relevant` of which are correct."""
     if total == 1:
         return 1.0
     harmonic = float((1.0 / np.arange(1, total + 1)).sum())
@@ -299,4 +299,6 @@ def _labels(path: Path, lines: Sequence[tuple[int, dict[str, str]]]) -> np.ndarr
         return np.array([int(fields["label"]) for _, fields in lines], dtype=int)
     except ValueError:
         line, fields = next((line, f) for line, f in lines if not f["label"].strip().lstrip("-").isdigit())
-        raise DataError(f"{path} line {line}: label '{fields['label']}' is no number", "copy the file again") from None
+        raise DataError(
+            f"{path} line {line}: label '{fields['label']}' is not a number", "copy the file again"
+        ) from None

@@ -1,4 +1,4 @@
-"""`python -m trainer ssw60`: audio to image on SSW60."""
+"""`python -m trainer ssw60`: audio-to-image retrieval on SSW60."""
 
 from __future__ import annotations
 
@@ -12,35 +12,46 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.errors import ConfigError
-from trainer.probes.command_line import counted, opened, tell
+from trainer.options import DATA, MACHINE, STAGE, AsJson, Device, Excerpt, ProbedModel, Threads
+from trainer.probes.command_line import opened, tell
+from trainer.progress import progress
 
 
 def ssw60(
-    root: Annotated[Path, typer.Argument(help="Folder that ssw60.tar.gz unpacks to.")],
-    model: Annotated[
-        str | None, typer.Option(help="Folder of a trained stage, or KIND[:SOURCE] as in the benchmark.")
-    ] = None,
+    root: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder unpacked from ssw60.tar.gz.")],
+    model: ProbedModel = None,
     features: Annotated[
-        Path | None, typer.Option(help="Vectors made elsewhere: .npz with audio, audio_ids, image, image_ids.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Precomputed vectors: .npz with audio, audio_ids, image and image_ids.",
+            rich_help_panel=STAGE,
+        ),
     ] = None,
-    images: Annotated[str, typer.Option(help="Photos to rank: inat or nabirds.")] = "inat",
-    split: Annotated[str, typer.Option(help="Split of the recordings and of the photos.")] = "test",
-    hearing: Annotated[str, typer.Option(help="windows, as on the device; or onset, as published.")] = "windows",
-    batch: Annotated[int, typer.Option(min=1, help="Files decoded at once.")] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    images: Annotated[
+        str, typer.Option(metavar="inat|nabirds", help="Photos to rank: inat or nabirds.", rich_help_panel=DATA)
+    ] = "inat",
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Split of the recordings and photos.", rich_help_panel=DATA)
+    ] = "test",
+    excerpt: Excerpt = "windows",
+    batch: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Number of files per batch.", rich_help_panel=MACHINE)
+    ] = 32,
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Rank the photos of SSW60 for each of its recordings: mAP and recall."""
     from trainer.probes.ssw60 import evaluate_ssw60, score_features
 
     if (model is None) == (features is None):
-        raise ConfigError("one of --model and --features is needed", "name a trained stage with --model")
+        raise ConfigError("either --model or --features is required", "name a trained stage with --model")
     if features is not None:
         result = score_features(root, features, images, split)
     else:
-        encoder = opened(str(model), device, hearing, threads)
-        with counted("recordings and photos") as done:
+        encoder = opened(str(model), device, excerpt, threads)
+        with progress("recordings and photos") as done:
             result = evaluate_ssw60(root, encoder, images, split, batch, done)
     if as_json:
         print(json.dumps(dataclasses.asdict(result), indent=1))
@@ -54,6 +65,6 @@ def ssw60(
     tell("missing", result.missing)
     tell("not encoded", result.undecodable)
     tell("no photo of its species", result.without_photo)
-    tell("listed again, counts once", result.repeated)
+    tell("listed twice, counted once", result.repeated)
     if result.missing or result.undecodable:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Vectors for the trait probe, each with the species it is of: from a file, from a benchmark, or from a data set."""
+"""Vectors with their species for the trait probe: from a file, a benchmark, or a data set."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from trainer.probes.labelled import read_named
 
 MODALITIES = ("audio", "image")
 SPECIES = "{}_species"  # array of names in a file
-MOST = 30  # samples of a species, as AnimalCLAP draws an epoch
-BATCH = 16  # files given to an encoder at once
+MOST = 30  # samples per species, as in an epoch of AnimalCLAP
+BATCH = 16  # files
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Named:
 
 @dataclass(frozen=True)
 class TraitData:
-    """What is probed.
+    """Input of the probe.
 
     Attributes
     ----------
     parts : modality -> vectors
-    notes : what was left out, a line each
-    remarks : what else should be known, a line each
+    notes : samples that were left out, one line each
+    remarks : other remarks, one line each
     """
 
     parts: dict[str, Named]
@@ -58,12 +58,12 @@ def from_file(path: Path) -> TraitData:
     found = {name: read_named(path, name, SPECIES.format(name)) for name in MODALITIES}
     parts = {name: Named(*part) for name, part in found.items() if part is not None}
     if not parts:
-        raise DataError(f"{path}: holds neither audio nor image", "write them with their species, as audio_species")
+        raise DataError(f"{path}: has neither audio nor image", "save them with their species, such as audio_species")
     return TraitData(parts)
 
 
 def from_benchmark(path: Path, root: Path) -> TraitData:
-    """Features of BioVITA Bench, with the species that its indexes give their ids.
+    """Features of BioVITA Bench, with the species of their ids in its indexes.
 
     Raises
     ------
@@ -90,14 +90,14 @@ def from_benchmark(path: Path, root: Path) -> TraitData:
             notes.append(f"{path}: {int((~known).sum())} ids of '{name}' have no species in {index.path.name}")
         parts[name] = Named([one for one in species if one], part.vectors[known])
     if not parts:
-        raise DataError(f"{path}: holds neither audio nor image of {root}", "give the features of this benchmark")
+        raise DataError(f"{path}: has neither audio nor image of {root}", "give the features of this benchmark")
     return TraitData(parts, tuple(notes))
 
 
 def from_manifest(
     encoder: Any, manifest: Manifest, seed: int, most: int = MOST, done: Callable[[int], None] = lambda files: None
 ) -> TraitData:
-    """Encode a data set, at most `most` recordings and as many photos of each species, drawn with a seed.
+    """Encode a data set: at most `most` recordings and `most` photos of each species, drawn with a seed.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def from_manifest(
 
 
 def write(path: Path, data: TraitData) -> None:
-    """Write a `.npz` that `from_file` reads, whole or not at all."""
+    """Write a `.npz` for `from_file`, atomically."""
     arrays: dict[str, np.ndarray] = {}
     for name, part in data.parts.items():
         arrays |= {name: part.vectors, SPECIES.format(name): np.array(part.species)}

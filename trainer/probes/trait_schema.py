@@ -1,9 +1,9 @@
-"""The 34 trait labels and the tables that hold their values: a CSV of one's own, or AVONET for birds.
+"""The 34 trait labels and tables of their values.
 
-BioVITA publishes the number of its labels and their groups, not the labels. AnimalCLAP, by the same authors, publishes
-22: eighteen yes-or-no labels and four of several values (diet type, activity, locomotion mode, social behaviour). With
-four values for each of those four, every value a yes-or-no label of its own, the 22 become 34 in the published groups.
-That is the schema here; that it is BioVITA's own cannot be checked.
+BioVITA publishes the number of its labels and their groups, but not the labels. AnimalCLAP, by the same authors,
+publishes 22: eighteen yes-or-no labels and four with several values (diet type, activity, locomotion mode, social
+behaviour). With four values for each of those four, each a yes-or-no label of its own, the 22 become 34 in the
+published groups. This is the schema used here; whether it is BioVITA's cannot be verified.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from trainer.probes.labelled import read_lines
 
 NAME = "scientific_name"
 SISTER_PAPER = "sister paper"  # AnimalCLAP names the label or the value
-PUBLISHED_GROUP = "published group"  # only its group is named; which labels are in it is the choice made here
+PUBLISHED_GROUP = "published group"  # only its group is published; the labels in it are chosen here
 YES, NO, UNKNOWN = 1, 0, -1
 WORDS = {
     **dict.fromkeys(("yes", "true", "1", "1.0"), YES),
     **dict.fromkeys(("no", "false", "0", "0.0"), NO),
     **dict.fromkeys(("", "na", "n/a", "nan", "none", "unknown", "?"), UNKNOWN),
 }
-NAMED_AT_ONCE = 5  # lines that an error names
+MAX_LISTED = 5  # lines listed in an error
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Label:
     Attributes
     ----------
     name : column of a table
-    group : the published group it belongs to
-    means : when the answer is yes
+    group : published group
+    means : condition for yes
     source : `SISTER_PAPER` or `PUBLISHED_GROUP`
-    column : the column of several values in which its name says yes to it and no to the others there
+    column : column with several values, in which its name means yes for it and no for the others
     """
 
     name: str
@@ -115,13 +115,13 @@ VALUES: Mapping[str, tuple[str, ...]] = {  # of each column that holds one of se
 
 @dataclass(frozen=True)
 class TraitTable:
-    """What is known of each species.
+    """Trait values of species.
 
     Attributes
     ----------
-    species : names, as the table has them
+    species : names as in the table
     values : [species, 34] int8, YES, NO or UNKNOWN, in the order of `LABELS`
-    ignored : columns that answer no label
+    ignored : columns that match no label
     """
 
     path: Path
@@ -130,7 +130,7 @@ class TraitTable:
     ignored: tuple[str, ...] = ()
 
     def of(self, names: Sequence[str]) -> np.ndarray:
-        """Values [names, 34] of species; UNKNOWN throughout for one that is not in the table."""
+        """Values [names, 34] of species; UNKNOWN for those not in the table."""
         row_of = {_key(name): row for row, name in enumerate(self.species)}
         rows = np.array([row_of.get(_key(name), -1) for name in names], dtype=int)
         values = np.full((len(rows), len(LABELS)), UNKNOWN, np.int8)
@@ -138,12 +138,12 @@ class TraitTable:
         return values
 
     def absent(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The species among `names` that the table does not have, each once."""
+        """The species in `names` that are not in the table, each once."""
         known = {_key(name) for name in self.species}
         return tuple(sorted({name for name in names if _key(name) not in known}))
 
     def with_names_of(self, taxa: Iterable[Taxon]) -> TraitTable:
-        """The same table, in which a taxon that it has only under a synonym is also found under its accepted name."""
+        """The table with the accepted name of taxa that it lists only under a synonym."""
         row_of = {_key(name): row for row, name in enumerate(self.species)}
         names, rows = list(self.species), list(range(len(self.species)))
         for taxon in taxa:
@@ -159,59 +159,57 @@ def read_traits(path: Path) -> TraitTable:
 
     Parameters
     ----------
-    path : CSV with the column scientific_name and any of the labels as columns (yes/no, true/false, 1/0; empty where
-        nothing is known), or of the columns diet_type, activity_pattern, locomotion_mode and social_behavior, which
-        hold the name of one of their labels
+    path : CSV with the column scientific_name and any of the labels as columns (yes/no, true/false, 1/0; empty if
+        unknown), or any of the columns diet_type, activity_pattern, locomotion_mode and social_behavior with the name
+        of one of their labels
 
     Raises
     ------
     DataError
-        The file cannot be read, no column is a label, a species stands twice, or values are none of the above or
-        contradict each other; the first five are named with their lines.
+        The file cannot be read, no column is a label, a species occurs twice, or values are invalid or contradict each
+        other; the first five are listed with their lines.
     """
     header, lines = read_lines(path, (NAME,))
-    told = [name for name in header if name in AT or name in VALUES]
-    if not told:
+    known = [name for name in header if name in AT or name in VALUES]
+    if not known:
         raise DataError(f"{path}: no column is a trait label", f"the labels are {', '.join(AT)}")
     names: list[str] = []
     values = np.full((len(lines), len(LABELS)), UNKNOWN, np.int8)
     faults: list[str] = []
     for row, (line, fields) in enumerate(lines):
         names.append(" ".join(fields[NAME].split()))
-        for column in told:
+        for column in known:
             fault = _answer(values[row], column, fields[column])
             faults += [f"line {line}, column {column}: {fault}"] if fault else []
     if faults:
-        more = f" and {len(faults) - NAMED_AT_ONCE} more" if len(faults) > NAMED_AT_ONCE else ""
-        raise DataError(
-            f"{path}: {', '.join(faults[:NAMED_AT_ONCE])}{more}", "correct them; leave empty what is not known"
-        )
+        more = f" and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
+        raise DataError(f"{path}: {', '.join(faults[:MAX_LISTED])}{more}", "correct them; leave unknown values empty")
     _once(path, names, [line for line, _ in lines])
-    return TraitTable(path, tuple(names), values, tuple(name for name in header if name not in (NAME, *told)))
+    return TraitTable(path, tuple(names), values, tuple(name for name in header if name not in (NAME, *known)))
 
 
 def _answer(values: np.ndarray, column: str, text: str) -> str:
-    """Write what one field says into the values [34] of a species; what is wrong with it, or nothing."""
+    """Set the values [34] of a species from one field; returns an error message, or an empty string."""
     word = " ".join(text.split()).lower()
     if column in VALUES:
         if WORDS.get(word) == UNKNOWN:
             return ""
         if word not in VALUES[column]:
-            return f"'{text}' is none of {', '.join(VALUES[column])}"
-        said = {AT[name]: YES if name == word else NO for name in VALUES[column]}
+            return f"'{text}' is not one of {', '.join(VALUES[column])}"
+        given = {AT[name]: YES if name == word else NO for name in VALUES[column]}
     elif word in WORDS:
-        said = {AT[column]: WORDS[word]} if WORDS[word] != UNKNOWN else {}
+        given = {AT[column]: WORDS[word]} if WORDS[word] != UNKNOWN else {}
     else:
         return f"'{text}' is neither yes nor no"
-    for at, value in said.items():
+    for at, value in given.items():
         if values[at] not in (UNKNOWN, value):
-            return f"'{text}' contradicts another column on {LABELS[at].name}"
+            return f"'{text}' contradicts another column about {LABELS[at].name}"
         values[at] = value
     return ""
 
 
 def _once(path: Path, names: Sequence[str], lines: Sequence[int]) -> None:
-    """Refuse a species without a name and one that stands twice."""
+    """Refuse empty and repeated names."""
     line_of: dict[str, int] = {}
     for name, line in zip(names, lines):
         first = line_of.setdefault(_key(name), line)

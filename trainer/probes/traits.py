@@ -1,17 +1,17 @@
-"""Trait prediction: a linear probe on frozen vectors, F1 of each label on species it never saw.
+"""Trait prediction: a linear probe on frozen vectors, F1 of each label on species it was not trained on.
 
-Follows AnimalCLAP's protocol, which BioVITA's is told to be like: encoder frozen, vectors of unit length, one linear
-layer, yes above a sigmoid of 0.5, F1 for each label. Three things differ, because vectors are made once:
+Follows AnimalCLAP's protocol, on which BioVITA's is based: frozen encoder, vectors of unit length, one linear layer,
+yes above a sigmoid of 0.5, F1 for each label. Three things differ, because vectors are computed once:
 
-- there, 30 crops of each species are drawn an epoch, with replacement; here each species weighs the same in the loss,
-  which is what that draw amounts to;
+- there, 30 crops of each species are drawn per epoch, with replacement; here each species has the same weight in the
+  loss, which has the same effect;
 - there, 5 epochs at a learning rate of 1e-4 and batches of 128; on a small data set that is a few dozen steps, which
-  leave a linear layer where it began. Here the loss has a penalty on the weights and is brought to its minimum;
-- there, a label of several values is one question, measured as accuracy; here each value is a label of its own.
+  hardly change a linear layer. Here the loss has an L2 penalty and is minimised;
+- there, a label with several values is one question, measured as accuracy; here each value is a label of its own.
 
-Species are the unit of the split: each is tested once, by a probe trained on the species of the other folds, and F1 is
-taken over the answers of all folds. A species' fold depends on the seed and its name alone, so that sound and pictures
-are probed on the same split. Its nearest relatives may stand in another fold.
+The split is by species: each is tested once, by a probe trained on the species of the other folds, and F1 is computed
+over the answers of all folds. The fold of a species depends only on the seed and its name, so sound and pictures are
+probed on the same split. Close relatives may be in other folds.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ from trainer.errors import ConfigError, DataError
 from trainer.probes.labelled import unit
 from trainer.probes.trait_schema import LABELS, NO, UNKNOWN, YES, TraitTable
 
-HISTORY = 20  # steps that L-BFGS remembers
-LEAST_TRAINED = 3  # species of either answer that every training part must have
+HISTORY = 20  # steps of L-BFGS
+MIN_TRAINED = 3  # species with yes, and with no, in every training part
 
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """How the probe is trained and when a label counts.
+    """Settings of the probe.
 
     Attributes
     ----------
-    folds : parts the species are cut into; each is tested once
-    penalty : of the sum of squared weights, against the mean loss; 1e-2 to 1e-4 do alike on the starter data
-    balanced : let yes and no weigh the same in training, whatever their number; without, as the protocol has it, a
-        probe with few species hardly ever says yes to a rare label
-    least_species : that must say yes, and as many no, among those tested; fewer measure chance
-    iterations : of L-BFGS at most
+    folds : number of folds of the species
+    penalty : weight of the sum of squared weights, relative to the mean loss; 1e-2 to 1e-4 give the same results on
+        the starter data
+    balanced : whether yes and no have equal total weight in training; if not, as in the protocol, a probe with few
+        species hardly ever predicts a rare label
+    least_species : minimum number of tested species with yes, and with no, for a label to be measured
+    iterations : maximum number of iterations of L-BFGS
     """
 
     folds: int = 5
@@ -56,15 +57,15 @@ class ProbeConfig:
 
 @dataclass(frozen=True)
 class TraitScore:
-    """How well one label is told from one modality, over the samples of species not trained on.
+    """Prediction of one label from one modality, on species not trained on.
 
     Attributes
     ----------
-    f1, precision, recall : None where the label cannot be measured
-    constant_f1 : F1 of saying yes to everything, 2p / (1 + p) for a share p of yes; saying no to everything has 0
-    samples, positives : tested samples whose answer is known, and those where it is yes
-    species, positive_species : theirs
-    why_not : why it cannot be measured
+    f1, precision, recall : None if the label cannot be measured
+    constant_f1 : F1 of always predicting yes, 2p / (1 + p) for a share p of yes; always predicting no has 0
+    samples, positives : number of tested samples with a known value, and of those with yes
+    species, positive_species : number of their species
+    why_not : reason if it cannot be measured
     """
 
     label: str
@@ -83,7 +84,7 @@ class TraitScore:
 
 @dataclass(frozen=True)
 class Macro:
-    """Means over the labels that could be measured; None where there is none."""
+    """Means over the labels that could be measured; None if there are none."""
 
     f1: float | None
     constant_f1: float | None
@@ -104,27 +105,27 @@ def probe(
 
     Parameters
     ----------
-    features : [n, dim] vectors of recordings or of photos; brought to unit length
-    species : [n] scientific name of each; samples of species that the table does not have are left out
-    table : values of the labels; an unknown value is neither trained on nor tested
+    features : [n, dim] vectors of recordings or of photos, which are normalised to unit length
+    species : [n] scientific name of each; samples of species that are not in the table are left out
+    table : values of the labels; unknown values are neither trained on nor tested
     seed : of the folds
-    modality : written into the scores
+    modality : name in the scores
     unseen : species to test on, in place of folds; all others are trained on
 
     Returns
     -------
-    one score for each of the 34 labels, in the order of the schema
+    One score for each of the 34 labels, in the order of the schema.
 
     Raises
     ------
     DataError
-        The vectors are not as said, or none belongs to a species of the table.
+        The vectors are invalid, or none belongs to a species of the table.
     ConfigError
         Fewer than two folds, or a penalty that is not positive.
     """
     if config.folds < 2 or config.penalty <= 0:
         raise ConfigError(
-            f"{config.folds} folds, penalty {config.penalty:g}: cannot be probed", "take 2 folds or more, a penalty > 0"
+            f"{config.folds} folds, penalty {config.penalty:g}: invalid", "give at least 2 folds and a penalty above 0"
         )
     if features.ndim != 2 or len(features) != len(species) or not len(species):
         shape = list(features.shape)
@@ -134,7 +135,7 @@ def probe(
     answers = table.of(list(species))
     known = (answers != UNKNOWN).any(axis=1)
     if not known.any():
-        raise DataError(f"{table.path} knows none of the species", "check that it has the scientific names of the data")
+        raise DataError(f"{table.path} has none of the species", "check that it has the scientific names of the data")
     features, names, answers = features[known], names[known], answers[known]
     parts = _parts(names, config.folds, seed, unseen)
     guesses = np.full(answers.shape, UNKNOWN, np.int8)
@@ -155,13 +156,13 @@ def probe(
 
 
 def fit(features: Tensor, answers: Tensor, weights: Tensor, config: ProbeConfig = ProbeConfig()) -> nn.Linear:
-    """One linear layer, a row for each label, at the minimum of the weighted binary cross-entropy plus the penalty.
+    """The linear layer, with a row per label, that minimises the weighted binary cross-entropy plus the penalty.
 
     Parameters
     ----------
     features : [n, dim] float32
     answers : [n, labels] YES, NO or UNKNOWN
-    weights : [n, labels] of each answer, zero where it is unknown
+    weights : [n, labels] of each answer, zero if it is unknown
     """
     layer = nn.Linear(features.shape[1], answers.shape[1]).to(features.device)
     nn.init.zeros_(layer.weight)
@@ -187,9 +188,9 @@ def fit(features: Tensor, answers: Tensor, weights: Tensor, config: ProbeConfig 
 
 
 def sample_weights(names: np.ndarray, answers: np.ndarray, balanced: bool) -> np.ndarray:
-    """Weights [n, labels] of the answers in the loss: species alike, summing to one for each label.
+    """Weights [n, labels] of the answers in the loss: equal for all species, summing to one for each label.
 
-    With `balanced`, the yes and the no of a label weigh one half each. Unknown answers weigh nothing.
+    With `balanced`, yes and no of a label have a total weight of one half each. Unknown answers have weight zero.
     """
     _, row, count = np.unique(names, return_inverse=True, return_counts=True)
     weights = (1.0 / count[row])[:, None] * (answers != UNKNOWN)
@@ -201,24 +202,24 @@ def sample_weights(names: np.ndarray, answers: np.ndarray, balanced: bool) -> np
 
 
 def fold_of(name: str, folds: int, seed: int) -> int:
-    """Fold of a species, from the seed and its name alone."""
+    """Fold of a species, which depends only on the seed and its name."""
     digest = hashlib.sha256(f"{seed} {' '.join(name.split()).casefold()}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % folds
 
 
 def f1_score(truth: np.ndarray, guess: np.ndarray) -> tuple[float, float, float]:
-    """F1, precision and recall of the answer yes, from [n] bool each; zero where no yes is right."""
+    """F1, precision and recall of yes, from truth and guess [n] bool; zero if no yes is correct."""
     right = int((truth & guess).sum())
-    said, true = int(guess.sum()), int(truth.sum())
+    guessed, true = int(guess.sum()), int(truth.sum())
     return (
-        2 * right / (said + true) if said + true else 0.0,
-        right / said if said else 0.0,
+        2 * right / (guessed + true) if guessed + true else 0.0,
+        right / guessed if guessed else 0.0,
         right / true if true else 0.0,
     )
 
 
 def macro(scores: Sequence[TraitScore], only: Collection[str] | None = None) -> Macro:
-    """Mean F1 over the labels that were measured, or over those among them named in `only`."""
+    """Mean F1 over the measured labels, or those of them in `only`."""
     measured = [s for s in scores if s.f1 is not None and (only is None or s.label in only)]
     if not measured:
         return Macro(None, None, 0)
@@ -227,7 +228,7 @@ def macro(scores: Sequence[TraitScore], only: Collection[str] | None = None) -> 
 
 
 def measured_in_all(scores: Mapping[str, Sequence[TraitScore]]) -> set[str]:
-    """Labels that were measured in every modality: only over these can means be compared."""
+    """Labels that were measured in every modality; only means over these can be compared."""
     return set.intersection(*({score.label for score in own if score.f1 is not None} for own in scores.values()))
 
 
@@ -265,9 +266,9 @@ def _score(
     trained = [counted(~part) for part in parts if (part & asked).any()]
     why_not = ""
     if min(yes, no) < least:
-        why_not = f"{yes} species tested say yes and {no} no; {least} of each are needed"
-    elif min(min(pair) for pair in trained) < LEAST_TRAINED:
-        why_not = f"a training part has fewer than {LEAST_TRAINED} species that say yes, or that say no"
+        why_not = f"{yes} tested species with yes and {no} with no; {least} of each are needed"
+    elif min(min(pair) for pair in trained) < MIN_TRAINED:
+        why_not = f"a training part has fewer than {MIN_TRAINED} species with yes, or with no"
     f1, precision, recall = (None, None, None) if why_not else f1_score(truth, guesses[asked] == YES)
     constant = None if why_not else f1_score(truth, np.ones(len(truth), bool))[0]
     return TraitScore(

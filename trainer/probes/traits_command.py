@@ -1,4 +1,4 @@
-"""`python -m trainer traits`: which traits of a species do sound and pictures show?"""
+"""`python -m trainer traits`: predict traits of species from embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.errors import ConfigError, DataError
-from trainer.probes.command_line import NAMED, counted, opened, tell
+from trainer.options import DATA, RUN, STAGE, AsJson, Device, Excerpt, ProbedModel, Taxa, Threads
+from trainer.probes.command_line import NAMED, opened, tell
+from trainer.progress import progress
+
+TRAITS, PROBE = "Traits", "Probe"  # groups of options in the help
 
 if TYPE_CHECKING:
     from trainer.probes.trait_data import TraitData
@@ -23,35 +27,82 @@ if TYPE_CHECKING:
 
 def traits(
     table: Annotated[
-        Path | None, typer.Option(help="CSV with scientific_name and a column for each label that is known.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Trait values: CSV with scientific_name and a column per label.",
+            rich_help_panel=TRAITS,
+        ),
     ] = None,
-    avonet: Annotated[Path | None, typer.Option(help="AVONET's table of species, for birds.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Folder of a trained stage, or KIND[:SOURCE] as in the benchmark.")
+    avonet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="AVONET's species table (birds).", rich_help_panel=TRAITS)
     ] = None,
+    model: ProbedModel = None,
     features: Annotated[
-        Path | None, typer.Option(help="Vectors made before: .npz with audio, audio_species, image, image_species.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Precomputed vectors: .npz with audio, audio_species, image and image_species.",
+            rich_help_panel=STAGE,
+        ),
     ] = None,
     bench: Annotated[
-        Path | None, typer.Option(help="BioVITA Bench that --features are of, to know their species by their ids.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="BioVITA Bench that --features belong to, for the species of their ids.",
+            rich_help_panel=STAGE,
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Manifest for --model; default: the starter data.")] = None,
-    taxa: Annotated[Path | None, typer.Option(help="Species table CSV; default: the one in the project.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="Recordings, and photos, of a species that --model encodes.")] = 30,
-    keep: Annotated[Path | None, typer.Option(help="Write the vectors of --model here, for --features.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Manifest for --model; the starter data if not given.", rich_help_panel=DATA),
+    ] = None,
+    taxa: Taxa = None,
+    most: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="NUMBER",
+            help="Maximum number of recordings, and of photos, per species (--model).",
+            rich_help_panel=DATA,
+        ),
+    ] = 30,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Save the vectors of --model, for --features.", rich_help_panel=RUN),
+    ] = None,
     unseen: Annotated[
-        Path | None, typer.Option(help="Text file, a species a line: test on these, train on all others.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Test species, one per line, in place of folds; all others are trained on.",
+            rich_help_panel=PROBE,
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Parts the species are cut into; each is tested once.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 1,
-    penalty: Annotated[float, typer.Option(help="Of the squared weights, against the mean loss.")] = 1e-3,
-    balanced: Annotated[bool, typer.Option(help="Let yes and no weigh alike in training.")] = True,
-    hearing: Annotated[str, typer.Option(help="windows, as on the device; or onset, as published.")] = "windows",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            metavar="NUMBER",
+            help="Number of folds (over species) of the cross-validation.",
+            rich_help_panel=PROBE,
+        ),
+    ] = 5,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Seed of the folds.", rich_help_panel=PROBE)] = 1,
+    penalty: Annotated[
+        float,
+        typer.Option(metavar="NUMBER", help="L2 penalty, relative to the mean loss.", rich_help_panel=PROBE),
+    ] = 1e-3,
+    balanced: Annotated[
+        bool, typer.Option(help="Give yes and no equal total weight in training.", rich_help_panel=PROBE)
+    ] = True,
+    excerpt: Excerpt = "windows",
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: AsJson = False,
 ) -> None:
-    """Train a linear probe for each trait on frozen vectors; F1 on species that the probe never saw."""
+    """Train a linear probe for each trait on frozen vectors; F1 on species that the probe was not trained on."""
     from gallery import read_taxa, starter_taxa
     from trainer.probes.avonet import from_avonet
     from trainer.probes.trait_data import from_benchmark, from_file, from_manifest, write
@@ -59,11 +110,11 @@ def traits(
     from trainer.probes.traits import ProbeConfig, probe
 
     if (model is None) == (features is None):
-        raise ConfigError("one of --model and --features is needed", "name a trained stage with --model")
+        raise ConfigError("either --model or --features is required", "name a trained stage with --model")
     if bench is not None and features is None:
         raise ConfigError("--bench goes with --features", "give the features of this benchmark")
     if keep is not None and model is None:
-        raise ConfigError("--keep goes with --model", "leave it out: --features are in a file already")
+        raise ConfigError("--keep goes with --model", "leave it out: --features are saved already")
     config = ProbeConfig(folds=folds, penalty=penalty, balanced=balanced)
     species = read_taxa(taxa) if taxa else starter_taxa()
     if table is not None and avonet is None:
@@ -71,7 +122,7 @@ def traits(
     elif avonet is not None and table is None:
         known = from_avonet(avonet).with_names_of(species)
     else:
-        raise ConfigError("one of --table and --avonet is needed", "name the table of trait values")
+        raise ConfigError("either --table or --avonet is required", "name the table of trait values")
     tested = _names(unseen) if unseen else ()
     if features is not None:
         found = from_benchmark(features, bench) if bench else from_file(features)
@@ -79,8 +130,8 @@ def traits(
         from trainer.data.manifest import default_manifest, read_manifest
 
         manifest = read_manifest(data or default_manifest(), species if taxa or data is None else None)
-        encoder = opened(str(model), device, hearing, threads)
-        with counted("recordings and photos") as done:
+        encoder = opened(str(model), device, excerpt, threads)
+        with progress("recordings and photos") as done:
             found = from_manifest(encoder, manifest, seed, most, done)
         if keep is not None:
             write(keep, found)
@@ -88,8 +139,8 @@ def traits(
         name: probe(part.vectors, part.species, known, seed, name, config, tested) for name, part in found.parts.items()
     }
     if as_json:
-        told = {"table": str(known.path), "seed": seed, **dataclasses.asdict(config)}
-        print(json.dumps({**told, **_document(known, found, scores)}, indent=1))
+        settings = {"table": str(known.path), "seed": seed, **dataclasses.asdict(config)}
+        print(json.dumps({**settings, **_document(known, found, scores)}, indent=1))
     else:
         _show(scores, f"F1 on species not trained on: {known.path.name}, seed {seed}")
     for name, part in found.parts.items():
@@ -97,7 +148,7 @@ def traits(
         if absent:
             more = ", …" if len(absent) > NAMED else ""
             tell(f"{name}, species not in {known.path.name}", [f"{len(absent)} ({', '.join(absent[:NAMED])}{more})"])
-    tell("column answers no label", known.ignored)
+    tell("column matches no label", known.ignored)
     tell("note", found.remarks)
     tell("left out", found.notes)
     if found.notes and model is not None:
@@ -109,12 +160,12 @@ def _names(path: Path) -> list[str]:
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "name a text file with a species a line") from error
+        raise DataError(f"{path}: cannot be read ({error})", "name a text file with one species per line") from error
     return [name for name in names if name]
 
 
 def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence[TraitScore]]) -> dict[str, Any]:
-    """What `--json` prints of the scores."""
+    """The scores as `--json` prints them."""
     from trainer.probes.traits import macro, measured_in_all
 
     alike = measured_in_all(scores)
@@ -134,10 +185,10 @@ def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence
 
 
 def _show(scores: Mapping[str, Sequence[TraitScore]], title: str) -> None:
-    """A row for each label that could be measured, by group; the means; what could not be measured."""
+    """Print a row for each measured label, by group, the means, and the labels that could not be measured."""
     from trainer.probes.traits import macro, measured_in_all
 
-    shown = Table(title=title, caption="all yes: F1 of saying yes to everything")
+    shown = Table(title=title, caption="all yes: F1 if every answer is yes")
     shown.add_column("label", no_wrap=True)
     for name in scores:
         for column in (f"{name} F1", "all yes", "species yes"):

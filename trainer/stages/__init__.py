@@ -1,11 +1,11 @@
-"""What a stage trains, on which batches, with which loss. The loop asks a stage and knows none of them.
+"""Stages: their trained modules, batches and losses.
 
-- base: text and image towers, ITC between photos and prompts; what BioCLIP 2 is to the full size.
-- 1: audio tower against the frozen text tower, ATC (BioVITA, stage 1). Text distillation is the same stage, alone.
+- base: text and image towers, ITC between photos and prompts; the full size has BioCLIP 2 instead.
+- 1: audio tower against the frozen text tower, ATC (BioVITA, stage 1). Text distillation is the same stage alone.
 - 2: audio and text towers with frozen image vectors, ATC + lambda (AIC + ITC) (BioVITA, stage 2).
-- 1 of a preset with a given audio encoder: text tower against class vectors of the encoder's classifier, ATC.
-- 2 of such a preset: image tower against class vectors and names, both at rest, AIC + ITC.
-- student: a small audio tower against the vectors of a large one, on sound without labels.
+- 1 of a preset in the space of a pack: text tower against the class vectors of the pack, ATC.
+- 2 of such a preset: image tower against fixed class vectors and names, AIC + ITC.
+- student: a small audio tower against the vectors of a large one, on unlabelled recordings.
 """
 
 from trainer.stages.audio_text import AudioText

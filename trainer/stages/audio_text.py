@@ -1,10 +1,8 @@
-"""Stage 1: the audio tower learns the space of the frozen text tower (ATC)."""
+"""Stage 1: train the audio tower in the space of the frozen text tower (ATC)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,32 +12,26 @@ from torch.nn import functional as F
 from trainer.augment import augment
 from trainer.bank import FORMS, TextBank, drawn_similarity
 from trainer.data.manifest import draw_epoch
-from trainer.data.sounds import Sounds, taxon_of
+from trainer.data.samples import taxa_of
+from trainer.data.sounds import Sounds
 from trainer.losses import accuracy, contrastive, in_batch_targets
 from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import Ranks, gathered
 from trainer.ridge import branched, start_projections
-from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches, scale_of
+from trainer.stages.stage import Batch, Metrics, OnRecordings, Rows, in_batches, scale_of
 
 
-class SoundStage:
-    """What all audio stages share: what learns, and windows of an epoch, drawn, augmented and embedded."""
+class SoundStage(OnRecordings):
+    """Shared by stages 1 and 2: trained modules, and the windows of an epoch, drawn, augmented and embedded."""
 
     def __init__(
         self, name: str, model: Vita, preset: Preset, bank: TextBank, sounds: Sounds, device: torch.device
     ) -> None:
-        self.name, self.model, self.preset, self.bank, self.sounds, self.device = (
-            name,
-            model,
-            preset,
-            bank,
-            sounds,
-            device,
-        )
+        super().__init__(sounds)
+        self.name, self.model, self.preset, self.bank, self.device = name, model, preset, bank, device
         self.config = preset.stages[name]
-        self.taxon = taxon_of(sounds.samples)
-        self._told = {*sounds.undecodable, *sounds.damaged}  # before the first epoch, by who decoded them
+        self.taxon = taxa_of(sounds.samples).astype(np.int64)
 
     def pretrained(self) -> list[nn.Module]:
         return self.model.audio.pretrained_parts()
@@ -56,16 +48,14 @@ class SoundStage:
         return in_batches(rows, c.batch * ranks.world, ranks.world)
 
     def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
-        with closing(self.sounds.crops(plan, self.preset.window_samples, seed, ranks.rank, ranks.world)) as crops:
-            for number, (joint, (rows, sound)) in enumerate(zip(plan, crops)):
-                yield Batch(rows, len(joint), ranks.part(len(joint)), draws(seed, number), sound)
+        return self.windows(plan, self.preset.window_samples, seed, ranks)
 
     def embed(self, batch: Batch, generator: torch.Generator) -> tuple[list[Tensor], Tensor, Tensor]:
         """Vectors [n, dim] of the windows of all processes, of the tower and of each of its branches.
 
         Returns
         -------
-        vectors, targets [n, taxa] (shared where two windows were mixed), taxa [n]
+        Vectors, targets [n, taxa] (of both taxa for mixed windows), and taxa [n].
         """
         taxa = torch.from_numpy(self.taxon[batch.rows]).to(self.device)
         with torch.no_grad():
@@ -77,23 +67,12 @@ class SoundStage:
         return vectors, gathered(targets), gathered(taxa)
 
     def drawn_forms(self, batch: Batch) -> np.ndarray:
-        """A prompt form for each sample of this process, drawn anew."""
+        """A random prompt form for each sample of this process."""
         return batch.rng.integers(FORMS, size=batch.size)[batch.part]
-
-    def skipped(self) -> list[str]:
-        lines = [line for line in (*self.sounds.undecodable, *self.sounds.damaged) if line not in self._told]
-        self._told.update(lines)
-        return lines
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing."""
 
 
 class AudioText(SoundStage):
-    """Audio against prompts whose vectors are computed once: no text tower runs in the loop."""
+    """Audio against precomputed prompt vectors, without the text tower in the loop."""
 
     def __init__(
         self,
@@ -128,10 +107,7 @@ class AudioText(SoundStage):
             "accuracy": accuracy(similarities[0], targets),
         }
 
-    def finish(self) -> None:
-        """Nothing: stage 2 goes on from here."""
-
 
 def mean(losses: list[Tensor]) -> Tensor:
-    """Mean over the tower and its branches: each must know the species alone, so that they differ in errors."""
+    """Mean over the tower and its branches, each of which must identify the species by itself."""
     return torch.stack(losses).mean()

@@ -1,8 +1,6 @@
-"""The base of a preset that has no public vision-language model: names and photos in one space."""
+"""The base stage of a preset without a public vision-language model: names and photos in one space."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -15,11 +13,11 @@ from trainer.losses import accuracy, contrastive, same_taxon
 from trainer.models.vita import Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
-from trainer.stages.stage import Batch, Metrics, Rows, Stateless, draws, in_batches
+from trainer.stages.stage import Batch, Metrics, Rows, Stateless, in_batches
 
 
 class Base(Stateless):
-    """ITC between photos and prompts, and between two prompts of one taxon, for taxa that have no photo."""
+    """ITC between photos and prompts, and between two prompts of a taxon, which includes taxa without photos."""
 
     name = "base"
 
@@ -43,11 +41,6 @@ class Base(Stateless):
         rows = draw_epoch(self.pictures.samples, c.most_per_taxon, 1, rng)
         return in_batches(rows, c.batch * ranks.world, ranks.world)
 
-    def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
-        for number, rows in enumerate(plan):
-            part = ranks.part(len(rows))
-            yield Batch(rows[part], len(rows), part, draws(seed, number))
-
     def loss(self, batch: Batch, epoch: float, generator: torch.Generator) -> tuple[Tensor, Metrics]:
         c, scale = self.config, Vita.scale(self.model.base_logit_scale)
         images = gathered(self.model.image(self.pictures.views(batch.rows, generator).to(self.device)))
@@ -58,9 +51,9 @@ class Base(Stateless):
         similarity, texts = drawn.similarity(images), drawn.texts
         itc = contrastive(similarity, targets, scale, c.smoothing)
         ttc = contrastive(texts @ others.t(), torch.eye(self.bank.taxa, device=self.device), scale, c.smoothing)
-        nearness = spread(texts)
-        return itc + 0.5 * ttc + c.spread * nearness, {
-            "spread": float(nearness.detach()),
+        overlap = spread(texts)
+        return itc + 0.5 * ttc + c.spread * overlap, {
+            "spread": float(overlap.detach()),
             "itc": float(itc.detach()),
             "ttc": float(ttc.detach()),
             "accuracy": accuracy(similarity, targets),
@@ -68,9 +61,9 @@ class Base(Stateless):
 
 
 def spread(vectors: Tensor) -> Tensor:
-    """Mean squared cosine between different rows: zero when every taxon has a direction of its own.
+    """Mean squared cosine between different rows: zero if all are orthogonal.
 
-    Names that lie near each other for no reason of sound would rank each other's species second to fifth.
+    Names that are similar without similar sounds would take each other's ranks two to five.
     """
     cosines = vectors @ vectors.t()
     n = len(vectors)

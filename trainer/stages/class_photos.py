@@ -1,8 +1,7 @@
-"""Stage 2 of a preset with a given audio encoder: the image tower learns where the taxa it shows sound (AIC + ITC)."""
+"""Stage 2 of a preset in the space of a pack: train the image tower against class vectors and names (AIC + ITC)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
@@ -17,23 +16,24 @@ from trainer.models.photo import PhotoTower
 from trainer.models.vita import Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
-from trainer.stages.stage import Batch, Metrics, Rows, Stateless, draws, in_batches, scale_of
+from trainer.stages.stage import Batch, Metrics, Rows, Stateless, in_batches, scale_of
 from trainer.trunk.photo_network import PhotoClasses
 from trainer.trunk.relatives import Relatives
-from trainer.trunk.resemblance import MadeFeatures
+from trainer.trunk.resemblance import SyntheticFeatures
 
-MADE = 3  # features that stand for classes of the photo network, for each photo of a batch
+SYNTHETIC = 3  # synthetic features of classes of the photo network, per photo of a batch
 
 
 class ClassPhotos(Stateless):
-    """AIC + ITC against class vectors and names that are at rest: no recording takes part.
+    """AIC + ITC against fixed class vectors and names, without recordings.
 
-    Half of what is learned from are photos of the taxa, through the network; the others are made features of the photo
-    network's own classes, so that what it knows is not forgotten for the few taxa that have photos.
+    A batch has photos of the taxa, and synthetic features of the photo network's own classes (see `SYNTHETIC`), so that
+    the network does not forget the classes that have no photos here.
 
     Parameters
     ----------
-    pictures : photos; `photo_taxa` [n] the taxon of each
+    pictures : photos
+    photo_taxa : [n] taxon of each photo
     names : [taxa, dim] unit vectors of the text tower
     """
 
@@ -46,13 +46,13 @@ class ClassPhotos(Stateless):
         pictures: PictureStore,
         photo_taxa: np.ndarray,
         classes: PhotoClasses,
-        made: MadeFeatures,
+        synthetic: SyntheticFeatures,
         names: Tensor,
         device: torch.device,
     ) -> None:
         self.name, self.model, self.config, self.device = name, model, config, device
         self.tower = cast(PhotoTower, model.image)
-        self.relatives, self.pictures, self.made = relatives, pictures, made
+        self.relatives, self.pictures, self.synthetic = relatives, pictures, synthetic
         self.photo_taxa, self.classes = photo_taxa, classes
         self.placed = np.flatnonzero(classes.taxa >= 0)
         self.sounds = torch.from_numpy(relatives.vectors).to(device)
@@ -72,19 +72,14 @@ class ClassPhotos(Stateless):
         rows = draw_epoch(self.pictures.samples, c.most_per_taxon, c.least_per_taxon, rng)
         return in_batches(rows, c.batch * ranks.world, ranks.world)
 
-    def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
-        for number, rows in enumerate(plan):
-            part = ranks.part(len(rows))
-            yield Batch(rows[part], len(rows), part, draws(seed, number))
-
     def loss(self, batch: Batch, epoch: float, generator: torch.Generator) -> tuple[Tensor, Metrics]:
         c, scale = self.config, scale_of(self.model.logit_scale, self.config)
-        shown = self.tower(self.pictures.views(batch.rows, generator).to(self.device))
-        rows = self.placed[batch.rng.integers(len(self.placed), size=MADE * batch.size)]
-        rows = rows[MADE * batch.part.start : MADE * batch.part.stop]
-        made = self.tower.place(self.made.draw(rows, batch.rng).to(self.device))
+        photos = self.tower(self.pictures.views(batch.rows, generator).to(self.device))
+        rows = self.placed[batch.rng.integers(len(self.placed), size=SYNTHETIC * batch.size)]
+        rows = rows[SYNTHETIC * batch.part.start : SYNTHETIC * batch.part.stop]
+        synthetic = self.tower.place(self.synthetic.draw(rows, batch.rng).to(self.device))
         taxa = np.concatenate([self.photo_taxa[batch.rows], self.classes.taxa[rows]])
-        images = gathered(torch.cat([shown, made]))
+        images = gathered(torch.cat([photos, synthetic]))
         targets = gathered(torch.from_numpy(self.relatives.targets(taxa)).to(self.device))
         similarity = images @ self.sounds.t()
         aic = soft_cross_entropy(similarity * scale, targets, c.smoothing)
@@ -98,20 +93,20 @@ class ClassPhotos(Stateless):
 
 @torch.no_grad()
 def features_of(tower: PhotoTower, pictures: PictureStore, views: int, seed: int, device: torch.device) -> np.ndarray:
-    """Features [photos, views, 1280] of each photo as the device sees it, and of random views of it."""
+    """Features [photos, views, 1280] of the centre view and of random views of each photo."""
     generator = torch.Generator().manual_seed(seed)
     tower.eval()
     every, kept = list(range(len(pictures))), []
     for start in range(0, len(every), 32):
         rows = every[start : start + 32]
-        seen = [pictures.centre(rows), *(pictures.views(rows, generator) for _ in range(views - 1))]
-        kept.append(torch.stack([tower.trunk(one.to(device)).cpu() for one in seen], dim=1))
+        batch = [pictures.centre(rows), *(pictures.views(rows, generator) for _ in range(views - 1))]
+        kept.append(torch.stack([tower.trunk(view.to(device)).cpu() for view in batch], dim=1))
     return torch.cat(kept).numpy()
 
 
 @torch.no_grad()
 def photos_found(vectors: Tensor, taxa: np.ndarray, prototypes: Tensor) -> dict[str, float]:
-    """Share of photos whose taxon is among the first 1 and 5 of all taxa by class vector.
+    """Share of photos whose taxon is among the first 1 and 5 of all class vectors.
 
     Parameters
     ----------

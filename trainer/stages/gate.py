@@ -1,4 +1,4 @@
-"""The gate of the released BioVITA code on AIC and ITC in stage 2; off unless asked for."""
+"""The gate of the released BioVITA code on AIC and ITC in stage 2, off by default."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from torch import Tensor
 
-FIRST = 20  # steps whose mean ATC is the base
+FIRST = 20  # steps whose mean ATC is the baseline
 SHARE = 0.2  # of the newest step in the running mean
-CLOSES, OPENS = 1.03, 1.015  # running mean over base
-CALM = 20  # steps below OPENS in a row until it opens again
-FORCE = 2.0  # of the guard
+CLOSES, OPENS = 1.03, 1.015  # running mean over baseline
+CALM = 20  # consecutive steps below OPENS until it opens again
+FORCE = 2.0  # weight of the guard
 
 
 class Gate:
-    """Closed while the running mean of ATC is more than 3 % above where it began."""
+    """Closed while the running mean of ATC is more than 3 % above its baseline."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -24,7 +24,7 @@ class Gate:
         self.calm = 0
 
     def passes(self, atc: float) -> float:
-        """Take in one step's ATC; 1.0 while open, 0.0 while closed."""
+        """Update with the ATC of a step; returns 1.0 while open, 0.0 while closed."""
         self.steps += 1
         if self.steps <= FIRST:
             self.base += (atc - self.base) / self.steps
@@ -40,7 +40,7 @@ class Gate:
         return float(self.open)
 
     def guard(self, atc: Tensor) -> Tensor:
-        """What ATC above the bound costs beside itself; nothing until the base is known."""
+        """Additional loss for ATC above the bound; zero until the baseline is known."""
         bound = self.base * CLOSES if self.steps > FIRST else float("inf")
         return FORCE * (atc - bound).clamp_min(0.0)
 

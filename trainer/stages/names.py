@@ -1,8 +1,8 @@
-"""Stage 1 of a preset with a given audio encoder: the text tower learns where the sound of each species lies (ATC)."""
+"""Stage 1 of a preset in the space of a pack: train the text tower against class vectors (ATC)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -16,22 +16,22 @@ from trainer.losses import accuracy, contrastive, same_taxon
 from trainer.models.vita import Tower, Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks, gathered
-from trainer.stages.stage import Batch, Metrics, Rows, Stateless, draws, in_batches, scale_of
+from trainer.stages.stage import Batch, Metrics, Rows, Stateless, in_batches, scale_of
 from trainer.trunk.closed_form import penalties, start_words
 
-RELATIVES = 16  # taxa side by side in the tree that enter a batch together
+RELATIVES = 16  # adjacent taxa of the taxonomic tree that are batched together
 
 
 class ClassNames(Stateless):
-    """ATC between prompts and what stands for the sound of their taxa: class vectors, and recordings where given.
+    """ATC between prompts and class vectors, or recordings if there are any.
 
-    A batch holds runs of related taxa, so that the negatives of a name are of its own genus and family. All prompts and
-    recordings of one taxon in a batch are positives of each other.
+    A batch has runs of related taxa, so that the negatives of a name include its own genus and family. All prompts and
+    recordings of a taxon in a batch are positives of each other.
 
     Parameters
     ----------
     prototypes : [taxa, dim] unit vectors, one for each taxon of the bank
-    recordings : [n, dim] unit vectors and the taxon [n] of each; drawn in half the cases for a taxon that has some
+    recordings : [n, dim] unit vectors and the taxon [n] of each; a taxon with recordings uses them half of the time
     """
 
     def __init__(
@@ -66,19 +66,14 @@ class ClassNames(Stateless):
         return [] if self.config.temperature else [self.model.logit_scale]
 
     def plan(self, rng: np.random.Generator, ranks: Ranks) -> list[Rows]:
-        first = int(rng.integers(RELATIVES))  # other neighbours are parted in each epoch
+        first = int(rng.integers(RELATIVES))  # the runs start elsewhere in each epoch
         cuts = [0, *range(first, len(self.tree), RELATIVES), len(self.tree)]
         runs = [self.tree[start:end] for start, end in zip(cuts, cuts[1:])]
         rows = [row for place in rng.permutation(len(runs)) for row in runs[place]]
         return in_batches(rows, self.config.batch * ranks.world, ranks.world)
 
-    def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
-        for number, rows in enumerate(plan):
-            part = ranks.part(len(rows))
-            yield Batch(rows[part], len(rows), part, draws(seed, number))
-
-    def heard(self, batch: Batch) -> Tensor:
-        """What stands for the sound of each taxon of a batch [n, dim]."""
+    def audio(self, batch: Batch) -> Tensor:
+        """Audio vectors [n, dim] of the taxa of a batch."""
         vectors = self.prototypes[batch.rows].clone()
         drawn = batch.rng.random((batch.size, 2))[batch.part]
         for place, row in enumerate(batch.rows):
@@ -91,7 +86,7 @@ class ClassNames(Stateless):
         c = self.config
         forms = batch.rng.integers(FORMS, size=batch.size)[batch.part]
         texts = gathered(self.bank.embed(self.model.text, np.array(batch.rows), forms, self.device))
-        audio = gathered(self.heard(batch))
+        audio = gathered(self.audio(batch))
         taxa = gathered(torch.tensor(batch.rows, device=self.device))
         similarity, targets = audio @ texts.t(), same_taxon(taxa, taxa)
         atc = contrastive(similarity, targets, scale_of(self.model.logit_scale, c), c.smoothing)

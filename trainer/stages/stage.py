@@ -1,8 +1,9 @@
-"""What all stages promise, and the batches they are fed with."""
+"""The interface of a stage, the batches it is trained on, and defaults that stages share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainer.data.sounds import Sounds
 from trainer.models.vita import Vita
 from trainer.presets import StageConfig
 from trainer.ranks import Ranks
@@ -25,10 +27,10 @@ class Batch:
     Attributes
     ----------
     rows : samples of this process
-    size : samples of all processes
-    part : where `rows` are among all
-    rng : draws that all processes make alike: each draws for all samples and takes its part
-    sound : [n, samples] float32, of a stage that hears
+    size : number of samples of all processes
+    part : position of `rows` among all
+    rng : generator with the same state in all processes, each of which draws for all samples and takes its part
+    sound : [n, samples] float32, of a stage with recordings
     """
 
     rows: Rows
@@ -41,7 +43,7 @@ class Batch:
 class Stage(Protocol):
     """A stage of training.
 
-    `pretrained` and `fresh` are the modules that learn, at `trunk_lr` and at `lr`.
+    `pretrained` and `fresh` are the modules to train, at the learning rates `trunk_lr` and `lr`.
     """
 
     name: str
@@ -66,15 +68,15 @@ class Stage(Protocol):
         ...
 
     def skipped(self) -> list[str]:
-        """One line for each file that could not be used since this was last asked."""
+        """One line for each file that could not be used since the last call."""
         ...
 
     def finish(self) -> None:
-        """What is done once to the averaged weights, after the last epoch."""
+        """Called once after the last epoch, with the averaged weights in the model."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run must know beside weights and optimizer."""
+        """State of a resumed run besides weights and optimizer."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -83,7 +85,12 @@ class Stage(Protocol):
 
 
 class Stateless:
-    """A stage with nothing beside its weights: all its files were read before, and the end of training ends it."""
+    """Defaults of a stage with no state besides its weights, whose files have been read before training."""
+
+    def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
+        for number, rows in enumerate(plan):
+            part = ranks.part(len(rows))
+            yield Batch(rows[part], len(rows), part, draws(seed, number))
 
     def skipped(self) -> list[str]:
         return []
@@ -98,10 +105,34 @@ class Stateless:
         """Nothing."""
 
 
+class OnRecordings(Stateless):
+    """Defaults of a stage on recordings, which may turn out to be unusable during training.
+
+    Parameters
+    ----------
+    sounds : those that could not be used before training have been reported already
+    """
+
+    def __init__(self, sounds: Sounds) -> None:
+        self.sounds = sounds
+        self._reported = {*sounds.undecodable, *sounds.damaged}
+
+    def windows(self, plan: list[Rows], samples: int, seed: int, ranks: Ranks) -> Iterator[Batch]:
+        """Random windows [samples] of this process's part of each joint batch."""
+        with closing(self.sounds.crops(plan, samples, seed, ranks.rank, ranks.world)) as crops:
+            for number, (joint, (rows, sound)) in enumerate(zip(plan, crops)):
+                yield Batch(rows, len(joint), ranks.part(len(joint)), draws(seed, number), sound)
+
+    def skipped(self) -> list[str]:
+        lines = [line for line in (*self.sounds.undecodable, *self.sounds.damaged) if line not in self._reported]
+        self._reported.update(lines)
+        return lines
+
+
 def in_batches(rows: Rows, size: int, world: int = 1) -> list[Rows]:
     """Rows in batches of one size, each a multiple of `world`.
 
-    A rest smaller than half a batch is left to another epoch's order.
+    A remainder smaller than half a batch is dropped in this epoch.
     """
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     if len(batches) > 1 and len(batches[-1]) < size // 2:
@@ -111,12 +142,12 @@ def in_batches(rows: Rows, size: int, world: int = 1) -> list[Rows]:
 
 
 def draws(seed: int, number: int) -> np.random.Generator:
-    """Draws for the `number`-th batch of an epoch."""
+    """Generator of batch `number` of an epoch."""
     return np.random.default_rng([seed, number])
 
 
 def scale_of(logarithm: Tensor, config: StageConfig) -> Tensor:
-    """What cosines are multiplied with: learned, or fixed where the stage has a temperature."""
+    """The logit scale: learned, or fixed if the stage has a temperature."""
     if config.temperature:
         return torch.tensor(1.0 / config.temperature, device=logarithm.device)
     return Vita.scale(logarithm)

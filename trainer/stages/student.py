@@ -1,10 +1,10 @@
-"""The student: a small audio tower learns to give the vectors that a large one gives, from sound without labels."""
+"""The student: distil a large audio tower into a small one, on unlabelled recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,25 +19,24 @@ from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.ranks import Ranks, gathered
 from trainer.ridge import BATCH, set_projection
-from trainer.stages.stage import Batch, Metrics, Rows, draws, in_batches
+from trainer.stages.stage import Batch, Metrics, OnRecordings, Rows, in_batches
 from trainer.teacher import Teacher
 
-FIRST_HEARD = 1000  # recordings, of which the projection is first fitted to the teacher's vectors
-QUIETER_DB = 12.0  # at most, of the second sound in a mixture
+MAX_FIRST_FIT = 1000  # recordings that the initial projection is fitted on
+MAX_QUIETER_DB = 12.0  # of the second recording in a mixture
 
 
-class Student:
-    """The distance of the student's unit vectors to the teacher's, on windows of any recordings.
+class Student(OnRecordings):
+    """Cosine distance of the student's vectors to the teacher's, on windows of any recordings.
 
-    Both hear the same window, each at its own rate; in a share of the windows it is a mixture of two, so that few
-    recordings make many sounds. A teacher of the same spectrogram sees the student's own, changed as it is: what is to
-    be learned is the teacher's answer to whatever is heard (Beyer et al., CVPR 2022, "consistent teaching"). Elsewhere
-    noise, another microphone and gaps are the student's alone: its vector is to be that of the clean sound.
+    Both get the same window, each at its own sampling rate; a share of the windows are mixtures of two. A teacher with
+    the same spectrogram gets the augmented one too, and gives the target for it (Beyer et al., CVPR 2022, "consistent
+    teaching"). Otherwise only the student gets the augmented sound, and the target is that of the clean sound.
 
     Parameters
     ----------
-    sounds : recordings, at the higher of both rates; of which species they are is not asked
-    names : [taxa, dim] unit vectors, only to say how often the nearest is the teacher's
+    sounds : recordings, at the higher of both rates; their labels are not used
+    names : [taxa, dim] unit vectors, only for the share of windows in which both have the same nearest name
     """
 
     def __init__(
@@ -49,12 +48,12 @@ class Student:
         sounds: Sounds,
         names: Tensor,
     ) -> None:
+        super().__init__(sounds)
         self.name, self.model, self.teacher, self.preset = name, model, teacher, preset
-        self.sounds, self.names, self.device = sounds, names, teacher.device
+        self.names, self.device = names, teacher.device
         self.config = preset.stages[name]
         self.samples = round(preset.window_s * sounds.rate_hz)
-        self.together = teacher.sees_as(preset.towers)
-        self._told = {*sounds.undecodable, *sounds.damaged}  # before the first epoch, by who decoded them
+        self.consistent = teacher.same_spectrogram(preset.towers)
         self.start_projection()
 
     @property
@@ -71,27 +70,24 @@ class Student:
         return []
 
     def plan(self, rng: np.random.Generator, ranks: Ranks) -> list[Rows]:
-        """Every recording once: there are no species to be balanced."""
+        """Every recording once, since there are no species to balance."""
         rows = rng.permutation(len(self.sounds)).tolist()
         return in_batches(rows, self.config.batch * ranks.world, ranks.world)
 
     def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
-        with closing(self.sounds.crops(plan, self.samples, seed, ranks.rank, ranks.world)) as crops:
-            for number, (joint, (rows, sound)) in enumerate(zip(plan, crops)):
-                rng = draws(seed, number)
-                part = ranks.part(len(joint))
-                yield Batch(rows, len(joint), part, rng, mixed(sound, self.config.mixed, rng, len(joint), part))
+        for batch in self.windows(plan, self.samples, seed, ranks):
+            yield replace(batch, sound=mixed(batch.sound, self.config.mixed, batch.rng, batch.size, batch.part))
 
     def log_mel(self, sound: np.ndarray) -> Tensor:
-        """What the student sees of windows [n, samples] at the rate of the recordings."""
+        """The student's log-mel of windows [n, samples] at the rate of the recordings."""
         own = at_rate(sound, self.sounds.rate_hz, self.preset.mel.rate_hz)
         return self.tower.log_mel(torch.from_numpy(own).to(self.device))
 
     @torch.no_grad()
     def start_projection(self) -> None:
-        """Standardise the features and fit the projection to the teacher's vectors, on a plain window a recording."""
+        """Standardise the features and fit the projection to the teacher's vectors, on one window per recording."""
         self.tower.eval()
-        rows = np.linspace(0, len(self.sounds) - 1, min(len(self.sounds), FIRST_HEARD)).round().astype(int).tolist()
+        rows = np.linspace(0, len(self.sounds) - 1, min(len(self.sounds), MAX_FIRST_FIT)).round().astype(int).tolist()
         batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
         features, vectors = [], []
         for _, sound in self.sounds.crops(batches, self.samples, seed=0):
@@ -108,7 +104,7 @@ class Student:
                 log_mel, _ = augment(log_mel, no_target, c.augment, self.preset.mel, generator)
             theirs = gathered(
                 self.teacher.audio.embed(log_mel)
-                if self.together
+                if self.consistent
                 else self.teacher.embed(batch.sound, self.sounds.rate_hz)
             )
         ours = gathered(self.tower.embed(log_mel))
@@ -116,30 +112,16 @@ class Student:
         same = (ours.detach() @ self.names.t()).argmax(dim=1) == (theirs @ self.names.t()).argmax(dim=1)
         return 1.0 - cosine, {"cosine": float(cosine.detach()), "accuracy": float(same.float().mean())}
 
-    def skipped(self) -> list[str]:
-        lines = [line for line in (*self.sounds.undecodable, *self.sounds.damaged) if line not in self._told]
-        self._told.update(lines)
-        return lines
-
-    def finish(self) -> None:
-        """Nothing."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing."""
-
 
 def mixed(sound: np.ndarray, share: float, rng: np.random.Generator, size: int, part: slice) -> np.ndarray:
-    """Windows [n, samples] of which about `share` also hold the one before them, as loud or less.
+    """Windows [n, samples], a share of which are mixed with the previous one at the same or a lower level.
 
     Parameters
     ----------
-    size, part : of the joint batch, and which of it these windows are
+    size, part : size of the joint batch, and position of these windows in it
     """
     chosen = rng.random(size)[part] < share
-    gain_db = rng.uniform(-QUIETER_DB, 0.0, size)[part]
+    gain_db = rng.uniform(-MAX_QUIETER_DB, 0.0, size)[part]
     power = np.sqrt(np.square(sound).mean(axis=1)) + 1e-9
     other = np.roll(sound, 1, axis=0) * (power / np.roll(power, 1) * 10 ** (gain_db / 20) * chosen)[:, None]
     return (sound + other).astype(np.float32)

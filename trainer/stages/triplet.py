@@ -41,7 +41,7 @@ class Pairs:
 
 
 class AudioTextImage(SoundStage):
-    """Fresh triplets in every epoch: a window, a prompt form and a photo, drawn for each sample."""
+    """Triplets of a random window, prompt form and photo for each sample."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class AudioTextImage(SoundStage):
         return total + weight * (aic + itc), {**metrics, "lambda": weight}
 
     def names(self, batch: Batch, targets: Tensor, taxa: Tensor, generator: torch.Generator) -> DrawnPrompts:
-        """Prompts of this step through the text tower: of all taxa, or of the samples of the batch."""
+        """Prompt vectors of this step: of all taxa, or of the samples of the batch."""
         text = self.model.text
         if self.config.candidates == "bank":
             return self.bank.draw(text, targets, generator, self.device)
@@ -108,7 +108,7 @@ class AudioTextImage(SoundStage):
     ) -> tuple[list[Pairs], Pairs, Pairs]:
         """Every window against the names and the photos drawn for the samples of its batch.
 
-        A sample whose taxon has no photo takes part in ATC alone.
+        Samples whose taxon has no photo are only used in ATC.
         """
         positives = in_batch_targets(targets, taxa, self.config.positives)
         of = taxa.cpu().numpy()
@@ -121,7 +121,7 @@ class AudioTextImage(SoundStage):
         )
 
     def finish(self) -> None:
-        """Fit the general branch to the names as they are now."""
+        """Refit the general branch to the trained names."""
         if not self.config.ridge:
             return
         texts = F.normalize(self.bank.embed_all(self.model.text, self.device).mean(dim=0), dim=-1)

@@ -1,1 +1,1 @@
-"""Presets that stand on a given audio encoder: names, and later photos, are trained into the space of its pack."""
+"""Presets in the space of a pack: names and photos are trained against its class vectors."""

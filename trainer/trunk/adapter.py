@@ -1,8 +1,7 @@
-"""An adapter from the space of a pack to that of BioCLIP 2, learned from class vectors and names without a recording.
+"""An adapter from the space of a pack to that of BioCLIP 2, fitted on class vectors and names without recordings.
 
-Text distillation: the class vector of a species is where its sound lies in the space of the pack, its names are where
-it lies in BioCLIP's. A ridge regression between both is in closed form; recordings and photos may follow, through the
-stages.
+Text distillation: a ridge regression from the class vector of each species, in the space of the pack, to its name, in
+that of BioCLIP 2. It can be trained further on recordings and photos in the stages.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from trainer.presets import BIOVITA, DISTILL, with_towers
 from trainer.published import fill_clip, read_clip
 from trainer.trunk.vectors import read_prototypes
 
-PENALTY = 0.1  # of the squared weights, as a share of the mean variance of a class vector's numbers times the classes
+PENALTY = 0.1  # L2, relative to the mean diagonal of the Gram matrix of the class vectors
 
 
 def adapted(source: str, bioclip: str, tell: Callable[[str], None] = lambda line: None) -> tuple[AdaptedTowers, Vita]:
-    """The model as its training begins.
+    """The model before training.
 
     Parameters
     ----------
     source : name or folder of a pack with class vectors
     bioclip : source of BioCLIP 2
-    tell : is told the commit of a source that names none
+    tell : called with the commit of a source that names none
 
     Raises
     ------
@@ -48,7 +47,7 @@ def adapted(source: str, bioclip: str, tell: Callable[[str], None] = lambda line
     """
     pack, clip = load_pack(source), read_clip(bioclip)
     if pinned(bioclip, clip.path) != bioclip:
-        tell(f"{bioclip}: taken at its newest commit; to repeat this run name {pinned(bioclip, clip.path)}")
+        tell(f"{bioclip}: using its newest commit; to repeat this run give {pinned(bioclip, clip.path)}")
     towers = AdaptedTowers(
         pack=source,
         space=pack.space,
@@ -66,7 +65,7 @@ def adapted(source: str, bioclip: str, tell: Callable[[str], None] = lambda line
     fill_clip(model, clip)
     model.eval()
     prototypes, _ = read_prototypes(pack)
-    tell(f"names of {len(prototypes.taxa)} taxa through BioCLIP's text tower, for the adapter to begin with")
+    tell(f"fitting the adapter to the names of {len(prototypes.taxa)} taxa")
     bank = TextBank(prototypes.taxa, clip_tokenizer(towers.context))
     names = bank.embed_form(model.text, PROMPT_FORMS.index(TEXT_FORM), torch.device("cpu"))
     start_adapter(cast(AdaptedTower, model.audio), torch.from_numpy(prototypes.vectors), names)
@@ -75,10 +74,7 @@ def adapted(source: str, bioclip: str, tell: Callable[[str], None] = lambda line
 
 @torch.no_grad()
 def start_adapter(tower: AdaptedTower, prototypes: Tensor, names: Tensor) -> None:
-    """Set the adapter to the ridge regression from class vectors [taxa, trunk_dim] to names [taxa, dim].
-
-    Its bias is the mean of the names: what is common to all of them says nothing of a sound.
-    """
+    """Set the adapter to the ridge regression from class vectors [taxa, trunk_dim] to names [taxa, dim]."""
     mean, common = prototypes.mean(dim=0), names.mean(dim=0)
     x, y = (prototypes - mean).double(), (names - common).double()
     gram = x.t() @ x
@@ -89,7 +85,7 @@ def start_adapter(tower: AdaptedTower, prototypes: Tensor, names: Tensor) -> Non
 
 
 def distil(source: str, bioclip: str, out: Path, tell: Callable[[str], None]) -> None:
-    """Write the adapted model as a finished checkpoint whose names are those of the pack's classes."""
+    """Write the adapted model as a finished checkpoint with the taxa of the pack."""
     torch.manual_seed(0)
     towers, model = adapted(source, bioclip, tell)
     prototypes, _ = read_prototypes(load_pack(source))

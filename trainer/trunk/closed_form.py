@@ -1,7 +1,7 @@
 """The text tower in closed form: a ridge regression from the words of the prompts to class vectors.
 
-With some thousand names and a thousand numbers to predict for each, what generalises is shrinkage; gradient
-steps from random weights fit the names they see and miss the others.
+With some thousand names and a thousand target values for each, regularisation is what generalises; gradient descent
+from random weights overfits the training names.
 """
 
 from __future__ import annotations
@@ -19,31 +19,30 @@ from trainer.models.text import END
 from trainer.models.trunk import WordTower
 from trainer.models.vita import Tower
 
-# Of the squared weights, by what a token names: what relatives share says most about a sound, an epithet least.
+# L2 penalty of a token by its role: words shared by relatives predict the sound best, epithets worst.
 PENALTIES = {"ranks": 5.0, "noun": 10.0, "adjectives": 30.0, "epithet": 60.0}
-ROWS = 1024  # prompts at once
+BATCH = 1024  # prompts
 
-
-# Strong directions of the class vectors say which kind of animal sounds, weak ones which of its relatives; a regression
-# shrinks the weak ones most. The root of the spectrum gives them back their say; 0.25 to 0.6 do alike.
+# Strong directions of the class vectors separate groups of animals, weak ones relatives; a regression shrinks the weak
+# ones most. Dividing by the root of the spectrum restores them; exponents of 0.25 to 0.6 give the same results.
 SHARPENING = 0.5
-UNKNOWN = 1e-3  # in each direction, where a name says nothing: too little to turn one that says something
-FLOOR = 0.05  # of the mean of the spectrum: what lies below is noise
+UNKNOWN = 1e-3  # value in each direction for a name without known words, negligible for others
+FLOOR = 0.05  # share of the mean of the spectrum below which directions are noise
 
 
 @torch.no_grad()
 def start_words(tower: Tower, bank: TextBank, targets: Tensor, penalty: Tensor) -> None:
-    """Set the tokens and the projection of a text tower to the best ridge regression of its rank.
+    """Initialise the tokens and the projection of a text tower with the best ridge regression of its rank.
 
-    Every prompt of a taxon is to give the taxon's target. The regression's weights [vocabulary, dim] are sharpened and
-    cut to the tower's width by their singular vectors.
+    The target of every prompt is that of its taxon. The weights [vocabulary, dim] of the regression are sharpened and
+    truncated to the tower's width by their singular vectors.
 
     Parameters
     ----------
-    tower : of a `WordTower`
-    bank : prompts of the taxa to learn from
+    tower : with a `WordTower`
+    bank : prompts of the training taxa
     targets : [taxa, dim] unit vectors
-    penalty : [vocabulary] of the squared weights of each token; see `penalties`
+    penalty : [vocabulary] L2 penalty of each token, see `penalties`
     """
     words = cast(WordTower, tower.get_submodule("trunk"))
     goal = targets.cpu().float()
@@ -59,12 +58,12 @@ def start_words(tower: Tower, bank: TextBank, targets: Tensor, penalty: Tensor) 
 
 
 def regression(bank: TextBank, targets: Tensor, penalty: Tensor) -> Tensor:
-    """Weights [vocabulary, dim] of the ridge regression from prompts, as `WordTower` weighs their words, to targets."""
+    """Weights [vocabulary, dim] of the ridge regression from prompts, with word weights of `WordTower`, to targets."""
     size = len(penalty)
     gram = torch.zeros(size, size)
     moment = torch.zeros(size, targets.shape[1])
     for tokens in bank.tokens:
-        for part, goals in zip(tokens.split(ROWS), targets.split(ROWS), strict=True):
+        for part, goals in zip(tokens.split(BATCH), targets.split(BATCH), strict=True):
             part = trim(part)
             kept = (part > END).float()
             share = kept / kept.sum(dim=1, keepdim=True).clamp_min(1.0).sqrt()
@@ -77,14 +76,14 @@ def regression(bank: TextBank, targets: Tensor, penalty: Tensor) -> Tensor:
 
 
 def sharpening(targets: Tensor) -> Tensor:
-    """Map [dim, dim] that divides each direction by a power of how much the targets [taxa, dim] vary along it."""
+    """Map [dim, dim] that divides each direction by a power of the variance of the targets [taxa, dim] along it."""
     spectrum, vectors = torch.linalg.eigh(targets.t() @ targets / len(targets))
     gain = (spectrum.clamp_min(0.0) / spectrum.mean() + FLOOR) ** -SHARPENING
     return (vectors * gain) @ vectors.t()
 
 
 def penalties(taxa: Sequence[Taxon], tokenizer: Tokenizer) -> Tensor:
-    """Penalty [vocabulary] of each token: the mean over what it names in `taxa`, the largest where it names nothing."""
+    """Penalty [vocabulary] of each token: the mean over its roles in `taxa`, or the largest without any."""
     size = tokenizer.get_vocab_size()
     total, count = torch.zeros(size), torch.zeros(size)
     for role, penalty in PENALTIES.items():
@@ -97,7 +96,7 @@ def penalties(taxa: Sequence[Taxon], tokenizer: Tokenizer) -> Tensor:
 
 
 def parts(taxon: Taxon) -> Iterator[tuple[str, list[str]]]:
-    """The words of a taxon's names by their role, the keys of `PENALTIES`."""
+    """Words of a taxon's names by their role, a key of `PENALTIES`."""
     yield "ranks", [taxon.class_, taxon.order, taxon.family, taxon.genus]
     yield "epithet", taxon.scientific_name.split()[1:]
     *adjectives, noun = taxon.common_name.replace("-", " ").split() or [""]

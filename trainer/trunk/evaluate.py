@@ -1,4 +1,4 @@
-"""How well names that a text tower never saw find the sound of their species."""
+"""Retrieval of sounds by names that a text tower was not trained on."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch.nn import functional as F
 
 from gallery import Index, Taxon, Vocabulary
 from trainer.bank import TextBank
-from trainer.evaluate import Embedded, identification, recording_vectors, table
+from trainer.evaluate import Embedded, identification, positions, recording_vectors, shares, table
 from trainer.heard import Heard, identified, uncalibrated
 from trainer.models.vita import Vita
 
 TOPS = (1, 5)
-ADDED = (1, 3, 5)  # recordings of a taxon beside its name
+ADDED = (1, 3, 5)  # recordings of a taxon in addition to its name
 
 
 @torch.no_grad()
 def name_vectors(model: Vita, bank: TextBank, device: torch.device) -> np.ndarray:
-    """One unit vector a taxon [taxa, dim]: the mean of its prompts, as in a gallery."""
+    """One unit vector per taxon [taxa, dim]: the mean of its prompts, as in a gallery."""
     return F.normalize(bank.embed_all(model.text, device).mean(dim=0), dim=-1).cpu().numpy()
 
 
@@ -36,13 +36,13 @@ def names_found(model: Vita, bank: TextBank, prototypes: np.ndarray, device: tor
     names = name_vectors(model, bank, device)
     similarity = prototypes @ names.T
     right = similarity.diagonal()
-    position = (similarity > right[:, None]).sum(axis=1)
-    metrics = {f"class_text_top{top}": round(float((position < top).mean()), 4) for top in TOPS}
+    found = shares(positions(similarity, np.arange(len(similarity))), TOPS)
+    metrics = {f"class_text_top{top}": round(share, 4) for top, share in found.items()}
     return {**metrics, "class_text_cosine": round(float(right.mean()), 4), "names": float(len(names))}
 
 
 def named(heard: Heard, names: np.ndarray, taxa: Sequence[Taxon]) -> dict[str, float]:
-    """Share of recordings whose taxon is among the first 1 and 5, named by name alone as on the device.
+    """Share of recordings whose taxon is among the first 1 and 5, identified by names only, as on the device.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def named(heard: Heard, names: np.ndarray, taxa: Sequence[Taxon]) -> dict[str, f
 def named_with(
     heard: Heard, names: np.ndarray, taxa: Sequence[Taxon], sources: Sequence[object], count: int
 ) -> dict[str, float]:
-    """As `named`, with recordings of `count` sources in the gallery for each taxon that has more; the others are asked.
+    """As `named`, with recordings of `count` sources in the gallery for each taxon with more; the others are queries.
 
     Parameters
     ----------
@@ -77,16 +77,12 @@ def named_with(
     index = Index(taxa, {"text": names, "audio": added})
     queries = heard.of(asked)
     confidences = identified(queries, Vocabulary(index, uncalibrated(("text", "audio"))), most=1)
-    right = confidences[np.arange(len(queries)), queries.taxon]
-    position = (confidences > right[:, None]).sum(axis=1)
-    return {
-        "queries": float(len(queries)),
-        **{f"top{top}": round(float((position < top).mean()), 4) for top in TOPS},
-    }
+    found = shares(positions(confidences, queries.taxon), TOPS)
+    return {"queries": float(len(queries)), **{f"top{top}": round(share, 4) for top, share in found.items()}}
 
 
 def six_directions(heard: Heard, names: np.ndarray, taxa: Sequence[Taxon]) -> list[dict[str, Any]]:
-    """Retrieval between sound, picture and text at three ranks, as `python -m trainer evaluate` prints it."""
+    """Retrieval between sound, pictures and text at three ranks, as in `python -m trainer evaluate`."""
     none = Embedded(np.zeros((0, names.shape[1]), np.float32), np.zeros(0, np.int64))
     embedded = {
         "audio": recording_vectors(heard),

@@ -1,10 +1,10 @@
-"""How much recordings count beside class vectors: decision parameters of a pack made of a classifier.
+"""Decision parameters of a pack built from a classifier: the weight of recordings beside class vectors.
 
-Where only a class vector speaks, the confidence stays the classifier's own: slope 1, offset 0. What is fitted are the
-scale and bias of the recordings' cosine, their weight beside a class vector, and for how many recordings a class vector
-counts in their mean. Among the parameters whose confidences can be believed (`MOST_ERROR`) and that name no more noise
-than `MOST_NOISE` of it beyond what the classifier names itself, those with the best ranks are taken. By likelihood
-alone the ranks are two points worse: it spends the fit on separating what nobody confuses.
+For a taxon with only a class vector, the confidence is the classifier's own: slope 1, offset 0. Fitted are the scale
+and bias of the recordings' cosine, their weight beside a class vector, and the number of recordings that a class vector
+counts for in their mean. Among the parameters with a calibration error up to `MAX_ERROR`, and with detections in at
+most `MAX_NOISE` more of the noise than the classifier alone, those with the best ranks are chosen. Maximum likelihood
+gives ranks that are two points worse, because it is dominated by taxa that are easily separated.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from trainer.reliability import calibration_error, reliability
 from trainer.trunk.held_out import NONE, Evidence, Query, evidence, odds_of
 
 SCALES = (12.0, 15.0, 20.0, 25.0)
-ZEROS = (0.18, 0.22, 0.26, 0.30)  # cosine that is evidence neither for nor against
+ZEROS = (0.18, 0.22, 0.26, 0.30)  # cosine with log-odds of zero
 WEIGHTS = (1.0, 2.0, 3.0, 4.0, 6.0)
 ENTRIES = (2.0, 3.0, 5.0)
 THRESHOLD = 0.25  # BirdNET's own default
-MOST_ERROR = 0.08  # expected calibration error of single recordings, and of mixtures
-MOST_NOISE = 0.05
+MAX_ERROR = 0.08  # expected calibration error of single recordings, and of mixtures
+MAX_NOISE = 0.05
 POOL = 3
 LIKELIEST = 10
-REST = 5  # taxa without recordings that can stand before others among the first five
+REST = 5  # taxa without recordings that can be among the first five
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Evidence on single recordings, mixtures and noise, and the best log-odds of the taxa without recordings.
+    """Evidence on single recordings, mixtures and noise, and the best log-odds of taxa without recordings.
 
     Attributes
     ----------
-    rest : of each set [windows, REST]
+    rest : [windows, REST] of each set
     """
 
     sets: dict[str, Evidence]
@@ -48,7 +48,7 @@ class Material:
 
 
 def starting(threshold: float = THRESHOLD) -> DecisionParameters:
-    """Parameters before the recordings' are fitted; names and photos count only for taxa without a class vector."""
+    """Parameters before fitting; names and photos count only for taxa without a class vector."""
     return DecisionParameters(
         scale={"text": 20.0, "image": 20.0, "audio": 20.0},
         bias={"text": -8.0, "image": -8.0, "audio": -5.2},
@@ -68,7 +68,7 @@ def starting(threshold: float = THRESHOLD) -> DecisionParameters:
 def with_recordings(
     parameters: DecisionParameters, scale: float, zero: float, weight: float, entries: float
 ) -> DecisionParameters:
-    """Parameters in which recordings count so."""
+    """Parameters with scale, zero and weight of recordings, and entries of a class vector."""
     return replace(
         parameters,
         scale={**parameters.scale, "audio": scale},
@@ -79,12 +79,12 @@ def with_recordings(
 
 
 def fit_fusion(queries: dict[str, Sequence[Query]], parameters: DecisionParameters) -> DecisionParameters:
-    """Fit how recordings count.
+    """Fit the parameters of recordings.
 
     Parameters
     ----------
     queries : single, mixture and noise
-    parameters : of which all else is kept
+    parameters : all others are kept
     """
     rest = {name: best_of_others(found) for name, found in queries.items()}
     tried: list[tuple[bool, float, DecisionParameters]] = []
@@ -94,16 +94,16 @@ def fit_fusion(queries: dict[str, Sequence[Query]], parameters: DecisionParamete
         for scale, zero, weight in product(SCALES, ZEROS, WEIGHTS):
             at = (scale, -scale * zero, weight)
             error = max(error_of(material, name, at) for name in ("single", "mixture"))
-            believed = error <= MOST_ERROR and noise_named(material, at) <= named + MOST_NOISE
+            calibrated = error <= MAX_ERROR and noise_named(material, at) <= named + MAX_NOISE
             rank = sum(ranks(material, name, at, tops) for name, tops in (("single", (1, 5)), ("mixture", (2, 5))))
             tried.append(
-                (believed, rank if believed else -error, with_recordings(parameters, scale, zero, weight, entries))
+                (calibrated, rank if calibrated else -error, with_recordings(parameters, scale, zero, weight, entries))
             )
     return max(tried, key=lambda one: one[:2])[2]
 
 
 def fused_odds(material: Material, name: str, at: tuple[float, float, float] | None) -> np.ndarray:
-    """[windows, taxa with recordings and REST others]."""
+    """Log-odds [windows, taxa with recordings and REST others]."""
     found = material.sets[name]
     fused = found.by_class if at is None else found.fused(*at)
     return np.concatenate([fused, material.rest[name]], axis=1)
@@ -116,7 +116,7 @@ def noise_named(material: Material, at: tuple[float, float, float] | None) -> fl
 
 
 def error_of(material: Material, name: str, at: tuple[float, float, float]) -> float:
-    """Expected calibration error of the likeliest taxa, of a recording in the window surest of its own taxon."""
+    """Expected calibration error of the most likely taxa, in the best window of each recording for its own taxon."""
     odds, found = fused_odds(material, name, at), material.sets[name]
     truth = np.concatenate([found.truth, np.zeros((len(odds), REST), bool)], axis=1)
     own = np.where(truth, odds, NONE).max(axis=1)
@@ -129,7 +129,7 @@ def error_of(material: Material, name: str, at: tuple[float, float, float]) -> f
 
 
 def ranks(material: Material, name: str, at: tuple[float, float, float], tops: tuple[int, int]) -> float:
-    """Sum of the shares of taxa that are among the first names, with log-odds pooled as a recording's are."""
+    """Sum of the shares of taxa among the first k, with log-odds pooled over a recording."""
     odds, found = fused_odds(material, name, at), material.sets[name]
     ends = np.r_[found.first[1:], len(odds)]
     positions: list[int] = []
@@ -145,9 +145,9 @@ def best_of_others(found: Sequence[Query]) -> np.ndarray:
 
 
 def measure(found: Sequence[Query], parameters: DecisionParameters, tops: tuple[int, int]) -> dict[str, Any]:
-    """What parameters reach on queries over all taxa, through `gallery.recognise`, pooled as a recording is.
+    """Metrics of parameters on queries over all taxa, by `gallery.recognise`, pooled over a recording.
 
-    Taxa do not compete by the rule `independent`, so those without recordings are recognised once.
+    Taxa do not compete under the rule `independent`, so those without recordings are scored once.
     """
     positions: list[int] = []
     confidences, truth = [], []
@@ -155,7 +155,8 @@ def measure(found: Sequence[Query], parameters: DecisionParameters, tops: tuple[
         vocabulary = Vocabulary(query.index, parameters)
         own = recognise(query.windows, query.levels, vocabulary)
         place = {taxon.scientific_name: row for row, taxon in enumerate(vocabulary.taxa)}
-        right = [place[query.index.taxa[row].scientific_name] for row in query.taxa if row_named(query, row, place)]
+        names = [query.index.taxa[row].scientific_name for row in query.taxa]
+        right = [place[name] for name in names if name in place]
         pool = Pool(len(vocabulary) + query.others.shape[1], parameters)
         windows = [
             replace(window, confidences=np.concatenate([window.confidences, others]))
@@ -172,11 +173,6 @@ def measure(found: Sequence[Query], parameters: DecisionParameters, tops: tuple[
         row[0, : len(kept)], row[1, : len(kept)] = most[kept], np.isin(kept, right)
         confidences.append(row[0])
         truth.append(row[1] > 0)
-    told = reliability(np.stack(confidences), np.stack(truth), parameters.threshold).to_dict()
+    metrics = reliability(np.stack(confidences), np.stack(truth), parameters.threshold).to_dict()
     named = {f"top{top}": round(float((np.array(positions) < top).mean()), 4) for top in tops} if positions else {}
-    return {**named, **told}
-
-
-def row_named(query: Query, row: int, place: dict[str, int]) -> bool:
-    """Whether a taxon of a query can be named by its gallery at all."""
-    return query.index.taxa[row].scientific_name in place
+    return {**named, **metrics}

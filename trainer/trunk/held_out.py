@@ -1,8 +1,8 @@
-"""What a gallery of recordings says of sound whose own sources it does not have.
+"""Queries with a gallery of recordings that does not contain their own sources.
 
-Recordings are split by source into folds. The space is fitted without the folds of what is named, and the mean of a
-taxon's recordings is made without the sources of what is named: for each recording a gallery of its own. All of it is
-read through `gallery.recognise`.
+Recordings are split by source into folds. The space is fitted without the folds of the query, and the mean of each
+taxon's recordings without the sources of the query, so each query has its own gallery. All scores are computed by
+`gallery.recognise`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ import numpy as np
 from gallery import DecisionParameters, Index, Taxon, Vocabulary, recognise
 from gallery.parameters import INDEPENDENT
 from gallery.search import ClassVectors
+from trainer.data.rows import sums_of_taxa
 from trainer.trunk.sound import Embedded, several_sources
 from trainer.trunk.space import Whitening, fit_space
 
 FOLDS = 5
-NONE = -50.0  # log-odds of a taxon that nothing speaks for
-LOUD = 0.0  # dBFS of sound made here
-ROUNDING = 1e-3  # length of what rounding leaves of a taxon without another source
-READ = 10.0  # scale at which cosines are read, so that their confidences are far from 0 and 1
+NONE = -50.0  # log-odds of a taxon without evidence
+LOUD = 0.0  # level in dBFS of synthetic sound
+ROUNDING = 1e-3  # maximum length of a sum that is zero except for rounding
+READ = 10.0  # scale at which cosines are recovered from confidences that are far from 0 and 1
 
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """The classifier over embeddings, and the taxa that can be named.
+    """The classifier over embeddings, and the taxa that can be identified.
 
     Attributes
     ----------
     taxa : those with a class vector or with recordings
-    rows : [classes] ascending places of the classes in `taxa`
+    rows : [classes] ascending positions of the classes in `taxa`
     weights, bias : [classes, dim], [classes]
     """
 
@@ -42,7 +43,7 @@ class Classes:
     bias: np.ndarray
 
     def of(self, kept: np.ndarray) -> Classes:
-        """Those of some taxa, given as ascending rows."""
+        """The classes of some taxa, given as ascending rows."""
         place = np.searchsorted(kept, self.rows)
         here = (place < len(kept)) & (kept[np.minimum(place, len(kept) - 1)] == self.rows)
         taxa = tuple(self.taxa[row] for row in kept.tolist())
@@ -55,15 +56,15 @@ class Classes:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """Something to name, and the gallery that does not know it.
+    """A query with a gallery that does not contain its sources.
 
     Attributes
     ----------
     windows : [n, dim] in the space of the index
     levels : [n]
-    taxa : rows of the taxa that sound, in the index
+    taxa : rows in the index of the taxa that are heard
     index : taxa with recordings
-    others : [n, other taxa] confidences of the taxa without recordings, which no gallery of recordings changes
+    others : [n, other taxa] confidences of the taxa without recordings, which do not depend on the gallery
     """
 
     windows: np.ndarray
@@ -92,21 +93,21 @@ def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> 
         learned = np.flatnonzero(~np.isin(fold, folds))
         space = fit_space([embedded.windows[row] for row in learned], taxon[learned])
         of_recordings = np.stack([recording_vector(space.vectors(windows)) for windows in embedded.windows])
-        every = sums(of_recordings, taxon, len(several))
+        every = sums_of_taxa(of_recordings, taxon, len(several))
         vectors = own_classes.vectors(space)
         for heard, windows, levels in members:
             own = np.isin(embedded.source, embedded.source[list(heard)])
-            left = every - sums(of_recordings[own], taxon[own], len(several))
+            left = every - sums_of_taxa(of_recordings[own], taxon[own], len(several))
             left[np.linalg.norm(left, axis=1) < ROUNDING] = 0.0
             index = Index(own_classes.taxa, {"audio": left}, class_vectors=vectors)
-            told = tuple(int(taxon[row]) for row in heard)
-            yield Query(space.vectors(windows), levels, told, index, others.confidences(windows))
+            of_query = tuple(int(taxon[row]) for row in heard)
+            yield Query(space.vectors(windows), levels, of_query, index, others.confidences(windows))
 
 
 def queries_of_few(embedded: Embedded, classes: Classes, count: int, seed: int = 0) -> Iterator[Query]:
-    """Recordings of taxa with at least `count` of other sources, where no taxon has more, nor a class vector.
+    """Recordings of taxa with at least `count` others, in a gallery of at most `count` per taxon and no class vectors.
 
-    Taxa with fewer recordings are candidates with what they have. Each sound has a gallery of its own, drawn anew.
+    Taxa with fewer recordings are candidates too. Each query has its own randomly drawn gallery.
     """
     rng = np.random.default_rng(seed)
     fold = np.random.default_rng(seed).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
@@ -123,14 +124,14 @@ def queries_of_few(embedded: Embedded, classes: Classes, count: int, seed: int =
             order = others[np.argsort(taxon[others], kind="stable")]
             rank = np.arange(len(order)) - np.searchsorted(taxon[order], taxon[order])
             drawn = order[rank < count]
-            index = Index(taxa, {"audio": sums(of_recordings[drawn], taxon[drawn], len(taxa))})
+            index = Index(taxa, {"audio": sums_of_taxa(of_recordings[drawn], taxon[drawn], len(taxa))})
             windows = space.vectors(embedded.windows[row])
-            nobody = np.zeros((len(windows), 0), np.float32)
-            yield Query(windows, embedded.levels[row], (int(taxon[row]),), index, nobody)
+            none = np.zeros((len(windows), 0), np.float32)
+            yield Query(windows, embedded.levels[row], (int(taxon[row]),), index, none)
 
 
 def sounds_of(embedded: Embedded, which: str) -> Iterator[tuple[tuple[int, ...], np.ndarray, np.ndarray]]:
-    """Of each sound the recordings in it, its windows [n, dim] as embeddings, and their levels."""
+    """The recordings in each sound, its windows [n, dim] as embeddings, and their levels."""
     if which == "single":
         for row in several_sources(embedded.taxon, embedded.source).tolist():
             yield (row,), embedded.windows[row], embedded.levels[row]
@@ -143,7 +144,7 @@ def sounds_of(embedded: Embedded, which: str) -> Iterator[tuple[tuple[int, ...],
 
 
 class Others:
-    """Taxa with a class vector and no recordings."""
+    """Taxa with a class vector but no recordings."""
 
     def __init__(self, classes: Classes, several: np.ndarray) -> None:
         rest = classes.of(np.setdiff1d(classes.rows, several))
@@ -151,35 +152,28 @@ class Others:
         self._vocabulary = Vocabulary(Index(rest.taxa, {}, class_vectors=vectors), reading(0.0, 0.0))
 
     def confidences(self, embeddings: np.ndarray) -> np.ndarray:
-        """[n, taxa] of windows [n, dim] as the encoder gives them."""
+        """Confidences [n, taxa] of embeddings [n, dim]."""
         found = recognise(embeddings, np.full(len(embeddings), LOUD), self._vocabulary, most=1)
         return np.stack([window.confidences for window in found])
 
 
 def recording_vector(windows: np.ndarray) -> np.ndarray:
-    """[dim] of unit length: the direction that the windows [n, dim] of a recording share, as a gallery keeps it."""
+    """Unit vector [dim] of a recording, the direction of the sum of its windows [n, dim], as in a gallery."""
     total = windows.sum(axis=0)
     return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
 
 
-def sums(vectors: np.ndarray, taxon: np.ndarray, taxa: int) -> np.ndarray:
-    """Sum of the vectors of each taxon [taxa, dim]; zeros where there is none."""
-    rows = np.zeros((taxa, vectors.shape[1]), np.float32)
-    np.add.at(rows, taxon, vectors)
-    return rows
-
-
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Of windows [n] and taxa with recordings [m]: what the class vector says, and what the recordings say.
+    """Evidence for taxa with recordings [m] in windows [n], by class vector and by recordings.
 
     Attributes
     ----------
     by_class : [n, m] log-odds; `NONE` without a class vector
-    cosine : [n, m]; NaN without recordings of other sources
+    cosine : [n, m] of the recordings; NaN without recordings of other sources
     has_class : [m]
     truth : [n, m] bool
-    first : [queries] row of the first window of each
+    first : [queries] row of the first window of each query
     """
 
     by_class: np.ndarray
@@ -189,14 +183,14 @@ class Evidence:
     first: np.ndarray
 
     def fused(self, scale: float, bias: float, weight: float) -> np.ndarray:
-        """[n, m] with recordings weighed so beside class vectors, as `gallery.Vocabulary` does it."""
+        """Log-odds [n, m] with recordings weighted beside class vectors, as in `gallery.Vocabulary`."""
         by_recordings = scale * np.nan_to_num(self.cosine) + bias
         alone = np.where(self.has_class, (self.by_class + weight * by_recordings) / (1.0 + weight), by_recordings)
         return np.where(np.isnan(self.cosine), self.by_class, alone)
 
 
 def evidence(found: Sequence[Query], entries: float) -> Evidence:
-    """Read what speaks for each taxon, with class vectors counting as so many recordings in the means."""
+    """Evidence for each taxon, with a class vector counting as `entries` recordings in the means."""
     by_class, cosine, truth, first = [], [], [], []
     for query in found:
         classes = query.index.class_vectors
@@ -218,7 +212,7 @@ def evidence(found: Sequence[Query], entries: float) -> Evidence:
 
 
 def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
-    """Log-odds [windows, taxa] by parameters without slope and offset; `NONE` for what cannot be named."""
+    """Log-odds [windows, taxa] by parameters without slope and offset; `NONE` for taxa that cannot be identified."""
     vocabulary = Vocabulary(query.index, parameters)
     found = recognise(query.windows, np.full(len(query.windows), LOUD), vocabulary)
     confidences = np.stack([window.confidences for window in found]).astype(np.float64)
@@ -229,13 +223,13 @@ def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
 
 
 def odds_of(confidences: np.ndarray) -> np.ndarray:
-    """Log-odds of confidences in single precision, finite."""
+    """Finite log-odds of confidences in single precision."""
     c = np.clip(np.asarray(confidences, np.float64), 1e-30, 1.0 - 6e-8)
     return np.asarray(np.log(c / (1.0 - c)))
 
 
 def reading(beside_class: float, entries: float) -> DecisionParameters:
-    """Parameters by which evidence is read."""
+    """Parameters with which evidence is computed."""
     return DecisionParameters(
         scale={"audio": READ},
         bias={"audio": 0.0},

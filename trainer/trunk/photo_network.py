@@ -1,8 +1,10 @@
-"""The photo network that an image tower starts from: its classes, by name, and its last layer."""
+"""The photo network that an image tower starts from: its classes and its last layer."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from trainer.errors import CheckpointError
 from trainer.models.mobilenet import FEATURES
 
 NETWORK, LABELS = "inat_bird_mobilenetv2.onnx", "inat_bird_labels.txt"
-COMMON = re.compile(r"\s*\([^()]*\)\s*$")  # the common name behind the scientific one
+COMMON = re.compile(r"\s*\([^()]*\)\s*$")  # the common name after the scientific one
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class PhotoClasses:
     ----------
     weights : [classes, 1280] float32
     bias : [classes] float32
-    taxa : [classes] row among the taxa of each class, -1 where it is none of them
+    taxa : [classes] row in the list of taxa, -1 if the class is not in it
     """
 
     weights: np.ndarray
@@ -33,12 +35,12 @@ class PhotoClasses:
 
     @property
     def known(self) -> np.ndarray:
-        """Taxa that the network knows, each once."""
+        """Rows of the taxa that are classes of the network, each once."""
         return np.unique(self.taxa[self.taxa >= 0])
 
 
 def read_labels(path: Path) -> list[str]:
-    """Scientific names of the classes, one a line as ``Parus major (Great Tit)``.
+    """Scientific names of the classes, from one line each such as `Parus major (Great Tit)`.
 
     Raises
     ------
@@ -54,12 +56,12 @@ def read_labels(path: Path) -> list[str]:
 
 
 def read_photo_classes(folder: Path, taxa: list[Taxon]) -> PhotoClasses:
-    """The classes of the photo network in a folder of public weights, each placed among `taxa` by its name.
+    """The classes of the photo network in a folder of public weights, matched with `taxa` by name.
 
     Raises
     ------
     CheckpointError
-        When a file is missing or damaged, labels and layer differ in number, or no class is one of the taxa.
+        When a file is missing or damaged, labels and layer differ in number, or no class is in `taxa`.
     """
     import onnx
     from onnx import numpy_helper
@@ -76,21 +78,22 @@ def read_photo_classes(folder: Path, taxa: list[Taxon]) -> PhotoClasses:
     bias = tensors.get(f"b{last[0][1:]}") if last else None
     if bias is None:
         raise CheckpointError(
-            f"{path}: has no last layer of {len(labels)} classes as {LABELS} names them", "give both of one network"
+            f"{path}: has no last layer with the {len(labels)} classes of {LABELS}", "give both files of one network"
         )
-    placed = places_of(labels, taxa)
-    if not (placed >= 0).any():
-        raise CheckpointError(f"{folder / LABELS}: names no taxon with a class vector", "name a pack of birds")
-    return PhotoClasses(tensors[last[0]].astype(np.float32), bias.reshape(-1).astype(np.float32), placed)
+    matched = rows_of([(label,) for label in labels], taxa)
+    if not (matched >= 0).any():
+        raise CheckpointError(f"{folder / LABELS}: has no taxon with a class vector", "name a pack of birds")
+    return PhotoClasses(tensors[last[0]].astype(np.float32), bias.reshape(-1).astype(np.float32), matched)
 
 
-def places_of(labels: list[str], taxa: list[Taxon]) -> np.ndarray:
-    """Row in `taxa` of each scientific name, by any name the taxon has; -1 where it is none of them."""
-    names, row_of = Names(taxa), {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
-    placed = np.full(len(labels), -1, np.int64)
-    for number, label in enumerate(labels):
-        try:
-            placed[number] = row_of[names.find(label, suggest=False).scientific_name]
-        except TaxonError:
-            continue
-    return placed
+def rows_of(names: Iterable[Sequence[str]], taxa: Sequence[Taxon]) -> np.ndarray:
+    """Row in `taxa` [n] int64 of the first known name of each sequence of names, -1 if none is known."""
+    known, row_of = Names(taxa), {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
+
+    def row(candidates: Sequence[str]) -> int:
+        for name in candidates:
+            with suppress(TaxonError):
+                return row_of[known.find(name, suggest=False).scientific_name]
+        return -1
+
+    return np.array([row(candidates) for candidates in names], np.int64)

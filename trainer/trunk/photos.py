@@ -1,4 +1,4 @@
-"""Photos for stage 2 of a preset with a given audio encoder: read, split and placed; what the stage begins with."""
+"""Photos and initial image tower of stage 2 of a preset in the space of a pack."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from trainer.models.vita import Vita
 from trainer.presets import Preset
 from trainer.stages.class_photos import ClassPhotos, features_of, photos_found
 from trainer.trunk.photo_network import NETWORK, read_photo_classes
-from trainer.trunk.recordings import places
+from trainer.trunk.recordings import manifest_rows
 from trainer.trunk.relatives import Relatives
-from trainer.trunk.resemblance import MadeFeatures, begin, fit_groups, lacking, shares_of
-from trainer.trunk.resemblance import places as placed_rows
+from trainer.trunk.resemblance import SyntheticFeatures, added_groups, begin, fit_groups, shares_of, target_vectors
 
-VIEWS = 4  # of each photo, that the tower begins with
-LEAST = 2  # photos, to know by what photos differ
+VIEWS = 4  # of each photo, for the initial tower
+MIN_PHOTOS = 2  # to estimate their covariance
 
-Say = Callable[[Sequence[str]], None]
+Report = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,32 @@ class Photos:
 
 
 def read_photos(
-    data: Sequence[Path], media: Path | None, taxa: Sequence[Taxon], held_out: float, seed: int, size: int, say: Say
+    data: Sequence[Path],
+    media: Path | None,
+    taxa: Sequence[Taxon],
+    held_out: float,
+    seed: int,
+    size: int,
+    report: Report,
 ) -> tuple[Photos, Photos]:
-    """Photos of grown animals to learn from, and those held out; of taxa that are none of `taxa`, no photo is read.
+    """Photos of `taxa` to train on, and held-out ones; those of other taxa are not read.
 
     Raises
     ------
     DataError
-        When too few are left to learn from.
+        When there are too few to train on.
     """
     paths = list(data) or [default_manifest()]
     manifest = read_manifest(paths, None, media)
-    say(manifest.missing)
-    place = places(manifest, taxa)
+    report(manifest.missing)
+    place = manifest_rows(manifest, taxa)
     parts = []
     for samples in hold_out(manifest.photos, held_out, seed):
         store = PictureStore([sample for sample in samples if place[sample.taxon] >= 0], size)
-        say(store.undecodable)
+        report(store.undecodable)
         parts.append(Photos(store, np.array([place[sample.taxon] for sample in store.samples], np.int64)))
     learned, held = parts
-    if len(learned.pictures) < LEAST:
+    if len(learned.pictures) < MIN_PHOTOS:
         raise DataError(f"{paths[0]}: has no photos of taxa with a class vector", "add rows with modality image")
     return learned, held
 
@@ -80,12 +85,12 @@ def photo_stage(
     seed: int,
     device: torch.device,
 ) -> tuple[ClassPhotos, Preset]:
-    """Give a model of stage 1 an image tower that begins with the photo network, and the stage that trains it.
+    """Add an image tower that starts from the photo network to a model of stage 1, and make the stage that trains it.
 
     Parameters
     ----------
-    prototypes, names : [taxa, dim] unit vectors of their sound and of their names
-    pretrained : folder of the public weights; None is the one beside the project
+    prototypes, names : [taxa, dim] unit vectors of class vectors and of names
+    pretrained : folder of the public weights; None for the one beside the project
 
     Returns
     -------
@@ -98,7 +103,7 @@ def photo_stage(
     """
     folder = pretrained or default_pretrained()
     classes = read_photo_classes(folder, list(taxa))
-    groups = lacking(photos.taxa, classes.known, taxa)
+    groups = added_groups(photos.taxa, classes.known, taxa)
     relatives = Relatives(taxa, prototypes)
     towers = cast(TrunkTowers, preset.towers)
     sizes = dataclasses.replace(towers.photo, resembled=len(classes.taxa) + len(groups))
@@ -106,19 +111,19 @@ def photo_stage(
     load_given(tower.trunk, folder / NETWORK)
     tower.to(device)
     features = features_of(tower, photos.pictures, VIEWS, seed, device)
-    made = MadeFeatures(classes, features, photos.taxa)
+    synthetic = SyntheticFeatures(classes, features, photos.taxa)
     shares = np.stack([shares_of(int(taxon), groups, taxa) for taxon in photos.taxa])
-    rows = fit_groups(classes, groups, made, features, shares, seed)
-    begin(tower, classes, rows, placed_rows(classes, groups, relatives))
+    rows = fit_groups(classes, groups, synthetic, features, shares, seed)
+    begin(tower, classes, rows, target_vectors(classes, groups, relatives))
     model.image = tower
     preset = dataclasses.replace(preset, towers=dataclasses.replace(towers, photo=sizes))
     config = preset.stages[name]
-    stage = ClassPhotos(name, model, config, relatives, photos.pictures, photos.taxa, classes, made, names, device)
+    stage = ClassPhotos(name, model, config, relatives, photos.pictures, photos.taxa, classes, synthetic, names, device)
     return stage, preset
 
 
 def photo_metrics(model: Vita, photos: Photos, prototypes: np.ndarray, device: torch.device) -> dict[str, float]:
-    """How many photos find the class vector of their taxon, among all."""
+    """Share of photos that find the class vector of their taxon among all."""
     if not len(photos.pictures):
         return {}
     vectors = embed_pictures(model, photos.pictures, device)

@@ -1,4 +1,4 @@
-"""Recordings as the audio encoder of a pack hears them."""
+"""Vectors of recordings by the audio encoder of a pack."""
 
 from __future__ import annotations
 
@@ -8,43 +8,45 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder
-from gallery import Names, Taxon, TaxonError
+from gallery import Taxon
 from trainer.data.manifest import Manifest, hold_out, read_manifest
 from trainer.data.samples import Sample
 from trainer.data.sounds import SoundStore
 from trainer.evaluate import recording_vectors
 from trainer.heard import Heard, hear
-from trainer.models.trunk import GivenAudio
+from trainer.models.vita import SoundTower
+from trainer.trunk.photo_network import rows_of
 
-Say = Callable[[Sequence[str]], None]
+Report = Callable[[Sequence[str]], None]
 
 
-class PackAudio(GivenAudio):
-    """The audio graph of a pack as a tower: waveform [n, samples] to unit vectors [n, dim]."""
+class PackAudio(SoundTower):
+    """The audio graph of a pack as a tower: waveform [n, samples] to vectors [n, dim], of unit length with `unit`."""
 
-    def __init__(self, pack: Pack, threads: int = 1) -> None:
+    def __init__(self, pack: Pack, threads: int = 1, unit: bool = True) -> None:
         super().__init__()
-        self.encoder = AudioEncoder(pack, threads)
+        self.encoder, self.unit = AudioEncoder(pack, threads), unit
 
     def forward(self, waveform: Tensor) -> Tensor:
         vectors = torch.from_numpy(self.encoder.encode(waveform.cpu().numpy()))
-        return super().forward(vectors.to(waveform.device))
+        return (F.normalize(vectors, dim=-1) if self.unit else vectors).to(waveform.device)
 
 
-def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, say: Say) -> tuple[Heard, list[Sample]]:
-    """Window vectors of recordings, cut as on the device, and the samples that could be decoded, in the same order.
+def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, report: Report) -> tuple[Heard, list[Sample]]:
+    """Window vectors of recordings, cut as on the device, and the samples that could be decoded.
 
     Raises
     ------
     DataError
-        When not one can be decoded.
+        When none can be decoded.
     """
     spec = pack.audio
     sounds = SoundStore(samples, spec.rate_hz, threads=threads)
-    say([*sounds.undecodable, *sounds.damaged])
+    report([*sounds.undecodable, *sounds.damaged])
     heard = hear(
         PackAudio(pack, threads), sounds, spec.rate_hz, spec.window_s, torch.device("cpu"), spec.hop_s, spec.pad
     )
@@ -59,40 +61,30 @@ def read_recordings(
     held_out: float,
     seed: int,
     threads: int,
-    say: Say,
+    report: Report,
 ) -> tuple[Tensor, np.ndarray] | None:
-    """One unit vector [n, dim] for each recording to learn from, and its place [n] among `taxa`; others are left out.
+    """Unit vectors [n, dim] of the training recordings of `taxa`, and their rows [n] in `taxa`.
 
     Parameters
     ----------
-    held_out, seed : of the split by source, as of every other preset
-    say : takes one line for each recording that cannot be used
+    held_out, seed : of the split by source
+    report : called with one line for each recording that cannot be used
 
     Returns
     -------
-    None when no recording is of any of the taxa.
+    None if there are no such recordings.
     """
     manifest = read_manifest(list(data), None, media)
-    say(manifest.missing)
+    report(manifest.missing)
     samples, _ = hold_out(manifest.recordings, held_out, seed)
-    place = places(manifest, taxa)
+    place = manifest_rows(manifest, taxa)
     kept = [sample for sample in samples if place[sample.taxon] >= 0]
     if not kept:
         return None
-    heard = recording_vectors(hear_samples(pack, kept, threads, say)[0])
+    heard = recording_vectors(hear_samples(pack, kept, threads, report)[0])
     return torch.from_numpy(heard.vectors.astype(np.float32)), place[heard.taxon]
 
 
-def places(manifest: Manifest, taxa: Sequence[Taxon]) -> np.ndarray:
-    """Row in `taxa` of each taxon of a manifest, found by any of its scientific names; -1 where it is none of them."""
-    names = Names(taxa)
-    row_of = {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
-    found = np.full(len(manifest.taxa), -1, np.int64)
-    for number, taxon in enumerate(manifest.taxa):
-        for name in (taxon.scientific_name, *taxon.synonyms):
-            try:
-                found[number] = row_of[names.find(name, suggest=False).scientific_name]
-                break
-            except TaxonError:
-                continue
-    return found
+def manifest_rows(manifest: Manifest, taxa: Sequence[Taxon]) -> np.ndarray:
+    """Row in `taxa` of each taxon of a manifest, by any of its scientific names; -1 if it is not in `taxa`."""
+    return rows_of([(taxon.scientific_name, *taxon.synonyms) for taxon in manifest.taxa], taxa)

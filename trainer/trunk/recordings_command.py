@@ -1,4 +1,4 @@
-"""`python -m trainer recordings`: the space, the recordings and the decision parameters among a pack's towers."""
+"""`python -m trainer recordings`: fit the space and the weight of recordings for a pack of a classifier."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Annotated
 
 import typer
 
+from trainer.options import MACHINE, RUN, FieldNoise, Manifests, Media
+
 
 def recordings_command(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Towers of the pack: what is fitted goes there.")],
-    pack: Annotated[str, typer.Option(help="Pack, by name or folder, made of a classifier and FOLDER.")] = "birdnet",
-    manifests: Annotated[
-        list[Path] | None, typer.Option("--data", help="Manifest, CSV or Parquet. Default: the starter data.")
-    ] = None,
-    media: Annotated[Path | None, typer.Option(help="Folder of the files; default: the manifest's own.")] = None,
-    field: Annotated[
-        Path | None,
-        typer.Option(help="Folder of field noise (maad_*.flac) for mixtures; default: the one beside the data."),
-    ] = None,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the pack's towers, which is extended.")],
+    pack: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Pack built from a classifier and the towers.")
+    ] = "birdnet",
+    manifests: Manifests = None,
+    media: Media = None,
+    field: FieldNoise = None,
     keep: Annotated[
-        Path | None, typer.Option(help="File for what the pack makes of the sound; read instead where it is there.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Cache of the embeddings, reused if it exists.", rich_help_panel=RUN),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Number of CPU threads.", rich_help_panel=MACHINE)
+    ] = 1,
 ) -> None:
-    """Fit how recordings count in a pack made of a classifier, and put them among its towers.
+    """Add recordings to the towers of a pack built from a classifier, and fit their weight beside the class vectors.
 
-    FOLDER gets the vectors of the recordings with their authors and licences, and the decision parameters. Where it has
-    no space yet (space.npz), that is fitted first. What the parameters reach on sources that neither the space nor the
-    gallery has is printed and kept.
+    The vectors of the recordings, with their authors and licences, and the decision parameters are written to the
+    folder. The space (space.npz) is fitted first if it is missing. Metrics on sources that are in neither the space nor
+    the gallery are printed and saved.
     """
     from trainer.trunk.study import fit_recordings  # loads torch
 

@@ -1,7 +1,7 @@
-"""Where a taxon and its relatives sound: what a photo of it is pulled to.
+"""Targets of photos: the class vector of a taxon, moved towards those of its relatives.
 
-A photo network knows few of the taxa. A photo of another one resembles its relatives most, so the place of every taxon
-is drawn a little to the means of its genus, family and order: there the names of all relatives are near.
+A photo network knows few of the taxa. A photo of another taxon resembles its relatives most, so the target of every
+taxon is moved a little towards the means of its genus, family and order.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from gallery import Taxon
+from trainer.data.rows import sums_of_taxa
 
 RANKS = ("genus", "family", "order")
-PULL = (0.3, 0.3, 0.2)  # of the means of each rank beside a taxon's own vector
-SHARE = (0.08, 0.08, 0.04)  # of a target that the relatives at each rank have together
+PULL = (0.3, 0.3, 0.2)  # weight of the mean of each rank, relative to a taxon's own vector
+SHARE = (0.08, 0.08, 0.04)  # total share of the relatives at each rank in a target
 
 
 class Relatives:
@@ -31,21 +32,20 @@ class Relatives:
         self.means: dict[str, np.ndarray] = {}
         self.sizes: dict[str, np.ndarray] = {}
         for rank in RANKS:
-            of = [taxon.at(rank) or taxon.scientific_name for taxon in taxa]  # of an unknown group, the taxon alone
+            of = [taxon.at(rank) or taxon.scientific_name for taxon in taxa]  # a taxon of unknown group is its own
             _, group = np.unique(of, return_inverse=True)
-            sums = np.zeros((group.max() + 1, vectors.shape[1]), np.float32)
-            np.add.at(sums, group, vectors)
+            sums = sums_of_taxa(vectors, group, int(group.max()) + 1)
             self.group[rank] = group
             self.means[rank] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
             self.sizes[rank] = np.bincount(group)
 
     def place(self, taxon: int) -> np.ndarray:
-        """Vector [dim] of a taxon, drawn to its relatives."""
-        drawn = sum(pull * self.means[rank][self.group[rank][taxon]] for rank, pull in zip(RANKS, PULL))
-        return self.vectors[taxon] + drawn
+        """Vector [dim] of a taxon, moved towards its relatives."""
+        pulled = sum(pull * self.means[rank][self.group[rank][taxon]] for rank, pull in zip(RANKS, PULL))
+        return self.vectors[taxon] + pulled
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
-        """Targets [n, taxa] float32: most for the taxon itself, a share for its relatives at each rank."""
+        """Targets [n, taxa] float32: mostly the taxon itself, with a share for its relatives at each rank."""
         targets = np.zeros((len(rows), len(self.vectors)), np.float32)
         for rank, share in zip(RANKS, SHARE):
             group = self.group[rank]

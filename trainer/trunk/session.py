@@ -1,4 +1,4 @@
-"""From the command line to a stage of a preset with a given audio encoder: pack, names, class vectors, model, run."""
+"""A training session in the embedding space of a pack: names (stage 1) and photos (stage 2) against class vectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gallery import prompts
 from trainer import checkpoint
 from trainer.bank import TextBank
 from trainer.checkpoint import RunConfig
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import ConfigError
 from trainer.families.registry import Origins, family_of
 from trainer.loop import Run, fit
 from trainer.messages import Messages
@@ -27,7 +27,7 @@ from trainer.models.trunk import TrunkTowers
 from trainer.models.vita import Vita
 from trainer.presets import FOLDER_OF, Preset
 from trainer.ranks import join
-from trainer.session import pick_device
+from trainer.session import RunOptions, pick_device
 from trainer.stages import ClassNames, Stage
 from trainer.trunk.evaluate import names_found
 from trainer.trunk.photos import photo_metrics, photo_stage, read_photos
@@ -36,36 +36,25 @@ from trainer.trunk.vectors import Prototypes, read_prototypes, read_rows
 from trainer.trunk.withheld import read_withheld
 
 
-@dataclass(frozen=True)
-class TrunkOptions:
-    """What a person said.
+@dataclass(frozen=True, kw_only=True)
+class TrunkOptions(RunOptions):
+    """Options of the presets in the space of a pack.
+
+    Without `data`, stage 1 trains on class vectors alone, and stage 2 on the photos of the starter data.
 
     Attributes
     ----------
-    pack : name or folder of the pack whose audio encoder and class vectors are learned from
-    withhold : file of taxa whose names, class vectors and recordings take no part
-    data, media : stage 1: manifest of recordings to learn from beside the class vectors; none for class vectors alone.
-        Stage 2: manifest of photos; none for the starter data
-    pretrained : folder of the photo network; None is the one beside the project
+    pack : name or folder of the pack with the audio encoder and the class vectors
+    withhold : file of taxa whose names, class vectors and recordings are left out
     """
 
-    preset: Preset
     pack: str
-    out: Path
     withhold: Path | None = None
-    data: tuple[Path, ...] = ()
-    media: Path | None = None
-    held_out: float = 0.0
-    seed: int = 1
-    device: str = "auto"
-    threads: int = 1
-    restart: bool = False
-    pretrained: Path | None = None
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What a stage begins with."""
+class StageStart:
+    """Everything that a stage starts from."""
 
     model: Vita
     tokenizer: Tokenizer
@@ -75,12 +64,7 @@ class Ready:
 
 
 class TrunkSession(Messages):
-    """One call of the trainer for a preset that stands on a pack.
-
-    Attributes
-    ----------
-    failed : one line for each input that could not be used
-    """
+    """One call of the trainer for a preset in the space of a pack."""
 
     def __init__(self, options: TrunkOptions, console: Console) -> None:
         self.options, self.console = options, console
@@ -106,7 +90,7 @@ class TrunkSession(Messages):
         ConfigError
             When the preset has no such stage.
         CheckpointError
-            When an unfinished or finished run of other settings lies in its folder.
+            When its folder holds a run with other settings.
         """
         if stage not in self.preset.stages:
             raise ConfigError(f"stage '{stage}' does not exist", f"choose {', '.join(self.preset.stages)}")
@@ -115,22 +99,22 @@ class TrunkSession(Messages):
         if not fresh and (checkpoint.finished(folder) or (folder / checkpoint.RESUME).exists()):
             same_run(checkpoint.load_config(folder), config, folder)
         if not fresh and checkpoint.finished(folder):
-            self.tell(f"stage {stage} is finished in {folder}; --restart trains it anew")
+            self.tell(f"stage {stage} is finished in {folder}; --restart trains it again")
             return
         torch.manual_seed(self.options.seed)
         start = self.photos if self.preset.stages[stage].after else self.names
-        ready = start(stage)
-        config = dataclasses.replace(config, preset=ready.preset)
+        begin = start(stage)
+        config = dataclasses.replace(config, preset=begin.preset)
         self.ranks.wait()
         if fresh and folder.is_dir() and self.ranks.first:
             checkpoint.clear(folder)
         self.ranks.wait()
-        run = Run(folder, config, ready.tokenizer, self.console, ready.evaluate, self.ranks, self.report, True)
-        fit(ready.model, ready.stage, run)
+        run = Run(folder, config, begin.tokenizer, self.console, begin.evaluate, self.ranks, self.report, True)
+        fit(begin.model, begin.stage, run)
         self.tell(f"stage {stage} is in {folder}")
 
-    def names(self, stage: str) -> Ready:
-        """Stage 1: a text tower that begins with the prompts."""
+    def names(self, stage: str) -> StageStart:
+        """Stage 1: a new text tower."""
         origins = Origins(texts=lambda: [text for taxon in self.learned.taxa for text in prompts(taxon).values()])
         model, tokenizer, towers = family_of(self.preset.towers).load(self.preset.towers, origins)
         model.to(self.device)
@@ -153,15 +137,15 @@ class TrunkSession(Messages):
             self.device,
         )
         preset = dataclasses.replace(self.preset, towers=towers)
-        return Ready(model, tokenizer, preset, names, self.evaluation(tokenizer))
+        return StageStart(model, tokenizer, preset, names, self.evaluation(tokenizer))
 
-    def photos(self, stage: str) -> Ready:
-        """Stage 2: an image tower that begins with the photo network, beside the towers of stage 1.
+    def photos(self, stage: str) -> StageStart:
+        """Stage 2: the towers of stage 1, and an image tower that starts from the photo network.
 
         Raises
         ------
         CheckpointError
-            When the stage before is missing or of other settings, or the photo network is.
+            When the previous stage is missing or has other settings, or the photo network is missing.
         DataError
             When there are no photos.
         """
@@ -183,10 +167,10 @@ class TrunkSession(Messages):
         def evaluate(model: Vita) -> dict[str, float]:
             return photo_metrics(model, shown, prototypes, self.device)
 
-        return Ready(model, loaded.tokenizer, preset, trained, evaluate)
+        return StageStart(model, loaded.tokenizer, preset, trained, evaluate)
 
     def config(self, stage: str) -> RunConfig:
-        """What the checkpoint is made from: its taxa are those that were learned, its data is the pack."""
+        """Settings of the checkpoint: its taxa are those trained on, its data is the pack."""
         return RunConfig(
             preset=self.preset,
             stage=stage,
@@ -197,14 +181,14 @@ class TrunkSession(Messages):
         )
 
     def evaluation(self, tokenizer: Tokenizer) -> Callable[[Vita], dict[str, float]]:
-        """Retrieval by name for the log: of withheld taxa among themselves, or of those that were learned."""
+        """Retrieval by name for the log: of withheld taxa among themselves, or of those trained on."""
         which: Prototypes = self.withheld if self.withheld.taxa else self.learned
         bank = TextBank(which.taxa, tokenizer)
         return lambda model: names_found(model, bank, which.vectors, self.device)
 
 
 def of_pack(preset: Preset, pack: Pack) -> Preset:
-    """The preset with the sizes of a pack: its space, its rate, its windows."""
+    """The preset with the dimension, sampling rate and windows of a pack."""
     towers = cast(TrunkTowers, preset.towers)
     mel = dataclasses.replace(towers.mel, rate_hz=pack.audio.rate_hz)
     return dataclasses.replace(
@@ -217,37 +201,25 @@ def of_pack(preset: Preset, pack: Pack) -> Preset:
 
 
 def same_run(begun: RunConfig, wanted: RunConfig, folder: Path) -> None:
-    """A run goes on as it began.
-
-    Raises
-    ------
-    CheckpointError
-        When it was begun with something else.
-    """
+    """Refuse to resume a run with other settings."""
     stage = wanted.stage
-    for name, was, now in (
-        ("preset", begun.preset.name, wanted.preset.name),
-        ("pack", begun.data, wanted.data),
-        ("seed", begun.seed, wanted.seed),
-        ("list of taxa", begun.taxa, wanted.taxa),
-        ("settings", begun.preset.stages[stage], wanted.preset.stages[stage]),
-    ):
-        if was != now:
-            raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or --restart")
+    checkpoint.require_same(
+        folder,
+        "use the same, or --restart",
+        ("preset", wanted.preset.name, begun.preset.name),
+        ("pack", wanted.data, begun.data),
+        ("seed", wanted.seed, begun.seed),
+        ("list of taxa", wanted.taxa, begun.taxa),
+        ("settings", wanted.preset.stages[stage], begun.preset.stages[stage]),
+    )
 
 
 def same_start(before: RunConfig, wanted: RunConfig, folder: Path) -> None:
-    """A stage goes on from one of the same pack and taxa: vectors of other spaces cannot be compared.
-
-    Raises
-    ------
-    CheckpointError
-        When the stage before was trained with something else.
-    """
-    for name, was, now in (
-        ("preset", before.preset.name, wanted.preset.name),
-        ("pack", before.data, wanted.data),
-        ("list of taxa", before.taxa, wanted.taxa),
-    ):
-        if was != now:
-            raise CheckpointError(f"{folder}: was trained with another {name}", "use the same, or another --out")
+    """Refuse a previous stage of another pack or other taxa: its vectors are in another space."""
+    checkpoint.require_same(
+        folder,
+        "use the same, or another --out",
+        ("preset", wanted.preset.name, before.preset.name),
+        ("pack", wanted.data, before.data),
+        ("list of taxa", wanted.taxa, before.taxa),
+    )

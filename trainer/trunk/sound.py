@@ -1,4 +1,4 @@
-"""Embeddings of recordings, of mixtures of two and of noise, made with a pack's audio encoder and kept in a file."""
+"""Embeddings of recordings, mixtures and noise by a pack's audio encoder, cached in a file."""
 
 from __future__ import annotations
 
@@ -8,37 +8,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from edgeapp.audio.windows import level_dbfs
 from edgeapp.pack.format import Pack
-from edgeapp.runtime.encoders import AudioEncoder
 from gallery.files import replacing
 from trainer.data.manifest import source_codes
 from trainer.data.samples import Sample
 from trainer.data.sounds import Sounds, SoundStore, each_whole
 from trainer.errors import DataError
-from trainer.heard import FIELD_DB, LEVEL_RMS, gain, hear, hear_noise, stretch
-from trainer.models.vita import SoundTower
-from trainer.trunk.recordings import Say
+from trainer.heard import hear, hear_noise, mixture
+from trainer.trunk.recordings import PackAudio, Report
 
 KEPT = ("taxon", "source", "mixtures", "pairs", "noise", "decoded")
-BESIDE_DB = (-3.0, 3.0)  # the second song of a mixture, against the first
+SECOND_DB = (-3.0, 3.0)  # level of the second recording in a mixture, relative to the first
 
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """Recordings, mixtures and noise as the encoder gives them, of any length.
+    """Embeddings, not normalised, of recordings, mixtures and noise.
 
     Attributes
     ----------
-    windows : of each recording [n_windows, dim]
-    levels : of each recording [n_windows] dBFS
+    windows : [n_windows, dim] of each recording
+    levels : [n_windows] dBFS of each recording
     taxon, source : [recordings]; recordings of one source stay on one side of a split
     mixtures : [mixtures, dim]
-    pairs : [mixtures, 2] recordings that each holds
-    noise : [n, dim] coloured noise and stretches of field noise
-    decoded : [samples] bool, which of those that were given the recordings are
+    pairs : [mixtures, 2] recordings in each mixture
+    noise : [n, dim] coloured noise and windows of field noise
+    decoded : [samples] bool, which of the given samples could be decoded
     """
 
     windows: list[np.ndarray]
@@ -53,14 +50,14 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.windows)
 
-    def through(self, change: Callable[[np.ndarray], np.ndarray]) -> Embedded:
-        """The same with every vector [n, dim] changed."""
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Embedded:
+        """The same with a function applied to all vectors [n, dim]."""
         ends = np.cumsum([len(of_one) for of_one in self.windows])[:-1]
         windows = np.split(change(np.concatenate(self.windows)), ends)
         return replace(self, windows=windows, mixtures=change(self.mixtures), noise=change(self.noise))
 
     def save(self, path: Path) -> None:
-        """Write all of it to one file."""
+        """Write to a file."""
         with replacing(path) as part, part.open("wb") as file:
             np.savez(
                 file,
@@ -85,27 +82,7 @@ class Embedded:
                 rest = {name: file[name] for name in KEPT}
                 return cls(np.split(file["windows"], ends), np.split(file["levels"], ends), **rest)
         except (OSError, KeyError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read ({error})", "remove it, and it is made again") from error
-
-
-class EncodedAudio(SoundTower):
-    """The audio graph of a pack as a tower: waveform [n, samples] to vectors [n, dim], of any length."""
-
-    def __init__(self, encoder: AudioEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def pretrained_parts(self) -> list[nn.Module]:
-        return []
-
-    def fresh_parts(self) -> list[nn.Module]:
-        return []
-
-    def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
-        return [log_mel]
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        return torch.from_numpy(self.encoder.encode(waveform.cpu().numpy()))
+            raise DataError(f"{path}: cannot be read ({error})", "delete it; it is rebuilt") from error
 
 
 def embed(
@@ -115,20 +92,20 @@ def embed(
     mixtures: int,
     seed: int,
     threads: int,
-    say: Say,
+    report: Report,
 ) -> Embedded:
     """Embed recordings, and mixtures of those whose taxon has several sources.
 
     Parameters
     ----------
-    field : recordings of field noise at the pack's rate; mixtures lie over it
-    mixtures : how many to make
-    say : takes one line for each recording that cannot be used
+    field : recordings of field noise at the pack's rate, to mix under mixtures
+    mixtures : number of mixtures
+    report : called with one line for each recording that cannot be used
     """
     spec, processor = pack.audio, torch.device("cpu")
-    tower = EncodedAudio(AudioEncoder(pack, threads))
+    tower = PackAudio(pack, threads, unit=False)
     sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
-    say([*sounds.undecodable, *sounds.damaged])
+    report([*sounds.undecodable, *sounds.damaged])
     heard = hear(tower, sounds, spec.rate_hz, spec.window_s, processor, spec.hop_s, spec.pad)
     source = source_codes(sounds.samples)
     rng = np.random.default_rng(seed)
@@ -151,7 +128,7 @@ def several_sources(taxon: np.ndarray, source: np.ndarray) -> np.ndarray:
 
 
 def mix(
-    tower: EncodedAudio,
+    tower: PackAudio,
     sounds: Sounds,
     field: Sequence[np.ndarray],
     rows: np.ndarray,
@@ -159,7 +136,7 @@ def mix(
     pad: str,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two recordings of different taxa at once: vectors [count, dim] and which recordings [count, 2]."""
+    """Mixtures of two recordings of different taxa: vectors [count, dim] and rows of the recordings [count, 2]."""
     samples = tower.encoder.spec.window_samples
     whole = dict(each_whole(sounds))
     rows = np.array([row for row in rows if row in whole])
@@ -172,12 +149,7 @@ def mix(
         first, second = (int(row) for row in rng.choice(rows, 2))
         if taxon[first] == taxon[second]:
             continue
-        mixed = stretch(whole[first], samples, rng, pad) + gain(rng, BESIDE_DB) * stretch(
-            whole[second], samples, rng, pad
-        )
-        if field:
-            mixed = mixed + gain(rng, FIELD_DB) * stretch(field[int(rng.integers(len(field)))], samples, rng)
-        mixed = (mixed * (LEVEL_RMS / max(float(np.sqrt(np.square(mixed).mean())), 1e-9))).astype(np.float32)
+        mixed = mixture(whole[first], whole[second], field, samples, SECOND_DB, rng, pad)
         if np.isfinite(level_dbfs(mixed)):
             vectors.append(tower.encoder.encode(mixed[None])[0])
             pairs.append((first, second))

@@ -1,10 +1,10 @@
-"""The space of a pack's sound: the classifier's embedding, whitened by what differs between recordings of one species.
+"""The audio space of a pack: the classifier's embedding, whitened by the covariance within species.
 
 Within-class covariance normalisation (Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for
 SVM-based speaker recognition", Interspeech 2006): directions in which recordings of one species differ (the place, the
-microphone, the individual) count less in a cosine. The covariance is shrunk towards a multiple of the identity, for
-there are fewer recordings than numbers in a vector. The map is invertible, so that the rows of the classifier can be
-brought into the space and still give the classifier's own logits.
+microphone, the individual) count less in a cosine. The covariance is shrunk towards a multiple of the identity, because
+there are fewer recordings than dimensions. The map is invertible, so the rows of the classifier can be mapped into the
+space and still give the classifier's own logits.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gallery.files import replacing
 from trainer.errors import DataError
 
 SPACE = "space.npz"
-SHRINKAGE = 1.0  # of the mean variance; 0.3 to 3 are within a point of one another on held-out sources
-LEAST_PAIRS = 2  # taxa with several recordings, fewer of which say nothing of what differs
+SHRINKAGE = 1.0  # relative to the mean variance; 0.3 to 3 differ by less than a point on held-out sources
+MIN_TAXA = 2  # with several recordings, to estimate the covariance
 
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """A vector of the space is ``matrix @ (embedding - mean)``.
+    """The map of an embedding to the space, `matrix @ (embedding - mean)`.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class Whitening:
     matrix: np.ndarray
 
     def vectors(self, embeddings: np.ndarray) -> np.ndarray:
-        """Embeddings [n, dim] in the space."""
+        """Map embeddings [n, dim] to the space."""
         return (embeddings - self.mean) @ self.matrix.T
 
     def embeddings(self, vectors: np.ndarray) -> np.ndarray:
-        """Vectors of the space [n, dim] as embeddings."""
+        """Map vectors of the space [n, dim] back to embeddings."""
         back = np.linalg.solve(self.matrix.astype(np.float64), vectors.astype(np.float64).T).T
         return (back + self.mean).astype(np.float32)
 
@@ -50,7 +50,7 @@ class Whitening:
         return moved.astype(np.float32), (bias + weights.astype(np.float64) @ self.mean).astype(np.float32)
 
     def layer(self, rows: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The layer over embeddings that `rows` would give as these."""
+        """The layer over embeddings that `rows` maps to these; the inverse of `rows`."""
         weights = rows.astype(np.float64) @ self.matrix
         return weights.astype(np.float32), (bias - weights @ self.mean).astype(np.float32)
 
@@ -66,7 +66,7 @@ class Whitening:
         Raises
         ------
         DataError
-            It is not there or cannot be read.
+            It is missing or cannot be read.
         """
         try:
             with np.load(folder / SPACE) as file:
@@ -80,14 +80,14 @@ def fit_space(windows: list[np.ndarray], taxon: np.ndarray, shrinkage: float = S
 
     Parameters
     ----------
-    windows : of each recording the embeddings [n_windows, dim] of its windows
+    windows : embeddings [n_windows, dim] of the windows of each recording
     taxon : [recordings]
-    shrinkage : added to every variance, in units of the mean variance
+    shrinkage : added to every variance, relative to the mean variance
 
     Raises
     ------
     DataError
-        Fewer than `LEAST_PAIRS` taxa have several recordings.
+        Fewer than `MIN_TAXA` taxa have several recordings.
     """
     means = np.stack([of_one.mean(axis=0) for of_one in windows]).astype(np.float64)
     differences, several = [], 0
@@ -96,12 +96,12 @@ def fit_space(windows: list[np.ndarray], taxon: np.ndarray, shrinkage: float = S
         if len(own) > 1:
             several += 1
             differences.append((own - own.mean(axis=0)) * np.sqrt(len(own) / (len(own) - 1)))
-    if several < LEAST_PAIRS:
-        raise DataError(f"{several} taxa have several recordings, fewer than {LEAST_PAIRS}", "add recordings")
+    if several < MIN_TAXA:
+        raise DataError(f"{several} taxa have several recordings, fewer than {MIN_TAXA}", "add recordings")
     found = np.concatenate(differences)
     variances, axes = np.linalg.eigh(found.T @ found / len(found))
     relative = np.maximum(variances, 0.0) / variances.mean()
     matrix = (axes / np.sqrt(relative + shrinkage)) @ axes.T
-    matrix *= np.sqrt(len(matrix)) / np.linalg.norm(matrix)  # lengths stay about what they were
+    matrix *= np.sqrt(len(matrix)) / np.linalg.norm(matrix)  # keeps lengths about the same
     mean = np.concatenate(windows).mean(axis=0)
     return Whitening(mean.astype(np.float32), matrix.astype(np.float32))

@@ -1,4 +1,4 @@
-"""The recordings of a pack made of a classifier: its space, their vectors, and how they count, among its towers."""
+"""Recordings of a pack built from a classifier: the space, their vectors, and their decision parameters."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ from rich.console import Console
 
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
-from gallery import Gallery, Index, Names, Taxon, TaxonError
+from gallery import Gallery, Index, Taxon
 from gallery.files import replacing, write_text
-from trainer.data.manifest import Manifest, default_manifest, read_manifest, shared_folder
+from trainer.data.manifest import Manifest, default_manifest, read_manifest
 from trainer.data.samples import Samples
 from trainer.errors import DataError
 from trainer.heard import field_noise
+from trainer.messages import line_printer
+from trainer.session import field_folder
 from trainer.trunk.fusion import fit_fusion, measure, starting
 from trainer.trunk.held_out import Classes, Query, queries, recording_vector
-from trainer.trunk.recordings import Say
+from trainer.trunk.recordings import Report, manifest_rows
 from trainer.trunk.sound import Embedded, embed
 from trainer.trunk.space import SPACE, Whitening, fit_space
 
 RECORDINGS, CREDITS, DOCUMENT = "recordings.npz", "recordings.csv", "towers.json"
 COLUMNS = ("scientific_name", "author", "licence", "source", "sha256")
 MIXTURES = 600
-FITTED, REPORTED = 0, 1  # seeds of the mixtures that are fitted on, and of those that are reported
+FITTED, REPORTED = 0, 1  # seeds of the mixtures for fitting and of those for the metrics
 TOPS = {"single": (1, 5), "mixture": (2, 5), "noise": (1, 5)}
 
 
 @dataclass(frozen=True, eq=False)
 class Studied:
-    """A pack's classifier and recordings, both as its network gives them: without the map into the space.
+    """A pack's classifier and recordings, both as embeddings before the map to the space.
 
     Attributes
     ----------
-    samples : the recordings that were decoded, in their order
+    samples : the recordings that could be decoded
     """
 
     classes: Classes
@@ -57,24 +59,23 @@ def fit_recordings(
     keep: Path | None,
     threads: int,
 ) -> None:
-    """What `python -m trainer recordings` does; the arguments are its options."""
-    console = Console(stderr=True)
+    """Run `python -m trainer recordings`; the arguments are its options."""
+    tell = line_printer(Console(stderr=True))
 
-    def say(lines: Sequence[str]) -> None:
+    def report(lines: Sequence[str]) -> None:
         for line in lines:
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            tell(line)
 
     opened, manifest = load_pack(pack), read_manifest(manifests or [default_manifest()], None, media)
-    shared = shared_folder()
-    noise = field_noise(field or (shared / "field_recordings" if shared else None), opened.audio.rate_hz)
+    noise = field_noise(field or field_folder(), opened.audio.rate_hz)
     space = Whitening.load(folder) if (folder / SPACE).is_file() else None
-    say([f"encoding {len(manifest.recordings)} recordings with {opened.name}"])
-    fitted = study(opened, manifest, space, noise, FITTED, threads, say, keep=keep)
+    tell(f"encoding {len(manifest.recordings)} recordings with {opened.name}")
+    fitted = study(opened, manifest, space, noise, FITTED, threads, report, keep=keep)
     if space is None:
         space = fit_space(fitted.embedded.windows, fitted.embedded.taxon)
         space.save(folder)
-        space = Whitening.load(folder)  # in the precision it is kept in
-    say([f"fitting on {MIXTURES} mixtures and {len(fitted.embedded.noise)} windows of noise"])
+        space = Whitening.load(folder)  # in the stored precision
+    tell(f"fitting on {MIXTURES} mixtures and {len(fitted.embedded.noise)} windows of noise")
     found: dict[str, Sequence[Query]] = {
         name: list(queries(fitted.embedded, fitted.classes, name)) for name in ("single", "mixture", "noise")
     }
@@ -95,16 +96,16 @@ def study(
     field: Sequence[np.ndarray],
     seed: int,
     threads: int,
-    say: Say,
+    report: Report,
     mixtures: int = MIXTURES,
     keep: Path | None = None,
 ) -> Studied:
-    """Embed the recordings of a manifest, with mixtures of them and noise, and take the classifier out of the gallery.
+    """Embed the recordings of a manifest, mixtures of them and noise, and read the classifier from the gallery.
 
     Parameters
     ----------
-    space : that of the pack, which is undone; None for a pack without
-    keep : file that the vectors are kept in, for the same pack, manifest and seed
+    space : that of the pack, which is inverted; None for a pack without one
+    keep : cache of the vectors, for the same pack, manifest and seed
 
     Raises
     ------
@@ -115,47 +116,35 @@ def study(
         index = Index.of(gallery)
     vectors = index.class_vectors
     if vectors is None:
-        raise DataError(f"{pack.gallery_path()}: has no class vectors", "name a pack that was made of a classifier")
+        raise DataError(f"{pack.gallery_path()}: has no class vectors", "name a pack built from a classifier")
     named = [index.taxa[row] for row in vectors.rows]
-    taxa, of_manifest = with_strangers(named, manifest)
+    taxa, of_manifest = with_new_taxa(named, manifest)
     weights, bias = (vectors.weights, vectors.bias) if space is None else space.layer(vectors.weights, vectors.bias)
     samples = manifest.recordings
     if keep is not None and keep.is_file():
         embedded = Embedded.load(keep)
     else:
-        embedded = embed(pack, list(samples), field, mixtures, seed, threads, say)
+        embedded = embed(pack, list(samples), field, mixtures, seed, threads, report)
         if keep is not None:
             embedded.save(keep)
     if len(embedded.decoded) != len(samples):
-        raise DataError(f"{keep}: was made of another manifest", "remove it, and it is made again")
+        raise DataError(f"{keep}: was made from another manifest", "delete it; it is rebuilt")
     if space is not None:
-        embedded = embedded.through(space.embeddings)
+        embedded = embedded.mapped(space.embeddings)
     embedded = replace(embedded, taxon=of_manifest[embedded.taxon])
     return Studied(Classes(taxa, np.arange(len(named)), weights, bias), embedded, samples[embedded.decoded])
 
 
-def with_strangers(named: Sequence[Taxon], manifest: Manifest) -> tuple[tuple[Taxon, ...], np.ndarray]:
-    """Taxa with a class and, behind them, those of a manifest without; and the row of each taxon of the manifest."""
-    names, taxa = Names(named), list(named)
-    row_of = {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
-    found = np.zeros(len(manifest.taxa), np.int64)
-    for number, taxon in enumerate(manifest.taxa):
-        row = None
-        for name in (taxon.scientific_name, *taxon.synonyms):
-            try:
-                row = row_of[names.find(name, suggest=False).scientific_name]
-                break
-            except TaxonError:
-                continue
-        if row is None:
-            row = len(taxa)
-            taxa.append(taxon)
-        found[number] = row
-    return tuple(taxa), found
+def with_new_taxa(named: Sequence[Taxon], manifest: Manifest) -> tuple[tuple[Taxon, ...], np.ndarray]:
+    """Taxa with a class, followed by those of a manifest without one, and the row of each taxon of the manifest."""
+    rows = manifest_rows(manifest, named)
+    new = np.flatnonzero(rows < 0)
+    rows[new] = len(named) + np.arange(len(new))
+    return (*named, *(manifest.taxa[number] for number in new)), rows
 
 
 def write_recordings(folder: Path, studied: Studied, space: Whitening) -> None:
-    """Write the vector of each recording in the space, and whose it is."""
+    """Write the vector of each recording in the space, with its author and licence."""
     vectors = [recording_vector(space.vectors(windows)) for windows in studied.embedded.windows]
     names = [studied.classes.taxa[row].scientific_name for row in studied.embedded.taxon]
     with replacing(folder / RECORDINGS) as path, path.open("wb") as file:
@@ -170,7 +159,7 @@ def write_recordings(folder: Path, studied: Studied, space: Whitening) -> None:
 
 
 def read_document(folder: Path) -> dict[str, Any]:
-    """What is said of the towers so far.
+    """The document of the towers; empty if there is none.
 
     Raises
     ------
@@ -183,4 +172,4 @@ def read_document(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "mend it, or remove it") from error
+        raise DataError(f"{path}: cannot be read ({error})", "correct it, or remove it") from error

@@ -1,4 +1,4 @@
-"""Class vectors of a pack as audio prototypes: one unit vector for each taxon that the pack's classifier knows."""
+"""Class vectors of a pack as audio prototypes: one unit vector for each taxon of its classifier."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edgeapp.pack.format import Pack
 from gallery import Gallery, Index, Names, Taxon
 from trainer.errors import DataError
 
-LEAST_TAXA = 8  # with fewer there is nothing that one name could teach about another
+MIN_TAXA = 8  # to train on
 
 
 @dataclass(frozen=True)
 class Prototypes:
-    """Taxa and the direction that their sound has in the space of a pack.
+    """Taxa and the direction of their sound in the space of a pack.
 
     Attributes
     ----------
     taxa : those with a class vector
-    vectors : [taxa, dim] float32, unit length: rows of the classifier less their mean. What all rows share answers
-        "is there an animal"; what tells the animals apart is the rest.
+    vectors : [taxa, dim] float32, unit length: rows of the classifier without their mean, which only detects whether
+        there is an animal
     """
 
     taxa: tuple[Taxon, ...]
@@ -31,12 +31,12 @@ class Prototypes:
 
 
 def read_rows(pack: Pack, gallery: Path | None = None) -> tuple[list[Taxon], np.ndarray]:
-    """Taxa with a class vector and the rows of the classifier [taxa, dim], of any length, from a pack's gallery.
+    """Taxa with a class vector and the rows of the classifier [taxa, dim], not normalised, from a pack's gallery.
 
     Raises
     ------
     DataError
-        When it has too few of them.
+        When there are too few.
     PackError, GalleryError
         When the pack has no gallery, or it is of another space.
     """
@@ -44,11 +44,11 @@ def read_rows(pack: Pack, gallery: Path | None = None) -> tuple[list[Taxon], np.
     with Gallery.open(path, pack.identity) as opened:
         found = Index.of(opened)
     vectors = found.class_vectors
-    if vectors is None or len(vectors.rows) < LEAST_TAXA:
+    if vectors is None or len(vectors.rows) < MIN_TAXA:
         count = 0 if vectors is None else len(vectors.rows)
         raise DataError(
-            f"{path}: has {count} class vectors, fewer than {LEAST_TAXA}",
-            "name a pack that was made of a classifier with --pack",
+            f"{path}: has {count} class vectors, fewer than {MIN_TAXA}",
+            "name a pack built from a classifier with --pack",
         )
     return [found.taxa[row] for row in vectors.rows], vectors.weights
 
@@ -58,7 +58,7 @@ def read_prototypes(pack: Pack, withheld: Sequence[str] = ()) -> tuple[Prototype
 
     Parameters
     ----------
-    withheld : names of taxa, scientific or common; their rows take no part in the mean of the others either
+    withheld : scientific or common names of taxa; their rows are not used in the mean either
 
     Raises
     ------
@@ -71,9 +71,9 @@ def read_prototypes(pack: Pack, withheld: Sequence[str] = ()) -> tuple[Prototype
     held = np.zeros(len(taxa), bool)
     for name in withheld:
         held[places[names.find(name, suggest=False).scientific_name]] = True
-    if (~held).sum() < LEAST_TAXA:
+    if (~held).sum() < MIN_TAXA:
         raise DataError(
-            f"{int((~held).sum())} of {len(taxa)} names are left to train on, fewer than {LEAST_TAXA}",
+            f"{int((~held).sum())} of {len(taxa)} names are left to train on, fewer than {MIN_TAXA}",
             "withhold fewer",
         )
     mean = rows[~held].mean(axis=0)

@@ -1,4 +1,4 @@
-"""The list of taxa that a stage must not see, so that names never trained on can be measured."""
+"""The list of taxa to leave out of training, so that unseen names can be measured."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from trainer.errors import DataError
 
 
 def read_withheld(path: Path, taxa: list[Taxon]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names in a file, one a line, or in the column ``scientific_name`` of a CSV such as a manifest.
+    """Names in a file, one per line, or in the column `scientific_name` of a CSV such as a manifest.
 
     Returns
     -------
-    names : scientific names of those among `taxa`, each once
-    unknown : names that no taxon has
+    names : scientific names of those in `taxa`, each once
+    unknown : names that are not in `taxa`
 
     Raises
     ------
     DataError
-        When the file cannot be read or names none of the taxa.
+        When the file cannot be read or has none of the taxa.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -42,5 +42,5 @@ def read_withheld(path: Path, taxa: list[Taxon]) -> tuple[tuple[str, ...], tuple
         except UnknownNameError:
             unknown[name] = None
     if not found:
-        raise DataError(f"{path}: names no taxon that has a class vector", "write a scientific name on each line")
+        raise DataError(f"{path}: has no taxon with a class vector", "write a scientific name on each line")
     return tuple(found), tuple(unknown)

@@ -159,24 +159,24 @@ def test_labels_that_do_not_fit_are_refused(birdnet_files, tmp_path):
     model = custom(tmp_path, "Parus major_Great Tit\nBufo bufo_Toad\n")
     assert "2 labels for 5 classes" in refused(birdnet_files, tmp_path, "--model", model)
     custom(tmp_path, LINES.replace("Noise_Noise", "Tetrao tetrix_Again"))
-    assert "line 2: Tetrao tetrix stands there twice" in refused(birdnet_files, tmp_path, "--model", model)
+    assert "line 2: Tetrao tetrix occurs twice" in refused(birdnet_files, tmp_path, "--model", model)
     (tmp_path / "mine_Labels.txt").write_bytes(b"\xff\xfe\x00")
     assert "no labels" in refused(birdnet_files, tmp_path, "--model", model)
 
 
 def test_a_network_that_cannot_be_converted_is_refused(birdnet_files, tmp_path):
     model = custom(tmp_path, LINES, activation="ELU")
-    assert "operator ELU is not known" in refused(birdnet_files, tmp_path, "--model", model)
+    assert "operator ELU is not supported" in refused(birdnet_files, tmp_path, "--model", model)
     model = custom(tmp_path, LINES, head="SOFTMAX")
     assert "ends with SOFTMAX" in refused(birdnet_files, tmp_path, "--model", model)
     model.write_bytes(model.read_bytes()[:9000])
-    assert "is damaged or cut short" in refused(birdnet_files, tmp_path, "--model", model)
+    assert "is damaged or truncated" in refused(birdnet_files, tmp_path, "--model", model)
 
 
 def test_a_graph_that_gives_something_else_is_not_written(birdnet_files, tmp_path, monkeypatch):
     real = parity.by_litert
     monkeypatch.setattr(parity, "by_litert", lambda *words: real(*words)[:, ::-1])
-    assert "gives other vectors than the network" in refused(birdnet_files, tmp_path)
+    assert "does not agree with the network" in refused(birdnet_files, tmp_path)
 
 
 def test_an_older_pack_stays_until_the_new_one_is_whole(birdnet_files, tmp_path):
@@ -189,14 +189,14 @@ def test_an_older_pack_stays_until_the_new_one_is_whole(birdnet_files, tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "diary.txt").write_text("mine")
     ended = export(birdnet_files, tmp_path / "other")
-    assert ended.code == 2 and "exists and is no pack" in ended.err
+    assert ended.code == 2 and "exists and is not a pack" in ended.err
     assert (tmp_path / "other" / "diary.txt").exists()
 
 
 def test_where_tensorflow_lite_is_not_installed_that_is_said(birdnet_files, tmp_path, monkeypatch):
     monkeypatch.setattr(parity, "LITERT", "no_such_package")
     ended = export(birdnet_files, tmp_path / "pack")
-    assert ended.code == 0 and "parity is not measured: no-such-package is not installed" in ended.err
+    assert ended.code == 0 and "parity was not measured: no-such-package is not installed" in ended.err
     assert Pack.load(tmp_path / "pack").parity == {}
 
 
@@ -234,7 +234,7 @@ def test_recordings_of_a_manifest_check_the_graph(birdnet_files, tmp_path):
     assert export(birdnet_files, tmp_path / "pack", *words).code == 0
     assert Pack.load(tmp_path / "pack").parity["audio"]["inputs"] == 6
     (tmp_path / "manifest.csv").write_text("path,scientific_name,modality\nnone.wav,Parus major,audio\n")
-    assert "has no recording that can be read" in refused(birdnet_files, tmp_path, *words)
+    assert "has no readable recording" in refused(birdnet_files, tmp_path, *words)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")

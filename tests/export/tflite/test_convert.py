@@ -110,7 +110,7 @@ def test_operators_of_other_classifiers_are_converted(tmp_path, activation):
 @pytest.mark.parametrize("code", ["ELU", "custom FlexErf"])
 def test_an_unknown_operator_is_refused_by_name(tmp_path, code):
     path = birdnet(tmp_path / "net.tflite", activation=code)
-    with pytest.raises(ExportError, match=f"operator {code} is not known; ") as caught:
+    with pytest.raises(ExportError, match=f"operator {code} is not supported; ") as caught:
         convert(read_model(path))
     assert str(path) in caught.value.what and caught.value.exit_code == 2
 
@@ -137,5 +137,5 @@ def test_a_transform_of_another_kind_is_refused(tmp_path: Path):
     flat = net.op("RESHAPE", [real, net.constant([-1, 129], np.int32)], (1, 129))
     last = net.op("FULLY_CONNECTED", [flat, net.weights(4, 129), net.weights(4)], (1, 4))
     path = net.write(tmp_path / "net.tflite", [sound], [last])
-    with pytest.raises(ExportError, match="RFFT2D of something that is no frame"):
+    with pytest.raises(ExportError, match="RFFT2D of something other than frames"):
         convert(read_model(path))

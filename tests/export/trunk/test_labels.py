@@ -33,7 +33,7 @@ def test_every_form_of_labels_is_read(tmp_path, text, first, count):
 def test_a_row_without_a_column_is_named(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("scientific_name,common_name\nParus major\n")
-    with pytest.raises(ExportError, match="line 2: has not 2 columns"):
+    with pytest.raises(ExportError, match="line 2: does not have 2 columns"):
         read_names(path)
     path.write_bytes(b"\xff\xfe\x00\x00")
     with pytest.raises(ExportError, match="is not UTF-8"):

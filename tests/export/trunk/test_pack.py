@@ -50,7 +50,7 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 def test_birdnet_3_gives_its_own_probabilities(tmp_path):
     given, heard = birdnet3(tmp_path), sounds(4)
     ended = export(given, tmp_path / "pack", "--name", "v3", "--licence", "CC BY-NC-SA 4.0")
-    assert ended.code == 0 and "5 classes over 12 numbers, Sigmoid out; 4 species" in ended.err, ended.err
+    assert ended.code == 0 and "5 classes, 12 dimensions, output Sigmoid; 4 species" in ended.err, ended.err
     pack = Pack.load(tmp_path / "pack")
     assert (pack.name, pack.preset, pack.dim, pack.licence) == ("v3", "trunk", DIM, "CC BY-NC-SA 4.0")
     assert (pack.audio.rate_hz, pack.audio.window_s, pack.audio.unit) == (RATE_HZ, WINDOW_S, False)
@@ -65,7 +65,7 @@ def test_birdnet_3_gives_its_own_probabilities(tmp_path):
 def test_perch_2_gives_the_sigmoid_of_its_logits(tmp_path, form):
     given, heard = perch(tmp_path, **form), sounds(4)
     ended = export(given, tmp_path / "pack")
-    assert ended.code == 0 and "logits out" in ended.err, ended.err
+    assert ended.code == 0 and "output logits;" in ended.err, ended.err
     found, wanted = confidences(tmp_path / "pack", heard, tmp_path / "clip.wav"), run(given[0], heard, "label")
     np.testing.assert_allclose(found["Parus major"], sigmoid(wanted[:, 0]), atol=1e-4)
     # Known by a synonym; and what is no species is left out.
@@ -123,12 +123,12 @@ def test_outputs_that_are_not_there_are_refused_with_those_that_are(tmp_path):
     line = refused(given, tmp_path, "--logits", "classes")
     assert "has no output 'classes'; name one of label, embedding, spatial_embedding, spectrogram" in line
     assert "has no output 'vector'" in refused(given, tmp_path, "--embedding", "vector")
-    assert "'spectrogram' is not what its last layer takes" in refused(given, tmp_path, "--embedding", "spectrogram")
+    assert "'spectrogram' is not the input of its last layer" in refused(given, tmp_path, "--embedding", "spectrogram")
 
 
 def test_a_classifier_without_a_linear_last_layer_is_refused(tmp_path):
     line = refused(perch(tmp_path, last="prototypes"), tmp_path)
-    assert "its classes come from ReduceL2 and not from a linear layer" in line
+    assert "its classes come from ReduceL2, not from a linear layer" in line
 
 
 def test_labels_of_another_model_are_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_another_window_than_the_graphs_is_refused(tmp_path):
 def test_a_file_that_is_no_graph_is_refused(tmp_path):
     model, labels = perch(tmp_path)
     model.write_bytes(model.read_bytes()[:700])
-    assert "is no ONNX file, or is damaged" in refused((model, labels), tmp_path)
+    assert "is not an ONNX file, or is damaged" in refused((model, labels), tmp_path)
     assert "No such file" in refused((tmp_path / "none.onnx", labels), tmp_path)
 
 

@@ -20,12 +20,12 @@ from rich.console import Console
 from gallery.errors import BiovitaError
 from tests.trainer.benchmark import small_bench as bench
 from tests.trainer.tiny import Ended, Tiny, call, tone
-from trainer.benchmark.commands import Asked, evaluate_benchmark, make_benchmark
+from trainer.benchmark.commands import Request, evaluate_benchmark, make_benchmark
 from trainer.benchmark.features import write_features
 from trainer.errors import CheckpointError, ConfigError, DataError
 
 
-def run(asked: Asked, as_json: bool = False) -> tuple[bool, str, str]:
+def run(asked: Request, as_json: bool = False) -> tuple[bool, str, str]:
     """Whether all could be used, standard output, notes."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -44,8 +44,8 @@ def features(tmp_path: Path) -> Path:
     return tmp_path / "a.npz"
 
 
-def asked(root: Path, *features: Path, **more: object) -> Asked:
-    return replace(Asked(root, features=features, candidates=6, out=None), **more)  # type: ignore[arg-type]
+def asked(root: Path, *features: Path, **more: object) -> Request:
+    return replace(Request(root, features=features, candidates=6, out=None), **more)  # type: ignore[arg-type]
 
 
 def test_features_are_rows_of_one_table(root: Path, features: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_model_is_asked_once_and_its_features_are_kept(root: Path, tmp_path: P
             else:
                 Image.new("RGB", (40, 40), (i, 2 * i % 256, 90)).save(path, format="PNG")
     (folder / "audio" / "103.x").write_text("broken")
-    words = Asked(root, [f"tiny={run_folder / 'stage2'}"], candidates=6, cache=tmp_path / "kept", out=None, threads=1)
+    words = Request(root, [f"tiny={run_folder / 'stage2'}"], candidates=6, cache=tmp_path / "kept", out=None, threads=1)
     whole, out, notes = run(words, as_json=True)
     told = json.loads(out)
     assert not whole and len([line for line in notes.splitlines() if "103.x" in line]) == 1
@@ -100,11 +100,11 @@ def test_a_model_is_asked_once_and_its_features_are_kept(root: Path, tmp_path: P
     [
         ({"features": ()}, ConfigError, "give --model or --features"),
         ({"protocols": ("third",)}, ConfigError, "protocol 'third' does not exist"),
-        ({"hearing": "twice"}, ConfigError, "--hearing twice"),
+        ({"excerpt": "twice"}, ConfigError, "--excerpt twice"),
         ({"text": "rhyme"}, ConfigError, "--text rhyme"),
         ({"candidates": 1}, ConfigError, "--candidates 1"),
         ({"plots": True}, ConfigError, "give --out"),
-        ({"models": ("absent",)}, ConfigError, "model 'absent' is of no known kind"),
+        ({"models": ("absent",)}, ConfigError, "model 'absent' is of an unknown kind"),
         ({"models": ("checkpoint:absent",)}, CheckpointError, "absent"),
         ({"benchmark": Path("absent")}, DataError, "absent: no benchmark"),
         ({"features": (Path("absent.npz"),)}, DataError, "absent.npz"),
@@ -123,7 +123,7 @@ def test_features_of_the_other_split_or_of_none_are_refused(root: Path, tmp_path
         run(asked(root, tmp_path / "seen.npz"))
     (root / "test").symlink_to(root / "unseen")
     write_features(tmp_path / "none.npz", bench.features())
-    with pytest.raises(ConfigError, match="does not say of which split it is, and there are seen and unseen"):
+    with pytest.raises(ConfigError, match="names no split, and there are seen and unseen"):
         run(asked(root, tmp_path / "none.npz"))
     assert run(asked(root / "unseen", tmp_path / "none.npz"))[0]
 
@@ -158,7 +158,7 @@ def test_make_benchmark_says_what_it_filled_and_what_it_could_not(command, tiny:
     assert ended.code == 0, ended.err
     lines = [line for line in ended.out.splitlines() if line.split()[:1] in (["seen"], ["unseen"])]
     assert len(lines) == 36 and all(line.split()[2] in bench.DIRECTIONS for line in lines)
-    assert any(line.rstrip().endswith("3 candidate taxa, 4 are asked for") for line in lines)
+    assert any(line.rstrip().endswith("3 candidate taxa, 4 are needed") for line in lines)
     summary = json.loads((tmp_path / "benchmark.json").read_text())
     short = [one["taxa"] for one in summary["scenarios"] if one["taxa"] > 1]
     assert f"scenarios are filled, and --candidates {min(short)} would fill {len(short)} more" in ended.err
@@ -171,7 +171,7 @@ def test_a_benchmark_that_was_made_is_scored_with_its_own_model(
     """Share and seed are those that the tiny run was trained with: nothing that it heard asks."""
     ended = made(command, tiny, "--out", tmp_path / "bench", "--candidates", 2, "--held-out", 0.2, "--seed", 1)
     assert ended.code == 0, ended.err
-    words = Asked(tmp_path / "bench", [str(run_folder / "stage2")], candidates=2, cache=tmp_path, out=None, threads=1)
+    words = Request(tmp_path / "bench", [str(run_folder / "stage2")], candidates=2, cache=tmp_path, out=None, threads=1)
     whole, out, notes = run(words, as_json=True)
     told = json.loads(out)["scores"]
     assert whole, notes

@@ -201,7 +201,7 @@ def test_silence_stays_silence() -> None:
 
 def test_how_it_was_heard_is_part_of_the_origin(tmp_path: Path) -> None:
     weights.biovita_folder(tmp_path)
-    one, other = (open_encoder(f"biovita:{tmp_path}", CPU, hearing).origin for hearing in ("windows", ONSET))
+    one, other = (open_encoder(f"biovita:{tmp_path}", CPU, excerpt).origin for excerpt in ("windows", ONSET))
     assert one != other and "1 % of the peak" in other["sound"] and one["weights"] == other["weights"]
     path = tmp_path / "clap_weights.pth"
     torch.save({**torch.load(path), "audio_adapter": {"weight": weights.small_adapter(9)}}, path)
@@ -227,11 +227,11 @@ def test_a_model_is_named_in_words(spec: str, found: tuple[str, str, str | None]
 
 def test_models_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     for spec in ("perch:folder", "absent/folder", ""):
-        with pytest.raises(ConfigError, match="of no known kind"):
+        with pytest.raises(ConfigError, match="of an unknown kind"):
             open_encoder(spec, CPU)
     with pytest.raises(ConfigError, match="names no folder"):
         open_encoder("checkpoint", CPU)
-    with pytest.raises(ConfigError, match="hearing 'twice'"):
+    with pytest.raises(ConfigError, match="excerpt 'twice'"):
         open_encoder(f"clap:{tmp_path}", CPU, "twice")
     for kind in ("checkpoint", "clap", "bioclip", "biovita"):
         with pytest.raises(CheckpointError):

@@ -108,8 +108,8 @@ def test_a_broken_file_costs_itself_alone_and_is_tried_again(split: Split, tmp_p
 
 
 def test_a_killed_run_goes_on_where_it_was(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_EVERY", 8)
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(module, "SAVE_EVERY", 8)
+    monkeypatch.setattr(module, "BATCH", 4)
 
     class Killed(Twin):
         def images(self, paths: Sequence[Path]) -> np.ndarray | None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.trainer.benchmark import small_bench as bench
-from trainer.benchmark.features import Features, Vectors, missing, read_features, strangers, write_features
+from trainer.benchmark.features import Features, Vectors, missing, read_features, unknown_ids, write_features
 from trainer.benchmark.layout import read_benchmark
 from trainer.errors import DataError
 
@@ -47,7 +47,7 @@ BROKEN[2, 1] = np.nan
         ({"text": np.ones((2, 5))}, "dimensions differ (audio 3, text 5)"),
         ({"audio": BROKEN}, "audio: the vector of id 2 is not finite"),
         ({"audio": np.full((4, 3), np.inf)}, "the vector of id 0 is not finite"),
-        ({"audio_ids": np.array([1, 2, 2, 3])}, "audio: id 2 stands twice"),
+        ({"audio_ids": np.array([1, 2, 2, 3])}, "audio: id 2 occurs twice"),
         ({"audio_ids": np.arange(5)}, "5 ids, 4 vectors"),
         ({"audio_ids": np.arange(4.0)}, "ids are float64"),
         ({"audio": np.ones((4, 3), int)}, "vectors are int64"),
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match="not a feature file"):
         read_features(path)
     np.savez(path, audio_ids=np.zeros(0, int), audio=np.zeros((0, 3)))
-    with pytest.raises(DataError, match="holds no vectors"):
+    with pytest.raises(DataError, match="has no vectors"):
         read_features(path)
     with pytest.raises(DataError, match="absent.npz"):
         read_features(tmp_path / "absent.npz")
@@ -93,13 +93,13 @@ def test_a_zero_vector_is_taken_for_none_and_its_sample_named(tmp_path: Path) ->
 def test_features_of_another_benchmark_are_refused_and_ids_told(tmp_path: Path) -> None:
     (split,) = read_benchmark(bench.make(tmp_path))
     given = bench.features()
-    assert strangers(given, split) == []
+    assert unknown_ids(given, split) == []
     audio = given.parts["audio"]
     more = Vectors(np.append(audio.ids, 9000), np.concatenate([audio.vectors, audio.vectors[:1]]))
-    (line,) = strangers(Features("m", {**given.parts, "audio": more}), split)
+    (line,) = unknown_ids(Features("m", {**given.parts, "audio": more}), split)
     assert "1 of 'audio' (9000) not in audio_index.csv" in line
     with pytest.raises(DataError, match="no id of 'audio' is in"):
-        strangers(Features("m", {"audio": Vectors(audio.ids + 9000, audio.vectors)}), split)
+        unknown_ids(Features("m", {"audio": Vectors(audio.ids + 9000, audio.vectors)}), split)
 
 
 def test_missing_ids_are_named(tmp_path: Path) -> None:

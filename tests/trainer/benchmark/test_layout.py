@@ -109,9 +109,12 @@ def altered(path: Path, change: Callable[[dict[str, str]], object]) -> Path:
         (lambda row: row.update(candidates_target_ids="[[1, 2"), "line 4, column candidates_target_ids: not JSON"),
         (lambda row: row.update(candidates_taxa='{"a": 1}'), "line 4, column candidates_taxa: not a list"),
         (lambda row: row.update(candidates_target_ids="[[1]]"), "line 4: 5 candidates_taxa, 1 candidates_target_ids"),
-        (lambda row: row.update(candidates_target_ids="[1, 2, 3, 4, 5]"), "there is a list of ids for each"),
-        (lambda row: row.update(candidates_target_ids='[["x"], [], [], [], []]'), "is no id"),
-        (lambda row: row.update(query_payload_id="first"), "line 4, column query_payload_id: 'first' is no whole"),
+        (lambda row: row.update(candidates_target_ids="[1, 2, 3, 4, 5]"), "give a list of ids for each"),
+        (lambda row: row.update(candidates_target_ids='[["x"], [], [], [], []]'), "has invalid ids"),
+        (
+            lambda row: row.update(query_payload_id="first"),
+            "line 4, column query_payload_id: 'first' is not an integer",
+        ),
         (lambda row: row.update(task="I2A"), "line 4: task 'I2A' in a file of A2I"),
         (lambda row: row.update(taxon_level="genus"), "line 4: taxon_level 'genus' in a file of species"),
     ],
@@ -138,8 +141,8 @@ def test_a_missing_column_of_a_task_is_named(tmp_path: Path, column: str) -> Non
         ("audio_index.csv", "file_path", "path", "column file_path is missing"),
         ("text_index.csv", "id,species", "id,name", "column species is missing"),
         ("image_index.csv", "\n10", "\nx10", "line 2, column id: 'x10"),
-        ("image_index.csv", "\n", "\n1e400,a.jpg,a,b,c\n", "'1e400' is no whole number"),
-        ("image_index.csv", "\n", "\n7,a.jpg,a,b,c\n7,b.jpg,a,b,c\n", "id 7 stands twice"),
+        ("image_index.csv", "\n", "\n1e400,a.jpg,a,b,c\n", "'1e400' is not an integer"),
+        ("image_index.csv", "\n", "\n7,a.jpg,a,b,c\n7,b.jpg,a,b,c\n", "id 7 occurs twice"),
     ],
 )
 def test_an_index_that_cannot_be_used_is_one_line(tmp_path: Path, name, before, after, says) -> None:
@@ -166,7 +169,7 @@ def test_files_with_other_names_are_found_by_the_order_of_metadata(tmp_path: Pat
     paths, notes = media(split, "audio")
     assert [path.relative_to(root).as_posix() for path in paths] == [names[row] for row in range(len(index))]
     assert len(notes) == sum(names[row] != index.files[row] for row in names)
-    assert all("says the order of metadata.csv" in note for note in notes)
+    assert all("by the order of metadata.csv" in note for note in notes)
 
 
 def test_an_order_that_known_files_contradict_is_not_trusted(tmp_path: Path) -> None:

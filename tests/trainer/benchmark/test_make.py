@@ -142,7 +142,7 @@ def test_the_same_seed_makes_the_same_files_and_another_does_not(manifest: Manif
 def test_too_few_candidates_are_an_error_until_fewer_are_asked_for(manifest: Manifest, tmp_path: Path) -> None:
     scenarios = make_benchmark(manifest, tmp_path / "bench", Plan(share=0.4, seed=3))
     assert all(scenario.why for scenario in scenarios)
-    assert "12 candidate taxa, 100 are asked for" in {scenario.why for scenario in scenarios}
+    assert "12 candidate taxa, 100 are needed" in {scenario.why for scenario in scenarios}
     fewest = min(scenario.taxa for scenario in scenarios if scenario.taxa)
     again = make_benchmark(manifest, tmp_path / "fewer", Plan(share=0.4, seed=3, candidates=fewest))
     assert [not scenario.why for scenario in again] == [scenario.taxa > 0 for scenario in scenarios]
@@ -234,7 +234,7 @@ def test_numbers_that_make_no_sense_are_refused_and_nothing_is_written(manifest:
     ):
         with pytest.raises(ConfigError, match=says):
             make_benchmark(manifest, tmp_path / "bench", plan)
-    with pytest.raises(DataError, match="12 species have both sound and pictures, 13 cannot be withheld"):
+    with pytest.raises(DataError, match="12 species have both recordings and photos, 13 cannot be withheld"):
         make_benchmark(manifest, tmp_path / "bench", Plan(unseen=13))
     with pytest.raises(DataError, match="--held-out 0.9"):
         make_benchmark(manifest, tmp_path / "bench", Plan(share=0.9))

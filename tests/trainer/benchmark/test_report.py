@@ -18,7 +18,7 @@ from trainer.benchmark.features import Features, missing
 from trainer.benchmark.layout import read_benchmark
 from trainer.benchmark.plots import by_direction, plot
 from trainer.benchmark.protocols import PUBLISHED, SCORED, Score, Tally, evaluate
-from trainer.benchmark.report import CODES, Report, as_json, average, notes, tables, write_csv, write_json
+from trainer.benchmark.report import CODES, Report, as_json, average, notes, tables, write_json, write_results
 from trainer.errors import ConfigError
 
 
@@ -81,16 +81,16 @@ def test_the_notes_say_what_was_not_scored_and_what_is_missing(report: Report) -
     (empty,) = [line for line in lines if line.startswith("published, unseen, empty: family A2I")]
     assert "\n" not in empty
     assert any(line.startswith("blind, published, unseen, no image vectors:") for line in lines)
-    (named,) = [line for line in lines if line.startswith("gaps, unseen:") and "of audio" in line]
+    (named,) = [line for line in lines if line.startswith("gaps, unseen:") and "of 'audio'" in line]
     assert "(100, 104, 108, 112" in named and "without a vector" in named
     assert not any(line.startswith("whole, unseen:") for line in lines)
     (told,) = [line for line in lines if line.startswith("gaps, paper, unseen: of")]
     assert "queries left out (query without a vector)" in told and "distractors replaced" in told
-    assert any("hang on the order of equal scores" in line for line in lines)
+    assert any("depend on the order of equal scores" in line for line in lines)
 
 
 def test_the_csv_has_a_line_for_each_scenario_and_class(report: Report, tmp_path: Path) -> None:
-    write_csv(tmp_path / "out" / "results.csv", report)
+    write_results(tmp_path / "out" / "results.csv", report)
     with (tmp_path / "out" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     scenarios = [row for row in rows if not row["class"]]

@@ -59,9 +59,9 @@ def test_info_takes_the_published_tables_of_sound_and_photos_together(tmp_path: 
     ended = run("info", tmp_path / "sound.csv", tmp_path / "photos.csv")
     assert ended.code == 0, ended.err
     assert f"{len(names)} taxa" in ended.out and f"{len(names) - 1} taxa without photos" in ended.out
-    assert f"{len(names) - 1} taxa without common name, called by the scientific name" in ended.out
+    assert f"{len(names) - 1} taxa without common name (the scientific name is used)" in ended.out
     assert "  4 more" in ended.out  # of the sources
-    assert "note: rows disagree about 1 species" in ended.out and "family F, not Other" in ended.out
+    assert "note: rows contradict each other about 1 species" in ended.out and "family F, not Other" in ended.out
 
 
 def test_shard_packs_and_names_what_it_left_out(tiny: Tiny, tmp_path: Path) -> None:

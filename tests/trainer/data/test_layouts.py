@@ -78,7 +78,7 @@ def test_where_rows_disagree_the_first_is_right_and_the_species_named(published)
     taxon = next(taxon for taxon in read.taxa if taxon.scientific_name == "Parus major")
     assert (taxon.family, taxon.common_name) == ("Paridae", "Tit")
     (note,) = read.notes
-    assert "disagree about 5 species" in note and note.count(";") == 2
+    assert "contradict each other about 5 species" in note and note.count(";") == 2
     assert "Parus major: common name Tit, not Great Tit" in note and "Genus species0: order One, not Two" in note
 
 
@@ -109,9 +109,9 @@ def test_rows_of_the_published_layout_that_cannot_be_used_are_named(published) -
     )
     assert len(read.recordings) == 1
     assert [line.partition("train.csv ")[2].partition(";")[0] for line in read.missing] == [
-        "lines 3, 4: '.txt', '.' is no suffix of a sound or picture",
+        "lines 3, 4: '.txt', '.' is not a suffix of an audio or image file",
         "line 2: no species is named",
-        "line 5: a name of one word is no species",
+        "line 5: a name of one word is not a species",
     ]
 
 

@@ -107,8 +107,8 @@ def test_the_bytes_a_spreadsheet_puts_first_and_short_rows_do_no_harm(written, t
         (["x"], "modality,path,scientific_name,source_repo", "column source_id is missing"),
         (["video,clip.wav,Parus major,tests,one,,,"], None, "line 2: modality 'video' is unknown"),
         (["audio,clip.wav,Parus majr,tests,one,,,"], None, "did you mean Parus major"),
-        ([], None, "no recording is left"),
-        (["image,photo.png,Parus major,tests,one,,,"], None, "no recording is left"),
+        ([], None, "no usable recording"),
+        (["image,photo.png,Parus major,tests,one,,,"], None, "no usable recording"),
     ],
 )
 def test_a_manifest_that_cannot_be_used_says_why(

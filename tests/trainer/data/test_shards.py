@@ -79,7 +79,7 @@ def test_copies_under_other_names_are_packed_and_count_once_when_read(
     packed = write_shards(read, tmp_path / "out", 1)
     again = read_manifest(packed.manifest)
     assert packed.recordings == 22 and len(again.recordings) == 21
-    assert "lists a file that is listed before (1 in all)" in again.notes[0]
+    assert "the file is already listed (1 in all)" in again.notes[0]
 
 
 def test_a_plain_tar_holds_each_sample_beside_what_is_known_of_it(packed: Sharded, manifest: Manifest) -> None:
@@ -220,7 +220,7 @@ def test_a_finished_folder_is_left_as_it_is(
     monkeypatch.setattr(shards, "read_sample", lambda *_: pytest.fail("a sample was read"))
     assert write_shards(manifest, packed.manifest.parent, 1) == packed
     tars(packed.manifest.parent)[1].unlink()
-    with pytest.raises(DataError, match="is gone; restore it"):
+    with pytest.raises(DataError, match="is missing; restore it"):
         write_shards(manifest, packed.manifest.parent, 1)
 
 
@@ -241,7 +241,7 @@ def test_a_folder_of_something_else_is_refused_and_left_as_it_is(
     (tmp_path / "full" / "letter.txt").write_text("dear")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / shards.MANIFEST).write_text("no Parquet")
-    for folder, says in (("full", "holds no shards"), ("full/letter.txt", "."), ("theirs", "another manifest")):
+    for folder, says in (("full", "has no shards"), ("full/letter.txt", "."), ("theirs", "another manifest")):
         with pytest.raises(DataError, match=says):
             write_shards(manifest, tmp_path / folder, 1)
     assert contents(tmp_path / "full") == {"letter.txt": b"dear"}

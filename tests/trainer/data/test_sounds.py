@@ -83,7 +83,7 @@ def test_a_recording_that_ends_early_is_used_and_named(tmp_path: Path) -> None:
 
 def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(DataError, match="not one recording"):
+    with pytest.raises(DataError, match="none of the recordings"):
         store(tmp_path / "text.wav")
 
 

@@ -15,7 +15,7 @@ from gallery import Taxon
 from tests.trainer import tiny as tiny_set
 from tests.trainer.data.test_manifest import as_parquet
 from trainer.data.manifest import Manifest, Samples, hold_out, read_manifest
-from trainer.data.sources import linked, spelt_alike
+from trainer.data.sources import linked, normalised
 from trainer.data.tables import arrow
 
 COLUMNS = ("modality", "path", "scientific_name", "source_repo", "source_id", "sha256", "source_path", "split")
@@ -67,13 +67,13 @@ def test_a_path_that_is_listed_twice_counts_once_and_the_line_is_named(read) -> 
     manifest = read(row("a.wav", source="one"), row("b.wav", source="two"), row("a.wav", source="one"))
     assert names(manifest.recordings) == ["a.wav", "b.wav"] and manifest.missing == ()
     (note,) = manifest.notes
-    assert note == "manifest.csv line 4: lists a file that is listed before (1 in all); each file counts once"
+    assert note == "manifest.csv line 4: the file is already listed (1 in all); each file counts once"
 
 
 def test_two_copies_of_one_file_count_once_however_their_sha256_is_cased(read) -> None:
     manifest = read(row("a.wav", source="one", sha256=sha("x")), row("b.wav", source="two", sha256=sha("x").upper()))
     assert names(manifest.recordings) == ["a.wav"]
-    assert "line 3: lists a file that is listed before" in manifest.notes[0]
+    assert "line 3: the file is already listed" in manifest.notes[0]
 
 
 def test_a_column_sha256_that_holds_none_makes_no_files_equal(read) -> None:
@@ -180,7 +180,7 @@ def test_paths_that_only_look_alike_are_other_files(read) -> None:
 def test_paths_are_spelt_by_the_folder_they_are_relative_to() -> None:
     pairs = [("d", "a"), ("d/e", "a"), ("d/e", "../a"), ("f", "../d/./a"), ("f", f"{os.getcwd()}/d/a"), ("f", "a")]
     folders = [Path(folder) for folder, _ in pairs]
-    spelt = spelt_alike(arrow().array([path for _, path in pairs]), folders, np.arange(6)).to_pylist()
+    spelt = normalised(arrow().array([path for _, path in pairs]), folders, np.arange(6)).to_pylist()
     assert spelt == ["a", "e/a", "a", "a", "a", f"{os.getcwd()}/f/a"]
 
 
@@ -196,7 +196,7 @@ def test_two_manifests_may_list_the_same_file(tmp_path: Path, taxa: list[Taxon],
         f"{below}/c.wav",
     ]
     assert sources(read.recordings) == ["one", "two", "one"]
-    assert "second.csv line 2: lists a file that is listed before" in read.notes[0]
+    assert "second.csv line 2: the file is already listed" in read.notes[0]
 
 
 def test_parquet_knows_the_same_copies(tmp_path: Path, taxa: list[Taxon]) -> None:
@@ -204,7 +204,7 @@ def test_parquet_knows_the_same_copies(tmp_path: Path, taxa: list[Taxon]) -> Non
     path = as_parquet(written(tmp_path / "manifest.csv", *rows))
     read = read_manifest(path, taxa)
     assert names(read.recordings) == ["a.wav", "c.wav"] and sources(read.recordings) == ["a.wav", "one"]
-    assert "manifest.parquet row 2: lists a file that is listed before (2 in all)" in read.notes[0]
+    assert "manifest.parquet row 2: the file is already listed (2 in all)" in read.notes[0]
 
 
 def test_the_published_layout_knows_the_same_copies(tmp_path: Path, taxa: list[Taxon]) -> None:

@@ -36,7 +36,7 @@ def test_a_table_lists_a_file_once_however_often_it_is_written(table) -> None:
     data = alone(table("a.wav,,,", "./a.wav,,,", f"b.wav,,,{one}", f"c.wav,,,{one.upper()}", f"d.wav,,,{other}"))
     assert names(data.unlabelled) == ["a.wav", "b.wav", "d.wav"]
     (note,) = data.manifest.notes
-    assert note == "table.csv line 3: lists a file that is listed before (2 in all); each file counts once"
+    assert note == "table.csv line 3: the file is already listed (2 in all); each file counts once"
 
 
 def test_a_table_and_the_folder_it_lies_in_give_a_file_once(table, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_table_and_the_folder_it_lies_in_give_a_file_once(table, tmp_path: Pat
         (tmp_path / name).write_bytes(b"RIFF")
     data = alone(table("a.wav,,,", "gone.wav,,,"), tmp_path)
     assert names(data.unlabelled) == ["a.wav", "gone.wav", "b.wav"]
-    assert f"{tmp_path / 'a.wav'}: lists a file that is listed before (1 in all)" in data.manifest.notes[0]
+    assert f"{tmp_path / 'a.wav'}: the file is already listed (1 in all)" in data.manifest.notes[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -79,6 +79,6 @@ def test_what_is_held_out_is_not_learned_from_without_its_name(
     assert names(data.unlabelled) == ["new.wav", "piece2.wav"]
     assert list(data.held_recordings) == list(split.held_recordings)
     assert data.manifest.notes[-2:] == (
-        "table.csv line 4: lists a file that is listed before (1 in all); each file counts once",
-        "table.csv line 3: of a source that is held out, so not trained on (1 in all)",
+        "table.csv line 4: the file is already listed (1 in all); each file counts once",
+        "table.csv line 3: of a held-out source, so not trained on (1 in all)",
     )

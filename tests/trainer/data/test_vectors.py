@@ -98,7 +98,7 @@ def test_what_is_no_photo_is_named_and_never_given_out(tmp_path: Path, photos: l
         assert len(store.undecodable) == len(BAD) + 1
         for row, line in zip(BAD, store.undecodable):
             assert line.startswith(str(photos[row].path)) and "\n" not in line
-        assert f"delete {tmp_path / 'store'} to have them tried again" in store.undecodable[-1]
+        assert f"delete {tmp_path / 'store'} to retry them" in store.undecodable[-1]
         for row in BAD:
             with pytest.raises(DataError, match=f"photo {row} has no vector"):
                 store.take(np.array([3, row]))
@@ -115,7 +115,7 @@ def test_a_complete_data_set_has_nothing_to_say(tmp_path: Path, photos: list[Sam
 def test_a_build_that_was_stopped_goes_on(
     tmp_path: Path, photos: list[Sample], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "KEPT_AFTER", BATCH)
+    monkeypatch.setattr(vectors, "SAVE_EVERY", BATCH)
     first = Tower(most)
     with pytest.raises(KeyboardInterrupt):
         opened(tmp_path / "store", photos, first)
@@ -127,7 +127,7 @@ def test_a_build_that_was_stopped_goes_on(
 def test_a_build_goes_on_as_often_as_it_is_stopped(
     tmp_path: Path, photos: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "KEPT_AFTER", 2 * BATCH)
+    monkeypatch.setattr(vectors, "SAVE_EVERY", 2 * BATCH)
     stops = 0
     for _ in range(10):
         try:
@@ -145,7 +145,7 @@ def test_a_killed_process_leaves_a_build_that_goes_on(tmp_path: Path, photos: li
         from trainer.data import vectors
         from trainer.data.manifest import Sample
 
-        vectors.KEPT_AFTER = BATCH
+        vectors.SAVE_EVERY = BATCH
         folder = Path(sys.argv[1])
         samples = [Sample(folder / "photos" / f"{row}.png", row % 3, ("tests", f"{row}.png")) for row in range(PHOTOS)]
         seen = 0
@@ -170,7 +170,7 @@ def test_a_killed_process_leaves_a_build_that_goes_on(tmp_path: Path, photos: li
 def test_what_was_written_beyond_the_state_is_made_again(
     tmp_path: Path, photos: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "KEPT_AFTER", BATCH)
+    monkeypatch.setattr(vectors, "SAVE_EVERY", BATCH)
     with pytest.raises(KeyboardInterrupt):
         opened(tmp_path / "store", photos, Tower(8))
     with (tmp_path / "store" / vectors.VECTORS).open("ab") as file:
@@ -228,9 +228,9 @@ def test_no_photos_are_no_error(tmp_path: Path) -> None:
 def test_photos_that_are_not_there_yet_are_an_error_and_are_tried_again(
     tmp_path: Path, photos: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "KEPT_AFTER", 1)
+    monkeypatch.setattr(vectors, "SAVE_EVERY", 1)
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=f"not one of {PHOTOS} photos could be decoded"):
+    with pytest.raises(DataError, match=f"none of {PHOTOS} photos could be decoded"):
         opened(tmp_path / "store", photos, colours)
     (tmp_path / "elsewhere").rename(tmp_path / "photos")
     assert is_complete(opened(tmp_path / "store", photos, colours), photos)
@@ -248,7 +248,9 @@ def test_a_disk_that_is_too_small_is_said_before_the_work(
 ) -> None:
     tower = Tower()
     monkeypatch.setattr(vectors.shutil, "disk_usage", lambda folder: _Usage(100))
-    with pytest.raises(DataError, match=r"store: the disk is full \(0\.0 GB are needed, 0\.0 GB are free\); make room"):
+    with pytest.raises(
+        DataError, match=r"store: the disk is full \(0\.0 GB are needed, 0\.0 GB are free\); free disk space"
+    ):
         opened(tmp_path / "store", photos, tower)
     assert tower.seen == 0
 
@@ -261,7 +263,7 @@ class _Usage:
 def test_a_disk_that_fills_up_is_one_line_and_the_build_goes_on_later(
     tmp_path: Path, photos: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "KEPT_AFTER", BATCH)
+    monkeypatch.setattr(vectors, "SAVE_EVERY", BATCH)
     first, synced = Tower(), []
 
     def full(file: int) -> None:
@@ -273,7 +275,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_build_goes_on_later(
         patch.setattr(vectors.os, "fsync", full)
         with pytest.raises(DataError, match="the disk is full") as caught:
             opened(tmp_path / "store", photos, first)
-    assert "\n" not in str(caught.value) and "make room and start again" in str(caught.value)
+    assert "\n" not in str(caught.value) and "free disk space, then repeat the command" in str(caught.value)
     second = Tower()
     assert is_complete(opened(tmp_path / "store", photos, second), photos)
     assert second.seen < PHOTOS - len(BAD)

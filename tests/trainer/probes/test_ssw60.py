@@ -178,7 +178,7 @@ def test_a_model_without_pictures_is_told_from_damaged_files(root: Path) -> None
         def images(self, paths: Sequence[Path]) -> None:  # type: ignore[override]
             return None
 
-    with pytest.raises(DataError, match="the model encodes nothing of images_nabirds"):
+    with pytest.raises(DataError, match="the model cannot encode images_nabirds"):
         evaluate_ssw60(root, Deaf(**FOUR), images="nabirds")
 
 
@@ -274,14 +274,17 @@ def replace(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda root: (root / "audio_ml.csv").unlink(), "audio_ml.csv is missing; name the folder that ssw60.tar.gz"),
+        (
+            lambda root: (root / "audio_ml.csv").unlink(),
+            "audio_ml.csv is missing; name the folder unpacked from ssw60.tar.gz",
+        ),
         (lambda root: (root / "taxa.csv").unlink(), "taxa.csv"),
         (
             lambda root: replace(root / "audio_ml.csv", "test", "held"),
             "no row of split 'test'; its splits are held, train",
         ),
         (lambda root: replace(root / "audio_ml.csv", "asset_id", "asset"), "column asset_id is missing"),
-        (lambda root: replace(root / "audio_ml.csv", "13,1,", "13,duck,"), "line 4: label 'duck' is no number"),
+        (lambda root: replace(root / "audio_ml.csv", "13,1,", "13,duck,"), "line 4: label 'duck' is not a number"),
         (lambda root: replace(root / "taxa.csv", "1,wooduc", "7,wooduc"), "label 1 is not in taxa.csv"),
         (lambda root: [path.unlink() for path in (root / "audio_ml").iterdir()], "no file of audio_ml, split test"),
         (lambda root: replace(root / "images_nabirds.csv", ",0,test", ",2,test"), None),
@@ -382,4 +385,4 @@ def test_a_trained_stage_is_asked(root: Path, run_folder: Path) -> None:
 def test_one_source_of_vectors_is_needed(root: Path) -> None:
     for words in ((), ("--model", "clap", "--features", "f.npz")):
         ended = call(root, *words)
-        assert ended.code == 2 and "one of --model and --features is needed" in ended.err
+        assert ended.code == 2 and "either --model or --features is required" in ended.err

@@ -116,8 +116,14 @@ def test_a_synonym_in_the_table_is_found_under_its_accepted_name(written) -> Non
     ("lines", "says"),
     [
         (["scientific_name,forest", "A a,yes", "B b,maybe"], "line 3, column forest: 'maybe' is neither yes nor no"),
-        (["scientific_name,diet_type", "A a,frugivorous"], "line 2, column diet_type: 'frugivorous' is none of herbiv"),
-        (["scientific_name,diet_type,omnivorous", "A a,herbivorous,yes"], "contradicts another column on omnivorous"),
+        (
+            ["scientific_name,diet_type", "A a,frugivorous"],
+            "line 2, column diet_type: 'frugivorous' is not one of herbiv",
+        ),
+        (
+            ["scientific_name,diet_type,omnivorous", "A a,herbivorous,yes"],
+            "contradicts another column about omnivorous",
+        ),
         (
             ["scientific_name,forest", *(f"A {n},?!" for n in "abcdefg")],
             "line 6, column forest: '?!' is neither yes nor no and 2 more",
@@ -126,7 +132,7 @@ def test_a_synonym_in_the_table_is_found_under_its_accepted_name(written) -> Non
         (["scientific_name,forest", ",yes"], "line 2: scientific_name is empty"),
         (["name,forest", "A a,yes"], "column scientific_name is missing"),
         (["scientific_name,woods", "A a,yes"], "no column is a trait label; the labels are herbivorous"),
-        (["scientific_name,forest"], "there is no line below the header"),
+        (["scientific_name,forest"], "has no line below the header"),
         (["scientific_name,forest", "A a,yes,no"], "line 2: more fields than columns"),
     ],
 )
@@ -362,7 +368,7 @@ def test_a_label_that_a_training_part_hardly_holds_is_not_measured() -> None:
     features, names = vectors(HALF)
     answer = [YES] * 8 + [NO] * 32
     polar = by_name(probe(features, names, table_of(polar=answer), unseen=[*SPECIES[:6], *SPECIES[20:30]]))["polar"]
-    assert polar.f1 is None and "fewer than 3 species that say yes" in polar.why_not
+    assert polar.f1 is None and "fewer than 3 species with yes" in polar.why_not
 
 
 def test_unknown_values_are_neither_trained_on_nor_tested() -> None:
@@ -383,7 +389,7 @@ def test_species_that_the_table_does_not_have_are_left_out() -> None:
     more = np.concatenate([features, features[:5]])
     table = table_of(forest=HALF)
     assert probe(more, [*names, *["Bufo bufo"] * 5], table) == probe(features, names, table)
-    with pytest.raises(DataError, match="knows none of the species"):
+    with pytest.raises(DataError, match="has none of the species"):
         probe(features[:2], ["Bufo bufo"] * 2, table)
 
 

@@ -135,7 +135,7 @@ def test_features_of_another_benchmark_are_refused(bench: Path, tmp_path: Path) 
 
 def test_a_file_without_either_modality_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", text=np.eye(2))
-    with pytest.raises(DataError, match="holds neither audio nor image"):
+    with pytest.raises(DataError, match="has neither audio nor image"):
         from_file(tmp_path / "f.npz")
 
 
@@ -190,7 +190,7 @@ def test_the_command_prints_f1_of_both_modalities_beside_a_constant_guess(table:
     assert "audio, too few species to measure: polar (2 yes, 27 no)\n" in ended.out
     (unknown,) = [line for line in ended.out.splitlines() if line.startswith("audio, not in the table: ")]
     assert "diurnal" in unknown and unknown.count(",") == 32  # all but forest and polar
-    assert "column answers no label: remark" in ended.err
+    assert "column matches no label: remark" in ended.err
     assert "audio, species not in traits.csv: 1 (Avis n29)" in ended.err
 
 
@@ -213,7 +213,7 @@ def test_json_holds_every_label_with_what_it_was_measured_on(table: Path, featur
     labels = {label["label"]: label for label in told["modalities"]["audio"]["labels"]}
     assert len(labels) == 34
     assert labels["forest"]["f1"] > 0.9 and labels["forest"]["species"] == 29
-    assert labels["polar"]["f1"] is None and "2 species tested say yes and 27 no" in labels["polar"]["why_not"]
+    assert labels["polar"]["f1"] is None and "2 tested species with yes and 27 with no" in labels["polar"]["why_not"]
     assert told["modalities"]["audio"]["macro"]["labels"] == 1
 
 
@@ -240,10 +240,10 @@ def test_a_trained_stage_is_probed_on_a_data_set(run_folder: Path, tiny: tiny_se
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--features", "f.npz"], "one of --table and --avonet is needed"),
-        (["--table", "t.csv", "--avonet", "a.csv", "--features", "f.npz"], "one of --table and --avonet is needed"),
-        (["--table", "t.csv"], "one of --model and --features is needed"),
-        (["--table", "t.csv", "--features", "f.npz", "--model", "clap"], "one of --model and --features is needed"),
+        (["--features", "f.npz"], "either --table or --avonet is required"),
+        (["--table", "t.csv", "--avonet", "a.csv", "--features", "f.npz"], "either --table or --avonet is required"),
+        (["--table", "t.csv"], "either --model or --features is required"),
+        (["--table", "t.csv", "--features", "f.npz", "--model", "clap"], "either --model or --features is required"),
         (["--table", "t.csv", "--model", "clap", "--bench", "b"], "--bench goes with --features"),
         (["--table", "t.csv", "--features", "f.npz", "--keep", "k.npz"], "--keep goes with --model"),
         (["--table", "t.csv", "--features", "f.npz"], "t.csv: cannot be read"),

@@ -20,16 +20,16 @@ from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
 from trainer.data.manifest import Sample, read_manifest
-from trainer.data.samples import Together
+from trainer.data.samples import Concatenated
 from trainer.data.sounds import SoundStore
 from trainer.data.unlabelled import open_unlabelled
 from trainer.data.windows import at_rate
 from trainer.errors import DataError
 from trainer.families.registry import Origins, family_of
-from trainer.models.student import StudentTower, StudentTowers, begin_between
+from trainer.models.student import StudentTower, StudentTowers, start_from_teacher
 from trainer.models.vita import AudioTower
 from trainer.optimize import freeze_others, optimizer_of
-from trainer.presets import DISTURB, STARTER, TOGETHER, with_settings
+from trainer.presets import AUGMENT_BOTH, AUGMENT_STUDENT, STARTER, with_settings
 from trainer.ranks import Ranks
 from trainer.stages.student import Student, mixed
 from trainer.teacher import Teacher, open_teacher, preset_of_student
@@ -215,7 +215,7 @@ def test_a_teacher_of_the_same_spectrogram_sees_what_its_student_does(
     tiny: Tiny, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = learning(tiny, teacher)
-    assert stage.config.augment == TOGETHER
+    assert stage.config.augment == AUGMENT_BOTH
     monkeypatch.setattr(stage.tower, "embed", stage.teacher.audio.embed)  # a student that has learned everything
     (batch,) = stage.feed([list(range(4))], 0, Ranks())
     loss, _ = stage.loss(batch, 0.0, torch.Generator().manual_seed(0))
@@ -226,7 +226,7 @@ def test_only_the_student_gets_noise_if_spectrograms_differ(
     tiny: Tiny, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = learning(tiny, large)
-    assert stage.config.augment == DISTURB
+    assert stage.config.augment == AUGMENT_STUDENT
     (batch,) = stage.feed([list(range(4))], 0, Ranks())
     heard: list[np.ndarray] = []
     embed = Teacher.embed
@@ -247,7 +247,7 @@ def test_it_begins_between_the_two_branches_of_a_teacher_of_its_trunk(tiny: Tiny
     with torch.no_grad():  # branches of an untrained teacher are nearly alike
         for p in theirs.special.blocks.parameters():
             p.add_(torch.randn_like(p))
-    begin_between(stage.tower, theirs)
+    start_from_teacher(stage.tower, theirs)
     shared = len(theirs.stem)
     blocks = stage.tower.branch.blocks
     log_mel = torch.randn(1, 1, 128, 100)
@@ -302,16 +302,16 @@ def test_a_student_has_one_teacher(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--recipe", "student"], 2, "a student needs a teacher"),
+        (["--recipe", "student"], 2, "--recipe student needs a teacher"),
         (["--recipe", "student", "--teacher", "absent"], 3, "absent: no such folder"),
         (["--recipe", "student", "--teacher", "."], 3, "no checkpoint"),
         (["--recipe", "student", "--teacher", "TEACHER", "--stage", "2"], 2, "has no stage 2"),
-        (["--recipe", "student", "--teacher", "TEACHER", "--preset", "biovita"], 2, "leave --preset out"),
-        (["--recipe", "student", "--teacher", "TEACHER", "--seed", "7"], 3, "another seed; say --seed 1"),
+        (["--recipe", "student", "--teacher", "TEACHER", "--preset", "biovita"], 2, "leave out --preset"),
+        (["--recipe", "student", "--teacher", "TEACHER", "--seed", "7"], 3, "another seed; give --seed 1"),
         (["--recipe", "student", "--teacher", "TEACHER", "--held-out", "0.4"], 3, "another held-out share"),
-        (["--recipe", "student", "--teacher", "TEACHER", "--data", "EMPTY"], 2, "has no recording in it"),
+        (["--recipe", "student", "--teacher", "TEACHER", "--data", "EMPTY"], 2, "contains no recordings"),
         (["--recipe", "student", "--teacher", "TEACHER", "--data", "absent.csv"], 2, "absent.csv"),
-        (["--stage", "1", "--teacher", "TEACHER"], 2, "only a student has a --teacher"),
+        (["--stage", "1", "--teacher", "TEACHER"], 2, "--teacher goes with --recipe student"),
         (["--recipe", "pupil"], 2, "choose vita, text-distillation or student"),
     ],
 )
@@ -333,7 +333,7 @@ def test_recordings_none_of_which_can_be_decoded_are_named(tiny: Tiny, teacher: 
     for number in range(3):
         (tmp_path / "folder" / f"{number}.wav").write_text("no sound")
     ended = learn(tiny, teacher, tmp_path / "run", data=[tmp_path / "folder"])
-    assert ended.code == 2 and "not one recording could be decoded" in ended.lines()[-1]
+    assert ended.code == 2 and "none of the recordings could be decoded" in ended.lines()[-1]
 
 
 def test_a_table_without_names_needs_the_column_path(tmp_path: Path) -> None:
@@ -377,6 +377,6 @@ def test_samples_of_two_lists_are_one_list() -> None:
     first, second = (
         [Sample(Path(name), number, ("a", name)) for number, name in enumerate(names)] for names in ("ab", "c")
     )
-    both = Together(first, second)
+    both = Concatenated(first, second)
     assert [sample.path.name for sample in both] == ["a", "b", "c"] and both[-1].path.name == "c"
     assert both[1:] == [first[1], second[0]] and both.taxon.tolist() == [0, 1, 0]

@@ -16,7 +16,7 @@ from trainer.bank import TextBank
 from trainer.data.manifest import Manifest, read_manifest
 from trainer.heard import Heard
 from trainer.trunk.evaluate import name_vectors, named, named_with, six_directions
-from trainer.trunk.recordings import hear_samples, places, read_recordings
+from trainer.trunk.recordings import hear_samples, manifest_rows, read_recordings
 
 TAXA = classes.taxa()
 
@@ -42,7 +42,7 @@ def sung(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture(scope="module")
 def heard(pack: Pack, sung: Manifest) -> tuple[Heard, list[object]]:
     """Recordings of withheld species; their taxa are rows of `WITHHELD`."""
-    place = places(sung, [taxon for taxon in TAXA if taxon.scientific_name in WITHHELD])
+    place = manifest_rows(sung, [taxon for taxon in TAXA if taxon.scientific_name in WITHHELD])
     found, kept = hear_samples(pack, [one for one in sung.recordings if place[one.taxon] >= 0], 1, list)
     return Heard(found.windows, found.levels, place[found.taxon]), [sample.source for sample in kept]
 

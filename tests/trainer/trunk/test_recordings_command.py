@@ -100,4 +100,4 @@ def test_vectors_of_another_manifest_are_refused(linear_pack: Path, manifest: Pa
     (other / "manifest.csv").write_text("\n".join(lines[:-4]), encoding="utf-8")
     words = ["recordings", towers, "--pack", linear_pack, "--data", other / "manifest.csv"]
     ended = call(main, *map(str, words), "--keep", str(towers / "vectors.npz"))
-    assert ended.code != 0 and "was made of another manifest" in ended.err
+    assert ended.code != 0 and "was made from another manifest" in ended.err

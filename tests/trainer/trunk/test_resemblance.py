@@ -8,7 +8,7 @@ import torch
 from tests.trainer.trunk import classes
 from trainer.models.photo import PhotoConfig, PhotoTower
 from trainer.trunk.relatives import SHARE, Relatives
-from trainer.trunk.resemblance import Group, lacking, shares_of
+from trainer.trunk.resemblance import Group, added_groups, shares_of
 
 
 def unit_rows() -> np.ndarray:
@@ -40,7 +40,7 @@ def test_targets_share_a_part_among_relatives() -> None:
 def test_rows_are_made_for_what_the_network_lacks() -> None:
     taxa = classes.taxa()
     known = np.array([0, 30])  # of two families of the first order
-    groups = lacking(np.array([0, 1, 75, 75]), known, taxa)
+    groups = added_groups(np.array([0, 1, 75, 75]), known, taxa)
     named = [(group.rank, group.name) for group in groups]
     assert named == [
         ("species", taxa[1].scientific_name),
@@ -55,7 +55,7 @@ def test_rows_are_made_for_what_the_network_lacks() -> None:
 
 
 def test_nothing_is_lacking_where_all_photos_are_known() -> None:
-    assert lacking(np.array([0, 1]), np.array([0, 1]), classes.taxa()) == []
+    assert added_groups(np.array([0, 1]), np.array([0, 1]), classes.taxa()) == []
     assert not len(shares_of(0, [], classes.taxa()))
     assert Group("order", "Anura", 3).taxon == 3
 

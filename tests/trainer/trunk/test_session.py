@@ -110,7 +110,7 @@ def test_recordings_pull_the_name_of_their_species(linear_pack: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("words_", "code", "says"),
     [
-        (["--preset", "trunk", "--stage", "1"], 2, "stands on a pack; name it with --pack"),
+        (["--preset", "trunk", "--stage", "1"], 2, "needs a pack; name it with --pack"),
         (["--preset", "trunk", "--stage", "3", "--pack", "PACK"], 2, "stage '3' does not exist"),
         (["--preset", "trunk", "--stage", "1", "--pack", "PACK", "--withhold", "absent"], 2, "absent: cannot be read"),
         (["--preset", "trunk", "--stage", "1", "--pack", "PACK", "--workers", "2"], 2, "--workers has no effect"),

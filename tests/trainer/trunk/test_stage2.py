@@ -152,8 +152,8 @@ def no_photos(folder: Path) -> None:
     [
         (no_stage_1, 3, "train this stage first"),
         (no_labels, 3, f"{LABELS}: cannot be read"),
-        (fewer_labels, 3, "has no last layer of 4 classes"),
-        (strange_labels, 3, "names no taxon with a class vector"),
+        (fewer_labels, 3, "has no last layer with the 4 classes"),
+        (strange_labels, 3, "has no taxon with a class vector"),
         (no_network, 3, f"{NETWORK}: no such file"),
         (damaged_network, 3, f"{NETWORK}: not an ONNX model"),
         (no_photos, 2, "has no photos of taxa with a class vector"),

@@ -1,4 +1,4 @@
-"""The help of every command names values with the same words."""
+"""The help of every command of all programs names values with the same words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import typer
 
-from edgeapp.cli import app
+import edgeapp.cli
+import export.__main__
+import trainer.__main__
 from edgeapp.config.setting import METAVARS
 
 
@@ -23,7 +25,12 @@ def parameters(command: Any, name: str) -> Iterator[tuple[str, Any]]:
                 yield f"{name} {parameter.opts[0]}", parameter
 
 
-ALL = dict(parameters(typer.main.get_command(app), "biovita-edge"))
+DEVICE = dict(parameters(typer.main.get_command(edgeapp.cli.app), "biovita-edge"))
+ALL = {
+    **DEVICE,
+    **dict(parameters(typer.main.get_command(trainer.__main__.app), "python -m trainer")),
+    **dict(parameters(typer.main.get_command(export.__main__.app), "python -m export")),
+}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -35,5 +42,5 @@ def test_a_metavar_is_a_known_word_or_the_choices(name):
 
 
 def test_every_known_word_is_used():
-    used = {word for parameter in ALL.values() for word in re.split(r"\W+", parameter.metavar or "")}
+    used = {word for parameter in DEVICE.values() for word in re.split(r"\W+", parameter.metavar or "")}
     assert set(METAVARS) - used == set()

@@ -1,0 +1,38 @@
+"""The folder of a pack while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edgeapp.pack.format import PACK_FILE
+from export.errors import ExportError
+from gallery import files
+
+
+@contextmanager
+def new_pack(out: Path) -> Iterator[Path]:
+    """A temporary folder, which replaces `out` when the block ends without an error.
+
+    Raises
+    ------
+    ExportError
+        `out` exists and is not a pack, or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / PACK_FILE).exists())):
+        raise ExportError(f"{out}: exists and is not a pack", "name another folder with --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with files.temporary_folder_for(out) as folder:
+            yield folder
+            files.put_folder_in_place(folder, out)
+    except OSError as error:
+        what = f"{error.filename or out}: {error.strerror or error}"
+        raise ExportError(what, "check the folder and the disk") from None
+
+
+def today() -> str:
+    """Today's date (UTC) as the version of a pack."""
+    return datetime.now(timezone.utc).strftime("%Y.%m.%d")
