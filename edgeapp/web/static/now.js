@@ -1,6 +1,7 @@
 // The page of this moment: spectrograms that scroll, windows as they are judged, detections as they come.
 const ROWS_SHOWN = 200;
 const NEWEST = 20;
+const TOUCHING_S = 0.1; // between windows of one detection
 const WIDTH = 900;
 const HEIGHT = 192;
 const root = document.documentElement;
@@ -101,7 +102,10 @@ function heard(told) {
     if (told.verdict === "detection") {
       source.drawing.fillStyle = "#ffffff";
       source.drawing.font = "13px system-ui, sans-serif";
-      source.drawing.fillText(name(told.detections.find((one) => one.verdict === "detection")), Math.max(4, x + 4), 16);
+      const called = told.detections.filter((one) => one.verdict === "detection").map(name).join(", ");
+      if (called !== source.called || told.start_s > source.calledUntil + 0.1) source.drawing.fillText(called, Math.max(4, x + 4), 16);
+      source.called = called;
+      source.calledUntil = told.end_s;
     }
   }
   const list = source.item.querySelector(".windows");
@@ -110,6 +114,29 @@ function heard(told) {
   line.textContent = `${local(told.time).slice(11)}  ${words(told)}`;
   list.prepend(line);
   while (list.children.length > ROWS_SHOWN) list.lastElementChild.remove();
+  for (const one of told.detections) if (one.verdict === "detection") goesOn(told, one);
+}
+
+function keyOf(source, taxon) {
+  return `${source}|${taxon.scientific_name}`;
+}
+
+// A detection is shown from its first window on; its document comes when it is over, and takes this place.
+function goesOn(told, one) {
+  const key = keyOf(told.source, one.taxon);
+  const shown = [...document.querySelectorAll("#newest li[data-until]")].find(
+    (item) => item.dataset.key === key && told.start_s <= Number(item.dataset.until) + TOUCHING_S && told.end_s >= Number(item.dataset.until),
+  );
+  if (!shown) {
+    entry({ time: told.time, taxon: one.taxon, confidence: one.confidence }, key).dataset.until = told.end_s;
+    return;
+  }
+  shown.dataset.until = told.end_s;
+  const confidence = shown.querySelector(".most");
+  if (confidence && one.confidence > Number(confidence.dataset.value)) {
+    confidence.dataset.value = one.confidence;
+    confidence.textContent = `${(100 * one.confidence).toFixed(0)} %`;
+  }
 }
 
 // A time as the server writes it, in the zone of the station.
@@ -139,10 +166,23 @@ function words(told) {
 }
 
 function detected(told) {
+  const key = keyOf(told.source.device ?? told.source.file, told.taxon);
+  for (const item of document.querySelectorAll("#newest li[data-key]")) {
+    const at = Date.parse(item.querySelector("time").dateTime);
+    const within = at >= Date.parse(told.time) && at <= Date.parse(told.time) + 1000 * (told.end_s - told.start_s);
+    if (item.dataset.key === key && within) item.remove();
+  }
+  entry(told, key);
+  const count = document.getElementById("detections");
+  if (count) count.textContent = String(Number(count.textContent.replace(/\D/g, "")) + 1);
+}
+
+function entry(told, key) {
   const list = document.getElementById("newest");
   list.querySelector(".quiet:only-child")?.remove();
   const item = document.createElement("li");
   item.className = "new";
+  item.dataset.key = key;
   const time = document.createElement("a");
   time.className = "time";
   const until = new Date(Date.parse(told.time) + 1000).toISOString();
@@ -158,13 +198,14 @@ function detected(told) {
   scientific.className = "scientific";
   scientific.textContent = told.taxon.common_name ? clean(told.taxon.scientific_name) : "";
   const confidence = document.createElement("span");
+  confidence.className = "most";
+  confidence.dataset.value = told.confidence;
   confidence.textContent = `${(100 * told.confidence).toFixed(0)} %`;
   item.append(time, link, scientific, confidence);
   list.prepend(item);
   picture(item, told);
   while (list.children.length > NEWEST) list.lastElementChild.remove();
-  const count = document.getElementById("detections");
-  if (count) count.textContent = String(Number(count.textContent.replace(/\D/g, "")) + 1);
+  return item;
 }
 
 async function picture(item, told) {
