@@ -167,7 +167,7 @@ def main() -> int:
     wanted = [sample for sample in read.recordings if place[sample.taxon] in set(candidates.tolist())]
 
     def hear() -> np.ndarray:
-        heard = recording_vectors(hear_samples(pack, wanted, given.threads, say))
+        heard = recording_vectors(hear_samples(pack, wanted, given.threads, say)[0])
         return np.concatenate([heard.vectors, place[heard.taxon][:, None]], axis=1)
 
     heard = kept(given.keep, "heard", hear)
