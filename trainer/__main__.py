@@ -20,7 +20,7 @@ from trainer.names import names_command
 from trainer.options import BENCHMARK, DATA, MACHINE, RUN, STAGE, WEIGHTS, Device, Manifests, Media, Taxa, Threads
 from trainer.probes.ssw60_command import ssw60
 from trainer.probes.traits_command import traits
-from trainer.trunk.recordings_command import recordings_command
+from trainer.trunk.recordings_command import recordings_command, space_command
 from trainer.weights_commands import adapt_command, import_published
 
 PROGRAM = "python -m trainer"
@@ -30,6 +30,7 @@ app.add_typer(data, name="data")
 app.command(name="make-benchmark")(make_benchmark)
 app.command(name="names")(names_command)
 app.command(name="recordings")(recordings_command)
+app.command(name="space")(space_command)
 app.command()(ssw60)
 app.command()(traits)
 app.command(name="import")(import_published)

@@ -18,7 +18,7 @@ from trainer.data.manifest import source_codes
 from trainer.data.samples import Sample
 from trainer.data.sounds import Sounds, SoundStore, each_whole
 from trainer.errors import DataError
-from trainer.heard import FIELD_DB, LEVEL_RMS, gain, hear, hear_noise, stretch
+from trainer.heard import FIELD_DB, LEVEL_RMS, Heard, gain, hear, hear_noise, stretch
 from trainer.models.vita import SoundTower
 from trainer.trunk.recordings import Say
 
@@ -127,9 +127,7 @@ def embed(
     """
     spec, processor = pack.audio, torch.device("cpu")
     tower = EncodedAudio(AudioEncoder(pack, threads))
-    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
-    say([*sounds.undecodable, *sounds.damaged])
-    heard = hear(tower, sounds, spec.rate_hz, spec.window_s, processor, spec.hop_s, spec.pad)
+    heard, sounds = hear_windows(tower, samples, threads, say)
     source = source_codes(sounds.samples)
     rng = np.random.default_rng(seed)
     mixed, pairs = mix(tower, sounds, field, several_sources(heard.taxon, source), mixtures, spec.pad, rng)
@@ -143,6 +141,14 @@ def embed(
     usable = {id(sample) for sample in sounds.samples}
     decoded = np.array([id(sample) in usable for sample in samples])
     return Embedded(heard.windows, heard.levels, heard.taxon, source, mixed, pairs, noise, decoded)
+
+
+def hear_windows(tower: EncodedAudio, samples: Sequence[Sample], threads: int, say: Say) -> tuple[Heard, SoundStore]:
+    """Window vectors of recordings, and those that could be decoded, in the same order."""
+    spec = tower.encoder.spec
+    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
+    say([*sounds.undecodable, *sounds.damaged])
+    return hear(tower, sounds, spec.rate_hz, spec.window_s, torch.device("cpu"), spec.hop_s, spec.pad), sounds
 
 
 def several_sources(taxon: np.ndarray, source: np.ndarray) -> np.ndarray:
