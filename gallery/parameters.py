@@ -9,6 +9,7 @@ from typing import Any
 
 from gallery.errors import GalleryError
 
+UNBOUNDED = 1e9  # logits, by which nothing is ever lowered; JSON knows no infinity
 PURSUIT, INDEPENDENT, SHARED = RULES = ("pursuit", "independent", "shared")
 
 
@@ -49,6 +50,13 @@ class DecisionParameters:
     class_entries : float
         Recordings that the direction of a class vector counts as in the mean of its taxon's recordings: the fewer
         there are, the more the mean is drawn to where the classifier expects the taxon. 0 keeps the mean as it is.
+    class_scale, class_bias : float
+        Of recordings beside a class vector, as a linear discriminant (Fisher, 1936): ``class_scale (m v - m m / 2) +
+        class_bias`` with a window's unit vector v and the mean m of their unit vectors and `class_entries` times the
+        class vector's direction. The fewer there are, and the less they agree, the shorter is m. With a class_scale of
+        0 they count by their cosine, scale and bias, as where there is no class vector.
+    class_lowered : float
+        Most by which the entries of a taxon lower the logit of its class vector.
     """
 
     scale: dict[str, float]
@@ -65,6 +73,9 @@ class DecisionParameters:
     rule: str = PURSUIT
     beside_class: dict[str, float] = field(default_factory=dict)
     class_entries: float = 0.0
+    class_scale: float = 0.0
+    class_bias: float = 0.0
+    class_lowered: float = UNBOUNDED
 
     def __post_init__(self) -> None:
         modalities = [set(self.scale), set(self.bias), set(self.weight)]
@@ -75,6 +86,7 @@ class DecisionParameters:
             self.null_logit,
             self.offset,
             self.silence_dbfs,
+            self.class_bias,
         )
         for wrong, what in (
             (
@@ -87,6 +99,8 @@ class DecisionParameters:
             (not set(self.beside_class) <= modalities[0], "beside_class has a modality without a scale"),
             (not all(0 <= w < math.inf for w in self.beside_class.values()), "no weight beside a class may be below 0"),
             (not 0 <= self.class_entries < math.inf, f"class_entries must be at least 0, not {self.class_entries}"),
+            (not 0 <= self.class_scale < math.inf, f"class_scale must be at least 0, not {self.class_scale}"),
+            (not 0 <= self.class_lowered < math.inf, f"class_lowered must be at least 0, not {self.class_lowered}"),
             (not any(weight > 0 for weight in self.weight.values()), "one weight must be above 0"),
             (not 0 < self.slope < math.inf, f"slope must be above 0, not {self.slope}"),
             (not 0 < self.threshold < 1, f"threshold must be between 0 and 1, not {self.threshold}"),
@@ -112,6 +126,9 @@ class DecisionParameters:
             "rule": PURSUIT,
             "beside_class": {},
             "class_entries": 0.0,
+            "class_scale": 0.0,
+            "class_bias": 0.0,
+            "class_lowered": UNBOUNDED,
             **values,
         }  # packs made before there was another
         missing = [name for name in names if name not in values]

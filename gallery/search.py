@@ -61,6 +61,8 @@ class Index:
         Modality to [n_taxa] bool: which rows of `centroids` are there.
     lengths : dict[str, numpy.ndarray]
         Modality to [n_taxa] float32: of the sum of a taxon's vectors, as long as there are entries if they all agree.
+    counts : dict[str, numpy.ndarray]
+        Modality to [n_taxa] float32: number of a taxon's entries.
     class_vectors : ClassVectors or None
     """
 
@@ -70,6 +72,7 @@ class Index:
         centroids: Mapping[str, np.ndarray],
         class_vectors: ClassVectors | None = None,
         lengths: Mapping[str, np.ndarray] | None = None,
+        counts: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Index of ready arrays; `of` and `of_entries` make them.
 
@@ -81,6 +84,8 @@ class Index:
         class_vectors : ClassVectors, optional
         lengths : mapping, optional
             Modality to [n_taxa], of the sums that were scaled to unit length; those of the given rows when None.
+        counts : mapping, optional
+            Modality to [n_taxa], entries of each taxon; as many as the sum is long when None.
 
         Raises
         ------
@@ -96,6 +101,7 @@ class Index:
         self.centroids: dict[str, np.ndarray] = {}
         self.present: dict[str, np.ndarray] = {}
         self.lengths: dict[str, np.ndarray] = {}
+        self.counts: dict[str, np.ndarray] = {}
         for modality, vectors in centroids.items():
             if vectors.shape != (len(self.taxa), self.dim):
                 raise GalleryError(
@@ -107,6 +113,7 @@ class Index:
             self.present[modality] = found[:, 0]
             self.centroids[modality] = np.divide(vectors, length, out=np.zeros(vectors.shape, np.float32), where=found)
             self.lengths[modality] = length[:, 0].astype(np.float32) if lengths is None else lengths[modality]
+            self.counts[modality] = self.lengths[modality] if counts is None else counts[modality]
         self.modalities = tuple(
             modality
             for modality in MODALITIES
@@ -131,21 +138,23 @@ class Index:
             The gallery has no vectors.
         """
         taxa = gallery.taxa()
-        centroids = {}
+        centroids, counts = {}, {}
         for modality in MODALITIES:
             total = None
+            count = np.zeros(len(taxa), np.float32)
             beside_class = parameters is None or parameters.beside_class.get(modality, 0.0) > 0
             for rows, vectors in gallery.vectors(modality, beside_class):
                 if total is None:
                     total = np.zeros((len(taxa), gallery.identity.dim), np.float32)
                 starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])  # rows ascend: one run for each taxon
                 total[rows[starts]] += np.add.reduceat(vectors, starts, axis=0)
+                count += np.bincount(rows, minlength=len(taxa))
             if total is not None:
-                centroids[modality] = total
+                centroids[modality], counts[modality] = total, count
         class_vectors = _joined(gallery.class_vectors())
         if not centroids and class_vectors is None:
             raise GalleryError(f"gallery {gallery.path} has no vectors", "add a species to it")
-        return cls(taxa, centroids, class_vectors)
+        return cls(taxa, centroids, class_vectors, counts=counts)
 
     @classmethod
     def of_entries(cls, taxa: Sequence[Taxon], entries: Sequence[Entry]) -> Index:
@@ -158,6 +167,7 @@ class Index:
         """
         row_of = {taxon.scientific_name: row for row, taxon in enumerate(taxa)}
         totals: dict[str, np.ndarray] = {}
+        counts: dict[str, np.ndarray] = {}
         classes: dict[int, tuple[np.ndarray, float, float | None]] = {}
         dim = next((len(entry.vector) for entry in entries if entry.vector is not None), 0)
         for entry in entries:
@@ -172,11 +182,12 @@ class Index:
                 continue
             total = totals.setdefault(entry.modality, np.zeros((len(taxa), dim), np.float32))
             total[row] += entry.vector
+            counts.setdefault(entry.modality, np.zeros(len(taxa), np.float32))[row] += 1
         class_vectors = _joined(
             (np.array([row]), vector[None], np.array([scale]), np.array([bias]))
             for row, (vector, scale, bias) in sorted(classes.items())
         )
-        return cls(taxa, totals, class_vectors)
+        return cls(taxa, totals, class_vectors, counts=counts)
 
     def only(self, names: Sequence[str], table: NamesTable | None = None) -> Index:
         """Index of the taxa at or below the named ones.
@@ -203,6 +214,7 @@ class Index:
             {modality: vectors[rows] for modality, vectors in self.centroids.items()},
             self.class_vectors.of(rows) if self.class_vectors else None,
             {modality: length[rows] for modality, length in self.lengths.items()},
+            {modality: count[rows] for modality, count in self.counts.items()},
         )
         if not kept.modalities:
             raise GalleryError(f"the gallery has no vectors of {', '.join(names)}", "add photos or recordings of it")

@@ -12,7 +12,7 @@ from gallery.entry import UNIT_TOLERANCE
 from gallery.errors import GalleryError
 from gallery.parameters import DecisionParameters
 from gallery.reviewed import Change, Reviewed
-from gallery.search import Index
+from gallery.search import ClassVectors, Index
 from gallery.taxon import RANKS, Taxon
 
 GROUP_RANKS = RANKS[-2:0:-1]  # above the species, deepest first; a kingdom alone says nothing worth telling
@@ -101,30 +101,39 @@ class Vocabulary:
         self._rows = np.flatnonzero(np.any([share > 0 for share in shares.values()], axis=0)) if shares else rows[:0]
         self._shares = {m: share[self._rows] for m, share in shares.items()}
         self._centroids = {m: index.centroids[m][rows[self._rows]] for m in shares}
-        if "audio" in shares and parameters.class_entries > 0:
-            self._centroids["audio"] = self._towards_class(index.lengths["audio"][rows[self._rows]])
         self.directions = np.zeros((len(self._rows), index.dim), np.float32)
         for modality, share in self._shares.items():
             self.directions += (share * parameters.scale[modality])[:, None] * self._centroids[modality]
+        if self._class is not None and "audio" in shares:
+            at = rows[self._rows]
+            self._beside_class(self._class, index.lengths["audio"][at], index.counts["audio"][at])
         self.dim = index.dim
         heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
         self._alone = ~(heard | of_class[rows])
 
-    def _towards_class(self, lengths: np.ndarray) -> np.ndarray:
-        """Mean directions of recordings [rows, dim] with the class vectors' own counted as so many more of them.
+    def _beside_class(self, classes: ClassVectors, lengths: np.ndarray, counts: np.ndarray) -> None:
+        """Have recordings of taxa with a class vector count as the parameters say.
 
-        In a whitened space a linear classifier's row points where the mean of its class lies (Fisher's discriminant),
-        so a mean of few recordings is shrunk towards it.
+        The class vectors' directions are counted as so many more recordings. In a whitened space a linear classifier's
+        row points where the mean of its class lies (Fisher's discriminant), so a mean of few recordings is shrunk
+        towards it.
         """
-        own = self._centroids["audio"]
-        if self._class is None:
-            return own
-        place = np.minimum(np.searchsorted(self._class.rows, self._rows), len(self._class.rows) - 1)
-        both = (self._class.rows[place] == self._rows) & (lengths > 0)
-        drawn = own[both] * lengths[both, None] + self.parameters.class_entries * unit(self._class.weights[place[both]])
-        drawn_in = own.copy()
-        drawn_in[both] = unit(drawn)
-        return drawn_in
+        parameters, own, share = self.parameters, self._centroids["audio"], self._shares["audio"]
+        place = np.minimum(np.searchsorted(classes.rows, self._rows), len(classes.rows) - 1)
+        both = np.flatnonzero((classes.rows[place] == self._rows) & (lengths > 0))
+        entries = parameters.class_entries
+        sums = own[both] * lengths[both, None] + entries * unit(classes.weights[place[both]])
+        share, drawn = share[both, None], unit(sums)
+        self._centroids["audio"] = own.copy()
+        self._centroids["audio"][both] = drawn
+        self.directions[both] -= share * parameters.scale["audio"] * own[both]
+        if parameters.class_scale == 0:
+            self.directions[both] += share * parameters.scale["audio"] * drawn
+            return
+        means = sums / (counts[both, None] + entries)
+        self.directions[both] += share * parameters.class_scale * means
+        constant = parameters.class_bias - parameters.class_scale * np.square(means).sum(axis=1) / 2
+        self.bias[self._rows[both]] += share[:, 0] * (constant - parameters.bias["audio"])
 
     def __len__(self) -> int:
         return len(self.taxa)
@@ -148,17 +157,26 @@ class Vocabulary:
         if not np.isfinite(vectors).all():
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
         logits = np.repeat(self.bias[None], len(vectors), axis=0)
+        return self._added(logits, vectors, bounded=True)
+
+    def _added(self, logits: np.ndarray, vectors: np.ndarray, bounded: bool) -> np.ndarray:
+        """Logits with what vectors [n, dim] add to them, in place; bounded where entries lower a class vector."""
         if self._class is not None:
             # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
             of_class = vectors @ self._class.weights.T
             logits[:, self._class.rows] += of_class * self._class_share[self._class.rows]
         if len(self._rows):
             logits[:, self._rows] += unit(vectors) @ self.directions.T
+        if self._class is not None and bounded:
+            weighed = np.flatnonzero(self._class_share[self._class.rows] < 1)
+            at = self._class.rows[weighed]
+            least = of_class[:, weighed] + self._class.bias[weighed] - self.parameters.class_lowered
+            logits[:, at] = np.maximum(logits[:, at], least)
         return logits
 
     def shifts(self, direction: np.ndarray) -> np.ndarray:
         """What a unit of a direction [dim] in a window adds to every logit but for the biases: [n_taxa]."""
-        return self.logits(np.asarray(direction, np.float32)[None])[0] - self.bias
+        return self._added(np.zeros((1, len(self)), self.bias.dtype), np.asarray(direction, np.float32)[None], False)[0]
 
     def unit_direction(self, row: int) -> np.ndarray:
         """[dim] of unit length: where sound of a taxon points."""

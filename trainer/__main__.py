@@ -14,7 +14,7 @@ from trainer.names import names_command
 from trainer.probes.ssw60_command import ssw60
 from trainer.probes.traits_command import traits
 from trainer.train_command import train
-from trainer.trunk.recordings_command import recordings_command
+from trainer.trunk.recordings_command import recordings_command, space_command
 from trainer.weights_commands import adapt_command, import_published
 
 PROGRAM = "python -m trainer"
@@ -25,6 +25,7 @@ app.command()(evaluate)
 app.command()(calibrate)
 app.add_typer(data, name="data")
 app.command(name="make-benchmark")(make_benchmark)
+app.command(name="space")(space_command)
 app.command()(ssw60)
 app.command()(traits)
 app.command(name="import")(import_published)

@@ -103,6 +103,45 @@ def test_few_recordings_are_drawn_to_their_class(taxa, layer, classes, parameter
     np.testing.assert_allclose(logits[:, 3:], by_class[:, 3:], rtol=1e-4, atol=1e-4)
 
 
+def test_recordings_beside_a_class_are_a_linear_discriminant(taxa, layer, classes, parameters, unit):
+    weights, bias = layer
+    recordings = [Entry(taxa[2].scientific_name, "audio", unit(axis), f"{axis}.wav") for axis in (5, 6, 7)]
+    stranger = Entry("Ignotus novus", "audio", unit(4), "b.wav")
+    everyone = [*taxa, replace(taxa[0], scientific_name="Ignotus novus", common_names={}, synonyms=())]
+    counted = replace(parameters, beside_class={"audio": 3.0}, class_entries=2.0, class_scale=40.0, class_bias=1.5)
+    index = Index.of_entries(everyone, [*classes, *recordings, stranger])
+    vocabulary = Vocabulary(index, counted)
+    logits = vocabulary.logits(windows())
+    heard = windows() / np.linalg.norm(windows(), axis=1, keepdims=True)
+    by_class = windows() @ weights.T + bias
+    mean = (unit(5) + unit(6) + unit(7) + 2 * weights[2] / np.linalg.norm(weights[2])) / 5
+    by_recordings = 40.0 * (heard @ mean - mean @ mean / 2) + 1.5
+    np.testing.assert_allclose(logits[:, 2], (by_class[:, 2] + 3 * by_recordings) / 4, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits[:, 3:-1], by_class[:, 3:], rtol=1e-4, atol=1e-4)
+    alone = parameters.scale["audio"] * heard[:, 4] + parameters.bias["audio"]
+    np.testing.assert_allclose(logits[:, -1], alone, rtol=1e-4, atol=1e-4)
+    [shown] = vocabulary.similarity(windows()[0], [2])
+    cosine = weights[2] @ heard[0] / np.linalg.norm(weights[2])
+    assert shown == pytest.approx((cosine + 3 * heard[0] @ mean / np.linalg.norm(mean)) / 4, abs=1e-5)
+    part = Vocabulary(index.only([taxa[2].scientific_name]), counted)
+    np.testing.assert_allclose(part.logits(windows())[:, 0], logits[:, 2], rtol=1e-4, atol=1e-4)
+
+
+def test_recordings_lower_a_class_by_no_more_than_they_may(taxa, layer, classes, parameters, unit):
+    weights, bias = layer
+    recording = Entry(taxa[2].scientific_name, "audio", unit(5), "a.wav")
+    index = Index.of_entries(taxa, [*classes, recording])
+    free = replace(parameters, beside_class={"audio": 3.0})
+    bounded = replace(free, class_lowered=0.5)
+    by_class = windows() @ weights.T + bias
+    wanted = Vocabulary(index, free).logits(windows())
+    assert (wanted[:, 2] < by_class[:, 2] - 0.5).any()
+    wanted[:, 2] = np.maximum(wanted[:, 2], by_class[:, 2] - 0.5)
+    np.testing.assert_allclose(Vocabulary(index, bounded).logits(windows()), wanted, rtol=1e-4, atol=1e-4)
+    shifts = [Vocabulary(index, one).shifts(unit(5)) for one in (free, bounded)]
+    np.testing.assert_array_equal(*shifts)  # what a direction adds knows no bound
+
+
 def test_a_part_of_an_index_is_drawn_to_its_classes_as_the_whole(taxa, classes, parameters, unit):
     recordings = [Entry(taxa[2].scientific_name, "audio", unit(axis), f"{axis}.wav") for axis in (5, 6)]
     drawing = replace(parameters, beside_class={"audio": 3.0}, class_entries=2.0)
@@ -209,6 +248,9 @@ def test_a_class_vector_that_cannot_be_is_refused(taxa, classes, change, reason)
         ({"rule": "majority"}, "rule must be pursuit or independent or shared"),
         ({"beside_class": {"video": 1.0}}, "modality without a scale"),
         ({"class_entries": -1.0}, "class_entries must be at least 0"),
+        ({"class_scale": -1.0}, "class_scale must be at least 0"),
+        ({"class_bias": float("nan")}, "every number must be finite"),
+        ({"class_lowered": -1.0}, "class_lowered must be at least 0"),
         ({"beside_class": {"audio": -1.0}}, "no weight beside a class may be below 0"),
     ],
 )

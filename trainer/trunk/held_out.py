@@ -20,10 +20,10 @@ from trainer.trunk.sound import Embedded, several_sources
 from trainer.trunk.space import Whitening, fit_space
 
 FOLDS = 5
-NONE = -50.0  # log-odds of a taxon without evidence
-LOUD = 0.0  # level in dBFS of synthetic sound
-ROUNDING = 1e-3  # maximum length of a sum that is zero except for rounding
-READ = 10.0  # scale at which cosines are recovered from confidences that are far from 0 and 1
+NONE = -50.0  # log-odds of a taxon that nothing speaks for
+LOUD = 0.0  # dBFS of sound made here
+ROUNDING = 1e-3  # length of what rounding leaves of a taxon without another source
+READ = 10.0  # scale at which what recordings say is read, so that their confidences are far from 0 and 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,8 @@ class Query:
     levels : [n]
     taxa : rows in the index of the taxa that are heard
     index : taxa with recordings
-    others : [n, other taxa] confidences of the taxa without recordings, which do not depend on the gallery
+    others : [n, other taxa] confidences of the taxa without recordings, which no gallery of recordings changes
+    folds : those that the sources in it are of, ascending; empty for noise
     """
 
     windows: np.ndarray
@@ -72,6 +73,7 @@ class Query:
     taxa: tuple[int, ...]
     index: Index
     others: np.ndarray
+    folds: tuple[int, ...] = ()
 
 
 def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> Iterator[Query]:
@@ -99,9 +101,10 @@ def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> 
             own = np.isin(embedded.source, embedded.source[list(heard)])
             left = every - sums_of_taxa(of_recordings[own], taxon[own], len(several))
             left[np.linalg.norm(left, axis=1) < ROUNDING] = 0.0
-            index = Index(own_classes.taxa, {"audio": left}, class_vectors=vectors)
-            of_query = tuple(int(taxon[row]) for row in heard)
-            yield Query(space.vectors(windows), levels, of_query, index, others.confidences(windows))
+            count = np.bincount(taxon[~own], minlength=len(several)).astype(np.float32)
+            index = Index(own_classes.taxa, {"audio": left}, class_vectors=vectors, counts={"audio": count})
+            told = tuple(int(taxon[row]) for row in heard)
+            yield Query(space.vectors(windows), levels, told, index, others.confidences(windows), folds)
 
 
 def queries_of_few(embedded: Embedded, classes: Classes, count: int, seed: int = 0) -> Iterator[Query]:
@@ -170,28 +173,38 @@ class Evidence:
     Attributes
     ----------
     by_class : [n, m] log-odds; `NONE` without a class vector
-    cosine : [n, m] of the recordings; NaN without recordings of other sources
+    by_recordings : [n, m] their linear discriminant beside a class vector, their cosine without one; NaN without
+        recordings of other sources
     has_class : [m]
     truth : [n, m] bool
     first : [queries] row of the first window of each query
     """
 
     by_class: np.ndarray
-    cosine: np.ndarray
+    by_recordings: np.ndarray
     has_class: np.ndarray
     truth: np.ndarray
     first: np.ndarray
 
-    def fused(self, scale: float, bias: float, weight: float) -> np.ndarray:
-        """Log-odds [n, m] with recordings weighted beside class vectors, as in `gallery.Vocabulary`."""
-        by_recordings = scale * np.nan_to_num(self.cosine) + bias
-        alone = np.where(self.has_class, (self.by_class + weight * by_recordings) / (1.0 + weight), by_recordings)
-        return np.where(np.isnan(self.cosine), self.by_class, alone)
+    def of(self, windows: np.ndarray) -> Evidence:
+        """That of some windows [n] bool; of a query all or none."""
+        ends = np.r_[self.first[1:], len(windows)]
+        counts = [end - start for start, end in zip(self.first, ends) if windows[start]]
+        first = np.cumsum([0, *counts[:-1]])
+        return Evidence(self.by_class[windows], self.by_recordings[windows], self.has_class, self.truth[windows], first)
+
+    def fused(self, parameters: DecisionParameters) -> np.ndarray:
+        """[n, m] with recordings weighed so beside class vectors, as `gallery.Vocabulary` does it."""
+        weight, found = parameters.beside_class["audio"], np.nan_to_num(self.by_recordings)
+        beside = self.by_class + weight * (parameters.class_scale * found + parameters.class_bias)
+        both = np.maximum(beside / (1.0 + weight), self.by_class - parameters.class_lowered)
+        alone = parameters.scale["audio"] * found + parameters.bias["audio"]
+        return np.where(np.isnan(self.by_recordings), self.by_class, np.where(self.has_class, both, alone))
 
 
 def evidence(found: Sequence[Query], entries: float) -> Evidence:
-    """Evidence for each taxon, with a class vector counting as `entries` recordings in the means."""
-    by_class, cosine, truth, first = [], [], [], []
+    """Read what speaks for each taxon, with class vectors counting as so many recordings in the means."""
+    by_class, by_recordings, truth, first = [], [], [], []
     for query in found:
         classes = query.index.class_vectors
         assert classes is not None
@@ -202,13 +215,13 @@ def evidence(found: Sequence[Query], entries: float) -> Evidence:
         plain[:, ~has_class] = NONE
         shown = np.where(has_class, 2.0 * both - plain, both) / READ
         by_class.append(plain)
-        cosine.append(np.where(present, shown, np.nan))
+        by_recordings.append(np.where(present, shown, np.nan))
         right = np.zeros(len(query.index.taxa), bool)
         right[list(query.taxa)] = True
         truth.append(np.repeat(right[None], len(plain), axis=0))
         first.append(len(plain))
     starts = np.cumsum([0, *first[:-1]])
-    return Evidence(np.concatenate(by_class), np.concatenate(cosine), has_class, np.concatenate(truth), starts)
+    return Evidence(np.concatenate(by_class), np.concatenate(by_recordings), has_class, np.concatenate(truth), starts)
 
 
 def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
@@ -245,4 +258,5 @@ def reading(beside_class: float, entries: float) -> DecisionParameters:
         rule=INDEPENDENT,
         beside_class={"audio": beside_class},
         class_entries=entries,
+        class_scale=READ,
     )

@@ -1,4 +1,5 @@
-"""`python -m trainer recordings`: fit the space and the weight of recordings for a pack of a classifier."""
+"""`python -m trainer recordings` and `space`: the space, the recordings and the decision parameters among a pack's
+towers."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edgeapp.paths import BIRDNET_TOWERS
 from trainer.options import MACHINE, RUN, FieldNoise, Manifests, Media
 
 
@@ -35,3 +37,31 @@ def recordings_command(
     from trainer.trunk.study import fit_recordings  # loads torch
 
     fit_recordings(folder, pack, manifests or [], media, field, keep, threads)
+
+
+def space_command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where space.npz goes.")],
+    withhold: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Taxa whose recordings take no part: a name a line, or a CSV with scientific_name."
+        ),
+    ],
+    pack: Annotated[str, typer.Option(help="Pack, by name or folder, made of a classifier.")] = "birdnet",
+    towers: Annotated[
+        Path | None,
+        typer.Option(help="Towers that the pack was made with: their space is taken back. Default: the project's."),
+    ] = None,
+    manifests: Annotated[
+        list[Path] | None, typer.Option("--data", help="Manifest, CSV or Parquet. Default: the starter data.")
+    ] = None,
+    media: Annotated[Path | None, typer.Option(help="Folder of the files; default: the manifest's own.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Fit the space of a pack made of a classifier without the recordings of some taxa.
+
+    What such a pack makes of these taxa can then be measured. Give FOLDER to python -m export as --towers.
+    """
+    from trainer.trunk.study import fit_unseen_space  # loads torch
+
+    fit_unseen_space(folder, pack, towers or BIRDNET_TOWERS, manifests or [], media, withhold, threads)

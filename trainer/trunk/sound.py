@@ -16,7 +16,7 @@ from trainer.data.manifest import source_codes
 from trainer.data.samples import Sample
 from trainer.data.sounds import Sounds, SoundStore, each_whole
 from trainer.errors import DataError
-from trainer.heard import hear, hear_noise, mixture
+from trainer.heard import Heard, hear, hear_noise, mixture
 from trainer.trunk.recordings import PackAudio, Report
 
 KEPT = ("taxon", "source", "mixtures", "pairs", "noise", "decoded")
@@ -104,9 +104,7 @@ def embed(
     """
     spec, processor = pack.audio, torch.device("cpu")
     tower = PackAudio(pack, threads, unit=False)
-    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
-    report([*sounds.undecodable, *sounds.damaged])
-    heard = hear(tower, sounds, spec.rate_hz, spec.window_s, processor, spec.hop_s, spec.pad)
+    heard, sounds = hear_windows(tower, samples, threads, report)
     source = source_codes(sounds.samples)
     rng = np.random.default_rng(seed)
     mixed, pairs = mix(tower, sounds, field, several_sources(heard.taxon, source), mixtures, spec.pad, rng)
@@ -120,6 +118,14 @@ def embed(
     usable = {id(sample) for sample in sounds.samples}
     decoded = np.array([id(sample) in usable for sample in samples])
     return Embedded(heard.windows, heard.levels, heard.taxon, source, mixed, pairs, noise, decoded)
+
+
+def hear_windows(tower: PackAudio, samples: Sequence[Sample], threads: int, report: Report) -> tuple[Heard, SoundStore]:
+    """Window vectors of recordings, and those that could be decoded, in the same order."""
+    spec = tower.encoder.spec
+    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
+    report([*sounds.undecodable, *sounds.damaged])
+    return hear(tower, sounds, spec.rate_hz, spec.window_s, torch.device("cpu"), spec.hop_s, spec.pad), sounds
 
 
 def several_sources(taxon: np.ndarray, source: np.ndarray) -> np.ndarray:

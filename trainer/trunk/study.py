@@ -23,17 +23,19 @@ from trainer.errors import DataError
 from trainer.heard import field_noise
 from trainer.messages import line_printer
 from trainer.session import field_folder
-from trainer.trunk.fusion import fit_fusion, measure, starting
+from trainer.trunk.fusion import TOPS as RANKED
+from trainer.trunk.fusion import fit_fusion, measure, nested, read, starting
 from trainer.trunk.held_out import Classes, Query, queries, recording_vector
-from trainer.trunk.recordings import Report, manifest_rows
-from trainer.trunk.sound import Embedded, embed
+from trainer.trunk.recordings import PackAudio, Report, manifest_rows
+from trainer.trunk.sound import Embedded, embed, hear_windows
 from trainer.trunk.space import SPACE, Whitening, fit_space
+from trainer.trunk.withheld import read_withheld
 
 RECORDINGS, CREDITS, DOCUMENT = "recordings.npz", "recordings.csv", "towers.json"
 COLUMNS = ("scientific_name", "author", "licence", "source", "sha256")
 MIXTURES = 600
 FITTED, REPORTED = 0, 1  # seeds of the mixtures for fitting and of those for the metrics
-TOPS = {"single": (1, 5), "mixture": (2, 5), "noise": (1, 5)}
+TOPS = {**RANKED, "noise": (1, 5)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +78,52 @@ def fit_recordings(
         space.save(folder)
         space = Whitening.load(folder)  # in the stored precision
     tell(f"fitting on {MIXTURES} mixtures and {len(fitted.embedded.noise)} windows of noise")
-    found: dict[str, Sequence[Query]] = {
-        name: list(queries(fitted.embedded, fitted.classes, name)) for name in ("single", "mixture", "noise")
-    }
-    parameters = fit_fusion(found, starting())
-    metrics = {name: measure(found[name], parameters, TOPS[name]) for name in ("single", "mixture", "noise")}
+    found: dict[str, Sequence[Query]] = {name: list(queries(fitted.embedded, fitted.classes, name)) for name in TOPS}
+    evidence = read(found)
+    parameters = fit_fusion(evidence, starting())
+    metrics = {name: measure(found[name], parameters, TOPS[name]) for name in TOPS}
+    for name in RANKED:
+        of_each = nested(evidence, starting(), found[name])
+        metrics[f"{name}, fitted without its fold"] = measure(found[name], of_each, TOPS[name])
     write_recordings(folder, fitted, space)
     document = read_document(folder)
     document["decision"] = parameters.to_dict()
     document["metrics"] = {**document.get("metrics", {}), "recordings": metrics}
     write_text(folder / DOCUMENT, json.dumps(document, indent=1) + "\n")
     print(json.dumps({"decision": document["decision"], "metrics": metrics}, indent=1))
+
+
+def fit_unseen_space(
+    folder: Path, pack: str, towers: Path, manifests: Sequence[Path], media: Path | None, withhold: Path, threads: int
+) -> None:
+    """Run `python -m trainer space`; the arguments are its options.
+
+    Raises
+    ------
+    DataError
+        The list names none of the recordings' taxa, or too few recordings are left.
+    """
+    tell = line_printer(Console(stderr=True))
+
+    def report(lines: Sequence[str]) -> None:
+        for line in lines:
+            tell(line)
+
+    opened, manifest = load_pack(pack), read_manifest(manifests or [default_manifest()], None, media)
+    withheld, _ = read_withheld(withhold, list(manifest.taxa))
+    left_out = np.array([taxon.scientific_name in withheld for taxon in manifest.taxa])
+    samples = [sample for sample in manifest.recordings if not left_out[sample.taxon]]
+    tell(f"encoding {len(samples)} recordings with {opened.name}; those of {len(withheld)} taxa are left out")
+    if not samples:
+        raise DataError(f"{withhold}: leaves no recording of {manifest.path}", "withhold fewer taxa")
+    heard, _ = hear_windows(PackAudio(opened, threads, unit=False), samples, threads, report)
+    windows = heard.windows
+    if (towers / SPACE).is_file():
+        own = Whitening.load(towers)
+        windows = [own.embeddings(of_one) for of_one in windows]
+    folder.mkdir(parents=True, exist_ok=True)
+    fit_space(windows, heard.taxon).save(folder)
+    tell(f"the space of {len(windows)} recordings is in {folder / SPACE}")
 
 
 def study(
