@@ -55,7 +55,7 @@ def test_parity_was_measured_on_every_kind_and_is_kept_in_the_pack(exported: Exp
     assert parity["audio"]["inputs"] == 21 and parity["image"]["inputs"] == 12
     assert parity["text"]["inputs"] == len(SPECIES) * len(PROMPT_FORMS)
     assert [line.split(":")[0] for line in ended.lines()[:3]] == ["audio.onnx", "text.onnx", "image.onnx"]
-    assert ended.lines()[3] == "the same species for 1.0000 of 21 recordings"
+    assert ended.lines()[3] == "same species for 1.0000 of 21 recordings"
 
 
 def test_the_graphs_take_any_number_and_give_unit_vectors(exported: Exported) -> None:
@@ -222,4 +222,4 @@ def test_engines_that_cannot_be_built_are_refused_before_the_export(
     ended = export(tiny, stage2, out, "--tensorrt")
     assert ended.code == 3 and "TensorRT is not installed" in ended.lines()[-1] and not out.exists()
     ended = export(tiny, stage2, out, "--target", "8.6")
-    assert ended.code == 2 and "give --tensorrt too" in ended.lines()[-1] and not out.exists()
+    assert ended.code == 2 and "--target goes with --tensorrt; give both" in ended.lines()[-1] and not out.exists()

@@ -317,11 +317,11 @@ def test_a_published_biovita_with_something_amiss_is_named(
     "name, change, said",
     [
         ("clap", {"model_type": "bert"}, "has model type bert, not clap"),
-        ("clap", {"audio_config": published.AUDIO | {"num_mel_bins": 32, "spec_size": 128}}, "is of 32 mel bands"),
-        ("clap", {"audio_config": published.AUDIO | {"enable_fusion": True}}, "fuses four spectrograms"),
+        ("clap", {"audio_config": published.AUDIO | {"num_mel_bins": 32, "spec_size": 128}}, "has 32 mel bands, not 64"),
+        ("clap", {"audio_config": published.AUDIO | {"enable_fusion": True}}, "this CLAP is a fused one"),
         ("bioclip", {"model_cfg": None}, "not a configuration of open_clip"),
         ("bioclip", {"preprocess_cfg": {"mean": [0.5]}}, "mean is not one number for each"),
-        ("bioclip", {"preprocess_cfg": {"resize_mode": "squash"}}, "pictures are resized as squash bicubic"),
+        ("bioclip", {"preprocess_cfg": {"resize_mode": "squash"}}, "pictures are resized by squash bicubic"),
         (
             "bioclip",
             {"model_cfg": published.CLIP | {"text_cfg": {"hf_model_name": "roberta-base"}}},

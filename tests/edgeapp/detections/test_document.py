@@ -66,7 +66,7 @@ def test_a_document_with_everything():
             "time": "2026-05-23T06:00:00.000Z",
         },
         "pack": {"name": "starter", "version": "2.0"},
-        "gallery": {"sha256": "ab" * 32},
+        "gallery": {"sha256": "ab" * 32, "learned_sha256": None},
     }
 
 
