@@ -128,7 +128,9 @@ function goesOn(told, one) {
     (item) => item.dataset.key === key && told.start_s <= Number(item.dataset.until) + TOUCHING_S && told.end_s >= Number(item.dataset.until),
   );
   if (!shown) {
-    entry({ time: told.time, taxon: one.taxon, confidence: one.confidence }, key).dataset.until = told.end_s;
+    const begun = entry({ time: told.time, taxon: one.taxon, confidence: one.confidence }, key);
+    begun.className = "going";
+    begun.dataset.until = told.end_s;
     return;
   }
   shown.dataset.until = told.end_s;

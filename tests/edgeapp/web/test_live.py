@@ -40,7 +40,10 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
     assert page.locator("#newest").inner_text() == "None yet."
     station.hear(song[: 16 * 2 * RATE_HZ])
     until(page, f"({COLOURS})(document.querySelector('canvas')) > 50")
+    until(page, "document.querySelector('#newest li.going') !== null")  # from its first window on
+    assert "Eurasian Blackbird" in page.locator("#newest li.going").inner_text()
     hears(station, page, song[16 * 2 * RATE_HZ :])
+    assert page.locator("#newest li.going").count() == 0
     row = page.locator("#newest li").first
 
     assert re.search(r"Eurasian Blackbird\s+Turdus merula\s+\d+ %", row.inner_text())
