@@ -54,7 +54,11 @@ def is_station(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
-    return b"edgeapp" in command or b"biovita" in command
+    program, *words = command.split(b"\0")
+    # The folders of the interpreter say nothing: they may be called like this project.
+    return b"biovita" in os.path.basename(program) or any(
+        b"edgeapp" in word or b"biovita" in os.path.basename(word) for word in words
+    )
 
 
 @dataclass(frozen=True)

@@ -47,16 +47,19 @@ def space_command(
             metavar="FILE", help="Taxa whose recordings take no part: a name a line, or a CSV with scientific_name."
         ),
     ],
-    pack: Annotated[str, typer.Option(help="Pack, by name or folder, made of a classifier.")] = "birdnet",
+    pack: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Pack built from a classifier.")] = "birdnet",
     towers: Annotated[
         Path | None,
-        typer.Option(help="Towers that the pack was made with: their space is taken back. Default: the project's."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Towers that the pack was built with, whose space is inverted first. Default: the project's.",
+        ),
     ] = None,
-    manifests: Annotated[
-        list[Path] | None, typer.Option("--data", help="Manifest, CSV or Parquet. Default: the starter data.")
-    ] = None,
-    media: Annotated[Path | None, typer.Option(help="Folder of the files; default: the manifest's own.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    manifests: Manifests = None,
+    media: Media = None,
+    threads: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Number of CPU threads.", rich_help_panel=MACHINE)
+    ] = 1,
 ) -> None:
     """Fit the space of a pack made of a classifier without the recordings of some taxa.
 
