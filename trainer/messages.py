@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from trainer.ranks import Ranks
+if TYPE_CHECKING:
+    from trainer.ranks import Ranks
 
 
 def line_printer(console: Console) -> Callable[[str], None]:
