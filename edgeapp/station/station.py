@@ -91,7 +91,7 @@ class Station:
     tasks : sequence of PeriodicTask
         Called after every window and at least every `TICK_S` seconds.
     opened : callable or None
-        Called with the name of a source and the ring of its newest sound, whenever a stream of it begins.
+        Called with a worker and the ring of its newest sound, whenever a stream of it begins.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Station:
         screen: Screen,
         keeping: Storage | None = None,
         tasks: Sequence[PeriodicTask] = (),
-        opened: Callable[[str, Ring], None] | None = None,
+        opened: Callable[[SourceWorker, Ring], None] | None = None,
     ) -> None:
         self.classifier = classifier
         self.journal = journal
@@ -249,7 +249,7 @@ class Station:
             begun = event.stream.timeline.moment_of(0.0)
             self.open_stream(event.worker, self._stream_of(event), event.ring, begun)
             if self._opened is not None:
-                self._opened(event.stream.name, event.ring)
+                self._opened(event.worker, event.ring)
         elif isinstance(event, Heard):
             self._logs[event.worker].keep(self.classifier.classify(event.window, event.moment, event.worker.name))
         elif isinstance(event, Closed):

@@ -69,7 +69,6 @@ async def review(request: Request) -> Response:
         raise Wrong("verdict, name, note and reviewer are texts")
     asked = reviewing.asked_of(asking.numbers_of(numbers), **texts)
     written = await run_in_threadpool(reviewing.review, site, asked)
-    _tell(site, list(asked.detections))
     return JSONResponse({"reviews": written}, 201)
 
 
@@ -79,7 +78,6 @@ async def undo(request: Request) -> Response:
     if not isinstance(reviews, list):
         raise Wrong("reviews is not a list of numbers")
     await run_in_threadpool(reviewing.undo, site, asking.numbers_of(reviews))
-    _tell(site, [])
     return JSONResponse({"undone": len(reviews)})
 
 
@@ -315,8 +313,3 @@ async def _sent(request: Request) -> dict[str, Any]:
     if not isinstance(sent, dict):
         raise Wrong("the request is not a JSON object")
     return sent
-
-
-def _tell(site: Site, numbers: list[int]) -> None:
-    if site.station is not None:
-        site.station.live.events.publish("review", {"detections": numbers})

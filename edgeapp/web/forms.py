@@ -65,7 +65,6 @@ async def review(request: Request) -> Response:
         _text(form, "reviewer"),
     )
     written = await run_in_threadpool(reviewing.review, site, asked)
-    _tell(site, asked.detections)
     many = f"{len(numbers)} detections" if len(numbers) > 1 else f"Detection {numbers[0]}"
     return _back(form, f"{many}: {asked.verdict.value}", ",".join(map(str, written)))
 
@@ -76,7 +75,6 @@ async def undo(request: Request) -> Response:
     form = await _form(request)
     reviews = asking.numbers_of(_text(form, "reviews").split(","))
     await run_in_threadpool(reviewing.undo, site, reviews)
-    _tell(site, ())
     return _back(form, "Undone")
 
 
@@ -112,11 +110,6 @@ async def _form(request: Request) -> FormData:
 def _text(form: FormData, name: str) -> str:
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
-
-
-def _tell(site: Site, detections: tuple[int, ...]) -> None:
-    if site.station is not None:
-        site.station.live.events.publish("review", {"detections": list(detections)})
 
 
 def _login(request: Request, said: str, status: int = 200, wait_s: float = 0.0) -> Response:

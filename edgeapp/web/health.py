@@ -21,7 +21,6 @@ LOG_BYTES = 64_000
 SLOW = ("recognition",)  # loads the pack a second time; the station itself shows whether it works
 
 _lock = threading.Lock()
-_last: dict[int, tuple[float, list[Finding]]] = {}
 
 
 def status_of(site: Site) -> dict[str, Any] | None:
@@ -53,12 +52,12 @@ def status_of(site: Site) -> dict[str, Any] | None:
 def examined(site: Site, anew: bool = False) -> list[Finding]:
     """What `doctor` finds; at most once a minute, if not asked for anew. Microphones are left alone."""
     with _lock:
-        when, findings = _last.get(id(site), (float("-inf"), []))
+        when, findings = site.examined
         if anew or time.monotonic() - when > KEPT_S:
             checks = {name: check for name, check in CHECKS.items() if name not in SLOW}
             context = Context(Loaded(site.settings), microphone=False)
             findings = list(examine(context, checks))
-            _last[id(site)] = time.monotonic(), findings
+            site.examined = time.monotonic(), findings
         return findings
 
 

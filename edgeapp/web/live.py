@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeapp.audio.spectrogram import Scale, SpectrogramStream
+from edgeapp.audio.windows import level_dbfs
 from edgeapp.clips.ring import INT16_FULL_SCALE, Ring
 from edgeapp.detections.document import cleaned, level_field
 from edgeapp.station.microphone_health import Transition
@@ -26,6 +27,7 @@ from edgeapp.station.screens import window_event
 from edgeapp.web.events import Events
 
 if TYPE_CHECKING:
+    from edgeapp.station.source_worker import SourceWorker
     from edgeapp.station.station import Station
 
 COLUMN_S = 0.05
@@ -36,7 +38,6 @@ KEPT_COLUMNS = 1_200  # a minute
 AWAY_S = 20.0  # of sound that is computed at once when somebody begins to look
 # The levels of bytes 0 and 255; the page stretches what it sees.
 SCALE = Scale(np.full(ROWS, -120.0, np.float32), 100.0)
-STATE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class SourceSound:
             return
         self._at = round(start_s * rate) + len(samples)
         sound = samples.astype(np.float32) / np.float32(INT16_FULL_SCALE)
-        self._level = float(10 * np.log10(np.mean(np.square(sound - sound.mean())) + 1e-12))
+        self._level = level_dbfs(sound)
         levels = self._stream.add(sound)
         for column in SCALE.shades(levels):
             self._kept.append(column)
@@ -129,14 +130,13 @@ class Live:
 
     def __init__(self) -> None:
         self.events = Events()
-        self._sounds: dict[str, SourceSound] = {}
+        self._sounds: dict[SourceWorker, SourceSound] = {}
         self._streams = 0
         self._lookers = 0
         self._closed = False
         self._lock = threading.Lock()
         self._ticked: asyncio.Event | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self._newest: dict[str, dict[str, Any]] = {}
         self._state: Callable[[], dict[str, Any]] = dict
 
     def attach(self, describe: Callable[[], dict[str, Any]]) -> None:
@@ -147,24 +147,17 @@ class Live:
         """The state of the station."""
         return self._state()
 
-    def newest(self) -> list[dict[str, Any]]:
-        """The last window of each source."""
-        with self._lock:
-            return list(self._newest.values())
-
     # The station's thread
 
-    def opened(self, name: str, ring: Ring) -> None:
-        """A stream began."""
+    def opened(self, worker: SourceWorker, ring: Ring) -> None:
+        """A stream of a source began; the one before it is forgotten, or a watched folder would fill the memory."""
         with self._lock:
             self._streams += 1
-            self._sounds[name] = SourceSound(str(cleaned(name)), ring, self._streams)
+            self._sounds[worker] = SourceSound(str(cleaned(worker.name)), ring, self._streams)
 
     def show(self, seen: Observation, station: Station) -> None:
         """Publish a window as it was judged."""
         event = window_event(seen, station)
-        with self._lock:
-            self._newest[seen.source] = event
         self.events.publish("window", event)
 
     def detection(self, document: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,7 +65,6 @@ class Renderer:
             "path": lambda text: quote(str(text), safe=""),
             "query": lambda pairs: urlencode({key: value for key, value in pairs.items() if value not in (None, "")}),
             "number": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
-            "bytes": in_bytes,
             "short": lambda source: source.rsplit("/", 1)[-1] or source,
         }
 
@@ -112,12 +110,6 @@ def clock(text: str) -> str:
 def percent(confidence: float | None) -> str:
     """A confidence."""
     return "\N{EN DASH}" if confidence is None else f"{100 * confidence:.0f}\N{NARROW NO-BREAK SPACE}%"
-
-
-def in_bytes(n: float) -> str:
-    """A size."""
-    step = min(4, int(math.log(n, 1000))) if n >= 1 else 0
-    return f"{n / 1000**step:.{0 if step < 2 else 1}f}\N{NARROW NO-BREAK SPACE}{('B', 'kB', 'MB', 'GB', 'TB')[step]}"
 
 
 def offset_min() -> int:

@@ -85,7 +85,9 @@ def review(site: Site, asked: Asked) -> list[int]:
         missing = [number for number in asked.detections if reader.in_full(number) is None]
     if missing:
         raise Wrong(f"there is no detection {missing[0]}", "load the page again", 404)
-    return journal.together(write)
+    written = journal.together(write)
+    _publish(site, asked.detections)
+    return written
 
 
 def undo(site: Site, reviews: Sequence[int]) -> None:
@@ -102,3 +104,10 @@ def undo(site: Site, reviews: Sequence[int]) -> None:
             site.journal.remove_review(number)
 
     site.journal.together(write)
+    _publish(site, ())
+
+
+def _publish(site: Site, detections: Sequence[int]) -> None:
+    """Tell the open pages of a station that reviews have changed."""
+    if site.station is not None:
+        site.station.live.events.publish("review", {"detections": list(detections)})

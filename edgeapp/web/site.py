@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgeapp.config.settings import Settings
 from edgeapp.detections.occurrence import Occurrence
+from edgeapp.doctor.finding import Finding
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, Reader
 from edgeapp.pack.names import names_of, names_table, shipped_species
@@ -70,6 +71,9 @@ class Site:
     title: str
     station: Station | None = None
     occurrence: Occurrence | None = None
+    examined: tuple[float, list[Finding]] = field(
+        default=(float("-inf"), []), repr=False
+    )  # when, on the monotonic clock, and what was found
     _threads: threading.local = field(default_factory=threading.local, repr=False)
 
     @contextmanager
