@@ -1,0 +1,109 @@
+"""The output file of `identify`: what it must not be, adding to it, and how to go on after an interruption."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeapp import interruption
+from edgeapp.archive.files import Outcome
+from edgeapp.config.panels import OUTPUT
+from edgeapp.errors import BiovitaError, OutputError, UsageError
+from edgeapp.outputs.words import printable
+from edgeapp.outputs.writer import APPENDED, check_format
+
+AppendOption = Annotated[
+    bool,
+    typer.Option("--append", help="Add to the output file instead of replacing it.", rich_help_panel=OUTPUT),
+]
+BeginOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Pass over the recordings before this one, to go on after an interruption.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
+class EndedEarly(BiovitaError):
+    """A run that was stopped; what was done until then is kept."""
+
+    def __init__(self, what: str, remedy: str, exit_code: int) -> None:
+        super().__init__(what, remedy)
+        self.exit_code = exit_code
+
+
+def check_output(
+    files: Sequence[str], format: str, output: Path | None, report: Path | None, append: bool, begin_with: str | None
+) -> list[str]:
+    """The files that are to be done.
+
+    Raises
+    ------
+    UsageError
+        There is no such format, an output is a recording or the other output, nothing can be added to the output, or
+        no recording is the one to begin with.
+    """
+    for option, path in (("--output", output), ("--report", report)):
+        if path is not None and any(_same_file(path, file) for file in files):
+            raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
+    if (
+        report is not None
+        and output is not None
+        and (report.absolute() == output.absolute() or _same_file(report, output))
+    ):
+        raise UsageError(f"{report}: is --output as well", "choose another --report")
+    check_format(format)
+    if append and output is None:
+        raise UsageError("--append needs an output file", "give --output")
+    if append and format not in APPENDED:
+        raise UsageError(
+            f"--append: the times of {format} run on over all recordings of one call",
+            f"use --format {', '.join(APPENDED)}, or give all recordings at once",
+        )
+    if begin_with is None:
+        return list(files)
+    if begin_with not in files:
+        raise UsageError(f"--from {begin_with}: is not one of the recordings", "give it as it is given there")
+    return list(files[files.index(begin_with) :])
+
+
+def ended_early(outcome: Outcome, n_files: int | None, format: str, output: Path | None) -> BiovitaError:
+    """What to tell of a run that was stopped: what was done, where it is, and how to go on."""
+    if isinstance(outcome.stopped, OutputError) and not outcome.done:
+        return outcome.stopped
+    if isinstance(outcome.stopped, OutputError):
+        said, exit_code = outcome.stopped.what, outcome.stopped.exit_code
+        remedies = [outcome.stopped.remedy]
+    else:
+        exit_code = interruption.exit_code()
+        said = f"interrupted ({signal.Signals(exit_code - interruption.BY_SIGNAL).name})"
+        remedies = []
+    of = "" if n_files is None else f" of {n_files}"
+    said += f": {outcome.done}{of} files done"
+    if outcome.failed:
+        said += f", {outcome.failed} failed"
+    if outcome.last is not None:
+        said += f", the last {outcome.last}"
+    options = [f"--from {shlex.quote(outcome.next or '')}"] if outcome.last is not None else []
+    if outcome.done and output is not None:
+        said += f"; their results are in {output}"
+        options.append("--append" if format in APPENDED else "another --output")
+    if options:
+        remedies.append(f"to go on, give the same call with {' and '.join(options)}")
+    return EndedEarly(printable(said), printable("; ".join(remedies) or "run it again"), exit_code)
+
+
+def _same_file(one: Path, other: str | Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False  # a missing file is reported when it is opened
