@@ -128,10 +128,8 @@ class FileSource:
                 break  # damaged inside: what came before is sound, and `fault` tells the rest
             if not len(frames):
                 break
-            samples = frames[:, 0] if self.channels == 1 else frames.mean(axis=1, dtype=np.float32)
-            if self._dtype == "int16":
-                samples = np.multiply(samples, INT16_UNIT, dtype=np.float32)
-            elif not np.isfinite(samples).all():
+            samples = mixed(frames)
+            if not np.isfinite(samples).all():
                 at = position + int(np.flatnonzero(~np.isfinite(samples))[0])
                 raise AudioError(
                     f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number", "export the file again"
@@ -152,6 +150,23 @@ class FileSource:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def mixed(frames: np.ndarray) -> np.ndarray:
+    """Decoded frames as mono.
+
+    Parameters
+    ----------
+    frames : np.ndarray
+        ``[n, channels]`` as a decoder gives them: int16, or float32 of full scale 1.0.
+
+    Returns
+    -------
+    np.ndarray
+        ``[n]`` float32, full scale is 1.0.
+    """
+    samples = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
+    return np.multiply(samples, INT16_UNIT, dtype=np.float32) if frames.dtype == np.int16 else samples
 
 
 def load(
