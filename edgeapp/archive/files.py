@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import tzinfo
 
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.recording_time import stated_start
+from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
-from edgeapp.clock.system import Moment
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
 from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Recording, Writer
@@ -22,6 +22,12 @@ from edgeapp.recognition.results import Identification, Stretch
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
+
+DOUBTFUL = {
+    REPEATED: "began in the hour that the clocks show twice in autumn: it may have been an hour later",
+    SKIPPED: "began in the hour that the clocks skip in spring: its clock does not keep the time of this zone",
+    CONTRADICTED: "its metadata and its name give different times: that of the {0.source} is used",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def identify(
     naming: Naming | None = None,
     expectation: Expectation | None = None,
     listening: Callable[[AudioSource], AudioSource] | None = None,
+    zone: tzinfo | None = None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -73,6 +80,8 @@ def identify(
         What is expected where the recordings were made; every taxon if not given.
     listening : callable, optional
         Source to one that somebody else hears as well while it is read.
+    zone : tzinfo, optional
+        In which the clocks of recorders stood that name no zone.
 
     Raises
     ------
@@ -85,14 +94,15 @@ def identify(
         try:
             with overheard() as complaints:
                 source = open_sound(file)
-                begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
-                expected = expectation.of(begun) if expectation is not None else None
+                begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
+                expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
                 if listening is not None:
                     source = listening(source)
-                writer.begin(Recording(file, source.rate_hz, begun))
+                writer.begin(recording(file, source, begun))
                 tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
             notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
             notes += expected.notes if expected is not None else []
+            notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
             species = named.candidates(tally.species(top, expected.species if expected is not None else None))
             writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
             if source.fault is not None:
@@ -157,6 +167,14 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     return notes
 
 
-def recorded(file: str) -> Moment | None:
-    """When a recording began, where its metadata or its name says so with its zone."""
-    return stated_start(file) if os.path.isfile(file) else None  # to read a named pipe twice would take what is in it
+def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
+    """When a recording began, where its metadata or its name says so; see `stated_start`."""
+    # To read a named pipe twice would take what is in it.
+    return stated_start(file, zone) if os.path.isfile(file) else None
+
+
+def recording(file: str, source: AudioSource, begun: RecordingStart | None) -> Recording:
+    """A file as writers are told of it."""
+    if begun is None or begun.moment is None:
+        return Recording(file, source.rate_hz)
+    return Recording(file, source.rate_hz, begun.moment, begun.source, begun.doubt)

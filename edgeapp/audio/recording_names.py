@@ -57,8 +57,8 @@ def time_in_name(name: str) -> datetime | None:
     for match in _TO_THE_MINUTE.finditer(stem):
         if (time := _time(*map(int, match.groups()))) is not None:
             return time
-    match = _SHORT_YEAR.match(stem)
-    return _time(2000 + int(match[1]), *map(int, match.groups()[1:])) if match else None
+    short = _SHORT_YEAR.match(stem)
+    return None if short is None else _time(2000 + int(short[1]), *map(int, short.groups()[1:]))
 
 
 def counted_time(name: str) -> datetime | None:

@@ -15,28 +15,27 @@ _OFFSET = re.compile(r"(?:UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>
 
 
 class LocalZone(tzinfo):
-    """The machine's own zone, with its summer and winter time at any date."""
-
-    def utcoffset(self, dt: datetime | None) -> timedelta | None:
-        """The offset at a time on the machine's clock."""
-        return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
-
-    def dst(self, dt: datetime | None) -> timedelta | None:
-        """Not known."""
-        return None
-
-    def tzname(self, dt: datetime | None) -> str | None:
-        """The name at a time on the machine's clock."""
-        return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
-
-    def fromutc(self, dt: datetime) -> datetime:
-        """A time in UTC on the machine's clock; the second of two equal ones is marked with ``fold``."""
-        moment = dt.replace(tzinfo=timezone.utc)
-        local = moment.astimezone().replace(tzinfo=None, fold=0)
-        return local.replace(tzinfo=self, fold=int(local.astimezone(timezone.utc) != moment))
+    """The machine's own zone, with the offset that it has at each time: summer and winter differ."""
 
     def __str__(self) -> str:
         return LOCAL
+
+    def utcoffset(self, when: datetime | None) -> timedelta | None:
+        """Offset of a time on its clocks."""
+        return None if when is None else when.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, when: datetime | None) -> timedelta | None:
+        """Not known."""
+        return None
+
+    def tzname(self, when: datetime | None) -> str | None:
+        """Abbreviation of the zone, such as CEST."""
+        return None if when is None else when.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, when: datetime) -> datetime:
+        """A time of UTC on its clocks."""
+        local = when.replace(tzinfo=timezone.utc).astimezone()
+        return local.replace(tzinfo=self)  # `fold` is kept
 
 
 def zone_of(name: str | None) -> tzinfo:

@@ -15,6 +15,7 @@ from edgeapp.archive.files import identify as identify_files
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
+from edgeapp.clock.zones import zone_of
 from edgeapp.commands.options import (
     GalleryOption,
     LanguageOption,
@@ -150,6 +151,15 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
+            rich_help_panel=OTHER_INPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -185,6 +195,7 @@ def identify(
     check_format(format)
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
+    zone = None if time_zone is None else zone_of(time_zone)
     place, in_week = place_of(latitude, longitude), week_of(week, date)
     with ExitStack() as stack:
         destination = stack.enter_context(Destination(output))
@@ -223,6 +234,7 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
+            zone,
         )
         destination.keep = outcome.done > 0
         report_code = report_file.write(keep=outcome.done > 0)
