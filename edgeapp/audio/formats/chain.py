@@ -35,7 +35,19 @@ class Chain:
         self.frames, self.announced = first.frames, first.announced
         self.notes = list(first.notes)
         self.holes: list[Hole] = []
-        self.cut = False
+        self.cut = first.cut
+
+    @classmethod
+    def of(cls, parts: Sequence[Decoder]) -> Chain:
+        """One after the other, all of them known."""
+        following = iter(parts[1:])
+        chain = cls(parts[0], lambda before: next(following, None), lambda: parts)
+        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in parts]
+        known = [length for length in lengths if length is not None]
+        chain.frames = round(sum(known) * chain.rate_hz) if len(known) == len(parts) else None
+        if len(parts) > 1:
+            chain.announced = None
+        return chain
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on."""

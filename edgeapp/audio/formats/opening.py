@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeapp.audio.formats import sniff
 from edgeapp.audio.formats.decoder import DamagedError, Decoder, NotAudioError
 from edgeapp.audio.formats.flac import flac_decoder
+from edgeapp.audio.formats.mpeg import mpeg_decoder
 from edgeapp.audio.formats.sndfile import SndfileDecoder
 from edgeapp.audio.formats.view import Readable, View, read_at, size_of
 from edgeapp.audio.formats.wave_decoder import wave_decoder
@@ -31,4 +32,6 @@ def open_decoder(file: Readable) -> Decoder:
             raise NotAudioError(words)
         if sniff.is_text(read_at(file, 0, sniff.HEAD)):
             raise DamagedError("it is text")
+    if format in (sniff.MPEG, None) and (found := mpeg_decoder(file, begin, format is None and not begin)) is not None:
+        return found
     return SndfileDecoder(file)

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+LAST = 128  # bytes of a tag at the end of an MP3
 FOUND_IN = 1 << 20  # bytes that are searched at once
 
 Piece = bytes | tuple[int, int]  # bytes of our own, or where a stretch of the file begins and ends
@@ -28,6 +29,8 @@ class View:
     file : Readable
         Nobody else's position in it is relied on.
     pieces : sequence of bytes or (int, int)
+    said : int
+        Size it is said to have, if it is larger; there is nothing from the end of the pieces on.
 
     Attributes
     ----------
@@ -35,16 +38,17 @@ class View:
         Why reading failed; a decoder behind callbacks sees an end instead.
     """
 
-    def __init__(self, file: Readable, pieces: Sequence[Piece]) -> None:
+    def __init__(self, file: Readable, pieces: Sequence[Piece], said: int = 0) -> None:
         self._file = file
         self._pieces = pieces
         lengths = (len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces)
         self._starts = [0, *itertools.accumulate(lengths)]
         self._at = 0
+        self._said = max(said, self._starts[-1])
         self.error: OSError | None = None
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return self._said
 
     def tell(self) -> int:
         """Position in bytes."""
@@ -59,7 +63,7 @@ class View:
         """Fill a buffer as far as there are bytes."""
         target = memoryview(buffer).cast("B")
         done = 0
-        while done < len(target) and self._at < len(self):
+        while done < len(target) and self._at < self._starts[-1]:
             number = bisect.bisect_right(self._starts, self._at) - 1
             inside, piece = self._at - self._starts[number], self._pieces[number]
             most = min(len(target) - done, self._starts[number + 1] - self._at)
@@ -72,6 +76,11 @@ class View:
                     break  # the file became shorter
             done += n
             self._at += n
+        if self._at >= self._said - LAST > self._starts[-1]:
+            # Where some decoders look for a tag before they decode.
+            done = min(len(target), self._said - self._at)
+            target[:done] = bytes(done)
+            self._at += done
         return done
 
     def read(self, size: int = -1) -> bytes:
