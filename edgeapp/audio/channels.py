@@ -14,11 +14,13 @@ the others. One channel is used from then on until a second shows that the mean 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeapp.audio.bands import HIGH, LOW, Spectra
+from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
+from edgeapp.audio.segments import Segments
 from edgeapp.errors import UsageError
 
 MIX, LEFT, RIGHT, EACH, BEST = CHOICES = ("mix", "left", "right", "each", "best")
@@ -31,12 +33,14 @@ DEAD = 4 / 32_768  # between the lowest and the highest sample: dither of 16 bit
 ALIVE = 40 / 32_768  # of another channel, beside which that is dead
 STANDING_OUT = 4.0  # times the mean power of the cells of a band
 FEW_CELLS = 8  # beside which nothing is said
-CANCELLED = 0.2  # power of the mean over that of its channels, times the channels: 1 where they are independent
+CANCELLED = 0.15  # power of the mean over that of its channels, times the channels: 1 where they are independent
 SOUND_AGAIN = 1.2
 
 FLOOR = 0.2  # of the frames of a sound are quieter than its noise floor
 PEAKS = 0.98  # are quieter than what stands out of it
 NOISY_DB = 20.0  # above the floor of another channel
+EQUAL_DB = 1.0  # channels that differ by less are as good
+HUM_DB = 10.0  # that a microphone may have above another one
 CLEARER_DB = 6.0  # by which that channel's sound stands out more
 
 INT16_UNIT = np.float32(1 / 32_768)
@@ -130,11 +134,9 @@ class ChannelMixer:
         if not 0 <= number <= channels:
             raise ValueError(f"channel {number} of {channels}")
         self._channels, self._number = channels, number
-        self._segment = max(1, round(SEGMENT_S * rate_hz))
+        self._segments = Segments(round(SEGMENT_S * rate_hz))
         self._fade = max(1, round(FADE_S * rate_hz))
         self._rate_hz = rate_hz
-        self._waiting: list[np.ndarray] = []
-        self._n_waiting = 0
         self._used: tuple[int, ...] | None = None  # in the segment before; None before the first
         self._alone: int | None = None  # the channel used since the others cancelled it
         self._watch = ChannelWatch(channels, rate_hz) if number == 0 and channels > 1 else None
@@ -150,20 +152,13 @@ class ChannelMixer:
         """
         if self._watch is None:
             return mean_of(frames, (max(0, self._number - 1),))
-        self._waiting.append(frames)
-        self._n_waiting += len(frames)
-        if self._n_waiting < self._segment:
-            return np.zeros(0, np.float32)
-        waiting = np.concatenate(self._waiting)
-        whole = len(waiting) - len(waiting) % self._segment
-        self._waiting, self._n_waiting = [waiting[whole:]], len(waiting) - whole
-        given = [self._mixed(waiting[at : at + self._segment]) for at in range(0, whole, self._segment)]
-        return np.concatenate(given)
+        given = [self._mixed(segment) for segment in self._segments.add(frames)]
+        return np.concatenate(given) if given else np.zeros(0, np.float32)
 
     def finish(self) -> np.ndarray:
         """The rest, once there are no more frames."""
-        rest = self._mixed(np.concatenate(self._waiting)) if self._n_waiting else np.zeros(0, np.float32)
-        self._waiting, self._n_waiting = [], 0
+        waiting = self._segments.rest()
+        rest = self._mixed(waiting) if len(waiting) else np.zeros(0, np.float32)
         self.notes = self._told()
         return rest
 
@@ -210,7 +205,7 @@ class ChannelMixer:
 
     def _share(self, n: int) -> str:
         """For how long of the sound; nothing if always."""
-        return "" if n == self._n else f" for {n / self._rate_hz:.0f} of {self._n / self._rate_hz:.0f} s"
+        return "" if n == self._n else f" for {n / self._rate_hz:.1f} of {self._n / self._rate_hz:.1f} s"
 
 
 @dataclass(frozen=True)
@@ -222,7 +217,7 @@ class Seen:
     live : tuple of int
         Channels with sound, from 0; all of them where none has any.
     cancelled, sound_again : bool
-        Their mean has lost what they have; it surely has not. Neither where nothing stands out.
+        Their mean has lost what they have; it surely has not. Neither where nothing stands out of the noise.
     """
 
     live: tuple[int, ...]
@@ -261,27 +256,56 @@ class ChannelWatch:
         together = cells[list(live)].mean(axis=0)
         kept = np.square(together.real) + np.square(together.imag)
         each = powers[list(live)].mean(axis=0)
-        shares = [share for band in (LOW, HIGH) if (share := self._share(kept, each, band, len(live))) is not None]
-        cancelled = any(share < CANCELLED for share in shares)
-        return Seen(live, cancelled, bool(shares) and min(shares) > SOUND_AGAIN)
+        low, high = (self._standing_out(kept, each, band) for band in (LOW, HIGH))
+        lows, highs, both = (_share(part, len(live)) for part in (low, high, low + high))
+        # Two microphones hear a hum in opposite phase: the low band counts only where voices are not in phase.
+        cancelled = highs < CANCELLED or (both < CANCELLED and not highs > 1.0)
+        return Seen(live, cancelled, (lows if np.isnan(highs) else highs) > SOUND_AGAIN)
 
-    def _share(self, kept: np.ndarray, each: np.ndarray, band: str, channels: int) -> float | None:
-        """Power of the mean of channels over theirs, in what stands out of a band, times their number."""
+    def _standing_out(self, kept: np.ndarray, each: np.ndarray, band: str) -> np.ndarray:
+        """What stands out of a band: the power of the mean of channels, that of the channels, and the cells."""
         inside = self._spectra.bins(band)
         kept, each = kept[:, inside], each[:, inside]
-        standing = each > STANDING_OUT * each.mean() if each.size else np.zeros(0, bool)
-        power = float(each[standing].sum()) if standing.size else 0.0
-        if np.count_nonzero(standing) < FEW_CELLS or not 0.0 < power < np.inf:
-            return None
-        return float(kept[standing].sum()) / power * channels
+        standing = each > STANDING_OUT * each.mean() if each.size else np.zeros(each.shape, bool)
+        return np.array([kept[standing].sum(), each[standing].sum(), np.count_nonzero(standing)], np.float64)
+
+
+def _share(part: np.ndarray, channels: int) -> float:
+    """Power of the mean of channels over theirs, times their number; NaN where little stands out."""
+    kept, each, cells = part.tolist()
+    return kept / each * channels if cells >= FEW_CELLS and 0.0 < each < np.inf else np.nan
+
+
+def best_of(pieces: Iterable[np.ndarray], channels: int, rate_hz: int) -> int:
+    """The channel, from 1, whose sound stands out most of its noise, hum included; the first of equal ones.
+
+    Parameters
+    ----------
+    pieces : iterable of np.ndarray
+        The whole sound, ``[n, channels]``, int16 or float32.
+    """
+    watch, segments = ChannelWatch(channels, rate_hz), Segments(round(SEGMENT_S * rate_hz))
+    heard = np.zeros(channels, np.int64)
+
+    def look(frames: np.ndarray) -> None:
+        live = watch.look(np.ascontiguousarray(scaled(frames).T)).live
+        heard[list(live)] += len(frames)
+
+    for piece in pieces:
+        for segment in segments.add(piece):
+            look(segment)
+    rest = segments.rest()
+    if len(rest):
+        look(rest)
+    alive = [channel for channel in range(channels) if 2 * heard[channel] >= heard.max()]
+    merits = {channel: watch.noise.merit_db(channel, alive) for channel in alive}
+    return 1 + next(channel for channel in alive if merits[channel] >= max(merits.values()) - EQUAL_DB)
 
 
 class ChannelNoise:
     """How far sound stands out of the noise of each channel, in constant memory."""
 
     def __init__(self, channels: int) -> None:
-        from edgeapp.audio.bands import Levels
-
         self._levels = {band: [Levels() for _ in range(channels)] for band in (LOW, HIGH)}
 
     def add(self, spectra: Spectra, powers: np.ndarray) -> None:
@@ -295,6 +319,11 @@ class ChannelNoise:
         """How far the peaks of a channel, from 0, are above its noise in the band of most voices, 1 to 10 kHz."""
         high = self._levels[HIGH][channel]
         return high.db(PEAKS) - high.db(FLOOR)
+
+    def merit_db(self, channel: int, among: list[int]) -> float:
+        """How good a channel is: `clarity_db`, less a hum that others do not have."""
+        others = [one for one in among if one != channel]
+        return self.clarity_db(channel) - (max(0.0, self.excess_db(channel, others) - HUM_DB) if others else 0.0)
 
     def excess_db(self, channel: int, others: list[int]) -> float:
         """How far the noise of a channel is above that of the quietest other one, in the band where that is most."""
@@ -314,7 +343,5 @@ class ChannelNoise:
             clearer = max(self.clarity_db(other) for other in others) - self.clarity_db(channel)
             hum = self._levels[LOW][channel].db(FLOOR) - min(self._levels[LOW][one].db(FLOOR) for one in others)
             if excess >= NOISY_DB and (clearer >= CLEARER_DB or hum >= NOISY_DB):
-                notes.append(
-                    f"channel {channel + 1} is noisy, {excess:.0f} dB above another channel: --channel best leaves it out"
-                )
+                notes.append(f"channel {channel + 1} is noisy, {excess:.0f} dB above another one: try --channel best")
         return notes

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from edgeapp.audio.channels import ChannelMixer, best_of
+from edgeapp.audio.plausible import Examination
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, PassedOverError
@@ -27,8 +29,6 @@ IMPOSSIBLE = 100  # times the true length, or
 IMPOSSIBLE_S = 7 * 86_400  # seconds, from which on an announced length is not worth printing
 MOST_HOLES = 3  # that a message names
 
-INT16_UNIT = np.float32(1 / 32_768)
-
 
 class FileSource:
     """A sound file, channels averaged to mono.
@@ -41,6 +41,10 @@ class FileSource:
         Where to begin; the source's clock still starts at 0.
     duration_s : float or None
         How much to give; to the end when None.
+    channel : int
+        The only one that is used, from 1; 0 mixes them, see `edgeapp.audio.channels.ChannelMixer`.
+    examine : bool
+        Look for faults of the recording on the way; see `edgeapp.audio.plausible.Examination`.
 
     Attributes
     ----------
@@ -68,7 +72,12 @@ class FileSource:
     live = False
 
     def __init__(
-        self, path: str | os.PathLike[str] | BinaryIO, start_s: float = 0.0, duration_s: float | None = None
+        self,
+        path: str | os.PathLike[str] | BinaryIO,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
+        channel: int = 0,
+        examine: bool = False,
     ) -> None:
         self._own: BinaryIO | None = None
         if isinstance(path, (str, os.PathLike)):
@@ -80,18 +89,42 @@ class FileSource:
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
+            if channel > self.channels:
+                raise AudioError(
+                    f"{self.name}: has no channel {channel}, only {self.channels}", "choose another channel"
+                )
             self._first = round(start_s * self.rate_hz)
             self._most = None if duration_s is None else round(duration_s * self.rate_hz)
             self.duration_s = self._length_s(start_s)
         except BaseException:
             self.close()
             raise
-        self.notes = [*_notes(self.channels, self.rate_hz), *self._decoder.notes]
+        self._channel, self._examine = channel, examine
+        self.notes = [*_notes(1 if channel else self.channels, self.rate_hz), *self._decoder.notes]
         self.cut = self._decoder.cut
         self.fault: str | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Decode from the start of the file, or from ``start_s``, to the end."""
+        mixer = ChannelMixer(self.channels, self.rate_hz, self._channel)
+        examination = Examination(self.rate_hz) if self._examine else None
+        given = 0
+        for frames in self.frames():
+            samples = mixer.add(frames)
+            if examination is not None:
+                examination.add(frames if not self._channel else frames[:, self._channel - 1 : self._channel], samples)
+            if len(samples):
+                yield Block(given, np.ascontiguousarray(samples))
+                given += len(samples)
+        samples = mixer.finish()
+        self.notes += mixer.notes
+        if examination is not None:
+            self.notes += examination.finish(samples)
+        if len(samples):
+            yield Block(given, np.ascontiguousarray(samples))
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Decode as `blocks`, all channels: ``[n, channels]``, int16, or float32 of full scale 1.0."""
         from edgeapp.audio.formats.decoder import DamagedError
 
         position, before = 0, len(self._decoder.notes)
@@ -102,9 +135,8 @@ class FileSource:
                 if not len(frames):
                     continue
                 self._check(frames, position)
-                samples = mixed(frames)
-                yield Block(position, np.ascontiguousarray(samples))
-                position += len(samples)
+                yield frames
+                position += len(frames)
                 if position == self._most:
                     break
             else:
@@ -214,21 +246,19 @@ def _places(holes: list[Hole], rate_hz: int, first: int) -> str:
     return f"is damaged {', '.join(named)}{more}; the sound before and after was used"
 
 
-def mixed(frames: np.ndarray) -> np.ndarray:
-    """Decoded frames as mono.
+def best_channel(path: str | os.PathLike[str] | BinaryIO) -> int:
+    """The channel, from 1, whose sound stands out most of its noise; the whole file is read for it.
 
-    Parameters
-    ----------
-    frames : np.ndarray
-        ``[n, channels]`` as a decoder gives them: int16, or float32 of full scale 1.0.
-
-    Returns
-    -------
-    np.ndarray
-        ``[n]`` float32, full scale is 1.0.
+    Raises
+    ------
+    AudioError
+        As `FileSource`.
     """
-    samples = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
-    return np.multiply(samples, INT16_UNIT, dtype=np.float32) if frames.dtype == np.int16 else samples
+    source = FileSource(path)
+    try:
+        return best_of(source.frames(), source.channels, source.rate_hz) if source.channels > 1 else 1
+    finally:
+        source.close()
 
 
 def load(
