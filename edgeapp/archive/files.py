@@ -13,7 +13,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.clock.system import Moment
-from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
+from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
@@ -26,10 +26,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many files were done and how many failed; a cut file, of which a result was written, counts as both."""
+    """How many files were done and how many failed; a cut file, of which a result was written, counts as both.
+
+    Those that never were recordings are passed over, and are neither.
+    """
 
     done: int = 0
     failed: int = 0
+    passed_over: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -79,7 +83,7 @@ def identify(
     PackError, GalleryError, OutputError
         What would fail every other file too.
     """
-    done = failed = 0
+    done = failed = passed_over = 0
     named = naming or Naming()
     for file in files:
         try:
@@ -104,6 +108,10 @@ def identify(
             done += 1
         except (PackError, GalleryError, OutputError, BrokenPipeError):
             raise
+        except PassedOverError as error:
+            passed_over += 1
+            note(printable(str(error)))
+            continue
         except AudioError as error:
             fault = str(error)
             writer.fail(file, fault)
@@ -114,7 +122,7 @@ def identify(
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
-    return Outcome(done, failed)
+    return Outcome(done, failed, passed_over)
 
 
 def _windows(

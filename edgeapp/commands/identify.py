@@ -227,7 +227,8 @@ def identify(
         destination.keep = outcome.done > 0
         report_code = report_file.write(keep=outcome.done > 0)
     if len(files) > 1 and not quiet:
-        complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
+        passed_over = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed{passed_over}")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 
