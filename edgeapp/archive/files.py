@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
+from edgeapp.audio.channels import BEST, EACH, Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource
+from edgeapp.audio.file import FileSource, best_channel
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
-from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
+from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
@@ -23,6 +24,7 @@ from edgeapp.recognition.results import Identification, Stretch
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
+ALL_CHANNELS = Channel()
 
 DOUBTFUL = {
     REPEATED: "began in the hour that the clocks show twice in autumn: it may have been an hour later",
@@ -33,11 +35,15 @@ DOUBTFUL = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both."""
+    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
+
+    Those that never were recordings are passed over, and are neither.
+    """
 
     given: int = 0
     done: int = 0
     failed: int = 0
+    passed_over: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -53,11 +59,12 @@ def identify(
     top: int,
     note: Tell,
     complain: Tell,
-    open_sound: Callable[[str], AudioSource] = FileSource,
+    open_sound: Callable[..., AudioSource] = FileSource,
     naming: Naming | None = None,
     expectation: Expectation | None = None,
     listening: Callable[[AudioSource], AudioSource] | None = None,
     zone: tzinfo | None = None,
+    channel: Channel = ALL_CHANNELS,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -76,7 +83,7 @@ def identify(
     complain : callable
         Called with the reason of a failure, one line per file.
     open_sound : callable
-        File to its sound.
+        File to its sound; of one channel only, counted from 1, where ``channel`` is given.
     naming : Naming, optional
         What taxa are called in what is written; in English if not given.
     expectation : Expectation, optional
@@ -85,42 +92,54 @@ def identify(
         Source to one that somebody else hears as well while it is read.
     zone : tzinfo, optional
         In which the clocks of recorders stood that name no zone.
+    channel : Channel
+        Of recordings; each of several is one of its own.
 
     Raises
     ------
     PackError, GalleryError, OutputError
         What would fail every other file too.
     """
-    given = done = failed = 0
     named = naming or Naming()
+
+    def hear(file: str, number: int, follows: bool) -> str | None:
+        """Identify one channel of a file, or all together; why some of its sound is missing, if it is."""
+        with overheard() as complaints:
+            source = open_sound(file, channel=number) if number else open_sound(file)
+            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
+            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
+            if listening is not None:
+                source = listening(source)
+            writer.begin(recording(file, source, begun, number, follows))
+            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
+        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+        notes += expected.notes if expected is not None else []
+        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
+        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
+        writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
+        if source.fault is not None:
+            return f"{file}: {source.fault}; copy the file again"
+        if notes:
+            of = f"{file}: channel {number}" if channel.choice == EACH else file
+            note(printable(f"{of}: {'; '.join(notes)}"))
+        return None
+
+    given = done = failed = passed_over = 0
     for one in inputs:
-        file = one.path
+        file, fault = one.path, None
         given += 1
         try:
             if isinstance(one, Refused):
                 raise one.error
-            with overheard() as complaints:
-                source = open_sound(file)
-                begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
-                expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
-                if listening is not None:
-                    source = listening(source)
-                writer.begin(recording(file, source, begun))
-                tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
-            notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-            notes += expected.notes if expected is not None else []
-            notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
-            species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
-            if source.fault is not None:
-                fault: str | None = f"{file}: {source.fault}; copy the file again"
-            else:
-                fault = None
-                if notes:
-                    note(printable(f"{file}: {'; '.join(notes)}"))
+            for n, number in enumerate(numbers_of(file, channel)):
+                fault = hear(file, number, n > 0) or fault
             done += 1
         except (PackError, GalleryError, OutputError, BrokenPipeError):
             raise
+        except PassedOverError as error:
+            passed_over += 1
+            note(printable(str(error)))
+            continue
         except AudioError as error:
             fault = str(error)
             writer.fail(file, fault)
@@ -131,7 +150,7 @@ def identify(
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
-    return Outcome(given, done, failed)
+    return Outcome(given, done, failed, passed_over)
 
 
 def _windows(
@@ -180,8 +199,27 @@ def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
     return stated_start(file, zone) if os.path.isfile(file) else None
 
 
-def recording(file: str, source: AudioSource, begun: RecordingStart | None) -> Recording:
-    """A file as writers are told of it."""
+def numbers_of(file: str, channel: Channel) -> Sequence[int]:
+    """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
+
+    Raises
+    ------
+    AudioError
+        The file cannot be read.
+    """
+    if channel.choice not in (EACH, BEST):
+        return (channel.number,)
+    with overheard():
+        if channel.choice == BEST:
+            return (best_channel(file),)
+        with closing(FileSource(file)) as source:
+            return range(1, source.channels + 1)
+
+
+def recording(
+    file: str, source: AudioSource, begun: RecordingStart | None, channel: int = 0, follows: bool = False
+) -> Recording:
+    """A file, or one of its channels, as writers are told of it."""
     if begun is None or begun.moment is None:
-        return Recording(file, source.rate_hz)
-    return Recording(file, source.rate_hz, begun.moment, begun.source, begun.doubt)
+        return Recording(file, source.rate_hz, channel=channel or None, follows=follows)
+    return Recording(file, source.rate_hz, begun.moment, begun.source, begun.doubt, channel or None, follows)

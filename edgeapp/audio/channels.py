@@ -83,6 +83,14 @@ class Channel:
         return self.choice or str(self.number)
 
 
+def check_piped(channel: Channel, channels: int) -> None:
+    """Raise UsageError for a channel that raw sound on a pipe does not have, or that takes reading it twice."""
+    if channel.choice in (EACH, BEST):
+        raise UsageError(f"--channel {channel} reads a recording twice, and a pipe ends", "choose mix or a number")
+    if channel.number > channels:
+        raise UsageError(f"--channel {channel}: raw sound has {channels}", "give the number with --pcm-channels")
+
+
 def scaled(frames: np.ndarray) -> np.ndarray:
     """Samples as float32 of full scale 1.0, from int16 or from what is that already."""
     return np.multiply(frames, INT16_UNIT, dtype=np.float32) if frames.dtype == np.int16 else frames

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from edgeapp.audio.channels import ChannelMixer, best_of
-from edgeapp.audio.plausible import Examination
+from edgeapp.audio.channels import best_of
+from edgeapp.audio.plausible import Listening
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, PassedOverError
@@ -77,7 +77,7 @@ class FileSource:
         start_s: float = 0.0,
         duration_s: float | None = None,
         channel: int = 0,
-        examine: bool = False,
+        examine: bool = True,
     ) -> None:
         self._own: BinaryIO | None = None
         if isinstance(path, (str, os.PathLike)):
@@ -106,20 +106,15 @@ class FileSource:
 
     def blocks(self) -> Iterator[Block]:
         """Decode from the start of the file, or from ``start_s``, to the end."""
-        mixer = ChannelMixer(self.channels, self.rate_hz, self._channel)
-        examination = Examination(self.rate_hz) if self._examine else None
+        listening = Listening(self.channels, self.rate_hz, self._channel, self._examine)
         given = 0
         for frames in self.frames():
-            samples = mixer.add(frames)
-            if examination is not None:
-                examination.add(frames if not self._channel else frames[:, self._channel - 1 : self._channel], samples)
+            samples = listening.add(frames)
             if len(samples):
                 yield Block(given, np.ascontiguousarray(samples))
                 given += len(samples)
-        samples = mixer.finish()
-        self.notes += mixer.notes
-        if examination is not None:
-            self.notes += examination.finish(samples)
+        samples = listening.finish()
+        self.notes += listening.notes
         if len(samples):
             yield Block(given, np.ascontiguousarray(samples))
 

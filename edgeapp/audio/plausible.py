@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
-from edgeapp.audio.channels import scaled
+from edgeapp.audio.channels import ChannelMixer
 from edgeapp.audio.segments import Segments
 
 SEGMENT_S = 1.0
@@ -223,9 +223,40 @@ def _loud(samples: np.ndarray) -> bool:
     return len(samples) > 0 and float(np.sqrt(np.square(samples).mean())) > BESIDE_RMS
 
 
-def examined(samples: np.ndarray, rate_hz: int) -> list[str]:
-    """The notes on a whole sound: frames ``[n, channels]`` or mono ``[n]``."""
-    frames = samples.reshape(len(samples), -1)
-    examination = Examination(rate_hz)
-    examination.add(frames, scaled(frames).mean(axis=1, dtype=np.float32))
-    return examination.finish(np.zeros(0, np.float32))
+class Listening:
+    """Make mono of the frames of a sound, and note what is odd about it.
+
+    Parameters
+    ----------
+    channels, rate_hz : int
+    channel : int
+        The only one that is used, from 1; 0 mixes them.
+    examine : bool
+        Also look for faults of the recording.
+
+    Attributes
+    ----------
+    notes : list of str
+        Complete after `finish`.
+    """
+
+    def __init__(self, channels: int, rate_hz: int, channel: int = 0, examine: bool = True) -> None:
+        self._mixer = ChannelMixer(channels, rate_hz, channel)
+        self._examination = Examination(rate_hz) if examine else None
+        self._used = slice(None) if channel == 0 else slice(channel - 1, channel)
+        self.notes: list[str] = []
+
+    def add(self, frames: np.ndarray) -> np.ndarray:
+        """Take frames ``[n, channels]``, int16 or float32, and give the mono ``[m]`` that is known by now."""
+        mono = self._mixer.add(frames)
+        if self._examination is not None:
+            self._examination.add(frames[:, self._used], mono)
+        return mono
+
+    def finish(self) -> np.ndarray:
+        """The rest, once there are no more frames."""
+        mono = self._mixer.finish()
+        self.notes = list(self._mixer.notes)
+        if self._examination is not None:
+            self.notes += self._examination.finish(mono)
+        return mono

@@ -14,11 +14,13 @@ import typer
 from edgeapp.archive.files import identify as identify_files
 from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.options import (
+    ChannelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -156,6 +158,7 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    channel: ChannelOption = MIX,
     time_zone: Annotated[
         str | None,
         typer.Option(
@@ -189,7 +192,11 @@ def identify(
 
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    chosen = Channel.of(channel)
+    pipe = None
+    if STDIN in files:
+        check_piped(chosen, pcm_channels)
+        pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format, channel=chosen.number)
 
     if report is not None and output is not None and report.absolute() == output.absolute():
         raise UsageError(f"{report}: is --output as well", "choose another --report")
@@ -226,8 +233,8 @@ def identify(
             reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
-        def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+        def open_sound(file: str, channel: int = 0) -> AudioSource:
+            return pipe if pipe is not None and file == STDIN else FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -242,13 +249,15 @@ def identify(
             expectation,
             None if reporting is None else reporting.listening,
             zone,
+            chosen,
         )
         destination.keep = outcome.done > 0
         report_code = report_file.write(keep=outcome.done > 0)
     if passed_over:
         note(printable(str(passed_over)))
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 

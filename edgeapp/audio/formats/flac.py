@@ -7,7 +7,7 @@ where on the clock they belong. Streams that were joined are heard one after the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class FlacDecoder:
     view : View
     start, end : int
         Bytes between which it stands; to the end of the view if not given.
+    breaks : sequence of int
+        Bytes at which something is known to be missing or to have been left out.
 
     Attributes
     ----------
@@ -69,7 +71,8 @@ class FlacDecoder:
         Byte of the view at which another stream begins, once this one has ended.
     """
 
-    def __init__(self, view: View, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, view: View, start: int = 0, end: int | None = None, breaks: Sequence[int] = ()) -> None:
+        self._breaks = breaks
         self._end = len(view) if end is None else end
         self._view = view if end is None else View(view, [(0, end)])
         self._info, self._begin = first_frame(self._view, start)
@@ -91,12 +94,13 @@ class FlacDecoder:
         headers: Iterator[Frame] | None = None
         heard = stumbled = False
         while offset is not None:
-            reader = self._reader(offset)
+            reader = self._reader(offset, self._break_after(offset))
             while len(frames := reader.read()) and not reader.error:
                 yield frames[max(0, first - position) :]
                 position += len(frames)
                 heard = True
-            stumbled = bool(reader.error)
+            broken = offset < (self._break_after(offset) or 0)
+            stumbled = bool(reader.error) or broken
             reader.close()
             if self._view.error is not None:
                 raise self._view.error
@@ -119,7 +123,8 @@ class FlacDecoder:
                 alone = self._alone(header)
                 if alone is None:
                     continue
-                if start > position:
+                if start > position or broken:
+                    broken = False
                     self.holes.append(Hole(position, start))
                     yield from silence(start - max(first, position), alone)
                     position = start
@@ -141,8 +146,11 @@ class FlacDecoder:
         # A recorder that announces what it never wrote is told from a cut file by the sum over the samples.
         return stumbled or sought or (any(self._info.md5) and self._sum() != self._info.md5)
 
-    def _reader(self, offset: int) -> Reader:
-        return Reader(View(self._view, [self._info.endless(), (offset, self._end)]))
+    def _break_after(self, offset: int) -> int | None:
+        return next((at for at in self._breaks if at > offset), None)
+
+    def _reader(self, offset: int, end: int | None = None) -> Reader:
+        return Reader(View(self._view, [self._info.endless(), (offset, end or self._end)]))
 
     def _alone(self, header: Frame) -> np.ndarray | None:
         """The samples of a single frame; None where it is damaged."""

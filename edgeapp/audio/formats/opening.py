@@ -6,6 +6,7 @@ from edgeapp.audio.formats import sniff
 from edgeapp.audio.formats.decoder import DamagedError, Decoder, NotAudioError
 from edgeapp.audio.formats.flac import flac_decoder
 from edgeapp.audio.formats.mpeg import mpeg_decoder
+from edgeapp.audio.formats.ogg import ogg_decoder
 from edgeapp.audio.formats.sndfile import SndfileDecoder
 from edgeapp.audio.formats.view import Readable, View, read_at, size_of
 from edgeapp.audio.formats.wave_decoder import wave_decoder
@@ -27,6 +28,8 @@ def open_decoder(file: Readable) -> Decoder:
         return wave_decoder(file if not begin else View(file, [(begin, size_of(file))]))
     if format == sniff.FLAC:
         return flac_decoder(file, begin)
+    if format == sniff.OGG and (ogg := ogg_decoder(file, begin)) is not None:
+        return ogg
     if format is None and not begin:
         if words := sniff.description(file):
             raise NotAudioError(words)
