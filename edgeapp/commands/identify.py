@@ -13,11 +13,14 @@ import typer
 from edgeapp.archive.files import identify as identify_files
 from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
+from edgeapp.clock.zones import zone_of
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
+    ChannelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -158,6 +161,16 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    channel: ChannelOption = MIX,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
+            rich_help_panel=OTHER_INPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -185,13 +198,18 @@ def identify(
 
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    chosen = Channel.of(channel)
+    pipe = None
+    if STDIN in files:
+        check_piped(chosen, pcm_channels)
+        pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format, channel=chosen.number)
 
     check_output(files, format, output, report, append)
     passed_over = PassedOver()
     found: Iterable[Found | Refused] = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
+    zone = None if time_zone is None else zone_of(time_zone)
     place, in_week = place_of(latitude, longitude), week_of(week, date)
     with ExitStack() as stack:
         report_file = stack.enter_context(ReportFile(report, report_audio))
@@ -218,8 +236,8 @@ def identify(
             reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
-        def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+        def open_sound(file: str, channel: int = 0) -> AudioSource:
+            return pipe if pipe is not None and file == STDIN else FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -233,6 +251,8 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
+            zone,
+            chosen,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:
@@ -244,7 +264,8 @@ def identify(
     if outcome.stopped is not None:
         raise ended_early(outcome, files, format, output)
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 

@@ -73,12 +73,22 @@ class Recording:
     rate_hz : int
         Its own, not the encoder's.
     recorded : Moment or None
-        When it began, where it says so with its zone.
+        When it began, where that is known with its zone.
+    origin, doubt : str or None
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
+    channel : int or None
+        That is heard, from 1, where one was chosen.
+    follows : bool
+        Another channel of the file that was begun before: the same sound at the same time.
     """
 
     file: str
     rate_hz: int
     recorded: Moment | None = None
+    origin: str | None = None
+    doubt: str | None = None
+    channel: int | None = None
+    follows: bool = False
 
     def at(self, start_s: float) -> Moment | None:
         """The moment so many seconds after its beginning."""
