@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
 
@@ -63,7 +63,7 @@ def heard(text: str, format: str) -> list[str]:
         return [event["file"] for event in map(json.loads, text.splitlines()) if event["event"] == "file"]
     if format == "csv":
         head, *rows = csv.reader(io.StringIO(text))
-        assert tuple(head) == HEADER
+        assert tuple(head) == (*HEADER, *OF_RECORDING)
         return [row[5] for row in rows]
     return [word for word in text.split() if word == "major"]
 
