@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
-from edgeapp.audio.channels import BEST, EACH, Channel
+from edgeapp.audio.channels import EACH, Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource, best_channel
+from edgeapp.audio.file import FileSource, channels_of
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
@@ -131,7 +131,9 @@ def identify(
         try:
             if isinstance(one, Refused):
                 raise one.error
-            for n, number in enumerate(numbers_of(file, channel)):
+            with overheard():  # of a file that is read to choose
+                numbers = channels_of(file, channel)
+            for n, number in enumerate(numbers):
                 fault = hear(file, number, n > 0) or fault
             done += 1
         except (PackError, GalleryError, OutputError, BrokenPipeError):
@@ -197,23 +199,6 @@ def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
     """When a recording began, where its metadata or its name says so; see `stated_start`."""
     # To read a named pipe twice would take what is in it.
     return stated_start(file, zone) if os.path.isfile(file) else None
-
-
-def numbers_of(file: str, channel: Channel) -> Sequence[int]:
-    """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
-
-    Raises
-    ------
-    AudioError
-        The file cannot be read.
-    """
-    if channel.choice not in (EACH, BEST):
-        return (channel.number,)
-    with overheard():
-        if channel.choice == BEST:
-            return (best_channel(file),)
-        with closing(FileSource(file)) as source:
-            return range(1, source.channels + 1)
 
 
 def recording(

@@ -119,7 +119,7 @@ def mean_of(frames: np.ndarray, used: tuple[int, ...] | None = None) -> np.ndarr
         mean = np.add(first, second, out=first)
         mean *= np.float32(0.5)
     else:
-        mean = frames[:, list(chosen)].mean(axis=1, dtype=np.float32)
+        mean = (frames if used is None else frames[:, list(used)]).mean(axis=1, dtype=np.float32)
     return mean * INT16_UNIT if frames.dtype == np.int16 else mean
 
 
@@ -201,9 +201,9 @@ class ChannelMixer:
             return []
         notes = []
         if self._cancelled:
-            notes.append(f"channels cancel each other{self._share(self._cancelled)}: one of them is used there")
+            notes.append(f"channels cancel each other{self._share(self._cancelled)}: one of them is used instead")
         notes += [
-            f"channel {channel + 1} is silent{self._share(int(dead))} and was left out there"
+            f"channel {channel + 1} is silent{self._share(int(dead))} and was left out"
             for channel, dead in enumerate(self._dead)
             if dead
         ]
@@ -328,10 +328,18 @@ class ChannelNoise:
         high = self._levels[HIGH][channel]
         return high.db(PEAKS) - high.db(FLOOR)
 
+    def hum_db(self, channel: int, others: list[int]) -> float:
+        """How much more of the noise of a channel is below the voices than in the other channel with least of that."""
+
+        def tilt(one: int) -> float:
+            return self._levels[LOW][one].db(FLOOR) - self._levels[HIGH][one].db(FLOOR)
+
+        return tilt(channel) - min(tilt(other) for other in others)
+
     def merit_db(self, channel: int, among: list[int]) -> float:
         """How good a channel is: `clarity_db`, less a hum that others do not have."""
         others = [one for one in among if one != channel]
-        return self.clarity_db(channel) - (max(0.0, self.excess_db(channel, others) - HUM_DB) if others else 0.0)
+        return self.clarity_db(channel) - (max(0.0, self.hum_db(channel, others) - HUM_DB) if others else 0.0)
 
     def excess_db(self, channel: int, others: list[int]) -> float:
         """How far the noise of a channel is above that of the quietest other one, in the band where that is most."""
@@ -349,7 +357,6 @@ class ChannelNoise:
                 continue
             excess = self.excess_db(channel, others)
             clearer = max(self.clarity_db(other) for other in others) - self.clarity_db(channel)
-            hum = self._levels[LOW][channel].db(FLOOR) - min(self._levels[LOW][one].db(FLOOR) for one in others)
-            if excess >= NOISY_DB and (clearer >= CLEARER_DB or hum >= NOISY_DB):
+            if excess >= NOISY_DB and (clearer >= CLEARER_DB or self.hum_db(channel, others) >= NOISY_DB):
                 notes.append(f"channel {channel + 1} is noisy, {excess:.0f} dB above another one: try --channel best")
         return notes

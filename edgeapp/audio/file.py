@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from edgeapp.audio.channels import best_of
+from edgeapp.audio.channels import BEST, EACH, Channel, best_of
 from edgeapp.audio.plausible import Listening
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import Block
@@ -241,17 +241,23 @@ def _places(holes: list[Hole], rate_hz: int, first: int) -> str:
     return f"is damaged {', '.join(named)}{more}; the sound before and after was used"
 
 
-def best_channel(path: str | os.PathLike[str] | BinaryIO) -> int:
-    """The channel, from 1, whose sound stands out most of its noise; the whole file is read for it.
+def channels_of(path: str | os.PathLike[str], channel: Channel) -> Sequence[int]:
+    """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
+
+    For the best one the whole file is read.
 
     Raises
     ------
     AudioError
         As `FileSource`.
     """
+    if channel.choice not in (EACH, BEST):
+        return (channel.number,)
     source = FileSource(path)
     try:
-        return best_of(source.frames(), source.channels, source.rate_hz) if source.channels > 1 else 1
+        if channel.choice == EACH or source.channels == 1:
+            return range(1, source.channels + 1)
+        return (best_of(source.frames(), source.channels, source.rate_hz),)
     finally:
         source.close()
 
