@@ -36,6 +36,7 @@ FEW_CELLS = 8  # beside which nothing is said
 CANCELLED = 0.15  # power of the mean over that of its channels, times the channels: 1 where they are independent
 SOUND_AGAIN = 1.2
 
+EVERY = 4  # of so many frames one is looked at for noise
 FLOOR = 0.2  # of the frames of a sound are quieter than its noise floor
 PEAKS = 0.98  # are quieter than what stands out of it
 NOISY_DB = 20.0  # above the floor of another channel
@@ -314,25 +315,31 @@ class ChannelNoise:
     """How far sound stands out of the noise of each channel, in constant memory."""
 
     def __init__(self, channels: int) -> None:
-        self._levels = {band: [Levels() for _ in range(channels)] for band in (LOW, HIGH)}
+        self._floors = {band: [Levels() for _ in range(channels)] for band in (LOW, HIGH)}
+        self._peaks = [Levels() for _ in range(channels)]
 
     def add(self, spectra: Spectra, powers: np.ndarray) -> None:
         """Count cells ``[channels, frames, bins]``."""
-        for band, levels in self._levels.items():
-            found = powers[:, :, spectra.bins(band)].sum(axis=2)
-            for one, channel in zip(levels, found, strict=True):
-                one.add(channel)
+        some = powers[:, ::EVERY]
+        for band, floors in self._floors.items():
+            cells = some[:, :, spectra.bins(band)]
+            if not cells.size:
+                continue
+            for floor, found in zip(floors, np.median(cells, axis=2), strict=True):
+                floor.add(found)
+            if band == HIGH:
+                for peak, found in zip(self._peaks, cells.max(axis=2), strict=True):
+                    peak.add(found)
 
     def clarity_db(self, channel: int) -> float:
         """How far the peaks of a channel, from 0, are above its noise in the band of most voices, 1 to 10 kHz."""
-        high = self._levels[HIGH][channel]
-        return high.db(PEAKS) - high.db(FLOOR)
+        return self._peaks[channel].db(PEAKS) - self._floors[HIGH][channel].db(FLOOR)
 
     def hum_db(self, channel: int, others: list[int]) -> float:
         """How much more of the noise of a channel is below the voices than in the other channel with least of that."""
 
         def tilt(one: int) -> float:
-            return self._levels[LOW][one].db(FLOOR) - self._levels[HIGH][one].db(FLOOR)
+            return self._floors[LOW][one].db(FLOOR) - self._floors[HIGH][one].db(FLOOR)
 
         return tilt(channel) - min(tilt(other) for other in others)
 
@@ -344,8 +351,8 @@ class ChannelNoise:
     def excess_db(self, channel: int, others: list[int]) -> float:
         """How far the noise of a channel is above that of the quietest other one, in the band where that is most."""
         return max(
-            levels[channel].db(FLOOR) - min(levels[other].db(FLOOR) for other in others)
-            for levels in self._levels.values()
+            floors[channel].db(FLOOR) - min(floors[other].db(FLOOR) for other in others)
+            for floors in self._floors.values()
         )
 
     def notes(self, channels: list[int]) -> list[str]:

@@ -180,6 +180,7 @@ def test_a_noisy_channel_is_told_and_the_best_is_the_other(bad, side):
         ((np.zeros(len(song()), np.float32), song()), 2),
         ((noise(1, 0.1), noise(2, 0.05), song() + noise(3, 0.01)), 3),
         ((song() + noise(1, 0.01), 4 * noise(2, 1e-5)), 1),
+        ((noise(1, 0.01), np.sin(np.arange(len(song()))).astype(np.float32) * 0.1 + noise(2, 0.01)), 2),  # a cricket
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
