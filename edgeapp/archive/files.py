@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
 from edgeapp.audio.channels import EACH, Channel
@@ -38,12 +39,25 @@ class Outcome:
     """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
 
     Those that never were recordings are passed over, and are neither.
+
+    Attributes
+    ----------
+    given, done, failed, passed_over : int
+    last : str or None
+        The file that was ended last, done or failed.
+    next : str or None
+        The first file that is left, where the run was stopped before its end.
+    stopped : OutputError or Interrupted, optional
+        Why it was stopped.
     """
 
     given: int = 0
     done: int = 0
     failed: int = 0
     passed_over: int = 0
+    last: str | None = None
+    next: str | None = None
+    stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
     def exit_code(self) -> int:
@@ -95,64 +109,97 @@ def identify(
     channel : Channel
         Of recordings; each of several is one of its own.
 
+    Returns
+    -------
+    Outcome
+        A signal, or an output that cannot be written, ends the run before its end.
+
     Raises
     ------
-    PackError, GalleryError, OutputError
+    PackError, GalleryError
         What would fail every other file too.
     """
+    given = done = failed = passed_over = 0
+    last: str | None = None
+    at: str | None = None  # the file that is being heard
     named = naming or Naming()
+    left = iter(inputs)
 
-    def hear(file: str, number: int, follows: bool) -> str | None:
-        """Identify one channel of a file, or all together; why some of its sound is missing, if it is."""
+    def end(fault: str | None) -> None:
+        nonlocal failed, last, at
+        last, at = at, None
+        if fault is not None:
+            failed += 1
+            complain(printable(" ".join(fault.split())))
+
+    def hear(file: str, number: int, numbers: Sequence[int], fault: str | None) -> str | None:
+        """Identify one of the channels, or all together, and end the file with the last; why sound is missing."""
+        nonlocal done
         with overheard() as complaints:
-            source = open_sound(file, channel=number) if number else open_sound(file)
-            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
+            with interruption.held():
+                source = open_sound(file, channel=number) if number else open_sound(file)
+            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # raw sound states nothing
             expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
             if listening is not None:
                 source = listening(source)
-            writer.begin(recording(file, source, begun, number, follows))
+            writer.begin(recording(file, source, begun, number, number != numbers[0]))
             tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
         notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
         notes += expected.notes if expected is not None else []
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
         species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-        writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
-        if source.fault is not None:
-            return f"{file}: {source.fault}; copy the file again"
-        if notes:
-            of = f"{file}: channel {number}" if channel.choice == EACH else file
-            note(printable(f"{of}: {'; '.join(notes)}"))
-        return None
+        with interruption.held():
+            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
+            if source.fault is not None:
+                fault = f"{file}: {source.fault}; copy the file again"
+            elif notes:
+                of = f"{file}: channel {number}" if channel.choice == EACH else file
+                note(printable(f"{of}: {'; '.join(notes)}"))
+            if number == numbers[-1]:
+                done += 1
+                end(fault)
+        return fault
 
-    given = done = failed = passed_over = 0
-    for one in inputs:
-        file, fault = one.path, None
-        given += 1
-        try:
-            if isinstance(one, Refused):
-                raise one.error
-            with overheard():  # of a file that is read to choose
-                numbers = channels_of(file, channel)
-            for n, number in enumerate(numbers):
-                fault = hear(file, number, n > 0) or fault
-            done += 1
-        except (PackError, GalleryError, OutputError, BrokenPipeError):
-            raise
-        except PassedOverError as error:
-            passed_over += 1
-            note(printable(str(error)))
-            continue
-        except AudioError as error:
-            fault = str(error)
-            writer.fail(file, fault)
-        except Exception as error:
-            # One file in millions must not end the job, whatever is wrong with it or with us.
-            fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); please report it with the file"
-            writer.fail(file, fault)
-        if fault is not None:
-            failed += 1
-            complain(printable(" ".join(fault.split())))
-    return Outcome(given, done, failed, passed_over)
+    try:
+        while True:
+            with interruption.held():
+                one = next(left, None)
+                at = None if one is None else one.path
+            if one is None:
+                return Outcome(given, done, failed, passed_over, last)
+            file = one.path
+            given += 1
+            try:
+                if isinstance(one, Refused):
+                    raise one.error
+                with overheard():  # of a file that is read to choose
+                    numbers = channels_of(file, channel)
+                fault: str | None = None
+                for number in numbers:
+                    fault = hear(file, number, numbers, fault)
+            except (PackError, GalleryError, OutputError, BrokenPipeError):
+                raise
+            except PassedOverError as error:
+                with interruption.held():
+                    passed_over += 1
+                    note(printable(str(error)))
+                    end(None)
+            except Exception as error:
+                if isinstance(error, AudioError):
+                    fault = str(error)
+                else:  # one file in millions must not end the job, whatever is wrong with it or with us
+                    fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); "
+                    fault += "please report it with the file"
+                with interruption.held():
+                    writer.fail(file, fault)
+                    end(fault)
+    except (OutputError, KeyboardInterrupt) as stopped:
+        interruption.accept()
+        if at is None and (one := next(left, None)) is not None:
+            at = one.path
+        if at is None:  # it came when all was done
+            return Outcome(given, done, failed, passed_over, last)
+        return Outcome(given, done, failed, passed_over, last, at, stopped)
 
 
 def _windows(
