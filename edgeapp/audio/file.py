@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from edgeapp.audio.full_scale import beyond_reason, described, integer_bits, is_loud
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, PassedOverError
@@ -41,6 +43,10 @@ class FileSource:
         Where to begin; the source's clock still starts at 0.
     duration_s : float or None
         How much to give; to the end when None.
+    name : str, optional
+        Of an open file, for messages.
+    close_file : bool
+        Whether an open file is closed with the source.
 
     Attributes
     ----------
@@ -68,15 +74,22 @@ class FileSource:
     live = False
 
     def __init__(
-        self, path: str | os.PathLike[str] | BinaryIO, start_s: float = 0.0, duration_s: float | None = None
+        self,
+        path: str | os.PathLike[str] | BinaryIO,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
+        *,
+        name: str | None = None,
+        close_file: bool = False,
     ) -> None:
         self._own: BinaryIO | None = None
         if isinstance(path, (str, os.PathLike)):
             self.name = os.fspath(path)
             file = self._own = _opened(self.name)
         else:
-            self.name = str(getattr(path, "name", "the recording"))
+            self.name = name or str(getattr(path, "name", "the recording"))
             file = path
+            self._own = file if close_file else None
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
@@ -86,6 +99,8 @@ class FileSource:
         except BaseException:
             self.close()
             raise
+        self._file = file
+        self._scale: np.float32 | None = None
         self.notes = [*_notes(self.channels, self.rate_hz), *self._decoder.notes]
         self.cut = self._decoder.cut
         self.fault: str | None = None
@@ -101,8 +116,7 @@ class FileSource:
                     frames = frames[: self._most - position]
                 if not len(frames):
                     continue
-                self._check(frames, position)
-                samples = mixed(frames)
+                samples = mixed(self._sane(frames, position))
                 yield Block(position, np.ascontiguousarray(samples))
                 position += len(samples)
                 if position == self._most:
@@ -169,12 +183,42 @@ class FileSource:
         left = frames - self._first
         return (left if self._most is None else min(left, self._most)) / self.rate_hz
 
-    def _check(self, frames: np.ndarray, position: int) -> None:
-        if frames.dtype != np.int16 and not np.isfinite(frames).all():
-            at = position + int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
+    def _sane(self, frames: np.ndarray, position: int) -> np.ndarray:
+        """Frames on the scale of floats.
+
+        Raises
+        ------
+        AudioError
+            One of them is no sample of a recording.
+        """
+        if frames.dtype == np.int16:
+            return frames
+        if self._scale is None and (loud := is_loud(frames)) is not None:
+            self._scale = self._scale_of_integers() if loud else np.float32(1)
+        if self._scale is not None and self._scale != 1:
+            frames = frames * self._scale
+        if (wrong := beyond_reason(frames)) is not None:
+            values = frames[wrong]
+            value = values[np.argmax(np.where(np.isfinite(values), np.abs(values), np.inf))]
             raise AudioError(
-                f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number", "export the file again"
+                f"{self.name}: the sample at {(position + wrong) / self.rate_hz:.3f} s is {described(value)}",
+                "export the file again",
             )
+        return frames
+
+    def _scale_of_integers(self) -> np.float32:
+        """What brings samples on the scale of integers to that of floats."""
+        from edgeapp.audio.formats.opening import open_decoder
+
+        again = open_decoder(self._file)
+        try:
+            bits = integer_bits(again.blocks())
+        finally:
+            again.close()
+        if bits is None:
+            return np.float32(1)
+        self.notes.append(f"its floats are on the scale of {bits}-bit integers, and were divided by 2^{bits - 1}")
+        return np.float32(2.0 ** (1 - bits))
 
     def _compare(self, position: int) -> None:
         """Compare what is announced with what was there, now that all of it was decoded."""
@@ -269,6 +313,10 @@ def decode(source: FileSource, rate_hz: int) -> np.ndarray:
 
 def _opened(name: str) -> BinaryIO:
     try:
+        if _is_named_pipe(name):
+            from edgeapp.audio.piped import from_named_pipe
+
+            return from_named_pipe(name)
         return open(name, "rb")
     except FileNotFoundError:
         raise AudioError(f"{name}: does not exist", "check the path") from None
@@ -280,6 +328,13 @@ def _opened(name: str) -> BinaryIO:
         raise AudioError(f"{name}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"{name}: cannot be opened ({error})", "check the path") from None
+
+
+def _is_named_pipe(name: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _notes(channels: int, rate_hz: int) -> list[str]:

@@ -16,6 +16,7 @@ from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
 from edgeapp.archive.lists import LIST
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
 from edgeapp.commands.options import (
     GalleryOption,
@@ -179,7 +180,7 @@ def identify(
 
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     if report is not None and output is not None and report.absolute() == output.absolute():
         raise UsageError(f"{report}: is --output as well", "choose another --report")
@@ -216,7 +217,7 @@ def identify(
             writing = Writers(writing, reporting)
 
         def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+            return _piped(pcm_rate, pcm_channels, pcm_format) if file == STDIN else FileSource(file)
 
         outcome = identify_files(
             found,
@@ -239,6 +240,17 @@ def identify(
         others = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
         note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{others}")
     raise typer.Exit(max(outcome.exit_code, report_code))
+
+
+def _piped(rate_hz: int, channels: int, format: str) -> AudioSource:
+    """The sound on standard input: a file of any format, or raw."""
+    name = "standard input"
+    return identified(
+        sys.stdin.buffer,
+        lambda file: PcmSource(file, rate_hz, channels, format),
+        lambda file: FileSource(file, name=name, close_file=True),
+        name,
+    )
 
 
 def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], None]) -> None:

@@ -37,4 +37,4 @@ def open_decoder(file: Readable) -> Decoder:
             raise DamagedError("it is text")
     if format in (sniff.MPEG, None) and (found := mpeg_decoder(file, begin, format is None and not begin)) is not None:
         return found
-    return SndfileDecoder(file)
+    return SndfileDecoder(View(file, [(0, size_of(file))]))
