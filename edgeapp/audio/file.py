@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what reads the formats is imported with the first file
     from edgeapp.audio.formats.decoder import Decoder, Hole
 
 FORMATS = "WAV, FLAC, OGG or MP3"
+INSTALL = "install ffmpeg (such as `apt install ffmpeg`), or PyAV: pip install 'biovita-edge[formats]'"
 LOW_RATE_HZ = 16_000  # below this the upper half of bird song, 4 to 8 kHz, is not in the file
 HIGH_RATE_HZ = 96_000  # above this the file was made for ultrasound, which no window keeps
 
@@ -138,7 +139,7 @@ class FileSource:
             self._own.close()
 
     def _decoder_of(self, file: BinaryIO) -> Decoder:
-        from edgeapp.audio.formats.decoder import DamagedError, NotAudioError
+        from edgeapp.audio.formats.decoder import DamagedError, MissingDecoderError, NotAudioError
         from edgeapp.audio.formats.opening import open_decoder
         from edgeapp.audio.formats.sniff import COMPANION
         from edgeapp.audio.formats.view import read_at
@@ -150,6 +151,8 @@ class FileSource:
             if head == COMPANION:
                 raise PassedOverError(f"{self.name}: is a companion file of macOS, not a recording; passed over")
             return open_decoder(file)
+        except MissingDecoderError as error:
+            raise AudioError(f"{self.name}: is {error}, which needs ffmpeg or PyAV", INSTALL) from None
         except NotAudioError as error:
             raise AudioError(f"{self.name}: is {error}", f"give a recording: {FORMATS}") from None
         except DamagedError as error:
@@ -225,7 +228,9 @@ class FileSource:
         announced, frames = self._decoder.announced, self._first + position
         found = f"{frames / self.rate_hz:.1f} s"
         if not position or announced is None:
-            if self._decoder.cut:
+            if self._decoder.reason:
+                self.fault = f"is damaged ({self._decoder.reason}); {found} were found and used"
+            elif self._decoder.cut:
                 self.fault = f"is cut off after {found}; what is there was used"
             return
         length = f"announces {announced / self.rate_hz:.1f} s"
@@ -245,7 +250,7 @@ class FileSource:
         holes = [hole for hole in self._decoder.holes if self._first <= hole.start <= self._first + position]
         if holes:
             damaged = _places(holes, self.rate_hz, self._first)
-            self.fault = f"{damaged}; {self.fault}" if self.fault else damaged
+            self.fault = damaged if not self.fault or self._decoder.reason else f"{damaged}; {self.fault}"
 
 
 def _places(holes: list[Hole], rate_hz: int, first: int) -> str:

@@ -166,8 +166,8 @@ class PcmSource:
         if (found.rate_hz, found.channels, format) != (self.rate_hz, self._channels, self._format):
             told = f"{found.rate_hz} Hz, {found.channels} channels, {format or 'encoded'}"
             raise AudioError(
-                f"{self.name}: is a WAV file ({told}) and not as expected ({self.rate_hz} Hz, {self._channels} channels, "
-                f"{self._format})",
+                f"{self.name}: is a WAV file ({told}) and not as expected "
+                f"({self.rate_hz} Hz, {self._channels} channels, {self._format})",
                 "give --pcm-rate, --pcm-channels and --pcm-format as the header has them",
             )
         return head[found.spans[0][0] :]

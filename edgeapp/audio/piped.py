@@ -44,9 +44,11 @@ def identified(
     AudioError
         It is a file that cannot be read, or the disk is full.
     """
-    from edgeapp.audio.formats.sniff import container_of
+    from edgeapp.audio.formats.sniff import container_of, words_on_pipe
 
     head = _read(stream, ENOUGH)
+    if words := words_on_pipe(head):
+        raise AudioError(f"{name}: is {words}", "pipe a recording, or raw sound")
     if container_of(head) is None:
         return raw(_Resumed(head, stream))  # type: ignore[arg-type]  # has what is read of it
     return keep(spooled(stream, name, head))
@@ -62,7 +64,7 @@ def spooled(stream: BinaryIO, name: str, head: bytes = b"") -> BinaryIO:
     """
     folder = None if "TMPDIR" in os.environ or not os.path.isdir(_ON_DISK) else _ON_DISK
     try:
-        file: IO[bytes] = tempfile.TemporaryFile(dir=folder)
+        file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # given away open
         try:
             piece = head
             while piece:

@@ -103,6 +103,12 @@ def container_of(head: bytes) -> str | None:
     return None if format in (MPEG_TS, AC3) else format
 
 
+def words_on_pipe(head: bytes) -> str:
+    """What certainly is neither raw sound nor a file of sound, for "is ..."; empty where that cannot be told."""
+    weak = (b"BM", b"MZ", b"BZh", b"\xff\xd8\xff", b"\x1f\x8b")  # two or three bytes are soft samples as well
+    return "" if head.startswith(weak) or not any(head) else description(io.BytesIO(head))
+
+
 def skip_id3(file: Readable) -> int:
     """Where what follows the ID3v2 tags at the begin of a file begins; 0 where there are none.
 
