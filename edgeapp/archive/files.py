@@ -11,9 +11,10 @@ from datetime import tzinfo
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
+from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import EACH, Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource, channels_of
+from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError

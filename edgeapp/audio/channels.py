@@ -84,12 +84,10 @@ class Channel:
         return self.choice or str(self.number)
 
 
-def check_piped(channel: Channel, channels: int) -> None:
-    """Raise UsageError for a channel that raw sound on a pipe does not have, or that takes reading it twice."""
+def check_piped(channel: Channel) -> None:
+    """Raise UsageError for a choice that takes reading a sound twice, which comes through a pipe."""
     if channel.choice in (EACH, BEST):
         raise UsageError(f"--channel {channel} reads a recording twice, and a pipe ends", "choose mix or a number")
-    if channel.number > channels:
-        raise UsageError(f"--channel {channel}: raw sound has {channels}", "give the number with --pcm-channels")
 
 
 def scaled(frames: np.ndarray) -> np.ndarray:

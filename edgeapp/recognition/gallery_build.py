@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource, channels_of
+from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError

@@ -12,8 +12,9 @@ from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
 from edgeapp.audio.backends import FILE
+from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
-from edgeapp.audio.file import FileSource, channels_of
+from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import MTIME, RecordingStart, recording_start
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError

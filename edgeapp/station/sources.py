@@ -56,7 +56,7 @@ def workers_of(
         if devices:
             raise UsageError("standard input excludes other sources", "omit --device")
         given = settings.input
-        check_piped(channel, given.pcm_channels)
+        check_piped(channel)
         raw = given.pcm_rate, given.pcm_channels, given.pcm_format
         pipe = PcmSource(sys.stdin.buffer, *raw, live=True, channel=channel.number)
         return [

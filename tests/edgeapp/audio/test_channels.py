@@ -233,7 +233,7 @@ def test_any_other_channel_is_refused(text):
         Channel.of(text)
 
 
-@pytest.mark.parametrize(("text", "channels"), [("each", 2), ("best", 2), ("3", 2), ("right", 1)])
-def test_a_pipe_has_only_its_channels_and_only_once(text, channels):
+@pytest.mark.parametrize("text", ["each", "best"])
+def test_a_pipe_is_read_only_once(text):
     with pytest.raises(UsageError):
-        check_piped(Channel.of(text), channels)
+        check_piped(Channel.of(text))
