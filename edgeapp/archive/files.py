@@ -11,9 +11,10 @@ from datetime import tzinfo
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
-from edgeapp.audio.channels import BEST, EACH, Channel
+from edgeapp.audio.channel_choice import channels_of
+from edgeapp.audio.channels import EACH, Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource, best_channel
+from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
@@ -42,7 +43,7 @@ class Outcome:
 
     Attributes
     ----------
-    given, done, failed : int
+    given, done, failed, passed_over : int
     last : str or None
         The file that was ended last, done or failed.
     next : str or None
@@ -119,35 +120,10 @@ def identify(
     PackError, GalleryError
         What would fail every other file too.
     """
-    named = naming or Naming()
-
-    def hear(file: str, number: int, follows: bool) -> tuple[Identification, str | None]:
-        """Identify one channel of a file, or all together; and why some of its sound is missing, if it is."""
-        with overheard() as complaints:
-            with interruption.held():
-                source = open_sound(file, channel=number) if number else open_sound(file)
-            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
-            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
-            if listening is not None:
-                source = listening(source)
-            writer.begin(recording(file, source, begun, number, follows))
-            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
-        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-        notes += expected.notes if expected is not None else []
-        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
-        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-        identification = Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes))
-        return identification, None if source.fault is None else f"{file}: {source.fault}; copy the file again"
-
-    def write(heard: Identification, fault: str | None, number: int) -> None:
-        writer.finish(heard)
-        if heard.notes and fault is None:
-            of = f"{heard.file}: channel {number}" if channel.choice == EACH else heard.file
-            note(printable(f"{of}: {'; '.join(heard.notes)}"))
-
     given = done = failed = passed_over = 0
     last: str | None = None
     at: str | None = None  # the file that is being heard
+    named = naming or Naming()
     left = iter(inputs)
 
     def end(fault: str | None) -> None:
@@ -157,8 +133,33 @@ def identify(
             failed += 1
             complain(printable(" ".join(fault.split())))
 
-    def outcome(following: str | None = None, stopped: OutputError | KeyboardInterrupt | None = None) -> Outcome:
-        return Outcome(given, done, failed, passed_over, last, following, stopped)
+    def hear(file: str, number: int, numbers: Sequence[int], fault: str | None) -> str | None:
+        """Identify one of the channels, or all together, and end the file with the last; why sound is missing."""
+        nonlocal done
+        with overheard() as complaints:
+            with interruption.held():
+                source = open_sound(file, channel=number) if number else open_sound(file)
+            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # raw sound states nothing
+            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
+            if listening is not None:
+                source = listening(source)
+            writer.begin(recording(file, source, begun, number, number != numbers[0]))
+            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
+        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+        notes += expected.notes if expected is not None else []
+        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
+        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
+        with interruption.held():
+            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
+            if source.fault is not None:
+                fault = f"{file}: {source.fault}; copy the file again"
+            elif notes:
+                of = f"{file}: channel {number}" if channel.choice == EACH else file
+                note(printable(f"{of}: {'; '.join(notes)}"))
+            if number == numbers[-1]:
+                done += 1
+                end(fault)
+        return fault
 
     try:
         while True:
@@ -166,21 +167,17 @@ def identify(
                 one = next(left, None)
                 at = None if one is None else one.path
             if one is None:
-                return outcome()
-            file, fault = one.path, None
+                return Outcome(given, done, failed, passed_over, last)
+            file = one.path
             given += 1
             try:
                 if isinstance(one, Refused):
                     raise one.error
-                numbers = numbers_of(file, channel)
-                for n, number in enumerate(numbers, 1):
-                    heard, missing = hear(file, number, n > 1)
-                    with interruption.held():
-                        write(heard, missing, number)
-                        fault = missing or fault
-                        if n == len(numbers):
-                            done += 1
-                            end(fault)
+                with overheard():  # of a file that is read to choose
+                    numbers = channels_of(file, channel)
+                fault: str | None = None
+                for number in numbers:
+                    fault = hear(file, number, numbers, fault)
             except (PackError, GalleryError, OutputError, BrokenPipeError):
                 raise
             except PassedOverError as error:
@@ -201,7 +198,9 @@ def identify(
         interruption.accept()
         if at is None and (one := next(left, None)) is not None:
             at = one.path
-        return outcome() if at is None else outcome(at, stopped)  # none left: it came when all was done
+        if at is None:  # it came when all was done
+            return Outcome(given, done, failed, passed_over, last)
+        return Outcome(given, done, failed, passed_over, last, at, stopped)
 
 
 def _windows(
@@ -248,23 +247,6 @@ def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
     """When a recording began, where its metadata or its name says so; see `stated_start`."""
     # To read a named pipe twice would take what is in it.
     return stated_start(file, zone) if os.path.isfile(file) else None
-
-
-def numbers_of(file: str, channel: Channel) -> Sequence[int]:
-    """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
-
-    Raises
-    ------
-    AudioError
-        The file cannot be read.
-    """
-    if channel.choice not in (EACH, BEST):
-        return (channel.number,)
-    with overheard():
-        if channel.choice == BEST:
-            return (best_channel(file),)
-        with closing(FileSource(file)) as source:
-            return range(1, source.channels + 1)
 
 
 def recording(

@@ -16,6 +16,7 @@ from edgeapp.archive.lists import LIST
 from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
@@ -199,10 +200,9 @@ def identify(
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
     chosen = Channel.of(channel)
-    pipe = None
     if STDIN in files:
-        check_piped(chosen, pcm_channels)
-        pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format, channel=chosen.number)
+        check_piped(chosen)
+    PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     check_output(files, format, output, report, append)
     passed_over = PassedOver()
@@ -237,7 +237,9 @@ def identify(
             writing = Writers(writing, reporting)
 
         def open_sound(file: str, channel: int = 0) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file, channel=channel)
+            if file == STDIN:
+                return _piped(pcm_rate, pcm_channels, pcm_format, channel)
+            return FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -267,6 +269,17 @@ def identify(
         also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
         note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
+
+
+def _piped(rate_hz: int, channels: int, format: str, channel: int) -> AudioSource:
+    """The sound on standard input: a file of any format, or raw."""
+    name = "standard input"
+    return identified(
+        sys.stdin.buffer,
+        lambda file: PcmSource(file, rate_hz, channels, format, channel=channel),
+        lambda file: FileSource(file, channel=channel, name=name, close_file=True),
+        name,
+    )
 
 
 def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], None]) -> None:

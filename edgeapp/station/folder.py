@@ -12,6 +12,8 @@ from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
 from edgeapp.audio.backends import FILE
+from edgeapp.audio.channel_choice import channels_of
+from edgeapp.audio.channels import Channel
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import MTIME, RecordingStart, recording_start
 from edgeapp.clock.system import Clock, Moment
@@ -52,6 +54,8 @@ class FolderSource:
         Of recorders that write local time.
     poll_s : float
         Seconds between two looks into the folder.
+    channel : Channel
+        Of the recordings; a recording is one stream, so it cannot be each.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class FolderSource:
         settled_s: float = SETTLED_S,
         zone: tzinfo = timezone.utc,
         poll_s: float = POLL_S,
+        channel: Channel = Channel(),
     ) -> None:
         self._folder = folder
         self._journal = journal
@@ -70,6 +75,7 @@ class FolderSource:
         self._settled_s = settled_s
         self._zone = zone
         self._poll_s = poll_s
+        self._channel = channel
         self._closed = False
         self.health = MicrophoneHealth(48_000, clock.now().boottime_s, tell)
 
@@ -97,7 +103,8 @@ class FolderSource:
         self._closed = True
 
     def _opened(self, file: FinishedFile) -> StreamSource:
-        source = FileSource(file.path)
+        [number] = channels_of(file.path, self._channel)
+        source = FileSource(file.path, channel=number)
         device_id = f"file:{file.size}:{file.mtime_ns}"
         start = recording_start(file.path, source.duration_s or 0.0, self._zone)
         if start.doubt is not None:
@@ -113,6 +120,7 @@ class FolderSource:
             kept=lambda stream_id: self._journal.file_done(
                 source.name, file.size, file.mtime_ns, stream_id, self._clock.now()
             ),
+            channel=number or None,
             origin=start.source,
             doubt=start.doubt,
         )

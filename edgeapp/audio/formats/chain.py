@@ -35,6 +35,7 @@ class Chain:
         self.frames, self.announced = first.frames, first.announced
         self.notes = list(first.notes)
         self.holes: list[Hole] = []
+        self.reason = ""
         self.cut = first.cut
 
     @classmethod
@@ -71,6 +72,7 @@ class Chain:
             scale = self.rate_hz / part.rate_hz
             self.holes += [Hole(begin + round(one.start * scale), begin + round(one.end * scale)) for one in part.holes]
             self.cut |= part.cut
+            self.reason = self.reason or part.reason
             begin += position
             count += 1
             part = next(remaining, None) if first else self._after(part)

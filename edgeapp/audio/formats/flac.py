@@ -85,6 +85,7 @@ class FlacDecoder:
         self.frames, self.cut = self._length()
         self.notes: list[str] = []
         self.holes: list[Hole] = []
+        self.reason = ""
         self.following: int | None = None
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:

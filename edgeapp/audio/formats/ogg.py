@@ -35,6 +35,8 @@ def ogg_decoder(file: Readable, start: int) -> Chain | None:
     if not links:
         if found.links:
             raise DamagedError("it has a header and no sound")
+        if not found.others:
+            raise DamagedError("no page of it is whole")
         return None
     chain = Chain.of([_decoder(file, link) for link in links])
     if not beside(file, found.end, size_of(file)):
@@ -42,6 +44,11 @@ def ogg_decoder(file: Readable, start: int) -> Chain | None:
     elif links[-1].runs and not links[-1].runs[-1].last.flags & LAST:
         chain.notes.append("has no end page, so its end may be missing")
     return chain
+
+
+def ends_cut(file: Readable, start: int) -> bool:
+    """Whether an Ogg file ends within a page."""
+    return not beside(file, survey(file, start).end, size_of(file))
 
 
 def _decoder(file: Readable, link: Link) -> Decoder:
@@ -59,6 +66,7 @@ class OggDecoder:
         self._file, self._link = file, link
         self.notes: list[str] = []
         self.holes: list[Hole] = []
+        self.reason = ""
         self.cut = False
         self.announced: int | None = None
         self._opened: Reader | None = self._reader(link.runs[0])

@@ -105,6 +105,7 @@ class SndfileDecoder:
         self.announced = self.frames
         self.notes: list[str] = []
         self.holes: list[Hole] = []
+        self.reason = ""
         self.cut = False
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:

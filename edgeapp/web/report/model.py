@@ -75,6 +75,8 @@ class Heard:
         Verdict of the last review; empty without one.
     vector : np.ndarray or None
         ``[dim]``, of its most confident window.
+    channel : int
+        Of the file, from 1; 0 where all are heard together.
     """
 
     name: Name
@@ -92,6 +94,7 @@ class Heard:
     candidates: tuple[str, ...] = ()
     review: str = ""
     vector: np.ndarray | None = None
+    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,8 @@ class RecordingPart:
     duration_s : float
     rate_hz : int
     recorded : datetime or None
+    origin : str
+        Where that was read.
     notes : tuple of str
     detections : int
     figures : tuple of Figure
@@ -257,6 +262,7 @@ class RecordingPart:
     duration_s: float
     rate_hz: int
     recorded: datetime | None
+    origin: str
     notes: tuple[str, ...]
     detections: int
     figures: tuple[Figure, ...] = ()
