@@ -122,7 +122,8 @@ def main() -> NoReturn:
     """Run ``biovita-edge``."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without a letter of a name still shows the rest
+            # A terminal without a letter of a name still shows the rest; files and pipes hold UTF-8 in every locale.
+            stream.reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
     try:
         app(prog_name=PROGRAM)
     except KeyboardInterrupt:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from edgeapp.file_names import printable
+
 PROGRAM = "biovita-edge"
 
 
 def tell(line: str) -> None:
-    """Print a line."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line; letters that would steer a terminal or end it are replaced."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def complain(line: str) -> None:

@@ -15,7 +15,7 @@ from edgeapp.audio.recording_time import stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.clock.system import Moment
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally

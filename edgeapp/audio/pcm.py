@@ -18,6 +18,7 @@ FORMATS = tuple(BYTES)
 READ_BYTES = 65_536  # what a pipe of Linux holds
 WAKE_S = 0.2  # how soon `close` ends a read that nothing arrives for
 
+_CAN_WAIT = os.name == "posix"  # Windows waits for sockets only; a read that nothing arrives for is not ended there
 _TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
 _FULL = {"s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
 
@@ -143,7 +144,7 @@ class PcmSource:
             return
         while not self._closed:
             try:
-                if not select.select([descriptor], [], [], WAKE_S)[0]:
+                if _CAN_WAIT and not select.select([descriptor], [], [], WAKE_S)[0]:
                     continue
                 piece = os.read(descriptor, READ_BYTES)
             except OSError as error:

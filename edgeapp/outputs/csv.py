@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, TextIO
 
-from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, cleaned
+from edgeapp.detections.document import DECIMALS, TIME_DECIMALS
+from edgeapp.file_names import text_of
 from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class CsvWriter:
                     detection.scientific_name,
                     detection.common_name,
                     f"{detection.confidence:.{DECIMALS}f}",
-                    cleaned(self._recording.file),
+                    text_of(self._recording.file),
                 )
             )
 
