@@ -86,7 +86,7 @@ def temporary_for(target: str | os.PathLike[str], *, sweep: bool = True) -> Iter
 
 
 def put_in_place(part: Path, target: str | os.PathLike[str], *, durable: bool = True) -> None:
-    """Move a finished, closed file over `target`, with the permissions of the file it replaces.
+    """Move a finished, closed file over `target`, with the owner and permissions of the file it replaces.
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ def put_in_place(part: Path, target: str | os.PathLike[str], *, durable: bool = 
     if durable:
         _flush_file(part)
     if (mode := _mode(target)) is not None:
+        with suppress(OSError, AttributeError):  # only root gives a file away
+            os.chown(part, target.stat().st_uid, target.stat().st_gid)
         part.chmod(mode)
     os.replace(part, target)
     if durable:
@@ -164,6 +166,18 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def lock_of(handle: int) -> Iterator[None]:
+    """Hold the lock of an open file; waits while another process has it. Closing the file ends it as well."""
+    with suppress(OSError):  # some network file systems have no locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import typer
 from edgeapp.archive.expectation import Expectation
 from edgeapp.config.panels import OUTPUT
 from edgeapp.file_names import printable
-from edgeapp.outputs.writer import Destination
+from edgeapp.outputs.destination import Destination
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
 from edgeapp.web.report.model import SPECIES, Name

@@ -231,7 +231,7 @@ def test_a_journal_with_odd_names_is_exported(program, watched, odd, format, loc
 def test_a_report_of_a_journal_with_odd_names_has_their_sound(program, watched, tmp_path, locale):
     journal, _, _ = watched("utf-8")
     page = tmp_path / "report.html"
-    done = program("journal", "report", page, "--journal", journal, locale=locale)
+    done = program("journal", "report", "--output", page, "--journal", journal, locale=locale)
 
     assert done.returncode == 0, done.stderr
     assert "Parus major" in page.read_text(encoding="utf-8")
