@@ -15,7 +15,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.clock.system import Moment
-from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
+from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
@@ -30,9 +30,11 @@ Tell = Callable[[str], None]
 class Outcome:
     """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
 
+    Those that never were recordings are passed over, and are neither.
+
     Attributes
     ----------
-    given, done, failed : int
+    given, done, failed, passed_over : int
     last : str or None
         The file that was ended last, done or failed.
     next : str or None
@@ -44,6 +46,7 @@ class Outcome:
     given: int = 0
     done: int = 0
     failed: int = 0
+    passed_over: int = 0
     last: str | None = None
     next: str | None = None
     stopped: OutputError | KeyboardInterrupt | None = None
@@ -102,7 +105,7 @@ def identify(
     PackError, GalleryError
         What would fail every other file too.
     """
-    given = done = failed = 0
+    given = done = failed = passed_over = 0
     last: str | None = None
     at: str | None = None  # the file that is being heard
     named = naming or Naming()
@@ -121,7 +124,7 @@ def identify(
                 one = next(left, None)
                 at = None if one is None else one.path
             if one is None:
-                return Outcome(given, done, failed, last)
+                return Outcome(given, done, failed, passed_over, last)
             file = one.path
             given += 1
             try:
@@ -147,6 +150,10 @@ def identify(
                     end(None if source.fault is None else f"{file}: {source.fault}; copy the file again")
             except (PackError, GalleryError, OutputError, BrokenPipeError):
                 raise
+            except PassedOverError as error:
+                passed_over += 1
+                note(printable(str(error)))
+                end(None)
             except Exception as error:
                 if isinstance(error, AudioError):
                     fault = str(error)
@@ -161,8 +168,8 @@ def identify(
         if at is None and (one := next(left, None)) is not None:
             at = one.path
         if at is None:  # it came when all was done
-            return Outcome(given, done, failed, last)
-        return Outcome(given, done, failed, last, at, stopped)
+            return Outcome(given, done, failed, passed_over, last)
+        return Outcome(given, done, failed, passed_over, last, at, stopped)
 
 
 def _windows(

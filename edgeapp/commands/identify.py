@@ -15,6 +15,7 @@ from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
 from edgeapp.archive.lists import LIST
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
@@ -185,7 +186,7 @@ def identify(
 
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     check_output(files, format, output, report, append)
     passed_over = PassedOver()
@@ -219,7 +220,7 @@ def identify(
             writing = Writers(writing, reporting)
 
         def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+            return _piped(pcm_rate, pcm_channels, pcm_format) if file == STDIN else FileSource(file)
 
         outcome = identify_files(
             found,
@@ -244,8 +245,20 @@ def identify(
     if outcome.stopped is not None:
         raise ended_early(outcome, files, format, output)
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        others = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{others}")
     raise typer.Exit(max(outcome.exit_code, report_code))
+
+
+def _piped(rate_hz: int, channels: int, format: str) -> AudioSource:
+    """The sound on standard input: a file of any format, or raw."""
+    name = "standard input"
+    return identified(
+        sys.stdin.buffer,
+        lambda file: PcmSource(file, rate_hz, channels, format),
+        lambda file: FileSource(file, name=name, close_file=True),
+        name,
+    )
 
 
 def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], None]) -> None:

@@ -102,7 +102,7 @@ class ReportWriter:
     def listening(self, source: AudioSource) -> AudioSource:
         """The source of the recording that is begun next, with its spectrogram computed while it is read."""
         duration_s = source.duration_s if isinstance(source, FileSource) else None
-        self._seekable = duration_s is not None
+        self._seekable = isinstance(source, FileSource) and os.path.isfile(source.name)  # a pipe gives it once
         self._overview = Overview(source.rate_hz, duration_s, self._asked.total_s, self._asked.high_hz)
         share = min(1.0, duration_s / self._asked.total_s) if duration_s and self._asked.total_s else 1.0
         self._most_boxes = math.ceil(MOST_BOXES * share)
@@ -296,6 +296,6 @@ def total_length_s(files: Iterable[str]) -> float:
                 source = FileSource(file)
             except Exception:  # whatever it is, it is told when the file is identified
                 continue
-            total_s += source.duration_s
+            total_s += source.duration_s or 0.0
             source.close()
     return total_s
