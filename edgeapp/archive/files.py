@@ -18,7 +18,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally

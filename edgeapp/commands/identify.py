@@ -44,8 +44,8 @@ from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption,
 from edgeapp.config.defaults import language_of, learned_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
+from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
-from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in

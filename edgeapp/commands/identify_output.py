@@ -17,7 +17,7 @@ from edgeapp.archive.inputs import Found, Refused, has_several
 from edgeapp.audio.names import is_recording
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import BiovitaError, OutputError, UsageError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import APPENDED, check_format
 
 AppendOption = Annotated[
@@ -74,7 +74,7 @@ def beginning_with(path: str | None, found: Iterable[Found | Refused]) -> Iterat
     """
     begun = path is None
     for one in found:
-        begun = begun or one.path == path
+        begun = begun or path in (one.path, printable(one.path))  # as a message names it
         if begun:
             yield one
     if not begun:

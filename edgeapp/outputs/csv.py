@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, TextIO
 
-from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, cleaned, recorded_fields
+from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, recorded_fields
+from edgeapp.file_names import text_of
 from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class CsvWriter:
                     detection.scientific_name,
                     detection.common_name,
                     f"{detection.confidence:.{DECIMALS}f}",
-                    cleaned(self._recording.file),
+                    text_of(self._recording.file),
                     *self._of_recording,
                 )
             )

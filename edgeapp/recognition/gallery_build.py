@@ -23,6 +23,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
+from edgeapp.file_names import text_of
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
 from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, plain_credit, thumbnail
@@ -73,7 +74,8 @@ class Material:
     @property
     def label(self) -> str:
         """The file, and the manifest line that named it."""
-        return f"{self.path} ({self.where})" if self.where else str(self.path)
+        path = text_of(self.path)
+        return f"{path} ({self.where})" if self.where else path
 
 
 @dataclass
@@ -297,7 +299,7 @@ class Filler:
             taxon.scientific_name,
             one.modality,
             None,
-            one.path.name,
+            text_of(one.path.name),
             author=one.author,
             licence=one.licence,
             source=one.source,
@@ -369,12 +371,14 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
         try:
             taxon = names.find(species.name.replace("_", " "))
         except TaxonError as error:
-            yield Rejection(str(species), str(error))
+            yield Rejection(text_of(species), str(error))
             continue
         for photo in sorted(species.rglob("*")):
             if photo.suffix.lower() in PHOTO_SUFFIXES:
                 author, licence = credits_of(photo)
-                yield Material(photo, taxon.scientific_name, "image", author, licence, source=str(photo.parent.name))
+                yield Material(
+                    photo, taxon.scientific_name, "image", author, licence, source=text_of(photo.parent.name)
+                )
 
 
 def _photos(n: int) -> str:
