@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
+from edgeapp.archive.inputs import Found, Refused
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import stated_start
@@ -24,26 +26,32 @@ from gallery.naming import Naming
 
 Tell = Callable[[str], None]
 
+MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobody waits for millions
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many files were done and how many failed; a cut file, of which a result was written, counts as both.
+    """How many inputs were ended, were done and failed; a cut file, of which a result was written, counts as both.
 
     Attributes
     ----------
-    done, failed : int
+    given, done, failed : int
     last : str or None
         The file that was ended last, done or failed.
     next : str or None
         The first file that is left, where the run was stopped before its end.
+    left : int
+        How many are left then; counted up to `MOST_COUNTED`.
     stopped : OutputError or Interrupted, optional
         Why it was stopped.
     """
 
+    given: int = 0
     done: int = 0
     failed: int = 0
     last: str | None = None
     next: str | None = None
+    left: int = 0
     stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
@@ -53,7 +61,7 @@ class Outcome:
 
 
 def identify(
-    files: Iterable[str],
+    inputs: Iterable[Found | Refused],
     recogniser: Recogniser,
     writer: Writer,
     hop_s: float,
@@ -69,7 +77,8 @@ def identify(
 
     Parameters
     ----------
-    files : iterable of str
+    inputs : iterable of Found or Refused
+        Such as `edgeapp.archive.inputs.recordings`; those that were refused fail.
     recogniser : Recogniser
     writer : Writer
     hop_s : float
@@ -99,15 +108,16 @@ def identify(
     PackError, GalleryError
         What would fail every other file too.
     """
-    done = failed = 0
+    given = done = failed = 0
     last: str | None = None
-    at: str | None = None  # the file that is being heard
+    at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
-    left = iter(files)
+    left = iter(inputs)
 
-    def end(fault: str | None) -> None:
-        nonlocal failed, last, at
-        last, at = at, None
+    def end(file: str, fault: str | None) -> None:
+        nonlocal given, failed, last, at
+        given += 1
+        last, at = file, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
@@ -116,9 +126,12 @@ def identify(
         while True:
             with interruption.held():
                 at = next(left, None)
-            if (file := at) is None:
-                return Outcome(done, failed, last)
+            if at is None:
+                return Outcome(given, done, failed, last)
+            file = at.path
             try:
+                if isinstance(at, Refused):
+                    raise at.error
                 with overheard() as complaints:
                     with interruption.held():
                         source = open_sound(file)
@@ -136,7 +149,7 @@ def identify(
                     done += 1
                     if notes and source.fault is None:
                         note(printable(f"{file}: {'; '.join(notes)}"))
-                    end(None if source.fault is None else f"{file}: {source.fault}; copy the file again")
+                    end(file, None if source.fault is None else f"{file}: {source.fault}; copy the file again")
             except (PackError, GalleryError, OutputError, BrokenPipeError):
                 raise
             except Exception as error:
@@ -147,13 +160,14 @@ def identify(
                     fault += "please report it with the file"
                 with interruption.held():
                     writer.fail(file, fault)
-                    end(fault)
+                    end(file, fault)
     except (OutputError, KeyboardInterrupt) as stopped:
         interruption.accept()
         rest = at if at is not None else next(left, None)
         if rest is None:  # it came when all was done
-            return Outcome(done, failed, last)
-        return Outcome(done, failed, last, rest, stopped)
+            return Outcome(given, done, failed, last)
+        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
+        return Outcome(given, done, failed, last, rest.path, n_left, stopped)
 
 
 def _windows(

@@ -11,10 +11,18 @@ from typing import Annotated
 import typer
 
 from edgeapp.archive.files import identify as identify_files
+from edgeapp.archive.inputs import PassedOver, recordings
+from edgeapp.archive.lists import LIST
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
-from edgeapp.commands.identify_output import AppendOption, BeginOption, check_output, ended_early
+from edgeapp.commands.identify_output import (
+    AppendOption,
+    BeginOption,
+    beginning_with,
+    check_output,
+    ended_early,
+)
 from edgeapp.commands.options import (
     GalleryOption,
     LanguageOption,
@@ -39,6 +47,7 @@ from edgeapp.config.defaults import language_of, learned_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.outputs.destination import Destination
+from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
@@ -53,7 +62,9 @@ def identify(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="Recordings: WAV, FLAC, OGG or MP3; - reads raw sound from standard input."
+            metavar="FILE|FOLDER|GLOB|LIST...",
+            help="Recordings: WAV, FLAC, OGG or MP3; folders of them, quoted patterns, lists (@FILE, or @- for "
+            "standard input). - reads raw sound from standard input.",
         ),
     ],
     format: Annotated[
@@ -178,11 +189,13 @@ def identify(
     if hop is not None and not 0 < hop < float("inf"):
         raise UsageError(f"--hop must be greater than 0, not {hop:g}", "give the seconds between windows")
 
-    if files.count(STDIN) > 1:
-        raise UsageError("standard input can be read only once", "give - once")
+    if files.count(STDIN) + files.count(LIST + STDIN) > 1:
+        raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
-    files = check_output(files, format, output, report, append, begin_with)
+    check_output(files, format, output, report, append)
+    passed_over = PassedOver()
+    found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
     place, in_week = place_of(latitude, longitude), week_of(week, date)
@@ -207,14 +220,15 @@ def identify(
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
-            reporting = report_file.collect(files, recogniser, naming, settings)
+            found = iter(listed := list(found))  # a report shares out its room by the length of the recordings
+            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         outcome = identify_files(
-            files,
+            found,
             recogniser,
             writing,
             hop_s,
@@ -231,10 +245,12 @@ def identify(
             destination.cut()
         results.close()  # a report that cannot be written leaves them where they belong
         report_code = report_file.write(keep=outcome.done > 0)
+    if passed_over:
+        note(printable(str(passed_over)))
     if outcome.stopped is not None:
-        raise ended_early(outcome, len(files), format, output)
-    if len(files) > 1 and not quiet:
-        complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
+        raise ended_early(outcome, format, output)
+    if outcome.given > 1:
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeapp import interruption
-from edgeapp.archive.files import Outcome
+from edgeapp.archive.files import MOST_COUNTED, Outcome
+from edgeapp.archive.inputs import Found, Refused
+from edgeapp.archive.lists import LIST
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import BiovitaError, OutputError, UsageError
 from edgeapp.outputs.words import printable
@@ -41,25 +43,19 @@ class EndedEarly(BiovitaError):
         self.exit_code = exit_code
 
 
-def check_output(
-    files: Sequence[str], format: str, output: Path | None, report: Path | None, append: bool, begin_with: str | None
-) -> list[str]:
-    """The files that are to be done.
+def check_output(files: Sequence[str], format: str, output: Path | None, report: Path | None, append: bool) -> None:
+    """Check where results go.
 
     Raises
     ------
     UsageError
-        There is no such format, an output is a recording or the other output, nothing can be added to the output, or
-        no recording is the one to begin with.
+        There is no such format, an output is a file that was named as an input or the other output, or nothing can be
+        added to the output.
     """
     for option, path in (("--output", output), ("--report", report)):
-        if path is not None and any(_same_file(path, file) for file in files):
-            raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
-    if (
-        report is not None
-        and output is not None
-        and (report.absolute() == output.absolute() or _same_file(report, output))
-    ):
+        if path is not None and any(_same_file(path, file.removeprefix(LIST)) for file in files):
+            raise UsageError(f"{path}: is one of the recordings or lists", f"choose another {option}")
+    if report is not None and output is not None and os.path.realpath(report) == os.path.realpath(output):
         raise UsageError(f"{report}: is --output as well", "choose another --report")
     check_format(format)
     if append and output is None:
@@ -69,14 +65,27 @@ def check_output(
             f"--append: the times of {format} run on over all recordings of one call",
             f"use --format {', '.join(APPENDED)}, or give all recordings at once",
         )
-    if begin_with is None:
-        return list(files)
-    if begin_with not in files:
-        raise UsageError(f"--from {begin_with}: is not one of the recordings", "give it as it is given there")
-    return list(files[files.index(begin_with) :])
 
 
-def ended_early(outcome: Outcome, n_files: int | None, format: str, output: Path | None) -> BiovitaError:
+def beginning_with(first: str | None, found: Iterator[Found | Refused]) -> Iterator[Found | Refused]:
+    """What was found from a recording on; all of it where none is given.
+
+    Raises
+    ------
+    UsageError
+        It was not found.
+    """
+    if first is not None:
+        for one in found:
+            if one.path == first:
+                yield one
+                break
+        else:
+            raise UsageError(f"--from {first}: is not one of the recordings", "give it as it was told")
+    yield from found
+
+
+def ended_early(outcome: Outcome, format: str, output: Path | None) -> BiovitaError:
     """What to tell of a run that was stopped: what was done, where it is, and how to go on."""
     if isinstance(outcome.stopped, OutputError) and not outcome.done:
         return outcome.stopped
@@ -87,8 +96,8 @@ def ended_early(outcome: Outcome, n_files: int | None, format: str, output: Path
         exit_code = interruption.exit_code()
         said = f"interrupted ({signal.Signals(exit_code - interruption.BY_SIGNAL).name})"
         remedies = []
-    of = "" if n_files is None else f" of {n_files}"
-    said += f": {outcome.done}{of} files done"
+    more = "more than " if outcome.left > MOST_COUNTED else ""
+    said += f": {outcome.done} of {more}{outcome.given + outcome.left} files done"
     if outcome.failed:
         said += f", {outcome.failed} failed"
     if outcome.last is not None:
