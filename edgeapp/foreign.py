@@ -41,12 +41,21 @@ _apart: IO[bytes] | None = None
 
 
 def keep() -> None:
-    """Give file descriptor 2 to the keeper. Once, before there are threads; `ended` ends it."""
+    """Give file descriptor 2 to the keeper, if there is one; `ended` ends it.
+
+    Before there are threads, and before much is imported: what the process changes later exists twice. Does nothing
+    where standard input, output or error is closed, or after the first time.
+    """
     global _orders, _apart, _own, _keeper_pid
     if _orders is not None or not hasattr(os, "fork") or threading.active_count() > 1:
         return
     import fcntl
 
+    try:
+        for number in range(STDERR + 1):
+            os.fstat(number)
+    except OSError:  # started with one of them closed: its number must not become that of a file
+        return
     _own = stderr = fcntl.fcntl(STDERR, fcntl.F_DUPFD_CLOEXEC, OWN)
     _apart = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
     lines, written = os.pipe()
