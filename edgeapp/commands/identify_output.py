@@ -15,6 +15,7 @@ from edgeapp import interruption
 from edgeapp.archive.files import MOST_COUNTED, Outcome
 from edgeapp.archive.inputs import Found, Refused
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.names import is_recording
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import BiovitaError, OutputError, UsageError
 from edgeapp.outputs.words import printable
@@ -53,8 +54,8 @@ def check_output(files: Sequence[str], format: str, output: Path | None, report:
         added to the output.
     """
     for option, path in (("--output", output), ("--report", report)):
-        if path is not None and any(_same_file(path, file.removeprefix(LIST)) for file in files):
-            raise UsageError(f"{path}: is one of the recordings or lists", f"choose another {option}")
+        if path is not None and any(_is_among(path, file) for file in files):
+            raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
     if report is not None and output is not None and os.path.realpath(report) == os.path.realpath(output):
         raise UsageError(f"{report}: is --output as well", "choose another --report")
     check_format(format)
@@ -109,6 +110,14 @@ def ended_early(outcome: Outcome, format: str, output: Path | None) -> BiovitaEr
     if options:
         remedies.append(f"to go on, give the same call with {' and '.join(options)}")
     return EndedEarly(printable(said), printable("; ".join(remedies) or "run it again"), exit_code)
+
+
+def _is_among(path: Path, given: str) -> bool:
+    """Whether a file is a recording or list that was given, or a recording in a folder that was."""
+    if not os.path.isdir(given):
+        return _same_file(path, given) or _same_file(path, given.removeprefix(LIST))
+    real = Path(os.path.realpath(path))
+    return real.is_file() and is_recording(real.name) and real.is_relative_to(os.path.realpath(given))
 
 
 def _same_file(one: Path, other: str | Path) -> bool:

@@ -313,7 +313,7 @@ def test_a_recording_in_a_folder_is_never_overwritten(run, tit, tmp_path):
     before = Path(tit).read_bytes()
     for option in ("--output", "--report"):
         result = run("identify", tmp_path, "-f", "json", option, tit)
-        assert result.exit_code == 2 and f"is not replaced; choose another {option}" in result.stderr
+        assert result.exit_code == 2 and f"is one of the recordings; choose another {option}" in result.stderr
         assert Path(tit).read_bytes() == before
 
 
