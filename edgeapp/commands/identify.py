@@ -24,6 +24,7 @@ from edgeapp.commands.identify_output import (
     ended_early,
 )
 from edgeapp.commands.options import (
+    ExcelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -31,6 +32,7 @@ from edgeapp.commands.options import (
     PackOption,
     ProviderOption,
     ThreadsOption,
+    check_excel,
 )
 from edgeapp.commands.place import (
     DateOption,
@@ -80,6 +82,7 @@ def identify(
     output: OutputOption = None,
     append: AppendOption = False,
     begin_with: BeginOption = None,
+    excel: ExcelOption = False,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -194,6 +197,7 @@ def identify(
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
     check_output(files, format, output, report, append)
+    check_excel(excel, format)
     passed_over = PassedOver()
     found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
@@ -214,7 +218,7 @@ def identify(
         expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = place or (None, None)
-        run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown)
+        run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown, excel)
         writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
         destination.begin(APPENDED.get(format, ""))
         reporting = None
