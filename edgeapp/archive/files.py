@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import islice
 
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
@@ -34,10 +35,12 @@ DOUBTFUL = {
     CONTRADICTED: "its metadata and its name give different times: that of the {0.source} is used",
 }
 
+MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobody waits for millions
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
+    """How many inputs were ended, were done and failed; a cut file, of which a result was written, counts as both.
 
     Those that never were recordings are passed over, and are neither.
 
@@ -48,6 +51,8 @@ class Outcome:
         The file that was ended last, done or failed.
     next : str or None
         The first file that is left, where the run was stopped before its end.
+    left : int
+        How many are left then; counted up to `MOST_COUNTED`.
     stopped : OutputError or Interrupted, optional
         Why it was stopped.
     """
@@ -58,6 +63,7 @@ class Outcome:
     passed_over: int = 0
     last: str | None = None
     next: str | None = None
+    left: int = 0
     stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
@@ -122,13 +128,14 @@ def identify(
     """
     given = done = failed = passed_over = 0
     last: str | None = None
-    at: str | None = None  # the file that is being heard
+    at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
     left = iter(inputs)
 
-    def end(fault: str | None) -> None:
-        nonlocal failed, last, at
-        last, at = at, None
+    def end(file: str, fault: str | None) -> None:
+        nonlocal given, failed, last, at
+        given += 1
+        last, at = file, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
@@ -158,21 +165,19 @@ def identify(
                 note(printable(f"{of}: {'; '.join(notes)}"))
             if number == numbers[-1]:
                 done += 1
-                end(fault)
+                end(file, fault)
         return fault
 
     try:
         while True:
             with interruption.held():
-                one = next(left, None)
-                at = None if one is None else one.path
-            if one is None:
+                at = next(left, None)
+            if at is None:
                 return Outcome(given, done, failed, passed_over, last)
-            file = one.path
-            given += 1
+            file = at.path
             try:
-                if isinstance(one, Refused):
-                    raise one.error
+                if isinstance(at, Refused):
+                    raise at.error
                 with overheard():  # of a file that is read to choose
                     numbers = channels_of(file, channel)
                 fault: str | None = None
@@ -184,7 +189,7 @@ def identify(
                 with interruption.held():
                     passed_over += 1
                     note(printable(str(error)))
-                    end(None)
+                    end(file, None)
             except Exception as error:
                 if isinstance(error, AudioError):
                     fault = str(error)
@@ -193,14 +198,14 @@ def identify(
                     fault += "please report it with the file"
                 with interruption.held():
                     writer.fail(file, fault)
-                    end(fault)
+                    end(file, fault)
     except (OutputError, KeyboardInterrupt) as stopped:
         interruption.accept()
-        if at is None and (one := next(left, None)) is not None:
-            at = one.path
-        if at is None:  # it came when all was done
+        rest = at if at is not None else next(left, None)
+        if rest is None:  # it came when all was done
             return Outcome(given, done, failed, passed_over, last)
-        return Outcome(given, done, failed, passed_over, last, at, stopped)
+        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
+        return Outcome(given, done, failed, passed_over, last, rest.path, n_left, stopped)
 
 
 def _windows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeapp.archive.files import identify as identify_files
-from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
+from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.lists import LIST
 from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
@@ -22,6 +22,7 @@ from edgeapp.clock.zones import zone_of
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
     ChannelOption,
+    ExcelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -29,6 +30,7 @@ from edgeapp.commands.options import (
     PackOption,
     ProviderOption,
     ThreadsOption,
+    check_excel,
 )
 from edgeapp.commands.place import (
     DateOption,
@@ -78,6 +80,7 @@ def identify(
     output: OutputOption = None,
     append: AppendOption = False,
     begin_with: BeginOption = None,
+    excel: ExcelOption = False,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -205,8 +208,9 @@ def identify(
     PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     check_output(files, format, output, report, append)
+    check_excel(excel, format)
     passed_over = PassedOver()
-    found: Iterable[Found | Refused] = beginning_with(begin_with, recordings(files, passed_over))
+    found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
     zone = None if time_zone is None else zone_of(time_zone)
@@ -226,14 +230,14 @@ def identify(
         expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = place or (None, None)
-        run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown)
+        run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown, excel)
         writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
-            found = list(found)  # a report shares out its room by the length of the recordings
-            reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
+            found = iter(listed := list(found))  # a report shares out its room by the length of the recordings
+            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
         def open_sound(file: str, channel: int = 0) -> AudioSource:
@@ -264,7 +268,7 @@ def identify(
     if passed_over:
         note(printable(str(passed_over)))
     if outcome.stopped is not None:
-        raise ended_early(outcome, files, format, output)
+        raise ended_early(outcome, format, output)
     if outcome.given > 1:
         also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
         note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")

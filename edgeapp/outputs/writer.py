@@ -53,6 +53,8 @@ class Run:
         Where all recordings were made, degrees, as far as a person said so.
     gallery : Gallery or None
         Whose pictures go with detections; none do when None. Open in the thread that writes.
+    excel : bool
+        Whether CSV is for spreadsheets; see `edgeapp.outputs.spreadsheet`.
     """
 
     origin: Origin
@@ -61,6 +63,7 @@ class Run:
     latitude: float | None = None
     longitude: float | None = None
     gallery: Gallery | None = None
+    excel: bool = False
 
 
 @dataclass(frozen=True)
