@@ -26,8 +26,6 @@ EXTRA = "pip install 'biovita-edge[ray]'"
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning of a change to come
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DEDUP_LOGS": "0",
 }
 
 
@@ -95,7 +93,7 @@ class RayWorkers:
             import ray
         except ImportError:
             raise UsageError("Ray is not installed", EXTRA) from None
-        self._ray = ray
+        self._ray: Any = ray
         self._given = recognition, record, os.getcwd()
         self._address, self._asked = address, workers
         self._threads = recognition.threads or 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeapp.archive.content import Content, HashedSource
 from edgeapp.archive.files import identify
+from edgeapp.archive.inputs import Found
 from edgeapp.archive.recognition import Recognition
 from edgeapp.archive.record import Record
 from edgeapp.archive.rows import RowsWriter, tables
@@ -188,7 +189,7 @@ class Worker:
 
         loaded, writer = self._loaded, RowsWriter(self._run, self._record)
         identify(
-            [item.file],
+            [Found(item.file)],
             loaded.recogniser,
             writer,
             loaded.hop_s,

@@ -49,7 +49,10 @@ class Partition(str, Enum):
 def archive(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="FILE|FOLDER...", help="Recordings, folders, patterns, and @FILE for a list of them."),
+        typer.Argument(
+            metavar="FILE|FOLDER|GLOB|LIST...",
+            help="Recordings, folders of them, patterns, or @list.txt with their names.",
+        ),
     ],
     output: Annotated[
         Path,

@@ -183,7 +183,7 @@ def test_moved_recordings_are_known_by_content(sounds, archive, tmp_path):
     before = files_of(tmp_path / "results")
     (sounds / "site ü").rename(sounds / "moved")
     result = archive(sounds, "--embeddings")
-    assert "4 of them heard before under another name" in result.stderr
+    assert "5 of them heard before under another name" in result.stderr
     after = files_of(tmp_path / "results")
     assert set(after) == set(before)
     results = DataSet(tmp_path / "results")
