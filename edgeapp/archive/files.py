@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
+from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
 from edgeapp.audio.complaints import overheard
@@ -27,11 +28,25 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both."""
+    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
+
+    Attributes
+    ----------
+    given, done, failed : int
+    last : str or None
+        The file that was ended last, done or failed.
+    next : str or None
+        The first file that is left, where the run was stopped before its end.
+    stopped : OutputError or Interrupted, optional
+        Why it was stopped.
+    """
 
     given: int = 0
     done: int = 0
     failed: int = 0
+    last: str | None = None
+    next: str | None = None
+    stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
     def exit_code(self) -> int:
@@ -77,51 +92,77 @@ def identify(
     listening : callable, optional
         Source to one that somebody else hears as well while it is read.
 
+    Returns
+    -------
+    Outcome
+        A signal, or an output that cannot be written, ends the run before its end.
+
     Raises
     ------
-    PackError, GalleryError, OutputError
+    PackError, GalleryError
         What would fail every other file too.
     """
     given = done = failed = 0
+    last: str | None = None
+    at: str | None = None  # the file that is being heard
     named = naming or Naming()
-    for one in inputs:
-        file = one.path
-        given += 1
-        try:
-            if isinstance(one, Refused):
-                raise one.error
-            with overheard() as complaints:
-                source = open_sound(file)
-                begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
-                expected = expectation.of(begun) if expectation is not None else None
-                if listening is not None:
-                    source = listening(source)
-                writer.begin(Recording(file, source.rate_hz, begun))
-                tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
-            notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-            notes += expected.notes if expected is not None else []
-            species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
-            if source.fault is not None:
-                fault: str | None = f"{file}: {source.fault}; copy the file again"
-            else:
-                fault = None
-                if notes:
-                    note(printable(f"{file}: {'; '.join(notes)}"))
-            done += 1
-        except (PackError, GalleryError, OutputError, BrokenPipeError):
-            raise
-        except AudioError as error:
-            fault = str(error)
-            writer.fail(file, fault)
-        except Exception as error:
-            # One file in millions must not end the job, whatever is wrong with it or with us.
-            fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); please report it with the file"
-            writer.fail(file, fault)
+    left = iter(inputs)
+
+    def end(fault: str | None) -> None:
+        nonlocal failed, last, at
+        last, at = at, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
-    return Outcome(given, done, failed)
+
+    try:
+        while True:
+            with interruption.held():
+                one = next(left, None)
+                at = None if one is None else one.path
+            if one is None:
+                return Outcome(given, done, failed, last)
+            file = one.path
+            given += 1
+            try:
+                if isinstance(one, Refused):
+                    raise one.error
+                with overheard() as complaints:
+                    with interruption.held():
+                        source = open_sound(file)
+                    begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound states nothing
+                    expected = expectation.of(begun) if expectation is not None else None
+                    if listening is not None:
+                        source = listening(source)
+                    writer.begin(Recording(file, source.rate_hz, begun))
+                    tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
+                notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+                notes += expected.notes if expected is not None else []
+                species = named.candidates(tally.species(top, expected.species if expected is not None else None))
+                with interruption.held():
+                    writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
+                    done += 1
+                    if notes and source.fault is None:
+                        note(printable(f"{file}: {'; '.join(notes)}"))
+                    end(None if source.fault is None else f"{file}: {source.fault}; copy the file again")
+            except (PackError, GalleryError, OutputError, BrokenPipeError):
+                raise
+            except Exception as error:
+                if isinstance(error, AudioError):
+                    fault = str(error)
+                else:  # one file in millions must not end the job, whatever is wrong with it or with us
+                    fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); "
+                    fault += "please report it with the file"
+                with interruption.held():
+                    writer.fail(file, fault)
+                    end(fault)
+    except (OutputError, KeyboardInterrupt) as stopped:
+        interruption.accept()
+        if at is None and (one := next(left, None)) is not None:
+            at = one.path
+        if at is None:  # it came when all was done
+            return Outcome(given, done, failed, last)
+        return Outcome(given, done, failed, last, at, stopped)
 
 
 def _windows(

@@ -97,6 +97,11 @@ class RowsWriter:
         self.begin(Recording(file, 0))
         self.rows[FILES] = [{**names_of(file), "notes": [], "error": cleaned(reason)}]
 
+    def pass_over(self, file: str, notes: Sequence[str]) -> None:
+        """The file is no recording, and no fault either."""
+        self.begin(Recording(file, 0))
+        self.rows[FILES] = [{**names_of(file), "heard": False, "notes": [cleaned(note) for note in notes]}]
+
     def complete(self, **fields: Any) -> None:
         """Set columns of the row in `files`."""
         self.rows[FILES][0].update(fields)

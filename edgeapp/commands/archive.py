@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from edgeapp import interruption
 from edgeapp.archive.dataset import EMBEDDINGS, WINDOWS, DataSet
 from edgeapp.archive.engine import Engine
 from edgeapp.archive.estimate import Sampled, results_bytes, sampled, tried
@@ -35,7 +36,6 @@ from edgeapp.outputs.words import printable
 from edgeapp.terminal import complain
 
 WORK = "Work"
-STOPPED = 128  # exit code of a command that a signal ended, less the signal's number
 
 
 class Partition(str, Enum):
@@ -201,7 +201,7 @@ def archive(
         progress.clear()
     _finish(outcome, plan, note, output)
     if outcome.stopped_by is not None:
-        raise typer.Exit(STOPPED + outcome.stopped_by)
+        raise typer.Exit(interruption.exit_code())
     raise typer.Exit(1 if outcome.failed or plan.n_failed or scan.refused else 0)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +15,7 @@ from edgeapp.archive.lists import LIST
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
+from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
     GalleryOption,
     LanguageOption,
@@ -37,8 +36,9 @@ from edgeapp.commands.recognition import HopOption, ModalitiesOption, OnlyOption
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT
 from edgeapp.errors import UsageError
+from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, Writers, check_format, writer
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
@@ -64,6 +64,8 @@ def identify(
         ),
     ] = "table",
     output: OutputOption = None,
+    append: AppendOption = False,
+    begin_with: BeginOption = None,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -129,6 +131,9 @@ def identify(
     --pictures adds photos and recordings of what was detected, those most like the sound first, with their authors and
     licences. A terminal that can show images (kitty, or sixels) shows the photos, if textual-image is installed.
 
+    --append adds to the output file instead of replacing it, in json, ndjson, csv, kaleidoscope and table; several
+    processes can add to one file. A run that was interrupted says how to go on: with --from and --append.
+
     --report writes a page beside any of them that opens in a browser without a network: a summary of the species,
     spectrograms in which the detections are marked and can be heard, pictures, windows without a detection, settings.
 
@@ -139,20 +144,16 @@ def identify(
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
-    if report is not None and output is not None and report.absolute() == output.absolute():
-        raise UsageError(f"{report}: is --output as well", "choose another --report")
-
+    check_output(files, format, output, report, append)
     passed_over = PassedOver()
-    found: Iterable[Found | Refused] = _sparing(
-        recordings(files, passed_over), (("--output", output), ("--report", report))
-    )
-    check_format(format)
+    found: Iterable[Found | Refused] = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
     note = _silent if quiet else complain
     with ExitStack() as stack:
-        destination = stack.enter_context(Destination(output))
         report_file = stack.enter_context(ReportFile(report, report_audio))
+        results = stack.enter_context(ExitStack())
+        destination = results.enter_context(Destination(output, append=append))
         recognition, installed = recognition_of(
             note,
             pack,
@@ -176,7 +177,8 @@ def identify(
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = recognition.place or (None, None)
         run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown)
-        writing = writer(format, destination.out, run)
+        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, recognition.only, expectation, recognition.language)
@@ -201,29 +203,17 @@ def identify(
             None if reporting is None else reporting.listening,
         )
         destination.keep = outcome.done > 0
+        if outcome.stopped is not None:
+            destination.cut()
+        results.close()  # a report that cannot be written leaves them where they belong
         report_code = report_file.write(keep=outcome.done > 0)
     if passed_over:
         note(printable(str(passed_over)))
+    if outcome.stopped is not None:
+        raise ended_early(outcome, files, format, output)
     if outcome.given > 1:
         note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
     raise typer.Exit(max(outcome.exit_code, report_code))
-
-
-def _sparing(found: Iterable[Found | Refused], outputs: Iterable[tuple[str, Path | None]]) -> Iterator[Found | Refused]:
-    """The same recordings, unless one of them would be overwritten by an output."""
-    there = [(option, path, os.stat(path)) for option, path in outputs if path is not None and os.path.isfile(path)]
-    for one in found:
-        for option, path, state in there:
-            if isinstance(one, Found) and _is_file(one.path, state):
-                raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
-        yield one
-
-
-def _is_file(path: str, other: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), other)
-    except (OSError, ValueError):
-        return False  # a missing file is reported when it is opened
 
 
 def _silent(text: str) -> None:

@@ -25,12 +25,20 @@ SHOWN = 40  # detections; a day of them is for ndjson, not for a screen
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
+class _Console(Console):
+    """One that leaves it to the command line what follows when its reader has left."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise
+
+
 class TableWriter:
     """See `edgeapp.outputs.writer.Writer`. Colours only on a terminal."""
 
     def __init__(self, out: TextIO, run: Run) -> None:
         # rich assumes 80 columns where there is no terminal; a pipe has no width to wrap at.
-        self._console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
+        self._console = _Console(file=out, highlight=False, width=None if out.isatty() else 120)
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
         self._gallery = run.gallery
         self._files = 0
