@@ -193,6 +193,11 @@ class Committed:
     replaced: frozenset[int]
     superseded: frozenset[int]
 
+    @cached_property
+    def after(self) -> dict[int, int]:
+        """The part that counts by each that it replaces."""
+        return {old: part.number for part in self.parts.values() for old in part.replaces}
+
     @classmethod
     def of(cls, folder: Path) -> Committed:
         """Read which parts of a data set are there.

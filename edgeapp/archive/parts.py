@@ -83,6 +83,10 @@ class Parts:
             self.committed = Committed.of(folder)
             highest = max([*self.committed.parts, *self.committed.replaced, 0])
             self._next = highest + 1
+            self._paths: dict[str, dict[int, list[Path]]] = {table: {} for table in TABLES}
+            for table in TABLES:
+                for number, path in part_files(folder / table):
+                    self._paths[table].setdefault(number, []).append(path)
             self._sweep()
         self.settle()
 
@@ -137,13 +141,44 @@ class Parts:
             It cannot be written; the rows still do not count.
         """
         by_part: dict[int, list[int]] = {}
-        after = {old: part.number for part in self.committed.parts.values() for old in part.replaces}
         for one in self.committed.superseded:
-            number = one >> ID_BITS  # of the part in which it was written first; rewriting keeps the `file_id`
-            by_part.setdefault(after.get(number, number), []).append(one)
+            by_part.setdefault(self.number_of(one), []).append(one)
         for number in sorted(by_part):
             if number in self.committed.parts:
                 self._rewrite(number, by_part[number])
+
+    def number_of(self, file_id: int) -> int:
+        """The part in which a recording is; rewriting a part keeps the `file_id` of its recordings."""
+        first = file_id >> ID_BITS
+        if first in self.committed.parts:
+            return first
+        return self.committed.after.get(first, first)
+
+    def read(self, number: int) -> dict[str, pa.Table]:
+        """All rows of a part, those of tables but `files` with the column `PARTITION`.
+
+        Raises
+        ------
+        OutputError
+            It cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        found = {}
+        for name in self.record.tables:
+            fields = schema(name, self.record.dim)
+            tables = []
+            for path in sorted(self._paths[name].get(number, ())):
+                with explained(path):
+                    table = pq.read_table(path, partitioning=None).select(fields.names).cast(fields)
+                if name != FILES:
+                    value = self._value_of(path.parent)
+                    table = table.append_column(PARTITION, pa.array([value] * len(table), pa.string()))
+                tables.append(table)
+            if tables:
+                found[name] = pa.concat_tables(tables)
+        return found
 
     def _rewrite(self, number: int, gone: list[int]) -> None:
         """Put a part without some of its recordings in its place."""
@@ -156,20 +191,12 @@ class Parts:
             has = pq.read_table(self.folder / FILES / part_name(number), columns=["file_id"])["file_id"]
         if not pc.any(pc.is_in(has, drop)).as_py():
             return
-        kept: dict[str, list[pa.Table]] = {}
-        for name in self.record.tables:
-            fields = schema(name, self.record.dim)
-            for path in self._paths(name, number):
-                with explained(path):
-                    table = pq.read_table(path, partitioning=None).select(fields.names).cast(fields)
-                stays = table.filter(pc.invert(pc.is_in(table["file_id"], drop)))
-                if name != FILES:
-                    value = self._value_of(path.parent)
-                    stays = stays.append_column(PARTITION, pa.array([value] * len(stays), pa.string()))
-                kept.setdefault(name, []).append(stays)
+        kept = {
+            name: table.filter(pc.invert(pc.is_in(table["file_id"], drop))) for name, table in self.read(number).items()
+        }
         before = self.committed.parts[number]
         part = Part(self._next, before.replaces | {number}, before.supersedes)
-        self._write(part, {name: pa.concat_tables(tables) for name, tables in kept.items()})
+        self._write(part, kept)
         self._sweep()
 
     def _write(self, part: Part, tables: Mapping[str, pa.Table]) -> None:
@@ -188,10 +215,13 @@ class Parts:
                     written.append(target)
                     with explained(target), files.replacing(target, parents=True, sweep=False) as temporary:
                         pq.write_table(rows, temporary, compression=COMPRESSION)
+                    self._paths[name].setdefault(part.number, []).append(target)
         except BaseException:
             for path in reversed(written):  # `files` first
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
+            for paths in self._paths.values():
+                paths.pop(part.number, None)
             raise
         replaced = self.committed.replaced | part.replaces
         parts = {n: one for n, one in self.committed.parts.items() if n not in replaced}
@@ -216,14 +246,11 @@ class Parts:
     def _value_of(self, folder: Path) -> str:
         return unquote(folder.name.partition("=")[2]) if self.record.partition != NONE else ""
 
-    def _paths(self, table: str, number: int) -> list[Path]:
-        return sorted(path for found, path in part_files(self.folder / table) if found == number)
-
     def _sweep(self) -> None:
         """Delete files of parts that are not there or do not count, `files` first."""
-        for table in TABLES:
-            for number, path in part_files(self.folder / table):
-                if number not in self.committed.parts:
+        for table, paths in self._paths.items():
+            for number in [number for number in paths if number not in self.committed.parts]:
+                for path in paths.pop(number):
                     path.unlink(missing_ok=True)
                     with suppress(OSError):  # other parts are in it
                         if path.parent != self.folder / table:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +107,16 @@ class Record:
             for name in names
             if other.get(name) != self.settings.get(name)
         ]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the program and of what it computes with."""
+    names = ("biovita-edge", "onnxruntime", "onnxruntime-gpu", "numpy", "soundfile", "soxr", "pyarrow")
+    found = {"python": platform.python_version()}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _shown(value: Any) -> str:

@@ -42,7 +42,8 @@ app = typer.Typer(
     cls=ResultsGroup,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="Identify the species in any number of recordings, and use the results.",
+    help="Identify the species in any number of recordings, and use the results.\n\n"
+    "`archive FOLDER --output RESULTS` is short for `archive run`; a folder that is called like a command is `./summary`.",
 )
 
 ResultsArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Results of `archive`.")]

@@ -1,0 +1,258 @@
+"""Hear the recordings of a plan and keep what is heard; whatever happens, the same command goes on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+from edgeapp.archive.engine import Done, Engine
+from edgeapp.archive.moved import Unseen, moved_rows
+from edgeapp.archive.parts import Parts, Rows
+from edgeapp.archive.plan import Plan
+from edgeapp.archive.progress import Progress
+from edgeapp.archive.rows import RowsWriter
+from edgeapp.archive.worker import Hashed, Heard, Item, Lost, Task
+from edgeapp.errors import AudioError, BiovitaError, OutputError
+from edgeapp.outputs.words import printable
+
+PART_FILES = 5000
+PART_BYTES = 64 << 20  # of rows in memory
+PART_S, LONGEST_PART_S = 5.0, 300.0  # a part is as old as a twentieth of the run, within these
+PART_SHARE = 1 / 20
+TRIES = 3  # workers that die of one recording before it is given up: a worker can be killed for other reasons
+MOST_LOST = 20  # recordings in a row that cannot be read, before it is the share that is gone
+NAMED = 5  # failures that are told; the table of files has all
+POLL_S = 0.5
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes
+    ----------
+    done : int
+        Recordings that were heard, or known by their content.
+    failed : int
+    moved : int
+        Of those done, how many were known by their content.
+    stopped_by : int or None
+        Signal that ended it.
+    """
+
+    done: int
+    failed: int
+    moved: int
+    stopped_by: int | None
+
+
+class Run:
+    """A run over an archive.
+
+    Parameters
+    ----------
+    plan : Plan
+    engine : Engine
+        Its workers are there.
+    parts : Parts
+    progress : Progress
+    complain : callable
+        Called with a line on a failure.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        parts: Parts,
+        progress: Progress,
+        complain: Tell,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._plan, self._engine, self._parts, self._progress = plan, engine, parts, progress
+        self._complain, self._clock = complain, clock
+        self._unseen = Unseen(plan.unseen)
+        self._again: deque[Task] = deque()
+        self._moved: list[tuple[int, Hashed]] = []
+        self._lost: list[Lost] = []  # recordings in a row
+        self._done = self._failed = self._n_moved = 0
+        self._began = self._committed = clock()
+
+    def go(self) -> Outcome:
+        """Hear what is planned.
+
+        Raises
+        ------
+        AudioError
+            Recordings cannot be read any more, one after the other.
+        BiovitaError
+            What ends a run: of the pack, the gallery, the workers, the output. What was heard before it is kept, but
+            for an output that cannot be written.
+        """
+        with told_to_stop() as stop:
+            try:
+                self._fail_absent()
+                self._work(stop)
+                self._settle_lost()
+            except OutputError:
+                raise
+            except BiovitaError:
+                self._commit()
+                raise
+            self._commit()
+            if not stop:
+                self._parts.settle()
+            return Outcome(self._done, self._failed, self._n_moved, stop[0] if stop else None)
+
+    def _work(self, stop: list[int]) -> None:
+        tasks = self._plan.tasks()
+        flying = 0
+        while not stop:
+            while self._engine.free and (task := self._again.popleft() if self._again else next(tasks, None)):
+                self._engine.submit(task)
+                flying += 1
+            if not flying:
+                return
+            for done in self._engine.wait(POLL_S):
+                flying -= 1
+                self._take(done)
+            self._progress.tell()
+            if self._is_time():
+                self._commit()
+
+    def _take(self, done: Done) -> None:
+        """Keep what became of a task."""
+        if done.heard is None:
+            self._died(done)
+            return
+        heard = done.heard
+        new = []
+        for one in heard.hashed:
+            before = self._unseen.take(one)
+            if before is None:
+                new.append(replace(one.item, check=False))
+            else:
+                self._moved.append((before, one))
+                self._done += 1
+                self._n_moved += 1
+                self._progress.add(1, one.item.size)
+        if new:
+            self._again.append(Task(tuple(new)))
+        if heard.items:
+            self._settle_lost()
+        self._keep(heard)
+        self._lost += heard.lost
+        if len(self._lost) >= MOST_LOST:
+            raise AudioError(
+                f"{len(self._lost)} recordings in a row cannot be read, the last: {self._lost[-1].reason}",
+                "see whether their disk or share is there and give the same command again: it goes on from here",
+            )
+
+    def _keep(self, heard: Heard) -> None:
+        """Keep the rows of recordings that were heard or failed."""
+        before = frozenset(item.before for item in heard.items if item.before is not None)
+        self._parts.add(Rows(heard.tables, before))
+        for failure in heard.failures:
+            self._tell(failure)
+        self._done += len(heard.items) - len(heard.failures)
+        self._failed += len(heard.failures)
+        n_bytes = sum(item.size for item in heard.items)
+        self._progress.add(len(heard.items), n_bytes, heard.sound_s, len(heard.failures))
+
+    def _died(self, done: Done) -> None:
+        """A worker died of a task: try its halves, and give up a recording of which several died."""
+        items = done.task.items
+        if len(items) > 1:
+            half = len(items) // 2
+            self._again.extend(Task(part) for part in (items[:half], items[half:]))
+        elif done.task.tries + 1 < TRIES:
+            self._again.append(replace(done.task, tries=done.task.tries + 1))
+        else:
+            [item] = items
+            reason = f"{item.file}: {TRIES} workers died while they heard it ({done.died})"
+            self._fail([(item, f"{reason}; please report it with the file")], size=item.size, mtime=item.mtime_us)
+
+    def _fail_absent(self) -> None:
+        for item in self._plan.absent():
+            self._fail([(item, f"{item.file}: does not exist, or is no file; check the path")])
+
+    def _settle_lost(self) -> None:
+        """Recordings that could not be read, where others can be: they fail, and are tried again by the next run."""
+        lost, self._lost = self._lost, []
+        self._fail([(one.item, f"{one.reason}; copy it again") for one in lost])
+
+    def _fail(self, failed: list[tuple[Item, str]], **facts: Any) -> None:
+        """Keep rows of recordings of which no worker could say anything.
+
+        Without the facts of its file, a recording is heard by the next run.
+        """
+        if not failed:
+            return
+        writer = RowsWriter(None, self._parts.record)
+        for item, reason in failed:
+            writer.fail(item.file, reason)
+            writer.keep(**facts)
+        items = tuple(item for item, _ in failed)
+        self._keep(Heard(writer.tables(), items, tuple(reason for _, reason in failed)))
+
+    def _tell(self, failure: str) -> None:
+        told = self._progress.failed
+        if told < NAMED:
+            self._progress.clear()
+            self._complain(printable(failure))
+
+    def _is_time(self) -> bool:
+        parts, now = self._parts, self._clock()
+        if parts.n_waiting + len(self._moved) >= PART_FILES or parts.bytes_waiting >= PART_BYTES:
+            return True
+        age = min(max((now - self._began) * PART_SHARE, PART_S), LONGEST_PART_S)
+        return now - self._committed >= age
+
+    def _commit(self) -> None:
+        """Make what was heard durable."""
+        if self._moved:
+            for rows in moved_rows(self._parts, self._moved):
+                self._parts.add(rows)
+            self._moved.clear()
+        self._parts.commit()
+        self._committed = self._clock()
+
+
+@contextmanager
+def told_to_stop() -> Iterator[list[int]]:
+    """Signals that tell the process to stop, as they come; a second one has its usual effect.
+
+    Only in the main thread; in another nothing comes.
+    """
+    came: list[int] = []
+    before: dict[int, Any] = {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        before.clear()
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                before[number] = signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        restore()

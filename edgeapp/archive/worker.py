@@ -1,0 +1,211 @@
+"""Hear some recordings: what each process that works on an archive does, wherever it runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edgeapp.archive.content import Content, HashedSource
+from edgeapp.archive.files import identify
+from edgeapp.archive.recognition import Recognition
+from edgeapp.archive.record import Record
+from edgeapp.archive.rows import RowsWriter
+from edgeapp.audio.source import AudioSource
+from edgeapp.detections.document import cleaned
+from edgeapp.outputs.writer import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TOP = 5  # likeliest species of a window and of a recording, as `identify` writes
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording to be heard.
+
+    Attributes
+    ----------
+    file : str
+        Its path.
+    size, mtime_us : int
+        In bytes, and microseconds since 1970, when it was found.
+    before : int or None
+        `file_id` of what was heard under this path before.
+    check : bool
+        Only hash it: it may have been heard before, under another path or before it was touched.
+    """
+
+    file: str
+    size: int
+    mtime_us: int
+    before: int | None = None
+    check: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """Recordings that one process hears, one after the other.
+
+    Attributes
+    ----------
+    items : tuple of Item
+    tries : int
+        How many processes died of it.
+    """
+
+    items: tuple[Item, ...]
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A recording that was only hashed."""
+
+    item: Item
+    sha256: str
+    size: int
+    mtime_us: int
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A recording that cannot be read, whatever it holds: it is gone, or its disk or share is."""
+
+    item: Item
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What became of a task.
+
+    Attributes
+    ----------
+    tables : dict of str to pyarrow.Table
+        The rows of `items`, see `edgeapp.archive.parts.Rows`.
+    items : tuple of Item
+        That were heard, or failed.
+    failures : tuple of str
+        A line for each that failed.
+    hashed : tuple of Hashed
+    lost : tuple of Lost
+    sound_s : float
+        Seconds of sound that were heard.
+    wall_s : float
+        Seconds that it took.
+    """
+
+    tables: dict[str, pa.Table]
+    items: tuple[Item, ...] = ()
+    failures: tuple[str, ...] = ()
+    hashed: tuple[Hashed, ...] = ()
+    lost: tuple[Lost, ...] = ()
+    sound_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass
+class _Batch:
+    """A task while it is heard."""
+
+    items: list[Item] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    hashed: list[Hashed] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    sound_s: float = 0.0
+
+
+class Worker:
+    """A loaded model that hears recordings.
+
+    Parameters
+    ----------
+    recognition : Recognition
+    record : Record
+
+    Raises
+    ------
+    PackError, GalleryError, TaxonError, UsageError, DeviceError
+        What cannot be loaded, found or used.
+    """
+
+    def __init__(self, recognition: Recognition, record: Record) -> None:
+        self._loaded, self._record = recognition.load(), record
+        spec, origin = self._loaded.recogniser.pack.audio, self._loaded.recogniser.origin
+        self._run = Run(origin, spec.window_s, self._loaded.hop_s, record.latitude, record.longitude)
+
+    def hear(self, task: Task) -> Heard:
+        """Hear recordings; what is wrong with one is told, and the others are heard.
+
+        Raises
+        ------
+        PackError, GalleryError
+            What would fail every other recording too.
+        """
+        began = time.perf_counter()
+        batch, writer = _Batch(), RowsWriter(self._run, self._record)
+        for item in task.items:
+            try:
+                with Content(item.file) as content:
+                    if item.check:
+                        batch.hashed.append(Hashed(item, content.sha256(), content.size, content.mtime_us))
+                    else:
+                        self._hear(item, content, writer, batch)
+            except PermissionError:
+                reason = f"{item.file}: permission denied; check the file's permissions"
+                writer.fail(item.file, reason)
+                writer.keep(size=item.size, mtime=item.mtime_us)
+                batch.items.append(item)
+                batch.failures.append(reason)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                batch.lost.append(Lost(item, f"{item.file}: cannot be read ({reason})"))
+        return Heard(
+            writer.tables(),
+            tuple(batch.items),
+            tuple(batch.failures),
+            tuple(batch.hashed),
+            tuple(batch.lost),
+            batch.sound_s,
+            time.perf_counter() - began,
+        )
+
+    def _hear(self, item: Item, content: Content, writer: RowsWriter, batch: _Batch) -> None:
+        """Hear a recording as `identify` does.
+
+        Raises
+        ------
+        OSError
+            It cannot be read to its end.
+        """
+        sources: list[AudioSource] = []
+        failures: list[str] = []
+
+        def listening(source: AudioSource) -> AudioSource:
+            sources.append(source)
+            return HashedSource(source, content)
+
+        loaded = self._loaded
+        identify(
+            [item.file],
+            loaded.recogniser,
+            writer,
+            loaded.hop_s,
+            TOP,
+            lambda note: None,
+            failures.append,
+            naming=loaded.naming,
+            expectation=loaded.expectation,
+            listening=listening,
+        )
+        facts: dict[str, Any] = {"sha256": content.sha256(), "size": content.size, "mtime": content.mtime_us}
+        if sources:
+            facts["channels"] = getattr(sources[0], "channels", None)
+        if failures:
+            facts["error"] = cleaned(failures[0])
+        batch.sound_s += writer.duration_s
+        writer.keep(**facts)
+        batch.items.append(item)
+        batch.failures += failures
