@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from edgeapp.commands import archive_export, archive_summary
-from edgeapp.commands.archive import archive
-from edgeapp.commands.archive_results import RUN, app
+from edgeapp.commands.archive_results import app
 
 __all__ = ["app", "archive_export", "archive_summary"]
-
-app.command(RUN)(archive)

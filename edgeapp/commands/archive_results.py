@@ -12,7 +12,9 @@ from typer.core import TyperGroup
 
 from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.selection import Selection, folder_prefixes, taxa_called
+from edgeapp.archive.summary import Sites
 from edgeapp.clock.zones import zone_of
+from edgeapp.commands.archive import archive
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import GalleryError, PackError, UsageError
 from edgeapp.outputs.words import printable
@@ -43,8 +45,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     help="Identify the species in any number of recordings, and use the results.\n\n"
-    "`archive FOLDER --output RESULTS` is short for `archive run`; a folder that is called like a command is `./summary`.",
+    "`archive FOLDER --output RESULTS` is short for `archive run`; a folder called like a command is `./summary`.",
 )
+app.command(RUN)(archive)
 
 ResultsArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Results of `archive`.")]
 SpeciesOption = Annotated[
@@ -97,7 +100,6 @@ def selection_of(
     until: str | None,
     folders: Sequence[str] | None,
     zone: tzinfo | None,
-    common: str = "",
 ) -> Selection:
     """What the options select; names that are not known are told.
 
@@ -105,8 +107,6 @@ def selection_of(
     ----------
     zone : tzinfo or None
         Of times that name none; this machine's when None.
-    common : str
-        Folder that all recordings lie in, as the archive has it.
 
     Raises
     ------
@@ -120,6 +120,7 @@ def selection_of(
         taxa, unknown = taxa_called(species, (taxa_of_pack(data), shipped_species()))
         for line in unknown:
             tell(printable(line))
+    common = Sites(data).common if folders else ""
     prefixes = [folder_prefixes(folder, data.record.base, common) for folder in folders or ()]
     everything = any(not one for one in prefixes)  # such as the folder that all lie in
     return Selection(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeapp.archive.dataset import DataSet
-from edgeapp.archive.summary import KEYS, Sites, summary
+from edgeapp.archive.summary import KEYS, SITE, Sites, summary
 from edgeapp.commands.archive_results import (
     FolderOption,
     LeastConfidenceOption,
@@ -82,8 +82,8 @@ def summarise(
         if key not in KEYS:
             raise UsageError(f"--by: unknown key {key!r}", f"use {', '.join(KEYS)}")
     data, times = DataSet(results), zone_named(zone)
-    sites = Sites(data, depth)
-    selection = selection_of(data, species, min_confidence, since, until, folder, times, sites.common)
+    sites = Sites(data, depth) if SITE in keys else None
+    selection = selection_of(data, species, min_confidence, since, until, folder, times)
     found = summary(data, keys, selection, times, sites)
     if not found.effort and not found.counts:
         raise UsageError(f"{results}: no recording is selected", "select less, or hear some with `archive`")

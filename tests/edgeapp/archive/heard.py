@@ -1,4 +1,4 @@
-"""Results of an archive, from recordings that were really heard, as `archive` writes them."""
+"""Results of an archive, from recordings that were really heard, as the workers of `archive` give them."""
 
 from __future__ import annotations
 
@@ -8,69 +8,46 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.archive.dataset import TABLES, DataSet
-from edgeapp.archive.files import identify
 from edgeapp.archive.parts import Parts, Rows
+from edgeapp.archive.recognition import Recognition
 from edgeapp.archive.record import Record
-from edgeapp.archive.rows import RowsWriter
-from edgeapp.outputs.writer import Run
-from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.recognition.results import Identification
+from edgeapp.archive.worker import Item, Task, Worker
 
 HOP_S = 5.0
-
-
-class Kept(RowsWriter):
-    """Keeps each recording once it is done or failed."""
-
-    def finish(self, identification: Identification) -> None:
-        super().finish(identification)
-        self.keep(sha256="0" * 64, size=1)
-
-    def fail(self, file: str, reason: str) -> None:
-        super().fail(file, reason)
-        self.keep(size=1)
 
 
 def heard(
     folder: Path,
     files: Sequence[str],
-    recogniser: Recogniser,
+    pack: Path,
     tables: Sequence[str] = TABLES,
     a_part: int = 2,
-    hop_s: float = HOP_S,
-    **fields: Any,
+    partition: str = "date",
+    base: str = "",
+    **asked: Any,
 ) -> DataSet:
-    """Hear recordings, so many in a part, into a folder."""
-    pack, origin = recogniser.pack, recogniser.origin
-    settings = {
-        "pack": f"{pack.name} {pack.version}",
-        "gallery sha256": origin.gallery_sha256,
-        "learned sha256": origin.learned_sha256,
-        "hop": hop_s,
-    }
+    """Hear recordings, so many in a part, into a folder; `asked` are fields of `Recognition`."""
+    recognition = Recognition(pack, **{"hop_s": HOP_S, "threads": 1, **asked})
+    loaded = recognition.load()
+    place = recognition.place or (None, None)
     record = Record(
-        settings,
-        pack.audio.window_s,
-        hop_s,
-        None,
-        None,
-        **{
-            "partition": "date",
-            "tables": tuple(tables),
-            "dim": pack.dim,
-            "space": pack.space,
-            "base": os.getcwd(),
-            "inputs": (),
-            **fields,
-        },
+        settings=loaded.settings(recognition),
+        window_s=loaded.recogniser.pack.audio.window_s,
+        hop_s=loaded.hop_s,
+        latitude=place[0],
+        longitude=place[1],
+        partition=partition,
+        tables=tuple(tables),
+        dim=loaded.recogniser.pack.dim,
+        space=loaded.recogniser.pack.space,
+        base=base or os.getcwd(),
+        inputs=(),
     )
     folder.mkdir(parents=True)
     record.write(folder)
-    parts = Parts(folder, record)
-    run = Run(origin, pack.audio.window_s, hop_s)
+    parts, worker = Parts(folder, record), Worker(recognition, record)
     for at in range(0, len(files), a_part):
-        writer = Kept(run, record)
-        identify(files[at : at + a_part], recogniser, writer, hop_s, 5, lambda text: None, lambda text: None)
-        parts.add(Rows(writer.tables()))
+        items = tuple(Item(file, 1, 1) for file in files[at : at + a_part])
+        parts.add(Rows(worker.hear(Task(items)).tables))
         parts.commit()
     return DataSet(folder)
