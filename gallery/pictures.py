@@ -195,9 +195,12 @@ def _by_similarity(gallery: Gallery, id: int, others: Sequence[int]) -> list[int
 def _vectors(gallery: Gallery, taxa: Sequence[int]) -> Iterator[tuple[int, str, np.ndarray]]:
     for some in _pieces(taxa):
         for row in gallery.rows(
-            f"SELECT taxon, modality, vector FROM entries WHERE taxon IN ({some}) AND modality IN ('text', 'audio')"
+            f"""
+            SELECT taxon, scientific_name, modality, vector FROM entries JOIN taxa ON taxa.id = taxon
+            WHERE taxon IN ({some}) AND modality IN ('text', 'audio')
+            """
         ):
-            yield row["taxon"], row["modality"], _array(row["vector"])
+            yield row["taxon"], row["modality"], row["vector"]
 
 
 def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | None = None) -> list[_Row]:
@@ -221,8 +224,7 @@ def _pieces(taxa: Sequence[int]) -> Iterator[str]:
 def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compared]:
     """Rows with their similarities, those that can be shown first, and of these the most similar."""
     compared: list[_Compared] = [
-        (row, None if direction is None or row["vector"] is None else float(_array(row["vector"]) @ direction))
-        for row in rows
+        (row, None if direction is None or row["vector"] is None else float(row["vector"] @ direction)) for row in rows
     ]
     return sorted(compared, key=lambda one: (not one[0]["thumbnail"], -_similarity_key(one)))
 
@@ -254,10 +256,6 @@ def _picture(row: _Row, similarity: float | None, relative: str = "") -> Picture
         similarity=similarity,
         thumbnail=bool(row["thumbnail"]),
     )
-
-
-def _array(blob: bytes) -> np.ndarray:
-    return np.frombuffer(blob, "<f4")
 
 
 def _unit(vector: np.ndarray | None) -> np.ndarray | None:

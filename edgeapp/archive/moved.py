@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,14 @@ from edgeapp.archive.worker import Hashed
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was heard before of the same content."""
+
+    file_id: int
+    failed: bool
 
 
 class Unseen:
@@ -32,8 +41,8 @@ class Unseen:
         self._hashes, self._table, self._rows = hashes[order], table, order
         self._taken = np.zeros(len(hashes), bool)
 
-    def take(self, hashed: Hashed) -> int | None:
-        """The `file_id` of a recording of the same content, once each; None where there is none.
+    def take(self, hashed: Hashed) -> Before | None:
+        """A recording of the same content, each once; None where there is none.
 
         A recording that is still where it was is another one of the same content.
         """
@@ -46,7 +55,7 @@ class Unseen:
             key = self._table["key"][row].as_py()
             if key == here or not os.path.lexists(key):
                 self._taken[at] = True
-                return int(self._table["file_id"][row].as_py())
+                return Before(self._table["before"][row].as_py(), self._table["error"][row].as_py())
         return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeapp.archive.dataset import FILES, DataSet
+from edgeapp.archive.dataset import FILES, DataSet, schema
 from edgeapp.archive.inputs import Found, Refused
 from edgeapp.archive.worker import Item, Task
 
@@ -92,8 +92,9 @@ class Plan:
     n_bytes : int
         Of `todo`.
     unseen : pyarrow.Table
-        What was heard before and may be heard again under another path or time of change: ``file_id``, ``sha256``,
-        ``key`` (the absolute path).
+        What was heard before and may be heard again under another path or time of change: ``before`` (`file_id`),
+        ``sha256``, ``key`` (the absolute path), ``error`` (whether it failed).
+    retry_failed : bool
     """
 
     n_found: int
@@ -102,6 +103,7 @@ class Plan:
     todo: pa.Table
     n_bytes: int
     unseen: pa.Table
+    retry_failed: bool = False
 
     @property
     def n_todo(self) -> int:
@@ -122,13 +124,6 @@ class Plan:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if heard is None:
-            n = len(scan)
-            nothing = {"before": pa.nulls(n, pa.int64()), "check": pa.array([False] * n)}
-            todo = scan.table
-            for name, values in nothing.items():
-                todo = todo.append_column(name, values)
-            return cls(n, 0, 0, todo, scan.n_bytes, pa.table({name: [] for name in ("file_id", "sha256", "key")}))
         old = _heard(heard)
         found = scan.table.append_column("row", pa.array(range(len(scan)), pa.int64()))
         absolute = (os.fsencode(os.path.abspath(os.fsdecode(file.as_py()))) for file in found["file"])
@@ -142,20 +137,22 @@ class Plan:
         same = pc.and_(same_size, is_true(pc.equal(both["mtime"], both["old_mtime"])))
         failed = is_true(both["error"])
         done = pc.and_(same, pc.invert(failed)) if retry_failed else same
-        touched = pc.and_(pc.and_(same_size, pc.invert(same)), pc.invert(failed))
-        missing = old.filter(pc.invert(old["error"])).join(found.select(["key"]), "key", join_type="left anti")
+        touched = pc.and_(pc.and_(same_size, pc.invert(same)), is_true(pc.is_valid(both["sha256"])))
+        missing = old.filter(pc.is_valid(old["sha256"])).join(found.select(["key"]), "key", join_type="left anti")
         maybe_moved = pc.and_(pc.is_null(both["before"]), pc.is_in(both["size"], missing["old_size"].unique()))
         check = pc.or_(touched, maybe_moved)
         columns = ["file", "size", "mtime", "before"]
         todo = both.select(columns).append_column("check", check).filter(pc.invert(done))
-        unseen = pa.concat_tables([one.select(["before", "sha256", "key"]) for one in (missing, both.filter(touched))])
+        kept = ["before", "sha256", "key", "error"]
+        unseen = pa.concat_tables([one.select(kept) for one in (missing, both.filter(touched))])
         return cls(
             len(scan),
             pc.sum(done).as_py() or 0,
             pc.sum(pc.and_(done, failed)).as_py() or 0,
             todo,
             pc.sum(todo["size"]).as_py() or 0,
-            unseen.rename_columns(["file_id", "sha256", "key"]),
+            unseen,
+            retry_failed,
         )
 
     def tasks(self) -> Iterator[Task]:
@@ -184,14 +181,17 @@ class Plan:
                 yield Item(os.fsdecode(row["file"]), size, row["mtime"] or 0, row["before"], row["check"])
 
 
-def _heard(heard: DataSet) -> pa.Table:
+def _heard(heard: DataSet | None) -> pa.Table:
     """What was heard before: ``key`` (absolute path), ``before`` (`file_id`), ``old_size``, ``old_mtime``, and more."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    known = heard.table(FILES, ["file_id", "file", "path", "size", "mtime", "sha256", "error"])
-    names = zip(known["file"].to_pylist(), known["path"].to_pylist())
-    keys = (os.fsencode(os.path.abspath(heard.path(file, path))) for file, path in names)
+    names = ["file_id", "file", "path", "size", "mtime", "sha256", "error"]
+    known = schema(FILES).empty_table().select(names) if heard is None else heard.table(FILES, names)
+    keys: list[bytes] = []
+    if heard is not None:
+        for file, path in zip(known["file"].to_pylist(), known["path"].to_pylist()):
+            keys.append(os.fsencode(os.path.abspath(heard.path(file, path))))
     return pa.table(
         {
             "key": pa.array(keys, pa.binary()),

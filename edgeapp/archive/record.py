@@ -97,7 +97,7 @@ class Record:
         OSError
             It cannot be written.
         """
-        files.write_text(folder / NAME, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        files.write_text(folder / NAME, json.dumps(asdict(self), indent=2) + "\n")
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What settings differ from its own, in words: "hop_s is 5.0, and was 2.5"."""

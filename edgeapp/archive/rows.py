@@ -27,44 +27,45 @@ LEFT_OUT = ("pictures", "review")  # fields of the detection document that an ar
 
 
 class RowsWriter:
-    """See `edgeapp.outputs.writer.Writer`. A recording that failed has a row in `files` alone.
-
-    The rows of a recording count once they are kept: it can turn out that it could not be read to its end.
+    """The rows of one recording; see `edgeapp.outputs.writer.Writer`. One that failed has a row in `files` alone.
 
     Parameters
     ----------
     run : Run or None
-        None for recordings that failed, alone.
+        None for a recording that failed.
     record : Record
         Says which tables, and how they are partitioned.
+
+    Attributes
+    ----------
+    rows : dict of str to list of dict
+        By table, without `file_id`.
+    vectors : list of numpy.ndarray
+        Of the rows of `embeddings`, ``[dim]`` float16.
     """
 
     def __init__(self, run: Run | None, record: Record) -> None:
         self._run, self._record = run, record
-        self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in record.tables}
-        self._vectors: list[np.ndarray] = []
-        self._forget()
-
-    def __len__(self) -> int:
-        return len(self._rows[FILES])
+        self.begin(Recording("", 0))
 
     def begin(self, recording: Recording) -> None:
-        """The windows of this recording follow."""
-        self._forget()
-        self._recording = recording
+        """The windows of the recording follow."""
+        self.rows: dict[str, list[dict[str, Any]]] = {table: [] for table in self._record.tables}
+        self.vectors: list[np.ndarray] = []
+        self._recording, self._n_windows = recording, 0
         self._value = partition_value(recording, self._record.partition)
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
         """One window, and its likeliest species."""
         self._n_windows += 1
-        times = {"start_s": round(result.start_s, TIME_DECIMALS), "end_s": round(result.end_s, TIME_DECIMALS)}
-        if WINDOWS in self._mine:
+        if WINDOWS in self.rows:
             fields = window_fields(result, species)
             fields["detections"] = [flattened(one) for one in fields["detections"]]
             self._add(WINDOWS, fields)
-        if EMBEDDINGS in self._mine and result.vector is not None:
+        if EMBEDDINGS in self.rows and result.vector is not None:
+            times = {"start_s": round(result.start_s, TIME_DECIMALS), "end_s": round(result.end_s, TIME_DECIMALS)}
             self._add(EMBEDDINGS, {**times, "level_dbfs": level_field(result.level_dbfs)})
-            self._my_vectors.append(result.vector.astype(np.float16))
+            self.vectors.append(result.vector.astype(np.float16))
 
     def detection(self, stretch: Stretch) -> None:
         """A detection."""
@@ -76,72 +77,57 @@ class RowsWriter:
     def finish(self, identification: Identification) -> None:
         """The recording is done."""
         moment = self._recording.recorded
-        clock = None if moment is None else CLOCK_SET if moment.clock_set else CLOCK_UNSET
-        self._add(
-            FILES,
+        self.rows[FILES] = [
             {
+                **names_of(self._recording.file),
                 "duration_s": round(identification.duration_s, TIME_DECIMALS),
                 "rate_hz": self._recording.rate_hz,
                 "recorded_at": None if moment is None else moment.utc,
-                "clock": clock,
+                "clock": None if moment is None else CLOCK_SET if moment.clock_set else CLOCK_UNSET,
                 "heard": identification.heard,
                 "n_windows": self._n_windows,
-                "n_detections": len(self._mine[DETECTIONS]),
+                "n_detections": len(self.rows[DETECTIONS]),
                 "species": candidate_fields(identification.species),
                 "notes": list(identification.notes),
-            },
-        )
+            }
+        ]
 
     def fail(self, file: str, reason: str) -> None:
-        """A recording could not be done."""
-        self._forget()
-        self._recording = Recording(file, 0)
-        self._add(FILES, {"notes": [], "error": cleaned(reason)})
+        """The recording could not be done."""
+        self.begin(Recording(file, 0))
+        self.rows[FILES] = [{**names_of(file), "notes": [], "error": cleaned(reason)}]
+
+    def complete(self, **fields: Any) -> None:
+        """Set columns of the row in `files`."""
+        self.rows[FILES][0].update(fields)
 
     @property
     def duration_s(self) -> float:
-        """Of the recording that is done; 0 of one that failed."""
-        return float(self._mine[FILES][-1].get("duration_s", 0.0))
-
-    def keep(self, **fields: Any) -> None:
-        """Take the rows of the recording that is done or failed, with more columns of `files`."""
-        self._mine[FILES][-1].update(fields)
-        for name, rows in self._mine.items():
-            self._rows[name] += rows
-        self._vectors += self._my_vectors
-        self._forget()
-
-    def tables(self) -> dict[str, pa.Table]:
-        """What was written, as `edgeapp.archive.parts.Rows` has it."""
-        import pyarrow as pa
-
-        made = {}
-        for name, rows in self._rows.items():
-            fields = schema(name, self._record.dim)
-            if name != FILES:
-                fields = fields.append(pa.field(PARTITION, pa.string()))
-            if name == EMBEDDINGS:
-                flat = np.concatenate([*self._vectors, np.empty(0, np.float16)])
-                vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float16()), self._record.dim)
-                at = fields.get_field_index("embedding")
-                made[name] = pa.Table.from_pylist(rows, fields.remove(at)).add_column(at, fields.field(at), vectors)
-            else:
-                made[name] = pa.Table.from_pylist(rows, fields)
-        return made
+        """Of the recording; 0 of one that failed."""
+        return float(self.rows[FILES][0].get("duration_s", 0.0))
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
-        if table == FILES:
-            names = names_of(self._recording.file)
-        else:
-            names = {"source_file": cleaned(self._recording.file), PARTITION: self._value}
-        self._mine[table].append({"file_id": len(self), **names, **row})
+        self.rows[table].append({"source_file": cleaned(self._recording.file), PARTITION: self._value, **row})
 
-    def _forget(self) -> None:
-        """The rows of a recording that is not done."""
-        self._mine: dict[str, list[dict[str, Any]]] = {table: [] for table in self._record.tables}
-        self._my_vectors: list[np.ndarray] = []
-        self._n_windows = 0
-        self._recording, self._value = Recording("", 0), UNKNOWN
+
+def tables(record: Record, recordings: Sequence[RowsWriter]) -> dict[str, pa.Table]:
+    """The rows of recordings, as `edgeapp.archive.parts.Rows` has them."""
+    import pyarrow as pa
+
+    made = {}
+    for name in record.tables:
+        rows = [{"file_id": n, **row} for n, one in enumerate(recordings) for row in one.rows[name]]
+        fields = schema(name, record.dim)
+        if name != FILES:
+            fields = fields.append(pa.field(PARTITION, pa.string()))
+        if name == EMBEDDINGS:
+            flat = np.concatenate([*(v for one in recordings for v in one.vectors), np.empty(0, np.float16)])
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float16()), record.dim)
+            at = fields.get_field_index("embedding")
+            made[name] = pa.Table.from_pylist(rows, fields.remove(at)).add_column(at, fields.field(at), vectors)
+        else:
+            made[name] = pa.Table.from_pylist(rows, fields)
+    return made
 
 
 def flattened(document: Mapping[str, Any]) -> dict[str, Any]:

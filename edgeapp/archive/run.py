@@ -17,7 +17,7 @@ from edgeapp.archive.moved import Unseen, moved_rows
 from edgeapp.archive.parts import Parts, Rows
 from edgeapp.archive.plan import Plan
 from edgeapp.archive.progress import Progress
-from edgeapp.archive.rows import RowsWriter
+from edgeapp.archive.rows import RowsWriter, tables
 from edgeapp.archive.worker import Hashed, Heard, Item, Lost, Task
 from edgeapp.errors import AudioError, BiovitaError, OutputError
 from edgeapp.outputs.words import printable
@@ -41,10 +41,10 @@ class Outcome:
     Attributes
     ----------
     done : int
-        Recordings that were heard, or known by their content.
+        Recordings that were heard.
     failed : int
     moved : int
-        Of those done, how many were known by their content.
+        Of all these, how many were known by their content.
     stopped_by : int or None
         Signal that ended it.
     """
@@ -142,11 +142,14 @@ class Run:
             before = self._unseen.take(one)
             if before is None:
                 new.append(replace(one.item, check=False))
+            elif before.failed and self._plan.retry_failed:
+                new.append(replace(one.item, check=False, before=before.file_id))
             else:
-                self._moved.append((before, one))
-                self._done += 1
+                self._moved.append((before.file_id, one))
                 self._n_moved += 1
-                self._progress.add(1, one.item.size)
+                self._done += not before.failed
+                self._failed += before.failed
+                self._progress.add(1, one.item.size, failed=before.failed)
         if new:
             self._again.append(Task(tuple(new)))
         if heard.items:
@@ -199,12 +202,14 @@ class Run:
         """
         if not failed:
             return
-        writer = RowsWriter(None, self._parts.record)
+        writers = []
         for item, reason in failed:
-            writer.fail(item.file, reason)
-            writer.keep(**facts)
+            writers.append(RowsWriter(None, self._parts.record))
+            writers[-1].fail(item.file, reason)
+            writers[-1].complete(**facts)
         items = tuple(item for item, _ in failed)
-        self._keep(Heard(writer.tables(), items, tuple(reason for _, reason in failed)))
+        made = tables(self._parts.record, writers)
+        self._keep(Heard(made, items, tuple(reason for _, reason in failed)))
 
     def _tell(self, failure: str) -> None:
         told = self._progress.failed

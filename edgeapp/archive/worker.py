@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgeapp.archive.content import Content, HashedSource
 from edgeapp.archive.files import identify
+from edgeapp.archive.inputs import Found
 from edgeapp.archive.recognition import Recognition
 from edgeapp.archive.record import Record
-from edgeapp.archive.rows import RowsWriter
+from edgeapp.archive.rows import RowsWriter, tables
 from edgeapp.audio.source import AudioSource
 from edgeapp.detections.document import cleaned
 from edgeapp.outputs.writer import Run
@@ -106,15 +107,13 @@ class Heard:
     wall_s: float = 0.0
 
 
-@dataclass
-class _Batch:
-    """A task while it is heard."""
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A recording that was heard, or failed."""
 
-    items: list[Item] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    hashed: list[Hashed] = field(default_factory=list)
-    lost: list[Lost] = field(default_factory=list)
-    sound_s: float = 0.0
+    item: Item
+    writer: RowsWriter
+    failures: tuple[str, ...]
 
 
 class Worker:
@@ -145,34 +144,35 @@ class Worker:
             What would fail every other recording too.
         """
         began = time.perf_counter()
-        batch, writer = _Batch(), RowsWriter(self._run, self._record)
-        for item in task.items:
-            try:
-                with Content(item.file) as content:
-                    if item.check:
-                        batch.hashed.append(Hashed(item, content.sha256(), content.size, content.mtime_us))
-                    else:
-                        self._hear(item, content, writer, batch)
-            except PermissionError:
-                reason = f"{item.file}: permission denied; check the file's permissions"
-                writer.fail(item.file, reason)
-                writer.keep(size=item.size, mtime=item.mtime_us)
-                batch.items.append(item)
-                batch.failures.append(reason)
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                batch.lost.append(Lost(item, f"{item.file}: cannot be read ({reason})"))
+        outcomes = [self._hear(item) for item in task.items]
+        rows = [one for one in outcomes if isinstance(one, _Rows)]
         return Heard(
-            writer.tables(),
-            tuple(batch.items),
-            tuple(batch.failures),
-            tuple(batch.hashed),
-            tuple(batch.lost),
-            batch.sound_s,
+            tables(self._record, [one.writer for one in rows]),
+            tuple(one.item for one in rows),
+            tuple(failure for one in rows for failure in one.failures),
+            tuple(one for one in outcomes if isinstance(one, Hashed)),
+            tuple(one for one in outcomes if isinstance(one, Lost)),
+            sum(one.writer.duration_s for one in rows),
             time.perf_counter() - began,
         )
 
-    def _hear(self, item: Item, content: Content, writer: RowsWriter, batch: _Batch) -> None:
+    def _hear(self, item: Item) -> _Rows | Hashed | Lost:
+        """Hear a recording, or hash it."""
+        try:
+            with Content(item.file) as content:
+                if item.check:
+                    return Hashed(item, content.sha256(), content.size, content.mtime_us)
+                return self._identify(item, content)
+        except PermissionError:
+            reason = f"{item.file}: permission denied; check the file's permissions"
+            writer = RowsWriter(None, self._record)
+            writer.fail(item.file, reason)
+            writer.complete(size=item.size, mtime=item.mtime_us)
+            return _Rows(item, writer, (reason,))
+        except (OSError, ValueError) as error:
+            return Lost(item, f"{item.file}: cannot be read ({getattr(error, 'strerror', None) or error})")
+
+    def _identify(self, item: Item, content: Content) -> _Rows:
         """Hear a recording as `identify` does.
 
         Raises
@@ -187,9 +187,9 @@ class Worker:
             sources.append(source)
             return HashedSource(source, content)
 
-        loaded = self._loaded
+        loaded, writer = self._loaded, RowsWriter(self._run, self._record)
         identify(
-            [item.file],
+            [Found(item.file)],
             loaded.recogniser,
             writer,
             loaded.hop_s,
@@ -200,12 +200,9 @@ class Worker:
             expectation=loaded.expectation,
             listening=listening,
         )
-        facts: dict[str, Any] = {"sha256": content.sha256(), "size": content.size, "mtime": content.mtime_us}
+        writer.complete(sha256=content.sha256(), size=content.size, mtime=content.mtime_us)
         if sources:
-            facts["channels"] = getattr(sources[0], "channels", None)
+            writer.complete(channels=getattr(sources[0], "channels", None))
         if failures:
-            facts["error"] = cleaned(failures[0])
-        batch.sound_s += writer.duration_s
-        writer.keep(**facts)
-        batch.items.append(item)
-        batch.failures += failures
+            writer.complete(error=cleaned(failures[0]))
+        return _Rows(item, writer, tuple(failures))

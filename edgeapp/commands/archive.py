@@ -19,6 +19,7 @@ from edgeapp.archive.parts import Parts
 from edgeapp.archive.plan import Plan, Scan
 from edgeapp.archive.processes import Processes
 from edgeapp.archive.progress import Progress, duration, size
+from edgeapp.archive.ray_engine import RayWorkers
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import ALWAYS, Record, versions
 from edgeapp.archive.results import check, earlier, opened
@@ -48,7 +49,10 @@ class Partition(str, Enum):
 def archive(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="FILE|FOLDER...", help="Recordings, folders, patterns, and @FILE for a list of them."),
+        typer.Argument(
+            metavar="FILE|FOLDER|GLOB|LIST...",
+            help="Recordings, folders of them, patterns, or @list.txt with their names.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -192,7 +196,7 @@ def archive(
     with opened(output, record, new_run) as record:
         parts = Parts(output, record)
         progress = Progress(plan.n_todo, plan.n_bytes, quiet=quiet)
-        with _engine(ray, asked, record, min(n_workers, max(plan.n_todo, 1))) as engine:
+        with _engine(ray, asked, record, workers if ray else n_workers, plan.n_todo) as engine:
             outcome = Run(plan, engine, parts, progress, complain).go()
         progress.clear()
     _finish(outcome, plan, note, output)
@@ -201,8 +205,12 @@ def archive(
     raise typer.Exit(1 if outcome.failed or plan.n_failed or scan.refused else 0)
 
 
-def _engine(ray: str | None, asked: Recognition, record: Record, workers: int) -> Engine:
-    return Processes(asked, record, workers)
+def _engine(ray: str | None, asked: Recognition, record: Record, workers: int | None, n_todo: int) -> Engine:
+    """The workers that were asked for; no more than there are recordings."""
+    most = max(n_todo, 1)
+    if ray is None:
+        return Processes(asked, record, min(workers or 1, most))
+    return RayWorkers(asked, record, ray, None if workers is None else min(workers, most))
 
 
 def _record(loaded: Loaded, asked: Recognition, tables: tuple[str, ...], partition: str, inputs: list[str]) -> Record:
