@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edgeapp.detections.document import CLOCK_UNSET
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 QUARTER_MS = 900_000  # every zone of today differs from UTC by a multiple of it
 UNKNOWN = "unknown"
@@ -62,6 +68,17 @@ class Calendar:
             self._numbers[label] = len(self.labels)
             self.labels.append(label)
         return self._numbers[label]
+
+
+def times_ms(times: pa.Array, clocks: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Milliseconds since 1970 of times, and which of them are known, by a clock that was set: [n] int64, [n] bool."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = times.is_valid().to_numpy(zero_copy_only=False)
+    unset = pc.fill_null(pc.equal(clocks, CLOCK_UNSET), False).to_numpy(zero_copy_only=False)
+    ms = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    return ms, known & ~unset
 
 
 def quarters_of(ms: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ def replay(
         for row in dicts(data.part(FILES, number, where=selection.recordings(FILES))):
             mine = detections.of(row["file_id"])
             if whole_paths:
-                row = {**row, "file": str(data.path(row["file"], row["path"])), "path": None}
+                row = with_whole_path(row, data)
             if not whole and not mine:
                 continue
             if row["duration_s"] is None:
@@ -163,6 +163,11 @@ def dicts(table: pa.Table, at_once: int = 4096) -> Iterator[dict[str, Any]]:
 def file_of(row: Mapping[str, Any]) -> str:
     """The path of a recording, from its row in `files`, as it was given."""
     return os.fsdecode(row["path"]) if row["path"] is not None else str(row["file"])
+
+
+def with_whole_path(row: Mapping[str, Any], data: DataSet) -> dict[str, Any]:
+    """A row of `files` that names its recording by where it lies."""
+    return {**row, "file": str(data.path(row["file"], row["path"])), "path": None}
 
 
 def recording_of(row: Mapping[str, Any], detections: Sequence[Mapping[str, Any]] = ()) -> Recording:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from edgeapp.archive.dataset import DETECTIONS, DataSet
+from edgeapp.clock.system import Moment
 from edgeapp.detections.document import CLOCK_UNSET, cleaned
 from edgeapp.pack.names import names_of
 from gallery.errors import TaxonError, UnknownNameError
@@ -73,9 +74,15 @@ class Selection:
         unknown, other = pc.is_null(pc.field("time")) | (pc.field("clock") == CLOCK_UNSET), self._untimed()
         return data.count(DETECTIONS, unknown if other is None else other & unknown)
 
-    def names(self, rank: str, scientific_name: str) -> bool:
-        """Whether a taxon is asked for."""
-        return self.taxa is None or (rank, scientific_name) in self.taxa
+    def has(self, confidence: float, moment: Moment | None) -> bool:
+        """Whether a detection is asked for, as far as its confidence and its time say."""
+        if confidence < self.least:
+            return False
+        if not self.timed:
+            return True
+        if moment is None or not moment.clock_set:
+            return False
+        return (self.since is None or moment.utc >= self.since) and (self.until is None or moment.utc < self.until)
 
     def _untimed(self) -> pads.Expression | None:
         import pyarrow as pa

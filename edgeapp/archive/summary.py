@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeapp.archive.calendar import PERIODS, Calendar, quarters_of, spread
+from edgeapp.archive.calendar import PERIODS, Calendar, quarters_of, spread, times_ms
 from edgeapp.archive.dataset import DETECTIONS, FILES, WINDOWS, DataSet
 from edgeapp.archive.selection import Selection
-from edgeapp.detections.document import CLOCK_UNSET
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -365,17 +364,6 @@ class _Counting:
             one = self.effort.setdefault(self._key(names, site, period), Effort())
             before = getattr(one, name)
             setattr(one, name, before + (amount if isinstance(before, float) else round(amount)))
-
-
-def times_ms(times: pa.Array, clocks: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Milliseconds since 1970 of times, and which of them are known, by a clock that was set: [n] int64, [n] bool."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    known = times.is_valid().to_numpy(zero_copy_only=False)
-    unset = pc.fill_null(pc.equal(clocks, CLOCK_UNSET), False).to_numpy(zero_copy_only=False)
-    ms = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    return ms, known & ~unset
 
 
 def _ms(time: datetime) -> int:

@@ -49,8 +49,9 @@ class Vectors:
 
     def at(self, rows: np.ndarray | slice) -> Vectors:
         """Some of them."""
-        fields = (self.file_ids, self.start_s, self.end_s, self.levels_dbfs, self.vectors)
-        return Vectors(*(field[rows] for field in fields))
+        return Vectors(
+            self.file_ids[rows], self.start_s[rows], self.end_s[rows], self.levels_dbfs[rows], self.vectors[rows]
+        )
 
     def pieces(self) -> Iterator[Vectors]:
         """All of them, `AT_ONCE` at a time."""
@@ -74,8 +75,8 @@ def vectors_of(data: DataSet, number: int, where: pads.Expression | None = None)
     table = data.part(EMBEDDINGS, number, None, where)
     ids = table["file_id"].to_numpy()
     order = np.argsort(ids, kind="stable")
-    columns = (table[name].to_numpy()[order] for name in ("start_s", "end_s", "level_dbfs"))
-    return Vectors(ids[order], *columns, _matrix(table["embedding"], data.record.dim)[order])
+    start_s, end_s, level = (table[name].to_numpy()[order] for name in ("start_s", "end_s", "level_dbfs"))
+    return Vectors(ids[order], start_s, end_s, level, _matrix(table["embedding"], data.record.dim)[order])
 
 
 def _matrix(column: pa.ChunkedArray, dim: int) -> np.ndarray:

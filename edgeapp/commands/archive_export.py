@@ -16,6 +16,7 @@ from edgeapp.commands.archive_results import (
     SpeciesOption,
     UntilOption,
     app,
+    counted,
     selection_of,
     zone_named,
 )
@@ -75,4 +76,5 @@ def export(
             tell(f"left out: {untimed} whose time is not known")
         if not (done.detections or selection.of_recordings_alone and done.recordings):
             raise UsageError(f"{results}: no detection is selected", "select less, or look at `archive summary`")
-    tell(f"{done.detections} detections in {done.recordings} recordings written, {done.failed} recordings failed")
+    failed = f", {counted(done.failed, 'recording')} failed" if done.failed else ""
+    tell(f"{counted(done.detections, 'detection')} in {counted(done.recordings, 'recording')} written{failed}")
