@@ -6,9 +6,13 @@ out is what hearing again with that gallery would give, but for the rounding of 
 
 from __future__ import annotations
 
-from collections import Counter
+import multiprocessing
+import signal
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +20,8 @@ import numpy as np
 from edgeapp.archive.dataset import FILES, WINDOWS, DataSet
 from edgeapp.archive.expectation import Expected, without_own
 from edgeapp.archive.files import write_windows
-from edgeapp.archive.recognition import Loaded
+from edgeapp.archive.parts import Parts
+from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import Record
 from edgeapp.archive.replay import Replayed, Rows, dicts, file_of, recording_of, window_of, with_whole_path
 from edgeapp.archive.rows import RowsWriter, tables
@@ -224,3 +229,79 @@ class Search:
             writer.detection(one.named(self._loaded.naming))
         notes = tuple(without_own(row["notes"] or ()))
         writer.finish(Identification(file_of(row), row["duration_s"], hop_s, (), True, notes))
+
+
+class Workers:
+    """Processes that recognise parts of an archive; a context manager. One works in the process that asks.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the archive.
+    recognition : Recognition
+    record : Record
+        Of the new results.
+    workers : int
+    """
+
+    def __init__(self, folder: Path, recognition: Recognition, record: Record, workers: int) -> None:
+        self._given = folder, recognition, record
+        self._count = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def parts(self, numbers: Sequence[int]) -> Iterator[dict[str, pa.Table]]:
+        """The rows of parts, in their order, no more of them ahead than there are workers.
+
+        Raises
+        ------
+        GalleryError, PackError
+            From `recognise_part`, or a worker cannot start.
+        """
+        if self._pool is None:
+            data, loaded = DataSet(self._given[0]), self._given[1].load()
+            for number in numbers:
+                yield recognise_part(data, number, loaded, self._given[2])
+            return
+        waiting: deque[Future[dict[str, pa.Table]]] = deque()
+        for number in numbers:
+            waiting.append(self._pool.submit(_recognise_there, number))
+            if len(waiting) > self._count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def __enter__(self) -> Workers:
+        if self._count > 1:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._count, context, _load_there, self._given)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+_there: tuple[DataSet, Loaded, Record] | None = None  # of a process that works
+
+
+def _load_there(folder: Path, recognition: Recognition, record: Record) -> None:
+    global _there
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks ends the others
+    _there = DataSet(folder), recognition.load(), record
+
+
+def _recognise_there(number: int) -> dict[str, pa.Table]:
+    assert _there is not None
+    data, loaded, record = _there
+    return recognise_part(data, number, loaded, record)
+
+
+def continues(data: DataSet, parts: Parts, numbers: Sequence[int], done: Sequence[int]) -> bool:
+    """Whether parts that are done have the recordings of the first parts of an archive."""
+    if len(done) > len(numbers):
+        return False
+    for number, ours in zip(numbers, done, strict=False):
+        its = data.part(FILES, number, ["file_id", "file"]).sort_by("file_id")["file"]
+        if parts.read(ours)[FILES].sort_by("file_id")["file"].to_pylist() != its.to_pylist():
+            return False
+    return True

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.replay import replay, run_of
 from edgeapp.commands.archive_results import (
     FolderOption,
@@ -17,6 +16,7 @@ from edgeapp.commands.archive_results import (
     UntilOption,
     app,
     counted,
+    opened,
     selection_of,
     zone_named,
 )
@@ -66,7 +66,7 @@ def export(
             "review them first, in raven or kaleidoscope",
         )
     check_format(format)
-    data = DataSet(results)
+    data = opened(results)
     selection = selection_of(data, species, min_confidence, since, until, folder, zone_named(zone))
     with Destination(output) as destination:
         writing = writer(format, destination.out, run_of(data))

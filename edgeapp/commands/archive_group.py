@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeapp.commands import archive_export, archive_search, archive_summary
+from edgeapp.commands import archive_export, archive_recognise, archive_report, archive_search, archive_summary
 from edgeapp.commands.archive_results import app
 
-__all__ = ["app", "archive_export", "archive_search", "archive_summary"]
+__all__ = ["app", "archive_export", "archive_recognise", "archive_report", "archive_search", "archive_summary"]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from edgeapp.archive import lock
 from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.selection import Selection, folder_prefixes, taxa_called
 from edgeapp.archive.summary import Sites
@@ -90,6 +91,30 @@ ZoneOption = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+DepthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--site-depth",
+        metavar="NUMBER",
+        help="Number of folders of the path that name a site; all if not given.",
+        min=1,
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
+def opened(results: Path) -> DataSet:
+    """The results in a folder; it is told if a run is adding to them.
+
+    Raises
+    ------
+    UsageError, OutputError
+        There are none, or they cannot be read.
+    """
+    data = DataSet(results)
+    if lock.is_held(results):
+        tell(f"{printable(str(results))}: a run is still hearing; what it has heard so far is used")
+    return data
 
 
 def selection_of(

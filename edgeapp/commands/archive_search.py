@@ -9,7 +9,6 @@ import numpy as np
 import typer
 
 from edgeapp.archive.again import Search
-from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.recognition import Loaded
 from edgeapp.archive.selection import taxa_called
 from edgeapp.commands.archive_again import loaded_for
@@ -23,6 +22,7 @@ from edgeapp.commands.archive_results import (
     ZoneOption,
     app,
     counted,
+    opened,
     selection_of,
     zone_named,
 )
@@ -89,7 +89,7 @@ def search(
     would give with that gallery. A recording, a photo or words give the windows most like them, with their similarity.
     """
     check_format(format)
-    data, times = DataSet(results), zone_named(zone)
+    data, times = opened(results), zone_named(zone)
     selection = selection_of(data, None, min_confidence, since, until, folder, times)
     loaded, _ = loaded_for(data, pack, gallery, learned, None, modalities, range_table, language)
     known = None if os.path.isfile(query) else _rows(query, loaded)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.summary import KEYS, SITE, Sites, summary
 from edgeapp.commands.archive_results import (
+    DepthOption,
     FolderOption,
     LeastConfidenceOption,
     ResultsArgument,
@@ -18,6 +18,7 @@ from edgeapp.commands.archive_results import (
     UntilOption,
     ZoneOption,
     app,
+    opened,
     selection_of,
     zone_named,
 )
@@ -55,16 +56,7 @@ def summarise(
         ),
     ] = None,
     json: JsonOption = False,
-    depth: Annotated[
-        int | None,
-        typer.Option(
-            "--site-depth",
-            metavar="NUMBER",
-            help="Number of folders of the path that name a site; all if not given.",
-            min=1,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    depth: DepthOption = None,
     zone: ZoneOption = None,
     species: SpeciesOption = None,
     min_confidence: LeastConfidenceOption = 0.0,
@@ -81,7 +73,7 @@ def summarise(
     for key in keys:
         if key not in KEYS:
             raise UsageError(f"--by: unknown key {key!r}", f"use {', '.join(KEYS)}")
-    data, times = DataSet(results), zone_named(zone)
+    data, times = opened(results), zone_named(zone)
     sites = Sites(data, depth) if SITE in keys else None
     selection = selection_of(data, species, min_confidence, since, until, folder, times)
     found = summary(data, keys, selection, times, sites)
