@@ -88,9 +88,7 @@ class SplitEncoder:
         before = None
         for window in cut:
             if self._repeats(window):
-                yield SharedWindow(
-                    *_as_given(window), frames=_Repeated(self.front, window, hop, edge, self._count)
-                )
+                yield SharedWindow(*_as_given(window), frames=_Repeated(self.front, window, hop, edge, self._count))
                 continue
             step = None if before is None else window.first - before
             if step is None or step <= 0 or step % hop or step >= inner * hop:
