@@ -66,7 +66,8 @@ CALLS_IT = {
     "trainer.heard.identified": "trainer/heard.py",
 }
 RECOGNISING = (
-    "edgeapp/archive/files.py",  # identify
+    "edgeapp/archive/files.py",  # identify, archive
+    "edgeapp/archive/again.py",  # archive search and archive recognise
     "edgeapp/station/classifier.py",  # listen
     "trainer/evaluate.py",
     "trainer/calibrate.py",

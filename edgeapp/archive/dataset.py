@@ -304,6 +304,25 @@ class DataSet:
             if len(batch):
                 yield batch.replace_schema_metadata(None)
 
+    def count(self, name: str, where: pads.Expression | None = None) -> int:
+        """How many rows of a table there are; see `batches`."""
+        read, counts = self._of(name)
+        return int(read.count_rows(filter=counts if where is None else where if counts is None else where & counts))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the parts that count, in the order in which they were written."""
+        return sorted(self.committed.parts)
+
+    def part(
+        self, name: str, number: int, columns: Sequence[str] | None = None, where: pads.Expression | None = None
+    ) -> pa.Table:
+        """Rows of a table that lie in one part, all in memory: those of all its recordings; see `batches`."""
+        read, counts = self._of(name, number)
+        condition = counts if where is None else where if counts is None else where & counts
+        columns = None if columns is None else list(columns)
+        return read.to_table(columns=columns, filter=condition).replace_schema_metadata(None)
+
     def document(self, row: dict[str, Any]) -> dict[str, Any]:
         """The detection document of a row of `detections` (of `RecordBatch.to_pylist`)."""
         from edgeapp.clock.utc import utc_text
@@ -333,8 +352,14 @@ class DataSet:
         """Where a recording lies: its columns `file` and `path` of `files`."""
         return Path(self.record.base, file if path is None else os.fsdecode(path))
 
-    def _of(self, name: str) -> tuple[pads.Dataset, pads.Expression | None]:
-        """A table's parts that count, and which of their rows do."""
+    @cached_property
+    def _paths(self) -> dict[str, list[tuple[int, Path]]]:
+        """Table to the number and path of its files that count."""
+        found = {name: sorted(part_files(self.folder / name), key=lambda one: one[1]) for name in TABLES}
+        return {name: [one for one in files if one[0] in self.committed.parts] for name, files in found.items()}
+
+    def _of(self, name: str, number: int | None = None) -> tuple[pads.Dataset, pads.Expression | None]:
+        """A table's parts that count, or one of them, and which of their rows do."""
         import pyarrow as pa
         import pyarrow.dataset as pads
 
@@ -349,8 +374,7 @@ class DataSet:
         if name != FILES and self.record.partition != NONE:
             fields = fields.append(pa.field(self.record.partition, pa.string()))
             hive = pads.partitioning(pa.schema([fields.field(self.record.partition)]), flavor="hive")
-        parts = sorted(path for number, path in part_files(self.folder / name) if number in self.committed.parts)
-        paths = [path.as_posix() for path in parts]
+        paths = [path.as_posix() for part, path in self._paths[name] if number in (None, part)]
         root = (self.folder / name).as_posix()
         read = pads.dataset(paths, schema=fields, format="parquet", partitioning=hive, partition_base_dir=root)
         gone = self.committed.superseded

@@ -23,7 +23,7 @@ from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
-from edgeapp.recognition.results import Identification, Stretch
+from edgeapp.recognition.results import Identification, Stretch, WindowResult
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
@@ -151,7 +151,8 @@ def identify(
             if listening is not None:
                 source = listening(source)
             writer.begin(recording(file, source, begun, number, number != numbers[0]))
-            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
+            with closing(recogniser.windows(source, hop_s)) as results:
+                tally = write_windows(results, recogniser, writer, top, named, expected)
         notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
         notes += expected.notes if expected is not None else []
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
@@ -208,16 +209,15 @@ def identify(
         return Outcome(given, done, failed, passed_over, last, rest.path, n_left, stopped)
 
 
-def _windows(
-    source: AudioSource,
+def write_windows(
+    results: Iterable[WindowResult],
     recogniser: Recogniser,
     writer: Writer,
-    hop_s: float,
     top: int,
     naming: Naming,
     expected: Expected | None,
 ) -> Tally:
-    """Write the windows and detections of one file, and sum them up."""
+    """Write the windows and detections of one file that was begun, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
     species = expected.species if expected is not None else None
 
@@ -226,12 +226,11 @@ def _windows(
             if expected is None or expected.keeps(stretch):
                 writer.detection(stretch.named(naming))
 
-    with closing(recogniser.windows(source, hop_s)) as results:
-        for result in results:
-            tally.add(result)
-            kept = result if expected is None else expected.window(result)
-            writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
-            write(merger.add(result))
+    for result in results:
+        tally.add(result)
+        kept = result if expected is None else expected.window(result)
+        writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
+        write(merger.add(result))
     write(merger.finish())
     return tally
 

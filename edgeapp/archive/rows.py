@@ -12,7 +12,7 @@ import numpy as np
 from edgeapp.archive.dataset import DATE, DETECTIONS, EMBEDDINGS, FILES, FOLDER, UNKNOWN, WINDOWS, schema
 from edgeapp.archive.parts import PARTITION
 from edgeapp.archive.record import Record
-from edgeapp.detections.document import CLOCK_SET, CLOCK_UNSET, TIME_DECIMALS, candidate_fields, cleaned, level_field
+from edgeapp.detections.document import CLOCK_SET, CLOCK_UNSET, TIME_DECIMALS, candidate_fields, cleaned
 from edgeapp.outputs.json import stretch_document, window_fields
 from edgeapp.outputs.writer import Recording, Run
 from gallery.utc import utc_of
@@ -64,7 +64,7 @@ class RowsWriter:
             self._add(WINDOWS, fields)
         if EMBEDDINGS in self.rows and result.vector is not None:
             times = {"start_s": round(result.start_s, TIME_DECIMALS), "end_s": round(result.end_s, TIME_DECIMALS)}
-            self._add(EMBEDDINGS, {**times, "level_dbfs": level_field(result.level_dbfs)})
+            self._add(EMBEDDINGS, {**times, "level_dbfs": result.level_dbfs})  # not rounded: it may be compared again
             self.vectors.append(result.vector.astype(np.float16))
 
     def detection(self, stretch: Stretch) -> None:

@@ -378,7 +378,9 @@ class Report:
     recordings : sequence of RecordingPart
     failed : sequence of (file, reason)
     grids, tables : sequence
-        Of a journal.
+        Of a journal or an archive.
+    counts_recordings : bool
+        Whether the summary says in how many recordings a taxon is; it does where the report has several.
     settings, licences : sequence of (str, str)
     made : datetime
     version : str
@@ -400,3 +402,4 @@ class Report:
     failed: Sequence[tuple[str, str]] = ()
     grids: Sequence[Grid] = ()
     tables: Sequence[Table] = ()
+    counts_recordings: bool = False

@@ -438,9 +438,9 @@ def actors(folder: Path, method: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if f"ray::_Actor.{method}".encode() in (entry / "cmdline").read_bytes():
-                if f"BIOVITA_TEST={folder}".encode() in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
+            its_own = f"BIOVITA_TEST={folder}".encode() in (entry / "environ").read_bytes()
+            if its_own and f"ray::_Actor.{method}".encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
         except OSError:
             continue
     return sorted(found)
