@@ -48,7 +48,7 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
 
     assert re.search(r"Eurasian Blackbird\s+Turdus merula\s+\d+ %", row.inner_text())
     row.locator("img").wait_for()  # its picture
-    assert row.locator("img").get_attribute("title") == "Ann <script>alert(1)</script>, CC BY-SA 4.0, a garden"
+    assert row.locator(".thumb").get_attribute("title") == "Ann <script>alert(1)</script>, CC BY-SA 4.0, a garden"
     assert page.locator("#detections").inner_text() == "1"
     source = page.locator(".source")
     assert source.locator(".name").inner_text() == "standard input"
