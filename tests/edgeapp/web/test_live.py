@@ -177,6 +177,7 @@ def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery,
     with listening(tmp_path, starter_pack, gallery) as station:
         page = browse(station.url)
         assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+        page.close()
     browse.faults[:] = [one for one in browse.faults if not one.startswith(killed)]  # refused connections
 
 
@@ -197,6 +198,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(starter_pack, gallery, tmp_path
         page.locator("#newest li.new").get_by_text("Eurasian Blackbird").wait_for()
         page.reload()
         assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+        page.close()
     with closing(sqlite3.connect(small_disk / "journal.sqlite")) as connection:
         assert connection.execute("SELECT count(*), min(start_s) FROM detections WHERE confirmed").fetchall() == [
             (1, 0)
