@@ -6,20 +6,19 @@ Reads the rows of that taxon, and those of relatives only where it has no photos
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
 
+from gallery.relatives import Relatives, direction_of, pieces
 from gallery.rows import taxon_of
 from gallery.store import Gallery
-from gallery.taxon import RANKS, Taxon
+from gallery.taxon import RANKS
 
-RELATED_RANKS = ("genus", "family", "order")  # a member of the same class may look like anything
 MOST_OF_GROUP = 1000  # photos of a group's members that are compared: an order may have tens of thousands
-IDS_PER_QUERY = 500
 KEPT_BYTES = 4_000_000  # of rows that a finder remembers
 ROW_BYTES = 1_000  # of a row beside its vector
 
@@ -125,6 +124,7 @@ class PictureFinder:
         self._n = n
         self._kept: OrderedDict[str, _Known] = OrderedDict()
         self._first: dict[str, Picture | None] = {}
+        self._relatives = Relatives(gallery)
         self._bytes = 0
         self._version: object = None
 
@@ -138,7 +138,7 @@ class PictureFinder:
         GalleryError
             The gallery cannot be read.
         """
-        direction = _unit(vector)
+        direction = direction_of(vector)
         if direction is not None and direction.shape != (self._gallery.identity.dim,):
             raise ValueError(f"vector of shape {list(direction.shape)} instead of [{self._gallery.identity.dim}]")
         known, n = self._known(scientific_name.strip()), self._n
@@ -175,7 +175,7 @@ class PictureFinder:
         self._check_version()
         known = self._kept.pop(name, None)
         if known is None:
-            known = _read(self._gallery, name, self._n)
+            known = _read(self._gallery, self._relatives, name, self._n)
             self._bytes += known.bytes
         self._kept[name] = known
         while self._bytes > KEPT_BYTES and len(self._kept) > 1:
@@ -189,6 +189,7 @@ class PictureFinder:
         if version != self._version:
             self._kept.clear()
             self._first.clear()
+            self._relatives = Relatives(self._gallery)
             self._bytes, self._version = 0, version
 
 
@@ -223,24 +224,17 @@ class _Known:
         return ROW_BYTES + sum(ROW_BYTES + len(row["vector"] or b"") for row in rows)
 
 
-def _read(gallery: Gallery, name: str, n: int) -> _Known:
+def _read(gallery: Gallery, relatives: Relatives, name: str, n: int) -> _Known:
     found = gallery.rows("SELECT * FROM taxa WHERE scientific_name = ?", (name,))
     if not found:
         return _of_group(gallery, name)
     id, taxon = found[0]["id"], taxon_of(found[0])
     photos, recordings = _entries(gallery, [id], "image"), _entries(gallery, [id], "audio")
-    others, rank = ([], "") if photos else _of_relatives(gallery, id, taxon, n)
-    return _Known(photos, recordings, others, rank)
-
-
-def _of_relatives(gallery: Gallery, id: int, taxon: Taxon, n: int) -> tuple[list[tuple[str, list[_Row]]], str]:
-    for rank in RELATED_RANKS:
-        if taxon.at(rank):
-            relatives = [one for one in _with_photos(gallery, taxon.path(rank)) if one != id]
-            if relatives:
-                nearest = [_entries(gallery, [one], "image") for one in _by_similarity(gallery, id, relatives)[:n]]
-                return [(rows[0]["scientific_name"], rows) for rows in nearest if rows], rank
-    return [], ""
+    if photos:
+        return _Known(photos, recordings)
+    nearest, rank = relatives.nearest(id, taxon, n)
+    theirs = [_entries(gallery, [one], "image") for one in nearest]
+    return _Known([], recordings, [(rows[0]["scientific_name"], rows) for rows in theirs if rows], rank)
 
 
 def _of_group(gallery: Gallery, name: str) -> _Known:
@@ -279,49 +273,10 @@ def _likeliest(
     return sorted(members, key=key)
 
 
-def _with_photos(gallery: Gallery, path: tuple[str, ...]) -> list[int]:
-    """Taxa at or below a place in the tree that have photos: the whole path, as a genus may have a namesake."""
-    where = " AND ".join(f'"{rank}" = ?' for rank in RANKS[: len(path)])
-    rows = gallery.rows(
-        f"""
-        SELECT id FROM taxa WHERE {where}
-        AND EXISTS (SELECT 1 FROM entries WHERE taxon = taxa.id AND modality = 'image') ORDER BY id
-        """,
-        path,
-    )
-    return [row["id"] for row in rows]
-
-
-def _by_similarity(gallery: Gallery, id: int, others: Sequence[int]) -> list[int]:
-    """Taxa ordered by the cosine of their mean vectors with those of one, over the modalities that both have."""
-    totals: dict[tuple[int, str], np.ndarray] = {}
-    for taxon, modality, vector in _vectors(gallery, [id, *others]):
-        totals[taxon, modality] = totals.get((taxon, modality), 0.0) + vector
-    means = {key: unit for key, total in totals.items() if (unit := _unit(total)) is not None}
-
-    def similarity(other: int) -> float:
-        shared = [
-            float(means[id, modality] @ means[other, modality])
-            for modality in ("text", "audio")
-            if (id, modality) in means and (other, modality) in means
-        ]
-        return sum(shared) / len(shared) if shared else -1.0
-
-    return sorted(others, key=lambda other: -similarity(other))
-
-
-def _vectors(gallery: Gallery, taxa: Sequence[int]) -> Iterator[tuple[int, str, np.ndarray]]:
-    for some in _pieces(taxa):
-        for row in gallery.rows(
-            f"SELECT taxon, modality, vector FROM entries WHERE taxon IN ({some}) AND modality IN ('text', 'audio')"
-        ):
-            yield row["taxon"], row["modality"], _array(row["vector"])
-
-
 def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | None = None) -> list[_Row]:
     """Rows of the taxa's photos or recordings, taxon by taxon as given; class vectors are neither."""
     rows: list[_Row] = []
-    for some in _pieces(taxa):
+    for some in pieces(taxa):
         rows += gallery.rows(
             f"""
             SELECT {_COLUMNS} FROM {_TABLES} WHERE taxon IN ({some}) AND modality = ? AND logit_scale IS NULL
@@ -330,10 +285,6 @@ def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | N
             (modality, -1 if most is None else most - len(rows)),
         )
     return rows
-
-
-def _pieces(taxa: Sequence[int]) -> Iterator[str]:
-    return (",".join(map(str, taxa[at : at + IDS_PER_QUERY])) for at in range(0, len(taxa), IDS_PER_QUERY))
 
 
 def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compared]:
@@ -376,11 +327,3 @@ def _picture(row: _Row, similarity: float | None, relative: str = "") -> Picture
 
 def _array(blob: bytes) -> np.ndarray:
     return np.frombuffer(blob, "<f4")
-
-
-def _unit(vector: np.ndarray | None) -> np.ndarray | None:
-    """The direction of a vector; None of one without."""
-    if vector is None:
-        return None
-    length = float(np.linalg.norm(vector))
-    return np.asarray(vector, np.float32) / length if np.isfinite(length) and length > 0 else None

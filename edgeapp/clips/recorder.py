@@ -2,9 +2,10 @@
 
 A clip is asked for after its detection was committed and is written once the sound after it was heard, so no detection
 ever waits for a clip or is lost with one. A detection has one clip, which begins with it and grows with its windows
-until it is as long as a clip may be. Nothing is written before the very samples of the file were judged for
-speech. The row in the journal comes after the file, so a row never points to a half file. What cannot be written for
-now, on a full disk or into a journal that another program holds, is kept in memory and tried again.
+until it is as long as a clip may be. If a later window of a longer detection is surer than all in its clip, a clip
+around that window takes its place. Nothing is written before the very samples of the file were judged for speech. The
+row in the journal comes after the file, so a row never points to a half file. What cannot be written for now, on a full
+disk or into a journal that another program holds, is kept in memory and tried again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -27,8 +28,10 @@ from edgeapp.journal import JournalError
 from edgeapp.journal.records import Clip
 
 Speech = Callable[[np.ndarray, int], bool]
+T = TypeVar("T")
 
 TOUCH_S = 1e-6  # far below a sample; positions are sums of floats
+SURER = "another clip has a surer window of its detection"
 HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes at 48 kHz
 
 
@@ -36,6 +39,10 @@ class ClipJournal(Protocol):
     """The journal, as clips need it."""
 
     def add_clip(self, clip: Clip, detection_ids: Sequence[int]) -> int: ...
+
+    def drop_unused_clip(self, clip_id: int, why: str, when: Moment) -> bool: ...
+
+    def together(self, changes: Callable[[], T]) -> T: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class ClipCounts:
         Detections left without a clip because it could not be written.
     missed : int
         Detections left without a clip because their sound had already left the ring.
+    replaced : int
+        Files removed again, because another clip has a surer window of their detection.
     """
 
     written: int = 0
@@ -61,6 +70,7 @@ class ClipCounts:
     withheld: int = 0
     failed: int = 0
     missed: int = 0
+    replaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,9 @@ class _Pending:
     wanted: list[_Wanted] = field(default_factory=list)
     full: bool = False  # a detection that touched it no longer fitted in
 
+    def has(self, detection_id: int) -> bool:
+        return any(one.id == detection_id for one in self.wanted)
+
     def touches(self, other: _Pending) -> bool:
         mine, its = self.wanted[0], other.wanted[0]
         return (
@@ -96,6 +109,17 @@ class _Pending:
     def with_other(self, other: _Pending) -> _Pending:
         wanted = sorted(self.wanted + other.wanted, key=lambda one: one.start_s)
         return _Pending(min(self.start_s, other.start_s), max(self.end_s, other.end_s), wanted)
+
+
+@dataclass
+class _Served:
+    """The last detection of a taxon that had a clip cut for it."""
+
+    id: int
+    since_s: float  # its first window
+    confidence: float  # of the surest window in its clip
+    clip_id: int = 0  # 0 until it is written
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +173,7 @@ class Clips:
         self._recorder = recorder or Recorder()
         self._pending: list[_Pending] = []
         self._held: deque[_Sound] = deque()  # judged and not yet written
-        self._served: dict[str, int] = {}  # taxon -> its last detection that asks no longer
+        self._served: dict[str, _Served] = {}  # by taxon
         self._counts = dict.fromkeys(ClipCounts.__dataclass_fields__, 0)
 
     @property
@@ -182,10 +206,13 @@ class Clips:
             On the clock of the stream.
         stream_id : int
         """
-        if self._served.get(taxon) == detection_id:
-            return
         wanted = _Wanted(detection_id, taxon, confidence, moment, start_s, end_s, stream_id)
         grown = self._around(wanted)
+        served = self._served.get(taxon)
+        if served is not None and served.id == detection_id and not any(one.has(detection_id) for one in self._pending):
+            if confidence <= served.confidence:
+                return
+            grown = self._around(wanted, served.since_s)
         apart: list[_Pending] = []
         for pending in reversed(self._pending):  # the latest first: that is where the next window belongs
             if pending.touches(grown):
@@ -194,8 +221,11 @@ class Clips:
                     grown = together
                     continue
                 pending.full = True
-                if any(one.id == detection_id for one in pending.wanted):
-                    return
+                own = [one for one in pending.wanted if one.id == detection_id]
+                if own:
+                    if confidence <= max(one.confidence for one in own):
+                        return
+                    grown = self._around(wanted, min(one.start_s for one in own))
             apart.append(pending)
         self._pending = [*reversed(apart), grown]
 
@@ -224,9 +254,12 @@ class Clips:
             self._give_up(self._held.popleft())
         return written
 
-    def _around(self, wanted: _Wanted) -> _Pending:
+    def _around(self, wanted: _Wanted, since_s: float | None = None) -> _Pending:
+        """The clip of one window with its rolls; with more before it in a detection that began earlier."""
         pre, post = self._settings.pre_roll_s, self._settings.post_roll_s
         room = max(0.0, self._settings.longest_s - (wanted.end_s - wanted.start_s))
+        if since_s is not None:
+            pre = max(pre, min(room / 2, wanted.start_s - since_s + pre))
         share = min(1.0, room / (pre + post)) if pre + post else 0.0
         return _Pending(max(0.0, wanted.start_s - share * pre), wanted.end_s + share * post, [wanted])
 
@@ -239,7 +272,7 @@ class Clips:
 
     def _write_all(self, ready: Sequence[_Pending]) -> list[Clip]:
         for pending in ready:
-            self._served[pending.wanted[-1].taxon] = pending.wanted[-1].id
+            self._serve(pending)
             for sound in self._allowed(pending):
                 self._hold(sound)
         written = []
@@ -255,6 +288,14 @@ class Clips:
         while sum(sound.samples.nbytes for sound in self._held) > HELD_BYTES:
             self._give_up(self._held.popleft())
         return written
+
+    def _serve(self, pending: _Pending) -> None:
+        last = pending.wanted[-1]
+        own = [one for one in pending.wanted if one.id == last.id]
+        before = self._served.get(last.taxon)
+        if before is None or before.id != last.id:
+            before = self._served[last.taxon] = _Served(last.id, own[0].start_s, own[0].confidence)
+        before.confidence = max(before.confidence, *(one.confidence for one in own))
 
     def _hold(self, sound: _Sound) -> None:
         end_s = sound.start_s + len(sound.samples) / self._ring.rate_hz
@@ -296,14 +337,14 @@ class Clips:
             parts.append((alone, sound))
         kept: set[int] = set()
         sounds = []
-        for _, sound in parts:
+        for _, sound in sorted(parts, key=lambda part: -max(one.confidence for one in part[1].wanted)):
             first = tuple(one for one in sound.wanted if one.id not in kept)  # a detection has one clip
             kept |= _ids(first)
             if first:
                 sounds.append(replace(sound, wanted=first, shortened=True))
         self._counts["withheld"] += len(spoken - kept)
         self._counts["missed"] += len(gone - spoken - kept)
-        return sounds
+        return sorted(sounds, key=lambda sound: sound.start_s)
 
     def _cut(self, pending: _Pending) -> _Sound:
         start_s, samples = self._ring.cut(pending.start_s, pending.end_s)
@@ -331,7 +372,7 @@ class Clips:
         try:
             path, size = self._folder.write(start.utc, stem(best.taxon, best.confidence, start.utc), format, make)
             clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, self._clock.now())
-            self._journal.add_clip(clip, sorted(_ids(sound.wanted)))
+            self._link(clip, sound, path)
         except (OSError, JournalError):
             if path is not None:
                 self._folder.remove(path)
@@ -344,6 +385,24 @@ class Clips:
         self._counts["shortened"] += sound.shortened
         self._folder.written()
         return clip
+
+    def _link(self, clip: Clip, sound: _Sound, path: Path) -> None:
+        """Write the row of a clip. The one whose place it takes goes, unless it is locked or still needed."""
+        served = self._served.get(sound.wanted[0].taxon)
+        if served is None or served.id not in _ids(sound.wanted):
+            self._journal.add_clip(clip, sorted(_ids(sound.wanted)))
+            return
+        before = served.clip_id, served.path
+
+        def change() -> tuple[int, bool]:
+            added = self._journal.add_clip(clip, sorted(_ids(sound.wanted)))
+            return added, bool(before[0]) and self._journal.drop_unused_clip(before[0], SURER, clip.created)
+
+        served.clip_id, is_free = self._journal.together(change)
+        served.path = path
+        if is_free and before[1] is not None:
+            self._folder.remove(before[1])
+            self._counts["replaced"] += 1
 
 
 def _ids(wanted: Sequence[_Wanted]) -> set[int]:
