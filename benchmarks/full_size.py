@@ -19,7 +19,8 @@ import numpy as np
 import onnx
 import torch
 
-from edgeapp.pack.format import AudioSpec, Pack, adopt_gallery, write_pack_json
+from edgeapp.pack.format import Pack, adopt_gallery, write_pack_json
+from edgeapp.pack.specs import AudioSpec
 from export.graphs import export_graph, single_front
 from export.htsat import rewritten
 from export.inputs import calibration_split, read_inputs

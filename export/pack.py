@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, write_pack_json
+from edgeapp.pack.format import Pack, write_pack_json
+from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from export.check import check, judges, of_checkpoint
 from export.folder import new_pack
 from export.graphs import export_image, export_text

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from gallery import sqlite
 from gallery.entry import EncoderIdentity
 from gallery.errors import GalleryError
+from gallery.rows import DamagedRowError
 from gallery.schema import MIGRATION_SET
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 BUSY_S = 30.0  # long enough for another program to add a folder of photos
+
+DAMAGED = "restore a copy, or build it again"  # what to do about such a file
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
@@ -155,8 +158,10 @@ def explained(path: Path) -> Iterator[None]:
             raise GalleryError(f"gallery {path} is in use by another program", "close it, or try again") from error
         if "full" in text:
             raise GalleryError(f"no room to write gallery {path}", "free some of the disk and do it again") from error
+        if "decode" in text:  # a column of text that is none
+            raise GalleryError(f"gallery {path} is damaged ({text})", DAMAGED) from error
         raise GalleryError(f"gallery {path} cannot be used ({text})", "check the file's permissions") from error
     except sqlite3.ProgrammingError:
         raise
-    except sqlite3.DatabaseError as error:
-        raise GalleryError(f"gallery {path} is damaged ({error})", "restore a copy, or build it again") from error
+    except (sqlite3.DatabaseError, DamagedRowError) as error:
+        raise GalleryError(f"gallery {path} is damaged ({error})", DAMAGED) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from gallery.errors import GalleryError
 
+LARGEST = 1e6  # of a scale, bias or weight: more would overflow in float32 beside others
 UNBOUNDED = 1e9  # logits, by which nothing is ever lowered; JSON knows no infinity
 PURSUIT, INDEPENDENT, SHARED = RULES = ("pursuit", "independent", "shared")
 
@@ -88,6 +89,7 @@ class DecisionParameters:
             self.silence_dbfs,
             self.class_bias,
         )
+        large = (*numbers, self.slope, self.evidence, self.class_entries, self.class_scale, *self.beside_class.values())
         for wrong, what in (
             (
                 not modalities[0] or modalities[0] != modalities[1] or modalities[0] != modalities[2],
@@ -107,6 +109,7 @@ class DecisionParameters:
             (not 0 < self.floor <= 1, f"floor must be above 0 and at most 1, not {self.floor}"),
             (self.evidence < 0, f"evidence must be at least 0, not {self.evidence}"),
             (self.rule not in RULES, f"rule must be {' or '.join(RULES)}, not {self.rule!r}"),
+            (not all(abs(number) <= LARGEST for number in large), f"no number may be beyond {LARGEST:g}"),
             (self.pool_windows < 1, f"pool_windows must be at least 1, not {self.pool_windows}"),
         ):
             if wrong:
@@ -160,4 +163,7 @@ def _numbers_by_modality(name: str, values: object) -> dict[str, float]:
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise GalleryError(f"decision parameters: {name} is {value!r}", "give a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise GalleryError(f"decision parameters: {name} is a number of too many digits", "give a number") from None

@@ -221,7 +221,7 @@ class _Known:
     @property
     def bytes(self) -> int:
         rows = chain(self.photos, self.recordings, *(rows for _, rows in self.others))
-        return ROW_BYTES + sum(ROW_BYTES + len(row["vector"] or b"") for row in rows)
+        return ROW_BYTES + sum(ROW_BYTES + (0 if row["vector"] is None else row["vector"].nbytes) for row in rows)
 
 
 def _read(gallery: Gallery, relatives: Relatives, name: str, n: int) -> _Known:
@@ -290,8 +290,7 @@ def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | N
 def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compared]:
     """Rows with their similarities, those that can be shown first, and of these the most similar."""
     compared: list[_Compared] = [
-        (row, None if direction is None or row["vector"] is None else float(_array(row["vector"]) @ direction))
-        for row in rows
+        (row, None if direction is None or row["vector"] is None else float(row["vector"] @ direction)) for row in rows
     ]
     return sorted(compared, key=lambda one: (not one[0]["thumbnail"], -_similarity_key(one)))
 
@@ -323,7 +322,3 @@ def _picture(row: _Row, similarity: float | None, relative: str = "") -> Picture
         similarity=similarity,
         thumbnail=bool(row["thumbnail"]),
     )
-
-
-def _array(blob: bytes) -> np.ndarray:
-    return np.frombuffer(blob, "<f4")

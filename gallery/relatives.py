@@ -90,10 +90,13 @@ class Relatives:
         totals: dict[int, dict[str, np.ndarray]] = {one: {} for one in taxa}
         for some in pieces(taxa):
             for row in self._gallery.rows(
-                f"SELECT taxon, modality, vector FROM entries WHERE taxon IN ({some}) AND modality IN ('text', 'audio')"
+                f"""
+                SELECT taxon, scientific_name, modality, vector FROM entries JOIN taxa ON taxa.id = taxon
+                WHERE taxon IN ({some}) AND modality IN ('text', 'audio')
+                """
             ):
                 of = totals[row["taxon"]]
-                of[row["modality"]] = of.get(row["modality"], 0.0) + np.frombuffer(row["vector"], "<f4")
+                of[row["modality"]] = of.get(row["modality"], 0.0) + row["vector"]
         return {
             one: {kind: unit for kind, total in of.items() if (unit := direction_of(total)) is not None}
             for one, of in totals.items()

@@ -16,18 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from gallery import contents, counterexamples, database, files, sqlite
+from gallery import contents, counterexamples, database, files, sqlite, vectors
 from gallery.entry import Added, Counterexample, EncoderIdentity, Entry, Rejection, Thumbnail
 from gallery.errors import GalleryError, TaxonError
 from gallery.names_table import NamesTable
-from gallery.rows import named, taxon_of, taxon_row
+from gallery.rows import VECTOR, named, taxon_of, taxon_row, vectors_of
 from gallery.schema import check_schema
 from gallery.taxon import Names, Taxon
 from gallery.utc import now_text
-
-ROWS_PER_READ = 1024  # 1024 rows x 768 numbers x 4 bytes = 3 MiB at a time
-
-_VECTOR = np.dtype("<f4")
 
 
 class Gallery:
@@ -189,7 +185,7 @@ class Gallery:
 
     def _insert(self, entry: Entry, taxon: int | None) -> bool:
         """Whether the entry was new."""
-        vector = None if entry.vector is None else np.ascontiguousarray(entry.vector, dtype=_VECTOR).tobytes()
+        vector = None if entry.vector is None else np.ascontiguousarray(entry.vector, dtype=VECTOR).tobytes()
         provenance = (entry.label, entry.author, entry.licence, entry.source, entry.sha256)
         cursor = self._db.execute(
             f"INSERT INTO entries VALUES (NULL{', ?' * 10}) ON CONFLICT DO NOTHING",
@@ -213,7 +209,7 @@ class Gallery:
     def counterexamples(self) -> list[Counterexample]:
         """All counterexamples, in the order they were added."""
         with database.explained(self.path):
-            return counterexamples.read(self._db)
+            return counterexamples.read(self._db, self.identity.dim)
 
     def remove_taxon(self, scientific_name: str, table: NamesTable | None = None) -> int:
         """Remove a taxon and its vectors, in one transaction; returns how many vectors it had.
@@ -269,7 +265,7 @@ class Gallery:
 
     def _entry(self, row: dict[str, Any]) -> Entry:
         small, large, width, height = (row.pop(key) for key in ("small", "large", "width", "height"))
-        row["vector"] = None if row["vector"] is None else self._vectors([row["vector"]])[0]
+        row["vector"] = self._vector(row)
         return Entry(**row, thumbnail=None if large is None else Thumbnail(small or large, large, width, height))
 
     def vectors(self, modality: str, beside_class: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -287,18 +283,7 @@ class Gallery:
             [n] int64, place of each vector's taxon in `taxa`, ascending over all pieces; [n, dim] float32, the vectors.
         """
         with database.explained(self.path):
-            ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
-            cursor = self._db.execute(
-                f"""
-                SELECT taxon, vector FROM entries WHERE modality = ? AND logit_scale IS NULL AND vector IS NOT NULL
-                {"" if beside_class else "AND taxon NOT IN (SELECT taxon FROM entries WHERE logit_scale > 0)"}
-                ORDER BY taxon
-                """,
-                (modality,),
-            )
-            while rows := cursor.fetchmany(ROWS_PER_READ):
-                taxa, blobs = zip(*rows, strict=True)
-                yield np.searchsorted(ids, np.array(taxa, dtype=np.int64)), self._vectors(blobs)
+            yield from vectors.of_modality(self._db, self.identity.dim, modality, beside_class)
 
     def class_vectors(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Class vectors, some thousand at a time.
@@ -310,14 +295,7 @@ class Gallery:
             [n] float32, logit scales; [n] float32, logit biases.
         """
         with database.explained(self.path):
-            ids = np.fromiter((row for (row,) in self._db.execute("SELECT id FROM taxa ORDER BY id")), dtype=np.int64)
-            cursor = self._db.execute(
-                "SELECT taxon, vector, logit_scale, logit_bias FROM entries WHERE logit_scale > 0 ORDER BY taxon"
-            )
-            while rows := cursor.fetchmany(ROWS_PER_READ):
-                taxa, blobs, scales, biases = zip(*rows, strict=True)
-                at = np.searchsorted(ids, np.array(taxa, dtype=np.int64))
-                yield at, self._vectors(blobs), np.array(scales, np.float32), np.array(biases, np.float32)
+            yield from vectors.of_classes(self._db, self.identity.dim)
 
     def info(self) -> dict[str, Any]:
         """What the gallery holds, ready for JSON.
@@ -347,9 +325,16 @@ class Gallery:
             return contents.counts_of_taxa(self._db)
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a query of the file, by column, for the other modules of this package."""
+        """Rows of a query of the file, by column, for the other modules of this package.
+
+        A column ``vector`` beside one of scientific names is given as [dim] float32, or None.
+        """
         with database.explained(self.path):
-            return list(named(self._db.execute(query, parameters)))
+            found = list(named(self._db.execute(query, parameters)))
+            for row in found:
+                if "vector" in row:
+                    row["vector"] = self._vector(row)
+            return found
 
     def thumbnail(self, id: int, size: str) -> bytes | None:
         """JPEG of a photo, or None where there is no such entry or it has none.
@@ -366,9 +351,10 @@ class Gallery:
             row = self._db.execute(f"SELECT {columns[size]} FROM thumbnails WHERE entry = ?", (id,)).fetchone()
         return None if row is None else row[0]
 
-    def _vectors(self, blobs: Iterable[bytes]) -> np.ndarray:
-        joined = np.frombuffer(b"".join(blobs), dtype=_VECTOR)
-        return joined.reshape(-1, self.identity.dim).astype(np.float32, copy=False)
+    def _vector(self, row: dict[str, Any]) -> np.ndarray | None:
+        if row["vector"] is None:
+            return None
+        return vectors_of([row["vector"]], self.identity.dim, [row["scientific_name"]])[0]
 
 
 @contextmanager

@@ -70,7 +70,7 @@ RECOGNISING = (
     "export/agreement.py",
 )
 TRAINING = ("torch", "torchvision", "torchaudio", "open_clip", "transformers", "safetensors", "onnx", "onnxscript")
-STRANGERS = Path("edgeapp/station/watch.py")  # knows how other programs name their unfinished files
+STRANGERS = Path("edgeapp/audio/names.py")  # knows how other programs name their unfinished files
 MOST_LINES = 400
 MOST_LETTERS = 69  # of the name of a test
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|managers?|commons?)($|_)")

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from edgeapp.archive.expectation import Expectation, Expected
+from edgeapp.archive.inputs import Found, Refused
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import stated_start
@@ -26,8 +27,9 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many files were done and how many failed; a cut file, of which a result was written, counts as both."""
+    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both."""
 
+    given: int = 0
     done: int = 0
     failed: int = 0
 
@@ -38,7 +40,7 @@ class Outcome:
 
 
 def identify(
-    files: Iterable[str],
+    inputs: Iterable[Found | Refused],
     recogniser: Recogniser,
     writer: Writer,
     hop_s: float,
@@ -54,7 +56,8 @@ def identify(
 
     Parameters
     ----------
-    files : iterable of str
+    inputs : iterable of Found or Refused
+        Such as `edgeapp.archive.inputs.recordings`; those that were refused fail.
     recogniser : Recogniser
     writer : Writer
     hop_s : float
@@ -79,10 +82,14 @@ def identify(
     PackError, GalleryError, OutputError
         What would fail every other file too.
     """
-    done = failed = 0
+    given = done = failed = 0
     named = naming or Naming()
-    for file in files:
+    for one in inputs:
+        file = one.path
+        given += 1
         try:
+            if isinstance(one, Refused):
+                raise one.error
             with overheard() as complaints:
                 source = open_sound(file)
                 begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
@@ -114,7 +121,7 @@ def identify(
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
-    return Outcome(done, failed)
+    return Outcome(given, done, failed)
 
 
 def _windows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from edgeapp.archive.files import identify as identify_files
+from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
+from edgeapp.archive.lists import LIST
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
@@ -38,6 +40,7 @@ from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption,
 from edgeapp.config.defaults import language_of, learned_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
+from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, Writers, check_format, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
@@ -52,7 +55,9 @@ def identify(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="Recordings: WAV, FLAC, OGG or MP3; - reads raw sound from standard input."
+            metavar="FILE|FOLDER|GLOB|LIST...",
+            help="Recordings: WAV, FLAC, OGG or MP3; folders of them, quoted patterns, lists (@FILE, or @- for "
+            "standard input). - reads raw sound from standard input.",
         ),
     ],
     format: Annotated[
@@ -172,16 +177,17 @@ def identify(
     if hop is not None and not 0 < hop < float("inf"):
         raise UsageError(f"--hop must be greater than 0, not {hop:g}", "give the seconds between windows")
 
-    if files.count(STDIN) > 1:
-        raise UsageError("standard input can be read only once", "give - once")
+    if files.count(STDIN) + files.count(LIST + STDIN) > 1:
+        raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
     pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
 
-    for option, path in (("--output", output), ("--report", report)):
-        if path is not None and any(_same_file(path, file) for file in files):
-            raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
     if report is not None and output is not None and report.absolute() == output.absolute():
         raise UsageError(f"{report}: is --output as well", "choose another --report")
 
+    passed_over = PassedOver()
+    found: Iterable[Found | Refused] = _sparing(
+        recordings(files, passed_over), (("--output", output), ("--report", report))
+    )
     check_format(format)
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
@@ -205,14 +211,15 @@ def identify(
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
-            reporting = report_file.collect(files, recogniser, naming, settings)
+            found = list(found)  # a report shares out its room by the length of the recordings
+            reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
         def open_sound(file: str) -> AudioSource:
             return pipe if pipe is not None and file == STDIN else FileSource(file)
 
         outcome = identify_files(
-            files,
+            found,
             recogniser,
             writing,
             hop_s,
@@ -226,8 +233,10 @@ def identify(
         )
         destination.keep = outcome.done > 0
         report_code = report_file.write(keep=outcome.done > 0)
-    if len(files) > 1 and not quiet:
-        complain(f"{outcome.done} of {len(files)} files done, {outcome.failed} failed")
+    if passed_over:
+        note(printable(str(passed_over)))
+    if outcome.given > 1:
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 
@@ -244,9 +253,19 @@ def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], N
         note(f"{error.what}; not used")
 
 
-def _same_file(one: Path, other: str) -> bool:
+def _sparing(found: Iterable[Found | Refused], outputs: Iterable[tuple[str, Path | None]]) -> Iterator[Found | Refused]:
+    """The same recordings, unless one of them would be overwritten by an output."""
+    there = [(option, path, os.stat(path)) for option, path in outputs if path is not None and os.path.isfile(path)]
+    for one in found:
+        for option, path, state in there:
+            if isinstance(one, Found) and _is_file(one.path, state):
+                raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
+        yield one
+
+
+def _is_file(path: str, other: os.stat_result) -> bool:
     try:
-        return os.path.samefile(one, other)
+        return os.path.samestat(os.stat(path), other)
     except (OSError, ValueError):
         return False  # a missing file is reported when it is opened
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from edgeapp.config.file import default_path, read
 from edgeapp.config.setting import PREFIX, Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
-from edgeapp.errors import PackError
+from edgeapp.delivery.addresses import check_host, check_topic, header, web_address
+from edgeapp.errors import PackError, UsageError
 from edgeapp.pack.installed import find_pack
 
 CONFIG_VARIABLE = f"{PREFIX}_CONFIG"
@@ -192,7 +193,16 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault("input.watch", "a watched folder and microphones exclude each other", "omit --watch or --device")
     if clips.longest < clips.pre_roll + clips.post_roll:
         fault("clips.longest", f"is {clips.longest:g}, less than pre_roll and post_roll", "give more")
-    for header in settings.webhook.header:
-        if ":" not in header:
-            fault("webhook.header", "a header has no colon", 'write "Name: value"')
+    addresses: list[tuple[str, Callable[[str], object], str | None]] = [
+        ("mqtt.host", check_host, mqtt.host),
+        ("mqtt.topic", check_topic, mqtt.topic),
+        ("webhook.url", web_address, settings.webhook.url),
+        *(("webhook.header", header, text) for text in settings.webhook.header),
+    ]
+    for key, check, text in addresses:
+        try:
+            if text is not None:
+                check(text)
+        except UsageError as error:
+            fault(key, error.what, error.remedy)
     return faults

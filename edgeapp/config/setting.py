@@ -10,8 +10,8 @@ PREFIX = "BIOVITA"  # of the environment
 # The one spelling of what a value is, in the help of every command.
 # fmt: off
 METAVARS = (
-    "FILE", "FOLDER", "URL", "NAME", "TAXON", "TEXT", "ID", "CLIP", "USER", "HEX", "NUMBER", "SECONDS", "DAYS",
-    "DEGREES", "WEEK", "DATE", "TIME", "ZONE", "LANGUAGE", "FORMAT", "PROVIDER", "MODALITIES", "HZ", "MB",
+    "FILE", "FOLDER", "GLOB", "LIST", "URL", "NAME", "TAXON", "TEXT", "ID", "CLIP", "USER", "HEX", "NUMBER", "SECONDS",
+    "DAYS", "DEGREES", "WEEK", "DATE", "TIME", "ZONE", "LANGUAGE", "FORMAT", "PROVIDER", "MODALITIES", "HZ", "MB",
     "FRACTION", "CONFIDENCE", "HOST", "PORT", "HEADER", "CAPABILITY",
     "LEVEL",
 )  # alone, or several with | and = between them

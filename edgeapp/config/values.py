@@ -82,7 +82,7 @@ def from_toml(setting: Setting, value: Any, folder: Path) -> Any:
         if isinstance(value, str):
             value = split(value, ",") if setting.commas else [value]
         if not isinstance(value, list):
-            raise BadValue(f"is {_shown(value)}, not a list", f"write [{_example(setting)}, ...]")
+            raise _wrong(setting, value, "a list", f"[{_example(setting)}, ...]")
         return tuple(_one_from_toml(setting, one, folder) for one in value if one != "")
     if setting.optional and value == "":
         return None
@@ -157,7 +157,8 @@ def _checked_one(setting: Setting, value: Any) -> Any:
     if setting.type is str and not value.strip():
         raise _wrong(setting, value)
     if setting.type in (str, Path) and any(not char.isprintable() for char in value):
-        raise BadValue(f"{value!r} has a non-printable character", "leave it out")
+        what = "it" if setting.secret else repr(value)
+        raise BadValue(f"{what} has a non-printable character", "leave it out")
     return value
 
 
@@ -169,8 +170,10 @@ def _check_bounds(setting: Setting, value: float) -> None:
         raise BadValue(f"is {value:g}", f"give {setting.bounds or 'a number'}")
 
 
-def _wrong(setting: Setting, value: Any) -> BadValue:
-    return BadValue(f"is {_shown(value)}, not {WORDS[setting.type]}", f"write for example {_example(setting)}")
+def _wrong(setting: Setting, value: Any, wanted: str = "", example: str = "") -> BadValue:
+    wanted, example = wanted or WORDS[setting.type], example or _example(setting)
+    found = "is" if setting.secret else f"is {_shown(value)},"  # a secret is nobody's to read, a wrong one included
+    return BadValue(f"{found} not {wanted}", f"write for example {example}")
 
 
 def _shown(value: Any) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgeapp.delivery.addresses import check_host, check_topic
 from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
 
@@ -79,8 +80,8 @@ class MqttTarget:
         discovery: bool = False,
         timeout_s: float = ACKNOWLEDGE_S,
     ) -> None:
-        if not topic or topic[0] in "/$" or re.search(r"[+#\x00-\x1f]", topic) or len(topic.encode()) > 60_000:
-            raise UsageError(f"MQTT topic {topic!r} cannot be used", "give one like biovita/garden/detections")
+        check_host(host)
+        check_topic(topic)
         self._context = _context(ca_file) if tls else None
         self._host = host
         self._port = port if port is not None else TLS_PORT if tls else PORT

@@ -14,8 +14,9 @@ from datetime import datetime, timezone
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlunsplit
 
+from edgeapp.delivery.addresses import header, web_address
 from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
 
@@ -23,7 +24,6 @@ TIMEOUT_S = 15.0
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
 LATER = frozenset({408, 421, 423, 425, 429})
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class WebhookTarget:
@@ -54,18 +54,8 @@ class WebhookTarget:
         timeout_s: float = TIMEOUT_S,
         ca_file: str | None = None,
     ) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if (
-            not host
-            or parts.scheme not in ("http", "https")
-            or not url.isascii()
-            or re.search(r"[\s\x00-\x1f\x7f]", url)
-        ):
-            raise UsageError("invalid URL of the webhook", "give https://host/path, without spaces")
+        parts = web_address(url)
+        host, port = parts.hostname or "", parts.port
         address = f"[{host}]" if ":" in host else host
         netloc = address if port is None else f"{address}:{port}"
         self.label = f"{parts.scheme}://{netloc}"
@@ -74,12 +64,7 @@ class WebhookTarget:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        for name, value in (headers or {}).items():
-            if not HEADER_NAME.fullmatch(name) or re.search(r"[\r\n\x00]", value) or not value.isascii():
-                raise UsageError(
-                    f"a header of the webhook at {self.label} cannot be sent", "give name and value in ASCII"
-                )
-            self._headers[name] = value
+        self._headers |= dict(header(f"{name}: {value}") for name, value in (headers or {}).items())
         self._timeout_s = timeout_s
         handlers: list[urllib.request.BaseHandler] = [_StayHere()]
         if parts.scheme == "https":

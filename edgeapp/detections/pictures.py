@@ -65,8 +65,8 @@ def picture_fields(shown: Iterable[Picture]) -> list[dict[str, Any]]:
 class DocumentPictures:
     """Pictures in the documents of a journal's detections, from one gallery.
 
-    For one thread, which opens the gallery with the first detection. A gallery that cannot be read is told of once, and
-    there are no pictures then: no detection waits for one or is lost with it.
+    For one thread, which opens the gallery with the first detection. What cannot be read is told of once, and documents
+    have no pictures then: no detection waits for one or is lost with it.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class DocumentPictures:
         self._path, self._n, self._tell = path, n, tell
         self._gallery: Gallery | None = None
         self._finder: PictureFinder | None = None
-        self._failed = False
+        self._told: set[str] = set()
 
     def fields(
         self, detection: Detection, space: str, vector: Callable[[], np.ndarray | None] = lambda: None
@@ -97,10 +97,12 @@ class DocumentPictures:
         vector : callable
             Gives [dim] of its most confident window, if it is known.
         """
-        if self._n == 0 or self._failed:
+        if self._n == 0:
             return []
         try:
             if self._finder is None or self._gallery is None:
+                if self._told:
+                    return []
                 self._gallery = Gallery.open(self._path)
                 self._finder = PictureFinder(self._gallery, self._n)
             sound = vector() if space == self._gallery.identity.space else None
@@ -109,8 +111,9 @@ class DocumentPictures:
             candidates = [one.scientific_name for one in detection.candidates]
             return picture_fields(self._finder.pictures(detection.scientific_name, sound, candidates))
         except GalleryError as error:
-            self._failed = True
-            self._tell(f"{error}; documents have no pictures")
+            if str(error) not in self._told:
+                self._told.add(str(error))
+                self._tell(f"{error}; documents have no pictures")
             return []
 
     def close(self) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgeapp.audio.windows import HOP_S, PADS, REPEAT
 from edgeapp.errors import PackError
 from edgeapp.pack.range import RangeSpec
+from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
+from edgeapp.pack.values import mapping, parsed, shown, whole, words
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
 from gallery.parameters import DecisionParameters
@@ -27,6 +27,7 @@ from gallery.store import EncoderIdentity
 from gallery.utc import now_text
 
 FORMAT = 1
+MOST_DIM = 65_536
 PACK_FILE = "pack.json"
 PACK_GALLERY = "gallery.sqlite"
 
@@ -34,63 +35,6 @@ PACK_GALLERY = "gallery.sqlite"
 UNHASHED_SUFFIXES = ("-wal", "-shm", "-journal", SUFFIX)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class AudioSpec:
-    """The audio encoder: waveform ``[n, round(rate_hz * window_s)]`` in, vectors ``[n, dim]`` out.
-
-    Attributes
-    ----------
-    hop_s : float
-        Seconds between windows if nobody says otherwise.
-    pad : str
-        How a sound shorter than a window fills it: ``repeat`` from its start, or ``zero`` after its end.
-    unit : bool
-        Whether vectors are of unit length. The lengths of others count for class vectors.
-    """
-
-    file: str
-    rate_hz: int
-    window_s: float
-    input: str = "waveform"
-    output: str = "embedding"
-    split: SplitSpec | None = None
-    hop_s: float = HOP_S
-    pad: str = REPEAT
-    unit: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.hop_s < math.inf:
-            raise ValueError(f"audio: hop_s must be greater than 0, not {self.hop_s}")
-        if self.pad not in PADS:
-            raise ValueError(f"audio: pad must be {' or '.join(PADS)}, not {self.pad!r}")
-
-    @property
-    def window_samples(self) -> int:
-        """Samples in one window."""
-        return round(self.rate_hz * self.window_s)
-
-
-@dataclass(frozen=True)
-class TextSpec:
-    """The text encoder: token ids ``[n, context]`` in, unit vectors ``[n, dim]`` out."""
-
-    file: str
-    tokenizer: str
-    context: int
-    input: str = "tokens"
-    output: str = "embedding"
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """The image encoder: RGB 0..255 ``[n, 3, size, size]`` in, unit vectors ``[n, dim]`` out."""
-
-    file: str
-    size: int
-    input: str = "image"
-    output: str = "embedding"
 
 
 @dataclass(frozen=True)
@@ -187,6 +131,8 @@ class Pack:
         for name in sorted({*pack.files, *_named(pack)}):
             if not (where / name).is_file():
                 raise PackError(f"pack {where}: {name} is missing", remedy)
+            if not (where / name).resolve().is_relative_to(where.resolve()):
+                raise PackError(f"pack {where}: {name} is a link to a file outside the pack", remedy)
             if name not in pack.files:
                 raise PackError(f"pack {where}: {PACK_FILE} has no sha256 of {name}", remedy)
             if verify and sha256(where / name) != pack.files[name]:
@@ -318,7 +264,7 @@ def sha256(path: Path) -> str:
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parsed(path)
     except FileNotFoundError:
         raise PackError(f"pack {path.parent}: {PACK_FILE} is missing", remedy) from None
     except OSError as error:
@@ -334,11 +280,18 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
     where = folder / PACK_FILE
     if document.get("format") != FORMAT:
         raise PackError(
-            f"{where}: format {document.get('format')!r}, this program reads format {FORMAT}",
+            f"{where}: format {shown(document.get('format'))}, this program reads format {FORMAT}",
             "update biovita-edge or get a matching pack",
         )
     try:
-        decision = DecisionParameters.from_dict(document["decision"])
+        decision = DecisionParameters.from_dict(mapping("decision", document["decision"]))
+        encoder = mapping("encoder", document["encoder"])
+        whole("encoder: dim", encoder["dim"], 1, MOST_DIM)
+        files = mapping("files", document["files"])
+        for file, digest in files.items():
+            words(f"files: {shown(file)}", digest)
+        if document.get("gallery") is not None:
+            words("gallery", document["gallery"])
         pack = Pack(
             folder=folder,
             name=str(document["name"]),
@@ -346,23 +299,23 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
             licence=str(document["licence"]),
             created=str(document["created"]),
             preset=str(document["preset"]),
-            space=str(document["encoder"]["space"]),
-            dim=int(document["encoder"]["dim"]),
-            audio=_audio(document["audio"]),
-            text=TextSpec(**document["text"]) if document.get("text") else None,
-            image=ImageSpec(**document["image"]) if document.get("image") else None,
+            space=str(encoder["space"]),
+            dim=encoder["dim"],
+            audio=_audio(mapping("audio", document["audio"])),
+            text=TextSpec(**mapping("text", document["text"])) if document.get("text") else None,
+            image=ImageSpec(**mapping("image", document["image"])) if document.get("image") else None,
             gallery=document.get("gallery"),
             decision=decision,
-            metrics=document.get("metrics", {}),
-            parity=document.get("parity", {}),
+            metrics=mapping("metrics", document.get("metrics", {})),
+            parity=mapping("parity", document.get("parity", {})),
             precision=str(document.get("precision", "fp32")),
-            in_fp32=document.get("in_fp32", {}),
-            files=dict(document["files"]),
-            range=RangeSpec(**document["range"]) if document.get("range") else None,
+            in_fp32=mapping("in_fp32", document.get("in_fp32", {})),
+            files=dict(files),
+            range=RangeSpec(**mapping("range", document["range"])) if document.get("range") else None,
         )
     except KeyError as error:
         raise PackError(f"{where}: {error.args[0]!r} is missing", remedy) from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PackError(f"{where}: {error}", remedy) from None
     except BiovitaError as error:
         raise PackError(f"{where}: decision: {error}", remedy) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeapp.pack.values import number, words
+
 THRESHOLD = 0.03  # BirdNET's
 
 
@@ -28,5 +30,6 @@ class RangeSpec:
     threshold: float = THRESHOLD
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"range: threshold must be between 0 and 1, not {self.threshold}")
+        words("range: file", self.file)
+        words("range: taxa", self.taxa)
+        number("range: threshold", self.threshold, 0, 1)

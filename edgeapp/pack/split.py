@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeapp.pack.values import mapping, number, whole, words
+
+MOST_EDGE = 4_096
+LARGEST = 1e30  # of the numbers between front and trunk: float32, and room to multiply
+
 
 @dataclass(frozen=True)
 class Between:
@@ -33,6 +38,12 @@ class Between:
     shift: float
     spread: float
 
+    def __post_init__(self) -> None:
+        for value in self.constant:
+            number("audio: split: between: constant", value, -LARGEST, LARGEST)
+        for name in ("preemphasis", "rms", "least_rms", "floor", "shift", "spread"):
+            number(f"audio: split: between: {name}", getattr(self, name), -LARGEST, LARGEST)
+
 
 @dataclass(frozen=True)
 class SplitSpec:
@@ -59,14 +70,21 @@ class SplitSpec:
     edge: int
     between: Between
 
+    def __post_init__(self) -> None:
+        words("audio: split: front", self.front)
+        words("audio: split: trunk", self.trunk)
+        whole("audio: split: hop", self.hop, 1, 1 << 24)
+        whole("audio: split: edge", self.edge, 0, MOST_EDGE)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SplitSpec:
         """As ``pack.json`` has it.
 
         Raises
         ------
-        KeyError, TypeError
-            Something is missing, or is nothing that is known.
+        KeyError, TypeError, ValueError
+            Something is missing, is nothing that is known, or of a wrong type or range.
         """
+        values = {**mapping("audio: split", values), "between": mapping("audio: split: between", values["between"])}
         between = {**values["between"], "constant": tuple(values["between"]["constant"])}
         return cls(**{**values, "between": Between(**between)})

@@ -10,7 +10,8 @@ import numpy as np
 
 from edgeapp.audio.windows import Window
 from edgeapp.errors import PackError
-from edgeapp.pack.format import ImageSpec, Pack
+from edgeapp.pack.format import Pack
+from edgeapp.pack.specs import ImageSpec
 from edgeapp.runtime.frames import SplitEncoder
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.inputs import image_pixels, open_tokenizer

@@ -17,6 +17,7 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.system import Clock
 from edgeapp.config.settings import Settings
+from edgeapp.delivery.addresses import header
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
@@ -236,8 +237,7 @@ def targets(settings: Settings) -> dict[str, Target]:
     if webhook.url is not None:
         from edgeapp.delivery.webhook import WebhookTarget
 
-        headers = dict(header.split(":", 1) for header in webhook.header)
-        found["webhook"] = WebhookTarget(webhook.url, {name.strip(): value.strip() for name, value in headers.items()})
+        found["webhook"] = WebhookTarget(webhook.url, dict(map(header, webhook.header)))
     return found
 
 

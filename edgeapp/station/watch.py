@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.names import is_recording, is_searched
 from edgeapp.errors import AudioError, UsageError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SETTLED_S = 10.0  # recorders write each second or so; copies over a network pause longer than one on the machine
 POLL_S = 5.0
 SLICE_S = 0.2  # how soon the wish to end is seen
-
-_TEMPORARY = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".incomplete")
-_NOT_OURS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
 
 
 @dataclass(frozen=True)
@@ -145,21 +142,17 @@ def _recordings(folder: Path) -> dict[Path, tuple[int, int]]:
     with os.scandir(folder):
         pass
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _hidden(name) and name not in _NOT_OURS)
+        folders[:] = sorted(filter(is_searched, folders))
         for name in names:
-            path = Path(place) / name
-            if path.suffix.lower() not in SUFFIXES or _hidden(name) or path.stem.lower().endswith(_TEMPORARY):
+            if not is_recording(name):
                 continue
+            path = Path(place) / name
             try:
                 state = path.stat()
             except OSError:  # taken away since, or a link that leads nowhere
                 continue
             found[path] = (state.st_size, state.st_mtime_ns)
     return found
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "~"))
 
 
 def _pause(pause_s: float, sleep: Callable[[float], None], ended: Callable[[], bool]) -> None:

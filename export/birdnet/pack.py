@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
+from edgeapp.pack.format import Pack, adopt_gallery, write_pack_json
 from edgeapp.pack.range import RangeSpec
+from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.runtime.encoders import TextEncoder
 from export.birdnet.labels import taxa_of
 from export.birdnet.parity import judge, measure, original

@@ -22,7 +22,8 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError
-from edgeapp.pack.format import AudioSpec, Pack
+from edgeapp.pack.format import Pack
+from edgeapp.pack.specs import AudioSpec
 from edgeapp.paths import EXAMPLE
 from edgeapp.recognition.gallery_build import manifest
 from edgeapp.runtime.encoders import AudioEncoder

@@ -20,8 +20,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from edgeapp.pack.format import AudioSpec, ImageSpec, Pack, TextSpec, adopt_gallery, write_pack_json
+from edgeapp.pack.format import Pack, adopt_gallery, write_pack_json
 from edgeapp.pack.range import RangeSpec
+from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.recognition.gallery_build import build_gallery
 from gallery.parameters import DecisionParameters
 from gallery.taxon import Taxon

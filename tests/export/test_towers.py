@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgeapp.pack.format import AudioSpec, Pack, TextSpec, write_pack_json
+from edgeapp.pack.format import Pack, write_pack_json
+from edgeapp.pack.specs import AudioSpec, TextSpec
 from edgeapp.runtime.encoders import TextEncoder
 from export.__main__ import main
 from tests.trainer.tiny import Ended, call

@@ -315,3 +315,46 @@ def test_odd_characters_in_the_path_are_fine(tmp_path: Path, identity: EncoderId
         pass
     with Gallery.open(path) as gallery:
         assert gallery.taxa() == []
+
+
+DAMAGE = {
+    "JSON that is none": "UPDATE taxa SET common_names = 'not json' WHERE id = 1",
+    "JSON of another kind": "UPDATE taxa SET common_names = '[1, 2]' WHERE id = 1",
+    "names that are numbers": """UPDATE taxa SET common_names = '{"en": 5}' WHERE id = 1""",
+    "deep JSON": "UPDATE taxa SET synonyms = '" + "[" * 50_000 + "' WHERE id = 1",
+    "a rank that is a number": "UPDATE taxa SET family = x'ff' WHERE id = 1",
+    "a short vector": "UPDATE entries SET vector = x'00' WHERE taxon = 1",
+    "a long vector": "UPDATE entries SET vector = CAST(vector || vector AS BLOB) WHERE taxon = 1",
+    "a vector of text": "UPDATE entries SET vector = 'abcdefgh' WHERE taxon = 1",
+    "a vector of NaN": "UPDATE entries SET vector = CAST(x'0000c07f' || substr(vector, 5) AS BLOB) WHERE taxon = 1",
+    "an infinite vector": "UPDATE entries SET vector = CAST(x'0000807f' || substr(vector, 5) AS BLOB) WHERE taxon = 1",
+    "a vector of zeros": "UPDATE entries SET vector = zeroblob(length(vector)) WHERE taxon = 1",
+}
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_row_is_named_and_never_used(tmp_path, statement):
+    path = tmp_path / "gallery.sqlite"
+    with build(path, EncoderIdentity("space", 4, "toy 1")) as gallery:
+        ranks = ("Animalia", "Chordata", "Aves", "Passeriformes")
+        gallery.add_taxa(
+            [
+                Taxon("Parus major", *ranks, "Paridae", "Parus", {"en": "Great Tit"}),
+                Taxon("Pica pica", *ranks, "Corvidae", "Pica", {}),
+            ]
+        )
+        for name in ("Parus major", "Pica pica"):
+            gallery.add_entries([Entry(name, "text", np.array([1, 0, 0, 0], np.float32), name)])
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement)
+    with Gallery.open(path) as gallery, pytest.raises(GalleryError, match=r"damaged \(.*\); restore a copy") as caught:
+        Index.of(gallery)
+    assert caught.value.exit_code == 3
+    assert "Parus major" in str(caught.value)
+
+
+def test_text_that_is_not_utf8_is_damage(filled):
+    with closing(sqlite3.connect(filled)) as db, db:
+        db.execute("UPDATE taxa SET genus = CAST(x'ff41' AS TEXT)")
+    with Gallery.open(filled) as gallery, pytest.raises(GalleryError, match="damaged"):
+        gallery.taxa()

@@ -179,7 +179,7 @@ def test_a_gallery_open_for_reading_takes_nothing(opened: Gallery, taxa: list[Ta
 
 
 def test_vectors_come_in_pieces_with_the_places_of_their_taxa(opened: Gallery, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gallery.store.ROWS_PER_READ", 4)
+    monkeypatch.setattr("gallery.vectors.ROWS_PER_READ", 4)
     pieces = list(opened.vectors("text"))
     assert [rows.tolist() for rows, _ in pieces] == [[0, 1, 2, 3], [4, 5]]
     np.testing.assert_array_equal(np.concatenate([vectors for _, vectors in pieces]), np.eye(8)[:6])

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -283,12 +284,45 @@ def test_a_recording_is_never_overwritten(run, tit):
     assert Path(tit).read_bytes() == before
 
 
+@pytest.mark.parametrize("named", ["night", "night/*.wav", "@list.txt"])
+def test_a_folder_a_pattern_and_a_list_are_the_recordings_in_them(run, record, tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    Path("night").mkdir()
+    record("night/b.wav", toy.tone(1000))
+    record("night/a.wav", toy.tone(1000))
+    Path("night/._a.wav").write_bytes(bytes.fromhex("00051607"))
+    Path("list.txt").write_text("night/a.wav\nnight/._a.wav\nnight/b.wav\nnight/b.wav\n")
+
+    result = run("identify", named, "-f", "json")
+    assert result.exit_code == 0
+    assert re.findall('^  "file": "(.*)"', result.stdout, re.M) == ["night/a.wav", "night/b.wav"]
+    over = ["biovita-edge: passed over 1 macOS companion file (night/._a.wav)"] if "*" not in named else []
+    assert lines(result.stderr)[2:] == [*over, "biovita-edge: 2 of 2 files done, 0 failed"]
+
+
+def test_inputs_that_give_nothing_fail_and_the_others_are_done(run, tit, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run("identify", tmp_path / "empty", tmp_path / "no*.wav", f"@{tmp_path / 'none.txt'}", tit, "-f", "ndjson")
+    assert result.exit_code == 1
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in events if event["event"] in ("error", "file")] == ["error"] * 3 + ["file"]
+    assert lines(result.stderr)[-1] == "biovita-edge: 1 of 4 files done, 3 failed"
+
+
+def test_a_recording_in_a_folder_is_never_overwritten(run, tit, tmp_path):
+    before = Path(tit).read_bytes()
+    for option in ("--output", "--report"):
+        result = run("identify", tmp_path, "-f", "json", option, tit)
+        assert result.exit_code == 2 and f"is one of the recordings; choose another {option}" in result.stderr
+        assert Path(tit).read_bytes() == before
+
+
 BAD = {
     "empty.wav": "is an empty file",
     "text.wav": "is not readable audio",
     "short.wav": "is only 0.20 s long",
     "nan.wav": "is not a number",
-    "folder": "is a folder",
+    "folder": "has no recordings in it",
     "missing.wav": "does not exist",
 }
 

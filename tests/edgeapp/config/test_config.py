@@ -61,7 +61,7 @@ def other(setting: Setting):
     elif setting.type is Path:
         one = Path("/somewhere/else")
     else:
-        one = "Some: thing"
+        one = {"mqtt.host": "broker.example", "webhook.url": "https://host/path"}.get(setting.key, "Some: thing")
     return (one,) if setting.many else one
 
 
@@ -261,11 +261,49 @@ def test_a_variable_with_a_wrong_letter_is_told():
         ),
         ("[clips]\nlongest = 3.0\n", "less than pre_roll and post_roll"),
         ('[webhook]\nheader = ["Token"]\n', "a header has no colon"),
+        ('[webhook]\nheader = ["Töken: 1"]\n', "a header of the webhook cannot be sent"),
+        ('[webhook]\nurl = "ftp://host/"\n', "invalid URL of the webhook"),
+        ('[webhook]\nurl = "host:1/path"\n', "invalid URL of the webhook"),
+        ('[webhook]\nurl = "http://host:99999/"\n', "invalid URL of the webhook"),
+        ('[mqtt]\nhost = "mqtt://localhost:1883"\n', "the MQTT broker is given as a URL"),
+        ('[mqtt]\nhost = "localhost:1883"\n', "the MQTT broker is not a host's name"),
+        ('[mqtt]\ntopic = "a/+/#"\n', "MQTT topic 'a/./#' cannot be used"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_told(write, text, told):
     with pytest.raises(ConfigError, match=told):
         load(write(text), environment={})
+
+
+@pytest.mark.parametrize(
+    "host", ["broker", "broker.example.", "192.0.2.1", "2001:db8::1", "[::1]", "bröker.example", "a_b"]
+)
+def test_a_broker_is_a_name_or_an_address(write, host):
+    assert load(write(f'[mqtt]\nhost = "{host}"\n'), environment={}).mqtt.host == host
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[mqtt]\npassword = 739182645\n",
+        '[mqtt]\npassword = "739182645\\n"\n',
+        '[mqtt]\npassword = ["739182645"]\n',
+        "[webhook]\nurl = 739182645\n",
+        '[webhook]\nurl = "ftp://739182645@host/739182645"\n',
+        '[webhook]\nheader = ["739182645"]\n',
+        "[webhook]\nheader = 739182645\n",
+        '[webhook]\nheader = ["X: 739182645\\u0007"]\n',
+    ],
+)
+def test_a_secret_that_is_wrong_is_never_shown(run, write, text):
+    path = write(text)
+    for command in ("check", "show"):
+        done = run("config", command, "--config", path)
+        assert done.exit_code == 2
+        assert "739182645" not in done.stdout + done.stderr
+    with pytest.raises(ConfigError) as caught:
+        load(path, environment={})
+    assert "739182645" not in str(caught.value)
 
 
 def test_a_wrong_flag_ends_as_one_line_that_names_it():

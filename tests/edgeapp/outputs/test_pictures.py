@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from edgeapp.archive.files import identify
+from edgeapp.archive.inputs import Found
 from edgeapp.outputs.pictures import GAP_PIXELS, HEIGHT_PIXELS, in_a_row
 from edgeapp.outputs.table import TableWriter
 from edgeapp.outputs.writer import Run
@@ -102,7 +103,7 @@ def test_a_table_on_a_terminal_names_what_shows_photos(tit, photo_gallery, toy_p
     made = Recogniser(Pack.load(toy_pack), photo_gallery, threads=1)
     with Gallery.open(photo_gallery) as opened:
         writer = TableWriter(screen, Run(made.origin, 10.0, 5.0, gallery=opened))
-        identify([tit, tit], made, writer, 5.0, 1, print, print)
+        identify([Found(tit), Found(tit)], made, writer, 5.0, 1, print, print)
     assert screen.getvalue().count("N. Ear") == 2
     assert capsys.readouterr().err.count("pip install 'biovita-edge[pictures]'") == 1
 

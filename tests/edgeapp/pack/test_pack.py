@@ -65,9 +65,67 @@ def test_a_wrong_pack_json_is_refused_with_the_reason(toy_copy, fields, words):
         Pack.load(toy_copy)
 
 
-def test_a_pack_json_that_is_no_json_is_refused(toy_copy):
-    (toy_copy / "pack.json").write_text("{")
-    with pytest.raises(PackError, match="is not JSON"):
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("audio.rate_hz", 0),
+        ("audio.rate_hz", 10**9),
+        ("audio.rate_hz", 10**400),
+        ("audio.rate_hz", 8000.5),
+        ("audio.rate_hz", True),
+        ("audio.rate_hz", "8000"),
+        ("audio.window_s", 1e9),
+        ("audio.window_s", 0),
+        ("audio.window_s", -3),
+        ("audio.window_s", float("nan")),
+        ("audio.hop_s", float("inf")),
+        ("audio.hop_s", 0),
+        ("audio.unit", "yes"),
+        ("audio.pad", "mirror"),
+        ("audio.file", ["audio.onnx"]),
+        ("audio", []),
+        ("text.context", 10**12),
+        ("image.size", -1),
+        ("image.size", 10**6),
+        ("encoder.dim", 0),
+        ("encoder.dim", 2**40),
+        ("encoder", "toy"),
+        ("decision.slope", 10**400),
+        ("decision.null_logit", 1e300),
+        ("decision.scale", {"audio": 1e308, "text": 1, "image": 1}),
+        ("decision", None),
+        ("files", ["audio.onnx"]),
+        ("files", {"audio.onnx": 5}),
+        ("gallery", 7),
+        ("metrics", "good"),
+        ("format", 10**400),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_in_one_line(toy_copy, place, value):
+    document = json.loads((toy_copy / "pack.json").read_text())
+    *path, last = place.split(".")
+    inner = document
+    for name in path:
+        inner = inner[name]
+    inner[last] = value
+    (toy_copy / "pack.json").write_text(json.dumps(document))
+    with pytest.raises(PackError) as caught:
+        Pack.load(toy_copy)
+    assert "pack.json" in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("content", ["{", "", "[]", "[" * 100_000, '{"a":' * 100_000, "\x00", "[" * 900 + "]" * 900])
+def test_a_pack_json_that_is_no_json_is_refused(toy_copy, content):
+    (toy_copy / "pack.json").write_text(content)
+    with pytest.raises(PackError, match="is not (a )?JSON|too deep"):
+        Pack.load(toy_copy)
+
+
+def test_a_link_out_of_a_pack_is_refused(toy_copy, tmp_path):
+    (tmp_path / "elsewhere.onnx").write_bytes((toy_copy / "image.onnx").read_bytes())
+    (toy_copy / "image.onnx").unlink()
+    (toy_copy / "image.onnx").symlink_to(tmp_path / "elsewhere.onnx")
+    with pytest.raises(PackError, match=r"image\.onnx is a link to a file outside the pack"):
         Pack.load(toy_copy)
 
 
@@ -169,5 +227,5 @@ def test_a_missing_part_of_the_occurrence_model_is_named(toy_copy, name):
 def test_a_threshold_of_the_occurrence_model_is_a_probability(toy_copy):
     with_range(toy_copy)
     change(toy_copy, range={**RANGE, "threshold": 3})
-    with pytest.raises(PackError, match="threshold must be between 0 and 1"):
+    with pytest.raises(PackError, match="threshold must be a number from 0 to 1, not 3"):
         Pack.load(toy_copy)

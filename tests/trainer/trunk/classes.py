@@ -11,7 +11,8 @@ import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeapp.audio.windows import ZERO
-from edgeapp.pack.format import AudioSpec, write_pack_json
+from edgeapp.pack.format import write_pack_json
+from edgeapp.pack.specs import AudioSpec
 from gallery import DecisionParameters, EncoderIdentity, Entry, Taxon, build
 from tests.trainer.tiny import call
 

@@ -1,0 +1,52 @@
+"""Which files of a folder are recordings, by their names alone: a folder of millions is not opened to find out."""
+
+from __future__ import annotations
+
+import os
+
+# Of sound alone. A film is heard when it is named, but a folder of a camera's films is no folder of recordings.
+EXTENSIONS = frozenset(
+    (
+        *(".wav", ".wave", ".w64", ".rf64", ".bw64", ".bwf", ".aif", ".aiff", ".aifc", ".caf", ".au"),
+        *(".flac", ".ogg", ".oga", ".opus", ".mp3"),
+        *(".m4a", ".m4b", ".aac", ".3gp", ".3ga", ".amr", ".webm", ".weba", ".mka", ".wma"),
+    )
+)
+
+COMPANION = "macOS companion file"
+HIDDEN = "hidden file"
+UNFINISHED = "unfinished file"
+
+_UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".incomplete")
+_NOT_OURS = frozenset(("lost+found", "System Volume Information", "$RECYCLE.BIN", "@eaDir", "__MACOSX"))
+
+
+def has_extension(name: str) -> bool:
+    """Whether a file's name ends as those of recordings do, in upper or lower case."""
+    return os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def left_out(name: str) -> str | None:
+    """Why a file with an extension of recordings is none, by the rest of its name: what it is; None of a recording."""
+    if name.startswith("._"):
+        return COMPANION
+    if is_hidden(name):
+        return HIDDEN
+    if os.path.splitext(name)[0].lower().endswith(_UNFINISHED):
+        return UNFINISHED
+    return None
+
+
+def is_recording(name: str) -> bool:
+    """Whether a file with this name is taken for a recording where nobody named it."""
+    return has_extension(name) and left_out(name) is None
+
+
+def is_searched(name: str) -> bool:
+    """Whether a subfolder with this name is searched for recordings."""
+    return not is_hidden(name) and name not in _NOT_OURS
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file manager would not show it, or an editor made it for itself."""
+    return name.startswith((".", "~"))

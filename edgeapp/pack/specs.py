@@ -1,0 +1,92 @@
+"""The encoders of a pack, as ``pack.json`` describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeapp.audio.windows import HOP_S, PADS, REPEAT
+from edgeapp.pack.split import SplitSpec
+from edgeapp.pack.values import number, shown, whole, words
+
+RATES_HZ = (1_000, 1_000_000)  # of sound that an encoder takes; bats are recorded at up to 500 kHz
+WINDOWS_S = (0.05, 300.0)
+MOST_WINDOW_SAMPLES = 1 << 24  # 64 MB, and a batch has several
+HOPS_S = (0.001, 3_600.0)
+MOST_TOKENS = 8_192
+SIZES_PX = (8, 4_096)
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """The audio encoder: waveform ``[n, round(rate_hz * window_s)]`` in, vectors ``[n, dim]`` out.
+
+    Attributes
+    ----------
+    hop_s : float
+        Seconds between windows if nobody says otherwise.
+    pad : str
+        How a sound shorter than a window fills it: ``repeat`` from its start, or ``zero`` after its end.
+    unit : bool
+        Whether vectors are of unit length. The lengths of others count for class vectors.
+    """
+
+    file: str
+    rate_hz: int
+    window_s: float
+    input: str = "waveform"
+    output: str = "embedding"
+    split: SplitSpec | None = None
+    hop_s: float = HOP_S
+    pad: str = REPEAT
+    unit: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("file", "input", "output"):
+            words(f"audio: {name}", getattr(self, name))
+        whole("audio: rate_hz", self.rate_hz, *RATES_HZ)
+        number("audio: window_s", self.window_s, *WINDOWS_S)
+        number("audio: hop_s", self.hop_s, *HOPS_S)
+        if self.window_samples > MOST_WINDOW_SAMPLES:
+            raise ValueError(f"audio: a window of {self.window_samples} samples, more than {MOST_WINDOW_SAMPLES}")
+        if self.pad not in PADS:
+            raise ValueError(f"audio: pad must be {' or '.join(PADS)}, not {shown(self.pad)}")
+        if not isinstance(self.unit, bool):
+            raise ValueError(f"audio: unit must be true or false, not {shown(self.unit)}")
+        if self.split is not None:
+            whole("audio: split: hop", self.split.hop, 1, self.window_samples)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in one window."""
+        return round(self.rate_hz * self.window_s)
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """The text encoder: token ids ``[n, context]`` in, unit vectors ``[n, dim]`` out."""
+
+    file: str
+    tokenizer: str
+    context: int
+    input: str = "tokens"
+    output: str = "embedding"
+
+    def __post_init__(self) -> None:
+        for name in ("file", "tokenizer", "input", "output"):
+            words(f"text: {name}", getattr(self, name))
+        whole("text: context", self.context, 1, MOST_TOKENS)
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The image encoder: RGB 0..255 ``[n, 3, size, size]`` in, unit vectors ``[n, dim]`` out."""
+
+    file: str
+    size: int
+    input: str = "image"
+    output: str = "embedding"
+
+    def __post_init__(self) -> None:
+        for name in ("file", "input", "output"):
+            words(f"image: {name}", getattr(self, name))
+        whole("image: size", self.size, *SIZES_PX)
