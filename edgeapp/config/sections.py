@@ -298,6 +298,12 @@ class Web:
     host: tuple[str, ...] = setting(
         (), "Host name under which a reverse proxy passes requests on. May be repeated.", "--web-host", metavar="HOST"
     )
+    proxy: tuple[str, ...] = setting(
+        (),
+        "Address or network of a reverse proxy that is believed about the addresses of its visitors. May be repeated.",
+        "--web-proxy",
+        metavar="HOST",
+    )
     password_file: Path | None = setting(
         None,
         "File with the password, made by `biovita-edge web password`; in the user's configuration folder if not given.",
