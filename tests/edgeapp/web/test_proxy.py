@@ -58,12 +58,11 @@ def nginx(folder: Path, example: str, port: int, certificate: tuple[Path, Path])
     ):
         assert before in example
         example = example.replace(before, after)
-    own = "\n".join(
+    own = " ".join(
         f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder / 'pid'}; error_log stderr;\nevents {{}}\nhttp {{ access_log off; {own}\n{example} }}\n"
-    )
+    head = f"daemon off; pid {folder / 'pid'}; error_log stderr;\nevents {{}}\n"
+    (folder / "nginx.conf").write_text(f"{head}http {{ access_log off; {own}\n{example} }}\n")
     return ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
@@ -106,12 +105,12 @@ def visitor(request, behind, certificate, tmp_path_factory) -> Iterator[Client]:
                 assert proxy.poll() is None and time.monotonic() < end, (folder / "log").read_text()
                 time.sleep(0.05)
 
-        def call(address: str = "127.0.0.1", **headers: str) -> httpx.Client:
-            transport = httpx.HTTPTransport(verify=trusted, local_address=address)
+        def call(number: int, **headers: str) -> httpx.Client:
+            own_address = f"127.0.{1 + (program == 'caddy')}.{number}"
+            transport = httpx.HTTPTransport(verify=trusted, local_address=own_address)
             own = {"Host": f"{NAME}:{port}", "Origin": f"https://{NAME}:{port}", **headers}
-            return httpx.Client(
-                base_url=f"https://127.0.0.1:{port}", transport=transport, headers=own, timeout=WITHIN_S
-            )
+            url = f"https://127.0.0.1:{port}"
+            return httpx.Client(base_url=url, transport=transport, headers=own, timeout=WITHIN_S)
 
         yield call
     finally:
@@ -124,7 +123,7 @@ def log_in(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
 
 
 def test_a_visitor_logs_in_reviews_and_gets_the_event_at_once(visitor):
-    with visitor("127.0.0.3") as client:
+    with visitor(3) as client:
         assert client.get("/").headers["location"] == "/login?next=%2F"
         answer = log_in(client)
         assert (answer.status_code, answer.headers["location"]) == (303, "/detections")
@@ -143,15 +142,15 @@ def test_a_visitor_logs_in_reviews_and_gets_the_event_at_once(visitor):
 
 
 def test_a_page_of_another_site_changes_nothing(visitor):
-    with visitor("127.0.0.4", Origin="https://elsewhere.example.org") as client:
+    with visitor(4, Origin="https://elsewhere.example.org") as client:
         assert client.post("/api/v1/reviews", json={"detections": [1], "verdict": "confirmed"}).status_code == 403
-    with visitor("127.0.0.4", Host="elsewhere.example.org") as client:
+    with visitor(4, Host="elsewhere.example.org") as client:
         assert client.get("/").status_code in (421, 200) and "Great Tit" not in client.get("/detections").text
 
 
 def test_who_tries_passwords_makes_nobody_else_wait(visitor):
     # Who lies about the own address is counted by the address that the proxy has seen.
-    with visitor("127.0.0.5", **{"X-Forwarded-For": "192.0.2.7"}) as guesser, visitor("127.0.0.6") as owner:
+    with visitor(5, **{"X-Forwarded-For": "192.0.2.7"}) as guesser, visitor(6) as owner:
         tries = [log_in(guesser, "a wrong password").status_code for _ in range(FREE_TRIES + 1)]
         assert tries == [403] * FREE_TRIES + [429]
         guesser.headers["X-Forwarded-For"] = "192.0.2.8"
