@@ -2,13 +2,14 @@
 // after the last event once it is seen again.
 const root = document.documentElement;
 
-export function follow(handlers) {
+export function follow(handlers, lost) {
   let source = null;
   let last = root.dataset.event;
 
   function open() {
     if (source || document.hidden) return;
     source = new EventSource(`/api/v1/events?last_event_id=${encodeURIComponent(last)}`);
+    if (lost) source.addEventListener("error", lost);
     for (const [kind, handle] of Object.entries(handlers)) {
       source.addEventListener(kind, (event) => {
         last = event.lastEventId || last;

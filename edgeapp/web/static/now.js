@@ -287,14 +287,15 @@ async function microphones() {
   for (const item of items) if (!sources.has(item.dataset.source)) adopt(item);
 }
 
-follow({
+const handlers = {
   window: heard,
   detection: detected,
   microphone,
   review: reviewed,
   problem: (told) => warn(told.error),
   missed: () => location.reload(),
-});
+};
+follow(handlers, status);
 
 function warn(text) {
   const trouble = document.getElementById("trouble");
@@ -315,7 +316,13 @@ async function status() {
   const counts = document.getElementById("counts");
   if (counts && told?.windows) counts.textContent = Object.entries(told.windows).map(([verdict, n]) => `${n} ${verdict}`).join(", ") || "none yet";
 }
-setInterval(status, 5000);
+
+// Every five seconds, and every second as long as something is wrong.
+let asked = 0;
+setInterval(() => {
+  asked += 1;
+  if (asked % 5 === 0 || !document.getElementById("trouble").hidden) status();
+}, 1000);
 
 let sound = null;
 

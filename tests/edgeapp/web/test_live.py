@@ -11,8 +11,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 
+import numpy as np
 import pytest
+import soundfile
 
+from tests.edgeapp import pulse_server
 from tests.edgeapp.web.conftest import RATE_HZ, Listening, listening, until
 from tests.edgeapp.web.wire import Wire
 
@@ -67,6 +70,26 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
     page.go_back()
     assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
     assert page.locator("#newest time").inner_text().startswith(told)
+
+
+@pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
+def test_what_a_microphone_hears_appears_while_one_looks(starter_pack, gallery, tmp_path, sound_server, browse, song):
+    recording = tmp_path / "blackbird.wav"
+    soundfile.write(recording, np.frombuffer(song, "<i2")[: 13 * RATE_HZ], RATE_HZ)
+    server = sound_server.another()
+    folder = tmp_path / "station"
+    folder.mkdir()
+    with listening(folder, starter_pack, gallery, "--hop", 1, server=server) as station:
+        page = browse(station.url)
+        server.wait_for_listener()
+        server.play(recording)
+        until(page, "document.querySelector('#newest li') && !document.querySelector('#newest li.quiet')")
+        assert "Eurasian Blackbird" in page.locator("#newest").inner_text()
+        page.locator("#newest .thumb img").first.wait_for()
+        assert page.locator(".source .name").inner_text() == "default"
+        assert page.locator(".source .state").inner_text() == "hearing"
+        until(page, f"({COLOURS})(document.querySelector('canvas')) > 50")
+        page.close()
 
 
 def test_a_page_that_was_asleep_catches_up(station, browse, song):
