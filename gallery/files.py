@@ -65,7 +65,7 @@ def temporary_for(target: str | os.PathLike[str], *, sweep: bool = True) -> Iter
 
 
 def put_in_place(part: Path, target: str | os.PathLike[str], *, durable: bool = True) -> None:
-    """Move a finished, closed file over `target`, with the permissions of the file it replaces.
+    """Move a finished, closed file over `target`, with the owner and permissions of the file it replaces.
 
     Parameters
     ----------
@@ -85,6 +85,8 @@ def put_in_place(part: Path, target: str | os.PathLike[str], *, durable: bool = 
         with part.open("rb") as file:
             os.fsync(file.fileno())
     if (mode := _mode(target)) is not None:
+        with suppress(OSError, AttributeError):  # only root gives a file away
+            os.chown(part, target.stat().st_uid, target.stat().st_gid)
         part.chmod(mode)
     os.replace(part, target)
     if durable:
@@ -140,6 +142,18 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def lock_of(handle: int) -> Iterator[None]:
+    """Hold the lock of an open file; waits while another process has it. Closing the file ends it as well."""
+    with suppress(OSError):  # some network file systems have no locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 @contextmanager

@@ -28,7 +28,8 @@ FLOORS = {"gallery": 1, "edgeapp": 2, "trainer": 3, "export": 4}
 DEVICE = ("gallery", "edgeapp")
 # Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
 ROOMS = (
-    ("errors", "paths", "terminal", "examples"),
+    ("errors", "paths", "examples", "interruption"),
+    ("terminal",),
     ("clock", "board"),
     ("audio",),
     ("pack",),

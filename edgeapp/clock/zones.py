@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from edgeapp.clock.written import offset_zone
 from edgeapp.errors import UsageError
 
 LOCAL = "local"
+
+_OFFSET = re.compile(r"(?:UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?", re.IGNORECASE)
 
 
 class LocalZone(tzinfo):
@@ -36,7 +40,7 @@ class LocalZone(tzinfo):
 
 
 def zone_of(name: str | None) -> tzinfo:
-    """A zone such as ``Europe/Berlin`` or ``UTC``; the machine's own for ``local`` and for None.
+    """A zone such as ``Europe/Berlin``, ``UTC``, ``+02:00`` or ``UTC+2``; the machine's own for ``local`` and None.
 
     Raises
     ------
@@ -45,11 +49,14 @@ def zone_of(name: str | None) -> tzinfo:
     """
     if name is None or name == LOCAL:
         return LocalZone()
-    if name == "UTC":  # known where no zone is installed
+    if name.upper() in ("UTC", "Z"):  # known where no zone is installed
         return timezone.utc
+    offset = _OFFSET.fullmatch(name)
+    if offset is not None and int(offset["hours"]) <= 14 and int(offset["minutes"] or 0) < 60:
+        return offset_zone(f"{offset['sign']}{int(offset['hours']):02d}{offset['minutes'] or '00'}")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UsageError(
-            f"there is no time zone {name!r}", "write it as Europe/Berlin; Debian has them in tzdata"
+            f"there is no time zone {name!r}", "write it as Europe/Berlin or +02:00; Debian has the names in tzdata"
         ) from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +13,14 @@ import typer
 from edgeapp.archive.files import identify as identify_files
 from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
+from edgeapp.clock.zones import zone_of
+from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
+    ChannelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -40,8 +43,9 @@ from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption,
 from edgeapp.config.defaults import language_of, learned_of
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
+from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, Writers, check_format, writer
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.learned import OtherSpaceError, read_learned
@@ -71,6 +75,8 @@ def identify(
         ),
     ] = "table",
     output: OutputOption = None,
+    append: AppendOption = False,
+    begin_with: BeginOption = None,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -155,6 +161,16 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    channel: ChannelOption = MIX,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
+            rich_help_panel=OTHER_INPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -168,6 +184,9 @@ def identify(
     --pictures adds photos and recordings of what was detected, those most like the sound first, with their authors and
     licences. A terminal that can show images (kitty, or sixels) shows the photos, if textual-image is installed.
 
+    --append adds to the output file instead of replacing it, in json, ndjson, csv, kaleidoscope and table; several
+    processes can add to one file. A run that was interrupted says how to go on: with --from and --append.
+
     --report writes a page beside any of them that opens in a browser without a network: a summary of the species,
     spectrograms in which the detections are marked and can be heard, pictures, windows without a detection, settings.
 
@@ -179,22 +198,23 @@ def identify(
 
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    chosen = Channel.of(channel)
+    pipe = None
+    if STDIN in files:
+        check_piped(chosen, pcm_channels)
+        pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format, channel=chosen.number)
 
-    if report is not None and output is not None and report.absolute() == output.absolute():
-        raise UsageError(f"{report}: is --output as well", "choose another --report")
-
+    check_output(files, format, output, report, append)
     passed_over = PassedOver()
-    found: Iterable[Found | Refused] = _sparing(
-        recordings(files, passed_over), (("--output", output), ("--report", report))
-    )
-    check_format(format)
+    found: Iterable[Found | Refused] = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
+    zone = None if time_zone is None else zone_of(time_zone)
     place, in_week = place_of(latitude, longitude), week_of(week, date)
     with ExitStack() as stack:
-        destination = stack.enter_context(Destination(output))
         report_file = stack.enter_context(ReportFile(report, report_audio))
+        results = stack.enter_context(ExitStack())
+        destination = results.enter_context(Destination(output, append=append))
         asked = modalities.split(",") if modalities is not None else None
         note = _silent if quiet else complain
         recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
@@ -207,7 +227,8 @@ def identify(
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = place or (None, None)
         run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown)
-        writing = writer(format, destination.out, run)
+        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
@@ -215,8 +236,8 @@ def identify(
             reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
-        def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+        def open_sound(file: str, channel: int = 0) -> AudioSource:
+            return pipe if pipe is not None and file == STDIN else FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -230,13 +251,21 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
+            zone,
+            chosen,
         )
         destination.keep = outcome.done > 0
+        if outcome.stopped is not None:
+            destination.cut()
+        results.close()  # a report that cannot be written leaves them where they belong
         report_code = report_file.write(keep=outcome.done > 0)
     if passed_over:
         note(printable(str(passed_over)))
+    if outcome.stopped is not None:
+        raise ended_early(outcome, files, format, output)
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 
@@ -251,23 +280,6 @@ def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], N
         if asked:
             raise
         note(f"{error.what}; not used")
-
-
-def _sparing(found: Iterable[Found | Refused], outputs: Iterable[tuple[str, Path | None]]) -> Iterator[Found | Refused]:
-    """The same recordings, unless one of them would be overwritten by an output."""
-    there = [(option, path, os.stat(path)) for option, path in outputs if path is not None and os.path.isfile(path)]
-    for one in found:
-        for option, path, state in there:
-            if isinstance(one, Found) and _is_file(one.path, state):
-                raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
-        yield one
-
-
-def _is_file(path: str, other: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), other)
-    except (OSError, ValueError):
-        return False  # a missing file is reported when it is opened
 
 
 def _silent(text: str) -> None:

@@ -16,10 +16,10 @@ from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.pictures import MOST
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader
+from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.ebird import Site
 from edgeapp.outputs.export import DOCUMENTS, FORMATS, export, export_documents
 from edgeapp.outputs.journal_records import Galleries, birds, record_of
-from edgeapp.outputs.writer import Destination
 
 EBIRD = "eBird checklist"
 

@@ -17,7 +17,7 @@ from edgeapp.commands.report import PROGRAM, Missing, ReportAudioOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import PackError, UsageError
 from edgeapp.journal import Reader
-from edgeapp.outputs.writer import Destination
+from edgeapp.outputs.destination import Destination
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import installed_packs
 from edgeapp.terminal import complain

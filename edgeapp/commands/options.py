@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.config.panels import OUTPUT, RECOGNITION
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, RECOGNITION
 
 PACK_HELP = "Folder or name of the pack; the best one installed if not given."
 PACK_METAVAR = "NAME|FOLDER"
@@ -54,6 +54,15 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Output file (written atomically); standard output if not given.",
         rich_help_panel=OUTPUT,
+    ),
+]
+ChannelOption = Annotated[
+    str,
+    typer.Option(
+        "--channel",
+        metavar="CHANNEL",
+        help="Channel of recordings: mix, left, right, a number from 1, each (as a recording of its own), or best.",
+        rich_help_panel=OTHER_INPUT,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
