@@ -223,7 +223,8 @@ def add(
 ) -> None:
     """Add a species to a gallery: by its name alone, or with photos and recordings for a higher accuracy."""
     from edgeapp.audio.channels import Channel
-    from edgeapp.recognition.gallery_build import Filler, Material
+    from edgeapp.recognition.gallery_build import Filler
+    from edgeapp.recognition.material import Material
     from gallery.store import Gallery
 
     chosen = Channel.of(channel)
