@@ -48,6 +48,7 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
+FOREIGN = Path("edgeapp/audio/formats/foreign.py")  # decodes with what need not be installed
 PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, beside its own room
 # What sound is compared with. Only `gallery.recognition` and `gallery.vocabulary` turn it into scores.
 SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
@@ -288,7 +289,8 @@ def test_a_device_install_has_all_that_the_device_imports():
 
     of_page = {path for path in modules("edgeapp") if path in PAGE or path.is_relative_to("edgeapp/web")}
     bare = installed(*project["dependencies"], *extras["cpu"])
-    assert used(set(modules(*DEVICE)) - of_page) <= bare
+    assert used(set(modules(*DEVICE)) - of_page - {FOREIGN}) <= bare
+    assert used({FOREIGN}) <= bare | installed(*extras["formats"])
     assert used(of_page) <= bare | installed(*extras["web"])
     assert not (bare | installed(*extras["web"])) & set(TRAINING)
 

@@ -36,13 +36,15 @@ def open_decoder(file: Readable) -> Decoder:
         return foreign_decoder(file, format)
     if format == sniff.OGG and (ogg := ogg_decoder(file, begin)) is not None:
         return ogg
-    if format is None and not begin:
-        if words := sniff.description(file):
+    if format == sniff.MPEG and (mpeg := mpeg_decoder(file, begin)) is not None:
+        return mpeg
+    if format in (sniff.MPEG, None):  # two bytes say little
+        if not begin and (words := sniff.description(file)):
             raise NotAudioError(words)
-        if sniff.is_text(read_at(file, 0, sniff.HEAD)):
+        if not begin and sniff.is_text(read_at(file, 0, sniff.HEAD)):
             raise DamagedError("it is text")
-    if format in (sniff.MPEG, None) and (found := mpeg_decoder(file, begin, format is None and not begin)) is not None:
-        return found
+        if (mpeg := mpeg_decoder(file, begin, near=not begin)) is not None:
+            return mpeg
     try:
         return SndfileDecoder(View(file, [(0, size_of(file))]))
     except DamagedError:
