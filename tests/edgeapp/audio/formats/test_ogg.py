@@ -85,7 +85,7 @@ def test_what_lies_around_missing_pages_is_heard_at_its_time(subtype):
     damaged = {
         "missing": data[:start] + data[end:],
         "one byte": data[: start + 500] + bytes([data[start + 500] ^ 1]) + data[start + 501 :],
-        "6 kB": data[: start + 500] + garbage(6000) + data[start + 6500 :],
+        "2.5 kB": data[: start + 500] + garbage(2500) + data[start + 3000 :],
     }
     for one in damaged.values():
         given, source = heard(one)
