@@ -101,11 +101,6 @@ def recordings(
             yield Found(one)  # opening it says what is wrong
 
 
-def has_several(one: str) -> bool:
-    """Whether an input is a folder, a list or a pattern, of which nobody knows how many recordings it has."""
-    return os.path.isdir(one) or (one != STDIN and not os.path.lexists(one) and (is_list(one) or is_pattern(one)))
-
-
 class PassedOver:
     """Counts what `recordings` passes over, by kind, and remembers a few names."""
 
