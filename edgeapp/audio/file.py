@@ -200,7 +200,11 @@ class FileSource:
         AudioError
             The file ends before.
         """
+        from edgeapp.audio.formats.chain import Chain
+
         frames, announced = self._decoder.frames, self._decoder.announced
+        if self._first and isinstance(self._decoder, Chain):
+            frames = self._decoder.counted()
         if self._first and frames is not None and self._first >= frames:
             if announced is not None and self._first < announced:
                 raise AudioError(

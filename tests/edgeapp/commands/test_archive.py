@@ -90,6 +90,7 @@ def begun(
     command = [sys.executable, "-m", "edgeapp", "archive", *map(str, words), "--output", str(results)]
     return subprocess.Popen(
         [*command, "--pack", str(toy_pack)],
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1", "BIOVITA_TEST": str(marked)},
@@ -409,8 +410,8 @@ def test_two_workers_of_ray_lose_nothing_when_one_is_killed_twice(toy_pack, tmp_
             os.kill(busy[0], signal.SIGKILL)
             killed.add(busy[0])
         time.sleep(0.1)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, ""), err
     assert len(killed) == 2
     rows = files_of(tmp_path / "results")
     assert len(rows) == 4000 and not any(row["error"] for row in rows.values())
@@ -438,8 +439,8 @@ def actors(folder: Path, method: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            its_own = f"BIOVITA_TEST={folder}".encode() in (entry / "environ").read_bytes()
-            if its_own and f"ray::_Actor.{method}".encode() in (entry / "cmdline").read_bytes():
+            is_actor = f"ray::_Actor.{method}".encode() in (entry / "cmdline").read_bytes()
+            if is_actor and f"BIOVITA_TEST={folder}".encode() in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
         except OSError:
             continue
