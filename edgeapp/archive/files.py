@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import tzinfo
 from itertools import islice
 
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
+from edgeapp.audio.channels import BEST, EACH, Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource
-from edgeapp.audio.recording_time import stated_start
+from edgeapp.audio.file import FileSource, best_channel
+from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
-from edgeapp.clock.system import Moment
-from edgeapp.errors import AudioError, GalleryError, OutputError, PackError
+from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
@@ -25,6 +26,13 @@ from edgeapp.recognition.results import Identification, Stretch
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
+ALL_CHANNELS = Channel()
+
+DOUBTFUL = {
+    REPEATED: "began in the hour that the clocks show twice in autumn: it may have been an hour later",
+    SKIPPED: "began in the hour that the clocks skip in spring: its clock does not keep the time of this zone",
+    CONTRADICTED: "its metadata and its name give different times: that of the {0.source} is used",
+}
 
 MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobody waits for millions
 
@@ -32,6 +40,8 @@ MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobod
 @dataclass(frozen=True)
 class Outcome:
     """How many inputs were ended, were done and failed; a cut file, of which a result was written, counts as both.
+
+    Those that never were recordings are passed over, and are neither.
 
     Attributes
     ----------
@@ -49,6 +59,7 @@ class Outcome:
     given: int = 0
     done: int = 0
     failed: int = 0
+    passed_over: int = 0
     last: str | None = None
     next: str | None = None
     left: int = 0
@@ -68,10 +79,13 @@ def identify(
     top: int,
     note: Tell,
     complain: Tell,
-    open_sound: Callable[[str], AudioSource] = FileSource,
+    open_sound: Callable[..., AudioSource] = FileSource,
     naming: Naming | None = None,
     expectation: Expectation | None = None,
     listening: Callable[[AudioSource], AudioSource] | None = None,
+    zone: tzinfo | None = None,
+    channel: Channel = ALL_CHANNELS,
+    whole: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -90,13 +104,19 @@ def identify(
     complain : callable
         Called with the reason of a failure, one line per file.
     open_sound : callable
-        File to its sound.
+        File to its sound; of one channel only, counted from 1, where ``channel`` is given.
     naming : Naming, optional
         What taxa are called in what is written; in English if not given.
     expectation : Expectation, optional
         What is expected where the recordings were made; every taxon if not given.
     listening : callable, optional
         Source to one that somebody else hears as well while it is read.
+    zone : tzinfo, optional
+        In which the clocks of recorders stood that name no zone.
+    channel : Channel
+        Of recordings; each of several is one of its own.
+    whole : callable, optional
+        Called after the last of a file was written, whether it was done or failed.
 
     Returns
     -------
@@ -108,50 +128,78 @@ def identify(
     PackError, GalleryError
         What would fail every other file too.
     """
-    given = done = failed = 0
-    last: str | None = None
-    at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
+
+    def hear(file: str, number: int, follows: bool) -> tuple[Identification, str | None]:
+        """Identify one channel of a file, or all together; and why some of its sound is missing, if it is."""
+        with overheard() as complaints:
+            with interruption.held():
+                source = open_sound(file, channel=number) if number else open_sound(file)
+            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
+            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
+            if listening is not None:
+                source = listening(source)
+            writer.begin(recording(file, source, begun, number, follows))
+            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
+        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+        notes += expected.notes if expected is not None else []
+        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
+        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
+        identification = Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes))
+        return identification, None if source.fault is None else f"{file}: {source.fault}; copy the file again"
+
+    def write(heard: Identification, fault: str | None, number: int) -> None:
+        writer.finish(heard)
+        if heard.notes and fault is None:
+            of = f"{heard.file}: channel {number}" if channel.choice == EACH else heard.file
+            note(printable(f"{of}: {'; '.join(heard.notes)}"))
+
+    given = done = failed = passed_over = 0
+    last: str | None = None
+    at: str | None = None  # the file that is being heard
     left = iter(inputs)
 
-    def end(file: str, fault: str | None) -> None:
-        nonlocal given, failed, last, at
-        given += 1
-        last, at = file, None
+    def end(fault: str | None) -> None:
+        nonlocal failed, last, at
+        whole()
+        last, at = at, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
 
+    def outcome(
+        following: str | None = None, n_left: int = 0, stopped: OutputError | KeyboardInterrupt | None = None
+    ) -> Outcome:
+        return Outcome(given, done, failed, passed_over, last, following, n_left, stopped)
+
     try:
         while True:
             with interruption.held():
-                at = next(left, None)
-            if at is None:
-                return Outcome(given, done, failed, last)
-            file = at.path
+                one = next(left, None)
+                at = None if one is None else one.path
+            if one is None:
+                return outcome()
+            file, fault = one.path, None
+            given += 1
             try:
-                if isinstance(at, Refused):
-                    raise at.error
-                with overheard() as complaints:
+                if isinstance(one, Refused):
+                    raise one.error
+                numbers = numbers_of(file, channel)
+                for n, number in enumerate(numbers, 1):
+                    heard, missing = hear(file, number, n > 1)
                     with interruption.held():
-                        source = open_sound(file)
-                    begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound states nothing
-                    expected = expectation.of(begun) if expectation is not None else None
-                    if listening is not None:
-                        source = listening(source)
-                    writer.begin(Recording(file, source.rate_hz, begun))
-                    tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
-                notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-                notes += expected.notes if expected is not None else []
-                species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-                with interruption.held():
-                    writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
-                    done += 1
-                    if notes and source.fault is None:
-                        note(printable(f"{file}: {'; '.join(notes)}"))
-                    end(file, None if source.fault is None else f"{file}: {source.fault}; copy the file again")
+                        write(heard, missing, number)
+                        fault = missing or fault
+                        if n == len(numbers):
+                            end(fault)
+                            done += 1
             except (PackError, GalleryError, OutputError, BrokenPipeError):
                 raise
+            except PassedOverError as error:
+                with interruption.held():
+                    end(None)
+                    passed_over += 1
+                    note(printable(str(error)))
             except Exception as error:
                 if isinstance(error, AudioError):
                     fault = str(error)
@@ -160,14 +208,16 @@ def identify(
                     fault += "please report it with the file"
                 with interruption.held():
                     writer.fail(file, fault)
-                    end(file, fault)
+                    end(fault)
     except (OutputError, KeyboardInterrupt) as stopped:
         interruption.accept()
-        rest = at if at is not None else next(left, None)
-        if rest is None:  # it came when all was done
-            return Outcome(given, done, failed, last)
-        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
-        return Outcome(given, done, failed, last, rest.path, n_left, stopped)
+        if at is not None:
+            given -= 1  # it has not been ended
+        elif (one := next(left, None)) is not None:
+            at = one.path
+        else:  # it came when all was done
+            return outcome()
+        return outcome(at, 1 + sum(1 for _ in islice(left, MOST_COUNTED)), stopped)
 
 
 def _windows(
@@ -210,6 +260,33 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     return notes
 
 
-def recorded(file: str) -> Moment | None:
-    """When a recording began, where its metadata or its name says so with its zone."""
-    return stated_start(file) if os.path.isfile(file) else None  # to read a named pipe twice would take what is in it
+def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
+    """When a recording began, where its metadata or its name says so; see `stated_start`."""
+    # To read a named pipe twice would take what is in it.
+    return stated_start(file, zone) if os.path.isfile(file) else None
+
+
+def numbers_of(file: str, channel: Channel) -> Sequence[int]:
+    """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
+
+    Raises
+    ------
+    AudioError
+        The file cannot be read.
+    """
+    if channel.choice not in (EACH, BEST):
+        return (channel.number,)
+    with overheard():
+        if channel.choice == BEST:
+            return (best_channel(file),)
+        with closing(FileSource(file)) as source:
+            return range(1, source.channels + 1)
+
+
+def recording(
+    file: str, source: AudioSource, begun: RecordingStart | None, channel: int = 0, follows: bool = False
+) -> Recording:
+    """A file, or one of its channels, as writers are told of it."""
+    if begun is None or begun.moment is None:
+        return Recording(file, source.rate_hz, channel=channel or None, follows=follows)
+    return Recording(file, source.rate_hz, begun.moment, begun.source, begun.doubt, channel or None, follows)

@@ -13,9 +13,11 @@ import typer
 from edgeapp.archive.files import identify as identify_files
 from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.source import AudioSource
+from edgeapp.clock.zones import zone_of
 from edgeapp.commands.identify_output import (
     AppendOption,
     BeginOption,
@@ -24,6 +26,7 @@ from edgeapp.commands.identify_output import (
     ended_early,
 )
 from edgeapp.commands.options import (
+    ChannelOption,
     ExcelOption,
     GalleryOption,
     LanguageOption,
@@ -50,7 +53,7 @@ from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, Writers, writer
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.learned import OtherSpaceError, read_learned
@@ -167,6 +170,16 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    channel: ChannelOption = MIX,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
+            rich_help_panel=OTHER_INPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -194,7 +207,11 @@ def identify(
 
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    chosen = Channel.of(channel)
+    pipe = None
+    if STDIN in files:
+        check_piped(chosen, pcm_channels)
+        pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format, channel=chosen.number)
 
     check_output(files, format, output, report, append)
     check_excel(excel, format)
@@ -202,6 +219,7 @@ def identify(
     found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
+    zone = None if time_zone is None else zone_of(time_zone)
     place, in_week = place_of(latitude, longitude), week_of(week, date)
     with ExitStack() as stack:
         report_file = stack.enter_context(ReportFile(report, report_audio))
@@ -219,7 +237,7 @@ def identify(
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = place or (None, None)
         run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown, excel)
-        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        writing = writer(format, destination.out, run)
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
@@ -228,8 +246,8 @@ def identify(
             reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
-        def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+        def open_sound(file: str, channel: int = 0) -> AudioSource:
+            return pipe if pipe is not None and file == STDIN else FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -243,6 +261,9 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
+            zone,
+            chosen,
+            destination.whole,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:
@@ -254,7 +275,8 @@ def identify(
     if outcome.stopped is not None:
         raise ended_early(outcome, format, output)
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.config.panels import OUTPUT, RECOGNITION
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT, RECOGNITION
 from edgeapp.errors import UsageError
 
 PACK_HELP = "Folder or name of the pack; the best one installed if not given."
@@ -63,6 +63,15 @@ ExcelOption = Annotated[
         "--excel",
         help="CSV for spreadsheets: a byte order mark, and an apostrophe before what would be a formula.",
         rich_help_panel=OUTPUT,
+    ),
+]
+ChannelOption = Annotated[
+    str,
+    typer.Option(
+        "--channel",
+        metavar="CHANNEL",
+        help="Channel of recordings: mix, left, right, a number from 1, each (as a recording of its own), or best.",
+        rich_help_panel=OTHER_INPUT,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

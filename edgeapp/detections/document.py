@@ -31,6 +31,12 @@ class Source:
     Attributes
     ----------
     file, device, station : str or None
+    channel : int or None
+        Of the file, from 1, where one was chosen.
+    recorded : Moment or None
+        When the file began.
+    origin, doubt : str or None
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
     latitude, longitude : float or None
         Degrees, WGS 84.
     """
@@ -40,6 +46,10 @@ class Source:
     station: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    channel: int | None = None
+    recorded: Moment | None = None
+    origin: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,8 @@ def detection_document(
         "clock": clock,
         "source": {
             "file": cleaned(source.file),
+            "channel": source.channel,
+            **recorded_fields(source.recorded, source.origin, source.doubt),
             "device": cleaned(source.device),
             "station": cleaned(source.station),
             "latitude": source.latitude,
@@ -147,6 +159,15 @@ def candidate_fields(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         }
         for one in candidates
     ]
+
+
+def recorded_fields(recorded: Moment | None, origin: str | None, doubt: str | None) -> dict[str, str | None]:
+    """When a recording began and where that was read; null where the moment is not known."""
+    return {
+        "recorded_at": None if recorded is None else utc_text(recorded),
+        "recorded_at_origin": None if recorded is None else origin,
+        "recorded_at_doubt": None if recorded is None else doubt,
+    }
 
 
 def pack_fields(origin: Origin) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgeapp.clock.utc import utc_text
 from edgeapp.detections.document import (
     SCHEMA,
     TIME_DECIMALS,
@@ -16,6 +15,7 @@ from edgeapp.detections.document import (
     gallery_fields,
     level_field,
     pack_fields,
+    recorded_fields,
     taxon_fields,
 )
 from edgeapp.detections.pictures import picture_fields, pictures_of
@@ -93,7 +93,8 @@ def file_fields(identification: Identification, recording: Recording, run: Run) 
         "schema": SCHEMA,
         "file": cleaned(identification.file),
         "duration_s": round(identification.duration_s, TIME_DECIMALS),
-        "recorded_at": None if recording.recorded is None else utc_text(recording.recorded),
+        "channel": recording.channel,
+        **recorded_fields(recording.recorded, recording.origin, recording.doubt),
         "pack": pack_fields(run.origin),
         "gallery": gallery_fields(run.origin),
         "window_s": run.window_s,
@@ -122,7 +123,15 @@ def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[s
         stretch.detection,
         stretch.start_s,
         stretch.end_s,
-        Source(file=recording.file, latitude=run.latitude, longitude=run.longitude),
+        Source(
+            file=recording.file,
+            latitude=run.latitude,
+            longitude=run.longitude,
+            channel=recording.channel,
+            recorded=recording.recorded,
+            origin=recording.origin,
+            doubt=recording.doubt,
+        ),
         run.origin,
         moment=recording.at(stretch.start_s),
         pictures=picture_fields(shown),

@@ -29,7 +29,8 @@ class NdjsonWriter:
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
         """``window``: a window of the JSON document, silent ones included, and its file."""
-        self._event("window", file=cleaned(self._recording.file), **window_fields(result, species))
+        of = {"file": cleaned(self._recording.file), "channel": self._recording.channel}
+        self._event("window", **of, **window_fields(result, species))
 
     def detection(self, stretch: Stretch) -> None:
         """``detection``: the detection document."""

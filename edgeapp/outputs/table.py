@@ -42,12 +42,14 @@ class TableWriter:
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
         self._gallery = run.gallery
         self._files = 0
+        self._channel: int | None = None
         self._stretches: list[Stretch] = []
         self._surest: dict[tuple[str, ...], Stretch] = {}  # of each taxon, for its pictures
         self._detected = 0
 
     def begin(self, recording: Recording) -> None:
         """Forget the detections of a file that failed half way."""
+        self._channel = recording.channel
         self._stretches, self._surest, self._detected = [], {}, 0
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
@@ -70,7 +72,8 @@ class TableWriter:
             self._print(Text())
         self._files += 1
         head = Text(printable(identification.file), style="bold")
-        head.append(f"  {clock(identification.duration_s)}", style="dim")
+        channel = "" if self._channel is None else f"  channel {self._channel}"
+        head.append(f"{channel}  {clock(identification.duration_s)}", style="dim")
         self._print(head)
         if self._detected:
             self._print(self._detections())

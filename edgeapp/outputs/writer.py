@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -76,12 +76,22 @@ class Recording:
     rate_hz : int
         Its own, not the encoder's.
     recorded : Moment or None
-        When it began, where it says so with its zone.
+        When it began, where that is known with its zone.
+    origin, doubt : str or None
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
+    channel : int or None
+        That is heard, from 1, where one was chosen.
+    follows : bool
+        Another channel of the file that was begun before: the same sound at the same time.
     """
 
     file: str
     rate_hz: int
     recorded: Moment | None = None
+    origin: str | None = None
+    doubt: str | None = None
+    channel: int | None = None
+    follows: bool = False
 
     def at(self, start_s: float) -> Moment | None:
         """The moment so many seconds after its beginning."""
@@ -142,30 +152,6 @@ class Writers:
         """Each of them."""
         for one in self._writers:
             one.fail(file, reason)
-
-
-class WholeFiles:
-    """Says after each file that what was written so far is whole; see `Writer`."""
-
-    def __init__(self, whole: Callable[[], None]) -> None:
-        self._whole = whole
-
-    def begin(self, recording: Recording) -> None:
-        """Nothing."""
-
-    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
-        """Nothing."""
-
-    def detection(self, stretch: Stretch) -> None:
-        """Nothing."""
-
-    def finish(self, identification: Identification) -> None:
-        """Say so."""
-        self._whole()
-
-    def fail(self, file: str, reason: str) -> None:
-        """Say so: what stands there of the file, such as its first windows and the error, belongs there."""
-        self._whole()
 
 
 def writer(name: str, out: TextIO, run: Run) -> Writer:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgeapp.audio.backends import FILE
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.recording_time import MTIME, recording_start
+from edgeapp.audio.recording_time import MTIME, RecordingStart, recording_start
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
 from edgeapp.journal import Journal
@@ -99,22 +99,26 @@ class FolderSource:
     def _opened(self, file: FinishedFile) -> StreamSource:
         source = FileSource(file.path)
         device_id = f"file:{file.size}:{file.mtime_ns}"
+        start = recording_start(file.path, source.duration_s or 0.0, self._zone)
+        if start.doubt is not None:
+            log.warning("%s: the time at which it began is doubtful (%s)", file.path, start.doubt)
         return StreamSource(
             source,
             self.health,
             self._clock,
             device_id=device_id,
             backend=FILE,
-            timeline=FromStart(self._began(file.path, source.duration_s or 0.0)),
+            timeline=FromStart(self._began(start)),
             skip_windows=self._journal.windows_of(source.name, device_id),
             kept=lambda stream_id: self._journal.file_done(
                 source.name, file.size, file.mtime_ns, stream_id, self._clock.now()
             ),
+            origin=start.source,
+            doubt=start.doubt,
         )
 
-    def _began(self, path: Path, duration_s: float) -> Moment:
-        start = recording_start(path, duration_s, self._zone)
+    def _began(self, start: RecordingStart) -> Moment:
         now = self._clock.now()
         # The time of a file is that of the clock which wrote it, often this machine's; a recorder's own is trusted.
-        began = now.earlier((now.utc - start.utc) / timedelta(seconds=1))
+        began = now.earlier((now.utc - start.time) / timedelta(seconds=1))
         return Moment(began.utc, began.boottime_s, now.clock_set or start.source != MTIME)

@@ -47,6 +47,8 @@ class StreamSource:
         How many of its first windows are in the journal already.
     kept : callable
         Called with the stream's id when its last window is in the journal.
+    origin, doubt : str or None
+        Of a recording: where its start was read, and what is doubtful about it.
 
     Attributes
     ----------
@@ -71,10 +73,13 @@ class StreamSource:
         arrived: Callable[[int], None] = lambda position: None,
         skip_windows: int = 0,
         kept: Callable[[int], None] = lambda stream_id: None,
+        origin: str | None = None,
+        doubt: str | None = None,
     ) -> None:
         self.name, self.rate_hz = source.name, source.rate_hz
         self.device_id, self.backend, self.timeline = device_id, backend, timeline
         self.skip_windows, self.kept = skip_windows, kept
+        self.origin, self.doubt = origin, doubt
         self.end_reason: str | None = None
         self.delivered = 0
         self._source = source

@@ -296,6 +296,6 @@ def total_length_s(files: Iterable[str]) -> float:
                 source = FileSource(file)
             except Exception:  # whatever it is, it is told when the file is identified
                 continue
-            total_s += source.duration_s
+            total_s += source.duration_s or 0.0
             source.close()
     return total_s
