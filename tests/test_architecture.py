@@ -28,7 +28,7 @@ FLOORS = {"gallery": 1, "edgeapp": 2, "trainer": 3, "export": 4}
 DEVICE = ("gallery", "edgeapp")
 # Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
 ROOMS = (
-    ("errors", "paths", "examples", "interruption"),
+    ("errors", "paths", "file_names", "examples", "foreign", "interruption"),
     ("terminal",),
     ("clock", "board"),
     ("audio",),
@@ -66,7 +66,8 @@ CALLS_IT = {
     "trainer.heard.identified": "trainer/heard.py",
 }
 RECOGNISING = (
-    "edgeapp/archive/files.py",  # identify
+    "edgeapp/archive/files.py",  # identify, archive
+    "edgeapp/archive/again.py",  # archive search and archive recognise
     "edgeapp/station/classifier.py",  # listen
     "trainer/evaluate.py",
     "trainer/calibrate.py",

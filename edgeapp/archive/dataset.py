@@ -22,6 +22,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,8 +86,10 @@ def schema(table: str, dim: int = 0) -> pa.Schema:
                 ("duration_s", pa.float64()),
                 ("rate_hz", pa.int32()),
                 ("channels", pa.int32()),
+                ("channel", pa.int32()),  # that was heard, where one was chosen
                 ("recorded_at", time),
                 ("recorded_at_origin", pa.string()),
+                ("recorded_at_doubt", pa.string()),
                 ("clock", pa.string()),
                 ("heard", pa.bool_()),
                 ("n_windows", pa.int32()),
@@ -121,6 +124,10 @@ def schema(table: str, dim: int = 0) -> pa.Schema:
             ("time", time),
             ("clock", pa.string()),
             ("source_file", pa.string()),
+            ("source_channel", pa.int32()),
+            ("source_recorded_at", time),
+            ("source_recorded_at_origin", pa.string()),
+            ("source_recorded_at_doubt", pa.string()),
             ("source_device", pa.string()),
             ("source_station", pa.string()),
             ("source_latitude", pa.float64()),
@@ -304,19 +311,41 @@ class DataSet:
             if len(batch):
                 yield batch.replace_schema_metadata(None)
 
+    def count(self, name: str, where: pads.Expression | None = None) -> int:
+        """How many rows of a table there are; see `batches`."""
+        read, counts = self._of(name)
+        return int(read.count_rows(filter=counts if where is None else where if counts is None else where & counts))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the parts that count, in the order in which they were written."""
+        return sorted(self.committed.parts)
+
+    def part(
+        self, name: str, number: int, columns: Sequence[str] | None = None, where: pads.Expression | None = None
+    ) -> pa.Table:
+        """Rows of a table that lie in one part, all in memory: those of all its recordings; see `batches`."""
+        read, counts = self._of(name, number)
+        condition = counts if where is None else where if counts is None else where & counts
+        columns = None if columns is None else list(columns)
+        return read.to_table(columns=columns, filter=condition).replace_schema_metadata(None)
+
     def document(self, row: dict[str, Any]) -> dict[str, Any]:
         """The detection document of a row of `detections` (of `RecordBatch.to_pylist`)."""
         from edgeapp.clock.utc import utc_text
 
         def inner(name: str, *fields: str) -> dict[str, Any]:
-            return {name: {field: row[f"{name}_{field}"] for field in fields}}
+            values = {field: row[f"{name}_{field}"] for field in fields}
+            return {name: {k: utc_text(v) if isinstance(v, datetime) else v for k, v in values.items()}}
+
+        recorded = ("recorded_at", "recorded_at_origin", "recorded_at_doubt")
 
         return {
             "schema": row["schema"],
             "id": row["id"],
             "time": None if row["time"] is None else utc_text(row["time"]),
             "clock": row["clock"],
-            **inner("source", "file", "device", "station", "latitude", "longitude"),
+            **inner("source", "file", "channel", *recorded, "device", "station", "latitude", "longitude"),
             "start_s": row["start_s"],
             "end_s": row["end_s"],
             **inner("taxon", "rank", "scientific_name", "common_name"),
@@ -333,8 +362,14 @@ class DataSet:
         """Where a recording lies: its columns `file` and `path` of `files`."""
         return Path(self.record.base, file if path is None else os.fsdecode(path))
 
-    def _of(self, name: str) -> tuple[pads.Dataset, pads.Expression | None]:
-        """A table's parts that count, and which of their rows do."""
+    @cached_property
+    def _paths(self) -> dict[str, list[tuple[int, Path]]]:
+        """Table to the number and path of its files that count."""
+        found = {name: sorted(part_files(self.folder / name), key=lambda one: one[1]) for name in TABLES}
+        return {name: [one for one in files if one[0] in self.committed.parts] for name, files in found.items()}
+
+    def _of(self, name: str, number: int | None = None) -> tuple[pads.Dataset, pads.Expression | None]:
+        """A table's parts that count, or one of them, and which of their rows do."""
         import pyarrow as pa
         import pyarrow.dataset as pads
 
@@ -349,8 +384,7 @@ class DataSet:
         if name != FILES and self.record.partition != NONE:
             fields = fields.append(pa.field(self.record.partition, pa.string()))
             hive = pads.partitioning(pa.schema([fields.field(self.record.partition)]), flavor="hive")
-        parts = sorted(path for number, path in part_files(self.folder / name) if number in self.committed.parts)
-        paths = [path.as_posix() for path in parts]
+        paths = [path.as_posix() for part, path in self._paths[name] if number in (None, part)]
         root = (self.folder / name).as_posix()
         read = pads.dataset(paths, schema=fields, format="parquet", partitioning=hive, partition_base_dir=root)
         gone = self.committed.superseded

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.filters import Filters
 from edgeapp.detections.occurrence import Occurrence
@@ -20,6 +22,8 @@ from edgeapp.recognition.results import Stretch, WindowResult
 from gallery.recognition import Detection
 
 SHOWN = 5  # taxa that a note names
+UNKNOWN_DATE = "unknown date: the occurrence of the whole year is used; give --date or --week"
+NOT_EXPECTED = "not expected at"
 WHOLE_YEAR = -1  # in the place of a week
 
 
@@ -44,11 +48,11 @@ class Expectation:
     week: int | None = None
     whole_year: bool = False
 
-    def of(self, recorded: Moment | None) -> Expected:
-        """What is expected of a recording that began then, if it says so."""
+    def of(self, day: date | None) -> Expected:
+        """What is expected of a recording that began on that day, if it says so."""
         week = self.week
-        if week is None and not self.whole_year and recorded is not None and recorded.clock_set:
-            week = birdnet_week(recorded.utc)
+        if week is None and not self.whole_year and day is not None:
+            week = birdnet_week(day)
         return Expected(self, week)
 
 
@@ -84,14 +88,14 @@ class Expected:
         """Note for the user: an unknown date, and what was rejected."""
         notes = []
         if self._week is None and not self._of.whole_year:
-            notes.append("unknown date: the occurrence of the whole year is used; give --date or --week")
+            notes.append(UNKNOWN_DATE)
         if self.rejected:
             n = sum(self.rejected.values())
             named = [f"{name} ({count})" for name, count in self.rejected.most_common(SHOWN)]
             more = f" and {len(self.rejected) - SHOWN} more taxa" if len(self.rejected) > SHOWN else ""
             when = "in the whole year" if self._week is None else f"in week {self._week}"
             notes.append(
-                f"{n} detection{'' if n == 1 else 's'} not expected at {self._of.place} {when} left out: "
+                f"{n} detection{'' if n == 1 else 's'} {NOT_EXPECTED} {self._of.place} {when} left out: "
                 f"{', '.join(named)}{more}"
             )
         return notes
@@ -147,3 +151,8 @@ def expectation_of(
     filters = Filters(taxa, species_range=expected, occurrence=occurrence)
     whole_year = week == WHOLE_YEAR
     return Expectation(filters, f"{latitude:g}, {longitude:g}", None if whole_year else week, whole_year)
+
+
+def without_own(notes: Iterable[str]) -> list[str]:
+    """Notes on a recording without those of what was expected when it was heard."""
+    return [note for note in notes if note != UNKNOWN_DATE and not re.match(rf"\d+ detections? {NOT_EXPECTED} ", note)]

@@ -30,6 +30,18 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a run is writing to a folder of results; not where nobody can tell."""
+    try:
+        handle = os.open(folder / NAME, os.O_RDWR)
+    except OSError:
+        return False  # no run ever was there, or it is not ours to write
+    try:
+        return not _locked(handle)
+    finally:
+        os.close(handle)
+
+
 def _locked(handle: int) -> bool:
     """Lock an open file, without waiting; file systems without locks are taken at their word."""
     try:

@@ -17,7 +17,7 @@ from edgeapp.archive.progress import Progress
 from edgeapp.archive.rows import RowsWriter, tables
 from edgeapp.archive.worker import Hashed, Heard, Item, Lost, Task
 from edgeapp.errors import AudioError, BiovitaError, OutputError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 
 PART_FILES = 5000
 PART_BYTES = 64 << 20  # of rows in memory

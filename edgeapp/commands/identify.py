@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from edgeapp.archive.files import identify as identify_files
-from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
+from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
+    ChannelOption,
+    ExcelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -24,6 +27,7 @@ from edgeapp.commands.options import (
     PackOption,
     ProviderOption,
     ThreadsOption,
+    check_excel,
 )
 from edgeapp.commands.place import (
     DateOption,
@@ -32,12 +36,19 @@ from edgeapp.commands.place import (
     LongitudeOption,
     WeekOption,
 )
-from edgeapp.commands.recognition import HopOption, ModalitiesOption, OnlyOption, RangeTableOption, recognition_of
+from edgeapp.commands.recognition import (
+    HopOption,
+    ModalitiesOption,
+    OnlyOption,
+    RangeTableOption,
+    TimeZoneOption,
+    recognition_of,
+)
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT
 from edgeapp.errors import UsageError
+from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
-from edgeapp.outputs.words import printable
 from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
@@ -66,6 +77,7 @@ def identify(
     output: OutputOption = None,
     append: AppendOption = False,
     begin_with: BeginOption = None,
+    excel: ExcelOption = False,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -118,6 +130,8 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    channel: ChannelOption = MIX,
+    time_zone: TimeZoneOption = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -142,11 +156,15 @@ def identify(
     """
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    chosen = Channel.of(channel)
+    if STDIN in files:
+        check_piped(chosen)
+    PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     check_output(files, format, output, report, append)
+    check_excel(excel, format)
     passed_over = PassedOver()
-    found: Iterable[Found | Refused] = beginning_with(begin_with, recordings(files, passed_over))
+    found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
     note = _silent if quiet else complain
@@ -171,23 +189,27 @@ def identify(
             range_table,
             language,
             hop,
+            time_zone,
+            channel,
         )
         loaded = recognition.load(installed)
         recogniser, naming, expectation, hop_s = loaded.recogniser, loaded.naming, loaded.expectation, loaded.hop_s
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = recognition.place or (None, None)
-        run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown)
+        run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown, excel)
         writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, recognition.only, expectation, recognition.language)
-            found = list(found)  # a report shares out its room by the length of the recordings
-            reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
+            found = iter(listed := list(found))  # a report shares out its room by the length of the recordings
+            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
-        def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+        def open_sound(file: str, channel: int = 0) -> AudioSource:
+            if file == STDIN:
+                return _piped(pcm_rate, pcm_channels, pcm_format, channel)
+            return FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -201,6 +223,8 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
+            recognition.zone,
+            chosen,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:
@@ -210,10 +234,22 @@ def identify(
     if passed_over:
         note(printable(str(passed_over)))
     if outcome.stopped is not None:
-        raise ended_early(outcome, files, format, output)
+        raise ended_early(outcome, format, output)
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
+
+
+def _piped(rate_hz: int, channels: int, format: str, channel: int) -> AudioSource:
+    """The sound on standard input: a file of any format, or raw."""
+    name = "standard input"
+    return identified(
+        sys.stdin.buffer,
+        lambda file: PcmSource(file, rate_hz, channels, format, channel=channel),
+        lambda file: FileSource(file, channel=channel, name=name, close_file=True),
+        name,
+    )
 
 
 def _silent(text: str) -> None:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeapp.detections.pictures import pictures_of
+from edgeapp.file_names import printable
 from edgeapp.outputs.pictures import show
-from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words, printable
+from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words
 from edgeapp.outputs.writer import Recording, Run
 from edgeapp.terminal import complain
 
@@ -42,12 +43,14 @@ class TableWriter:
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
         self._gallery = run.gallery
         self._files = 0
+        self._channel: int | None = None
         self._stretches: list[Stretch] = []
         self._surest: dict[tuple[str, ...], Stretch] = {}  # of each taxon, for its pictures
         self._detected = 0
 
     def begin(self, recording: Recording) -> None:
         """Forget the detections of a file that failed half way."""
+        self._channel = recording.channel
         self._stretches, self._surest, self._detected = [], {}, 0
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
@@ -70,7 +73,8 @@ class TableWriter:
             self._print(Text())
         self._files += 1
         head = Text(printable(identification.file), style="bold")
-        head.append(f"  {clock(identification.duration_s)}", style="dim")
+        channel = "" if self._channel is None else f"  channel {self._channel}"
+        head.append(f"{channel}  {clock(identification.duration_s)}", style="dim")
         self._print(head)
         if self._detected:
             self._print(self._detections())

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeapp.audio.channel_choice import channels_of
+from edgeapp.audio.channels import Channel
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError, UsageError
+from edgeapp.file_names import text_of
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
 from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, plain_credit, thumbnail
@@ -71,7 +74,8 @@ class Material:
     @property
     def label(self) -> str:
         """The file, and the manifest line that named it."""
-        return f"{self.path} ({self.where})" if self.where else str(self.path)
+        path = text_of(self.path)
+        return f"{path} ({self.where})" if self.where else path
 
 
 @dataclass
@@ -143,6 +147,8 @@ class Filler:
         Counted up.
     tell : callable
         Told of each failure.
+    channel : Channel
+        Of recordings; each of several counts towards the one vector.
     """
 
     def __init__(
@@ -152,12 +158,14 @@ class Filler:
         thumbnails: bool = True,
         report: Report | None = None,
         tell: Callable[[Rejection], None] = lambda rejection: None,
+        channel: Channel = Channel(),
     ) -> None:
         self.gallery = gallery
         self.pack = pack
         self.thumbnails = thumbnails
         self.report = report if report is not None else Report()
         self._tell = tell
+        self._channel = channel
         self._names = names_of(gallery.taxa())
         self._compares_photos = pack.image is not None and "image" in pack.decision.scale
         self._image_encoder: ImageEncoder | None = None
@@ -261,17 +269,23 @@ class Filler:
         """One vector of a recording: the direction its heard windows share."""
         if self._audio_encoder is None:
             self._audio_encoder = AudioEncoder(self.pack)
-        source = FileSource(one.path)
         total = np.zeros(self.pack.dim, np.float64)
-        with closing(source), overheard():  # what an MP3 decoder says of damage it passes over
-            spec = self.pack.audio
-            for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
-                if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
-                    total += self._audio_encoder.encode(window.samples[None])[0]
+        with overheard():  # what an MP3 decoder says of damage it passes over
+            for number in channels_of(one.path, self._channel):
+                with closing(FileSource(one.path, channel=number)) as source:
+                    total += self._sum(source, self._audio_encoder)
         length = float(np.linalg.norm(total))
         if length == 0.0:
             raise _Unusable("contains no sound")
         return (total / length).astype(np.float32)
+
+    def _sum(self, source: FileSource, encoder: AudioEncoder) -> np.ndarray:
+        """The vectors of the windows of a source that are loud enough, added up."""
+        spec, total = self.pack.audio, np.zeros(self.pack.dim, np.float64)
+        for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
+            if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
+                total += encoder.encode(window.samples[None])[0]
+        return total
 
     def _described(self, one: Material) -> Entry:
         """The entry of a file, still without its vector."""
@@ -285,7 +299,7 @@ class Filler:
             taxon.scientific_name,
             one.modality,
             None,
-            one.path.name,
+            text_of(one.path.name),
             author=one.author,
             licence=one.licence,
             source=one.source,
@@ -357,12 +371,14 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
         try:
             taxon = names.find(species.name.replace("_", " "))
         except TaxonError as error:
-            yield Rejection(str(species), str(error))
+            yield Rejection(text_of(species), str(error))
             continue
         for photo in sorted(species.rglob("*")):
             if photo.suffix.lower() in PHOTO_SUFFIXES:
                 author, licence = credits_of(photo)
-                yield Material(photo, taxon.scientific_name, "image", author, licence, source=str(photo.parent.name))
+                yield Material(
+                    photo, taxon.scientific_name, "image", author, licence, source=text_of(photo.parent.name)
+                )
 
 
 def _photos(n: int) -> str:

@@ -105,11 +105,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def run(toy_pack: Path) -> Callable[..., Result]:
     """Run the command line; ``identify`` gets the toy pack."""
 
-    def call(*words: object) -> Result:
+    def call(*words: object, input: bytes | None = None) -> Result:
         args = [str(word) for word in words]
         if args[:1] == ["identify"] and "--pack" not in args:
             args += ["--pack", str(toy_pack)]
-        return CliRunner().invoke(app, args)
+        return CliRunner().invoke(app, args, input=input)
 
     return call
 

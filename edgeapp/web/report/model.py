@@ -75,6 +75,8 @@ class Heard:
         Verdict of the last review; empty without one.
     vector : np.ndarray or None
         ``[dim]``, of its most confident window.
+    channel : int
+        Of the file, from 1; 0 where all are heard together.
     """
 
     name: Name
@@ -92,6 +94,7 @@ class Heard:
     candidates: tuple[str, ...] = ()
     review: str = ""
     vector: np.ndarray | None = None
+    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,8 @@ class RecordingPart:
     duration_s : float
     rate_hz : int
     recorded : datetime or None
+    origin : str
+        Where that was read.
     notes : tuple of str
     detections : int
     figures : tuple of Figure
@@ -257,6 +262,7 @@ class RecordingPart:
     duration_s: float
     rate_hz: int
     recorded: datetime | None
+    origin: str
     notes: tuple[str, ...]
     detections: int
     figures: tuple[Figure, ...] = ()
@@ -372,7 +378,9 @@ class Report:
     recordings : sequence of RecordingPart
     failed : sequence of (file, reason)
     grids, tables : sequence
-        Of a journal.
+        Of a journal or an archive.
+    counts_recordings : bool
+        Whether the summary says in how many recordings a taxon is; it does where the report has several.
     settings, licences : sequence of (str, str)
     made : datetime
     version : str
@@ -394,3 +402,4 @@ class Report:
     failed: Sequence[tuple[str, str]] = ()
     grids: Sequence[Grid] = ()
     tables: Sequence[Table] = ()
+    counts_recordings: bool = False

@@ -68,7 +68,7 @@ def taxon_parts(
             seconds=taxon.seconds,
             first=taxon.first,
             last=taxon.last,
-            recordings=len(taxon.recordings),
+            recordings=len(taxon.recordings) + taxon.elsewhere,
             colour=number % COLOURS,
             figures=tuple(figures.get(taxon.name, ())),
             pictures=tuple(pictures(taxon.best[0])),

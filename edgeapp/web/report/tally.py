@@ -20,6 +20,8 @@ class TaxonTally:
         In time; in the order of the recordings where the time is not known.
     confidence : float
         Of the most confident one.
+    elsewhere : int
+        Recordings that are not among `recordings`, as they were counted before.
     best : list of Heard
         Those to show first, at most `BEST_OF_TAXON`.
     """
@@ -30,6 +32,7 @@ class TaxonTally:
     confidence: float = 0.0
     seconds: float = 0.0
     recordings: set[str] = field(default_factory=set)
+    elsewhere: int = 0
     best: list[Heard] = field(default_factory=list)
 
     @property
