@@ -16,7 +16,8 @@ from edgeapp.journal import Reader, browsing
 from edgeapp.journal.documents import FILE
 from edgeapp.web.report.activity import Activity, effort
 from edgeapp.web.report.attachments import Attachments
-from edgeapp.web.report.model import SPECIES, Heard, Name, Report, Table
+from edgeapp.web.report.model import Heard, Report, Table
+from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.parts import Pictures, taxon_parts
 from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details
 from edgeapp.web.report.tally import Tally

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material
 from edgeapp.web.report import attachments, recordings, stretches
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
