@@ -43,7 +43,6 @@ KEPT = (
     "mtime",
     "sha256",
     "channels",
-    "recorded_at_origin",
     "error",
     "n_windows",
 )  # columns of `files` that say how it was heard
