@@ -15,6 +15,7 @@ __all__ = [
     "GalleryError",
     "OutputError",
     "PackError",
+    "PassedOverError",
     "UsageError",
 ]
 
@@ -23,6 +24,12 @@ class AudioError(BiovitaError):
     """One input cannot be decoded; the other inputs are still processed."""
 
     exit_code = 1
+
+
+class PassedOverError(AudioError):
+    """An input that never was a recording and is not missed, such as a companion file of macOS."""
+
+    exit_code = 0
 
 
 class UsageError(BiovitaError):

@@ -43,7 +43,6 @@ KEPT = (
     "mtime",
     "sha256",
     "channels",
-    "recorded_at_origin",
     "error",
     "n_windows",
 )  # columns of `files` that say how it was heard
@@ -135,7 +134,7 @@ def _write(
 ) -> None:
     """Write a recording as `edgeapp.archive.files.identify` does."""
     recogniser, recording = loaded.recogniser, recording_of(row)
-    expected = None if loaded.expectation is None else loaded.expectation.of(recording.recorded)
+    expected = None if loaded.expectation is None else loaded.expectation.of(recording.day)
     writer.begin(recording)
     tally = write_windows(windows, recogniser, writer, TOP, loaded.naming, expected)
     among = None if expected is None else expected.species
@@ -216,7 +215,7 @@ class Search:
     def _kept(self, stretches: list[Stretch], recording: Recording, selection: Selection) -> list[Stretch]:
         """Those that are expected and selected."""
         expectation = self._loaded.expectation
-        expected: Expected | None = None if expectation is None else expectation.of(recording.recorded)
+        expected: Expected | None = None if expectation is None else expectation.of(recording.day)
         return [
             one
             for one in stretches

@@ -104,7 +104,7 @@ class HashedSource:
 
     def blocks(self) -> Iterator[Block]:
         """Those of the source below."""
-        whole = getattr(self.source, "duration_s", 0.0) * self.rate_hz
+        whole = (getattr(self.source, "duration_s", None) or 0.0) * self.rate_hz
         with suppress(OSError):  # told by `Content.sha256`
             self._content.advance(AHEAD_BYTES)
         for block in self.source.blocks():

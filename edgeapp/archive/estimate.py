@@ -85,8 +85,9 @@ def sampled(table: pa.Table, n_bytes: int, clock: Callable[[], float] = time.mon
         n_read += 1
         try:
             with overheard(), closing(FileSource(path)) as source:
-                seen_s += source.duration_s
-                seen_bytes += size or 0
+                if source.duration_s is not None:  # a header that tells
+                    seen_s += source.duration_s
+                    seen_bytes += size or 0
         except AudioError as error:
             reasons.append(str(error))
     return Sampled(n_read, len(reasons), tuple(reasons[:3]), seen_s / seen_bytes * n_bytes if seen_bytes else 0.0)

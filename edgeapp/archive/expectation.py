@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.filters import Filters
 from edgeapp.detections.occurrence import Occurrence
@@ -48,11 +48,11 @@ class Expectation:
     week: int | None = None
     whole_year: bool = False
 
-    def of(self, recorded: Moment | None) -> Expected:
-        """What is expected of a recording that began then, if it says so."""
+    def of(self, day: date | None) -> Expected:
+        """What is expected of a recording that began on that day, if it says so."""
         week = self.week
-        if week is None and not self.whole_year and recorded is not None and recorded.clock_set:
-            week = birdnet_week(recorded.utc)
+        if week is None and not self.whole_year and day is not None:
+            week = birdnet_week(day)
         return Expected(self, week)
 
 

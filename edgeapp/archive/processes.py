@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
+from edgeapp import interruption
 from edgeapp.archive.engine import Done
 from edgeapp.archive.recognition import Recognition
 from edgeapp.archive.record import Record
@@ -98,7 +99,7 @@ class Processes:
                 if slot.task is not None:
                     self._send(slot)
             elif slot.task is not None:
-                done.append(Done(slot.task, answer))
+                done.append(Done(slot.task, None, answer) if isinstance(answer, str) else Done(slot.task, answer))
                 slot.task = None
         return done
 
@@ -161,16 +162,21 @@ def in_words(exit_code: int | None) -> str:
 
 def _work(pipe: Connection, recognition: Recognition, record: Record) -> None:
     """The worker's process: hear one task after the other until the pipe is closed."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the driver is told as well, and ends its workers
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in interruption.SIGNALS:  # the driver gets them as well, and ends its workers
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         worker = Worker(recognition, record)
         answer: Any = READY
         while True:
             pipe.send(answer)
-            answer = worker.hear(pipe.recv())
+            task = pipe.recv()
+            try:
+                answer = worker.hear(task)
+            except BiovitaError:
+                raise
+            except Exception as error:  # of ours: its recording is found as one that kills workers is
+                answer = f"{type(error).__name__}: {error}"
     except (EOFError, BrokenPipeError, ConnectionError):
         return
     except BiovitaError as error:

@@ -96,8 +96,8 @@ def duration(seconds: float) -> str:
 
 def size(n_bytes: float) -> str:
     """A number of bytes in words: "512 kB", "1.2 TB"."""
-    for unit in ("bytes", "kB", "MB", "GB"):
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
         if n_bytes < 999.5:
             return f"{n_bytes:.3g} {unit}"
         n_bytes /= 1000
-    return f"{n_bytes:,.3g} TB"
+    return f"{n_bytes:.3g} PB"

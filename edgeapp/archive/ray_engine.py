@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
-from dataclasses import dataclass
+import re
+import socket
+import time
+from contextlib import ExitStack, redirect_stdout, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgeapp.archive.engine import Done
@@ -21,8 +24,11 @@ from edgeapp.archive.worker import Heard, Task, Worker
 from edgeapp.errors import BiovitaError, DeviceError, UsageError
 
 LOCAL = "local"
-GIVEN_UP = 3  # times in a row that a worker dies while it loads its model
+START_S = 180.0  # for a worker to have its model, after which it is given up
+PAUSE_S = 0.2  # before a worker that Ray is starting again is asked again
+CONNECT_S = 5.0  # for a cluster to answer; Ray itself would wait for minutes
 EXTRA = "pip install 'biovita-edge[ray]'"
+HOST_AND_PORT = re.compile(r"(?:ray://)?(.+):(\d+)/?")
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning of a change to come
@@ -37,6 +43,7 @@ class _Slot:
     loading: Any  # reference to the answer of `load`, until it is there
     reference: Any = None  # of its task
     task: Task | None = None
+    since: float = field(default_factory=time.monotonic)  # when it was started
 
 
 class _Actor:
@@ -99,7 +106,7 @@ class RayWorkers:
         self._threads = recognition.threads or 1
         self._on_gpu = recognition.provider not in (None, "cpu")
         self._slots: list[_Slot] = []
-        self._died_at_start = 0
+        self._quiet = ExitStack()  # Ray tells on standard output that a worker died
 
     @property
     def workers(self) -> int:
@@ -146,7 +153,7 @@ class RayWorkers:
             if isinstance(answer, BiovitaError):
                 raise answer
             if slot.loading is not None:
-                slot.loading, self._died_at_start = None, 0
+                slot.loading = None
                 if slot.task is not None:
                     slot.reference = slot.actor.hear.remote(slot.task)
             elif slot.task is not None:
@@ -157,6 +164,7 @@ class RayWorkers:
     def __enter__(self) -> RayWorkers:
         self._connect()
         try:
+            self._quiet.enter_context(redirect_stdout(self._quiet.enter_context(open(os.devnull, "w"))))
             resources = self._ray.cluster_resources()
             on_gpu = self._on_gpu or self._given[0].provider is None and resources.get("GPU", 0) >= 1
             room = resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) // self._threads
@@ -180,11 +188,14 @@ class RayWorkers:
                 self._ray.kill(slot.actor)
         self._slots.clear()
         self._ray.shutdown()
+        self._quiet.close()
 
     def _connect(self) -> None:
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         local = {"num_cpus": self._asked * self._threads} if self._asked else {}
         try:
+            if match := HOST_AND_PORT.fullmatch(self._address):
+                socket.create_connection((match[1].strip("[]"), int(match[2])), CONNECT_S).close()
             if self._address == LOCAL:
                 self._ray.init(address=LOCAL, include_dashboard=False, **local, **quiet)
             else:
@@ -198,17 +209,17 @@ class RayWorkers:
     def _died(self, slot: _Slot, error: Exception) -> list[Done]:
         """Ray starts the actor again: load its model, and say what it was at."""
         if slot.loading is not None:
-            self._died_at_start += 1
-            if self._died_at_start >= GIVEN_UP * len(self._slots):
+            if time.monotonic() - slot.since > START_S:
                 raise DeviceError(
-                    f"workers die when they start ({_reason(error)})", "give fewer --workers if memory is short"
+                    f"a worker does not start ({_reason(error)})", "give fewer --workers if memory is short"
                 )
-        at, task = slot.loading is None, slot.task
-        slot.loading, slot.reference = slot.actor.load.remote(), None
-        if not at or task is None:
+            time.sleep(PAUSE_S)  # Ray refuses calls until the actor is there again
+            slot.loading = slot.actor.load.remote()
             return []
-        slot.task = None
-        return [Done(task, None, _reason(error))]
+        slot.since = time.monotonic()
+        task, slot.task, slot.reference = slot.task, None, None
+        slot.loading = slot.actor.load.remote()
+        return [] if task is None else [Done(task, None, _reason(error))]
 
 
 def _reason(error: Exception) -> str:

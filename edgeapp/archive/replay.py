@@ -175,7 +175,8 @@ def recording_of(row: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]
     """A recording from its row in `files` and those of its detections."""
     times = {one["start_s"]: _moment(one["time"], one["clock"]) for one in detections if one["time"] is not None}
     began = None if row["recorded_at"] is None else _moment(row["recorded_at"], row["clock"])
-    return Timed(file_of(row), row["rate_hz"] or 0, began, times=times)
+    origin, doubt = row["recorded_at_origin"], row["recorded_at_doubt"]
+    return Timed(file_of(row), row["rate_hz"] or 0, began, origin, doubt, row["channel"], times=times)
 
 
 def _moment(utc: Any, clock: str | None) -> Moment:

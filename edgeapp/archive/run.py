@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
+from edgeapp import interruption
 from edgeapp.archive.engine import Done, Engine
 from edgeapp.archive.moved import Unseen, moved_rows
 from edgeapp.archive.parts import Parts, Rows
@@ -20,7 +17,7 @@ from edgeapp.archive.progress import Progress
 from edgeapp.archive.rows import RowsWriter, tables
 from edgeapp.archive.worker import Hashed, Heard, Item, Lost, Task
 from edgeapp.errors import AudioError, BiovitaError, OutputError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 
 PART_FILES = 5000
 PART_BYTES = 64 << 20  # of rows in memory
@@ -100,10 +97,10 @@ class Run:
             What ends a run: of the pack, the gallery, the workers, the output. What was heard before it is kept, but
             for an output that cannot be written.
         """
-        with told_to_stop() as stop:
+        with interruption.held():  # asked for between tasks
             try:
                 self._fail_absent()
-                self._work(stop)
+                self._work()
                 self._settle_lost()
             except OutputError:
                 raise
@@ -111,14 +108,17 @@ class Run:
                 self._commit()
                 raise
             self._commit()
-            if not stop:
+            stopped = interruption.received()
+            if stopped is None:
                 self._parts.settle()
-            return Outcome(self._done, self._failed, self._n_moved, stop[0] if stop else None)
+            else:
+                interruption.accept()
+            return Outcome(self._done, self._failed, self._n_moved, stopped)
 
-    def _work(self, stop: list[int]) -> None:
+    def _work(self) -> None:
         tasks = self._plan.tasks()
         flying = 0
-        while not stop:
+        while interruption.received() is None:
             while self._engine.free and (task := self._again.popleft() if self._again else next(tasks, None)):
                 self._engine.submit(task)
                 flying += 1
@@ -232,32 +232,3 @@ class Run:
             self._moved.clear()
         self._parts.commit()
         self._committed = self._clock()
-
-
-@contextmanager
-def told_to_stop() -> Iterator[list[int]]:
-    """Signals that tell the process to stop, as they come; a second one has its usual effect.
-
-    Only in the main thread; in another nothing comes.
-    """
-    came: list[int] = []
-    before: dict[int, Any] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        before.clear()
-
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                number = getattr(signal, name)
-                before[number] = signal.signal(number, stop)
-    try:
-        yield came
-    finally:
-        restore()

@@ -14,8 +14,8 @@ import numpy as np
 from edgeapp.archive.calendar import UNKNOWN, Calendar
 from edgeapp.archive.summary import Effort, Summary, TaxonName, taxa_totals
 from edgeapp.detections.document import DECIMALS
+from edgeapp.file_names import printable
 from edgeapp.outputs.heat_map import HeatMap
-from edgeapp.outputs.words import printable
 
 SHOWN = 100  # lines on a terminal
 MOST_ROWS = 40  # of a heat map

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeapp.archive.content import Content, HashedSource
+from edgeapp.archive.dataset import FILES
 from edgeapp.archive.files import identify
 from edgeapp.archive.inputs import Found
 from edgeapp.archive.recognition import Recognition
@@ -131,7 +132,7 @@ class Worker:
     """
 
     def __init__(self, recognition: Recognition, record: Record) -> None:
-        self._loaded, self._record = recognition.load(), record
+        self._asked, self._loaded, self._record = recognition, recognition.load(), record
         spec, origin = self._loaded.recogniser.pack.audio, self._loaded.recogniser.origin
         self._run = Run(origin, spec.window_s, self._loaded.hop_s, record.latitude, record.longitude)
 
@@ -181,6 +182,7 @@ class Worker:
             It cannot be read to its end.
         """
         sources: list[AudioSource] = []
+        notes: list[str] = []
         failures: list[str] = []
 
         def listening(source: AudioSource) -> AudioSource:
@@ -194,12 +196,16 @@ class Worker:
             writer,
             loaded.hop_s,
             TOP,
-            lambda note: None,
+            notes.append,
             failures.append,
             naming=loaded.naming,
             expectation=loaded.expectation,
             listening=listening,
+            zone=self._asked.zone,
+            channel=self._asked.channel,
         )
+        if not writer.rows[FILES]:
+            writer.pass_over(item.file, notes)
         writer.complete(sha256=content.sha256(), size=content.size, mtime=content.mtime_us)
         if sources:
             writer.complete(channels=getattr(sources[0], "channels", None))

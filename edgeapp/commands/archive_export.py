@@ -23,7 +23,8 @@ from edgeapp.commands.archive_results import (
 from edgeapp.commands.options import OutputOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import FORMATS, Destination, check_format, writer
+from edgeapp.outputs.destination import Destination
+from edgeapp.outputs.writer import FORMATS, check_format, writer
 from edgeapp.terminal import tell
 
 EBIRD = "ebird"

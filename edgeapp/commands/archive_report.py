@@ -26,7 +26,7 @@ from edgeapp.commands.options import OutputOption
 from edgeapp.commands.report import PROGRAM, Missing
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import Destination
+from edgeapp.outputs.destination import Destination
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
 

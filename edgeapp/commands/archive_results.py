@@ -18,7 +18,7 @@ from edgeapp.clock.zones import zone_of
 from edgeapp.commands.archive import archive
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import GalleryError, PackError, UsageError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import installed_packs
 from edgeapp.pack.names import shipped_species

@@ -30,9 +30,10 @@ from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOptio
 from edgeapp.commands.recognition import ModalitiesOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
+from edgeapp.file_names import printable
+from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.found import FoundWriter, write_nearest
-from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import FORMATS, Destination, Run, check_format, writer
+from edgeapp.outputs.writer import FORMATS, Run, check_format, writer
 from edgeapp.pack.names import names_of, shipped_species
 from edgeapp.recognition.photos import PHOTO_SUFFIXES
 from edgeapp.terminal import tell

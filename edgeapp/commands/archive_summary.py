@@ -25,7 +25,7 @@ from edgeapp.commands.archive_results import (
 from edgeapp.commands.options import JsonOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import Destination
+from edgeapp.outputs.destination import Destination
 from edgeapp.terminal import tell
 
 HOUR = "hour"

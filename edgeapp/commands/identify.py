@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeapp.archive.files import identify as identify_files
-from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
+from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.lists import LIST
+from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
+from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
+from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
+    ChannelOption,
+    ExcelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -25,6 +27,7 @@ from edgeapp.commands.options import (
     PackOption,
     ProviderOption,
     ThreadsOption,
+    check_excel,
 )
 from edgeapp.commands.place import (
     DateOption,
@@ -33,12 +36,20 @@ from edgeapp.commands.place import (
     LongitudeOption,
     WeekOption,
 )
-from edgeapp.commands.recognition import HopOption, ModalitiesOption, OnlyOption, RangeTableOption, recognition_of
+from edgeapp.commands.recognition import (
+    HopOption,
+    ModalitiesOption,
+    OnlyOption,
+    RangeTableOption,
+    TimeZoneOption,
+    recognition_of,
+)
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import WITH_PICTURES, Destination, Run, Writers, check_format, writer
+from edgeapp.file_names import printable
+from edgeapp.outputs.destination import Destination
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
@@ -64,6 +75,9 @@ def identify(
         ),
     ] = "table",
     output: OutputOption = None,
+    append: AppendOption = False,
+    begin_with: BeginOption = None,
+    excel: ExcelOption = False,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -116,6 +130,8 @@ def identify(
             rich_help_panel=OTHER_INPUT,
         ),
     ] = 1,
+    channel: ChannelOption = MIX,
+    time_zone: TimeZoneOption = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -129,6 +145,9 @@ def identify(
     --pictures adds photos and recordings of what was detected, those most like the sound first, with their authors and
     licences. A terminal that can show images (kitty, or sixels) shows the photos, if textual-image is installed.
 
+    --append adds to the output file instead of replacing it, in json, ndjson, csv, kaleidoscope and table; several
+    processes can add to one file. A run that was interrupted says how to go on: with --from and --append.
+
     --report writes a page beside any of them that opens in a browser without a network: a summary of the species,
     spectrograms in which the detections are marked and can be heard, pictures, windows without a detection, settings.
 
@@ -137,22 +156,22 @@ def identify(
     """
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
-    pipe = PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format) if STDIN in files else None
+    chosen = Channel.of(channel)
+    if STDIN in files:
+        check_piped(chosen)
+    PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
-    if report is not None and output is not None and report.absolute() == output.absolute():
-        raise UsageError(f"{report}: is --output as well", "choose another --report")
-
+    check_output(files, format, output, report, append)
+    check_excel(excel, format)
     passed_over = PassedOver()
-    found: Iterable[Found | Refused] = _sparing(
-        recordings(files, passed_over), (("--output", output), ("--report", report))
-    )
-    check_format(format)
+    found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
     note = _silent if quiet else complain
     with ExitStack() as stack:
-        destination = stack.enter_context(Destination(output))
         report_file = stack.enter_context(ReportFile(report, report_audio))
+        results = stack.enter_context(ExitStack())
+        destination = results.enter_context(Destination(output, append=append))
         recognition, installed = recognition_of(
             note,
             pack,
@@ -170,22 +189,27 @@ def identify(
             range_table,
             language,
             hop,
+            time_zone,
+            channel,
         )
         loaded = recognition.load(installed)
         recogniser, naming, expectation, hop_s = loaded.recogniser, loaded.naming, loaded.expectation, loaded.hop_s
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = recognition.place or (None, None)
-        run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown)
-        writing = writer(format, destination.out, run)
+        run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown, excel)
+        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
             settings = recognition_settings(recogniser, hop_s, recognition.only, expectation, recognition.language)
-            found = list(found)  # a report shares out its room by the length of the recordings
-            reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
+            found = iter(listed := list(found))  # a report shares out its room by the length of the recordings
+            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
-        def open_sound(file: str) -> AudioSource:
-            return pipe if pipe is not None and file == STDIN else FileSource(file)
+        def open_sound(file: str, channel: int = 0) -> AudioSource:
+            if file == STDIN:
+                return _piped(pcm_rate, pcm_channels, pcm_format, channel)
+            return FileSource(file, channel=channel)
 
         outcome = identify_files(
             found,
@@ -199,31 +223,33 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
+            recognition.zone,
+            chosen,
         )
         destination.keep = outcome.done > 0
+        if outcome.stopped is not None:
+            destination.cut()
+        results.close()  # a report that cannot be written leaves them where they belong
         report_code = report_file.write(keep=outcome.done > 0)
     if passed_over:
         note(printable(str(passed_over)))
+    if outcome.stopped is not None:
+        raise ended_early(outcome, format, output)
     if outcome.given > 1:
-        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed")
+        also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
+        note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
     raise typer.Exit(max(outcome.exit_code, report_code))
 
 
-def _sparing(found: Iterable[Found | Refused], outputs: Iterable[tuple[str, Path | None]]) -> Iterator[Found | Refused]:
-    """The same recordings, unless one of them would be overwritten by an output."""
-    there = [(option, path, os.stat(path)) for option, path in outputs if path is not None and os.path.isfile(path)]
-    for one in found:
-        for option, path, state in there:
-            if isinstance(one, Found) and _is_file(one.path, state):
-                raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
-        yield one
-
-
-def _is_file(path: str, other: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), other)
-    except (OSError, ValueError):
-        return False  # a missing file is reported when it is opened
+def _piped(rate_hz: int, channels: int, format: str, channel: int) -> AudioSource:
+    """The sound on standard input: a file of any format, or raw."""
+    name = "standard input"
+    return identified(
+        sys.stdin.buffer,
+        lambda file: PcmSource(file, rate_hz, channels, format, channel=channel),
+        lambda file: FileSource(file, channel=channel, name=name, close_file=True),
+        name,
+    )
 
 
 def _silent(text: str) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, cleaned
+from edgeapp.file_names import printable
 from edgeapp.outputs.export import TABLES
 from edgeapp.outputs.selection import Selection
-from edgeapp.outputs.words import clock, in_words, printable
+from edgeapp.outputs.words import clock, in_words
 from edgeapp.outputs.writer import Recording
 
 if TYPE_CHECKING:

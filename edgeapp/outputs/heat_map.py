@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeapp.audio.colour_maps import SHADES, colour_map
 from edgeapp.errors import OutputError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from gallery import files
 
 if TYPE_CHECKING:

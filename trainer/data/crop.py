@@ -52,7 +52,9 @@ def crop(file: BinaryIO, rate_hz: int, samples: int, moment: float, pad: str = R
     """
     source = FileSource(file)
     source.close()
-    length = math.floor(source.duration_s * rate_hz)
+    length = None if source.duration_s is None else math.floor(source.duration_s * rate_hz)
+    if length is None or source.cut:
+        return _by_decoding(file, rate_hz, samples, moment, pad)
     if length > samples:
         window = _by_seek(file, source.rate_hz, rate_hz, samples, _start(length, samples, moment))
         return (window, None) if window is not None else _by_decoding(file, rate_hz, samples, moment, pad)

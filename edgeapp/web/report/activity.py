@@ -8,7 +8,8 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 
 from edgeapp.clock.utc import utc_of
-from edgeapp.web.report.model import SPECIES, Grid, Name, Table
+from edgeapp.web.report.model import Grid, Table
+from edgeapp.web.report.name import SPECIES, Name
 
 HOURS = 24
 MOST_ROWS = 60  # taxa in a grid; the others share a row

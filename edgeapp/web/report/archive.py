@@ -24,7 +24,8 @@ from edgeapp.errors import UsageError
 from edgeapp.outputs.words import clock
 from edgeapp.web.report.activity import Activity
 from edgeapp.web.report.attachments import Attachments
-from edgeapp.web.report.model import SPECIES, Heard, Name, Report, Table
+from edgeapp.web.report.model import Heard, Report, Table
+from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.parts import Pictures, taxon_parts
 from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details
 from edgeapp.web.report.tally import BEST_OF_TAXON, TaxonTally

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 
 from edgeapp.web.report.figures import figure
-from edgeapp.web.report.model import COLOURS, Figure, Heard, Name, Shown, Sound, TaxonPart
+from edgeapp.web.report.model import COLOURS, Figure, Heard, Shown, Sound, TaxonPart
+from edgeapp.web.report.name import Name
 from edgeapp.web.report.stretches import Detail
 from edgeapp.web.report.tally import TaxonTally
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeapp.detections.review import ReviewVerdict
-from edgeapp.web.report.model import SPECIES, Heard, Name
+from edgeapp.web.report.model import Heard
+from edgeapp.web.report.name import SPECIES, Name
 
 BEST_OF_TAXON = 3  # stretches that are shown of each taxon
 

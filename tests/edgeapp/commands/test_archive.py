@@ -82,15 +82,18 @@ def archive(toy_pack: Path, tmp_path: Path) -> Callable[..., Result]:
     return call
 
 
-def begun(toy_pack: Path, results: Path, *words: object, poison: Path | None = None) -> subprocess.Popen:
+def begun(
+    toy_pack: Path, results: Path, *words: object, poison: Path | None = None, marked: Path | None = None
+) -> subprocess.Popen:
     """The command in a process of its own."""
     path = [str(PROJECT), *([str(poison)] if poison is not None else [])]
     command = [sys.executable, "-m", "edgeapp", "archive", *map(str, words), "--output", str(results)]
     return subprocess.Popen(
         [*command, "--pack", str(toy_pack)],
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1", "BIOVITA_TEST": str(marked)},
     )
 
 
@@ -109,10 +112,13 @@ def detections_of(results: Path) -> list[tuple]:
 
 
 def many(folder: Path, n: int) -> Path:
-    """Many short recordings, all different."""
+    """Many short recordings, in ten versions."""
     folder.mkdir()
     for number in range(n):
-        soundfile.write(folder / f"{number:04}.wav", toy.tone(1000, seconds=1.0, level=0.05 + number / 20_000), 8000)
+        if number < 10:
+            soundfile.write(folder / f"{number:04}.wav", toy.tone(1000, seconds=1.0, level=0.05 + number / 200), 8000)
+        else:
+            os.link(folder / f"{number % 10:04}.wav", folder / f"{number:04}.wav")
     return folder
 
 
@@ -331,7 +337,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(toy_pack, tmp_path, n
     results = tmp_path / "results"
     process = begun(toy_pack, results, folder, "--workers", 1)
     wait_for(lambda: bool(children(process.pid)))
-    time.sleep(1.5)
+    time.sleep(1.0)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == code, err
@@ -342,16 +348,16 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(toy_pack, tmp_path, n
 
 
 def test_a_recording_that_kills_its_worker_is_named(toy_pack, tmp_path):
-    folder = many(tmp_path / "many", 30)
+    folder = many(tmp_path / "many", 11)
     shutil.copy(folder / "0007.wav", folder / "0007 poison.wav")
     plugin = tmp_path / "plugin"
     plugin.mkdir()
     (plugin / "sitecustomize.py").write_text(POISON)
-    process = begun(toy_pack, tmp_path / "results", folder, "--workers", 2, poison=plugin)
+    process = begun(toy_pack, tmp_path / "results", folder, "--workers", 1, poison=plugin)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     rows = files_of(tmp_path / "results")
-    assert len(rows) == 31
+    assert len(rows) == 12
     assert [name for name, row in rows.items() if row["error"]] == ["0007 poison.wav"]
     assert "workers died while they heard it (killed by SIGABRT)" in rows["0007 poison.wav"]["error"]
     assert "0007 poison.wav: 3 workers died" in err
@@ -376,6 +382,69 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_later(sounds, small_disk, toy_
     (small_disk / "ballast").unlink()
     assert run(*words).exit_code == 0
     assert len(files_of(small_disk / "results")) == 5
+
+
+def test_ray_gives_the_same(sounds, toy_pack, tmp_path):
+    ours = begun(toy_pack, tmp_path / "ours", sounds, "--workers", 1)
+    ours.communicate(timeout=120)
+    rays = begun(toy_pack, tmp_path / "rays", sounds, "--workers", 1, "--ray", "local")
+    _, err = rays.communicate(timeout=240)
+    assert (ours.returncode, rays.returncode) == (1, 1), err
+    assert all(line.startswith("biovita-edge: ") for line in err.splitlines()), err
+    assert detections_of(tmp_path / "rays") == detections_of(tmp_path / "ours") != []
+
+
+@pytest.mark.slow
+def test_two_workers_of_ray_lose_nothing_when_one_is_killed_twice(toy_pack, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    soundfile.write(folder / "00000.wav", toy.tone(1000, seconds=60.0), toy.RATE_HZ)
+    for number in range(1, 1000):
+        os.link(folder / "00000.wav", folder / f"{number:05}.wav")
+    process = begun(toy_pack, tmp_path / "results", folder, "--workers", 2, "--ray", "local", marked=tmp_path)
+    killed: set[int] = set()
+    while process.poll() is None:
+        busy = [pid for pid in actors(tmp_path, "hear") if pid not in killed]
+        if len(killed) < 2 and busy:
+            time.sleep(0.5)
+            os.kill(busy[0], signal.SIGKILL)
+            killed.add(busy[0])
+        time.sleep(0.1)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, ""), err
+    assert len(killed) == 2
+    rows = files_of(tmp_path / "results")
+    assert len(rows) == 1000 and not any(row["error"] for row in rows.values())
+    assert len(detections_of(tmp_path / "results")) == 1000
+
+
+def test_without_ray_or_pyarrow_one_line_says_what_to_install(sounds, archive, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = archive(sounds, "--ray", "local")
+    assert result.exit_code == 2 and "Ray is not installed; pip install 'biovita-edge[ray]'" in result.stderr
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = archive(sounds)
+    assert result.exit_code == 2 and "pip install 'biovita-edge[archive]'" in result.stderr
+
+
+def test_a_cluster_that_is_not_there_is_told(sounds, toy_pack, tmp_path):
+    process = begun(toy_pack, tmp_path / "results", sounds, "--ray", "127.0.0.1:1")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "no Ray cluster responds at 127.0.0.1:1" in err
+
+
+def actors(folder: Path, method: str) -> list[int]:
+    """Processes of Ray that work for a run marked with a folder: that are at a method of a worker."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            is_actor = f"ray::_Actor.{method}".encode() in (entry / "cmdline").read_bytes()
+            if is_actor and f"BIOVITA_TEST={folder}".encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return sorted(found)
 
 
 def children(pid: int) -> list[int]:
