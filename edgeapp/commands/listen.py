@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clock.system import SystemClock
 from edgeapp.commands.web import check_extra
@@ -58,7 +59,7 @@ NOT_HEARD = 1  # exit code of a run that ended with a microphone that does not w
 
 
 class StopRequest:
-    """A request to stop, by Ctrl-C or SIGTERM. The first one finishes the sound read so far; a second one kills."""
+    """A request to stop, by Ctrl-C, SIGTERM or SIGHUP. The first one finishes the sound read so far; a second kills."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -78,8 +79,8 @@ class StopRequest:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Stop on the first SIGINT or SIGTERM."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Stop on the first SIGINT, SIGTERM or SIGHUP; a SIGHUP that is ignored stays so."""
+        before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
 
         def restore() -> None:
             for number, handler in before.items():
@@ -90,8 +91,9 @@ class StopRequest:
             restore()
             self.request()
 
-        for number in before:
-            signal.signal(number, handle)
+        for number, handler in before.items():
+            if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # as `nohup` wishes
+                signal.signal(number, handle)
         try:
             yield
         finally:
@@ -115,6 +117,8 @@ def listen(
         return
     if sound not in ("", STDIN):
         raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
+    if settings.log.level == "debug":
+        foreign.show()
     clock = SystemClock()
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:

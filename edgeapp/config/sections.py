@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.audio.backends import AUTO, BACKENDS
+from edgeapp.audio.channels import MIX
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
@@ -120,6 +121,12 @@ class Input:
     )
     recorder_zone: str = setting(
         "UTC", 'Time zone of the recorder\'s clock: "UTC", "local", "Europe/Berlin".', "--recorder-zone", metavar="ZONE"
+    )
+    channel: str = setting(
+        MIX,
+        "Channel of watched recordings and of raw sound: mix, left, right, a number from 1, or best (recordings only).",
+        "--channel",
+        metavar="CHANNEL",
     )
     pcm_format: str = setting(
         "s16le",

@@ -65,6 +65,7 @@ def document_of(
             station=row["station"] or None,
             latitude=row["latitude"],
             longitude=row["longitude"],
+            channel=row["channel"],
             recorded=None if recording is None else Moment(utc_of(row["stream_started_utc"]), 0.0),
             origin=row["recorded_at_origin"],
             doubt=row["recorded_at_doubt"],

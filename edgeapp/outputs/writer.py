@@ -10,6 +10,7 @@ import importlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeapp.errors import UsageError
@@ -53,6 +54,8 @@ class Run:
         Where all recordings were made, degrees, as far as a person said so.
     gallery : Gallery or None
         Whose pictures go with detections; none do when None. Open in the thread that writes.
+    excel : bool
+        Whether CSV is for spreadsheets; see `edgeapp.outputs.spreadsheet`.
     """
 
     origin: Origin
@@ -61,6 +64,7 @@ class Run:
     latitude: float | None = None
     longitude: float | None = None
     gallery: Gallery | None = None
+    excel: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,11 @@ class Recording:
     doubt: str | None = None
     channel: int | None = None
     follows: bool = False
+
+    @property
+    def day(self) -> date | None:
+        """The date in UTC on which it began, where that can be trusted."""
+        return None if self.recorded is None or not self.recorded.clock_set else self.recorded.utc.date()
 
     def at(self, start_s: float) -> Moment | None:
         """The moment so many seconds after its beginning."""

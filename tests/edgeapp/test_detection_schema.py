@@ -27,7 +27,8 @@ from edgeapp.detections.filters import Filters
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.journal import Clip, Journal, Review
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import messages
 from edgeapp.station.microphone_health import State, Transition
