@@ -1,6 +1,28 @@
-"""``python -m edgeapp`` is ``biovita-edge``."""
+"""``python -m edgeapp`` is ``biovita-edge``, and what its command runs.
 
-from edgeapp.cli import main
+A signal that comes while the command line is loaded, half a second on a small computer, is told in one line as well.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from edgeapp import foreign, interruption
+
+
+def main() -> None:
+    """Run ``biovita-edge``."""
+    interruption.install()
+    foreign.keep()
+    try:
+        from edgeapp.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print("biovita-edge: interrupted", file=sys.stderr)
+        foreign.ended()
+        sys.exit(interruption.exit_code())
+
 
 if __name__ == "__main__":
     main()

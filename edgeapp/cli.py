@@ -4,7 +4,8 @@ Commands are imported when they are used, so that `identify` does not wait for a
 `--help` for rich. Only results go to standard output; messages go to standard error, one line each.
 
 Exit codes: 0 done; 1 some inputs failed (each named, the others done); 2 usage or configuration; 3 pack, gallery or
-journal unusable; 130 interrupted.
+journal unusable; 128 and its number for a signal: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 a reader of standard output
+that left.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from typer.core import TyperGroup
 # Windows are processed in parallel already; OpenBLAS threads would only compete for the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from edgeapp import foreign, interruption
 from edgeapp.commands import wrong_call
-from edgeapp.errors import BiovitaError
-from edgeapp.terminal import PROGRAM, complain
+from edgeapp.errors import BiovitaError, OutputError
+from edgeapp.terminal import PROGRAM, complain, flush_output, leave_output, open_standard_files
 
-INTERRUPTED = 130
+LEFT = 141  # as a shell tells of a program that SIGPIPE ended
 
 # Command -> module:name of its function or of its own Typer, imported when the command is used or listed.
 COMMANDS = {
     "identify": "edgeapp.commands.identify:identify",
+    "archive": "edgeapp.commands.archive_group:app",
     "species": "edgeapp.commands.species:species",
     "gallery": "edgeapp.commands.gallery:app",
     "pack": "edgeapp.commands.pack:app",
@@ -64,6 +67,15 @@ class Commands(TyperGroup):
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what typer would end with its own exit codes gets ours."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderLeft from None
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, report errors, and exit."""
         standalone_mode = extra.pop("standalone_mode", True)
@@ -75,16 +87,23 @@ class Commands(TyperGroup):
         except wrong_call.WrongCall as error:
             complain(wrong_call.line_of(error, PROGRAM))
             code = wrong_call.EXIT_CODE
-        except typer.Abort:
-            code = INTERRUPTED
-        except BrokenPipeError:
-            _leave_the_pipe()
-            code = 1
-        if code == INTERRUPTED:
+        except (typer.Abort, _Interrupted, KeyboardInterrupt):
             complain("interrupted")
+            code = interruption.exit_code()
+        except (BrokenPipeError, _ReaderLeft):
+            leave_output()
+            code = LEFT
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Interrupted(Exception):
+    """A signal came while a command ran."""
+
+
+class _ReaderLeft(Exception):
+    """Whoever read standard output, or a pipe that is written to, has closed it."""
 
 
 app = typer.Typer(
@@ -98,8 +117,14 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _start(
-    ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show what libraries write on standard error as well.")
+    ] = False,
 ) -> None:
+    if verbose:
+        foreign.show()
     if version:
         from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as installed
@@ -113,19 +138,38 @@ def _start(
         ctx.get_help()  # printed by rich, which is imported here and for no command that runs
 
 
-def _leave_the_pipe() -> None:
-    """The reader has closed the pipe: redirect Python's last flush to the null device."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main() -> NoReturn:
     """Run ``biovita-edge``."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without a letter of a name still shows the rest
+    open_standard_files()
+    foreign.keep()
+    interruption.install()
     try:
-        app(prog_name=PROGRAM)
+        code = _run()
     except KeyboardInterrupt:
         complain("interrupted")
-        sys.exit(INTERRUPTED)
-    sys.exit(0)
+        code = interruption.exit_code()
+    finally:
+        interruption.uninstall()  # nothing is left to clean up
+        foreign.ended()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command line, once its last output has arrived."""
+    try:
+        app(prog_name=PROGRAM)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    try:
+        flush_output()
+    except BrokenPipeError:
+        code = LEFT
+    except OutputError as error:
+        if code != error.exit_code:  # else it was told when it happened
+            complain(str(error))
+        code = code or error.exit_code
+    else:
+        return code
+    leave_output()
+    return code

@@ -2,16 +2,86 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
+from contextlib import suppress
+
+from edgeapp.errors import OutputError
+from edgeapp.file_names import printable
 
 PROGRAM = "biovita-edge"
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def tell(line: str) -> None:
-    """Print a line."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line; letters that would steer a terminal or end it are replaced."""
+    with suppress(OSError):  # nobody is left to tell
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def complain(line: str) -> None:
     """Print a line that begins with the name of the program, as errors and notes do."""
     tell(f"{PROGRAM}: {line}")
+
+
+def open_standard_files() -> None:
+    """See to it that the numbers of standard input, output and error are theirs, and that a lost result is an error.
+
+    A program may be started with one of them closed. The next file that it opens would get the number, and whatever is
+    printed would go into that file.
+    """
+    for number in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Standard output is for reading alone: what is written to it fails.
+            os.open(os.devnull, os.O_WRONLY if number == STDERR else os.O_RDONLY)
+    if sys.stderr is None:
+        sys.stderr = open(STDERR, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    # Files and pipes hold UTF-8 in every locale, a terminal shows the letters that it has.
+    encoding = sys.stdout.encoding if os.isatty(STDOUT) and sys.stdout is not None else "utf-8"
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_StandardOutput(STDOUT, "w", closefd=False)),
+        encoding=encoding,
+        errors="replace",
+        line_buffering=os.isatty(STDOUT),
+        write_through=getattr(sys.stdout, "write_through", False),
+    )
+    if hasattr(sys.stderr, "reconfigure"):
+        sys.stderr.reconfigure(errors="replace", encoding=None if os.isatty(STDERR) else "utf-8")
+
+
+def flush_output() -> None:
+    """Write what standard output still has.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    BrokenPipeError
+        Its reader has left.
+    """
+    sys.stdout.flush()
+
+
+def leave_output() -> None:
+    """Nobody takes what standard output still has: Python's own last flush goes nowhere."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, STDOUT)
+        os.close(null)
+
+
+class _StandardOutput(io.FileIO):
+    """Standard output whose failures are errors with a remedy, whoever prints."""
+
+    def write(self, data: object) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            reason = "it is closed" if error.errno == errno.EBADF else error.strerror or error
+            raise OutputError(f"standard output: cannot be written ({reason})", "check where it goes") from None

@@ -3,39 +3,68 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import islice
 
+from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
+from edgeapp.audio.channel_choice import channels_of
+from edgeapp.audio.channels import EACH, Channel
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.recording_time import stated_start
+from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
-from edgeapp.clock.system import Moment
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
-from edgeapp.recognition.results import Identification, Stretch
+from edgeapp.recognition.results import Identification, Stretch, WindowResult
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
+ALL_CHANNELS = Channel()
+
+DOUBTFUL = {
+    REPEATED: "began in the hour that the clocks show twice in autumn: it may have been an hour later",
+    SKIPPED: "began in the hour that the clocks skip in spring: its clock does not keep the time of this zone",
+    CONTRADICTED: "its metadata and its name give different times: that of the {0.source} is used",
+}
+
+MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobody waits for millions
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
+    """How many inputs were ended, were done and failed; a cut file, of which a result was written, counts as both.
 
     Those that never were recordings are passed over, and are neither.
+
+    Attributes
+    ----------
+    given, done, failed, passed_over : int
+    last : str or None
+        The file that was ended last, done or failed.
+    next : str or None
+        The first file that is left, where the run was stopped before its end.
+    left : int
+        How many are left then; counted up to `MOST_COUNTED`.
+    stopped : OutputError or Interrupted, optional
+        Why it was stopped.
     """
 
     given: int = 0
     done: int = 0
     failed: int = 0
     passed_over: int = 0
+    last: str | None = None
+    next: str | None = None
+    left: int = 0
+    stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
     def exit_code(self) -> int:
@@ -51,10 +80,12 @@ def identify(
     top: int,
     note: Tell,
     complain: Tell,
-    open_sound: Callable[[str], AudioSource] = FileSource,
+    open_sound: Callable[..., AudioSource] = FileSource,
     naming: Naming | None = None,
     expectation: Expectation | None = None,
     listening: Callable[[AudioSource], AudioSource] | None = None,
+    zone: tzinfo | None = None,
+    channel: Channel = ALL_CHANNELS,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -73,75 +104,120 @@ def identify(
     complain : callable
         Called with the reason of a failure, one line per file.
     open_sound : callable
-        File to its sound.
+        File to its sound; of one channel only, counted from 1, where ``channel`` is given.
     naming : Naming, optional
         What taxa are called in what is written; in English if not given.
     expectation : Expectation, optional
         What is expected where the recordings were made; every taxon if not given.
     listening : callable, optional
         Source to one that somebody else hears as well while it is read.
+    zone : tzinfo, optional
+        In which the clocks of recorders stood that name no zone.
+    channel : Channel
+        Of recordings; each of several is one of its own.
+
+    Returns
+    -------
+    Outcome
+        A signal, or an output that cannot be written, ends the run before its end.
 
     Raises
     ------
-    PackError, GalleryError, OutputError
+    PackError, GalleryError
         What would fail every other file too.
     """
     given = done = failed = passed_over = 0
+    last: str | None = None
+    at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
-    for one in inputs:
-        file = one.path
+    left = iter(inputs)
+
+    def end(file: str, fault: str | None) -> None:
+        nonlocal given, failed, last, at
         given += 1
-        try:
-            if isinstance(one, Refused):
-                raise one.error
-            with overheard() as complaints:
-                source = open_sound(file)
-                begun = recorded(file) if isinstance(source, FileSource) else None  # raw sound on a pipe states nothing
-                expected = expectation.of(begun) if expectation is not None else None
-                if listening is not None:
-                    source = listening(source)
-                writer.begin(Recording(file, source.rate_hz, begun))
-                tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
-            notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-            notes += expected.notes if expected is not None else []
-            species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
-            if source.fault is not None:
-                fault: str | None = f"{file}: {source.fault}; copy the file again"
-            else:
-                fault = None
-                if notes:
-                    note(printable(f"{file}: {'; '.join(notes)}"))
-            done += 1
-        except (PackError, GalleryError, OutputError, BrokenPipeError):
-            raise
-        except PassedOverError as error:
-            passed_over += 1
-            note(printable(str(error)))
-            continue
-        except AudioError as error:
-            fault = str(error)
-            writer.fail(file, fault)
-        except Exception as error:
-            # One file in millions must not end the job, whatever is wrong with it or with us.
-            fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); please report it with the file"
-            writer.fail(file, fault)
+        last, at = file, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
-    return Outcome(given, done, failed, passed_over)
+
+    def hear(file: str, number: int, numbers: Sequence[int], fault: str | None) -> str | None:
+        """Identify one of the channels, or all together, and end the file with the last; why sound is missing."""
+        nonlocal done
+        with overheard() as complaints:
+            with interruption.held():
+                source = open_sound(file, channel=number) if number else open_sound(file)
+            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # raw sound states nothing
+            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
+            if listening is not None:
+                source = listening(source)
+            writer.begin(recording(file, source, begun, number, number != numbers[0]))
+            with closing(recogniser.windows(source, hop_s)) as results:
+                tally = write_windows(results, recogniser, writer, top, named, expected)
+        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+        notes += expected.notes if expected is not None else []
+        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
+        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
+        with interruption.held():
+            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
+            if source.fault is not None:
+                fault = f"{file}: {source.fault}; copy the file again"
+            elif notes:
+                of = f"{file}: channel {number}" if channel.choice == EACH else file
+                note(printable(f"{of}: {'; '.join(notes)}"))
+            if number == numbers[-1]:
+                done += 1
+                end(file, fault)
+        return fault
+
+    try:
+        while True:
+            with interruption.held():
+                at = next(left, None)
+            if at is None:
+                return Outcome(given, done, failed, passed_over, last)
+            file = at.path
+            try:
+                if isinstance(at, Refused):
+                    raise at.error
+                with overheard():  # of a file that is read to choose
+                    numbers = channels_of(file, channel)
+                fault: str | None = None
+                for number in numbers:
+                    fault = hear(file, number, numbers, fault)
+            except (PackError, GalleryError, OutputError, BrokenPipeError):
+                raise
+            except PassedOverError as error:
+                with interruption.held():
+                    passed_over += 1
+                    note(printable(str(error)))
+                    end(file, None)
+            except Exception as error:
+                if isinstance(error, AudioError):
+                    fault = str(error)
+                else:  # one file in millions must not end the job, whatever is wrong with it or with us
+                    fault = f"{file}: failed unexpectedly ({type(error).__name__}: {error}); "
+                    fault += "please report it with the file"
+                with interruption.held():
+                    writer.fail(file, fault)
+                    end(file, fault)
+    except (OutputError, KeyboardInterrupt) as stopped:
+        interruption.accept()
+        rest = at if at is not None else next(left, None)
+        if rest is None:  # it came when all was done
+            return Outcome(given, done, failed, passed_over, last)
+        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
+        return Outcome(given, done, failed, passed_over, last, rest.path, n_left, stopped)
 
 
-def _windows(
-    source: AudioSource,
+def write_windows(
+    results: Iterable[WindowResult],
     recogniser: Recogniser,
     writer: Writer,
-    hop_s: float,
     top: int,
     naming: Naming,
     expected: Expected | None,
 ) -> Tally:
-    """Write the windows and detections of one file, and sum them up."""
+    """Write the windows and detections of one file that was begun, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
     species = expected.species if expected is not None else None
 
@@ -150,12 +226,11 @@ def _windows(
             if expected is None or expected.keeps(stretch):
                 writer.detection(stretch.named(naming))
 
-    with closing(recogniser.windows(source, hop_s)) as results:
-        for result in results:
-            tally.add(result)
-            kept = result if expected is None else expected.window(result)
-            writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
-            write(merger.add(result))
+    for result in results:
+        tally.add(result)
+        kept = result if expected is None else expected.window(result)
+        writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
+        write(merger.add(result))
     write(merger.finish())
     return tally
 
@@ -172,6 +247,16 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     return notes
 
 
-def recorded(file: str) -> Moment | None:
-    """When a recording began, where its metadata or its name says so with its zone."""
-    return stated_start(file) if os.path.isfile(file) else None  # to read a named pipe twice would take what is in it
+def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
+    """When a recording began, where its metadata or its name says so; see `stated_start`."""
+    # To read a named pipe twice would take what is in it.
+    return stated_start(file, zone) if os.path.isfile(file) else None
+
+
+def recording(
+    file: str, source: AudioSource, begun: RecordingStart | None, channel: int = 0, follows: bool = False
+) -> Recording:
+    """A file, or one of its channels, as writers are told of it."""
+    if begun is None or begun.moment is None:
+        return Recording(file, source.rate_hz, channel=channel or None, follows=follows)
+    return Recording(file, source.rate_hz, begun.moment, begun.source, begun.doubt, channel or None, follows)

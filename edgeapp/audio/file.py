@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from edgeapp.audio.full_scale import beyond_reason, described, integer_bits, is_loud
+from edgeapp.audio.plausible import Listening
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, PassedOverError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # what reads the formats is imported with the first file
 FORMATS = "WAV, FLAC, OGG or MP3"
 INSTALL = "install ffmpeg (such as `apt install ffmpeg`), or PyAV: pip install 'biovita-edge[formats]'"
 LOW_RATE_HZ = 16_000  # below this the upper half of bird song, 4 to 8 kHz, is not in the file
+LEAST_RATE_HZ, MOST_RATE_HZ = 200, 4_000_000  # of infrasound, and beyond all hydrophones; others are damage
 HIGH_RATE_HZ = 96_000  # above this the file was made for ultrasound, which no window keeps
 
 # An encoder's padding makes a compressed file a few hundredths of a second shorter than announced; that is no damage.
@@ -29,8 +31,6 @@ DIFFERENCE_S = 0.1
 IMPOSSIBLE = 100  # times the true length, or
 IMPOSSIBLE_S = 7 * 86_400  # seconds, from which on an announced length is not worth printing
 MOST_HOLES = 3  # that a message names
-
-INT16_UNIT = np.float32(1 / 32_768)
 
 
 class FileSource:
@@ -44,6 +44,10 @@ class FileSource:
         Where to begin; the source's clock still starts at 0.
     duration_s : float or None
         How much to give; to the end when None.
+    channel : int
+        The only one that is used, from 1; 0 mixes them, see `edgeapp.audio.channels.ChannelMixer`.
+    examine : bool
+        Look for faults of the recording on the way; see `edgeapp.audio.plausible.Examination`.
     name : str, optional
         Of an open file, for messages.
     close_file : bool
@@ -79,7 +83,9 @@ class FileSource:
         path: str | os.PathLike[str] | BinaryIO,
         start_s: float = 0.0,
         duration_s: float | None = None,
+        channel: int = 0,
         *,
+        examine: bool = True,
         name: str | None = None,
         close_file: bool = False,
     ) -> None:
@@ -94,20 +100,42 @@ class FileSource:
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
+            if channel > self.channels:
+                only = "one channel" if self.channels == 1 else f"{self.channels} channels"
+                raise AudioError(f"{self.name}: has no channel {channel}, only {only}", "choose another --channel")
+            if not LEAST_RATE_HZ <= self.rate_hz <= MOST_RATE_HZ:
+                raise AudioError(
+                    f"{self.name}: announces an impossible sample rate of {self.rate_hz} Hz", "copy the file again"
+                )
             self._first = round(start_s * self.rate_hz)
             self._most = None if duration_s is None else round(duration_s * self.rate_hz)
             self.duration_s = self._length_s(start_s)
         except BaseException:
             self.close()
             raise
+        self._channel, self._examine = channel, examine
         self._file = file
         self._scale: np.float32 | None = None
-        self.notes = [*_notes(self.channels, self.rate_hz), *self._decoder.notes]
+        self.notes = [*_notes(1 if channel else self.channels, self.rate_hz), *self._decoder.notes]
         self.cut = self._decoder.cut
         self.fault: str | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Decode from the start of the file, or from ``start_s``, to the end."""
+        listening = Listening(self.channels, self.rate_hz, self._channel, self._examine)
+        given = 0
+        for frames in self.frames():
+            samples = listening.add(frames)
+            if len(samples):
+                yield Block(given, np.ascontiguousarray(samples))
+                given += len(samples)
+        samples = listening.finish()
+        self.notes += listening.notes
+        if len(samples):
+            yield Block(given, np.ascontiguousarray(samples))
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Decode as `blocks`, all channels: ``[n, channels]``, int16, or float32 of full scale 1.0."""
         from edgeapp.audio.formats.decoder import DamagedError
 
         position, before = 0, len(self._decoder.notes)
@@ -117,9 +145,8 @@ class FileSource:
                     frames = frames[: self._most - position]
                 if not len(frames):
                     continue
-                samples = mixed(self._sane(frames, position))
-                yield Block(position, np.ascontiguousarray(samples))
-                position += len(samples)
+                yield self._sane(frames, position)
+                position += len(frames)
                 if position == self._most:
                     break
             else:
@@ -205,10 +232,8 @@ class FileSource:
         if self._scale is not None and self._scale != 1:
             frames = frames * self._scale
         if (wrong := beyond_reason(frames)) is not None:
-            values = frames[wrong]
-            value = values[np.argmax(np.where(np.isfinite(values), np.abs(values), np.inf))]
             raise AudioError(
-                f"{self.name}: the sample at {(position + wrong) / self.rate_hz:.3f} s is {described(value)}",
+                f"{self.name}: the sample at {(position + wrong) / self.rate_hz:.3f} s is {described(frames[wrong])}",
                 "export the file again",
             )
         return frames
@@ -265,23 +290,6 @@ def _places(holes: list[Hole], rate_hz: int, first: int) -> str:
         named.append(f"from {start_s:.2f} to {end_s:.2f} s" if hole.end > hole.start else f"at {start_s:.2f} s")
     more = f" and in {len(holes) - MOST_HOLES} more places" if len(holes) > MOST_HOLES else ""
     return f"is damaged {', '.join(named)}{more}; the sound before and after was used"
-
-
-def mixed(frames: np.ndarray) -> np.ndarray:
-    """Decoded frames as mono.
-
-    Parameters
-    ----------
-    frames : np.ndarray
-        ``[n, channels]`` as a decoder gives them: int16, or float32 of full scale 1.0.
-
-    Returns
-    -------
-    np.ndarray
-        ``[n]`` float32, full scale is 1.0.
-    """
-    samples = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
-    return np.multiply(samples, INT16_UNIT, dtype=np.float32) if frames.dtype == np.int16 else samples
 
 
 def load(

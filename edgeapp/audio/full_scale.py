@@ -24,8 +24,9 @@ def beyond_reason(samples: np.ndarray) -> int | None:
     return int(np.flatnonzero(wrong if wrong.ndim == 1 else wrong.any(axis=1))[0])
 
 
-def described(value: float) -> str:
-    """What is wrong with a sample, after "the sample at 2 s is"."""
+def described(values: np.ndarray | float) -> str:
+    """What is wrong with a sample, or with that of one of the channels, after "the sample at 2 s is"."""
+    value = next(one for one in np.ravel(values).tolist() if not abs(one) <= LOUDEST)
     return f"{value:.3g}, where full scale is 1" if np.isfinite(value) else "not a number"
 
 

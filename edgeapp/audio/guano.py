@@ -8,14 +8,14 @@ their comment tag.
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import BinaryIO
+from datetime import datetime
 
+from edgeapp.audio.wav_chunks import chunks, is_wav
 from edgeapp.clock.system import Moment
+from edgeapp.clock.written import written_time
 from edgeapp.errors import AudioError
 
 VERSION = "1.0"
@@ -23,11 +23,6 @@ NAMESPACE = "BiovitaEdge"
 MAKE = "BioVITA"
 CHUNK = b"guan"
 MULTILINE = ("Note",)  # the one defined field in which a written "\n" means a new line
-
-_LARGEST_TEXT = 1 << 20  # a foreign file's chunk is not read past this
-_TIMESTAMP = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -141,9 +136,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         with open(path, "rb") as file:
             head = file.read(12)
-            if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-                raw = _chunk(file)
-                return parse(_decoded(raw))
+            if is_wav(head):
+                file.seek(0)
+                return parse(decoded(chunks(file, frozenset([CHUNK])).get(CHUNK, b"")))
     except OSError as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot be read ({error.strerror})", "check the path and its permissions"
@@ -158,60 +153,19 @@ def clock_was_set(found: Mapping[str, str]) -> bool:
 
 def start_time(found: Mapping[str, str]) -> datetime | None:
     """When a recording began: aware where its offset is known, naive local time where it is not, None without one."""
-    match = _TIMESTAMP.fullmatch(found.get("Timestamp", "").strip())
-    if match is None:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    micros = int((fraction or "0")[:6].ljust(6, "0"))
-    try:
-        local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micros)
-        return local if zone is None else local.replace(tzinfo=_zone(zone))
-    except ValueError:  # a date that no calendar has, from a recorder whose clock was never set
-        return None
-
-
-def _zone(text: str) -> timezone:
-    if text in "Zz":
-        return timezone.utc
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return timezone(-offset if text[0] == "-" else offset)
+    return written_time(found.get("Timestamp", ""))
 
 
 def _on_one_line(value: str) -> str:
     return value.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\\n").strip()
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """Text of a chunk: UTF-8, or what older programs wrote."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
-
-
-def _chunk(file: BinaryIO) -> bytes:
-    """Walk the chunks of a WAV file, opened past its first 12 bytes, to the metadata."""
-    large: int | None = None  # size of the data chunk of an RF64, which its 32 bits cannot hold
-    while len(head := file.read(8)) == 8:
-        name, size = head[:4], int.from_bytes(head[4:], "little")
-        if name == CHUNK:
-            return file.read(min(size, _LARGEST_TEXT))
-        after = file.tell()
-        if name == b"ds64":
-            large = int.from_bytes(file.read(16)[8:], "little")
-        elif name == b"data" and size == 0xFFFF_FFFF and large is not None:
-            size = large
-        file.seek(after + size)
-        if size % 2:
-            _skip_padding(file)
-    return b""
-
-
-def _skip_padding(file: BinaryIO) -> None:
-    """Pass the byte that evens a chunk, unless the writer left it out and the next chunk's name begins there."""
-    at = file.tell()
-    following = file.read(4)
-    padded = not following or following[0] == 0 or not all(32 <= byte < 127 for byte in following)
-    file.seek(at + padded)
 
 
 def _comment(path: str | os.PathLike[str]) -> str:

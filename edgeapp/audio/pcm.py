@@ -11,7 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from edgeapp.audio.channels import mean_of
 from edgeapp.audio.full_scale import beyond_reason, described
+from edgeapp.audio.plausible import Listening
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, UsageError
 
@@ -22,13 +24,14 @@ HEADER_BYTES = 4096  # of which a file is known
 READ_BYTES = 65_536  # what a pipe of Linux holds
 WAKE_S = 0.2  # how soon `close` ends a read that nothing arrives for
 
+_CAN_WAIT = os.name == "posix"  # Windows waits for sockets only; a read that nothing arrives for is not ended there
 _TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
 _FORMAT_OF = {(1, 2): "s16le", (1, 3): "s24le", (1, 4): "s32le", (3, 4): "f32le"}  # WAV's tag and bytes of a sample
 _FULL = {"s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
 
 
-def mono(raw: bytes, format: str, channels: int) -> np.ndarray:
-    """Raw little-endian PCM as sound.
+def frames_of(raw: bytes, format: str, channels: int) -> np.ndarray:
+    """Raw little-endian PCM as frames.
 
     Parameters
     ----------
@@ -37,12 +40,11 @@ def mono(raw: bytes, format: str, channels: int) -> np.ndarray:
     format : str
         One of `FORMATS`.
     channels : int
-        Averaged to one.
 
     Returns
     -------
     np.ndarray
-        ``[n]`` float32, full scale is 1.0.
+        ``[n, channels]`` float32, full scale is 1.0.
     """
     if format == "s24le":
         wide = np.zeros((len(raw) // 3, 4), np.uint8)
@@ -50,8 +52,12 @@ def mono(raw: bytes, format: str, channels: int) -> np.ndarray:
         values, full = wide.view("<i4")[:, 0], 2.0**31
     else:
         values, full = np.frombuffer(raw, _TYPES[format]), _FULL[format]
-    scaled = np.multiply(values, np.float32(1.0 / full), dtype=np.float32)
-    return scaled if channels == 1 else scaled.reshape(-1, channels).mean(axis=1, dtype=np.float32)
+    return np.multiply(values, np.float32(1.0 / full), dtype=np.float32).reshape(-1, channels)
+
+
+def mono(raw: bytes, format: str, channels: int) -> np.ndarray:
+    """`frames_of` with the channels averaged: ``[n]`` float32."""
+    return mean_of(frames_of(raw, format, channels))
 
 
 class PcmSource:
@@ -67,12 +73,14 @@ class PcmSource:
         One of `FORMATS`.
     name : str
     live : bool
-        True where the sound arrives as it happens.
+        True where the sound arrives as it happens: it is given at once, and its channels are averaged unseen.
+    channel : int
+        The only one that is used, from 1; 0 mixes them.
 
     Attributes
     ----------
-    notes : tuple of str
-        What is odd about it, as `edgeapp.audio.file.FileSource` has it: nothing, raw sound tells nothing of itself.
+    notes : list of str
+        What is odd about it, as `edgeapp.audio.file.FileSource` has it, once all was read; nothing if `live`.
     fault : str or None
         Set at the end when the input stopped inside a sample.
 
@@ -93,6 +101,7 @@ class PcmSource:
         *,
         name: str = "standard input",
         live: bool = False,
+        channel: int = 0,
     ) -> None:
         if format not in FORMATS:
             raise UsageError(f"raw PCM of format {format!r} is not known", f"give one of {', '.join(FORMATS)}")
@@ -100,20 +109,23 @@ class PcmSource:
             raise UsageError(
                 f"raw PCM of {rate_hz} Hz and {channels} channels is invalid", "both must be greater than 0"
             )
+        if channel > channels:
+            raise AudioError(f"{name}: has no channel {channel}, only {channels}", "give their number as well")
         self._file = file
-        self._channels = channels
+        self._channels, self._channel = channels, channel
         self._format = format
         self._frame = BYTES[format] * channels
         self._closed = False
         self.rate_hz = rate_hz
         self.name = name
         self.live = live
-        self.notes: tuple[str, ...] = ()
+        self.notes: list[str] = []
         self.fault: str | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Give what arrives until the input ends or `close` is called."""
-        start = 0
+        listening = _Straight(self._channel) if self.live else Listening(self._channels, self.rate_hz, self._channel)
+        given = taken = 0
         pieces = self._pieces()
         left = self._without_header(pieces)
         for piece in itertools.chain((b"",), pieces):
@@ -122,14 +134,21 @@ class PcmSource:
             left = raw[whole:]
             if not whole:
                 continue
-            samples = mono(raw[:whole], self._format, self._channels)
-            if self._format == "f32le" and (wrong := beyond_reason(samples)) is not None:
+            frames = frames_of(raw[:whole], self._format, self._channels)
+            if self._format == "f32le" and (wrong := beyond_reason(frames)) is not None:
                 raise AudioError(
-                    f"{self.name}: the sample at {(start + wrong) / self.rate_hz:.3f} s is {described(samples[wrong])}",
+                    f"{self.name}: the sample at {(taken + wrong) / self.rate_hz:.3f} s is {described(frames[wrong])}",
                     f"check that the sound really is {self._format}",
                 )
-            yield Block(start, samples)
-            start += len(samples)
+            taken += len(frames)
+            samples = listening.add(frames)
+            if len(samples):
+                yield Block(given, samples)
+                given += len(samples)
+        samples = listening.finish()
+        self.notes += listening.notes
+        if len(samples):
+            yield Block(given, samples)
         if left and not self._closed:
             self.fault = (
                 f"ends inside a sample: {len(left)} bytes are left over that {self._channels} x {self._format} "
@@ -181,7 +200,7 @@ class PcmSource:
             return
         while not self._closed:
             try:
-                if not select.select([descriptor], [], [], WAKE_S)[0]:
+                if _CAN_WAIT and not select.select([descriptor], [], [], WAKE_S)[0]:
                     continue
                 piece = os.read(descriptor, READ_BYTES)
             except OSError as error:
@@ -191,3 +210,18 @@ class PcmSource:
             if not piece:
                 return
             yield piece
+
+
+class _Straight:
+    """Live sound, given as it comes."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, channel: int) -> None:
+        self._used = None if channel == 0 else (channel - 1,)
+
+    def add(self, frames: np.ndarray) -> np.ndarray:
+        return mean_of(frames, self._used)
+
+    def finish(self) -> np.ndarray:
+        return np.zeros(0, np.float32)

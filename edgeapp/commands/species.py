@@ -24,7 +24,7 @@ from edgeapp.config.defaults import language_of, station_place
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.errors import UsageError
-from edgeapp.outputs.writer import Destination
+from edgeapp.outputs.destination import Destination
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in, shipped_species

@@ -12,7 +12,7 @@ PREFIX = "BIOVITA"  # of the environment
 METAVARS = (
     "FILE", "FOLDER", "GLOB", "LIST", "URL", "NAME", "TAXON", "TEXT", "ID", "CLIP", "USER", "HEX", "NUMBER", "SECONDS",
     "DAYS", "DEGREES", "WEEK", "DATE", "TIME", "ZONE", "LANGUAGE", "FORMAT", "PROVIDER", "MODALITIES", "HZ", "MB",
-    "FRACTION", "CONFIDENCE", "HOST", "PORT", "HEADER", "CAPABILITY",
+    "FRACTION", "CONFIDENCE", "CHANNEL", "HOST", "PORT", "HEADER", "CAPABILITY",
     "LEVEL",
 )  # alone, or several with | and = between them
 # fmt: on

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
+from edgeapp.file_names import readable
 from edgeapp.recognition.results import Origin
 from gallery.recognition import Candidate, Detection
 
@@ -31,6 +32,12 @@ class Source:
     Attributes
     ----------
     file, device, station : str or None
+    channel : int or None
+        Of the file, from 1, where one was chosen.
+    recorded : Moment or None
+        When the file began.
+    origin, doubt : str or None
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
     latitude, longitude : float or None
         Degrees, WGS 84.
     """
@@ -40,6 +47,10 @@ class Source:
     station: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    channel: int | None = None
+    recorded: Moment | None = None
+    origin: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,8 @@ def detection_document(
         "clock": clock,
         "source": {
             "file": cleaned(source.file),
+            "channel": source.channel,
+            **recorded_fields(source.recorded, source.origin, source.doubt),
             "device": cleaned(source.device),
             "station": cleaned(source.station),
             "latitude": source.latitude,
@@ -149,6 +162,15 @@ def candidate_fields(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     ]
 
 
+def recorded_fields(recorded: Moment | None, origin: str | None, doubt: str | None) -> dict[str, str | None]:
+    """When a recording began and where that was read; null where the moment is not known."""
+    return {
+        "recorded_at": None if recorded is None else utc_text(recorded),
+        "recorded_at_origin": None if recorded is None else origin,
+        "recorded_at_doubt": None if recorded is None else doubt,
+    }
+
+
 def pack_fields(origin: Origin) -> dict[str, str]:
     return {"name": origin.pack, "version": origin.pack_version}
 
@@ -178,5 +200,5 @@ def level_field(level_dbfs: float) -> float | None:
 
 
 def cleaned(name: str | None) -> str | None:
-    """A name that UTF-8 can carry: undecodable bytes of a file name are replaced."""
-    return None if name is None else name.encode("utf-8", "replace").decode("utf-8")
+    """A name or a sentence that UTF-8 can carry; see `edgeapp.file_names.readable`."""
+    return None if name is None else readable(name)

@@ -21,6 +21,7 @@ from sqlite_utils import Database, Migrations
 
 from edgeapp.journal.schema_of_browsing import BROWSING
 from edgeapp.journal.schema_of_learning import LEARNED
+from edgeapp.journal.schema_of_recordings import RECORDED
 from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
 
 APPLICATION_ID = 0x42696F56  # "BioV": the header of the file says whose it is
@@ -147,6 +148,13 @@ def m006_indexes_of_pages(db: Database) -> None:
 def m007_learned(db: Database) -> None:
     """What reviews had taught when a deployment began; earlier versions learnt nothing."""
     for statement in LEARNED:
+        db.execute(statement)
+
+
+@migrations()
+def m008_recordings(db: Database) -> None:
+    """Which channel of a recording was heard, and where its start was read; neither is known of earlier ones."""
+    for statement in RECORDED:
         db.execute(statement)
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgeapp.clock.utc import utc_text
 from edgeapp.detections.document import (
     SCHEMA,
     TIME_DECIMALS,
     Source,
     candidate_fields,
-    cleaned,
     detection_document,
     gallery_fields,
     level_field,
     pack_fields,
+    recorded_fields,
     taxon_fields,
 )
 from edgeapp.detections.pictures import picture_fields, pictures_of
+from edgeapp.file_names import text_of
 from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
@@ -91,9 +91,10 @@ def file_fields(identification: Identification, recording: Recording, run: Run) 
     """The document without its detections and windows."""
     return {
         "schema": SCHEMA,
-        "file": cleaned(identification.file),
+        "file": text_of(identification.file),
         "duration_s": round(identification.duration_s, TIME_DECIMALS),
-        "recorded_at": None if recording.recorded is None else utc_text(recording.recorded),
+        "channel": recording.channel,
+        **recorded_fields(recording.recorded, recording.origin, recording.doubt),
         "pack": pack_fields(run.origin),
         "gallery": gallery_fields(run.origin),
         "window_s": run.window_s,
@@ -122,7 +123,15 @@ def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[s
         stretch.detection,
         stretch.start_s,
         stretch.end_s,
-        Source(file=recording.file, latitude=run.latitude, longitude=run.longitude),
+        Source(
+            file=text_of(recording.file),
+            latitude=run.latitude,
+            longitude=run.longitude,
+            channel=recording.channel,
+            recorded=recording.recorded,
+            origin=recording.origin,
+            doubt=recording.doubt,
+        ),
         run.origin,
         moment=recording.at(stretch.start_s),
         pictures=picture_fields(shown),

@@ -30,8 +30,9 @@ HEADER = (
     "File Offset (s)",
 )
 DATED = (*HEADER, "Time")  # with its offset from UTC: a time without a zone is useless
+OF_RECORDINGS = (*DATED, "Time Origin", "Time Doubt")  # where the start of the recording was read
 VIEW = "Spectrogram 1"
-CHANNEL = 1
+CHANNEL = 1  # of a sound whose channels are heard together
 DECIMALS = 6  # of seconds: the sum of many files must still point at the sample
 
 
@@ -39,7 +40,7 @@ class RavenWriter(SelectionWriter):
     """See `edgeapp.outputs.selection.SelectionWriter`."""
 
     def __init__(self, out: TextIO, run: Run) -> None:
-        super().__init__(out, head(HEADER), row)
+        super().__init__(out, head(OF_RECORDINGS), dated_row)
 
 
 def head(columns: tuple[str, ...]) -> str:
@@ -53,7 +54,7 @@ def row(number: int, before_s: float, selection: Selection) -> str:
     fields = [
         str(number),
         VIEW,
-        str(CHANNEL),
+        str(selection.channel or CHANNEL),
         f"{before_s + selection.start_s:.{DECIMALS}f}",
         f"{before_s + selection.end_s:.{DECIMALS}f}",
         "0",
@@ -69,3 +70,10 @@ def row(number: int, before_s: float, selection: Selection) -> str:
     if selection.time is not None:
         fields.append(selection.time.isoformat(timespec="milliseconds"))
     return "\t".join(fields) + "\n"
+
+
+def dated_row(number: int, before_s: float, selection: Selection) -> str:
+    """The line of a selection of a recording, whose time may be unknown."""
+    line = row(number, before_s, selection).removesuffix("\n")
+    time = "" if selection.time is not None else "\t"
+    return f"{line}{time}\t{selection.origin or ''}\t{selection.doubt or ''}\n"

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeapp.detections.pictures import pictures_of
+from edgeapp.file_names import printable
 from edgeapp.outputs.pictures import show
-from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words, printable
+from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words
 from edgeapp.outputs.writer import Recording, Run
 from edgeapp.terminal import complain
 
@@ -25,21 +26,31 @@ SHOWN = 40  # detections; a day of them is for ndjson, not for a screen
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
+class _Console(Console):
+    """One that leaves it to the command line what follows when its reader has left."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise
+
+
 class TableWriter:
     """See `edgeapp.outputs.writer.Writer`. Colours only on a terminal."""
 
     def __init__(self, out: TextIO, run: Run) -> None:
         # rich assumes 80 columns where there is no terminal; a pipe has no width to wrap at.
-        self._console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
+        self._console = _Console(file=out, highlight=False, width=None if out.isatty() else 120)
         self._plain = "utf" not in (out.encoding or "utf-8").lower()
         self._gallery = run.gallery
         self._files = 0
+        self._channel: int | None = None
         self._stretches: list[Stretch] = []
         self._surest: dict[tuple[str, ...], Stretch] = {}  # of each taxon, for its pictures
         self._detected = 0
 
     def begin(self, recording: Recording) -> None:
         """Forget the detections of a file that failed half way."""
+        self._channel = recording.channel
         self._stretches, self._surest, self._detected = [], {}, 0
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
@@ -62,7 +73,8 @@ class TableWriter:
             self._print(Text())
         self._files += 1
         head = Text(printable(identification.file), style="bold")
-        head.append(f"  {clock(identification.duration_s)}", style="dim")
+        channel = "" if self._channel is None else f"  channel {self._channel}"
+        head.append(f"{channel}  {clock(identification.duration_s)}", style="dim")
         self._print(head)
         if self._detected:
             self._print(self._detections())

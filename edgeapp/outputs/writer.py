@@ -1,4 +1,4 @@
-"""What every output format does, the table of formats, and where the text goes.
+"""What every output format does, and the table of formats.
 
 A file is announced, then its windows and detections come one by one, then it is finished or it failed. Writers keep no
 more than a file's summary in memory: a recording of a day takes no more than one of a minute.
@@ -7,17 +7,13 @@ more than a file's summary in memory: a recording of a day takes no more than on
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from edgeapp.errors import OutputError, UsageError
-from gallery import files
+from edgeapp.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeapp.clock.system import Moment
@@ -35,6 +31,10 @@ FORMATS = {
     "audacity": ("edgeapp.outputs.audacity", "AudacityWriter"),
     "kaleidoscope": ("edgeapp.outputs.kaleidoscope", "KaleidoscopeWriter"),
 }
+
+# Formats to whose files more can be added, and how a file without a head begins. The times of the others run on over
+# all files of a call, which a later call does not know.
+APPENDED = {"table": "", "json": "{\n", "ndjson": '{"event": ', "csv": "", "kaleidoscope": ""}
 
 WITH_PICTURES = ("table", "json", "ndjson")  # formats that have a place for them
 
@@ -54,6 +54,8 @@ class Run:
         Where all recordings were made, degrees, as far as a person said so.
     gallery : Gallery or None
         Whose pictures go with detections; none do when None. Open in the thread that writes.
+    excel : bool
+        Whether CSV is for spreadsheets; see `edgeapp.outputs.spreadsheet`.
     """
 
     origin: Origin
@@ -62,6 +64,7 @@ class Run:
     latitude: float | None = None
     longitude: float | None = None
     gallery: Gallery | None = None
+    excel: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,27 @@ class Recording:
     rate_hz : int
         Its own, not the encoder's.
     recorded : Moment or None
-        When it began, where it says so with its zone.
+        When it began, where that is known with its zone.
+    origin, doubt : str or None
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
+    channel : int or None
+        That is heard, from 1, where one was chosen.
+    follows : bool
+        Another channel of the file that was begun before: the same sound at the same time.
     """
 
     file: str
     rate_hz: int
     recorded: Moment | None = None
+    origin: str | None = None
+    doubt: str | None = None
+    channel: int | None = None
+    follows: bool = False
+
+    @property
+    def day(self) -> date | None:
+        """The date in UTC on which it began, where that can be trusted."""
+        return None if self.recorded is None or not self.recorded.clock_set else self.recorded.utc.date()
 
     def at(self, start_s: float) -> Moment | None:
         """The moment so many seconds after its beginning."""
@@ -142,6 +160,30 @@ class Writers:
             one.fail(file, reason)
 
 
+class WholeFiles:
+    """Says after each file that what was written so far is whole; see `Writer`."""
+
+    def __init__(self, whole: Callable[[], None]) -> None:
+        self._whole = whole
+
+    def begin(self, recording: Recording) -> None:
+        """Nothing."""
+
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """Nothing."""
+
+    def detection(self, stretch: Stretch) -> None:
+        """Nothing."""
+
+    def finish(self, identification: Identification) -> None:
+        """Say so."""
+        self._whole()
+
+    def fail(self, file: str, reason: str) -> None:
+        """Say so: what stands there of the file, such as its first windows and the error, belongs there."""
+        self._whole()
+
+
 def writer(name: str, out: TextIO, run: Run) -> Writer:
     """The writer of a format.
 
@@ -172,10 +214,26 @@ class Spool:
         """Keep some text."""
         return self._file.write(text)
 
-    def pour(self, out: TextIO) -> None:
-        """Write what was kept, and be empty again."""
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept."""
+        return self._file.tell() == 0
+
+    def pieces(self) -> Iterator[str]:
+        """What was kept, in pieces; nothing may be written before the last."""
         self._file.seek(0)
         while text := self._file.read(SPOOL_BYTES):
+            yield text
+
+    def taken(self) -> str:
+        """What was kept, and be empty again."""
+        text = "".join(self.pieces())
+        self.clear()
+        return text
+
+    def pour(self, out: TextIO) -> None:
+        """Write what was kept, and be empty again."""
+        for text in self.pieces():
             out.write(text)
         self.clear()
 
@@ -183,91 +241,3 @@ class Spool:
         """Be empty again."""
         self._file.seek(0)
         self._file.truncate()
-
-
-class _Output:
-    """A text file whose failures are told as errors of the output, not of the recording being heard."""
-
-    def __init__(self, file: TextIO, name: str) -> None:
-        self._file = file
-        self._name = name
-
-    def write(self, text: str) -> int:
-        with _explained(self._name):
-            return self._file.write(text)
-
-    def flush(self) -> None:
-        with _explained(self._name):
-            self._file.flush()
-
-    def isatty(self) -> bool:
-        return self._file.isatty()
-
-    @property
-    def encoding(self) -> str:
-        return self._file.encoding
-
-
-class Destination:
-    """Where results go: stdout, or a file that appears whole or not at all.
-
-    Parameters
-    ----------
-    path : path or None
-        Standard output when None.
-    option : str
-        That names it, for messages.
-
-    Attributes
-    ----------
-    out : text file
-    keep : bool
-        Set it False and a file that is already at ``path`` stays as it was.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None, option: str = "--output") -> None:
-        self.path = Path(path) if path is not None else None
-        self._option = option
-        self.keep = True
-        self.out: TextIO
-        self._stack = ExitStack()
-        self._temporary: Path | None = None
-
-    def __enter__(self) -> Destination:
-        if self.path is None:
-            self.out = _Output(sys.stdout, "standard output")  # type: ignore[assignment]
-            return self
-        if self.path.is_dir():
-            raise OutputError(f"{self.path}: is a folder", f"name a file with {self._option}")
-        with _explained(str(self.path)):
-            # A pipe or a device is written to, not replaced.
-            if not self.path.exists() or self.path.is_file():
-                self._temporary = self._stack.enter_context(files.temporary_for(self.path))
-            written = self._temporary or self.path
-            self._file = self._stack.enter_context(open(written, "w", encoding="utf-8", newline=""))
-        self.out = _Output(self._file, str(self.path))  # type: ignore[assignment]
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self.path is None:
-            if kind is None:
-                self.out.flush()
-            return
-        with self._stack:
-            if kind is None and self.keep:
-                with _explained(str(self.path)):
-                    self._file.close()
-                    if self._temporary is not None:
-                        files.put_in_place(self._temporary, self.path)
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader has seen enough; nobody is left to tell
-    except OSError as error:
-        raise OutputError(
-            f"{name}: cannot be written ({error.strerror or error})", "check the folder and the free space"
-        ) from None

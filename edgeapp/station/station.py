@@ -259,7 +259,16 @@ class Station:
 
     def _stream_of(self, opened: Opened) -> Stream:
         heard = opened.stream
-        return Stream(heard.name, heard.device_id, heard.backend, heard.rate_hz, self.clock.boot_id)
+        return Stream(
+            heard.name,
+            heard.device_id,
+            heard.backend,
+            heard.rate_hz,
+            self.clock.boot_id,
+            heard.channel,
+            heard.origin,
+            heard.doubt,
+        )
 
     def _tell(self, seen: Observation) -> None:
         if seen.verdict is Verdict.DETECTION:

@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import os
 import struct
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.audio.recording_time import RecordingStart, recording_start, start_in_name, stated_start
+from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, recording_start, stated_start
 
 TIME = datetime(2024, 6, 7, 16, 59, 29, tzinfo=timezone.utc)
 SUMMER = timezone(timedelta(hours=2))
-
-
-@pytest.mark.parametrize(
-    "stem, utc",
-    [
-        ("20240607_165929", TIME),  # AudioMoth
-        ("24F319055FDF2205_20240607_165929", TIME),  # AudioMoth with its device number
-        ("SM4-A_20240607_165929", TIME),  # Song Meter
-        ("SMU08881_20240607_165929_000", TIME),
-        ("20240607T165929Z", TIME),
-        ("turdus_merula_98p_20240607T165929Z", TIME),
-        ("2024-06-07_16-59-29", TIME),
-        ("20240607_185929+0200", TIME),
-        ("20240607T115929-0500", TIME),
-        ("20240607_165929-0001", TIME),  # a running number, no zone
-        ("66633C71", TIME),  # AudioMoth before 2020
-        ("20240607", None),
-        ("20241307_165929", None),  # no such month
-        ("00010607_165929", None),
-        ("12345678", None),
-        ("recording 12", None),
-        ("120240607_165929", None),
-    ],
-)
-def test_the_time_in_a_name(stem, utc):
-    assert start_in_name(stem) == utc
-
-
-def test_a_name_without_zone_is_in_the_zone_of_the_recorder():
-    assert start_in_name("20240607_165929", SUMMER) == TIME - timedelta(hours=2)
-    assert start_in_name("20240607T165929Z", SUMMER) == TIME
 
 
 @pytest.fixture
@@ -125,8 +95,9 @@ def test_a_name_with_a_zone_states_the_start(wav, stem):
         ("garden.wav", "Timestamp: yesterday"),
     ],
 )
-def test_without_a_zone_nothing_states_the_start(wav, name, guano):
-    assert stated_start(wav(name, guano)) is None
+def test_without_a_zone_no_moment_is_stated(wav, name, guano):
+    start = stated_start(wav(name, guano))
+    assert start is None or (start.utc is None and start.moment is None)
 
 
 def test_a_zone_in_the_name_counts_where_the_metadata_have_none(wav):
@@ -135,6 +106,50 @@ def test_a_zone_in_the_name_counts_where_the_metadata_have_none(wav):
 
 def test_metadata_with_a_zone_go_before_a_name_with_one(wav):
     assert stated_start(wav("20200101T000000Z.wav", "Timestamp: 2024-06-07T16:59:29Z")).utc == TIME
+
+
+def test_without_a_zone_the_day_is_that_of_the_recorder(wav):
+    start = stated_start(wav("SM4A_20240607_235959.wav"))
+    assert (start.utc, start.day, start.source) == (None, date(2024, 6, 7), "name")
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("stem", "zone", "utc", "doubt"),
+    [
+        ("20240607_185929", BERLIN, "2024-06-07 16:59:29", None),
+        ("20241207_175929", BERLIN, "2024-12-07 16:59:29", None),
+        ("20191027_015959", BERLIN, "2019-10-26 23:59:59", None),
+        ("20191027_020000", BERLIN, "2019-10-27 00:00:00", REPEATED),
+        ("20191027_025959", BERLIN, "2019-10-27 00:59:59", REPEATED),
+        ("20191027_030000", BERLIN, "2019-10-27 02:00:00", None),
+        ("20190331_015959", BERLIN, "2019-03-31 00:59:59", None),
+        ("20190331_020000", BERLIN, "2019-03-31 01:00:00", SKIPPED),
+        ("20190331_030000", BERLIN, "2019-03-31 01:00:00", None),
+        ("20190331_013000", ZoneInfo("Australia/Lord_Howe"), "2019-03-30 14:30:00", None),
+        ("20190407_014500", ZoneInfo("Australia/Lord_Howe"), "2019-04-06 14:45:00", REPEATED),  # half an hour back
+        ("20191027_020000", timezone(timedelta(hours=1)), "2019-10-27 01:00:00", None),
+        ("20191027T020000+0100", BERLIN, "2019-10-27 01:00:00", None),
+    ],
+)
+def test_summer_time_is_kept_and_doubtful_hours_are_marked(wav, stem, zone, utc, doubt):
+    start = stated_start(wav(f"{stem}.wav"), zone)
+    assert (start.utc, start.doubt) == (datetime.fromisoformat(f"{utc}+00:00"), doubt)
+
+
+@pytest.mark.parametrize(
+    ("name", "guano", "doubt"),
+    [
+        ("20240607T165929Z.wav", "Timestamp: 2024-06-07T16:59:30Z", None),
+        ("20240607T165929Z.wav", "Timestamp: 2024-06-07T18:59:29+02:00", None),
+        ("20240607T165929Z.wav", "Timestamp: 2024-06-07T18:59:29Z", CONTRADICTED),
+        ("20240607_165929.wav", "Timestamp: 2024-06-07T18:59:29Z", None),  # perhaps in its own zone
+    ],
+)
+def test_sources_that_contradict_each_other_make_it_doubtful(wav, name, guano, doubt):
+    assert stated_start(wav(name, guano)).doubt == doubt
 
 
 def test_a_clip_of_a_station_says_whether_its_clock_was_set(wav):

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from edgeapp.audio.guano import as_text, into_wav
 from edgeapp.cli import app
-from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from edgeapp.outputs.json import JsonWriter
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -56,8 +56,8 @@ def test_json_is_one_document_of_the_promised_shape(run, tit):
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     assert list(document) == [
-        *("schema", "file", "duration_s", "recorded_at", "pack", "gallery", "window_s", "hop_s", "notes", "species"),
-        *("detections", "windows"),
+        *("schema", "file", "duration_s", "channel", "recorded_at", "recorded_at_origin", "recorded_at_doubt", "pack"),
+        *("gallery", "window_s", "hop_s", "notes", "species", "detections", "windows"),
     ]
     assert (document["schema"], document["file"], document["duration_s"]) == (2, tit, 12.0)
     assert document["pack"] == {"name": "toy", "version": "1.0"}
@@ -121,6 +121,31 @@ def test_a_recording_is_dated_where_it_states_its_zone(run, tmp_path, record, na
     assert (detection["start_s"], detection["time"]) == (20.0, began and "2026-05-22T05:00:20.000Z")
 
 
+@pytest.mark.parametrize(
+    ("name", "zone", "began", "origin", "noted"),
+    [
+        ("20260522_070000.wav", "Europe/Berlin", "2026-05-22T05:00:00.000Z", "name", ""),
+        ("20260522_070000.wav", "+02:00", "2026-05-22T05:00:00.000Z", "name", ""),
+        ("20260522T050000Z.wav", "Europe/Berlin", "2026-05-22T05:00:00.000Z", "name", ""),
+        ("20261025_023000.wav", "Europe/Berlin", "2026-10-25T00:30:00.000Z", "name", "may have been an hour later"),
+        ("20260329_023000.wav", "Europe/Berlin", "2026-03-29T01:30:00.000Z", "name", "hour that the clocks skip"),
+        ("garden.wav", "Europe/Berlin", None, None, ""),
+    ],
+)
+def test_local_time_of_a_recorder_is_in_the_zone_given(run, record, name, zone, began, origin, noted):
+    result = run("identify", record(name, toy.tone(1000, seconds=10)), "-f", "json", "--time-zone", zone)
+    document = json.loads(result.stdout)
+    assert (document["recorded_at"], document["recorded_at_origin"]) == (began, origin)
+    doubts = [note for note in document["notes"] if "hour" in note]
+    assert noted in " ".join(doubts) and noted in result.stderr
+    assert bool(doubts) == bool(noted) == (document["recorded_at_doubt"] is not None)
+
+
+def test_a_time_zone_that_does_not_exist_is_refused(run, tit):
+    result = run("identify", tit, "--time-zone", "Europe/Atlantis")
+    assert result.exit_code == 2 and "there is no time zone 'Europe/Atlantis'" in result.stderr
+
+
 def test_json_of_several_files_is_one_document_after_the_other(run, tit, record):
     cuckoo = record("cuckoo.wav", toy.tone(3000))
     result = run("identify", tit, cuckoo, "-f", "json")
@@ -165,7 +190,8 @@ def test_ndjson_tells_a_detection_once_it_is_over(run, record):
 def test_csv_has_birdnets_columns_and_a_row_for_each_species(run, record):
     path = record("a.wav", np.concatenate([toy.tone(1000, 2000), np.zeros(80_000, np.float32), toy.noise(10)]))
     rows = list(csv.reader(io.StringIO(run("identify", path, "-f", "csv", "--hop", 10).stdout)))
-    assert tuple(rows[0]) == HEADER == ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
+    assert HEADER == ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
+    assert tuple(rows[0]) == (*HEADER, *OF_RECORDING)
     assert [(row[0], row[1], row[2], row[3]) for row in rows[1:]] == [
         ("0.0", "10.0", "Parus major", "Great Tit"),
         ("0.0", "10.0", "Parus minor", "Japanese Tit"),
@@ -182,7 +208,7 @@ def test_a_group_has_its_rank_everywhere_and_no_row_of_csv(run, record, careful)
     (group,) = json.loads(written("json"))["detections"]
     assert group["taxon"] == {"rank": "genus", "scientific_name": "Parus", "common_name": None}
     assert {one["scientific_name"] for one in group["candidates"]} == {"Parus major", "Parus minor"}
-    assert lines(written("csv")) == [",".join(HEADER)]
+    assert lines(written("csv")) == [",".join((*HEADER, *OF_RECORDING))]
     (selection,) = receivers.raven(written("raven"))
     assert (selection["Rank"], selection["Scientific Name"], selection["Common Name"]) == ("genus", "Parus", "Parus")
     ((_, _, label),) = receivers.audacity(written("audacity"))

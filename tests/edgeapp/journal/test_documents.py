@@ -63,6 +63,10 @@ def test_the_station_and_the_place_may_be_unknown(document_of):
     bare = document_of(deployment=replace(DEPLOYMENT, station="", latitude=None, longitude=None))
     assert bare["source"] == {
         "file": None,
+        "channel": None,
+        "recorded_at": None,
+        "recorded_at_origin": None,
+        "recorded_at_doubt": None,
         "device": MICROPHONE.source,
         "station": None,
         "latitude": None,

@@ -50,6 +50,10 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "backend": "arecord",
         "rate_hz": 48000,
         "boot_id": "boot-a",
+        "stream_started_utc": "2025-05-01T04:12:09.250Z",
+        "channel": None,
+        "recorded_at_origin": None,
+        "recorded_at_doubt": None,
         "hop_s": 5.0,
         "station": "garden",
         "app_version": "1.2",
@@ -303,6 +307,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m005_vectors",),
         ("m006_indexes_of_pages",),
         ("m007_learned",),
+        ("m008_recordings",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

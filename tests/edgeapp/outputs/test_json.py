@@ -54,8 +54,8 @@ def events(text):
 def test_json_has_the_keys_of_its_schema_in_their_order():
     document = json.loads(written("json"))
     assert list(document) == [
-        *("schema", "file", "duration_s", "recorded_at", "pack", "gallery", "window_s", "hop_s", "notes", "species"),
-        *("detections", "windows"),
+        *("schema", "file", "duration_s", "channel", "recorded_at", "recorded_at_origin", "recorded_at_doubt", "pack"),
+        *("gallery", "window_s", "hop_s", "notes", "species", "detections", "windows"),
     ]
     assert (document["schema"], document["file"], document["duration_s"]) == (2, "duet.wav", 30.0)
     assert (document["window_s"], document["hop_s"]) == (10.0, 5.0)
@@ -115,6 +115,31 @@ def test_a_recording_with_a_date_dates_its_detections(format):
 
 
 @pytest.mark.parametrize("format", ["json", "ndjson"])
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, (None, None, None, None)),
+        ({"recorded": BEGAN, "origin": "audiomoth"}, (None, "2026-05-22T05:00:00.000Z", "audiomoth", None)),
+        (
+            {"recorded": BEGAN, "origin": "name", "doubt": "repeated hour", "channel": 2},
+            (2, "2026-05-22T05:00:00.000Z", "name", "repeated hour"),
+        ),
+    ],
+)
+def test_every_document_has_the_start_and_the_channel_of_its_file(format, told, expected):
+    out = io.StringIO()
+    writing = writer(format, out, RUN)
+    writing.begin(Recording("duet.wav", 48_000, **told))
+    writing.detection(STRETCHES[0])
+    writing.finish(Identification("duet.wav", 30.0, 5.0, ()))
+    summary = json.loads(out.getvalue()) if format == "json" else events(out.getvalue())[-1]
+    detection = summary["detections"][0] if format == "json" else events(out.getvalue())[0]
+    for document in (summary, detection["source"]):
+        names = ("channel", "recorded_at", "recorded_at_origin", "recorded_at_doubt")
+        assert tuple(document[name] for name in names) == expected
+
+
+@pytest.mark.parametrize("format", ["json", "ndjson"])
 @pytest.mark.parametrize("notes", [[], ["8 channels were averaged to one", "no sound: never above -80 dBFS"]])
 def test_what_a_person_should_know_is_in_the_notes(format, notes):
     summary, _ = summary_and_detections(format, notes=notes)
@@ -136,6 +161,7 @@ def test_ndjson_has_an_event_for_each_window_detection_file_and_error():
     assert window_event == {
         "event": "window",
         "file": "duet.wav",
+        "channel": None,
         **whole["windows"][0],
         "species": whole["species"][:1],
     }
@@ -159,10 +185,10 @@ def test_a_file_that_failed_half_way_leaves_nothing_in_the_next_document():
 
 
 @pytest.mark.parametrize("format", ["json", "ndjson", "csv"])
-def test_odd_bytes_in_a_name_are_replaced(format):
+def test_odd_bytes_in_a_name_can_be_had_again(format):
     text = written(format, file="d\udcffet.wav", stretches=STRETCHES[:1])
     text.encode("utf-8")
-    assert "d?et.wav" in text
+    assert {"json": r"d\\xffet.wav", "ndjson": r"d\\xffet.wav", "csv": r"d\xffet.wav"}[format] in text
 
 
 def test_the_table_has_a_row_for_each_detection_with_start_and_end():

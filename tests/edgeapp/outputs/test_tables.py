@@ -7,13 +7,15 @@ import io
 import os
 import random
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgeapp.clock.system import Moment
 from edgeapp.errors import UsageError
-from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from edgeapp.outputs.writer import FORMATS, Recording, Run, writer
 from edgeapp.recognition.results import Identification, Origin, Stretch
 from gallery.recognition import Candidate, Detection
@@ -69,10 +71,10 @@ def written(format, files):
 
 
 def csv_rows(text):
-    """Rows of BirdNET's columns, the header checked."""
+    """BirdNET's columns of rows, the header checked."""
     head, *found = csv.reader(io.StringIO(text))
-    assert tuple(head) == HEADER
-    return found
+    assert tuple(head) == (*HEADER, *OF_RECORDING)
+    return [row[: len(HEADER)] for row in found]
 
 
 @pytest.mark.parametrize("format", TABLES)
@@ -158,6 +160,70 @@ def test_birdnets_columns_hold_numbers_names_and_the_file():
         ["0.0", "8.04", "Bufo bufo", "", "0.5000", '/recordings/pond, "west"/c.wav'],
         ["0.0", "10.0", "Parus major", "Great Tit", "0.8750", "/d.wav"],
     ]
+
+
+def of_recording(format, **recording):
+    """What a writer makes of a detection of a recording that was begun so."""
+    out = io.StringIO()
+    writing = writer(format, out, RUN)
+    writing.begin(Recording("/a.wav", 48_000, **recording))
+    writing.detection(Stretch(5.0, 15.0, TIT, np.zeros(1)))
+    writing.finish(Identification("/a.wav", 20.0, 5.0, ()))
+    return out.getvalue()
+
+
+BEGAN = Moment(datetime(2019, 10, 27, 0, 30, tzinfo=timezone.utc), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("recording", "told"),
+    [
+        ({}, ["", "", "", ""]),
+        ({"recorded": BEGAN, "origin": "guano"}, ["", "2019-10-27T00:30:00.000Z", "guano", ""]),
+        (
+            {"recorded": BEGAN, "origin": "name", "doubt": "repeated hour", "channel": 2},
+            ["2", "2019-10-27T00:30:00.000Z", "name", "repeated hour"],
+        ),
+    ],
+)
+def test_csv_has_the_channel_and_the_start_of_a_recording(recording, told):
+    [row] = csv.DictReader(io.StringIO(of_recording("csv", **recording)))
+    assert [row[name] for name in OF_RECORDING] == told
+
+
+@pytest.mark.parametrize(
+    ("recording", "told"),
+    [
+        ({}, ["1", "", "", ""]),
+        ({"recorded": BEGAN, "origin": "guano"}, ["1", "2019-10-27T00:30:05.000+00:00", "guano", ""]),
+        (
+            {"recorded": BEGAN, "origin": "name", "doubt": "repeated hour", "channel": 2},
+            ["2", "2019-10-27T00:30:05.000+00:00", "name", "repeated hour"],
+        ),
+    ],
+)
+def test_raven_has_the_channel_and_the_time_of_a_detection(recording, told):
+    [row] = receivers.raven(of_recording("raven", **recording))
+    assert [row[name] for name in ("Channel", "Time", "Time Origin", "Time Doubt")] == told
+
+
+def test_a_label_names_the_channel_that_was_chosen():
+    assert receivers.audacity(of_recording("audacity", channel=2)) == [(5.0, 15.0, "Parus major 0.88 (channel 2)")]
+
+
+@pytest.mark.parametrize(("format", "begins"), [("raven", ["5", "5", "25"]), ("audacity", ["5", "5", "25"])])
+def test_channels_of_a_file_are_at_the_same_time(format, begins):
+    out = io.StringIO()
+    writing = writer(format, out, RUN)
+    for file, channel in (("/a.wav", 1), ("/a.wav", 2), ("/b.wav", 1), ("/b.wav", 2)):
+        writing.begin(Recording(file, 48_000, channel=channel, follows=channel > 1))
+        writing.detection(Stretch(5.0, 15.0, TIT, np.zeros(1)))
+        if file == "/b.wav" and channel == 1:
+            writing.fail(file, "torn")
+        else:
+            writing.finish(Identification(file, 20.0, 5.0, ()))
+    rows = receivers.raven(out.getvalue()) if format == "raven" else receivers.audacity(out.getvalue())
+    assert [f"{float(row['Begin Time (s)'] if format == 'raven' else row[0]):g}" for row in rows] == begins
 
 
 @pytest.mark.parametrize(("format", "head"), [("raven", 1), ("audacity", 0), ("kaleidoscope", 1)])

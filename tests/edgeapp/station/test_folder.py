@@ -6,7 +6,8 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -35,13 +36,13 @@ def folder(tmp_path):
 def watch(recogniser, journal, folder):
     """Watch the folder until so many windows were told, or for some seconds; the station and its listening."""
 
-    def call(windows: int, within_s: float = 20.0, break_after: int | None = None):
+    def call(windows: int, within_s: float = 20.0, break_after: int | None = None, zone: tzinfo = timezone.utc):
         listening = Listening(recogniser, journal)
         station = listening.station()
         sources = []
 
         def make(tell):
-            sources.append(FolderSource(folder, journal, listening.clock, tell, settled_s=0.0, poll_s=0.05))
+            sources.append(FolderSource(folder, journal, listening.clock, tell, 0.0, zone, poll_s=0.05))
             return sources[0]
 
         worker = listening.worker(station, make)
@@ -164,3 +165,15 @@ def test_a_recording_without_a_time_ends_when_its_file_was_written(watch, folder
 
     first = watch(3)[0]
     assert abs((written - first.moment.utc).total_seconds() - 20.0) < 0.01
+
+
+def test_documents_say_where_the_start_of_a_recording_was_read(watch, folder, journal):
+    sing(folder / "20191027_023000.WAV")
+
+    watch(3, zone=ZoneInfo("Europe/Berlin"))
+
+    [row] = journal.detections()
+    source = journal.document(row)["source"]
+    assert source["file"] == str(folder / "20191027_023000.WAV")
+    assert source["recorded_at"] == "2019-10-27T00:30:00.000Z"
+    assert (source["recorded_at_origin"], source["recorded_at_doubt"]) == ("name", "repeated hour")
