@@ -31,6 +31,7 @@ LEFT = 141  # as a shell tells of a program that SIGPIPE ended
 # Command -> module:name of its function or of its own Typer, imported when the command is used or listed.
 COMMANDS = {
     "identify": "edgeapp.commands.identify:identify",
+    "archive": "edgeapp.commands.archive_group:app",
     "species": "edgeapp.commands.species:species",
     "gallery": "edgeapp.commands.gallery:app",
     "pack": "edgeapp.commands.pack:app",

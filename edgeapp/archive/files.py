@@ -12,17 +12,18 @@ from itertools import islice
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
-from edgeapp.audio.channels import BEST, EACH, Channel
+from edgeapp.audio.channel_choice import channels_of
+from edgeapp.audio.channels import EACH, Channel
 from edgeapp.audio.complaints import overheard
-from edgeapp.audio.file import FileSource, best_channel
+from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
-from edgeapp.recognition.results import Identification, Stretch
+from edgeapp.recognition.results import Identification, Stretch, WindowResult
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
@@ -45,7 +46,7 @@ class Outcome:
 
     Attributes
     ----------
-    given, done, failed : int
+    given, done, failed, passed_over : int
     last : str or None
         The file that was ended last, done or failed.
     next : str or None
@@ -116,7 +117,7 @@ def identify(
     channel : Channel
         Of recordings; each of several is one of its own.
     whole : callable, optional
-        Called after the last of a file was written, whether it was done or failed.
+        Called after the last of a file was written, with all its channels, whether it was done or failed.
 
     Returns
     -------
@@ -128,76 +129,70 @@ def identify(
     PackError, GalleryError
         What would fail every other file too.
     """
-    named = naming or Naming()
-
-    def hear(file: str, number: int, follows: bool) -> tuple[Identification, str | None]:
-        """Identify one channel of a file, or all together; and why some of its sound is missing, if it is."""
-        with overheard() as complaints:
-            with interruption.held():
-                source = open_sound(file, channel=number) if number else open_sound(file)
-            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # a raw pipe states nothing
-            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
-            if listening is not None:
-                source = listening(source)
-            writer.begin(recording(file, source, begun, number, follows))
-            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
-        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-        notes += expected.notes if expected is not None else []
-        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
-        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
-        identification = Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes))
-        return identification, None if source.fault is None else f"{file}: {source.fault}; copy the file again"
-
-    def write(heard: Identification, fault: str | None, number: int) -> None:
-        writer.finish(heard)
-        if heard.notes and fault is None:
-            of = f"{heard.file}: channel {number}" if channel.choice == EACH else heard.file
-            note(printable(f"{of}: {'; '.join(heard.notes)}"))
-
     given = done = failed = passed_over = 0
     last: str | None = None
-    at: str | None = None  # the file that is being heard
+    at: Found | Refused | None = None  # that is being heard
+    named = naming or Naming()
     left = iter(inputs)
 
-    def end(fault: str | None) -> None:
-        nonlocal failed, last, at
+    def end(file: str, fault: str | None) -> None:
+        nonlocal given, failed, last, at
         whole()
-        last, at = at, None
+        given += 1
+        last, at = file, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
 
-    def outcome(
-        following: str | None = None, n_left: int = 0, stopped: OutputError | KeyboardInterrupt | None = None
-    ) -> Outcome:
-        return Outcome(given, done, failed, passed_over, last, following, n_left, stopped)
+    def hear(file: str, number: int, numbers: Sequence[int], fault: str | None) -> str | None:
+        """Identify one of the channels, or all together, and end the file with the last; why sound is missing."""
+        nonlocal done
+        with overheard() as complaints:
+            with interruption.held():
+                source = open_sound(file, channel=number) if number else open_sound(file)
+            begun = recorded(file, zone) if isinstance(source, FileSource) else None  # raw sound states nothing
+            expected = expectation.of(begun.day if begun is not None else None) if expectation is not None else None
+            if listening is not None:
+                source = listening(source)
+            writer.begin(recording(file, source, begun, number, number != numbers[0]))
+            with closing(recogniser.windows(source, hop_s)) as results:
+                tally = write_windows(results, recogniser, writer, top, named, expected)
+        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+        notes += expected.notes if expected is not None else []
+        notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
+        species = named.candidates(tally.species(top, expected.species if expected is not None else None))
+        with interruption.held():
+            writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
+            if source.fault is not None:
+                fault = f"{file}: {source.fault}; copy the file again"
+            elif notes:
+                of = f"{file}: channel {number}" if channel.choice == EACH else file
+                note(printable(f"{of}: {'; '.join(notes)}"))
+            if number == numbers[-1]:
+                end(file, fault)
+                done += 1
+        return fault
 
     try:
         while True:
             with interruption.held():
-                one = next(left, None)
-                at = None if one is None else one.path
-            if one is None:
-                return outcome()
-            file, fault = one.path, None
-            given += 1
+                at = next(left, None)
+            if at is None:
+                return Outcome(given, done, failed, passed_over, last)
+            file = at.path
             try:
-                if isinstance(one, Refused):
-                    raise one.error
-                numbers = numbers_of(file, channel)
-                for n, number in enumerate(numbers, 1):
-                    heard, missing = hear(file, number, n > 1)
-                    with interruption.held():
-                        write(heard, missing, number)
-                        fault = missing or fault
-                        if n == len(numbers):
-                            end(fault)
-                            done += 1
+                if isinstance(at, Refused):
+                    raise at.error
+                with overheard():  # of a file that is read to choose
+                    numbers = channels_of(file, channel)
+                fault: str | None = None
+                for number in numbers:
+                    fault = hear(file, number, numbers, fault)
             except (PackError, GalleryError, OutputError, BrokenPipeError):
                 raise
             except PassedOverError as error:
                 with interruption.held():
-                    end(None)
+                    end(file, None)
                     passed_over += 1
                     note(printable(str(error)))
             except Exception as error:
@@ -208,28 +203,25 @@ def identify(
                     fault += "please report it with the file"
                 with interruption.held():
                     writer.fail(file, fault)
-                    end(fault)
+                    end(file, fault)
     except (OutputError, KeyboardInterrupt) as stopped:
         interruption.accept()
-        if at is not None:
-            given -= 1  # it has not been ended
-        elif (one := next(left, None)) is not None:
-            at = one.path
-        else:  # it came when all was done
-            return outcome()
-        return outcome(at, 1 + sum(1 for _ in islice(left, MOST_COUNTED)), stopped)
+        rest = at if at is not None else next(left, None)
+        if rest is None:  # it came when all was done
+            return Outcome(given, done, failed, passed_over, last)
+        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
+        return Outcome(given, done, failed, passed_over, last, rest.path, n_left, stopped)
 
 
-def _windows(
-    source: AudioSource,
+def write_windows(
+    results: Iterable[WindowResult],
     recogniser: Recogniser,
     writer: Writer,
-    hop_s: float,
     top: int,
     naming: Naming,
     expected: Expected | None,
 ) -> Tally:
-    """Write the windows and detections of one file, and sum them up."""
+    """Write the windows and detections of one file that was begun, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
     species = expected.species if expected is not None else None
 
@@ -238,12 +230,11 @@ def _windows(
             if expected is None or expected.keeps(stretch):
                 writer.detection(stretch.named(naming))
 
-    with closing(recogniser.windows(source, hop_s)) as results:
-        for result in results:
-            tally.add(result)
-            kept = result if expected is None else expected.window(result)
-            writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
-            write(merger.add(result))
+    for result in results:
+        tally.add(result)
+        kept = result if expected is None else expected.window(result)
+        writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
+        write(merger.add(result))
     write(merger.finish())
     return tally
 
@@ -264,23 +255,6 @@ def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:
     """When a recording began, where its metadata or its name says so; see `stated_start`."""
     # To read a named pipe twice would take what is in it.
     return stated_start(file, zone) if os.path.isfile(file) else None
-
-
-def numbers_of(file: str, channel: Channel) -> Sequence[int]:
-    """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
-
-    Raises
-    ------
-    AudioError
-        The file cannot be read.
-    """
-    if channel.choice not in (EACH, BEST):
-        return (channel.number,)
-    with overheard():
-        if channel.choice == BEST:
-            return (best_channel(file),)
-        with closing(FileSource(file)) as source:
-            return range(1, source.channels + 1)
 
 
 def recording(

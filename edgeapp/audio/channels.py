@@ -36,6 +36,7 @@ FEW_CELLS = 8  # beside which nothing is said
 CANCELLED = 0.15  # power of the mean over that of its channels, times the channels: 1 where they are independent
 SOUND_AGAIN = 1.2
 
+EVERY = 4  # of so many frames one is looked at for noise
 FLOOR = 0.2  # of the frames of a sound are quieter than its noise floor
 PEAKS = 0.98  # are quieter than what stands out of it
 NOISY_DB = 20.0  # above the floor of another channel
@@ -83,12 +84,10 @@ class Channel:
         return self.choice or str(self.number)
 
 
-def check_piped(channel: Channel, channels: int) -> None:
-    """Raise UsageError for a channel that raw sound on a pipe does not have, or that takes reading it twice."""
+def check_piped(channel: Channel) -> None:
+    """Raise UsageError for a choice that takes reading a sound twice, which comes through a pipe."""
     if channel.choice in (EACH, BEST):
         raise UsageError(f"--channel {channel} reads a recording twice, and a pipe ends", "choose mix or a number")
-    if channel.number > channels:
-        raise UsageError(f"--channel {channel}: raw sound has {channels}", "give the number with --pcm-channels")
 
 
 def scaled(frames: np.ndarray) -> np.ndarray:
@@ -119,7 +118,7 @@ def mean_of(frames: np.ndarray, used: tuple[int, ...] | None = None) -> np.ndarr
         mean = np.add(first, second, out=first)
         mean *= np.float32(0.5)
     else:
-        mean = frames[:, list(chosen)].mean(axis=1, dtype=np.float32)
+        mean = (frames if used is None else frames[:, list(used)]).mean(axis=1, dtype=np.float32)
     return mean * INT16_UNIT if frames.dtype == np.int16 else mean
 
 
@@ -201,9 +200,9 @@ class ChannelMixer:
             return []
         notes = []
         if self._cancelled:
-            notes.append(f"channels cancel each other{self._share(self._cancelled)}: one of them is used there")
+            notes.append(f"channels cancel each other{self._share(self._cancelled)}: one of them is used instead")
         notes += [
-            f"channel {channel + 1} is silent{self._share(int(dead))} and was left out there"
+            f"channel {channel + 1} is silent{self._share(int(dead))} and was left out"
             for channel, dead in enumerate(self._dead)
             if dead
         ]
@@ -314,30 +313,44 @@ class ChannelNoise:
     """How far sound stands out of the noise of each channel, in constant memory."""
 
     def __init__(self, channels: int) -> None:
-        self._levels = {band: [Levels() for _ in range(channels)] for band in (LOW, HIGH)}
+        self._floors = {band: [Levels() for _ in range(channels)] for band in (LOW, HIGH)}
+        self._peaks = [Levels() for _ in range(channels)]
 
     def add(self, spectra: Spectra, powers: np.ndarray) -> None:
         """Count cells ``[channels, frames, bins]``."""
-        for band, levels in self._levels.items():
-            found = powers[:, :, spectra.bins(band)].sum(axis=2)
-            for one, channel in zip(levels, found, strict=True):
-                one.add(channel)
+        some = powers[:, ::EVERY]
+        for band, floors in self._floors.items():
+            cells = some[:, :, spectra.bins(band)]
+            if not cells.size:
+                continue
+            for floor, found in zip(floors, np.median(cells, axis=2), strict=True):
+                floor.add(found)
+            if band == HIGH:
+                for peak, found in zip(self._peaks, cells.max(axis=2), strict=True):
+                    peak.add(found)
 
     def clarity_db(self, channel: int) -> float:
         """How far the peaks of a channel, from 0, are above its noise in the band of most voices, 1 to 10 kHz."""
-        high = self._levels[HIGH][channel]
-        return high.db(PEAKS) - high.db(FLOOR)
+        return self._peaks[channel].db(PEAKS) - self._floors[HIGH][channel].db(FLOOR)
+
+    def hum_db(self, channel: int, others: list[int]) -> float:
+        """How much more of the noise of a channel is below the voices than in the other channel with least of that."""
+
+        def tilt(one: int) -> float:
+            return self._floors[LOW][one].db(FLOOR) - self._floors[HIGH][one].db(FLOOR)
+
+        return tilt(channel) - min(tilt(other) for other in others)
 
     def merit_db(self, channel: int, among: list[int]) -> float:
         """How good a channel is: `clarity_db`, less a hum that others do not have."""
         others = [one for one in among if one != channel]
-        return self.clarity_db(channel) - (max(0.0, self.excess_db(channel, others) - HUM_DB) if others else 0.0)
+        return self.clarity_db(channel) - (max(0.0, self.hum_db(channel, others) - HUM_DB) if others else 0.0)
 
     def excess_db(self, channel: int, others: list[int]) -> float:
         """How far the noise of a channel is above that of the quietest other one, in the band where that is most."""
         return max(
-            levels[channel].db(FLOOR) - min(levels[other].db(FLOOR) for other in others)
-            for levels in self._levels.values()
+            floors[channel].db(FLOOR) - min(floors[other].db(FLOOR) for other in others)
+            for floors in self._floors.values()
         )
 
     def notes(self, channels: list[int]) -> list[str]:
@@ -349,7 +362,6 @@ class ChannelNoise:
                 continue
             excess = self.excess_db(channel, others)
             clearer = max(self.clarity_db(other) for other in others) - self.clarity_db(channel)
-            hum = self._levels[LOW][channel].db(FLOOR) - min(self._levels[LOW][one].db(FLOOR) for one in others)
-            if excess >= NOISY_DB and (clearer >= CLEARER_DB or hum >= NOISY_DB):
+            if excess >= NOISY_DB and (clearer >= CLEARER_DB or self.hum_db(channel, others) >= NOISY_DB):
                 notes.append(f"channel {channel + 1} is noisy, {excess:.0f} dB above another one: try --channel best")
         return notes

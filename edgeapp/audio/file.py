@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from edgeapp.audio.channels import best_of
+from edgeapp.audio.full_scale import beyond_reason, described, integer_bits, is_loud
 from edgeapp.audio.plausible import Listening
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import Block
@@ -20,7 +21,9 @@ if TYPE_CHECKING:  # what reads the formats is imported with the first file
     from edgeapp.audio.formats.decoder import Decoder, Hole
 
 FORMATS = "WAV, FLAC, OGG or MP3"
+INSTALL = "install ffmpeg (such as `apt install ffmpeg`), or PyAV: pip install 'biovita-edge[formats]'"
 LOW_RATE_HZ = 16_000  # below this the upper half of bird song, 4 to 8 kHz, is not in the file
+LEAST_RATE_HZ, MOST_RATE_HZ = 200, 4_000_000  # of infrasound, and beyond all hydrophones; others are damage
 HIGH_RATE_HZ = 96_000  # above this the file was made for ultrasound, which no window keeps
 
 # An encoder's padding makes a compressed file a few hundredths of a second shorter than announced; that is no damage.
@@ -45,6 +48,10 @@ class FileSource:
         The only one that is used, from 1; 0 mixes them, see `edgeapp.audio.channels.ChannelMixer`.
     examine : bool
         Look for faults of the recording on the way; see `edgeapp.audio.plausible.Examination`.
+    name : str, optional
+        Of an open file, for messages.
+    close_file : bool
+        Whether an open file is closed with the source.
 
     Attributes
     ----------
@@ -77,21 +84,28 @@ class FileSource:
         start_s: float = 0.0,
         duration_s: float | None = None,
         channel: int = 0,
+        *,
         examine: bool = True,
+        name: str | None = None,
+        close_file: bool = False,
     ) -> None:
         self._own: BinaryIO | None = None
         if isinstance(path, (str, os.PathLike)):
             self.name = os.fspath(path)
             file = self._own = _opened(self.name)
         else:
-            self.name = str(getattr(path, "name", "the recording"))
+            self.name = name or str(getattr(path, "name", "the recording"))
             file = path
+            self._own = file if close_file else None
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
             if channel > self.channels:
+                only = "one channel" if self.channels == 1 else f"{self.channels} channels"
+                raise AudioError(f"{self.name}: has no channel {channel}, only {only}", "choose another --channel")
+            if not LEAST_RATE_HZ <= self.rate_hz <= MOST_RATE_HZ:
                 raise AudioError(
-                    f"{self.name}: has no channel {channel}, only {self.channels}", "choose another channel"
+                    f"{self.name}: announces an impossible sample rate of {self.rate_hz} Hz", "copy the file again"
                 )
             self._first = round(start_s * self.rate_hz)
             self._most = None if duration_s is None else round(duration_s * self.rate_hz)
@@ -100,6 +114,8 @@ class FileSource:
             self.close()
             raise
         self._channel, self._examine = channel, examine
+        self._file = file
+        self._scale: np.float32 | None = None
         self.notes = [*_notes(1 if channel else self.channels, self.rate_hz), *self._decoder.notes]
         self.cut = self._decoder.cut
         self.fault: str | None = None
@@ -129,8 +145,7 @@ class FileSource:
                     frames = frames[: self._most - position]
                 if not len(frames):
                     continue
-                self._check(frames, position)
-                yield frames
+                yield self._sane(frames, position)
                 position += len(frames)
                 if position == self._most:
                     break
@@ -151,7 +166,7 @@ class FileSource:
             self._own.close()
 
     def _decoder_of(self, file: BinaryIO) -> Decoder:
-        from edgeapp.audio.formats.decoder import DamagedError, NotAudioError
+        from edgeapp.audio.formats.decoder import DamagedError, MissingDecoderError, NotAudioError
         from edgeapp.audio.formats.opening import open_decoder
         from edgeapp.audio.formats.sniff import COMPANION
         from edgeapp.audio.formats.view import read_at
@@ -163,6 +178,8 @@ class FileSource:
             if head == COMPANION:
                 raise PassedOverError(f"{self.name}: is a companion file of macOS, not a recording; passed over")
             return open_decoder(file)
+        except MissingDecoderError as error:
+            raise AudioError(f"{self.name}: is {error}, which needs ffmpeg or PyAV", INSTALL) from None
         except NotAudioError as error:
             raise AudioError(f"{self.name}: is {error}", f"give a recording: {FORMATS}") from None
         except DamagedError as error:
@@ -183,7 +200,11 @@ class FileSource:
         AudioError
             The file ends before.
         """
+        from edgeapp.audio.formats.chain import Chain
+
         frames, announced = self._decoder.frames, self._decoder.announced
+        if self._first and isinstance(self._decoder, Chain):
+            frames = self._decoder.counted()
         if self._first and frames is not None and self._first >= frames:
             if announced is not None and self._first < announced:
                 raise AudioError(
@@ -196,19 +217,49 @@ class FileSource:
         left = frames - self._first
         return (left if self._most is None else min(left, self._most)) / self.rate_hz
 
-    def _check(self, frames: np.ndarray, position: int) -> None:
-        if frames.dtype != np.int16 and not np.isfinite(frames).all():
-            at = position + int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
+    def _sane(self, frames: np.ndarray, position: int) -> np.ndarray:
+        """Frames on the scale of floats.
+
+        Raises
+        ------
+        AudioError
+            One of them is no sample of a recording.
+        """
+        if frames.dtype == np.int16:
+            return frames
+        if self._scale is None and (loud := is_loud(frames)) is not None:
+            self._scale = self._scale_of_integers() if loud else np.float32(1)
+        if self._scale is not None and self._scale != 1:
+            frames = frames * self._scale
+        if (wrong := beyond_reason(frames)) is not None:
             raise AudioError(
-                f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number", "export the file again"
+                f"{self.name}: the sample at {(position + wrong) / self.rate_hz:.3f} s is {described(frames[wrong])}",
+                "export the file again",
             )
+        return frames
+
+    def _scale_of_integers(self) -> np.float32:
+        """What brings samples on the scale of integers to that of floats."""
+        from edgeapp.audio.formats.opening import open_decoder
+
+        again = open_decoder(self._file)
+        try:
+            bits = integer_bits(again.blocks())
+        finally:
+            again.close()
+        if bits is None:
+            return np.float32(1)
+        self.notes.append(f"its floats are on the scale of {bits}-bit integers, and were divided by 2^{bits - 1}")
+        return np.float32(2.0 ** (1 - bits))
 
     def _compare(self, position: int) -> None:
         """Compare what is announced with what was there, now that all of it was decoded."""
         announced, frames = self._decoder.announced, self._first + position
         found = f"{frames / self.rate_hz:.1f} s"
         if not position or announced is None:
-            if self._decoder.cut:
+            if self._decoder.reason:
+                self.fault = f"is damaged ({self._decoder.reason}); {found} were found and used"
+            elif self._decoder.cut:
                 self.fault = f"is cut off after {found}; what is there was used"
             return
         length = f"announces {announced / self.rate_hz:.1f} s"
@@ -228,7 +279,7 @@ class FileSource:
         holes = [hole for hole in self._decoder.holes if self._first <= hole.start <= self._first + position]
         if holes:
             damaged = _places(holes, self.rate_hz, self._first)
-            self.fault = f"{damaged}; {self.fault}" if self.fault else damaged
+            self.fault = damaged if not self.fault or self._decoder.reason else f"{damaged}; {self.fault}"
 
 
 def _places(holes: list[Hole], rate_hz: int, first: int) -> str:
@@ -239,21 +290,6 @@ def _places(holes: list[Hole], rate_hz: int, first: int) -> str:
         named.append(f"from {start_s:.2f} to {end_s:.2f} s" if hole.end > hole.start else f"at {start_s:.2f} s")
     more = f" and in {len(holes) - MOST_HOLES} more places" if len(holes) > MOST_HOLES else ""
     return f"is damaged {', '.join(named)}{more}; the sound before and after was used"
-
-
-def best_channel(path: str | os.PathLike[str] | BinaryIO) -> int:
-    """The channel, from 1, whose sound stands out most of its noise; the whole file is read for it.
-
-    Raises
-    ------
-    AudioError
-        As `FileSource`.
-    """
-    source = FileSource(path)
-    try:
-        return best_of(source.frames(), source.channels, source.rate_hz) if source.channels > 1 else 1
-    finally:
-        source.close()
 
 
 def load(
@@ -294,6 +330,10 @@ def decode(source: FileSource, rate_hz: int) -> np.ndarray:
 
 def _opened(name: str) -> BinaryIO:
     try:
+        if _is_named_pipe(name):
+            from edgeapp.audio.piped import from_named_pipe
+
+            return from_named_pipe(name)
         return open(name, "rb")
     except FileNotFoundError:
         raise AudioError(f"{name}: does not exist", "check the path") from None
@@ -305,6 +345,13 @@ def _opened(name: str) -> BinaryIO:
         raise AudioError(f"{name}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"{name}: cannot be opened ({error})", "check the path") from None
+
+
+def _is_named_pipe(name: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _notes(channels: int, rate_hz: int) -> list[str]:

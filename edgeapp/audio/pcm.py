@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import select
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from edgeapp.audio.channels import mean_of
+from edgeapp.audio.full_scale import beyond_reason, described
 from edgeapp.audio.plausible import Listening
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, UsageError
@@ -17,10 +20,13 @@ from edgeapp.errors import AudioError, UsageError
 STDIN = "-"  # the name of raw sound that is piped in
 BYTES = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}  # of one sample; s24le is packed in three
 FORMATS = tuple(BYTES)
+HEADER_BYTES = 4096  # of which a file is known
 READ_BYTES = 65_536  # what a pipe of Linux holds
 WAKE_S = 0.2  # how soon `close` ends a read that nothing arrives for
 
+_CAN_WAIT = os.name == "posix"  # Windows waits for sockets only; a read that nothing arrives for is not ended there
 _TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+_FORMAT_OF = {(1, 2): "s16le", (1, 3): "s24le", (1, 4): "s32le", (3, 4): "f32le"}  # WAV's tag and bytes of a sample
 _FULL = {"s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
 
 
@@ -103,6 +109,8 @@ class PcmSource:
             raise UsageError(
                 f"raw PCM of {rate_hz} Hz and {channels} channels is invalid", "both must be greater than 0"
             )
+        if channel > channels:
+            raise AudioError(f"{name}: has no channel {channel}, only {channels}", "give their number as well")
         self._file = file
         self._channels, self._channel = channels, channel
         self._format = format
@@ -117,18 +125,19 @@ class PcmSource:
     def blocks(self) -> Iterator[Block]:
         """Give what arrives until the input ends or `close` is called."""
         listening = _Straight(self._channel) if self.live else Listening(self._channels, self.rate_hz, self._channel)
-        left, given, taken = b"", 0, 0
-        for piece in self._pieces():
+        given = taken = 0
+        pieces = self._pieces()
+        left = self._without_header(pieces)
+        for piece in itertools.chain((b"",), pieces):
             raw = left + piece
             whole = len(raw) - len(raw) % self._frame
             left = raw[whole:]
             if not whole:
                 continue
             frames = frames_of(raw[:whole], self._format, self._channels)
-            if not np.isfinite(frames).all():
-                at = taken + int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
+            if self._format == "f32le" and (wrong := beyond_reason(frames)) is not None:
                 raise AudioError(
-                    f"{self.name}: the sample at {at / self.rate_hz:.3f} s is not a number",
+                    f"{self.name}: the sample at {(taken + wrong) / self.rate_hz:.3f} s is {described(frames[wrong])}",
                     f"check that the sound really is {self._format}",
                 )
             taken += len(frames)
@@ -150,6 +159,38 @@ class PcmSource:
         """End `blocks()`. Safe in a signal handler; idempotent."""
         self._closed = True
 
+    def _without_header(self, pieces: Iterator[bytes]) -> bytes:
+        """The first bytes of raw sound, without the header of a WAV file that says what was asked for.
+
+        Raises
+        ------
+        AudioError
+            It is a file of another kind.
+        """
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= HEADER_BYTES:
+                break
+        from edgeapp.audio.formats.sniff import WAVE, container_of
+        from edgeapp.audio.formats.wave import layout
+
+        kind = container_of(head)
+        if kind is None:
+            return head
+        if kind != WAVE:
+            raise AudioError(f"{self.name}: is a file ({kind}), not raw sound", "give it to `biovita-edge identify -`")
+        found = layout(io.BytesIO(head))
+        format = _FORMAT_OF.get((found.format_tag, found.width))
+        if (found.rate_hz, found.channels, format) != (self.rate_hz, self._channels, self._format):
+            told = f"{found.rate_hz} Hz, {found.channels} channels, {format or 'encoded'}"
+            raise AudioError(
+                f"{self.name}: is a WAV file ({told}) and not as expected "
+                f"({self.rate_hz} Hz, {self._channels} channels, {self._format})",
+                "give --pcm-rate, --pcm-channels and --pcm-format as the header has them",
+            )
+        return head[found.spans[0][0] :]
+
     def _pieces(self) -> Iterator[bytes]:
         try:
             descriptor = self._file.fileno()
@@ -159,7 +200,7 @@ class PcmSource:
             return
         while not self._closed:
             try:
-                if not select.select([descriptor], [], [], WAKE_S)[0]:
+                if _CAN_WAIT and not select.select([descriptor], [], [], WAKE_S)[0]:
                     continue
                 piece = os.read(descriptor, READ_BYTES)
             except OSError as error:

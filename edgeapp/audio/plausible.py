@@ -25,7 +25,9 @@ OFFSET_OF_SOUND = 0.5  # times the RMS of the sound
 
 LOW_LEVEL_DB = -70.0  # of the loudest frames
 LOUDEST = 0.99
-STEADY_DB = 3.0  # between loud and quiet frames of a noise that never changes
+STEADY_DB = {LOW: 6.0, HIGH: 3.0}  # between loud and quiet frames of a noise that never changes
+STEADY_HUM_DB = 3.0  # between its seconds
+NEIGHBOURS = 8  # lines of a spectrum on either side
 PEAK_DB = 6.0  # of a line of a spectrum above those beside it
 QUIET, LOUD = 0.2, 0.98
 
@@ -34,12 +36,16 @@ BESIDE = 64  # samples before and after a dropout
 BESIDE_RMS = 8 / 32_768
 
 TELEPHONE_HZ = (3_300.0, 4_100.0)  # where a sound that was sampled at 8 kHz ends
-ABOVE_HZ = 300.0  # the width of the slope of a resampler
-NOTHING_DB = -45.0  # of what is above, beside what is below: a resampler leaves less
+SLOPE_HZ = 700.0  # of a resampler, which mirrors what is at 3.4 kHz at 4.6
+CLIFF_DB = 15.0  # between the noise below and above
+ENDS_DB = 45.0  # between the sound below and above
+SOUND_POWER = 1e-10  # of a frame: 16 bits without dither are silent below
+FLOOR_POWER = 1e-16  # of a cell, far below what 16 bits can hold
 
 HUM_DB = -40.0  # level of a hum
 HUM_ABOVE_DB = 30.0  # above the voices' band
 MAINS_HZ = 1_000.0
+FEWEST_SECONDS = 3  # in which something is called steady
 
 
 class Examination:
@@ -58,8 +64,11 @@ class Examination:
         self._gaps = _Gaps(rate_hz)
         self._levels = {band: Levels() for band in (LOW, HIGH)}
         self._loudness = Levels()
+        self._seconds = Levels()  # of the low band
         self._spectrum = np.zeros(len(self._spectra.hz))
-        self._sum = self._n = self._frames = 0.0
+        self._floor_db = np.zeros(len(self._spectra.hz))  # summed, as the spectrum is
+        self._sum = 0.0
+        self._n = self._frames = self._frames_of_sound = 0
         self._sounds = False
 
     def add(self, frames: np.ndarray, mono: np.ndarray) -> None:
@@ -78,8 +87,12 @@ class Examination:
             return []
         if not self._sounds:
             return ["digital silence: every sample is 0"]
-        clauses = [self._clipping.note(), self._offset(), self._gaps.note(), self._weak(), self._narrow(), self._hum()]
+        with np.errstate(all="ignore"):
+            clauses = self._clauses()
         return [clause for clause in clauses if clause]
+
+    def _clauses(self) -> list[str]:
+        return [self._clipping.note(), self._offset(), self._gaps.note(), self._weak(), self._narrow(), self._hum()]
 
     def _look(self, mono: np.ndarray) -> None:
         if not len(mono):
@@ -97,10 +110,14 @@ class Examination:
             cells = self._spectra.of(chosen.reshape(1, -1))[0]
             powers = np.square(cells.real) + np.square(cells.imag)
             self._spectrum += powers.sum(axis=0)
+            with_sound = powers.sum(axis=1) > SOUND_POWER
+            self._floor_db += 10 * np.log10(powers[with_sound] + FLOOR_POWER).sum(axis=0)
             self._frames += len(powers)
+            self._frames_of_sound += int(with_sound.sum())
             self._loudness.add(powers[:, 2:].sum(axis=1))
             for band, levels in self._levels.items():
                 levels.add(powers[:, self._spectra.bins(band)].sum(axis=1))
+            self._seconds.add(powers[:, self._spectra.bins(LOW)].sum(axis=1).mean(keepdims=True))
 
     def _offset(self) -> str:
         mean = self._sum / self._n
@@ -112,35 +129,38 @@ class Examination:
         loudest = self._loudness.db(LOUDEST)
         if loudest < LOW_LEVEL_DB:
             return f"very low level: hardly ever above {loudest:.0f} dBFS"
-        high = self._levels[HIGH]
-        if self._frames < 20 or high.db(LOUD) - high.db(QUIET) > STEADY_DB or self._lines():
+        if self._n < FEWEST_SECONDS * self._rate_hz or self._lines():
             return ""
+        for band, levels in self._levels.items():
+            if levels.db(LOUD) - levels.db(QUIET) > STEADY_DB[band]:
+                return ""
         return "nothing stands out of the noise"
 
     def _lines(self) -> bool:
         """Whether a line of the spectrum stands out of those beside it."""
-        lines = 10 * np.log10(np.maximum(self._spectrum[self._spectra.bins(HIGH)], 1e-30))
-        if len(lines) < 16:
+        lines = 10 * np.log10(self._spectrum[self._spectra.bins(LOW).start : self._spectra.bins(HIGH).stop] + 1e-30)
+        if len(lines) <= 2 * NEIGHBOURS:
             return True
-        beside = np.lib.stride_tricks.sliding_window_view(np.pad(lines, 8, mode="edge"), 17)
+        beside = np.lib.stride_tricks.sliding_window_view(np.pad(lines, NEIGHBOURS, mode="edge"), 2 * NEIGHBOURS + 1)
         return bool((lines - np.median(beside, axis=1) > PEAK_DB).any())
 
     def _narrow(self) -> str:
-        """Sound that was sampled at 8 kHz and brought to a higher rate since."""
-        hz, below, above = self._spectra.hz, *TELEPHONE_HZ
-        if self._rate_hz < 4 * above or not self._frames:
+        """Sound that was sampled at 8 kHz and brought to a higher rate since: its noise ends there."""
+        hz, (below, above) = self._spectra.hz, TELEPHONE_HZ
+        if self._rate_hz < 4 * above or not self._frames_of_sound:
             return ""
-        spectrum = self._spectrum / self._frames
-        kept = spectrum[(hz > below / 3) & (hz < below)].mean()
-        gone = spectrum[(hz > above + ABOVE_HZ) & (hz < 0.9 * self._rate_hz / 2)].max()
-        if not kept > 0 or gone > kept * 10 ** (NOTHING_DB / 10):
+        inside, outside = (hz > below - 1_000) & (hz < below), (hz > above + SLOPE_HZ) & (hz < 0.9 * self._rate_hz / 2)
+        floor_db, spectrum = self._floor_db / self._frames_of_sound, self._spectrum / self._frames
+        # Lossy codecs leave out what is masked, and a low voice is far above any noise: so both must end there.
+        noise_ends = floor_db[inside].mean() - floor_db[outside].max() >= CLIFF_DB
+        kept, gone = spectrum[(hz > below / 3) & (hz < above)].mean(), spectrum[outside].max()
+        if not noise_ends or gone > kept * 10 ** (-ENDS_DB / 10):
             return ""
         return "nothing above 4 kHz: it seems to have been recorded at 8 kHz"
 
     def _hum(self) -> str:
-        hz = self._spectra.hz
-        low = self._levels[LOW]
-        steady = low.db(LOUD) - low.db(QUIET) <= STEADY_DB
+        low, hz = self._seconds, self._spectra.hz
+        steady = low.db(LOUD) - low.db(QUIET) <= STEADY_HUM_DB and self._n >= FEWEST_SECONDS * self._rate_hz
         if not steady or low.db(QUIET) < HUM_DB or low.db(QUIET) - self._levels[HIGH].db(QUIET) < HUM_ABOVE_DB:
             return ""
         strongest = hz[int(np.argmax(self._spectrum * (hz < MAINS_HZ)))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeapp.commands.gallery_photos import app as photos_app
-from edgeapp.commands.options import JsonOption, LanguageOption, PackOption
+from edgeapp.commands.options import ChannelOption, JsonOption, LanguageOption, PackOption
 from edgeapp.config.defaults import language_of
 from edgeapp.errors import GalleryError, UsageError
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
@@ -135,6 +135,7 @@ def build(
 ) -> None:
     """Build a gallery from a species table, photos and recordings; an existing one is replaced atomically."""
     from edgeapp.recognition import gallery_build
+    from edgeapp.recognition import material as materials
 
     found = find_pack(pack)
     if gallery is None and found.name is not None:
@@ -150,8 +151,8 @@ def build(
     table = _table(taxa)
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
     material = [
-        *(gallery_build.photo_folder(photos, table) if photos else ()),
-        *(gallery_build.manifest(manifest) if manifest else ()),
+        *(materials.photo_folder(photos, table) if photos else ()),
+        *(materials.manifest(manifest) if manifest else ()),
     ]
     report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
     if gallery is None:
@@ -216,14 +217,18 @@ def add(
             "--source", metavar="TEXT", help="Source of the photos and recordings.", rich_help_panel=ATTRIBUTION
         ),
     ] = "",
+    channel: ChannelOption = "mix",
     pack: PackOption = None,
     taxa: Table = None,
     thumbnails: Thumbnails = True,
 ) -> None:
     """Add a species to a gallery: by its name alone, or with photos and recordings for a higher accuracy."""
-    from edgeapp.recognition.gallery_build import Filler, Material
+    from edgeapp.audio.channels import Channel
+    from edgeapp.recognition.gallery_build import Filler
+    from edgeapp.recognition.material import Material
     from gallery.store import Gallery
 
+    chosen = Channel.of(channel)
     _refuse_packed(gallery)
     loaded = load_pack(pack)
     files = [(path, "image") for path in photo or ()] + [(path, "audio") for path in recording or ()]
@@ -232,7 +237,7 @@ def add(
         known = opened.taxa()
         taxon = _meant(name, _known(taxa), known, new, common_name, family)
         opened.add_taxa([taxon])
-        filler = Filler(opened, loaded, thumbnails, tell=_complain)
+        filler = Filler(opened, loaded, thumbnails, tell=_complain, channel=chosen)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
         filler.add(Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files)

@@ -18,7 +18,7 @@ from edgeapp.archive.lists import LIST
 from edgeapp.audio.names import is_recording
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import BiovitaError, OutputError, UsageError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import APPENDED, check_format
 
 AppendOption = Annotated[
@@ -78,7 +78,7 @@ def beginning_with(first: str | None, found: Iterator[Found | Refused]) -> Itera
     """
     if first is not None:
         for one in found:
-            if one.path == first:
+            if first in (one.path, printable(one.path)):  # as a message names it
                 yield one
                 break
         else:

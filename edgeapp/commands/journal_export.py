@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.journal import JournalPath, SinceOption, SpeciesOption, UntilOption, app, time_of
-from edgeapp.commands.journal_names import naming_of, spellings
+from edgeapp.commands.journal import JournalPath, PicturesOption, SinceOption, SpeciesOption, UntilOption, app, time_of
+from edgeapp.commands.journal_names import naming_of, pictures_in, spellings
 from edgeapp.commands.options import ExcelOption, LanguageOption, OutputOption, check_excel
 from edgeapp.config.panels import OUTPUT
+from edgeapp.detections.pictures import MOST
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader
 from edgeapp.outputs.destination import Destination
@@ -56,6 +57,7 @@ def export_detections(
     country: Annotated[
         str, typer.Option("--country", metavar="TEXT", help="Code of the country.", rich_help_panel=EBIRD)
     ] = "",
+    pictures: PicturesOption = MOST,
     language: LanguageOption = None,
     journal: JournalPath = None,
 ) -> None:
@@ -77,6 +79,7 @@ def export_detections(
         reader.naming = naming_of(reader, language)
         names = spellings(species, reader)
         if format.value in DOCUMENTS:
+            reader.pictures = pictures_in(reader, pictures)
             documents = (reader.document(row) for row in reader.detections(begin, end, names))
             written = export_documents(documents, format.value, destination.out)
             typer.echo(f"{written} written", err=True)

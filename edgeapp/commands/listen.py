@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from edgeapp.clock.system import SystemClock
 from edgeapp.commands.web import check_extra
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
 from edgeapp.recognition.recogniser import Recogniser
@@ -47,6 +49,8 @@ from gallery.naming import Naming
 
 if TYPE_CHECKING:
     from edgeapp.web.of_station import Page
+
+log = logging.getLogger(__name__)
 
 SWEEP_S = 600.0
 KEPT_S = 90.0  # of the newest sound, where a page shows it and may ask for longer clips
@@ -123,6 +127,8 @@ def listen(
         learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
+        journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
+        stack.callback(journal.pictures.close)
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()

@@ -57,14 +57,6 @@ OutputOption = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-ExcelOption = Annotated[
-    bool,
-    typer.Option(
-        "--excel",
-        help="CSV for spreadsheets: a byte order mark, and an apostrophe before what would be a formula.",
-        rich_help_panel=OUTPUT,
-    ),
-]
 ChannelOption = Annotated[
     str,
     typer.Option(
@@ -72,6 +64,14 @@ ChannelOption = Annotated[
         metavar="CHANNEL",
         help="Channel of recordings: mix, left, right, a number from 1, each (as a recording of its own), or best.",
         rich_help_panel=OTHER_INPUT,
+    ),
+]
+ExcelOption = Annotated[
+    bool,
+    typer.Option(
+        "--excel",
+        help="CSV for spreadsheets: a byte order mark, and an apostrophe before what would be a formula.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeapp.detections.document import DECIMALS, cleaned
-from gallery.pictures import Picture, pictures
+from gallery.errors import GalleryError
+from gallery.pictures import Picture, PictureFinder, pictures
 from gallery.recognition import Detection
 from gallery.store import Gallery
 
@@ -58,3 +60,64 @@ def picture_fields(shown: Iterable[Picture]) -> list[dict[str, Any]]:
         }
         for one in shown
     ]
+
+
+class DocumentPictures:
+    """Pictures in the documents of a journal's detections, from one gallery.
+
+    For one thread, which opens the gallery with the first detection. What cannot be read is told of once, and documents
+    have no pictures then: no detection waits for one or is lost with it.
+
+    Parameters
+    ----------
+    path : path
+        Of the gallery.
+    n : int
+        At most so many photos, and at most so many recordings; 0 gives none.
+    tell : callable
+        Takes one line.
+    """
+
+    def __init__(self, path: str | Path, n: int = MOST, tell: Callable[[str], None] = lambda line: None) -> None:
+        self._path, self._n, self._tell = path, n, tell
+        self._gallery: Gallery | None = None
+        self._finder: PictureFinder | None = None
+        self._told: set[str] = set()
+
+    def fields(
+        self, detection: Detection, space: str, vector: Callable[[], np.ndarray | None] = lambda: None
+    ) -> list[dict[str, Any]]:
+        """Of a detection, those most like its sound first.
+
+        Parameters
+        ----------
+        detection : Detection
+        space : str
+            In which its vector is; one of another space than the gallery's is not compared.
+        vector : callable
+            Gives [dim] of its most confident window, if it is known.
+        """
+        if self._n == 0:
+            return []
+        try:
+            if self._finder is None or self._gallery is None:
+                if self._told:
+                    return []
+                self._gallery = Gallery.open(self._path)
+                self._finder = PictureFinder(self._gallery, self._n)
+            sound = vector() if space == self._gallery.identity.space else None
+            if sound is not None and sound.shape != (self._gallery.identity.dim,):
+                sound = None  # damaged
+            candidates = [one.scientific_name for one in detection.candidates]
+            return picture_fields(self._finder.pictures(detection.scientific_name, sound, candidates))
+        except GalleryError as error:
+            if str(error) not in self._told:
+                self._told.add(str(error))
+                self._tell(f"{error}; documents have no pictures")
+            return []
+
+    def close(self) -> None:
+        """Close the gallery; idempotent."""
+        if self._gallery is not None:
+            self._gallery.close()
+        self._gallery = self._finder = None

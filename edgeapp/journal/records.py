@@ -66,6 +66,8 @@ class Stream:
         Rate at which it records.
     boot_id : str
         Of the machine's run; times since boot are comparable inside one only.
+    channel : int or None
+        Of a recording, from 1, where one was chosen.
     recorded_at_origin, recorded_at_doubt : str or None
         Of a recording: where its start was read, and what is doubtful about it; see
         `edgeapp.audio.recording_time.RecordingStart`.
@@ -76,6 +78,7 @@ class Stream:
     backend: str
     rate_hz: int
     boot_id: str
+    channel: int | None = None
     recorded_at_origin: str | None = None
     recorded_at_doubt: str | None = None
 

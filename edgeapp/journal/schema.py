@@ -153,7 +153,7 @@ def m007_learned(db: Database) -> None:
 
 @migrations()
 def m008_recordings(db: Database) -> None:
-    """Where the start of a recording was read; it is not known of earlier ones."""
+    """Which channel of a recording was heard, and where its start was read; neither is known of earlier ones."""
     for statement in RECORDED:
         db.execute(statement)
 

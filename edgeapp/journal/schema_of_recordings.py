@@ -1,8 +1,9 @@
-"""What m008 does to a journal: a recording says where its start was read, and what is doubtful about it."""
+"""What m008 does to a journal: a recording says which channel was heard, and where its start was read."""
 
 from __future__ import annotations
 
 RECORDED = (
+    "ALTER TABLE streams ADD COLUMN channel INTEGER",
     "ALTER TABLE streams ADD COLUMN recorded_at_origin TEXT",
     "ALTER TABLE streams ADD COLUMN recorded_at_doubt TEXT",
     "DROP VIEW detections_in_full",
@@ -13,7 +14,8 @@ RECORDED = (
         detections.scientific_name, detections.common_name, detections.confidence, detections.similarity,
         detections.windows, detections.level_dbfs, detections.speech,
         streams.source, streams.device_id, streams.backend, streams.rate_hz, streams.boot_id,
-        streams.started_utc AS stream_started_utc, streams.recorded_at_origin, streams.recorded_at_doubt,
+        streams.started_utc AS stream_started_utc, streams.channel,
+        streams.recorded_at_origin, streams.recorded_at_doubt,
         deployments.station, deployments.app_version, deployments.pack, deployments.pack_version, deployments.space,
         deployments.gallery, deployments.gallery_sha256, deployments.learned_sha256, deployments.hop_s,
         deployments.thresholds, deployments.latitude, deployments.longitude,

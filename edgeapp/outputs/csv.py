@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, cleaned, recorded_fields
+from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, recorded_fields
+from edgeapp.file_names import text_of
 from edgeapp.outputs.spreadsheet import MARK, csv_rows
 from edgeapp.outputs.writer import Recording, Run, Spool
 
@@ -30,9 +31,9 @@ class CsvWriter:
         self._rows = Spool()
         self._csv = csv_rows(self._rows, run.excel)  # type: ignore[arg-type]
         self._recording = Recording("", 0)
+        self._of_recording: list[str | int] = []
         out.write(MARK if run.excel else "")
         csv_rows(out).writerow((*HEADER, *OF_RECORDING))
-        self._of_recording: list[str | int] = []
 
     def begin(self, recording: Recording) -> None:
         """Forget the rows of a file that failed half way."""
@@ -55,7 +56,7 @@ class CsvWriter:
                     detection.scientific_name,
                     detection.common_name,
                     f"{detection.confidence:.{DECIMALS}f}",
-                    cleaned(self._recording.file),
+                    text_of(self._recording.file),
                     *self._of_recording,
                 )
             )

@@ -30,7 +30,21 @@ TABLES_OF_RECORDS = ("csv", "raven", "audacity", "kaleidoscope", "ebird")
 DOCUMENTS = ("json", "ndjson")
 FORMATS = ("csv", *DOCUMENTS, "raven", "audacity", "kaleidoscope", "ebird")
 # BirdNET's optional columns in its order, then what only we know.
-CSV_COLUMNS = (*BIRDNET, "lat", "lon", "week", "model", "time", "clock_set", "rank", "taxon", "review")
+CSV_COLUMNS = (
+    *BIRDNET,
+    "lat",
+    "lon",
+    "week",
+    "model",
+    "time",
+    "clock_set",
+    "rank",
+    "taxon",
+    "review",
+    "channel",
+    "recorded_at_origin",
+    "recorded_at_doubt",
+)
 
 TABLES: Mapping[str, tuple[str, Row]] = {
     "raven": (raven.head(raven.DATED), raven.row),
@@ -206,6 +220,9 @@ def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo, excel: bool) -> i
                 record.taxon_rank,
                 one_line(record.scientific_name),
                 record.review or "",
+                record.channel or "",
+                record.recorded_at_origin or "",
+                record.recorded_at_doubt or "",
             )
         )
     return written

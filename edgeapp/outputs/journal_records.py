@@ -85,4 +85,7 @@ def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> R
         clip=clip,
         clip_start_s=start_s or 0.0,
         clip_end_s=end_s or 0.0,
+        channel=row["channel"],
+        recorded_at_origin=row["recorded_at_origin"],
+        recorded_at_doubt=row["recorded_at_doubt"],
     )

@@ -42,6 +42,10 @@ class Record:
         Sound file with this detection in it: its clip, or the recording itself where a file was heard.
     clip_start_s, clip_end_s : float
         Where that file begins and ends on the stream's clock.
+    channel : int or None
+        Of a recording, from 1, where one was chosen.
+    recorded_at_origin, recorded_at_doubt : str or None
+        Of a recording: where its start was read, and what is doubtful about it.
 
     Raises
     ------
@@ -69,6 +73,9 @@ class Record:
     clip: str | None = None
     clip_start_s: float = 0.0
     clip_end_s: float = 0.0
+    channel: int | None = None
+    recorded_at_origin: str | None = None
+    recorded_at_doubt: str | None = None
 
     def __post_init__(self) -> None:
         if self.time_utc.utcoffset() is None:

@@ -10,6 +10,7 @@ import importlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeapp.errors import UsageError
@@ -92,6 +93,11 @@ class Recording:
     doubt: str | None = None
     channel: int | None = None
     follows: bool = False
+
+    @property
+    def day(self) -> date | None:
+        """The date in UTC on which it began, where that can be trusted."""
+        return None if self.recorded is None or not self.recorded.clock_set else self.recorded.utc.date()
 
     def at(self, start_s: float) -> Moment | None:
         """The moment so many seconds after its beginning."""

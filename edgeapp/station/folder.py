@@ -12,10 +12,13 @@ from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
 from edgeapp.audio.backends import FILE
+from edgeapp.audio.channel_choice import channels_of
+from edgeapp.audio.channels import Channel
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import MTIME, RecordingStart, recording_start
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
+from edgeapp.file_names import text_of
 from edgeapp.journal import Journal
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 from edgeapp.station.stream_source import StreamSource
@@ -52,6 +55,8 @@ class FolderSource:
         Of recorders that write local time.
     poll_s : float
         Seconds between two looks into the folder.
+    channel : Channel
+        Of the recordings; a recording is one stream, so it cannot be each.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class FolderSource:
         settled_s: float = SETTLED_S,
         zone: tzinfo = timezone.utc,
         poll_s: float = POLL_S,
+        channel: Channel = Channel(),
     ) -> None:
         self._folder = folder
         self._journal = journal
@@ -70,6 +76,7 @@ class FolderSource:
         self._settled_s = settled_s
         self._zone = zone
         self._poll_s = poll_s
+        self._channel = channel
         self._closed = False
         self.health = MicrophoneHealth(48_000, clock.now().boottime_s, tell)
 
@@ -78,7 +85,7 @@ class FolderSource:
         files = finished_files(
             self._folder,
             self._settled_s,
-            lambda path, size, mtime_ns: self._journal.is_done(str(path), size, mtime_ns),
+            lambda path, size, mtime_ns: self._journal.is_done(text_of(path), size, mtime_ns),
             poll_s=self._poll_s,
             ended=lambda: self._closed,
             complain=lambda error: log.warning("%s", error),
@@ -87,7 +94,10 @@ class FolderSource:
             try:
                 stream = self._opened(file)
             except (AudioError, OSError) as error:  # taken away since it was found
-                log.warning("%s: %s", file.path, error)
+                log.warning("%s", error)
+                continue
+            except Exception:  # one recording must not end the others
+                log.exception("%s: failed unexpectedly; please report it with the file", file.path)
                 continue
             self.health.reopened(self._clock.now().boottime_s, stream.rate_hz)
             yield stream
@@ -97,7 +107,9 @@ class FolderSource:
         self._closed = True
 
     def _opened(self, file: FinishedFile) -> StreamSource:
-        source = FileSource(file.path)
+        [number] = channels_of(file.path, self._channel)
+        source = FileSource(file.path, channel=number)
+        source.name = text_of(file.path)  # for the journal and all who read it
         device_id = f"file:{file.size}:{file.mtime_ns}"
         start = recording_start(file.path, source.duration_s or 0.0, self._zone)
         if start.doubt is not None:
@@ -113,6 +125,7 @@ class FolderSource:
             kept=lambda stream_id: self._journal.file_done(
                 source.name, file.size, file.mtime_ns, stream_id, self._clock.now()
             ),
+            channel=number or None,
             origin=start.source,
             doubt=start.doubt,
         )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from edgeapp.audio.capture import Capture
+from edgeapp.audio.channels import EACH, Channel, check_piped
 from edgeapp.audio.pcm import PcmSource
 from edgeapp.clock.system import Clock
 from edgeapp.clock.zones import zone_of
@@ -31,6 +32,7 @@ def workers_of(
     UsageError
         Sources that exclude each other.
     """
+    channel = Channel.of(settings.input.channel)
     devices, watched = settings.microphone.device, settings.input.watch
     duration_s = settings.station.duration
     if watched is not None:
@@ -38,11 +40,13 @@ def workers_of(
             raise UsageError("--watch excludes other sources", "omit --device and -")
         if not watched.is_dir():
             raise UsageError(f"{watched}: is not a readable folder", "make it, or check the path")
+        if channel.choice == EACH:
+            raise UsageError("--channel each: a watched recording is one stream", "choose mix, best or a number")
         journal, zone = station.journal, zone_of(settings.input.recorder_zone)
         return [
             SourceWorker(
                 str(watched),
-                lambda tell: FolderSource(watched, journal, clock, tell, zone=zone),
+                lambda tell: FolderSource(watched, journal, clock, tell, zone=zone, channel=channel),
                 cutting,
                 station.events,
                 duration_s,
@@ -52,7 +56,9 @@ def workers_of(
         if devices:
             raise UsageError("standard input excludes other sources", "omit --device")
         given = settings.input
-        pipe = PcmSource(sys.stdin.buffer, given.pcm_rate, given.pcm_channels, given.pcm_format, live=True)
+        check_piped(channel)
+        raw = given.pcm_rate, given.pcm_channels, given.pcm_format
+        pipe = PcmSource(sys.stdin.buffer, *raw, live=True, channel=channel.number)
         return [
             SourceWorker(pipe.name, lambda tell: PipeSource(pipe, clock, tell), cutting, station.events, duration_s)
         ]

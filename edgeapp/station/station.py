@@ -265,6 +265,7 @@ class Station:
             heard.backend,
             heard.rate_hz,
             self.clock.boot_id,
+            heard.channel,
             heard.origin,
             heard.doubt,
         )

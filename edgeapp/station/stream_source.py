@@ -47,6 +47,8 @@ class StreamSource:
         How many of its first windows are in the journal already.
     kept : callable
         Called with the stream's id when its last window is in the journal.
+    channel : int or None
+        Of a recording, from 1, where one was chosen.
     origin, doubt : str or None
         Of a recording: where its start was read, and what is doubtful about it.
 
@@ -73,13 +75,14 @@ class StreamSource:
         arrived: Callable[[int], None] = lambda position: None,
         skip_windows: int = 0,
         kept: Callable[[int], None] = lambda stream_id: None,
+        channel: int | None = None,
         origin: str | None = None,
         doubt: str | None = None,
     ) -> None:
         self.name, self.rate_hz = source.name, source.rate_hz
         self.device_id, self.backend, self.timeline = device_id, backend, timeline
         self.skip_windows, self.kept = skip_windows, kept
-        self.origin, self.doubt = origin, doubt
+        self.channel, self.origin, self.doubt = channel, origin, doubt
         self.end_reason: str | None = None
         self.delivered = 0
         self._source = source
@@ -136,6 +139,8 @@ class StreamSource:
             self.end_reason = str(error)
             log.warning("%s", error)
         else:
+            for note in self._source.notes:
+                log.info("%s: %s", self.name, note)
             self.end_reason = self.fault or (CLOSED if self._source.live else None)
             if self.fault:
                 log.warning("%s: %s", self.name, self.fault)

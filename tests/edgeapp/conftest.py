@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime import encoders
 from edgeapp.runtime.tensorrt import cache, cuda
@@ -105,11 +106,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def run(toy_pack: Path) -> Callable[..., Result]:
     """Run the command line; ``identify`` gets the toy pack."""
 
-    def call(*words: object) -> Result:
+    def call(*words: object, input: bytes | None = None) -> Result:
         args = [str(word) for word in words]
         if args[:1] == ["identify"] and "--pack" not in args:
             args += ["--pack", str(toy_pack)]
-        return CliRunner().invoke(app, args)
+        return CliRunner().invoke(app, args, input=input)
 
     return call
 

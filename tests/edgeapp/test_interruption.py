@@ -20,7 +20,7 @@ import pytest
 
 import edgeapp.commands.identify as commands
 from edgeapp.audio.file import FileSource
-from edgeapp.outputs.csv import HEADER
+from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
 
@@ -66,7 +66,7 @@ def heard(text: str, format: str) -> list[str]:
         return [event["file"] for event in map(json.loads, text.splitlines()) if event["event"] == "file"]
     if format == "csv":
         head, *rows = csv.reader(io.StringIO(text))
-        assert tuple(head[: len(HEADER)]) == HEADER
+        assert tuple(head) == (*HEADER, *OF_RECORDING)
         return [row[5] for row in rows]
     return [word for word in text.split() if word == "major"]
 
@@ -202,7 +202,8 @@ def many(tmp_path: Path, record: Callable[..., str]) -> list[str]:
 
 def check_ended_half_way(many: list[str], toy_pack: Path, tmp_path: Path, number: int, wait_s: float) -> None:
     out = tmp_path / "out.csv"
-    out.unlink(missing_ok=True)
+    for left in (out, *tmp_path.glob(".out*")):  # of a run that was killed before
+        left.unlink(missing_ok=True)
     folder = Path(many[0]).parent
     process = identify(folder, "--pack", toy_pack, "-q", "-f", "csv", "-o", out, stdin=subprocess.DEVNULL)
     while not list(tmp_path.glob(".out*")):

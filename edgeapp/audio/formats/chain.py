@@ -35,6 +35,7 @@ class Chain:
         self.frames, self.announced = first.frames, first.announced
         self.notes = list(first.notes)
         self.holes: list[Hole] = []
+        self.reason = ""
         self.cut = first.cut
 
     @classmethod
@@ -42,12 +43,16 @@ class Chain:
         """One after the other, all of them known."""
         following = iter(parts[1:])
         chain = cls(parts[0], lambda before: next(following, None), lambda: parts)
-        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in parts]
-        known = [length for length in lengths if length is not None]
-        chain.frames = round(sum(known) * chain.rate_hz) if len(known) == len(parts) else None
+        chain.frames = chain.counted()
         if len(parts) > 1:
             chain.announced = None
         return chain
+
+    def counted(self) -> int | None:
+        """Frames of all streams, which are looked for; None where only decoding tells."""
+        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in self._all()]
+        known = [length for length in lengths if length is not None]
+        return round(sum(known) * self.rate_hz) if len(known) == len(lengths) else None
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on."""
@@ -71,6 +76,7 @@ class Chain:
             scale = self.rate_hz / part.rate_hz
             self.holes += [Hole(begin + round(one.start * scale), begin + round(one.end * scale)) for one in part.holes]
             self.cut |= part.cut
+            self.reason = self.reason or part.reason
             begin += position
             count += 1
             part = next(remaining, None) if first else self._after(part)

@@ -43,6 +43,8 @@ class Decoder(Protocol):
         Met so far.
     cut : bool
         Whether the end is known to be missing; known once `blocks` has ended.
+    reason : str
+        What the decoder says of it, where it says anything.
     """
 
     rate_hz: int
@@ -52,6 +54,7 @@ class Decoder(Protocol):
     notes: list[str]
     holes: list[Hole]
     cut: bool
+    reason: str
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on: ``[n, channels]`` int16, or float32 of full scale 1.0. Called once.
@@ -68,6 +71,14 @@ class Decoder(Protocol):
 
 class DamagedError(Exception):
     """A file of a known format that cannot be decoded; the text says why, in a few words."""
+
+
+class UnknownCodecError(DamagedError):
+    """A file whose header is whole and whose sound is in a codec that libsndfile does not know."""
+
+
+class MissingDecoderError(Exception):
+    """A format that needs a decoder which is not installed; the text names the format."""
 
 
 class NotAudioError(Exception):

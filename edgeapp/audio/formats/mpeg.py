@@ -74,6 +74,7 @@ class MpegDecoder:
         self.rate_hz, self.channels = kind.rate_hz, kind.channels
         self.notes: list[str] = []
         self.holes: list[Hole] = []
+        self.reason = ""
         found, counted = sum(run.frames for run in parts), parts[0].announced
         self._missing = [self._frames_between(one, two) for one, two in zip(parts, parts[1:])]
         if counted and counted >= found:

@@ -105,6 +105,7 @@ class SndfileDecoder:
         self.announced = self.frames
         self.notes: list[str] = []
         self.holes: list[Hole] = []
+        self.reason = ""
         self.cut = False
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
@@ -134,4 +135,5 @@ def decoded(reader: Reader, first: int) -> Iterator[np.ndarray]:
 
 def _reason(error: Exception) -> str:
     """The library's own words, without the path that our line already names."""
-    return str(getattr(error, "error_string", error)).strip().rstrip(".") or type(error).__name__
+    words = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    return "its format is not known" if not words or "regular file" in words or "not recognised" in words else words

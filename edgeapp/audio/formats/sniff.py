@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+from edgeapp.audio.formats.mpeg_frames import runs
 from edgeapp.audio.formats.view import Readable, read_at, size_of
 from edgeapp.audio.formats.wave import W64_RIFF
 
@@ -87,6 +90,23 @@ def format_of(head: bytes) -> str | None:
     if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x18 != 0x08 and head[1] & 0x06:
         return None if head[2] & 0xF0 == 0xF0 or head[2] & 0x0C == 0x0C else MPEG
     return None
+
+
+def container_of(head: bytes) -> str | None:
+    """What certainly is no raw sound, by its first bytes; None where it may be."""
+    if head[:3] == b"ID3" and len(head) > 10 and head[3] in (2, 3, 4) and not any(byte & 0x80 for byte in head[6:10]):
+        return MPEG
+    format = format_of(head)
+    if format in (MPEG, ADTS):
+        # Two bytes say little: these are two soft samples as well.
+        format = MPEG if format == MPEG and next(runs(io.BytesIO(head), 0, 1), None) is not None else None
+    return None if format in (MPEG_TS, AC3) else format
+
+
+def words_on_pipe(head: bytes) -> str:
+    """What certainly is neither raw sound nor a file of sound, for "is ..."; empty where that cannot be told."""
+    weak = (b"BM", b"MZ", b"BZh", b"\xff\xd8\xff", b"\x1f\x8b")  # two or three bytes are soft samples as well
+    return "" if head.startswith(weak) or not any(head) else description(io.BytesIO(head))
 
 
 def skip_id3(file: Readable) -> int:

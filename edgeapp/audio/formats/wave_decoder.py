@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgeapp.audio.formats.decoder import BLOCK_FRAMES, Decoder, Hole
+from edgeapp.audio.formats.decoder import BLOCK_FRAMES, DamagedError, Decoder, Hole, UnknownCodecError
+from edgeapp.audio.formats.mpeg import mpeg_decoder
 from edgeapp.audio.formats.sndfile import SndfileDecoder
 from edgeapp.audio.formats.view import Readable, View
-from edgeapp.audio.formats.wave import FLOAT, PCM, Layout, layout
+from edgeapp.audio.formats.wave import FLOAT, MP3, PCM, Layout, layout
 
 _INTEGERS = {1: "u1", 2: "i2", 3: "u1", 4: "i4"}
 _FLOATS = {4: "f4", 8: "f8"}
@@ -27,7 +28,14 @@ def wave_decoder(file: Readable) -> Decoder:
     found = layout(file)
     if (found.format_tag == PCM and found.width in _INTEGERS) or (found.format_tag == FLOAT and found.width in _FLOATS):
         return PcmDecoder(file, found)
-    return _Encoded(file, found)
+    if found.format_tag == MP3:
+        mpeg = mpeg_decoder(View(file, found.spans), 0)
+        if mpeg is not None:
+            return mpeg
+    try:
+        return _Encoded(file, found)
+    except DamagedError as error:
+        raise UnknownCodecError(str(error)) from None
 
 
 class PcmDecoder:
@@ -45,6 +53,7 @@ class PcmDecoder:
         self.announced = None if layout.announced is None else layout.announced // self._frame
         self.notes: list[str] = []
         self.holes: list[Hole] = []
+        self.reason = ""
         self.cut = self.announced is not None and layout.size < (layout.announced or 0)
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:

@@ -19,7 +19,8 @@ from edgeapp.outputs.writer import Recording
 from edgeapp.recognition.results import Identification, Stretch, WindowResult
 from edgeapp.web.report.attachments import Attachment, Attachments
 from edgeapp.web.report.figures import figure, row_pictures
-from edgeapp.web.report.model import COLOURS, SPECIES, Heard, Name, Outcomes, RecordingPart, Report, Sound
+from edgeapp.web.report.model import COLOURS, Heard, Outcomes, RecordingPart, Report, Sound
+from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.outcomes import Judging, OutcomeLog
 from edgeapp.web.report.overview import HeardSource, Overview, rows_of
 from edgeapp.web.report.parts import Pictures, taxon_parts
@@ -71,12 +72,19 @@ class _Done:
     duration_s: float
     rate_hz: int
     recorded: Moment | None
+    origin: str
+    channel: int
     notes: tuple[str, ...]
     count: int
     heard: list[Heard]
     rows: list[tuple[Spectrogram, Attachment]]
     outcomes: Outcomes
     seekable: bool
+
+    @property
+    def called(self) -> str:
+        """The file, and the channel where one was chosen."""
+        return _called(self.file, self.channel)
 
 
 class ReportWriter:
@@ -102,7 +110,7 @@ class ReportWriter:
     def listening(self, source: AudioSource) -> AudioSource:
         """The source of the recording that is begun next, with its spectrogram computed while it is read."""
         duration_s = source.duration_s if isinstance(source, FileSource) else None
-        self._seekable = duration_s is not None
+        self._seekable = isinstance(source, FileSource) and os.path.isfile(source.name)  # a pipe gives it once
         self._overview = Overview(source.rate_hz, duration_s, self._asked.total_s, self._asked.high_hz)
         share = min(1.0, duration_s / self._asked.total_s) if duration_s and self._asked.total_s else 1.0
         self._most_boxes = math.ceil(MOST_BOXES * share)
@@ -149,6 +157,7 @@ class ReportWriter:
             likeliest=likeliest,
             candidates=tuple(one.scientific_name for one in detection.candidates),
             vector=stretch.vector,
+            channel=self._recording.channel or 0,
         )
         self._part.add(heard)
         self._count += 1
@@ -176,6 +185,8 @@ class ReportWriter:
                 duration_s,
                 self._recording.rate_hz,
                 self._recording.recorded,
+                self._recording.origin or "",
+                self._recording.channel or 0,
                 identification.notes,
                 self._count,
                 _surest(self._heard, self._most_boxes),
@@ -232,13 +243,13 @@ class ReportWriter:
         if not done.seekable:
             return []
         try:
-            return whole_sound(done.file, done.key, done.duration_s, self._store)
+            return whole_sound(done.file, done.key, done.duration_s, self._store, done.channel)
         except AudioError as error:
             tell(f"{error}; its sound is not in the report")
             return []
 
     def _title(self) -> str:
-        files = [done.file for done in self._done] or [file for file, _ in self._failed]
+        files = list(dict.fromkeys(done.file for done in self._done)) or [file for file, _ in self._failed]
         name = PurePath(files[0]).name if files else "Nothing"
         return name if len(files) <= 1 else f"{name} and {len(files) - 1} more"
 
@@ -258,14 +269,15 @@ class ReportWriter:
         names = dict.fromkeys(heard.name for heard in done.heard)
         return RecordingPart(
             key=done.key,
-            file=done.file,
+            file=done.called,
             duration_s=done.duration_s,
             rate_hz=done.rate_hz,
             recorded=None if done.recorded is None else done.recorded.utc,
+            origin=done.origin,
             notes=done.notes if done.seekable else (*done.notes, UNSEEKABLE),
             detections=done.count,
             figures=tuple(
-                figure(shown, attachment, done.key, done.file, done.heard, colours, sounds)
+                figure(shown, attachment, done.key, done.called, done.heard, colours, sounds)
                 for shown, attachment in rows
             ),
             legend=tuple(sorted(((name, colours[name] % COLOURS) for name in names), key=lambda one: colours[one[0]])),
@@ -277,7 +289,11 @@ class ReportWriter:
 
 def _caption(detail: Detail) -> str:
     between = f"{clock(round(detail.shown.start_s, 1))} to {clock(round(detail.shown.end_s, 1))}"
-    return f"{PurePath(detail.heard.file).name}, {between}"
+    return f"{_called(PurePath(detail.heard.file).name, detail.heard.channel)}, {between}"
+
+
+def _called(file: str, channel: int) -> str:
+    return f"{file}, channel {channel}" if channel else file
 
 
 def _surest(heard: list[Heard], most: int) -> list[Heard]:

@@ -160,7 +160,7 @@ def details(
 
 def _detail(stretch: Stretch, id: str, high_hz: float, store: Attachments) -> Detail:
     heard = stretch.heard
-    source = FileSource(heard.file, stretch.start_s, stretch.end_s - stretch.start_s)
+    source = FileSource(heard.file, stretch.start_s, stretch.end_s - stretch.start_s, heard.channel, examine=False)
     rate_hz = source.rate_hz
     samples = decode(source, rate_hz)
     if not len(samples):
@@ -175,18 +175,18 @@ def _detail(stretch: Stretch, id: str, high_hz: float, store: Attachments) -> De
     return Detail(heard, shown, attachment, sound)
 
 
-def whole_sound(file: str, recording: str, duration_s: float, store: Attachments) -> list[Sound]:
-    """The sound of a whole recording, in players of at most `CHUNK_S`.
+def whole_sound(file: str, recording: str, duration_s: float, store: Attachments, channel: int = 0) -> list[Sound]:
+    """The sound of a whole recording, or of one of its channels, in players of at most `CHUNK_S`.
 
     Raises
     ------
     AudioError
         The file cannot be read any more.
     """
-    sounds, gain = [], gain_db(_peak(file))
+    sounds, gain = [], gain_db(_peak(file, channel))
     starts = np.arange(0, duration_s, CHUNK_S)
     for number, start_s in enumerate(starts.tolist(), start=1):
-        source = FileSource(file, start_s, CHUNK_S)
+        source = FileSource(file, start_s, CHUNK_S, channel, examine=False)
         try:
             encoded = encode(_blocks(source), rate_of(source.rate_hz), gain)
         finally:
@@ -197,9 +197,9 @@ def whole_sound(file: str, recording: str, duration_s: float, store: Attachments
     return sounds
 
 
-def _peak(file: str) -> float:
+def _peak(file: str, channel: int) -> float:
     """Largest absolute sample of a recording."""
-    source = FileSource(file)
+    source = FileSource(file, channel=channel, examine=False)
     try:
         return max((float(np.abs(block.samples).max()) for block in source.blocks()), default=0.0)
     finally:

@@ -106,6 +106,6 @@ def test_settings_that_make_no_sound_are_refused(rate_hz, channels, format):
 def test_what_is_wrong_with_a_source_is_known_at_every_rate():
     source = PcmSource(io.BytesIO(bytes(32_001)), 16_000)
     seen = resampled(source, 32_000)
-    assert (seen.notes, seen.fault) == ((), None)
+    assert (seen.notes, seen.fault) == ([], None)
     assert sum(len(block.samples) for block in seen.blocks()) == 32_000
     assert seen.fault == source.fault and "ends inside a sample" in str(seen.fault)

@@ -8,7 +8,8 @@ import numpy as np
 from edgeapp.audio.file import FileSource
 from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
-from edgeapp.recognition.gallery_build import Material, build_gallery
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from gallery import Gallery, starter_taxa
 from gallery.pictures import pictures

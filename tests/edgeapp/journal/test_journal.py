@@ -51,6 +51,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "rate_hz": 48000,
         "boot_id": "boot-a",
         "stream_started_utc": "2025-05-01T04:12:09.250Z",
+        "channel": None,
         "recorded_at_origin": None,
         "recorded_at_doubt": None,
         "hop_s": 5.0,

@@ -178,7 +178,7 @@ def test_what_lies_around_the_detections_of_the_second_schema_stays(second):
     with Journal.open(second) as journal:
         documents = {row["id"]: journal.document(row) for row in journal.detections()}
 
-    before["streams"] = [(*row, None, None) for row in before["streams"]]  # where its start was read is not known
+    before["streams"] = [(*row, None, None, None) for row in before["streams"]]  # where its start was read is not known
     assert {table: rows(second, f"SELECT * FROM {table}") for table in others} == before
     assert rows(second, "SELECT id, time_utc, written_utc, boottime_s, clock_set, confirmed FROM detections") == when
     assert rows(second, "PRAGMA foreign_key_check") == []

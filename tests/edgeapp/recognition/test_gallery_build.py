@@ -16,7 +16,8 @@ import soundfile
 from PIL import Image
 
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery, manifest, photo_folder
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material, manifest, photo_folder
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.prompts import PROMPT_FORMS
 from gallery.store import Gallery

@@ -1,0 +1,301 @@
+"""Formats that libsndfile does not read, of phones, the web and cameras: through ffmpeg, or PyAV where that is missing.
+
+ffmpeg comes first: it runs in a process of its own, so that a file which breaks a decoder ends nothing else, and the
+system keeps it up to date. Neither is given a file whose bytes do not say what it is, nor anything but that file: a
+playlist could name others, and addresses in the network.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from edgeapp.audio.formats import sniff
+from edgeapp.audio.formats.decoder import (
+    BLOCK_FRAMES,
+    DamagedError,
+    Decoder,
+    Hole,
+    MissingDecoderError,
+    NotAudioError,
+    silence,
+)
+from edgeapp.audio.formats.view import Readable, View, read_at, size_of
+from edgeapp.paths import child_environment
+
+FFMPEG = "ffmpeg"
+STALL_S = 60.0  # after which a decoder that gives nothing is ended
+AU_HEADER = 24  # bytes, and what its second field says
+COPIED = 1 << 20
+QUIETEST = 50  # bytes a second: no codec takes less, so times that lead beyond are damaged
+GAP_S = 0.05  # between packets, from which on one is missing
+SHORT_S = 0.5  # of what a container announces, which rounds
+
+# What each calls the formats; both know the others by themselves.
+_DEMUXERS = {
+    sniff.MP4: "mov",
+    sniff.MATROSKA: "matroska",
+    sniff.ASF: "asf",
+    sniff.ADTS: "aac",
+    sniff.AMR: "amr",
+    sniff.CAF: "caf",
+    sniff.AVI: "avi",
+    sniff.FLV: "flv",
+    sniff.MPEG_TS: "mpegts",
+    sniff.MPEG_PS: "mpeg",
+    sniff.WAVPACK: "wv",
+    sniff.APE: "ape",
+    sniff.TTA: "tta",
+    sniff.DSF: "dsf",
+    sniff.AC3: "ac3",
+    sniff.WAVE: "wav",
+    sniff.AIFF: "aiff",
+    sniff.OGG: "ogg",
+    sniff.FLAC: "flac",
+}
+_WITHOUT_SOUND = "a video without sound"
+_LEVEL = re.compile(r"^(?:\[[^\]]* @ 0x[0-9a-f]+\] ?)?\[(error|fatal|panic)\] (.*)$")
+
+
+def _most_s(file: Readable) -> int:
+    return 60 + size_of(file) // QUIETEST
+
+
+def foreign_decoder(file: Readable, kind: str) -> Decoder:
+    """Decoder of a file in a format that libsndfile does not read.
+
+    Raises
+    ------
+    MissingDecoderError
+        Neither ffmpeg nor PyAV is installed.
+    NotAudioError, DamagedError
+    """
+    if kind == sniff.MP4 and not _has_index(file):
+        raise DamagedError("it ends before the index, which is written last")
+    if shutil.which(FFMPEG) is not None:
+        return FfmpegDecoder(file, kind)
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        raise MissingDecoderError(kind) from None
+    return AvDecoder(file, kind)
+
+
+def _has_index(file: Readable) -> bool:
+    """Whether an MP4 file has the box that says where its sound lies."""
+    at, size = 0, size_of(file)
+    while at + 8 <= size:
+        head = read_at(file, at, 16)
+        length = int.from_bytes(head[:4], "big")
+        if head[4:8] == b"moov":
+            return True
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:  # 0: to the end of the file
+            return False
+        at += length
+    return False
+
+
+class FfmpegDecoder:
+    """Sound that ffmpeg decodes, as floats through a pipe; see `edgeapp.audio.formats.decoder.Decoder`."""
+
+    def __init__(self, file: Readable, kind: str) -> None:
+        self._kind = kind
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._path = self._path_of(file)
+        self._most_s = _most_s(file)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.frames: int | None = None
+        self.announced: int | None = None
+        self.notes: list[str] = []
+        self.holes: list[Hole] = []
+        self.cut, self.reason = False, ""
+        try:
+            self.rate_hz, self.channels = self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
+        """Frames from a position on; what comes before is decoded and left out."""
+        if self._process is None:
+            self._start()
+        frame = 4 * self.channels
+        given = False
+        try:
+            while len(raw := self._read(BLOCK_FRAMES * frame)) >= frame:
+                frames = np.frombuffer(raw, ">f4", len(raw) // 4 // self.channels * self.channels)
+                given = True
+                yield frames.astype(np.float32).reshape(-1, self.channels)[first:]
+                first = max(0, first - len(frames) // self.channels)
+            self._ended(given)
+        finally:
+            self._stop()
+
+    def close(self) -> None:
+        """End ffmpeg, and remove what was copied for it."""
+        self._stop()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _start(self) -> tuple[int, int]:
+        """Begin to decode; rate and channels."""
+        demuxer = ["-f", _DEMUXERS[self._kind]] if self._kind in _DEMUXERS else []
+        command: list[str | bytes] = [FFMPEG, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+error"]
+        command += ["-protocol_whitelist", "file", *demuxer, "-i", b"file:" + self._path]
+        command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(self._most_s)]
+        # Silence where packets are missing, by their times; what is whole is not changed.
+        command += ["-af", "aresample=async=1", "-c:a", "pcm_f32be", "-f", "au", "-"]
+        # What it says goes into a file, for nobody reads a pipe meanwhile.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `_stop`
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said, env=child_environment()
+        )
+        head = self._read(AU_HEADER)
+        if len(head) < AU_HEADER:
+            said = self._errors()
+            self._stop()
+            if any("matches no streams" in line for line in said):
+                raise NotAudioError(_WITHOUT_SOUND)
+            raise DamagedError(said[0] if said else "ffmpeg cannot decode it")
+        offset, rate_hz, channels = (int.from_bytes(head[at : at + 4], "big") for at in (4, 16, 20))
+        self._read(offset - AU_HEADER)
+        return rate_hz, channels
+
+    def _read(self, size: int) -> bytes:
+        """What ffmpeg gives; it is ended if it gives nothing for long."""
+        assert self._process is not None and self._process.stdout is not None
+        watchdog = threading.Timer(STALL_S, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            return self._process.stdout.read(size)
+        finally:
+            watchdog.cancel()
+
+    def _ended(self, given: bool) -> None:
+        assert self._process is not None
+        status = self._process.wait()
+        said = self._errors()
+        if not given:
+            raise DamagedError(said[0] if said else "it has no sound")
+        if status or said:
+            self.cut, self.reason = True, said[0] if said else f"ffmpeg ended with {status}"
+
+    def _errors(self) -> list[str]:
+        """What ffmpeg said is wrong."""
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STALL_S)
+        self._said.seek(0)
+        lines = self._said.read(COPIED).decode("utf-8", "replace").splitlines()
+        found = [match[2].strip() for line in lines if (match := _LEVEL.match(line.strip()))]
+        path = "file:" + os.fsdecode(self._path)
+        return [line.replace(path + ": ", "").rstrip(".") for line in found if line]
+
+    def _stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._said.close()
+        self._process = None
+
+    def _path_of(self, file: Readable) -> bytes:
+        """Where ffmpeg finds the file; a copy of one that has no path."""
+        if isinstance(file, io.BufferedReader) and isinstance(file.name, (str, bytes)) and os.path.isfile(file.name):
+            return os.fsencode(file.name)
+        self._folder = tempfile.TemporaryDirectory()
+        path = os.path.join(self._folder.name, "recording")
+        file.seek(0)
+        with open(path, "wb") as copy:
+            shutil.copyfileobj(file, copy)
+        return os.fsencode(path)
+
+
+class AvDecoder:
+    """Sound that PyAV decodes; see `edgeapp.audio.formats.decoder.Decoder`."""
+
+    def __init__(self, file: Readable, kind: str) -> None:
+        self._file, self._kind = file, kind
+        self._container: Any = None
+        self.frames: int | None = None
+        self.announced: int | None = None
+        self.notes: list[str] = []
+        self.holes: list[Hole] = []
+        self.cut, self.reason = False, ""
+        self._open()
+        self.rate_hz: int = self._stream.rate
+        self.channels: int = self._stream.channels
+        if not self.rate_hz or not self.channels:
+            raise DamagedError("its header does not say how the sound is written")
+
+    def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
+        """Frames from a position on; what comes before is decoded and left out."""
+        import av
+
+        if self._container is None:
+            self._open()
+        resampler = av.AudioResampler(format="flt", rate=self.rate_hz)
+        position, began = 0, None
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    decoded = packet.decode()
+                except av.error.FFmpegError as error:
+                    self.cut, self.reason = True, self.reason or _words(error)
+                    continue
+                for frame in (one for whole in decoded for one in resampler.resample(whole)):
+                    frames = frame.to_ndarray().reshape(-1, self.channels)
+                    if frame.time is not None:
+                        began = frame.time if began is None else began
+                        start = round((frame.time - began) * self.rate_hz)
+                        if GAP_S * self.rate_hz < start - position and start < _most_s(self._file) * self.rate_hz:
+                            self.holes.append(Hole(position, start))
+                            yield from silence(start - max(first, position), frames)
+                            position = start
+                    yield frames[max(0, first - position) :]
+                    position += len(frames)
+        except av.error.FFmpegError as error:
+            self.cut, self.reason = True, self.reason or _words(error)
+        if not position:
+            raise DamagedError(self.reason or "it has no sound")
+        announced = (self._container.duration or 0) / av.time_base
+        if position / self.rate_hz < announced - SHORT_S and not self.holes and not self.reason:
+            self.cut, self.announced = True, round(announced * self.rate_hz)
+
+    def close(self) -> None:
+        """Close the container."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _open(self) -> None:
+        import av
+
+        view = View(self._file, [(0, size_of(self._file))])
+        try:
+            self._container = av.open(view, format=_DEMUXERS.get(self._kind))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise DamagedError(_words(error)) from None
+        if not self._container.streams.audio:
+            self.close()
+            raise NotAudioError(_WITHOUT_SOUND)
+        self._stream = self._container.streams.audio[0]
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
