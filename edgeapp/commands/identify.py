@@ -54,8 +54,8 @@ def identify(
         list[str],
         typer.Argument(
             metavar="FILE|FOLDER|GLOB|LIST...",
-            help="Recordings: WAV, FLAC, OGG or MP3; folders of them, quoted patterns, lists (@FILE, or @- for "
-            "standard input). - reads raw sound from standard input.",
+            help="Recordings: WAV, FLAC, OGG, MP3 and more; folders of them, quoted patterns, lists (@FILE, or @- for "
+            "standard input). - reads a recording or raw sound from standard input.",
         ),
     ],
     format: Annotated[
