@@ -151,7 +151,7 @@ class Examination:
         inside, outside = (hz > below - 1_000) & (hz < below), (hz > above + SLOPE_HZ) & (hz < 0.9 * self._rate_hz / 2)
         floor_db, spectrum = self._floor_db / self._frames_of_sound, self._spectrum / self._frames
         # Lossy codecs leave out what is masked, and a low voice is far above any noise: so both must end there.
-        noise_ends = floor_db[inside].mean() - floor_db[outside].max() >= CLIFF_DB
+        noise_ends = floor_db[inside].min() - floor_db[outside].max() >= CLIFF_DB
         kept, gone = spectrum[(hz > below / 3) & (hz < above)].mean(), spectrum[outside].max()
         if not noise_ends or gone > kept * 10 ** (-ENDS_DB / 10):
             return ""
