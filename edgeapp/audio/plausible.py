@@ -20,7 +20,7 @@ FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder make
 RUN = 3  # samples at full scale, one after the other: a peak that only touches it has fewer
 CLIPPED_SHARE = 1e-3
 
-OFFSET = 0.05  # of full scale; Song Meters have 0.03, and it does no harm
+OFFSET = 0.05  # of full scale; Song Meters have 0.03
 OFFSET_OF_SOUND = 0.5  # times the RMS of the sound
 
 LOW_LEVEL_DB = -70.0  # of the loudest frames
