@@ -1,6 +1,6 @@
 """Server time of every page over a journal of a million detections, and what a page costs beside `listen`.
 
-    python benchmarks/web.py pages [--detections 1000000]
+    python benchmarks/web.py pages [--detections 1000000] [--gallery GALLERY]
     python benchmarks/web.py listen [--minutes 3] [--pages 0 1 10]
 
 `pages` makes the journal once (some 500 MB) and asks for each page several times, filters included; what counts is the
@@ -118,9 +118,9 @@ def _insert(db: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> N
 
 
 @contextmanager
-def served(journal: Path) -> Iterator[str]:
+def served(journal: Path, gallery: Path | None) -> Iterator[str]:
     """The page of a journal."""
-    with page_of(Settings(station=Station(journal=journal), web=Web(port=0))) as server:
+    with page_of(Settings(station=Station(journal=journal, gallery=gallery), web=Web(port=0))) as server:
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         time.sleep(1.0)
@@ -129,7 +129,7 @@ def served(journal: Path) -> Iterator[str]:
         thread.join(10)
 
 
-def pages(n: int, folder: Path) -> int:
+def pages(n: int, folder: Path, gallery: Path | None) -> int:
     """Ask for every page; 1 if one was slower than the limit."""
     path = folder / f"journal-{n}.sqlite"
     if not path.is_file():
@@ -156,7 +156,7 @@ def pages(n: int, folder: Path) -> int:
         "/api/v1/detections?limit=500", "/api/v1/names?q=par", f"/api/v1/days/{middle}", "/api/v1/species",
     ]  # fmt: skip
     slow = 0
-    with served(path) as url:
+    with served(path, gallery) as url:
         print(f"{n} detections, {path.stat().st_size / 1e6:.0f} MB\n\n| page | first, ms | later, ms |\n|---|---|---|")
         for one in asked:
             taken = []
@@ -244,11 +244,12 @@ def main() -> int:
     parser.add_argument("what", choices=("pages", "listen"))
     parser.add_argument("--detections", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--gallery", type=Path, help="with the photos of the page; the pack's own if not given")
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--pages", type=int, nargs="*", default=[0, 1, 10])
     asked = parser.parse_args()
     if asked.what == "pages":
-        return pages(asked.detections, asked.folder)
+        return pages(asked.detections, asked.folder, asked.gallery)
     return listen(asked.minutes, asked.pages)
 
 

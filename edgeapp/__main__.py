@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import sys
 
-from edgeapp import interruption
+from edgeapp import foreign, interruption
 
 
 def main() -> None:
     """Run ``biovita-edge``."""
     interruption.install()
+    foreign.keep()
     try:
         from edgeapp.cli import main as run
 
         run()
     except KeyboardInterrupt:
         print("biovita-edge: interrupted", file=sys.stderr)
+        foreign.ended()
         sys.exit(interruption.exit_code())
 
 

@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 # Windows are processed in parallel already; OpenBLAS threads would only compete for the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from edgeapp import interruption
+from edgeapp import foreign, interruption
 from edgeapp.commands import wrong_call
 from edgeapp.errors import BiovitaError, OutputError
 from edgeapp.terminal import PROGRAM, complain, flush_output, leave_output, open_standard_files
@@ -31,6 +31,7 @@ LEFT = 141  # as a shell tells of a program that SIGPIPE ended
 # Command -> module:name of its function or of its own Typer, imported when the command is used or listed.
 COMMANDS = {
     "identify": "edgeapp.commands.identify:identify",
+    "archive": "edgeapp.commands.archive_group:app",
     "species": "edgeapp.commands.species:species",
     "gallery": "edgeapp.commands.gallery:app",
     "pack": "edgeapp.commands.pack:app",
@@ -116,8 +117,14 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _start(
-    ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show what libraries write on standard error as well.")
+    ] = False,
 ) -> None:
+    if verbose:
+        foreign.show()
     if version:
         from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as installed
@@ -134,13 +141,16 @@ def _start(
 def main() -> NoReturn:
     """Run ``biovita-edge``."""
     open_standard_files()
+    foreign.keep()
     interruption.install()
     try:
         code = _run()
     except KeyboardInterrupt:
         complain("interrupted")
         code = interruption.exit_code()
-    interruption.uninstall()  # nothing is left to clean up
+    finally:
+        interruption.uninstall()  # nothing is left to clean up
+        foreign.ended()
     sys.exit(code)
 
 

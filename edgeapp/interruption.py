@@ -43,6 +43,11 @@ def exit_code() -> int:
     return BY_SIGNAL + (signal.SIGINT if _received is None else _received)
 
 
+def received() -> int | None:
+    """The signal that came, also one that is put off; None while none has."""
+    return _received
+
+
 def accept() -> None:
     """Whoever ends the work in good order has caught it: it is not raised again."""
     global _accepted

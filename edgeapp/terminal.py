@@ -9,15 +9,16 @@ import sys
 from contextlib import suppress
 
 from edgeapp.errors import OutputError
+from edgeapp.file_names import printable
 
 PROGRAM = "biovita-edge"
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def tell(line: str) -> None:
-    """Print a line."""
+    """Print a line; letters that would steer a terminal or end it are replaced."""
     with suppress(OSError):  # nobody is left to tell
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def complain(line: str) -> None:
@@ -39,16 +40,17 @@ def open_standard_files() -> None:
             os.open(os.devnull, os.O_WRONLY if number == STDERR else os.O_RDONLY)
     if sys.stderr is None:
         sys.stderr = open(STDERR, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
+    # Files and pipes hold UTF-8 in every locale, a terminal shows the letters that it has.
+    encoding = sys.stdout.encoding if os.isatty(STDOUT) and sys.stdout is not None else "utf-8"
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_StandardOutput(STDOUT, "w", closefd=False)),
         encoding=encoding,
-        errors="replace",  # a terminal without a letter of a name still shows the rest
+        errors="replace",
         line_buffering=os.isatty(STDOUT),
         write_through=getattr(sys.stdout, "write_through", False),
     )
     if hasattr(sys.stderr, "reconfigure"):
-        sys.stderr.reconfigure(errors="replace")
+        sys.stderr.reconfigure(errors="replace", encoding=None if os.isatty(STDERR) else "utf-8")
 
 
 def flush_output() -> None:

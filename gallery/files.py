@@ -2,14 +2,14 @@
 
 Content goes to ``.NAME.XXXXXXXX.part`` beside its target, is flushed to the disk, and is moved over the target; then
 the folder is flushed, so that the new name survives a power cut. The writer holds a lock on its temporary file. A
-killed writer leaves one without a lock, which the next writer of the same target removes.
+killed writer leaves one without a lock, which the next writer of the same target removes. Where the system has no such
+locks (Windows), it is removed when it is a day old.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import glob
 import os
 import secrets
@@ -21,15 +21,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 SUFFIX = ".part"
 ASIDE = ".old"
 TEMPORARY = f".*{SUFFIX}"  # pattern of every temporary file in a folder
+LONGEST_NAME = 200  # bytes of a target's name in that of its temporary file; file systems take 255
+ABANDONED_S = 86_400.0  # age from which a temporary file is nobody's, where there are no locks
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
+
+_O_DIRECTORY, _O_NOFOLLOW = getattr(os, "O_DIRECTORY", 0), getattr(os, "O_NOFOLLOW", 0)
 
 
 def temporary_names(target: Path) -> str:
     """Pattern of the temporary files of one target."""
-    return f".{glob.escape(target.name)}.*{SUFFIX}"
+    return f".{glob.escape(_shortened(target.name))}.*{SUFFIX}"
+
+
+def _temporary_name(target: Path) -> Path:
+    return target.with_name(f".{_shortened(target.name)}.{secrets.token_hex(4)}{SUFFIX}")
+
+
+def _shortened(name: str) -> str:
+    while len(os.fsencode(name)) > LONGEST_NAME:
+        name = name[:-1]
+    return name
 
 
 @contextmanager
@@ -51,15 +70,17 @@ def temporary_for(target: str | os.PathLike[str], *, sweep: bool = True) -> Iter
     target = Path(target)
     if sweep:
         remove_abandoned(target.parent, temporary_names(target))
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{SUFFIX}")
+    part = _temporary_name(target)
     mode = _mode(target)
     handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode | stat.S_IWUSR)
+    if fcntl is None:
+        os.close(handle)  # Windows moves no file that is open
     try:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        _lock(handle)
         yield part
     finally:
-        os.close(handle)
+        if fcntl is not None:
+            os.close(handle)
         with suppress(OSError):  # a read-only disk already is the error; the next writer removes it
             part.unlink(missing_ok=True)
 
@@ -82,8 +103,7 @@ def put_in_place(part: Path, target: str | os.PathLike[str], *, durable: bool = 
     """
     target = Path(target)
     if durable:
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush_file(part)
     if (mode := _mode(target)) is not None:
         with suppress(OSError, AttributeError):  # only root gives a file away
             os.chown(part, target.stat().st_uid, target.stat().st_gid)
@@ -130,15 +150,19 @@ def write_text(target: str | os.PathLike[str], text: str, *, parents: bool = Fal
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock of a folder, which must be there; waits while another process has it.
 
+    Where the system locks no folders (Windows) two processes must not change the same one.
+
     Raises
     ------
     OSError
         The folder cannot be opened.
     """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY | _O_DIRECTORY)
     try:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        _lock(handle)
         yield
     finally:
         os.close(handle)
@@ -170,22 +194,27 @@ def temporary_folder_for(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(target)
     with locked(target.parent):
         _remove_abandoned_folders(target.parent)
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{SUFFIX}")
+        part = _temporary_name(target)
         part.mkdir()
-        handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = None if fcntl is None else os.open(part, os.O_RDONLY | _O_DIRECTORY)
+        if handle is not None:
+            _lock(handle)
     try:
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def _remove_abandoned_folders(folder: Path) -> None:
     for path in sorted(folder.glob(TEMPORARY)):
         with suppress(OSError):
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            if fcntl is None:
+                if path.is_dir() and _age_s(path) >= ABANDONED_S:
+                    shutil.rmtree(path)
+                continue
+            handle = os.open(path, os.O_RDONLY | _O_DIRECTORY | _O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path)
@@ -265,7 +294,7 @@ def remove_folder(target: Path) -> None:
     OSError
         It is not there, or cannot be moved.
     """
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{SUFFIX}")
+    part = _temporary_name(target)
     target.rename(part)
     flush_folder(target.parent)
     shutil.rmtree(part, ignore_errors=True)  # the next `temporary_folder_for` removes what is left
@@ -275,8 +304,7 @@ def flush_tree(folder: Path) -> None:
     """Make all files of a folder, and their names, survive a power cut."""
     for inner, _, names in os.walk(folder):
         for name in names:
-            with open(os.path.join(inner, name), "rb") as file:
-                os.fsync(file.fileno())
+            _flush_file(Path(inner, name))
         flush_folder(Path(inner))
 
 
@@ -294,17 +322,31 @@ def remove_abandoned(folder: Path, pattern: str = TEMPORARY, older_than_s: float
     """
     removed = 0
     for path in sorted(folder.glob(pattern)):
-        with suppress(OSError), path.open("rb") as file:  # in use, gone by now, or on a read-only disk
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError), _locked_now(path):  # in use, gone by now, or on a read-only disk
             # A writer may have put it in place since it was opened, and the lock be on the new file.
-            if time.time() - path.stat().st_mtime >= older_than_s:
+            if _age_s(path) >= older_than_s:
                 path.unlink()
                 removed += 1
     return removed
 
 
+@contextmanager
+def _locked_now(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; an OSError if somebody has it."""
+    if fcntl is None:
+        if _age_s(path) < ABANDONED_S:
+            raise BlockingIOError(errno.EAGAIN, "may be in use", str(path))
+        yield
+        return
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
 def flush_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut."""
+    """Make new names in a folder survive a power cut, where the system can be asked to."""
+    if os.name != "posix":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -313,6 +355,21 @@ def flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def _flush_file(path: Path) -> None:
+    with path.open("rb" if os.name == "posix" else "rb+") as file:  # Windows flushes what is open for writing
+        os.fsync(file.fileno())
+
+
+def _lock(handle: int) -> None:
+    if fcntl is not None:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def _mode(path: Path) -> int | None:

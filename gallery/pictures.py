@@ -5,20 +5,22 @@ Reads the rows of that taxon, and those of relatives only where it has no photos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
 
+from gallery.relatives import Relatives, direction_of, pieces
 from gallery.rows import taxon_of
 from gallery.store import Gallery
-from gallery.taxon import RANKS, Taxon
+from gallery.taxon import RANKS
 
-RELATED_RANKS = ("genus", "family", "order")  # a member of the same class may look like anything
 MOST_OF_GROUP = 1000  # photos of a group's members that are compared: an order may have tens of thousands
-IDS_PER_QUERY = 500
+KEPT_BYTES = 4_000_000  # of rows that a finder remembers
+ROW_BYTES = 1_000  # of a row beside its vector
 
 _COLUMNS = """
     entries.id, taxon, scientific_name, modality, vector, label, author, licence, source,
@@ -104,42 +106,144 @@ def pictures(
     GalleryError
         The gallery cannot be read.
     """
-    direction = _unit(vector)
-    if direction is not None and direction.shape != (gallery.identity.dim,):
-        raise ValueError(f"vector of shape {list(direction.shape)} instead of [{gallery.identity.dim}]")
-    found = gallery.rows("SELECT * FROM taxa WHERE scientific_name = ?", (scientific_name.strip(),))
-    if not found:
-        return _of_group(gallery, scientific_name.strip(), direction, n, likeliest)
-    id, taxon = found[0]["id"], taxon_of(found[0])
-    photos = _nearest(_entries(gallery, [id], "image"), direction)
-    recordings = _once(_nearest(_entries(gallery, [id], "audio"), direction))
-    shown = [_picture(*one) for one in photos[:n]] or _of_relatives(gallery, id, taxon, direction, n)
-    return shown + [_picture(*one) for one in recordings[:n]]
+    return PictureFinder(gallery, n).pictures(scientific_name, vector, likeliest)
+
+
+class PictureFinder:
+    """Pictures of many taxa of one gallery, whose rows are read once for each of the latest taxa; for one thread.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    n : int
+        At most so many photos, and at most so many recordings.
+    """
+
+    def __init__(self, gallery: Gallery, n: int = 3) -> None:
+        self._gallery = gallery
+        self._n = n
+        self._kept: OrderedDict[str, _Known] = OrderedDict()
+        self._first: dict[str, Picture | None] = {}
+        self._relatives = Relatives(gallery)
+        self._bytes = 0
+        self._version: object = None
+
+    def pictures(
+        self, scientific_name: str, vector: np.ndarray | None = None, likeliest: Sequence[str] = ()
+    ) -> list[Picture]:
+        """What `pictures` gives.
+
+        Raises
+        ------
+        GalleryError
+            The gallery cannot be read.
+        """
+        direction = direction_of(vector)
+        if direction is not None and direction.shape != (self._gallery.identity.dim,):
+            raise ValueError(f"vector of shape {list(direction.shape)} instead of [{self._gallery.identity.dim}]")
+        known, n = self._known(scientific_name.strip()), self._n
+        recordings = _once(_nearest(known.recordings, direction))
+        shown = [_picture(*one) for one in _nearest(known.photos, direction)[:n]]
+        if not shown:
+            others = known.others if not known.of_group else _likeliest(known.others, direction, likeliest)
+            shown = _in_turn([rows for _, rows in others], direction, n, known.rank)
+        return shown + [_picture(*one) for one in recordings[:n]]
+
+    def thumbnail(self, scientific_name: str) -> Picture | None:
+        """The photo that stands for a taxon in lists, always the same; None where none is kept to be shown.
+
+        Raises
+        ------
+        GalleryError
+            The gallery cannot be read.
+        """
+        self._check_version()
+        if scientific_name not in self._first:
+            rows = self._gallery.rows(
+                f"""
+                SELECT {_COLUMNS.replace("vector,", "NULL AS vector,")} FROM {_TABLES}
+                WHERE scientific_name = ? AND modality = 'image' AND thumbnails.entry IS NOT NULL
+                ORDER BY entries.id LIMIT 1
+                """,
+                (scientific_name,),
+            )
+            found = [_picture(row, None) for row in rows] or self.pictures(scientific_name)
+            self._first[scientific_name] = found[0] if found and found[0].thumbnail else None
+        return self._first[scientific_name]
+
+    def _known(self, name: str) -> _Known:
+        self._check_version()
+        known = self._kept.pop(name, None)
+        if known is None:
+            known = _read(self._gallery, self._relatives, name, self._n)
+            self._bytes += known.bytes
+        self._kept[name] = known
+        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+            _, old = self._kept.popitem(last=False)
+            self._bytes -= old.bytes
+        return known
+
+    def _check_version(self) -> None:
+        """Forget what was read before another program wrote to the gallery."""
+        [version] = self._gallery.rows("PRAGMA data_version")
+        if version != self._version:
+            self._kept.clear()
+            self._first.clear()
+            self._relatives = Relatives(self._gallery)
+            self._bytes, self._version = 0, version
 
 
 _Row = dict[str, Any]
 _Compared = tuple[_Row, "float | None"]
 
 
-def _of_relatives(gallery: Gallery, id: int, taxon: Taxon, direction: np.ndarray | None, n: int) -> list[Picture]:
-    for rank in RELATED_RANKS:
-        if taxon.at(rank):
-            relatives = [one for one in _with_photos(gallery, taxon.path(rank)) if one != id]
-            if relatives:
-                nearest = _by_similarity(gallery, id, relatives)[:n]
-                return _in_turn((_entries(gallery, [one], "image") for one in nearest), direction, n, rank)
-    return []
+@dataclass(frozen=True)
+class _Known:
+    """What a gallery has of a name, before it is compared with anything.
+
+    Attributes
+    ----------
+    photos, recordings : list of rows
+        Its own.
+    others : list
+        Names and photos of its relatives, the nearest first, or of the members of a group.
+    rank : str
+        That it shares with them.
+    of_group : bool
+    """
+
+    photos: list[_Row] = field(default_factory=list)
+    recordings: list[_Row] = field(default_factory=list)
+    others: list[tuple[str, list[_Row]]] = field(default_factory=list)
+    rank: str = ""
+    of_group: bool = False
+
+    @property
+    def bytes(self) -> int:
+        rows = chain(self.photos, self.recordings, *(rows for _, rows in self.others))
+        return ROW_BYTES + sum(ROW_BYTES + (0 if row["vector"] is None else row["vector"].nbytes) for row in rows)
 
 
-def _of_group(
-    gallery: Gallery, name: str, direction: np.ndarray | None, n: int, likeliest: Sequence[str]
-) -> list[Picture]:
+def _read(gallery: Gallery, relatives: Relatives, name: str, n: int) -> _Known:
+    found = gallery.rows("SELECT * FROM taxa WHERE scientific_name = ?", (name,))
+    if not found:
+        return _of_group(gallery, name)
+    id, taxon = found[0]["id"], taxon_of(found[0])
+    photos, recordings = _entries(gallery, [id], "image"), _entries(gallery, [id], "audio")
+    if photos:
+        return _Known(photos, recordings)
+    nearest, rank = relatives.nearest(id, taxon, n)
+    theirs = [_entries(gallery, [one], "image") for one in nearest]
+    return _Known([], recordings, [(rows[0]["scientific_name"], rows) for rows in theirs if rows], rank)
+
+
+def _of_group(gallery: Gallery, name: str) -> _Known:
     for rank in reversed(RANKS[:-1]):
         rows = gallery.rows(f'SELECT * FROM taxa WHERE "{rank}" = ? LIMIT 1', (name,)) if name else []
         if rows:
             break
     else:
-        return []
+        return _Known()
     # Namesakes in other families are members as well: a name alone cannot tell them apart.
     members = gallery.rows(
         f"""
@@ -148,65 +252,31 @@ def _of_group(
         """,
         (name,),
     )
-    first = {one: place for place, one in enumerate(likeliest)}
-    members.sort(key=lambda row: first.get(row["scientific_name"], len(first)))
     by_member: dict[int, list[_Row]] = {row["id"]: [] for row in members}
     for row in _entries(gallery, list(by_member), "image", MOST_OF_GROUP):
         by_member[row["taxon"]].append(row)
-    if direction is not None:
-        best = {
-            one: max(map(_similarity_key, _nearest(rows, direction)), default=-1.0) for one, rows in by_member.items()
-        }
-        members.sort(key=lambda row: (first.get(row["scientific_name"], len(first)), -best[row["id"]]))
-    return _in_turn((by_member[row["id"]] for row in members), direction, n, rank)
+    others = [(row["scientific_name"], by_member[row["id"]]) for row in members]
+    return _Known(others=others, rank=rank, of_group=True)
 
 
-def _with_photos(gallery: Gallery, path: tuple[str, ...]) -> list[int]:
-    """Taxa at or below a place in the tree that have photos: the whole path, as a genus may have a namesake."""
-    where = " AND ".join(f'"{rank}" = ?' for rank in RANKS[: len(path)])
-    rows = gallery.rows(
-        f"""
-        SELECT id FROM taxa WHERE {where}
-        AND EXISTS (SELECT 1 FROM entries WHERE taxon = taxa.id AND modality = 'image') ORDER BY id
-        """,
-        path,
-    )
-    return [row["id"] for row in rows]
+def _likeliest(
+    members: list[tuple[str, list[_Row]]], direction: np.ndarray | None, likeliest: Sequence[str]
+) -> list[tuple[str, list[_Row]]]:
+    """Members of a group: those named first, then those with the most similar photo."""
+    first = {one: place for place, one in enumerate(likeliest)}
 
+    def key(member: tuple[str, list[_Row]]) -> tuple[int, float]:
+        name, rows = member
+        best = 0.0 if direction is None else max(map(_similarity_key, _nearest(rows, direction)), default=-1.0)
+        return first.get(name, len(first)), -best
 
-def _by_similarity(gallery: Gallery, id: int, others: Sequence[int]) -> list[int]:
-    """Taxa ordered by the cosine of their mean vectors with those of one, over the modalities that both have."""
-    totals: dict[tuple[int, str], np.ndarray] = {}
-    for taxon, modality, vector in _vectors(gallery, [id, *others]):
-        totals[taxon, modality] = totals.get((taxon, modality), 0.0) + vector
-    means = {key: unit for key, total in totals.items() if (unit := _unit(total)) is not None}
-
-    def similarity(other: int) -> float:
-        shared = [
-            float(means[id, modality] @ means[other, modality])
-            for modality in ("text", "audio")
-            if (id, modality) in means and (other, modality) in means
-        ]
-        return sum(shared) / len(shared) if shared else -1.0
-
-    return sorted(others, key=lambda other: -similarity(other))
-
-
-def _vectors(gallery: Gallery, taxa: Sequence[int]) -> Iterator[tuple[int, str, np.ndarray]]:
-    for some in _pieces(taxa):
-        for row in gallery.rows(
-            f"""
-            SELECT taxon, scientific_name, modality, vector FROM entries JOIN taxa ON taxa.id = taxon
-            WHERE taxon IN ({some}) AND modality IN ('text', 'audio')
-            """
-        ):
-            yield row["taxon"], row["modality"], row["vector"]
+    return sorted(members, key=key)
 
 
 def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | None = None) -> list[_Row]:
     """Rows of the taxa's photos or recordings, taxon by taxon as given; class vectors are neither."""
     rows: list[_Row] = []
-    for some in _pieces(taxa):
+    for some in pieces(taxa):
         rows += gallery.rows(
             f"""
             SELECT {_COLUMNS} FROM {_TABLES} WHERE taxon IN ({some}) AND modality = ? AND logit_scale IS NULL
@@ -215,10 +285,6 @@ def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | N
             (modality, -1 if most is None else most - len(rows)),
         )
     return rows
-
-
-def _pieces(taxa: Sequence[int]) -> Iterator[str]:
-    return (",".join(map(str, taxa[at : at + IDS_PER_QUERY])) for at in range(0, len(taxa), IDS_PER_QUERY))
 
 
 def _nearest(rows: Iterable[_Row], direction: np.ndarray | None) -> list[_Compared]:
@@ -256,11 +322,3 @@ def _picture(row: _Row, similarity: float | None, relative: str = "") -> Picture
         similarity=similarity,
         thumbnail=bool(row["thumbnail"]),
     )
-
-
-def _unit(vector: np.ndarray | None) -> np.ndarray | None:
-    """The direction of a vector; None of one without."""
-    if vector is None:
-        return None
-    length = float(np.linalg.norm(vector))
-    return np.asarray(vector, np.float32) / length if np.isfinite(length) and length > 0 else None

@@ -30,6 +30,7 @@ from gallery.vocabulary import Vocabulary, unit
 
 MOST_SPECIES = 6  # in one window
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
+ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
 
 
@@ -144,6 +145,33 @@ def recognise(
         judge = {PURSUIT: _Window, INDEPENDENT: _Independent, SHARED: _Shared}[parameters.rule]
         for row, z in zip(heard.tolist(), logits):
             found[row] = judge(np.asarray(vectors[row], np.float64), z, vocabulary, top, most).recognition()
+    return found
+
+
+def possible(vectors: np.ndarray, asked: Vocabulary) -> np.ndarray:
+    """Which windows may hold one of the taxa that are asked for, or a group of them alone: [n, dim] -> [n] bool.
+
+    The others hold none of them, whatever larger vocabulary of the same gallery they are recognised with: by the rules
+    ``independent`` and ``shared`` what competes with a taxon only lowers its log-odds, and those of a group. By the
+    rule ``pursuit``, and where people have reviewed sounds, every window may.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray
+        [n, dim], as the encoder gives them.
+    asked : Vocabulary
+        The taxa that are asked for.
+    """
+    parameters = asked.parameters
+    if parameters.rule == PURSUIT or asked.reviewed is not None:
+        return np.ones(len(vectors), bool)
+    logits = asked.logits(vectors).astype(np.float64)
+    null = 0.0 if parameters.rule == INDEPENDENT else parameters.null_logit
+    odds = parameters.slope * (logits.max(axis=1) - null) + parameters.offset
+    together = np.logaddexp.reduce(logits, axis=1) - parameters.null_logit
+    shares = np.array([parameters.threshold, min(parameters.floor, 1.0 - ROUNDING)])
+    least, floor = np.log(shares / (1.0 - shares)) - ROUNDING
+    found: np.ndarray = (odds >= least) | (together >= floor)
     return found
 
 
@@ -301,8 +329,8 @@ class _Independent(_Window):
 
     def recognition(self) -> Recognition:
         confidences = self.confidence(self.odds())
-        sure = [row for row in np.argsort(-confidences, kind="stable")[: self.most].tolist()]
-        detected = [row for row in sure if confidences[row] >= self.parameters.threshold]
+        sure = np.flatnonzero(confidences >= self.parameters.threshold)
+        detected = sure[np.argsort(-confidences[sure], kind="stable")][: self.most].tolist()
         return self.recognised(self.logits, confidences, {row: float(confidences[row]) for row in detected})
 
 

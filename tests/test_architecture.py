@@ -28,7 +28,7 @@ FLOORS = {"gallery": 1, "edgeapp": 2, "trainer": 3, "export": 4}
 DEVICE = ("gallery", "edgeapp")
 # Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
 ROOMS = (
-    ("errors", "paths", "examples", "interruption"),
+    ("errors", "paths", "file_names", "examples", "foreign", "interruption"),
     ("terminal",),
     ("clock", "board"),
     ("audio",),
@@ -49,7 +49,11 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
+FOREIGN = Path("edgeapp/audio/formats/foreign.py")  # decodes with what need not be installed
 PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, beside its own room
+# What only the results of archives need, of a room that `identify` needs as well.
+ARCHIVE = {"pyarrow": "archive", "ray": "ray"}
+REPORTED = (Path("edgeapp/web/report/archive.py"),)  # an archive's own part of the report
 # What sound is compared with. Only `gallery.recognition` and `gallery.vocabulary` turn it into scores.
 SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
 SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py")
@@ -64,7 +68,8 @@ CALLS_IT = {
     "trainer.heard.identified": "trainer/heard.py",
 }
 RECOGNISING = (
-    "edgeapp/archive/files.py",  # identify
+    "edgeapp/archive/files.py",  # identify, archive
+    "edgeapp/archive/again.py",  # archive search and archive recognise
     "edgeapp/station/classifier.py",  # listen
     "trainer/evaluate.py",
     "trainer/calibrate.py",
@@ -288,9 +293,13 @@ def test_a_device_install_has_all_that_the_device_imports():
         return {names.get(name, name) for name in found}
 
     of_page = {path for path in modules("edgeapp") if path in PAGE or path.is_relative_to("edgeapp/web")}
+    of_archive = {path for path in modules("edgeapp") if path.is_relative_to("edgeapp/archive") or path in REPORTED}
     bare = installed(*project["dependencies"], *extras["cpu"])
-    assert used(set(modules(*DEVICE)) - of_page) <= bare
-    assert used(of_page) <= bare | installed(*extras["web"])
+    assert used(set(modules(*DEVICE)) - of_page - of_archive - {FOREIGN}) <= bare
+    assert used(of_archive) <= bare | set(ARCHIVE) | installed(*extras["web"])
+    assert all(library in installed(*extras[extra]) for library, extra in ARCHIVE.items())
+    assert used({FOREIGN}) <= bare | installed(*extras["formats"])
+    assert used(of_page - of_archive) <= bare | installed(*extras["web"])
     assert not (bare | installed(*extras["web"])) & set(TRAINING)
 
 

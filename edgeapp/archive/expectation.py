@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.filters import Filters
+from edgeapp.detections.occurrence import Occurrence
+from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
+from edgeapp.errors import UsageError
+from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.recognition.results import Stretch, WindowResult
 from gallery.recognition import Detection
 
 SHOWN = 5  # taxa that a note names
+UNKNOWN_DATE = "unknown date: the occurrence of the whole year is used; give --date or --week"
+NOT_EXPECTED = "not expected at"
+WHOLE_YEAR = -1  # in the place of a week
 
 
 @dataclass(frozen=True)
@@ -78,17 +88,71 @@ class Expected:
         """Note for the user: an unknown date, and what was rejected."""
         notes = []
         if self._week is None and not self._of.whole_year:
-            notes.append("unknown date: the occurrence of the whole year is used; give --date or --week")
+            notes.append(UNKNOWN_DATE)
         if self.rejected:
             n = sum(self.rejected.values())
             named = [f"{name} ({count})" for name, count in self.rejected.most_common(SHOWN)]
             more = f" and {len(self.rejected) - SHOWN} more taxa" if len(self.rejected) > SHOWN else ""
             when = "in the whole year" if self._week is None else f"in week {self._week}"
             notes.append(
-                f"{n} detection{'' if n == 1 else 's'} not expected at {self._of.place} {when} left out: "
+                f"{n} detection{'' if n == 1 else 's'} {NOT_EXPECTED} {self._of.place} {when} left out: "
                 f"{', '.join(named)}{more}"
             )
         return notes
 
     def _expects(self, detection: Detection) -> bool:
         return self._of.filters.judge_in(detection, self._week)[0] is not Verdict.OUT_OF_RANGE
+
+
+def expectation_of(
+    recogniser: Recogniser,
+    place: tuple[float, float] | None,
+    week: int | None,
+    least: float | None,
+    table: Path | None,
+) -> Expectation | None:
+    """The species expected in recordings from a location; None without a location.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+    place : (float, float) or None
+        Latitude and longitude.
+    week : int or None
+        1 to 48, `WHOLE_YEAR`, or None for the week of each recording.
+    least : float or None
+        Minimum occurrence; 0 disables the model.
+    table : path or None
+        The user's range table.
+
+    Raises
+    ------
+    UsageError
+        Options without effect for lack of a location or a model, or an unusable table.
+    PackError
+        The model is unusable.
+    """
+    if place is None:
+        for option, value in (("--week or --date", week), ("--min-occurrence", least), ("--range-table", table)):
+            if value is not None:
+                raise UsageError(f"{option} needs a location", "give --latitude and --longitude")
+        return None
+    pack, taxa = recogniser.pack, recogniser.taxa
+    if pack.range is None and (table is None or least):
+        raise UsageError(
+            f"pack {pack.name} {pack.version} has no occurrence model to filter by",
+            "give a --range-table alone, or use a pack that has one, such as birdnet",
+        )
+    latitude, longitude = place
+    expected = SpeciesRange.read(table, taxa, latitude, longitude) if table is not None else None
+    occurrence = None
+    if pack.range is not None and least != 0:
+        occurrence = Occurrence.of(pack, latitude, longitude, least, taxa)
+    filters = Filters(taxa, species_range=expected, occurrence=occurrence)
+    whole_year = week == WHOLE_YEAR
+    return Expectation(filters, f"{latitude:g}, {longitude:g}", None if whole_year else week, whole_year)
+
+
+def without_own(notes: Iterable[str]) -> list[str]:
+    """Notes on a recording without those of what was expected when it was heard."""
+    return [note for note in notes if note != UNKNOWN_DATE and not re.match(rf"\d+ detections? {NOT_EXPECTED} ", note)]

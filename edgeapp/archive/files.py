@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import islice
 
 from edgeapp import interruption
 from edgeapp.archive.expectation import Expectation, Expected
@@ -18,11 +19,11 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
-from edgeapp.recognition.results import Identification, Stretch
+from edgeapp.recognition.results import Identification, Stretch, WindowResult
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
@@ -34,10 +35,12 @@ DOUBTFUL = {
     CONTRADICTED: "its metadata and its name give different times: that of the {0.source} is used",
 }
 
+MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobody waits for millions
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many inputs there were, were done and failed; a cut file, of which a result was written, counts as both.
+    """How many inputs were ended, were done and failed; a cut file, of which a result was written, counts as both.
 
     Those that never were recordings are passed over, and are neither.
 
@@ -48,6 +51,8 @@ class Outcome:
         The file that was ended last, done or failed.
     next : str or None
         The first file that is left, where the run was stopped before its end.
+    left : int
+        How many are left then; counted up to `MOST_COUNTED`.
     stopped : OutputError or Interrupted, optional
         Why it was stopped.
     """
@@ -58,6 +63,7 @@ class Outcome:
     passed_over: int = 0
     last: str | None = None
     next: str | None = None
+    left: int = 0
     stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
@@ -80,6 +86,7 @@ def identify(
     listening: Callable[[AudioSource], AudioSource] | None = None,
     zone: tzinfo | None = None,
     channel: Channel = ALL_CHANNELS,
+    whole: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -109,6 +116,8 @@ def identify(
         In which the clocks of recorders stood that name no zone.
     channel : Channel
         Of recordings; each of several is one of its own.
+    whole : callable, optional
+        Called when a file has been written to its end: what was written so far is worth keeping.
 
     Returns
     -------
@@ -122,13 +131,15 @@ def identify(
     """
     given = done = failed = passed_over = 0
     last: str | None = None
-    at: str | None = None  # the file that is being heard
+    at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
     left = iter(inputs)
 
-    def end(fault: str | None) -> None:
-        nonlocal failed, last, at
-        last, at = at, None
+    def end(file: str, fault: str | None) -> None:
+        nonlocal given, failed, last, at
+        whole()
+        given += 1
+        last, at = file, None
         if fault is not None:
             failed += 1
             complain(printable(" ".join(fault.split())))
@@ -144,7 +155,8 @@ def identify(
             if listening is not None:
                 source = listening(source)
             writer.begin(recording(file, source, begun, number, number != numbers[0]))
-            tally = _windows(source, recogniser, writer, hop_s, top, named, expected)
+            with closing(recogniser.windows(source, hop_s)) as results:
+                tally = write_windows(results, recogniser, writer, top, named, expected)
         notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
         notes += expected.notes if expected is not None else []
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
@@ -157,22 +169,20 @@ def identify(
                 of = f"{file}: channel {number}" if channel.choice == EACH else file
                 note(printable(f"{of}: {'; '.join(notes)}"))
             if number == numbers[-1]:
+                end(file, fault)
                 done += 1
-                end(fault)
         return fault
 
     try:
         while True:
             with interruption.held():
-                one = next(left, None)
-                at = None if one is None else one.path
-            if one is None:
+                at = next(left, None)
+            if at is None:
                 return Outcome(given, done, failed, passed_over, last)
-            file = one.path
-            given += 1
+            file = at.path
             try:
-                if isinstance(one, Refused):
-                    raise one.error
+                if isinstance(at, Refused):
+                    raise at.error
                 with overheard():  # of a file that is read to choose
                     numbers = channels_of(file, channel)
                 fault: str | None = None
@@ -182,9 +192,9 @@ def identify(
                 raise
             except PassedOverError as error:
                 with interruption.held():
+                    end(file, None)
                     passed_over += 1
                     note(printable(str(error)))
-                    end(None)
             except Exception as error:
                 if isinstance(error, AudioError):
                     fault = str(error)
@@ -193,26 +203,25 @@ def identify(
                     fault += "please report it with the file"
                 with interruption.held():
                     writer.fail(file, fault)
-                    end(fault)
+                    end(file, fault)
     except (OutputError, KeyboardInterrupt) as stopped:
         interruption.accept()
-        if at is None and (one := next(left, None)) is not None:
-            at = one.path
-        if at is None:  # it came when all was done
+        rest = at if at is not None else next(left, None)
+        if rest is None:  # it came when all was done
             return Outcome(given, done, failed, passed_over, last)
-        return Outcome(given, done, failed, passed_over, last, at, stopped)
+        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
+        return Outcome(given, done, failed, passed_over, last, rest.path, n_left, stopped)
 
 
-def _windows(
-    source: AudioSource,
+def write_windows(
+    results: Iterable[WindowResult],
     recogniser: Recogniser,
     writer: Writer,
-    hop_s: float,
     top: int,
     naming: Naming,
     expected: Expected | None,
 ) -> Tally:
-    """Write the windows and detections of one file, and sum them up."""
+    """Write the windows and detections of one file that was begun, and sum them up."""
     tally, merger = Tally(recogniser.vocabulary), Merger()
     species = expected.species if expected is not None else None
 
@@ -221,12 +230,11 @@ def _windows(
             if expected is None or expected.keeps(stretch):
                 writer.detection(stretch.named(naming))
 
-    with closing(recogniser.windows(source, hop_s)) as results:
-        for result in results:
-            tally.add(result)
-            kept = result if expected is None else expected.window(result)
-            writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
-            write(merger.add(result))
+    for result in results:
+        tally.add(result)
+        kept = result if expected is None else expected.window(result)
+        writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
+        write(merger.add(result))
     write(merger.finish())
     return tally
 

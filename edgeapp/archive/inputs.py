@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 from edgeapp.archive.lists import LIST, is_list, names_of
 from edgeapp.archive.patterns import is_pattern, matching
-from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out
+from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
 
@@ -35,12 +35,6 @@ HIDDEN_FOLDER = "hidden or system folder"
 EXAMPLES = 3  # names of what was passed over that are told
 
 _APPLE_DOUBLE = bytes.fromhex("00051607")  # RFC 1740, of the file in which macOS keeps what a foreign disk cannot
-_SPECIAL = (
-    (stat.S_ISFIFO, "named pipe"),
-    (stat.S_ISSOCK, "socket"),
-    (stat.S_ISCHR, "device"),
-    (stat.S_ISBLK, "device"),
-)
 
 PassOver = Callable[[str, str], None]
 
@@ -107,11 +101,6 @@ def recordings(
             yield Found(one)  # opening it says what is wrong
 
 
-def has_several(one: str) -> bool:
-    """Whether an input is a folder, a list or a pattern, of which nobody knows how many recordings it has."""
-    return os.path.isdir(one) or (one != STDIN and not os.path.lexists(one) and (is_list(one) or is_pattern(one)))
-
-
 class PassedOver:
     """Counts what `recordings` passes over, by kind, and remembers a few names."""
 
@@ -173,7 +162,7 @@ class _Search:
         elif stat.S_ISFIFO(state.st_mode):
             yield Found(path)
         else:
-            yield Refused(path, AudioError(f"{path}: is a {_special(state.st_mode)}", "name a recording"))
+            yield Refused(path, AudioError(f"{path}: is a {special_file(state.st_mode)}", "name a recording"))
 
     def listed(self, path: str, stdin: BinaryIO | None) -> Iterator[Found | Refused]:
         """What a list names."""
@@ -275,8 +264,8 @@ class _Search:
         except (OSError, ValueError) as error:
             yield from _unseen(path, error)
             return
-        if not stat.S_ISREG(state.st_mode):
-            self._pass_over(path, _special(state.st_mode))
+        if (kind := special_file(state.st_mode)) is not None:
+            self._pass_over(path, kind)
         elif known_real:
             if not self._files or _digest(self._real(path)) not in self._files:
                 yield Found(path, state.st_size, state.st_mtime_ns)
@@ -329,10 +318,6 @@ def _is_companion(path: str) -> bool:
             return file.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
     except OSError:
         return False
-
-
-def _special(mode: int) -> str:
-    return next((name for is_kind, name in _SPECIAL if is_kind(mode)), "special file")
 
 
 def _digest(path: str) -> bytes:

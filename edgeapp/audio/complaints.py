@@ -7,9 +7,10 @@ line, so what it says is counted, and what anybody else says meanwhile is passed
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from edgeapp import foreign
 
 _STDERR = 2
 _MPG123 = ("[src/libmpg123/", "Note: ", "Warning: ")
@@ -33,23 +34,19 @@ class Complaints:
 def overheard() -> Iterator[Complaints]:
     """Capture the process's standard error. For the main thread only: file descriptor 2 is shared by all threads."""
     heard = Complaints()
+    others = []
     try:
-        kept = os.dup(_STDERR)
-    except OSError:  # a process without standard error has nothing to capture
-        yield heard
-        return
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), _STDERR)
-        try:
-            yield heard
-        finally:
-            os.dup2(kept, _STDERR)
-            os.close(kept)
-            said.seek(0)
-            for raw in said:
-                line = raw.decode("utf-8", "replace")
-                if not line.startswith(_MPG123):
-                    if line.strip():
-                        os.write(_STDERR, raw)
-                elif _DAMAGE in line:
-                    heard.damaged += 1
+        with foreign.apart() as said:
+            try:
+                yield heard
+            finally:
+                said.seek(0)
+                for raw in said:
+                    line = raw.decode("utf-8", "replace")
+                    if not line.startswith(_MPG123):
+                        others.append(raw)
+                    elif _DAMAGE in line:
+                        heard.damaged += 1
+    finally:
+        if others:
+            os.write(_STDERR, b"".join(others))

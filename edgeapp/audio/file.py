@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what reads the formats is imported with the first file
 FORMATS = "WAV, FLAC, OGG or MP3"
 INSTALL = "install ffmpeg (such as `apt install ffmpeg`), or PyAV: pip install 'biovita-edge[formats]'"
 LOW_RATE_HZ = 16_000  # below this the upper half of bird song, 4 to 8 kHz, is not in the file
+LEAST_RATE_HZ, MOST_RATE_HZ = 200, 4_000_000  # of infrasound, and beyond all hydrophones; others are damage
 HIGH_RATE_HZ = 96_000  # above this the file was made for ultrasound, which no window keeps
 
 # An encoder's padding makes a compressed file a few hundredths of a second shorter than announced; that is no damage.
@@ -99,6 +100,10 @@ class FileSource:
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
+            if not LEAST_RATE_HZ <= self.rate_hz <= MOST_RATE_HZ:
+                raise AudioError(
+                    f"{self.name}: announces an impossible sample rate of {self.rate_hz} Hz", "copy the file again"
+                )
             if channel > self.channels:
                 only = "one channel" if self.channels == 1 else f"{self.channels} channels"
                 raise AudioError(f"{self.name}: has no channel {channel}, only {only}", "choose another --channel")
@@ -195,7 +200,11 @@ class FileSource:
         AudioError
             The file ends before.
         """
+        from edgeapp.audio.formats.chain import Chain
+
         frames, announced = self._decoder.frames, self._decoder.announced
+        if self._first and isinstance(self._decoder, Chain):
+            frames = self._decoder.counted()
         if self._first and frames is not None and self._first >= frames:
             if announced is not None and self._first < announced:
                 raise AudioError(

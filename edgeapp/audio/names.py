@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 # Of sound alone. A film is heard when it is named, but a folder of a camera's films is no folder of recordings.
 EXTENSIONS = frozenset(
@@ -13,6 +14,12 @@ EXTENSIONS = frozenset(
     )
 )
 
+_SPECIAL = (
+    (stat.S_ISFIFO, "named pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
 COMPANION = "macOS companion file"
 HIDDEN = "hidden file"
 UNFINISHED = "unfinished file"
@@ -45,6 +52,13 @@ def is_recording(name: str) -> bool:
 def is_searched(name: str) -> bool:
     """Whether a subfolder with this name is searched for recordings."""
     return not is_hidden(name) and name not in _NOT_OURS
+
+
+def special_file(mode: int) -> str | None:
+    """What a file is that holds no bytes of its own, by its ``st_mode``; None of a file."""
+    if stat.S_ISREG(mode):
+        return None
+    return next((name for is_kind, name in _SPECIAL if is_kind(mode)), "special file")
 
 
 def is_hidden(name: str) -> bool:

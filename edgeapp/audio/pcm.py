@@ -24,6 +24,7 @@ HEADER_BYTES = 4096  # of which a file is known
 READ_BYTES = 65_536  # what a pipe of Linux holds
 WAKE_S = 0.2  # how soon `close` ends a read that nothing arrives for
 
+_CAN_WAIT = os.name == "posix"  # Windows waits for sockets only; a read that nothing arrives for is not ended there
 _TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
 _FORMAT_OF = {(1, 2): "s16le", (1, 3): "s24le", (1, 4): "s32le", (3, 4): "f32le"}  # WAV's tag and bytes of a sample
 _FULL = {"s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
@@ -199,7 +200,7 @@ class PcmSource:
             return
         while not self._closed:
             try:
-                if not select.select([descriptor], [], [], WAKE_S)[0]:
+                if _CAN_WAIT and not select.select([descriptor], [], [], WAKE_S)[0]:
                     continue
                 piece = os.read(descriptor, READ_BYTES)
             except OSError as error:

@@ -66,7 +66,7 @@ def spooled(stream: BinaryIO, name: str, head: bytes = b"") -> BinaryIO:
     try:
         file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # given away open
         try:
-            piece = head
+            piece = head or stream.read(PIECE)
             while piece:
                 file.write(piece)
                 piece = stream.read(PIECE)

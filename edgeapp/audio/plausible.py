@@ -34,6 +34,7 @@ QUIET, LOUD = 0.2, 0.98
 DROPOUT_S = 0.002
 BESIDE = 64  # samples before and after a dropout
 BESIDE_RMS = 8 / 32_768
+BESIDE_STEPS = 4  # times their smallest sample: what is quieter may be 0 by rounding, as in 8 bits and ADPCM
 
 TELEPHONE_HZ = (3_300.0, 4_100.0)  # where a sound that was sampled at 8 kHz ends
 SLOPE_HZ = 700.0  # of a resampler, which mirrors what is at 3.4 kHz at 4.6
@@ -243,7 +244,10 @@ class _Gaps:
 
 
 def _loud(samples: np.ndarray) -> bool:
-    return len(samples) > 0 and float(np.sqrt(np.square(samples).mean())) > BESIDE_RMS
+    sizes = np.abs(samples[samples != 0])
+    if not len(sizes):
+        return False
+    return float(np.sqrt(np.square(samples).mean())) > max(BESIDE_RMS, BESIDE_STEPS * float(sizes.min()))
 
 
 class Listening:

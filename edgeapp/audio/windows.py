@@ -65,12 +65,15 @@ class Window:
         ``[window_samples]`` float32 at the rate of the source it was cut from.
     first : int
         Number of the first sample on the source's clock.
+    period : int
+        After how many samples it repeats itself; 0 where it does not.
     """
 
     start_s: float
     end_s: float
     samples: np.ndarray
     first: int = 0
+    period: int = 0
 
     @cached_property
     def level(self) -> Level:
@@ -141,7 +144,8 @@ def windows(
             f"{source.name}: is only {length / rate_hz:.2f} s long", f"give at least {min_clip_s:g} s of sound"
         )
     if length < size:
-        yield Window(first / rate_hz, end / rate_hz, fill(held.at(first, length), size, pad), first)
+        filled = fill(held.at(first, length), size, pad)
+        yield Window(first / rate_hz, end / rate_hz, filled, first, length if pad == REPEAT else 0)
     elif covered < end:
         yield cut(end - size)
 

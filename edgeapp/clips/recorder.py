@@ -2,23 +2,25 @@
 
 A clip is asked for after its detection was committed and is written once the sound after it was heard, so no detection
 ever waits for a clip or is lost with one. A detection has one clip, which begins with it and grows with its windows
-until it is as long as a clip may be. Nothing is written before the very samples of the file were judged for
-speech. The row in the journal comes after the file, so a row never points to a half file. What cannot be written for
-now, on a full disk or into a journal that another program holds, is kept in memory and tried again.
+until it is as long as a clip may be. If a later window of a longer detection is surer than all in its clip, a clip
+around that window takes its place. Nothing is written before the very samples of the file were judged for speech. The
+row in the journal comes after the file, so a row never points to a half file. What cannot be written for now, on a full
+disk or into a journal that another program holds, is kept in memory and tried again.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from edgeapp.audio.guano import Recorder, as_text, fields
 from edgeapp.clips.clip_file import ClipFolder, encoded, stem
+from edgeapp.clips.requests import TOUCH_S, Pending, Served, Sound, Wanted, ids_of
 from edgeapp.clips.ring import INT16_FULL_SCALE, Ring
 from edgeapp.clips.settings import ClipSettings
 from edgeapp.clock.system import Clock, Moment
@@ -27,8 +29,9 @@ from edgeapp.journal import JournalError
 from edgeapp.journal.records import Clip
 
 Speech = Callable[[np.ndarray, int], bool]
+T = TypeVar("T")
 
-TOUCH_S = 1e-6  # far below a sample; positions are sums of floats
+SURER = "another clip has a surer window of its detection"
 HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes at 48 kHz
 
 
@@ -36,6 +39,10 @@ class ClipJournal(Protocol):
     """The journal, as clips need it."""
 
     def add_clip(self, clip: Clip, detection_ids: Sequence[int]) -> int: ...
+
+    def drop_unused_clip(self, clip_id: int, why: str, when: Moment) -> bool: ...
+
+    def together(self, changes: Callable[[], T]) -> T: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class ClipCounts:
         Detections left without a clip because it could not be written.
     missed : int
         Detections left without a clip because their sound had already left the ring.
+    replaced : int
+        Files removed again, because another clip has a surer window of their detection.
     """
 
     written: int = 0
@@ -61,51 +70,7 @@ class ClipCounts:
     withheld: int = 0
     failed: int = 0
     missed: int = 0
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A window of a detection that asks for a clip."""
-
-    id: int
-    taxon: str
-    confidence: float
-    moment: Moment
-    start_s: float
-    end_s: float
-    stream_id: int
-
-
-@dataclass
-class _Pending:
-    """One clip to be: detections of one taxon in touching sound."""
-
-    start_s: float
-    end_s: float
-    wanted: list[_Wanted] = field(default_factory=list)
-    full: bool = False  # a detection that touched it no longer fitted in
-
-    def touches(self, other: _Pending) -> bool:
-        mine, its = self.wanted[0], other.wanted[0]
-        return (
-            (mine.taxon, mine.stream_id) == (its.taxon, its.stream_id)
-            and self.start_s <= other.end_s + TOUCH_S
-            and other.start_s <= self.end_s + TOUCH_S
-        )
-
-    def with_other(self, other: _Pending) -> _Pending:
-        wanted = sorted(self.wanted + other.wanted, key=lambda one: one.start_s)
-        return _Pending(min(self.start_s, other.start_s), max(self.end_s, other.end_s), wanted)
-
-
-@dataclass(frozen=True)
-class _Sound:
-    """Samples that are judged and written, the same ones for both."""
-
-    start_s: float
-    samples: np.ndarray
-    wanted: tuple[_Wanted, ...]
-    shortened: bool = False
+    replaced: int = 0
 
 
 class Clips:
@@ -147,9 +112,9 @@ class Clips:
         self._clock = clock
         self._speech = speech
         self._recorder = recorder or Recorder()
-        self._pending: list[_Pending] = []
-        self._held: deque[_Sound] = deque()  # judged and not yet written
-        self._served: dict[str, int] = {}  # taxon -> its last detection that asks no longer
+        self._pending: list[Pending] = []
+        self._held: deque[Sound] = deque()  # judged and not yet written
+        self._served: dict[str, Served] = {}  # by taxon
         self._counts = dict.fromkeys(ClipCounts.__dataclass_fields__, 0)
 
     @property
@@ -182,11 +147,14 @@ class Clips:
             On the clock of the stream.
         stream_id : int
         """
-        if self._served.get(taxon) == detection_id:
-            return
-        wanted = _Wanted(detection_id, taxon, confidence, moment, start_s, end_s, stream_id)
+        wanted = Wanted(detection_id, taxon, confidence, moment, start_s, end_s, stream_id)
         grown = self._around(wanted)
-        apart: list[_Pending] = []
+        served = self._served.get(taxon)
+        if served is not None and served.id == detection_id and not any(one.has(detection_id) for one in self._pending):
+            if confidence <= served.confidence:
+                return
+            grown = self._around(wanted, served.since_s)
+        apart: list[Pending] = []
         for pending in reversed(self._pending):  # the latest first: that is where the next window belongs
             if pending.touches(grown):
                 together = grown.with_other(pending)
@@ -194,8 +162,11 @@ class Clips:
                     grown = together
                     continue
                 pending.full = True
-                if any(one.id == detection_id for one in pending.wanted):
-                    return
+                own = [one for one in pending.wanted if one.id == detection_id]
+                if own:
+                    if confidence <= max(one.confidence for one in own):
+                        return
+                    grown = self._around(wanted, min(one.start_s for one in own))
             apart.append(pending)
         self._pending = [*reversed(apart), grown]
 
@@ -224,22 +195,25 @@ class Clips:
             self._give_up(self._held.popleft())
         return written
 
-    def _around(self, wanted: _Wanted) -> _Pending:
+    def _around(self, wanted: Wanted, since_s: float | None = None) -> Pending:
+        """The clip of one window with its rolls; with more before it in a detection that began earlier."""
         pre, post = self._settings.pre_roll_s, self._settings.post_roll_s
         room = max(0.0, self._settings.longest_s - (wanted.end_s - wanted.start_s))
+        if since_s is not None:
+            pre = max(pre, min(room / 2, wanted.start_s - since_s + pre))
         share = min(1.0, room / (pre + post)) if pre + post else 0.0
-        return _Pending(max(0.0, wanted.start_s - share * pre), wanted.end_s + share * post, [wanted])
+        return Pending(max(0.0, wanted.start_s - share * pre), wanted.end_s + share * post, [wanted])
 
-    def _complete_at(self, pending: _Pending) -> float:
+    def _complete_at(self, pending: Pending) -> float:
         """Position from which on no window still to be judged could touch the clip."""
         if pending.full:
             return pending.end_s
         window_s = max(one.end_s - one.start_s for one in pending.wanted)
         return pending.end_s + self._settings.pre_roll_s + window_s
 
-    def _write_all(self, ready: Sequence[_Pending]) -> list[Clip]:
+    def _write_all(self, ready: Sequence[Pending]) -> list[Clip]:
         for pending in ready:
-            self._served[pending.wanted[-1].taxon] = pending.wanted[-1].id
+            self._serve(pending)
             for sound in self._allowed(pending):
                 self._hold(sound)
         written = []
@@ -256,30 +230,38 @@ class Clips:
             self._give_up(self._held.popleft())
         return written
 
-    def _hold(self, sound: _Sound) -> None:
+    def _serve(self, pending: Pending) -> None:
+        last = pending.wanted[-1]
+        own = [one for one in pending.wanted if one.id == last.id]
+        before = self._served.get(last.taxon)
+        if before is None or before.id != last.id:
+            before = self._served[last.taxon] = Served(last.id, own[0].start_s, own[0].confidence)
+        before.confidence = max(before.confidence, *(one.confidence for one in own))
+
+    def _hold(self, sound: Sound) -> None:
         end_s = sound.start_s + len(sound.samples) / self._ring.rate_hz
         inside = tuple(one for one in sound.wanted if one.start_s < end_s and one.end_s > sound.start_s)
-        self._counts["missed"] += len(_ids(sound.wanted) - _ids(inside))
+        self._counts["missed"] += len(ids_of(sound.wanted) - ids_of(inside))
         if inside:
             self._held.append(replace(sound, wanted=inside))
 
-    def _give_up(self, sound: _Sound) -> None:
-        self._counts["failed"] += len(_ids(sound.wanted))
+    def _give_up(self, sound: Sound) -> None:
+        self._counts["failed"] += len(ids_of(sound.wanted))
         self._folder.lost()
 
-    def _allowed(self, pending: _Pending) -> list[_Sound]:
+    def _allowed(self, pending: Pending) -> list[Sound]:
         """What may be written: the whole clip, the windows of it without speech, or nothing."""
         whole = self._cut(pending)
         if not len(whole.samples):
-            self._counts["missed"] += len(_ids(pending.wanted))
+            self._counts["missed"] += len(ids_of(pending.wanted))
             return []
         if not self._spoken_in(whole):
             return [whole]
-        parts: list[tuple[_Pending, _Sound]] = []
+        parts: list[tuple[Pending, Sound]] = []
         gone: set[int] = set()
         spoken: set[int] = set()
         for one in pending.wanted:
-            alone = _Pending(one.start_s, one.end_s, [one])
+            alone = Pending(one.start_s, one.end_s, [one])
             sound = self._cut(alone)
             if not len(sound.samples):
                 gone.add(one.id)
@@ -296,26 +278,26 @@ class Clips:
             parts.append((alone, sound))
         kept: set[int] = set()
         sounds = []
-        for _, sound in parts:
+        for _, sound in sorted(parts, key=lambda part: -max(one.confidence for one in part[1].wanted)):
             first = tuple(one for one in sound.wanted if one.id not in kept)  # a detection has one clip
-            kept |= _ids(first)
+            kept |= ids_of(first)
             if first:
                 sounds.append(replace(sound, wanted=first, shortened=True))
         self._counts["withheld"] += len(spoken - kept)
         self._counts["missed"] += len(gone - spoken - kept)
-        return sounds
+        return sorted(sounds, key=lambda sound: sound.start_s)
 
-    def _cut(self, pending: _Pending) -> _Sound:
+    def _cut(self, pending: Pending) -> Sound:
         start_s, samples = self._ring.cut(pending.start_s, pending.end_s)
-        return _Sound(start_s, samples, tuple(pending.wanted))
+        return Sound(start_s, samples, tuple(pending.wanted))
 
-    def _spoken_in(self, sound: _Sound) -> bool:
+    def _spoken_in(self, sound: Sound) -> bool:
         if self._speech is None:
             return False
         heard = sound.samples.astype(np.float32) / np.float32(INT16_FULL_SCALE)
         return self._speech(heard, self._ring.rate_hz)
 
-    def _write(self, sound: _Sound) -> Clip | None:
+    def _write(self, sound: Sound) -> Clip | None:
         """Write the file, then its row; None when that can never be done."""
         rate_hz = self._ring.rate_hz
         end_s = sound.start_s + len(sound.samples) / rate_hz
@@ -331,7 +313,7 @@ class Clips:
         try:
             path, size = self._folder.write(start.utc, stem(best.taxon, best.confidence, start.utc), format, make)
             clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, self._clock.now())
-            self._journal.add_clip(clip, sorted(_ids(sound.wanted)))
+            self._link(clip, sound, path)
         except (OSError, JournalError):
             if path is not None:
                 self._folder.remove(path)
@@ -345,6 +327,20 @@ class Clips:
         self._folder.written()
         return clip
 
+    def _link(self, clip: Clip, sound: Sound, path: Path) -> None:
+        """Write the row of a clip. The one whose place it takes goes, unless it is locked or still needed."""
+        served = self._served.get(sound.wanted[0].taxon)
+        if served is None or served.id not in ids_of(sound.wanted):
+            self._journal.add_clip(clip, sorted(ids_of(sound.wanted)))
+            return
+        before = served.clip_id, served.path
 
-def _ids(wanted: Sequence[_Wanted]) -> set[int]:
-    return {one.id for one in wanted}
+        def change() -> tuple[int, bool]:
+            added = self._journal.add_clip(clip, sorted(ids_of(sound.wanted)))
+            return added, bool(before[0]) and self._journal.drop_unused_clip(before[0], SURER, clip.created)
+
+        served.clip_id, is_free = self._journal.together(change)
+        served.path = path
+        if is_free and before[1] is not None:
+            self._folder.remove(before[1])
+            self._counts["replaced"] += 1

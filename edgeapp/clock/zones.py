@@ -34,8 +34,9 @@ class LocalZone(tzinfo):
 
     def fromutc(self, when: datetime) -> datetime:
         """A time of UTC on its clocks."""
-        local = when.replace(tzinfo=timezone.utc).astimezone()
-        return local.replace(tzinfo=self)  # `fold` is kept
+        told = when.replace(tzinfo=timezone.utc).astimezone()
+        local = told.replace(tzinfo=self)
+        return local if self.utcoffset(local) == told.utcoffset() else local.replace(fold=1)
 
 
 def zone_of(name: str | None) -> tzinfo:

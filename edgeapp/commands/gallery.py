@@ -135,6 +135,7 @@ def build(
 ) -> None:
     """Build a gallery from a species table, photos and recordings; an existing one is replaced atomically."""
     from edgeapp.recognition import gallery_build
+    from edgeapp.recognition import material as materials
 
     found = find_pack(pack)
     if gallery is None and found.name is not None:
@@ -150,8 +151,8 @@ def build(
     table = _table(taxa)
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
     material = [
-        *(gallery_build.photo_folder(photos, table) if photos else ()),
-        *(gallery_build.manifest(manifest) if manifest else ()),
+        *(materials.photo_folder(photos, table) if photos else ()),
+        *(materials.manifest(manifest) if manifest else ()),
     ]
     report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
     if gallery is None:
@@ -223,7 +224,8 @@ def add(
 ) -> None:
     """Add a species to a gallery: by its name alone, or with photos and recordings for a higher accuracy."""
     from edgeapp.audio.channels import Channel
-    from edgeapp.recognition.gallery_build import Filler, Material
+    from edgeapp.recognition.gallery_build import Filler
+    from edgeapp.recognition.material import Material
     from gallery.store import Gallery
 
     chosen = Channel.of(channel)

@@ -93,8 +93,9 @@ def _show(gallery: Gallery, taxon: str, photos: list[Picture]) -> bool:
 
 def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
     """Write the large thumbnails and a table of their credits; whether all are whole."""
+    from edgeapp.file_names import printable
     from edgeapp.outputs.pictures import decoded
-    from edgeapp.outputs.words import one_line, printable
+    from edgeapp.outputs.words import one_line
     from gallery import files
 
     rows, whole = [], True

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeapp.archive.files import identify as identify_files
-from edgeapp.archive.inputs import Found, PassedOver, Refused, recordings
+from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.lists import LIST
 from edgeapp.audio.channels import MIX, Channel, check_piped
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
-from edgeapp.clock.zones import zone_of
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
     ChannelOption,
+    ExcelOption,
     GalleryOption,
     LanguageOption,
     LearnedOption,
@@ -29,6 +27,7 @@ from edgeapp.commands.options import (
     PackOption,
     ProviderOption,
     ThreadsOption,
+    check_excel,
 )
 from edgeapp.commands.place import (
     DateOption,
@@ -36,21 +35,21 @@ from edgeapp.commands.place import (
     LeastOption,
     LongitudeOption,
     WeekOption,
-    expectation_of,
-    place_of,
-    week_of,
+)
+from edgeapp.commands.recognition import (
+    HopOption,
+    ModalitiesOption,
+    OnlyOption,
+    RangeTableOption,
+    TimeZoneOption,
+    recognition_of,
 )
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
-from edgeapp.config.defaults import language_of, learned_of
-from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE, RECOGNITION
+from edgeapp.config.panels import OTHER_INPUT, OUTPUT
 from edgeapp.errors import UsageError
+from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
-from edgeapp.outputs.words import printable
-from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
-from edgeapp.pack.installed import load_pack
-from edgeapp.pack.names import naming_in
-from edgeapp.recognition.learned import OtherSpaceError, read_learned
-from edgeapp.recognition.recogniser import Recogniser
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, Writer, Writers, writer
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
@@ -61,8 +60,8 @@ def identify(
         list[str],
         typer.Argument(
             metavar="FILE|FOLDER|GLOB|LIST...",
-            help="Recordings: WAV, FLAC, OGG or MP3; folders of them, quoted patterns, lists (@FILE, or @- for "
-            "standard input). - reads raw sound from standard input.",
+            help="Recordings: WAV, FLAC, OGG, MP3 and more; folders of them, quoted patterns, lists (@FILE, or @- for "
+            "standard input). - reads a recording or raw sound from standard input.",
         ),
     ],
     format: Annotated[
@@ -78,6 +77,7 @@ def identify(
     output: OutputOption = None,
     append: AppendOption = False,
     begin_with: BeginOption = None,
+    excel: ExcelOption = False,
     report: ReportOption = None,
     report_audio: ReportAudioOption = ReportAudio.BEST,
     top: Annotated[
@@ -92,51 +92,19 @@ def identify(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            metavar="TAXON",
-            help='Only this taxon, at any rank: "Aves", "Parus". May be repeated.',
-            rich_help_panel=RECOGNITION,
-        ),
-    ] = None,
+    only: OnlyOption = None,
     latitude: LatitudeOption = None,
     longitude: LongitudeOption = None,
     week: WeekOption = None,
     date: DateOption = None,
     min_occurrence: LeastOption = None,
-    range_table: Annotated[
-        Path | None,
-        typer.Option(
-            "--range-table",
-            metavar="FILE",
-            help="Range table (CSV): expected species by place and time; needs a location.",
-            rich_help_panel=PLACE,
-        ),
-    ] = None,
+    range_table: RangeTableOption = None,
     language: LanguageOption = None,
-    hop: Annotated[
-        float | None,
-        typer.Option(
-            "--hop",
-            metavar="SECONDS",
-            help="Seconds between the starts of windows; the pack's if not given (5 for starter).",
-            rich_help_panel=RECOGNITION,
-        ),
-    ] = None,
+    hop: HopOption = None,
     pack: PackOption = None,
     gallery: GalleryOption = None,
     learned: LearnedOption = None,
-    modalities: Annotated[
-        str | None,
-        typer.Option(
-            "--modalities",
-            metavar="MODALITIES",
-            help="Gallery entries to match, separated by commas: text, image, audio.",
-            rich_help_panel=RECOGNITION,
-        ),
-    ] = None,
+    modalities: ModalitiesOption = None,
     threads: ThreadsOption = None,
     provider: ProviderOption = None,
     pcm_format: Annotated[
@@ -163,15 +131,7 @@ def identify(
         ),
     ] = 1,
     channel: ChannelOption = MIX,
-    time_zone: Annotated[
-        str | None,
-        typer.Option(
-            "--time-zone",
-            metavar="ZONE",
-            help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
-            rich_help_panel=OTHER_INPUT,
-        ),
-    ] = None,
+    time_zone: TimeZoneOption = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -194,9 +154,6 @@ def identify(
     With a location, only species expected there are reported: by the pack's occurrence model in the week of the
     recording, and by a range table. The number of detections left out is reported on standard error.
     """
-    if hop is not None and not 0 < hop < float("inf"):
-        raise UsageError(f"--hop must be greater than 0, not {hop:g}", "give the seconds between windows")
-
     if files.count(STDIN) + files.count(LIST + STDIN) > 1:
         raise UsageError("standard input can be read only once", f"give - or {LIST}- once")
     chosen = Channel.of(channel)
@@ -205,35 +162,48 @@ def identify(
     PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     check_output(files, format, output, report, append)
+    check_excel(excel, format)
     passed_over = PassedOver()
-    found: Iterable[Found | Refused] = beginning_with(begin_with, recordings(files, passed_over))
+    found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
-    zone = None if time_zone is None else zone_of(time_zone)
-    place, in_week = place_of(latitude, longitude), week_of(week, date)
+    note = _silent if quiet else complain
     with ExitStack() as stack:
         report_file = stack.enter_context(ReportFile(report, report_audio))
         results = stack.enter_context(ExitStack())
         destination = results.enter_context(Destination(output, append=append))
-        asked = modalities.split(",") if modalities is not None else None
-        note = _silent if quiet else complain
-        recogniser = Recogniser(load_pack(pack), gallery, only or (), asked, threads, provider)
-        _lay_over(recogniser, learned, note)
-        tag = language_of(language)
-        naming = naming_in(tag, recogniser.taxa)
-        audio = recogniser.pack.audio
-        hop_s = audio.hop_s if hop is None else hop
-        expectation = expectation_of(recogniser, place, in_week, min_occurrence, range_table)
+        recognition, installed = recognition_of(
+            note,
+            pack,
+            gallery,
+            learned,
+            only,
+            modalities,
+            threads,
+            provider,
+            latitude,
+            longitude,
+            week,
+            date,
+            min_occurrence,
+            range_table,
+            language,
+            hop,
+            time_zone,
+            channel,
+        )
+        loaded = recognition.load(installed)
+        recogniser, naming, expectation, hop_s = loaded.recogniser, loaded.naming, loaded.expectation, loaded.hop_s
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
-        at = place or (None, None)
-        run = Run(recogniser.origin, audio.window_s, hop_s, at[0], at[1], shown)
-        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        at = recognition.place or (None, None)
+        run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown, excel)
+        writing: Writer = writer(format, destination.out, run)
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
-            settings = recognition_settings(recogniser, hop_s, only or (), expectation, tag)
-            found = list(found)  # a report shares out its room by the length of the recordings
-            reporting = report_file.collect([one.path for one in found], recogniser, naming, settings)
+            settings = recognition_settings(recogniser, hop_s, recognition.only, expectation, recognition.language)
+            found = iter(listed := list(found))  # a report shares out its room by the length of the recordings
+            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
             writing = Writers(writing, reporting)
 
         def open_sound(file: str, channel: int = 0) -> AudioSource:
@@ -253,8 +223,9 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
-            zone,
+            recognition.zone,
             chosen,
+            destination.whole,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:
@@ -264,7 +235,7 @@ def identify(
     if passed_over:
         note(printable(str(passed_over)))
     if outcome.stopped is not None:
-        raise ended_early(outcome, files, format, output)
+        raise ended_early(outcome, format, output)
     if outcome.given > 1:
         also = f", {outcome.passed_over} passed over" if outcome.passed_over else ""
         note(f"{outcome.done} of {outcome.given} files done, {outcome.failed} failed{also}")
@@ -280,19 +251,6 @@ def _piped(rate_hz: int, channels: int, format: str, channel: int) -> AudioSourc
         lambda file: FileSource(file, channel=channel, name=name, close_file=True),
         name,
     )
-
-
-def _lay_over(recogniser: Recogniser, given: str | None, note: Callable[[str], None]) -> None:
-    """Take what reviews taught. Where nobody asked for it, it need not be there, nor be of this pack."""
-    path, asked = learned_of(given)
-    if path is None or not (asked or path.is_file()):
-        return
-    try:
-        recogniser.lay_over(read_learned(path, recogniser.pack.identity))
-    except OtherSpaceError as error:
-        if asked:
-            raise
-        note(f"{error.what}; not used")
 
 
 def _silent(text: str) -> None:

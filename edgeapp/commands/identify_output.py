@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeapp import interruption
-from edgeapp.archive.files import Outcome
-from edgeapp.archive.inputs import Found, Refused, has_several
+from edgeapp.archive.files import MOST_COUNTED, Outcome
+from edgeapp.archive.inputs import Found, Refused
+from edgeapp.archive.lists import LIST
 from edgeapp.audio.names import is_recording
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import BiovitaError, OutputError, UsageError
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 from edgeapp.outputs.writer import APPENDED, check_format
 
 AppendOption = Annotated[
@@ -44,15 +45,18 @@ class EndedEarly(BiovitaError):
 
 
 def check_output(files: Sequence[str], format: str, output: Path | None, report: Path | None, append: bool) -> None:
-    """Raise UsageError where there is no such format, an output is a recording or the other output, or cannot grow."""
+    """Check where results go.
+
+    Raises
+    ------
+    UsageError
+        There is no such format, an output is a file that was named as an input or the other output, or nothing can be
+        added to the output.
+    """
     for option, path in (("--output", output), ("--report", report)):
         if path is not None and any(_is_among(path, file) for file in files):
             raise UsageError(f"{path}: is one of the recordings", f"choose another {option}")
-    if (
-        report is not None
-        and output is not None
-        and (report.absolute() == output.absolute() or _same_file(report, output))
-    ):
+    if report is not None and output is not None and os.path.realpath(report) == os.path.realpath(output):
         raise UsageError(f"{report}: is --output as well", "choose another --report")
     check_format(format)
     if append and output is None:
@@ -64,24 +68,25 @@ def check_output(files: Sequence[str], format: str, output: Path | None, report:
         )
 
 
-def beginning_with(path: str | None, found: Iterable[Found | Refused]) -> Iterator[Found | Refused]:
-    """Recordings from one on; all of them when it is None.
+def beginning_with(first: str | None, found: Iterator[Found | Refused]) -> Iterator[Found | Refused]:
+    """What was found from a recording on; all of it where none is given.
 
     Raises
     ------
     UsageError
-        When it is none of them.
+        It was not found.
     """
-    begun = path is None
-    for one in found:
-        begun = begun or one.path == path
-        if begun:
-            yield one
-    if not begun:
-        raise UsageError(f"--from {path}: is not one of the recordings", "give it as it is given there")
+    if first is not None:
+        for one in found:
+            if first in (one.path, printable(one.path)):  # as a message names it
+                yield one
+                break
+        else:
+            raise UsageError(f"--from {first}: is not one of the recordings", "give it as it was told")
+    yield from found
 
 
-def ended_early(outcome: Outcome, files: Sequence[str], format: str, output: Path | None) -> BiovitaError:
+def ended_early(outcome: Outcome, format: str, output: Path | None) -> BiovitaError:
     """What to tell of a run that was stopped: what was done, where it is, and how to go on."""
     if isinstance(outcome.stopped, OutputError) and not outcome.done:
         return outcome.stopped
@@ -92,8 +97,8 @@ def ended_early(outcome: Outcome, files: Sequence[str], format: str, output: Pat
         exit_code = interruption.exit_code()
         said = f"interrupted ({signal.Signals(exit_code - interruption.BY_SIGNAL).name})"
         remedies = []
-    of = "" if any(map(has_several, files)) else f" of {len(files)}"
-    said += f": {outcome.done}{of} files done"
+    more = "more than " if outcome.left > MOST_COUNTED else ""
+    said += f": {outcome.done} of {more}{outcome.given + outcome.left} files done"
     if outcome.failed:
         said += f", {outcome.failed} failed"
     if outcome.last is not None:
@@ -108,15 +113,11 @@ def ended_early(outcome: Outcome, files: Sequence[str], format: str, output: Pat
 
 
 def _is_among(path: Path, given: str) -> bool:
-    """Whether a file is a recording that was given, or one in a folder that was."""
+    """Whether a file is a recording or list that was given, or a recording in a folder that was."""
     if not os.path.isdir(given):
-        return _same_file(path, given)
-    real = os.path.realpath(path)
-    return (
-        os.path.isfile(real)
-        and is_recording(os.path.basename(real))
-        and Path(real).is_relative_to(os.path.realpath(given))
-    )
+        return _same_file(path, given) or _same_file(path, given.removeprefix(LIST))
+    real = Path(os.path.realpath(path))
+    return real.is_file() and is_recording(real.name) and real.is_relative_to(os.path.realpath(given))
 
 
 def _same_file(one: Path, other: str | Path) -> bool:

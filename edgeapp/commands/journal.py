@@ -18,10 +18,11 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeapp.commands.journal_names import corrected, naming_of, spellings
+from edgeapp.commands.journal_names import corrected, naming_of, pictures_in, spellings
 from edgeapp.commands.options import JsonOption, LanguageOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections import counting
+from edgeapp.detections.pictures import MOST
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
@@ -61,6 +62,18 @@ SpeciesOption = Annotated[
         metavar="NAME",
         help="Only this taxon: scientific name, or common name in any language.",
         rich_help_panel=SELECTION,
+    ),
+]
+
+
+PicturesOption = Annotated[
+    int,
+    typer.Option(
+        "--pictures",
+        metavar="NUMBER",
+        min=0,
+        help="Number of photos, and of recordings, beside each detection in json and ndjson (0 = none).",
+        rich_help_panel=OUTPUT,
     ),
 ]
 
@@ -130,6 +143,7 @@ def list_detections(
         Format,
         typer.Option("--format", "-f", metavar="table|json|ndjson|csv", help="Output format.", rich_help_panel=OUTPUT),
     ] = Format.TABLE,
+    pictures: PicturesOption = MOST,
     language: LanguageOption = None,
 ) -> None:
     """List detections, the newest last. Tables show local time, other formats UTC; a TIME without a zone is local.
@@ -147,6 +161,7 @@ def list_detections(
             writer.writeheader()
             writer.writerows(named_row(row, reader.naming) for row in found)
         else:
+            reader.pictures = pictures_in(reader, pictures)
             export_documents(map(reader.document, found), format.value, sys.stdout)
 
 

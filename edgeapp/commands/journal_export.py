@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.journal import JournalPath, SinceOption, SpeciesOption, UntilOption, app, time_of
-from edgeapp.commands.journal_names import naming_of, spellings
-from edgeapp.commands.options import LanguageOption, OutputOption
+from edgeapp.commands.journal import JournalPath, PicturesOption, SinceOption, SpeciesOption, UntilOption, app, time_of
+from edgeapp.commands.journal_names import naming_of, pictures_in, spellings
+from edgeapp.commands.options import ExcelOption, LanguageOption, OutputOption, check_excel
 from edgeapp.config.panels import OUTPUT
+from edgeapp.detections.pictures import MOST
 from edgeapp.errors import UsageError
 from edgeapp.journal import Reader
 from edgeapp.outputs.destination import Destination
@@ -34,6 +35,7 @@ def export_detections(
         ),
     ] = Format("csv"),
     output: OutputOption = None,
+    excel: ExcelOption = False,
     since: SinceOption = None,
     until: UntilOption = None,
     species: SpeciesOption = None,
@@ -55,6 +57,7 @@ def export_detections(
     country: Annotated[
         str, typer.Option("--country", metavar="TEXT", help="Code of the country.", rich_help_panel=EBIRD)
     ] = "",
+    pictures: PicturesOption = MOST,
     language: LanguageOption = None,
     journal: JournalPath = None,
 ) -> None:
@@ -64,6 +67,7 @@ def export_detections(
     audacity, kaleidoscope) have the detections with a clip. An eBird file has the birds that a reviewer confirmed or
     corrected.
     """
+    check_excel(excel, format.value)
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     times = zone_of(zone)
     site = None
@@ -75,6 +79,7 @@ def export_detections(
         reader.naming = naming_of(reader, language)
         names = spellings(species, reader)
         if format.value in DOCUMENTS:
+            reader.pictures = pictures_in(reader, pictures)
             documents = (reader.document(row) for row in reader.detections(begin, end, names))
             written = export_documents(documents, format.value, destination.out)
             typer.echo(f"{written} written", err=True)
@@ -83,7 +88,7 @@ def export_detections(
         found = (record_of(row, galleries, reader.naming) for row in reader.detections(begin, end, names))
         not_birds: Counter[str] = Counter()
         records = found if site is None else birds(found, galleries, not_birds)
-        done = export(records, format.value, destination.out, times, site)
+        done = export(records, format.value, destination.out, times, site, excel)
         reasons = {**done.left_out, **not_birds}
     for reason, n in reasons.items():
         typer.echo(f"left out: {n} {reason}", err=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edgeapp.config.defaults import language_of
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.journal import Reader
 from edgeapp.outputs.journal_records import taxa_of
 from edgeapp.pack.names import names_of, naming_in, shipped_species
-from edgeapp.terminal import tell
+from edgeapp.terminal import complain, tell
 from gallery.errors import UnknownNameError
 from gallery.names_table import ENGLISH, first_subtag
 from gallery.naming import Naming
@@ -36,6 +37,12 @@ def naming_of(reader: Reader, language: str | None) -> Naming:
 def galleries_of(reader: Reader) -> list[str]:
     """Paths of the galleries of a journal's detections."""
     return list(dict.fromkeys(deployment["gallery"] for deployment in reader.deployments()))
+
+
+def pictures_in(reader: Reader, n: int) -> DocumentPictures | None:
+    """Pictures of the documents of a journal: from the gallery of its newest deployment."""
+    newest = reader.deployments()[-1:]
+    return DocumentPictures(newest[0]["gallery"], n, complain) if newest and n else None
 
 
 def spellings(name: str | None, reader: Reader) -> list[str] | None:

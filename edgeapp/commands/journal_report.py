@@ -61,7 +61,7 @@ def report(
     if not 0 <= min_confidence <= 1:
         raise UsageError(f"--min-confidence must be between 0 and 1, not {min_confidence:g}", "give such as 0.5")
     begin, end = time_of(since, "--since"), time_of(until, "--until")
-    times = None if zone is None else zone_of(zone)  # summer and winter of the machine's own clock differ
+    times = zone_of(zone)
     with Reader(journal) as reader, Destination(output) as destination, Attachments() as store:
         reader.naming = naming_of(reader, language)
         galleries = galleries_of(reader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clock.system import SystemClock
 from edgeapp.commands.web import check_extra
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
 from edgeapp.recognition.recogniser import Recogniser
@@ -47,6 +50,8 @@ from gallery.naming import Naming
 if TYPE_CHECKING:
     from edgeapp.web.of_station import Page
 
+log = logging.getLogger(__name__)
+
 SWEEP_S = 600.0
 KEPT_S = 90.0  # of the newest sound, where a page shows it and may ask for longer clips
 ENGLISH_NAMES = Naming()
@@ -54,7 +59,7 @@ NOT_HEARD = 1  # exit code of a run that ended with a microphone that does not w
 
 
 class StopRequest:
-    """A request to stop, by Ctrl-C or SIGTERM. The first one finishes the sound read so far; a second one kills."""
+    """A request to stop, by Ctrl-C, SIGTERM or SIGHUP. The first one finishes the sound read so far; a second kills."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -74,8 +79,8 @@ class StopRequest:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Stop on the first SIGINT or SIGTERM."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Stop on the first SIGINT, SIGTERM or SIGHUP; a SIGHUP that is ignored stays so."""
+        before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
 
         def restore() -> None:
             for number, handler in before.items():
@@ -86,8 +91,9 @@ class StopRequest:
             restore()
             self.request()
 
-        for number in before:
-            signal.signal(number, handle)
+        for number, handler in before.items():
+            if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # as `nohup` wishes
+                signal.signal(number, handle)
         try:
             yield
         finally:
@@ -111,6 +117,8 @@ def listen(
         return
     if sound not in ("", STDIN):
         raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
+    if settings.log.level == "debug":
+        foreign.show()
     clock = SystemClock()
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
@@ -119,6 +127,8 @@ def listen(
         learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
+        journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
+        stack.callback(journal.pictures.close)
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, RECOGNITION
+from edgeapp.errors import UsageError
 
 PACK_HELP = "Folder or name of the pack; the best one installed if not given."
 PACK_METAVAR = "NAME|FOLDER"
@@ -65,6 +66,14 @@ ChannelOption = Annotated[
         rich_help_panel=OTHER_INPUT,
     ),
 ]
+ExcelOption = Annotated[
+    bool,
+    typer.Option(
+        "--excel",
+        help="CSV for spreadsheets: a byte order mark, and an apostrophe before what would be a formula.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings file; the user's own if not given.")
@@ -78,3 +87,9 @@ LanguageOption = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+
+
+def check_excel(excel: bool, format: str) -> None:
+    """Raise UsageError where there is no CSV to be made for spreadsheets."""
+    if excel and format != "csv":
+        raise UsageError(f"--excel: {format} is not for spreadsheets", "use --format csv")

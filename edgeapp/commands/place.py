@@ -1,23 +1,16 @@
-"""Options for location and time, and the species expected there."""
+"""Options for location and time."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgeapp.archive.expectation import Expectation
+from edgeapp.archive.expectation import WHOLE_YEAR
 from edgeapp.clock.weeks import WEEKS, birdnet_week
 from edgeapp.config.panels import PLACE
-from edgeapp.detections.filters import Filters
-from edgeapp.detections.occurrence import Occurrence
-from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.errors import UsageError
-from edgeapp.recognition.recogniser import Recogniser
 from gallery.utc import datetime_of
-
-WHOLE_YEAR = -1
 
 LatitudeOption = Annotated[
     float | None,
@@ -88,52 +81,3 @@ def week_of(week: int | None, date: str | None) -> int | None:
         return birdnet_week(datetime_of(date.strip()).date())
     except (ValueError, OverflowError):
         raise UsageError(f"--date {date!r} is not a date", "write it as 2026-05-22") from None
-
-
-def expectation_of(
-    recogniser: Recogniser,
-    place: tuple[float, float] | None,
-    week: int | None,
-    least: float | None,
-    table: Path | None,
-) -> Expectation | None:
-    """The species expected in recordings from a location; None without a location.
-
-    Parameters
-    ----------
-    recogniser : Recogniser
-    place : (float, float) or None
-        Latitude and longitude.
-    week : int or None
-        As returned by `week_of`; None for the week of each recording.
-    least : float or None
-        Minimum occurrence; 0 disables the model.
-    table : path or None
-        The user's range table.
-
-    Raises
-    ------
-    UsageError
-        Options without effect for lack of a location or a model, or an unusable table.
-    PackError
-        The model is unusable.
-    """
-    if place is None:
-        for option, value in (("--week or --date", week), ("--min-occurrence", least), ("--range-table", table)):
-            if value is not None:
-                raise UsageError(f"{option} needs a location", "give --latitude and --longitude")
-        return None
-    pack, taxa = recogniser.pack, recogniser.taxa
-    if pack.range is None and (table is None or least):
-        raise UsageError(
-            f"pack {pack.name} {pack.version} has no occurrence model to filter by",
-            "give a --range-table alone, or use a pack that has one, such as birdnet",
-        )
-    latitude, longitude = place
-    expected = SpeciesRange.read(table, taxa, latitude, longitude) if table is not None else None
-    occurrence = None
-    if pack.range is not None and least != 0:
-        occurrence = Occurrence.of(pack, latitude, longitude, least, taxa)
-    filters = Filters(taxa, species_range=expected, occurrence=occurrence)
-    whole_year = week == WHOLE_YEAR
-    return Expectation(filters, f"{latitude:g}, {longitude:g}", None if whole_year else week, whole_year)

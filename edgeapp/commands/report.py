@@ -13,11 +13,11 @@ import typer
 
 from edgeapp.archive.expectation import Expectation
 from edgeapp.config.panels import OUTPUT
+from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
-from edgeapp.outputs.words import printable
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
-from edgeapp.web.report.model import SPECIES, Name
+from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.naming import Naming
 

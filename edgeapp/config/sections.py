@@ -14,6 +14,7 @@ from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
+from edgeapp.detections.pictures import MOST
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
@@ -82,6 +83,15 @@ class Station:
         None, "Status file (JSON); beside the journal if not given.", "--status", panel=OUTPUT
     )
     format: str = setting("table", "Output format.", "--format", short="-f", choices=("table", "ndjson"), panel=OUTPUT)
+    pictures: int = setting(
+        MOST,
+        "Number of photos, and of recordings, with each detection in NDJSON, messages and the API; 0 for none.",
+        "--pictures",
+        metavar="NUMBER",
+        minimum=0,
+        maximum=20,
+        panel=OUTPUT,
+    )
     duration: float | None = setting(
         None, "Stop after this much sound.", "--duration", minimum=MIN_CLIP_S, panel=OTHER_INPUT
     )
@@ -294,6 +304,12 @@ class Web:
     )
     host: tuple[str, ...] = setting(
         (), "Host name under which a reverse proxy passes requests on. May be repeated.", "--web-host", metavar="HOST"
+    )
+    proxy: tuple[str, ...] = setting(
+        (),
+        "Address or network of a reverse proxy that is believed about the addresses of its visitors. May be repeated.",
+        "--web-proxy",
+        metavar="HOST",
     )
     password_file: Path | None = setting(
         None,

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
+from edgeapp.file_names import readable
 from edgeapp.recognition.results import Origin
 from gallery.recognition import Candidate, Detection
 
@@ -199,5 +200,5 @@ def level_field(level_dbfs: float) -> float | None:
 
 
 def cleaned(name: str | None) -> str | None:
-    """A name that UTF-8 can carry: undecodable bytes of a file name are replaced."""
-    return None if name is None else name.encode("utf-8", "replace").decode("utf-8")
+    """A name or a sentence that UTF-8 can carry; see `edgeapp.file_names.readable`."""
+    return None if name is None else readable(name)

@@ -51,6 +51,16 @@ class ClipRows(Writer):
 
         return self._write(insert)
 
+    def drop_unused_clip(self, clip_id: int, why: str, when: datetime | Moment) -> bool:
+        """Write that a clip is deleted, if no detection has it and it is not locked; whether its file may go."""
+
+        def update() -> bool:
+            row = {"deleted_utc": utc_text(when), "deleted_why": why}
+            free = "NOT locked AND deleted_utc IS NULL AND NOT EXISTS (SELECT 1 FROM detections WHERE clip = clips.id)"
+            return self._update("clips", clip_id, row, free)
+
+        return self._write(update)
+
     def clips(self, include_deleted: bool = False) -> Iterator[StoredClip]:
         """The clips, the first written first."""
         kept = "" if include_deleted else "WHERE deleted_utc IS NULL"

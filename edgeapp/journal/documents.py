@@ -33,7 +33,10 @@ def id_of(row: Mapping[str, Any]) -> str:
 
 
 def document_of(
-    row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]], naming: Naming | None = None
+    row: Mapping[str, Any],
+    candidates: Sequence[Mapping[str, Any]],
+    naming: Naming | None = None,
+    pictures: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The document of a detection.
 
@@ -45,6 +48,8 @@ def document_of(
         Its rows of ``candidates``, in order.
     naming : Naming, optional
         What taxa are called; as the journal has it, in English, if not given.
+    pictures : sequence of dict
+        Pictures to check against.
     """
     recording = row["source"] if row["backend"] == FILE else None
     clip, review = row["clip_path"], None
@@ -71,6 +76,7 @@ def document_of(
         clock=CLOCKS[row["clock_set"]],
         clip=None if clip is None else "/".join(PurePath(clip).parts[-CLIP_PARTS:]),
         review=review,
+        pictures=pictures,
     )
 
 

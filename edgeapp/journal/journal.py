@@ -182,14 +182,17 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
         return self._write(insert)
 
-    def remove_review(self, review_id: int) -> None:
-        """Take a review back; the one before it counts again."""
+    def remove_review(self, review_id: int) -> int:
+        """Take a review back; the one before it counts again. Returns the number of its detection."""
 
-        def delete() -> None:
-            if self._connection.execute("DELETE FROM reviews WHERE id = :id", {"id": review_id}).rowcount == 0:
+        def delete() -> int:
+            found = self._fetch("SELECT detection FROM reviews WHERE id = :id", {"id": review_id})
+            if not found:
                 raise self._missing("review", review_id)
+            self._connection.execute("DELETE FROM reviews WHERE id = :id", {"id": review_id})
+            return int(found[0]["detection"])
 
-        self._write(delete)
+        return self._write(delete)
 
     def file_done(self, path: str, size: int, mtime_ns: int, stream_id: int | None, when: datetime | Moment) -> None:
         """Write that every window of a recording is in the journal."""

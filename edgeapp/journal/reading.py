@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgeapp.clock.utc import utc_text
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
-from edgeapp.journal.documents import document_of, id_of
+from edgeapp.journal.documents import detection_of, document_of, id_of
 from gallery.naming import Naming
 
 _NAMED = """EXISTS (
@@ -32,9 +33,12 @@ class Questions:
     ----------
     naming : Naming
         What taxa are called in documents; the journal itself keeps scientific and English names.
+    pictures : DocumentPictures or None
+        Gives the pictures of documents; none without.
     """
 
     naming: Naming = Naming()
+    pictures: DocumentPictures | None = None
 
     def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         raise NotImplementedError
@@ -120,7 +124,11 @@ class Questions:
 
     def document(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The detection document of a row that `detections` gave."""
-        return document_of(row, self.candidates(row["id"]), self.naming)
+        candidates, shown = self.candidates(row["id"]), []
+        if self.pictures is not None:
+            detection = detection_of(row, candidates)
+            shown = self.pictures.fields(detection, row["space"], lambda: self.vector(row["id"]))
+        return document_of(row, candidates, self.naming, shown)
 
     def reviews(self, detection_id: int) -> list[dict[str, Any]]:
         """Reviews of one detection; the last one counts."""

@@ -6,10 +6,11 @@ Its columns are a species' names, so a detection above the species has no row he
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING, TextIO
 
-from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, cleaned, recorded_fields
+from edgeapp.detections.document import DECIMALS, TIME_DECIMALS, recorded_fields
+from edgeapp.file_names import text_of
+from edgeapp.outputs.spreadsheet import MARK, csv_rows
 from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ class CsvWriter:
     def __init__(self, out: TextIO, run: Run) -> None:
         self._out = out
         self._rows = Spool()
-        self._csv = csv.writer(self._rows, lineterminator="\n")
+        self._csv = csv_rows(self._rows, run.excel)  # type: ignore[arg-type]
         self._recording = Recording("", 0)
         self._of_recording: list[str | int] = []
-        csv.writer(out, lineterminator="\n").writerow((*HEADER, *OF_RECORDING))
+        out.write(MARK if run.excel else "")
+        csv_rows(out).writerow((*HEADER, *OF_RECORDING))
 
     def begin(self, recording: Recording) -> None:
         """Forget the rows of a file that failed half way."""
@@ -54,7 +56,7 @@ class CsvWriter:
                     detection.scientific_name,
                     detection.common_name,
                     f"{detection.confidence:.{DECIMALS}f}",
-                    cleaned(self._recording.file),
+                    text_of(self._recording.file),
                     *self._of_recording,
                 )
             )

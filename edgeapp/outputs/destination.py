@@ -21,6 +21,7 @@ from typing import TextIO
 from edgeapp import interruption
 from edgeapp.errors import OutputError
 from edgeapp.outputs.writer import Spool
+from edgeapp.terminal import STDERR
 from gallery import files
 
 DESCRIPTORS = re.compile(r"/proc/(?P<process>self|thread-self|\d+)(/task/\d+)?/fd|/dev/fd")
@@ -298,7 +299,8 @@ def _descriptor(path: Path) -> int | None:
         found = DESCRIPTORS.fullmatch(folder)
         if found is not None and path.name.isdigit():
             own = found["process"] in (None, "self", "thread-self", str(os.getpid()))
-            return int(path.name) if own else None
+            number = int(path.name) if own else None
+            return sys.stderr.fileno() if number == STDERR else number  # libraries have the number 2 for themselves
         try:
             path = Path(folder, os.readlink(path))
         except OSError:

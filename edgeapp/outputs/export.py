@@ -8,7 +8,6 @@ corrected name, and no confidence, since none was computed for that name. Everyt
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ from edgeapp.outputs import audacity, ebird, kaleidoscope, raven
 from edgeapp.outputs.csv import HEADER as BIRDNET
 from edgeapp.outputs.records import SPECIES, Record
 from edgeapp.outputs.selection import Row, Selection
+from edgeapp.outputs.spreadsheet import MARK, csv_rows
 from edgeapp.outputs.words import one_line
 
 TABLES_OF_RECORDS = ("csv", "raven", "audacity", "kaleidoscope", "ebird")
@@ -77,6 +77,7 @@ def export(
     out: TextIO,
     zone: tzinfo = timezone.utc,
     site: ebird.Site | None = None,
+    excel: bool = False,
 ) -> Exported:
     """Write records as a table.
 
@@ -93,6 +94,8 @@ def export(
         Of the times in the table, which name their offset, and of the week. An eBird file has that of its site.
     site : Site or None
         Needed for eBird.
+    excel : bool
+        Whether CSV is for spreadsheets; see `edgeapp.outputs.spreadsheet`.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def export(
     """
     left_out: Counter[str] = Counter()
     if format == "csv":
-        written = _csv(_accepted(records, left_out), out, zone)
+        written = _csv(_accepted(records, left_out), out, zone, excel)
     elif format in TABLES:
         written = _table(_audible(_accepted(records, left_out), left_out), out, zone, *TABLES[format])
     elif format == "ebird":
@@ -190,8 +193,9 @@ def _table(records: Iterable[Record], out: TextIO, zone: tzinfo, head: str, row:
     return number
 
 
-def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo) -> int:
-    table = csv.writer(out, lineterminator="\n")
+def _csv(records: Iterable[Record], out: TextIO, zone: tzinfo, excel: bool) -> int:
+    out.write(MARK if excel else "")
+    table = csv_rows(out, excel)
     table.writerow(CSV_COLUMNS)
     written = 0
     for record in records:

@@ -10,7 +10,6 @@ from edgeapp.detections.document import (
     TIME_DECIMALS,
     Source,
     candidate_fields,
-    cleaned,
     detection_document,
     gallery_fields,
     level_field,
@@ -19,6 +18,7 @@ from edgeapp.detections.document import (
     taxon_fields,
 )
 from edgeapp.detections.pictures import picture_fields, pictures_of
+from edgeapp.file_names import text_of
 from edgeapp.outputs.writer import Recording, Run, Spool
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def file_fields(identification: Identification, recording: Recording, run: Run) 
     """The document without its detections and windows."""
     return {
         "schema": SCHEMA,
-        "file": cleaned(identification.file),
+        "file": text_of(identification.file),
         "duration_s": round(identification.duration_s, TIME_DECIMALS),
         "channel": recording.channel,
         **recorded_fields(recording.recorded, recording.origin, recording.doubt),
@@ -124,7 +124,7 @@ def stretch_document(stretch: Stretch, recording: Recording, run: Run) -> dict[s
         stretch.start_s,
         stretch.end_s,
         Source(
-            file=recording.file,
+            file=text_of(recording.file),
             latitude=run.latitude,
             longitude=run.longitude,
             channel=recording.channel,

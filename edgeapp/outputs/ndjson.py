@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeapp.detections.document import cleaned
+from edgeapp.file_names import text_of
 from edgeapp.outputs.json import file_fields, stretch_document, window_fields
 from edgeapp.outputs.writer import Recording, Run
 
@@ -29,7 +30,7 @@ class NdjsonWriter:
 
     def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
         """``window``: a window of the JSON document, silent ones included, and its file."""
-        of = {"file": cleaned(self._recording.file), "channel": self._recording.channel}
+        of = {"file": text_of(self._recording.file), "channel": self._recording.channel}
         self._event("window", **of, **window_fields(result, species))
 
     def detection(self, stretch: Stretch) -> None:
@@ -42,7 +43,7 @@ class NdjsonWriter:
 
     def fail(self, file: str, reason: str) -> None:
         """``error``: the file and the line that is on stderr."""
-        self._event("error", file=cleaned(file), error=cleaned(reason))
+        self._event("error", file=text_of(file), error=cleaned(reason))
 
     def _event(self, event: str, **fields: Any) -> None:
         self._out.write(json.dumps({"event": event, **fields}, ensure_ascii=False, allow_nan=False) + "\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from edgeapp.outputs.words import printable
+from edgeapp.file_names import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
+from edgeapp.file_names import readable, text_of
 from edgeapp.outputs.words import one_line
 from edgeapp.outputs.writer import Recording, Spool
 
@@ -27,6 +28,7 @@ class Selection:
     Attributes
     ----------
     file : str
+        As `edgeapp.file_names.text_of` gives it.
         As it was named by whoever gave it.
     start_s, end_s : float
         Inside the file.
@@ -61,7 +63,7 @@ class Selection:
     @property
     def path(self) -> str:
         """The whole path, in one line: a program that opens the table elsewhere must find the file."""
-        return one_line(os.path.abspath(self.file))
+        return one_line(readable(os.path.abspath(self.file)))
 
     @property
     def called(self) -> str:
@@ -125,7 +127,7 @@ class SelectionWriter:
         self._in_file += 1
         detection, moment = stretch.detection, self._recording.at(stretch.start_s)
         selection = Selection(
-            file=self._recording.file,
+            file=text_of(self._recording.file),
             start_s=stretch.start_s,
             end_s=stretch.end_s,
             rate_hz=self._recording.rate_hz,

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeapp.detections.pictures import pictures_of
+from edgeapp.file_names import printable
 from edgeapp.outputs.pictures import show
-from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words, printable
+from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, clock, in_words
 from edgeapp.outputs.writer import Recording, Run
 from edgeapp.terminal import complain
 

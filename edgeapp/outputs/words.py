@@ -38,12 +38,6 @@ def clock(seconds: float) -> str:
     return f"{text}.{tenth}" if tenth else text
 
 
-def printable(name: str) -> str:
-    """A file name on one line of any terminal: undecodable bytes and control characters replaced."""
-    safe = name.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() else "�" for c in safe)
-
-
 def one_line(text: str) -> str:
     """Text for one field of one row of a table: what would end either is replaced, all other letters stay."""
     return "".join("�" if unicodedata.category(c) in ENDS_A_ROW else c for c in text)

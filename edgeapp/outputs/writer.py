@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeapp.errors import UsageError
@@ -53,6 +54,8 @@ class Run:
         Where all recordings were made, degrees, as far as a person said so.
     gallery : Gallery or None
         Whose pictures go with detections; none do when None. Open in the thread that writes.
+    excel : bool
+        Whether CSV is for spreadsheets; see `edgeapp.outputs.spreadsheet`.
     """
 
     origin: Origin
@@ -61,6 +64,7 @@ class Run:
     latitude: float | None = None
     longitude: float | None = None
     gallery: Gallery | None = None
+    excel: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,11 @@ class Recording:
     doubt: str | None = None
     channel: int | None = None
     follows: bool = False
+
+    @property
+    def day(self) -> date | None:
+        """The date in UTC on which it began, where that can be trusted."""
+        return None if self.recorded is None or not self.recorded.clock_set else self.recorded.utc.date()
 
     def at(self, start_s: float) -> Moment | None:
         """The moment so many seconds after its beginning."""
@@ -149,30 +158,6 @@ class Writers:
         """Each of them."""
         for one in self._writers:
             one.fail(file, reason)
-
-
-class WholeFiles:
-    """Says after each file that what was written so far is whole; see `Writer`."""
-
-    def __init__(self, whole: Callable[[], None]) -> None:
-        self._whole = whole
-
-    def begin(self, recording: Recording) -> None:
-        """Nothing."""
-
-    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
-        """Nothing."""
-
-    def detection(self, stretch: Stretch) -> None:
-        """Nothing."""
-
-    def finish(self, identification: Identification) -> None:
-        """Say so."""
-        self._whole()
-
-    def fail(self, file: str, reason: str) -> None:
-        """Say so: what stands there of the file, such as its first windows and the error, belongs there."""
-        self._whole()
 
 
 def writer(name: str, out: TextIO, run: Run) -> Writer:

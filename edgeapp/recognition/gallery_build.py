@@ -6,9 +6,8 @@ broken is rejected by name, in the gallery's own list of rejections, and the oth
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +21,12 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
-from edgeapp.errors import AudioError, UsageError
+from edgeapp.errors import AudioError, PassedOverError
+from edgeapp.file_names import text_of
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
-from edgeapp.recognition.photos import PHOTO_SUFFIXES, UnusablePhoto, credits_of, opened, plain_credit, thumbnail
+from edgeapp.recognition.material import Material
+from edgeapp.recognition.photos import UnusablePhoto, opened, thumbnail
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from gallery.entry import Entry, Rejection, Thumbnail, shows_adult
 from gallery.errors import TaxonError
@@ -38,40 +39,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PHOTOS_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class Material:
-    """A photo or a recording of a taxon.
-
-    Attributes
-    ----------
-    path : Path
-    scientific_name : str
-        Any name `gallery.taxon.find` knows.
-    modality : str
-        ``"image"`` or ``"audio"``.
-    author, licence, source : str
-    sha256 : str
-        What the file must hash to; not checked when empty.
-    note, where : str
-        What the photo shows, and the manifest line that named it, for people.
-    """
-
-    path: Path
-    scientific_name: str
-    modality: str
-    author: str = ""
-    licence: str = ""
-    source: str = ""
-    sha256: str = ""
-    note: str = ""
-    where: str = ""
-
-    @property
-    def label(self) -> str:
-        """The file, and the manifest line that named it."""
-        return f"{self.path} ({self.where})" if self.where else str(self.path)
 
 
 @dataclass
@@ -202,6 +169,9 @@ class Filler:
                 else:
                     self._put([replace(entry, vector=self._heard(one))])
                 self._took(one, entry)
+            except PassedOverError as error:
+                self._leave_out(one, error.what)
+                self.report.notes.append(str(error))
             except (TaxonError, AudioError, UnusablePhoto, _Unusable) as error:
                 self._fail(Rejection(one.label, str(error)))
             if len(photos) == PHOTOS_AT_ONCE:
@@ -294,7 +264,7 @@ class Filler:
             taxon.scientific_name,
             one.modality,
             None,
-            one.path.name,
+            text_of(one.path.name),
             author=one.author,
             licence=one.licence,
             source=one.source,
@@ -321,80 +291,9 @@ class Filler:
         self._tell(rejection)
 
 
-def manifest(path: str | Path) -> Iterator[Material | Rejection]:
-    """Read a manifest: a CSV with a row per photo or recording.
-
-    Columns ``path`` (relative to the manifest) and ``scientific_name``; optional ``modality`` (image or audio; image if
-    absent), ``author``, ``licence``, ``source`` (or ``source_repo`` and ``source_id``), ``sha256``, ``note``.
-
-    Raises
-    ------
-    UsageError
-        The manifest cannot be read or lacks a column.
-    """
-    path = Path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in ("path", "scientific_name") if name not in (rows.fieldnames or ())]
-            if missing:
-                raise UsageError(f"{path}: has no column {' and '.join(missing)}", "add it to the first line")
-            for row in rows:
-                yield _material(path, rows.line_num, {key: (value or "").strip() for key, value in row.items() if key})
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})", "check the path") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: is not a CSV in UTF-8 ({error})", "save it again as CSV, UTF-8") from None
-
-
-def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material | Rejection]:
-    """Read a folder of folders, each named after a species: ``Parus_major/``, ``parus major/``, ``Great Tit/``.
-
-    Author and licence are taken from the photo's own EXIF fields where it has them.
-
-    Raises
-    ------
-    UsageError
-        There is no such folder, or no folder in it.
-    """
-    folder = Path(folder)
-    inside = sorted(one for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
-    if not inside:
-        raise UsageError(f"{folder}: has no folders of photos in it", "make one per species, such as Parus_major")
-    names = names_of(taxa)
-    for species in inside:
-        try:
-            taxon = names.find(species.name.replace("_", " "))
-        except TaxonError as error:
-            yield Rejection(str(species), str(error))
-            continue
-        for photo in sorted(species.rglob("*")):
-            if photo.suffix.lower() in PHOTO_SUFFIXES:
-                author, licence = credits_of(photo)
-                yield Material(photo, taxon.scientific_name, "image", author, licence, source=str(photo.parent.name))
-
-
 def _photos(n: int) -> str:
     return "1 photo is" if n == 1 else f"{n} photos are"
 
 
 class _Unusable(Exception):
     """A file that cannot become an entry."""
-
-
-def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejection:
-    modality = row.get("modality") or "image"
-    if modality not in ("image", "audio"):
-        return Rejection(f"{path.name} line {line}", f"modality {modality!r} is neither image nor audio")
-    source = row.get("source") or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
-    return Material(
-        path=path.parent / row["path"],
-        scientific_name=row["scientific_name"],
-        modality=modality,
-        author=plain_credit(row.get("author", "")),
-        licence=plain_credit(row.get("licence", "")),
-        source=source,
-        sha256=row.get("sha256", ""),
-        note=row.get("note", ""),
-        where=f"{path.name} line {line}",
-    )

@@ -194,18 +194,34 @@ class Recogniser:
         if heard:
             with self._turn:
                 vectors[heard] = self.encoder.hear([batch[row] for row in heard])
-        found = recognise(vectors, levels, self.vocabulary)
+        return self.recognised([(window.start_s, window.end_s) for window in batch], levels, vectors)
+
+    def recognised(
+        self, times: Sequence[tuple[float, float]], levels_dbfs: np.ndarray, vectors: np.ndarray
+    ) -> list[WindowResult]:
+        """Recognise windows that were encoded, now or before.
+
+        Parameters
+        ----------
+        times : sequence of (float, float)
+            Start and end of each, in seconds.
+        levels_dbfs : numpy.ndarray
+            [n]
+        vectors : numpy.ndarray
+            [n, dim], as the pack's encoder gives them.
+        """
+        found = recognise(vectors, levels_dbfs, self.vocabulary)
         return [
             WindowResult(
-                window.start_s,
-                window.end_s,
+                start_s,
+                end_s,
                 float(level),
                 one.heard,
                 one.confidences,
                 one.detections,
                 vector if one.heard else None,
             )
-            for window, level, one, vector in zip(batch, levels, found, vectors, strict=True)
+            for (start_s, end_s), level, one, vector in zip(times, levels_dbfs, found, vectors, strict=True)
         ]
 
     def species(self, result: WindowResult, top: int, among: np.ndarray | None = None) -> tuple[Candidate, ...]:

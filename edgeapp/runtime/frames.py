@@ -87,6 +87,9 @@ class SplitEncoder:
         strips: deque[_Strip] = deque()
         before = None
         for window in cut:
+            if self._repeats(window):
+                yield SharedWindow(*_as_given(window), frames=_Repeated(self.front, window, hop, edge, self._count))
+                continue
             step = None if before is None else window.first - before
             if step is None or step <= 0 or step % hop or step >= inner * hop:
                 strips.clear()
@@ -97,7 +100,12 @@ class SplitEncoder:
             before = window.first
             beginning = window.samples[: 2 * edge * hop]
             frames = _Frames(self.front, beginning, tuple(strips), edge, self._count)
-            yield SharedWindow(window.start_s, window.end_s, window.samples, window.first, frames=frames)
+            yield SharedWindow(*_as_given(window), frames=frames)
+
+    def _repeats(self, window: Window) -> bool:
+        """Whether a window repeats itself in whole frames, and so often that its frames are worth copying."""
+        hop, edge = self._split.hop, self._split.edge
+        return window.period > 0 and window.period % hop == 0 and window.period // hop + 4 * edge < self._count
 
 
 def log_mel(frames: np.ndarray, level: Level, between: Between) -> np.ndarray:
@@ -138,6 +146,22 @@ class _Strip:
             return self._made
 
 
+class _Repeated:
+    """The frames of a short sound that fills a window by repetition: one repetition is made, and both ends."""
+
+    def __init__(self, front: Front, window: Window, hop: int, edge: int, count: int) -> None:
+        self._front, self._samples, self._period = front, window.samples, window.period // hop
+        self._hop, self._edge, self._count = hop, edge, count
+
+    def __call__(self) -> np.ndarray:
+        """``[bands, count]``."""
+        edge, period, ends = self._edge, self._period, 2 * self._edge * self._hop
+        made = self._front(self._samples[: period * self._hop + ends])  # that at its own end has no use
+        inner = np.arange(self._count - 2 * edge) % period + edge
+        last = self._front(self._samples[-ends:])[:, -edge:]
+        return np.concatenate([made[:, :edge], made[:, inner], last], axis=1)
+
+
 class _Frames:
     """The frames of one window, put together from strips."""
 
@@ -156,6 +180,10 @@ class _Frames:
             frames[:, begin:end] = strip.frames()[:, strip.count - (end - begin) : strip.count]
             end = begin
         return frames
+
+
+def _as_given(window: Window) -> tuple[float, float, np.ndarray, int, int]:
+    return window.start_s, window.end_s, window.samples, window.first, window.period
 
 
 def _part(whole: PackGraph, file: str, given: str, got: str) -> PackGraph:

@@ -18,6 +18,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import MTIME, RecordingStart, recording_start
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
+from edgeapp.file_names import text_of
 from edgeapp.journal import Journal
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
 from edgeapp.station.stream_source import StreamSource
@@ -84,7 +85,7 @@ class FolderSource:
         files = finished_files(
             self._folder,
             self._settled_s,
-            lambda path, size, mtime_ns: self._journal.is_done(str(path), size, mtime_ns),
+            lambda path, size, mtime_ns: self._journal.is_done(text_of(path), size, mtime_ns),
             poll_s=self._poll_s,
             ended=lambda: self._closed,
             complain=lambda error: log.warning("%s", error),
@@ -93,7 +94,10 @@ class FolderSource:
             try:
                 stream = self._opened(file)
             except (AudioError, OSError) as error:  # taken away since it was found
-                log.warning("%s: %s", file.path, error)
+                log.warning("%s", error)
+                continue
+            except Exception:  # one recording must not end the others
+                log.exception("%s: failed unexpectedly; please report it with the file", file.path)
                 continue
             self.health.reopened(self._clock.now().boottime_s, stream.rate_hz)
             yield stream
@@ -105,6 +109,7 @@ class FolderSource:
     def _opened(self, file: FinishedFile) -> StreamSource:
         [number] = channels_of(file.path, self._channel)
         source = FileSource(file.path, channel=number)
+        source.name = text_of(file.path)  # for the journal and all who read it
         device_id = f"file:{file.size}:{file.mtime_ns}"
         start = recording_start(file.path, source.duration_s or 0.0, self._zone)
         if start.doubt is not None:

@@ -17,6 +17,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TextIO
 
 from edgeapp.config.sections import Log
+from edgeapp.file_names import printable
 from edgeapp.station.repeats import PERIOD_S, Repeats, first_line, message_of, uncounted
 from gallery.utc import utc_text
 
@@ -171,4 +172,4 @@ def station_log(
 
 
 def _one_line(record: logging.LogRecord) -> str:
-    return " ".join(message_of(record).split())
+    return printable(" ".join(message_of(record).split()))

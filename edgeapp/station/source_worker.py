@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
+from edgeapp.audio.backends import FILE
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import MIN_CLIP_S, WINDOW_S, Window
 from edgeapp.clips.ring import Ring
@@ -211,6 +212,12 @@ class SourceWorker:
             if stream.delivered >= MIN_CLIP_S * stream.rate_hz:
                 fault = str(error)
                 log.warning("%s", fault)
+        except Exception as error:
+            if stream.backend != FILE:
+                raise
+            # One recording in a folder must not end the others, whatever is wrong with it or with us.
+            fault = f"{stream.name}: failed unexpectedly ({type(error).__name__}: {error})"
+            log.exception("%s: failed unexpectedly; please report it with the file", stream.name)
         finally:
             stream.close()
             self._stream = None

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.names import is_recording, is_searched
+from edgeapp.audio.names import is_recording, is_searched, special_file
 from edgeapp.errors import AudioError, UsageError
 
 SETTLED_S = 10.0  # recorders write each second or so; copies over a network pause longer than one on the machine
 POLL_S = 5.0
+REPORT = "please report it with the file"
 SLICE_S = 0.2  # how soon the wish to end is seen
 
 
@@ -84,14 +85,15 @@ def finished_files(
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder}: is not a readable folder", "make it, or check the path")
+    told: set[Path] = set()  # pipes and devices
     waiting: dict[Path, tuple[int, int, float]] = {}  # size, time, and since when they stand still
     over: dict[Path, tuple[int, int]] = {}  # given or refused as they were
     readable = True
     while not ended():
         try:
-            present = _recordings(folder)
+            present, special = _recordings(folder)
         except OSError as error:
-            present = {}
+            present, special = {}, {}
             if readable:
                 complain(
                     AudioError(
@@ -104,6 +106,9 @@ def finished_files(
             # Only what a readable folder no longer has is forgotten: a card that comes back is not done again.
             over = {path: stood for path, stood in over.items() if path in present}
         waiting = {path: stood for path, stood in waiting.items() if path in present}
+        for path in sorted(special.keys() - told):
+            complain(AudioError(f"{path}: is a {special[path]}, not a recording", "move it out of the folder"))
+        told |= special.keys()
         for path, (size, mtime_ns) in sorted(present.items()):
             if ended():
                 return
@@ -126,12 +131,15 @@ def finished_files(
             except AudioError as error:
                 complain(error)
                 continue
+            except Exception as error:  # one recording must not end the others
+                complain(AudioError(f"{path}: failed unexpectedly ({type(error).__name__}: {error})", REPORT))
+                continue
             yield FinishedFile(path, size, mtime_ns)
         _pause(poll_s, sleep, ended)
 
 
-def _recordings(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of every recording below a folder.
+def _recordings(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
+    """Size and time of every recording below a folder, and what else is called like one: pipes and devices.
 
     Raises
     ------
@@ -139,6 +147,7 @@ def _recordings(folder: Path) -> dict[Path, tuple[int, int]]:
         The folder itself cannot be read; a subfolder that cannot is skipped until it can.
     """
     found: dict[Path, tuple[int, int]] = {}
+    special: dict[Path, str] = {}
     with os.scandir(folder):
         pass
     for place, folders, names in os.walk(folder):
@@ -151,8 +160,12 @@ def _recordings(folder: Path) -> dict[Path, tuple[int, int]]:
                 state = path.stat()
             except OSError:  # taken away since, or a link that leads nowhere
                 continue
-            found[path] = (state.st_size, state.st_mtime_ns)
-    return found
+            kind = special_file(state.st_mode)
+            if kind is None:
+                found[path] = (state.st_size, state.st_mtime_ns)
+            else:
+                special[path] = kind
+    return found, special
 
 
 def _pause(pause_s: float, sleep: Callable[[float], None], ended: Callable[[], bool]) -> None:

@@ -25,7 +25,7 @@ from edgeapp.web import asking, days, health, reviewing
 from edgeapp.web.asking import Wrong
 from edgeapp.web.feed import Feed
 from edgeapp.web.openapi import PREFIX, TEXT, Endpoint, Parameter, description
-from edgeapp.web.pictures import pictures_of, pictures_of_row
+from edgeapp.web.pictures import pictures_of, thumbnails_of
 from edgeapp.web.settings import change, described_settings
 from edgeapp.web.site import Site
 
@@ -54,8 +54,6 @@ def detection(request: Request) -> Response:
             raise Wrong(f"there is no detection {number}", status=404)
         document = _document(reader, row)
         document["reviews"] = reader.reviews(number)
-        likeliest = [one["scientific_name"] for one in document["candidates"]]
-        document["pictures"] = picture_fields(pictures_of_row(site, reader, row, likeliest))
     return JSONResponse(document)
 
 
@@ -68,8 +66,8 @@ async def review(request: Request) -> Response:
     if not all(isinstance(text, str) for text in texts.values()):
         raise Wrong("verdict, name, note and reviewer are texts")
     asked = reviewing.asked_of(asking.numbers_of(numbers), **texts)
-    written = await run_in_threadpool(reviewing.review, site, asked)
-    return JSONResponse({"reviews": written}, 201)
+    written, states = await run_in_threadpool(reviewing.review, site, asked)
+    return JSONResponse({"reviews": written, "states": states}, 201)
 
 
 async def undo(request: Request) -> Response:
@@ -77,8 +75,8 @@ async def undo(request: Request) -> Response:
     reviews = sent.get("reviews")
     if not isinstance(reviews, list):
         raise Wrong("reviews is not a list of numbers")
-    await run_in_threadpool(reviewing.undo, site, asking.numbers_of(reviews))
-    return JSONResponse({"undone": len(reviews)})
+    states = await run_in_threadpool(reviewing.undo, site, asking.numbers_of(reviews))
+    return JSONResponse({"undone": len(reviews), "states": states})
 
 
 def day(request: Request) -> Response:
@@ -111,6 +109,15 @@ def taxon(request: Request) -> Response:
             "pictures": picture_fields(pictures_of(site, name)),
         }
     )
+
+
+def photos(request: Request) -> Response:
+    site, name = _site(request), " ".join(request.query_params.get("taxon", "").split())
+    if not name:
+        raise Wrong("no taxon is named", "give taxon, a scientific name")
+    shown = list(thumbnails_of(site, [name]).values())
+    told = {"pictures": picture_fields(pictures_of(site, name)), "thumbnail": None}
+    return JSONResponse({**told, "thumbnail": picture_fields(shown)[0]} if shown else told)
 
 
 def names(request: Request) -> Response:
@@ -231,6 +238,13 @@ ENDPOINTS = (
     Endpoint("GET", "/days/{day}", day, "Species by hour of a day."),
     Endpoint("GET", "/species", species, "Every taxon that was detected."),
     Endpoint("GET", "/species/{name:path}", taxon, "One taxon: history, occurrence, pictures."),
+    Endpoint(
+        "GET",
+        "/pictures",
+        photos,
+        "Pictures of a taxon or of its relatives, and the one that stands for it in lists.",
+        (Parameter("taxon", "Scientific name.", example="Parus major"),),
+    ),
     Endpoint(
         "GET",
         "/names",

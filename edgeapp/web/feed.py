@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import browsing
 from edgeapp.web.events import Events
+from edgeapp.web.reviewing import states_of
 from edgeapp.web.site import Site
 
 LOOK_S = 2.0
@@ -28,14 +30,18 @@ class Feed:
         self.events = Events() if site.station is None else site.station.live.events
         self._looking: asyncio.Task[None] | None = None
         self._seen: int | None = None
+        self._reviewed: int | None = None
         self._closed = False
+        site.publish = self._publish
 
     async def follow(self, last_id: str | None) -> AsyncIterator[str]:
         """Server-sent events; see `Events.follow`."""
-        if self._own and (self._looking is None or self._looking.done()):
+        if self._looking is None or self._looking.done():
             if not last_id:
                 # Nobody looked for a while, and this page shows what came since; others who come back load anew.
-                self.events, self._seen = Events(), None
+                self._seen = self._reviewed = None
+                if self._own:
+                    self.events = Events()
             self._looking = asyncio.create_task(self._look())
         if self._closed:  # between the head of the answer and its first line
             return
@@ -48,7 +54,7 @@ class Feed:
         self.events.close()
 
     async def _look(self) -> None:
-        """Look for detections that another program wrote, as long as somebody follows."""
+        """Look for detections and reviews that another program wrote, as long as somebody follows."""
         while True:
             try:
                 await asyncio.to_thread(self._publish_new)
@@ -60,9 +66,18 @@ class Feed:
 
     def _publish_new(self) -> None:
         with self._site.reading() as reader:
-            if self._seen is None:
-                self._seen = browsing.last_number(reader)
-                return
-            for row in browsing.newer_than(reader, self._seen, MOST):
-                self._seen = row["id"]
-                self.events.publish("detection", reader.document(row))
+            if self._own:
+                if self._seen is None:
+                    self._seen = browsing.last_number(reader)
+                for row in browsing.newer_than(reader, self._seen, MOST):
+                    self._seen = row["id"]
+                    self.events.publish("detection", reader.document(row))
+            if self._reviewed is None:
+                self._reviewed = browsing.last_review(reader)
+            new = browsing.reviews_after(reader, self._reviewed)
+        if new:  # those of this page are told twice, which changes nothing
+            self._reviewed = new[-1]["id"]
+            self._publish("review", {"detections": states_of(self._site, [row["detection"] for row in new])})
+
+    def _publish(self, kind: str, data: dict[str, Any]) -> None:
+        self.events.publish(kind, data)

@@ -64,7 +64,7 @@ async def review(request: Request) -> Response:
         _text(form, "note"),
         _text(form, "reviewer"),
     )
-    written = await run_in_threadpool(reviewing.review, site, asked)
+    written, _ = await run_in_threadpool(reviewing.review, site, asked)
     many = f"{len(numbers)} detections" if len(numbers) > 1 else f"Detection {numbers[0]}"
     return _back(form, f"{many}: {asked.verdict.value}", ",".join(map(str, written)))
 

@@ -18,7 +18,7 @@ from edgeapp.journal.documents import document_of
 from edgeapp.outputs.export import FORMATS
 from edgeapp.web import asking, days, health
 from edgeapp.web.asking import Wrong
-from edgeapp.web.pictures import pictures_of, pictures_of_row
+from edgeapp.web.pictures import pictures_of, pictures_of_row, thumbnails_of
 from edgeapp.web.rendering import Renderer
 from edgeapp.web.settings import described_settings
 from edgeapp.web.site import Site
@@ -51,8 +51,9 @@ def day(request: Request) -> Response:
     which = asking.day_of(request.path_params["day"])
     with site.reading() as reader:
         summary = days.summary_of(site, reader, which)
+    shown = thumbnails_of(site, [one.scientific_name for one in summary.taxa])
     near = {"before": which - timedelta(days=1), "after": which + timedelta(days=1)}
-    return _page(request, "day", {"day": which, "summary": summary, **near})
+    return _page(request, "day", {"day": which, "summary": summary, "thumbnails": shown, **near})
 
 
 def detections(request: Request) -> Response:
@@ -85,8 +86,10 @@ def detection(request: Request) -> Response:
         others = views(site, reader, browsing.of_clip(reader, row["clip"])) if view["clip_id"] is not None else []
         reviews = reader.reviews(number)
         shown = pictures_of_row(site, reader, row, [one["scientific_name"] for one in view["candidates"]])
+        document = reader.document(row)
     context = {"one": view, "others": others, "reviews": reviews, "pictures": shown}
-    return _page(request, "detection", {**context, "document": json.dumps(view["document"], indent=2)})
+    context["thumbnails"] = thumbnails_of(site, [one["scientific_name"] for one in view["candidates"]])
+    return _page(request, "detection", {**context, "document": json.dumps(document, indent=2, ensure_ascii=False)})
 
 
 def species_list(request: Request) -> Response:
@@ -106,7 +109,8 @@ def species_list(request: Request) -> Response:
         rows.sort(key=keys[order], reverse=True)
     else:
         rows.sort(key=lambda row: row["scientific_name"])
-    return _page(request, "species", {"rows": rows, "order": order})
+    shown = thumbnails_of(site, [row["scientific_name"] for row in rows])
+    return _page(request, "species", {"rows": rows, "order": order, "thumbnails": shown})
 
 
 def taxon(request: Request) -> Response:
@@ -151,8 +155,10 @@ def settings_page(request: Request) -> Response:
 
 
 def views(site: Site, reader: Any, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the journal as templates show them, each with its document."""
-    return [view_of(site, row, reader.candidates(row["id"])) for row in rows]
+    """Rows of the journal as templates show them, each with the photo of its taxon."""
+    found = [view_of(site, row, reader.candidates(row["id"])) for row in rows]
+    shown = thumbnails_of(site, [one["taxon"]["scientific_name"] for one in found])
+    return [{**one, "thumbnail": shown.get(one["taxon"]["scientific_name"])} for one in found]
 
 
 def view_of(site: Site, row: Mapping[str, Any], candidates: list[dict[str, Any]]) -> dict[str, Any]:
@@ -180,7 +186,6 @@ def view_of(site: Site, row: Mapping[str, Any], candidates: list[dict[str, Any]]
         "clip_s": length,
         "from_s": max(0.0, row["start_s"] - row["clip_start_s"]) if has_clip else 0.0,
         "to_s": min(length, row["end_s"] - row["clip_start_s"]) if has_clip else 0.0,
-        "document": document,
     }
 
 

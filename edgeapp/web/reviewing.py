@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.journal import Review
+from edgeapp.journal.browsing import in_full
+from edgeapp.journal.documents import id_of
 from edgeapp.web.asking import Wrong
 from edgeapp.web.site import Site
 from gallery.errors import TaxonError
 
 NOTE_LENGTH = 2_000
 NAME_LENGTH = 200
+
+State = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ def asked_of(detections: Sequence[int], verdict: str, name: str = "", note: str 
     return Asked(tuple(dict.fromkeys(detections)), wanted, name, note, reviewer)
 
 
-def review(site: Site, asked: Asked) -> list[int]:
-    """Write reviews, all or none of them; numbers of the reviews.
+def review(site: Site, asked: Asked) -> tuple[list[int], list[State]]:
+    """Write reviews, all or none of them; their numbers, and how the detections stand now.
 
     Raises
     ------
@@ -86,12 +91,11 @@ def review(site: Site, asked: Asked) -> list[int]:
     if missing:
         raise Wrong(f"there is no detection {missing[0]}", "load the page again", 404)
     written = journal.together(write)
-    _publish(site, asked.detections)
-    return written
+    return written, _told(site, asked.detections)
 
 
-def undo(site: Site, reviews: Sequence[int]) -> None:
-    """Take reviews back, as if they had not been written.
+def undo(site: Site, reviews: Sequence[int]) -> list[State]:
+    """Take reviews back, as if they had not been written; how their detections stand now.
 
     Raises
     ------
@@ -99,15 +103,32 @@ def undo(site: Site, reviews: Sequence[int]) -> None:
         One is not there, or the journal cannot be written; none is taken back then.
     """
 
-    def write() -> None:
-        for number in reviews:
-            site.journal.remove_review(number)
-
-    site.journal.together(write)
-    _publish(site, ())
+    detections = site.journal.together(lambda: [site.journal.remove_review(number) for number in reviews])
+    return _told(site, detections)
 
 
-def _publish(site: Site, detections: Sequence[int]) -> None:
-    """Tell the open pages of a station that reviews have changed."""
-    if site.station is not None:
-        site.station.live.events.publish("review", {"detections": list(detections)})
+def states_of(site: Site, detections: Iterable[int]) -> list[State]:
+    """How detections stand by their last review, as pages show it.
+
+    Each has its ``number`` and the ``id`` of its document, the ``verdict`` (null without a review), and of a correction
+    the ``scientific_name`` and ``common_name`` (null where there is none).
+    """
+    with site.reading() as reader:
+        rows = in_full(reader, list(dict.fromkeys(detections)))
+    return [
+        {
+            "number": row["id"],
+            "id": id_of(row),
+            "verdict": row["review"],
+            "scientific_name": row["review_name"],
+            "common_name": (row["review_name"] and site.common_name(row["review_name"])) or None,
+        }
+        for row in rows
+    ]
+
+
+def _told(site: Site, detections: Sequence[int]) -> list[State]:
+    """Tell all open pages how detections stand now."""
+    states = states_of(site, detections)
+    site.publish("review", {"detections": states})
+    return states

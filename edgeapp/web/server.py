@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
+from edgeapp.terminal import complain
 from edgeapp.web.access import Access, Password, is_loopback
 from edgeapp.web.app import application
 from edgeapp.web.feed import Feed
@@ -107,7 +109,8 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(web.proxy),
+                forwarded_allow_ips=list(web.proxy),
                 limit_concurrency=CLIENTS,
                 timeout_keep_alive=IDLE_S,
                 timeout_graceful_shutdown=int(CLOSING_S),
@@ -156,9 +159,16 @@ def access_of(settings: Settings) -> Access:
     Raises
     ------
     UsageError
-        An address that others reach needs a password.
+        An address that others reach needs a password, or a proxy is not an address.
     """
     web = settings.web
+    for proxy in web.proxy:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise UsageError(
+                f"web.proxy {proxy!r} is neither an address nor a network", "write it as 127.0.0.1 or 172.16.0.0/12"
+            ) from None
     path = web.password_path
     password = Password.read(path) if path.is_file() else None
     if password is None and not is_loopback(web.address):
@@ -166,6 +176,8 @@ def access_of(settings: Settings) -> Access:
             f"the page at {web.address} could be used by everybody",
             "set a password with `biovita-edge web password`, or leave --web-address out",
         )
+    if password is None and (web.host or web.proxy):
+        complain("the page has no password, and a reverse proxy may pass others on to it: `biovita-edge web password`")
     return Access(password, frozenset(web.host))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from edgeapp.config.settings import Settings
 from edgeapp.detections.occurrence import Occurrence
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.doctor.finding import Finding
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, Reader
@@ -20,6 +23,8 @@ from edgeapp.web.live import Live
 from gallery.errors import TaxonError
 from gallery.naming import Naming
 from gallery.taxon import RANKS, Names, Taxon
+
+log = logging.getLogger(__name__)
 
 SUGGESTIONS = 12
 
@@ -61,6 +66,8 @@ class Site:
         None where it runs in another program, or not at all.
     occurrence : Occurrence or None
         What the pack's model says of the place.
+    publish : callable
+        Takes the kind and the data of an event for all open pages.
     """
 
     settings: Settings
@@ -71,6 +78,7 @@ class Site:
     title: str
     station: Station | None = None
     occurrence: Occurrence | None = None
+    publish: Callable[[str, dict[str, Any]], None] = lambda kind, data: None
     examined: tuple[float, list[Finding]] = field(
         default=(float("-inf"), []), repr=False
     )  # when, on the monotonic clock, and what was found
@@ -83,12 +91,16 @@ class Site:
         if reader is None:
             reader = Reader(self.journal.path)
             reader.naming = self.naming
+            if self.gallery is not None:
+                reader.pictures = DocumentPictures(self.gallery, self.settings.station.pictures, log.warning)
             self._threads.reader = reader
         try:
             yield reader
         except BiovitaError:
             # A journal that was replaced or repaired is opened anew by the next request.
             self._threads.reader = None
+            if reader.pictures is not None:
+                reader.pictures.close()
             reader.close()
             raise
 

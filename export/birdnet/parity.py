@@ -25,7 +25,7 @@ from edgeapp.errors import AudioError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.specs import AudioSpec
 from edgeapp.paths import EXAMPLE
-from edgeapp.recognition.gallery_build import manifest
+from edgeapp.recognition.material import manifest
 from edgeapp.runtime.encoders import AudioEncoder
 from export.birdnet.sources import Sources
 from export.birdnet.towers import GOLDEN, Space, Towers

@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime import encoders
 from edgeapp.runtime.tensorrt import cache, cuda

@@ -5,28 +5,36 @@ from __future__ import annotations
 import copy
 import io
 import json
+import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from PIL import Image
 
+from edgeapp.config.load import load
 from edgeapp.delivery.mqtt import MqttTarget
 from edgeapp.delivery.webhook import WebhookTarget
 from edgeapp.detections.filters import Filters
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.journal import Clip, Journal, Review
 from edgeapp.pack.format import Pack
-from edgeapp.recognition.gallery_build import Material, build_gallery
+from edgeapp.recognition.gallery_build import build_gallery
+from edgeapp.recognition.material import Material
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import messages
 from edgeapp.station.microphone_health import State, Transition
 from edgeapp.station.screens import NdJson
 from edgeapp.station.station import Storage
+from edgeapp.web.of_journal import page_of
 from gallery.vocabulary import Vocabulary
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -178,6 +186,61 @@ def test_every_door_gives_a_detection_the_same_id(run, heard):
 
     told = [event["id"] for event in heard[1] if event["event"] == "detection"]
     assert [document["id"] for document in listed] == sent == told
+
+
+def test_every_door_gives_a_detection_the_same_pictures(run, toy_pack, photo_gallery, tmp_path):
+    path, told = tmp_path / "journal.sqlite", io.StringIO()
+    made = Recogniser(Pack.load(toy_pack), photo_gallery, threads=1)
+    with Journal.open(path) as journal:
+        journal.pictures = DocumentPictures(photo_gallery)
+        listening = Listening(made, journal)
+        listening.screen = NdJson(told)
+        sound = np.concatenate([toy.tone(1000, rate_hz=CARD_HZ), np.zeros(20 * CARD_HZ)]).astype(np.float32)
+        listening.hear(sound, hop_s=10.0, keeping=Storage(messages=messages(["mqtt", "webhook"])))
+        journal.pictures.close()
+        found = {one: [sent.payload for sent in journal.due(0.0, target=one)] for one in ("mqtt", "webhook")}
+    events = map(json.loads, told.getvalue().splitlines())
+    found["listen"] = [event for event in events if event["event"] == "detection"]
+    for words in (("list", "json"), ("export", "json"), ("export", "ndjson")):
+        text = run("journal", words[0], "--journal", path, "--format", words[1]).stdout
+        found[" ".join(words)] = json.loads(text) if words[1] == "json" else [json.loads(text)]
+    config = tmp_path / "station.toml"
+    station = f'pack = "{toy_pack}"\ngallery = "{photo_gallery}"\njournal = "{path}"'
+    config.write_text(f"[station]\n{station}\n[web]\nport = 0\n")
+    with page_of(load(config)) as server:
+        server.start()
+        found["page"] = httpx.get(f"{server.url}api/v1/detections").json()["detections"]
+        found["page, one"] = [httpx.get(f"{server.url}api/v1/detections/1").json()]
+        server.close()
+
+    [first] = found["listen"]
+    assert [(one["label"], one["author"]) for one in first["pictures"]] == [
+        ("near.jpg", "N. Ear"),
+        ("far.jpg", "Far \x1b[31m<b>Away</b>"),
+        ("song.wav", "R. Ecordist"),
+    ]
+    assert first["pictures"][2]["similarity"] == pytest.approx(1.0, abs=1e-3)
+    assert {door: [one["pictures"] for one in documents] for door, documents in found.items()} == {
+        door: [first["pictures"]] for door in found
+    }
+
+
+def test_who_wants_no_pictures_gets_none(run, heard):
+    for command in ("list", "export"):
+        text = run("journal", command, "--journal", heard[0], "--format", "json", "--pictures", 0).stdout
+        assert [document["pictures"] for document in json.loads(text)] == [[], []]
+
+
+def test_documents_without_their_gallery_are_whole(run, heard, tmp_path):
+    copy = tmp_path / "journal.sqlite"
+    shutil.copyfile(heard[0], copy)
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("UPDATE deployments SET gallery = '/no/such/gallery.sqlite'")
+    done = run("journal", "export", "--journal", copy, "--format", "json")
+
+    assert done.exit_code == 0
+    assert [document["pictures"] for document in json.loads(done.stdout)] == [[], []]
+    assert done.stderr.count("/no/such/gallery.sqlite") == 1 and "documents have no pictures" in done.stderr
 
 
 def test_a_broker_gets_documents(heard, tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gallery import Entry, Gallery, Taxon, build
-from gallery.pictures import Picture, pictures
+from gallery import pictures as module
+from gallery.pictures import Picture, PictureFinder, pictures
 from tests.gallery.conftest import DIM, THUMBNAIL, make_taxon
 
 BIRDS = "Animalia Chordata Aves Passeriformes"
@@ -188,3 +189,51 @@ def test_only_the_rows_of_the_taxon_are_read(make, unit):
     gallery.rows = explained
     assert labels(pictures(gallery, "Parus major", unit(0))) == ["tit"]
     assert plans and not [plan for plan in plans if plan.startswith("SCAN")]
+
+
+def test_one_photo_stands_for_a_taxon_whatever_was_heard(make, unit):
+    gallery = make(
+        photo("Parus major", "hidden", near(0, 0.9), shown=False),
+        photo("Parus major", "first", near(0, 0.1), author="A"),
+        photo("Parus major", "nearest", near(0, 0.8)),
+        photo("Snark snark", "hidden", unit(1), shown=False),
+        more=(make_taxon("Animalia Chordata Aves Boojum Snarkidae Snark snark"),),
+    )
+    finder = PictureFinder(gallery)
+    finder.pictures("Parus major", unit(0))
+    stands = finder.thumbnail("Parus major")
+    of_relative = finder.thumbnail("Parus minor")
+
+    assert stands is not None and of_relative is not None
+    assert (stands.label, stands.author, stands.relative) == ("first", "A", "")
+    assert (of_relative.label, of_relative.relative) == ("first", "genus")
+    assert finder.thumbnail("Snark snark") is None and finder.thumbnail("Nobody") is None
+
+
+def test_a_finder_gives_what_a_single_question_gives(make, unit, monkeypatch):
+    gallery = make(
+        photo("Parus major", "far", near(0, 0.1)),
+        photo("Parus major", "near", near(0, 0.9)),
+        Entry("Parus major", "audio", near(0, 0.7), "song"),
+        photo("Snark snark", "snark", unit(1)),
+        more=(make_taxon("Animalia Chordata Aves Boojum Snarkidae Snark snark"),),
+    )
+    names = ("Parus major", "Parus minor", "Parus", "Aves", "Nobody", "Snark snark")
+    for kept in (1, 4_000_000):
+        monkeypatch.setattr(module, "KEPT_BYTES", kept)
+        finder = PictureFinder(gallery, 2)
+        for name in 2 * names:
+            for vector in (None, unit(0), unit(1)):
+                assert finder.pictures(name, vector, ["Snark snark"]) == pictures(
+                    gallery, name, vector, 2, ["Snark snark"]
+                )
+
+
+def test_a_photo_that_is_added_meanwhile_is_found(make, unit):
+    gallery = make(photo("Parus major", "old", unit(0)))
+    finder = PictureFinder(gallery)
+    assert labels(finder.pictures("Parus major")) == ["old"]
+    with Gallery.open(gallery.path, readonly=False) as other:
+        other.add_entries([photo("Parus major", "new", unit(0))])
+
+    assert labels(finder.pictures("Parus major")) == ["old", "new"]

@@ -43,12 +43,16 @@ class Chain:
         """One after the other, all of them known."""
         following = iter(parts[1:])
         chain = cls(parts[0], lambda before: next(following, None), lambda: parts)
-        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in parts]
-        known = [length for length in lengths if length is not None]
-        chain.frames = round(sum(known) * chain.rate_hz) if len(known) == len(parts) else None
+        chain.frames = chain.counted()
         if len(parts) > 1:
             chain.announced = None
         return chain
+
+    def counted(self) -> int | None:
+        """Frames of all streams, which are looked for; None where only decoding tells."""
+        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in self._all()]
+        known = [length for length in lengths if length is not None]
+        return round(sum(known) * self.rate_hz) if len(known) == len(lengths) else None
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on."""

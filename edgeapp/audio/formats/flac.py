@@ -7,6 +7,7 @@ where on the clock they belong. Streams that were joined are heard one after the
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -119,7 +120,7 @@ class FlacDecoder:
                 if start + header.frames <= position:
                     continue
                 if start == position >= careful:
-                    offset = header.offset  # all is well again
+                    offset, headers = header.offset, itertools.chain((header,), headers)  # all is well again
                     break
                 alone = self._alone(header)
                 if alone is None:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class FfmpegDecoder:
 
     def __init__(self, file: Readable, kind: str) -> None:
         self._kind = kind
-        self._copy: IO[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._path = self._path_of(file)
         self._most_s = _most_s(file)
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,8 +146,8 @@ class FfmpegDecoder:
     def close(self) -> None:
         """End ffmpeg, and remove what was copied for it."""
         self._stop()
-        if self._copy is not None:
-            self._copy.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _start(self) -> tuple[int, int]:
         """Begin to decode; rate and channels."""
@@ -218,12 +218,12 @@ class FfmpegDecoder:
         """Where ffmpeg finds the file; a copy of one that has no path."""
         if isinstance(file, io.BufferedReader) and isinstance(file.name, (str, bytes)) and os.path.isfile(file.name):
             return os.fsencode(file.name)
-        self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115  # closed by `close`
+        self._folder = tempfile.TemporaryDirectory()
+        path = os.path.join(self._folder.name, "recording")
         file.seek(0)
-        while piece := file.read(COPIED):
-            self._copy.write(piece)
-        self._copy.flush()
-        return os.fsencode(self._copy.name)
+        with open(path, "wb") as copy:
+            shutil.copyfileobj(file, copy)
+        return os.fsencode(path)
 
 
 class AvDecoder:

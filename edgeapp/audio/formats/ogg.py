@@ -16,7 +16,7 @@ from edgeapp.audio.formats.flac import FlacDecoder
 from edgeapp.audio.formats.mpeg_frames import beside
 from edgeapp.audio.formats.ogg_pages import FLAC, LAST, OPUS, Link, Run, patched, survey
 from edgeapp.audio.formats.sndfile import Reader, decoded
-from edgeapp.audio.formats.view import Piece, Readable, View, size_of
+from edgeapp.audio.formats.view import Piece, Readable, View, read_at, size_of
 
 LONGEST = 8192  # samples of a packet: a block of Vorbis; one of Opus has 5,760
 MAPPING = 9  # bytes before the FLAC stream in its first page
@@ -95,7 +95,8 @@ class OggDecoder:
             start = position
             if number:
                 counted = self._reader(run)
-                start = max(position, self._position(run) - base - sum(len(frames) for frames in decoded(counted, 0)))
+                end = self._position(run) - base
+                start = max(position, end - sum(len(frames) for frames in decoded(counted, 0)))
                 counted.close()
                 self.holes.append(Hole(position, start))
                 yield from silence(start - max(first, position), blank)
@@ -118,6 +119,11 @@ class OggDecoder:
             at = max(0, self._scaled(granule) - base)
             self.holes.append(Hole(at, at))
 
+    def _skipped(self) -> int:
+        """Samples of an Opus stream before its sound, which libsndfile takes from the end of a later run as well."""
+        head = read_at(self._file, self._link.bodies[0][0], 12)
+        return int.from_bytes(head[10:12], "little") if self._link.codec == OPUS else 0
+
     def _position(self, run: Run) -> int:
         """Position at the end of a run, in frames of the stream."""
         return self._scaled(run.last.granule if self._states(run) else run.reached)
@@ -134,6 +140,8 @@ class OggDecoder:
         last: Piece = (run.last.start, run.last.end)
         if not self._states(run):
             last = patched(self._file, run.last, run.reached + max(1, run.last.packets) * LONGEST)
-        elif not run.last.flags & LAST:
-            last = patched(self._file, run.last, run.last.granule)  # libsndfile calls an Opus stream damaged without it
+        elif not run.last.flags & LAST or (run is not self._link.runs[0] and self._skipped()):
+            # libsndfile calls an Opus stream damaged without an end page.
+            more = self._skipped() if run is not self._link.runs[0] else 0
+            last = patched(self._file, run.last, run.last.granule + more)
         return Reader(View(self._file, [*self._link.headers, *run.spans, last]))

@@ -8,6 +8,7 @@ from edgeapp.audio.formats.flac import flac_decoder
 from edgeapp.audio.formats.foreign import foreign_decoder
 from edgeapp.audio.formats.mpeg import mpeg_decoder
 from edgeapp.audio.formats.ogg import ends_cut, ogg_decoder
+from edgeapp.audio.formats.resized import ResizedDecoder
 from edgeapp.audio.formats.sndfile import SndfileDecoder
 from edgeapp.audio.formats.view import Readable, View, read_at, size_of
 from edgeapp.audio.formats.wave_decoder import wave_decoder
@@ -36,14 +37,18 @@ def open_decoder(file: Readable) -> Decoder:
         return foreign_decoder(file, format)
     if format == sniff.OGG and (ogg := ogg_decoder(file, begin)) is not None:
         return ogg
-    if format is None and not begin:
-        if words := sniff.description(file):
+    if format == sniff.MPEG and (mpeg := mpeg_decoder(file, begin)) is not None:
+        return mpeg
+    if format in (sniff.MPEG, None):  # two bytes say little
+        if not begin and (words := sniff.description(file)):
             raise NotAudioError(words)
-        if sniff.is_text(read_at(file, 0, sniff.HEAD)):
+        if not begin and sniff.is_text(read_at(file, 0, sniff.HEAD)):
             raise DamagedError("it is text")
-    if format in (sniff.MPEG, None) and (found := mpeg_decoder(file, begin, format is None and not begin)) is not None:
-        return found
+        if (mpeg := mpeg_decoder(file, begin, near=not begin)) is not None:
+            return mpeg
     try:
+        if format in (sniff.AIFF, sniff.CAF) or (format == sniff.AU and read_at(file, 0, 1) == b"."):
+            return ResizedDecoder(file, format)
         return SndfileDecoder(View(file, [(0, size_of(file))]))
     except DamagedError:
         if format not in (sniff.OGG, sniff.CAF, sniff.AIFF):

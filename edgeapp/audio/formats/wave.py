@@ -153,7 +153,7 @@ class _Walk:
         rest = self._size - body
         if size == WRAP - 1 and self._large is not None:
             size = self._large
-        known = None if _unknown(size) else size
+        known = None if is_unknown(size) else size
         found = rest
         if size <= rest and self._ends(body, size):
             found = known = size
@@ -192,7 +192,8 @@ class _Walk:
         return at if not _is_name(padded) and _is_name(read_at(self._file, at, 4)) else at + 1
 
 
-def _unknown(size: int) -> bool:
+def is_unknown(size: int) -> bool:
+    """Whether a size means that it is not known."""
     return size >= 1 << 62 or any(limit - NEAR <= size < limit for limit in (WRAP // 2, WRAP))
 
 

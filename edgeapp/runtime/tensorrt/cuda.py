@@ -134,6 +134,18 @@ class Gpu:
         return text.value.decode(errors="replace") if known and text.value else f"CUDA error {code}"
 
 
+def gpu_count(library: Any = None) -> int:
+    """How many GPUs the driver shows to this process; 0 without a driver."""
+    try:
+        cuda = library if library is not None else load_driver()
+    except DeviceError:
+        return 0
+    count = ctypes.c_int()
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
 def load_driver() -> Any:
     """The driver's library.
 

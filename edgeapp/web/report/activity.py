@@ -8,7 +8,8 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 
 from edgeapp.clock.utc import utc_of
-from edgeapp.web.report.model import SPECIES, Grid, Name, Table
+from edgeapp.web.report.model import Grid, Table
+from edgeapp.web.report.name import SPECIES, Name
 
 HOURS = 24
 MOST_ROWS = 60  # taxa in a grid; the others share a row
@@ -27,8 +28,16 @@ class Activity:
     def add(self, name: Name, moment: datetime) -> None:
         """Count a detection."""
         local = moment.astimezone(self._zone)
-        self._hours[name][local.hour] += 1
-        self._days[name][local.date()] += 1
+        self.count_hour(name, local.hour, 1)
+        self.count_day(name, local.date(), 1)
+
+    def count_hour(self, name: Name, hour: int, n: int) -> None:
+        """Count detections of an hour of the day."""
+        self._hours[name][hour] += n
+
+    def count_day(self, name: Name, day: date, n: int) -> None:
+        """Count detections of a day."""
+        self._days[name][day] += n
 
     def grids(self, taxa: Sequence[Name]) -> list[Grid]:
         """Species by hour, and by day, week or month; taxa in the order given. None without a detection."""

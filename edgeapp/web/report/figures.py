@@ -9,7 +9,8 @@ import numpy as np
 
 from edgeapp.audio.spectrogram import PNG, WEBP, Spectrogram, picture, scale_of, spectrogram
 from edgeapp.web.report.attachments import Attachment, Attachments
-from edgeapp.web.report.model import COLOURS, Box, Figure, Heard, Name, Sound
+from edgeapp.web.report.model import COLOURS, Box, Figure, Heard, Sound
+from edgeapp.web.report.name import Name
 
 DETAIL_COLUMN_S = 0.01
 DETAIL_COLUMNS = 1000  # at most, in one picture

@@ -11,11 +11,13 @@ from typing import Any
 from edgeapp.clock.utc import utc_of
 from edgeapp.detections import counting
 from edgeapp.detections.review import ReviewVerdict
+from edgeapp.file_names import name_of
 from edgeapp.journal import Reader, browsing
 from edgeapp.journal.documents import FILE
 from edgeapp.web.report.activity import Activity, effort
 from edgeapp.web.report.attachments import Attachments
-from edgeapp.web.report.model import SPECIES, Heard, Name, Report, Table
+from edgeapp.web.report.model import Heard, Report, Table
+from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.parts import Pictures, taxon_parts
 from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details
 from edgeapp.web.report.tally import Tally
@@ -148,7 +150,7 @@ def _heard(row: Mapping[str, Any], reader: Reader, look: Look) -> Heard:
     file, begun_s = row["clip_path"] or "", row["clip_start_s"] or 0.0
     key = f"clip-{row['clip']}" if file else f"stream-{row['stream']}"
     if not file and row["backend"] == FILE:
-        file, begun_s = row["source"], 0.0
+        file, begun_s = name_of(row["source"]), 0.0
     start_s = max(0.0, row["start_s"] - begun_s)
     end_s = row["end_s"] if not row["clip_path"] else min(row["end_s"], row["clip_end_s"])
     return Heard(

@@ -10,37 +10,9 @@ import numpy as np
 
 from edgeapp.audio.spectrogram import STEPS_KHZ, STEPS_S, Axis
 from edgeapp.web.report.attachments import Attachment
+from edgeapp.web.report.name import Name
 
-SPECIES = "species"
 COLOURS = 8  # of boxes, in the style sheet; taxa take them in turn
-
-
-@dataclass(frozen=True)
-class Name:
-    """A taxon as it is shown.
-
-    Attributes
-    ----------
-    taxon_rank, scientific_name : str
-    common_name : str
-        Of a species; empty where there is none, and above the species.
-    """
-
-    taxon_rank: str
-    scientific_name: str
-    common_name: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The common name, or the scientific one with its rank above the species."""
-        if self.taxon_rank != SPECIES:
-            return f"{self.scientific_name} ({self.taxon_rank})"
-        return self.common_name or self.scientific_name
-
-    @property
-    def second(self) -> str:
-        """The scientific name where `shown` is another."""
-        return self.scientific_name if self.shown == self.common_name != self.scientific_name else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,7 +348,9 @@ class Report:
     recordings : sequence of RecordingPart
     failed : sequence of (file, reason)
     grids, tables : sequence
-        Of a journal.
+        Of a journal or an archive.
+    counts_recordings : bool
+        Whether the summary says in how many recordings a taxon is; it does where the report has several.
     settings, licences : sequence of (str, str)
     made : datetime
     version : str
@@ -398,3 +372,4 @@ class Report:
     failed: Sequence[tuple[str, str]] = ()
     grids: Sequence[Grid] = ()
     tables: Sequence[Table] = ()
+    counts_recordings: bool = False

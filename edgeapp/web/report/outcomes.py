@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edgeapp.recognition.results import WindowResult
-from edgeapp.web.report.model import SPECIES, Name, Outcome, Outcomes
+from edgeapp.web.report.model import Outcome, Outcomes
+from edgeapp.web.report.name import SPECIES, Name
 from gallery.recognition import Candidate
 
 DETECTED = "with a detection"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from edgeapp.audio.colour_maps import colour_map
 from edgeapp.audio.spectrogram import Axis
-from edgeapp.outputs.words import clock, printable
+from edgeapp.file_names import printable
+from edgeapp.outputs.words import clock
 from edgeapp.web.report.model import Figure, Heard, Report
 from edgeapp.web.report.outcomes import level_words
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 
 from edgeapp.web.report.figures import figure
-from edgeapp.web.report.model import COLOURS, Figure, Heard, Name, Shown, Sound, TaxonPart
+from edgeapp.web.report.model import COLOURS, Figure, Heard, Shown, Sound, TaxonPart
+from edgeapp.web.report.name import Name
 from edgeapp.web.report.stretches import Detail
 from edgeapp.web.report.tally import TaxonTally
 
@@ -68,7 +69,7 @@ def taxon_parts(
             seconds=taxon.seconds,
             first=taxon.first,
             last=taxon.last,
-            recordings=len(taxon.recordings),
+            recordings=len(taxon.recordings) + taxon.elsewhere,
             colour=number % COLOURS,
             figures=tuple(figures.get(taxon.name, ())),
             pictures=tuple(pictures(taxon.best[0])),

@@ -19,7 +19,8 @@ from edgeapp.outputs.writer import Recording
 from edgeapp.recognition.results import Identification, Stretch, WindowResult
 from edgeapp.web.report.attachments import Attachment, Attachments
 from edgeapp.web.report.figures import figure, row_pictures
-from edgeapp.web.report.model import COLOURS, SPECIES, Heard, Name, Outcomes, RecordingPart, Report, Sound
+from edgeapp.web.report.model import COLOURS, Heard, Outcomes, RecordingPart, Report, Sound
+from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.outcomes import Judging, OutcomeLog
 from edgeapp.web.report.overview import HeardSource, Overview, rows_of
 from edgeapp.web.report.parts import Pictures, taxon_parts

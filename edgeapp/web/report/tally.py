@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeapp.detections.review import ReviewVerdict
-from edgeapp.web.report.model import SPECIES, Heard, Name
+from edgeapp.web.report.model import Heard
+from edgeapp.web.report.name import SPECIES, Name
 
 BEST_OF_TAXON = 3  # stretches that are shown of each taxon
 
@@ -20,6 +21,8 @@ class TaxonTally:
         In time; in the order of the recordings where the time is not known.
     confidence : float
         Of the most confident one.
+    elsewhere : int
+        Recordings that are not among `recordings`, as they were counted before.
     best : list of Heard
         Those to show first, at most `BEST_OF_TAXON`.
     """
@@ -30,6 +33,7 @@ class TaxonTally:
     confidence: float = 0.0
     seconds: float = 0.0
     recordings: set[str] = field(default_factory=set)
+    elsewhere: int = 0
     best: list[Heard] = field(default_factory=list)
 
     @property

@@ -48,7 +48,7 @@ function player(figure) {
   picture.addEventListener("click", (event) => {
     const box = picture.getBoundingClientRect();
     audio.currentTime = (length * (event.clientX - box.left)) / box.width;
-    audio.play();
+    play(audio);
   });
 }
 
@@ -60,7 +60,14 @@ export function toggle(figure) {
     return;
   }
   if (audio.ended || audio.currentTime === 0) audio.currentTime = Math.max(0, Number(figure.dataset.from) - 0.5);
-  audio.play();
+  play(audio);
+}
+
+// A stop before the sound was there is no fault.
+function play(audio) {
+  audio.play().catch((error) => {
+    if (error.name !== "AbortError") throw error;
+  });
 }
 
 export function louder(audio, button) {

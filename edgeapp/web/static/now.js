@@ -1,4 +1,6 @@
 // The page of this moment: spectrograms that scroll, windows as they are judged, detections as they come.
+import { clean, follow, stateOf } from "./events.js";
+
 const ROWS_SHOWN = 200;
 const NEWEST = 20;
 const TOUCHING_S = 0.1; // between windows of one detection
@@ -151,11 +153,6 @@ function name(one) {
   return one ? clean(one.taxon.common_name || one.taxon.scientific_name) : "";
 }
 
-// The same characters that the server takes out of what it shows.
-function clean(text) {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g, "\ufffd");
-}
-
 function words(told) {
   if (told.detections.length) {
     return told.detections
@@ -203,26 +200,63 @@ function entry(told, key) {
   confidence.className = "most";
   confidence.dataset.value = told.confidence;
   confidence.textContent = `${(100 * told.confidence).toFixed(0)} %`;
-  item.append(time, link, scientific, confidence);
+  const reviewed = document.createElement("span");
+  reviewed.className = "reviewed";
+  if (told.id) {
+    item.dataset.id = told.id;
+    reviewed.append(stateOf(told.review ?? {}));
+  }
+  item.append(time, link, scientific, confidence, reviewed);
   list.prepend(item);
   picture(item, told);
   while (list.children.length > NEWEST) list.lastElementChild.remove();
   return item;
 }
 
+// The photo that stands for a taxon, asked for once.
+const thumbnails = new Map();
+
+function thumbnail(name) {
+  if (!thumbnails.has(name)) {
+    const asked = fetch(`/api/v1/pictures?${new URLSearchParams({ taxon: name })}`);
+    thumbnails.set(name, asked.then((answer) => (answer.ok ? answer.json() : { thumbnail: null })).catch(() => {
+      thumbnails.delete(name);
+      return { thumbnail: null };
+    }));
+  }
+  return thumbnails.get(name);
+}
+
 async function picture(item, told) {
-  const answer = await fetch(`/api/v1/species/${encodeURIComponent(told.taxon.scientific_name)}`);
-  if (!answer.ok) return;
-  const { pictures } = await answer.json();
-  const one = pictures.find((each) => each.modality === "image" && each.thumbnail);
-  if (!one) return;
-  const image = document.createElement("img");
-  image.src = `/media/pictures/${one.id}/small`;
-  image.width = 48;
-  image.height = 36;
-  image.alt = `${one.relative ? `Same ${one.relative}: ` : ""}${one.scientific_name}`;
-  image.title = [one.author, one.licence, one.source].filter(Boolean).join(", ");
-  item.prepend(image);
+  const { thumbnail: one } = await thumbnail(told.taxon.scientific_name);
+  const link = document.createElement("a");
+  link.className = "thumb";
+  if (one) {
+    link.href = `/species/${encodeURIComponent(told.taxon.scientific_name)}`;
+    link.title = clean([one.author ?? "Author unknown", one.licence, one.source].filter(Boolean).join(", "));
+    const image = document.createElement("img");
+    image.src = `/media/pictures/${one.id}/small`;
+    image.width = 56;
+    image.height = 42;
+    image.alt = clean(`${one.relative ? `Same ${one.relative}: ` : ""}${one.scientific_name}`);
+    link.append(image);
+    if (one.relative) {
+      const relative = document.createElement("span");
+      relative.className = "relative";
+      relative.textContent = `same ${one.relative}`;
+      link.append(relative);
+    }
+  }
+  item.prepend(link);
+}
+
+function reviewed(told) {
+  for (const one of told.detections) {
+    for (const item of document.querySelectorAll("#newest li")) {
+      if (item.dataset.number !== String(one.number) && item.dataset.id !== one.id) continue;
+      item.querySelector(".reviewed").replaceChildren(stateOf(one));
+    }
+  }
 }
 
 function microphone(told) {
@@ -253,12 +287,15 @@ async function microphones() {
   for (const item of items) if (!sources.has(item.dataset.source)) adopt(item);
 }
 
-const events = new EventSource(`/api/v1/events?last_event_id=${encodeURIComponent(root.dataset.event)}`);
-events.addEventListener("window", (event) => heard(JSON.parse(event.data)));
-events.addEventListener("detection", (event) => detected(JSON.parse(event.data)));
-events.addEventListener("microphone", (event) => microphone(JSON.parse(event.data)));
-events.addEventListener("problem", (event) => warn(JSON.parse(event.data).error));
-events.addEventListener("missed", () => location.reload());
+const handlers = {
+  window: heard,
+  detection: detected,
+  microphone,
+  review: reviewed,
+  problem: (told) => warn(told.error),
+  missed: () => location.reload(),
+};
+follow(handlers, status);
 
 function warn(text) {
   const trouble = document.getElementById("trouble");
@@ -279,9 +316,27 @@ async function status() {
   const counts = document.getElementById("counts");
   if (counts && told?.windows) counts.textContent = Object.entries(told.windows).map(([verdict, n]) => `${n} ${verdict}`).join(", ") || "none yet";
 }
-setInterval(status, 5000);
+
+// Every five seconds, and every second as long as something is wrong.
+let asked = 0;
+setInterval(() => {
+  asked += 1;
+  if (asked % 5 === 0 || !document.getElementById("trouble").hidden) status();
+}, 1000);
+
+let sound = null;
+
+function listenIn() {
+  if (document.hidden) {
+    sound?.close();
+    sound = null;
+  } else if (!sound) {
+    sound = new EventSource("/api/v1/sound");
+    sound.addEventListener("sound", (event) => draw(JSON.parse(event.data)));
+  }
+}
 
 if (sources.size) {
-  const sound = new EventSource("/api/v1/sound");
-  sound.addEventListener("sound", (event) => draw(JSON.parse(event.data)));
+  document.addEventListener("visibilitychange", listenIn);
+  listenIn();
 }

@@ -1,5 +1,6 @@
 // Reviews without loading the page anew, by click and by keyboard.
 import { louder, toggle } from "./clip.js";
+import { follow, stateOf } from "./events.js";
 
 const said = document.getElementById("said");
 const cards = [...document.querySelectorAll(".card")];
@@ -33,14 +34,26 @@ function tell(text, undoable) {
   said.replaceChildren(line);
 }
 
-function mark(number, verdict, name) {
-  for (const card of document.querySelectorAll(`.card[data-number="${number}"]`)) {
-    const state = document.createElement("span");
-    state.className = `state ${verdict === "rejected" ? "bad" : verdict ? "good" : "none"}`;
-    state.textContent = verdict === "corrected" ? `corrected to ${name}` : verdict || "not reviewed";
-    card.querySelector(".reviewed").replaceChildren(state);
+function mark(states) {
+  for (const told of states) {
+    for (const card of document.querySelectorAll(`.card[data-number="${told.number}"]`)) {
+      card.querySelector(".reviewed").replaceChildren(stateOf(told));
+    }
   }
 }
+
+// After too long an absence: as the server shows them now.
+async function markAnew() {
+  const answer = await fetch(location.href);
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const card of cards) {
+    const state = fresh.querySelector(`.card[data-number="${card.dataset.number}"] .reviewed`);
+    if (state) card.querySelector(".reviewed").replaceChildren(...state.childNodes);
+  }
+}
+
+if (cards.length) follow({ review: (told) => mark(told.detections), missed: markAnew });
 
 async function review(numbers, verdict, name, note, reviewer) {
   const body = { detections: numbers, verdict };
@@ -48,9 +61,9 @@ async function review(numbers, verdict, name, note, reviewer) {
   if (note) body.note = note;
   if (reviewer) body.reviewer = reviewer;
   try {
-    const { reviews } = await send("/api/v1/reviews", body);
-    last.push({ reviews, numbers });
-    for (const number of numbers) mark(number, verdict, name);
+    const { reviews, states } = await send("/api/v1/reviews", body);
+    last.push(reviews);
+    mark(states);
     tell(`${numbers.length > 1 ? `${numbers.length} detections` : `Detection ${numbers[0]}`}: ${verdict}`, true);
     return true;
   } catch (error) {
@@ -63,8 +76,8 @@ async function undo() {
   const done = last.pop();
   if (!done) return;
   try {
-    await send("/api/v1/reviews/undo", { reviews: done.reviews });
-    for (const number of done.numbers) mark(number, "", "");
+    const { states } = await send("/api/v1/reviews/undo", { reviews: done });
+    mark(states);
     tell("Undone", false);
   } catch (error) {
     last.push(done);

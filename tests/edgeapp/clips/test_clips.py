@@ -31,6 +31,8 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.rows: list[tuple] = []
+        self.dropped: list[tuple] = []
+        self.locked: set[int] = set()
         self.fault: Exception | None = None
 
     def add_clip(self, clip, detection_ids):
@@ -39,6 +41,17 @@ class MemoryJournal:
             raise self.fault
         self.rows.append((clip, list(detection_ids)))
         return len(self.rows)
+
+    def drop_unused_clip(self, clip_id, why, when):
+        clip, ids = self.rows[clip_id - 1]
+        used = [id for id in ids if not any(id in later for _, later in self.rows[clip_id:])]
+        if used or clip_id in self.locked:
+            return False
+        self.dropped.append((clip, why))
+        return True
+
+    def together(self, changes):
+        return changes()
 
 
 class StoppedClock:
@@ -196,6 +209,54 @@ def test_a_long_song_is_cut_into_clips_that_each_hold_their_detections(station):
         for id in ids:
             assert start_s <= 5.0 * id and 5.0 * id + 10 <= end_s
     assert [ids for _, _, ids in station.spans()] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11]]
+
+
+def long_song(station, confidences, hop_s=5.0) -> None:
+    """One detection of windows of 10 s."""
+    for number, confidence in enumerate(confidences):
+        station.want(1, hop_s * number, confidence=confidence)
+        station.clips.advance(hop_s * number + 10)
+    station.clips.advance(1000)
+
+
+def test_the_clip_of_a_long_detection_has_its_surest_window(station):
+    station.hear(100)
+    long_song(station, [0.6] * 10 + [0.9] + [0.7] * 5)  # the surest from 50 s to 60 s
+
+    [(first, _), (clip, ids)] = station.journal.rows
+    assert (clip.start_s, clip.end_s, ids) == (40.0, 68.0, [1])
+    assert station.files() == [Path(clip.path).name] and "_90p_" in clip.path
+    assert station.journal.dropped == [(first, clips_module.SURER)]
+    assert station.clips.counts == ClipCounts(written=2, replaced=1)
+    samples, _ = soundfile.read(clip.path, dtype="int16")
+    np.testing.assert_array_equal(samples, station.samples[40 * RATE_HZ : 68 * RATE_HZ])
+
+
+def test_the_first_clip_of_a_long_detection_stays_where_nothing_is_surer(station):
+    station.hear(100)
+    long_song(station, [0.6, 0.9] + [0.7, 0.9] * 7)
+
+    assert station.spans() == [(0.0, 28.0, [1])]
+    assert station.clips.counts == ClipCounts(written=1)
+
+
+def test_a_clip_that_is_locked_or_shared_is_not_replaced_but_joined(station):
+    station.hear(100)
+    station.journal.locked = {1}
+    long_song(station, [0.6] * 10 + [0.9])
+
+    assert len(station.files()) == 2 and station.journal.dropped == []
+    assert station.clips.counts == ClipCounts(written=2)
+
+
+def test_the_windows_after_the_surest_are_in_its_clip(station):
+    station.hear(100)
+    long_song(station, [0.6] * 8 + [0.8, 0.9, 0.7, 0.95] + [0.1] * 4)
+
+    spans = station.spans()
+    assert [ids for _, _, ids in spans] == [[1]] * len(spans)
+    assert spans[-1][0] <= 55.0 - 1 and spans[-1][1] >= 65.0
+    assert all(end_s - start_s <= 30 for start_s, end_s, _ in spans) and len(station.files()) == 1
 
 
 def test_a_full_clip_is_written_as_soon_as_its_own_sound_was_heard(station):

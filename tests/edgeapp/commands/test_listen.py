@@ -276,7 +276,7 @@ def test_a_reader_that_leaves_does_not_cost_the_rows_that_were_heard(process):
     process.stdout.close()
     process.wait(timeout=300)
 
-    assert process.returncode == 1
+    assert process.returncode == 141
     assert rows(process.journal, "SELECT count(*) > 0, ended_utc IS NOT NULL FROM deployments, detections") == [(1, 1)]
 
 

@@ -124,13 +124,17 @@ def test_a_time_says_whether_its_clock_was_set(clock_set):
     assert corrected["clock"] == "corrected"
 
 
-def test_odd_bytes_in_names_are_replaced():
+def test_odd_bytes_in_names_are_escaped():
     odd = "g\udcffrden"
     source = Source(file=f"{odd}.wav", device=odd, station=odd)
     found = detection_document(A_TIT, 0.0, 10.0, source, ORIGIN, clip=f"{odd}.flac")
     json.dumps(found, ensure_ascii=False).encode("utf-8")
-    assert [found["source"][name] for name in ("file", "device", "station")] == ["g?rden.wav", "g?rden", "g?rden"]
-    assert found["clip"] == "g?rden.flac"
+    assert [found["source"][name] for name in ("file", "device", "station")] == [
+        r"g\xffrden.wav",
+        r"g\xffrden",
+        r"g\xffrden",
+    ]
+    assert found["clip"] == r"g\xffrden.flac"
 
 
 @pytest.mark.parametrize(("level_dbfs", "said"), [(float("-inf"), None), (-30.04, -30.0), (0.0, 0.0)])

@@ -107,3 +107,17 @@ def test_a_recording_is_done_once_for_its_path_size_and_age(journal):
     assert not journal.is_done("/cards/a.wav", 1001, 5)  # it has grown
     assert not journal.is_done("/cards/a.wav", 1000, 6)
     assert not journal.is_done("/cards/b.wav", 1000, 5)
+
+
+def test_a_clip_goes_only_when_no_detection_has_it_and_it_is_not_locked(journal, heard):
+    first, second, third = (journal.add_clip(replace(CLIP, path=f"/clips/{n}.flac"), heard) for n in range(3))
+    journal.lock_clip(second, True)
+
+    assert [journal.drop_unused_clip(clip, "a surer one", DAWN) for clip in (first, second, third)] == [
+        True,
+        False,
+        False,
+    ]
+    assert not journal.drop_unused_clip(first, "again", DAWN)
+    assert [clip.id for clip in journal.clips()] == [second, third]
+    assert [row["clip_path"] for row in journal.detections()] == ["/clips/2.flac"] * 2

@@ -192,7 +192,7 @@ def test_only_keeps_the_taxa_below_a_name(toy_pack):
 def test_modalities_choose_what_is_matched(toy_pack, tmp_path):
     from PIL import Image
 
-    from edgeapp.recognition.gallery_build import Material
+    from edgeapp.recognition.material import Material
 
     pack = Pack.load(toy_pack)
     Image.new("RGB", (20, 20), (0, 255, 0)).save(tmp_path / "green.png")  # the cuckoo's colour, given to the tit

@@ -74,6 +74,20 @@ def test_short_sounds_and_the_last_window_too(split, whole, seconds):
     assert least(split, whole, MemorySource(song(seconds), RATE_HZ)) > NEAR
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 3.0, 9.9])
+def test_a_sound_that_fills_a_window_by_repetition_is_made_once(split, whole, monkeypatch, seconds):
+    asked = []
+    front = split.front
+
+    def counted(samples: np.ndarray) -> np.ndarray:
+        asked.append(len(samples))
+        return front(samples)
+
+    monkeypatch.setattr(split, "front", counted)
+    assert least(split, whole, MemorySource(song(seconds), RATE_HZ)) > NEAR
+    assert sum(asked) <= (seconds + 0.1) * RATE_HZ
+
+
 @pytest.mark.parametrize("offset", [0.001, 0.1, 0.9])
 def test_the_offset_of_a_sound_card_is_taken_off_behind_the_frames(split, whole, offset):
     drifting = offset * np.linspace(1, 0.5, 20 * RATE_HZ, dtype=np.float32)

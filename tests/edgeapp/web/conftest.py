@@ -25,6 +25,7 @@ from edgeapp.config.load import load
 from edgeapp.journal.schema_of_browsing import RECOUNT
 from edgeapp.web.of_journal import page_of
 from tests.conftest import PROJECT, Once
+from tests.edgeapp.pulse_server import PulseServer
 
 CHROMIUM = Path("/usr/bin/chromium")
 RATE_HZ = 44_100  # of the raw sound that a station hears
@@ -202,16 +203,21 @@ class Listening(Served):
 
 
 @contextmanager
-def listening(folder: Path, pack: Path, gallery: Path, *words: object) -> Iterator[Listening]:
-    """`listen - --web` in a process of its own, on standard input."""
+def listening(
+    folder: Path, pack: Path, gallery: Path, *words: object, server: PulseServer | None = None
+) -> Iterator[Listening]:
+    """`listen --web` in a process of its own, on standard input or at the microphone of a sound server."""
     journal, config = folder / "journal.sqlite", folder / "station.toml"
     if not config.exists():
         config.write_text("# My garden\n[detections]\n# Two would lose much here.\nconfirm = 1\n", encoding="utf-8")
     files = ("--config", config, "--journal", journal, "--clips", folder / "clips", "--gallery", gallery)
-    sound = ("--pack", pack, "--pcm-rate", RATE_HZ, "--privacy", "keep")
-    command = program("listen", "-", *files, *sound, "--web", "--web-port", 0, *words)
+    sound = ("-", "--pcm-rate", RATE_HZ) if server is None else ()
+    command = program("listen", *sound, *files, "--pack", pack, "--privacy", "keep", "--web", "--web-port", 0, *words)
+    around = environment(folder)
+    if server is not None:
+        around |= {key: value for key, value in server.environment.items() if os.environ.get(key) != value}
     with open(folder / "stderr", "wb") as errors, open(folder / "stdout", "wb") as out:
-        process = subprocess.Popen(command, env=environment(folder), stdin=subprocess.PIPE, stdout=out, stderr=errors)
+        process = subprocess.Popen(command, env=around, stdin=subprocess.PIPE, stdout=out, stderr=errors)
     try:
         url = said(folder / "stderr", r"live page at (\S+)/", process)
         yield Listening(url, journal, config, process)

@@ -85,7 +85,7 @@ def test_the_requests_of_the_documentation_answer(served, client):
     answer = client.post("/api/v1/reviews", content=sent.replace("17", "1"))
     assert answer.status_code == 201
     client.post("/api/v1/reviews/undo", json=answer.json())
-    named = {path.partition("?")[0] for path in re.findall(r"`GET (/api/v1/[^`]+)`", text)}
+    named = set(re.findall(r"`GET (/api/v1/[^`]+)`", text))
     assert {
         client.get(path.replace("17", "1")).status_code
         for path in named
@@ -102,6 +102,7 @@ def test_detections_are_detection_documents(client):
     schema = json.loads(SCHEMA.read_text())
 
     assert len(told["detections"]) == 7 and told["next"] is None
+    assert any(document["pictures"] for document in told["detections"])
     for document in told["detections"]:
         own = {key: value for key, value in document.items() if key not in ("number", "clip_number")}
         jsonschema.validate(own, schema)
@@ -132,7 +133,9 @@ def test_a_detection_has_its_reviews_pictures_and_clip(served, client):
     assert (clip.status_code, clip.headers["content-type"], len(clip.content)) == (206, "audio/flac", 100)
     drawn = client.get(f"/media/clips/{told['clip_number']}/spectrogram.webp")
     assert (drawn.content[8:12], float(drawn.headers["x-khz"])) == (b"WEBP", 16.0)
-    assert client.post("/api/v1/reviews/undo", json={"reviews": written}).json() == {"undone": 1}
+    undone = client.post("/api/v1/reviews/undo", json={"reviews": written}).json()
+    nothing = {"verdict": None, "scientific_name": None, "common_name": None}
+    assert undone == {"undone": 1, "states": [{"number": number, "id": told["id"], **nothing}]}
     assert client.post("/api/v1/reviews/undo", json={"reviews": written}).status_code == 404
     assert client.get(f"/api/v1/detections/{number}").json()["review"] is None
 

@@ -11,8 +11,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 
+import numpy as np
 import pytest
+import soundfile
 
+from tests.edgeapp import pulse_server
 from tests.edgeapp.web.conftest import RATE_HZ, Listening, listening, until
 from tests.edgeapp.web.wire import Wire
 
@@ -48,7 +51,7 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
 
     assert re.search(r"Eurasian Blackbird\s+Turdus merula\s+\d+ %", row.inner_text())
     row.locator("img").wait_for()  # its picture
-    assert row.locator("img").get_attribute("title") == "Ann <script>alert(1)</script>, CC BY-SA 4.0, a garden"
+    assert row.locator(".thumb").get_attribute("title") == "Ann <script>alert(1)</script>, CC BY-SA 4.0, a garden"
     assert page.locator("#detections").inner_text() == "1"
     source = page.locator(".source")
     assert source.locator(".name").inner_text() == "standard input"
@@ -67,6 +70,26 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
     page.go_back()
     assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
     assert page.locator("#newest time").inner_text().startswith(told)
+
+
+@pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
+def test_what_a_microphone_hears_appears_while_one_looks(starter_pack, gallery, tmp_path, sound_server, browse, song):
+    recording = tmp_path / "blackbird.wav"
+    soundfile.write(recording, np.frombuffer(song, "<i2")[: 13 * RATE_HZ], RATE_HZ)
+    server = sound_server.another()
+    folder = tmp_path / "station"
+    folder.mkdir()
+    with listening(folder, starter_pack, gallery, "--hop", 1, server=server) as station:
+        page = browse(station.url)
+        server.wait_for_listener()
+        server.play(recording)
+        until(page, "document.querySelector('#newest li') && !document.querySelector('#newest li.quiet')")
+        assert "Eurasian Blackbird" in page.locator("#newest").inner_text()
+        page.locator("#newest .thumb img").first.wait_for()
+        assert page.locator(".source .name").inner_text() == "default"
+        assert page.locator(".source .state").inner_text() == "hearing"
+        until(page, f"({COLOURS})(document.querySelector('canvas')) > 50")
+        page.close()
 
 
 def test_a_page_that_was_asleep_catches_up(station, browse, song):
@@ -177,6 +200,7 @@ def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery,
     with listening(tmp_path, starter_pack, gallery) as station:
         page = browse(station.url)
         assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+        page.close()
     browse.faults[:] = [one for one in browse.faults if not one.startswith(killed)]  # refused connections
 
 
@@ -197,6 +221,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(starter_pack, gallery, tmp_path
         page.locator("#newest li.new").get_by_text("Eurasian Blackbird").wait_for()
         page.reload()
         assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
+        page.close()
     with closing(sqlite3.connect(small_disk / "journal.sqlite")) as connection:
         assert connection.execute("SELECT count(*), min(start_s) FROM detections WHERE confirmed").fetchall() == [
             (1, 0)

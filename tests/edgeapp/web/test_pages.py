@@ -129,6 +129,19 @@ def test_a_day_shows_its_species_by_hour_and_what_is_the_first_ever(served, brow
     assert page.locator(".card").count() == 2
 
 
+def test_a_species_has_the_same_photo_in_every_list(served, browse):
+    page = browse(f"{served.url}/species/Parus%20major")
+    [photo] = page.locator(".photo img").evaluate_all("all => [all[0].getAttribute('src')]")
+    for path in ("/", "/day/2026-05-22", "/detections", "/detections/1", "/species"):
+        page.goto(served.url + path)
+        thumbs = page.locator('.thumb[href="/species/Parus%20major"]')
+        assert thumbs.count() >= 1 and set(
+            thumbs.locator("img").evaluate_all("all => all.map((one) => one.getAttribute('src'))")
+        ) == {photo}
+        assert thumbs.first.get_attribute("title") == "Ann <script>alert(1)</script>, CC BY-SA 4.0, a garden"
+        assert page.locator(".thumb img:not([loading=lazy][width][height][alt])").count() == 0
+
+
 def test_a_species_has_pictures_with_their_authors_and_its_history(served, browse):
     page = browse(f"{served.url}/species/Parus%20major")
     photo = page.locator(".photo", has=page.locator("img")).first

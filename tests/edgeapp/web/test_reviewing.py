@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.journal import Journal
+from edgeapp.journal import Journal, Review
 from tests.edgeapp.web.conftest import until
 
 
@@ -51,6 +51,37 @@ def test_a_click_confirms_and_undo_takes_it_back(served, browse):
     assert card(page, number).locator(".reviewed").inner_text() == "not reviewed"
 
 
+def test_undo_shows_the_review_before_it_again(served, browse):
+    number = served.number("Turdus merula")
+    page = browse(f"{served.url}/detections")
+    for verdict, told in (("Confirm", "confirmed"), ("Reject", "rejected")):
+        card(page, number).get_by_role("button", name=verdict).click()
+        is_said(page, f"Detection {number}: {told}")
+    page.get_by_role("button", name="Undo").click()
+    is_said(page, "Undone")
+
+    assert card(page, number).locator(".reviewed").inner_text() == "confirmed"
+
+
+def test_other_open_pages_show_a_review_at_once(served, browse):
+    number = served.number("Turdus merula")
+    state = f"document.querySelector('[data-number=\"{number}\"] .reviewed').innerText"
+    others = [browse(served.url), browse(f"{served.url}/species/Turdus%20merula")]
+    page = browse(f"{served.url}/detections/{number}")
+    page.get_by_label("Correct name").fill("Kohlmeise")
+    page.get_by_label("Correct name").press("Enter")
+    for other in others:
+        until(other, f"{state} === 'corrected to Great Tit'")
+    page.get_by_role("button", name="Undo").click()
+    for other in others:
+        until(other, f"{state} === 'not reviewed'")
+
+    with Journal.open(served.journal) as journal:  # another program
+        journal.add_review(Review(number, "rejected", "Ann"))
+    for one in (page, *others):
+        until(one, f"{state} === 'rejected'")
+
+
 def test_a_rejected_detection_leaves_the_export_and_the_history(served, browse):
     number = served.number("Fringilla coelebs")
     before = {row["Scientific name"] for row in exported(served)}
@@ -75,6 +106,7 @@ def test_a_correction_is_completed_in_any_language_and_reaches_the_export(served
     page.get_by_role("button", name="Correct").click()
     is_said(page, f"Detection {number}: corrected")
 
+    assert page.locator(".reviewed").inner_text() == "corrected to Great Tit"  # not as it was typed
     assert served.reviews() == [(number, "corrected", "Parus major")]
     assert served.rows("SELECT note, reviewer FROM reviews") == [("sang twice", "Ann")]
     assert [row["Scientific name"] for row in exported(served)].count("Parus major") == 3
@@ -164,6 +196,7 @@ def test_reviews_are_possible_without_javascript(served, browse):
     page = browse(f"{served.url}/detections", java_script_enabled=False)
     page.locator("form.filter").get_by_label("Taxon").fill("Paridae")
     page.locator("form.filter").get_by_role("button", name="Show").click()
+    page.wait_for_url("**/detections?taxon=Paridae**")
     assert page.locator(".card").count() == 3
     number = served.number("Cyanistes caeruleus")
     card(page, number).get_by_role("button", name="Reject").click()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeapp.recognition.results import WindowResult
-from edgeapp.web.report.model import Name
+from edgeapp.web.report.name import Name
 from edgeapp.web.report.outcomes import Judging, OutcomeLog, level_words
 from gallery.recognition import Candidate, Detection
 

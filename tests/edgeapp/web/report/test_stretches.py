@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeapp.web.report.model import Heard, Name
+from edgeapp.web.report.model import Heard
+from edgeapp.web.report.name import Name
 from edgeapp.web.report.stretches import PAD_S, STRETCH_S, chosen
 from edgeapp.web.report.tally import BEST_OF_TAXON, Tally
 

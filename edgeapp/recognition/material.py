@@ -1,0 +1,126 @@
+"""Photos and recordings for a gallery, as a manifest or a folder names them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeapp.errors import UsageError
+from edgeapp.file_names import text_of
+from edgeapp.pack.names import names_of
+from edgeapp.recognition.photos import PHOTO_SUFFIXES, credits_of, plain_credit
+from gallery.entry import Rejection
+from gallery.errors import TaxonError
+from gallery.taxon import Taxon
+
+
+@dataclass(frozen=True)
+class Material:
+    """A photo or a recording of a taxon.
+
+    Attributes
+    ----------
+    path : Path
+    scientific_name : str
+        Any name `gallery.taxon.find` knows.
+    modality : str
+        ``"image"`` or ``"audio"``.
+    author, licence, source : str
+    sha256 : str
+        What the file must hash to; not checked when empty.
+    note : str
+        What the photo shows.
+    where : str
+        The manifest line that named it, for people.
+    """
+
+    path: Path
+    scientific_name: str
+    modality: str
+    author: str = ""
+    licence: str = ""
+    source: str = ""
+    sha256: str = ""
+    note: str = ""
+    where: str = ""
+
+    @property
+    def label(self) -> str:
+        """The file, and the manifest line that named it."""
+        path = text_of(self.path)
+        return f"{path} ({self.where})" if self.where else path
+
+
+def manifest(path: str | Path) -> Iterator[Material | Rejection]:
+    """Read a manifest: a CSV with a row per photo or recording.
+
+    Columns ``path`` (relative to the manifest) and ``scientific_name``; optional ``modality`` (image or audio; image if
+    absent), ``author``, ``licence``, ``source`` (or ``source_repo`` and ``source_id``), ``sha256``, ``note``.
+
+    Raises
+    ------
+    UsageError
+        The manifest cannot be read or lacks a column.
+    """
+    path = Path(path)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = [name for name in ("path", "scientific_name") if name not in (rows.fieldnames or ())]
+            if missing:
+                raise UsageError(f"{path}: has no column {' and '.join(missing)}", "add it to the first line")
+            for row in rows:
+                yield _material(path, rows.line_num, {key: (value or "").strip() for key, value in row.items() if key})
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})", "check the path") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: is not a CSV in UTF-8 ({error})", "save it again as CSV, UTF-8") from None
+
+
+def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material | Rejection]:
+    """Read a folder of folders, each named after a species: ``Parus_major/``, ``parus major/``, ``Great Tit/``.
+
+    Author and licence are taken from the photo's own EXIF fields where it has them.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder, or no folder in it.
+    """
+    folder = Path(folder)
+    inside = sorted(one for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+    if not inside:
+        raise UsageError(f"{folder}: has no folders of photos in it", "make one per species, such as Parus_major")
+    names = names_of(taxa)
+    for species in inside:
+        try:
+            taxon = names.find(species.name.replace("_", " "))
+        except TaxonError as error:
+            yield Rejection(text_of(species), str(error))
+            continue
+        for photo in sorted(species.rglob("*")):
+            if photo.suffix.lower() in PHOTO_SUFFIXES:
+                author, licence = credits_of(photo)
+                yield Material(
+                    photo, taxon.scientific_name, "image", author, licence, source=text_of(photo.parent.name)
+                )
+
+
+def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejection:
+    modality = row.get("modality") or "image"
+    if modality not in ("image", "audio"):
+        return Rejection(f"{path.name} line {line}", f"modality {modality!r} is neither image nor audio")
+    source = row.get("source") or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
+    return Material(
+        path=path.parent / row["path"],
+        scientific_name=row["scientific_name"],
+        modality=modality,
+        author=plain_credit(row.get("author", "")),
+        licence=plain_credit(row.get("licence", "")),
+        source=source,
+        sha256=row.get("sha256", ""),
+        note=row.get("note", ""),
+        where=f"{path.name} line {line}",
+    )

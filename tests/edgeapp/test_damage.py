@@ -1,0 +1,182 @@
+"""Damaged recordings of every format end nothing but themselves.
+
+`BIOVITA_FUZZ=SEED:COUNT` tries others than the tests do by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from edgeapp.file_names import name_of
+from tests.conftest import PROJECT
+from tests.edgeapp.damage import damaged, valid, with_ffmpeg
+
+SEED = 16
+FEW, MANY = 66, 1_100
+BATCH = 50  # files of one process: one that crashes is found among few
+MOST_CPU_S = 10.0  # for one file
+HANGS_S = 90.0  # without a sign of life
+MOST_MIB = 700  # of memory; 150 to 300 are taken without damage
+ADDRESSES = 12 << 30  # bytes, so that what would take all memory fails instead
+MAIN = f"import resource\nresource.setrlimit(resource.RLIMIT_AS, ({ADDRESSES}, {ADDRESSES}))\n" + (
+    "from edgeapp.cli import main\nmain()"
+)
+EXIT_CODES = (0, 1)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory) -> dict[str, bytes]:
+    return valid() | with_ffmpeg(tmp_path_factory.mktemp("made"))
+
+
+def seed_and_count(count: int) -> tuple[int, int]:
+    seed, _, other = os.environ.get("BIOVITA_FUZZ", "").partition(":")
+    return int(seed or SEED), int(other or count)
+
+
+def written(folder: Path, made: dict[str, bytes], count: int) -> list[Path]:
+    seed, count = seed_and_count(count)
+    print(f"BIOVITA_FUZZ={seed}:{count}")
+    paths = []
+    for name, content in damaged(made, seed, count):
+        paths.append(folder / name)
+        paths[-1].write_bytes(content)
+    return paths
+
+
+def environment(home: Path) -> dict[str, str]:
+    folders = {name: str(home / "home") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
+    return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **folders}
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds that a process and those it waited for have computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def identified(files: list[Path], pack: Path, home: Path) -> list[str]:
+    """Identify files in one process; what is wrong with that."""
+    command = [sys.executable, "-c", MAIN, "identify", *files, "--pack", pack, "--format", "ndjson", "--top", "1"]
+    wrong, seen, before_s = [], set(), None
+    with open(home / "stderr", "wb") as stderr:
+        process = subprocess.Popen(
+            list(map(str, command)), env=environment(home), stdout=subprocess.PIPE, stderr=stderr, cwd=home
+        )
+    buffer = b""
+    while True:
+        if not select.select([process.stdout], [], [], HANGS_S)[0]:
+            process.kill()
+            wrong.append(f"{sorted({path.name for path in files} - seen)[0]}: hangs")
+            break
+        piece = os.read(process.stdout.fileno(), 1 << 16)
+        if not piece:
+            break
+        now_s = cpu_s(process.pid)
+        *lines, buffer = (buffer + piece).split(b"\n")
+        for event in map(json.loads, lines):
+            if event["event"] in ("file", "error"):
+                seen.add(os.path.basename(name_of(event["file"])))
+                if before_s is not None and now_s - before_s > MOST_CPU_S:
+                    wrong.append(f"{event['file']}: computed for {now_s - before_s:.1f} s")
+                before_s = now_s
+    process.stdout.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in EXIT_CODES:
+        wrong.append(f"exit code {process.returncode} with {sorted({path.name for path in files} - seen)[:3]}")
+    wrong += [f"{name}: neither done nor failed" for name in sorted({path.name for path in files} - seen)]
+    if usage.ru_maxrss / 1024 > MOST_MIB:
+        wrong.append(f"{usage.ru_maxrss / 1024:.0f} MiB of memory with {files[0].name} and the next {len(files) - 1}")
+    for line in (home / "stderr").read_text().splitlines():
+        if not line.startswith("biovita-edge: ") or "unexpectedly" in line:
+            wrong.append(line)
+    return wrong
+
+
+def batches_are_well(tmp_path: Path, made: dict[str, bytes], pack: Path, count: int) -> list[str]:
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    files = written(folder, made, count)
+    return [wrong for n in range(0, len(files), BATCH) for wrong in identified(files[n : n + BATCH], pack, tmp_path)]
+
+
+def watched(tmp_path: Path, made: dict[str, bytes], pack: Path, count: int) -> list[str]:
+    """Let a station hear damaged files; what is wrong with that."""
+    folder, journal, wrong = tmp_path / "card", tmp_path / "journal.sqlite", []
+    folder.mkdir()
+    names = {path.name for path in written(folder, made, count) if path.stat().st_size}
+    command = [sys.executable, "-c", MAIN, "listen", "--watch", folder, "--pack", pack, "--journal", journal]
+    with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
+        process = subprocess.Popen(
+            [*map(str, command), "--format", "ndjson", "--privacy", "keep"],
+            env=environment(tmp_path),
+            stdout=out,
+            stderr=err,
+        )
+    left, since = names, time.monotonic()
+    while left and _lives(process) and time.monotonic() - since < HANGS_S:
+        time.sleep(0.5)
+        told = (tmp_path / "err").read_text()
+        done = set()
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+            done = {os.path.basename(path) for (path,) in connection.execute("SELECT path FROM files")}
+        now_left = {name for name in names - done if f"/{name}: " not in told}
+        if now_left != left:
+            left, since = now_left, time.monotonic()
+    if _lives(process):
+        process.send_signal(signal.SIGTERM)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wrong += [f"{name}: neither done nor failed" for name in sorted(left)]
+    if process.returncode not in (*EXIT_CODES, 143):
+        wrong.append(f"exit code {process.returncode}")
+    if usage.ru_maxrss / 1024 > MOST_MIB:
+        wrong.append(f"{usage.ru_maxrss / 1024:.0f} MiB of memory")
+    lines = (tmp_path / "err").read_text().splitlines()
+    wrong += [line for line in lines if "unexpectedly" in line or "Traceback" in line or "[src/" in line]
+    return wrong
+
+
+def _lives(process: subprocess.Popen) -> bool:
+    """Whether it runs; what it took can be asked afterwards."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def test_some_damaged_recordings_fail_alone(tmp_path, recordings, toy_pack):
+    assert batches_are_well(tmp_path, recordings, toy_pack, FEW) == []
+
+
+def test_a_station_survives_some_damaged_recordings(tmp_path, recordings, toy_pack):
+    assert watched(tmp_path, recordings, toy_pack, FEW) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_thousand_damaged_recordings_fail_alone(tmp_path, recordings, toy_pack):
+    assert batches_are_well(tmp_path, recordings, toy_pack, MANY) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_station_survives_a_thousand_damaged_recordings(tmp_path, recordings, toy_pack):
+    assert watched(tmp_path, recordings, toy_pack, MANY) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_seed_makes_the_same_damage(recordings, seed):
+    once, again, others = (list(damaged(recordings, one, 200)) for one in (seed, seed, seed + 10))
+
+    assert once == again and [content for _, content in once] != [content for _, content in others]
+    assert len({name for name, _ in once}) == 200
