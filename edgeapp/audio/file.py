@@ -100,13 +100,13 @@ class FileSource:
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
-            if channel > self.channels:
-                only = "one channel" if self.channels == 1 else f"{self.channels} channels"
-                raise AudioError(f"{self.name}: has no channel {channel}, only {only}", "choose another --channel")
             if not LEAST_RATE_HZ <= self.rate_hz <= MOST_RATE_HZ:
                 raise AudioError(
                     f"{self.name}: announces an impossible sample rate of {self.rate_hz} Hz", "copy the file again"
                 )
+            if channel > self.channels:
+                only = "one channel" if self.channels == 1 else f"{self.channels} channels"
+                raise AudioError(f"{self.name}: has no channel {channel}, only {only}", "choose another --channel")
             self._first = round(start_s * self.rate_hz)
             self._most = None if duration_s is None else round(duration_s * self.rate_hz)
             self.duration_s = self._length_s(start_s)

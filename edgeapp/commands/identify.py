@@ -49,7 +49,7 @@ from edgeapp.config.panels import OTHER_INPUT, OUTPUT
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
-from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, Writer, Writers, writer
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
@@ -60,8 +60,8 @@ def identify(
         list[str],
         typer.Argument(
             metavar="FILE|FOLDER|GLOB|LIST...",
-            help="Recordings: WAV, FLAC, OGG or MP3; folders of them, quoted patterns, lists (@FILE, or @- for "
-            "standard input). - reads raw sound from standard input.",
+            help="Recordings: WAV, FLAC, OGG, MP3 and more; folders of them, quoted patterns, lists (@FILE, or @- for "
+            "standard input). - reads a recording or raw sound from standard input.",
         ),
     ],
     format: Annotated[
@@ -197,7 +197,7 @@ def identify(
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = recognition.place or (None, None)
         run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown, excel)
-        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        writing: Writer = writer(format, destination.out, run)
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
@@ -225,6 +225,7 @@ def identify(
             None if reporting is None else reporting.listening,
             recognition.zone,
             chosen,
+            destination.whole,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:

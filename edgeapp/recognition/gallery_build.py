@@ -21,7 +21,7 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
-from edgeapp.errors import AudioError
+from edgeapp.errors import AudioError, PassedOverError
 from edgeapp.file_names import text_of
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
@@ -170,6 +170,9 @@ class Filler:
                 else:
                     self._put([replace(entry, vector=self._heard(one))])
                 self._took(one, entry)
+            except PassedOverError as error:
+                self._leave_out(one, error.what)
+                self.report.notes.append(str(error))
             except (TaxonError, AudioError, UnusablePhoto, _Unusable) as error:
                 self._fail(Rejection(one.label, str(error)))
             if len(photos) == PHOTOS_AT_ONCE:

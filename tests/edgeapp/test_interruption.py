@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import edgeapp.commands.identify as commands
+from edgeapp.audio.file import FileSource
 from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -93,6 +96,24 @@ def test_what_was_done_is_kept_and_the_line_says_how_to_go_on(songs, toy_pack, t
         again = identify(*songs[:2], "-", *songs[2:], *words, *options, stdin=subprocess.DEVNULL)
         assert again.wait(60) in (0, 1)
         assert [file for file in heard(out.read_text(), format) if file != "-"] == songs
+
+
+@pytest.mark.parametrize("append", [[], ["--append"]])
+def test_a_recording_is_kept_with_all_its_channels_or_with_none(run, record, tmp_path, monkeypatch, append):
+    two = np.stack([toy.tone(1000), toy.tone(3000)], axis=1)
+    songs = [record(f"{n}.wav", two) for n in range(2)]
+    whole = commands.FileSource
+
+    def interrupted(file: str, channel: int = 0) -> FileSource:
+        if (file, channel) == (songs[1], 2):
+            raise KeyboardInterrupt
+        return whole(file, channel=channel)
+
+    monkeypatch.setattr(commands, "FileSource", interrupted)
+    out = tmp_path / "out.csv"
+    result = run("identify", *songs, "--channel", "each", "-f", "csv", "-o", out, *append)
+    assert result.exit_code == 130 and "1 of 2 files done" in result.stderr
+    assert heard(out.read_text(), "csv") == [songs[0]] * 2
 
 
 def test_nothing_is_replaced_where_nothing_was_done(toy_pack, tmp_path):

@@ -20,7 +20,7 @@ from edgeapp.audio.formats.view import Readable, View, size_of
 
 TRAILING = 100  # frames that are counted beyond those of a run, so that no padding is cut off its end
 DELAY = 529  # samples of libmpg123, which it leaves out where there is a tag
-LONGEST = 3000  # bytes of a frame of any layer
+SHORTEST, LONGEST = 24, 3000  # bytes of a frame of any layer
 NEAR = 1 << 16
 JUNK = 4096  # bytes before the first frame that are not worth a word: a stream begins in the middle of one
 
@@ -77,7 +77,8 @@ class MpegDecoder:
         self.reason = ""
         found, counted = sum(run.frames for run in parts), parts[0].announced
         self._missing = [self._frames_between(one, two) for one, two in zip(parts, parts[1:])]
-        if counted and counted >= found:
+        room = sum(two.start - one.end for one, two in zip(parts, parts[1:])) // SHORTEST
+        if counted and found <= counted <= found + room:  # a count that the bytes belie is damaged itself
             self._missing = _shared(counted - found, self._missing)
         here = found + sum(self._missing)
         self.announced: int | None = None

@@ -9,8 +9,12 @@ import numpy as np
 import soundfile
 
 from edgeapp.audio.formats.decoder import BLOCK_FRAMES, DamagedError, Hole
-from edgeapp.audio.formats.view import Readable
+from edgeapp.audio.formats.view import Readable, size_of
 
+# Bytes that a second of sound takes at least: of MPEG audio at its lowest rate (8 kbit/s), and of silence in Vorbis at
+# 8 kHz with room to spare. libmpg123 gives silence for ever where a damaged tag counts too many frames.
+LEAST_BYTES_MPEG, LEAST_BYTES = 1000, 8
+MARGIN_S = 10
 UNKNOWN_FRAMES = 1 << 62  # libsndfile announces 2^63 - 1 where it does not know
 
 
@@ -101,7 +105,11 @@ class SndfileDecoder:
     def __init__(self, source: Readable) -> None:
         self._reader = Reader(source)
         self.rate_hz, self.channels = self._reader.rate_hz, self._reader.channels
+        least = LEAST_BYTES_MPEG if self._reader.format in ("MP3", "MPEG") else LEAST_BYTES
+        self._most = (size_of(source) // least + MARGIN_S) * self.rate_hz
         self.frames = self._reader.frames
+        if self.frames is not None and self.frames > self._most:
+            self.frames = None
         self.announced = self.frames
         self.notes: list[str] = []
         self.holes: list[Hole] = []
@@ -112,6 +120,9 @@ class SndfileDecoder:
         """Frames from a position on."""
         given = 0
         for frames in decoded(self._reader, first):
+            if first + given + len(frames) > self._most:
+                self.cut, self.reason = True, "no more of it is sound"
+                return
             given += len(frames)
             yield frames
         if self._reader.error:
