@@ -111,7 +111,7 @@ class Filler:
     tell : callable
         Told of each failure.
     channel : Channel
-        Of recordings; each of several counts towards the one vector.
+        Of recordings.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class Filler:
         if self._audio_encoder is None:
             self._audio_encoder = AudioEncoder(self.pack)
         total = np.zeros(self.pack.dim, np.float64)
-        with overheard():  # what an MP3 decoder says of damage it passes over
+        with overheard():  # damage that an MP3 decoder passes over
             for number in channels_of(one.path, self._channel):
                 with closing(FileSource(one.path, channel=number)) as source:
                     total += self._sum(source, self._audio_encoder)

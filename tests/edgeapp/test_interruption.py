@@ -202,7 +202,8 @@ def many(tmp_path: Path, record: Callable[..., str]) -> list[str]:
 
 def check_ended_half_way(many: list[str], toy_pack: Path, tmp_path: Path, number: int, wait_s: float) -> None:
     out = tmp_path / "out.csv"
-    out.unlink(missing_ok=True)
+    for left in (out, *tmp_path.glob(".out*")):  # of a run that was killed before
+        left.unlink(missing_ok=True)
     folder = Path(many[0]).parent
     process = identify(folder, "--pack", toy_pack, "-q", "-f", "csv", "-o", out, stdin=subprocess.DEVNULL)
     while not list(tmp_path.glob(".out*")):

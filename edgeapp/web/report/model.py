@@ -48,7 +48,7 @@ class Heard:
     vector : np.ndarray or None
         ``[dim]``, of its most confident window.
     channel : int
-        Of the file, from 1; 0 where all are heard together.
+        From 1; 0 for all together.
     """
 
     name: Name
@@ -218,7 +218,6 @@ class RecordingPart:
     rate_hz : int
     recorded : datetime or None
     origin : str
-        Where that was read.
     notes : tuple of str
     detections : int
     figures : tuple of Figure
