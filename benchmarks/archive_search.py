@@ -1,7 +1,7 @@
 """How fast stored embeddings are recognised and searched, beside hearing the sound again.
 
     biovita-edge archive recordings/ --output results --embeddings
-    python benchmarks/archive_search.py results --pack birdnet --taxon "Strix aluco"
+    python benchmarks/archive_search.py results "Strix aluco" --pack birdnet
 
 Time is that of the processor, on which other work on the machine counts little: of reading that of all threads, as
 pyarrow has its own, and of the rest that of one.
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--pack")
-    parser.add_argument("--taxon", action="append", required=True)
+    parser.add_argument("taxa", nargs="+")
     given = parser.parse_args()
     data, pack = DataSet(given.results), load_pack(given.pack)
     loaded = Recognition(pack.folder, threads=1, hop_s=data.record.hop_s).load()
@@ -67,7 +67,7 @@ def main() -> None:
     line("reading", per_second(len(stored), lambda: vectors_of(data, number), time.process_time))
     some, more = stored.at(slice(0, JUDGED)), stored.at(slice(0, SEARCHED))
     line("recognising all", per_second(len(some), lambda: list(recognised(some, recogniser))))
-    for name in given.taxon:
+    for name in given.taxa:
         rows, (asked, _) = names_of(recogniser.taxa).rows(name), taxa_called([name], (recogniser.taxa,))
         search = Search(loaded, rows, asked)
         line(f"telling which can hold {name}", per_second(len(more), partial(search.possible, more)))
