@@ -109,6 +109,8 @@ def replay(
                 row = with_whole_path(row, data)
             if not whole and not mine:
                 continue
+            if is_no_recording(row):
+                continue
             if row["duration_s"] is None:
                 writer.fail(file_of(row), row["error"] or "")
                 counts["failed"] += 1
@@ -164,6 +166,11 @@ def dicts(table: pa.Table, at_once: int = 4096) -> Iterator[dict[str, Any]]:
 def file_of(row: Mapping[str, Any]) -> str:
     """The path of a recording, from its row in `files`, as it was given."""
     return os.fsdecode(row["path"]) if row["path"] is not None else str(row["file"])
+
+
+def is_no_recording(row: Mapping[str, Any]) -> bool:
+    """Whether a file was passed over, which is no fault, from its row in `files`."""
+    return row["duration_s"] is None and row["error"] is None
 
 
 def with_whole_path(row: Mapping[str, Any], data: DataSet) -> dict[str, Any]:
