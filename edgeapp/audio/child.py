@@ -6,7 +6,6 @@ was recorded. It ends when its standard input is closed, which happens with its 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -56,7 +55,9 @@ class Child:
         self._unfinished = b""
         self._err_open = True
         self._by_us = False  # ended by a signal from here
-        with suppress(OSError):  # a system that allows no larger pipe gives the usual one
+        with suppress(OSError, ImportError):  # a system that allows no larger pipe gives the usual one
+            import fcntl
+
             fcntl.fcntl(self._out, _SET_PIPE_SIZE, PIPE_BYTES)
 
     def read(self, timeout_s: float) -> tuple[bytes, list[str], bool]:

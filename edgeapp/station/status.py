@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,10 +82,19 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "targets": {
                 name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()
             },
-            "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "memory_mb": _memory_mb(),
         }
 
     return describe
+
+
+def _memory_mb() -> int | None:
+    """Most memory that this process had, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def _last(seen: Observation | None, naming: Naming) -> dict[str, Any] | None:

@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeapp.audio.file import FileSource
+from edgeapp.errors import AudioError
 from edgeapp.file_names import name_of
 from tests.conftest import PROJECT
-from tests.edgeapp.damage import damaged, valid, with_ffmpeg
+from tests.edgeapp.damage import RATE_HZ, damaged, valid, with_ffmpeg
 
 SEED = 16
 FEW, MANY = 66, 1_100
@@ -180,3 +182,34 @@ def test_the_same_seed_makes_the_same_damage(recordings, seed):
 
     assert once == again and [content for _, content in once] != [content for _, content in others]
     assert len({name for name, _ in once}) == 200
+
+
+@pytest.mark.parametrize("rate_hz", [0, 1, 199, 4_000_001, 0xFFFF_FFFF])
+def test_a_rate_that_no_recorder_has_is_damage(tmp_path, recordings, rate_hz):
+    path = tmp_path / "a.wav"
+    path.write_bytes(recordings["pcm16.wav"][:24] + rate_hz.to_bytes(4, "little") + recordings["pcm16.wav"][28:])
+
+    with pytest.raises(AudioError):
+        FileSource(path)
+
+
+@pytest.mark.parametrize("begin", [0, 23, 1_000_000, 0x7FFF_FFFF, 0xFFFF_FFFF])
+def test_sound_that_begins_behind_the_file_is_damage(tmp_path, recordings, begin):
+    path = tmp_path / "a.au"
+    path.write_bytes(recordings["au.au"][:4] + begin.to_bytes(4, "big") + recordings["au.au"][8:])
+
+    with suppress(AudioError):
+        total = sum(len(block.samples) for block in FileSource(path).blocks())
+        assert total < 5 * RATE_HZ
+
+
+@pytest.mark.parametrize("count", [100, 10_000, 0x0F80_0000, 0xFFFF_FFFF])
+def test_a_count_of_mpeg_frames_is_not_believed_over_the_bytes(tmp_path, recordings, count):
+    data = bytearray(recordings["mp3.mp3"])
+    at = max(data.find(b"Xing"), data.find(b"Info"))
+    data[at + 8 : at + 12] = count.to_bytes(4, "big")
+    data[len(data) // 2 : len(data) // 2 + 2_000] = bytes(2_000)
+    path = tmp_path / "a.mp3"
+    path.write_bytes(data)
+
+    assert sum(len(block.samples) for block in FileSource(path).blocks()) < 8 * RATE_HZ

@@ -60,6 +60,8 @@ class ResizedDecoder(SndfileDecoder):
     def __init__(self, file: Readable, kind: str) -> None:
         sound, size = _sound(file, kind), size_of(file)
         rest = size - sound.start
+        if rest < 0:
+            raise DamagedError("its header says that the sound begins behind the end of the file")
         announced = None if not sound.size or is_unknown(sound.size) else sound.size
         whole = sound.size
         if announced is None or sound.size > rest or not _ends(file, kind, sound, size):

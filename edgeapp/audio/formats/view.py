@@ -98,13 +98,18 @@ class View:
             return 0
 
 
+FURTHEST = (1 << 63) - 1  # position in a file that systems have
+
+
 def size_of(file: Readable) -> int:
     """Bytes of an open file."""
     return file.seek(0, io.SEEK_END)
 
 
 def read_at(file: Readable, offset: int, size: int) -> bytes:
-    """Bytes from a position on, fewer where the file ends."""
+    """Bytes from a position on, fewer where the file ends: a damaged header may point anywhere."""
+    if offset > FURTHEST:
+        return b""
     file.seek(offset)
     return file.read(size)
 
