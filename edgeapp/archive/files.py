@@ -117,7 +117,7 @@ def identify(
     channel : Channel
         Of recordings; each of several is one of its own.
     whole : callable, optional
-        Called after the last of a file was written, with all its channels, whether it was done or failed.
+        Called when a file has been written to its end: what was written so far is worth keeping.
 
     Returns
     -------
