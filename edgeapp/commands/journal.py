@@ -322,9 +322,8 @@ def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
             " ".join(filter(None, (row["review"], row["review_name"]))),
             "" if row["clip_path"] is None else str(row["clip"]),
         )
-        table.add_row(
-            *(Text(printable(cell)) for cell in cells)
-        )  # Text: a device called "Card [hw:1]" must not be parsed as markup
+        # Text: a device called "Card [hw:1]" must not be parsed as markup
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console = Console()
     if table.row_count:
         console.print(table)
