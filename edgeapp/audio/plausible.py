@@ -20,7 +20,7 @@ FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder make
 RUN = 3  # samples at full scale, one after the other: a peak that only touches it has fewer
 CLIPPED_SHARE = 1e-3
 
-OFFSET = 0.05  # of full scale; Song Meters have 0.03, and it does no harm
+OFFSET = 0.05  # of full scale; Song Meters have 0.03
 OFFSET_OF_SOUND = 0.5  # times the RMS of the sound
 
 LOW_LEVEL_DB = -70.0  # of the loudest frames
@@ -152,7 +152,7 @@ class Examination:
         inside, outside = (hz > below - 1_000) & (hz < below), (hz > above + SLOPE_HZ) & (hz < 0.9 * self._rate_hz / 2)
         floor_db, spectrum = self._floor_db / self._frames_of_sound, self._spectrum / self._frames
         # Lossy codecs leave out what is masked, and a low voice is far above any noise: so both must end there.
-        noise_ends = floor_db[inside].mean() - floor_db[outside].max() >= CLIFF_DB
+        noise_ends = floor_db[inside].min() - floor_db[outside].max() >= CLIFF_DB
         kept, gone = spectrum[(hz > below / 3) & (hz < above)].mean(), spectrum[outside].max()
         if not noise_ends or gone > kept * 10 ** (-ENDS_DB / 10):
             return ""

@@ -111,7 +111,6 @@ class Filler:
     tell : callable
         Told of each failure.
     channel : Channel
-        Of recordings.
     """
 
     def __init__(
@@ -238,8 +237,7 @@ class Filler:
         total = np.zeros(self.pack.dim, np.float64)
         with overheard():  # damage that an MP3 decoder passes over
             for number in channels_of(one.path, self._channel):
-                with closing(FileSource(one.path, channel=number)) as source:
-                    total += self._sum(source, self._audio_encoder)
+                total += self._sum(FileSource(one.path, channel=number), self._audio_encoder)
         length = float(np.linalg.norm(total))
         if length == 0.0:
             raise _Unusable("contains no sound")
@@ -248,9 +246,10 @@ class Filler:
     def _sum(self, source: FileSource, encoder: AudioEncoder) -> np.ndarray:
         """The vectors of the windows of a source that are loud enough, added up."""
         spec, total = self.pack.audio, np.zeros(self.pack.dim, np.float64)
-        for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
-            if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
-                total += encoder.encode(window.samples[None])[0]
+        with closing(source):
+            for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
+                if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
+                    total += encoder.encode(window.samples[None])[0]
         return total
 
     def _described(self, one: Material) -> Entry:

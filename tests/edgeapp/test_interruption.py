@@ -189,6 +189,21 @@ runpy.run_module("edgeapp", run_name="__main__")
 # 500 recordings, ended half way
 
 
+def test_an_error_that_a_library_made_of_an_interruption_is_one(songs, toy_pack):
+    code = (
+        "import os, signal, edgeapp.commands.identify as commands\n"
+        "from edgeapp.errors import PackError\n"
+        "def load(*words, **options):\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except KeyboardInterrupt: raise PackError('ONNX Runtime is not installed') from None\n"
+        "commands.recognition_of = load\n"
+        "from edgeapp.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "identify", *songs, "--pack", str(toy_pack)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (143, "biovita-edge: interrupted\n")
+
+
 @pytest.fixture
 def many(tmp_path: Path, record: Callable[..., str]) -> list[str]:
     """Names of one recording."""

@@ -47,8 +47,7 @@ class Heard:
         Verdict of the last review; empty without one.
     vector : np.ndarray or None
         ``[dim]``, of its most confident window.
-    channel : int
-        From 1; 0 for all together.
+    channel : int, from 1; 0 for all together
     """
 
     name: Name
