@@ -51,13 +51,19 @@ class DecisionParameters:
     class_entries : float
         Recordings that the direction of a class vector counts as in the mean of its taxon's recordings: the fewer
         there are, the more the mean is drawn to where the classifier expects the taxon. 0 keeps the mean as it is.
-    class_scale, class_bias : float
-        Of recordings beside a class vector, as a linear discriminant (Fisher, 1936): ``class_scale (m v - m m / 2) +
-        class_bias`` with a window's unit vector v and the mean m of their unit vectors and `class_entries` times the
-        class vector's direction. The fewer there are, and the less they agree, the shorter is m. With a class_scale of
-        0 they count by their cosine, scale and bias, as where there is no class vector.
+    class_scale, class_bias, class_count : float
+        Of n recordings beside a class vector, as a linear discriminant (Fisher, 1936): ``class_scale (m v - m m / 2) +
+        class_bias + class_count log(1 + n)`` with a window's unit vector v and the mean m of their unit vectors and
+        `class_entries` times the class vector's direction. The fewer there are, and the less they agree, the shorter is
+        m. With a class_scale of 0 they count by their cosine, scale and bias, as where there is no class vector.
     class_lowered : float
         Most by which the entries of a taxon lower the logit of its class vector.
+    quality_mean, quality_length, quality_bias : float
+        Quality of a window, ``quality_mean m + quality_length l + quality_bias`` with the mean m of the logits of all
+        class vectors and the length l of the window's vector, which is added to the logits of taxa with recordings
+        (quality measures in calibration: Mandasari, Saeidi, McLaren and van Leeuwen, IEEE Transactions on Audio,
+        Speech, and Language Processing, 2013). A cosine is lower where two animals sing than where one does, and
+        noise is as far from everything; the classifier tells these apart.
     """
 
     scale: dict[str, float]
@@ -77,6 +83,10 @@ class DecisionParameters:
     class_scale: float = 0.0
     class_bias: float = 0.0
     class_lowered: float = UNBOUNDED
+    class_count: float = 0.0
+    quality_mean: float = 0.0
+    quality_length: float = 0.0
+    quality_bias: float = 0.0
 
     def __post_init__(self) -> None:
         modalities = [set(self.scale), set(self.bias), set(self.weight)]
@@ -88,6 +98,10 @@ class DecisionParameters:
             self.offset,
             self.silence_dbfs,
             self.class_bias,
+            self.class_count,
+            self.quality_mean,
+            self.quality_length,
+            self.quality_bias,
         )
         large = (*numbers, self.slope, self.evidence, self.class_entries, self.class_scale, *self.beside_class.values())
         for wrong, what in (
@@ -132,6 +146,10 @@ class DecisionParameters:
             "class_scale": 0.0,
             "class_bias": 0.0,
             "class_lowered": UNBOUNDED,
+            "class_count": 0.0,
+            "quality_mean": 0.0,
+            "quality_length": 0.0,
+            "quality_bias": 0.0,
             **values,
         }  # packs made before there was another
         missing = [name for name in names if name not in values]

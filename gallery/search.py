@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,19 +29,26 @@ class ClassVectors:
         [m, dim] float32, of any length.
     bias : numpy.ndarray
         [m] float32
+    mean : tuple of numpy.ndarray and float
+        [dim] and bias: the mean row of the whole classifier, which these may be a part of; of these when not given.
     """
 
     rows: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
+    mean: tuple[np.ndarray, float] = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.mean is None:
+            object.__setattr__(self, "mean", (self.weights.mean(axis=0), float(self.bias.mean())))
 
     def of(self, taxa: np.ndarray) -> ClassVectors | None:
         """Those of some taxa, given as ascending rows [n], whose places in it become the new rows; None if none."""
         place = np.searchsorted(taxa, self.rows)
         kept = (place < len(taxa)) & (taxa[np.minimum(place, len(taxa) - 1)] == self.rows)
         if kept.all() and len(kept):
-            return ClassVectors(place, self.weights, self.bias)  # megabytes that need not be there twice
-        return ClassVectors(place[kept], self.weights[kept], self.bias[kept]) if kept.any() else None
+            return ClassVectors(place, self.weights, self.bias, self.mean)  # megabytes that need not be there twice
+        return ClassVectors(place[kept], self.weights[kept], self.bias[kept], self.mean) if kept.any() else None
 
 
 class Index:

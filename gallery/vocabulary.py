@@ -108,6 +108,8 @@ class Vocabulary:
             at = rows[self._rows]
             self._beside_class(self._class, index.lengths["audio"][at], index.counts["audio"][at])
         self.dim = index.dim
+        self._quality = classes.mean if classes is not None else None
+        self._recorded = self._rows[self._shares["audio"] > 0] if "audio" in self._shares else rows[:0]
         heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
         self._alone = ~(heard | of_class[rows])
 
@@ -132,7 +134,8 @@ class Vocabulary:
             return
         means = sums / (counts[both, None] + entries)
         self.directions[both] += share * parameters.class_scale * means
-        constant = parameters.class_bias - parameters.class_scale * np.square(means).sum(axis=1) / 2
+        constant = parameters.class_bias + parameters.class_count * np.log1p(counts[both])
+        constant -= parameters.class_scale * np.square(means).sum(axis=1) / 2
         self.bias[self._rows[both]] += share[:, 0] * (constant - parameters.bias["audio"])
 
     def __len__(self) -> int:
@@ -157,7 +160,18 @@ class Vocabulary:
         if not np.isfinite(vectors).all():
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
         logits = np.repeat(self.bias[None], len(vectors), axis=0)
+        logits[:, self._recorded] += self.quality(vectors)[:, None]
         return self._added(logits, vectors, bounded=True)
+
+    def quality(self, vectors: np.ndarray) -> np.ndarray:
+        """What the quality of windows [n, dim] adds to the logits of taxa with recordings, [n]; see the parameters."""
+        if self._quality is None:
+            return np.zeros(len(vectors))
+        parameters, (weights, bias) = self.parameters, self._quality
+        means, lengths = vectors @ weights + bias, np.linalg.norm(vectors, axis=1)
+        return np.asarray(
+            parameters.quality_mean * means + parameters.quality_length * lengths + parameters.quality_bias
+        )
 
     def _added(self, logits: np.ndarray, vectors: np.ndarray, bounded: bool) -> np.ndarray:
         """Logits with what vectors [n, dim] add to them, in place; bounded where entries lower a class vector."""

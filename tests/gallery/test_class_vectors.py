@@ -127,6 +127,46 @@ def test_recordings_beside_a_class_are_a_linear_discriminant(taxa, layer, classe
     np.testing.assert_allclose(part.logits(windows())[:, 0], logits[:, 2], rtol=1e-4, atol=1e-4)
 
 
+def test_more_recordings_beside_a_class_change_its_constant(taxa, classes, parameters, unit):
+    recordings = [Entry(taxa[2].scientific_name, "audio", unit(axis), f"{axis}.wav") for axis in (5, 6, 7)]
+    index = Index.of_entries(taxa, [*classes, *recordings])
+    plain = replace(parameters, beside_class={"audio": 3.0}, class_scale=40.0)
+    before, after = (Vocabulary(index, replace(plain, class_count=n)).logits(windows()) for n in (0.0, -0.5))
+    wanted = np.zeros(len(taxa))
+    wanted[2] = 0.75 * -0.5 * np.log(4)
+    np.testing.assert_allclose(after - before, np.broadcast_to(wanted, before.shape), atol=1e-5)
+
+
+def test_the_quality_of_a_window_counts_where_there_are_recordings(taxa, layer, classes, parameters, unit):
+    weights, bias = layer
+    recording = Entry(taxa[2].scientific_name, "audio", unit(5), "a.wav")
+    strangers = [replace(taxa[0], scientific_name=f"Ignotus {n}", common_names={}, synonyms=()) for n in ("a", "b")]
+    heard = Entry("Ignotus a", "audio", unit(4), "b.wav")
+    named = Entry("Ignotus b", "text", unit(3), "a prompt")
+    index = Index.of_entries([*taxa, *strangers], [*classes, recording, heard, named])
+    plain = replace(parameters, beside_class={"audio": 3.0})
+    measured = replace(plain, quality_mean=0.5, quality_length=2.0, quality_bias=-1.0)
+    before, after = (Vocabulary(index, one).logits(windows()) for one in (plain, measured))
+    means, lengths = (windows() @ weights.T + bias).mean(axis=1), np.linalg.norm(windows(), axis=1)
+    wanted = np.zeros(before.shape)
+    wanted[:, [2, len(taxa)]] = (0.5 * means + 2.0 * lengths - 1.0)[:, None]
+    np.testing.assert_allclose(after - before, wanted, atol=1e-4)
+
+
+def test_the_quality_of_a_window_does_not_depend_on_what_is_asked_for(taxa, classes, parameters, unit):
+    recording = Entry(taxa[2].scientific_name, "audio", unit(5), "a.wav")
+    measured = replace(parameters, beside_class={"audio": 3.0}, quality_mean=0.5, quality_length=2.0)
+    whole = Index.of_entries(taxa, [*classes, recording])
+    part = Vocabulary(whole.only([taxa[2].scientific_name]), measured).logits(windows())
+    np.testing.assert_allclose(part[:, 0], Vocabulary(whole, measured).logits(windows())[:, 2], rtol=1e-4, atol=1e-4)
+
+
+def test_without_class_vectors_the_quality_of_a_window_says_nothing(taxa, parameters, unit):
+    index = Index.of_entries(taxa[:1], [Entry(taxa[0].scientific_name, "audio", unit(5), "a.wav")])
+    measured = replace(parameters, quality_mean=0.5, quality_length=2.0, quality_bias=-1.0)
+    np.testing.assert_array_equal(*(Vocabulary(index, one).logits(windows()) for one in (parameters, measured)))
+
+
 def test_recordings_lower_a_class_by_no_more_than_they_may(taxa, layer, classes, parameters, unit):
     weights, bias = layer
     recording = Entry(taxa[2].scientific_name, "audio", unit(5), "a.wav")
@@ -250,6 +290,10 @@ def test_a_class_vector_that_cannot_be_is_refused(taxa, classes, change, reason)
         ({"class_entries": -1.0}, "class_entries must be at least 0"),
         ({"class_scale": -1.0}, "class_scale must be at least 0"),
         ({"class_bias": float("nan")}, "every number must be finite"),
+        ({"class_count": float("inf")}, "every number must be finite"),
+        ({"quality_mean": float("nan")}, "every number must be finite"),
+        ({"quality_length": float("inf")}, "every number must be finite"),
+        ({"quality_bias": float("nan")}, "every number must be finite"),
         ({"class_lowered": -1.0}, "class_lowered must be at least 0"),
         ({"beside_class": {"audio": -1.0}}, "no weight beside a class may be below 0"),
     ],

@@ -2,12 +2,15 @@
 
 Where only a class vector speaks, the confidence stays the classifier's own: slope 1, offset 0. What is fitted is a
 logistic regression of "this taxon sounds in this window" for taxa with recordings: on their cosine where there is no
-class vector, on the class vector's logit and the recordings' linear discriminant where there is one; and for how many
-recordings a class vector counts in their mean.
+class vector, on the class vector's logit, the recordings' linear discriminant and their number where there is one, and
+on the quality of the window. It is fitted on single recordings, mixtures, noise, and foreign sound: the single
+recordings of taxa with a class vector, whose own recordings are taken out of the gallery, so that those of their
+relatives have to stay below the class.
 
-A gallery has recordings of what somebody expects to hear, so all of them are then made likelier, by the same log-odds:
-by as much as gives the best ranks among the steps of `LIKELIER` whose confidences can be believed (`MOST_ERROR`) and
-that name no more noise than `MOST_NOISE` of it beyond what the classifier names itself.
+A gallery has recordings of what somebody expects to hear, so all of them are then made likelier, by the same log-odds.
+By how much is what gives the best ranks among the steps of `LIKELIER` whose confidences can be believed (`MOST_ERROR`)
+and that name no more noise than `MOST_NOISE` of it beyond what the classifier names itself. The ranks of foreign sound
+count among these: what makes recordings likelier lowers what has none.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from gallery.pooling import Pool
 from trainer.reliability import calibration_error, reliability
 from trainer.trunk.held_out import FOLDS, NONE, Evidence, Query, evidence, odds_of
 
-ENTRIES = (2.0, 3.0, 5.0)
-LIKELIER = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+ENTRIES = 3.0  # recordings that a class vector counts as in their mean; 2 and 5 give ranks within a point
+LIKELIER = tuple(step / 10 for step in range(16))
 LOWERED = 0.5  # most that recordings take from a class vector's logit: they are few, and of other places
 THRESHOLD = 0.25  # BirdNET's own default
 MOST_ERROR = 0.08  # expected calibration error of single recordings, and of mixtures
@@ -40,11 +43,13 @@ LEAST_OWN = 0.05  # of the class vector in a taxon's log-odds, and of the record
 LEAST_SCALE = 1.0
 
 TOPS = {"single": (1, 5), "mixture": (2, 5)}
+FOREIGN = "foreign"
+RANKED = {**TOPS, FOREIGN: (1, 5)}
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Evidence on single recordings, mixtures and noise, and the best log-odds of taxa without recordings.
+    """Evidence on sound of each kind, and the best log-odds of taxa without recordings.
 
     Attributes
     ----------
@@ -93,53 +98,51 @@ def starting(threshold: float = THRESHOLD) -> DecisionParameters:
     )
 
 
-def read(queries: Mapping[str, Sequence[Query]]) -> dict[float, Material]:
-    """Evidence in single, mixture and noise, by for how many recordings a class vector counts."""
+def read(queries: Mapping[str, Sequence[Query]]) -> Material:
+    """Evidence in single, mixture and noise, and foreign sound."""
     rest = {name: best_of_others(found) for name, found in queries.items()}
     pooled = {name: pooled_of_others(found) for name, found in queries.items()}
     folds = {name: [query.folds for query in found] for name, found in queries.items()}
-    return {
-        entries: Material({name: evidence(found, entries) for name, found in queries.items()}, rest, pooled, folds)
-        for entries in ENTRIES
-    }
+    sets = {name: evidence(found, ENTRIES) for name, found in queries.items()}
+    return with_foreign(Material(sets, rest, pooled, folds))
 
 
-def fit_fusion(read_by_entries: Mapping[float, Material], parameters: DecisionParameters) -> DecisionParameters:
-    """Fit how recordings count.
+def with_foreign(material: Material) -> Material:
+    """The same with foreign sound, made of the single recordings."""
+    found = material.sets["single"]
+    known = ~(found.truth & ~found.has_class).any(axis=1)
+    kept = known[found.first]
+    folds = [of_one for of_one, keep in zip(material.folds["single"], kept) if keep]
+    return Material(
+        {**material.sets, FOREIGN: found.foreign()},
+        {**material.rest, FOREIGN: material.rest["single"][known]},
+        {**material.pooled, FOREIGN: material.pooled["single"][kept]},
+        {**material.folds, FOREIGN: folds},
+    )
 
-    Parameters
-    ----------
-    read_by_entries : see `read`
-    parameters : of which all else is kept
-    """
-    fitted = {entries: regression(material, parameters, entries) for entries, material in read_by_entries.items()}
-    entries = min(fitted, key=lambda one: fitted[one][1])
-    material, plain = read_by_entries[entries], fitted[entries][0]
-    named, tried = noise_named(material, None), list[tuple[bool, float, DecisionParameters]]()
+
+def fit_fusion(material: Material, parameters: DecisionParameters) -> DecisionParameters:
+    """Fit how recordings count; all else of the parameters is kept."""
+    plain, named = regression(material, parameters), noise_named(material, None)
+    tried = list[tuple[bool, float, DecisionParameters]]()
     for more in LIKELIER:
         one = likelier(plain, more)
         error = max(error_of(material, name, one) for name in TOPS)
         believed = error <= MOST_ERROR and noise_named(material, one) <= named + MOST_NOISE
-        tried.append((believed, sum(ranks(material, name, one, tops) for name, tops in TOPS.items()), one))
+        tried.append((believed, sum(ranks(material, name, one, tops) for name, tops in RANKED.items()), one))
     return max(tried, key=lambda one: (one[0], one[1] if one[0] else -tried.index(one)))[2]
 
 
-def nested(
-    read_by_entries: Mapping[float, Material], parameters: DecisionParameters, found: Sequence[Query]
-) -> list[DecisionParameters]:
-    """Of each query, parameters fitted on sources of other folds than that of its first source alone."""
-    by_fold = [
-        fit_fusion({entries: material.without(fold) for entries, material in read_by_entries.items()}, parameters)
-        for fold in range(FOLDS)
-    ]
-    return [by_fold[query.folds[0] if query.folds else 0] for query in found]
+def nested(material: Material, parameters: DecisionParameters) -> list[DecisionParameters]:
+    """Of each fold, parameters fitted on sources of other folds alone."""
+    return [fit_fusion(material.without(fold), parameters) for fold in range(FOLDS)]
 
 
-def regression(material: Material, parameters: DecisionParameters, entries: float) -> tuple[DecisionParameters, float]:
-    """The likeliest parameters, and their mean loss a window.
+def regression(material: Material, parameters: DecisionParameters) -> DecisionParameters:
+    """The likeliest parameters.
 
-    Single recordings, mixtures and noise count alike, and so do the taxa of each; a recording counts by its window that
-    is surest of its own taxon.
+    Each kind of sound counts alike, and so do the taxa in it; a single recording counts by its window that is surest of
+    its own taxon.
     """
     inputs, truth, share = [], [], []
     for name, found in material.sets.items():
@@ -149,27 +152,41 @@ def regression(material: Material, parameters: DecisionParameters, entries: floa
         taxa = np.nonzero(there)[1]
         has_class, said = found.has_class[taxa].astype(float), found.by_recordings[rows][there]
         by_class = np.clip(found.by_class[rows][there], -SURE, SURE)
+        quality = np.repeat(found.quality[rows], there.sum(axis=1), axis=0)
+        count = np.log1p(found.count[rows][there])
         inputs.append(
-            np.stack([by_class * has_class, said * has_class, has_class, said * (1 - has_class), 1 - has_class])
+            np.stack(
+                [
+                    by_class * has_class,
+                    said * has_class,
+                    count * has_class,
+                    has_class,
+                    said * (1 - has_class),
+                    1 - has_class,
+                    *quality.T,
+                ]
+            )
         )
         truth.append(found.truth[rows][there])
         share.append(np.repeat(weight, there.sum(axis=1)) / len(rows))
     x, y, by = np.concatenate(inputs, axis=1), np.concatenate(truth), np.concatenate(share)
     weights = logistic(x, y, by)
-    z = weights @ x
-    of_class, beside, constant, alone, alone_constant = weights.tolist()
-    loss = float((by * np.logaddexp(0.0, np.where(y, -z, z))).sum())
+    of_class, beside, by_count, constant, alone, alone_constant, by_mean, by_length = weights.tolist()
+    usual = float(by @ (by_mean * x[-2] + by_length * x[-1]) / by.sum())  # taken out, for galleries without classes
     own = min(max(of_class, LEAST_OWN), 1.0 - LEAST_OWN)
-    found_parameters = replace(
+    return replace(
         parameters,
         scale={**parameters.scale, "audio": round(max(alone, LEAST_SCALE), 2)},
-        bias={**parameters.bias, "audio": round(alone_constant, 3)},
+        bias={**parameters.bias, "audio": round(alone_constant + usual, 3)},
         beside_class={"audio": round(1.0 / own - 1.0, 3)},
-        class_entries=entries,
+        class_entries=ENTRIES,
         class_scale=round(max(beside, LEAST_SCALE) / (1.0 - own), 2),
-        class_bias=round(constant / (1.0 - own), 3),
+        class_bias=round((constant + usual) / (1.0 - own), 3),
+        class_count=round(by_count / (1.0 - own), 3),
+        quality_mean=round(by_mean, 4),
+        quality_length=round(by_length, 4),
+        quality_bias=round(-usual, 3),
     )
-    return found_parameters, loss
 
 
 def logistic(inputs: np.ndarray, truth: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
 """Queries with a gallery of recordings that does not contain their own sources.
 
 Recordings are split by source into folds. The space is fitted without the folds of the query, and the mean of each
-taxon's recordings without the sources of the query, so each query has its own gallery. All scores are computed by
-`gallery.recognise`.
+taxon's recordings without the sources of the query, so each query has its own gallery. All scores are those of the
+`gallery`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,23 +35,28 @@ class Classes:
     taxa : those with a class vector or with recordings
     rows : [classes] ascending positions of the classes in `taxa`
     weights, bias : [classes, dim], [classes]
+    mean : [dim] and bias, the mean row of the whole classifier; of these when not given
     """
 
     taxa: tuple[Taxon, ...]
     rows: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
+    mean: tuple[np.ndarray, float] | None = None
 
     def of(self, kept: np.ndarray) -> Classes:
         """The classes of some taxa, given as ascending rows."""
         place = np.searchsorted(kept, self.rows)
         here = (place < len(kept)) & (kept[np.minimum(place, len(kept) - 1)] == self.rows)
         taxa = tuple(self.taxa[row] for row in kept.tolist())
-        return Classes(taxa, place[here], self.weights[here], self.bias[here])
+        mean = self.mean or (self.weights.mean(axis=0), float(self.bias.mean()))
+        return Classes(taxa, place[here], self.weights[here], self.bias[here], mean)
 
     def vectors(self, space: Whitening) -> ClassVectors:
         """Class vectors in a space."""
-        return ClassVectors(self.rows, *space.rows(self.weights, self.bias))
+        weights, bias = self.mean or (self.weights.mean(axis=0), float(self.bias.mean()))
+        [mean], [mean_bias] = space.rows(weights[None], np.array([bias]))
+        return ClassVectors(self.rows, *space.rows(self.weights, self.bias), (mean, float(mean_bias)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +180,8 @@ class Evidence:
     by_class : [n, m] log-odds; `NONE` without a class vector
     by_recordings : [n, m] their linear discriminant beside a class vector, their cosine without one; NaN without
         recordings of other sources
+    count : [n, m] recordings of other sources
+    quality : [n, 2] mean logit of all classes, and length of the vector
     has_class : [m]
     truth : [n, m] bool
     first : [queries] row of the first window of each query
@@ -182,6 +189,8 @@ class Evidence:
 
     by_class: np.ndarray
     by_recordings: np.ndarray
+    count: np.ndarray
+    quality: np.ndarray
     has_class: np.ndarray
     truth: np.ndarray
     first: np.ndarray
@@ -191,20 +200,31 @@ class Evidence:
         ends = np.r_[self.first[1:], len(windows)]
         counts = [end - start for start, end in zip(self.first, ends) if windows[start]]
         first = np.cumsum([0, *counts[:-1]])
-        return Evidence(self.by_class[windows], self.by_recordings[windows], self.has_class, self.truth[windows], first)
+        parts = (self.by_class, self.by_recordings, self.count, self.quality, self.truth)
+        by_class, by_recordings, count, quality, truth = (part[windows] for part in parts)
+        return Evidence(by_class, by_recordings, count, quality, self.has_class, truth, first)
+
+    def foreign(self) -> Evidence:
+        """The same sounds without recordings of the taxa in them, where all of these have a class vector."""
+        unknown = ~(self.truth & ~self.has_class).any(axis=1)
+        kept = self.of(unknown)
+        return replace(kept, by_recordings=np.where(kept.truth, np.nan, kept.by_recordings))
 
     def fused(self, parameters: DecisionParameters) -> np.ndarray:
         """[n, m] with recordings weighed so beside class vectors, as `gallery.Vocabulary` does it."""
         weight, found = parameters.beside_class["audio"], np.nan_to_num(self.by_recordings)
-        beside = self.by_class + weight * (parameters.class_scale * found + parameters.class_bias)
-        both = np.maximum(beside / (1.0 + weight), self.by_class - parameters.class_lowered)
-        alone = parameters.scale["audio"] * found + parameters.bias["audio"]
+        constant = parameters.class_bias + parameters.class_count * np.log1p(self.count)
+        beside = self.by_class + weight * (parameters.class_scale * found + constant)
+        factors = np.array([parameters.quality_mean, parameters.quality_length])
+        quality = (self.quality @ factors + parameters.quality_bias)[:, None]
+        both = np.maximum(beside / (1.0 + weight) + quality, self.by_class - parameters.class_lowered)
+        alone = parameters.scale["audio"] * found + parameters.bias["audio"] + quality
         return np.where(np.isnan(self.by_recordings), self.by_class, np.where(self.has_class, both, alone))
 
 
 def evidence(found: Sequence[Query], entries: float) -> Evidence:
     """Read what speaks for each taxon, with class vectors counting as so many recordings in the means."""
-    by_class, by_recordings, truth, first = [], [], [], []
+    by_class, by_recordings, counts, quality, truth, first = [], [], [], [], [], []
     for query in found:
         classes = query.index.class_vectors
         assert classes is not None
@@ -216,22 +236,31 @@ def evidence(found: Sequence[Query], entries: float) -> Evidence:
         shown = np.where(has_class, 2.0 * both - plain, both) / READ
         by_class.append(plain)
         by_recordings.append(np.where(present, shown, np.nan))
+        counts.append(np.repeat(query.index.counts["audio"][None], len(plain), axis=0))
+        quality.append(qualities(query))
         right = np.zeros(len(query.index.taxa), bool)
         right[list(query.taxa)] = True
         truth.append(np.repeat(right[None], len(plain), axis=0))
         first.append(len(plain))
     starts = np.cumsum([0, *first[:-1]])
-    return Evidence(np.concatenate(by_class), np.concatenate(by_recordings), has_class, np.concatenate(truth), starts)
+    parts = (by_class, by_recordings, counts, quality, truth)
+    by_window = [np.concatenate(part) for part in parts]
+    return Evidence(*by_window[:4], has_class, by_window[4], starts)  # type: ignore[call-arg]
+
+
+def qualities(query: Query) -> np.ndarray:
+    """[windows, 2] mean logit of all classes, and length of the vector, as `gallery.Vocabulary` has them."""
+    plain = reading(0.0, 0.0)
+    each = replace(plain, quality_mean=1.0), replace(plain, quality_length=1.0)
+    return np.stack([Vocabulary(query.index, one).quality(query.windows) for one in each], axis=1)
 
 
 def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
-    """Log-odds [windows, taxa] by parameters without slope and offset; `NONE` for taxa that cannot be identified."""
+    """Log-odds [windows, taxa] by the rule `independent`; `NONE` for taxa that cannot be identified."""
     vocabulary = Vocabulary(query.index, parameters)
-    found = recognise(query.windows, np.full(len(query.windows), LOUD), vocabulary)
-    confidences = np.stack([window.confidences for window in found]).astype(np.float64)
-    every = np.full((len(confidences), len(query.index.taxa)), NONE)
+    every = np.full((len(query.windows), len(query.index.taxa)), NONE)
     place = {taxon.scientific_name: row for row, taxon in enumerate(query.index.taxa)}
-    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = odds_of(confidences)
+    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = vocabulary.logits(query.windows)
     return every
 
 

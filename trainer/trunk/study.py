@@ -82,8 +82,9 @@ def fit_recordings(
     evidence = read(found)
     parameters = fit_fusion(evidence, starting())
     metrics = {name: measure(found[name], parameters, TOPS[name]) for name in TOPS}
+    by_fold = nested(evidence, starting())
     for name in RANKED:
-        of_each = nested(evidence, starting(), found[name])
+        of_each = [by_fold[query.folds[0]] for query in found[name]]
         metrics[f"{name}, fitted without its fold"] = measure(found[name], of_each, TOPS[name])
     write_recordings(folder, fitted, space)
     document = read_document(folder)

@@ -1,12 +1,23 @@
 """How recordings are made to count beside class vectors: the regression, and what its choice rests on."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gallery import Index, Vocabulary
 from gallery.search import ClassVectors
 from tests.trainer.trunk import classes
-from trainer.trunk.fusion import REST, best_windows, fair, likelier, logistic, pooled_of_others, starting
-from trainer.trunk.held_out import Query
+from trainer.trunk.fusion import (
+    REST,
+    best_windows,
+    fair,
+    likelier,
+    logistic,
+    pooled_of_others,
+    read,
+    starting,
+)
+from trainer.trunk.held_out import NONE, Query, evidence, odds
 
 
 def test_the_regression_finds_what_truth_was_drawn_from():
@@ -42,3 +53,32 @@ def test_likelier_adds_as_much_to_every_taxon_with_recordings():
     plain = starting()
     before, after = (Vocabulary(index, one).logits(np.ones((1, 4)))[0] for one in (plain, likelier(plain, 0.4)))
     np.testing.assert_allclose(after - before, [0.4, 0.4, 0.0, 0.0], atol=1e-3)
+
+
+def one_query(truth: int) -> Query:
+    """Two windows of one taxon; the first of four has no class vector, the last no recording."""
+    rng, axes = np.random.default_rng(5), np.eye(4, dtype=np.float32)
+    layer = ClassVectors(np.arange(1, 4), axes[1:] * 3, np.full(3, -1.0, np.float32), (axes.mean(axis=0), -2.0))
+    sums, counts = axes * [[2], [1], [3], [0]], np.array([2.0, 2.0, 3.0, 0.0], np.float32)
+    index = Index(classes.taxa()[:4], {"audio": sums.astype(np.float32)}, layer, counts={"audio": counts})
+    windows = rng.normal(size=(2, 4)).astype(np.float32)
+    return Query(windows, np.zeros(2), (truth,), index, np.full((2, 6), 0.01))
+
+
+def test_evidence_is_fused_as_the_gallery_does_it():
+    query, entries = one_query(1), 2.0
+    parameters = replace(
+        starting(), class_entries=entries, class_count=-0.3, quality_mean=0.4, quality_length=0.7, quality_bias=-1.0
+    )
+    np.testing.assert_allclose(evidence([query], entries).fused(parameters), odds(query, parameters), atol=1e-3)
+
+
+def test_foreign_sound_has_no_recordings_of_its_own_taxa():
+    query, without_class = one_query(1), one_query(0)
+    material = read({name: [query, without_class] for name in ("single", "mixture", "noise")})
+    found, single = material.sets["foreign"], material.sets["single"]
+    assert len(found.truth) == 2 and found.truth[:, 1].all()  # that of a taxon without a class is left out
+    assert np.isnan(found.by_recordings[:, 1]).all() and not np.isnan(single.by_recordings[:, 1]).any()
+    np.testing.assert_array_equal(found.fused(starting())[:, 1], found.by_class[:, 1])
+    assert (found.by_class[:, 1] > NONE).all()
+    assert len(material.rest["foreign"]) == 2 and len(material.pooled["foreign"]) == len(material.folds["foreign"]) == 1
