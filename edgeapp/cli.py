@@ -75,6 +75,10 @@ class Commands(TyperGroup):
             raise _ReaderLeft from None
         except KeyboardInterrupt:
             raise _Interrupted from None
+        except Exception:
+            if interruption.came():  # ONNX Runtime, interrupted while it is loaded, is said to be missing
+                raise _Interrupted from None
+            raise
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, report errors, and exit."""

@@ -54,6 +54,11 @@ def accept() -> None:
     _accepted = True
 
 
+def came() -> bool:
+    """Whether a signal came that nobody has accepted: an error since then may be what a library made of it."""
+    return _received is not None and not _accepted
+
+
 def check() -> None:
     """Raise what came and was put off or got lost, as exceptions in destructors and callbacks of libraries do.
 
@@ -61,7 +66,7 @@ def check() -> None:
     ------
     Interrupted
     """
-    if _received is not None and not _accepted:
+    if came():
         raise Interrupted
 
 

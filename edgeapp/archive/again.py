@@ -23,7 +23,16 @@ from edgeapp.archive.files import write_windows
 from edgeapp.archive.parts import Parts
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import Record
-from edgeapp.archive.replay import Replayed, Rows, dicts, file_of, recording_of, window_of, with_whole_path
+from edgeapp.archive.replay import (
+    ByRecording,
+    Replayed,
+    dicts,
+    file_of,
+    is_no_recording,
+    recording_of,
+    window_of,
+    with_whole_path,
+)
 from edgeapp.archive.rows import RowsWriter, tables
 from edgeapp.archive.selection import Selection
 from edgeapp.archive.vectors import Vectors, vectors_of
@@ -43,7 +52,6 @@ KEPT = (
     "mtime",
     "sha256",
     "channels",
-    "recorded_at_origin",
     "error",
     "n_windows",
 )  # columns of `files` that say how it was heard
@@ -56,7 +64,7 @@ def recognised(vectors: Vectors, recogniser: Recogniser) -> Iterator[tuple[int, 
         yield from zip(piece.file_ids.tolist(), results, strict=True)
 
 
-class _ByRecording:
+class _Windows:
     """Windows of recordings that come one after the other, taken a recording at a time."""
 
     def __init__(self, windows: Iterator[tuple[int, WindowResult]]) -> None:
@@ -92,11 +100,13 @@ def recognise_part(data: DataSet, number: int, loaded: Loaded, record: Record) -
     recogniser = loaded.recogniser
     run = Run(recogniser.origin, record.window_s, record.hop_s, record.latitude, record.longitude)
     silent = _silent(data, number, len(recogniser.taxa)) if WINDOWS in record.tables else None
-    found = _ByRecording(recognised(vectors_of(data, number), recogniser))
+    found = _Windows(recognised(vectors_of(data, number), recogniser))
     writers = []
     for row in dicts(data.part(FILES, number).sort_by("file_id")):
         writer = RowsWriter(run, record)
-        if row["duration_s"] is None:
+        if is_no_recording(row):
+            writer.pass_over(file_of(row), row["notes"] or ())
+        elif row["duration_s"] is None:
             writer.fail(file_of(row), row["error"] or "")
         else:
             mine = list(found.of(row["file_id"]))
@@ -115,7 +125,7 @@ def _start(window: WindowResult) -> float:
 class _Silent:
     """The windows of a part that were not encoded."""
 
-    def __init__(self, rows: Rows, n_taxa: int) -> None:
+    def __init__(self, rows: ByRecording, n_taxa: int) -> None:
         self.rows, self._nothing = rows, np.zeros(n_taxa, np.float32)
 
     def window(self, row: Mapping[str, Any]) -> WindowResult:
@@ -127,7 +137,7 @@ class _Silent:
 def _silent(data: DataSet, number: int, n_taxa: int) -> _Silent:
     import pyarrow.compute as pc
 
-    return _Silent(Rows(data.part(WINDOWS, number, where=~pc.field("heard"))), n_taxa)
+    return _Silent(ByRecording(data.part(WINDOWS, number, where=~pc.field("heard"))), n_taxa)
 
 
 def _write(
@@ -140,7 +150,9 @@ def _write(
     tally = write_windows(windows, recogniser, writer, TOP, loaded.naming, expected)
     among = None if expected is None else expected.species
     species = loaded.naming.candidates(tally.species(TOP, among))
-    notes = [*without_own(row["notes"] or ()), *(expected.notes if expected is not None else ())]
+    notes = without_own(row["notes"] or ())
+    at = len(notes) - (row["recorded_at_doubt"] is not None)  # a note on that comes last
+    notes[at:at] = expected.notes if expected is not None else []
     writer.finish(Identification(file_of(row), row["duration_s"], hop_s, species, tally.heard, tuple(notes)))
 
 
@@ -162,7 +174,8 @@ class Search:
         names = [recogniser.taxa[row].scientific_name for row in rows]
         index = recogniser.index.only(names)
         whole = recogniser.vocabulary
-        self._meant = Vocabulary(index, recogniser.parameters, whole.modalities, whole.reviewed)
+        modalities = [one for one in whole.modalities if one in index.modalities]
+        self._meant = Vocabulary(index, recogniser.parameters, modalities, whole.reviewed)
         self.n_windows = 0
 
     def write(self, data: DataSet, writer: Writer, selection: Selection, whole_paths: bool = False) -> Replayed:
@@ -192,12 +205,16 @@ class Search:
                     self._write(writer, row, kept, data.record.hop_s)
         return Replayed(counts["recordings"], counts["detections"], 0)
 
+    def possible(self, vectors: Vectors) -> np.ndarray:
+        """Which windows can hold one of the taxa, so that they are to be recognised: [n] bool."""
+        parts = [possible(piece.vectors.astype(np.float32), self._meant) for piece in vectors.pieces()]
+        return np.concatenate([*parts, np.zeros(0, bool)])
+
     def _stretches(self, data: DataSet, number: int, selection: Selection) -> dict[int, list[Stretch]]:
         """`file_id` to what is detected in a recording."""
         vectors = vectors_of(data, number, selection.recordings("embeddings"))
         self.n_windows += len(vectors)
-        parts = [possible(piece.vectors.astype(np.float32), self._meant) for piece in vectors.pieces()]
-        some = vectors.at(np.flatnonzero(np.concatenate([*parts, np.zeros(0, bool)])))
+        some = vectors.at(np.flatnonzero(self.possible(vectors)))
         found: dict[int, list[Stretch]] = {}
         mergers: dict[int, Merger] = {}
         for file_id, window in recognised(some, self._loaded.recogniser):

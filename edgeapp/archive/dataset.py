@@ -22,6 +22,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,8 +86,10 @@ def schema(table: str, dim: int = 0) -> pa.Schema:
                 ("duration_s", pa.float64()),
                 ("rate_hz", pa.int32()),
                 ("channels", pa.int32()),
+                ("channel", pa.int32()),  # that was heard, where one was chosen
                 ("recorded_at", time),
                 ("recorded_at_origin", pa.string()),
+                ("recorded_at_doubt", pa.string()),
                 ("clock", pa.string()),
                 ("heard", pa.bool_()),
                 ("n_windows", pa.int32()),
@@ -121,6 +124,10 @@ def schema(table: str, dim: int = 0) -> pa.Schema:
             ("time", time),
             ("clock", pa.string()),
             ("source_file", pa.string()),
+            ("source_channel", pa.int32()),
+            ("source_recorded_at", time),
+            ("source_recorded_at_origin", pa.string()),
+            ("source_recorded_at_doubt", pa.string()),
             ("source_device", pa.string()),
             ("source_station", pa.string()),
             ("source_latitude", pa.float64()),
@@ -328,14 +335,17 @@ class DataSet:
         from edgeapp.clock.utc import utc_text
 
         def inner(name: str, *fields: str) -> dict[str, Any]:
-            return {name: {field: row[f"{name}_{field}"] for field in fields}}
+            values = {field: row[f"{name}_{field}"] for field in fields}
+            return {name: {k: utc_text(v) if isinstance(v, datetime) else v for k, v in values.items()}}
+
+        recorded = ("recorded_at", "recorded_at_origin", "recorded_at_doubt")
 
         return {
             "schema": row["schema"],
             "id": row["id"],
             "time": None if row["time"] is None else utc_text(row["time"]),
             "clock": row["clock"],
-            **inner("source", "file", "device", "station", "latitude", "longitude"),
+            **inner("source", "file", "channel", *recorded, "device", "station", "latitude", "longitude"),
             "start_s": row["start_s"],
             "end_s": row["end_s"],
             **inner("taxon", "rank", "scientific_name", "common_name"),

@@ -86,6 +86,7 @@ def identify(
     listening: Callable[[AudioSource], AudioSource] | None = None,
     zone: tzinfo | None = None,
     channel: Channel = ALL_CHANNELS,
+    whole: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -115,6 +116,8 @@ def identify(
         In which the clocks of recorders stood that name no zone.
     channel : Channel
         Of recordings; each of several is one of its own.
+    whole : callable, optional
+        Called when a file has been written to its end: what was written so far is worth keeping.
 
     Returns
     -------
@@ -134,6 +137,7 @@ def identify(
 
     def end(file: str, fault: str | None) -> None:
         nonlocal given, failed, last, at
+        whole()
         given += 1
         last, at = file, None
         if fault is not None:
@@ -165,8 +169,8 @@ def identify(
                 of = f"{file}: channel {number}" if channel.choice == EACH else file
                 note(printable(f"{of}: {'; '.join(notes)}"))
             if number == numbers[-1]:
-                done += 1
                 end(file, fault)
+                done += 1
         return fault
 
     try:
@@ -188,9 +192,9 @@ def identify(
                 raise
             except PassedOverError as error:
                 with interruption.held():
+                    end(file, None)
                     passed_over += 1
                     note(printable(str(error)))
-                    end(file, None)
             except Exception as error:
                 if isinstance(error, AudioError):
                     fault = str(error)

@@ -115,15 +115,13 @@ def nearest(data: DataSet, queries: np.ndarray, most: int, selection: Selection)
     selection : Selection
         Of recordings and times.
     """
-    directions = unit(np.asarray(queries, np.float32)).T
     best: list[tuple[float, int, Near]] = []
     count = 0
     for number in data.numbers:
         vectors = vectors_of(data, number, selection.recordings(EMBEDDINGS))
         if not len(vectors):
             continue
-        found = [(unit(piece.vectors.astype(np.float32)) @ directions).max(axis=1) for piece in vectors.pieces()]
-        similarity = np.where(_inside(vectors, data, number, selection), np.concatenate(found), -np.inf)
+        similarity = np.where(_inside(vectors, data, number, selection), cosines(vectors, queries), -np.inf)
         similarity[_beside_a_nearer(vectors, similarity)] = -np.inf
         order = np.argsort(-similarity, kind="stable")[:most]
         for near in _rows(data, number, vectors.at(order), similarity[order]):
@@ -132,6 +130,13 @@ def nearest(data: DataSet, queries: np.ndarray, most: int, selection: Selection)
             if len(best) > most:
                 heapq.heappop(best)
     return [near for _, _, near in sorted(best, key=lambda one: (-one[0], -one[1]))]
+
+
+def cosines(vectors: Vectors, queries: np.ndarray) -> np.ndarray:
+    """Cosine of each window with the nearest of some embeddings: [n, dim] -> [windows]."""
+    directions = unit(np.asarray(queries, np.float32)).T
+    found = [(unit(piece.vectors.astype(np.float32)) @ directions).max(axis=1) for piece in vectors.pieces()]
+    return np.concatenate([*found, np.zeros(0, np.float32)])
 
 
 def _inside(vectors: Vectors, data: DataSet, number: int, selection: Selection) -> np.ndarray:

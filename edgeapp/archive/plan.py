@@ -125,6 +125,10 @@ class Plan:
         import pyarrow.compute as pc
 
         old = _heard(heard)
+        if not len(old):  # what was found can be millions of paths: no copy is made of them
+            todo = scan.table.append_column("before", pa.nulls(len(scan), pa.int64()))
+            todo = todo.append_column("check", pa.repeat(False, len(scan)))
+            return cls(len(scan), 0, 0, todo, scan.n_bytes, old, retry_failed)
         found = scan.table.append_column("row", pa.array(range(len(scan)), pa.int64()))
         absolute = (os.fsencode(os.path.abspath(os.fsdecode(file.as_py()))) for file in found["file"])
         found = found.append_column("key", pa.array(absolute, pa.binary()))

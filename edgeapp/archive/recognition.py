@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
 from edgeapp.archive.expectation import Expectation, expectation_of
+from edgeapp.archive.files import ALL_CHANNELS
+from edgeapp.audio.channels import Channel
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
@@ -38,6 +41,10 @@ class Recognition:
     language : str
     hop_s : float or None
         The pack's when None.
+    zone : tzinfo or None
+        In which the clocks of recorders stood that name none.
+    channel : Channel
+        Of recordings.
     """
 
     pack: Path
@@ -53,6 +60,8 @@ class Recognition:
     range_table: Path | None = None
     language: str = "en"
     hop_s: float | None = None
+    zone: tzinfo | None = None
+    channel: Channel = ALL_CHANNELS
 
     def load(self, pack: Pack | None = None) -> Loaded:
         """Load it; the pack need not be read again where it was.
@@ -98,4 +107,6 @@ class Loaded:
             "min-occurrence": asked.min_occurrence,
             "range-table sha256": None if table is None else sha256(table),
             "language": asked.language,
+            "time-zone": None if asked.zone is None else str(asked.zone),
+            "channel": asked.channel.choice or asked.channel.number,
         }

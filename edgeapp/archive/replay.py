@@ -98,13 +98,18 @@ def replay(
     whole = selection.of_recordings_alone
     with_windows = whole and data.has(WINDOWS)
     for number in data.numbers:
-        detections = Rows(data.part(DETECTIONS, number, where=selection.detections()))
-        windows = Rows(data.part(WINDOWS, number, where=selection.recordings(WINDOWS))) if with_windows else None
-        for row in dicts(data.part(FILES, number, where=selection.recordings(FILES))):
+        detections = ByRecording(data.part(DETECTIONS, number, where=selection.detections()))
+        windows = None
+        if with_windows:
+            windows = ByRecording(data.part(WINDOWS, number, where=selection.recordings(WINDOWS)))
+        for row in dicts(data.part(FILES, number, where=selection.recordings(FILES)).sort_by("file_id")):
             mine = detections.of(row["file_id"])
+            its_windows = windows.of(row["file_id"]) if windows else []
             if whole_paths:
                 row = with_whole_path(row, data)
             if not whole and not mine:
+                continue
+            if is_no_recording(row):
                 continue
             if row["duration_s"] is None:
                 writer.fail(file_of(row), row["error"] or "")
@@ -112,7 +117,7 @@ def replay(
                 continue
             counts["recordings"] += 1
             counts["detections"] += len(mine)
-            _replay_one(writer, row, mine, windows.of(row["file_id"]) if windows else [], data.record.hop_s, named)
+            _replay_one(writer, row, mine, its_windows, data.record.hop_s, named)
     return Replayed(counts["recordings"], counts["detections"], counts["failed"])
 
 
@@ -134,24 +139,22 @@ def _replay_one(
     writer.finish(Identification(file_of(row), row["duration_s"], hop_s, species, bool(row["heard"]), notes))
 
 
-class Rows:
-    """Rows of a part by their recording, those of each in their order."""
+class ByRecording:
+    """Rows of a part, taken a recording at a time, in the order of their `file_id`; those of each in their order."""
 
     def __init__(self, table: pa.Table) -> None:
-        ids = table["file_id"].to_numpy()
-        order = np.argsort(ids, kind="stable")
-        self._table = table.take(order)
-        self._ids = ids[order]
-
-    def slice(self, file_id: int) -> pa.Table:
-        """Those of a recording."""
-        first, last = np.searchsorted(self._ids, file_id, "left"), np.searchsorted(self._ids, file_id, "right")
-        return self._table.slice(int(first), int(last - first))
+        order = np.argsort(table["file_id"].to_numpy(), kind="stable")
+        self._rows = dicts(table.take(order))
+        self._next = next(self._rows, None)
 
     def of(self, file_id: int) -> list[dict[str, Any]]:
         """Those of a recording, by the names of their columns."""
-        found = self.slice(file_id)
-        return found.to_pylist() if len(found) else []
+        found = []
+        while self._next is not None and self._next["file_id"] <= file_id:
+            if self._next["file_id"] == file_id:
+                found.append(self._next)
+            self._next = next(self._rows, None)
+        return found
 
 
 def dicts(table: pa.Table, at_once: int = 4096) -> Iterator[dict[str, Any]]:
@@ -165,6 +168,11 @@ def file_of(row: Mapping[str, Any]) -> str:
     return os.fsdecode(row["path"]) if row["path"] is not None else str(row["file"])
 
 
+def is_no_recording(row: Mapping[str, Any]) -> bool:
+    """Whether a file was passed over, which is no fault, from its row in `files`."""
+    return row["duration_s"] is None and row["error"] is None
+
+
 def with_whole_path(row: Mapping[str, Any], data: DataSet) -> dict[str, Any]:
     """A row of `files` that names its recording by where it lies."""
     return {**row, "file": str(data.path(row["file"], row["path"])), "path": None}
@@ -174,7 +182,8 @@ def recording_of(row: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]
     """A recording from its row in `files` and those of its detections."""
     times = {one["start_s"]: _moment(one["time"], one["clock"]) for one in detections if one["time"] is not None}
     began = None if row["recorded_at"] is None else _moment(row["recorded_at"], row["clock"])
-    return Timed(file_of(row), row["rate_hz"] or 0, began, times=times)
+    origin, doubt = row["recorded_at_origin"], row["recorded_at_doubt"]
+    return Timed(file_of(row), row["rate_hz"] or 0, began, origin, doubt, row["channel"], times=times)
 
 
 def _moment(utc: Any, clock: str | None) -> Moment:

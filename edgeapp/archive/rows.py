@@ -13,6 +13,7 @@ from edgeapp.archive.dataset import DATE, DETECTIONS, EMBEDDINGS, FILES, FOLDER,
 from edgeapp.archive.parts import PARTITION
 from edgeapp.archive.record import Record
 from edgeapp.detections.document import CLOCK_SET, CLOCK_UNSET, TIME_DECIMALS, candidate_fields, cleaned
+from edgeapp.file_names import text_of
 from edgeapp.outputs.json import stretch_document, window_fields
 from edgeapp.outputs.writer import Recording, Run
 from gallery.utc import utc_of
@@ -71,7 +72,8 @@ class RowsWriter:
         """A detection."""
         assert self._run is not None
         row = flattened(stretch_document(stretch, self._recording, self._run))
-        row["time"] = None if row["time"] is None else utc_of(row["time"])
+        for name in ("time", "source_recorded_at"):
+            row[name] = None if row[name] is None else utc_of(row[name])
         self._add(DETECTIONS, row)
 
     def finish(self, identification: Identification) -> None:
@@ -82,7 +84,10 @@ class RowsWriter:
                 **names_of(self._recording.file),
                 "duration_s": round(identification.duration_s, TIME_DECIMALS),
                 "rate_hz": self._recording.rate_hz,
+                "channel": self._recording.channel,
                 "recorded_at": None if moment is None else moment.utc,
+                "recorded_at_origin": None if moment is None else self._recording.origin,
+                "recorded_at_doubt": None if moment is None else self._recording.doubt,
                 "clock": None if moment is None else CLOCK_SET if moment.clock_set else CLOCK_UNSET,
                 "heard": identification.heard,
                 "n_windows": self._n_windows,
@@ -112,7 +117,7 @@ class RowsWriter:
         return float(self.rows[FILES][0].get("duration_s", 0.0))
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
-        self.rows[table].append({"source_file": cleaned(self._recording.file), PARTITION: self._value, **row})
+        self.rows[table].append({"source_file": text_of(self._recording.file), PARTITION: self._value, **row})
 
 
 def tables(record: Record, recordings: Sequence[RowsWriter]) -> dict[str, pa.Table]:
@@ -148,8 +153,8 @@ def flattened(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def names_of(file: str) -> dict[str, Any]:
     """The path of a recording in `files`: as text, and its bytes where these are no text."""
-    text, raw = cleaned(file), os.fsencode(file)
-    return {"file": text, "path": None if text is not None and text.encode() == raw else raw}
+    text, raw = text_of(file), os.fsencode(file)
+    return {"file": text, "path": None if text.encode() == raw else raw}
 
 
 def partition_value(recording: Recording, partition: str) -> str:

@@ -207,7 +207,7 @@ def summary(
     counting = _Counting(tuple(keys), zone, sites or (Sites(data) if SITE in keys else None))
     for batch in data.batches(DETECTIONS, COLUMNS_OF_DETECTIONS, chosen.detections()):
         counting.add_detections(batch)
-    columns = ["file_id", "file", "recorded_at", "clock", "duration_s", "heard"]
+    columns = ["file_id", "file", "recorded_at", "clock", "duration_s", "heard", "error"]
     for number in data.numbers:
         files = data.part(FILES, number, columns, chosen.recordings(FILES))
         counting.add_files(files, chosen)
@@ -311,6 +311,7 @@ class _Counting:
                 return
         sites = self._site_numbers(files["file"].combine_chunks())
         done = files["duration_s"].is_valid().to_numpy()
+        failed = ~done & files["error"].is_valid().to_numpy()  # the others were passed over
         length_ms = np.round(np.nan_to_num(files["duration_s"].to_numpy()) * 1000).astype(np.int64)
         heard = files["heard"].fill_null(False).to_numpy()
         begin, end = ms.copy(), ms + length_ms
@@ -323,7 +324,7 @@ class _Counting:
         for name, which in (
             ("recordings", done & inside),
             ("silent", done & inside & ~heard),
-            ("failed", ~done & inside),
+            ("failed", failed & inside),
         ):
             self._add_effort(name, sites[which], begun[which], np.ones(int(which.sum())))
         timed = done & known & (end > begin)

@@ -132,7 +132,7 @@ class Worker:
     """
 
     def __init__(self, recognition: Recognition, record: Record) -> None:
-        self._loaded, self._record = recognition.load(), record
+        self._asked, self._loaded, self._record = recognition, recognition.load(), record
         spec, origin = self._loaded.recogniser.pack.audio, self._loaded.recogniser.origin
         self._run = Run(origin, spec.window_s, self._loaded.hop_s, record.latitude, record.longitude)
 
@@ -201,6 +201,8 @@ class Worker:
             naming=loaded.naming,
             expectation=loaded.expectation,
             listening=listening,
+            zone=self._asked.zone,
+            channel=self._asked.channel,
         )
         if not writer.rows[FILES]:
             writer.pass_over(item.file, notes)

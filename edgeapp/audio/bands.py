@@ -10,6 +10,8 @@ BANDS_HZ = {LOW: (200.0, 1_000.0), HIGH: (1_000.0, 10_000.0)}  # hum and owls; m
 
 LOWEST_DB = -160.0
 STEPS = 180  # of 1 dB
+LEAST, MOST = 10 ** (LOWEST_DB / 10), 0.99 * 10 ** ((LOWEST_DB + STEPS) / 10)
+AT_ONCE = 32
 
 
 class Spectra:
@@ -26,10 +28,13 @@ class Spectra:
         self._window *= np.float32(np.sqrt(2.0 / (self.size * np.square(self._window).sum())))  # cells add up to power
         self.hz = np.fft.rfftfreq(self.size, 1.0 / rate_hz)
 
-    def of(self, samples: np.ndarray) -> np.ndarray:
-        """Cells ``[channels, frames, bins]`` of samples ``[channels, n]``; what fills no frame is left out."""
+    def of(self, samples: np.ndarray, every: int = 1) -> np.ndarray:
+        """Cells ``[channels, frames, bins]`` of samples ``[channels, n]``; what fills no frame is left out.
+
+        Of ``every`` frames one is transformed.
+        """
         channels, n = samples.shape
-        frames = samples[:, : n - n % self.size].reshape(channels, -1, self.size)
+        frames = samples[:, : n - n % self.size].reshape(channels, -1, self.size)[:, ::every]
         return np.fft.rfft(frames * self._window, axis=2)
 
     def bins(self, band: str) -> slice:
@@ -43,14 +48,22 @@ class Levels:
 
     def __init__(self) -> None:
         self._counts = np.zeros(STEPS, np.int64)
+        self._waiting: list[np.ndarray] = []  # a few seconds of them are counted at once, which costs as much as one
 
     def add(self, powers: np.ndarray) -> None:
         """Count powers ``[n]``; 1.0 is 0 dB."""
-        with np.errstate(all="ignore"):
-            steps = np.nan_to_num(10 * np.log10(powers) - LOWEST_DB, nan=0.0, neginf=0.0, posinf=STEPS)
-        self._counts += np.bincount(np.clip(steps, 0, STEPS - 1).astype(np.int64), minlength=STEPS)
+        self._waiting.append(powers)
+        if len(self._waiting) >= AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        sane = np.fmin(np.fmax(np.concatenate(self._waiting), LEAST), MOST)  # also of what is not a number
+        self._counts += np.bincount((10 * np.log10(sane) - LOWEST_DB).astype(np.int64), minlength=STEPS)
+        self._waiting = []
 
     def db(self, share: float) -> float:
         """The level below which this share of frames is; the lowest of all without a frame."""
+        if self._waiting:
+            self._count()
         counted = np.cumsum(self._counts)
         return LOWEST_DB + float(np.searchsorted(counted, share * counted[-1]))

@@ -31,12 +31,13 @@ FADE_S = 0.01  # from one decision to the next, so that nothing clicks
 
 DEAD = 4 / 32_768  # between the lowest and the highest sample: dither of 16 bits, and an offset, but no sound
 ALIVE = 40 / 32_768  # of another channel, beside which that is dead
+FRAMES_EVERY = 2  # of so many frames one is transformed
 STANDING_OUT = 4.0  # times the mean power of the cells of a band
 FEW_CELLS = 8  # beside which nothing is said
 CANCELLED = 0.15  # power of the mean over that of its channels, times the channels: 1 where they are independent
 SOUND_AGAIN = 1.2
 
-EVERY = 4  # of so many frames one is looked at for noise
+EVERY = 4  # of so many frames that are looked at one is looked at for noise
 FLOOR = 0.2  # of the frames of a sound are quieter than its noise floor
 PEAKS = 0.98  # are quieter than what stands out of it
 NOISY_DB = 20.0  # above the floor of another channel
@@ -255,7 +256,7 @@ class ChannelWatch:
             return self._heard(samples, live)
 
     def _heard(self, samples: np.ndarray, live: tuple[int, ...]) -> Seen:
-        cells = self._spectra.of(samples)
+        cells = self._spectra.of(samples, FRAMES_EVERY)
         powers = np.square(cells.real) + np.square(cells.imag)
         self.noise.add(self._spectra, powers)
         if len(live) < 2 or not cells.shape[1]:

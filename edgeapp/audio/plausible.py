@@ -14,13 +14,13 @@ from edgeapp.audio.channels import ChannelMixer
 from edgeapp.audio.segments import Segments
 
 SEGMENT_S = 1.0
-EVERY = 4  # of so many frames one is transformed: a level needs no more
+EVERY = 8  # of so many frames one is transformed: a level needs no more
 
 FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder makes of a flat top
 RUN = 3  # samples at full scale, one after the other: a peak that only touches it has fewer
 CLIPPED_SHARE = 1e-3
 
-OFFSET = 0.05  # of full scale; Song Meters have 0.03, and it does no harm
+OFFSET = 0.05  # of full scale; Song Meters have 0.03
 OFFSET_OF_SOUND = 0.5  # times the RMS of the sound
 
 LOW_LEVEL_DB = -70.0  # of the loudest frames
@@ -34,6 +34,7 @@ QUIET, LOUD = 0.2, 0.98
 DROPOUT_S = 0.002
 BESIDE = 64  # samples before and after a dropout
 BESIDE_RMS = 8 / 32_768
+BESIDE_STEPS = 4  # times their smallest sample: what is quieter may be 0 by rounding, as in 8 bits and ADPCM
 
 TELEPHONE_HZ = (3_300.0, 4_100.0)  # where a sound that was sampled at 8 kHz ends
 SLOPE_HZ = 700.0  # of a resampler, which mirrors what is at 3.4 kHz at 4.6
@@ -99,15 +100,13 @@ class Examination:
             return
         self._n += len(mono)
         with np.errstate(all="ignore"):  # samples beyond reason are refused elsewhere
-            self._sum += float(mono.sum(dtype=np.float64))
+            self._sum += float(mono.sum())
             self._gaps.add(mono)
             if not self._sounds:
                 self._sounds = bool(mono.any())
-            whole = len(mono) - len(mono) % self._spectra.size
-            chosen = mono[:whole].reshape(-1, self._spectra.size)[::EVERY]
-            if not len(chosen):
+            cells = self._spectra.of(mono.reshape(1, -1), EVERY)[0]
+            if not len(cells):
                 return
-            cells = self._spectra.of(chosen.reshape(1, -1))[0]
             powers = np.square(cells.real) + np.square(cells.imag)
             self._spectrum += powers.sum(axis=0)
             with_sound = powers.sum(axis=1) > SOUND_POWER
@@ -147,12 +146,13 @@ class Examination:
     def _narrow(self) -> str:
         """Sound that was sampled at 8 kHz and brought to a higher rate since: its noise ends there."""
         hz, (below, above) = self._spectra.hz, TELEPHONE_HZ
-        if self._rate_hz < 4 * above or not self._frames_of_sound:
+        long_enough = self._frames_of_sound and self._n >= FEWEST_SECONDS * self._rate_hz
+        if self._rate_hz < 4 * above or not long_enough:
             return ""
         inside, outside = (hz > below - 1_000) & (hz < below), (hz > above + SLOPE_HZ) & (hz < 0.9 * self._rate_hz / 2)
         floor_db, spectrum = self._floor_db / self._frames_of_sound, self._spectrum / self._frames
         # Lossy codecs leave out what is masked, and a low voice is far above any noise: so both must end there.
-        noise_ends = floor_db[inside].mean() - floor_db[outside].max() >= CLIFF_DB
+        noise_ends = floor_db[inside].min() - floor_db[outside].max() >= CLIFF_DB
         kept, gone = spectrum[(hz > below / 3) & (hz < above)].mean(), spectrum[outside].max()
         if not noise_ends or gone > kept * 10 ** (-ENDS_DB / 10):
             return ""
@@ -208,20 +208,24 @@ class _Gaps:
         self.count = self.samples = 0
 
     def add(self, mono: np.ndarray) -> None:
-        zero = mono == 0
-        if not self._run and not (zero[:: self._least // 2].any() or zero[-1]):
+        n, now_and_then = len(mono), mono[:: self._least // 2] == 0
+        if not self._run and mono[-1] != 0 and not (now_and_then[1:] & now_and_then[:-1]).any():
             self._tail = mono[-BESIDE:]
             return
-        edges = np.flatnonzero(np.diff(zero, prepend=not zero[0], append=not zero[-1]))
-        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            if not zero[start]:
-                if self._run:
-                    self._close(mono[start : min(end, start + BESIDE)])
-                self._tail = mono[max(start, end - BESIDE) : end]
-                continue
-            if not self._run:
-                self._cut = _loud(self._tail)
+        zero = mono == 0
+        bounds = np.concatenate([[0], np.flatnonzero(zero[1:] != zero[:-1]) + 1, [n]])
+        starts, ends = bounds[:-1], bounds[1:]
+        if self._run and not zero[0]:
+            self._close(mono[:BESIDE])
+        runs = zero[starts] & ((ends - starts >= self._least) | (ends == n) | ((starts == 0) & (self._run > 0)))
+        for start, end in zip(starts[runs].tolist(), ends[runs].tolist(), strict=True):
+            if start or not self._run:
+                self._cut = _loud(mono[max(0, start - BESIDE) : start] if start else self._tail)
             self._run += end - start
+            if end < n:
+                self._close(mono[end : end + BESIDE])
+        if not zero[-1]:
+            self._tail = mono[-BESIDE:]
 
     def finish(self) -> None:
         self._run = 0
@@ -240,7 +244,10 @@ class _Gaps:
 
 
 def _loud(samples: np.ndarray) -> bool:
-    return len(samples) > 0 and float(np.sqrt(np.square(samples).mean())) > BESIDE_RMS
+    sizes = np.abs(samples[samples != 0])
+    if not len(sizes):
+        return False
+    return float(np.sqrt(np.square(samples).mean())) > max(BESIDE_RMS, BESIDE_STEPS * float(sizes.min()))
 
 
 class Listening:

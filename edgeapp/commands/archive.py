@@ -26,10 +26,25 @@ from edgeapp.archive.record import ALWAYS, Record, versions
 from edgeapp.archive.results import check, earlier, opened
 from edgeapp.archive.run import Outcome, Run
 from edgeapp.archive.workers import default_workers
+from edgeapp.audio.channels import EACH, MIX
 from edgeapp.audio.pcm import STDIN
-from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOption, PackOption, ProviderOption
+from edgeapp.commands.options import (
+    ChannelOption,
+    GalleryOption,
+    LanguageOption,
+    LearnedOption,
+    PackOption,
+    ProviderOption,
+)
 from edgeapp.commands.place import DateOption, LatitudeOption, LeastOption, LongitudeOption, WeekOption
-from edgeapp.commands.recognition import HopOption, ModalitiesOption, OnlyOption, RangeTableOption, recognition_of
+from edgeapp.commands.recognition import (
+    HopOption,
+    ModalitiesOption,
+    OnlyOption,
+    RangeTableOption,
+    TimeZoneOption,
+    recognition_of,
+)
 from edgeapp.config.panels import OUTPUT, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
@@ -137,6 +152,8 @@ def archive(
         ),
     ] = 1,
     provider: ProviderOption = None,
+    channel: ChannelOption = MIX,
+    time_zone: TimeZoneOption = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -151,6 +168,8 @@ def archive(
     """
     if STDIN in inputs:
         raise UsageError("an archive has no place for sound on standard input", "use `identify -`")
+    if channel == EACH:
+        raise UsageError("an archive hears one channel of each recording", "hear each into results of its own")
     note = _silent if quiet else _note
     before = earlier(output)
     asked, found = recognition_of(
@@ -170,6 +189,8 @@ def archive(
         range_table,
         language,
         hop,
+        time_zone,
+        channel,
     )
     loaded = asked.load(found)
     tables = (*ALWAYS, *(name for name, kept in ((WINDOWS, windows), (EMBEDDINGS, embeddings)) if kept))

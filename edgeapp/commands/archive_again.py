@@ -7,6 +7,7 @@ from pathlib import Path
 from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.vectors import check_space, pack_of_space
+from edgeapp.audio.channels import MIX
 from edgeapp.commands.recognition import recognition_of
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
@@ -53,6 +54,8 @@ def loaded_for(
         range_table,
         language or settings.get("language"),
         record.hop_s,
+        time_zone=None,
+        channel=MIX,
     )
     check_space(data, found)
     return asked.load(found), asked

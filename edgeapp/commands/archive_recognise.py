@@ -77,7 +77,9 @@ def recognise(
 def _record(data: DataSet, settings: dict[str, object]) -> Record:
     """That of a run of `archive` with the same settings."""
     before = data.record
-    settings |= {"partition": before.partition, **{name: name in before.tables for name in (WINDOWS, EMBEDDINGS)}}
+    settings |= {name: before.settings.get(name) for name in ("time-zone", "channel")}
+    settings |= {"partition": before.partition}
+    settings |= {name: name in before.tables for name in (WINDOWS, EMBEDDINGS)}
     return Record(
         settings=settings,
         window_s=before.window_s,

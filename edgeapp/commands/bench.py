@@ -14,6 +14,7 @@ from edgeapp.doctor.bench import Bench
 from edgeapp.doctor.bench import bench as measure
 from edgeapp.errors import UsageError
 from edgeapp.pack.installed import load_pack
+from edgeapp.terminal import say
 
 DECIMALS = 4
 
@@ -50,7 +51,7 @@ def bench(
     rows = table(measured)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        typer.echo(f"{name:<{width}}  {value}".rstrip())
+        say(f"{name:<{width}}  {value}".rstrip())
 
 
 def table(measured: Bench) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from edgeapp.config.load import config_path, examine, missing
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
-from edgeapp.terminal import tell
+from edgeapp.terminal import say, tell
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", help="Show, check and create the settings of the station."
@@ -61,15 +61,13 @@ def check(config: ConfigOption = None) -> None:
     path = config_path(config, os.environ)[0]
     if faults:
         raise typer.Exit(2)
-    typer.echo(
-        f"{path}: {'all settings are valid' if path.is_file() else 'does not exist; every setting has its default'}"
-    )
+    say(f"{path}: {'all settings are valid' if path.is_file() else 'does not exist; every setting has its default'}")
 
 
 @app.command()
 def path(config: ConfigOption = None) -> None:
     """Print the path of the settings file."""
-    typer.echo(config_path(config, os.environ)[0])
+    say(config_path(config, os.environ)[0])
 
 
 @app.command()
@@ -85,7 +83,7 @@ def init(config: ConfigOption = None) -> None:
         raise OutputError(f"{target}: exists already", "edit it, or choose another with --config") from None
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}", "choose another with --config") from None
-    typer.echo(f"{target}: written; remove the '#' before a setting to change it")
+    say(f"{target}: written; remove the '#' before a setting to change it")
 
 
 def shown(setting: Setting, value: Any) -> Any:

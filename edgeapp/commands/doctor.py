@@ -13,6 +13,7 @@ from edgeapp.doctor.checkup import examine
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, State, exit_code
 from edgeapp.doctor.repair import repair
+from edgeapp.terminal import say
 
 WORDS = {0: "all is well", 1: "it works, with warnings", 2: "something does not work"}
 
@@ -42,11 +43,11 @@ def doctor(
         typer.echo(json_module.dumps({"exit_code": code, "findings": told}, indent=2, ensure_ascii=False))
     else:
         n = {state: sum(finding.state is state for finding in findings) for state in State}
-        typer.echo(f"{WORDS[code]}: {', '.join(f'{n[state]} {state.value}' for state in State)}")
+        say(f"{WORDS[code]}: {', '.join(f'{n[state]} {state.value}' for state in State)}")
     raise typer.Exit(code)
 
 
 def _tell(finding: Finding) -> None:
-    typer.echo(f"{finding.state.value:<8} {finding.name:<12} {' '.join(finding.what.split())}")
+    say(f"{finding.state.value:<8} {finding.name:<12} {' '.join(finding.what.split())}")
     if finding.remedy:
-        typer.echo(f"{'':<21} {' '.join(finding.remedy.split())}")
+        say(f"{'':<21} {' '.join(finding.remedy.split())}")

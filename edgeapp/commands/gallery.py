@@ -14,7 +14,7 @@ from edgeapp.config.defaults import language_of
 from edgeapp.errors import GalleryError, UsageError
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
 from edgeapp.pack.installed import find_pack, load_found, load_pack
-from edgeapp.terminal import tell
+from edgeapp.terminal import say, tell
 
 if TYPE_CHECKING:
     from gallery.entry import Rejection
@@ -57,7 +57,7 @@ def info(
     width = max(map(len, found))
     for key, value in found.items():
         text = ", ".join(f"{k or 'not given'}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        typer.echo(f"{key:<{width}} {text}")
+        say(f"{key:<{width}} {text}")
 
 
 @app.command("list")
@@ -100,7 +100,7 @@ def _list(path: Path, name: str | None, json: bool, language: str | None) -> Non
             typer.echo(json_module.dumps({**named, "entries": entries}, ensure_ascii=False))
         else:
             held = ", ".join(f"{n} {modality}" for modality, n in entries.items() if n) or "no entries"
-            typer.echo(f"{taxon.scientific_name:<28} {common_name:<28} {held}")
+            say(f"{taxon.scientific_name:<28} {common_name:<28} {held}")
 
 
 @app.command()
@@ -254,7 +254,7 @@ def remove(gallery: Changed, name: Annotated[str, typer.Argument(metavar="NAME",
     _refuse_packed(gallery)
     with Gallery.open(gallery, readonly=False) as opened:
         entries = opened.remove_taxon(name, names_table())
-    typer.echo(f"{gallery}: removed {name} and its {entries} entries")
+    say(f"{gallery}: removed {name} and its {entries} entries")
 
 
 def _shown(gallery: Path | None, pack: str | None) -> Path:

@@ -16,7 +16,6 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.pcm import STDIN, PcmSource
 from edgeapp.audio.piped import identified
 from edgeapp.audio.source import AudioSource
-from edgeapp.clock.zones import zone_of
 from edgeapp.commands.identify_output import AppendOption, BeginOption, beginning_with, check_output, ended_early
 from edgeapp.commands.options import (
     ChannelOption,
@@ -37,13 +36,20 @@ from edgeapp.commands.place import (
     LongitudeOption,
     WeekOption,
 )
-from edgeapp.commands.recognition import HopOption, ModalitiesOption, OnlyOption, RangeTableOption, recognition_of
+from edgeapp.commands.recognition import (
+    HopOption,
+    ModalitiesOption,
+    OnlyOption,
+    RangeTableOption,
+    TimeZoneOption,
+    recognition_of,
+)
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
-from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, WholeFiles, Writer, Writers, writer
+from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, Writer, Writers, writer
 from edgeapp.terminal import complain
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
@@ -54,8 +60,8 @@ def identify(
         list[str],
         typer.Argument(
             metavar="FILE|FOLDER|GLOB|LIST...",
-            help="Recordings: WAV, FLAC, OGG or MP3; folders of them, quoted patterns, lists (@FILE, or @- for "
-            "standard input). - reads raw sound from standard input.",
+            help="Recordings: WAV, FLAC, OGG, MP3 and more; folders of them, quoted patterns, lists (@FILE, or @- for "
+            "standard input). - reads a recording or raw sound from standard input.",
         ),
     ],
     format: Annotated[
@@ -125,15 +131,7 @@ def identify(
         ),
     ] = 1,
     channel: ChannelOption = MIX,
-    time_zone: Annotated[
-        str | None,
-        typer.Option(
-            "--time-zone",
-            metavar="ZONE",
-            help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
-            rich_help_panel=OTHER_INPUT,
-        ),
-    ] = None,
+    time_zone: TimeZoneOption = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -169,7 +167,6 @@ def identify(
     found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
-    zone = None if time_zone is None else zone_of(time_zone)
     note = _silent if quiet else complain
     with ExitStack() as stack:
         report_file = stack.enter_context(ReportFile(report, report_audio))
@@ -192,13 +189,15 @@ def identify(
             range_table,
             language,
             hop,
+            time_zone,
+            channel,
         )
         loaded = recognition.load(installed)
         recogniser, naming, expectation, hop_s = loaded.recogniser, loaded.naming, loaded.expectation, loaded.hop_s
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = recognition.place or (None, None)
         run = Run(recogniser.origin, installed.audio.window_s, hop_s, at[0], at[1], shown, excel)
-        writing: Writer = Writers(writer(format, destination.out, run), WholeFiles(destination.whole))
+        writing: Writer = writer(format, destination.out, run)
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
@@ -224,8 +223,9 @@ def identify(
             naming,
             expectation,
             None if reporting is None else reporting.listening,
-            zone,
+            recognition.zone,
             chosen,
+            destination.whole,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:

@@ -26,11 +26,13 @@ from edgeapp.detections.pictures import MOST
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
+from edgeapp.file_names import printable
 from edgeapp.journal import Journal, JournalError, Reader, Review, default_path, utc_of
 from edgeapp.journal.documents import detection_of
 from edgeapp.outputs.export import export_documents
 from edgeapp.outputs.records import SPECIES
 from edgeapp.outputs.words import in_words
+from edgeapp.terminal import say, tell
 from gallery.naming import Naming
 from gallery.utc import datetime_of
 
@@ -110,16 +112,16 @@ def info(journal: JournalPath = None, as_json: JsonOption = False) -> None:
         return
     for key, value in told.items():
         if key != "runs":
-            typer.echo(f"{key.replace('_', ' '):<17} {value}")
+            say(f"{key.replace('_', ' '):<17} {value}")
     for run in told["runs"]:
         ended = local(run["ended_utc"], run["clock_set"]) if run["ended_utc"] else "no end"
-        typer.echo(f"deployment {run['id']}: {local(run['started_utc'], run['clock_set'])} to {ended}")
+        say(f"deployment {run['id']}: {local(run['started_utc'], run['clock_set'])} to {ended}")
         ends = counting.in_words({Verdict(name): n for name, n in run["windows"].items()}, run["detections"])
-        typer.echo(f"  pack {run['pack']} {run['pack_version']}, {ends}")
+        say(f"  pack {run['pack']} {run['pack_version']}, {ends}")
         for stream in run["streams"]:
             lost = f", {stream['lost_samples']} samples lost" if stream["lost_samples"] else ""
             why = f", {stream['end_reason']}" if stream["end_reason"] else ""
-            typer.echo(f"  stream {stream['id']}: {stream['source']} at {stream['rate_hz']} Hz{lost}{why}")
+            say(f"  stream {stream['id']}: {stream['source']} at {stream['rate_hz']} Hz{lost}{why}")
 
 
 @app.command("list")
@@ -200,7 +202,7 @@ def review(
         if name is not None:
             name = corrected(name, gallery_of(opened, number))
         opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note))
-    typer.echo(f"detection {number}: {verdict.value}{f', {name}' if name else ''}", err=True)
+    tell(f"detection {number}: {verdict.value}{f', {name}' if name else ''}")
 
 
 @app.command()
@@ -219,7 +221,7 @@ def lock(
             )
         for clip in clips:
             opened.lock_clip(clip, not unlock)
-    typer.echo(f"{len(clips)} clips {'unlocked' if unlock else 'locked'}", err=True)
+    tell(f"{len(clips)} clips {'unlocked' if unlock else 'locked'}")
 
 
 @app.command("correct-times")
@@ -235,7 +237,7 @@ def correct_times(
         raise UsageError(f"--by must be at most 100 years, not {by:g} s", "give the error of the clock in seconds")
     with to_write(journal) as opened:
         changed = opened.shift_times(deployment, by)
-    typer.echo(f"deployment {deployment}: {changed} detections moved by {by:+g} s", err=True)
+    tell(f"deployment {deployment}: {changed} detections moved by {by:+g} s")
 
 
 @app.command()
@@ -245,13 +247,13 @@ def check(journal: JournalPath = None) -> None:
         reader.quick_check()
         strays, missing = reader.strays(), reader.missing_clips()
         for fault in strays:
-            typer.echo(f"{reader.path}: {fault}", err=True)
+            tell(f"{reader.path}: {fault}")
         for clip in missing:
-            typer.echo(f"{reader.path}: clip {clip['id']} is missing: {clip['path']}", err=True)
+            tell(f"{reader.path}: clip {clip['id']} is missing: {clip['path']}")
         if strays or missing:
             raise typer.Exit(3 if strays else 1)
         sizes = reader.sizes()
-    typer.echo(f"{reader.path}: intact, {sizes['detections']} detections, {sizes['clips']} clips", err=True)
+    tell(f"{reader.path}: intact, {sizes['detections']} detections, {sizes['clips']} clips")
 
 
 @app.command()
@@ -259,7 +261,7 @@ def upgrade(journal: JournalPath = None) -> None:
     """Migrate a journal of an older version, as `listen` does when it opens one. Every row is kept."""
     path = existing(journal)
     with Journal.open(path, COMMAND_BUSY_S):
-        typer.echo(f"{path}: up to date", err=True)
+        tell(f"{path}: up to date")
 
 
 @contextmanager
@@ -320,12 +322,14 @@ def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
             " ".join(filter(None, (row["review"], row["review_name"]))),
             "" if row["clip_path"] is None else str(row["clip"]),
         )
-        table.add_row(*map(Text, cells))  # Text: a device called "Card [hw:1]" must not be parsed as markup
+        table.add_row(
+            *(Text(printable(cell)) for cell in cells)
+        )  # Text: a device called "Card [hw:1]" must not be parsed as markup
     console = Console()
     if table.row_count:
         console.print(table)
     else:
-        typer.echo("no detections", err=True)
+        tell("no detections")
 
 
 def named_row(row: Mapping[str, Any], naming: Naming) -> dict[str, Any]:

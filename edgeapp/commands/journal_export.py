@@ -20,6 +20,7 @@ from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.ebird import Site
 from edgeapp.outputs.export import DOCUMENTS, FORMATS, export, export_documents
 from edgeapp.outputs.journal_records import Galleries, birds, record_of
+from edgeapp.terminal import tell
 
 EBIRD = "eBird checklist"
 
@@ -82,7 +83,7 @@ def export_detections(
             reader.pictures = pictures_in(reader, pictures)
             documents = (reader.document(row) for row in reader.detections(begin, end, names))
             written = export_documents(documents, format.value, destination.out)
-            typer.echo(f"{written} written", err=True)
+            tell(f"{written} written")
             return
         galleries = Galleries()
         found = (record_of(row, galleries, reader.naming) for row in reader.detections(begin, end, names))
@@ -91,5 +92,5 @@ def export_detections(
         done = export(records, format.value, destination.out, times, site, excel)
         reasons = {**done.left_out, **not_birds}
     for reason, n in reasons.items():
-        typer.echo(f"left out: {n} {reason}", err=True)
-    typer.echo(f"{done.written} written", err=True)
+        tell(f"left out: {n} {reason}")
+    tell(f"{done.written} written")

@@ -17,6 +17,7 @@ from edgeapp.journal.learning import Report, forget, learn
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.recognition.learned import NONE, learned_beside
+from edgeapp.terminal import say, tell
 
 
 @app.command("learn")
@@ -50,7 +51,7 @@ def learn_from_reviews(
             raise UsageError("--learned none: there is nothing to write", "name a file")
         if undo:
             removed = forget(path)
-            typer.echo(f"{path}: {'removed' if removed else 'is not there'}; the reviews stay in the journal", err=True)
+            tell(f"{path}: {'removed' if removed else 'is not there'}; the reviews stay in the journal")
             return
         used, taxa = _listened(reader, pack, gallery)
         report = learn(reader, used, path, taxa)
@@ -59,10 +60,10 @@ def learn_from_reviews(
         return
     for name in sorted({*report.entries, *report.counterexamples}):
         confirmed, rejected = report.entries.get(name, 0), report.counterexamples.get(name, 0)
-        typer.echo(f"{name:<28} {confirmed:>5} recordings {rejected:>5} counterexamples")
-    typer.echo(report.in_words, err=True)
+        say(f"{name:<28} {confirmed:>5} recordings {rejected:>5} counterexamples")
+    tell(report.in_words)
     if report.reviews:
-        typer.echo(f"{path}: {'written' if report.changed else 'unchanged'}", err=True)
+        tell(f"{path}: {'written' if report.changed else 'unchanged'}")
 
 
 def _listened(reader: Reader, pack: str | None, gallery: Path | None) -> tuple[Pack, Path | None]:

@@ -44,7 +44,7 @@ from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing
-from edgeapp.terminal import tell
+from edgeapp.terminal import say, tell
 from gallery.naming import Naming
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ def _print_devices() -> None:
     from edgeapp.audio.devices import listing, table
 
     lines = table(listing())
-    print("\n".join(lines) if lines else "", end="\n" if lines else "")
+    for line in lines:
+        say(line)
     if not lines:
         tell("no microphone found")

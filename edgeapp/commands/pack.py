@@ -22,7 +22,7 @@ from edgeapp.pack.installed import (
     load_pack,
     size_bytes,
 )
-from edgeapp.terminal import complain, tell
+from edgeapp.terminal import complain, say, tell
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, check, install and select packs.")
 
@@ -75,7 +75,7 @@ def list_packs(
             rows.append((mark, one["name"], one["version"] or "-", taxa, size, one["licence"] or "-", one["folder"]))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
-            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         for one in packs:
             if one["fault"]:
                 tell(f"! {one['name']}: {one['fault']}")
@@ -123,7 +123,7 @@ def use(
         raise UsageError("which pack?", "give the name of an installed pack, or --best")
     choose(name, shared)
     found = default_pack()
-    typer.echo(f"{found.name}: the default, as {found.why}, in {found.folder}")
+    say(f"{found.name}: the default, as {found.why}, in {found.folder}")
 
 
 @app.command()
@@ -143,7 +143,7 @@ def install(
 
     done = install_pack(source, name, sha256, shared, tell)
     verb = "replaced by" if done.replaced else "installed:"
-    typer.echo(f"{done.name}: {verb} {done.pack.name} {done.pack.version} in {done.pack.folder}")
+    say(f"{done.name}: {verb} {done.pack.name} {done.pack.version} in {done.pack.folder}")
     _tell_default()
 
 
@@ -154,7 +154,7 @@ def remove(
     """Remove an installed pack; if it was the selected one, the best one becomes the default."""
     from edgeapp.pack.install import remove as remove_pack
 
-    typer.echo(f"{remove_pack(name, shared)}: removed")
+    say(f"{remove_pack(name, shared)}: removed")
     _tell_default()
 
 
@@ -171,7 +171,7 @@ def archive(
         size = pack_up(pack, file)
     except OSError as error:
         raise OutputError(f"{file}: {error.strerror or error}", "name another file") from None
-    typer.echo(f"{file}: {pack.name} {pack.version}, {size / 1e6:.1f} MB")
+    say(f"{file}: {pack.name} {pack.version}, {size / 1e6:.1f} MB")
 
 
 def _tell_default() -> None:
@@ -222,7 +222,7 @@ def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json"
         "runs here": ", ".join(f"{key} {value}" for key, value in runs.items()),
     }
     for key, value in [*rows.items(), *(("engine", measured(one)) for one in engines)]:
-        typer.echo(f"{key:<10} {value}")
+        say(f"{key:<10} {value}")
 
 
 def engines_of_pack(pack: Pack) -> Iterator[dict[str, object]]:
@@ -282,7 +282,7 @@ def verify(named: PackArgument = None, provider: Provider = None) -> None:
     if pack.range is not None:
         occurrence(pack, 0.0, 0.0)
     runs = ", ".join(f"{modality} on {provider}" for modality, provider in providers.items())
-    typer.echo(f"{pack.folder}: {len(pack.files)} files as they were made; {runs}")
+    say(f"{pack.folder}: {len(pack.files)} files as they were made; {runs}")
 
 
 @app.command("build-engine")
@@ -323,4 +323,4 @@ def build_engine(
         built = build(
             PackGraph.of(pack, modality), precision, settings=settings, targets=targets, folder=into, force=force
         )
-        typer.echo(built.path)
+        say(built.path)

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from edgeapp.archive.recognition import Recognition
+from edgeapp.audio.channels import Channel
+from edgeapp.clock.zones import zone_of
 from edgeapp.commands.place import place_of, week_of
 from edgeapp.config.defaults import language_of, learned_of
-from edgeapp.config.panels import PLACE, RECOGNITION
+from edgeapp.config.panels import OTHER_INPUT, PLACE, RECOGNITION
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
@@ -44,6 +46,15 @@ HopOption = Annotated[
         rich_help_panel=RECOGNITION,
     ),
 ]
+TimeZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-zone",
+        metavar="ZONE",
+        help='Time zone of recorders that name none: "UTC", "local", "Europe/Berlin", "+02:00".',
+        rich_help_panel=OTHER_INPUT,
+    ),
+]
 ModalitiesOption = Annotated[
     str | None,
     typer.Option(
@@ -72,6 +83,8 @@ def recognition_of(
     range_table: Path | None,
     language: str | None,
     hop: float | None,
+    time_zone: str | None,
+    channel: str,
 ) -> tuple[Recognition, Pack]:
     """What the options ask for, and the pack that they mean.
 
@@ -103,6 +116,8 @@ def recognition_of(
         range_table,
         language_of(language),
         hop,
+        None if time_zone is None else zone_of(time_zone),
+        Channel.of(channel),
     )
     return asked, found
 

@@ -19,7 +19,7 @@ from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import VARIABLE, pack_folders
 from edgeapp.service.unit import MARK, NAME, Unit
-from edgeapp.terminal import tell
+from edgeapp.terminal import say, tell
 from gallery import files
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Run the station as a systemd service.")
@@ -47,7 +47,7 @@ def install(system: System = False, config: ConfigOption = None, run_as: RunAs =
         files.write_text(target, unit.text(), parents=True)
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}", _remedy(system)) from None
-    typer.echo(f"{target}: written")
+    say(f"{target}: written")
     commands = [_systemctl(system, "daemon-reload"), _systemctl(system, "enable", "--now", NAME)]
     if not system:  # or it ends when the user logs out
         commands.append(["loginctl", "enable-linger"])
@@ -137,7 +137,7 @@ def _remove(target: Path, system: bool) -> None:
         target.unlink()
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}", _remedy(system)) from None
-    typer.echo(f"{target}: removed")
+    say(f"{target}: removed")
 
 
 def _remedy(system: bool) -> str:
@@ -152,11 +152,11 @@ def _run_or_print(commands: list[list[str]], now: bool) -> None:
     for words in commands:
         line = " ".join(words)
         if not now:
-            typer.echo(f"  {line}")
+            say(f"  {line}")
         elif shutil.which(words[0]) is None:
             raise UsageError(f"{words[0]} not found", f"omit --now, and run on a machine with it: {line}")
         else:
             done = subprocess.run(words, capture_output=True, text=True)
             if done.returncode:
                 raise UsageError(f"`{line}` failed ({' '.join(done.stderr.split())})", "run it by hand")
-            typer.echo(f"  {line}: done")
+            say(f"  {line}: done")

@@ -24,6 +24,7 @@ from edgeapp.config.defaults import language_of, station_place
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.errors import UsageError
+from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
@@ -118,5 +119,5 @@ def _taxa(pack: Pack) -> dict[str, Taxon]:
 def _print(rows: list[dict[str, Any]], out: TextIO) -> None:
     width = max((len(row["scientific_name"]) for row in rows), default=0)
     for row in rows:
-        out.write(f"{row['occurrence']:6.3f}  {row['scientific_name']:<{width}}  {row['common_name'] or ''}".rstrip())
-        out.write("\n")
+        line = f"{row['occurrence']:6.3f}  {row['scientific_name']:<{width}}  {row['common_name'] or ''}"
+        out.write(printable(line.rstrip()) + "\n")

@@ -14,6 +14,7 @@ from gallery.pictures import Picture, PictureFinder, pictures
 from gallery.recognition import Detection
 from gallery.store import Gallery
 
+WAIT_MS = 200  # for another program that writes to the gallery
 MOST = 3  # photos, and as many recordings: enough to check a name against
 
 
@@ -65,8 +66,8 @@ def picture_fields(shown: Iterable[Picture]) -> list[dict[str, Any]]:
 class DocumentPictures:
     """Pictures in the documents of a journal's detections, from one gallery.
 
-    For one thread, which opens the gallery with the first detection. What cannot be read is told of once, and documents
-    have no pictures then: no detection waits for one or is lost with it.
+    For one thread. What cannot be read, or not within `WAIT_MS`, is told of once, and the document has no pictures
+    then: no detection waits for one or is lost with it.
 
     Parameters
     ----------
@@ -79,10 +80,17 @@ class DocumentPictures:
     """
 
     def __init__(self, path: str | Path, n: int = MOST, tell: Callable[[str], None] = lambda line: None) -> None:
-        self._path, self._n, self._tell = path, n, tell
-        self._gallery: Gallery | None = None
-        self._finder: PictureFinder | None = None
+        self._tell = tell
         self._told: set[str] = set()
+        self._gallery: Gallery | None = None
+        if n == 0:
+            return
+        try:
+            self._gallery = Gallery.open(path)
+            self._gallery.rows(f"PRAGMA busy_timeout = {WAIT_MS}")
+            self._finder = PictureFinder(self._gallery, n)
+        except GalleryError as error:
+            self._say(error)
 
     def fields(
         self, detection: Detection, space: str, vector: Callable[[], np.ndarray | None] = lambda: None
@@ -97,27 +105,25 @@ class DocumentPictures:
         vector : callable
             Gives [dim] of its most confident window, if it is known.
         """
-        if self._n == 0:
+        if self._gallery is None:
             return []
         try:
-            if self._finder is None or self._gallery is None:
-                if self._told:
-                    return []
-                self._gallery = Gallery.open(self._path)
-                self._finder = PictureFinder(self._gallery, self._n)
             sound = vector() if space == self._gallery.identity.space else None
             if sound is not None and sound.shape != (self._gallery.identity.dim,):
                 sound = None  # damaged
             candidates = [one.scientific_name for one in detection.candidates]
             return picture_fields(self._finder.pictures(detection.scientific_name, sound, candidates))
         except GalleryError as error:
-            if str(error) not in self._told:
-                self._told.add(str(error))
-                self._tell(f"{error}; documents have no pictures")
+            self._say(error)
             return []
 
     def close(self) -> None:
         """Close the gallery; idempotent."""
         if self._gallery is not None:
             self._gallery.close()
-        self._gallery = self._finder = None
+        self._gallery = None
+
+    def _say(self, error: GalleryError) -> None:
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            self._tell(f"{error}; documents have no pictures")

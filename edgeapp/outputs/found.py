@@ -181,6 +181,6 @@ def _print(out: TextIO, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for title in (*heads, "file", "from", "to", "time"):
         table.add_column(title, overflow="fold", justify="right" if title in NUMBERS else "left")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     if table.row_count:
         console.print(table)

@@ -98,7 +98,7 @@ class TableWriter:
             table.add_row(
                 clock(stretch.start_s),
                 clock(stretch.end_s),
-                Text(in_words(stretch.detection), style="bold green"),
+                Text(printable(in_words(stretch.detection)), style="bold green"),
                 f"{stretch.detection.confidence:.0%}",
             )
         if self._detected > len(self._stretches):
@@ -110,7 +110,7 @@ class TableWriter:
         """The pictures of each detected taxon, the surest taxon first."""
         for stretch in sorted(self._surest.values(), key=lambda one: -one.detection.confidence):
             self._print(Text())
-            self._print(Text(in_words(stretch.detection), style="bold green"))
+            self._print(Text(printable(in_words(stretch.detection)), style="bold green"))
             shown = pictures_of(gallery, stretch.detection, stretch.vector)
             if shown:
                 show(self._console, gallery, shown, complain)
@@ -126,8 +126,8 @@ class TableWriter:
         for place, one in enumerate(species, start=1):
             table.add_row(
                 str(place),
-                Text(one.common_name or "-"),
-                Text(one.scientific_name, style="italic"),
+                Text(printable(one.common_name) or "-"),
+                Text(printable(one.scientific_name), style="italic"),
                 Text.assemble((self._bar(one.confidence), "green"), f" {one.confidence:6.1%}"),
                 f"{one.similarity:.2f}",
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -158,30 +158,6 @@ class Writers:
         """Each of them."""
         for one in self._writers:
             one.fail(file, reason)
-
-
-class WholeFiles:
-    """Says after each file that what was written so far is whole; see `Writer`."""
-
-    def __init__(self, whole: Callable[[], None]) -> None:
-        self._whole = whole
-
-    def begin(self, recording: Recording) -> None:
-        """Nothing."""
-
-    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
-        """Nothing."""
-
-    def detection(self, stretch: Stretch) -> None:
-        """Nothing."""
-
-    def finish(self, identification: Identification) -> None:
-        """Say so."""
-        self._whole()
-
-    def fail(self, file: str, reason: str) -> None:
-        """Say so: what stands there of the file, such as its first windows and the error, belongs there."""
-        self._whole()
 
 
 def writer(name: str, out: TextIO, run: Run) -> Writer:

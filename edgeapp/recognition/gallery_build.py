@@ -21,7 +21,7 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
-from edgeapp.errors import AudioError
+from edgeapp.errors import AudioError, PassedOverError
 from edgeapp.file_names import text_of
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_of
@@ -111,7 +111,6 @@ class Filler:
     tell : callable
         Told of each failure.
     channel : Channel
-        Of recordings; each of several counts towards the one vector.
     """
 
     def __init__(
@@ -170,6 +169,9 @@ class Filler:
                 else:
                     self._put([replace(entry, vector=self._heard(one))])
                 self._took(one, entry)
+            except PassedOverError as error:
+                self._leave_out(one, error.what)
+                self.report.notes.append(str(error))
             except (TaxonError, AudioError, UnusablePhoto, _Unusable) as error:
                 self._fail(Rejection(one.label, str(error)))
             if len(photos) == PHOTOS_AT_ONCE:
@@ -233,10 +235,9 @@ class Filler:
         if self._audio_encoder is None:
             self._audio_encoder = AudioEncoder(self.pack)
         total = np.zeros(self.pack.dim, np.float64)
-        with overheard():  # what an MP3 decoder says of damage it passes over
+        with overheard():  # damage that an MP3 decoder passes over
             for number in channels_of(one.path, self._channel):
-                with closing(FileSource(one.path, channel=number)) as source:
-                    total += self._sum(source, self._audio_encoder)
+                total += self._sum(FileSource(one.path, channel=number), self._audio_encoder)
         length = float(np.linalg.norm(total))
         if length == 0.0:
             raise _Unusable("contains no sound")
@@ -245,9 +246,10 @@ class Filler:
     def _sum(self, source: FileSource, encoder: AudioEncoder) -> np.ndarray:
         """The vectors of the windows of a source that are loud enough, added up."""
         spec, total = self.pack.audio, np.zeros(self.pack.dim, np.float64)
-        for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
-            if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
-                total += encoder.encode(window.samples[None])[0]
+        with closing(source):
+            for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
+                if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
+                    total += encoder.encode(window.samples[None])[0]
         return total
 
     def _described(self, one: Material) -> Entry:

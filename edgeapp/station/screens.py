@@ -18,6 +18,7 @@ from edgeapp.clock.utc import utc_text
 from edgeapp.detections.counting import in_words as counted
 from edgeapp.detections.document import CLOCK_SET, CLOCK_UNSET, cleaned
 from edgeapp.detections.verdict import Verdict
+from edgeapp.file_names import printable
 from edgeapp.outputs.json import window_fields
 from edgeapp.outputs.words import NOTHING_HEARD, NOTHING_KNOWN, in_words
 from edgeapp.station.microphone_health import Transition
@@ -85,13 +86,16 @@ class LiveTable:
 
     def _table(self) -> Table:
         # Text, since a device called "Card [hw:1]" is no markup.
-        caption = "\n".join([f"now: {self._now or 'waiting for the first window'}", *self._states.values()])
+        said = [f"now: {self._now or 'waiting for the first window'}", *self._states.values()]
+        caption = "\n".join(map(printable, said))
         detected = Column("detected", ratio=1)
         time = f"time ({datetime.now().astimezone():%z})"
-        table = Table(time, detected, "confidence", "level", title=Text(self._title), expand=True)
+        table = Table(time, detected, "confidence", "level", title=Text(printable(self._title)), expand=True)
         table.caption = Text(f"{caption}\n{self._counted}".rstrip())
         for row in self._newest:
-            table.add_row(*map(Text, (row.time, row.words, f"{row.confidence:.2f}", row.level)))
+            table.add_row(
+                *(Text(printable(cell)) for cell in (row.time, row.words, f"{row.confidence:.2f}", row.level))
+            )
         return table
 
 
@@ -134,7 +138,7 @@ class Lines:
         """Nothing to release."""
 
     def _print(self, *parts: str) -> None:
-        print(*parts, sep="  ", file=self._stream, flush=True)
+        print(*map(printable, parts), sep="  ", file=self._stream, flush=True)
 
 
 class NdJson:

@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import edgeapp.commands.identify as commands
+from edgeapp.audio.file import FileSource
 from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -95,6 +98,24 @@ def test_what_was_done_is_kept_and_the_line_says_how_to_go_on(songs, toy_pack, t
         assert [file for file in heard(out.read_text(), format) if file != "-"] == songs
 
 
+@pytest.mark.parametrize("append", [[], ["--append"]])
+def test_a_recording_is_kept_with_all_its_channels_or_with_none(run, record, tmp_path, monkeypatch, append):
+    two = np.stack([toy.tone(1000), toy.tone(3000)], axis=1)
+    songs = [record(f"{n}.wav", two) for n in range(2)]
+    whole = commands.FileSource
+
+    def interrupted(file: str, channel: int = 0) -> FileSource:
+        if (file, channel) == (songs[1], 2):
+            raise KeyboardInterrupt
+        return whole(file, channel=channel)
+
+    monkeypatch.setattr(commands, "FileSource", interrupted)
+    out = tmp_path / "out.csv"
+    result = run("identify", *songs, "--channel", "each", "-f", "csv", "-o", out, *append)
+    assert result.exit_code == 130 and "1 of 2 files done" in result.stderr
+    assert heard(out.read_text(), "csv") == [songs[0]] * 2
+
+
 def test_nothing_is_replaced_where_nothing_was_done(toy_pack, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("former\n")
@@ -168,6 +189,21 @@ runpy.run_module("edgeapp", run_name="__main__")
 # 500 recordings, ended half way
 
 
+def test_an_error_that_a_library_made_of_an_interruption_is_one(songs, toy_pack):
+    code = (
+        "import os, signal, edgeapp.commands.identify as commands\n"
+        "from edgeapp.errors import PackError\n"
+        "def load(*words, **options):\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except KeyboardInterrupt: raise PackError('ONNX Runtime is not installed') from None\n"
+        "commands.recognition_of = load\n"
+        "from edgeapp.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "identify", *songs, "--pack", str(toy_pack)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (143, "biovita-edge: interrupted\n")
+
+
 @pytest.fixture
 def many(tmp_path: Path, record: Callable[..., str]) -> list[str]:
     """Names of one recording."""
@@ -181,7 +217,8 @@ def many(tmp_path: Path, record: Callable[..., str]) -> list[str]:
 
 def check_ended_half_way(many: list[str], toy_pack: Path, tmp_path: Path, number: int, wait_s: float) -> None:
     out = tmp_path / "out.csv"
-    out.unlink(missing_ok=True)
+    for left in (out, *tmp_path.glob(".out*")):  # of a run that was killed before
+        left.unlink(missing_ok=True)
     folder = Path(many[0]).parent
     process = identify(folder, "--pack", toy_pack, "-q", "-f", "csv", "-o", out, stdin=subprocess.DEVNULL)
     while not list(tmp_path.glob(".out*")):

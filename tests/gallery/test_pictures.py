@@ -223,6 +223,7 @@ def test_a_finder_gives_what_a_single_question_gives(make, unit, monkeypatch):
         monkeypatch.setattr(module, "KEPT_BYTES", kept)
         finder = PictureFinder(gallery, 2)
         for name in 2 * names:
+            assert finder.thumbnail(name) == next(iter(pictures(gallery, name)), None)
             for vector in (None, unit(0), unit(1)):
                 assert finder.pictures(name, vector, ["Snark snark"]) == pictures(
                     gallery, name, vector, 2, ["Snark snark"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeapp.audio.names import left_out
 from gallery import Taxon
 from trainer.data.layouts import SOUND
 from trainer.data.manifest import Manifest, default_manifest, held_rows, hold_out
@@ -77,6 +78,10 @@ def open_unlabelled(
     return replace(data, manifest=manifest, unlabelled=found)
 
 
+def _is_sound(file: Path) -> bool:
+    return file.suffix.lower().lstrip(".") in SOUND and left_out(file.name) is None
+
+
 def names_species(table: Path) -> bool:
     return bool({"scientific_name", "accepted_name"} & set(header(table)))
 
@@ -90,7 +95,7 @@ def recordings_of(path: Path, media: Path | None) -> Listed:
         When there are none, or the table cannot be read.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower().lstrip(".") in SOUND and file.is_file())
+        files = sorted(file for file in path.rglob("*") if _is_sound(file) and file.is_file())
         if not files:
             raise DataError(
                 f"{path}: contains no recordings", f"name a folder with {', '.join(SOUND[:3])} or other audio files"

@@ -78,7 +78,7 @@ class MpegDecoder:
         found, counted = sum(run.frames for run in parts), parts[0].announced
         self._missing = [self._frames_between(one, two) for one, two in zip(parts, parts[1:])]
         room = sum(two.start - one.end for one, two in zip(parts, parts[1:])) // SHORTEST
-        if counted and found <= counted <= found + room:  # a count that the bytes belie is damaged itself
+        if counted and found <= counted <= 2 * found + room:  # one that is far from what was found is damaged itself
             self._missing = _shared(counted - found, self._missing)
         here = found + sum(self._missing)
         self.announced: int | None = None

@@ -47,8 +47,7 @@ class Heard:
         Verdict of the last review; empty without one.
     vector : np.ndarray or None
         ``[dim]``, of its most confident window.
-    channel : int
-        Of the file, from 1; 0 where all are heard together.
+    channel : int, from 1; 0 for all together
     """
 
     name: Name
@@ -218,7 +217,6 @@ class RecordingPart:
     rate_hz : int
     recorded : datetime or None
     origin : str
-        Where that was read.
     notes : tuple of str
     detections : int
     figures : tuple of Figure

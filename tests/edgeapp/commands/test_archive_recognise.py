@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,18 @@ def test_results_of_other_recordings_are_refused(run, two_sites, recordings, toy
 def test_results_do_not_replace_themselves(run, two_sites, toy_pack):
     done = run("archive", "recognise", two_sites, "--output", two_sites, "--pack", toy_pack)
     assert done.exit_code == 2 and "name another folder" in done.stderr
+
+
+def test_what_is_no_recording_has_no_failure(run, record, toy_pack, tmp_path):
+    companion = tmp_path / "companion.wav"
+    companion.write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(4000))
+    files = [str(companion), record("tit.wav", toy.tone(1000))]
+    heard(tmp_path / "old", files, toy_pack)
+    words = (tmp_path / "old", "--output", tmp_path / "new", "--pack", toy_pack)
+    assert run("archive", "recognise", *words).exit_code == 0
+    for name in ("old", "new"):
+        rows = DataSet(tmp_path / name).table("files").to_pylist()
+        assert [row["error"] for row in rows] == [None, None] and "companion" in rows[0]["notes"][0]
+        found = json.loads(run("archive", "summary", tmp_path / name, "--json").stdout)
+        assert (found["effort_recordings"], found["failed_recordings"]) == (1, 0)
+        assert '"error"' not in run("archive", "export", tmp_path / name, "--format", "ndjson").stdout

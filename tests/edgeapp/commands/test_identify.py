@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from edgeapp.audio.guano import as_text, into_wav
@@ -368,6 +369,30 @@ def test_each_bad_input_is_one_line_and_the_others_are_done(run, record, tit, tm
         assert line.rpartition(";")[2].strip(), "the remedy"
     rows = list(csv.reader(io.StringIO(result.stdout)))[1:]
     assert rows and {row[5] for row in rows} == {tit}, "a file that failed half way has no rows"
+
+
+def test_a_companion_file_is_passed_over_and_fails_nothing(run, tit, tmp_path):
+    (tmp_path / "copied.wav").write_bytes(b"\x00\x05\x16\x07" + bytes(4000))
+    result = run("identify", tmp_path / "copied.wav", tit, "-f", "csv")
+    assert result.exit_code == 0
+    assert "copied.wav: is a companion file of macOS, not a recording; passed over" in result.stderr
+    assert "1 of 2 files done, 0 failed, 1 passed over" in result.stderr
+
+
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_file_on_standard_input_is_read_as_the_file_it_is(run, tit, tmp_path, monkeypatch, format):
+    path = tmp_path / f"a.{format.lower()}"
+    sound, rate_hz = soundfile.read(tit)
+    soundfile.write(path, sound, rate_hz, format=format)
+    with path.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        piped = json.loads(run("identify", "-", "-f", "json", "--pcm-rate", 16_000).stdout)
+    named = json.loads(run("identify", path, "-f", "json").stdout)
+    assert piped["detections"] and piped["duration_s"] == named["duration_s"]
+    for one in (piped, named):
+        for detection in one["detections"]:
+            detection["source"] = None
+    assert piped["detections"] == named["detections"]
 
 
 def test_a_file_that_may_not_be_read_is_one_line(run, tit, monkeypatch):

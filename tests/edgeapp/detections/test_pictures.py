@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from edgeapp.audio.file import FileSource
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
 from edgeapp.recognition.gallery_build import build_gallery
@@ -13,6 +17,7 @@ from edgeapp.recognition.material import Material
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from gallery import Gallery, starter_taxa
 from gallery.pictures import pictures
+from gallery.recognition import Detection
 
 
 def test_the_first_picture_is_of_the_species_that_photos_alone_name(starter_pack, shared, tmp_path):
@@ -51,3 +56,45 @@ def test_the_first_picture_is_of_the_species_that_photos_alone_name(starter_pack
             shown_right += species_of_file[first.label] == row["scientific_name"]
     assert 0.5 * len(asked) <= named_right < len(asked), "some of these species have no photos"
     assert shown_right == named_right
+
+
+def test_no_document_waits_for_a_gallery_that_is_being_written(photo_gallery, toy_pack):
+    """Whoever writes ends only when the document is there, or after far longer than it may wait."""
+    tit = Detection("species", "Parus major", "Great Tit", (), 0.9, ())
+    told: list[str] = []
+    shown = DocumentPictures(photo_gallery, tell=told.append)
+    locked, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with closing(sqlite3.connect(photo_gallery, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            locked.set()
+            done.wait(10)
+            other.execute("ROLLBACK")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    locked.wait()
+    meanwhile = [shown.fields(tit, "") for _ in range(2)]
+    done.set()
+    writer.join()
+
+    assert meanwhile == [[], []]
+    assert [line.partition("; ")[0] for line in told] == [f"gallery {photo_gallery} is in use by another program"]
+    assert [one["label"] for one in shown.fields(tit, "")] == ["far.jpg", "near.jpg", "song.wav"]
+    shown.close()
+
+
+def test_a_vector_of_another_space_is_not_compared(photo_gallery, toy_pack):
+    tit = Detection("species", "Parus major", "Great Tit", (), 0.9, ())
+    shown = DocumentPictures(photo_gallery, n=1)
+    dim, space = Pack.load(toy_pack).dim, Pack.load(toy_pack).space
+    for vector, of, compared in (
+        (np.ones(dim), space, True),
+        (np.ones(dim), "another", False),
+        (np.ones(dim + 1), space, False),  # damaged
+    ):
+        found = shown.fields(tit, of, lambda vector=vector: vector)
+        assert [one["similarity"] is not None for one in found] == [compared] * 2
+    shown.close()
+    assert DocumentPictures(photo_gallery, n=0).fields(tit, space) == []

@@ -204,6 +204,21 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     assert [(one.label, one.reason) for one in report.failed] == [(silent, "contains no sound")]
 
 
+def test_what_cannot_be_heard_does_not_end_the_others(pack, tmp_path, record):
+    sound = toy.tone(3000, seconds=20)
+    flipped = record(
+        "flipped.wav", np.where(np.arange(len(sound)) == 80_000, np.float32(-1.4e37), sound), subtype="FLOAT"
+    )
+    (tmp_path / "companion.wav").write_bytes(b"\x00\x05\x16\x07" + bytes(4000))
+    good = record("good.wav", sound)
+    material = [Material(tmp_path / name, "Cuculus canorus", "audio") for name in (flipped, "companion.wav", good)]
+    report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
+    assert report.entries["audio"] == 1
+    (failed,) = report.failed
+    assert failed.label == flipped and "the sample at 10.000 s is -1.4e+37" in failed.reason
+    assert ["companion file of macOS" in one.reason for one in report.left_out] == [True]
+
+
 def test_a_folder_of_folders_is_read_by_species_name(pack, tmp_path):
     photo(tmp_path / "photos" / "Parus_major" / "1.png", (255, 0, 0))
     photo(tmp_path / "photos" / "common cuckoo" / "more" / "2.png", (0, 255, 0))

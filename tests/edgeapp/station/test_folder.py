@@ -141,6 +141,18 @@ def test_a_file_that_is_no_recording_is_named_and_the_others_are_heard(watch, fo
     assert rows(journal, "SELECT path LIKE '%040000.wav' FROM files") == [(1,)]
 
 
+def test_samples_beyond_reason_end_only_their_own_recording(watch, folder, journal, caplog):
+    path = sing(folder / "20260501_030000.wav")
+    sound, rate_hz = soundfile.read(path, dtype="float32")
+    sound[len(sound) // 2] = -1.4e37
+    soundfile.write(path, sound, rate_hz, subtype="FLOAT")
+    sing(folder / "20260501_040000.wav")
+
+    watch(4, within_s=10.0)
+    assert "20260501_030000.wav: the sample at 10.000 s is -1.4e+37" in caplog.text
+    assert (1,) in rows(journal, "SELECT path LIKE '%040000.wav' FROM files")
+
+
 def test_a_recording_of_zeros_is_heard_as_silence(watch, folder, journal):
     soundfile.write(folder / "20260501_040000.wav", np.zeros(20 * CARD_HZ, np.float32), CARD_HZ)
 

@@ -207,7 +207,7 @@ class World:
             for worker in found:
                 source = worker._source
                 if self.settings.input.watch is not None:
-                    told.append((source._folder, source._zone))
+                    told.append((source._folder, source._zone, source._channel))
                     continue
                 source._sleep = lambda seconds, source=source: source.close()
                 try:
@@ -304,6 +304,7 @@ CASES: dict[str, Case] = {
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
     "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
+    "input.channel": case(World.workers, "best", input__watch=lambda folder: folder / "watched"),
     "input.pcm_format": case(World.piped, "s32le"),
     "input.pcm_rate": case(World.piped, 32_000),
     "input.pcm_channels": case(World.piped, 2),
