@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,3 +186,22 @@ def test_complaints_are_errors_with_a_remedy(tmp_path):
     list(finished_files(tmp_path, sleep=sleep, seconds=lambda: now[0], ended=lambda: now[0] > 30, complain=told.append))
 
     assert [bool(error.remedy) for error in told] == [True]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_holds_no_bytes_is_told_once_and_never_waited_for(tmp_path, monkeypatch, kind):
+    odd = tmp_path / "odd.wav"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as opened:
+            monkeypatch.chdir(tmp_path)
+            opened.bind("odd.wav")
+    else:
+        odd.symlink_to("/dev/zero")
+    recording(tmp_path / "good.wav")
+    watch = Watch(tmp_path)
+
+    assert watch.run(60) == ["good.wav"]
+    assert len(watch.complaints) == 1
+    assert kind in watch.complaints[0] and "odd.wav: is a" in watch.complaints[0]
