@@ -25,6 +25,7 @@ from edgeapp.clips.retention import Usage
 from edgeapp.clips.ring import Ring
 from edgeapp.commands.listen import _page, _screen
 from edgeapp.config.settings import SETTINGS, Settings
+from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
@@ -35,7 +36,7 @@ from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
 from edgeapp.web.access import write_password
-from gallery import Counterexample, build
+from gallery import Counterexample, Entry, Gallery, build
 from gallery.recognition import Detection
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Passing, SetClock, Watched, piped
@@ -136,6 +137,8 @@ class World:
         self.settings.journal_path.unlink(missing_ok=True)
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
             journal.naming = parts.naming
+            gallery = recogniser_of(self.settings).gallery_path
+            journal.pictures = DocumentPictures(gallery, self.settings.station.pictures, pytest.fail)
             clock = SetClock()
             station = Station(
                 parts.classifier, journal, parts.deployment, clock, Watched(), replace(parts.keeping, clips=None)
@@ -157,7 +160,11 @@ class World:
             )
             clips = parts.keeping.clips(ring, 1)
             written = []
-            clips._journal = SimpleNamespace(add_clip=lambda clip, ids: written.append(clip) or len(written))
+            clips._journal = SimpleNamespace(
+                add_clip=lambda clip, ids: written.append(clip) or len(written),
+                drop_unused_clip=lambda clip_id, why, when: False,
+                together=lambda change: change(),
+            )
             for number, at in enumerate((20.0, 32.0, 44.0)):
                 clips.want(number, "Parus major", 0.9, MOMENT, at, at + 10.0, 1)
             clips.finish()
@@ -237,14 +244,16 @@ class World:
         return type(screen).__name__
 
     def page(self) -> Any:
-        """Where the live page is, under which names it may be asked for, and whether it has a password."""
+        """Where the live page is, its names, whether it has a password, and the proxies that it trusts."""
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
             page = _page(self.settings, recogniser_of(self.settings), journal, parts, "garden")
         if page is None:
             return None
         with page._server._socket:
             access = page._server._access
-            return page._server.url, access._hosts, access.password is None
+            served = page._server._server.config
+            trusted = (served.proxy_headers, served.forwarded_allow_ips)
+            return page._server.url, access._hosts, access.password is None, trusted
 
     def logged(self) -> Any:
         """What a line at each level leaves behind, and the file's limits."""
@@ -291,6 +300,11 @@ CASES: dict[str, Case] = {
     "station.hop": case(World.cutting, 2.0),
     "station.only": case(World.recogniser, ("Aves",)),
     "station.language": case(lambda world: world.sent()[0]["taxon"]["common_name"], "de"),
+    "station.pictures": case(
+        lambda world: world.sent()[0]["pictures"],
+        0,
+        station__gallery=lambda folder: with_photo(toy.make(folder / "seen")),
+    ),
     "station.modalities": case(World.recogniser, ("image",)),
     "station.threads": case(World.recogniser, 7),
     "station.provider": case(World.recogniser, "cuda"),
@@ -344,12 +358,21 @@ CASES: dict[str, Case] = {
     "web.address": case(World.page, "127.0.0.2"),
     "web.port": case(World.page, lambda folder: free_port()),
     "web.host": case(World.page, ("birds.example",)),
+    "web.proxy": case(World.page, ("192.0.2.1",)),
     "web.password_file": case(World.page, lambda folder: one_password(folder / "web-password")),
     "log.file": case(World.logged, lambda folder: folder / "station.log"),
     "log.level": case(World.logged, "error"),
     "log.max_mb": case(World.logged, 0.01, log__file=lambda folder: folder / "station.log"),
     "log.keep": case(World.logged, 1, log__file=lambda folder: folder / "station.log", log__max_mb=0.01),
 }
+
+
+def with_photo(pack: Path) -> Path:
+    """A pack's gallery, with a photo of what sings."""
+    path = pack / "gallery.sqlite"
+    with Gallery.open(path, readonly=False) as gallery:
+        gallery.add_entries([Entry("Parus major", "image", np.eye(4, dtype="f4")[0], "tit.jpg", licence="CC0-1.0")])
+    return path
 
 
 def free_port() -> int:
