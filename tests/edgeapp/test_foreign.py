@@ -131,7 +131,7 @@ def test_a_crash_while_a_recording_is_heard_tells_them_too(calls):
     code = (
         "import os, edgeapp.archive.files as files\n"
         "def stop(*words): os.write(2, b'what(): out of memory\\n'); os.abort()\n"
-        "files._windows = stop\n"
+        "files.write_windows = stop\n"
         "from edgeapp.cli import main; main()"
     )
     command = [sys.executable, "-c", code, *map(str, calls["identify"])]
