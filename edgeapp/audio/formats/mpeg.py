@@ -132,7 +132,7 @@ class MpegDecoder:
             said = (run.frames + TRAILING) * LONGEST
         elif run.announced != frames:
             tag = tag[: run.count_at] + struct.pack(">I", frames) + tag[run.count_at + 4 :]
-        return Reader(View(self._file, [tag, (run.start + len(tag), run.end)], said))
+        return Reader(View(self._file, [tag, (run.start + len(tag), run.end)], said), buffers=True)
 
 
 def _shared(total: int, weights: Sequence[int]) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -15,6 +17,7 @@ from edgeapp.audio.formats.view import Readable, size_of
 # 8 kHz with room to spare. libmpg123 gives silence for ever where a damaged tag counts too many frames.
 LEAST_BYTES_MPEG, LEAST_BYTES = 1000, 8
 MARGIN_S = 10
+BUFFER = 1 << 16  # bytes
 UNKNOWN_FRAMES = 1 << 62  # libsndfile announces 2^63 - 1 where it does not know
 
 
@@ -32,6 +35,8 @@ class Reader:
     ----------
     source : Readable
         Left open.
+    buffers : bool
+        Whether it is read in larger pieces than the decoder asks for; of an MP3 that is four bytes at a time.
 
     Attributes
     ----------
@@ -49,8 +54,8 @@ class Reader:
         libsndfile cannot open it.
     """
 
-    def __init__(self, source: Readable) -> None:
-        self._source = source
+    def __init__(self, source: Readable, buffers: bool = False) -> None:
+        self._source, self._buffers = source, buffers
         self._file = self._opened()
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
@@ -93,8 +98,10 @@ class Reader:
 
     def _opened(self) -> soundfile.SoundFile:
         self._source.seek(0)
+        raw: Any = self._source
+        buffered = io.BufferedReader(raw, BUFFER) if self._buffers else raw
         try:
-            return _Unsought(self._source)
+            return _Unsought(buffered)
         except soundfile.LibsndfileError as error:
             raise DamagedError(_reason(error)) from None
 
@@ -103,10 +110,11 @@ class SndfileDecoder:
     """Anything libsndfile opens; see `edgeapp.audio.formats.decoder.Decoder`."""
 
     def __init__(self, source: Readable) -> None:
+        size = size_of(source)  # before it is opened, for this moves the position
         self._reader = Reader(source)
         self.rate_hz, self.channels = self._reader.rate_hz, self._reader.channels
         least = LEAST_BYTES_MPEG if self._reader.format in ("MP3", "MPEG") else LEAST_BYTES
-        self._most = (size_of(source) // least + MARGIN_S) * self.rate_hz
+        self._most = (size // least + MARGIN_S) * self.rate_hz
         self.frames = self._reader.frames
         if self.frames is not None and self.frames > self._most:
             self.frames = None

@@ -21,7 +21,7 @@ class Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
-class View:
+class View(io.RawIOBase):
     """A read-only file of pieces of another.
 
     Parameters
@@ -50,6 +50,14 @@ class View:
     def __len__(self) -> int:
         return self._said
 
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
     def tell(self) -> int:
         """Position in bytes."""
         return self._at
@@ -59,7 +67,7 @@ class View:
         self._at = max(0, offset + (0, self._at, len(self))[whence])
         return self._at
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as there are bytes."""
         target = memoryview(buffer).cast("B")
         done = 0

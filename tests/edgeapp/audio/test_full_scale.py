@@ -45,7 +45,7 @@ def test_sound_below_and_beyond_full_scale_is_left_as_it_is(gain):
     loud = SOUND * np.float32(gain)
     given, source = heard(encoded(loud, "WAV", subtype="FLOAT"))
     np.testing.assert_array_equal(given, loud)
-    assert source.notes == []
+    assert "integers" not in str(source.notes)
 
 
 @pytest.mark.parametrize(("bits", "scale"), [(16, 2.0**15), (24, 2.0**23), (32, 2.0**31)])
