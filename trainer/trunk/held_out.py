@@ -1,8 +1,8 @@
 """Queries with a gallery of recordings that does not contain their own sources.
 
 Recordings are split by source into folds. The space is fitted without the folds of the query, and the mean of each
-taxon's recordings without the sources of the query, so each query has its own gallery. All scores are those of the
-`gallery`.
+taxon's recordings without the sources of the query, so each query has its own gallery. All scores are computed
+by `gallery.recognise`.
 """
 
 from __future__ import annotations
@@ -256,11 +256,13 @@ def qualities(query: Query) -> np.ndarray:
 
 
 def odds(query: Query, parameters: DecisionParameters) -> np.ndarray:
-    """Log-odds [windows, taxa] by the rule `independent`; `NONE` for taxa that cannot be identified."""
+    """Log-odds [windows, taxa] by parameters without slope and offset; `NONE` for taxa that cannot be identified."""
     vocabulary = Vocabulary(query.index, parameters)
-    every = np.full((len(query.windows), len(query.index.taxa)), NONE)
+    found = recognise(query.windows, np.full(len(query.windows), LOUD), vocabulary, most=1)
+    confidences = np.stack([window.confidences for window in found]).astype(np.float64)
+    every = np.full((len(confidences), len(query.index.taxa)), NONE)
     place = {taxon.scientific_name: row for row, taxon in enumerate(query.index.taxa)}
-    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = vocabulary.logits(query.windows)
+    every[:, [place[taxon.scientific_name] for taxon in vocabulary.taxa]] = odds_of(confidences)
     return every
 
 

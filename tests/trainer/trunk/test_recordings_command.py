@@ -101,11 +101,11 @@ def test_parameters_of_a_fold_come_from_the_sources_of_others(linear_pack: Path,
     found = {name: list(queries(studied.embedded, studied.classes, name)) for name in ("single", "mixture", "noise")}
     material = read(found)
     asked = found["single"][0]
-    of_each = nested(material, starting(), found["single"])
+    by_fold = nested(material, starting())
     [fold] = asked.folds
     others = {name: [query for query in of_one if fold not in query.folds] for name, of_one in found.items()}
     assert all(len(others[name]) < len(found[name]) for name in ("single", "mixture"))
-    assert of_each[0] == fit_fusion(read(others), starting())
+    assert by_fold[fold] == fit_fusion(read(others), starting())
 
 
 def test_vectors_of_another_manifest_are_refused(linear_pack: Path, manifest: Path, towers: Path, tmp_path: Path):
