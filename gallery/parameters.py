@@ -9,7 +9,7 @@ from typing import Any
 
 from gallery.errors import GalleryError
 
-LARGEST = 1e6  # of a scale, bias or weight: more would overflow in float32 beside others
+LARGEST = 1e30  # of a scale, bias or weight: more would overflow in float32
 UNBOUNDED = 1e9  # logits, by which nothing is ever lowered; JSON knows no infinity
 PURSUIT, INDEPENDENT, SHARED = RULES = ("pursuit", "independent", "shared")
 
