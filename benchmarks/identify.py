@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -159,7 +159,14 @@ def split(path: Path, pack: str | None) -> Stages:
     if (parts := recogniser.encoder.split) is not None:
         parts.front = timed("front", parts.front)  # type: ignore[method-assign]
     spec, source = recogniser.pack.audio, FileSource(path)
-    source._file.read = timed("decode", source._file.read)
+    blocks = source._decoder.blocks
+
+    def timed_blocks(first: int = 0) -> Iterator[Any]:
+        decoded = blocks(first)
+        while (block := timed("decode", lambda: next(decoded, None))()) is not None:
+            yield block
+
+    source._decoder.blocks = timed_blocks  # type: ignore[method-assign]
     cut = recogniser.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad))
     tally, merger = Tally(recogniser.vocabulary), Merger()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:

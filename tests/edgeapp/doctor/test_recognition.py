@@ -101,7 +101,7 @@ def test_a_vector_that_is_none_is_found(context, toy_pack, tmp_path, value):
     told = list(recognition.recognition(context(station=Station(pack=toy_pack, gallery=gallery, provider="cpu"))))
     [found] = [one for one in told if one.name == "gallery"]
     assert found.state is State.ERROR
-    assert "1 of them not of unit length" in found.what
+    assert "a vector of Parus major is not of unit length" in found.what
 
 
 @pytest.mark.parametrize(("n", "state"), [(1, State.OK), (20, State.WARNING)])
