@@ -169,6 +169,8 @@ class _Search:
         name = "the list on standard input" if path == STDIN else path
         any_name = False
         try:
+            if path == STDIN and stdin is None and sys.stdin is None:
+                raise ValueError("it is closed")
             with nullcontext(stdin or sys.stdin.buffer) if path == STDIN else open(path, "rb") as file:
                 for one in names_of(file):
                     any_name = True

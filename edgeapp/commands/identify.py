@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from contextlib import ExitStack
 from typing import Annotated
@@ -46,7 +47,7 @@ from edgeapp.commands.recognition import (
 )
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT
-from edgeapp.errors import UsageError
+from edgeapp.errors import AudioError, UsageError
 from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, Writer, Writers, writer
@@ -159,7 +160,7 @@ def identify(
     chosen = Channel.of(channel)
     if STDIN in files:
         check_piped(chosen)
-    PcmSource(sys.stdin.buffer, pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
+    PcmSource(io.BytesIO(), pcm_rate, pcm_channels, pcm_format)  # an error in the options is told before all else
 
     check_output(files, format, output, report, append)
     check_excel(excel, format)
@@ -245,6 +246,8 @@ def identify(
 def _piped(rate_hz: int, channels: int, format: str, channel: int) -> AudioSource:
     """The sound on standard input: a file of any format, or raw."""
     name = "standard input"
+    if sys.stdin is None:
+        raise AudioError(f"{name}: is closed", "pipe sound into it")
     return identified(
         sys.stdin.buffer,
         lambda file: PcmSource(file, rate_hz, channels, format, channel=channel),

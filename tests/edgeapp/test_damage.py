@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import sqlite3
@@ -31,9 +32,13 @@ MOST_CPU_S = 10.0  # for one file
 HANGS_S = 90.0  # without a sign of life
 MOST_MIB = 700  # of memory; 150 to 300 are taken without damage
 ADDRESSES = 12 << 30  # bytes, so that what would take all memory fails instead
-MAIN = f"import resource\nresource.setrlimit(resource.RLIMIT_AS, ({ADDRESSES}, {ADDRESSES}))\n" + (
-    "from edgeapp.cli import main\nmain()"
-)
+MAIN = f"""
+import atexit, os, resource, shutil
+resource.setrlimit(resource.RLIMIT_AS, ({ADDRESSES}, {ADDRESSES}))
+atexit.register(shutil.copyfile, "/proc/self/status", os.environ["PEAK"])
+from edgeapp.cli import main
+main()
+"""
 EXIT_CODES = (0, 1)
 
 
@@ -59,13 +64,18 @@ def written(folder: Path, made: dict[str, bytes], count: int) -> list[Path]:
 
 def environment(home: Path) -> dict[str, str]:
     folders = {name: str(home / "home") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
-    return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **folders}
+    return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "PEAK": str(home / "peak"), **folders}
 
 
 def cpu_s(pid: int) -> float:
     """Seconds that a process and those it waited for have computed."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(home: Path) -> float:
+    """The most memory that the last process had; what `wait4` tells begins with that of this process, which is large."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", (home / "peak").read_text())[1]) / 1024
 
 
 def identified(files: list[Path], pack: Path, home: Path) -> list[str]:
@@ -94,13 +104,12 @@ def identified(files: list[Path], pack: Path, home: Path) -> list[str]:
                     wrong.append(f"{event['file']}: computed for {now_s - before_s:.1f} s")
                 before_s = now_s
     process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    process.wait()
     if process.returncode not in EXIT_CODES:
         wrong.append(f"exit code {process.returncode} with {sorted({path.name for path in files} - seen)[:3]}")
     wrong += [f"{name}: neither done nor failed" for name in sorted({path.name for path in files} - seen)]
-    if usage.ru_maxrss / 1024 > MOST_MIB:
-        wrong.append(f"{usage.ru_maxrss / 1024:.0f} MiB of memory with {files[0].name} and the next {len(files) - 1}")
+    if process.returncode in EXIT_CODES and peak_mib(home) > MOST_MIB:
+        wrong.append(f"{peak_mib(home):.0f} MiB of memory with {files[0].name} and the next {len(files) - 1}")
     for line in (home / "stderr").read_text().splitlines():
         if not line.startswith("biovita-edge: ") or "unexpectedly" in line:
             wrong.append(line)
@@ -139,13 +148,12 @@ def watched(tmp_path: Path, made: dict[str, bytes], pack: Path, count: int) -> l
             left, since = now_left, time.monotonic()
     if _lives(process):
         process.send_signal(signal.SIGTERM)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    process.wait()
     wrong += [f"{name}: neither done nor failed" for name in sorted(left)]
     if process.returncode not in (*EXIT_CODES, 143):
         wrong.append(f"exit code {process.returncode}")
-    if usage.ru_maxrss / 1024 > MOST_MIB:
-        wrong.append(f"{usage.ru_maxrss / 1024:.0f} MiB of memory")
+    elif peak_mib(tmp_path) > MOST_MIB:
+        wrong.append(f"{peak_mib(tmp_path):.0f} MiB of memory")
     lines = (tmp_path / "err").read_text().splitlines()
     wrong += [line for line in lines if "unexpectedly" in line or "Traceback" in line or "[src/" in line]
     return wrong
