@@ -74,7 +74,7 @@ def cpu_s(pid: int) -> float:
 
 
 def peak_mib(home: Path) -> float:
-    """The most memory that the last process had; what `wait4` tells begins with that of this process, which is large."""
+    """The most memory that the last process had; what `wait4` tells begins with that of this process, a large one."""
     return int(re.search(r"VmHWM:\s+(\d+) kB", (home / "peak").read_text())[1]) / 1024
 
 
