@@ -160,14 +160,9 @@ def last_number(rows: Rows) -> int:
     return int(rows._fetch("SELECT coalesce(max(id), 0) AS n FROM detections")[0]["n"])
 
 
-def reviews_after(rows: Rows, review: int) -> list[dict[str, Any]]:
-    """Reviews with a greater number, oldest first: id and detection."""
-    return rows._fetch("SELECT id, detection FROM reviews WHERE id > :id ORDER BY id LIMIT 500", {"id": review})
-
-
-def last_review(rows: Rows) -> int:
-    """The greatest number of a review, 0 for none."""
-    return int(rows._fetch("SELECT coalesce(max(id), 0) AS n FROM reviews")[0]["n"])
+def last_reviews(rows: Rows, n: int) -> list[dict[str, Any]]:
+    """The `n` reviews of the greatest numbers. The number of one that was taken back is given to the next."""
+    return rows._fetch("SELECT id, detection, time_utc, verdict FROM reviews ORDER BY id DESC LIMIT :n", {"n": n})
 
 
 def taxa_heard(rows: Rows) -> list[dict[str, Any]]:

@@ -13,7 +13,9 @@ from edgeapp.web.reviewing import states_of
 from edgeapp.web.site import Site
 
 LOOK_S = 2.0
-MOST = 200  # detections of one look
+MOST = 200  # detections, and reviews, of one look
+
+Reviewed = tuple[int, int, str, str]  # number, detection, time and verdict of a review
 
 
 class Feed:
@@ -30,7 +32,7 @@ class Feed:
         self.events = Events() if site.station is None else site.station.live.events
         self._looking: asyncio.Task[None] | None = None
         self._seen: int | None = None
-        self._reviewed: int | None = None
+        self._reviews: set[Reviewed] | None = None
         self._closed = False
         site.publish = self._publish
 
@@ -39,7 +41,7 @@ class Feed:
         if self._looking is None or self._looking.done():
             if not last_id:
                 # Nobody looked for a while, and this page shows what came since; others who come back load anew.
-                self._seen = self._reviewed = None
+                self._seen = self._reviews = None
                 if self._own:
                     self.events = Events()
             self._looking = asyncio.create_task(self._look())
@@ -72,12 +74,16 @@ class Feed:
                 for row in browsing.newer_than(reader, self._seen, MOST):
                     self._seen = row["id"]
                     self.events.publish("detection", reader.document(row))
-            if self._reviewed is None:
-                self._reviewed = browsing.last_review(reader)
-            new = browsing.reviews_after(reader, self._reviewed)
-        if new:  # those of this page are told twice, which changes nothing
-            self._reviewed = new[-1]["id"]
-            self._publish("review", {"detections": states_of(self._site, [row["detection"] for row in new])})
+            rows = browsing.last_reviews(reader, MOST)
+        found = {(row["id"], row["detection"], row["time_utc"], row["verdict"]) for row in rows}
+        known, self._reviews = self._reviews, found
+        if known is None:
+            return
+        # Of those before the first of as many as are looked at nobody knows whether they are there.
+        first = min(found)[0] if len(found) == MOST else 0
+        changed = {detection for id, detection, *_ in found ^ known if id >= first}
+        if changed:  # those of this page are told twice, which changes nothing
+            self._publish("review", {"detections": states_of(self._site, sorted(changed))})
 
     def _publish(self, kind: str, data: dict[str, Any]) -> None:
         self.events.publish(kind, data)

@@ -77,9 +77,13 @@ def test_other_open_pages_show_a_review_at_once(served, browse):
         until(other, f"{state} === 'not reviewed'")
 
     with Journal.open(served.journal) as journal:  # another program
-        journal.add_review(Review(number, "rejected", "Ann"))
+        review = journal.add_review(Review(number, "rejected", "Ann"))
     for one in (page, *others):
         until(one, f"{state} === 'rejected'")
+    with Journal.open(served.journal) as journal:
+        journal.remove_review(review)
+    for one in (page, *others):
+        until(one, f"{state} === 'not reviewed'")
 
 
 def test_a_rejected_detection_leaves_the_export_and_the_history(served, browse):
