@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gallery import locks
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -76,7 +78,7 @@ def temporary_for(target: str | os.PathLike[str], *, sweep: bool = True) -> Iter
     if fcntl is None:
         os.close(handle)  # Windows moves no file that is open
     try:
-        _lock(handle)
+        locks.take(handle)
         yield part
     finally:
         if fcntl is not None:
@@ -162,22 +164,10 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY | _O_DIRECTORY)
     try:
-        _lock(handle)
+        locks.take(handle)
         yield
     finally:
         os.close(handle)
-
-
-@contextmanager
-def lock_of(handle: int) -> Iterator[None]:
-    """Hold the lock of an open file; waits while another process has it. Closing the file ends it as well."""
-    with suppress(OSError):  # some network file systems have no locks
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 @contextmanager
@@ -198,7 +188,7 @@ def temporary_folder_for(target: str | os.PathLike[str]) -> Iterator[Path]:
         part.mkdir()
         handle = None if fcntl is None else os.open(part, os.O_RDONLY | _O_DIRECTORY)
         if handle is not None:
-            _lock(handle)
+            locks.take(handle)
     try:
         yield part
     finally:
@@ -360,12 +350,6 @@ def flush_folder(folder: Path) -> None:
 def _flush_file(path: Path) -> None:
     with path.open("rb" if os.name == "posix" else "rb+") as file:  # Windows flushes what is open for writing
         os.fsync(file.fileno())
-
-
-def _lock(handle: int) -> None:
-    if fcntl is not None:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _age_s(path: Path) -> float:

@@ -27,14 +27,13 @@ from typing import BinaryIO
 
 from edgeapp.archive.lists import LIST, is_list, names_of
 from edgeapp.archive.patterns import is_pattern, matching
+from edgeapp.audio.formats.sniff import COMPANION as APPLE_DOUBLE
 from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
 
 HIDDEN_FOLDER = "hidden or system folder"
 EXAMPLES = 3  # names of what was passed over that are told
-
-_APPLE_DOUBLE = bytes.fromhex("00051607")  # RFC 1740, of the file in which macOS keeps what a foreign disk cannot
 
 PassOver = Callable[[str, str], None]
 
@@ -317,7 +316,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _is_companion(path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            return file.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
+            return file.read(len(APPLE_DOUBLE)) == APPLE_DOUBLE
     except OSError:
         return False
 

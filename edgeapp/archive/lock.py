@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgeapp.errors import OutputError
+from gallery import locks
 
 NAME = ".lock"
 
@@ -23,7 +24,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _locked(handle):
+        if not locks.take_now(handle):
             raise OutputError(f"{folder}: another run is writing there", "wait for its end, or name another --output")
         yield
     finally:
@@ -37,27 +38,6 @@ def is_held(folder: Path) -> bool:
     except OSError:
         return False  # no run ever was there, or it is not ours to write
     try:
-        return not _locked(handle)
+        return not locks.take_now(handle)
     finally:
         os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    """Lock an open file, without waiting; file systems without locks are taken at their word."""
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from edgeapp.audio.wav_chunks import chunks, is_wav
+from edgeapp.audio.formats.wave import bodies, is_wav
 from edgeapp.clock.system import Moment
 from edgeapp.clock.written import written_time
 from edgeapp.errors import AudioError
@@ -135,10 +135,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     try:
         with open(path, "rb") as file:
-            head = file.read(12)
+            head = file.read(16)
             if is_wav(head):
                 file.seek(0)
-                return parse(decoded(chunks(file, frozenset([CHUNK])).get(CHUNK, b"")))
+                return parse(decoded(bodies(file, frozenset([CHUNK])).get(CHUNK, b"")))
     except OSError as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot be read ({error.strerror})", "check the path and its permissions"

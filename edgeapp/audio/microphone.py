@@ -7,11 +7,8 @@ counted and its place on the sample clock is kept: the consumer hears zeros ther
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import re
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeapp import foreign
 from edgeapp.audio.source import Block
 from edgeapp.errors import DeviceError
 
@@ -314,19 +312,10 @@ def _chatter_logged() -> Iterator[None]:
 
     These C libraries report every sound server that they tried in vain; nothing but the descriptor itself reaches them.
     """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # a daemon without stderr has nothing to protect
-        yield
-        return
-    with tempfile.TemporaryFile() as chatter:
-        os.dup2(chatter.fileno(), 2)
+    with foreign.apart() as chatter:
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
             chatter.seek(0)
             for line in chatter.read().decode(errors="replace").splitlines():
                 log.debug("%s", line)

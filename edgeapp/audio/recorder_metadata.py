@@ -23,7 +23,7 @@ from datetime import datetime, timedelta, timezone
 from typing import BinaryIO
 
 from edgeapp.audio import guano
-from edgeapp.audio.wav_chunks import chunks
+from edgeapp.audio.formats.wave import bodies
 from edgeapp.clock.written import offset_zone, written_time
 
 AUDIOMOTH, WAMD, BEXT, IXML, TAG = "audiomoth", "wamd", "bext", "ixml", "tag"
@@ -61,7 +61,7 @@ def recorder_times(path: str | os.PathLike[str]) -> Iterator[tuple[str, datetime
     with open(path, "rb") as file:
         head = file.read(_TAGS_BYTES)
         file.seek(0)
-        found = chunks(file, _CHUNKS)
+        found = bodies(file, _CHUNKS)
         info = _info(found.get(b"LIST", b""))
         if found:
             comment = guano.decoded(info.get(b"ICMT", b"")).strip("\0")

@@ -22,7 +22,7 @@ from edgeapp import interruption
 from edgeapp.errors import OutputError
 from edgeapp.outputs.writer import Spool
 from edgeapp.terminal import STDERR
-from gallery import files
+from gallery import files, locks
 
 DESCRIPTORS = re.compile(r"/proc/(?P<process>self|thread-self|\d+)(/task/\d+)?/fd|/dev/fd")
 LINKS = 40  # symbolic links that are followed, as the system does
@@ -266,7 +266,7 @@ class _Appended(_Output):
     def _locked(self) -> Iterator[int]:
         handle = os.open(self._target, APPEND, 0o666)
         try:
-            with files.lock_of(handle):
+            with locks.held(handle):
                 yield handle
         finally:
             os.close(handle)

@@ -98,6 +98,13 @@ def test_recordings_are_identified(program, night, toy_pack, tmp_path, format):
     assert not list(tmp_path.glob(".*part"))
 
 
+def test_a_second_call_adds_to_the_results_of_the_first(program, night, toy_pack, tmp_path):
+    for _ in range(2):
+        program("identify", night, "--pack", toy_pack, "-f", "csv", "--append", "-o", tmp_path / "out.csv")
+
+    assert [line.split(",")[2] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]] == ["Parus major"] * 4
+
+
 def test_a_report_of_recordings_is_written(program, night, toy_pack, tmp_path):
     program("identify", night, "--pack", toy_pack, "--report", tmp_path / "report.html")
 

@@ -22,6 +22,7 @@ NEAR = 1 << 16  # who writes to a pipe announces a little less than 2 or 4 GiB a
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 SEARCHED = 1 << 20  # how far the sound is looked for where the chunks lead nowhere
 MOST_CHUNKS = 100_000
+MOST_METADATA = 1 << 20  # bytes of a chunk; recorders write far less
 
 _KNOWN = frozenset(
     b"fmt |data|fact|LIST|INFO|bext|iXML|guan|cue |smpl|inst|plst|labl|note|ltxt|slnt|junk|JUNK|PAD |FLLR|ds64|axml"
@@ -65,6 +66,33 @@ class Layout:
         return sum(end - start for start, end in self.spans)
 
 
+def is_wav(head: bytes) -> bool:
+    """Whether a file that begins with these 16 bytes is a WAV file of any kind."""
+    return head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE" or head[:16] == W64_RIFF
+
+
+def bodies(file: Readable, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
+    """The first chunk of each of these names, at most `MOST_METADATA` bytes of it; nothing of what is no WAV file.
+
+    Parameters
+    ----------
+    file : Readable
+    wanted : frozenset of bytes
+        Names of four bytes.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    if not is_wav(read_at(file, 0, 16)):
+        return {}
+    walk = _Walk(file)
+    walk.chunks()
+    places = {name: place for name, place in walk.places.items() if name in wanted}
+    return {name: read_at(file, body, min(size, MOST_METADATA)) for name, (body, size) in places.items()}
+
+
 def layout(file: Readable) -> Layout:
     """Walk the chunks of a WAV file.
 
@@ -106,6 +134,7 @@ class _Walk:
         self.fmt: bytes | None = None
         self.spans: list[tuple[int, int]] = []
         self.announced: list[int | None] = []
+        self.places: dict[bytes, tuple[int, int]] = {}  # name to body and size, of the first chunk of each name
 
     def chunks(self) -> None:
         at = self._begin
@@ -114,6 +143,7 @@ class _Walk:
             if found is None:
                 return
             name, body, size = found
+            self.places.setdefault(name, (body, size))
             if name == b"LIST" and read_at(self._file, body, 4) == b"wavl":  # stretches of sound, each a chunk
                 at = body + 4
                 continue
