@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 from edgeapp.archive.lists import LIST, is_list, names_of
 from edgeapp.archive.patterns import is_pattern, matching
-from edgeapp.audio.formats.sniff import COMPANION as APPLE_DOUBLE
+from edgeapp.audio.formats.sniff import APPLE_DOUBLE
 from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError

@@ -168,14 +168,14 @@ class FileSource:
     def _decoder_of(self, file: BinaryIO) -> Decoder:
         from edgeapp.audio.formats.decoder import DamagedError, MissingDecoderError, NotAudioError
         from edgeapp.audio.formats.opening import open_decoder
-        from edgeapp.audio.formats.sniff import COMPANION
+        from edgeapp.audio.formats.sniff import APPLE_DOUBLE
         from edgeapp.audio.formats.view import read_at
 
         try:
-            head = read_at(file, 0, len(COMPANION))
+            head = read_at(file, 0, len(APPLE_DOUBLE))
             if not head:
                 raise AudioError(f"{self.name}: is an empty file", "record or copy it again")
-            if head == COMPANION:
+            if head == APPLE_DOUBLE:
                 raise PassedOverError(f"{self.name}: is a companion file of macOS, not a recording; passed over")
             return open_decoder(file)
         except MissingDecoderError as error:

@@ -29,7 +29,7 @@ FOREIGN = frozenset(
     (MP4, MATROSKA, ASF, ADTS, AMR, AVI, FLV, MPEG_TS, MPEG_PS, WAVPACK, APE, TTA, DSF, AC3, MPC)
 )  # what libsndfile does not read
 
-COMPANION = b"\x00\x05\x16\x07"  # AppleDouble: what macOS keeps of a file on a card that cannot hold it
+APPLE_DOUBLE = b"\x00\x05\x16\x07"  # AppleDouble: what macOS keeps of a file on a card that cannot hold it
 _PICTURES = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"\x89PNG\r\n\x1a\n": "a PNG picture",
