@@ -10,6 +10,7 @@ from gallery.errors import BiovitaError, GalleryError
 __all__ = [
     "AudioError",
     "BiovitaError",
+    "CollectError",
     "DeviceError",
     "EngineError",
     "GalleryError",
@@ -48,6 +49,12 @@ class DeviceError(BiovitaError):
     """A microphone or accelerator that is missing or does not respond."""
 
     exit_code = 2
+
+
+class CollectError(BiovitaError):
+    """A public archive that cannot be read or asked, or files of it that are not what they should be."""
+
+    exit_code = 1
 
 
 class PackError(BiovitaError):

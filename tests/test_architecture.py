@@ -40,6 +40,7 @@ ROOMS = (
     ("clips",),
     ("outputs",),
     ("delivery",),
+    ("collect",),
     ("archive", "service"),
     ("config",),
     ("station",),
