@@ -147,7 +147,7 @@ def _write(
     recogniser, recording = loaded.recogniser, recording_of(row)
     expected = None if loaded.expectation is None else loaded.expectation.of(recording.day)
     writer.begin(recording)
-    tally = write_windows(windows, recogniser, writer, TOP, loaded.naming, expected)
+    tally, _ = write_windows(windows, recogniser, writer, TOP, loaded.naming, expected)
     among = None if expected is None else expected.species
     species = loaded.naming.candidates(tally.species(TOP, among))
     notes = without_own(row["notes"] or ())

@@ -204,7 +204,7 @@ class Privacy:
 
     speech: str = setting("drop", "Windows with speech: drop or keep.", "--privacy", choices=("drop", "keep"))
     speech_threshold: float = setting(
-        0.5, "Minimum probability of speech.", "--speech-threshold", metavar="CONFIDENCE", minimum=0, maximum=1
+        0.5, "Minimum probability of speech.", "--speech-threshold", metavar="CONFIDENCE", above=0, maximum=1
     )
 
 

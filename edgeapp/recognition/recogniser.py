@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import islice
@@ -42,6 +42,8 @@ BATCH_PROCESSOR = 8  # windows at most: what waits is in memory
 BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
 WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
 SHOWN = 0.0005  # least confidence that is not 0.00 % in any output
+Answer = Callable[[Sequence[Window]], list[WindowResult]]
+
 AHEAD = 2  # batches answered or being answered for each worker, beyond the one being read
 
 
@@ -140,7 +142,9 @@ class Recogniser:
         self.vocabulary.reviewed = None if learned is None else learned.reviewed
         self._learned_sha256 = None if learned is None else learned.sha256
 
-    def windows(self, source: AudioSource, hop_s: float | None = None) -> Generator[WindowResult, None, None]:
+    def windows(
+        self, source: AudioSource, hop_s: float | None = None, answer: Answer | None = None
+    ) -> Generator[WindowResult, None, None]:
         """Recognise every window of a source, in order, as a stream.
 
         A live source is answered one window at a time in the caller's thread. Any other is decoded, resampled and
@@ -152,19 +156,22 @@ class Recogniser:
             At any rate.
         hop_s : float or None
             Seconds between window starts; the pack's when None.
+        answer : callable or None
+            In the place of `answer`, which it calls; from several threads at once.
 
         Raises
         ------
         AudioError
             From the source or the cutting; what was already given stays valid.
         """
+        answer = answer or self.answer
         try:
             cut = self.cut(source, hop_s)
             if source.live:
                 for window in cut:
-                    yield from self.answer([window])
+                    yield from answer([window])
             else:
-                with in_order(_batches(cut, self.batch), self.answer, self.workers, AHEAD * self.workers) as answers:
+                with in_order(_batches(cut, self.batch), answer, self.workers, AHEAD * self.workers) as answers:
                     for answered in answers:
                         yield from answered
         finally:
