@@ -13,103 +13,31 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from edgeapp.collect.medium import Medium
+from edgeapp.collect.row import (
+    APPLICATION_ID,
+    COLUMNS,
+    OFFER,
+    SCHEMA,
+    TRIES,
+    VERSION,
+    Row,
+    json_text,
+    row_of,
+    values_of,
+)
 from edgeapp.errors import CollectError
 from gallery import sqlite
 
 FILE = "collection.db"
-APPLICATION_ID = 0x42564543  # "BVEC"
-VERSION = 1
 BATCH = 5000  # rows written in one transaction, and read at a time
-TRIES = 3  # runs in which a file may fail before it has failed for good
 
-OFFERED, LEFT_OUT, CHOSEN, DOWNLOADED, FAILED = STATES = ("offered", "left_out", "chosen", "downloaded", "failed")
 COUNTED = ("state", "reason", "source", "modality", "class", "taxon", "licence_spdx")  # of `Catalogue.counts`
-
-_OF_MEDIUM = tuple(one.name for one in fields(Medium))
-_DECIDED = ("state", "reason", "taxon", "taxon_ranks", "taxon_common_name", "licence_spdx")
-_HERE = ("path", "sha256", "bytes", "attempts", "notes")
-_NUMBERS = {"latitude": "REAL", "longitude": "REAL", "duration_s": "REAL", "size": "INTEGER"}
-_COLUMNS = (*_OF_MEDIUM, *_DECIDED, *_HERE)
-_SCHEMA = (
-    "CREATE TABLE media (key INTEGER PRIMARY KEY, "
-    + ", ".join(f"{name} {_NUMBERS.get(name, 'TEXT NOT NULL')}" for name in _OF_MEDIUM)
-    + ", state TEXT NOT NULL DEFAULT 'offered', reason TEXT NOT NULL DEFAULT '', taxon TEXT NOT NULL DEFAULT ''"
-    + ", taxon_ranks TEXT NOT NULL DEFAULT '{}', taxon_common_name TEXT NOT NULL DEFAULT ''"
-    + ", licence_spdx TEXT NOT NULL DEFAULT '', path TEXT NOT NULL DEFAULT '', sha256 TEXT NOT NULL DEFAULT ''"
-    + ", bytes INTEGER, attempts INTEGER NOT NULL DEFAULT 0, notes TEXT NOT NULL DEFAULT '[]', UNIQUE (source, id))",
-    "CREATE INDEX by_state ON media (state)",
-    "CREATE INDEX by_taxon ON media (taxon, modality)",
-    "CREATE INDEX by_name ON media (scientific_name)",
-    "CREATE INDEX by_content ON media (sha256) WHERE sha256 <> ''",
-    "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {VERSION}",
-)
-_TOLD = tuple(name for name in _OF_MEDIUM if name not in ("source", "id"))  # what a source may tell otherwise later
-# What a source now tells otherwise replaces what it told. A file whose published checksum has changed is another one.
-_OFFER = (
-    f"INSERT INTO media ({', '.join(_OF_MEDIUM)}) VALUES ({', '.join('?' * len(_OF_MEDIUM))}) "
-    f"ON CONFLICT (source, id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TOLD)}, "
-    "sha256 = CASE WHEN excluded.checksum IN ('', checksum) OR checksum = '' THEN sha256 ELSE '' END, "
-    "attempts = CASE WHEN excluded.url = url THEN attempts ELSE 0 END "
-    f"WHERE ({', '.join(_TOLD)}) IS NOT ({', '.join(f'excluded.{name}' for name in _TOLD)})"
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One medium with all that is known and decided about it.
-
-    Attributes
-    ----------
-    key : int
-        Of the row; the same in every run.
-    medium : Medium
-        As its source offers it.
-    state, reason : str
-        One of `STATES`, and why if it is left out or failed.
-    taxon : str
-        Accepted scientific name; ``""`` when not matched.
-    taxon_ranks : mapping of str to str
-        Accepted names by rank, lower case.
-    taxon_common_name : str
-    licence_spdx : str
-        Normalised; ``""`` when not read yet.
-    path : str
-        Relative to the collection's folder, with ``/``; ``""`` before there was a file.
-    sha256 : str
-        Of the file, hex; ``""`` when it is not here.
-    bytes : int or None
-    attempts : int
-        Runs in which it failed since it was last fetched; `TRIES` is for good.
-    notes : tuple of str
-        What curation found: silence, speech, a burst.
-    """
-
-    key: int
-    medium: Medium
-    state: str
-    reason: str
-    taxon: str
-    taxon_ranks: Mapping[str, str]
-    taxon_common_name: str
-    licence_spdx: str
-    path: str
-    sha256: str
-    bytes: int | None
-    attempts: int
-    notes: tuple[str, ...]
-
-    @property
-    def lasting(self) -> bool:
-        """Whether it failed so often, or in such a way, that it is not tried again."""
-        return self.attempts >= TRIES
 
 
 class Catalogue:
@@ -184,7 +112,7 @@ class Catalogue:
         before, rest = self._count(), iter(media)
         while batch := _some(rest, BATCH):
             with self.transaction():
-                self._db.executemany(_OFFER, map(_values, batch.media))
+                self._db.executemany(OFFER, map(values_of, batch.media))
             if batch.error is not None:
                 raise batch.error
         return self._count() - before
@@ -216,14 +144,14 @@ class Catalogue:
         order = "taxon, key" if by_taxon else "key"
         after: tuple[Any, ...] = ("", -1) if by_taxon else (-1,)
         query = (
-            f"SELECT key, {', '.join(_COLUMNS)} FROM media WHERE {' AND '.join([*conditions, ''])}"
+            f"SELECT key, {', '.join(COLUMNS)} FROM media WHERE {' AND '.join([*conditions, ''])}"
             f"({order}) > ({', '.join('?' * len(after))}) ORDER BY {order} LIMIT {BATCH}"
         )
-        at = 1 + _COLUMNS.index("taxon")
+        at = 1 + COLUMNS.index("taxon")
         while batch := self._db.execute(query, (*given, *after)).fetchall():
             last = batch[-1]
             after = (last[at], last[0]) if by_taxon else (last[0],)
-            yield from map(_row, batch)
+            yield from map(row_of, batch)
 
     def names(self) -> Iterator[tuple[str, Mapping[str, str], int]]:
         """Every scientific name as written, with its higher taxa and the number of its rows, for the taxonomy."""
@@ -251,7 +179,7 @@ class Catalogue:
             "UPDATE media SET taxon = ?, taxon_ranks = ?, taxon_common_name = ?, "
             "state = iif(? <> '', 'left_out', state), reason = iif(? <> '', ?, reason) "
             "WHERE scientific_name = ? AND ranks = ?",
-            (taxon, _json(taxon_ranks or {}), common_name, reason, reason, reason, name, _json(ranks)),
+            (taxon, json_text(taxon_ranks or {}), common_name, reason, reason, reason, name, json_text(ranks)),
         )
 
     def licences(self) -> list[str]:
@@ -299,7 +227,7 @@ class Catalogue:
 
     def note(self, key: int, notes: Sequence[str]) -> None:
         """Set what curation found about a file."""
-        self._update("notes = ?", [(_json(list(notes)), key)])
+        self._update("notes = ?", [(json_text(list(notes)), key)])
 
     def counts(self, *by: str, where: str = "") -> list[tuple[Any, ...]]:
         """Number of rows by columns of `COUNTED`: the values, the rows, and the sum of bytes that are known of them.
@@ -353,7 +281,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, readonly: bool) -> None
     if empty and not readonly:
         sqlite.write_ahead(connection, "NORMAL")
         connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
+        for statement in SCHEMA:
             connection.execute(statement)
         connection.execute("COMMIT")
         return
@@ -385,36 +313,3 @@ def _some(media: Iterator[Medium], n: int) -> _Batch:
     except CollectError as error:
         return _Batch(batch, error)
     return _Batch(batch)
-
-
-def _values(medium: Medium) -> tuple[Any, ...]:
-    values = [getattr(medium, name) for name in _OF_MEDIUM]
-    for name, value in (("ranks", medium.ranks), ("background", list(medium.background))):
-        values[_OF_MEDIUM.index(name)] = _json(value)
-    return tuple(values)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def _row(values: tuple[Any, ...]) -> Row:
-    key, *rest = values
-    told = dict(zip(_OF_MEDIUM, rest, strict=False))
-    told |= {"ranks": json.loads(told["ranks"]), "background": tuple(json.loads(told["background"]))}
-    state, reason, taxon, ranks, common_name, licence, path, sha256, n_bytes, attempts, notes = rest[len(_OF_MEDIUM) :]
-    return Row(
-        key=key,
-        medium=Medium(**told),
-        state=state,
-        reason=reason,
-        taxon=taxon,
-        taxon_ranks=json.loads(ranks),
-        taxon_common_name=common_name,
-        licence_spdx=licence,
-        path=path,
-        sha256=sha256,
-        bytes=n_bytes,
-        attempts=attempts,
-        notes=tuple(json.loads(notes)),
-    )

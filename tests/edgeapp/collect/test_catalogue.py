@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeapp.collect.catalogue import BATCH, FILE, TRIES, Catalogue
+from edgeapp.collect.catalogue import BATCH, FILE, Catalogue
 from edgeapp.collect.medium import Medium
+from edgeapp.collect.row import TRIES
 from edgeapp.errors import CollectError
 from gallery import sqlite
 
