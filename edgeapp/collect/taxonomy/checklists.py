@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeapp.collect.taxonomy.tables import META, REMEDY, Archive, Table, described
+from edgeapp.collect.taxonomy.text_tables import META, REMEDY, Archive, Table, described
 from edgeapp.collect.taxonomy.usages import CommonName, Usage, language_of, standing_of
 from edgeapp.errors import CollectError
 from gallery.taxon import RANKS
