@@ -22,6 +22,7 @@ from edgeapp.config.settings import Settings
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
+from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
 from edgeapp.station.learned import LEARNED_S, learned_gallery
@@ -157,6 +158,8 @@ def listen(
             page.attach(change, lambda: status.describe(station), lambda: learned.learn(journal.path))
             stack.callback(page.close)
             page.start()
+        if not recogniser.pack.calibrated:
+            tell(f"pack {recogniser.pack.name}: {UNCALIBRATED}")
         _run(station, workers, change)
         raise typer.Exit(0 if settings.input.watch is not None else _exit_code(workers))
 

@@ -16,9 +16,8 @@ from threading import Lock
 
 import numpy as np
 
-from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
-from edgeapp.audio.windows import Window, windows
+from edgeapp.audio.windows import Window
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_table
@@ -187,11 +186,9 @@ class Recogniser:
         AudioError
             From the source or the cutting, while it is read.
         """
-        spec = self.pack.audio
-        hop_s = spec.hop_s if hop_s is None else hop_s
-        if not 0 < hop_s < float("inf"):
+        if hop_s is not None and not 0 < hop_s < float("inf"):
             raise UsageError(f"--hop must be greater than 0, not {hop_s:g}", "give the seconds between windows")
-        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
+        return self.encoder.sharing(self.pack.audio.cutting.windows(source, hop_s))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
         """Recognise windows whose samples are at the encoder's rate."""
