@@ -49,7 +49,13 @@ class Gallery:
         self._closed = False
 
     @classmethod
-    def open(cls, path: str | Path, identity: EncoderIdentity | None = None, readonly: bool = True) -> Gallery:
+    def open(
+        cls,
+        path: str | Path,
+        identity: EncoderIdentity | None = None,
+        readonly: bool = True,
+        any_thread: bool = False,
+    ) -> Gallery:
         """Open a gallery.
 
         Parameters
@@ -60,6 +66,8 @@ class Gallery:
             The encoders whose vectors will be compared with the gallery's; another space or dim is refused.
         readonly : bool
             False to add to the gallery. This also brings a gallery of an older version up to date.
+        any_thread : bool
+            Several threads may use it, one at a time.
 
         Raises
         ------
@@ -71,7 +79,7 @@ class Gallery:
         if not readonly and not (sqlite.writable(path) and sqlite.writable(path.resolve().parent)):
             raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
         with database.explained(path):
-            db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S)
+            db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S, any_thread=any_thread)
             try:
                 database.read_as_newest(db, check_schema(database.applied(db), path, readonly))
                 if not readonly:

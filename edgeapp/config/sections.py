@@ -270,6 +270,12 @@ class Mqtt:
         None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
     )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+    updates: bool = setting(
+        True,
+        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
+        "is sent once, and waits for its clip.",
+        "--mqtt-updates",
+    )
 
 
 @dataclass(frozen=True)
@@ -285,6 +291,12 @@ class Webhook:
     )
     header: tuple[str, ...] = setting(
         (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
+    )
+    updates: bool = setting(
+        True,
+        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
+        "is sent once, and waits for its clip.",
+        "--webhook-updates",
     )
 
 

@@ -20,6 +20,7 @@ _TIMES = (
     ("streams", "ended_utc", "ended_boottime_s"),
     ("clips", "created_utc", "created_boottime_s"),
     ("detections", "time_utc", "boottime_s"),
+    ("messages", "created_utc", "created_boottime_s"),
 )
 _STREAMS_OF_BOOT = "SELECT id FROM streams WHERE boot_id = :of"
 _STREAMS_OF_DEPLOYMENT = "SELECT id FROM streams WHERE deployment = :of"
@@ -28,12 +29,14 @@ _OF_BOOT = {
     "streams": "boot_id = :of",
     "clips": f"stream IN ({_STREAMS_OF_BOOT})",
     "detections": f"stream IN ({_STREAMS_OF_BOOT})",
+    "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_BOOT}))",
 }
 _OF_DEPLOYMENT = {
     "deployments": "id = :of",
     "streams": "deployment = :of",
     "clips": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
     "detections": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
+    "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_DEPLOYMENT}))",
 }
 
 

@@ -126,23 +126,71 @@ class Detection:
     vector: np.ndarray | None = field(default=None, compare=False)
 
 
+DETECTION, GIVEN = "detection", "given"  # kinds of messages: the document of a detection, a text of its own
+
+
 @dataclass(frozen=True)
 class Message:
-    """Something to be sent to one target of the outbox."""
+    """Something that one target of the outbox is to be told.
+
+    Attributes
+    ----------
+    target : str
+    payload : Mapping[str, Any] | None
+        None is the document of a detection, as it is when it is sent.
+    created : Moment | None
+        Decides the age of the message; now by the wall clock where it is None.
+    """
 
     target: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] | None = None
+    created: Moment | None = None
 
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A message that waits in the outbox."""
+    """A message that waits in the outbox.
+
+    Attributes
+    ----------
+    id : int
+    target : str
+    kind : str
+        `DETECTION` or `GIVEN`.
+    attempts : int
+        Since it was sent last.
+    created_utc : str
+    clock_set : bool
+        Whether that time can be trusted.
+    revision : int
+        Of what it says; more with every change.
+    clip_expected : bool
+        Its detection has no clip, and its stream still runs.
+    """
 
     id: int
     target: str
-    payload: Mapping[str, Any]
+    kind: str
     attempts: int
     created_utc: str
+    clock_set: bool
+    revision: int
+    clip_expected: bool
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What a message says now.
+
+    Attributes
+    ----------
+    payload : Mapping[str, Any]
+        With ``updated``, where it is the document of a detection: whether the target has an earlier form of it.
+    revision : int
+    """
+
+    payload: Mapping[str, Any]
+    revision: int
 
 
 @dataclass(frozen=True)

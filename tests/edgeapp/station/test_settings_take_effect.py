@@ -145,7 +145,7 @@ class World:
             )
             song = Passing(toy.tone(1000, seconds=60.0, rate_hz=CARD_HZ), clock)
             station.run([SourceWorker("microphone", piped(song, clock), parts.cutting, station.events)])
-            return [dict(message.payload) for message in journal.due(0.0, target="webhook")]
+            return [dict(journal.composed(message.id).payload) for message in journal.due(0.0, target="webhook")]
 
     def clip(self) -> Any:
         """The clips of two detections in a minute of noise."""
@@ -193,6 +193,11 @@ class World:
                 if key != "_opener"
             }
         return told
+
+    def followed(self) -> Any:
+        """Whether each target gets updates, and how long its messages wait for their clips."""
+        with self.assembled() as parts:
+            return {name: queue._order._clip_wait_s for name, queue in parts.outbox._queues.items()}
 
     def workers(self) -> Any:
         """The sources, with what their recorders were opened with."""
@@ -352,6 +357,8 @@ CASES: dict[str, Case] = {
     "mqtt.tls": case(World.sent_to, True),
     "mqtt.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem"), mqtt__tls=True),
     "mqtt.discovery": case(World.sent_to, True),
+    "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
+    "webhook.updates": case(World.followed, False),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
     "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
     "web.on": case(World.page, False),
