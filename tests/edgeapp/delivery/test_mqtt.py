@@ -38,8 +38,9 @@ def broker(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(target_queue, "FIRST_DELAY_S", 0.1)
-    monkeypatch.setattr(outbox_module, "LONGEST_DELAY_S", 0.3)
+    monkeypatch.setattr(target_queue, "LONGEST_DELAY_S", 0.3)
     monkeypatch.setattr(outbox_module, "CHECK_S", 0.2)
+    monkeypatch.setattr(target_queue, "CHECK_S", 0.2)
 
 
 def target_of(broker, **settings) -> MqttTarget:
