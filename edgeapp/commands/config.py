@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from edgeapp.commands.options import ConfigOption
+from edgeapp.commands.validation import loaded
 from edgeapp.config.file import described, example, toml_value
-from edgeapp.config.load import config_path, examine, missing
+from edgeapp.config.load import config_path, examine
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
+from edgeapp.station.validation import validated
 from edgeapp.terminal import say, tell
 
 app = typer.Typer(
@@ -53,9 +55,8 @@ def show(
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check the settings; every error is one line."""
-    loaded = examine(config)
-    faults = [*loaded.faults, *missing(loaded.settings)]
+    """Check the settings as `listen` does before it starts; every error is one line."""
+    faults = validated(loaded(config)).faults
     for fault in faults:
         tell(str(fault))
     path = config_path(config, os.environ)[0]

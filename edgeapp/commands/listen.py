@@ -16,7 +16,7 @@ from rich.console import Console
 from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clock.system import SystemClock
-from edgeapp.commands.web import check_extra
+from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
 from edgeapp.detections.pictures import DocumentPictures
@@ -120,6 +120,7 @@ def listen(
         raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
     if settings.log.level == "debug":
         foreign.show()
+    check(settings)
     clock = SystemClock()
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
@@ -209,7 +210,6 @@ def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page 
 def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page | None:
     if not settings.web.on:
         return None
-    check_extra()
     from edgeapp.web.of_station import Page
 
     return Page(settings, recogniser, journal, parts, name)

@@ -166,6 +166,15 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[Fault]:
     ]
 
 
+def fault_at(settings: Settings, key: str, what: str, remedy: str) -> Fault:
+    """A fault of a setting, with the place where it was set."""
+    of_section = (origin for one, origin in settings.origins.items() if one.startswith(f"{key}."))
+    origin = settings.origins.get(key) or next(of_section, "default")
+    if origin.startswith(("flag ", "environment ")):
+        return Fault(origin.removeprefix("flag ").removeprefix("environment "), what, remedy)
+    return Fault(key if origin == "default" else f"{origin}: {key}", what, remedy)
+
+
 def _start(name: str) -> str:
     return "_".join(name.split("_")[:2])
 
@@ -175,9 +184,7 @@ def _together(settings: Settings) -> Sequence[Fault]:
     faults = []
 
     def fault(setting: str, what: str, remedy: str) -> None:
-        origin = settings.origins.get(setting, "")
-        where = f"{origin}: {setting}" if origin and not origin.startswith(("flag", "env")) else origin or setting
-        faults.append(Fault(where.removeprefix("flag ").removeprefix("environment "), what, remedy))
+        faults.append(fault_at(settings, setting, what, remedy))
 
     detections, clips, mqtt = settings.detections, settings.clips, settings.mqtt
     if (detections.latitude is None) != (detections.longitude is None):
