@@ -40,7 +40,7 @@ CPU = torch.device("cpu")
 SIZE = PhotoConfig(resembled=0).size
 
 
-def directions(run: Path, pack_name: str, data: Sequence[Path], threads: int) -> list[dict[str, Any]]:
+def retrieved(run: Path, pack_name: str, data: Sequence[Path], threads: int) -> list[dict[str, Any]]:
     """Every direction and rank of a run."""
     pack, loaded = load_pack(pack_name), checkpoint.load(run)
     manifest = read_manifest(data, None)
@@ -97,7 +97,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    rows = directions(given.run, given.pack, given.data or [default_manifest()], given.threads)
+    rows = retrieved(given.run, given.pack, given.data or [default_manifest()], given.threads)
     if given.json:
         print(json.dumps(rows, indent=1))
     else:
