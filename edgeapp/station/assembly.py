@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from edgeapp.audio.guano import Recorder
 from edgeapp.clips.clip_file import ClipFolder
