@@ -118,8 +118,11 @@ class Catalogue:
         return self._count() - before
 
     def reconsider(self) -> None:
-        """Every row is offered again; what is here stays here."""
-        self._db.execute("UPDATE media SET state = 'offered', reason = '' WHERE state <> 'offered' OR reason <> ''")
+        """Every row is offered again, except what failed for good; what is here stays here."""
+        self._db.execute(
+            "UPDATE media SET state = 'offered', reason = '' "
+            f"WHERE attempts < {TRIES} AND (state, reason) <> ('offered', '')"
+        )
 
     def rows(
         self, state: str | None = None, modality: str | None = None, *, by_taxon: bool = False, where: str = ""
