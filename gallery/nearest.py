@@ -18,6 +18,7 @@ from gallery.entry import MODALITIES
 from gallery.errors import GalleryError
 from gallery.rows import hash_of
 from gallery.store import Gallery
+from gallery.vectors import of_taxon, pieces
 
 LEAST_TAXA = 24  # that are read, whatever they add
 PATIENCE = 16  # taxa in a row that add nothing before the search ends
@@ -124,7 +125,7 @@ class Nearest:
             modality, rows, _ = self._cells[cell]
             taxon = int(rows[at - (ends[cell - 1] if cell else 0)])
             idle += 1
-            piece = self._gallery.piece(modality, taxon)
+            piece = self._gallery.read(of_taxon, modality, taxon)
             if piece is not None and _take(best, piece, direction, n):
                 idle = 0
         return best
@@ -138,7 +139,7 @@ class Nearest:
             best: list[_Place] = []
             try:
                 with Gallery.open(self._gallery.path) as opened:
-                    for piece in opened.pieces(modalities, part, THREADS):
+                    for piece in opened.each(pieces, modalities, part, THREADS):
                         _take(best, piece, direction, n)
             except BaseException as error:  # carried to the caller
                 errors.append(error)

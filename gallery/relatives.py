@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gallery.centroids import sums_of_taxa
 from gallery.store import Gallery
 from gallery.taxon import RANKS, Taxon
 
@@ -86,9 +87,10 @@ class Relatives:
 
     def _read(self, taxa: Sequence[int]) -> dict[int, _Means]:
         """Unit mean vectors of taxa, by modality; the class vector of a taxon is one of its sounds."""
+        stored = self._gallery.stores_centroids
         return {
             one: {kind: unit for kind, total in of.items() if (unit := direction_of(total)) is not None}
-            for one, of in self._gallery.sums_of(taxa, ("text", "audio")).items()
+            for one, of in self._gallery.read(sums_of_taxa, taxa, ("text", "audio"), stored).items()
         }
 
 

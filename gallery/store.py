@@ -8,17 +8,17 @@ name in the same folder and moved to its place when complete: readers see the ol
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gallery import contents, counterexamples, database, files, sqlite, vectors
 from gallery import entries as entries_table
-from gallery.centroids import Appender, Sums, computed_sums, stored_sums, sums_of_taxa
+from gallery.centroids import Appender, Sums, computed_sums, stored_sums
 from gallery.entry import Added, Counterexample, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.names_table import NamesTable
@@ -26,6 +26,9 @@ from gallery.rows import named, taxa_of_rows, taxon_of, taxon_row
 from gallery.schema import STORES_CENTROIDS, check_schema
 from gallery.taxon import Names, Taxon
 from gallery.utc import now_text
+
+
+T = TypeVar("T")
 
 
 class Gallery:
@@ -41,6 +44,8 @@ class Gallery:
         The encoders that made the vectors.
     readonly : bool
         Whether the gallery was opened for reading only.
+    stores_centroids : bool
+        False for one of an earlier version, which is read as it is.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, identity: EncoderIdentity, readonly: bool) -> None:
@@ -49,7 +54,7 @@ class Gallery:
         self.identity = identity
         self.readonly = readonly
         self._closed = False
-        self._stores_centroids = STORES_CENTROIDS in database.applied(db)
+        self.stores_centroids = STORES_CENTROIDS in database.applied(db)
 
     @classmethod
     def open(
@@ -260,7 +265,7 @@ class Gallery:
         """Entries, of one modality, taxon and file if asked, in the order they were added, with their thumbnails."""
         asked = {"modality": modality, "scientific_name": scientific_name, "sha256": sha256}
         with database.explained(self.path):
-            return entries_table.read(self._db, self.identity.dim, self._stores_centroids, asked)
+            return entries_table.read(self._db, self.identity.dim, self.stores_centroids, asked)
 
     def sums(self, modality: str, beside_class: bool = True) -> Sums | None:
         """Sums of the vectors of one modality by taxon, without class vectors; None where there are none.
@@ -274,25 +279,18 @@ class Gallery:
             Whether those of taxa that have a class vector are read as well.
         """
         with database.explained(self.path):
-            read = stored_sums if self._stores_centroids else computed_sums
+            read = stored_sums if self.stores_centroids else computed_sums
             return read(self._db, self.identity.dim, modality, beside_class)
 
-    def sums_of(self, taxa: Sequence[int], modalities: Sequence[str]) -> dict[int, dict[str, np.ndarray]]:
-        """Sums [dim] of the vectors of taxa, given by their rows in the file, by modality, for this package."""
+    def read(self, function: Callable[..., T], *values: object) -> T:
+        """What a function of this package makes of the open file, the numbers in a vector and `values`."""
         with database.explained(self.path):
-            return sums_of_taxa(self._db, self.identity.dim, taxa, modalities, self._stores_centroids)
+            return function(self._db, self.identity.dim, *values)
 
-    def piece(self, modality: str, taxon: int) -> tuple[list[int], list[int], np.ndarray] | None:
-        """See `gallery.vectors.of_taxon`."""
+    def each(self, function: Callable[..., Iterator[T]], *values: object) -> Iterator[T]:
+        """The same of a function that gives one after the other."""
         with database.explained(self.path):
-            return vectors.of_taxon(self._db, self.identity.dim, modality, taxon)
-
-    def pieces(
-        self, modalities: Sequence[str], part: int, of: int
-    ) -> Iterator[tuple[list[int], list[int], np.ndarray]]:
-        """See `gallery.vectors.pieces`."""
-        with database.explained(self.path):
-            yield from vectors.pieces(self._db, self.identity.dim, modalities, part, of)
+            yield from function(self._db, self.identity.dim, *values)
 
     def vectors(self, modality: str, beside_class: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Vectors of one modality but for class vectors, without the rest of their entries, some thousand at a time.
