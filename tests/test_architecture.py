@@ -56,9 +56,9 @@ PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, besid
 ARCHIVE = {"pyarrow": "archive", "ray": "ray"}
 COLLECTED = {"httpx": "collect"}  # what only the room of collections asks archives with
 REPORTED = (Path("edgeapp/web/report/archive.py"),)  # an archive's own part of the report
-# What sound is compared with. Only `gallery.recognition` and `gallery.vocabulary` turn it into scores.
+# What sound is compared with. Only these turn it into scores.
 SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
-SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py")
+SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py", "gallery/competition.py")
 SCORES_ELSEWHERE = {
     "gallery/search.py Index: centroids",  # makes them
     "trainer/calibrate.py biases: centroids",  # their mean level, from which a bias is fitted
