@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import getpass
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.clips import relocation as clip_relocation
+from edgeapp.clips.clip_file import ClipFolder
+from edgeapp.clips.renaming import Renamer
 from edgeapp.commands.journal_names import corrected, naming_of, pictures_in, spellings
 from edgeapp.commands.options import JsonOption, LanguageOption
 from edgeapp.config.panels import OUTPUT
@@ -237,7 +241,25 @@ def correct_times(
         raise UsageError(f"--by must be at most 100 years, not {by:g} s", "give the error of the clock in seconds")
     with to_write(journal) as opened:
         changed = opened.shift_times(deployment, by)
+        for folder in opened.clip_folders().values():
+            if Path(folder).is_dir():
+                Renamer(opened, ClipFolder(folder, tell), tell).run(at_once_s=math.inf)
     tell(f"deployment {deployment}: {changed} detections moved by {by:+g} s")
+
+
+@app.command()
+def relocate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to which the clips were moved.")],
+    journal: JournalPath = None,
+) -> None:
+    """Find clips that were moved: by name, or under any other name by their content. Exit code 1: some are missing."""
+    with to_write(journal) as opened:
+        done = clip_relocation.relocate(opened, folder)
+    for path in done.missing:
+        tell(f"not found: {path}")
+    tell(f"{done.found} clips found, {len(done.missing)} missing")
+    if done.missing:
+        raise typer.Exit(1)
 
 
 @app.command()
