@@ -37,6 +37,7 @@ from edgeapp.outputs.export import export_documents
 from edgeapp.outputs.records import SPECIES
 from edgeapp.outputs.words import in_words
 from edgeapp.terminal import say, tell
+from gallery.errors import UnknownNameError
 from gallery.naming import Naming
 from gallery.utc import datetime_of
 
@@ -183,6 +184,9 @@ def review(
         str | None,
         typer.Option("--name", metavar="NAME", help="Correct taxon: scientific name, or common name in any language."),
     ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Take a name that neither the gallery nor the list of the program has.")
+    ] = False,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Comment.")] = "",
     reviewer: Annotated[
         str | None, typer.Option("--reviewer", metavar="NAME", help="Reviewer; the user's name if not given.")
@@ -195,6 +199,8 @@ def review(
         raise UsageError("a correction needs the correct name", "give --name")
     if verdict is not ReviewVerdict.CORRECTED and name is not None:
         raise UsageError(f"--name does not apply to {verdict.value}", "omit --name, or use corrected")
+    if new and name is None:
+        raise UsageError("--new belongs to the name of a correction", "omit it, or give --name")
     if name is not None and (len(name) > NAME_LENGTH or not name.isprintable()):
         raise UsageError(f"{name[:40]!r} is not the name of a taxon", "give --name in one line")
     with to_write(journal) as opened:
@@ -203,9 +209,15 @@ def review(
             raise JournalError(
                 f"{opened.path}: has no detection {detection}", "check the number or id of the detection"
             )
+        unlisted = False
         if name is not None:
-            name = corrected(name, gallery_of(opened, number))
-        opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note))
+            try:
+                name = corrected(name, gallery_of(opened, number))
+            except UnknownNameError as error:
+                if not new:
+                    raise UsageError(error.what, f"{error.remedy}, or give --new as well") from None
+                unlisted = True
+        opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note, unlisted))
     tell(f"detection {number}: {verdict.value}{f', {name}' if name else ''}")
 
 

@@ -321,6 +321,8 @@ class Review:
     name : str or None
         The right taxon, of a correction.
     note : str
+    unlisted : bool
+        The name is in no list of taxa, and meant all the same.
     """
 
     detection: int
@@ -328,3 +330,4 @@ class Review:
     reviewer: str
     name: str | None = None
     note: str = ""
+    unlisted: bool = False
