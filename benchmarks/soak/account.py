@@ -235,9 +235,7 @@ def _all_there(what: str, missing: set[Any], made: Account) -> None:
 def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account) -> None:
     """Compare clips with detections; a kill loses clips that wait for the sound after them."""
     there = missing = cut = 0
-    rows = journal.execute(
-        "SELECT d.stream, d.end_s, c.path FROM detections d LEFT JOIN clips c ON c.id = d.clip WHERE d.confirmed"
-    ).fetchall()
+    rows = journal.execute("SELECT stream, end_s, clip_path AS path FROM detections_in_full").fetchall()
     ends = {run.stream: run for run in done.runs if run.ended == "killed"}
     for row in rows:
         if row["path"] is not None and Path(row["path"]).is_file():

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
+from edgeapp.clips.relocation import adopt
 from edgeapp.clock.system import SystemClock
 from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
@@ -33,6 +34,7 @@ from edgeapp.station.periodic import (
     INTEGRITY_S,
     Every,
     NotifyWatchdog,
+    RenameClips,
     SweepClips,
     WatchClock,
     WriteStatus,
@@ -134,6 +136,8 @@ def listen(
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
+            for moved in adopt(journal, parts.clips.folder):
+                log.info("the clips of %s are in %s now", moved, parts.clips.folder)
         page = _page(settings, recogniser, journal, parts, name)
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
         screen = _screen(settings.station.format, title, parts.naming, page)
@@ -188,6 +192,8 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:
         found.append(Every(SWEEP_S, SweepClips(parts.sweeper)))
+    if parts.renamer is not None:
+        found.append(Every(CLOCK_S, RenameClips(parts.renamer)))
     return found
 
 

@@ -19,6 +19,7 @@ _TIMES = (
     ("streams", "started_utc", "started_boottime_s"),
     ("streams", "ended_utc", "ended_boottime_s"),
     ("clips", "created_utc", "created_boottime_s"),
+    ("clips", "started_utc", "started_boottime_s"),
     ("detections", "time_utc", "boottime_s"),
     ("messages", "created_utc", "created_boottime_s"),
 )
@@ -61,6 +62,16 @@ class Corrections(Writer):
 
         return self._write(change)
 
+    def is_uncorrected(self, boot_id: str) -> bool:
+        """Whether a boot of the machine has detections or streams from before its clock was set."""
+        rows = self._fetch(
+            "SELECT 1 FROM streams WHERE boot_id = :boot AND clock_set = 0 UNION ALL"
+            " SELECT 1 FROM detections INDEXED BY detections_of_unset_clock JOIN streams ON streams.id = stream"
+            " WHERE detections.clock_set = 0 AND boot_id = :boot LIMIT 1",
+            {"boot": boot_id},
+        )
+        return bool(rows)
+
     def shift_times(self, deployment_id: int, seconds: float) -> int:
         """Correct a deployment whose clock was wrong by so many seconds; returns how many detections.
 
@@ -97,8 +108,11 @@ class Corrections(Writer):
             if table == "detections":
                 changed = len(rows)
         for table, condition in where.items():  # only now: a row may have two times
+            marked = "clock_set = 2"
+            if table == "clips":  # their files say that the clock was not set, even where the time was right
+                marked += ", written_utc = NULL"
             self._connection.execute(
-                f"UPDATE {table} SET clock_set = 2 WHERE {condition} AND {which.format(boottime=_first_of(table))}",
+                f"UPDATE {table} SET {marked} WHERE {condition} AND {which.format(boottime=_first_of(table))}",
                 {"of": of},
             )
         return changed

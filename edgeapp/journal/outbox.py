@@ -110,8 +110,7 @@ class OutboxRows(Writer, Questions):
             self._insert_message(message, detection_id)
 
     def _insert_message(self, message: Message, detection_id: int | None = None) -> int:
-        if self.on_queued not in self._after_commit:
-            self._after_commit.append(self.on_queued)
+        self._call_after(self.on_queued)
         row = {"target": message.target, "created_utc": now_text()}
         own: dict[str, object] = {"kind": DETECTION, "detection": detection_id}
         if message.payload is not None:

@@ -193,6 +193,9 @@ class Composed:
     revision: int
 
 
+CLIP_PARTS = 3  # of a clip's path below the folder of the clips: year, month, name
+
+
 @dataclass(frozen=True)
 class Clip:
     """A piece of sound that was written to a file.
@@ -210,6 +213,10 @@ class Clip:
     bytes : int
         Size of the file.
     created : Moment
+    started : Moment | None
+        When its sound began, as its name and its metadata say.
+    sha256 : str | None
+        Of the file, by which it is found again where it was moved.
     """
 
     path: str
@@ -219,6 +226,8 @@ class Clip:
     stream: int
     bytes: int
     created: Moment
+    started: Moment | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +262,52 @@ class StoredClip:
 
 
 @dataclass(frozen=True)
+class ClipToRename:
+    """A clip whose name says another beginning than the journal, or that left a file behind when it was renamed.
+
+    Attributes
+    ----------
+    id : int
+    path : str
+    started_utc : str
+        When its sound began.
+    clock_set : bool
+        Whether that can be trusted.
+    left_path : str | None
+        Its earlier file.
+    renamed : bool
+        Only `left_path` is still to be removed.
+    """
+
+    id: int
+    path: str
+    started_utc: str
+    clock_set: bool
+    left_path: str | None
+    renamed: bool
+
+
+@dataclass(frozen=True)
+class MissingClip:
+    """A clip whose file is not where the journal says.
+
+    Attributes
+    ----------
+    id : int
+    path, below : str
+        Where it should be, and that below the folder of the clips.
+    bytes : int
+    sha256 : str | None
+    """
+
+    id: int
+    path: str
+    below: str
+    bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
 class Review:
     """A review of a detection.
 
@@ -266,6 +321,8 @@ class Review:
     name : str or None
         The right taxon, of a correction.
     note : str
+    unlisted : bool
+        The name is in no list of taxa, and meant all the same.
     """
 
     detection: int
@@ -273,3 +330,4 @@ class Review:
     reviewer: str
     name: str | None = None
     note: str = ""
+    unlisted: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 from edgeapp.audio.guano import Recorder
 from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.recorder import Clips
+from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
@@ -56,6 +57,8 @@ class Parts:
         To be started and closed by whoever runs the station.
     sweeper : Sweeper or None
         Deletes clips by retention.
+    renamer : Renamer or None
+        Gives clips the time in their names that their rows have.
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
@@ -67,6 +70,7 @@ class Parts:
     keeping: Storage
     outbox: Outbox | None
     sweeper: Sweeper | None
+    renamer: Renamer | None
     clips: ClipFolder | None
     naming: Naming
 
@@ -112,6 +116,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         ),
         outbox=outbox(settings, journal, sending, clock),
         sweeper=sweeper(settings, journal, folder),
+        renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
     )

@@ -310,7 +310,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m006_indexes_of_pages",),
         ("m007_learned",),
         ("m008_recordings",),
-        ("m009_messages_of_detections",),
+        ("m009_messages_clips_and_files",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

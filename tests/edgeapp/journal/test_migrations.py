@@ -18,7 +18,7 @@ from tests.edgeapp.journal.samples import GREAT_TIT, begin, rows
 FIRST = "m001_deployments_detections_scores"
 SECOND = "m002_streams_reviews_clips_messages"
 THIRD = "m003_taxa_and_stretches"
-NINTH = "m009_messages_of_detections"
+NINTH = "m009_messages_clips_and_files"
 
 
 @pytest.fixture
@@ -181,9 +181,14 @@ def test_what_lies_around_the_detections_of_the_second_schema_stays(second):
         documents = {row["id"]: journal.document(row) for row in journal.detections()}
 
     before["streams"] = [(*row, None, None, None) for row in before["streams"]]  # where its start was read is not known
+    before["files"] = [(*row, None) for row in before["files"]]
+    before["clips"] = [
+        (number, "2026/05/a.flac", *rest, 1, None, None, None, None, None) for number, _, *rest in before["clips"]
+    ]
     assert {table: rows(second, f"SELECT * FROM {table}") for table in others} == before
     assert rows(second, "SELECT id, time_utc, written_utc, boottime_s, clock_set, confirmed FROM detections") == when
     assert rows(second, "PRAGMA foreign_key_check") == []
+    assert rows(second, "SELECT * FROM clip_folders") == [(1, "/clips")]
     assert documents.keys() == {1, 2}  # the third waits for its confirmation
     assert documents[1]["clip"] == "2026/05/a.flac" and documents[1]["review"]["verdict"] == "confirmed"
     assert documents[2]["clock"] == "corrected" and documents[2]["source"]["station"] is None
@@ -207,6 +212,25 @@ def test_a_migration_that_fails_leaves_the_old_journal_whole(request, schema, at
     monkeypatch.undo()
     with Journal.open(path) as journal:
         assert len(list(journal.detections())) == len(before) - (schema == "second")
+
+
+def test_clips_with_the_date_of_a_clock_that_was_set_later_are_renamed(second):
+    with closing(sqlite3.connect(second)) as connection:
+        migrations.apply(Database(connection, execute_plugins=False), stop_before=NINTH)
+        for number, (detection, stamp, clock_set) in enumerate(
+            [(1, "20260501T040005Z", 1), (2, "20200101T000010Z", 2), (2, "20260501T040010Z", 2)], 10
+        ):
+            connection.execute(
+                "INSERT INTO clips VALUES (?, ?, 'flac', 5.0, 9.0, 4, 9, '2026-05-01T04:00:30.000Z', 30.0, ?, 0, NULL,"
+                " NULL)",
+                (number, f"/clips/2026/05/parus_major_90p_{stamp}.flac", clock_set),
+            )
+            connection.execute("UPDATE detections SET clip = ? WHERE id = ?", (number, detection))
+        connection.execute("UPDATE detections SET clip = 11 WHERE id = 3")
+        connection.commit()
+    with Journal.open(second) as journal:
+        wrong = [(clip.id, clip.started_utc) for clip in journal.clips_to_rename(9)]
+    assert wrong == [(11, "2026-05-01T04:00:05.000Z"), (12, "2026-05-01T04:00:05.000Z")], "its metadata say: not set"
 
 
 @pytest.fixture
