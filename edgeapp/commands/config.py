@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.audio.addresses import redacted
 from edgeapp.commands.options import ConfigOption
 from edgeapp.commands.validation import loaded
 from edgeapp.config.file import described, example, toml_value
@@ -88,9 +89,11 @@ def init(config: ConfigOption = None) -> None:
 
 
 def shown(setting: Setting, value: Any) -> Any:
-    """The value of a setting for JSON, secrets hidden."""
+    """The value of a setting for JSON, secrets and log-ins hidden."""
     if setting.secret and value not in (None, ()):
         return HIDDEN
+    if setting.address:
+        value = tuple(map(redacted, value))
     if isinstance(value, tuple):
         return [str(one) if isinstance(one, Path) else one for one in value]
     return str(value) if isinstance(value, Path) else value

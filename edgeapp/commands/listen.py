@@ -17,6 +17,7 @@ from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clips.relocation import adopt
 from edgeapp.clock.system import SystemClock
+from edgeapp.commands.devices import devices
 from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
@@ -28,7 +29,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
-from edgeapp.station.microphone_health import State
+from edgeapp.station.microphone_health import HEARS
 from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
@@ -47,7 +48,7 @@ from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing
-from edgeapp.terminal import say, tell
+from edgeapp.terminal import tell
 from gallery.naming import Naming
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def listen(
     Exit code 1 when a microphone was not working at the end.
     """
     if show_devices:
-        _print_devices()
+        devices()
         return
     if sound not in ("", STDIN):
         raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
@@ -198,7 +199,7 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
 
 
 def _exit_code(workers: Sequence[SourceWorker]) -> int:
-    return NOT_HEARD if any(worker.health.state is not State.HEARING for worker in workers) else 0
+    return NOT_HEARD if any(worker.health.state not in HEARS for worker in workers) else 0
 
 
 def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page | None = None) -> Screen:
@@ -219,13 +220,3 @@ def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: P
     from edgeapp.web.of_station import Page
 
     return Page(settings, recogniser, journal, parts, name)
-
-
-def _print_devices() -> None:
-    from edgeapp.audio.devices import listing, table
-
-    lines = table(listing())
-    for line in lines:
-        say(line)
-    if not lines:
-        tell("no microphone found")

@@ -20,7 +20,7 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Deployment, Journal, JournalError, Messages, Stream
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.station.classifier import Classifier
-from edgeapp.station.microphone_health import State, Transition
+from edgeapp.station.microphone_health import IMPAIRED, State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Opened, SourceWorker, queue_windows
 from edgeapp.station.stream_log import Listeners, StreamLog
@@ -28,7 +28,7 @@ from edgeapp.station.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 
-DEAF = (State.SILENT, State.STALLED, State.LOST)
+WORTH_A_WARNING = (State.SILENT, State.STALLED, State.LOST, *IMPAIRED)
 FILE = "file"  # backend of recordings
 RENEWED = "settings changed"  # why a stream ended
 TICK_S = 0.5  # how long the station waits for sound before it runs its tasks
@@ -294,7 +294,7 @@ class Station:
             self._changes.get_nowait()()
         for worker in self.workers:
             for transition in worker.changes():
-                weight = logging.WARNING if transition.state in DEAF else logging.INFO
+                weight = logging.WARNING if transition.state in WORTH_A_WARNING else logging.INFO
                 log.log(weight, "%s: %s", worker.name, transition.in_words)
                 self._screen.microphone(worker.name, transition)
         for task in self._tasks:

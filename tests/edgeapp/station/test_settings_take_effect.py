@@ -203,8 +203,10 @@ class World:
         """The sources, with what their recorders were opened with."""
         opened: list[Any] = []
 
-        def open_nothing(device: Any, backend: str, *, stall_s: float, clock: Any) -> Any:
-            opened.append((device, backend, stall_s))
+        def open_nothing(
+            device: Any, backend: str, *, stall_s: float, clock: Any, channel: Any, recordings: Any
+        ) -> Any:
+            opened.append((device, backend, stall_s, str(channel)))
             raise sources_error
 
         from edgeapp.errors import DeviceError
@@ -320,10 +322,16 @@ CASES: dict[str, Case] = {
     "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
     "microphone.backend": case(World.workers, "arecord", microphone__wait=True),
     "microphone.wait": case(World.workers, True),
+    "microphone.netrc": case(
+        World.workers,
+        lambda folder: one_log_in(folder / "netrc"),
+        microphone__wait=True,
+        microphone__device=("rtsp://camera/1",),
+    ),
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
     "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
-    "input.channel": case(World.workers, "best", input__watch=lambda folder: folder / "watched"),
+    "input.channel": case(World.workers, ("best",), microphone__wait=True),
     "input.pcm_format": case(World.piped, "s32le"),
     "input.pcm_rate": case(World.piped, 32_000),
     "input.pcm_channels": case(World.piped, 2),
@@ -391,6 +399,12 @@ def free_port() -> int:
 def one_password(path: Path) -> Path:
     """A file with a password."""
     write_password(path, "a heron on the roof")
+    return path
+
+
+def one_log_in(path: Path) -> Path:
+    """A file with a log-in."""
+    path.write_text("machine camera login anna password secret\n")
     return path
 
 
