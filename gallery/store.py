@@ -27,7 +27,6 @@ from gallery.schema import STORES_CENTROIDS, check_schema
 from gallery.taxon import Names, Taxon
 from gallery.utc import now_text
 
-
 T = TypeVar("T")
 
 

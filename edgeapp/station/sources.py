@@ -34,7 +34,7 @@ def workers_of(
     UsageError
         Sources that exclude each other.
     """
-    channels = tuple(map(Channel.of, settings.input.channel)) or (Channel(),)
+    channels = channels_asked(settings)
     channel = channels[0]
     devices, watched = settings.microphone.device, settings.input.watch
     duration_s = settings.station.duration
@@ -43,8 +43,6 @@ def workers_of(
             raise UsageError("--watch excludes other sources", "omit --device and -")
         if not watched.is_dir():
             raise UsageError(f"{watched}: is not a readable folder", "make it, or check the path")
-        if channel.choice == EACH:
-            raise UsageError("--channel each: a watched recording is one stream", "choose mix, best or a number")
         journal, zone = station.journal, zone_of(settings.input.recorder_zone)
         return [
             SourceWorker(
@@ -67,6 +65,20 @@ def workers_of(
         ]
 
     return _microphones(settings, devices or (None,), channels, cutting, station, clock)
+
+
+def channels_asked(settings: Settings) -> tuple[Channel, ...]:
+    """The channel of all sources, or one for each microphone.
+
+    Raises
+    ------
+    UsageError
+        No channel, or one that a watched recording cannot have.
+    """
+    channels = tuple(map(Channel.of, settings.input.channel)) or (Channel(),)
+    if settings.input.watch is not None and channels[0].choice == EACH:
+        raise UsageError("--channel each: a watched recording is one stream", "choose mix, best or a number")
+    return channels
 
 
 def _microphones(
