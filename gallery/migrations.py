@@ -6,8 +6,7 @@ A change is never edited once a gallery has been made with it: the next one is a
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
-
+from gallery.migrating import Database, Migrations
 from gallery.schema import MIGRATION_SET
 
 migrations = Migrations(MIGRATION_SET)

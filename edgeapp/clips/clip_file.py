@@ -22,6 +22,7 @@ import numpy as np
 from edgeapp.audio import guano
 from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
+from edgeapp.file_names import portable
 from gallery import files
 
 _LONGEST_NAME = 80  # characters of the taxon: with the rest far below the 255 bytes of FAT, NTFS and ext4
@@ -38,7 +39,7 @@ def stem(taxon: str, confidence: float, start: datetime) -> str:
     ascii_only = unicodedata.normalize("NFKD", taxon).encode("ascii", "ignore").decode().lower()
     safe = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:_LONGEST_NAME].rstrip("_") or "unnamed"
     percent = min(100, max(0, round(confidence * 100)))
-    return f"{safe}_{percent}p_{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
+    return portable(f"{safe}_{percent}p_{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}")
 
 
 def holds(format: str, rate_hz: int) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeapp.audio.centred import centred
 from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
 from edgeapp.audio.complaints import overheard
@@ -247,7 +248,8 @@ class Filler:
         """The vectors of the windows of a source that are loud enough, added up."""
         spec, total = self.pack.audio, np.zeros(self.pack.dim, np.float64)
         with closing(source):
-            for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
+            sound = resampled(centred(source), spec.rate_hz)
+            for window in windows(sound, spec.window_s, spec.hop_s, pad=spec.pad):
                 if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
                     total += encoder.encode(window.samples[None])[0]
         return total

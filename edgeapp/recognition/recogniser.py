@@ -16,6 +16,7 @@ from threading import Lock
 
 import numpy as np
 
+from edgeapp.audio.centred import centred
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import Window, windows
@@ -184,7 +185,8 @@ class Recogniser:
         hop_s = spec.hop_s if hop_s is None else hop_s
         if not 0 < hop_s < float("inf"):
             raise UsageError(f"--hop must be greater than 0, not {hop_s:g}", "give the seconds between windows")
-        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
+        sound = resampled(centred(source), spec.rate_hz)
+        return self.encoder.sharing(windows(sound, spec.window_s, hop_s, pad=spec.pad))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
         """Recognise windows whose samples are at the encoder's rate."""
