@@ -95,6 +95,11 @@ class Link:
     _packets: int = 0
     _number: int = -1
 
+    @property
+    def endless(self) -> bool:
+        """Whether its last page does not say that it is the last."""
+        return bool(self.runs) and not self.runs[-1].last.flags & LAST
+
     def add(self, page: Page, disturbed: bool) -> None:
         """Take its next page; whether something lay before it that is no page."""
         _extend(self.bodies, page.body, page.end)
