@@ -257,6 +257,12 @@ class Catalogue:
             f"SELECT count(DISTINCT taxon) FROM media WHERE taxon <> ''{f' AND ({where})' if where else ''}"
         ).fetchone()[0]
 
+    def taxon_names(self, where: str = "") -> list[str]:
+        """Accepted taxa among rows, in the order of their names."""
+        condition = f" AND ({where})" if where else ""
+        query = f"SELECT DISTINCT taxon FROM media WHERE taxon <> ''{condition} ORDER BY taxon"
+        return [name for (name,) in self._db.execute(query)]
+
     def fact(self, name: str, default: str = "") -> str:
         """Something about the collection as a whole, such as its backbone."""
         found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
