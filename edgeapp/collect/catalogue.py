@@ -142,7 +142,8 @@ class Catalogue:
         given: list[Any] = []
         for name, value in (("state", state), ("modality", modality)):
             if value is not None:
-                conditions.append(f"{name} = ?")
+                # "+" keeps SQLite from that index, by which it would sort all rows for every batch.
+                conditions.append(f"{'+' if by_taxon else ''}{name} = ?")
                 given.append(value)
         order = "taxon, key" if by_taxon else "key"
         after: tuple[Any, ...] = ("", -1) if by_taxon else (-1,)

@@ -7,13 +7,12 @@ same media give the same draw in any order, and what a source adds later displac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
 from edgeapp.collect.catalogue import Catalogue
-from edgeapp.collect.duplicates import leave_out_content, leave_out_offered
+from edgeapp.collect.duplicates import Offered, leave_out_content
 from edgeapp.collect.identity import hashed
 from edgeapp.collect.row import Row
 from edgeapp.errors import UsageError
@@ -90,12 +89,19 @@ def curate(catalogue: Catalogue, rules: Rules) -> None:
     Names and licences are decided before, and rows that they rule out are not offered any more. Memory: 33 bytes a row,
     and the rows of one taxon.
     """
+    least = dict(grade for grade in map(grade_of, rules.min_quality) if grade is not None)
     with catalogue.transaction():
-        _leave_out_unfit(catalogue, rules)
-    with catalogue.transaction():
-        leave_out_offered(catalogue)
+        unfit: dict[str, list[int]] = {}
+        offered = Offered()
+        for row in catalogue.rows("offered"):
+            if reason := _objection(row, least):
+                unfit.setdefault(reason, []).append(row.key)
+            else:
+                offered.add(row)
+        for reason, keys in unfit.items():
+            catalogue.leave_out(keys, reason)
+        offered.leave_out(catalogue)
         leave_out_content(catalogue, "offered")  # of files that are here already, so that others are drawn for them
-    with catalogue.transaction():
         for _, rows in groupby(catalogue.rows("offered", by_taxon=True), key=attrgetter("taxon")):
             _draw(catalogue, [_Drawn.of(row, rules) for row in rows], rules)
 
@@ -132,31 +138,18 @@ def burst_of(row: Row) -> int:
     return hashed(medium.observer.casefold(), place, medium.recorded_at[:HOUR], medium.modality) or 1
 
 
-def _leave_out_unfit(catalogue: Catalogue, rules: Rules) -> None:
-    least = dict(grade for grade in map(grade_of, rules.min_quality) if grade is not None)
-    for reason, key in _batched(catalogue, _unfit(catalogue.rows("offered"), least)):
-        catalogue.leave_out(key, reason)
-
-
-def _unfit(rows: Iterable[Row], least: dict[int, int]) -> Iterator[tuple[str, int]]:
-    for row in rows:
-        if not row.taxon:
-            yield NOT_RESOLVED, row.key
-        elif row.lasting and not row.sha256:
-            yield LASTING, row.key
-        elif least:
-            grade = grade_of(row.medium.quality)
-            if grade is not None and grade[0] in least and grade[1] > least[grade[0]]:
-                yield LOW_QUALITY, row.key
-            elif grade is None and row.medium.quality.strip().casefold() in UNGRADED:
-                yield NOT_GRADED, row.key
-
-
-def _batched(catalogue: Catalogue, found: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
-    keys: dict[str, list[int]] = {}
-    for reason, key in found:
-        keys.setdefault(reason, []).append(key)
-    yield from keys.items()
+def _objection(row: Row, least: dict[int, int]) -> str:
+    """Why a row is not fit to be drawn; ``""`` for one that is."""
+    if not row.taxon:
+        return NOT_RESOLVED
+    if row.lasting and not row.sha256:
+        return LASTING
+    if not least:
+        return ""
+    grade = grade_of(row.medium.quality)
+    if grade is not None and grade[0] in least and grade[1] > least[grade[0]]:
+        return LOW_QUALITY
+    return NOT_GRADED if grade is None and row.medium.quality.strip().casefold() in UNGRADED else ""
 
 
 def _draw(catalogue: Catalogue, rows: list[_Drawn], rules: Rules) -> None:

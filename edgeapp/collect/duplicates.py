@@ -37,6 +37,12 @@ class Offered:
         self._worth.append(0 if is_first_hand(encounter, medium.source) else 1)
         self._sources.append(hashed(medium.source))
 
+    def leave_out(self, catalogue: Catalogue) -> None:
+        """Leave out the rows that are offered twice."""
+        files, encounters = self.duplicates()
+        catalogue.leave_out(files, SAME_FILE)
+        catalogue.leave_out(encounters, SAME_ENCOUNTER)
+
     def duplicates(self) -> tuple[list[int], list[int]]:
         """Keys of rows whose file is offered by another row, and of those whose encounter another source has.
 
@@ -71,16 +77,6 @@ def _of_other_sources(encounters: np.ndarray, sources: np.ndarray, worth: np.nda
     found = np.zeros(len(order), bool)
     found[order] = ~kept[group]
     return found
-
-
-def leave_out_offered(catalogue: Catalogue) -> None:
-    """Leave out what is offered twice, by identifiers and addresses; rows that are left out already do not count."""
-    offered = Offered()
-    for row in catalogue.rows("offered"):
-        offered.add(row)
-    files, encounters = offered.duplicates()
-    catalogue.leave_out(files, SAME_FILE)
-    catalogue.leave_out(encounters, SAME_ENCOUNTER)
 
 
 def leave_out_content(catalogue: Catalogue, state: str = "downloaded") -> int:

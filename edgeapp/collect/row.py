@@ -28,7 +28,7 @@ SCHEMA = (
     + ", licence_spdx TEXT NOT NULL DEFAULT '', path TEXT NOT NULL DEFAULT '', sha256 TEXT NOT NULL DEFAULT ''"
     + ", bytes INTEGER, attempts INTEGER NOT NULL DEFAULT 0, notes TEXT NOT NULL DEFAULT '[]', UNIQUE (source, id))",
     "CREATE INDEX by_state ON media (state)",
-    "CREATE INDEX by_taxon ON media (taxon, modality)",
+    "CREATE INDEX by_taxon ON media (taxon)",
     "CREATE INDEX by_name ON media (scientific_name)",
     "CREATE INDEX by_content ON media (sha256) WHERE sha256 <> ''",
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",

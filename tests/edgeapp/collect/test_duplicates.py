@@ -12,8 +12,8 @@ from edgeapp.collect.duplicates import (
     SAME_CONTENT,
     SAME_ENCOUNTER,
     SAME_FILE,
+    Offered,
     leave_out_content,
-    leave_out_offered,
 )
 from edgeapp.collect.medium import Medium
 from tests.edgeapp.collect.offers import medium, resolve
@@ -30,6 +30,13 @@ def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
 def photo(id: object, source: str, number: int, size: str = "large", **told: object) -> Medium:
     url = f"https://inaturalist-open-data.s3.amazonaws.com/photos/{number}/{size}.jpg"
     return medium(id, source, "image", url=url, **{"observation": OBSERVATION, **told})
+
+
+def leave_out_offered(catalogue: Catalogue) -> None:
+    offered = Offered()
+    for row in catalogue.rows("offered"):
+        offered.add(row)
+    offered.leave_out(catalogue)
 
 
 def reasons(catalogue: Catalogue) -> dict[str, str]:
