@@ -118,8 +118,11 @@ class Catalogue:
         return self._count() - before
 
     def reconsider(self) -> None:
-        """Every row is offered again; what is here stays here."""
-        self._db.execute("UPDATE media SET state = 'offered', reason = '' WHERE state <> 'offered' OR reason <> ''")
+        """Every row is offered again, except what failed for good; what is here stays here."""
+        self._db.execute(
+            "UPDATE media SET state = 'offered', reason = '' "
+            f"WHERE attempts < {TRIES} AND (state, reason) <> ('offered', '')"
+        )
 
     def rows(
         self, state: str | None = None, modality: str | None = None, *, by_taxon: bool = False, where: str = ""
@@ -254,6 +257,12 @@ class Catalogue:
         return self._db.execute(
             f"SELECT count(DISTINCT taxon) FROM media WHERE taxon <> ''{f' AND ({where})' if where else ''}"
         ).fetchone()[0]
+
+    def taxon_names(self, where: str = "") -> list[str]:
+        """Accepted taxa among rows, in the order of their names."""
+        condition = f" AND ({where})" if where else ""
+        query = f"SELECT DISTINCT taxon FROM media WHERE taxon <> ''{condition} ORDER BY taxon"
+        return [name for (name,) in self._db.execute(query)]
 
     def fact(self, name: str, default: str = "") -> str:
         """Something about the collection as a whole, such as its backbone."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 AGENT = "biovita-edge"
 TIMEOUT_S = 30.0
 TRIES = 5  # that fail without a byte of progress
+SILENT_TRIES = 3  # without an answer at all
 LONGEST_WAIT_S = 900.0  # for one answer, in all its pauses
 MOST_REDIRECTS = 5
 MOST_ANSWER = 64 << 20  # bytes of an answer of an API
@@ -159,7 +160,7 @@ class Client:
                 tries += again.counts
                 pause_s = self.pace.refused(host, again.asked_s)
                 waited_s += pause_s
-                if tries >= TRIES or waited_s > LONGEST_WAIT_S:
+                if tries >= (SILENT_TRIES if again.unreachable else TRIES) or waited_s > LONGEST_WAIT_S:
                     long = f", and asks for a pause of {pause_s:.0f} s" if waited_s > LONGEST_WAIT_S else ""
                     raise FetchError(
                         f"{self._hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
@@ -198,7 +199,10 @@ class Client:
 
     def shown(self, url: str) -> str:
         """An address for messages: without its query, which may hold a key, and without a password."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return self._hidden(printable(url))
         host = parts.netloc.rpartition("@")[2]
         return self._hidden(printable(f"{parts.scheme}://{host}{parts.path}" if host else url))
 

@@ -65,6 +65,8 @@ def extension(head: bytes, modality: str, whole: bool) -> str:
     FetchError
         It is something else, for good.
     """
+    if not head and whole:
+        raise FetchError("is empty", lasting=True)
     file = io.BytesIO(head)
     words = sniff.description(file) if any(head) or whole else ""
     if modality == "image":
@@ -74,7 +76,7 @@ def extension(head: bytes, modality: str, whole: bool) -> str:
     if found:
         return found
     if words or whole:
-        raise FetchError(f"is {words or _unknown(head)}, not {WANTED[modality]}", lasting=True)
+        raise FetchError(f"is {words or 'of no format that is known'}, not {WANTED[modality]}", lasting=True)
     return ""
 
 
@@ -96,7 +98,3 @@ def _sound(head: bytes, file: io.BytesIO) -> str | None:
     if found is None and next(runs(file, 0), None) is not None:
         return sniff.MPEG  # behind something that players pass over
     return found
-
-
-def _unknown(head: bytes) -> str:
-    return "of no format that is known" if head else "empty"

@@ -22,7 +22,7 @@ LOCAL = "folder"  # the one source whose files lie here
 WINDOW = 200  # rows of a source that are looked at to find a host that has time
 SOON_S = 2.0  # hosts that want a longer pause take no thread
 STEP_S = 0.5  # between two looks at what is done
-SILENT = 5  # files in a row that a host does not answer for, before it is left alone in this run
+SILENT = 3  # files in a row that a host does not answer for, before it is left alone in this run
 TOLD = 20  # failures that are told one by one
 
 

@@ -55,7 +55,7 @@ class _Host:
         self.next_s = 0.0  # when the next request may begin
         self.paused_until_s = 0.0
         self.pause_s = 0.0
-        self.hour_began_s, self.hour_bytes = 0.0, 0
+        self.hour_began_s, self.hour_bytes = -HOUR_S, 0
 
 
 class Pace:

@@ -6,6 +6,9 @@ RECOGNITION = "Recognition"
 PLACE = "Place and season"
 OUTPUT = "Output"
 OTHER_INPUT = "Other input"
+SOURCES = "Sources"
+CHOICE = "What is taken"
+DOWNLOAD = "Download"
 # Section of the settings -> the group of its flags, for settings that name no other.
 OF_SECTION = {
     "station": RECOGNITION,

@@ -17,7 +17,7 @@ from typing import Any
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.tables import first, header, rows
-from edgeapp.collect.sources.words import RANKS, coordinates, encounter, modality_of, number_of
+from edgeapp.collect.sources.words import RANKS, coordinates, modality_of, number_of
 from edgeapp.errors import CollectError
 
 FILES = ("file", "file_name", "filename", "path")
@@ -96,7 +96,7 @@ class Folder:
         return Medium(
             source=self.name,
             id=relative,
-            observation=encounter(about.get("observation", ""), about.get("occurrenceID", ""), relative),
+            observation=about.get("observation") or about.get("occurrenceID") or relative,
             modality=modality,
             url=str(path.resolve()),
             ranks={rank: about[rank] for rank in RANKS if about.get(rank)},

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.darwin_core import Archive, Table
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import RANKS, coordinates, encounter, modality_of, short_hash, with_scheme
+from edgeapp.collect.sources.words import RANKS, coordinates, modality_of, short_hash, with_scheme
 from edgeapp.errors import CollectError
 from gallery import sqlite
 
@@ -100,13 +100,11 @@ class GbifArchive:
         composed = " ".join([genus, species, below]).strip() if genus and species else genus
         latitude, longitude = coordinates(record["decimalLatitude"], record["decimalLongitude"])
         gbif = record["gbifID"]
-        # Xeno-canto's own number, which its other archives have as well.
-        numbers = [record["catalogNumber"]] if "xeno-canto" in f"{record['occurrenceID']} {url}" else []
         fallback = f"https://www.gbif.org/occurrence/{gbif}" if gbif else ""
         return Medium(
             source=self.name if gbif else "darwin-core",
             id=f"{gbif or record['occurrenceID'] or key}/{short_hash(url)}",
-            observation=encounter(record["occurrenceID"], *numbers, fallback, key),
+            observation=record["occurrenceID"] or fallback or key,
             modality=modality,
             url=url,
             scientific_name=record["scientificName"] or composed,

@@ -15,7 +15,6 @@ from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import (
     RANKS,
     coordinates,
-    encounter,
     modality_of,
     short_hash,
     understood,
@@ -84,7 +83,9 @@ class GbifSearch:
     def _parts(self, query: str) -> Iterator[tuple[list[tuple[str, Any]], int]]:
         """Searches that can be reached to their ends and together have every record, with their numbers of records."""
         given: list[tuple[str, Any]] = parse_qsl(query)
-        count = int(self._ask([*given, ("limit", 0)]).get("count") or 0)
+        answer = self._ask([*given, ("limit", 0)])
+        with understood(self._address):
+            count = int(answer.get("count") or 0)
         yield from self._divided(given, count, DIVISIONS)
 
     def _divided(
@@ -133,12 +134,10 @@ class GbifSearch:
             modality = modality_of(_text(media, "type"), _text(media, "format"), url)
             if not url or modality not in self._setting.modalities:
                 continue
-            occurrence = _text(record, "occurrenceID")
-            numbers = [_text(record, "catalogNumber")] if "xeno-canto" in f"{occurrence} {url}" else []
             yield Medium(
                 source=self.name,
                 id=f"{key}/{short_hash(url)}",
-                observation=encounter(occurrence, *numbers, page),
+                observation=_text(record, "occurrenceID") or page,
                 modality=modality,
                 url=url,
                 scientific_name=_text(record, "scientificName"),

@@ -31,8 +31,6 @@ _SOUND = (
     ".3gp",
 )
 _PHOTO = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp")
-_XENO_CANTO = re.compile(r"(?:xeno-canto[^ ]*?[/:]|\b)XC(\d+)\b|xeno-canto\.org/(\d+)", re.IGNORECASE)
-_INATURALIST = re.compile(r"inaturalist\.org/observations/([\w-]+)", re.IGNORECASE)
 
 
 def modality_of(kind: str = "", media_type: str = "", url: str = "") -> str:
@@ -108,27 +106,6 @@ def date_of_parts(date: str, time: str = "") -> str:
     if clock is None or len(day) < 10 or int(clock.group(1)) > 23:
         return day
     return f"{day}T{int(clock.group(1)):02}:{clock.group(2)}"
-
-
-def encounter(*identifiers: str) -> str:
-    """One spelling of a record of an encounter, by which it is the same in every archive that has it.
-
-    Parameters
-    ----------
-    identifiers : str
-        As archives give them, the best first: the record's own, its catalogue number.
-
-    Returns
-    -------
-    str
-        An address of Xeno-canto or iNaturalist for their records, else the first that is not empty.
-    """
-    for text in identifiers:
-        if found := _XENO_CANTO.search(text):
-            return f"https://xeno-canto.org/{found.group(1) or found.group(2)}"
-        if found := _INATURALIST.search(text):
-            return f"https://www.inaturalist.org/observations/{found.group(1)}"
-    return next((text for text in identifiers if text), "")
 
 
 def short_hash(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import coordinates, date_of_parts, number_of, seconds_of, with_scheme
+from edgeapp.collect.sources.words import coordinates, date_of_parts, number_of, seconds_of, understood, with_scheme
 from edgeapp.errors import UsageError
 
 PAGE = 500
@@ -68,10 +68,9 @@ class XenoCanto:
             records = answer.get("recordings") if isinstance(answer, dict) else None
             if not isinstance(records, list):
                 said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else ""
-                raise FetchError(
-                    f"{self._address}: {said or 'the answer is not what Xeno-canto answers'}", "see its API"
-                )
-            media = [medium for record in records if (medium := self._medium(record)) is not None]
+                raise FetchError(f"{self._address}: {said or 'the answer has no recordings'}", "see Xeno-canto's API")
+            with understood(self._address):
+                media = [medium for record in records if (medium := self._medium(record)) is not None]
             unavailable += len(records) - len(media)
             last = page >= int(number_of(answer.get("numPages")) or 1) or not records
             page += 1
