@@ -100,12 +100,8 @@ def finish(
         traits.write(catalogue.folder / TRAITS)
     facts = {"backbone": catalogue.fact("backbone"), **dict(asked.settings)}
     written = write_manifest(catalogue, asked.division, traits, facts)
-    write_card(
-        catalogue,
-        written,
-        Told(catalogue.folder.resolve().name, now_text("seconds"), asked.settings, asked.speech),
-        traits,
-    )
+    told = Told(catalogue.folder.resolve().name, now_text("seconds"), asked.settings, asked.speech)
+    write_card(catalogue, written, told, traits)
     return written
 
 

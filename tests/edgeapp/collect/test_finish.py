@@ -31,15 +31,14 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
         told = {"licence": "CC BY 4.0", "author": "A. | Name", "observer": "A. Name", "kind": "song"}
         take(catalogue, songs, **told, latitude=51.5, longitude=7.0, background=("Corvus corax",))
         take(catalogue, [tone(folder / "media/crow.wav", pitch_hz=700)], scientific_name="Corvus corax")
-        take(catalogue, [picture(folder / f"media/{n}.jpg", shade=n) for n in (1, 2)], licence="CC BY-NC 4.0")
+        take(catalogue, [picture(folder / f"media/{n}.jpg", shade=60 * n) for n in (1, 2)], licence="CC BY-NC 4.0")
         twin = folder / "media/twin.wav"
         twin.write_bytes(songs[0].read_bytes())
         page = folder / "media/page.mp3"
         page.write_bytes(b"<html>" * 100)
         take(catalogue, [twin, page], **told)
-        asked = Finish(
-            Division(unseen_below=2), speech=False, traits=folder / "own.csv", settings=(("licences", "all"),)
-        )
+        settings = (("licences", "all"),)
+        asked = Finish(Division(unseen_below=2), speech=False, traits=folder / "own.csv", settings=settings)
         finish(catalogue, None, asked)
         yield catalogue
 

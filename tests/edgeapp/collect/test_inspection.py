@@ -40,13 +40,8 @@ def test_length_level_and_size_are_found(catalogue: Catalogue, tmp_path: Path) -
     ]
     take(catalogue, files)
     assert inspect(catalogue, speech=False) == 0
-    assert words(catalogue) == {
-        "song": set(),
-        "click": {"short"},
-        "hush": {"silence"},
-        "bird": set(),
-        "stamp": {"small"},
-    }
+    found = {"song": set(), "click": {"short"}, "hush": {"silence"}, "bird": set(), "stamp": {"small"}}
+    assert words(catalogue) == found
     song = numbers(notes(catalogue)["song"])
     assert song["duration_s"] == pytest.approx(2.0, abs=0.01)
     assert song["level_dbfs"] == pytest.approx(-13.5, abs=0.3)
