@@ -39,7 +39,7 @@ class Finish:
     avonet : Path or None
     elton : tuple of Path
         EltonTraits' tables of birds and mammals.
-    settings : tuple of (str, str)
+    settings : sequence of (str, str)
         What was asked for, for the card.
     """
 
@@ -49,7 +49,7 @@ class Finish:
     traits: Path | None = None
     avonet: Path | None = None
     elton: tuple[Path, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: Sequence[tuple[str, str]] = ()
 
     def tables(self) -> list[TraitTable]:
         """The tables of traits, the most trusted first.
