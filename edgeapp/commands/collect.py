@@ -12,16 +12,19 @@ import typer
 
 from edgeapp.collect.sources import KINDS
 from edgeapp.collect.sources.kind import MODALITIES, PHOTO_SIZES
+from edgeapp.commands.data_set_options import Avonet, Elton, Speech, TestShare, Traits, UnseenBelow, Without
 from edgeapp.config.panels import CHOICE, DOWNLOAD, SOURCES
 from edgeapp.errors import UsageError
 from edgeapp.terminal import complain, say, size
 
 if TYPE_CHECKING:
     from edgeapp.collect.estimate import Estimate
+    from edgeapp.collect.finish import Finish
     from edgeapp.collect.pipeline import Collection
     from edgeapp.collect.plan import Plan
 
 LICENCES = "CC0|PDM|public domain|CC BY*"
+CARD = "CARD.md"
 NOUNS = {"audio": "recordings", "image": "photos"}
 SHOWN = 12  # reasons
 
@@ -193,15 +196,25 @@ def _collect(
     rate: Rate = None,
     max_size: MaxSize = 2000.0,
     keep_free: KeepFree = 1000.0,
+    without: Without = None,
+    speech: Speech = True,
+    test_share: TestShare = 0.1,
+    unseen_below: UnseenBelow = None,
+    traits: Traits = None,
+    avonet: Avonet = None,
+    elton: Elton = None,
 ) -> None:
     """Collect recordings and photos of species from public archives, with one taxonomy, authors and licences.
 
     Any number of sources is asked, one after the other; then names are matched, licences compared, files chosen and
-    fetched. The same command goes on where it was stopped, and one with other limits changes the choice alone.
+    fetched, and what came is described by a manifest, which the trainer reads, and a data card. The same command goes
+    on where it was stopped, and one with other limits changes the choice alone.
     """
     from edgeapp.collect.curation import Rules
+    from edgeapp.collect.finish import Finish
     from edgeapp.collect.licences import Terms
     from edgeapp.collect.plan import Plan, addresses_of, species_of
+    from edgeapp.collect.splits import Division
     from edgeapp.collect.transfer import Limits
 
     if photo_size not in PHOTO_SIZES:
@@ -214,7 +227,7 @@ def _collect(
         groups=tuple(only or ()),
         backbone=taxonomy,
         terms=Terms.of(licence),
-        rules=Rules(recordings, photos, seed, best_first, tuple(min_quality or ()), burst),
+        rules=Rules(recordings, photos, seed, best_first, tuple(min_quality or ()), burst, tuple(without or ())),
         photo_size=photo_size,
         key=_key(xeno_canto_key_file),
         addresses=addresses_of(address or []),
@@ -223,13 +236,25 @@ def _collect(
         per_s=rate,
         again=again,
     )
-    _run(plan, dry_run)
+    asked = [("sources", ", ".join(f"{name} {what}" for name, what in sources)), ("licences", licence)]
+    if species_list is not None:
+        asked.append(("species", str(species_list.name)))
+    asked += [("recordings of a species", "all" if recordings is None else str(recordings))]
+    asked += [("photos of a species", str(photos)), ("seed", str(seed))]
+    finish = Finish(
+        Division(test_share, unseen_below, seed), speech, plan.rules.without, traits, avonet, tuple(elton or ()), asked
+    )
+    _run(plan, finish, dry_run)
 
 
-def _run(plan: Plan, dry_run: bool) -> None:
+def _run(plan: Plan, asked: Finish, dry_run: bool) -> None:
     from edgeapp.collect.catalogue import FILE
+    from edgeapp.collect.finish import finish
+    from edgeapp.collect.manifest import require_pyarrow
     from edgeapp.collect.pipeline import opened
 
+    require_pyarrow()
+    asked.tables()  # what cannot be read is told before anything is fetched
     if not plan.sources and not (plan.output / FILE).is_file():
         names = ", ".join(f"--{name}" for name in KINDS)
         raise UsageError("no source is named", f"name at least one: {names}")
@@ -241,7 +266,9 @@ def _run(plan: Plan, dry_run: bool) -> None:
                 _say_estimate(collection)
             else:
                 collection.fetch()
+                written = finish(collection.catalogue, plan.backbone, asked, complain)
                 _say_result(collection)
+                say(f"{written.path} describes {written.rows:,} files, and {CARD} beside it the set")
         except KeyboardInterrupt:
             complain(f"stopped; what came is in {plan.output}, and the same command goes on")
             raise
