@@ -22,7 +22,6 @@ PHOTOS = 200  # of a species (BioVITA)
 BURST = 10
 
 NOT_RESOLVED = "no taxon was decided"
-LASTING = "could not be fetched, several times"
 LOW_QUALITY = "quality below what is asked for"
 NOT_GRADED = "quality not graded by its source"
 IN_BURST = "burst: more of one observer at one place in one hour"
@@ -153,8 +152,6 @@ def _objection(row: Row, least: dict[int, int], without: tuple[str, ...]) -> str
     """Why a row is not fit to be drawn; ``""`` for one that is."""
     if not row.taxon:
         return NOT_RESOLVED
-    if row.lasting and not row.sha256:
-        return LASTING
     if row.sha256 and (found := objection(row.notes, without)):
         return found
     if not least:
