@@ -27,6 +27,7 @@ from edgeapp.journal import Journal
 from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
+from edgeapp.station.claim import Claims
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
 from edgeapp.station.microphone_health import HEARS
@@ -127,6 +128,11 @@ def listen(
     clock = SystemClock()
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
+        name = station_name(settings)
+        claims = stack.enter_context(Claims(name))
+        claims.journal(settings.journal_path)
+        if settings.clips.folder is not None:
+            claims.clips(settings.clips.folder)
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
         learned = learned_gallery(settings, recogniser)
@@ -134,7 +140,6 @@ def listen(
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
         journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
         stack.callback(journal.pictures.close)
-        name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
             for moved in adopt(journal, parts.clips.folder):
@@ -158,7 +163,7 @@ def listen(
         if page is not None:
             cutting = replace(cutting, kept_s=max(cutting.kept_s, KEPT_S))
         change = Reconfiguration(station, recogniser, parts, tasks, cutting.kept_s)
-        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN)
+        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN, claim=claims.device)
         stop.attach(station)
         if page is not None:
             page.attach(change, lambda: status.describe(station), lambda: learned.learn(journal.path))

@@ -19,6 +19,7 @@ from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.system import Clock
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.addresses import header
+from edgeapp.delivery.identity import client_id, node_id, topic_level
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
@@ -255,19 +256,20 @@ def targets(settings: Settings) -> dict[str, Target]:
     found: dict[str, Target] = {}
     mqtt, webhook = settings.mqtt, settings.webhook
     if mqtt.host is not None:
-        from edgeapp.delivery.mqtt import MqttTarget, slug
+        from edgeapp.delivery.mqtt import MqttTarget
 
-        name = slug(station_name(settings))
+        name = station_name(settings)
         found["mqtt"] = MqttTarget(
             mqtt.host,
             mqtt.port,
-            f"{mqtt.topic}/{name}/detections",
+            f"{mqtt.topic}/{topic_level(name)}/detections",
             mqtt.username,
             _password(settings),
             mqtt.tls,
             str(mqtt.ca_file) if mqtt.ca_file else None,
-            client_id=f"biovita-edge-{name}",
+            client_id=client_id(name, settings.journal_path),
             discovery=mqtt.discovery,
+            node=node_id(name),
         )
     if webhook.url is not None:
         from edgeapp.delivery.webhook import WebhookTarget

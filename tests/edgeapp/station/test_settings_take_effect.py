@@ -204,7 +204,7 @@ class World:
         opened: list[Any] = []
 
         def open_nothing(
-            device: Any, backend: str, *, stall_s: float, clock: Any, channel: Any, recordings: Any
+            device: Any, backend: str, *, stall_s: float, clock: Any, channel: Any, recordings: Any, claim: Any
         ) -> Any:
             opened.append((device, backend, stall_s, str(channel)))
             raise sources_error
