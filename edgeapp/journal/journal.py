@@ -245,6 +245,21 @@ class Journal(OutboxRows, ClipRows, Corrections):
         """Whether a recording with this content was done, under whatever name."""
         return bool(self._fetch("SELECT 1 FROM files WHERE content = :content LIMIT 1", {"content": content}))
 
+    def newest_time(self) -> str | None:
+        """The newest time that a clock which was set wrote, apart from those of recordings; None without one."""
+        [row] = self._fetch(
+            """
+            SELECT max(time) AS time FROM (
+                SELECT max(max(started_utc), coalesce(max(ended_utc), '')) AS time FROM deployments WHERE clock_set <> 0
+                UNION ALL
+                SELECT max(time_utc) FROM detections WHERE clock_set <> 0 AND stream IN (
+                    SELECT id FROM streams WHERE backend <> 'file' AND deployment = (SELECT max(id) FROM deployments)
+                )
+            )
+            """
+        )
+        return row["time"] or None
+
     def quick_check(self) -> None:
         """Raise `JournalError` when the file is damaged. Others may write meanwhile."""
         with explained(self.path, "read"), closing(open_to_read(self.path)) as connection:

@@ -16,7 +16,8 @@ from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
-from edgeapp.clock.system import Clock
+from edgeapp.clock.sources import Sources
+from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.addresses import header
 from edgeapp.delivery.identity import client_id, node_id, topic_level
@@ -121,6 +122,22 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
     )
+
+
+def clock_of(settings: Settings) -> SystemClock:
+    """The clock of the machine, as far as the settings trust it."""
+    return SystemClock(Sources(trusted=settings.station.clock == "trusted"))
+
+
+def waiting_for_clock(settings: Settings) -> tuple[str, ...]:
+    """What a station with these settings does not do until the clock is set, in words."""
+    clips, asked = settings.clips, settings.detections
+    waits = ["eBird exports leave detections out"]
+    if clips.folder is not None and clips.keep_days is not None:
+        waits.insert(0, f"clips are not deleted after {clips.keep_days:g} days")
+    if settings.place is not None or asked.range_table is not None:
+        waits.append("species are expected as in the whole year")
+    return tuple(waits)
 
 
 def recogniser_of(settings: Settings) -> Recogniser:
