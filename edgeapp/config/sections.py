@@ -91,6 +91,14 @@ class Station:
         maximum=20,
         panel=OUTPUT,
     )
+    clock: str = setting(
+        "auto",
+        "Whether times can be trusted: auto asks the kernel, time services, GPS and a real-time clock; trusted vouches "
+        "for the clock of a board that nobody sets.",
+        "--clock",
+        choices=("auto", "trusted"),
+        panel=OTHER_INPUT,
+    )
     duration: float | None = setting(
         None, "Stop after this much sound.", "--duration", minimum=MIN_CLIP_S, panel=OTHER_INPUT
     )

@@ -16,9 +16,11 @@ from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
-from edgeapp.clock.system import Clock
+from edgeapp.clock.sources import Sources
+from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.addresses import header
+from edgeapp.delivery.identity import client_id, node_id, topic_level
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
@@ -120,6 +122,22 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
     )
+
+
+def clock_of(settings: Settings) -> SystemClock:
+    """The clock of the machine, as far as the settings trust it."""
+    return SystemClock(Sources(trusted=settings.station.clock == "trusted"))
+
+
+def waiting_for_clock(settings: Settings) -> tuple[str, ...]:
+    """What a station with these settings does not do until the clock is set, in words."""
+    clips, asked = settings.clips, settings.detections
+    waits = ["eBird exports leave detections out"]
+    if clips.folder is not None and clips.keep_days is not None:
+        waits.insert(0, f"clips are not deleted after {clips.keep_days:g} days")
+    if settings.place is not None or asked.range_table is not None:
+        waits.append("species are expected as in the whole year")
+    return tuple(waits)
 
 
 def recogniser_of(settings: Settings) -> Recogniser:
@@ -255,19 +273,20 @@ def targets(settings: Settings) -> dict[str, Target]:
     found: dict[str, Target] = {}
     mqtt, webhook = settings.mqtt, settings.webhook
     if mqtt.host is not None:
-        from edgeapp.delivery.mqtt import MqttTarget, slug
+        from edgeapp.delivery.mqtt import MqttTarget
 
-        name = slug(station_name(settings))
+        name = station_name(settings)
         found["mqtt"] = MqttTarget(
             mqtt.host,
             mqtt.port,
-            f"{mqtt.topic}/{name}/detections",
+            f"{mqtt.topic}/{topic_level(name)}/detections",
             mqtt.username,
             _password(settings),
             mqtt.tls,
             str(mqtt.ca_file) if mqtt.ca_file else None,
-            client_id=f"biovita-edge-{name}",
+            client_id=client_id(name, settings.journal_path),
             discovery=mqtt.discovery,
+            node=node_id(name),
         )
     if webhook.url is not None:
         from edgeapp.delivery.webhook import WebhookTarget

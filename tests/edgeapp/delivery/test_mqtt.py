@@ -17,7 +17,7 @@ from edgeapp.clock.system import SystemClock
 from edgeapp.delivery import mqtt as mqtt_module
 from edgeapp.delivery import outbox as outbox_module
 from edgeapp.delivery import target_queue
-from edgeapp.delivery.mqtt import MqttTarget, discovery_configs, slug
+from edgeapp.delivery.mqtt import MqttTarget, discovery_configs
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
@@ -300,8 +300,3 @@ def test_a_broker_that_is_not_there_is_named():
 def test_settings_that_cannot_be_used_are_refused(settings):
     with pytest.raises(UsageError):
         MqttTarget("localhost", **settings)
-
-
-def test_a_stations_name_becomes_a_topic():
-    assert slug("Garden #2 / Süd") == "garden_2_süd"
-    assert slug("+") == "station"

@@ -29,7 +29,7 @@ from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
-from edgeapp.station.assembly import assemble, recogniser_of, targets
+from edgeapp.station.assembly import assemble, clock_of, recogniser_of, targets
 from edgeapp.station.learned import learned_gallery
 from edgeapp.station.logs import station_log
 from edgeapp.station.source_worker import SourceWorker
@@ -194,6 +194,10 @@ class World:
             }
         return told
 
+    def vouched(self) -> Any:
+        """Whether the settings vouch for the clock."""
+        return clock_of(self.settings)._sources.trusted
+
     def followed(self) -> Any:
         """Whether each target gets updates, and how long its messages wait for their clips."""
         with self.assembled() as parts:
@@ -204,7 +208,7 @@ class World:
         opened: list[Any] = []
 
         def open_nothing(
-            device: Any, backend: str, *, stall_s: float, clock: Any, channel: Any, recordings: Any
+            device: Any, backend: str, *, stall_s: float, clock: Any, channel: Any, recordings: Any, claim: Any
         ) -> Any:
             opened.append((device, backend, stall_s, str(channel)))
             raise sources_error
@@ -365,6 +369,7 @@ CASES: dict[str, Case] = {
     "mqtt.tls": case(World.sent_to, True),
     "mqtt.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem"), mqtt__tls=True),
     "mqtt.discovery": case(World.sent_to, True),
+    "station.clock": case(World.vouched, "trusted"),
     "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
     "webhook.updates": case(World.followed, False),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
