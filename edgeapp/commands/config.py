@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.commands.config_change import assignments, change
 from edgeapp.commands.options import ConfigOption
 from edgeapp.commands.validation import loaded
 from edgeapp.config.file import described, example, toml_value
@@ -63,6 +64,35 @@ def check(config: ConfigOption = None) -> None:
     if faults:
         raise typer.Exit(2)
     say(f"{path}: {'all settings are valid' if path.is_file() else 'does not exist; every setting has its default'}")
+
+
+KeysArgument = Annotated[
+    list[str], typer.Argument(metavar="KEY...", help="Settings: clips.pre_roll, thresholds.TAXON.")
+]
+
+
+@app.command("set", context_settings={"ignore_unknown_options": True})  # numbers below 0
+def set_(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="Settings and their values, or KEY VALUE; a value of - is read from standard input.",
+        ),
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Change settings in the settings file, whose comments are kept, and tell the station that runs with it.
+
+    Says whether the change takes effect now or waits for the next start. A secret is read from standard input only.
+    """
+    raise typer.Exit(change(config, assignments(words)))
+
+
+@app.command()
+def unset(keys: KeysArgument, config: ConfigOption = None) -> None:
+    """Remove settings from the settings file, so that their defaults count, and tell the station."""
+    raise typer.Exit(change(config, dict.fromkeys(keys)))
 
 
 @app.command()

@@ -25,12 +25,16 @@ def doctor(
         bool, typer.Option("--fix", help="Repair a damaged journal (a backup is kept) and remove orphan files.")
     ] = False,
     no_microphone: Annotated[bool, typer.Option("--no-microphone", help="Do not record from a microphone.")] = False,
+    no_network: Annotated[bool, typer.Option("--no-network", help="Do not try the targets of messages.")] = False,
 ) -> None:
-    """Check microphone, pack, provider, gallery, journal, disk, memory, temperature, power, clock and settings.
+    """Check settings, pack, provider, gallery, microphone, journal, targets of messages, disk, memory, power and clock.
+
+    Targets of messages are tried as they are configured: a broker by a log-in and a message to a topic beside its own,
+    a webhook by what `webhook.probe` says.
 
     Exit code 0: all is well; 1: warnings; 2: errors.
     """
-    context = Context(loaded(config), microphone=not no_microphone)
+    context = Context(loaded(config), microphone=not no_microphone, network=not no_network)
     findings: list[Finding] = []
     for stage in (repair, examine) if fix else (examine,):
         for finding in stage(context):

@@ -196,6 +196,11 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault("detections.min_occurrence", "needs a location", "give --latitude and --longitude")
     if mqtt.password is not None and mqtt.password_file is not None:
         fault("mqtt.password_file", "excludes password", "give one of password and password_file")
+    for name in ("ca_file", "cert_file", "key_file"):
+        if getattr(mqtt, name) is not None and not mqtt.tls:
+            fault(f"mqtt.{name}", "needs TLS", "set mqtt.tls to true (--mqtt-tls)")
+    if mqtt.key_file is not None and mqtt.cert_file is None:
+        fault("mqtt.key_file", "is the key of a certificate that is not given", "set mqtt.cert_file")
     if settings.input.watch is not None and settings.microphone.device:
         fault("input.watch", "a watched folder and microphones exclude each other", "omit --watch or --device")
     if clips.longest < clips.pre_roll + clips.post_roll:

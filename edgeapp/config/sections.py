@@ -14,6 +14,7 @@ from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
+from edgeapp.delivery.addresses import HEAD, PROBES
 from edgeapp.detections.pictures import MOST
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
@@ -269,6 +270,12 @@ class Mqtt:
     ca_file: Path | None = setting(
         None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
     )
+    cert_file: Path | None = setting(
+        None, "Certificate of the station (PEM), for a broker that asks for one.", "--mqtt-cert-file", read=True
+    )
+    key_file: Path | None = setting(
+        None, "Key of that certificate (PEM); in the same file if not given.", "--mqtt-key-file", read=True
+    )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
 
 
@@ -285,6 +292,15 @@ class Webhook:
     )
     header: tuple[str, ...] = setting(
         (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
+    )
+    ca_file: Path | None = setting(
+        None, "CA certificates to trust (PEM); the system's if not given.", "--webhook-ca-file", read=True
+    )
+    probe: str = setting(
+        HEAD,
+        'How `doctor` tries the webhook: head, post (JSON with "probe": true) or none.',
+        "--webhook-probe",
+        choices=PROBES,
     )
 
 

@@ -8,6 +8,7 @@ that its access rules forbid is acknowledged in 3.1.1 and lost); a broker that k
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeapp.delivery.addresses import check_host, check_topic
-from edgeapp.delivery.target import NotSent, Refused
+from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ GOODBYE_S = 2.0
 ONLINE, OFFLINE = "online", "offline"
 FAILED = 0x80  # reason codes from here on
 UNSUPPORTED_VERSION = 0x84
+TLS_REMEDY = "check the port, mqtt.tls, and whether the broker asks for a certificate (mqtt.cert_file)"
 NO_ENTRY = frozenset({0x86, 0x87})  # wrong user name or password; not authorised
 OF_THE_MESSAGE = frozenset({0x83, 0x95, 0x97, 0x99})  # 0x97 is a quota, which mosquitto answers for a size
 
@@ -54,6 +56,8 @@ class MqttTarget:
         Encrypt, and check the broker's certificate.
     ca_file : path or None
         Certificates to trust instead of the system's.
+    cert_file, key_file : path or None
+        Certificate of the station and its key, where the broker asks for one; the key may be in the same file.
     client_id : str
         Must be unique: the broker disconnects an older client with the same id.
     discovery : bool
@@ -76,13 +80,15 @@ class MqttTarget:
         password: str | None = None,
         tls: bool = False,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
         client_id: str = "biovita-edge",
         discovery: bool = False,
         timeout_s: float = ACKNOWLEDGE_S,
     ) -> None:
         check_host(host)
         check_topic(topic)
-        self._context = _context(ca_file) if tls else None
+        self._context = _context(ca_file, cert_file, key_file) if tls else None
         self._host = host
         self._port = port if port is not None else TLS_PORT if tls else PORT
         self.label = f"mqtt{'s' if tls else ''}://{host}:{self._port}"
@@ -93,6 +99,7 @@ class MqttTarget:
         self._discovery = discovery
         self._timeout_s = timeout_s
         self._old_protocol = False
+        self._is_probe = False
         self._not_allowed: set[str] = set()
         self._link: _Link | None = None
 
@@ -137,23 +144,46 @@ class MqttTarget:
             pass  # the broker says it, as the will asks
         self._hang_up()
 
+    def probe(self) -> Probed:
+        """Log in as another client, which leaves a running station connected, and publish to a topic for that."""
+        other = copy.copy(self)
+        other._client_id, other._link, other._is_probe = f"{self._client_id}-probe", None, True
+        topic = f"{self._topic.rpartition('/')[0] or self._topic}/probe"
+        try:
+            other._log_in()
+            try:
+                other._publish(topic, json.dumps({"probe": True}))
+            except Refused:
+                raise
+            except NotSent as error:
+                if other._link is None or other._link.lost is not None:
+                    raise
+                return Probed(f"{self.label} takes the log-in", error.what, error.remedy or f"allow {topic}")
+        finally:
+            other._hang_up()
+        return Probed(f"{self.label} takes the log-in and a message to {topic}")
+
     def _connect(self) -> None:
-        link = self._dial()
-        reason = link.wait(lambda: link.answered, CONNECT_S)
-        if reason is None:
-            raise NotSent(f"{self.label}: {link.lost or f'no answer in {CONNECT_S:g} s'}")
-        if reason.value == UNSUPPORTED_VERSION and not self._old_protocol:
-            self._old_protocol = True
-            self._hang_up()
-            return self._connect()
-        if reason.value in NO_ENTRY:
-            raise NotSent(f"{self.label} refuses the user name or password", "correct them")
-        if reason.value >= FAILED:
-            raise NotSent(f"{self.label} refuses the connection: {reason}")
+        self._log_in()
         self._announce(self.availability_topic, ONLINE)
         if self._discovery:
             for topic, config in discovery_configs(self._topic, self.availability_topic, self._client_id):
                 self._announce(topic, json.dumps(config, ensure_ascii=False))
+
+    def _log_in(self) -> None:
+        link = self._dial()
+        reason = link.wait(lambda: link.answered, CONNECT_S)
+        if reason is None:
+            # TLS 1.3 has no other way to say that a certificate is missing than to cut the line.
+            raise NotSent(f"{self.label}: {link.lost or f'no answer in {CONNECT_S:g} s'}", TLS_REMEDY)
+        if reason.value == UNSUPPORTED_VERSION and not self._old_protocol:
+            self._old_protocol = True
+            self._hang_up()
+            return self._log_in()
+        if reason.value in NO_ENTRY:
+            raise NotSent(f"{self.label} refuses the user name or password", "correct them")
+        if reason.value >= FAILED:
+            raise NotSent(f"{self.label} refuses the connection: {reason}")
 
     def _announce(self, topic: str, body: str) -> None:
         """Publish what is useful beside the detections; they go out even where the broker does not allow it."""
@@ -181,14 +211,17 @@ class MqttTarget:
             client.username_pw_set(self._username, self._password)
         if self._context is not None:
             client.tls_set_context(self._context)
-        client.will_set(self.availability_topic, OFFLINE, QOS, retain=True)
+        if not self._is_probe:  # whose end says nothing about the station
+            client.will_set(self.availability_topic, OFFLINE, QOS, retain=True)
         link = _Link(client)
         try:
             client.connect(self._host, self._port, KEEPALIVE_S)
         except TimeoutError:
             raise NotSent(f"{self.label} does not answer in {CONNECT_S:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise NotSent(f"{self.label}: {error.verify_message}", "give its certificate as ca_file") from error
+            raise NotSent(f"{self.label}: {error.verify_message}", "give its CA as mqtt.ca_file") from error
+        except ssl.SSLError as error:
+            raise NotSent(f"{self.label}: no TLS ({error.reason or 'the connection was cut'})", TLS_REMEDY) from error
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise NotSent(f"{self.label} cannot be reached: {why}") from error
@@ -304,8 +337,18 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name.strip().lower()).strip("_") or "station"
 
 
-def _context(ca_file: str | None) -> ssl.SSLContext:
+def _context(ca_file: str | None, cert_file: str | None, key_file: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
+    if cert_file is not None:
+        try:
+            # An empty passphrase: OpenSSL would ask for one at the terminal otherwise, and wait there.
+            context.load_cert_chain(cert_file, key_file, password="")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+            files = cert_file if key_file is None else f"{cert_file} and {key_file}"
+            remedy = "give a certificate and its key in PEM format, the key without a passphrase"
+            raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
+    return context

@@ -261,13 +261,20 @@ def targets(settings: Settings) -> dict[str, Target]:
             _password(settings),
             mqtt.tls,
             str(mqtt.ca_file) if mqtt.ca_file else None,
+            str(mqtt.cert_file) if mqtt.cert_file else None,
+            str(mqtt.key_file) if mqtt.key_file else None,
             client_id=f"biovita-edge-{name}",
             discovery=mqtt.discovery,
         )
     if webhook.url is not None:
         from edgeapp.delivery.webhook import WebhookTarget
 
-        found["webhook"] = WebhookTarget(webhook.url, dict(map(header, webhook.header)))
+        found["webhook"] = WebhookTarget(
+            webhook.url,
+            dict(map(header, webhook.header)),
+            ca_file=str(webhook.ca_file) if webhook.ca_file else None,
+            probe=webhook.probe,
+        )
     return found
 
 

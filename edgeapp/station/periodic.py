@@ -144,10 +144,16 @@ class WriteStatus:
             )
         self._told, self._told_s = states, now_s
 
-    def ended(self, station: Station) -> None:
-        """Write the final status, which stays on the disk."""
+    def soon(self) -> None:
+        """Write at the next opportunity. Safe from any thread."""
+        self._told_s = float("-inf")
+
+    def ended(self, station: Station, error: BaseException | None = None) -> None:
+        """Write the final status, which stays on the disk; with the error that ended the station, if one did."""
         self._notifier.stopping()
-        self._file.write({"state": ENDED, **self.describe(station)})
+        # Of an error that nobody foresaw only the type: its text may hold anything.
+        told = str(error) if isinstance(error, BiovitaError) else type(error).__name__ if error is not None else None
+        self._file.write({"state": ENDED, "error": told, **self.describe(station)})
 
 
 class NotifyWatchdog:
