@@ -194,8 +194,13 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault("detections.range_table", "needs a location", "give --latitude and --longitude")
     if detections.min_occurrence and settings.place is None:
         fault("detections.min_occurrence", "needs a location", "give --latitude and --longitude")
-    if mqtt.password is not None and mqtt.password_file is not None:
-        fault("mqtt.password_file", "excludes password", "give one of password and password_file")
+    for one in SETTINGS:
+        if (
+            one.secret
+            and settings.value(one)
+            and getattr(getattr(settings, one.section), f"{one.name}_file") is not None
+        ):
+            fault(f"{one.key}_file", f"excludes {one.name}", f"give one of {one.name} and {one.name}_file")
     for name in ("ca_file", "cert_file", "key_file"):
         if getattr(mqtt, name) is not None and not mqtt.tls:
             fault(f"mqtt.{name}", "needs TLS", "set mqtt.tls to true (--mqtt-tls)")

@@ -285,14 +285,16 @@ class Webhook:
 
     url: str | None = setting(
         None,
-        "URL to which detections are posted as JSON; no webhook if not given.",
+        "URL to which detections are posted as JSON; no webhook if not given. A file of it is safer.",
         "--webhook-url",
         metavar="URL",
         secret=True,
     )
+    url_file: Path | None = setting(None, "File with the URL.", "--webhook-url-file", read=True)
     header: tuple[str, ...] = setting(
         (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
     )
+    header_file: Path | None = setting(None, "File with a header on each line.", "--webhook-header-file", read=True)
     ca_file: Path | None = setting(
         None, "CA certificates to trust (PEM); the system's if not given.", "--webhook-ca-file", read=True
     )

@@ -16,6 +16,7 @@ from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.system import Clock
+from edgeapp.config.secrets import secret_of, secrets_of
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.addresses import header
 from edgeapp.delivery.outbox import Outbox
@@ -258,7 +259,7 @@ def targets(settings: Settings) -> dict[str, Target]:
             mqtt.port,
             f"{mqtt.topic}/{name}/detections",
             mqtt.username,
-            _password(settings),
+            secret_of(settings, "mqtt.password"),
             mqtt.tls,
             str(mqtt.ca_file) if mqtt.ca_file else None,
             str(mqtt.cert_file) if mqtt.cert_file else None,
@@ -266,12 +267,12 @@ def targets(settings: Settings) -> dict[str, Target]:
             client_id=f"biovita-edge-{name}",
             discovery=mqtt.discovery,
         )
-    if webhook.url is not None:
+    if (url := secret_of(settings, "webhook.url")) is not None:
         from edgeapp.delivery.webhook import WebhookTarget
 
         found["webhook"] = WebhookTarget(
-            webhook.url,
-            dict(map(header, webhook.header)),
+            url,
+            dict(map(header, secrets_of(settings, "webhook.header"))),
             ca_file=str(webhook.ca_file) if webhook.ca_file else None,
             probe=webhook.probe,
         )
@@ -289,13 +290,3 @@ def app_version() -> str:
         return version("biovita-edge")
     except PackageNotFoundError:
         return ""
-
-
-def _password(settings: Settings) -> str | None:
-    mqtt = settings.mqtt
-    if mqtt.password_file is None:
-        return mqtt.password
-    try:
-        return mqtt.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{mqtt.password_file}: cannot be read ({error})", "correct mqtt.password_file") from None

@@ -13,13 +13,13 @@ from typing import Any
 from edgeapp.config import edit
 from edgeapp.config.effect import at_once
 from edgeapp.config.file import described
+from edgeapp.config.secrets import HIDDEN
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, from_text, from_texts
 from edgeapp.web.asking import Wrong
 from edgeapp.web.site import Site
 
-HIDDEN = "(hidden)"
 _one_at_a_time = threading.Lock()
 
 

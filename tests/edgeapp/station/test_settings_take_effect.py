@@ -367,6 +367,8 @@ CASES: dict[str, Case] = {
     "mqtt.discovery": case(World.sent_to, True),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
     "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
+    "webhook.url_file": case(World.sent_to, lambda folder: line_of(folder / "hook", "https://example.com/x")),
+    "webhook.header_file": case(World.sent_to, lambda folder: line_of(folder / "headers", "X-Key: a")),
     "webhook.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem")),
     "webhook.probe": case(World.sent_to, "post"),
     "web.on": case(World.page, False),
@@ -407,6 +409,12 @@ def one_certificate(path: Path) -> Path:
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     text = path.read_text()
     path.write_text(text[text.index(begin) : text.index(end) + len(end)] + "\n")
+    return path
+
+
+def line_of(path: Path, text: str) -> Path:
+    """A file of one line."""
+    path.write_text(f"{text}\n")
     return path
 
 
