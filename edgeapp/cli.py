@@ -36,6 +36,7 @@ COMMANDS = {
     "gallery": "edgeapp.commands.gallery:app",
     "pack": "edgeapp.commands.pack:app",
     "listen": "edgeapp.commands.listen:listen",
+    "devices": "edgeapp.commands.devices:devices",
     "journal": "edgeapp.commands.journal_report:app",
     "serve": "edgeapp.commands.web:serve",
     "web": "edgeapp.commands.web:app",

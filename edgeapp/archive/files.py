@@ -22,6 +22,7 @@ from edgeapp.detections.speech import SpeechGate
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
+from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from edgeapp.recognition.results import Identification, Stretch, WindowResult
@@ -137,6 +138,7 @@ def identify(
     last: str | None = None
     at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
+    noted: set[str] = set()  # what holds for all files is told with the first
     left = iter(inputs)
 
     def end(file: str, fault: str | None) -> None:
@@ -164,16 +166,18 @@ def identify(
         notes = _notes(source, tally.heard or withheld > 0, complaints.damaged, recogniser.parameters.silence_dbfs)
         if withheld:
             notes.append(f"{withheld} window{'s' if withheld > 1 else ''} with speech withheld")
-        notes += expected.notes if expected is not None else []
+        of_pack = notes_of_pack(recogniser)
+        notes += [*of_pack, *(expected.notes if expected is not None else [])]
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
         species = named.candidates(tally.species(top, expected.species if expected is not None else None))
         with interruption.held():
             writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
             if source.fault is not None:
                 fault = f"{file}: {source.fault}; copy the file again"
-            elif notes:
+            elif told := [one for one in notes if one not in noted]:
                 of = f"{file}: channel {number}" if channel.choice == EACH else file
-                note(printable(f"{of}: {'; '.join(notes)}"))
+                note(printable(f"{of}: {'; '.join(told)}"))
+            noted.update(of_pack)
             if number == numbers[-1]:
                 end(file, fault)
                 done += 1
@@ -256,6 +260,11 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     if not heard:
         notes.append(f"no sound: never above {silence_dbfs:g} dBFS")
     return notes
+
+
+def notes_of_pack(recogniser: Recogniser) -> list[str]:
+    """Notes for the user on all results of a pack."""
+    return [] if recogniser.pack.calibrated else [UNCALIBRATED]
 
 
 def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:

@@ -19,7 +19,7 @@ from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.parts import Parts
 from edgeapp.archive.plan import Plan, Scan
 from edgeapp.archive.processes import Processes
-from edgeapp.archive.progress import Progress, duration, size
+from edgeapp.archive.progress import Progress
 from edgeapp.archive.ray_engine import RayWorkers
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import ALWAYS, Record, versions
@@ -52,7 +52,7 @@ from edgeapp.config.panels import OUTPUT, RECOGNITION
 from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
-from edgeapp.terminal import complain
+from edgeapp.terminal import complain, duration, size
 
 WORK = "Work"
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeapp.audio.addresses import checked, is_address
+from edgeapp.audio.channels import Channel
 from edgeapp.config.file import default_path, read
 from edgeapp.config.setting import PREFIX, Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
 from edgeapp.delivery.addresses import check_host, check_topic, header, web_address
-from edgeapp.errors import PackError, UsageError
+from edgeapp.errors import DeviceError, PackError, UsageError
 from edgeapp.pack.installed import find_pack
 
 CONFIG_VARIABLE = f"{PREFIX}_CONFIG"
@@ -210,16 +212,25 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault("input.watch", "a watched folder and microphones exclude each other", "omit --watch or --device")
     if clips.longest < clips.pre_roll + clips.post_roll:
         fault("clips.longest", f"is {clips.longest:g}, less than pre_roll and post_roll", "give more")
+    channels, devices = settings.input.channel, settings.microphone.device
+    if len(channels) > 1 and len(channels) != len(devices):
+        fault(
+            "input.channel",
+            f"{len(channels)} channels for {len(devices) or 'no'} named microphones",
+            "give one channel, or one for each --device",
+        )
     addresses: list[tuple[str, Callable[[str], object], str | None]] = [
         ("mqtt.host", check_host, mqtt.host),
         ("mqtt.topic", check_topic, mqtt.topic),
         ("webhook.url", web_address, settings.webhook.url),
         *(("webhook.header", header, text) for text in settings.webhook.header),
+        *(("microphone.device", checked, text) for text in devices if is_address(text)),
+        *(("input.channel", Channel.of, text) for text in channels),
     ]
     for key, check, text in addresses:
         try:
             if text is not None:
                 check(text)
-        except UsageError as error:
+        except (UsageError, DeviceError) as error:
             fault(key, error.what, error.remedy)
     return faults

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote, urlsplit
 
+from edgeapp.audio.addresses import redacted
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.errors import UsageError
@@ -74,6 +75,10 @@ class Disarmed:
                 continue  # nobody has read it
             for value in values:
                 forms |= _forms(value)
+        for setting in SETTINGS:
+            for value in settings.value(setting) if setting.address else ():
+                # A source in the network may have a log-in in its address.
+                forms |= _forms(value) if "://" in value and redacted(value) != value else set()
         for value in more:
             forms |= _forms(value)
         words = [

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.audio.backends import AUTO, BACKENDS
-from edgeapp.audio.channels import MIX
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
@@ -104,18 +103,27 @@ class Microphone:
 
     device: tuple[str, ...] = setting(
         (),
-        "Microphone: index, part of its name, or stable id; the default one if not given. May be repeated.",
+        "Microphone: index, part of its name, stable id, pulse:NAME, or the address of a source in the network; the "
+        "default one if not given. May be repeated.",
         "--device",
-        metavar="NAME|NUMBER|ID",
+        metavar="NAME|NUMBER|ID|URL",
+        address=True,
     )
     backend: str = setting(AUTO, "Audio backend.", "--backend", metavar="NAME", choices=(AUTO, *BACKENDS))
     wait: bool = setting(False, "Wait for a microphone that is not connected yet.", "--wait")
+    netrc: Path | None = setting(
+        None,
+        "File with the log-ins of sources in the network, `machine HOST login USER password PASSWORD`; so that no "
+        "address has one.",
+        "--netrc",
+        read=True,
+    )
     stall: float = setting(10.0, "Time without samples after which a microphone is reopened.", "--stall", above=0)
 
 
 @dataclass(frozen=True)
 class Input:
-    """Sound from a recorder's folder or from standard input."""
+    """Sound from a recorder's folder or from standard input, and the channels of any sound."""
 
     watch: Path | None = setting(
         None, "Folder of a recorder; each new file is processed once.", "--watch", metavar="FOLDER", read=True
@@ -123,9 +131,10 @@ class Input:
     recorder_zone: str = setting(
         "UTC", 'Time zone of the recorder\'s clock: "UTC", "local", "Europe/Berlin".', "--recorder-zone", metavar="ZONE"
     )
-    channel: str = setting(
-        MIX,
-        "Channel of watched recordings and of raw sound: mix, left, right, a number from 1, or best (recordings only).",
+    channel: tuple[str, ...] = setting(
+        (),
+        "Channel: mix, left, right, a number from 1, best (not of raw sound), or each (a source for each channel of a "
+        "microphone); mix if not given. One for all microphones, or one for each --device. May be repeated.",
         "--channel",
         metavar="CHANNEL",
     )
@@ -277,6 +286,12 @@ class Mqtt:
         None, "Key of that certificate (PEM); in the same file if not given.", "--mqtt-key-file", read=True
     )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+    updates: bool = setting(
+        True,
+        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
+        "is sent once, and waits for its clip.",
+        "--mqtt-updates",
+    )
 
 
 @dataclass(frozen=True)
@@ -303,6 +318,12 @@ class Webhook:
         'How `doctor` tries the webhook: head, post (JSON with "probe": true) or none.',
         "--webhook-probe",
         choices=PROBES,
+    )
+    updates: bool = setting(
+        True,
+        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
+        "is sent once, and waits for its clip.",
+        "--webhook-updates",
     )
 
 

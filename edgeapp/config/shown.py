@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgeapp.audio.addresses import redacted
 from edgeapp.config.file import described, toml_value
 from edgeapp.config.secrets import HIDDEN
 from edgeapp.config.setting import Setting
@@ -13,9 +14,11 @@ from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 
 
 def shown(setting: Setting, value: Any) -> Any:
-    """The value of a setting for JSON, secrets hidden."""
+    """The value of a setting for JSON, secrets and log-ins hidden."""
     if setting.secret and value not in (None, ()):
         return HIDDEN
+    if setting.address:
+        value = tuple(map(redacted, value))
     if isinstance(value, tuple):
         return [str(one) if isinstance(one, Path) else one for one in value]
     return str(value) if isinstance(value, Path) else value

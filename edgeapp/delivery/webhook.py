@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import json
 import re
@@ -21,6 +22,7 @@ from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.errors import UsageError
 
 TIMEOUT_S = 15.0
+KEY_DIGITS = 16
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
 OF_THE_KEY = frozenset({401, 402, 403, 407})
@@ -86,9 +88,12 @@ class WebhookTarget:
         return False
 
     def send(self, payload: Mapping[str, Any]) -> None:
-        """POST one message, its id also as ``Idempotency-Key``."""
+        """POST one message, its id also as ``Idempotency-Key``; an update has a key of its own."""
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
-        headers = self._headers | {"Idempotency-Key": str(payload.get("id", ""))}
+        key = str(payload.get("id", ""))
+        if payload.get("updated"):
+            key += f"-{hashlib.sha256(body).hexdigest()[:KEY_DIGITS]}"  # a receiver would drop what it has a key of
+        headers = self._headers | {"Idempotency-Key": key}
         code, answered = self._ask(urllib.request.Request(self._url, body, headers, method="POST"))
         if code >= 300:
             raise self._answered(code, answered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from edgeapp.audio.guano import Recorder
 from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.recorder import Clips
+from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
@@ -27,7 +28,7 @@ from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
-from edgeapp.journal import Deployment, Journal, Message
+from edgeapp.journal import Deployment, Journal, Message, Messages
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
@@ -57,6 +58,8 @@ class Parts:
         To be started and closed by whoever runs the station.
     sweeper : Sweeper or None
         Deletes clips by retention.
+    renamer : Renamer or None
+        Gives clips the time in their names that their rows have.
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
@@ -68,6 +71,7 @@ class Parts:
     keeping: Storage
     outbox: Outbox | None
     sweeper: Sweeper | None
+    renamer: Renamer | None
     clips: ClipFolder | None
     naming: Naming
 
@@ -107,12 +111,13 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s),
         keeping=Storage(
             lambda: confirmation_of(settings, recogniser.pack),
-            messages(list(sending)) if sending else None,
+            messages(list(sending), clock) if sending else None,
             clips if asked is not None else None,
             asked_of.longest,
         ),
-        outbox=Outbox(journal, sending, clock) if sending else None,
+        outbox=outbox(settings, journal, sending, clock),
         sweeper=sweeper(settings, journal, folder),
+        renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
     )
@@ -279,9 +284,19 @@ def targets(settings: Settings) -> dict[str, Target]:
     return found
 
 
-def messages(targets: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Message]]:
-    """What is sent of a detection: its document, the same to every target."""
-    return lambda document: [Message(target, document) for target in targets]
+def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clock: Clock) -> Outbox | None:
+    """What sends messages; None without targets."""
+    if not sending:
+        return None
+    following = {"mqtt": settings.mqtt.updates, "webhook": settings.webhook.updates}
+    asked = clip_settings(settings)
+    wait_s = 0.0 if asked is None else settings.detections.longest + asked.ring_s
+    return Outbox(journal, sending, clock, {name for name in sending if not following[name]}, wait_s)
+
+
+def messages(targets: Sequence[str], clock: Clock) -> Messages:
+    """Who is to be told of a detection: every target of its document."""
+    return lambda: [Message(target, created=clock.now()) for target in targets]
 
 
 def app_version() -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.config.load import config_path
-from edgeapp.delivery.outbox import Outbox, TargetState
+from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation

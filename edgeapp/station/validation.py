@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from edgeapp.audio.channels import EACH, Channel
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.load import Loaded, fault_at, missing
 from edgeapp.config.sections import Mqtt, Webhook
@@ -31,6 +30,7 @@ from edgeapp.station.assembly import (
     species_list,
     targets,
 )
+from edgeapp.station.sources import channels_asked
 from gallery.store import Gallery
 from gallery.taxon import Taxon
 
@@ -46,12 +46,6 @@ class Sound:
 
     pack: Pack
     taxa: tuple[Taxon, ...]
-
-
-def _channel(settings: Settings) -> None:
-    channel = Channel.of(settings.input.channel)
-    if settings.input.watch is not None and channel.choice == EACH:
-        raise UsageError("--channel each: a watched recording is one stream", "choose mix, best or a number")
 
 
 def _watched(settings: Settings) -> None:
@@ -70,7 +64,7 @@ OF_SETTINGS: tuple[tuple[str, Check], ...] = (
     ("station.provider", lambda settings: RunSettings.of(settings.station.provider, settings.station.threads)),
     ("station.language", lambda settings: naming_in(settings.station.language)),
     ("input.recorder_zone", lambda settings: zone_of(settings.input.recorder_zone)),
-    ("input.channel", _channel),
+    ("input.channel", channels_asked),
     ("input.watch", _watched),
     ("privacy.speech", _speech),
     ("clips.folder", clip_settings),
