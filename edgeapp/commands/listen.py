@@ -181,6 +181,7 @@ def listen(
 
         def tasks(parts: Parts) -> list[PeriodicTask]:
             status.describe = described(parts)
+            status.tell = parts.outbox.tell if parts.outbox is not None else (lambda state: None)
             return [status, *_tasks(parts), Every(LEARNED_S, learned)]
 
         watched = page.live.opened if page is not None else None

@@ -222,6 +222,7 @@ def _together(settings: Settings) -> Sequence[Fault]:
     addresses: list[tuple[str, Callable[[str], object], str | None]] = [
         ("mqtt.host", check_host, mqtt.host),
         ("mqtt.topic", check_topic, mqtt.topic),
+        ("mqtt.discovery_prefix", check_topic, mqtt.discovery_prefix),
         ("webhook.url", web_address, settings.webhook.url),
         *(("webhook.header", header, text) for text in settings.webhook.header),
         *(("microphone.device", checked, text) for text in devices if is_address(text)),

@@ -13,7 +13,8 @@ from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
-from edgeapp.delivery.addresses import HEAD, PROBES
+from edgeapp.delivery.addresses import HEAD, PROBES, RETAIN_STATES, RETAINS
+from edgeapp.delivery.home_assistant import PREFIX
 from edgeapp.detections.pictures import MOST
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
@@ -286,6 +287,17 @@ class Mqtt:
         None, "Key of that certificate (PEM); in the same file if not given.", "--mqtt-key-file", read=True
     )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+    discovery_prefix: str = setting(
+        PREFIX, "Topic under which Home Assistant looks for devices.", "--mqtt-discovery-prefix", metavar="TEXT"
+    )
+    retain: str = setting(
+        RETAIN_STATES,
+        "What the broker keeps for those who subscribe later: the states of station and microphones, all with the last "
+        "detection, or none. Availability is always kept.",
+        "--mqtt-retain",
+        metavar="|".join(RETAINS),
+        choices=RETAINS,
+    )
     updates: bool = setting(
         True,
         "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "

@@ -11,13 +11,16 @@ import contextlib
 import copy
 import json
 import logging
+import math
 import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeapp.delivery.addresses import check_host, check_topic
+from edgeapp.delivery.addresses import RETAIN_ALL, RETAIN_NONE, RETAIN_STATES, check_host, check_topic
+from edgeapp.delivery.home_assistant import ENDED, OFFLINE, ONLINE, PREFIX, Topics, device_config, earlier_topics
+from edgeapp.delivery.station_state import StationState
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.errors import UsageError
 
@@ -32,7 +35,7 @@ CONNECT_S = 10.0
 ACKNOWLEDGE_S = 15.0
 KEEPALIVE_S = 90  # three times what the outbox lets pass between two looks at an idle target
 GOODBYE_S = 2.0
-ONLINE, OFFLINE = "online", "offline"
+STATE_S = 30.0  # between two publications of a state in which nothing but figures has changed
 FAILED = 0x80  # reason codes from here on
 UNSUPPORTED_VERSION = 0x84
 TLS_REMEDY = "check the port, mqtt.tls, and whether the broker asks for a certificate (mqtt.cert_file)"
@@ -61,9 +64,17 @@ class MqttTarget:
     client_id : str
         Must be unique: the broker disconnects an older client with the same id.
     discovery : bool
-        Tell Home Assistant about the station: sensors with the name and the confidence of the last detection.
+        Tell Home Assistant about the station, its detections and microphones.
+    node : str or None
+        Id of the station there; that of the client when None.
     timeout_s : float
         For the broker's acknowledgement.
+    retain : str
+        What the broker keeps for those who come later, of `edgeapp.delivery.addresses.RETAINS`; availability always.
+    prefix : str
+        Under which Home Assistant looks for devices.
+    name, version : str
+        Of the station, and of this program.
 
     Raises
     ------
@@ -84,7 +95,12 @@ class MqttTarget:
         key_file: str | None = None,
         client_id: str = "biovita-edge",
         discovery: bool = False,
+        node: str | None = None,
         timeout_s: float = ACKNOWLEDGE_S,
+        retain: str = RETAIN_STATES,
+        prefix: str = PREFIX,
+        name: str = "",
+        version: str = "",
     ) -> None:
         check_host(host)
         check_topic(topic)
@@ -93,10 +109,18 @@ class MqttTarget:
         self._port = port if port is not None else TLS_PORT if tls else PORT
         self.label = f"mqtt{'s' if tls else ''}://{host}:{self._port}"
         self._topic = topic
-        self.availability_topic = f"{topic.rpartition('/')[0] or topic}/availability"
+        self.topics = Topics(topic)
+        self.availability_topic = self.topics.availability
         self._username, self._password = username, password
         self._client_id = client_id
         self._discovery = discovery
+        self._node = node or re.sub(r"[^a-zA-Z0-9_-]", "_", client_id)
+        self._retain, self._prefix = retain, prefix
+        self._name, self._version = name or self.topics.base.rpartition("/")[2], version
+        self._state: StationState | None = None  # as it was told last, and as it was published
+        self._published: StationState | None = None
+        self._published_s = -math.inf
+        self._announced: tuple[str, ...] | None = None  # microphones that Home Assistant knows
         self._timeout_s = timeout_s
         self._old_protocol = False
         self._is_probe = False
@@ -108,6 +132,7 @@ class MqttTarget:
         if self._link is not None:
             self._link.exchange()
             if self._link.lost is None:
+                self._publish_state()
                 return True
         self._hang_up()
         try:
@@ -117,16 +142,21 @@ class MqttTarget:
             raise
         return True
 
+    def tell(self, state: StationState) -> bool:
+        """Take the state of the station, to be published by the thread of this target; whether that is urgent."""
+        before, self._state = self._state, state
+        return before is None or before.condition != state.condition
+
     def send(self, payload: Mapping[str, Any]) -> None:
         """Publish one message and wait for its acknowledgement."""
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False)
         try:
             try:
                 self.ready()
-                self._publish(self._topic, body)
+                self._publish(self._topic, body, self._retain == RETAIN_ALL)
             except _Cut:
                 self.ready()
-                self._publish(self._topic, body)
+                self._publish(self._topic, body, self._retain == RETAIN_ALL)
         except _Cut as error:
             # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
             self._hang_up()
@@ -139,6 +169,9 @@ class MqttTarget:
         """Publish that the station is offline, and disconnect."""
         try:
             if self._link is not None and self._link.lost is None:
+                if self._published is not None:
+                    ended = json.dumps(self._published.station | {"state": ENDED}, ensure_ascii=False)
+                    self._publish(self.topics.state, ended, self._retain != RETAIN_NONE, GOODBYE_S)
                 self._publish(self.availability_topic, OFFLINE, True, GOODBYE_S)
         except NotSent:
             pass  # the broker says it, as the will asks
@@ -148,7 +181,7 @@ class MqttTarget:
         """Log in as another client, which leaves a running station connected, and publish to a topic for that."""
         other = copy.copy(self)
         other._client_id, other._link, other._is_probe = f"{self._client_id}-probe", None, True
-        topic = f"{self._topic.rpartition('/')[0] or self._topic}/probe"
+        topic = self.topics.probe
         try:
             other._log_in()
             try:
@@ -166,9 +199,30 @@ class MqttTarget:
     def _connect(self) -> None:
         self._log_in()
         self._announce(self.availability_topic, ONLINE)
+        self._announced = self._published = None
         if self._discovery:
-            for topic, config in discovery_configs(self._topic, self.availability_topic, self._client_id):
-                self._announce(topic, json.dumps(config, ensure_ascii=False))
+            for topic in earlier_topics(self._node, self._prefix):
+                self._announce(topic, "")
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        """Publish the state, at once where it is another one and else once in a while; announce what is new."""
+        state, now_s = self._state, time.monotonic()
+        microphones = () if state is None else tuple(one["name"] for one in state.microphones)
+        if self._discovery and microphones != self._announced:
+            config = device_config(self.topics, self._node, self._name, self._version, microphones, self._prefix)
+            self._announce(config[0], json.dumps(config[1], ensure_ascii=False))
+            self._announced = microphones
+        before = self._published
+        if state is None or state is before:
+            return
+        if before is not None and before.condition == state.condition and now_s - self._published_s < STATE_S:
+            return
+        keep = self._retain != RETAIN_NONE
+        for number, microphone in enumerate(state.microphones, start=1):
+            self._announce(self.topics.microphone(number), json.dumps(microphone, ensure_ascii=False), keep)
+        self._announce(self.topics.state, json.dumps(state.station, ensure_ascii=False), keep)
+        self._published, self._published_s = state, now_s
 
     def _log_in(self) -> None:
         link = self._dial()
@@ -185,10 +239,10 @@ class MqttTarget:
         if reason.value >= FAILED:
             raise NotSent(f"{self.label} refuses the connection: {reason}")
 
-    def _announce(self, topic: str, body: str) -> None:
+    def _announce(self, topic: str, body: str, retain: bool = True) -> None:
         """Publish what is useful beside the detections; they go out even where the broker does not allow it."""
         try:
-            self._publish(topic, body, True)
+            self._publish(topic, body, retain)
         except NotSent as error:
             if self._link is None or self._link.lost is not None:
                 raise
@@ -299,43 +353,6 @@ class _Link:
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self.lost = f"connection lost: {reason}"
-
-
-def discovery_configs(topic: str, availability_topic: str, client_id: str) -> list[tuple[str, dict[str, Any]]]:
-    """Topics and texts that make Home Assistant show the last detection and its confidence as sensors."""
-    node = re.sub(r"[^a-zA-Z0-9_-]", "_", client_id)
-    name = topic.split("/")[-2] if "/" in topic else topic
-    of_both = {
-        "state_topic": topic,
-        "availability_topic": availability_topic,
-        "payload_available": ONLINE,
-        "payload_not_available": OFFLINE,
-        "device": {"identifiers": [node], "name": f"biovita-edge {name}", "model": "biovita-edge"},
-    }
-    detection = {
-        "name": "Last detection",
-        "unique_id": f"{node}_last_detection",
-        "value_template": _newest("value_json.taxon.scientific_name", "this.state"),
-        "json_attributes_topic": topic,
-        "json_attributes_template": _newest("value_json | tojson", "this.attributes | tojson"),
-        "icon": "mdi:bird",
-    }
-    confidence = {
-        "name": "Confidence of the last detection",
-        "unique_id": f"{node}_last_confidence",
-        "value_template": _newest("(value_json.confidence * 100) | round(1)", "this.state"),
-        "unit_of_measurement": "%",
-        "icon": "mdi:percent",
-    }
-    return [
-        (f"homeassistant/sensor/{node}/last_detection/config", detection | of_both),
-        (f"homeassistant/sensor/{node}/last_confidence/config", confidence | of_both),
-    ]
-
-
-def _newest(value: str, before: str) -> str:
-    """A template of Home Assistant that an update of an earlier detection does not change."""
-    return f"{{{{ ({before}) if value_json.updated else ({value}) }}}}"
 
 
 def slug(name: str) -> str:

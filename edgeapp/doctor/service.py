@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from edgeapp.doctor.context import Context, RunningStation
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
+from edgeapp.doctor.hearing import OF_CHANNELS as REMEDIES
 from edgeapp.doctor.records import span
+from edgeapp.station.microphone_health import OF_FAULT
 from edgeapp.station.periodic import ENDED
 from edgeapp.station.validation import validated
 
 DEAF = ("silent", "stalled", "lost")
+OF_CHANNEL = {OF_FAULT[fault].value: remedy for fault, remedy in REMEDIES.items()}
 
 
 def config(context: Context) -> Findings:
@@ -42,6 +45,7 @@ def station(context: Context) -> Findings:
         return
     microphones = [one for one in running.told.get("microphones") or () if isinstance(one, dict)]
     deaf = [_deaf(one) for one in microphones if one.get("state") in DEAF]
+    deaf += [_impaired(one) for one in microphones if one.get("state") in OF_CHANNEL]
     journal = running.told.get("journal")
     if isinstance(journal, dict) and journal.get("trouble"):
         what = f"process {pid} cannot write: {journal['trouble']}"
@@ -79,6 +83,11 @@ def _deaf(microphone: dict[str, object]) -> Finding:
     since = f" since {microphone['since_utc']}" if microphone.get("since_utc") else ""
     what = f"microphone {microphone.get('name')} is {microphone.get('state')}{since}{why}"
     return Finding("station", State.ERROR, what, "check plug, gain and mute (`alsamixer`) of the microphone")
+
+
+def _impaired(microphone: dict[str, object]) -> Finding:
+    what = f"microphone {microphone.get('name')}: {microphone.get('why') or microphone.get('state')}"
+    return warning("station", what, OF_CHANNEL[str(microphone["state"])])
 
 
 def _told(microphones: list[dict[str, object]]) -> str:

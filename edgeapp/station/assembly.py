@@ -271,6 +271,10 @@ def targets(settings: Settings) -> dict[str, Target]:
             str(mqtt.key_file) if mqtt.key_file else None,
             client_id=f"biovita-edge-{name}",
             discovery=mqtt.discovery,
+            retain=mqtt.retain,
+            prefix=mqtt.discovery_prefix,
+            name=station_name(settings),
+            version=app_version(),
         )
     if (url := secret_of(settings, "webhook.url")) is not None:
         from edgeapp.delivery.webhook import WebhookTarget

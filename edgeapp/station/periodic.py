@@ -10,6 +10,7 @@ from typing import Any
 from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.system import Moment
+from edgeapp.delivery.station_state import StationState
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -133,6 +134,8 @@ class WriteStatus:
     file : StatusFile
     describe : callable
         The station as the document of the status file; may be replaced while it runs.
+    tell : callable
+        Called with what was written; set afterwards.
     notifier : Notifier
     """
 
@@ -142,6 +145,7 @@ class WriteStatus:
         self._file = file
         self.describe = describe
         self._notifier = notifier or Notifier()
+        self.tell: Callable[[StationState], object] = lambda state: None
         self._told: Any = None
         self._told_s = float("-inf")
 
@@ -153,7 +157,9 @@ class WriteStatus:
             return
         if self._told is None:
             self._notifier.ready()
-        self._file.write({"state": LISTENING, **self.describe(station)})
+        status = {"state": LISTENING, **self.describe(station)}
+        self._file.write(status)
+        self.tell(StationState.of(status))
         if states != self._told:
             self._notifier.status(
                 ", ".join(f"{worker.name}: {worker.health.state.value}" for worker in station.workers)
@@ -169,7 +175,9 @@ class WriteStatus:
         self._notifier.stopping()
         # Of an error that nobody foresaw only the type: its text may hold anything.
         told = str(error) if isinstance(error, BiovitaError) else type(error).__name__ if error is not None else None
-        self._file.write({"state": ENDED, "error": told, **self.describe(station)})
+        status = {"state": ENDED, "error": told, **self.describe(station)}
+        self._file.write(status)
+        self.tell(StationState.of(status))
 
 
 class NotifyWatchdog:

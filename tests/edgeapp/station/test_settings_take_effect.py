@@ -378,6 +378,8 @@ CASES: dict[str, Case] = {
         mqtt__cert_file=lambda folder: folder / "garden.pem",
     ),
     "mqtt.discovery": case(World.sent_to, True),
+    "mqtt.discovery_prefix": case(World.sent_to, "ha"),
+    "mqtt.retain": case(World.sent_to, "all"),
     "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
     "webhook.updates": case(World.followed, False),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
