@@ -13,6 +13,8 @@ from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
+from edgeapp.delivery.addresses import HEAD, PROBES, RETAIN_STATES, RETAINS
+from edgeapp.delivery.home_assistant import PREFIX
 from edgeapp.detections.pictures import MOST
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
@@ -286,7 +288,24 @@ class Mqtt:
     ca_file: Path | None = setting(
         None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
     )
+    cert_file: Path | None = setting(
+        None, "Certificate of the station (PEM), for a broker that asks for one.", "--mqtt-cert-file", read=True
+    )
+    key_file: Path | None = setting(
+        None, "Key of that certificate (PEM); in the same file if not given.", "--mqtt-key-file", read=True
+    )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+    discovery_prefix: str = setting(
+        PREFIX, "Topic under which Home Assistant looks for devices.", "--mqtt-discovery-prefix", metavar="TEXT"
+    )
+    retain: str = setting(
+        RETAIN_STATES,
+        "What the broker keeps for those who subscribe later: the states of station and microphones, all with the last "
+        "detection, or none. Availability is always kept.",
+        "--mqtt-retain",
+        metavar="|".join(RETAINS),
+        choices=RETAINS,
+    )
     updates: bool = setting(
         True,
         "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
@@ -301,13 +320,24 @@ class Webhook:
 
     url: str | None = setting(
         None,
-        "URL to which detections are posted as JSON; no webhook if not given.",
+        "URL to which detections are posted as JSON; no webhook if not given. A file of it is safer.",
         "--webhook-url",
         metavar="URL",
         secret=True,
     )
+    url_file: Path | None = setting(None, "File with the URL.", "--webhook-url-file", read=True)
     header: tuple[str, ...] = setting(
         (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
+    )
+    header_file: Path | None = setting(None, "File with a header on each line.", "--webhook-header-file", read=True)
+    ca_file: Path | None = setting(
+        None, "CA certificates to trust (PEM); the system's if not given.", "--webhook-ca-file", read=True
+    )
+    probe: str = setting(
+        HEAD,
+        'How `doctor` tries the webhook: head, post (JSON with "probe": true) or none.',
+        "--webhook-probe",
+        choices=PROBES,
     )
     updates: bool = setting(
         True,

@@ -17,14 +17,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlunsplit
 
-from edgeapp.delivery.addresses import header, web_address
-from edgeapp.delivery.target import NotSent, Refused
+from edgeapp.delivery.addresses import HEAD, NO_PROBE, POST, header, web_address
+from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.errors import UsageError
 
 TIMEOUT_S = 15.0
 KEY_DIGITS = 16
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
+OF_THE_KEY = frozenset({401, 402, 403, 407})
+WITHOUT_HEAD = frozenset({400, 404, 405, 411, 415, 422, 501})
 LATER = frozenset({408, 421, 423, 425, 429})
 
 
@@ -42,6 +44,8 @@ class WebhookTarget:
         For the connection and for each read.
     ca_file : path or None
         Certificates to trust instead of the system's. They are always checked.
+    probe : str
+        How `probe` asks, of `edgeapp.delivery.addresses.PROBES`.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class WebhookTarget:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
         ca_file: str | None = None,
+        probe: str = HEAD,
     ) -> None:
         parts = web_address(url)
         host, port = parts.hostname or "", parts.port
@@ -68,6 +73,7 @@ class WebhookTarget:
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._headers |= dict(header(f"{name}: {value}") for name, value in (headers or {}).items())
         self._timeout_s = timeout_s
+        self._probe = probe
         handlers: list[urllib.request.BaseHandler] = [_StayHere()]
         if parts.scheme == "https":
             try:
@@ -88,18 +94,46 @@ class WebhookTarget:
         if payload.get("updated"):
             key += f"-{hashlib.sha256(body).hexdigest()[:KEY_DIGITS]}"  # a receiver would drop what it has a key of
         headers = self._headers | {"Idempotency-Key": key}
-        request = urllib.request.Request(self._url, body, headers, method="POST")
+        code, answered = self._ask(urllib.request.Request(self._url, body, headers, method="POST"))
+        if code >= 300:
+            raise self._answered(code, answered)
+
+    def probe(self) -> Probed:
+        """HEAD, which many webhooks do not know, or POST a message that says that it is a probe."""
+        if self._probe == NO_PROBE:
+            return Probed(f"{self.label} is only tried by messages")
+        body = json.dumps({"probe": True}).encode() if self._probe == POST else None
+        method = POST if self._probe == POST else HEAD
+        code, headers = self._ask(urllib.request.Request(self._url, body, self._headers, method=method.upper()))
+        what = f"{self.label} answers a {method.upper()} with {code}"
+        if code < 300:
+            return Probed(what)
+        error = self._answered(code, headers)
+        if code < 400 or code in OF_THE_KEY or (code in OF_THE_ADDRESS and method == POST):
+            raise error
+        if code in WITHOUT_HEAD and method == HEAD:
+            return Probed(f"{what}: it is there, and does not know this method; only a message tells more")
+        remedy = error.remedy or f"look at what the webhook logs, or set webhook.probe to {POST}"
+        return Probed(f"{self.label} is there", what, remedy)
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, Message]:
+        """Code and headers of the answer.
+
+        Raises
+        ------
+        NotSent
+            There is none.
+        """
         try:
-            with self._opener.open(request, timeout=self._timeout_s):
-                return
+            with self._opener.open(request, timeout=self._timeout_s) as answer:
+                return int(answer.status), answer.headers
         except urllib.error.HTTPError as error:
-            answer = error  # closed below; the name `error` ends with this block
+            with error:
+                return error.code, error.headers
         except urllib.error.URLError as error:
             raise self._unreachable(error.reason) from None  # a chained error would show the address
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
-        with answer:
-            raise self._answered(answer.code, answer.headers)
 
     def close(self) -> None:
         """Nothing is open between messages."""

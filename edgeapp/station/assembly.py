@@ -18,6 +18,7 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.sources import Sources
 from edgeapp.clock.system import Clock, SystemClock
+from edgeapp.config.secrets import secret_of, secrets_of
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.addresses import header
 from edgeapp.delivery.identity import client_id, node_id, topic_level
@@ -281,17 +282,28 @@ def targets(settings: Settings) -> dict[str, Target]:
             mqtt.port,
             f"{mqtt.topic}/{topic_level(name)}/detections",
             mqtt.username,
-            _password(settings),
+            secret_of(settings, "mqtt.password"),
             mqtt.tls,
             str(mqtt.ca_file) if mqtt.ca_file else None,
+            str(mqtt.cert_file) if mqtt.cert_file else None,
+            str(mqtt.key_file) if mqtt.key_file else None,
             client_id=client_id(name, settings.journal_path),
             discovery=mqtt.discovery,
             node=node_id(name),
+            retain=mqtt.retain,
+            prefix=mqtt.discovery_prefix,
+            name=name,
+            version=app_version(),
         )
-    if webhook.url is not None:
+    if (url := secret_of(settings, "webhook.url")) is not None:
         from edgeapp.delivery.webhook import WebhookTarget
 
-        found["webhook"] = WebhookTarget(webhook.url, dict(map(header, webhook.header)))
+        found["webhook"] = WebhookTarget(
+            url,
+            dict(map(header, secrets_of(settings, "webhook.header"))),
+            ca_file=str(webhook.ca_file) if webhook.ca_file else None,
+            probe=webhook.probe,
+        )
     return found
 
 
@@ -316,13 +328,3 @@ def app_version() -> str:
         return version("biovita-edge")
     except PackageNotFoundError:
         return ""
-
-
-def _password(settings: Settings) -> str | None:
-    mqtt = settings.mqtt
-    if mqtt.password_file is None:
-        return mqtt.password
-    try:
-        return mqtt.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{mqtt.password_file}: cannot be read ({error})", "correct mqtt.password_file") from None

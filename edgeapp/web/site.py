@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgeapp.config.effect import Change
 from edgeapp.config.settings import Settings
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.pictures import DocumentPictures
@@ -37,13 +38,13 @@ class Station:
     ----------
     live : Live
     apply : callable
-        Takes settings while it runs; the keys of those that wait for the next start are returned.
+        Takes settings while it runs.
     learn : callable or None
         Learns from the reviews; gives a line that says what was learnt.
     """
 
     live: Live
-    apply: Callable[[Settings], list[str]]
+    apply: Callable[[Settings], Change]
     learn: Callable[[], str] | None = None
 
 

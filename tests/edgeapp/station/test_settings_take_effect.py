@@ -10,6 +10,7 @@ import logging
 import re
 import socket
 import ssl
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,8 +183,10 @@ class World:
 
     def sent_to(self) -> Any:
         """The targets, down to their last attribute."""
+        chains: list[Any] = []  # of certificates of the station's own, which a context does not show
+        self.monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda self, *files, **more: chains.append(files))
         made = targets(self.settings)
-        told = {}
+        told: dict[str, Any] = {"chains": chains}
         for name, target in made.items():
             told[name] = {
                 key: (value.verify_mode, len(value.get_ca_certs()))
@@ -192,6 +195,9 @@ class World:
                 for key, value in vars(target).items()
                 if key != "_opener"
             }
+            for handler in getattr(getattr(target, "_opener", None), "handlers", ()):
+                if isinstance(handler, urllib.request.HTTPSHandler):
+                    told[name]["trusted"] = len(handler._context.get_ca_certs())
         return told
 
     def vouched(self) -> Any:
@@ -368,12 +374,25 @@ CASES: dict[str, Case] = {
     "mqtt.topic": case(World.sent_to, "birds"),
     "mqtt.tls": case(World.sent_to, True),
     "mqtt.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem"), mqtt__tls=True),
+    "mqtt.cert_file": case(World.sent_to, lambda folder: folder / "garden.pem", mqtt__tls=True),
+    "mqtt.key_file": case(
+        World.sent_to,
+        lambda folder: folder / "garden.key",
+        mqtt__tls=True,
+        mqtt__cert_file=lambda folder: folder / "garden.pem",
+    ),
     "mqtt.discovery": case(World.sent_to, True),
     "station.clock": case(World.vouched, "trusted"),
+    "mqtt.discovery_prefix": case(World.sent_to, "ha"),
+    "mqtt.retain": case(World.sent_to, "all"),
     "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
     "webhook.updates": case(World.followed, False),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
     "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
+    "webhook.url_file": case(World.sent_to, lambda folder: line_of(folder / "hook", "https://example.com/x")),
+    "webhook.header_file": case(World.sent_to, lambda folder: line_of(folder / "headers", "X-Key: a")),
+    "webhook.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem")),
+    "webhook.probe": case(World.sent_to, "post"),
     "web.on": case(World.page, False),
     "web.address": case(World.page, "127.0.0.2"),
     "web.port": case(World.page, lambda folder: free_port()),
@@ -418,6 +437,12 @@ def one_certificate(path: Path) -> Path:
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     text = path.read_text()
     path.write_text(text[text.index(begin) : text.index(end) + len(end)] + "\n")
+    return path
+
+
+def line_of(path: Path, text: str) -> Path:
+    """A file of one line."""
+    path.write_text(f"{text}\n")
     return path
 
 
