@@ -37,7 +37,7 @@ COMMANDS = {
     "pack": "edgeapp.commands.pack:app",
     "listen": "edgeapp.commands.listen:listen",
     "devices": "edgeapp.commands.devices:devices",
-    "journal": "edgeapp.commands.journal_report:app",
+    "journal": "edgeapp.commands.journal_microphones:app",
     "serve": "edgeapp.commands.web:serve",
     "web": "edgeapp.commands.web:app",
     "bench": "edgeapp.commands.bench:bench",

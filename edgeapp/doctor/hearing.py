@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from edgeapp.audio.addresses import is_address, with_log_in
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.devices import listing
 from edgeapp.audio.microphone import SEE_DEVICES
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
-from edgeapp.errors import DeviceError
+from edgeapp.errors import DeviceError, UsageError
 
 SETTLE_S, RECORD_S = 0.5, 2.0  # cards begin with zeros or a click
 STALL_S = 5.0
@@ -85,17 +87,19 @@ def microphone(context: Context) -> Findings:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
     else:
         for device in settings.microphone.device or (None,):
-            yield _heard(device, settings.microphone.backend)
+            yield _heard(device, settings.microphone.backend, settings.microphone.netrc)
 
 
-def _heard(device: str | None, backend: str) -> Finding:
+def _heard(device: str | None, backend: str, netrc: Path | None) -> Finding:
     try:
+        if device is not None and is_address(device):
+            device = with_log_in(device, netrc)
         if device is None and all(found.ghost for found in listing()):
             what = "none found"
             return warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
         source = Capture(device, backend, stall_s=STALL_S)
         samples = _record(source)
-    except DeviceError as fault:
+    except (DeviceError, UsageError) as fault:
         return error("microphone", fault.what, fault.remedy or SEE_DEVICES)
     return judged(source.name, sound_of(samples), source.dropped_samples)
 

@@ -8,6 +8,7 @@ from edgeapp.doctor.records import span
 from edgeapp.station.validation import validated
 
 DEAF = ("silent", "stalled", "lost")
+OF_CHANNEL = " channel"  # how the states end in which a microphone hears, though not with all channels
 
 
 def config(context: Context) -> Findings:
@@ -47,6 +48,7 @@ def station(context: Context) -> Findings:
         return
     microphones = [one for one in running.told.get("microphones") or () if isinstance(one, dict)]
     deaf = [_deaf(one) for one in microphones if one.get("state") in DEAF]
+    deaf += [_impaired(one) for one in microphones if str(one.get("state")).endswith(OF_CHANNEL)]
     journal = running.told.get("journal")
     if isinstance(journal, dict) and journal.get("trouble"):
         what = f"process {pid} cannot write: {journal['trouble']}"
@@ -59,6 +61,11 @@ def _deaf(microphone: dict[str, object]) -> Finding:
     since = f" since {microphone['since_utc']}" if microphone.get("since_utc") else ""
     what = f"microphone {microphone.get('name')} is {microphone.get('state')}{since}{why}"
     return Finding("station", State.ERROR, what, "check plug, gain and mute (`alsamixer`) of the microphone")
+
+
+def _impaired(microphone: dict[str, object]) -> Finding:
+    what = f"microphone {microphone.get('name')} hears with a fault: {microphone.get('why')}"
+    return warning("station", what, "check its cable, or choose another --channel")
 
 
 def _told(microphones: list[dict[str, object]]) -> str:
