@@ -42,6 +42,7 @@ from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
+    ForgetLevels,
     NotifyWatchdog,
     RenameClips,
     SweepClips,
@@ -245,6 +246,7 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
     found: list[PeriodicTask] = [
         NotifyWatchdog(),
         Every(INTEGRITY_S, check_journal, at_once=False),
+        Every(INTEGRITY_S, ForgetLevels(parts.keep_levels_days)),
     ]
     if parts.outbox is not None:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))

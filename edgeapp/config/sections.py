@@ -127,6 +127,14 @@ class Microphone:
         "--netrc",
         read=True,
     )
+    meters: bool = setting(
+        False,
+        "Measure how loud it is: level and third-octave bands of each minute, for `journal levels`.",
+        "--meters",
+    )
+    keep_meters: float = setting(
+        365.0, "Age at which sound levels are deleted from the journal.", "--keep-meters", metavar="DAYS", above=0
+    )
     stall: float = setting(10.0, "Time without samples after which a microphone is reopened.", "--stall", above=0)
 
 

@@ -65,6 +65,8 @@ class Parts:
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
+    keep_levels_days : float
+        Age at which sound levels are deleted.
     """
 
     classifier: Classifier
@@ -76,6 +78,7 @@ class Parts:
     renamer: Renamer | None
     clips: ClipFolder | None
     naming: Naming
+    keep_levels_days: float
 
 
 def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock: Clock) -> Parts:
@@ -110,7 +113,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     return Parts(
         classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
-        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s),
+        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s, settings.microphone.meters),
         keeping=Storage(
             lambda: confirmation_of(settings, recogniser.pack),
             messages(list(sending), clock) if sending else None,
@@ -122,6 +125,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
+        keep_levels_days=settings.microphone.keep_meters,
     )
 
 

@@ -124,6 +124,11 @@ class World:
             noise = MemorySource(np.full(16_000 * 30, 0.01, np.float32), 16_000)
             return [window.start_s for window in parts.cutting.cut(noise)], parts.deployment.hop_s
 
+    def metered(self) -> Any:
+        """Whether it is measured how loud it is, and for how many days that is kept."""
+        with self.assembled() as parts:
+            return parts.cutting.meters, parts.keep_levels_days
+
     def speech(self) -> Any:
         with self.assembled() as parts:
             speech = parts.classifier._speech
@@ -338,6 +343,8 @@ CASES: dict[str, Case] = {
         microphone__wait=True,
         microphone__device=("rtsp://camera/1",),
     ),
+    "microphone.meters": case(lambda world: world.metered()[0], True),
+    "microphone.keep_meters": case(lambda world: world.metered()[1], 7.0),
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
     "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
