@@ -157,7 +157,7 @@ SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z",
     ("age_s", "alive", "microphones", "state", "words"),
     [
         (5, True, [HEARING], State.OK, "process 4711 runs; USB hearing"),
-        (5, True, [IMPAIRED], State.WARNING, "USB hears with a fault: channel 2 has no sound"),
+        (5, True, [IMPAIRED], State.WARNING, "USB: channel 2 has no sound"),
         (5, True, [HEARING, SILENT], State.ERROR, "USB is silent since 2026-06-01T11:00:00Z (flat zeros)"),
         (5, True, [{**SILENT, "state": "stalled"}], State.ERROR, "USB is stalled"),
         (5, True, [{**SILENT, "state": "lost"}], State.ERROR, "USB is lost"),
