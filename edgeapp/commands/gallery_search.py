@@ -27,7 +27,8 @@ def search(
     query: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|FILE|TEXT", help="Name of a species or taxon group in any language, a photo, a recording, or a text."
+            metavar="NAME|FILE|TEXT",
+            help="Name of a species or taxon group in any language, a photo, a recording, or a text.",
         ),
     ],
     gallery: Shown = None,
