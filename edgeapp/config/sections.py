@@ -16,6 +16,7 @@ from edgeapp.config.setting import setting
 from edgeapp.delivery.addresses import HEAD, PROBES, RETAIN_STATES, RETAINS
 from edgeapp.delivery.home_assistant import PREFIX
 from edgeapp.detections.pictures import MOST
+from edgeapp.detections.sharing import EXACT, SHARING
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
@@ -92,6 +93,13 @@ class Station:
         minimum=0,
         maximum=20,
         panel=OUTPUT,
+    )
+    share_location: str = setting(
+        EXACT,
+        "Location in what leaves the station (messages, exports, API, clips): exact, coarse (0.1 degree) or no.",
+        "--share-location",
+        choices=SHARING,
+        panel=PLACE,
     )
     clock: str = setting(
         "auto",

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.pictures import DocumentPictures
+from edgeapp.detections.sharing import EXACT
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
 from edgeapp.journal.documents import detection_of, document_of, id_of
@@ -35,10 +36,13 @@ class Questions:
         What taxa are called in documents; the journal itself keeps scientific and English names.
     pictures : DocumentPictures or None
         Gives the pictures of documents; none without.
+    share_location : str
+        How much of the location is in documents: one of `edgeapp.detections.sharing.SHARING`.
     """
 
     naming: Naming = Naming()
     pictures: DocumentPictures | None = None
+    share_location: str = EXACT
 
     def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         raise NotImplementedError
@@ -167,7 +171,7 @@ class Questions:
         if self.pictures is not None:
             detection = detection_of(row, candidates)
             shown = self.pictures.fields(detection, row["space"], lambda: self.vector(row["id"]))
-        return document_of(row, candidates, self.naming, shown)
+        return document_of(row, candidates, self.naming, shown, self.share_location)
 
     def reviews(self, detection_id: int) -> list[dict[str, Any]]:
         """Reviews of one detection; the last one counts."""

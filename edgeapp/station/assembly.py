@@ -27,6 +27,7 @@ from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.occurrence import Occurrence
+from edgeapp.detections.sharing import shared
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
@@ -97,7 +98,9 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
     recorder = Recorder(
-        app_version(), f"{recogniser.pack.name} {recogniser.pack.version}", asked_of.latitude, asked_of.longitude
+        app_version(),
+        f"{recogniser.pack.name} {recogniser.pack.version}",
+        *shared(asked_of.latitude, asked_of.longitude, settings.station.share_location),
     )
 
     def clips(ring: Ring, stream_id: int) -> Clips:

@@ -142,7 +142,7 @@ class World:
         """What is sent of a minute of song."""
         self.settings.journal_path.unlink(missing_ok=True)
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            journal.naming = parts.naming
+            journal.naming, journal.share_location = parts.naming, self.settings.station.share_location
             gallery = recogniser_of(self.settings).gallery_path
             journal.pictures = DocumentPictures(gallery, self.settings.station.pictures, pytest.fail)
             clock = SetClock()
@@ -389,6 +389,7 @@ CASES: dict[str, Case] = {
         mqtt__cert_file=lambda folder: folder / "garden.pem",
     ),
     "mqtt.discovery": case(World.sent_to, True),
+    "station.share_location": case(World.sent, "coarse", detections__latitude=52.5163, detections__longitude=13.3777),
     "station.clock": case(World.vouched, "trusted"),
     "mqtt.discovery_prefix": case(World.sent_to, "ha"),
     "mqtt.retain": case(World.sent_to, "all"),
