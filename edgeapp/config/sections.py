@@ -349,6 +349,13 @@ class Webhook:
     ca_file: Path | None = setting(
         None, "CA certificates to trust (PEM); the system's if not given.", "--webhook-ca-file", read=True
     )
+    template: Path | None = setting(
+        None,
+        "File with a template (Jinja) of the body; its variables are the fields of the detection document, which is "
+        "the body if not given. Values of headers may be templates as well.",
+        "--webhook-template",
+        read=True,
+    )
     probe: str = setting(
         HEAD,
         'How `doctor` tries the webhook: head, post (JSON with "probe": true) or none.',

@@ -15,14 +15,16 @@ from datetime import datetime, timezone
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
 from edgeapp.delivery.addresses import HEAD, NO_PROBE, POST, header, web_address
 from edgeapp.delivery.target import NotSent, Probed, Refused
+from edgeapp.delivery.template import Template, examples
 from edgeapp.errors import UsageError
 
 TIMEOUT_S = 15.0
 KEY_DIGITS = 16
+_KEPT = "".join(map(chr, range(32, 127)))  # printable ASCII
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
 OF_THE_KEY = frozenset({401, 402, 403, 407})
@@ -46,6 +48,9 @@ class WebhookTarget:
         Certificates to trust instead of the system's. They are always checked.
     probe : str
         How `probe` asks, of `edgeapp.delivery.addresses.PROBES`.
+    template, template_name : str or None, str
+        Template of the body, and what it is called in errors; the detection document when None. Values of headers may
+        be templates as well.
 
     Raises
     ------
@@ -60,6 +65,8 @@ class WebhookTarget:
         timeout_s: float = TIMEOUT_S,
         ca_file: str | None = None,
         probe: str = HEAD,
+        template: str | None = None,
+        template_name: str = "the template",
     ) -> None:
         parts = web_address(url)
         host, port = parts.hostname or "", parts.port
@@ -71,7 +78,21 @@ class WebhookTarget:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        self._headers |= dict(header(f"{name}: {value}") for name, value in (headers or {}).items())
+        given = dict(header(f"{name}: {value}") for name, value in (headers or {}).items())
+        self._headers |= {name: value for name, value in given.items() if not _is_template(value)}
+        self._made = {
+            name: Template(value, f"the header {name}", secret=True)
+            for name, value in given.items()
+            if _is_template(value)
+        }
+        kinds = [value for name, value in given.items() if name.lower() == "content-type"]
+        if kinds:
+            del self._headers["Content-Type"]  # a header is the same in any case of its letters
+            self._headers["Content-Type"] = kinds[-1]
+        is_json = "json" in self._headers["Content-Type"].lower()
+        self._template = None if template is None else Template(template, template_name, is_json)
+        for document in examples():
+            self._headers_of(document)
         self._timeout_s = timeout_s
         self._probe = probe
         handlers: list[urllib.request.BaseHandler] = [_StayHere()]
@@ -89,11 +110,15 @@ class WebhookTarget:
 
     def send(self, payload: Mapping[str, Any]) -> None:
         """POST one message, its id also as ``Idempotency-Key``; an update has a key of its own."""
-        body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+        try:
+            headers = self._headers_of(payload)
+            body = self._body_of(payload).encode()
+        except UsageError as error:
+            raise Refused(error.what, error.remedy) from None
         key = str(payload.get("id", ""))
         if payload.get("updated"):
             key += f"-{hashlib.sha256(body).hexdigest()[:KEY_DIGITS]}"  # a receiver would drop what it has a key of
-        headers = self._headers | {"Idempotency-Key": key}
+        headers["Idempotency-Key"] = key
         code, answered = self._ask(urllib.request.Request(self._url, body, headers, method="POST"))
         if code >= 300:
             raise self._answered(code, answered)
@@ -138,6 +163,26 @@ class WebhookTarget:
     def close(self) -> None:
         """Nothing is open between messages."""
 
+    def _body_of(self, document: Mapping[str, Any]) -> str:
+        if self._template is not None:
+            return self._template.of(document)
+        return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+    def _headers_of(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """The headers of one message.
+
+        Raises
+        ------
+        UsageError
+            A template makes what no header can hold.
+        """
+        made = {}
+        for name, template in self._made.items():
+            text = template.of(document)
+            # A header is ASCII: what a name or a note has beside it is written as in a URL.
+            made[name] = header(f"{name}: {quote(text, safe=_KEPT)}")[1]
+        return self._headers | made
+
     def _unreachable(self, reason: object) -> NotSent:
         if isinstance(reason, TimeoutError):
             return NotSent(f"{self.label} does not answer in {self._timeout_s:g} s")
@@ -156,6 +201,10 @@ class WebhookTarget:
         if 400 <= code < 500 and code not in LATER:
             return Refused(what)
         return NotSent(what, retry_after_s=_retry_after_s(headers))
+
+
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from edgeapp.audio.guano import Recorder
@@ -310,6 +311,8 @@ def targets(settings: Settings) -> dict[str, Target]:
             dict(map(header, secrets_of(settings, "webhook.header"))),
             ca_file=str(webhook.ca_file) if webhook.ca_file else None,
             probe=webhook.probe,
+            template=None if webhook.template is None else text_of(webhook.template, "webhook.template"),
+            template_name=str(webhook.template),
         )
     return found
 
@@ -322,6 +325,20 @@ def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clo
     asked = clip_settings(settings)
     wait_s = 0.0 if asked is None else settings.detections.longest + asked.ring_s
     return Outbox(journal, sending, clock, {name for name in sending if not following[name]}, wait_s)
+
+
+def text_of(path: Path, key: str) -> str:
+    """A file that a setting names.
+
+    Raises
+    ------
+    UsageError
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise UsageError(f"{path}: cannot be read ({reason})", f"correct {key}") from None
 
 
 def messages(targets: Sequence[str], clock: Clock) -> Messages:

@@ -400,6 +400,7 @@ CASES: dict[str, Case] = {
     "webhook.url_file": case(World.sent_to, lambda folder: line_of(folder / "hook", "https://example.com/x")),
     "webhook.header_file": case(World.sent_to, lambda folder: line_of(folder / "headers", "X-Key: a")),
     "webhook.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem")),
+    "webhook.template": case(World.sent_to, lambda folder: line_of(folder / "body", "{{ time | tojson }}")),
     "webhook.probe": case(World.sent_to, "post"),
     "web.on": case(World.page, False),
     "web.address": case(World.page, "127.0.0.2"),
