@@ -70,7 +70,7 @@ def test_old_levels_are_forgotten_and_those_without_a_time_are_not(journal, stre
     assert len(list(journal.sound_levels())) == 2
 
 
-def test_an_older_journal_takes_streams_of_new_backends_and_keeps_the_rest(path):
+def test_an_older_journal_takes_streams_of_new_backends(path):
     path.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
         database = Database(connection, execute_plugins=False)

@@ -203,7 +203,7 @@ def test_a_power_cut_keeps_what_was_synchronised_and_some_of_the_rest(tmp_path):
     assert not (disk / "file.new").exists()
 
 
-def test_a_power_cut_may_cost_counts_since_the_last_detection_and_no_others():
+def test_a_power_cut_costs_only_counts_since_the_last_detection():
     told = [
         Told(5.0 * n, 5.0 * n + 5, verdict, (), 0.0) for n, verdict in enumerate(("nothing", "detection", "nothing"))
     ]
