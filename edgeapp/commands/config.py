@@ -16,6 +16,7 @@ from edgeapp.config.load import config_path, examine, missing
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
+from edgeapp.file_names import readable, text_of
 from edgeapp.terminal import say, tell
 
 app = typer.Typer(
@@ -91,8 +92,8 @@ def shown(setting: Setting, value: Any) -> Any:
     if setting.secret and value not in (None, ()):
         return HIDDEN
     if isinstance(value, tuple):
-        return [str(one) if isinstance(one, Path) else one for one in value]
-    return str(value) if isinstance(value, Path) else value
+        return [text_of(one) if isinstance(one, Path) else one for one in value]
+    return text_of(value) if isinstance(value, Path) else value
 
 
 def _json(settings: Settings) -> str:
@@ -100,7 +101,7 @@ def _json(settings: Settings) -> str:
     for setting in SETTINGS:
         told[setting.section][setting.name] = {
             "value": shown(setting, settings.value(setting)),
-            "origin": settings.origin(setting),
+            "origin": readable(settings.origin(setting)),
             "help": described(setting),
         }
     told[THRESHOLD.section] = {
@@ -122,7 +123,7 @@ def _toml(settings: Settings, long: bool) -> str:
                 lines.append(f"# {described(setting)} {flag}{setting.variable}")
             value = shown(setting, settings.value(setting))
             line = f"{setting.name} = {toml_value('' if value is None else value)}"
-            lines.append(f"{line:<40} # {settings.origin(setting)}")
+            lines.append(f"{line:<40} # {readable(settings.origin(setting))}")
     if settings.thresholds:
         lines += ["", f"[{THRESHOLD.section}]"]
     for taxon, value in settings.thresholds.items():

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeapp.delivery.outbox import Outbox, TargetState
 from edgeapp.detections.document import taxon_fields
+from edgeapp.file_names import readable, text_of
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
 from edgeapp.station.station import Station
@@ -60,7 +61,7 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
     """
 
     def describe(station: Station) -> dict[str, Any]:
-        now = station.clock.now()
+        now, trouble = station.clock.now(), station.write_queue.trouble
         return {
             "format": FORMAT,
             "station": name,
@@ -75,9 +76,9 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "lost_samples": station.lost_samples,
             "last_detection": _last(station.newest, station.journal.naming),
             "journal": {
-                "path": str(station.journal.path),
+                "path": text_of(station.journal.path),
                 "waiting": len(station.write_queue),
-                "trouble": str(station.write_queue.trouble) if station.write_queue.trouble is not None else None,
+                "trouble": None if trouble is None else readable(str(trouble)),
             },
             "targets": {
                 name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()
