@@ -83,6 +83,27 @@ def leave_output() -> None:
         os.close(null)
 
 
+def duration(seconds: float) -> str:
+    """A time in words that a person takes in: "45 s", "12 min", "7 h 40 min", "12 days"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{seconds / 86400:,.0f} days"
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes in words: "512 kB", "1.2 TB"."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if n_bytes < 999.5:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} PB"
+
+
 class _StandardOutput(io.FileIO):
     """Standard output whose failures are errors with a remedy, whoever prints."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from trainer.errors import ConfigError
 
 OFFICIAL = "official"
-OF_PRESET = ("pad=zero", "start=onset", "resampler=sinc", "names=given")
+OF_PRESET = ("pad=zero", "start=onset", "resampler=sinc", "offset=kept", "names=given")
 OF_BOTH = ("positives=diagonal", "batch_statistics=true", "gather=local")
 OF_STAGE = {
     "1": (*OF_BOTH, "decay_norms=always", "clamp_scale=false", "native_frames=true"),

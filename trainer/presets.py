@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeapp.audio.centred import KEPT, OFFSETS, REMOVED
 from edgeapp.audio.cutting import BEGINNING, ONSET, STARTS, Cutting
 from edgeapp.audio.resample import RESAMPLERS, SINC, SOXR
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, PADS, REPEAT, ZERO
@@ -93,6 +94,7 @@ class Preset:
     resampler: str = SOXR  # soxr or sinc, as torchaudio
     min_clip_s: float = MIN_CLIP_S  # the shortest sound heard outside of training
     names: str = "accepted"  # that taxa have: accepted, or as given in the column scientific_name
+    offset: str = REMOVED  # whether a constant offset is removed outside of training, or kept
 
     @property
     def dim(self) -> int:
@@ -120,7 +122,7 @@ class Preset:
     def cutting(self) -> Cutting:
         """How recordings become windows outside of training."""
         rate_hz, length = self.mel.rate_hz, self.window_s
-        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s)
+        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s, self.offset)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -175,7 +177,13 @@ BIOVITA = Preset(
 )
 
 # How the published weights are tried by their authors: 10 s from the onset of any sound, followed by silence.
-HEARD_AS_PUBLISHED: dict[str, Any] = {"pad": ZERO, "start": ONSET, "resampler": SINC, "min_clip_s": 0.05}
+HEARD_AS_PUBLISHED: dict[str, Any] = {
+    "pad": ZERO,
+    "start": ONSET,
+    "resampler": SINC,
+    "min_clip_s": 0.05,
+    "offset": KEPT,
+}
 
 # Names in the space of a classifier, from a ridge regression at a low rate; more epochs overfit the known names.
 NAMES = StageConfig(
@@ -249,7 +257,13 @@ CHOICES = {
     "triplets": ("drawn", "fixed"),
     "photoless": ("keep", "drop"),
 }
-OF_PRESET = {"pad": PADS, "start": STARTS, "resampler": RESAMPLERS, "names": ("accepted", "given")}
+OF_PRESET = {
+    "pad": PADS,
+    "start": STARTS,
+    "resampler": RESAMPLERS,
+    "offset": OFFSETS,
+    "names": ("accepted", "given"),
+}
 FIXED = ("after", "augment")
 
 

@@ -18,6 +18,7 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
+from edgeapp.detections.speech import SpeechGate
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
@@ -88,6 +89,7 @@ def identify(
     zone: tzinfo | None = None,
     channel: Channel = ALL_CHANNELS,
     whole: Callable[[], None] = lambda: None,
+    gate: SpeechGate | None = None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -119,6 +121,8 @@ def identify(
         Of recordings; each of several is one of its own.
     whole : callable, optional
         Called when a file has been written to its end: what was written so far is worth keeping.
+    gate : SpeechGate, optional
+        Withholds windows with speech.
 
     Returns
     -------
@@ -157,9 +161,11 @@ def identify(
             if listening is not None:
                 source = listening(source)
             writer.begin(recording(file, source, begun, number, number != numbers[0]))
-            with closing(recogniser.windows(source, hop_s)) as results:
-                tally = write_windows(results, recogniser, writer, top, named, expected)
-        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
+            with closing(recogniser.windows(source, hop_s, gate)) as results:
+                tally, withheld = write_windows(results, recogniser, writer, top, named, expected)
+        notes = _notes(source, tally.heard or withheld > 0, complaints.damaged, recogniser.parameters.silence_dbfs)
+        if withheld:
+            notes.append(f"{withheld} window{'s' if withheld > 1 else ''} with speech withheld")
         of_pack = notes_of_pack(recogniser)
         notes += [*of_pack, *(expected.notes if expected is not None else [])]
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
@@ -224,9 +230,9 @@ def write_windows(
     top: int,
     naming: Naming,
     expected: Expected | None,
-) -> Tally:
-    """Write the windows and detections of one file that was begun, and sum them up."""
-    tally, merger = Tally(recogniser.vocabulary), Merger()
+) -> tuple[Tally, int]:
+    """Write the windows and detections of one file that was begun; their sum, and how many had speech."""
+    tally, merger, withheld = Tally(recogniser.vocabulary), Merger(), 0
     species = expected.species if expected is not None else None
 
     def write(stretches: Iterable[Stretch]) -> None:
@@ -236,11 +242,12 @@ def write_windows(
 
     for result in results:
         tally.add(result)
+        withheld += result.withheld
         kept = result if expected is None else expected.window(result)
         writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
         write(merger.add(result))
     write(merger.finish())
-    return tally
+    return tally, withheld
 
 
 def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) -> list[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from edgeapp.terminal import complain
+from edgeapp.terminal import complain, duration
 
 ON_TERMINAL_S, ELSEWHERE_S = 0.5, 60.0  # between two lines
 CLEAR = "\r\x1b[K"
@@ -80,24 +80,3 @@ class Progress:
         if self._terminal and not self._quiet:
             self._stream.write(CLEAR)
             self._stream.flush()
-
-
-def duration(seconds: float) -> str:
-    """A time in words that a person takes in: "45 s", "12 min", "7 h 40 min", "12 days"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{seconds / 86400:,.0f} days"
-
-
-def size(n_bytes: float) -> str:
-    """A number of bytes in words: "512 kB", "1.2 TB"."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if n_bytes < 999.5:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} PB"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,6 +54,8 @@ class Medium:
         What is heard or seen: ``"song"``, ``"call"``, a life stage.
     background : tuple of str
         Other taxa that are heard as well.
+    dataset : str
+        Data set within a source that gathers many, such as a dataset's key of GBIF.
     """
 
     source: str
@@ -79,15 +81,39 @@ class Medium:
     checksum: str = ""
     kind: str = ""
     background: tuple[str, ...] = ()
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of what a query offers.
+
+    Attributes
+    ----------
+    media : iterable of Medium
+    then : str
+        Where the query goes on after this page; ``""`` at its end.
+    """
+
+    media: Iterable[Medium]
+    then: str = ""
 
 
 class Source(Protocol):
-    """Offers media, one after the other, without holding them in memory."""
+    """Offers media, page by page, without holding them in memory.
+
+    A query is what is remembered from run to run: one that has ended is not asked again, and one that was cut goes on
+    after its last whole page.
+    """
 
     name: str
 
-    def media(self) -> Iterator[Medium]:
-        """All that the query or the files of this source offer.
+    def queries(self) -> Iterable[str]:
+        """What is asked, one after the other; the same texts in every run with the same options."""
+        ...
+
+    def pages(self, query: str, begin: str = "") -> Iterator[Page]:
+        """What a query offers, from its begin or from where an earlier page said that it goes on.
 
         Raises
         ------
@@ -95,3 +121,10 @@ class Source(Protocol):
             If the source cannot be read or asked, with what to do about it.
         """
         ...
+
+
+def media_of(source: Source) -> Iterator[Medium]:
+    """All that a source offers."""
+    for query in source.queries():
+        for page in source.pages(query):
+            yield from page.media

@@ -19,14 +19,14 @@ from edgeapp.archive.inputs import PassedOver, recordings
 from edgeapp.archive.parts import Parts
 from edgeapp.archive.plan import Plan, Scan
 from edgeapp.archive.processes import Processes
-from edgeapp.archive.progress import Progress, duration, size
+from edgeapp.archive.progress import Progress
 from edgeapp.archive.ray_engine import RayWorkers
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import ALWAYS, Record, versions
 from edgeapp.archive.results import check, earlier, opened
 from edgeapp.archive.run import Outcome, Run
 from edgeapp.archive.workers import default_workers
-from edgeapp.audio.channels import EACH, MIX
+from edgeapp.audio.channels import MIX
 from edgeapp.audio.pcm import STDIN
 from edgeapp.commands.options import (
     ChannelOption,
@@ -38,17 +38,21 @@ from edgeapp.commands.options import (
 )
 from edgeapp.commands.place import DateOption, LatitudeOption, LeastOption, LongitudeOption, WeekOption
 from edgeapp.commands.recognition import (
+    KEEP,
     HopOption,
     ModalitiesOption,
     OnlyOption,
+    PrivacyOption,
     RangeTableOption,
+    SpeechThresholdOption,
     TimeZoneOption,
     recognition_of,
 )
 from edgeapp.config.panels import OUTPUT, RECOGNITION
+from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
-from edgeapp.terminal import complain
+from edgeapp.terminal import complain, duration, size
 
 WORK = "Work"
 
@@ -154,6 +158,8 @@ def archive(
     provider: ProviderOption = None,
     channel: ChannelOption = MIX,
     time_zone: TimeZoneOption = None,
+    privacy: PrivacyOption = KEEP,
+    speech_threshold: SpeechThresholdOption = THRESHOLD,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -168,8 +174,6 @@ def archive(
     """
     if STDIN in inputs:
         raise UsageError("an archive has no place for sound on standard input", "use `identify -`")
-    if channel == EACH:
-        raise UsageError("an archive hears one channel of each recording", "hear each into results of its own")
     note = _silent if quiet else _note
     before = earlier(output)
     asked, found = recognition_of(
@@ -191,6 +195,8 @@ def archive(
         hop,
         time_zone,
         channel,
+        privacy,
+        speech_threshold,
     )
     loaded = asked.load(found)
     tables = (*ALWAYS, *(name for name, kept in ((WINDOWS, windows), (EMBEDDINGS, embeddings)) if kept))

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from edgeapp.commands.options import ConfigOption, JsonOption
-from edgeapp.config.load import examine as examine_settings
+from edgeapp.commands.validation import loaded
 from edgeapp.doctor.checkup import examine
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, State, exit_code
 from edgeapp.doctor.repair import repair
+from edgeapp.station.assembly import clock_of
 from edgeapp.terminal import say
 
 WORDS = {0: "all is well", 1: "it works, with warnings", 2: "something does not work"}
@@ -30,7 +31,8 @@ def doctor(
 
     Exit code 0: all is well; 1: warnings; 2: errors.
     """
-    context = Context(examine_settings(config), microphone=not no_microphone)
+    settings = loaded(config)
+    context = Context(settings, clock=clock_of(settings.settings), microphone=not no_microphone)
     findings: list[Finding] = []
     for stage in (repair, examine) if fix else (examine,):
         for finding in stage(context):

@@ -15,24 +15,34 @@ from rich.console import Console
 
 from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
-from edgeapp.clock.system import SystemClock
-from edgeapp.commands.web import check_extra
+from edgeapp.clips.relocation import adopt
+from edgeapp.commands.devices import devices
+from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
-from edgeapp.journal import Journal
+from edgeapp.journal import Journal, utc_of
 from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
+from edgeapp.station.assembly import (
+    Parts,
+    assemble,
+    clock_of,
+    recogniser_of,
+    station_name,
+    waiting_for_clock,
+)
+from edgeapp.station.claim import Claims
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
-from edgeapp.station.microphone_health import State
+from edgeapp.station.microphone_health import HEARS
 from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
     NotifyWatchdog,
+    RenameClips,
     SweepClips,
     WatchClock,
     WriteStatus,
@@ -45,7 +55,7 @@ from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing
-from edgeapp.terminal import say, tell
+from edgeapp.terminal import tell
 from gallery.naming import Naming
 
 if TYPE_CHECKING:
@@ -114,34 +124,46 @@ def listen(
     Exit code 1 when a microphone was not working at the end.
     """
     if show_devices:
-        _print_devices()
+        devices()
         return
     if sound not in ("", STDIN):
         raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
     if settings.log.level == "debug":
         foreign.show()
-    clock = SystemClock()
+    check(settings)
+    clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
+        name = station_name(settings)
+        claims = stack.enter_context(Claims(name))
+        claims.journal(settings.journal_path)
+        if settings.clips.folder is not None:
+            claims.clips(settings.clips.folder)
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
+        newest = journal.newest_time()
+        if newest is not None:
+            clock.not_before = max(clock.not_before, utc_of(newest))
         learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
         journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
         stack.callback(journal.pictures.close)
-        name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
+            for moved in adopt(journal, parts.clips.folder):
+                log.info("the clips of %s are in %s now", moved, parts.clips.folder)
         page = _page(settings, recogniser, journal, parts, name)
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
         screen = _screen(settings.station.format, title, parts.naming, page)
         stack.callback(screen.close)
-        status = WriteStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox))
+        waits = waiting_for_clock(settings)
+        status = WriteStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox, waits))
 
         def tasks(parts: Parts) -> list[PeriodicTask]:
-            status.describe = describing(name, parts.deployment, parts.outbox)
-            return [status, *_tasks(parts), Every(LEARNED_S, learned)]
+            status.describe = describing(name, parts.deployment, parts.outbox, waits)
+            watch_clock = Every(CLOCK_S, WatchClock(lambda: clock.judged, waits))
+            return [status, watch_clock, *_tasks(parts), Every(LEARNED_S, learned)]
 
         watched = page.live.opened if page is not None else None
         station = Station(
@@ -152,7 +174,7 @@ def listen(
         if page is not None:
             cutting = replace(cutting, kept_s=max(cutting.kept_s, KEPT_S))
         change = Reconfiguration(station, recogniser, parts, tasks, cutting.kept_s)
-        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN)
+        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN, claim=claims.device)
         stop.attach(station)
         if page is not None:
             page.attach(change, lambda: status.describe(station), lambda: learned.learn(journal.path))
@@ -180,18 +202,19 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
     """Periodic tasks of the station, except its status."""
     found: list[PeriodicTask] = [
         NotifyWatchdog(),
-        Every(CLOCK_S, WatchClock()),
         Every(INTEGRITY_S, check_journal, at_once=False),
     ]
     if parts.outbox is not None:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:
         found.append(Every(SWEEP_S, SweepClips(parts.sweeper)))
+    if parts.renamer is not None:
+        found.append(Every(CLOCK_S, RenameClips(parts.renamer)))
     return found
 
 
 def _exit_code(workers: Sequence[SourceWorker]) -> int:
-    return NOT_HEARD if any(worker.health.state is not State.HEARING for worker in workers) else 0
+    return NOT_HEARD if any(worker.health.state not in HEARS for worker in workers) else 0
 
 
 def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page | None = None) -> Screen:
@@ -209,17 +232,6 @@ def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page 
 def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page | None:
     if not settings.web.on:
         return None
-    check_extra()
     from edgeapp.web.of_station import Page
 
     return Page(settings, recogniser, journal, parts, name)
-
-
-def _print_devices() -> None:
-    from edgeapp.audio.devices import listing, table
-
-    lines = table(listing())
-    for line in lines:
-        say(line)
-    if not lines:
-        tell("no microphone found")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 RECOGNITION = "Recognition"
+PRIVACY = "Privacy"
 PLACE = "Place and season"
 OUTPUT = "Output"
 OTHER_INPUT = "Other input"
+SOURCES = "Sources"
+CHOICE = "What is taken"
+DOWNLOAD = "Download"
+DATA_SET = "Data set"
 # Section of the settings -> the group of its flags, for settings that name no other.
 OF_SECTION = {
     "station": RECOGNITION,
@@ -13,7 +18,7 @@ OF_SECTION = {
     "input": OTHER_INPUT,
     "detections": "Detections",
     "thresholds": "Detections",
-    "privacy": "Privacy",
+    "privacy": PRIVACY,
     "clips": "Clips",
     "mqtt": "MQTT",
     "webhook": "Webhook",

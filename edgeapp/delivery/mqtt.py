@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -58,6 +57,8 @@ class MqttTarget:
         Must be unique: the broker disconnects an older client with the same id.
     discovery : bool
         Tell Home Assistant about the station: sensors with the name and the confidence of the last detection.
+    node : str or None
+        Id of the station there; that of the client when None.
     timeout_s : float
         For the broker's acknowledgement.
 
@@ -78,6 +79,7 @@ class MqttTarget:
         ca_file: str | None = None,
         client_id: str = "biovita-edge",
         discovery: bool = False,
+        node: str | None = None,
         timeout_s: float = ACKNOWLEDGE_S,
     ) -> None:
         check_host(host)
@@ -91,6 +93,7 @@ class MqttTarget:
         self._username, self._password = username, password
         self._client_id = client_id
         self._discovery = discovery
+        self._node = node or client_id
         self._timeout_s = timeout_s
         self._old_protocol = False
         self._not_allowed: set[str] = set()
@@ -152,7 +155,7 @@ class MqttTarget:
             raise NotSent(f"{self.label} refuses the connection: {reason}")
         self._announce(self.availability_topic, ONLINE)
         if self._discovery:
-            for topic, config in discovery_configs(self._topic, self.availability_topic, self._client_id):
+            for topic, config in discovery_configs(self._topic, self.availability_topic, self._node):
                 self._announce(topic, json.dumps(config, ensure_ascii=False))
 
     def _announce(self, topic: str, body: str) -> None:
@@ -268,9 +271,8 @@ class _Link:
         self.lost = f"connection lost: {reason}"
 
 
-def discovery_configs(topic: str, availability_topic: str, client_id: str) -> list[tuple[str, dict[str, Any]]]:
+def discovery_configs(topic: str, availability_topic: str, node: str) -> list[tuple[str, dict[str, Any]]]:
     """Topics and texts that make Home Assistant show the last detection and its confidence as sensors."""
-    node = re.sub(r"[^a-zA-Z0-9_-]", "_", client_id)
     name = topic.split("/")[-2] if "/" in topic else topic
     of_both = {
         "state_topic": topic,
@@ -282,14 +284,15 @@ def discovery_configs(topic: str, availability_topic: str, client_id: str) -> li
     detection = {
         "name": "Last detection",
         "unique_id": f"{node}_last_detection",
-        "value_template": "{{ value_json.taxon.scientific_name }}",
+        "value_template": _newest("value_json.taxon.scientific_name", "this.state"),
         "json_attributes_topic": topic,
+        "json_attributes_template": _newest("value_json | tojson", "this.attributes | tojson"),
         "icon": "mdi:bird",
     }
     confidence = {
         "name": "Confidence of the last detection",
         "unique_id": f"{node}_last_confidence",
-        "value_template": "{{ (value_json.confidence * 100) | round(1) }}",
+        "value_template": _newest("(value_json.confidence * 100) | round(1)", "this.state"),
         "unit_of_measurement": "%",
         "icon": "mdi:percent",
     }
@@ -299,9 +302,9 @@ def discovery_configs(topic: str, availability_topic: str, client_id: str) -> li
     ]
 
 
-def slug(name: str) -> str:
-    """A name as one level of a topic: in lower case, with what a topic cannot hold made ``_``."""
-    return re.sub(r"[^\w-]+", "_", name.strip().lower()).strip("_") or "station"
+def _newest(value: str, before: str) -> str:
+    """A template of Home Assistant that an update of an earlier detection does not change."""
+    return f"{{{{ ({before}) if value_json.updated else ({value}) }}}}"
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:

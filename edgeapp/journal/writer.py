@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlite_utils import Database
-
 from edgeapp.journal.database import JournalError, NoSuchRowError, explained
 from gallery import sqlite
+from gallery.migrating import Database
 
 PAUSE_S = 0.05  # between two attempts, where SQLite gives up without waiting
 
@@ -82,6 +81,11 @@ class Writer:
             cursor = self._connection.execute(sql, dict(values or {}))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _call_after(self, call: Callable[[], None]) -> None:
+        """Call something once what is being changed is committed."""
+        if call not in self._after_commit:
+            self._after_commit.append(call)
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> int:
         columns = ", ".join(row)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeapp.delivery.outbox import Outbox, TargetState
+from edgeapp.clock.sources import NONE
+from edgeapp.clock.system import Clock, Moment, SystemClock
+from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
@@ -48,7 +51,9 @@ class StatusFile:
             self._failed = True
 
 
-def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Callable[[Station], dict[str, Any]]:
+def describing(
+    name: str, deployment: Deployment, outbox: Outbox | None, waits: Sequence[str] = ()
+) -> Callable[[Station], dict[str, Any]]:
     """Makes the document of a station.
 
     Parameters
@@ -57,6 +62,8 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
         Of the station.
     deployment : Deployment
     outbox : Outbox or None
+    waits : sequence of str
+        What is not done until the clock is set, in words.
     """
 
     def describe(station: Station) -> dict[str, Any]:
@@ -67,6 +74,7 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "pid": os.getpid(),
             "time_utc": utc_text(now.utc),
             "clock_set": now.clock_set,
+            "clock": _clock(station.clock, now, waits),
             "pack": deployment.pack,
             "pack_version": deployment.pack_version,
             "microphones": [worker.described(now) for worker in station.workers],
@@ -86,6 +94,16 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
         }
 
     return describe
+
+
+def _clock(clock: Clock, now: Moment, waits: Sequence[str]) -> dict[str, Any]:
+    judged = clock.judged if isinstance(clock, SystemClock) else None
+    return {
+        "set": now.clock_set,
+        "source": (judged.source if judged is not None else NONE) or None,
+        "why": judged.why if judged is not None else "",
+        "waiting": [] if now.clock_set else list(waits),
+    }
 
 
 def _memory_mb() -> int | None:

@@ -78,3 +78,15 @@ def test_commands_print_for_people_by_the_one_door():
                 name = path.relative_to(PROJECT).as_posix()
                 found[name] = found.get(name, 0) + 1
     assert found == {**WHOLE_TEXTS, "edgeapp/commands/wrong_call.py": 2}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(45.2, "45 s"), (720, "12 min"), (27_600, "7 h 40 min"), (1_036_800, "12 days")]
+)
+def test_times_are_told_as_people_do(seconds, words):
+    assert terminal.duration(seconds) == words
+
+
+@pytest.mark.parametrize(("n", "words"), [(12, "12 bytes"), (512_000, "512 kB"), (1.2e12, "1.2 TB"), (1e15, "1 PB")])
+def test_sizes_are_told_as_people_do(n, words):
+    assert terminal.size(n) == words

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gallery.licences import may_be_shown
+from gallery.licences import elements, may_be_shown, spdx
 
 SHOWN = """
 CC0
@@ -45,3 +45,53 @@ def test_open_licences_and_ones_own_photos_may_be_shown(licence: str):
 @pytest.mark.parametrize("licence", NOT_SHOWN.strip().splitlines())
 def test_reserved_and_unknown_licences_may_not(licence: str):
     assert not may_be_shown(licence)
+
+
+NAMED = """
+//creativecommons.org/licenses/by-nc-sa/4.0/ -> CC-BY-NC-SA-4.0
+http://creativecommons.org/licenses/by/4.0/legalcode -> CC-BY-4.0
+https://creativecommons.org/licenses/by-sa/2.5/ca/ -> CC-BY-SA-2.5-CA
+https://creativecommons.org/licenses/by-nc-nd/2.0/fr/deed.en -> CC-BY-NC-ND-2.0-FR
+https://creativecommons.org/licenses/by/3.0/igo/ -> CC-BY-3.0-IGO
+http://creativecommons.org/publicdomain/zero/1.0/legalcode -> CC0-1.0
+http://creativecommons.org/publicdomain/mark/1.0/ -> PDM-1.0
+https://creativecommons.org/licenses/publicdomain/ -> public-domain
+https://creativecommons.org/licenses/sampling+/1.0 -> unknown
+CC_BY_NC_4_0 -> CC-BY-NC-4.0
+CC0_1_0 -> CC0-1.0
+cc-by-nc -> CC-BY-NC
+CC BY NC SA 4.0 -> CC-BY-NC-SA-4.0
+BY-NC-SA 4.0 -> CC-BY-NC-SA-4.0
+CC BY-ND-NC 1.0 -> CC-BY-NC-ND-1.0
+CC BY-SA 3.0 de -> CC-BY-SA-3.0-DE
+CC BY 2.5 au -> CC-BY-2.5-AU
+cc-by-sa-3.0,2.5,2.0,1.0 -> CC-BY-SA-3.0
+CC-BY-SA-3.0-migrated -> CC-BY-SA-3.0
+CC BY 4.0 International -> CC-BY-4.0
+CC BY-SA 3.0 / GFDL -> CC-BY-SA-3.0
+Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International -> CC-BY-NC-SA-4.0
+Creative Commons Attribution Noncommercial No Derivatives 3.0 -> CC-BY-NC-ND-3.0
+Creative Commons Attribution-Share Alike 3.0 Germany -> CC-BY-SA-3.0-DE
+Attribution-NonCommercial 4.0 International -> CC-BY-NC-4.0
+Creative Commons CC0 1.0 Universal Public Domain Dedication -> CC0-1.0
+Public Domain Mark 1.0 -> PDM-1.0
+pd-old -> public-domain
+(c) J. Doe, some rights reserved (CC BY-NC) -> CC-BY-NC
+(c) J. Doe, no rights reserved (CC0) -> CC0-1.0
+(c) J. Doe, all rights reserved -> all-rights-reserved
+GFDL 1.2 -> GFDL-1.2
+Some rights reserved -> unknown
+UNSPECIFIED -> unknown
+"""
+
+
+@pytest.mark.parametrize("line", NAMED.strip().splitlines())
+def test_a_licence_has_one_name_however_it_is_written(line: str):
+    written, name = line.split(" -> ")
+    assert spdx(written) == name
+    assert spdx(name) == name
+
+
+def test_the_conditions_of_a_licence_are_told():
+    assert elements("CC-BY-NC-SA-3.0-DE") == {"NC", "SA"}
+    assert elements("CC-BY-4.0") == elements("unknown") == set()

@@ -16,12 +16,13 @@ from edgeapp.archive.engine import Done
 from edgeapp.archive.inputs import recordings
 from edgeapp.archive.parts import Parts
 from edgeapp.archive.plan import MOST_ITEMS, Plan, Scan
-from edgeapp.archive.progress import Progress, duration, size
+from edgeapp.archive.progress import Progress
 from edgeapp.archive.recognition import Recognition
 from edgeapp.archive.record import Record
 from edgeapp.archive.run import MOST_LOST, TRIES, Outcome, Run
 from edgeapp.archive.worker import Heard, Task, Worker
 from edgeapp.errors import AudioError, PackError
+from edgeapp.terminal import duration
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.archive.test_parts import some_record
 
@@ -177,18 +178,6 @@ def test_a_recording_that_changes_while_it_is_heard_is_heard_again(sounds, resul
     engine._worker = type("Changed", (), {"hear": staticmethod(meanwhile)})
     run_over(sounds, results, engine)
     assert run_over(sounds, results, Here(worker))[0].done == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(45.2, "45 s"), (720, "12 min"), (27_600, "7 h 40 min"), (1_036_800, "12 days")]
-)
-def test_times_are_told_as_people_do(seconds, words):
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(("n", "words"), [(12, "12 bytes"), (512_000, "512 kB"), (1.2e12, "1.2 TB"), (1e15, "1 PB")])
-def test_sizes_are_told_as_people_do(n, words):
-    assert size(n) == words
 
 
 class Terminal:

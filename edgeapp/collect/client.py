@@ -1,0 +1,301 @@
+"""Asking servers: politely, again where that helps, and without telling anybody a key.
+
+Loads httpx, which is in the extra `collect`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from edgeapp.collect.pace import PAUSE_S, Pace, asked_pause_s
+from edgeapp.errors import CollectError, UsageError
+from edgeapp.file_names import printable
+
+if TYPE_CHECKING:
+    import httpx
+
+AGENT = "biovita-edge"
+TIMEOUT_S = 30.0
+TRIES = 5  # that fail without a byte of progress
+SILENT_TRIES = 3  # without an answer at all
+LONGEST_WAIT_S = 900.0  # for one answer, in all its pauses
+MOST_REDIRECTS = 5
+MOST_ANSWER = 64 << 20  # bytes of an answer of an API
+RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
+SLOW_DOWN = frozenset((429, 503))  # statuses that say when to come again, and do not count as tries
+MESSAGE_LETTERS = 200
+
+Result = TypeVar("Result")
+
+
+class FetchError(CollectError):
+    """What was asked for does not come.
+
+    Attributes
+    ----------
+    lasting : bool
+        Asking again will not help: the file is not there, or is something else.
+    unreachable : bool
+        Nobody answered at all.
+    """
+
+    def __init__(self, what: str, remedy: str = "", lasting: bool = False, unreachable: bool = False) -> None:
+        super().__init__(what, remedy)
+        self.lasting, self.unreachable = lasting, unreachable
+
+
+class Again(Exception):
+    """An attempt that failed in a way that may be better next time.
+
+    Parameters
+    ----------
+    reason : str
+    asked_s : float, optional
+        Pause that the server asks for, seconds.
+    counts : bool
+        Whether it is one of `TRIES`.
+    unreachable : bool
+        There was no answer.
+    """
+
+    def __init__(
+        self, reason: str, asked_s: float | None = None, counts: bool = True, unreachable: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.reason, self.asked_s, self.counts, self.unreachable = reason, asked_s, counts, unreachable
+
+
+class Client:
+    """A pool of connections; for several threads, and closed as a context manager.
+
+    Parameters
+    ----------
+    per_s : float, optional
+        Requests a second to every host; see `edgeapp.collect.pace`.
+    timeout_s : float
+        Seconds without a byte.
+    stop : threading.Event, optional
+        Ends what waits and what transfers with `Stopped`.
+    pause_s : float
+        First pause after a refusal, seconds.
+    connections : int
+        Kept open in all.
+    """
+
+    def __init__(
+        self,
+        per_s: float | None = None,
+        timeout_s: float = TIMEOUT_S,
+        stop: threading.Event | None = None,
+        pause_s: float = PAUSE_S,
+        connections: int = 32,
+    ) -> None:
+        httpx = _library()
+        self.pace = Pace(per_s, stop, pause_s)
+        self._secrets: set[str] = set()
+        try:
+            self._http = httpx.Client(
+                headers={"User-Agent": f"{AGENT}/{_version()}", "Accept-Encoding": "identity"},
+                timeout=httpx.Timeout(timeout_s),
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+                follow_redirects=False,
+            )
+        except (ValueError, ImportError) as error:  # of HTTP_PROXY and its like
+            raise UsageError(f"the proxy of the environment cannot be used ({error})", "check HTTPS_PROXY") from None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def keep_secret(self, text: str) -> None:
+        """Never show this text in a message, such as a key."""
+        if text:
+            self._secrets.add(text)
+
+    def json(self, url: str, query: Mapping[str, Any] | None = None) -> Any:
+        """The answer of an API, as values.
+
+        Raises
+        ------
+        FetchError
+            No answer, a refusal (with what the server says about it), or an answer that is no JSON.
+        Stopped
+        """
+
+        def once() -> Any:
+            with self.open(url, query=query) as answer:
+                body = self._body(answer)
+            try:
+                return json.loads(body)
+            except ValueError:
+                raise FetchError(f"the answer is {_begin(body)}, not JSON", "check the address") from None
+
+        try:
+            return self.persist(url, once)
+        except FetchError as error:
+            raise FetchError(
+                f"{self.shown(url)}: {error.what}", error.remedy, error.lasting, error.unreachable
+            ) from None
+
+    def persist(self, url: str, once: Callable[[], Result]) -> Result:
+        """Call `once` until it succeeds, with the pauses that the host wants.
+
+        Raises
+        ------
+        FetchError
+            It raised one itself, or `Again` too often or for too long.
+        """
+        host, tries, waited_s = host_of(url), 0, 0.0
+        while True:
+            try:
+                result = once()
+            except Again as again:
+                tries += again.counts
+                pause_s = self.pace.refused(host, again.asked_s)
+                waited_s += pause_s
+                if tries >= (SILENT_TRIES if again.unreachable else TRIES) or waited_s > LONGEST_WAIT_S:
+                    long = f", and asks for a pause of {pause_s:.0f} s" if waited_s > LONGEST_WAIT_S else ""
+                    raise FetchError(
+                        f"{self._hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
+                    ) from None
+            else:
+                self.pace.answered(host)
+                return result
+
+    @contextmanager
+    def open(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+        verb: str = "GET",
+    ) -> Iterator[httpx.Response]:
+        """One request, through its redirections; the body is still to be read.
+
+        Statuses that may be better next time, and broken connections here or in the block, are `Again`; other statuses
+        from 400 on are FetchError, except 416, which is the caller's.
+        """
+        httpx = _library()
+        try:
+            answer = self._answer(url, headers, query, verb)
+            try:
+                self._judge(answer)
+                yield answer
+            finally:
+                answer.close()
+        except httpx.InvalidURL as error:
+            raise FetchError(f"{self.shown(url)} is no web address ({error})", lasting=True) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Again(f"cannot be reached ({_words(error)})", unreachable=True) from None
+        except httpx.RequestError as error:
+            raise Again(f"the connection broke ({_words(error)})") from None
+
+    def shown(self, url: str) -> str:
+        """An address for messages: without its query, which may hold a key, and without a password."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return self._hidden(printable(url))
+        host = parts.netloc.rpartition("@")[2]
+        return self._hidden(printable(f"{parts.scheme}://{host}{parts.path}" if host else url))
+
+    def _answer(
+        self, url: str, headers: Mapping[str, str] | None, query: Mapping[str, Any] | None, verb: str
+    ) -> httpx.Response:
+        request = self._http.build_request(verb, url, headers=headers, params=query or None)
+        for _ in range(MOST_REDIRECTS + 1):
+            if request.url.scheme not in ("http", "https") or not request.url.host:
+                raise FetchError(f"{self.shown(str(request.url))} is no web address", lasting=True)
+            self.pace.wait(request.url.host)
+            answer = self._http.send(request, stream=True)
+            if answer.next_request is None:
+                return answer
+            answer.close()
+            request = answer.next_request
+        raise FetchError(f"is redirected more than {MOST_REDIRECTS} times", lasting=True)
+
+    def _judge(self, answer: httpx.Response) -> None:
+        status = answer.status_code
+        if status < 400 or status == 416:
+            return
+        words = f"the server answers {status} ({answer.reason_phrase or 'no reason'})"
+        if status in RETRIED:
+            asked_s = asked_pause_s(answer.headers.get("Retry-After", ""), answer.headers.get("Date", ""))
+            raise Again(words, asked_s, counts=asked_s is None or status not in SLOW_DOWN)
+        message = _message(self._body(answer, 1 << 16))
+        raise FetchError(self._hidden(f"{words}{f': {message}' if message else ''}"), lasting=status < 500)
+
+    def _body(self, answer: httpx.Response, most: int = MOST_ANSWER) -> bytes:
+        body = bytearray()
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > most:
+                raise FetchError(f"the answer is larger than {most >> 20} MB")
+        return bytes(body)
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def host_of(url: str) -> str:
+    """Host of an address; ``""`` where it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _library() -> Any:
+    try:
+        import httpx
+    except ImportError:
+        raise UsageError(
+            "collecting from public archives needs httpx, which is not installed",
+            "install it with pip install 'biovita-edge[collect]'",
+        ) from None
+    return httpx
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("biovita-edge")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _begin(body: bytes) -> str:
+    import io
+
+    from edgeapp.audio.formats.sniff import description
+
+    return description(io.BytesIO(body)) or (f"{len(body)} bytes" if body else "nothing")
+
+
+def _message(body: bytes) -> str:
+    """What a server says about its refusal, in JSON; ``""`` where it says nothing."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return ""
+    if isinstance(said, dict):
+        for name in ("message", "detail", "error"):
+            text = said.get(name)
+            text = text.get("info", "") if isinstance(text, dict) else text
+            if isinstance(text, str) and text.strip():
+                return printable(" ".join(text.split()))[:MESSAGE_LETTERS]
+    return ""

@@ -1,0 +1,138 @@
+"""Recordings and photos of one's own: a folder, with what is known of them in a table or in JSON files beside them.
+
+A table (CSV or TSV, in the folder itself) names its files in a column ``file``; ``NAME.json`` or ``NAME.wav.json``
+describes one file. What neither says is asked of the folder's name, which can be that of the species.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeapp.collect.medium import Medium, Page
+from edgeapp.collect.sources.csv_rows import first, header, rows
+from edgeapp.collect.sources.kind import Setting
+from edgeapp.collect.sources.words import RANKS, coordinates, modality_of, number_of
+from edgeapp.errors import CollectError
+
+FILES = ("file", "file_name", "filename", "path")
+TABLES = (".csv", ".tsv")
+# What a column or key may be called.
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "scientific_name": ("scientific_name", "scientificName", "accepted_name", "species", "taxon"),
+    "common_name": ("common_name", "vernacularName", "com"),
+    "licence": ("licence", "license", "lic"),
+    "author": ("author", "recordist", "creator", "rightsHolder", "rec"),
+    "page": ("page", "references", "source_url", "url"),
+    "observer": ("observer", "recordedBy", "recordist"),
+    "recorded_at": ("recorded_at", "eventDate", "observed_on", "date"),
+    "country": ("country", "countryCode"),
+    "quality": ("quality", "q"),
+    "kind": ("kind", "type", "behavior"),
+    "checksum": ("checksum",),
+}
+_BINOMIAL = re.compile(r"[A-Z][a-z-]+[ _][a-z-]+(?:[ _][a-z-]+)?")
+
+
+class Folder:
+    """All recordings and photos below a folder."""
+
+    name = "folder"
+
+    def __init__(self, what: str, setting: Setting) -> None:
+        self._folder, self._setting = Path(what), setting
+        if not self._folder.is_dir():
+            raise CollectError(f"{self._folder}: no such folder", "check the path")
+
+    def queries(self) -> Iterable[str]:
+        """The folder, known again by the names, sizes and times of its files."""
+        digest = hashlib.sha256()
+        for path in self._files():
+            known = path.stat()
+            digest.update(
+                f"{path.relative_to(self._folder)}\0{known.st_size}\0{known.st_mtime_ns}\n".encode(errors="replace")
+            )
+        return [f"{self._folder.resolve()} {digest.hexdigest()}"]
+
+    def pages(self, query: str, begin: str = "") -> Iterator[Page]:
+        """All of the folder."""
+        yield Page(self._media())
+
+    def _files(self) -> Iterator[Path]:
+        for inner, folders, names in os.walk(self._folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (Path(inner, name) for name in sorted(names) if not name.startswith("."))
+
+    def _media(self) -> Iterator[Medium]:
+        told = self._tables()
+        for path in self._files():
+            modality = modality_of(url=path.as_posix().replace("?", "_").replace("#", "_"))
+            if modality not in self._setting.modalities or path.suffix in TABLES:
+                continue
+            relative = path.relative_to(self._folder).as_posix()
+            about = {**told.pop(relative, {}), **_sidecar(path)}
+            yield self._medium(path, relative, modality, about)
+        for relative in sorted(told)[:5]:
+            self._setting.tell(f"{self._folder / relative}: a table names it, and it is not there")
+        if len(told) > 5:
+            self._setting.tell(f"{self._folder}: {len(told) - 5:,} more that a table names are not there")
+
+    def _medium(self, path: Path, relative: str, modality: str, about: Mapping[str, str]) -> Medium:
+        said: dict[str, Any] = {name: first(about, words) for name, words in WORDS.items()}
+        latitude, longitude = coordinates(
+            first(about, ("latitude", "lat", "decimalLatitude")),
+            first(about, ("longitude", "lon", "lng", "decimalLongitude")),
+        )
+        name = path.parent.name.replace("_", " ")
+        if not said["scientific_name"] and _BINOMIAL.fullmatch(path.parent.name):
+            said["scientific_name"] = name
+        if not said["checksum"] and about.get("sha256"):
+            said["checksum"] = f"sha256:{about['sha256']}"
+        return Medium(
+            source=self.name,
+            id=relative,
+            observation=about.get("observation") or about.get("occurrenceID") or relative,
+            modality=modality,
+            url=str(path.resolve()),
+            ranks={rank: about[rank] for rank in RANKS if about.get(rank)},
+            latitude=latitude,
+            longitude=longitude,
+            duration_s=number_of(about.get("duration_s", "")),
+            background=tuple(text.strip() for text in about.get("background", "").split(";") if text.strip()),
+            **said,
+        )
+
+    def _tables(self) -> dict[str, dict[str, str]]:
+        """What tables say, by the path of the file in the folder."""
+        told: dict[str, dict[str, str]] = {}
+        for table in sorted(self._folder.iterdir()):
+            if table.suffix.lower() in TABLES and set(FILES) & set(header(table)):
+                for row in rows(table):
+                    if named := first(row, FILES):
+                        told[Path(named).as_posix().removeprefix("./")] = row
+        return told
+
+
+def _sidecar(path: Path) -> dict[str, str]:
+    """What a JSON file beside a file says about it."""
+    for place in (path.with_name(f"{path.name}.json"), path.with_suffix(".json")):
+        if place.is_file():
+            try:
+                said = json.loads(place.read_text(encoding="utf-8-sig"))
+            except (OSError, ValueError) as error:
+                raise CollectError(f"{place}: cannot be read ({error})", "correct or remove it") from None
+            if not isinstance(said, dict):
+                raise CollectError(f"{place}: is no JSON object", "correct or remove it")
+            return {str(name): _words(value) for name, value in said.items()}
+    return {}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(_words(one) for one in value)
+    return "" if value is None else str(value)

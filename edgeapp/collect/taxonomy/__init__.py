@@ -1,0 +1,1 @@
+"""One taxonomy for a collection: names as archives write them, and the backbone that knows which are accepted."""

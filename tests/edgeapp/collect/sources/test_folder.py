@@ -1,0 +1,76 @@
+"""Recordings and photos of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.sources.folder import Folder
+from edgeapp.collect.sources.kind import Setting
+from edgeapp.errors import CollectError
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for name in ("a.wav", "b b/c?.JPG", "Parus_major/d.flac", "notes.txt", ".hidden.wav", ".cache/e.wav"):
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path / "own"
+
+
+def read(folder: Path, **more: object) -> dict[str, Medium]:
+    return {medium.id: medium for medium in media_of(Folder(str(folder), Setting(**more)))}
+
+
+def test_a_table_and_json_files_say_what_is_there(folder, told):
+    (folder / "about.csv").write_text(
+        "file,scientific_name,class,license,author,latitude,longitude,date,duration_s,background\n"
+        "a.wav,Hyla arborea,Amphibia,CC BY 4.0,A. Frog,52.5,13.4,2024-05-01,3.5,Rana temporaria; Bufo bufo\n"
+        "gone.wav,Bufo bufo,Amphibia,,,,,,,\n"
+    )
+    (folder / "b b" / "c?.JPG.json").write_text(json.dumps({"species": "Bufo bufo", "creator": "B", "lat": None}))
+    found = read(folder, tell=told)
+    assert found["a.wav"] == Medium(
+        source="folder",
+        id="a.wav",
+        observation="a.wav",
+        modality="audio",
+        url=str((folder / "a.wav").resolve()),
+        scientific_name="Hyla arborea",
+        ranks={"class": "Amphibia"},
+        licence="CC BY 4.0",
+        author="A. Frog",
+        recorded_at="2024-05-01",
+        latitude=52.5,
+        longitude=13.4,
+        duration_s=3.5,
+        background=("Rana temporaria", "Bufo bufo"),
+    )
+    photo = found["b b/c?.JPG"]
+    assert (photo.modality, photo.scientific_name, photo.author) == ("image", "Bufo bufo", "B")
+    assert found["Parus_major/d.flac"].scientific_name == "Parus major"
+    assert len(found) == 3
+    assert told.lines == [f"{folder / 'gone.wav'}: a table names it, and it is not there"]
+
+
+def test_a_changed_folder_is_another_query(folder):
+    source = Folder(str(folder), Setting())
+    before = list(source.queries())
+    assert list(source.queries()) == before
+    (folder / "new.wav").write_bytes(b"y")
+    assert list(source.queries()) != before
+
+
+def test_what_cannot_be_read_is_told(folder, tmp_path):
+    (folder / "a.json").write_text("[1]")
+    with pytest.raises(CollectError, match="a.json: is no JSON object"):
+        read(folder)
+    (folder / "a.json").write_text("{")
+    with pytest.raises(CollectError, match="a.json: cannot be read"):
+        read(folder)
+    with pytest.raises(CollectError, match="no such folder"):
+        read(tmp_path / "nowhere")
