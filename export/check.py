@@ -19,6 +19,7 @@ from export.precision import Precision
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
 from trainer.models.text import tokenize
+from trainer.progress import each
 
 
 @torch.no_grad()
@@ -44,9 +45,9 @@ def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
     """Vectors by torch."""
     model = checkpoint.model
     return Vectors(
-        [run(model.audio, torch.from_numpy(windows)) for _, windows in inputs.windows],
-        [run(model.text, tokenize(checkpoint.tokenizer, forms)) for forms in inputs.texts()],
-        [run(model.image, torch.from_numpy(picture)) for _, picture in inputs.pictures],
+        [run(model.audio, torch.from_numpy(windows)) for _, windows in each("check: sound", inputs.windows)],
+        [run(model.text, tokenize(checkpoint.tokenizer, forms)) for forms in each("check: names", inputs.texts())],
+        [run(model.image, torch.from_numpy(picture)) for _, picture in each("check: photos", inputs.pictures)],
     )
 
 
@@ -55,9 +56,9 @@ def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
     whole = replace(pack, audio=replace(pack.audio, split=None))
     audio, text, image = AudioEncoder(whole), TextEncoder(pack), ImageEncoder(pack)
     return Vectors(
-        [audio.encode(windows) for _, windows in inputs.windows],
-        [text.encode(forms) for forms in inputs.texts()],
-        [image.encode_pixels(picture) for _, picture in inputs.pictures],
+        [audio.encode(windows) for _, windows in each("check: audio.onnx", inputs.windows)],
+        [text.encode(forms) for forms in each("check: text.onnx", inputs.texts())],
+        [image.encode_pixels(picture) for _, picture in each("check: image.onnx", inputs.pictures)],
     )
 
 

@@ -26,6 +26,7 @@ from trainer.data.media import called, opened
 from trainer.data.pictures import PictureStore
 from trainer.errors import DataError
 from trainer.presets import Preset
+from trainer.progress import each, progress
 
 RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # maximum numbers, evenly spaced in the manifest
 EXAMPLE_PICTURES = 6
@@ -61,7 +62,7 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
     """Evenly spaced samples of a manifest as inputs of the encoders of a preset."""
     failed: list[str] = []
     windows = []
-    for sample in spread(manifest.recordings, RECORDINGS):
+    for sample in each("recordings", spread(manifest.recordings, RECORDINGS)):
         try:
             with opened(sample) as file, closing(FileSource(file)) as source:
                 cut = [window.samples for window in islice(preset.cutting.windows(source), WINDOWS)]
@@ -69,7 +70,9 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
             failed.append(str(error))
             continue
         windows.append((name_of(sample), np.stack(cut)))
-    photos = PictureStore(spread(manifest.photos, PHOTOS), preset.image_size)
+    chosen = spread(manifest.photos, PHOTOS)
+    with progress("photos", len(chosen)) as done:
+        photos = PictureStore(chosen, preset.image_size, lambda: done(1))
     pictures = [(name_of(sample), photos.centre([row]).numpy()) for row, sample in enumerate(photos.samples)]
     return Inputs(windows, pictures, spread(manifest.taxa, TAXA), (*failed, *photos.undecodable))
 

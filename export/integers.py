@@ -20,6 +20,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.nodes import Nodes, named
 from export.sessions import magnitude, run_all, vectors
+from trainer.progress import each
 
 GROUPS = 32  # maximum number of groups, each of which is a graph to run
 JUDGED = 12  # inputs on which the error of a group is measured
@@ -68,7 +69,7 @@ def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Mix
     groups = [list(group) for group in np.array_split(np.array(names, object), min(GROUPS, len(names)))]
     few = spread(inputs, JUDGED)
     right = spread(wanted, JUDGED)
-    errors = [error_of(right, vectors(quantised(model, group, scales), few)) for group in groups]
+    errors = [error_of(right, vectors(quantised(model, group, scales), few)) for group in each("int8", groups)]
     saved = [sum(weights[name] for name in group) for group in groups]
     order = np.argsort([-error / size for error, size in zip(errors, saved)], kind="stable")
 

@@ -93,8 +93,8 @@ class Preset:
     start: str = BEGINNING  # where recordings are heard from outside of training: beginning or onset
     resampler: str = SOXR  # soxr or sinc, as torchaudio
     min_clip_s: float = MIN_CLIP_S  # the shortest sound heard outside of training
-    offset: str = REMOVED  # whether a constant offset is removed outside of training, or kept
     names: str = "accepted"  # that taxa have: accepted, or as given in the column scientific_name
+    offset: str = REMOVED  # whether a constant offset is removed outside of training, or kept
 
     @property
     def dim(self) -> int:
@@ -257,7 +257,13 @@ CHOICES = {
     "triplets": ("drawn", "fixed"),
     "photoless": ("keep", "drop"),
 }
-OF_PRESET = {"pad": PADS, "start": STARTS, "resampler": RESAMPLERS, "offset": OFFSETS, "names": ("accepted", "given")}
+OF_PRESET = {
+    "pad": PADS,
+    "start": STARTS,
+    "resampler": RESAMPLERS,
+    "offset": OFFSETS,
+    "names": ("accepted", "given"),
+}
 FIXED = ("after", "augment")
 
 
