@@ -120,8 +120,8 @@ class Microphone:
 
     device: tuple[str, ...] = setting(
         (),
-        "Microphone: index, part of its name, stable id, pulse:NAME, or the address of a source in the network; the "
-        "default one if not given. May be repeated.",
+        "Microphone: index, part of its name, stable id, pulse:NAME, pipewire:NAME, or the address of a source in the "
+        "network; the default one if not given. May be repeated.",
         "--device",
         metavar="NAME|NUMBER|ID|URL",
         address=True,
