@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,9 @@ import soundfile
 from edgeapp.archive.dataset import DataSet
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
+from tests.libraries import needs
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")  # not loaded to collect tests
+pytestmark = needs("ray")
 RECORDINGS = 1000
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
 
