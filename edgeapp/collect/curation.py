@@ -53,6 +53,8 @@ class Rules:
         At most so many of one observer, species, place and hour; None for all.
     without : tuple of str
         Of `edgeapp.collect.notes.WORDS`: files of which this was found, in an earlier run, are not taken.
+    first : tuple of str
+        Sources from which is drawn before the others.
     """
 
     recordings: int | None = None
@@ -62,6 +64,7 @@ class Rules:
     min_quality: tuple[str, ...] = ()
     burst: int | None = BURST
     without: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("recordings", self.recordings), ("photos", self.photos), ("burst", self.burst)):
@@ -127,6 +130,7 @@ class _Drawn:
         medium = row.medium
         found = grade_of(medium.quality)
         grade = 0 if not rules.best_first else found[1] if found is not None else len(SCALES[0])
+        grade += 10 * (rules.first.index(medium.source) if medium.source in rules.first else len(rules.first))
         return cls(row.key, medium.modality, grade, hashed(rules.seed, medium.source, medium.id), burst_of(row))
 
 

@@ -106,6 +106,7 @@ class Collection:
             addresses=self.plan.all_addresses(),
             key=self.plan.key,
             photo_size=self.plan.photo_size,
+            enough=self.plan.enough,
             tell=self._tell,
         )
         if self.plan.again:
@@ -119,7 +120,7 @@ class Collection:
                 self.decide()
                 species = tuple(self.catalogue.taxon_names("state <> 'left_out'"))
             source = open_source(name, what, replace(setting, species=species))
-            gathered = gather(self.catalogue, source, self.plan.again, self._told(name))
+            gathered = gather(self.catalogue, source, self.plan.again, self._told(name), self.plan.enough)
             self.report.errors += gathered.errors
             for error in gathered.errors:
                 self._tell(str(error))

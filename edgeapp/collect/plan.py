@@ -43,6 +43,8 @@ class Plan:
         Files at once.
     per_s : float or None
         Requests a second to every host, instead of what each is known to bear.
+    enough : int or None
+        Media of a query that are wanted; None for all.
     again : bool
         Ask sources again for what they were asked already, and fetch again what failed for good.
     """
@@ -61,6 +63,7 @@ class Plan:
     limits: Limits = Limits()
     connections: int = CONNECTIONS
     per_s: float | None = None
+    enough: int | None = None
     again: bool = False
 
     def all_addresses(self) -> dict[str, str]:
