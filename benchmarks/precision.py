@@ -29,7 +29,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 THREADS = (1, 2)
 ROUNDS = 15
 WINDOWS = 4  # of one recording, from its start
-HOP_S = 5.0  # without a pack
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,10 @@ def recordings(manifest: Path | None, spec: Any) -> list[tuple[str, np.ndarray]]
     from trainer.data.manifest import default_manifest, read_manifest
 
     samples = read_manifest(manifest or default_manifest(), starter_taxa()).recordings
-    return decoded([sample.path for sample in samples], spec.rate_hz, spec.window_s, spec.hop_s, spec.pad)
+    return decoded([sample.path for sample in samples], spec.cutting)
 
 
-def decoded(
-    paths: Sequence[Path], rate_hz: int, window_s: float, hop_s: float = HOP_S, pad: str = "repeat"
-) -> list[tuple[str, np.ndarray]]:
+def decoded(paths: Sequence[Path], cutting: Any) -> list[tuple[str, np.ndarray]]:
     """Windows [n, samples] of each file; files that cannot be decoded are reported on standard error and left out."""
     from edgeapp.audio.file import load
     from edgeapp.errors import AudioError
@@ -74,7 +71,7 @@ def decoded(
     heard = []
     for path in paths:
         try:
-            cut = recording_windows(load(path, rate_hz), rate_hz, window_s, hop_s, pad)
+            cut = recording_windows(load(path, cutting.rate_hz), cutting.rate_hz, cutting)
         except AudioError as error:
             print(error, file=sys.stderr)
             continue

@@ -37,6 +37,7 @@ COMMANDS = {
     "pack": "edgeapp.commands.pack:app",
     "collect": "edgeapp.commands.collect:collect",
     "listen": "edgeapp.commands.listen:listen",
+    "devices": "edgeapp.commands.devices:devices",
     "journal": "edgeapp.commands.journal_report:app",
     "serve": "edgeapp.commands.web:serve",
     "web": "edgeapp.commands.web:app",

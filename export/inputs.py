@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from edgeapp.audio.file import load
+from edgeapp.audio.file import FileSource
 from edgeapp.errors import AudioError
 from export.errors import ExportError
 from export.integers import spread_rows
 from gallery import Taxon, prompts
-from trainer.data.manifest import Manifest
+from trainer.data.manifest import Manifest, Sample
+from trainer.data.media import called, opened
 from trainer.data.pictures import PictureStore
-from trainer.data.windows import recording_windows
+from trainer.errors import DataError
 from trainer.presets import Preset
 
 RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # maximum numbers, evenly spaced in the manifest
@@ -54,15 +57,20 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
     windows = []
     for sample in spread(manifest.recordings, RECORDINGS):
         try:
-            sound = load(sample.path, preset.mel.rate_hz)
-            cut = recording_windows(sound, preset.mel.rate_hz, preset.window_s, preset.hop_s, preset.pad)
-        except AudioError as error:
+            with opened(sample) as file, closing(FileSource(file)) as source:
+                cut = [window.samples for window in islice(preset.cutting.windows(source), WINDOWS)]
+        except (AudioError, DataError) as error:
             failed.append(str(error))
             continue
-        windows.append((sample.path.name, cut[:WINDOWS]))
+        windows.append((name_of(sample), np.stack(cut)))
     photos = PictureStore(spread(manifest.photos, PHOTOS), preset.image_size)
-    pictures = [(sample.path.name, photos.centre([row]).numpy()) for row, sample in enumerate(photos.samples)]
+    pictures = [(name_of(sample), photos.centre([row]).numpy()) for row, sample in enumerate(photos.samples)]
     return Inputs(windows, pictures, spread(manifest.taxa, TAXA), (*failed, *photos.undecodable))
+
+
+def name_of(sample: Sample) -> str:
+    """Name of a recording or photo for messages: its file, and its position inside a shard."""
+    return called(replace(sample, path=Path(sample.path.name)))
 
 
 def calibration_split(manifest: Manifest) -> tuple[Manifest, Manifest]:
@@ -84,7 +92,7 @@ def calibration_split(manifest: Manifest) -> tuple[Manifest, Manifest]:
                 f"{manifest.path}: too few recordings or photos for calibration and checks",
                 "name a larger manifest with --data, or export in fp32",
             )
-        return dataclasses.replace(manifest, recordings=recordings, photos=photos)
+        return replace(manifest, recordings=recordings, photos=photos)
 
     return part(True), part(False)
 

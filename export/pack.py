@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeapp.pack.format import Pack, write_pack_json
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
+from edgeapp.pack.split import SplitSpec
 from export.check import check, judges, of_checkpoint
 from export.folder import new_pack
 from export.graphs import export_image, export_text
@@ -24,6 +25,7 @@ from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
 from trainer.data.manifest import Manifest
 from trainer.models.text import tokenize
+from trainer.presets import Preset
 
 AUDIO, TEXT, IMAGE, TOKENIZER, ATTRIBUTION, CARD = (
     "audio.onnx",
@@ -91,9 +93,7 @@ def write_pack(
             "preset": preset.name,
             "space": checkpoint.space,
             "dim": preset.dim,
-            "audio": AudioSpec(
-                AUDIO, preset.mel.rate_hz, preset.window_s, split=split, hop_s=preset.hop_s, pad=preset.pad
-            ),
+            "audio": audio_spec(preset, split),
             "text": TextSpec(TEXT, TOKENIZER, preset.context),
             "image": ImageSpec(IMAGE, preset.image_size),
             "decision": decision,
@@ -109,6 +109,22 @@ def write_pack(
         described["parity"] = check(Pack.load(folder), of_checkpoint(checkpoint, inputs), inputs, precision, decision)
         write_pack_json(folder, **described)
     return Pack.load(out)
+
+
+def audio_spec(preset: Preset, split: SplitSpec | None) -> AudioSpec:
+    """The audio encoder of a preset as ``pack.json`` describes it."""
+    c = preset.cutting
+    return AudioSpec(
+        AUDIO,
+        c.rate_hz,
+        c.window_s,
+        split=split,
+        hop_s=c.hop_s,
+        pad=c.pad,
+        start=c.start,
+        resampler=c.resampler,
+        min_clip_s=c.min_clip_s,
+    )
 
 
 def lower(

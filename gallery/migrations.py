@@ -6,8 +6,13 @@ A change is never edited once a gallery has been made with it: the next one is a
 
 from __future__ import annotations
 
+import zlib
+
+import numpy as np
 from sqlite_utils import Database, Migrations
 
+from gallery.centroids import Appender
+from gallery.rows import VECTOR, stored_hash, vectors_of
 from gallery.schema import MIGRATION_SET
 
 migrations = Migrations(MIGRATION_SET)
@@ -154,3 +159,115 @@ def m004_counterexamples(db: Database) -> None:
         )
         """
     )
+
+
+@migrations()
+def m005_blocks_of_vectors_and_centroids(db: Database) -> None:
+    # In blocks, a page of the file has no room left over; and what is looked at of an entry lies close together.
+    for statement in (
+        """
+        CREATE TABLE new_entries (
+            id INTEGER PRIMARY KEY,
+            taxon INTEGER NOT NULL REFERENCES taxa (id) ON DELETE CASCADE,
+            modality TEXT NOT NULL CHECK (modality IN ('text', 'image', 'audio')),
+            block INTEGER,
+            place INTEGER CHECK ((place IS NULL) = (block IS NULL)),
+            label TEXT NOT NULL,
+            author TEXT NOT NULL,
+            licence TEXT NOT NULL,
+            source TEXT NOT NULL,
+            sha256 NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE vectors (
+            id INTEGER PRIMARY KEY,
+            taxon INTEGER NOT NULL REFERENCES taxa (id) ON DELETE CASCADE,
+            modality TEXT NOT NULL,
+            dtype TEXT NOT NULL,
+            crc32 INTEGER NOT NULL,
+            vectors BLOB NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE centroids (
+            taxon INTEGER NOT NULL REFERENCES taxa (id) ON DELETE CASCADE,
+            modality TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            crc32 INTEGER NOT NULL,
+            changed INTEGER NOT NULL,
+            total BLOB NOT NULL,
+            PRIMARY KEY (taxon, modality)
+        )
+        """,
+        """
+        CREATE TABLE class_vectors (
+            entry INTEGER PRIMARY KEY REFERENCES new_entries (id) ON DELETE CASCADE,
+            taxon INTEGER NOT NULL UNIQUE REFERENCES taxa (id) ON DELETE CASCADE,
+            logit_scale REAL NOT NULL CHECK (logit_scale > 0),
+            logit_bias REAL NOT NULL,
+            crc32 INTEGER NOT NULL,
+            vector BLOB NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE new_thumbnails (
+            entry INTEGER PRIMARY KEY REFERENCES new_entries (id) ON DELETE CASCADE,
+            width INTEGER,
+            height INTEGER,
+            small BLOB,
+            large BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX vectors_by_taxon ON vectors (taxon, modality)",
+        "CREATE INDEX centroids_by_modality ON centroids (modality, taxon)",
+    ):
+        db.execute(statement)
+    _move_entries(db)
+    for statement in (
+        "INSERT INTO new_thumbnails SELECT * FROM thumbnails",
+        "DROP TABLE thumbnails",
+        "DROP TABLE entries",
+        "ALTER TABLE new_entries RENAME TO entries",
+        "ALTER TABLE new_thumbnails RENAME TO thumbnails",
+        # One index finds the entries of a taxon and keeps the same file or prompt from counting twice.
+        """
+        CREATE UNIQUE INDEX one_entry_once
+        ON entries (taxon, modality, sha256, CASE sha256 WHEN '' THEN label ELSE '' END)
+        """,
+        # Vectors that another program changes are told when the gallery is opened, which reads the centroids alone.
+        """
+        CREATE TRIGGER vectors_changed AFTER UPDATE OF vectors ON vectors
+        BEGIN
+            UPDATE centroids SET changed = 1 WHERE taxon = new.taxon AND modality = new.modality;
+        END
+        """,
+    ):
+        db.execute(statement)
+
+
+def _move_entries(db: Database) -> None:
+    """Entries with a vector each to entries that name its place."""
+    found = db.execute("SELECT value FROM gallery WHERE key = 'dim'").fetchone()
+    dim = int(found[0]) if found else 0
+    appender = Appender(db.conn, dim)
+    rows = db.execute(
+        """
+        SELECT entries.*, scientific_name FROM entries JOIN taxa ON taxa.id = taxon ORDER BY taxon, modality, entries.id
+        """
+    )
+    for id, taxon, modality, blob, label, author, licence, source, sha256, scale, bias, name in rows:
+        place: tuple[int | None, int | None] = (None, None)
+        vector = None if blob is None else vectors_of([blob], dim, [name])[0]
+        if vector is not None and scale is None:
+            place = appender.place((taxon, modality))
+            appender.append((taxon, modality), vector)
+        provenance = (label, author, licence, source, stored_hash(sha256))
+        db.execute(
+            f"INSERT INTO new_entries VALUES ({', '.join('?' * 10)})", (id, taxon, modality, *place, *provenance)
+        )
+        if vector is not None and scale is not None:
+            content = np.ascontiguousarray(vector, VECTOR).tobytes()
+            of_class = (id, taxon, scale, bias, zlib.crc32(content), content)
+            db.execute("INSERT INTO class_vectors VALUES (?, ?, ?, ?, ?, ?)", of_class)
+    appender.flush()

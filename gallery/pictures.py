@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gallery.relatives import Relatives, direction_of, pieces
-from gallery.rows import taxon_of
+from gallery.relatives import Relatives, direction_of
+from gallery.rows import pieces, taxon_of
 from gallery.store import Gallery
 from gallery.taxon import RANKS
 
@@ -23,7 +23,7 @@ KEPT_BYTES = 4_000_000  # of rows that a finder remembers
 ROW_BYTES = 1_000  # of a row beside its vector
 
 _COLUMNS = """
-    entries.id, taxon, scientific_name, modality, vector, label, author, licence, source,
+    entries.id, taxon, scientific_name, modality, block, place, label, author, licence, source,
     thumbnails.entry IS NOT NULL AS thumbnail, width, height
     """
 _TABLES = "entries JOIN taxa ON taxa.id = entries.taxon LEFT JOIN thumbnails ON thumbnails.entry = entries.id"
@@ -174,7 +174,7 @@ class PictureFinder:
             id = nearest[0] if nearest else id
         rows = self._gallery.rows(
             f"""
-            SELECT {_COLUMNS.replace("vector,", "NULL AS vector,")} FROM {_TABLES}
+            SELECT {_COLUMNS.replace("block, place,", "NULL AS block, NULL AS place,")} FROM {_TABLES}
             WHERE taxon = ? AND modality = 'image' AND thumbnails.entry IS NOT NULL ORDER BY entries.id LIMIT 1
             """,
             (id,),
@@ -289,7 +289,8 @@ def _entries(gallery: Gallery, taxa: Sequence[int], modality: str, most: int | N
     for some in pieces(taxa):
         rows += gallery.rows(
             f"""
-            SELECT {_COLUMNS} FROM {_TABLES} WHERE taxon IN ({some}) AND modality = ? AND logit_scale IS NULL
+            SELECT {_COLUMNS} FROM {_TABLES} WHERE taxon IN ({some}) AND modality = ?
+            AND NOT EXISTS (SELECT 1 FROM class_vectors WHERE entry = entries.id)
             ORDER BY entries.id LIMIT ?
             """,
             (modality, -1 if most is None else most - len(rows)),

@@ -18,17 +18,20 @@ deepest group whose summed probability reaches the floor. Last comes what people
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gallery.competition import Competition, non_negative
 from gallery.parameters import INDEPENDENT, PURSUIT, SHARED, DecisionParameters
 from gallery.reviewed import reconsidered
 from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary, unit
 
 MOST_SPECIES = 6  # in one window
+WINDOWS_AT_ONCE = 128  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
@@ -140,11 +143,17 @@ def recognise(
     heard = np.flatnonzero(loud(levels_dbfs, parameters))
     silent = Recognition(False, np.zeros(len(vocabulary), np.float32), (), -np.inf)
     found = [silent] * len(vectors)
-    if len(heard):
-        logits = vocabulary.logits(np.asarray(vectors)[heard]).astype(np.float64)
-        judge = {PURSUIT: _Window, INDEPENDENT: _Independent, SHARED: _Shared}[parameters.rule]
-        for row, z in zip(heard.tolist(), logits):
-            found[row] = judge(np.asarray(vectors[row], np.float64), z, vocabulary, top, most).recognition()
+    judge = {PURSUIT: _Window, INDEPENDENT: _Independent, SHARED: _Shared}[parameters.rule]
+    for at in range(0, len(heard), WINDOWS_AT_ONCE):
+        rows = heard[at : at + WINDOWS_AT_ONCE]
+        some = np.asarray(vectors)[rows]
+        logits = vocabulary.logits(some)
+        windows = [judge(vector.astype(np.float64), z, vocabulary, top, most) for vector, z in zip(some, logits)]
+        seeking = windows
+        while seeking := [window for window in seeking if window.seek()]:
+            vocabulary.shifts({window.found[-1] for window in seeking})  # in one product for all of them
+        for row, window in zip(rows.tolist(), windows):
+            found[row] = window.recognition()
     return found
 
 
@@ -202,20 +211,31 @@ class _Window:
         self.length = float(vector @ self.vector)
         self.top, self.most = top, min(most, len(logits))
         self.parameters = vocabulary.parameters
-        self._units: dict[int, np.ndarray] = {}  # row -> [dim], direction of the taxon
-        self._shifts: dict[int, np.ndarray] = {}  # row -> [n_taxa], what a unit of it adds to every logit
+        self.found: list[int] = []  # rows of the species found so far, each in what the ones before it leave
+        self._left: dict[frozenset[int], Competition] = {}
+
+    def seek(self) -> bool:
+        """Look for one more species in what the others leave; whether there is one, now the last of `found`."""
+        if len(self.found) >= self.most:
+            return False
+        left = self.left(self.found)
+        row = left.likeliest()
+        if self.sure(left.odds_of(row)) < LEAST_FOUND:
+            return False
+        self.found.append(row)
+        return True
 
     def recognition(self) -> Recognition:
         detected, unsure = self.species()
-        rest = self.without(list(detected))
-        confidences = self.confidence(log_odds(rest, self.parameters.null_logit, list(detected)))
+        rest = self.left(list(detected))
+        confidences = self.confidence(rest.odds())
         for row, confidence in unsure.items():
             confidences[row] = max(confidences[row], confidence)
         for row, confidence in detected.items():
             confidences[row] = confidence
         return self.recognised(rest, confidences, detected)
 
-    def recognised(self, rest: np.ndarray, confidences: np.ndarray, detected: dict[int, float]) -> Recognition:
+    def recognised(self, rest: Competition, confidences: np.ndarray, detected: dict[int, float]) -> Recognition:
         """The species detected, and the group that explains what they leave; then what reviews change."""
         group = self.group(rest, list(detected))
         if changes := self.vocabulary.changes(self.vector):
@@ -224,24 +244,16 @@ class _Window:
         group = self.reviewed(group, list(detected)) if group else None
         species.sort(key=lambda one: (-one.confidence, one.scientific_name))
         detections = species + ([group] if group else [])
-        anything = _log_sum_exp(self.logits) - self.parameters.null_logit
-        return Recognition(True, confidences.astype(np.float32), tuple(detections), float(anything))
+        anything = self.left([]).anything()
+        return Recognition(True, confidences.astype(np.float32), tuple(detections), anything)
 
     def species(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Row and confidence of every species that is sure enough, and of those found beside it that are not."""
-        parameters, found = self.parameters, list[int]()
-        while len(found) < self.most:
-            odds = log_odds(self.without(found), parameters.null_logit, found)
-            odds[found] = -np.inf
-            row = int(odds.argmax())
-            if self.confidence(odds[row]) < LEAST_FOUND:
-                break
-            found.append(row)
-        unsure: dict[int, float] = {}
+        """Row and confidence of every species found that is sure enough, and of those that are not."""
+        found, unsure = list(self.found), dict[int, float]()
         while found:
             sure = {row: self.alone(row, [other for other in found if other != row]) for row in found}
             weakest = min(sure, key=lambda row: sure[row])
-            if sure[weakest] >= parameters.threshold:
+            if sure[weakest] >= self.parameters.threshold:
                 return sure, unsure
             unsure[weakest] = sure[weakest]
             found.remove(weakest)
@@ -249,12 +261,12 @@ class _Window:
 
     def alone(self, row: int, others: list[int]) -> float:
         """Confidence of a taxon with those that sound together with it taken out."""
-        return float(self.confidence(log_odds(self.without(others), self.parameters.null_logit, others)[row]))
+        return self.sure(self.left(others).odds_of(row))
 
     def again(self, row: int, others: list[int], absent: list[int]) -> float:
         """Confidence of a taxon with others taken out, and without taxa that do not sound after all."""
-        odds = log_odds(self.without(others), self.parameters.null_logit, [*others, *absent])
-        return float(self.confidence(odds[row]))
+        left = Competition(self.without(others), self.parameters.null_logit, [*others, *absent])
+        return self.sure(left.odds_of(row))
 
     def reviewed(self, group: Detection, detected: list[int]) -> Detection | None:
         """A group after what reviews change: below its floor or explained by a species that they raised it is gone."""
@@ -265,32 +277,47 @@ class _Window:
         changed = group if change is None else replace(group, confidence=change.of(group.confidence))
         return changed if changed.confidence >= self.parameters.floor else None
 
+    def left(self, rows: list[int]) -> Competition:
+        """What competes for the window when taxa that sound together are taken out of it."""
+        key = frozenset(rows)
+        if key not in self._left:
+            self._left[key] = Competition(self.without(rows), self.parameters.null_logit, rows)
+        return self._left[key]
+
     def without(self, rows: list[int]) -> np.ndarray:
         """Logits [n_taxa] of what is left of the window when taxa are taken out of it."""
         if not rows:
-            return self.logits.copy()
-        for row in rows:
-            if row not in self._units:
-                self._units[row] = self.vocabulary.unit_direction(row)
-                self._shifts[row] = self.vocabulary.shifts(self.length * self._units[row])
-        units = np.stack([self._units[row] for row in rows])
-        taken = _non_negative(units @ units.T, units @ self.vector)
+            return self.logits
+        units = np.stack([self.vocabulary.unit_direction(row) for row in rows])
+        taken = non_negative(units @ units.T, units @ self.vector)
         left = max(float(np.linalg.norm(self.vector - taken @ units)), LEAST_LEFT)
-        shift = np.sum([amount * self._shifts[row] for amount, row in zip(taken, rows)], axis=0)
-        bias = self.vocabulary.bias
-        return (self.logits - bias - shift) / left + bias
+        rest = self.logits - self.vocabulary.bias
+        for amount, row in zip(taken, rows):
+            rest -= amount * self.vocabulary.shift(row, self.length)
+        rest /= left
+        rest += self.vocabulary.bias
+        return rest
 
-    def confidence(self, odds: np.ndarray | float) -> np.ndarray:
+    def confidence(self, odds: np.ndarray) -> np.ndarray:
         """Calibrated confidences of log-odds."""
-        z = self.parameters.slope * np.asarray(odds, np.float64) + self.parameters.offset
-        return 1.0 / (1.0 + np.exp(-np.clip(z, -700.0, 700.0)))
+        z = np.asarray(odds, np.float64) * -self.parameters.slope
+        z -= self.parameters.offset
+        # In place: at full size, arrays of their own take longer than what is worked out.
+        np.exp(np.minimum(z, 700.0, out=z), out=z)
+        z += 1.0
+        return np.reciprocal(z, out=z)
 
-    def group(self, rest: np.ndarray, detected: list[int]) -> Detection | None:
+    def sure(self, odds: float) -> float:
+        """The same of one."""
+        z = self.parameters.slope * odds + self.parameters.offset
+        return 1.0 / (1.0 + math.exp(min(-z, 700.0)))
+
+    def group(self, rest: Competition, detected: list[int]) -> Detection | None:
         """The deepest group above the species that explains what the detected species leave."""
         parameters, taxa = self.parameters, self.vocabulary.taxa
-        others = rest.copy()
-        others[detected] = -np.inf
-        p = np.exp(others - np.logaddexp(_log_sum_exp(others), parameters.null_logit))
+        if rest.of_any() < parameters.floor - ROUNDING:
+            return None  # all taxa together are less likely than a group must be
+        p = rest.probabilities()
         for groups in self.vocabulary.groups:
             if not groups.paths:
                 continue
@@ -320,49 +347,29 @@ class _Window:
 class _Independent(_Window):
     """One window whose taxa do not compete."""
 
+    def seek(self) -> bool:
+        return False
+
     def odds(self) -> np.ndarray:
         """Log-odds [n_taxa] of each taxon."""
         return self.logits
 
     def again(self, row: int, others: list[int], absent: list[int]) -> float:
-        return float(self.confidence(self.odds()[row]))
+        return self.sure(float(self.odds()[row]))
 
     def recognition(self) -> Recognition:
         confidences = self.confidence(self.odds())
         sure = np.flatnonzero(confidences >= self.parameters.threshold)
-        detected = sure[np.argsort(-confidences[sure], kind="stable")][: self.most].tolist()
-        return self.recognised(self.logits, confidences, {row: float(confidences[row]) for row in detected})
+        rows = sure[np.argsort(-confidences[sure], kind="stable")][: self.most].tolist()
+        rest = Competition(self.logits, self.parameters.null_logit, rows) if rows else self.left([])
+        return self.recognised(rest, confidences, {row: float(confidences[row]) for row in rows})
 
 
 class _Shared(_Independent):
     """One window whose taxa, and nothing, share one confidence."""
 
     def odds(self) -> np.ndarray:
-        return log_odds(self.logits, self.parameters.null_logit, [])
-
-
-def log_odds(logits: np.ndarray, null_logit: float, together: list[int]) -> np.ndarray:
-    """Log-odds [n_taxa] of each taxon against nothing and all taxa but itself and those that sound together with it."""
-    competing = logits.copy()
-    competing[together] = -np.inf
-    top = max(float(competing.max(initial=-np.inf)), null_logit)
-    shares = np.exp(competing - top)
-    others = shares.sum() + np.exp(null_logit - top) - shares
-    return logits - top - np.log(np.maximum(others, 1e-300))
-
-
-def _non_negative(gram: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """Coefficients of non-negative least squares for a few directions: the active set that leaves none below 0."""
-    active = np.ones(len(products), bool)
-    amounts = np.zeros(len(products))
-    while active.any():
-        amounts[:] = 0.0
-        amounts[active] = np.linalg.lstsq(gram[np.ix_(active, active)], products[active], rcond=None)[0]
-        negative = amounts < 0
-        if not negative.any():
-            return amounts
-        active &= ~negative
-    return np.zeros(len(products))
+        return self.left([]).odds()
 
 
 def _best(values: np.ndarray, taxa: Sequence[Taxon], top: int) -> list[int]:
@@ -376,8 +383,3 @@ def _best(values: np.ndarray, taxa: Sequence[Taxon], top: int) -> list[int]:
 
 def _candidate(taxon: Taxon, confidence: float, similarity: float) -> Candidate:
     return Candidate(taxon.scientific_name, taxon.common_name, float(confidence), float(similarity))
-
-
-def _log_sum_exp(z: np.ndarray) -> float:
-    top = float(z.max(initial=-np.inf))
-    return top + float(np.log(np.exp(z - top).sum())) if np.isfinite(top) else top

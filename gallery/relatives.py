@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gallery.centroids import sums_of_taxa
 from gallery.store import Gallery
 from gallery.taxon import RANKS, Taxon
 
 RELATED_RANKS = ("genus", "family", "order")  # a member of the same class may look like anything
-IDS_PER_QUERY = 500
 KEPT_TAXA = 500  # whose mean vectors are remembered
 
 _Means = Mapping[str, np.ndarray]
@@ -86,26 +86,12 @@ class Relatives:
         return sorted(others, key=lambda other: -similarity(other))
 
     def _read(self, taxa: Sequence[int]) -> dict[int, _Means]:
-        """Unit mean vectors of taxa, by modality."""
-        totals: dict[int, dict[str, np.ndarray]] = {one: {} for one in taxa}
-        for some in pieces(taxa):
-            for row in self._gallery.rows(
-                f"""
-                SELECT taxon, scientific_name, modality, vector FROM entries JOIN taxa ON taxa.id = taxon
-                WHERE taxon IN ({some}) AND modality IN ('text', 'audio')
-                """
-            ):
-                of = totals[row["taxon"]]
-                of[row["modality"]] = of.get(row["modality"], 0.0) + row["vector"]
+        """Unit mean vectors of taxa, by modality; the class vector of a taxon is one of its sounds."""
+        stored = self._gallery.stores_centroids
         return {
             one: {kind: unit for kind, total in of.items() if (unit := direction_of(total)) is not None}
-            for one, of in totals.items()
+            for one, of in self._gallery.read(sums_of_taxa, taxa, ("text", "audio"), stored).items()
         }
-
-
-def pieces(taxa: Sequence[int]) -> Iterator[str]:
-    """Ids for the lists of queries, not too many in one."""
-    return (",".join(map(str, taxa[at : at + IDS_PER_QUERY])) for at in range(0, len(taxa), IDS_PER_QUERY))
 
 
 def direction_of(vector: np.ndarray | None) -> np.ndarray | None:

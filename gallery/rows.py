@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from gallery.entry import UNIT_TOLERANCE
 from gallery.taxon import RANKS, Taxon
 
 VECTOR = np.dtype("<f4")
+IDS_PER_QUERY = 500
+
+_SHA256 = re.compile("[0-9a-f]{64}").fullmatch
 
 
 class DamagedRowError(Exception):
@@ -23,6 +27,11 @@ def named(rows: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
     """Rows by the names of their columns."""
     names = [column[0] for column in rows.description]
     return (dict(zip(names, row, strict=True)) for row in rows)
+
+
+def pieces(ids: Sequence[int]) -> Iterator[str]:
+    """Ids for the lists of queries, not too many in one."""
+    return (",".join(map(str, ids[at : at + IDS_PER_QUERY])) for at in range(0, len(ids), IDS_PER_QUERY))
 
 
 def taxon_row(taxon: Taxon) -> tuple[str, ...]:
@@ -39,29 +48,49 @@ def taxon_of(row: Mapping[str, Any]) -> Taxon:
     DamagedRowError
         A column is not what `taxon_row` writes.
     """
-    ranks = [row["scientific_name"], *(row[rank] for rank in RANKS[:-1])]
-    names, synonyms = _json(row, "common_names"), _json(row, "synonyms")
-    if not all(isinstance(name, str) for name in ranks):
-        raise DamagedRowError(f"a rank of taxon {row['scientific_name']!r} is not text")
-    if not (isinstance(names, dict) and all(isinstance(name, str) for name in names.values())):
-        raise DamagedRowError(f"the common names of {row['scientific_name']} are not names by language")
-    if not (isinstance(synonyms, list) and all(isinstance(name, str) for name in synonyms)):
-        raise DamagedRowError(f"the synonyms of {row['scientific_name']} are not a list of names")
-    return Taxon(
-        scientific_name=row["scientific_name"],
-        kingdom=row["kingdom"],
-        phylum=row["phylum"],
-        class_=row["class"],
-        order=row["order"],
-        family=row["family"],
-        genus=row["genus"],
-        common_names=names,
-        synonyms=tuple(synonyms),
-    )
+    name = row["scientific_name"]
+    ranks = [name, *(row[rank] for rank in RANKS[:-1])]
+    return _taxon(ranks, _json(row["common_names"], "common names", name), _json(row["synonyms"], "synonyms", name))
+
+
+def taxa_of_rows(rows: Iterable[tuple[Any, ...]]) -> list[Taxon]:
+    """Taxa of rows of all columns: the id, then what `taxon_row` writes.
+
+    Raises
+    ------
+    DamagedRowError
+        A column is not what `taxon_row` writes.
+    """
+    found = list(rows)
+    names = _json_column([row[-2] for row in found], "common names", found)
+    synonyms = _json_column([row[-1] for row in found], "synonyms", found)
+    return [_taxon(row[1:-2], common, other) for row, common, other in zip(found, names, synonyms)]
+
+
+def _taxon(ranks: Sequence[Any], names: Any, synonyms: Any) -> Taxon:
+    name = ranks[0]
+    for rank in ranks:
+        if not isinstance(rank, str):
+            raise DamagedRowError(f"a rank of taxon {name!r} is not text")
+    if not (isinstance(names, dict) and all([isinstance(one, str) for one in names.values()])):
+        raise DamagedRowError(f"the common names of {name} are not names by language")
+    if not (isinstance(synonyms, list) and all([isinstance(one, str) for one in synonyms])):
+        raise DamagedRowError(f"the synonyms of {name} are not a list of names")
+    return Taxon(*ranks, names, tuple(synonyms))  # type: ignore[call-arg]  # as many ranks as there are
+
+
+def stored_hash(sha256: str) -> str | bytes:
+    """A hash as the file has it: in half the bytes where it is one, in hex."""
+    return bytes.fromhex(sha256) if _SHA256(sha256) else sha256
+
+
+def hash_of(stored: str | bytes) -> str:
+    """The hash of `stored_hash`."""
+    return stored.hex() if isinstance(stored, bytes) else stored
 
 
 def vectors_of(blobs: Iterable[object], dim: int, owners: Sequence[object]) -> np.ndarray:
-    """Vectors [n, dim] float32 as the file has them.
+    """Vectors [n, dim] float32, each of which has a row of its own.
 
     Parameters
     ----------
@@ -80,15 +109,45 @@ def vectors_of(blobs: Iterable[object], dim: int, owners: Sequence[object]) -> n
         if not isinstance(blob, bytes) or len(blob) != dim * VECTOR.itemsize:
             raise DamagedRowError(f"a vector of {owner} is not of {dim} numbers")
     vectors = np.frombuffer(b"".join(found), VECTOR).reshape(-1, dim)  # type: ignore[arg-type]  # bytes: as checked
+    return checked(vectors.astype(np.float32, copy=False), owners)
+
+
+def checked(vectors: np.ndarray, owners: Sequence[object]) -> np.ndarray:
+    """The same vectors [n, dim].
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray
+    owners : sequence
+        [n], whose each one is, or one for all.
+
+    Raises
+    ------
+    DamagedRowError
+        One has a number that is not finite, or is not of unit length.
+    """
     # Not NaN <= tolerance, so what is not finite fails as well.
     wrong = np.flatnonzero(~(np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1.0) <= 3 * UNIT_TOLERANCE))
     if len(wrong):
-        raise DamagedRowError(f"a vector of {owners[wrong[0]]} is not of unit length")
-    return vectors.astype(np.float32, copy=False)
+        raise DamagedRowError(f"a vector of {owners[min(wrong[0], len(owners) - 1)]} is not of unit length")
+    return vectors
 
 
-def _json(row: Mapping[str, Any], column: str) -> object:
+def _json_column(texts: Sequence[Any], column: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[object]:
+    """The JSON of many rows, parsed as one list where that can be, as thousands of small ones take long."""
+    if all([isinstance(text, str) for text in texts]):
+        try:
+            found = json.loads(f"[{','.join(texts)}]")
+        except (ValueError, RecursionError):
+            pass
+        else:
+            if len(found) == len(texts):  # "[], []" in one row is no list of names, and is found below
+                return found
+    return [_json(text, column, row[1]) for text, row in zip(texts, rows)]
+
+
+def _json(text: object, column: str, owner: object) -> object:
     try:
-        return json.loads(row[column])
+        return json.loads(text)  # type: ignore[arg-type]  # TypeError is caught
     except (TypeError, ValueError, RecursionError):
-        raise DamagedRowError(f"the {column.replace('_', ' ')} of {row['scientific_name']} are not JSON") from None
+        raise DamagedRowError(f"the {column} of {owner} are not JSON") from None

@@ -90,7 +90,8 @@ class Index:
             Modality to [n_taxa, dim]; rows are scaled to unit length, and a row of zeros means that the taxon has none.
         class_vectors : ClassVectors, optional
         lengths : mapping, optional
-            Modality to [n_taxa], of the sums that were scaled to unit length; those of the given rows when None.
+            Modality to [n_taxa], of the sums that were scaled to unit length before: the rows are then taken as they
+            are. Those of the given rows when None.
         counts : mapping, optional
             Modality to [n_taxa], entries of each taxon; as many as the sum is long when None.
 
@@ -115,11 +116,11 @@ class Index:
                     f"{modality} vectors of shape {list(vectors.shape)} do not fit {len(self.taxa)} taxa",
                     f"give an array of shape [{len(self.taxa)}, {self.dim}]",
                 )
-            length = np.linalg.norm(vectors, axis=1, keepdims=True)
-            found = length > MIN_MEAN_LENGTH
-            self.present[modality] = found[:, 0]
-            self.centroids[modality] = np.divide(vectors, length, out=np.zeros(vectors.shape, np.float32), where=found)
-            self.lengths[modality] = length[:, 0].astype(np.float32) if lengths is None else lengths[modality]
+            if lengths is None:
+                self.lengths[modality], self.centroids[modality] = _directions(np.array(vectors, np.float32))
+            else:
+                self.lengths[modality], self.centroids[modality] = lengths[modality], vectors
+            self.present[modality] = self.lengths[modality] > MIN_MEAN_LENGTH
             self.counts[modality] = self.lengths[modality] if counts is None else counts[modality]
         self.modalities = tuple(
             modality
@@ -145,23 +146,24 @@ class Index:
             The gallery has no vectors.
         """
         taxa = gallery.taxa()
-        centroids, counts = {}, {}
+        centroids, lengths, counts = {}, {}, {}
         for modality in MODALITIES:
-            total = None
-            count = np.zeros(len(taxa), np.float32)
             beside_class = parameters is None or parameters.beside_class.get(modality, 0.0) > 0
-            for rows, vectors in gallery.vectors(modality, beside_class):
-                if total is None:
-                    total = np.zeros((len(taxa), gallery.identity.dim), np.float32)
-                starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])  # rows ascend: one run for each taxon
-                total[rows[starts]] += np.add.reduceat(vectors, starts, axis=0)
-                count += np.bincount(rows, minlength=len(taxa))
-            if total is not None:
-                centroids[modality], counts[modality] = total, count
+            sums = gallery.sums(modality, beside_class)
+            if sums is None:
+                continue
+            count = np.zeros(len(taxa), np.float32)
+            count[sums.rows] = sums.counts
+            total = sums.totals
+            if len(sums.rows) < len(taxa):
+                total = np.zeros((len(taxa), gallery.identity.dim), np.float32)
+                total[sums.rows] = sums.totals
+            counts[modality] = count
+            lengths[modality], centroids[modality] = _directions(total)
         class_vectors = _joined(gallery.class_vectors())
         if not centroids and class_vectors is None:
             raise GalleryError(f"gallery {gallery.path} has no vectors", "add a species to it")
-        return cls(taxa, centroids, class_vectors, counts=counts)
+        return cls(taxa, centroids, class_vectors, lengths, counts)
 
     @classmethod
     def of_entries(cls, taxa: Sequence[Taxon], entries: Sequence[Entry]) -> Index:
@@ -226,6 +228,16 @@ class Index:
         if not kept.modalities:
             raise GalleryError(f"the gallery has no vectors of {', '.join(names)}", "add photos or recordings of it")
         return kept
+
+
+def _directions(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths [n] of sums [n, dim] float32, and the sums scaled to unit length in place; zeros where there is none."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
+    found = lengths > MIN_MEAN_LENGTH
+    np.multiply(sums, (1.0 / np.where(found, lengths, 1.0))[:, None], out=sums)
+    if not found.all():
+        sums[~found] = 0.0
+    return lengths, sums
 
 
 def _joined(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> ClassVectors | None:

@@ -8,22 +8,26 @@ name in the same folder and moved to its place when complete: readers see the ol
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gallery import contents, counterexamples, database, files, sqlite, vectors
-from gallery.entry import Added, Counterexample, EncoderIdentity, Entry, Rejection, Thumbnail
+from gallery import entries as entries_table
+from gallery.centroids import Appender, Sums, computed_sums, stored_sums
+from gallery.entry import Added, Counterexample, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.names_table import NamesTable
-from gallery.rows import VECTOR, named, taxon_of, taxon_row, vectors_of
-from gallery.schema import check_schema
+from gallery.rows import named, taxa_of_rows, taxon_of, taxon_row
+from gallery.schema import STORES_CENTROIDS, check_schema
 from gallery.taxon import Names, Taxon
 from gallery.utc import now_text
+
+T = TypeVar("T")
 
 
 class Gallery:
@@ -39,6 +43,8 @@ class Gallery:
         The encoders that made the vectors.
     readonly : bool
         Whether the gallery was opened for reading only.
+    stores_centroids : bool
+        False for one of an earlier version, which is read as it is.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, identity: EncoderIdentity, readonly: bool) -> None:
@@ -47,9 +53,16 @@ class Gallery:
         self.identity = identity
         self.readonly = readonly
         self._closed = False
+        self.stores_centroids = STORES_CENTROIDS in database.applied(db)
 
     @classmethod
-    def open(cls, path: str | Path, identity: EncoderIdentity | None = None, readonly: bool = True) -> Gallery:
+    def open(
+        cls,
+        path: str | Path,
+        identity: EncoderIdentity | None = None,
+        readonly: bool = True,
+        any_thread: bool = False,
+    ) -> Gallery:
         """Open a gallery.
 
         Parameters
@@ -60,6 +73,8 @@ class Gallery:
             The encoders whose vectors will be compared with the gallery's; another space or dim is refused.
         readonly : bool
             False to add to the gallery. This also brings a gallery of an older version up to date.
+        any_thread : bool
+            Several threads may use it, one at a time.
 
         Raises
         ------
@@ -71,7 +86,7 @@ class Gallery:
         if not readonly and not (sqlite.writable(path) and sqlite.writable(path.resolve().parent)):
             raise GalleryError(f"gallery {path} cannot be written", "copy it to a folder of yours and use the copy")
         with database.explained(path):
-            db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S)
+            db = sqlite.connect(path, "ro" if readonly else "rw", database.BUSY_S, any_thread=any_thread)
             try:
                 database.read_as_newest(db, check_schema(database.applied(db), path, readonly))
                 if not readonly:
@@ -146,16 +161,15 @@ class Gallery:
         added = 0
         rejected: list[Rejection] = []
         with self.transaction():
-            known = {_key(taxon.scientific_name): taxon for taxon in self.taxa()}
             for taxon in taxa:
-                key = _key(taxon.scientific_name)
-                if not key:
+                name = taxon.scientific_name.strip()
+                known = self.taxon(name)
+                if not name:
                     rejected.append(self.reject("taxon", "taxon without a scientific name"))
-                elif key not in known:
+                elif known is None:
                     self._db.execute(f"INSERT INTO taxa VALUES (NULL{', ?' * 9})", taxon_row(taxon))
-                    known[key] = taxon
                     added += 1
-                elif known[key] != taxon:
+                elif known != taxon:
                     reason = "taxon is in the gallery with other names or ranks"
                     rejected.append(self.reject(taxon.scientific_name, reason))
         return Added(added, tuple(rejected))
@@ -169,35 +183,28 @@ class Gallery:
         added = 0
         rejected: list[Rejection] = []
         with self.transaction():
-            taxon_ids = {_key(name): row for row, name in self._db.execute("SELECT id, scientific_name FROM taxa")}
+            appender = Appender(self._db, self.identity.dim)
+            taxon_ids: dict[str, int | None] = {}
             for entry in entries:
-                taxon = taxon_ids.get(_key(entry.scientific_name))
+                name = entry.scientific_name
+                if name not in taxon_ids:
+                    taxon_ids[name] = self._id(name)
+                taxon = taxon_ids[name]
                 reason = entry.defect(self.identity.dim)
                 if not reason and taxon is None:
                     reason = "taxon is not in the gallery"
-                if not reason and not self._insert(entry, taxon):
+                if not reason and taxon is not None and not entries_table.put(self._db, entry, taxon, appender):
                     reason = f"{entry.modality} is in the gallery already"
                 if reason:
-                    rejected.append(self.reject(f"{entry.scientific_name}: {entry.label}", reason))
+                    rejected.append(self.reject(f"{name}: {entry.label}", reason))
                 else:
                     added += 1
+            appender.flush()
         return Added(added, tuple(rejected))
 
-    def _insert(self, entry: Entry, taxon: int | None) -> bool:
-        """Whether the entry was new."""
-        vector = None if entry.vector is None else np.ascontiguousarray(entry.vector, dtype=VECTOR).tobytes()
-        provenance = (entry.label, entry.author, entry.licence, entry.source, entry.sha256)
-        cursor = self._db.execute(
-            f"INSERT INTO entries VALUES (NULL{', ?' * 10}) ON CONFLICT DO NOTHING",
-            (taxon, entry.modality, vector, *provenance, entry.logit_scale, entry.logit_bias),
-        )
-        if cursor.rowcount == 0:
-            return False
-        if entry.thumbnail is not None:
-            one = entry.thumbnail
-            values = (cursor.lastrowid, one.width, one.height, one.small, one.large)
-            self._db.execute("INSERT INTO thumbnails VALUES (?, ?, ?, ?, ?)", values)
-        return True
+    def _id(self, scientific_name: str) -> int | None:
+        row = self._db.execute("SELECT id FROM taxa WHERE scientific_name = ?", (scientific_name.strip(),)).fetchone()
+        return None if row is None else row[0]
 
     def add_counterexamples(self, examples: Iterable[Counterexample]) -> Added:
         """Add counterexamples, in one transaction. What cannot be taken is rejected, with the reason."""
@@ -243,30 +250,46 @@ class Gallery:
     def taxa(self) -> list[Taxon]:
         """All taxa, in the order they were added."""
         with database.explained(self.path):
-            return [taxon_of(row) for row in named(self._db.execute("SELECT * FROM taxa ORDER BY id"))]
+            return taxa_of_rows(self._db.execute("SELECT * FROM taxa ORDER BY id"))
+
+    def taxon(self, scientific_name: str) -> Taxon | None:
+        """The taxon of an accepted name, None where there is none."""
+        with database.explained(self.path):
+            rows = self._db.execute("SELECT * FROM taxa WHERE scientific_name = ?", (scientific_name.strip(),))
+            return next((taxon_of(row) for row in named(rows)), None)
 
     def entries(
         self, modality: str | None = None, scientific_name: str | None = None, sha256: str | None = None
     ) -> list[Entry]:
         """Entries, of one modality, taxon and file if asked, in the order they were added, with their thumbnails."""
         asked = {"modality": modality, "scientific_name": scientific_name, "sha256": sha256}
-        where = " AND ".join(f"{column} = :{column}" for column, value in asked.items() if value is not None)
         with database.explained(self.path):
-            rows = self._db.execute(
-                f"""
-                SELECT scientific_name, modality, vector, label, author, licence, source, sha256, logit_scale,
-                       logit_bias, small, large, width, height
-                FROM taxa JOIN entries ON entries.taxon = taxa.id LEFT JOIN thumbnails ON thumbnails.entry = entries.id
-                WHERE {where or "true"} ORDER BY entries.id
-                """,
-                asked,
-            )
-            return [self._entry(row) for row in named(rows)]
+            return entries_table.read(self._db, self.identity.dim, self.stores_centroids, asked)
 
-    def _entry(self, row: dict[str, Any]) -> Entry:
-        small, large, width, height = (row.pop(key) for key in ("small", "large", "width", "height"))
-        row["vector"] = self._vector(row)
-        return Entry(**row, thumbnail=None if large is None else Thumbnail(small or large, large, width, height))
+    def sums(self, modality: str, beside_class: bool = True) -> Sums | None:
+        """Sums of the vectors of one modality by taxon, without class vectors; None where there are none.
+
+        They are read as the file has them; of a gallery of an earlier version, from all vectors.
+
+        Parameters
+        ----------
+        modality : str
+        beside_class : bool
+            Whether those of taxa that have a class vector are read as well.
+        """
+        with database.explained(self.path):
+            read = stored_sums if self.stores_centroids else computed_sums
+            return read(self._db, self.identity.dim, modality, beside_class)
+
+    def read(self, function: Callable[..., T], *values: object) -> T:
+        """What a function of this package makes of the open file, the numbers in a vector and `values`."""
+        with database.explained(self.path):
+            return function(self._db, self.identity.dim, *values)
+
+    def each(self, function: Callable[..., Iterator[T]], *values: object) -> Iterator[T]:
+        """The same of a function that gives one after the other."""
+        with database.explained(self.path):
+            yield from function(self._db, self.identity.dim, *values)
 
     def vectors(self, modality: str, beside_class: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Vectors of one modality but for class vectors, without the rest of their entries, some thousand at a time.
@@ -327,13 +350,13 @@ class Gallery:
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query of the file, by column, for the other modules of this package.
 
-        A column ``vector`` beside one of scientific names is given as [dim] float32, or None.
+        Columns ``block`` and ``place`` beside one of scientific names are given as one ``vector``, [dim] float32 or
+        None.
         """
         with database.explained(self.path):
             found = list(named(self._db.execute(query, parameters)))
-            for row in found:
-                if "vector" in row:
-                    row["vector"] = self._vector(row)
+            if found and "block" in found[0]:
+                vectors.attach(self._db, self.identity.dim, found)
             return found
 
     def thumbnail(self, id: int, size: str) -> bytes | None:
@@ -350,11 +373,6 @@ class Gallery:
         with database.explained(self.path):
             row = self._db.execute(f"SELECT {columns[size]} FROM thumbnails WHERE entry = ?", (id,)).fetchone()
         return None if row is None else row[0]
-
-    def _vector(self, row: dict[str, Any]) -> np.ndarray | None:
-        if row["vector"] is None:
-            return None
-        return vectors_of([row["vector"]], self.identity.dim, [row["scientific_name"]])[0]
 
 
 @contextmanager
@@ -380,7 +398,3 @@ def build(path: str | Path, identity: EncoderIdentity) -> Iterator[Gallery]:
         finally:
             database.remove_side_files(part)
         database.drop_journals(target)
-
-
-def _key(scientific_name: str) -> str:
-    return scientific_name.strip().casefold()

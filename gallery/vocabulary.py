@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
@@ -15,6 +17,10 @@ from gallery.reviewed import Change, Reviewed
 from gallery.search import ClassVectors, Index
 from gallery.taxon import RANKS, Taxon
 
+ROWS_AT_ONCE = 1024
+FEW = 32  # vectors for which a product is faster the other way round
+KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered: the next window
+# often holds the same ones
 GROUP_RANKS = RANKS[-2:0:-1]  # above the species, deepest first; a kingdom alone says nothing worth telling
 
 
@@ -89,7 +95,7 @@ class Vocabulary:
         if classes is not None:
             of_class[classes.rows] = True
         rows = np.flatnonzero(np.any([of_class, *(index.present[m] for m in of_entries)], axis=0))
-        self.taxa: tuple[Taxon, ...] = tuple(index.taxa[row] for row in rows)
+        self.taxa: tuple[Taxon, ...] = tuple([index.taxa[row] for row in rows.tolist()])
         self._class = classes.of(rows) if classes is not None else None
         shares, self._class_share = _shares({m: index.present[m][rows] for m in of_entries}, of_class[rows], parameters)
         self.bias = np.zeros(len(rows))
@@ -100,10 +106,10 @@ class Vocabulary:
         # Only what counts: a gallery of 6,500 class vectors may have as many names that say nothing beside them.
         self._rows = np.flatnonzero(np.any([share > 0 for share in shares.values()], axis=0)) if shares else rows[:0]
         self._shares = {m: share[self._rows] for m, share in shares.items()}
-        self._centroids = {m: index.centroids[m][rows[self._rows]] for m in shares}
-        self.directions = np.zeros((len(self._rows), index.dim), np.float32)
-        for modality, share in self._shares.items():
-            self.directions += (share * parameters.scale[modality])[:, None] * self._centroids[modality]
+        self._centroids = {m: _those(index.centroids[m], rows[self._rows]) for m in shares}
+        self.directions = _weighted(
+            [(share * parameters.scale[m], self._centroids[m]) for m, share in self._shares.items()], index.dim
+        )
         if self._class is not None and "audio" in shares:
             at = rows[self._rows]
             self._beside_class(self._class, index.lengths["audio"][at], index.counts["audio"][at])
@@ -112,6 +118,7 @@ class Vocabulary:
         self._recorded = self._rows[self._shares["audio"] > 0] if "audio" in self._shares else rows[:0]
         heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
         self._alone = ~(heard | of_class[rows])
+        self._shifts = _Latest(max(LEAST_KEPT, KEPT_BYTES // (4 * max(1, len(rows)))))
 
     def _beside_class(self, classes: ClassVectors, lengths: np.ndarray, counts: np.ndarray) -> None:
         """Have recordings of taxa with a class vector count as the parameters say.
@@ -159,9 +166,27 @@ class Vocabulary:
             )
         if not np.isfinite(vectors).all():
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
-        logits = np.repeat(self.bias[None], len(vectors), axis=0)
-        logits[:, self._recorded] += self.quality(vectors)[:, None]
-        return self._added(logits, vectors, bounded=True)
+        logits: np.ndarray
+        if len(self._rows) == len(self.taxa):  # at full size it is the adding up that takes long
+            logits = np.add(_products(unit(vectors), self.directions), self.bias, order="C")
+        else:
+            logits = np.repeat(self.bias[None], len(vectors), axis=0)
+            if len(self._rows):
+                logits[:, self._rows] += _products(unit(vectors), self.directions)
+        if len(self._recorded) and self._quality is not None:
+            logits[:, self._recorded] += self.quality(vectors)[:, None]
+        if self._class is None:
+            return logits
+        # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
+        of_class = _products(vectors, self._class.weights)
+        logits[:, self._class.rows] += of_class * self._class_share[self._class.rows]
+        # Entries lower a class vector by so much at most.
+        weighed = np.flatnonzero(self._class_share[self._class.rows] < 1)
+        if len(weighed):
+            at = self._class.rows[weighed]
+            least = of_class[:, weighed] + self._class.bias[weighed] - self.parameters.class_lowered
+            logits[:, at] = np.maximum(logits[:, at], least)
+        return logits
 
     def quality(self, vectors: np.ndarray) -> np.ndarray:
         """What the quality of windows [n, dim] adds to the logits of taxa with recordings, [n]; see the parameters."""
@@ -173,24 +198,36 @@ class Vocabulary:
             parameters.quality_mean * means + parameters.quality_length * lengths + parameters.quality_bias
         )
 
-    def _added(self, logits: np.ndarray, vectors: np.ndarray, bounded: bool) -> np.ndarray:
-        """Logits with what vectors [n, dim] add to them, in place; bounded where entries lower a class vector."""
-        if self._class is not None:
-            # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
-            of_class = vectors @ self._class.weights.T
-            logits[:, self._class.rows] += of_class * self._class_share[self._class.rows]
-        if len(self._rows):
-            logits[:, self._rows] += unit(vectors) @ self.directions.T
-        if self._class is not None and bounded:
-            weighed = np.flatnonzero(self._class_share[self._class.rows] < 1)
-            at = self._class.rows[weighed]
-            least = of_class[:, weighed] + self._class.bias[weighed] - self.parameters.class_lowered
-            logits[:, at] = np.maximum(logits[:, at], least)
-        return logits
+    def shifts(self, rows: Collection[int]) -> None:
+        """Work out what `shift` will be asked for, in one product for all of the taxa of these rows."""
+        missing = [row for row in rows if self._shifts.get(row) is None]
+        if missing:
+            units = np.stack([self.unit_direction(row) for row in missing])
+            of_entries = _products(units, self.directions) if len(self._rows) else [None] * len(missing)
+            of_class = [None] * len(missing) if self._class is None else _products(units, self._class.weights)
+            for row, entries, classes in zip(missing, of_entries, of_class):
+                self._shifts.put(row, (_row(entries), _row(classes)))
 
-    def shifts(self, direction: np.ndarray) -> np.ndarray:
-        """What a unit of a direction [dim] in a window adds to every logit but for the biases: [n_taxa]."""
-        return self._added(np.zeros((1, len(self)), self.bias.dtype), np.asarray(direction, np.float32)[None], False)[0]
+    def shift(self, row: int, length: float) -> np.ndarray:
+        """What sound of a taxon, as a unit of a window's direction, adds to every logit but for the biases: [n_taxa].
+
+        Parameters
+        ----------
+        row : int
+        length : float
+            Of the window's vector, as its encoder gives it; it counts for class vectors alone.
+        """
+        while (known := self._shifts.get(row)) is None:  # for as long as other threads put theirs in its place
+            self.shifts([row])
+        of_entries, of_class = known
+        if of_class is None and of_entries is not None and len(of_entries) == len(self):
+            return of_entries
+        shift = np.zeros(len(self), self.bias.dtype)
+        if of_class is not None and self._class is not None:
+            shift[self._class.rows] += length * of_class * self._class_share[self._class.rows]
+        if of_entries is not None:
+            shift[self._rows] += of_entries
+        return shift
 
     def unit_direction(self, row: int) -> np.ndarray:
         """[dim] of unit length: where sound of a taxon points."""
@@ -251,6 +288,30 @@ class Vocabulary:
         return {taxon.scientific_name: row for row, taxon in enumerate(self.taxa)}
 
 
+_Shift = tuple["np.ndarray | None", "np.ndarray | None"]  # of entries [n_rows], of class vectors [n_classes]
+
+
+class _Latest:
+    """The shifts of the latest taxa, for several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[int, _Shift] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, row: int) -> _Shift | None:
+        with self._lock:
+            if row in self._kept:
+                self._kept.move_to_end(row)
+            return self._kept.get(row)
+
+    def put(self, row: int, shift: _Shift) -> None:
+        with self._lock:
+            self._kept[row] = shift
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+
 def _groups(taxa: Sequence[Taxon], taxon_rank: str) -> RankGroups:
     paths = [taxon.path(taxon_rank) for taxon in taxa]
     known = sorted({path for path in paths if path[-1]})
@@ -264,6 +325,34 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors [n, dim] at unit length; those of an encoder that gives unit vectors stay as they are, and zeros too."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where((np.abs(lengths - 1.0) <= UNIT_TOLERANCE) | (lengths == 0.0), 1.0, lengths)
+
+
+def _products(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Products [n, m] of vectors [n, dim] with directions [m, dim], in the order that takes BLAS the least time."""
+    return vectors @ directions.T if len(vectors) > FEW else (directions @ vectors.T).T
+
+
+def _row(of: np.ndarray | None) -> np.ndarray | None:
+    return None if of is None else np.ascontiguousarray(of)  # not a view, which would keep all of them
+
+
+def _those(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of an array, given as ascending numbers; the array itself where these are all, as it is large."""
+    return array if len(rows) == len(array) else array[rows]
+
+
+def _weighted(parts: Sequence[tuple[np.ndarray, np.ndarray]], dim: int) -> np.ndarray:
+    """Sum [n, dim] of arrays [n, dim], each times its weights [n], some rows at a time, as the arrays are large."""
+    if not parts:
+        return np.zeros((0, dim), np.float32)
+    total = np.empty(parts[0][1].shape, np.float32)
+    for at in range(0, len(total), ROWS_AT_ONCE):
+        some = slice(at, at + ROWS_AT_ONCE)
+        (weights, array), *others = parts
+        np.multiply(array[some], weights[some, None], out=total[some])
+        for weights, array in others:
+            total[some] += weights[some, None] * array[some]
+    return total
 
 
 def _shares(

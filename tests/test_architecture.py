@@ -50,15 +50,19 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
-FOREIGN = Path("edgeapp/audio/formats/foreign.py")  # decodes with what need not be installed
+# Decodes with what need not be installed: files, and sources in the network.
+FOREIGN = {
+    Path("edgeapp/audio/formats/foreign.py"),
+    *map(Path, ("edgeapp/audio/network.py", "edgeapp/audio/receive.py")),
+}
 PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, beside its own room
 # What only the results of archives need, of a room that `identify` needs as well.
 ARCHIVE = {"pyarrow": "archive", "ray": "ray"}
 COLLECTED = {"httpx": "collect"}  # what only the room of collections asks archives with
 REPORTED = (Path("edgeapp/web/report/archive.py"),)  # an archive's own part of the report
-# What sound is compared with. Only `gallery.recognition` and `gallery.vocabulary` turn it into scores.
+# What sound is compared with. Only these turn it into scores.
 SCORES = ("centroids", "directions", "log_odds", "logits", "unit_direction")
-SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py")
+SCORED_IN = ("gallery/recognition.py", "gallery/vocabulary.py", "gallery/competition.py")
 SCORES_ELSEWHERE = {
     "gallery/search.py Index: centroids",  # makes them
     "trainer/calibrate.py biases: centroids",  # their mean level, from which a bias is fitted
@@ -298,12 +302,12 @@ def test_a_device_install_has_all_that_the_device_imports():
     of_archive = {path for path in modules("edgeapp") if path.is_relative_to("edgeapp/archive") or path in REPORTED}
     of_collection = {path for path in modules("edgeapp") if path.is_relative_to("edgeapp/collect")}
     bare = installed(*project["dependencies"], *extras["cpu"])
-    assert used(set(modules(*DEVICE)) - of_page - of_archive - of_collection - {FOREIGN}) <= bare
+    assert used(set(modules(*DEVICE)) - of_page - of_archive - of_collection - FOREIGN) <= bare
     assert used(of_collection) <= bare | set(COLLECTED) | set(ARCHIVE)
     assert all(library in installed(*extras[extra]) for library, extra in COLLECTED.items())
     assert used(of_archive) <= bare | set(ARCHIVE) | installed(*extras["web"])
     assert all(library in installed(*extras[extra]) for library, extra in ARCHIVE.items())
-    assert used({FOREIGN}) <= bare | installed(*extras["formats"])
+    assert used(FOREIGN) <= bare | installed(*extras["formats"])
     assert used(of_page - of_archive) <= bare | installed(*extras["web"])
     assert not (bare | installed(*extras["web"])) & set(TRAINING)
 

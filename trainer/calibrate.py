@@ -28,6 +28,7 @@ from trainer.evaluate import Embedded
 from trainer.heard import Heard, hear, hear_mixtures, hear_noise, identified, uncalibrated
 from trainer.models.vita import Vita
 from trainer.presets import Preset
+from trainer.progress import progress
 from trainer.reliability import reliability
 
 SCALES = np.geomspace(4.0, 60.0, 16)
@@ -69,14 +70,15 @@ def calibrate(
     -------
     Contents of `decision.json`: the parameters under `decision`, their metrics under `metrics`.
     """
-    audio, rate_hz = model.audio, preset.mel.rate_hz
-    heard = hear(audio, held, rate_hz, preset.window_s, device, preset.hop_s, preset.pad)
-    mixtures = [
-        hear_mixtures(audio, held, field, preset.window_samples, MIXTURES, seed, device, preset.pad)
-        for seed in (FITTED, REPORTED)
-    ]
+    audio = model.audio
+    with progress("calibration", len(held) + len(recordings) + 2 * MIXTURES) as done:
+        heard = hear(audio, held, preset.cutting, device, done)
+        trained = hear(audio, recordings, preset.cutting, device, done)
+        mixtures = [
+            hear_mixtures(audio, held, field, preset.window_samples, MIXTURES, seed, device, preset.pad, done)
+            for seed in (FITTED, REPORTED)
+        ]
     noise = hear_noise(audio, preset.window_samples, 0, device)
-    trained = hear(audio, recordings, rate_hz, preset.window_s, device, preset.hop_s, preset.pad)
     index = Index(
         taxa,
         {

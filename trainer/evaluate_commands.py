@@ -128,12 +128,14 @@ def evaluate(
         raise ConfigError("--model, --features, --protocol, --text, --plots go with --benchmark", "name its folder")
     from trainer.evaluate import TOPS, embed_all, identification, table
     from trainer.heard import hear
+    from trainer.progress import progress
     from trainer.session import open_held_out
 
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     photos = held.material.embedded_photos(held.model, "held", held.device)
     preset, sounds = held.config.preset, held.material.sounds("held")
-    heard = hear(held.model.audio, sounds, preset.mel.rate_hz, preset.window_s, held.device, preset.hop_s, preset.pad)
+    with progress("recordings", len(sounds)) as done:
+        heard = hear(held.model.audio, sounds, preset.cutting, held.device, done)
     embedded = embed_all(held.model, held.bank, heard, photos, held.device)
     identified = identification(heard, embedded["text"].vectors, held.data.manifest.taxa)
     held.material.report_skipped()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from edgeapp.audio.cutting import Cutting
 from edgeapp.audio.file import load
-from edgeapp.audio.windows import HOP_S, REPEAT, fill, level_dbfs
+from edgeapp.audio.windows import REPEAT, fill, level_dbfs
 from gallery import DecisionParameters, Vocabulary, pooled, recognise
 from gallery.recognition import MOST_SPECIES
 from trainer.data.samples import taxa_of
 from trainer.data.sounds import Sounds, each_whole
-from trainer.data.windows import at_rate, recording_windows
+from trainer.data.windows import recording_windows
 from trainer.errors import DataError
 from trainer.models.vita import SoundTower
 
@@ -55,11 +56,9 @@ class Heard:
 def hear(
     audio: SoundTower,
     sounds: Sounds,
-    rate_hz: int,
-    window_s: float,
+    cutting: Cutting,
     device: torch.device,
-    hop_s: float = HOP_S,
-    pad: str = REPEAT,
+    done: Callable[[int], None] = lambda recordings: None,
 ) -> Heard:
     """Embed recordings window by window, as the device cuts them.
 
@@ -67,8 +66,8 @@ def hear(
     ----------
     audio : the tower
     sounds : recordings at any rate
-    rate_hz : of the tower
-    window_s, hop_s, pad : of the preset
+    cutting : what the tower wants to hear
+    done : called with the number of recordings just done
 
     Raises
     ------
@@ -77,11 +76,11 @@ def hear(
     """
     vectors, levels, rows = [], [], []
     for row, sound in each_whole(sounds):
-        own = at_rate(sound[None], sounds.rate_hz, rate_hz)[0]
-        windows = recording_windows(own, rate_hz, window_s, hop_s, pad)
+        windows = recording_windows(sound, sounds.rate_hz, cutting)
         vectors.append(audio(torch.from_numpy(windows).to(device)).cpu().numpy())
         levels.append(np.array([level_dbfs(window) for window in windows]))
         rows.append(row)
+        done(1)
     if not rows:
         raise DataError("none of the held-out recordings could be decoded", "copy the files again")
     return Heard(vectors, levels, taxa_of(sounds.samples)[rows])
@@ -97,6 +96,7 @@ def hear_mixtures(
     seed: int,
     device: torch.device,
     pad: str = REPEAT,
+    done: Callable[[int], None] = lambda mixtures: None,
 ) -> Heard:
     """Embed windows with two recordings of different taxa at once, over field noise.
 
@@ -124,6 +124,7 @@ def hear_mixtures(
         vectors.append(audio(torch.from_numpy(mixed[None]).to(device)).cpu().numpy())
         levels.append(np.array([level_dbfs(mixed)]))
         taxa.append((first[1], second[1]))
+        done(1)
     return Heard(vectors, levels, np.array(taxa, np.int64).reshape(-1, 2))
 
 

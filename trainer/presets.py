@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeapp.audio.windows import HOP_S, REPEAT, ZERO
+from edgeapp.audio.cutting import BEGINNING, ONSET, Cutting
+from edgeapp.audio.resample import SINC, SOXR
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT, ZERO
 from trainer.augment import AugmentConfig
 from trainer.errors import ConfigError
 from trainer.families.registry import towers_from_dict
@@ -64,6 +66,9 @@ class Preset:
     stages: dict[str, StageConfig]
     hop_s: float = HOP_S  # between windows, in evaluation and on the device
     pad: str = REPEAT  # how a recording shorter than a window fills it: repeat or zero
+    start: str = BEGINNING  # where recordings are heard from outside of training: beginning or onset
+    resampler: str = SOXR  # soxr or sinc, as torchaudio
+    min_clip_s: float = MIN_CLIP_S  # the shortest sound heard outside of training
 
     @property
     def dim(self) -> int:
@@ -86,6 +91,12 @@ class Preset:
     @property
     def window_samples(self) -> int:
         return round(self.window_s * self.mel.rate_hz)
+
+    @property
+    def cutting(self) -> Cutting:
+        """How recordings become windows outside of training."""
+        rate_hz, length = self.mel.rate_hz, self.window_s
+        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -138,6 +149,9 @@ BIOVITA = Preset(
         DISTILL: PAPER,
     },
 )
+
+# How the published weights are tried by their authors: 10 s from the onset of any sound, followed by silence.
+HEARD_AS_PUBLISHED: dict[str, Any] = {"pad": ZERO, "start": ONSET, "resampler": SINC, "min_clip_s": 0.05}
 
 # Names in the space of a classifier, from a ridge regression at a low rate; more epochs overfit the known names.
 NAMES = StageConfig(

@@ -30,7 +30,7 @@ from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
 from trainer.messages import Messages
 from trainer.models.vita import Vita
-from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, with_towers
+from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, HEARD_AS_PUBLISHED, STUDENT, Preset, StageConfig, with_towers
 from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
@@ -285,10 +285,7 @@ class Session(Messages):
     def metrics(self, model: Vita, bank: TextBank) -> dict[str, float]:
         """Retrieval metrics on the held-out split, for the log."""
         photos = self.material.embedded_photos(model, "held", self.device)
-        sounds, rate_hz = self.material.sounds("held"), self.preset.mel.rate_hz
-        heard = hear(
-            model.audio, sounds, rate_hz, self.preset.window_s, self.device, self.preset.hop_s, self.preset.pad
-        )
+        heard = hear(model.audio, self.material.sounds("held"), self.preset.cutting, self.device)
         return summary(embed_all(model, bank, heard, photos, self.device), heard, self.data.manifest.taxa)
 
 
@@ -377,7 +374,7 @@ def import_weights(source: str, out: Path, taxa: Path | None) -> None:
     torch.manual_seed(0)
     towers, model = open_published(source)
     config = RunConfig(
-        preset=dataclasses.replace(BIOVITA, towers=towers),
+        preset=dataclasses.replace(BIOVITA, towers=towers, **HEARD_AS_PUBLISHED),
         stage="2",
         data=source,
         held_out=0.0,

@@ -148,9 +148,8 @@ class Agreement:
 
     def heard(self, audio: SoundTower, rate_hz: int) -> Heard:
         """Vectors of the recordings by an audio tower."""
-        return hear(
-            audio, self.sounds, rate_hz, self.preset.window_s, self.teacher.device, self.preset.hop_s, self.preset.pad
-        )
+        cutting = replace(self.preset.cutting, rate_hz=rate_hz)
+        return hear(audio, self.sounds, cutting, self.teacher.device)
 
     def metrics(self, model: Vita) -> dict[str, float]:
         """Mean cosine to the teacher, how often both name the same species, and species Top-1 and Top-5 of both."""

@@ -61,8 +61,10 @@ def heard(settings: Settings, rate_hz: int, window_s: float, most: int) -> Heard
     paths = spread(sounds_in(folder), most) if folder and not decoders else []
     if paths:
         from benchmarks.precision import decoded
+        from edgeapp.audio.cutting import Cutting
 
-        found, said = decoded(paths, rate_hz, window_s), f"recordings of {folder.name}"  # type: ignore[union-attr]
+        found = decoded(paths, Cutting(rate_hz, window_s))
+        said = f"recordings of {folder.name}"  # type: ignore[union-attr]
         if not found:
             raise ValueError(f"{folder}: none of the {len(paths)} recordings tried can be decoded")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -212,18 +211,19 @@ def _times(journal: sqlite3.Connection, done: Soaked, made: Account) -> None:
 
 def _messages(journal: sqlite3.Connection, soak: Soak, made: Account) -> None:
     targets = {"webhook": soak.webhook.ids} | ({"mqtt": soak.broker.ids} if soak.broker is not None else {})
-    confirmed = _ids(journal)
-    rows = journal.execute("SELECT target, payload, sent_utc, dropped_utc FROM messages").fetchall()
+    of_rows = {row["id"]: id_of(row) for row in journal.execute("SELECT * FROM detections_in_full")}
+    confirmed = set(of_rows.values())
+    rows = journal.execute("SELECT target, detection, sent_utc FROM messages").fetchall()
     for target, received in targets.items():
-        mine = [(json.loads(row["payload"]), row) for row in rows if row["target"] == target]
-        ids = {payload["id"] for payload, _ in mine}
+        mine = [row for row in rows if row["target"] == target]
+        ids = {of_rows[row["detection"]] for row in mine}
         made.figures[f"{target}: queued"] = len(mine)
         made.figures[f"{target}: received"] = len(received)
         made.figures[f"{target}: received again"] = sum(received.values()) - len(received)
         _all_there(f"{target}: detections without a message", confirmed - ids, made)
         _all_there(f"{target}: messages that were not received", ids - set(received), made)
         _all_there(f"{target}: messages without a detection in the journal", set(received) - ids, made)
-        unsent = {row["payload"] for _, row in mine if row["sent_utc"] is None}
+        unsent = {of_rows[row["detection"]] for row in mine if row["sent_utc"] is None}
         _all_there(f"{target}: messages given up or still waiting", unsent, made)
 
 
@@ -235,9 +235,7 @@ def _all_there(what: str, missing: set[Any], made: Account) -> None:
 def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account) -> None:
     """Compare clips with detections; a kill loses clips that wait for the sound after them."""
     there = missing = cut = 0
-    rows = journal.execute(
-        "SELECT d.stream, d.end_s, c.path FROM detections d LEFT JOIN clips c ON c.id = d.clip WHERE d.confirmed"
-    ).fetchall()
+    rows = journal.execute("SELECT stream, end_s, clip_path AS path FROM detections_in_full").fetchall()
     ends = {run.stream: run for run in done.runs if run.ended == "killed"}
     for row in rows:
         if row["path"] is not None and Path(row["path"]).is_file():

@@ -90,7 +90,7 @@ class Broker:
             raise SystemExit("mosquitto does not accept the subscription")
 
     def _take(self, payload: bytes) -> None:
-        self.ids[json.loads(payload)["id"]] += 1
+        _count(self.ids, payload)
 
     def _answers(self) -> bool:
         try:
@@ -114,7 +114,7 @@ class Webhook:
                 if receiver.failing:
                     self.send_error(503)
                     return
-                receiver.ids[json.loads(body)["id"]] += 1
+                _count(receiver.ids, body)
                 self.send_response(204)
                 self.end_headers()
 
@@ -129,3 +129,10 @@ class Webhook:
         """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _count(ids: Counter[str], body: bytes) -> None:
+    """Count what is received of a detection; updates of it are not repetitions."""
+    told = json.loads(body)
+    if not told["updated"]:
+        ids[told["id"]] += 1

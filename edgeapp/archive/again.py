@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeapp.archive.dataset import FILES, WINDOWS, DataSet
 from edgeapp.archive.expectation import Expected, without_own
-from edgeapp.archive.files import write_windows
+from edgeapp.archive.files import notes_of_pack, write_windows
 from edgeapp.archive.parts import Parts
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import Record
@@ -38,6 +38,7 @@ from edgeapp.archive.selection import Selection
 from edgeapp.archive.vectors import Vectors, vectors_of
 from edgeapp.archive.worker import TOP
 from edgeapp.outputs.writer import Recording, Run, Writer
+from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.recognition.results import Identification, Stretch, WindowResult
@@ -147,13 +148,19 @@ def _write(
     recogniser, recording = loaded.recogniser, recording_of(row)
     expected = None if loaded.expectation is None else loaded.expectation.of(recording.day)
     writer.begin(recording)
-    tally = write_windows(windows, recogniser, writer, TOP, loaded.naming, expected)
+    tally, _ = write_windows(windows, recogniser, writer, TOP, loaded.naming, expected)
     among = None if expected is None else expected.species
     species = loaded.naming.candidates(tally.species(TOP, among))
-    notes = without_own(row["notes"] or ())
-    at = len(notes) - (row["recorded_at_doubt"] is not None)  # a note on that comes last
-    notes[at:at] = expected.notes if expected is not None else []
+    notes = _notes(row, recogniser, expected.notes if expected is not None else [])
     writer.finish(Identification(file_of(row), row["duration_s"], hop_s, species, tally.heard, tuple(notes)))
+
+
+def _notes(row: Mapping[str, Any], recogniser: Recogniser, of_place: Sequence[str] = ()) -> list[str]:
+    """Notes on a recording that is recognised again: those on its sound stay, those on what was recognised are new."""
+    notes = [note for note in without_own(row["notes"] or ()) if note != UNCALIBRATED]
+    at = len(notes) - (row["recorded_at_doubt"] is not None)  # a note on that comes last
+    notes[at:at] = [*notes_of_pack(recogniser), *of_place]
+    return notes
 
 
 class Search:
@@ -244,7 +251,7 @@ class Search:
         writer.begin(recording_of(row))
         for one in stretches:
             writer.detection(one.named(self._loaded.naming))
-        notes = tuple(without_own(row["notes"] or ()))
+        notes = tuple(_notes(row, self._loaded.recogniser))
         writer.finish(Identification(file_of(row), row["duration_s"], hop_s, (), True, notes))
 
 

@@ -18,9 +18,11 @@ from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
 from edgeapp.audio.source import AudioSource
+from edgeapp.detections.speech import SpeechGate
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError
 from edgeapp.file_names import printable
 from edgeapp.outputs.writer import Recording, Writer
+from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from edgeapp.recognition.results import Identification, Stretch, WindowResult
@@ -87,6 +89,7 @@ def identify(
     zone: tzinfo | None = None,
     channel: Channel = ALL_CHANNELS,
     whole: Callable[[], None] = lambda: None,
+    gate: SpeechGate | None = None,
 ) -> Outcome:
     """Identify files and write each as it is done.
 
@@ -118,6 +121,8 @@ def identify(
         Of recordings; each of several is one of its own.
     whole : callable, optional
         Called when a file has been written to its end: what was written so far is worth keeping.
+    gate : SpeechGate, optional
+        Withholds windows with speech.
 
     Returns
     -------
@@ -133,6 +138,7 @@ def identify(
     last: str | None = None
     at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
+    noted: set[str] = set()  # what holds for all files is told with the first
     left = iter(inputs)
 
     def end(file: str, fault: str | None) -> None:
@@ -155,19 +161,23 @@ def identify(
             if listening is not None:
                 source = listening(source)
             writer.begin(recording(file, source, begun, number, number != numbers[0]))
-            with closing(recogniser.windows(source, hop_s)) as results:
-                tally = write_windows(results, recogniser, writer, top, named, expected)
-        notes = _notes(source, tally.heard, complaints.damaged, recogniser.parameters.silence_dbfs)
-        notes += expected.notes if expected is not None else []
+            with closing(recogniser.windows(source, hop_s, gate)) as results:
+                tally, withheld = write_windows(results, recogniser, writer, top, named, expected)
+        notes = _notes(source, tally.heard or withheld > 0, complaints.damaged, recogniser.parameters.silence_dbfs)
+        if withheld:
+            notes.append(f"{withheld} window{'s' if withheld > 1 else ''} with speech withheld")
+        of_pack = notes_of_pack(recogniser)
+        notes += [*of_pack, *(expected.notes if expected is not None else [])]
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
         species = named.candidates(tally.species(top, expected.species if expected is not None else None))
         with interruption.held():
             writer.finish(Identification(file, tally.end_s, hop_s, species, tally.heard, tuple(notes)))
             if source.fault is not None:
                 fault = f"{file}: {source.fault}; copy the file again"
-            elif notes:
+            elif told := [one for one in notes if one not in noted]:
                 of = f"{file}: channel {number}" if channel.choice == EACH else file
-                note(printable(f"{of}: {'; '.join(notes)}"))
+                note(printable(f"{of}: {'; '.join(told)}"))
+            noted.update(of_pack)
             if number == numbers[-1]:
                 end(file, fault)
                 done += 1
@@ -220,9 +230,9 @@ def write_windows(
     top: int,
     naming: Naming,
     expected: Expected | None,
-) -> Tally:
-    """Write the windows and detections of one file that was begun, and sum them up."""
-    tally, merger = Tally(recogniser.vocabulary), Merger()
+) -> tuple[Tally, int]:
+    """Write the windows and detections of one file that was begun; their sum, and how many had speech."""
+    tally, merger, withheld = Tally(recogniser.vocabulary), Merger(), 0
     species = expected.species if expected is not None else None
 
     def write(stretches: Iterable[Stretch]) -> None:
@@ -232,11 +242,12 @@ def write_windows(
 
     for result in results:
         tally.add(result)
+        withheld += result.withheld
         kept = result if expected is None else expected.window(result)
         writer.window(kept.named(naming), naming.candidates(recogniser.species(result, top, species)))
         write(merger.add(result))
     write(merger.finish())
-    return tally
+    return tally, withheld
 
 
 def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) -> list[str]:
@@ -249,6 +260,11 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     if not heard:
         notes.append(f"no sound: never above {silence_dbfs:g} dBFS")
     return notes
+
+
+def notes_of_pack(recogniser: Recogniser) -> list[str]:
+    """Notes for the user on all results of a pack."""
+    return [] if recogniser.pack.calibrated else [UNCALIBRATED]
 
 
 def recorded(file: str, zone: tzinfo | None = None) -> RecordingStart | None:

@@ -10,6 +10,7 @@ from typing import Any
 from edgeapp.archive.expectation import Expectation, expectation_of
 from edgeapp.archive.files import ALL_CHANNELS
 from edgeapp.audio.channels import Channel
+from edgeapp.detections.speech import SpeechDetector, SpeechGate
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
@@ -45,6 +46,8 @@ class Recognition:
         In which the clocks of recorders stood that name none.
     channel : Channel
         Of recordings.
+    speech_threshold : float or None
+        Least probability of speech at which a window is withheld; None keeps speech.
     """
 
     pack: Path
@@ -62,6 +65,7 @@ class Recognition:
     hop_s: float | None = None
     zone: tzinfo | None = None
     channel: Channel = ALL_CHANNELS
+    speech_threshold: float | None = None
 
     def load(self, pack: Pack | None = None) -> Loaded:
         """Load it; the pack need not be read again where it was.
@@ -77,7 +81,10 @@ class Recognition:
         )
         expectation = expectation_of(recogniser, self.place, self.week, self.min_occurrence, self.range_table)
         hop_s = pack.audio.hop_s if self.hop_s is None else self.hop_s
-        return Loaded(recogniser, naming_in(self.language, recogniser.taxa), expectation, hop_s)
+        gate = None
+        if self.speech_threshold is not None:
+            gate = SpeechGate(recogniser.answer, pack.audio.rate_hz, SpeechDetector(self.speech_threshold))
+        return Loaded(recogniser, naming_in(self.language, recogniser.taxa), expectation, hop_s, gate)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ class Loaded:
     naming: Naming
     expectation: Expectation | None
     hop_s: float
+    gate: SpeechGate | None = None
 
     def settings(self, asked: Recognition) -> dict[str, Any]:
         """What decides about the results, for `edgeapp.archive.record.Record`: identities instead of paths."""
@@ -109,4 +117,6 @@ class Loaded:
             "language": asked.language,
             "time-zone": None if asked.zone is None else str(asked.zone),
             "channel": asked.channel.choice or asked.channel.number,
+            # Only where it was asked for: results from before there was such a thing can be gone on with.
+            **({} if asked.speech_threshold is None else {"speech-threshold": asked.speech_threshold}),
         }

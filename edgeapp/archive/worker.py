@@ -203,6 +203,7 @@ class Worker:
             listening=listening,
             zone=self._asked.zone,
             channel=self._asked.channel,
+            gate=loaded.gate,
         )
         if not writer.rows[FILES]:
             writer.pass_over(item.file, notes)

@@ -15,11 +15,11 @@ import numpy as np
 
 from edgeapp.audio.backends import Device, Heard
 from edgeapp.audio.microphone import PREFERRED_HZ
-from edgeapp.audio.pcm import BYTES, mono
+from edgeapp.audio.pcm import BYTES, frames_of
 from edgeapp.errors import DeviceError
 
 FORMATS = ("S16_LE", "S32_LE", "S24_3LE")  # 16 bits hold all that a microphone hears; others where a card has no 16
-CHANNELS = (1, 2, 4, 6, 8)  # the fewest the card has; a hw device does not mix down by itself
+CHANNELS = (2, 1, 4, 6, 8)  # tried in this order; a hw device does not mix down by itself
 BUFFER_US = 500_000  # a small board that is busy for less loses nothing
 PERIOD_US = 100_000
 
@@ -32,7 +32,7 @@ _CHATTER = re.compile(r"^(Recording raw data|Warning: rate|\s*please, try the pl
 
 # `arecord` does not look at its standard input, and while no samples come it does not notice that nobody reads any
 # more. So a shell waits for the end of the input and ends it.
-_UNTIL_INPUT_ENDS = '"$@" </dev/null & exec >&-; read -r _; kill -9 $! 2>&-; wait'
+UNTIL_INPUT_ENDS = '"$@" </dev/null & exec >&-; read -r _; kill -9 $! 2>&-; wait'
 
 
 class Arecord:
@@ -45,20 +45,22 @@ class Arecord:
         return DeviceError(f"ALSA has no device for {device.name}", "give `--backend portaudio`")
 
     def reader(self, device: Device, listed: Sequence[Device], stall_s: float) -> FromArecord:
-        """With one channel of 16 bits at first."""
+        """With 16 bits at first, and the channels it is said to have."""
         if shutil.which("arecord") is None:
             raise DeviceError("arecord is missing", "on Debian and Ubuntu: sudo apt install alsa-utils")
-        return FromArecord(Asked(device.alsa or "default"))
+        wanted = dict.fromkeys((device.channels or CHANNELS[0], *CHANNELS))
+        return FromArecord(Asked(device.alsa or "default", channels=next(iter(wanted)), others=tuple(wanted)[1:]))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How `arecord` is to open a device."""
+    """How `arecord` is to open a device; `others` are numbers of channels to try after this one."""
 
     device: str
     format: str = FORMATS[0]
     channels: int = CHANNELS[0]
     rate_hz: int = PREFERRED_HZ
+    others: tuple[int, ...] = CHANNELS[1:]
 
     @property
     def frame_bytes(self) -> int:
@@ -84,14 +86,13 @@ class Asked:
             left = [name for name in offered if name in later] or list(later)
             return replace(self, format=left[0]) if left else None
         if "Channels count non available" in told:
-            more = [n for n in CHANNELS if n > self.channels]
-            return replace(self, channels=more[0]) if more else None
+            return replace(self, channels=self.others[0], others=self.others[1:]) if self.others else None
         return None
 
 
 def samples_of(raw: bytes, asked: Asked) -> np.ndarray:
-    """Whole frames of raw PCM as ``[n]`` mono float32, channels averaged."""
-    return mono(raw, _PCM[asked.format], asked.channels)
+    """Whole frames of raw PCM as ``[n, channels]`` float32."""
+    return frames_of(raw, _PCM[asked.format], asked.channels)
 
 
 def rate_of(told: str, asked: Asked) -> int:
@@ -129,7 +130,7 @@ class FromArecord:
     """
 
     def __init__(self, asked: Asked) -> None:
-        self.command = ["/bin/sh", "-c", _UNTIL_INPUT_ENDS, "sh", *asked.command()]
+        self.command = ["/bin/sh", "-c", UNTIL_INPUT_ENDS, "sh", *asked.command()]
         self.rate_hz = asked.rate_hz
         self.error: DeviceError | None = None
         self._asked = asked

@@ -18,8 +18,31 @@ AUTO = "auto"
 BACKENDS = {
     "portaudio": ("edgeapp.audio.portaudio", "PortAudio"),
     "arecord": ("edgeapp.audio.arecord", "Arecord"),
+    "pulse": ("edgeapp.audio.pulse", "PulseAudio"),
+    "network": ("edgeapp.audio.network", "Network"),
 }
+SERVER_BACKENDS = ("pulse",)  # sound servers; their modules have `sources`
 PCM, FILE = "pcm", "file"  # sources that are not microphones: standard input, a recording
+
+
+@dataclass(frozen=True)
+class ServerSource:
+    """A source of a sound server.
+
+    Attributes
+    ----------
+    name, description : str
+        The one for programs, and the one for people, or empty.
+    channels, rate_hz : int
+    default : bool
+        The server's own choice.
+    """
+
+    name: str
+    description: str
+    channels: int
+    rate_hz: int
+    default: bool = False
 
 
 class Device(Protocol):
@@ -34,6 +57,18 @@ class Device(Protocol):
     @property
     def alsa(self) -> str | None: ...
 
+    @property
+    def server(self) -> str | None: ...
+
+    @property
+    def address(self) -> str | None: ...
+
+    @property
+    def channels(self) -> int | None: ...
+
+    @property
+    def rate_hz(self) -> int | None: ...
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -44,7 +79,7 @@ class Heard:
     start : int
         Position of the first sample, lost ones counted.
     samples : np.ndarray
-        ``[n]`` mono float32.
+        ``[n, channels]`` float32, or ``[n]`` of one channel.
     lost, captured : int
         Samples lost so far, and the position after the newest sample.
     """
@@ -57,6 +92,8 @@ class Heard:
 
 class Reader(Protocol):
     """Starts a recorder and understands what it writes; one for each that is started.
+
+    A reader may have ``first: bytes`` as well, which the recorder gets on its standard input.
 
     Attributes
     ----------
@@ -88,7 +125,9 @@ class Backend(Protocol):
         ...
 
     def reader(self, device: Device, listed: Sequence[Device], stall_s: float) -> Reader:
-        """The recorder of a device; `listed` are all of this machine, `stall_s` as `Capture` takes it.
+        """The recorder of a device, with as many channels as `device.channels` says where it has them.
+
+        `listed` are all devices of this machine, `stall_s` is as `Capture` takes it.
 
         Raises
         ------

@@ -1,32 +1,31 @@
 """A microphone read by a child process, so that a sound library that hangs can be killed with it.
 
-Every backend leads to the same blocks. A thread reads what the child writes, as it comes, and puts it into a bounded
-queue; what does not fit is counted, heard as zeros, and keeps its place on the sample clock.
+Every backend leads to the same blocks. What the recording's thread hands over goes into a bounded queue; what does not
+fit is counted, heard as zeros, and keeps its place on the sample clock.
 """
 
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edgeapp.audio import backends, devices
-from edgeapp.audio.backends import Heard, Reader
-from edgeapp.audio.child import Child
-from edgeapp.audio.microphone import BLOCK_S, QUEUE_S, STALL_S
+from edgeapp.audio.addresses import is_address
+from edgeapp.audio.backends import Heard
+from edgeapp.audio.channel_health import ChannelFault, LiveMixer
+from edgeapp.audio.channels import Channel
+from edgeapp.audio.microphone import BLOCK_S, QUEUE_S, STALL_S, channels_to_record
+from edgeapp.audio.recording import Recording, Recordings, gone
 from edgeapp.audio.source import Block
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock
 from edgeapp.errors import DeviceError
 
-OPEN_S = 30.0  # a small board takes seconds to start Python and to let ALSA try every sound server
 WAITING_S = 1.0
-WAKE_S = 0.2  # how soon the reading thread sees that the capture was closed
-
-UNPLUGGED = "check its cable and that no other program holds it"
 
 
 class Capture:
@@ -49,6 +48,10 @@ class Capture:
         Of the timeline; the machine's own when None.
     listing : Callable
         Gives the devices of this machine.
+    channel : Channel
+        Which channels are heard, as `LiveMixer` takes it.
+    recordings : Recordings or None
+        Those of the other sources, to share the recorder of a device with them.
 
     Attributes
     ----------
@@ -58,6 +61,8 @@ class Capture:
         The one that was taken.
     rate_hz : int
         A rate the card has; the pipeline resamples.
+    channels : int
+        How many the recorder gives.
     captured_samples : int
         Position after the newest sample, lost ones counted.
     dropped_samples : int
@@ -66,13 +71,16 @@ class Capture:
         Dates positions of this clock.
     pid : int
         Of the child process, which leads a session of its own.
+    recording : Recording
     on_waiting : Callable
         Called by `blocks` about each second in which no sample comes.
+    on_channels : Callable
+        Called by `blocks` with the faults of the channels whenever they change.
 
     Raises
     ------
     DeviceError
-        The device is missing or ambiguous, the recorder does not start, or it refuses the device.
+        The device is missing or ambiguous, has no such channel, the recorder does not start, or it refuses the device.
     """
 
     live = True
@@ -88,28 +96,36 @@ class Capture:
         queue_s: float = QUEUE_S,
         clock: Clock | None = None,
         listing: Callable[[], list[devices.SoundDevice]] = devices.listing,
+        channel: Channel | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
-        found = listing()
-        chosen, self.backend = devices.find(device, backend, found)
-        self.name, self.device_id = chosen.name, chosen.device_id
         self.stall_s = stall_s
         self.captured_samples = self.dropped_samples = 0
         self.on_waiting: Callable[[], object] = lambda: None
-        self._ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
+        self.on_channels: Callable[[Sequence[ChannelFault]], object] = lambda faults: None
+        self.ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
         # SimpleQueue.put is reentrant, so that a signal handler may call close() while this thread waits in get().
         self._queue: queue.SimpleQueue[Heard | DeviceError | None] = queue.SimpleQueue()
         self._queued = 0  # samples put into the queue so far, and taken out of it: one writer each
         self._taken = 0
         self._lost_here = 0
-        self._clock = clock
-        self._child, reader, first = self._opened(chosen, found)
-        self.pid = self._child.pid
-        self.rate_hz = reader.rate_hz
-        self.timeline = Timeline(self.rate_hz, clock)
-        self._room = round(queue_s * self.rate_hz)
-        self._arrived(first)
-        self._thread = threading.Thread(target=self._follow, args=(reader,), name="microphone", daemon=True)
-        self._thread.start()
+        self._before: Heard | None = None  # the first that arrived: an open recording has been running
+        self._clock, self._queue_s = clock, queue_s
+        channel = channel or Channel()
+        found = [] if isinstance(device, str) and is_address(device) else listing()
+        chosen, self.backend = devices.find(device, backend, found)
+        self.name, self.device_id = chosen.name, chosen.device_id
+        if chosen.channels and channel.number > chosen.channels:
+            raise self._without(channel, chosen.channels)
+        recorded = replace(chosen, channels=channels_to_record(chosen.channels, channel.number))
+        (recordings or Recordings()).join(
+            (device, backend), self, lambda: Recording(recorded, self.backend, found, stall_s)
+        )
+        if channel.number > self.channels:
+            self.close()
+            self.recording.left()
+            raise self._without(channel, self.channels)
+        self._mixer = LiveMixer(self.channels, self.rate_hz, channel, lambda faults: self.on_channels(faults))
 
     def blocks(self) -> Iterator[Block]:
         """Record until `close()`.
@@ -138,11 +154,49 @@ class Capture:
                     hole = min(heard.start - position, hole_samples)
                     yield Block(position, np.zeros(hole, np.float32))
                     position += hole
-                yield Block(position, heard.samples)
+                yield Block(position, self._mixer.add(heard.samples))
                 position += len(heard.samples)
         finally:
             self.close()
-            self._thread.join(timeout=10.0)
+            self.recording.left()
+
+    def close(self) -> None:
+        """End `blocks()` after what has been heard so far. Safe in a signal handler; idempotent."""
+        self.ended = True
+        self._queue.put(None)
+
+    def joined(self, recording: Recording) -> None:
+        """Know what is listened to, before anything arrives."""
+        self.recording = recording
+        self.pid, self.rate_hz, self.channels = recording.pid, recording.rate_hz, recording.channels
+        self.timeline = Timeline(self.rate_hz, self._clock)
+        self._room = round(self._queue_s * self.rate_hz)
+
+    def arrived(self, heard: Heard) -> None:
+        """Take what was recorded; for the thread of the recording."""
+        if self._before is None:
+            # Positions begin with the first sample that is heard, and losses before it are no concern of this source.
+            self._before = heard if heard.start else replace(heard, lost=0)
+        first = self._before.start
+        heard = replace(
+            heard, start=heard.start - first, lost=heard.lost - self._before.lost, captured=heard.captured - first
+        )
+        self.captured_samples = heard.captured
+        self.timeline.arrived(heard.captured)
+        if self._queued - self._taken + len(heard.samples) <= self._room:
+            self._queued += len(heard.samples)
+            self._queue.put(heard)
+        else:
+            self._lost_here += len(heard.samples)
+        self.dropped_samples = heard.lost + self._lost_here
+
+    def failed(self, error: DeviceError) -> None:
+        """Take the end of the recording; for its thread."""
+        self._queue.put(error)
+
+    def _without(self, channel: Channel, channels: int) -> DeviceError:
+        has = f"{channels} channels" if channels > 1 else "one channel"
+        return DeviceError(f"microphone {self.name} has only {has}, no channel {channel.number}", "choose another")
 
     def _next(self) -> Heard | DeviceError | None:
         end = time.monotonic() + self.stall_s
@@ -152,72 +206,6 @@ class Capture:
             except queue.Empty:
                 self.on_waiting()
             if time.monotonic() >= end:
-                raise DeviceError(f"microphone {self.name}: no samples for {self.stall_s:g} s", UNPLUGGED)
-
-    def close(self) -> None:
-        """End `blocks()` after what has been heard so far. Safe in a signal handler; idempotent."""
-        self._ended = True
-        self._queue.put(None)
-
-    def _opened(
-        self, chosen: devices.SoundDevice, found: list[devices.SoundDevice]
-    ) -> tuple[Child, Reader, list[Heard]]:
-        """Start a recorder and wait for its first samples, or its error."""
-        reader = backends.load(self.backend).reader(chosen, found, self.stall_s)
-        while True:
-            child = Child(reader.command)
-            try:
-                return self._started(child, reader)
-            except DeviceError:
-                other = reader.otherwise("\n".join(child.told))
-                if other is None:
-                    raise
-                reader = other
-
-    def _started(self, child: Child, reader: Reader) -> tuple[Child, Reader, list[Heard]]:
-        self._child = child
-        end = time.monotonic() + OPEN_S
-        try:
-            while time.monotonic() < end and not self._ended:
-                raw, told, ended = child.read(WAKE_S)
-                heard = reader.feed(raw, told, child.told)
-                if heard:
-                    return child, reader, heard
-                if ended:
-                    raise self._gone(
-                        reader, "does not open", "close other programs that record, or choose another --device"
-                    )
-        except BaseException:
-            child.end()
-            raise
-        child.end()
-        raise DeviceError(f"microphone {self.name}: no samples for {OPEN_S:g} s after it was opened", UNPLUGGED)
-
-    def _follow(self, reader: Reader) -> None:
-        """Read until the end: the reading thread."""
-        try:
-            while not self._ended:
-                raw, told, ended = self._child.read(WAKE_S)
-                self._arrived(reader.feed(raw, told, self._child.told))
-                if ended:
-                    self._queue.put(self._gone(reader, "is gone", UNPLUGGED))
-                    return
-        except DeviceError as error:
-            self._queue.put(error)
-        finally:
-            self._child.end()
-
-    def _arrived(self, pieces: list[Heard]) -> None:
-        for heard in pieces:
-            self.captured_samples = heard.captured
-            self.timeline.arrived(heard.captured)
-            if self._queued - self._taken + len(heard.samples) <= self._room:
-                self._queued += len(heard.samples)
-                self._queue.put(heard)
-            else:
-                self._lost_here += len(heard.samples)
-            self.dropped_samples = heard.lost + self._lost_here
-
-    def _gone(self, reader: Reader, what: str, remedy: str) -> DeviceError:
-        self._child.end()  # so that all of its messages are read
-        return reader.error or DeviceError(f"microphone {self.name} {what} ({self._child.last_words})", remedy)
+                error = gone(self.recording.device, f": no samples for {self.stall_s:g} s")
+                self.recording.fail(error)  # nobody shall join it now
+                raise error

@@ -15,7 +15,7 @@ the others. One channel is used from then on until a second shows that the mean 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -223,7 +223,9 @@ class Seen:
     Attributes
     ----------
     live : tuple of int
-        Channels with sound, from 0; all of them where none has any.
+        Channels with sound, from 0; all of them where none has enough to tell.
+    sounding : tuple of int
+        Channels that are not dead by themselves, whatever the others have.
     cancelled, sound_again : bool
         Their mean has lost what they have; it surely has not. Neither where nothing stands out of the noise.
     """
@@ -231,6 +233,7 @@ class Seen:
     live: tuple[int, ...]
     cancelled: bool
     sound_again: bool
+    sounding: tuple[int, ...] = ()
 
 
 class ChannelWatch:
@@ -249,11 +252,11 @@ class ChannelWatch:
     def look(self, samples: np.ndarray) -> Seen:
         """What a segment ``[channels, n]`` shows, float32 of full scale 1.0."""
         spans = samples.max(axis=1) - samples.min(axis=1)
-        live = tuple(np.flatnonzero(spans > DEAD).tolist())
+        sounding = live = tuple(np.flatnonzero(spans > DEAD).tolist())
         if not live or spans.max() < ALIVE:
             live = tuple(range(len(samples)))
         with np.errstate(all="ignore"):  # samples beyond reason are refused elsewhere
-            return self._heard(samples, live)
+            return replace(self._heard(samples, live), sounding=sounding)
 
     def _heard(self, samples: np.ndarray, live: tuple[int, ...]) -> Seen:
         cells = self._spectra.of(samples, FRAMES_EVERY)
@@ -354,15 +357,26 @@ class ChannelNoise:
             for floors in self._floors.values()
         )
 
-    def notes(self, channels: list[int]) -> list[str]:
-        """Which of these channels, from 0, are far noisier than another one that hears more."""
-        notes = []
+    def noisy(self, channels: list[int], less_db: float = 0.0) -> list[tuple[int, float]]:
+        """Which of these channels, from 0, are far noisier than another one that hears more, and by how much in dB.
+
+        All bounds may be lower by `less_db`.
+        """
+        found = []
         for channel in channels:
             others = [one for one in channels if one != channel]
             if not others:
                 continue
             excess = self.excess_db(channel, others)
             clearer = max(self.clarity_db(other) for other in others) - self.clarity_db(channel)
-            if excess >= NOISY_DB and (clearer >= CLEARER_DB or self.hum_db(channel, others) >= NOISY_DB):
-                notes.append(f"channel {channel + 1} is noisy, {excess:.0f} dB above another one: try --channel best")
-        return notes
+            hums = self.hum_db(channel, others) >= NOISY_DB - less_db
+            if excess >= NOISY_DB - less_db and (clearer >= CLEARER_DB - less_db or hums):
+                found.append((channel, excess))
+        return found
+
+    def notes(self, channels: list[int]) -> list[str]:
+        """`noisy` in words."""
+        return [
+            f"channel {channel + 1} is noisy, {excess:.0f} dB above another one: try --channel best"
+            for channel, excess in self.noisy(channels)
+        ]

@@ -7,6 +7,7 @@ was recorded. It ends when its standard input is closed, which happens with its 
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -28,6 +29,12 @@ _SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, which Python 3.10 does not name eve
 class Child:
     """A process whose output is read as it comes.
 
+    Parameters
+    ----------
+    command : list of str
+    first : bytes
+        Written to its standard input, which stays open: what a command line, which everybody may read, must not have.
+
     Attributes
     ----------
     pid : int
@@ -35,7 +42,7 @@ class Child:
         The last lines of its standard error.
     """
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], first: bytes = b"") -> None:
         try:
             self._process = subprocess.Popen(
                 command,
@@ -51,6 +58,8 @@ class Child:
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._in, self._out, self._err = self._process.stdin, self._process.stdout, self._process.stderr
         self.pid = self._process.pid
+        with suppress(BrokenPipeError):  # it has ended already, and says why
+            self._in.write(first)
         self.told: deque[str] = deque(maxlen=KEPT_LINES)
         self._unfinished = b""
         self._err_open = True
@@ -100,7 +109,7 @@ class Child:
         if not raw:
             self._err_open = False
             raw = b"\n" if self._unfinished else b""
-        *lines, self._unfinished = (self._unfinished + raw).split(b"\n")
+        *lines, self._unfinished = re.split(rb"[\r\n]", self._unfinished + raw)
         text = [line.decode("utf-8", "replace") for line in lines]
         self.told.extend(text)
         return text

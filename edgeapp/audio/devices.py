@@ -13,12 +13,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgeapp.audio import backends
+from edgeapp.audio.addresses import checked, is_address, redacted
+from edgeapp.audio.backends import SERVER_BACKENDS
 from edgeapp.audio.microphone import GHOST, SEE_DEVICES
+from edgeapp.audio.server_sources import chosen_source, server_sources
+from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.errors import DeviceError
 from edgeapp.paths import child_environment
 
@@ -30,57 +34,15 @@ _CARD = re.compile(r"^card(\d+)$")
 _CAPTURE = re.compile(r"^pcmC(\d+)D(\d+)c$")
 _HW_NUMBER = re.compile(r"\(hw:(\d+),(\d+)\)$")
 _HW = re.compile(r"^(?:plug)?hw:(?:CARD=)?(?P<card>[^,]+)(?:,(?:DEV=)?(?P<device>\d+))?$", re.IGNORECASE)
+_OF_SERVER = re.compile(rf"^\s*({'|'.join(SERVER_BACKENDS)}):(.*)$", re.IGNORECASE)
 _ANY_ALSA = re.compile(r"^(plughw|dsnoop|sysdefault|front|plug):", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class SoundDevice:
-    """One device that can record.
-
-    Attributes
-    ----------
-    name : str
-        PortAudio's name where it lists the device, else the name of the card.
-    index : int or None
-        PortAudio's number; None where PortAudio is missing or does not list the device.
-    alsa : str or None
-        What `arecord -D` takes, by the name of the card and not its number.
-    card, pcm : int or None
-        ALSA's numbers of the card and of its device.
-    usb_path, usb_id : str or None
-        Stable ids of a USB microphone, with their ``usb-path:`` and ``usb-id:``.
-    channels : int or None
-        Most channels it records at once, where PortAudio says.
-    rate_hz : int or None
-        What PortAudio calls its default rate.
-    default : bool
-        Used when no device is named.
-    ghost : bool
-        An internal link of a Jetson without a microphone; selected by index only.
-    """
-
-    name: str
-    index: int | None = None
-    alsa: str | None = None
-    card: int | None = None
-    pcm: int | None = None
-    usb_path: str | None = None
-    usb_id: str | None = None
-    channels: int | None = None
-    rate_hz: int | None = None
-    default: bool = False
-    ghost: bool = False
-
-    @property
-    def device_id(self) -> str:
-        """The most stable name it has: where it is plugged in, else the ALSA name, else PortAudio's."""
-        return self.usb_path or self.alsa or self.name
 
 
 def listing(
     root: Path = Path("/"),
     portaudio: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
     servers: Callable[[], Sequence[str]] | None = None,
+    sources: Callable[[], list[SoundDevice]] | None = None,
 ) -> list[SoundDevice]:
     """Every device that can record, a Jetson's ghosts among them.
 
@@ -92,6 +54,8 @@ def listing(
         Gives PortAudio's inputs, as dictionaries of `microphone.InputDevice`; raises DeviceError where it is missing.
     servers : Callable
         Gives the names of ALSA devices that lead to a sound server.
+    sources : Callable
+        Gives the sources of sound servers.
     """
     cards = capture_devices(root)
     try:
@@ -102,12 +66,18 @@ def listing(
     listed = {device.alsa for device in found}
     found += [card for card in cards if card.alsa not in listed]
     found += [SoundDevice(name, alsa=name) for name in (servers or sound_servers)() if name not in listed]
-    if not any(device.default for device in found):
+    found += server_sources() if sources is None else sources()
+    if not any(device.default and device.server is None for device in found):
         # Without PortAudio nobody names a default: the sound server's, else the first card that is not a ghost.
-        usable = [device for device in found if not device.ghost]
+        usable = [device for device in found if not device.ghost and device.server is None] or found
         chosen = next((device for device in usable if device.alsa == "default"), usable[0] if usable else None)
-        found = [replace(device, default=device is chosen) for device in found]
+        found = [replace(device, default=device is chosen or _leads(device)) for device in found]
     return found
+
+
+def _leads(device: SoundDevice) -> bool:
+    """Whether it is the default of its own sound server."""
+    return device.default and device.server is not None
 
 
 def capture_devices(root: Path = Path("/")) -> list[SoundDevice]:
@@ -185,7 +155,8 @@ def find(wanted: str | int | None, backend: str, devices: Sequence[SoundDevice])
     ----------
     wanted : str, int or None
         PortAudio's index, part of a name in any case, ``usb-path:…``, ``usb-id:…`` with or without serial number,
-        ``hw:…`` by number or name, or any other ALSA name that `arecord` takes; None is the default.
+        ``hw:…`` by number or name, or any other ALSA name that `arecord` takes; ``pulse:…`` or ``pipewire:…`` with the
+        name of a source, part of it, or ``default``; the address of a source in the network. None is the default.
     backend : str
         ``auto`` or one of `backends.BACKENDS`; ``auto`` is PortAudio where it lists the device, else arecord.
     devices : Sequence[SoundDevice]
@@ -196,7 +167,14 @@ def find(wanted: str | int | None, backend: str, devices: Sequence[SoundDevice])
     DeviceError
         No such device, several that fit, or one that the backend does not reach.
     """
-    device = _meant(wanted, devices)
+    if isinstance(wanted, str) and is_address(wanted):
+        device = SoundDevice(redacted(wanted), address=checked(wanted))
+    elif wanted is None and backend in SERVER_BACKENDS:
+        device = chosen_source(backend, "default", devices)
+    elif isinstance(wanted, str) and (of_server := _OF_SERVER.match(wanted)) is not None:
+        device = chosen_source(of_server[1].lower(), of_server[2].strip(), devices)
+    else:
+        device = _meant(wanted, devices)
     return device, backends.choose(backend, device)
 
 
@@ -213,7 +191,8 @@ def table(devices: Sequence[SoundDevice]) -> list[str]:
             "default" if device.default else "",
         ]
         lines.append(f"{index:>3}  {device.name}  {', '.join(filter(None, facts))}".rstrip())
-        ids = [name for name in (device.usb_path, device.usb_id, device.alsa) if name and name != device.name]
+        names = (device.usb_path, device.usb_id, device.alsa, device.server)
+        ids = [name for name in names if name and name != device.name]
         if ids:
             lines.append("     " + "  ".join(ids))
     return lines
@@ -231,9 +210,8 @@ def _meant(wanted: str | int | None, devices: Sequence[SoundDevice]) -> SoundDev
                 return device
         raise DeviceError(f"no microphone has index {wanted}{_choice(visible)}", SEE_DEVICES)
     if wanted is None:
-        for device in visible:
-            if device.default:
-                return device
+        for device in sorted((one for one in visible if one.default), key=_leads):
+            return device
         raise DeviceError("no microphone found", "plug one in and check that `arecord -l` shows it")
     fitting = _fitting(wanted, visible)
     if not fitting and _ANY_ALSA.match(wanted):
@@ -260,6 +238,7 @@ def _fitting(wanted: str, devices: Sequence[SoundDevice]) -> list[SoundDevice]:
         numbered = [device for device in devices if _is_card(device, hardware["card"], hardware["device"] or "0")]
         # plughw converts what the card has, so it is an ALSA name of its own and no other word for the card.
         return [] if part.startswith("plug") else numbered
+    devices = [device for device in devices if device.server is None]  # the same card once more; asked for as such
     exact = [device for device in devices if part in (device.name.casefold(), (device.alsa or "").casefold())]
     return exact or [device for device in devices if part in f"{device.name}, {device.alsa or ''}".casefold()]
 
@@ -272,7 +251,8 @@ def _is_card(device: SoundDevice, card: str, pcm: str) -> bool:
 
 def _choice(devices: Sequence[SoundDevice]) -> str:
     def words(device: SoundDevice) -> str:
-        return device.usb_path + " " + device.name if device.usb_path else f"{_key(device)}{device.name}"
+        first = device.usb_path or device.server
+        return f"{first} {device.name}" if first else f"{_key(device)}{device.name}"
 
     return " (there is " + ", ".join(words(device) for device in devices) + ")" if devices else ""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeapp.audio.full_scale import beyond_reason, described, integer_bits, is_loud
 from edgeapp.audio.plausible import Listening
-from edgeapp.audio.resample import resampled
+from edgeapp.audio.resample import SOXR, resampled
 from edgeapp.audio.source import Block
 from edgeapp.errors import AudioError, PassedOverError
 
@@ -319,10 +319,10 @@ def load(
     return decode(FileSource(path, start_s, duration_s), rate_hz)
 
 
-def decode(source: FileSource, rate_hz: int) -> np.ndarray:
+def decode(source: FileSource, rate_hz: int, resampler: str = SOXR) -> np.ndarray:
     """Everything a source has, ``[n]`` mono float32 at a rate, and close it; its `fault` is known from then on."""
     try:
-        pieces = [block.samples for block in resampled(source, rate_hz).blocks()]
+        pieces = [block.samples for block in resampled(source, rate_hz, resampler).blocks()]
     finally:
         source.close()
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

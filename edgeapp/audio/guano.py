@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from edgeapp.audio.formats.ogg_pages import with_checksum
 from edgeapp.audio.formats.wave import bodies, is_wav
 from edgeapp.clock.system import Moment
 from edgeapp.clock.written import written_time
@@ -69,7 +70,7 @@ def fields(
     """
     found = {
         "GUANO|Version": VERSION,
-        "Timestamp": start.utc.astimezone().isoformat(timespec="milliseconds"),
+        "Timestamp": _timestamp(start.utc),
         "Make": MAKE,
         "Model": f"biovita-edge {recorder.app_version}".strip(),
         "Samplerate": str(rate_hz),
@@ -86,10 +87,23 @@ def fields(
     return found
 
 
-def as_text(found: Mapping[str, str]) -> str:
-    """The lines of the metadata, the version first."""
+def clock_fields(start: datetime, clock_set: bool, file_name: str) -> dict[str, str]:
+    """The fields of a clip that change once the clock is known."""
+    return {
+        "Timestamp": _timestamp(start),
+        "Original Filename": file_name,
+        f"{NAMESPACE}|Clock Set": "yes" if clock_set else "no",
+    }
+
+
+def _timestamp(start: datetime) -> str:
+    return start.astimezone().isoformat(timespec="milliseconds")
+
+
+def as_text(found: Mapping[str, str], room: int = 0) -> str:
+    """The lines of the metadata, the version first, and empty ones as room for longer values; see `rewritten`."""
     ordered = {"GUANO|Version": VERSION, **found}
-    return "".join(f"{key}: {_on_one_line(value)}\n" for key, value in ordered.items())
+    return "".join(f"{key}: {_on_one_line(value)}\n" for key, value in ordered.items()) + room * "\n"
 
 
 def parse(text: str) -> dict[str, str]:
@@ -120,6 +134,48 @@ def into_wav(wav: bytes, text: str) -> bytes:
     body += b"\n" * (len(body) % 2)  # the specification pads with white space inside the chunk
     whole = wav + b"\0" * (len(wav) % 2) + CHUNK + struct.pack("<I", len(body)) + body
     return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
+
+
+def rewritten(content: bytes, changes: Mapping[str, str]) -> bytes:
+    """A recording with some fields of its metadata changed, and every other byte as it was.
+
+    The text keeps its length, filled with empty lines; where it became longer, the field ``Make`` makes room.
+
+    Parameters
+    ----------
+    content : bytes
+        A WAV, FLAC or OGG file, as this program writes them.
+    changes : Mapping[str, str]
+
+    Raises
+    ------
+    ValueError
+        It has no such text, or no room for it.
+    """
+    start, end = _place(content)
+    found = {**parse(decoded(content[start:end])), **changes}
+    body = as_text(found).encode("utf-8")
+    if len(body) > end - start:
+        body = as_text({key: value for key, value in found.items() if key != "Make"}).encode("utf-8")
+    if len(body) > end - start:
+        raise ValueError("no room for the metadata")
+    changed = content[:start] + body.ljust(end - start, b"\n") + content[end:]
+    return with_checksum(changed, start, end) if content[:4] == b"OggS" else changed
+
+
+def _place(content: bytes) -> tuple[int, int]:
+    """Where the text of the metadata stands: in its own chunk, or in a comment after the length of that."""
+    start = content.find(f"GUANO|Version: {VERSION}\n".encode())
+    if start < 0:
+        raise ValueError("no metadata of ours")
+    entry = start
+    if content[:4] != b"RIFF":
+        while content[entry - 1 : entry].isalpha() or content[entry - 1 : entry] == b"=":
+            entry -= 1
+    end = entry + int.from_bytes(content[entry - 4 : entry], "little")
+    if not start < end <= len(content):
+        raise ValueError("damaged metadata")
+    return start, end
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, str]:

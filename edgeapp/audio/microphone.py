@@ -29,10 +29,28 @@ STALL_S = 10.0  # without a sample for this long the microphone counts as lost
 PREFERRED_HZ = 48_000  # what nearly every card and sound server runs at; PortAudio calls 44.1 kHz the default of any
 RATES_HZ = (44_100, 32_000, 96_000, 192_000, 16_000)  # tried after that and the device's default
 
-SEE_DEVICES = "see the microphones with `biovita-edge listen --list-devices`"
+MOST_CHANNELS, FEW_CHANNELS = 8, 2
+
+SEE_DEVICES = "see the microphones with `biovita-edge devices`"
 
 # The Jetson's audio processing engine shows its internal links as twenty cards, most with 16 inputs that hear nothing.
 GHOST = re.compile(r"\bAPE\b|tegra-dlink|ADMAIF", re.IGNORECASE)
+
+
+def channels_to_record(offered: int | None, number: int = 0) -> int:
+    """How many channels of a device are recorded.
+
+    All that a card has, since one of them alone may be the dead one. A device without a card behind it, such as a
+    sound server's, offers dozens and has none of its own.
+
+    Parameters
+    ----------
+    offered : int or None
+        Most channels of the device, where that is known.
+    number : int
+        A channel that is wanted, from 1; 0 for none in particular.
+    """
+    return max(number, offered if offered and offered <= MOST_CHANNELS else FEW_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -150,11 +168,15 @@ class Microphone:
         Seconds without a sample after which the microphone counts as lost.
     queue_s : float
         Seconds of sound kept for a busy consumer.
+    channels : int or None
+        Channels to record; as `channels_to_record` says if None. Fewer where the card has no more.
 
     Attributes
     ----------
     rate_hz : int
         A rate the card has; the pipeline resamples.
+    channels : int
+        Channels of the frames.
     captured_samples : int
         Position after the newest sample, dropped ones counted.
     dropped_samples : int
@@ -170,11 +192,20 @@ class Microphone:
     notes: tuple[str, ...] = ()
     fault: str | None = None  # its state is reported as an error, not as a note
 
-    def __init__(self, device: str | int | None = None, *, stall_s: float = STALL_S, queue_s: float = QUEUE_S) -> None:
+    def __init__(
+        self,
+        device: str | int | None = None,
+        *,
+        stall_s: float = STALL_S,
+        queue_s: float = QUEUE_S,
+        channels: int | None = None,
+    ) -> None:
         self._portaudio = _portaudio()
         self.device = find(_all_inputs(self._portaudio), device)
         self.name = self.device.name
-        self.rate_hz, self._channels = self._settings()
+        self.rate_hz, self.channels = self._settings(
+            min(channels or channels_to_record(self.device.channels), self.device.channels)
+        )
         self.stall_s = stall_s
         self.captured_samples = 0
         self.dropped_samples = 0
@@ -185,12 +216,17 @@ class Microphone:
         self._expected_s: float | None = None  # when the next sample is due on the card's clock
 
     def blocks(self) -> Iterator[Block]:
+        """`frames` with their channels averaged."""
+        for start, frames in self.frames():
+            yield Block(start, frames.mean(axis=1, dtype=np.float32))
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """Record until `close()`.
 
         Yields
         ------
-        Block
-            About 0.1 s each; zeros where samples were dropped.
+        int, np.ndarray
+            Position, and about 0.1 s of frames ``[n, channels]``; zeros where samples were dropped.
 
         Raises
         ------
@@ -213,9 +249,9 @@ class Microphone:
                 start, samples = arrived
                 while position < start:
                     hole = min(start - position, self._block)
-                    yield Block(position, np.zeros(hole, np.float32))
+                    yield position, np.zeros((hole, self.channels), np.float32)
                     position += hole
-                yield Block(position, samples.mean(axis=1, dtype=np.float32))
+                yield position, samples
                 position += len(samples)
         finally:
             with _chatter_logged():
@@ -239,11 +275,11 @@ class Microphone:
         self.captured_samples += frames
         self._expected_s = time.inputBufferAdcTime + frames / self.rate_hz
 
-    def _settings(self) -> tuple[int, int]:
-        """The first rate and number of channels that the card accepts; one channel where it offers one."""
+    def _settings(self, wanted: int) -> tuple[int, int]:
+        """The first rate and number of channels that the card accepts."""
         refusal: Exception | None = None
         for rate_hz in dict.fromkeys((PREFERRED_HZ, self.device.rate_hz, *RATES_HZ)):
-            for channels in dict.fromkeys((1, min(2, self.device.channels), self.device.channels)):
+            for channels in dict.fromkeys((wanted, min(2, self.device.channels), 1, self.device.channels)):
                 try:
                     with _chatter_logged():
                         self._portaudio.check_input_settings(
@@ -260,7 +296,7 @@ class Microphone:
             with _chatter_logged():
                 stream = self._portaudio.InputStream(
                     device=self.device.index,
-                    channels=self._channels,
+                    channels=self.channels,
                     samplerate=self.rate_hz,
                     blocksize=self._block,
                     dtype="float32",

@@ -55,11 +55,6 @@ def frames_of(raw: bytes, format: str, channels: int) -> np.ndarray:
     return np.multiply(values, np.float32(1.0 / full), dtype=np.float32).reshape(-1, channels)
 
 
-def mono(raw: bytes, format: str, channels: int) -> np.ndarray:
-    """`frames_of` with the channels averaged: ``[n]`` float32."""
-    return mean_of(frames_of(raw, format, channels))
-
-
 class PcmSource:
     """Raw PCM as an audio source; it ends where the input ends.
 

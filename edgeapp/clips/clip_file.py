@@ -12,9 +12,10 @@ import os
 import re
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
 from gallery import files
 
+_NAMED = re.compile(r"(.+_\d+p)_\d{8}T\d{6}Z(?:_\d+)?\.\w+")
 _LONGEST_NAME = 80  # characters of the taxon: with the rest far below the 255 bytes of FAT, NTFS and ext4
 _HIGHEST_VORBIS_HZ = 200_000
 _HIGHEST_FLAC_HZ = 655_350
@@ -38,7 +40,17 @@ def stem(taxon: str, confidence: float, start: datetime) -> str:
     ascii_only = unicodedata.normalize("NFKD", taxon).encode("ascii", "ignore").decode().lower()
     safe = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:_LONGEST_NAME].rstrip("_") or "unnamed"
     percent = min(100, max(0, round(confidence * 100)))
-    return f"{safe}_{percent}p_{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
+    return f"{safe}_{percent}p_{_stamp(start)}"
+
+
+def stem_at(name: str, start: datetime) -> str | None:
+    """The stem of a clip with another beginning, from the name of its file; None where it is no name of a clip."""
+    found = _NAMED.fullmatch(name)
+    return None if found is None else f"{found[1]}_{_stamp(start)}"
+
+
+def _stamp(start: datetime) -> str:
+    return f"{start.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
 
 
 def holds(format: str, rate_hz: int) -> bool:
@@ -150,6 +162,29 @@ class ClipFolder:
                 raise
             return path, len(content)
 
+    def write_again(
+        self, old: Path, start: datetime, name: str, format: str, make: Callable[[str], bytes]
+    ) -> tuple[Path, bytes]:
+        """Write the file that takes the place of an old one, and give its path and its content.
+
+        As `write`; but where the name of the old file is the right one, it is replaced, and a file that has the very
+        content was written by a program that was killed, and is taken.
+        """
+        utc = start.astimezone(timezone.utc)
+        folder = self.folder / f"{utc:%Y}" / f"{utc:%m}"
+        with self._lock:
+            _make_folder(folder)
+            for path in _names(folder, name, format):
+                content = make(path.name)
+                there = path.read_bytes() if path.exists() else None
+                if there is not None and there != content and path != old:
+                    continue
+                if there != content:
+                    with files.replacing(path, sweep=False) as part:
+                        part.write_bytes(content)
+                return path, content
+        raise AssertionError
+
     def remove(self, path: Path) -> None:
         """Remove a file that could not be recorded in the journal."""
         try:
@@ -184,8 +219,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _free(folder: Path, name: str, format: str) -> Path:
-    path, n = folder / f"{name}.{format}", 1
-    while path.exists():
-        n += 1
-        path = folder / f"{name}_{n}.{format}"
-    return path
+    return next(path for path in _names(folder, name, format) if not path.exists())
+
+
+def _names(folder: Path, name: str, format: str) -> Iterator[Path]:
+    """The names that a clip may have, in order: ``_2`` and so on where one is taken."""
+    yield folder / f"{name}.{format}"
+    for n in count(2):
+        yield folder / f"{name}_{n}.{format}"

@@ -10,6 +10,7 @@ disk or into a journal that another program holds, is kept in memory and tried a
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ Speech = Callable[[np.ndarray, int], bool]
 T = TypeVar("T")
 
 SURER = "another clip has a surer window of its detection"
+ROOM = 16  # letters in the metadata of a clip that is to be renamed once the clock is set
 HELD_BYTES = 32_000_000  # of clips that cannot be written for now: five minutes at 48 kHz
 
 
@@ -302,17 +304,23 @@ class Clips:
         rate_hz = self._ring.rate_hz
         end_s = sound.start_s + len(sound.samples) / rate_hz
         best = max(sound.wanted, key=lambda one: one.confidence)
-        start = best.moment.earlier(best.start_s - sound.start_s)
+        now = self._clock.now()
+        start = best.moment.earlier(best.start_s - sound.start_s).known_at(now)
         format = self._settings.format
+        content = b""
 
         def make(file_name: str) -> bytes:
+            nonlocal content
             about = fields(self._recorder, start, rate_hz, len(sound.samples), best.taxon, best.confidence, file_name)
-            return encoded(sound.samples, rate_hz, format, as_text(about))
+            room = 0 if start.clock_set else ROOM
+            content = encoded(sound.samples, rate_hz, format, as_text(about, room))
+            return content
 
         path: Path | None = None
         try:
             path, size = self._folder.write(start.utc, stem(best.taxon, best.confidence, start.utc), format, make)
-            clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, self._clock.now())
+            known = hashlib.sha256(content).hexdigest()
+            clip = Clip(str(path), format, sound.start_s, end_s, best.stream_id, size, now, start, known)
             self._link(clip, sound, path)
         except (OSError, JournalError):
             if path is not None:

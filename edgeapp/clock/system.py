@@ -49,6 +49,12 @@ class Moment:
         """The moment `seconds` before this one; after it, if negative."""
         return replace(self, utc=self.utc - timedelta(seconds=seconds), boottime_s=self.boottime_s - seconds)
 
+    def known_at(self, now: Moment) -> Moment:
+        """The moment by a clock that was set since, in the same boot; the same where it was not."""
+        if self.clock_set or not now.clock_set:
+            return self
+        return now.earlier(now.boottime_s - self.boottime_s)
+
     @property
     def utc_of_boot(self) -> datetime:
         """When the machine was started, as far as this moment's wall clock knows."""

@@ -38,14 +38,18 @@ from edgeapp.commands.options import (
 )
 from edgeapp.commands.place import DateOption, LatitudeOption, LeastOption, LongitudeOption, WeekOption
 from edgeapp.commands.recognition import (
+    KEEP,
     HopOption,
     ModalitiesOption,
     OnlyOption,
+    PrivacyOption,
     RangeTableOption,
+    SpeechThresholdOption,
     TimeZoneOption,
     recognition_of,
 )
 from edgeapp.config.panels import OUTPUT, RECOGNITION
+from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
 from edgeapp.terminal import complain, duration, size
@@ -154,6 +158,8 @@ def archive(
     provider: ProviderOption = None,
     channel: ChannelOption = MIX,
     time_zone: TimeZoneOption = None,
+    privacy: PrivacyOption = KEEP,
+    speech_threshold: SpeechThresholdOption = THRESHOLD,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -191,6 +197,8 @@ def archive(
         hop,
         time_zone,
         channel,
+        privacy,
+        speech_threshold,
     )
     loaded = asked.load(found)
     tables = (*ALWAYS, *(name for name, kept in ((WINDOWS, windows), (EMBEDDINGS, embeddings)) if kept))

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.audio.addresses import redacted
 from edgeapp.commands.options import ConfigOption
+from edgeapp.commands.validation import loaded
 from edgeapp.config.file import described, example, toml_value
-from edgeapp.config.load import config_path, examine, missing
+from edgeapp.config.load import config_path, examine
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.errors import OutputError
+from edgeapp.station.validation import validated
 from edgeapp.terminal import say, tell
 
 app = typer.Typer(
@@ -53,9 +56,8 @@ def show(
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check the settings; every error is one line."""
-    loaded = examine(config)
-    faults = [*loaded.faults, *missing(loaded.settings)]
+    """Check the settings as `listen` does before it starts; every error is one line."""
+    faults = validated(loaded(config)).faults
     for fault in faults:
         tell(str(fault))
     path = config_path(config, os.environ)[0]
@@ -87,9 +89,11 @@ def init(config: ConfigOption = None) -> None:
 
 
 def shown(setting: Setting, value: Any) -> Any:
-    """The value of a setting for JSON, secrets hidden."""
+    """The value of a setting for JSON, secrets and log-ins hidden."""
     if setting.secret and value not in (None, ()):
         return HIDDEN
+    if setting.address:
+        value = tuple(map(redacted, value))
     if isinstance(value, tuple):
         return [str(one) if isinstance(one, Path) else one for one in value]
     return str(value) if isinstance(value, Path) else value

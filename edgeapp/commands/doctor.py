@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeapp.commands.options import ConfigOption, JsonOption
-from edgeapp.config.load import examine as examine_settings
+from edgeapp.commands.validation import loaded
 from edgeapp.doctor.checkup import examine
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, State, exit_code
@@ -30,7 +30,7 @@ def doctor(
 
     Exit code 0: all is well; 1: warnings; 2: errors.
     """
-    context = Context(examine_settings(config), microphone=not no_microphone)
+    context = Context(loaded(config), microphone=not no_microphone)
     findings: list[Finding] = []
     for stage in (repair, examine) if fix else (examine,):
         for finding in stage(context):

@@ -38,15 +38,19 @@ from edgeapp.commands.place import (
     WeekOption,
 )
 from edgeapp.commands.recognition import (
+    KEEP,
     HopOption,
     ModalitiesOption,
     OnlyOption,
+    PrivacyOption,
     RangeTableOption,
+    SpeechThresholdOption,
     TimeZoneOption,
     recognition_of,
 )
 from edgeapp.commands.report import ReportAudioOption, ReportFile, ReportOption, recognition_settings
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT
+from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
@@ -133,6 +137,8 @@ def identify(
     ] = 1,
     channel: ChannelOption = MIX,
     time_zone: TimeZoneOption = None,
+    privacy: PrivacyOption = KEEP,
+    speech_threshold: SpeechThresholdOption = THRESHOLD,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=OUTPUT)
     ] = False,
@@ -152,6 +158,9 @@ def identify(
     --report writes a page beside any of them that opens in a browser without a network: a summary of the species,
     spectrograms in which the detections are marked and can be heard, pictures, windows without a detection, settings.
 
+    --privacy drop takes out of windows with speech what was recognised in them, by the same decision as `listen`, and
+    leaves sound with speech out of a report.
+
     With a location, only species expected there are reported: by the pack's occurrence model in the week of the
     recording, and by a range table. The number of detections left out is reported on standard error.
     """
@@ -164,6 +173,8 @@ def identify(
 
     check_output(files, format, output, report, append)
     check_excel(excel, format)
+    if privacy != KEEP and report is not None and report_audio is ReportAudio.ALL:
+        raise UsageError("--report-audio all has the speech that --privacy withholds", "use --report-audio best")
     passed_over = PassedOver()
     found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
@@ -192,6 +203,8 @@ def identify(
             hop,
             time_zone,
             channel,
+            privacy,
+            speech_threshold,
         )
         loaded = recognition.load(installed)
         recogniser, naming, expectation, hop_s = loaded.recogniser, loaded.naming, loaded.expectation, loaded.hop_s
@@ -202,9 +215,12 @@ def identify(
         destination.begin(APPENDED.get(format, ""))
         reporting = None
         if report is not None:
-            settings = recognition_settings(recogniser, hop_s, recognition.only, expectation, recognition.language)
+            settings = recognition_settings(
+                recogniser, hop_s, recognition.only, expectation, recognition.language, recognition.speech_threshold
+            )
+            speech = None if loaded.gate is None else loaded.gate.speech
             found = iter(listed := list(found))  # a report shares out its room by the length of the recordings
-            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings)
+            reporting = report_file.collect([one.path for one in listed], recogniser, naming, settings, speech)
             writing = Writers(writing, reporting)
 
         def open_sound(file: str, channel: int = 0) -> AudioSource:
@@ -227,6 +243,7 @@ def identify(
             recognition.zone,
             chosen,
             destination.whole,
+            loaded.gate,
         )
         destination.keep = outcome.done > 0
         if outcome.stopped is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import getpass
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.clips import relocation as clip_relocation
+from edgeapp.clips.clip_file import ClipFolder
+from edgeapp.clips.renaming import Renamer
 from edgeapp.commands.journal_names import corrected, naming_of, pictures_in, spellings
 from edgeapp.commands.options import JsonOption, LanguageOption
 from edgeapp.config.panels import OUTPUT
@@ -33,6 +37,7 @@ from edgeapp.outputs.export import export_documents
 from edgeapp.outputs.records import SPECIES
 from edgeapp.outputs.words import in_words
 from edgeapp.terminal import say, tell
+from gallery.errors import UnknownNameError
 from gallery.naming import Naming
 from gallery.utc import datetime_of
 
@@ -179,6 +184,9 @@ def review(
         str | None,
         typer.Option("--name", metavar="NAME", help="Correct taxon: scientific name, or common name in any language."),
     ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Take a name that neither the gallery nor the list of the program has.")
+    ] = False,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Comment.")] = "",
     reviewer: Annotated[
         str | None, typer.Option("--reviewer", metavar="NAME", help="Reviewer; the user's name if not given.")
@@ -191,6 +199,8 @@ def review(
         raise UsageError("a correction needs the correct name", "give --name")
     if verdict is not ReviewVerdict.CORRECTED and name is not None:
         raise UsageError(f"--name does not apply to {verdict.value}", "omit --name, or use corrected")
+    if new and name is None:
+        raise UsageError("--new belongs to the name of a correction", "omit it, or give --name")
     if name is not None and (len(name) > NAME_LENGTH or not name.isprintable()):
         raise UsageError(f"{name[:40]!r} is not the name of a taxon", "give --name in one line")
     with to_write(journal) as opened:
@@ -199,9 +209,15 @@ def review(
             raise JournalError(
                 f"{opened.path}: has no detection {detection}", "check the number or id of the detection"
             )
+        unlisted = False
         if name is not None:
-            name = corrected(name, gallery_of(opened, number))
-        opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note))
+            try:
+                name = corrected(name, gallery_of(opened, number))
+            except UnknownNameError as error:
+                if not new:
+                    raise UsageError(error.what, f"{error.remedy}, or give --new as well") from None
+                unlisted = True
+        opened.add_review(Review(number, verdict.value, reviewer or user_name(), name, note, unlisted))
     tell(f"detection {number}: {verdict.value}{f', {name}' if name else ''}")
 
 
@@ -237,7 +253,25 @@ def correct_times(
         raise UsageError(f"--by must be at most 100 years, not {by:g} s", "give the error of the clock in seconds")
     with to_write(journal) as opened:
         changed = opened.shift_times(deployment, by)
+        for folder in opened.clip_folders().values():
+            if Path(folder).is_dir():
+                Renamer(opened, ClipFolder(folder, tell), tell).run(at_once_s=math.inf)
     tell(f"deployment {deployment}: {changed} detections moved by {by:+g} s")
+
+
+@app.command()
+def relocate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to which the clips were moved.")],
+    journal: JournalPath = None,
+) -> None:
+    """Find clips that were moved: by name, or under any other name by their content. Exit code 1: some are missing."""
+    with to_write(journal) as opened:
+        done = clip_relocation.relocate(opened, folder)
+    for path in done.missing:
+        tell(f"not found: {path}")
+    tell(f"{done.found} clips found, {len(done.missing)} missing")
+    if done.missing:
+        raise typer.Exit(1)
 
 
 @app.command()

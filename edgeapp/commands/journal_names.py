@@ -15,7 +15,7 @@ from edgeapp.outputs.journal_records import taxa_of
 from edgeapp.pack.names import names_of, naming_in, shipped_species
 from edgeapp.terminal import complain, tell
 from gallery.errors import UnknownNameError
-from gallery.names_table import ENGLISH, first_subtag
+from gallery.names_table import ENGLISH, first_subtag, key_of
 from gallery.naming import Naming
 from gallery.taxon import Taxon
 
@@ -60,7 +60,7 @@ def spellings(name: str | None, reader: Reader) -> list[str] | None:
 
 
 def corrected(name: str, gallery: str) -> str:
-    """The scientific name for a name in any language; an unknown name is returned unchanged.
+    """The scientific name for a name in any language.
 
     Parameters
     ----------
@@ -70,25 +70,41 @@ def corrected(name: str, gallery: str) -> str:
 
     Raises
     ------
+    UnknownNameError
+        No taxon has this name, at any rank; similar ones are named.
     TaxonError
         Several species have this name.
     """
-    taxon = _known(name, [gallery], "kept as written")
-    return name if taxon is None else taxon.scientific_name
+    found = _find(name, [gallery])
+    return found if isinstance(found, str) else found.scientific_name
 
 
 def _known(name: str, galleries: Iterable[str], otherwise: str) -> Taxon | None:
-    """The species of a name, from some galleries, then from the program; None for a group or an unknown name.
+    """The species of a name; None for a group or an unknown name, which is reported with what is done instead."""
+    try:
+        found = _find(name, galleries)
+    except UnknownNameError as error:
+        tell(f"{error}; {otherwise}")
+        return None
+    return None if isinstance(found, str) else found
 
-    An unknown name is reported, with similar names and what is done instead.
+
+def _find(name: str, galleries: Iterable[str]) -> Taxon | str:
+    """The species of a name, from some galleries, then from the program; of a group, its name.
+
+    Raises
+    ------
+    UnknownNameError
+    TaxonError
+        Several species have this name.
     """
     for taxa in (*map(taxa_of, galleries), shipped_species()):
         names = names_of(taxa)
         try:
             return names.find(name, suggest=taxa is shipped_species())
         except UnknownNameError as error:
-            if names.is_rank(name):
-                return None
             unknown = error
-    tell(f"{unknown}; {otherwise}")
-    return None
+            if names.is_rank(name):
+                key = key_of(name)
+                return next(one for taxon in taxa for one in taxon.path() if key_of(one) == key)
+    raise unknown

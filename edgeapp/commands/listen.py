@@ -15,23 +15,27 @@ from rich.console import Console
 
 from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
+from edgeapp.clips.relocation import adopt
 from edgeapp.clock.system import SystemClock
-from edgeapp.commands.web import check_extra
+from edgeapp.commands.devices import devices
+from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
+from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
-from edgeapp.station.microphone_health import State
+from edgeapp.station.microphone_health import HEARS
 from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
     NotifyWatchdog,
+    RenameClips,
     SweepClips,
     WatchClock,
     WriteStatus,
@@ -44,7 +48,7 @@ from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing
-from edgeapp.terminal import say, tell
+from edgeapp.terminal import tell
 from gallery.naming import Naming
 
 if TYPE_CHECKING:
@@ -113,12 +117,13 @@ def listen(
     Exit code 1 when a microphone was not working at the end.
     """
     if show_devices:
-        _print_devices()
+        devices()
         return
     if sound not in ("", STDIN):
         raise UsageError(f"listen does not read files such as {sound}", "use `biovita-edge identify`")
     if settings.log.level == "debug":
         foreign.show()
+    check(settings)
     clock = SystemClock()
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
@@ -132,6 +137,8 @@ def listen(
         name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
+            for moved in adopt(journal, parts.clips.folder):
+                log.info("the clips of %s are in %s now", moved, parts.clips.folder)
         page = _page(settings, recogniser, journal, parts, name)
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
         screen = _screen(settings.station.format, title, parts.naming, page)
@@ -157,6 +164,8 @@ def listen(
             page.attach(change, lambda: status.describe(station), lambda: learned.learn(journal.path))
             stack.callback(page.close)
             page.start()
+        if not recogniser.pack.calibrated:
+            tell(f"pack {recogniser.pack.name}: {UNCALIBRATED}")
         _run(station, workers, change)
         raise typer.Exit(0 if settings.input.watch is not None else _exit_code(workers))
 
@@ -184,11 +193,13 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:
         found.append(Every(SWEEP_S, SweepClips(parts.sweeper)))
+    if parts.renamer is not None:
+        found.append(Every(CLOCK_S, RenameClips(parts.renamer)))
     return found
 
 
 def _exit_code(workers: Sequence[SourceWorker]) -> int:
-    return NOT_HEARD if any(worker.health.state is not State.HEARING for worker in workers) else 0
+    return NOT_HEARD if any(worker.health.state not in HEARS for worker in workers) else 0
 
 
 def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page | None = None) -> Screen:
@@ -206,17 +217,6 @@ def _screen(format: str, title: str, naming: Naming = ENGLISH_NAMES, page: Page 
 def _page(settings: Settings, recogniser: Recogniser, journal: Journal, parts: Parts, name: str) -> Page | None:
     if not settings.web.on:
         return None
-    check_extra()
     from edgeapp.web.of_station import Page
 
     return Page(settings, recogniser, journal, parts, name)
-
-
-def _print_devices() -> None:
-    from edgeapp.audio.devices import listing, table
-
-    lines = table(listing())
-    for line in lines:
-        say(line)
-    if not lines:
-        tell("no microphone found")

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeapp.audio.windows import REPEAT, ZERO
 from edgeapp.commands.options import PACK_HELP, PACK_METAVAR
 from edgeapp.errors import BiovitaError, OutputError, PackError, UsageError
-from edgeapp.pack.format import Pack
+from edgeapp.pack.format import UNCALIBRATED, Pack
 from edgeapp.pack.installed import (
     Installed,
     choose,
@@ -23,6 +24,8 @@ from edgeapp.pack.installed import (
     size_bytes,
 )
 from edgeapp.terminal import complain, say, tell
+
+FILLED = {REPEAT: "shorter sound repeated", ZERO: "shorter sound followed by silence"}
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Inspect, check, install and select packs.")
 
@@ -79,6 +82,8 @@ def list_packs(
         for one in packs:
             if one["fault"]:
                 tell(f"! {one['name']}: {one['fault']}")
+            elif not one["calibrated"]:
+                tell(f"{one['name']}: {UNCALIBRATED}")
         if default is not None:
             tell(f"* {default}: the default, as {why}")
     if fault:
@@ -96,6 +101,7 @@ def _described(one: Installed, default: str | None) -> dict[str, Any]:
         "version": None,
         "preset": None,
         "licence": None,
+        "calibrated": None,
         "taxa": None,
         "size_bytes": size_bytes(one.folder),
         "folder": str(one.folder),
@@ -103,7 +109,7 @@ def _described(one: Installed, default: str | None) -> dict[str, Any]:
     }
     try:
         pack = Pack.load(one.folder, verify=False)
-        row |= {"version": pack.version, "preset": pack.preset, "licence": pack.licence}
+        row |= {"version": pack.version, "preset": pack.preset, "licence": pack.licence, "calibrated": pack.calibrated}
         if pack.gallery is not None:
             with Gallery.open(pack.gallery_path(), identity=pack.identity) as opened:
                 row["taxa"] = opened.info()["taxa"]
@@ -210,10 +216,12 @@ def info(named: PackArgument = None, json: Annotated[bool, typer.Option("--json"
         "licence": pack.licence,
         "space": f"{pack.space}, {pack.dim} numbers a vector",
         "audio": f"{spec.file}, windows of {spec.window_s:g} s every {spec.hop_s:g} s at {spec.rate_hz} Hz",
+        "hears": f"from the {spec.start}, resampled by {spec.resampler}, {FILLED[spec.pad]}",
         "text": f"{pack.text.file}, {pack.text.context} tokens" if pack.text else "none",
         "image": f"{pack.image.file}, {pack.image.size} x {pack.image.size}" if pack.image else "none",
         "gallery": pack.gallery or "none",
         "range": f"{pack.range.file}, occurrence from {pack.range.threshold:g}" if pack.range else "none",
+        "calibrated": "on recordings" if pack.calibrated else f"no: {UNCALIBRATED}",
         "decision": ", ".join(f"{key} {value}" for key, value in pack.decision.to_dict().items()),
         **{f"metric {key}": measured(value) for key, value in pack.metrics.items()},
         "precision": pack.precision,

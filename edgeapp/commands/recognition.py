@@ -13,12 +13,14 @@ from edgeapp.audio.channels import Channel
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.place import place_of, week_of
 from edgeapp.config.defaults import language_of, learned_of
-from edgeapp.config.panels import OTHER_INPUT, PLACE, RECOGNITION
+from edgeapp.config.panels import OTHER_INPUT, PLACE, PRIVACY, RECOGNITION
+from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.recognition.learned import OtherSpaceError, read_learned
 
+DROP, KEEP = "drop", "keep"
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,6 +68,26 @@ ModalitiesOption = Annotated[
 ]
 
 
+PrivacyOption = Annotated[
+    str,
+    typer.Option(
+        "--privacy",
+        metavar="drop|keep",
+        help="Windows with speech: drop, as `listen` does, or keep.",
+        rich_help_panel=PRIVACY,
+    ),
+]
+SpeechThresholdOption = Annotated[
+    float,
+    typer.Option(
+        "--speech-threshold",
+        metavar="CONFIDENCE",
+        help="Minimum probability of speech.",
+        rich_help_panel=PRIVACY,
+    ),
+]
+
+
 def recognition_of(
     note: Callable[[str], None],
     pack: str | None,
@@ -85,6 +107,8 @@ def recognition_of(
     hop: float | None,
     time_zone: str | None,
     channel: str,
+    privacy: str = KEEP,
+    speech_threshold: float = THRESHOLD,
 ) -> tuple[Recognition, Pack]:
     """What the options ask for, and the pack that they mean.
 
@@ -118,8 +142,18 @@ def recognition_of(
         hop,
         None if time_zone is None else zone_of(time_zone),
         Channel.of(channel),
+        _speech_threshold(privacy, speech_threshold),
     )
     return asked, found
+
+
+def _speech_threshold(privacy: str, threshold: float) -> float | None:
+    """Least probability of speech at which a window is withheld; None keeps speech."""
+    if privacy not in (DROP, KEEP):
+        raise UsageError(f"--privacy: there is no {privacy!r}", f"use {DROP} or {KEEP}")
+    if not 0 < threshold <= 1:
+        raise UsageError(f"--speech-threshold is {threshold:g}", "give a number above 0 and at most 1")
+    return threshold if privacy == DROP else None
 
 
 def _learned(given: str | None, pack: Pack, note: Callable[[str], None]) -> Path | None:

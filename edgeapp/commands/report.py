@@ -13,6 +13,7 @@ import typer
 
 from edgeapp.archive.expectation import Expectation
 from edgeapp.config.panels import OUTPUT
+from edgeapp.detections.speech import SpeechDetector
 from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.recognition.recogniser import Recogniser
@@ -79,6 +80,7 @@ class ReportFile:
         recogniser: Recogniser,
         naming: Naming,
         settings: Sequence[tuple[str, str]],
+        speech: SpeechDetector | None = None,
     ) -> ReportWriter:
         """The writer that collects what the report shows of some files."""
         from edgeapp.web.report.attachments import Attachments
@@ -97,6 +99,7 @@ class ReportFile:
             judging=Judging(recogniser.parameters.threshold, name_of),
             settings=settings,
             licences=[(f"pack {pack.name} {pack.version}", pack.licence)],
+            speech=speech,
         )
         self._gallery = recogniser.gallery_path
         self._store = self._stack.enter_context(Attachments())
@@ -139,6 +142,7 @@ def recognition_settings(
     only: Sequence[str],
     expectation: Expectation | None,
     language: str,
+    speech_threshold: float | None = None,
 ) -> list[tuple[str, str]]:
     """What decides about the detections of a report, in words."""
     pack, parameters, origin = recogniser.pack, recogniser.parameters, recogniser.origin
@@ -152,6 +156,8 @@ def recognition_settings(
         ("modalities", ", ".join(recogniser.vocabulary.modalities)),
         ("names", language),
     ]
+    if speech_threshold is not None:
+        rows.append(("speech", f"withheld from {speech_threshold:.2f}"))
     if only:
         rows.append(("only", ", ".join(only)))
     if expectation is not None:

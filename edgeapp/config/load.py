@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeapp.audio.addresses import checked, is_address
+from edgeapp.audio.channels import Channel
 from edgeapp.config.file import default_path, read
 from edgeapp.config.setting import PREFIX, Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
 from edgeapp.delivery.addresses import check_host, check_topic, header, web_address
-from edgeapp.errors import PackError, UsageError
+from edgeapp.errors import DeviceError, PackError, UsageError
 from edgeapp.pack.installed import find_pack
 
 CONFIG_VARIABLE = f"{PREFIX}_CONFIG"
@@ -166,6 +168,15 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[Fault]:
     ]
 
 
+def fault_at(settings: Settings, key: str, what: str, remedy: str) -> Fault:
+    """A fault of a setting, with the place where it was set."""
+    of_section = (origin for one, origin in settings.origins.items() if one.startswith(f"{key}."))
+    origin = settings.origins.get(key) or next(of_section, "default")
+    if origin.startswith(("flag ", "environment ")):
+        return Fault(origin.removeprefix("flag ").removeprefix("environment "), what, remedy)
+    return Fault(key if origin == "default" else f"{origin}: {key}", what, remedy)
+
+
 def _start(name: str) -> str:
     return "_".join(name.split("_")[:2])
 
@@ -175,9 +186,7 @@ def _together(settings: Settings) -> Sequence[Fault]:
     faults = []
 
     def fault(setting: str, what: str, remedy: str) -> None:
-        origin = settings.origins.get(setting, "")
-        where = f"{origin}: {setting}" if origin and not origin.startswith(("flag", "env")) else origin or setting
-        faults.append(Fault(where.removeprefix("flag ").removeprefix("environment "), what, remedy))
+        faults.append(fault_at(settings, setting, what, remedy))
 
     detections, clips, mqtt = settings.detections, settings.clips, settings.mqtt
     if (detections.latitude is None) != (detections.longitude is None):
@@ -193,16 +202,25 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault("input.watch", "a watched folder and microphones exclude each other", "omit --watch or --device")
     if clips.longest < clips.pre_roll + clips.post_roll:
         fault("clips.longest", f"is {clips.longest:g}, less than pre_roll and post_roll", "give more")
+    channels, devices = settings.input.channel, settings.microphone.device
+    if len(channels) > 1 and len(channels) != len(devices):
+        fault(
+            "input.channel",
+            f"{len(channels)} channels for {len(devices) or 'no'} named microphones",
+            "give one channel, or one for each --device",
+        )
     addresses: list[tuple[str, Callable[[str], object], str | None]] = [
         ("mqtt.host", check_host, mqtt.host),
         ("mqtt.topic", check_topic, mqtt.topic),
         ("webhook.url", web_address, settings.webhook.url),
         *(("webhook.header", header, text) for text in settings.webhook.header),
+        *(("microphone.device", checked, text) for text in devices if is_address(text)),
+        *(("input.channel", Channel.of, text) for text in channels),
     ]
     for key, check, text in addresses:
         try:
             if text is not None:
                 check(text)
-        except UsageError as error:
+        except (UsageError, DeviceError) as error:
             fault(key, error.what, error.remedy)
     return faults

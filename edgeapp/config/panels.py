@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RECOGNITION = "Recognition"
+PRIVACY = "Privacy"
 PLACE = "Place and season"
 OUTPUT = "Output"
 OTHER_INPUT = "Other input"
@@ -17,7 +18,7 @@ OF_SECTION = {
     "input": OTHER_INPUT,
     "detections": "Detections",
     "thresholds": "Detections",
-    "privacy": "Privacy",
+    "privacy": PRIVACY,
     "clips": "Clips",
     "mqtt": "MQTT",
     "webhook": "Webhook",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.audio.backends import AUTO, BACKENDS
-from edgeapp.audio.channels import MIX
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
@@ -103,18 +102,27 @@ class Microphone:
 
     device: tuple[str, ...] = setting(
         (),
-        "Microphone: index, part of its name, or stable id; the default one if not given. May be repeated.",
+        "Microphone: index, part of its name, stable id, pulse:NAME, or the address of a source in the network; the "
+        "default one if not given. May be repeated.",
         "--device",
-        metavar="NAME|NUMBER|ID",
+        metavar="NAME|NUMBER|ID|URL",
+        address=True,
     )
     backend: str = setting(AUTO, "Audio backend.", "--backend", metavar="NAME", choices=(AUTO, *BACKENDS))
     wait: bool = setting(False, "Wait for a microphone that is not connected yet.", "--wait")
+    netrc: Path | None = setting(
+        None,
+        "File with the log-ins of sources in the network, `machine HOST login USER password PASSWORD`; so that no "
+        "address has one.",
+        "--netrc",
+        read=True,
+    )
     stall: float = setting(10.0, "Time without samples after which a microphone is reopened.", "--stall", above=0)
 
 
 @dataclass(frozen=True)
 class Input:
-    """Sound from a recorder's folder or from standard input."""
+    """Sound from a recorder's folder or from standard input, and the channels of any sound."""
 
     watch: Path | None = setting(
         None, "Folder of a recorder; each new file is processed once.", "--watch", metavar="FOLDER", read=True
@@ -122,9 +130,10 @@ class Input:
     recorder_zone: str = setting(
         "UTC", 'Time zone of the recorder\'s clock: "UTC", "local", "Europe/Berlin".', "--recorder-zone", metavar="ZONE"
     )
-    channel: str = setting(
-        MIX,
-        "Channel of watched recordings and of raw sound: mix, left, right, a number from 1, or best (recordings only).",
+    channel: tuple[str, ...] = setting(
+        (),
+        "Channel: mix, left, right, a number from 1, best (not of raw sound), or each (a source for each channel of a "
+        "microphone); mix if not given. One for all microphones, or one for each --device. May be repeated.",
         "--channel",
         metavar="CHANNEL",
     )
@@ -204,7 +213,7 @@ class Privacy:
 
     speech: str = setting("drop", "Windows with speech: drop or keep.", "--privacy", choices=("drop", "keep"))
     speech_threshold: float = setting(
-        0.5, "Minimum probability of speech.", "--speech-threshold", metavar="CONFIDENCE", minimum=0, maximum=1
+        0.5, "Minimum probability of speech.", "--speech-threshold", metavar="CONFIDENCE", above=0, maximum=1
     )
 
 
@@ -270,6 +279,12 @@ class Mqtt:
         None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
     )
     discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
+    updates: bool = setting(
+        True,
+        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
+        "is sent once, and waits for its clip.",
+        "--mqtt-updates",
+    )
 
 
 @dataclass(frozen=True)
@@ -285,6 +300,12 @@ class Webhook:
     )
     header: tuple[str, ...] = setting(
         (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
+    )
+    updates: bool = setting(
+        True,
+        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
+        "is sent once, and waits for its clip.",
+        "--webhook-updates",
     )
 
 

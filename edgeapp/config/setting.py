@@ -52,6 +52,8 @@ class Setting:
         May be left unset. An empty text unsets what the file sets.
     secret : bool
         Never shown.
+    address : bool
+        May be an address with a log-in, which is never shown.
     read : bool
         A file or folder that must be there.
     pack : bool
@@ -75,6 +77,7 @@ class Setting:
     commas: bool = False
     optional: bool = False
     secret: bool = False
+    address: bool = False
     read: bool = False
     pack: bool = False
 

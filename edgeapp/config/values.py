@@ -157,7 +157,7 @@ def _checked_one(setting: Setting, value: Any) -> Any:
     if setting.type is str and not value.strip():
         raise _wrong(setting, value)
     if setting.type in (str, Path) and any(not char.isprintable() for char in value):
-        what = "it" if setting.secret else repr(value)
+        what = "it" if setting.secret or setting.address else repr(value)
         raise BadValue(f"{what} has a non-printable character", "leave it out")
     return value
 

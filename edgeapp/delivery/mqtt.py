@@ -282,14 +282,15 @@ def discovery_configs(topic: str, availability_topic: str, client_id: str) -> li
     detection = {
         "name": "Last detection",
         "unique_id": f"{node}_last_detection",
-        "value_template": "{{ value_json.taxon.scientific_name }}",
+        "value_template": _newest("value_json.taxon.scientific_name", "this.state"),
         "json_attributes_topic": topic,
+        "json_attributes_template": _newest("value_json | tojson", "this.attributes | tojson"),
         "icon": "mdi:bird",
     }
     confidence = {
         "name": "Confidence of the last detection",
         "unique_id": f"{node}_last_confidence",
-        "value_template": "{{ (value_json.confidence * 100) | round(1) }}",
+        "value_template": _newest("(value_json.confidence * 100) | round(1)", "this.state"),
         "unit_of_measurement": "%",
         "icon": "mdi:percent",
     }
@@ -297,6 +298,11 @@ def discovery_configs(topic: str, availability_topic: str, client_id: str) -> li
         (f"homeassistant/sensor/{node}/last_detection/config", detection | of_both),
         (f"homeassistant/sensor/{node}/last_confidence/config", confidence | of_both),
     ]
+
+
+def _newest(value: str, before: str) -> str:
+    """A template of Home Assistant that an update of an earlier detection does not change."""
+    return f"{{{{ ({before}) if value_json.updated else ({value}) }}}}"
 
 
 def slug(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import json
 import re
@@ -21,6 +22,7 @@ from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
 
 TIMEOUT_S = 15.0
+KEY_DIGITS = 16
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
 LATER = frozenset({408, 421, 423, 425, 429})
@@ -80,9 +82,12 @@ class WebhookTarget:
         return False
 
     def send(self, payload: Mapping[str, Any]) -> None:
-        """POST one message, its id also as ``Idempotency-Key``."""
+        """POST one message, its id also as ``Idempotency-Key``; an update has a key of its own."""
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
-        headers = self._headers | {"Idempotency-Key": str(payload.get("id", ""))}
+        key = str(payload.get("id", ""))
+        if payload.get("updated"):
+            key += f"-{hashlib.sha256(body).hexdigest()[:KEY_DIGITS]}"  # a receiver would drop what it has a key of
+        headers = self._headers | {"Idempotency-Key": key}
         request = urllib.request.Request(self._url, body, headers, method="POST")
         try:
             with self._opener.open(request, timeout=self._timeout_s):

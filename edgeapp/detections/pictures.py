@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def picture_fields(shown: Iterable[Picture]) -> list[dict[str, Any]]:
 class DocumentPictures:
     """Pictures in the documents of a journal's detections, from one gallery.
 
-    For one thread. What cannot be read, or not within `WAIT_MS`, is told of once, and the document has no pictures
+    For any thread. What cannot be read, or not within `WAIT_MS`, is told of once, and the document has no pictures
     then: no detection waits for one or is lost with it.
 
     Parameters
@@ -83,10 +84,11 @@ class DocumentPictures:
         self._tell = tell
         self._told: set[str] = set()
         self._gallery: Gallery | None = None
+        self._lock = threading.Lock()
         if n == 0:
             return
         try:
-            self._gallery = Gallery.open(path)
+            self._gallery = Gallery.open(path, any_thread=True)
             self._gallery.rows(f"PRAGMA busy_timeout = {WAIT_MS}")
             self._finder = PictureFinder(self._gallery, n)
         except GalleryError as error:
@@ -105,23 +107,25 @@ class DocumentPictures:
         vector : callable
             Gives [dim] of its most confident window, if it is known.
         """
-        if self._gallery is None:
-            return []
-        try:
-            sound = vector() if space == self._gallery.identity.space else None
+        sound = vector() if self._gallery is not None and space == self._gallery.identity.space else None
+        with self._lock:
+            if self._gallery is None:
+                return []
             if sound is not None and sound.shape != (self._gallery.identity.dim,):
                 sound = None  # damaged
             candidates = [one.scientific_name for one in detection.candidates]
-            return picture_fields(self._finder.pictures(detection.scientific_name, sound, candidates))
-        except GalleryError as error:
-            self._say(error)
-            return []
+            try:
+                return picture_fields(self._finder.pictures(detection.scientific_name, sound, candidates))
+            except GalleryError as error:
+                self._say(error)
+                return []
 
     def close(self) -> None:
         """Close the gallery; idempotent."""
-        if self._gallery is not None:
-            self._gallery.close()
-        self._gallery = None
+        with self._lock:
+            if self._gallery is not None:
+                self._gallery.close()
+            self._gallery = None
 
     def _say(self, error: GalleryError) -> None:
         if str(error) not in self._told:

@@ -9,14 +9,18 @@ animals, 99 and 96 % at 10 dB, 95 and 83 % at 0 dB.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 
 import numpy as np
 
 from edgeapp.audio.resample import QUALITY
+from edgeapp.audio.windows import Window
 from edgeapp.errors import UsageError
+from edgeapp.recognition.recogniser import Answer
+from edgeapp.recognition.results import WindowResult
 
 RATE_HZ = 16_000
 CHUNK = 512  # samples the model scores at once: 0.032 s
@@ -102,6 +106,38 @@ class SpeechDetector:
         with self._lock:
             self._model.reset()  # the model remembers what it heard; the last sound says nothing about this one
             return np.array([self._model.process_samples(chunk.tolist()) for chunk in chunks])
+
+
+class SpeechGate:
+    """Takes out of windows with speech what was recognised in them, as the station does with its own windows.
+
+    Speech is asked only about windows with a detection, and decided by nothing but the sound of the window, so that
+    ``identify`` and ``listen`` withhold the same windows of a recording.
+
+    Parameters
+    ----------
+    answer : callable
+        Recognises windows.
+    rate_hz : int
+        Rate of the samples of windows.
+    speech : SpeechDetector
+    """
+
+    def __init__(self, answer: Answer, rate_hz: int, speech: SpeechDetector) -> None:
+        self._answer, self._rate_hz, self.speech = answer, rate_hz, speech
+
+    def __call__(self, batch: Sequence[Window]) -> list[WindowResult]:
+        """Recognise windows. Safe from several threads."""
+        return [self._judged(window, result) for window, result in zip(batch, self._answer(batch), strict=True)]
+
+    def _judged(self, window: Window, result: WindowResult) -> WindowResult:
+        if not result.detections:
+            return result
+        spoken = self.speech.probability(window.samples, self._rate_hz)
+        if spoken < self.speech.threshold:
+            return replace(result, speech=spoken)
+        nothing = np.zeros_like(result.confidences)
+        return replace(result, detections=(), confidences=nothing, vector=None, speech=spoken, withheld=True)
 
 
 def _at_rate(samples: np.ndarray, rate_hz: int) -> np.ndarray:

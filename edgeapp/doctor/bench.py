@@ -21,8 +21,7 @@ import numpy as np
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
-from edgeapp.audio.resample import resampled
-from edgeapp.audio.windows import Window, windows
+from edgeapp.audio.windows import Window
 from edgeapp.board.machine import machine
 from edgeapp.board.power import Draw, power_meter
 from edgeapp.errors import DeviceError
@@ -231,8 +230,7 @@ def _sung_windows(pack: Pack) -> Iterator[Window]:
     """Windows of all songs, at the encoder's rate."""
     for song in SONGS.values():
         source = MemorySource(synthesise(song, 3 * pack.audio.window_s, RATE_HZ), RATE_HZ)
-        spec = pack.audio
-        yield from windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad)
+        yield from pack.audio.cutting.windows(source)
 
 
 def _sing(path: Path, seconds: float) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from edgeapp.config.load import missing
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
 from edgeapp.doctor.records import span
+from edgeapp.station.validation import validated
 
 DEAF = ("silent", "stalled", "lost")
 
 
 def config(context: Context) -> Findings:
     """Whether the settings can be used."""
-    faults = [*context.loaded.faults, *missing(context.settings)]
+    faults = validated(context.loaded).faults
     for fault in faults:
         yield error("config", f"{fault.where}: {fault.what}", fault.remedy)
     if not faults:

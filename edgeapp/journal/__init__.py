@@ -3,9 +3,11 @@
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import DamagedJournalError, JournalError, default_path
 from edgeapp.journal.journal import Journal
+from edgeapp.journal.outbox import Messages
 from edgeapp.journal.reading import Reader
 from edgeapp.journal.records import (
     Clip,
+    Composed,
     Deployment,
     Detection,
     Message,
@@ -19,12 +21,14 @@ from gallery.utc import utc_of
 
 __all__ = [
     "Clip",
+    "Composed",
     "DamagedJournalError",
     "Deployment",
     "Detection",
     "Journal",
     "JournalError",
     "Message",
+    "Messages",
     "Reader",
     "Review",
     "StoredClip",

@@ -279,7 +279,11 @@ def sources(rows: Rows) -> list[str]:
 
 def clip(rows: Rows, clip_id: int) -> dict[str, Any] | None:
     """A clip that was not deleted: id, path, format, start_s, end_s, created_utc; None if there is none."""
-    sql = "SELECT id, path, format, start_s, end_s, created_utc FROM clips WHERE id = :id AND deleted_utc IS NULL"
+    sql = (
+        "SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path, format, start_s, end_s,"
+        " created_utc FROM clips LEFT JOIN clip_folders ON clip_folders.id = folder"
+        " WHERE clips.id = :id AND deleted_utc IS NULL"
+    )
     return next(iter(rows._fetch(sql, {"id": clip_id})), None)
 
 

@@ -19,7 +19,9 @@ _TIMES = (
     ("streams", "started_utc", "started_boottime_s"),
     ("streams", "ended_utc", "ended_boottime_s"),
     ("clips", "created_utc", "created_boottime_s"),
+    ("clips", "started_utc", "started_boottime_s"),
     ("detections", "time_utc", "boottime_s"),
+    ("messages", "created_utc", "created_boottime_s"),
 )
 _STREAMS_OF_BOOT = "SELECT id FROM streams WHERE boot_id = :of"
 _STREAMS_OF_DEPLOYMENT = "SELECT id FROM streams WHERE deployment = :of"
@@ -28,12 +30,14 @@ _OF_BOOT = {
     "streams": "boot_id = :of",
     "clips": f"stream IN ({_STREAMS_OF_BOOT})",
     "detections": f"stream IN ({_STREAMS_OF_BOOT})",
+    "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_BOOT}))",
 }
 _OF_DEPLOYMENT = {
     "deployments": "id = :of",
     "streams": "deployment = :of",
     "clips": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
     "detections": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
+    "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_DEPLOYMENT}))",
 }
 
 
@@ -57,6 +61,16 @@ class Corrections(Writer):
             return self._correct(_OF_BOOT, boot_id, "clock_set = 0 AND {boottime} IS NOT NULL", corrected)
 
         return self._write(change)
+
+    def is_uncorrected(self, boot_id: str) -> bool:
+        """Whether a boot of the machine has detections or streams from before its clock was set."""
+        rows = self._fetch(
+            "SELECT 1 FROM streams WHERE boot_id = :boot AND clock_set = 0 UNION ALL"
+            " SELECT 1 FROM detections INDEXED BY detections_of_unset_clock JOIN streams ON streams.id = stream"
+            " WHERE detections.clock_set = 0 AND boot_id = :boot LIMIT 1",
+            {"boot": boot_id},
+        )
+        return bool(rows)
 
     def shift_times(self, deployment_id: int, seconds: float) -> int:
         """Correct a deployment whose clock was wrong by so many seconds; returns how many detections.
@@ -94,8 +108,11 @@ class Corrections(Writer):
             if table == "detections":
                 changed = len(rows)
         for table, condition in where.items():  # only now: a row may have two times
+            marked = "clock_set = 2"
+            if table == "clips":  # their files say that the clock was not set, even where the time was right
+                marked += ", written_utc = NULL"
             self._connection.execute(
-                f"UPDATE {table} SET clock_set = 2 WHERE {condition} AND {which.format(boottime=_first_of(table))}",
+                f"UPDATE {table} SET {marked} WHERE {condition} AND {which.format(boottime=_first_of(table))}",
                 {"of": of},
             )
         return changed

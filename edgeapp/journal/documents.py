@@ -18,12 +18,12 @@ from edgeapp.detections.document import (
     detection_document,
     document_id,
 )
+from edgeapp.journal.records import CLIP_PARTS
 from edgeapp.recognition.results import Origin
 from gallery.naming import Naming
 from gallery.recognition import Candidate, Detection
 
 CLOCKS = (CLOCK_UNSET, CLOCK_SET, CLOCK_CORRECTED)  # by `clock_set`
-CLIP_PARTS = 3  # of a clip's path below the folder of the clips: year, month, name
 FILE = "file"  # the backend of recordings
 
 

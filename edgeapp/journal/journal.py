@@ -7,12 +7,12 @@ beside the encoder. Counts are written with every window and cost none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,17 +22,16 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.clips import ClipRows
 from edgeapp.journal.corrections import Corrections
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read, open_to_write
-from edgeapp.journal.outbox import OutboxRows
-from edgeapp.journal.reading import VECTOR, Questions
-from edgeapp.journal.records import Deployment, Detection, Message, Review, Stream
+from edgeapp.journal.outbox import Messages, OutboxRows
+from edgeapp.journal.reading import VECTOR
+from edgeapp.journal.records import Deployment, Detection, Review, Stream
 from gallery import sqlite
 from gallery.taxon import RANKS
 
-Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
 T = TypeVar("T")
 
 
-class Journal(OutboxRows, ClipRows, Corrections, Questions):
+class Journal(OutboxRows, ClipRows, Corrections):
     """One program's way to write a journal, from any of its threads; a context manager. Use `Journal.open`.
 
     Every method raises JournalError when the file cannot be read or written; nothing of that change is in it then, and
@@ -111,8 +110,8 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
 
         Parameters
         ----------
-        messages : Callable[[Mapping[str, Any]], Sequence[Message]] | None
-            What is to be sent of the detection with this document, once it is confirmed.
+        messages : Callable[[], Sequence[Message]] | None
+            Who is to be told of the detection, once it is confirmed.
         """
 
         def insert() -> int:
@@ -272,12 +271,6 @@ class Journal(OutboxRows, ClipRows, Corrections, Questions):
         if detection.vector is not None:
             blob = np.asarray(detection.vector).astype(VECTOR).tobytes()
             self._connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", [detection_id, blob])
-
-    def _queue_of(self, detection_id: int, messages: Messages | None) -> None:
-        if messages is not None:
-            row = self.in_full(detection_id)
-            for message in messages(self.document(row)) if row is not None else ():
-                self._insert_message(message)
 
 
 def _stretch(detection: Detection) -> dict[str, int | float | str | None]:

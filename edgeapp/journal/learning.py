@@ -268,7 +268,14 @@ def _write(lesson: _Lesson, pack: Pack, path: Path) -> bool:
 
 def _content(entries: Iterable[Entry], examples: Iterable[Counterexample]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = [
-        (one.modality, one.scientific_name, np.asarray(one.vector).tobytes(), one.label, one.author, one.source)
+        (
+            one.modality,
+            one.scientific_name,
+            np.asarray(one.vector).astype(np.float16).tobytes(),  # as a gallery has it
+            one.label,
+            one.author,
+            one.source,
+        )
         for one in entries
     ]
     return rows + [

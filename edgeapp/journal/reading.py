@@ -211,7 +211,10 @@ class Reader(Questions):
 
     def missing_clips(self) -> list[dict[str, Any]]:
         """Clips that were not deleted and whose files are not there."""
-        kept = self._fetch("SELECT id, path FROM clips WHERE deleted_utc IS NULL ORDER BY id")
+        kept = self._fetch(
+            "SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path"
+            " FROM clips LEFT JOIN clip_folders ON clip_folders.id = folder WHERE deleted_utc IS NULL ORDER BY clips.id"
+        )
         return [row for row in kept if not Path(row["path"]).is_file()]
 
     def close(self) -> None:

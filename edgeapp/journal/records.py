@@ -126,23 +126,74 @@ class Detection:
     vector: np.ndarray | None = field(default=None, compare=False)
 
 
+DETECTION, GIVEN = "detection", "given"  # kinds of messages: the document of a detection, a text of its own
+
+
 @dataclass(frozen=True)
 class Message:
-    """Something to be sent to one target of the outbox."""
+    """Something that one target of the outbox is to be told.
+
+    Attributes
+    ----------
+    target : str
+    payload : Mapping[str, Any] | None
+        None is the document of a detection, as it is when it is sent.
+    created : Moment | None
+        Decides the age of the message; now by the wall clock where it is None.
+    """
 
     target: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] | None = None
+    created: Moment | None = None
 
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A message that waits in the outbox."""
+    """A message that waits in the outbox.
+
+    Attributes
+    ----------
+    id : int
+    target : str
+    kind : str
+        `DETECTION` or `GIVEN`.
+    attempts : int
+        Since it was sent last.
+    created_utc : str
+    clock_set : bool
+        Whether that time can be trusted.
+    revision : int
+        Of what it says; more with every change.
+    clip_expected : bool
+        Its detection has no clip, and its stream still runs.
+    """
 
     id: int
     target: str
-    payload: Mapping[str, Any]
+    kind: str
     attempts: int
     created_utc: str
+    clock_set: bool
+    revision: int
+    clip_expected: bool
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What a message says now.
+
+    Attributes
+    ----------
+    payload : Mapping[str, Any]
+        With ``updated``, where it is the document of a detection: whether the target has an earlier form of it.
+    revision : int
+    """
+
+    payload: Mapping[str, Any]
+    revision: int
+
+
+CLIP_PARTS = 3  # of a clip's path below the folder of the clips: year, month, name
 
 
 @dataclass(frozen=True)
@@ -162,6 +213,10 @@ class Clip:
     bytes : int
         Size of the file.
     created : Moment
+    started : Moment | None
+        When its sound began, as its name and its metadata say.
+    sha256 : str | None
+        Of the file, by which it is found again where it was moved.
     """
 
     path: str
@@ -171,6 +226,8 @@ class Clip:
     stream: int
     bytes: int
     created: Moment
+    started: Moment | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +262,52 @@ class StoredClip:
 
 
 @dataclass(frozen=True)
+class ClipToRename:
+    """A clip whose name says another beginning than the journal, or that left a file behind when it was renamed.
+
+    Attributes
+    ----------
+    id : int
+    path : str
+    started_utc : str
+        When its sound began.
+    clock_set : bool
+        Whether that can be trusted.
+    left_path : str | None
+        Its earlier file.
+    renamed : bool
+        Only `left_path` is still to be removed.
+    """
+
+    id: int
+    path: str
+    started_utc: str
+    clock_set: bool
+    left_path: str | None
+    renamed: bool
+
+
+@dataclass(frozen=True)
+class MissingClip:
+    """A clip whose file is not where the journal says.
+
+    Attributes
+    ----------
+    id : int
+    path, below : str
+        Where it should be, and that below the folder of the clips.
+    bytes : int
+    sha256 : str | None
+    """
+
+    id: int
+    path: str
+    below: str
+    bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
 class Review:
     """A review of a detection.
 
@@ -218,6 +321,8 @@ class Review:
     name : str or None
         The right taxon, of a correction.
     note : str
+    unlisted : bool
+        The name is in no list of taxa, and meant all the same.
     """
 
     detection: int
@@ -225,3 +330,4 @@ class Review:
     reviewer: str
     name: str | None = None
     note: str = ""
+    unlisted: bool = False

@@ -8,7 +8,8 @@ deployments      one run of the station with one pack, gallery and set of thresh
       vectors    the vector of its most confident window, in the space of the deployment
       reviews    what people said of it; the last one counts
     clips        files of sound, of one or more detections
-messages         the outbox: what is still to be sent, and what became of the rest
+clip_folders     where the clips lie
+messages         the outbox: what targets are to be told of, what they know already, and what was given up
 files            recordings of a watched folder that are done
 detections_in_full   a view: every confirmed detection with all that is known about it
 
@@ -20,7 +21,9 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from edgeapp.journal.schema_of_browsing import BROWSING
+from edgeapp.journal.schema_of_clips import CLIPS, CLIPS_SPLIT, split_paths
 from edgeapp.journal.schema_of_learning import LEARNED
+from edgeapp.journal.schema_of_messages import MESSAGES, find_detections
 from edgeapp.journal.schema_of_recordings import RECORDED
 from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
 
@@ -155,6 +158,17 @@ def m007_learned(db: Database) -> None:
 def m008_recordings(db: Database) -> None:
     """Which channel of a recording was heard, and where its start was read; neither is known of earlier ones."""
     for statement in RECORDED:
+        db.execute(statement)
+
+
+@migrations()
+def m009_messages_clips_and_files(db: Database) -> None:
+    """What was a copy, frozen when it was written, or a spelling: texts of messages, paths of clips and recordings."""
+    find_detections(db)
+    for statement in (*CLIPS, *MESSAGES):
+        db.execute(statement)
+    split_paths(db)
+    for statement in CLIPS_SPLIT:
         db.execute(statement)
 
 

@@ -83,6 +83,11 @@ class Writer:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def _call_after(self, call: Callable[[], None]) -> None:
+        """Call something once what is being changed is committed."""
+        if call not in self._after_commit:
+            self._after_commit.append(call)
+
     def _insert(self, table: str, row: Mapping[str, Any]) -> int:
         columns = ", ".join(row)
         places = ", ".join(f":{column}" for column in row)

@@ -49,6 +49,7 @@ TOOL = "biovita-edge"
 NOT_REVIEWED = "not confirmed or corrected by a reviewer"
 CLOCK_NOT_SET = "from before the clock was set"
 NOT_A_SPECIES = "not named to the species"
+NOT_LISTED = "corrected to a name that no list of taxa has"
 
 _SPECIES = re.compile(r"([A-Z][a-z-]+) ([a-z][a-z-]+(?: [a-z][a-z-]+)?)")
 _FORBIDDEN = str.maketrans({'"': "'", "“": "'", "”": "'", ",": ";"})
@@ -122,6 +123,8 @@ def left_out(record: Record) -> str | None:
         return NOT_REVIEWED
     if not record.clock_set:
         return CLOCK_NOT_SET
+    if not record.corrected_listed:
+        return NOT_LISTED
     if species(record) is None:
         return NOT_A_SPECIES
     return None

@@ -10,6 +10,7 @@ from typing import Any
 from edgeapp.detections.review import ReviewVerdict
 from edgeapp.journal import utc_of
 from edgeapp.outputs.records import SPECIES, Record
+from edgeapp.pack.names import shipped_species
 from gallery.errors import GalleryError
 from gallery.naming import Naming
 from gallery.store import Gallery
@@ -29,6 +30,16 @@ def taxa_of(path: str) -> tuple[Taxon, ...]:
         return ()
 
 
+@cache
+def _all_names(path: str) -> frozenset[str]:
+    return frozenset(name for taxon in taxa_of(path) for name in taxon.path())
+
+
+@cache
+def _shipped() -> frozenset[str]:
+    return frozenset(name for taxon in shipped_species() for name in taxon.path())
+
+
 class Galleries:
     """The taxa of the galleries of detections, each opened once."""
 
@@ -40,6 +51,10 @@ class Galleries:
         if path not in self._taxa:
             self._taxa[path] = {taxon.scientific_name: taxon for taxon in taxa_of(path)}
         return self._taxa[path]
+
+    def has(self, name: str) -> bool:
+        """Whether a gallery, or the list that comes with the program, has a taxon of this name, at any rank."""
+        return name in _shipped() or any(name in names for names in map(_all_names, self._taxa))
 
     def is_bird(self, species: str) -> bool:
         """Whether no gallery says otherwise; unknown species are left to the reviewer."""
@@ -88,4 +103,5 @@ def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> R
         channel=row["channel"],
         recorded_at_origin=row["recorded_at_origin"],
         recorded_at_doubt=row["recorded_at_doubt"],
+        corrected_listed=not corrected or bool(row["review_unlisted"]) or galleries.has(corrected),
     )

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeapp.detections.document import (
+    DECIMALS,
     SCHEMA,
     TIME_DECIMALS,
     Source,
@@ -111,6 +112,7 @@ def window_fields(result: WindowResult, species: Sequence[Candidate]) -> dict[st
         "end_s": round(result.end_s, TIME_DECIMALS),
         "level_dbfs": level_field(result.level_dbfs),
         "heard": result.heard,
+        **({} if result.speech is None else {"speech": round(result.speech, DECIMALS)}),
         "detections": [taxon_fields(detection) for detection in result.detections],
         "species": candidate_fields(species),
     }

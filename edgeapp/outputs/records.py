@@ -46,6 +46,8 @@ class Record:
         Of a recording, from 1, where one was chosen.
     recorded_at_origin, recorded_at_doubt : str or None
         Of a recording: where its start was read, and what is doubtful about it.
+    corrected_listed : bool
+        Whether `corrected_name` is in a list of taxa, or was meant although none has it.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Record:
     channel: int | None = None
     recorded_at_origin: str | None = None
     recorded_at_doubt: str | None = None
+    corrected_listed: bool = True
 
     def __post_init__(self) -> None:
         if self.time_utc.utcoffset() is None:

@@ -19,7 +19,7 @@ from edgeapp.errors import PackError
 from edgeapp.pack.range import RangeSpec
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
-from edgeapp.pack.values import mapping, parsed, shown, whole, words
+from edgeapp.pack.values import boolean, mapping, parsed, shown, whole, words
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
 from gallery.parameters import DecisionParameters
@@ -30,6 +30,7 @@ FORMAT = 1
 MOST_DIM = 65_536
 PACK_FILE = "pack.json"
 PACK_GALLERY = "gallery.sqlite"
+UNCALIBRATED = "confidences are not calibrated, they only order the species; compare them within this pack alone"
 
 # SQLite's own working files come and go beside the gallery.
 UNHASHED_SUFFIXES = ("-wal", "-shm", "-journal", SUFFIX)
@@ -62,6 +63,8 @@ class Pack:
         Graph -> what of it still computes in float32.
     range : RangeSpec or None
         Its occurrence model.
+    calibrated : bool
+        Whether the decision parameters were fitted on recordings. Otherwise its confidences only order the species.
     files : dict
         File name -> sha256, hex.
     """
@@ -85,6 +88,7 @@ class Pack:
     in_fp32: Mapping[str, list[str]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     range: RangeSpec | None = None
+    calibrated: bool = True
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -159,6 +163,7 @@ def write_pack_json(
     precision: str = "fp32",
     in_fp32: Mapping[str, list[str]] | None = None,
     range: RangeSpec | None = None,
+    calibrated: bool = True,
     created: str | None = None,
 ) -> Path:
     """Make a folder a pack: hash its files and write ``pack.json``, last and atomically.
@@ -194,7 +199,7 @@ def write_pack_json(
         "created": created or now_text("seconds"),
         "preset": preset,
         "encoder": {"space": space, "dim": dim},
-        "audio": asdict(audio),
+        "audio": audio.to_dict(),
     }
     if text is not None:
         document["text"] = asdict(text)
@@ -204,6 +209,8 @@ def write_pack_json(
         document["gallery"] = gallery
     if range is not None:
         document["range"] = asdict(range)
+    if not calibrated:
+        document["calibrated"] = False
     document |= {
         "decision": decision.to_dict(),
         "metrics": dict(metrics or {}),
@@ -248,6 +255,7 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         precision=pack.precision,
         in_fp32=pack.in_fp32,
         range=pack.range,
+        calibrated=pack.calibrated,
         created=pack.created,
     )
     return Pack.load(pack.folder)
@@ -312,6 +320,7 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
             in_fp32=mapping("in_fp32", document.get("in_fp32", {})),
             files=dict(files),
             range=RangeSpec(**mapping("range", document["range"])) if document.get("range") else None,
+            calibrated=boolean("calibrated", document.get("calibrated", True)),
         )
     except KeyError as error:
         raise PackError(f"{where}: {error.args[0]!r} is missing", remedy) from None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from edgeapp.audio.windows import HOP_S, PADS, REPEAT
+from edgeapp.audio.cutting import BEGINNING, STARTS, Cutting
+from edgeapp.audio.resample import RESAMPLERS, SOXR
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, PADS, REPEAT
 from edgeapp.pack.split import SplitSpec
-from edgeapp.pack.values import number, shown, whole, words
+from edgeapp.pack.values import boolean, number, shown, whole, words
 
 RATES_HZ = (1_000, 1_000_000)  # of sound that an encoder takes; bats are recorded at up to 500 kHz
 WINDOWS_S = (0.05, 300.0)
 MOST_WINDOW_SAMPLES = 1 << 24  # 64 MB, and a batch has several
 HOPS_S = (0.001, 3_600.0)
+LATER = ("start", "resampler", "min_clip_s")  # fields that older programs do not know, written where they say something
 MOST_TOKENS = 8_192
 SIZES_PX = (8, 4_096)
 
@@ -28,6 +32,8 @@ class AudioSpec:
         How a sound shorter than a window fills it: ``repeat`` from its start, or ``zero`` after its end.
     unit : bool
         Whether vectors are of unit length. The lengths of others count for class vectors.
+    start, resampler, min_clip_s
+        See `edgeapp.audio.cutting.Cutting`.
     """
 
     file: str
@@ -39,6 +45,9 @@ class AudioSpec:
     hop_s: float = HOP_S
     pad: str = REPEAT
     unit: bool = True
+    start: str = BEGINNING
+    resampler: str = SOXR
+    min_clip_s: float = MIN_CLIP_S
 
     def __post_init__(self) -> None:
         for name in ("file", "input", "output"):
@@ -48,10 +57,11 @@ class AudioSpec:
         number("audio: hop_s", self.hop_s, *HOPS_S)
         if self.window_samples > MOST_WINDOW_SAMPLES:
             raise ValueError(f"audio: a window of {self.window_samples} samples, more than {MOST_WINDOW_SAMPLES}")
-        if self.pad not in PADS:
-            raise ValueError(f"audio: pad must be {' or '.join(PADS)}, not {shown(self.pad)}")
-        if not isinstance(self.unit, bool):
-            raise ValueError(f"audio: unit must be true or false, not {shown(self.unit)}")
+        number("audio: min_clip_s", self.min_clip_s, 0.0, WINDOWS_S[1])
+        for name, choices in (("pad", PADS), ("start", STARTS), ("resampler", RESAMPLERS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"audio: {name} must be {' or '.join(choices)}, not {shown(getattr(self, name))}")
+        boolean("audio: unit", self.unit)
         if self.split is not None:
             whole("audio: split: hop", self.split.hop, 1, self.window_samples)
 
@@ -59,6 +69,16 @@ class AudioSpec:
     def window_samples(self) -> int:
         """Samples in one window."""
         return round(self.rate_hz * self.window_s)
+
+    @property
+    def cutting(self) -> Cutting:
+        """How sound becomes its windows."""
+        return Cutting(self.rate_hz, self.window_s, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The encoder as ``pack.json`` has it."""
+        usual = {field.name: field.default for field in fields(self) if field.name in LATER}
+        return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
 
 
 @dataclass(frozen=True)

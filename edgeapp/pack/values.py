@@ -29,6 +29,13 @@ def words(name: str, value: object) -> None:
         raise ValueError(f"{name} must be text, not {shown(value)}")
 
 
+def boolean(name: str, value: object) -> bool:
+    """A value that is true or false; ValueError for any other."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {shown(value)}")
+    return value
+
+
 def mapping(name: str, value: object) -> Mapping[str, Any]:
     """A value that is a JSON object; ValueError for any other."""
     if not isinstance(value, Mapping):

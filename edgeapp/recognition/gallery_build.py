@@ -19,8 +19,7 @@ from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.resample import resampled
-from edgeapp.audio.windows import level_dbfs, windows
+from edgeapp.audio.windows import level_dbfs
 from edgeapp.errors import AudioError, PassedOverError
 from edgeapp.file_names import text_of
 from edgeapp.pack.format import Pack, sha256
@@ -245,9 +244,9 @@ class Filler:
 
     def _sum(self, source: FileSource, encoder: AudioEncoder) -> np.ndarray:
         """The vectors of the windows of a source that are loud enough, added up."""
-        spec, total = self.pack.audio, np.zeros(self.pack.dim, np.float64)
+        total = np.zeros(self.pack.dim, np.float64)
         with closing(source):
-            for window in windows(resampled(source, spec.rate_hz), spec.window_s, spec.hop_s, pad=spec.pad):
+            for window in self.pack.audio.cutting.windows(source):
                 if level_dbfs(window.samples) >= self.pack.decision.silence_dbfs:
                     total += encoder.encode(window.samples[None])[0]
         return total

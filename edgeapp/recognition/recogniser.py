@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,9 +17,8 @@ from threading import Lock
 
 import numpy as np
 
-from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
-from edgeapp.audio.windows import Window, windows
+from edgeapp.audio.windows import Window
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack, sha256
 from edgeapp.pack.names import names_table
@@ -29,6 +29,7 @@ from edgeapp.runtime.allocator import give_memory_back
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.settings import CPU, RunSettings
 from gallery.entry import MODALITIES
+from gallery.errors import BiovitaError
 from gallery.parameters import DecisionParameters
 from gallery.pooling import Pool
 from gallery.recognition import Candidate, likeliest, loud, ranked, recognise
@@ -41,7 +42,11 @@ BATCH_PROCESSOR_S = 40.0  # seconds of sound answered together by one core; what
 BATCH_PROCESSOR = 8  # windows at most: what waits is in memory
 BATCH_ACCELERATOR = 8  # a GPU works on many at once, and its runs come one after the other
 WORKERS_ACCELERATOR = 2  # one prepares the next batch while the other's is encoded
+DECIDED_TOGETHER = 64  # windows
+LARGE_GALLERY = 1_000_000  # numbers of its directions, 4 MB: more than a processor's cache keeps for the next window
 SHOWN = 0.0005  # least confidence that is not 0.00 % in any output
+Answer = Callable[[Sequence[Window]], list[WindowResult]]
+
 AHEAD = 2  # batches answered or being answered for each worker, beyond the one being read
 
 
@@ -140,7 +145,9 @@ class Recogniser:
         self.vocabulary.reviewed = None if learned is None else learned.reviewed
         self._learned_sha256 = None if learned is None else learned.sha256
 
-    def windows(self, source: AudioSource, hop_s: float | None = None) -> Generator[WindowResult, None, None]:
+    def windows(
+        self, source: AudioSource, hop_s: float | None = None, answer: Answer | None = None
+    ) -> Generator[WindowResult, None, None]:
         """Recognise every window of a source, in order, as a stream.
 
         A live source is answered one window at a time in the caller's thread. Any other is decoded, resampled and
@@ -152,6 +159,8 @@ class Recogniser:
             At any rate.
         hop_s : float or None
             Seconds between window starts; the pack's when None.
+        answer : callable or None
+            In the place of `answer`, which it calls; from several threads at once.
 
         Raises
         ------
@@ -162,11 +171,17 @@ class Recogniser:
             cut = self.cut(source, hop_s)
             if source.live:
                 for window in cut:
-                    yield from self.answer([window])
+                    yield from (answer or self.answer)([window])
             else:
-                with in_order(_batches(cut, self.batch), self.answer, self.workers, AHEAD * self.workers) as answers:
-                    for answered in answers:
-                        yield from answered
+                batches = _batches(cut, self.batch)
+                if answer is not None:
+                    with in_order(batches, answer, self.workers, AHEAD * self.workers) as answers:
+                        for answered in answers:
+                            yield from answered
+                else:
+                    with in_order(batches, self.encoded, self.workers, AHEAD * self.workers) as encoded:
+                        for some in _together(encoded, self._decided_together):
+                            yield from self._decided(some)
         finally:
             source.close()
 
@@ -180,21 +195,33 @@ class Recogniser:
         AudioError
             From the source or the cutting, while it is read.
         """
-        spec = self.pack.audio
-        hop_s = spec.hop_s if hop_s is None else hop_s
-        if not 0 < hop_s < float("inf"):
+        if hop_s is not None and not 0 < hop_s < float("inf"):
             raise UsageError(f"--hop must be greater than 0, not {hop_s:g}", "give the seconds between windows")
-        return self.encoder.sharing(windows(resampled(source, spec.rate_hz), spec.window_s, hop_s, pad=spec.pad))
+        return self.encoder.sharing(self.pack.audio.cutting.windows(source, hop_s))
 
     def answer(self, batch: Sequence[Window]) -> list[WindowResult]:
         """Recognise windows whose samples are at the encoder's rate."""
+        return self._decided([self.encoded(batch)])
+
+    def encoded(self, batch: Sequence[Window]) -> Encoded:
+        """Encode windows whose samples are at the encoder's rate; those that are not loud enough are zeros."""
         levels = np.array([window.level.dbfs for window in batch])
         heard = np.flatnonzero(loud(levels, self.parameters)).tolist()
         vectors = np.zeros((len(batch), self.pack.dim), np.float32)
         if heard:
             with self._turn:
                 vectors[heard] = self.encoder.hear([batch[row] for row in heard])
-        return self.recognised([(window.start_s, window.end_s) for window in batch], levels, vectors)
+        return Encoded([(window.start_s, window.end_s) for window in batch], levels, vectors)
+
+    @property
+    def _decided_together(self) -> int:
+        """Windows, so that a large gallery is gone through once for all of them; as they come with a small one."""
+        return DECIDED_TOGETHER if len(self.taxa) * self.pack.dim >= LARGE_GALLERY else 1
+
+    def _decided(self, batches: Sequence[Encoded]) -> list[WindowResult]:
+        times = [time for batch in batches for time in batch.times]
+        levels = np.concatenate([batch.levels_dbfs for batch in batches])
+        return self.recognised(times, levels, np.concatenate([batch.vectors for batch in batches]))
 
     def recognised(
         self, times: Sequence[tuple[float, float]], levels_dbfs: np.ndarray, vectors: np.ndarray
@@ -230,6 +257,42 @@ class Recogniser:
             return ()
         confidences = result.confidences if among is None else result.confidences * among
         return likeliest(confidences, result.vector, self.vocabulary, top)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Windows that were encoded together.
+
+    Attributes
+    ----------
+    times : list of (float, float)
+        Start and end of each, in seconds.
+    levels_dbfs : numpy.ndarray
+        [n]
+    vectors : numpy.ndarray
+        [n, dim]
+    """
+
+    times: list[tuple[float, float]]
+    levels_dbfs: np.ndarray
+    vectors: np.ndarray
+
+
+def _together(batches: Iterator[Encoded], windows: int) -> Iterator[list[Encoded]]:
+    """Batches of at least so many windows; what came before an error comes before it."""
+    found: list[Encoded] = []
+    try:
+        for batch in batches:
+            found.append(batch)
+            if sum(len(one.times) for one in found) >= windows:
+                yield found
+                found = []
+    except BiovitaError:
+        if found:
+            yield found
+        raise
+    if found:
+        yield found
 
 
 def _batches(cut: Iterator[Window], size: int) -> Iterator[list[Window]]:

@@ -44,7 +44,11 @@ class WindowResult:
         ``[n_taxa]``, of each taxon by itself; zeros when not heard.
     detections : tuple of Detection
     vector : np.ndarray or None
-        ``[dim]`` unit length; None for a window that was not heard.
+        ``[dim]`` unit length; None for a window that was not heard, or was withheld.
+    speech : float or None
+        Probability of speech, where it was asked for: of windows with a detection.
+    withheld : bool
+        Whether it is speech, and its detections, confidences and vector were therefore taken out.
     """
 
     start_s: float
@@ -54,6 +58,8 @@ class WindowResult:
     confidences: np.ndarray
     detections: tuple[Detection, ...]
     vector: np.ndarray | None
+    speech: float | None = None
+    withheld: bool = False
 
     def named(self, naming: Naming) -> WindowResult:
         """The same with its names in a language."""

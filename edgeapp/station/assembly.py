@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from edgeapp.audio.guano import Recorder
 from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.recorder import Clips
+from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Retention, Sweeper
 from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
@@ -26,7 +27,8 @@ from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
-from edgeapp.journal import Deployment, Journal, Message
+from edgeapp.journal import Deployment, Journal, Message, Messages
+from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
@@ -34,6 +36,7 @@ from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import Windowing, queue_windows
 from edgeapp.station.station import Storage
 from gallery.naming import Naming
+from gallery.taxon import Taxon
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ class Parts:
         To be started and closed by whoever runs the station.
     sweeper : Sweeper or None
         Deletes clips by retention.
+    renamer : Renamer or None
+        Gives clips the time in their names that their rows have.
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
@@ -65,6 +70,7 @@ class Parts:
     keeping: Storage
     outbox: Outbox | None
     sweeper: Sweeper | None
+    renamer: Renamer | None
     clips: ClipFolder | None
     naming: Naming
 
@@ -78,10 +84,10 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         An invalid option or setting.
     """
     audio, asked_of = recogniser.pack.audio, settings.detections
-    window_s, hop_s = audio.window_s, hop_of(settings, recogniser)
-    Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s)  # impossible settings are an error now
+    window_s, hop_s = audio.window_s, hop_of(settings, recogniser.pack)
     speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
-    filters = filters_of(settings, recogniser)
+    confirmation_of(settings, recogniser.pack)  # impossible settings are an error now
+    filters = filters_of(settings, recogniser.pack, recogniser.taxa)
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
     recorder = Recorder(
@@ -103,13 +109,14 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         deployment=deployment(settings, recogniser, filters),
         cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s),
         keeping=Storage(
-            lambda: Confirmation(asked_of.confirm, asked_of.confirm_within, window_s, hop_s),
-            messages(list(sending)) if sending else None,
+            lambda: confirmation_of(settings, recogniser.pack),
+            messages(list(sending), clock) if sending else None,
             clips if asked is not None else None,
             asked_of.longest,
         ),
-        outbox=Outbox(journal, sending, clock) if sending else None,
+        outbox=outbox(settings, journal, sending, clock),
         sweeper=sweeper(settings, journal, folder),
+        renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
     )
@@ -129,32 +136,62 @@ def recogniser_of(settings: Settings) -> Recogniser:
     )
 
 
-def hop_of(settings: Settings, recogniser: Recogniser) -> float:
+def hop_of(settings: Settings, pack: Pack) -> float:
     """Seconds between windows: the pack's where the settings do not say."""
     hop_s = settings.station.hop
-    return recogniser.pack.audio.hop_s if hop_s is None else hop_s
+    return pack.audio.hop_s if hop_s is None else hop_s
 
 
-def filters_of(settings: Settings, recogniser: Recogniser) -> Filters:
+def confirmation_of(settings: Settings, pack: Pack) -> Confirmation[Any]:
+    """What confirms the detections of one stream."""
+    asked = settings.detections
+    return Confirmation(asked.confirm, asked.confirm_within, pack.audio.window_s, hop_of(settings, pack))
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Which clips are deleted."""
+    clips = settings.clips
+    return Retention(clips.keep_days, clips.disk_share, clips.keep_per_species)
+
+
+def filters_of(settings: Settings, pack: Pack, taxa: tuple[Taxon, ...]) -> Filters:
     """What a detection has to pass; names that the gallery does not have are told."""
-    asked, taxa = settings.detections, recogniser.taxa
-    listed = SpeciesList.read(asked.species_list, taxa) if asked.species_list is not None else None
-    expected = None
-    if asked.range_table is not None:
-        latitude, longitude = settings.place or (None, None)
-        expected = SpeciesRange.read(asked.range_table, taxa, latitude, longitude)
+    listed, expected = species_list(settings, taxa), range_table(settings, taxa)
     if listed is not None:
         _tell_unknown(f"species list {listed.path}", [one.name for one in listed.unknown])
     if expected is not None:
         _tell_unknown(f"range table {expected.path}", list(expected.unknown))
-    occurrence = None
-    if settings.place is not None and asked.min_occurrence != 0 and recogniser.pack.range is not None:
-        occurrence = Occurrence.of(recogniser.pack, *settings.place, asked.min_occurrence, taxa)
-    elif asked.min_occurrence:
-        raise UsageError(
-            f"pack {recogniser.pack.name} has no occurrence model", "omit --min-occurrence, or use birdnet"
-        )
+    asked = settings.detections
+    occurrence = occurrence_of(settings, pack, taxa)
     return Filters(taxa, asked.min_confidence, dict(settings.thresholds), listed, expected, occurrence)
+
+
+def species_list(settings: Settings, taxa: Sequence[Taxon]) -> SpeciesList | None:
+    """The species that may be detected, where there is a list of them."""
+    path = settings.detections.species_list
+    return None if path is None else SpeciesList.read(path, taxa)
+
+
+def range_table(settings: Settings, taxa: Sequence[Taxon]) -> SpeciesRange | None:
+    """The species expected by a table, where there is one."""
+    path, (latitude, longitude) = settings.detections.range_table, settings.place or (None, None)
+    return None if path is None else SpeciesRange.read(path, taxa, latitude, longitude)
+
+
+def occurrence_of(settings: Settings, pack: Pack, taxa: Sequence[Taxon]) -> Occurrence | None:
+    """The species expected by the pack's model, where it has one and the place is known.
+
+    Raises
+    ------
+    UsageError
+        A minimum is asked for of a pack without a model.
+    """
+    least = settings.detections.min_occurrence
+    if settings.place is not None and least != 0 and pack.range is not None:
+        return Occurrence.of(pack, *settings.place, least, taxa)
+    if least:
+        raise UsageError(f"pack {pack.name} has no occurrence model", "omit --min-occurrence, or use birdnet")
+    return None
 
 
 def _tell_unknown(where: str, names: list[str]) -> None:
@@ -174,7 +211,7 @@ def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> 
         gallery=str(recogniser.gallery_path),
         gallery_sha256=recogniser.origin.gallery_sha256,
         learned_sha256=recogniser.origin.learned_sha256,
-        hop_s=hop_of(settings, recogniser),
+        hop_s=hop_of(settings, recogniser.pack),
         thresholds={
             **filters.described(),
             "confirm": asked.confirm,
@@ -205,9 +242,7 @@ def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> 
     """What deletes clips; None without a folder for them."""
     if folder is None:
         return None
-    clips = settings.clips
-    retention = Retention(clips.keep_days, clips.disk_share, clips.keep_per_species)
-    return Sweeper(retention, journal, folder.folder, log.info)
+    return Sweeper(retention_of(settings), journal, folder.folder, log.info)
 
 
 def station_name(settings: Settings) -> str:
@@ -241,9 +276,19 @@ def targets(settings: Settings) -> dict[str, Target]:
     return found
 
 
-def messages(targets: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Message]]:
-    """What is sent of a detection: its document, the same to every target."""
-    return lambda document: [Message(target, document) for target in targets]
+def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clock: Clock) -> Outbox | None:
+    """What sends messages; None without targets."""
+    if not sending:
+        return None
+    following = {"mqtt": settings.mqtt.updates, "webhook": settings.webhook.updates}
+    asked = clip_settings(settings)
+    wait_s = 0.0 if asked is None else settings.detections.longest + asked.ring_s
+    return Outbox(journal, sending, clock, {name for name in sending if not following[name]}, wait_s)
+
+
+def messages(targets: Sequence[str], clock: Clock) -> Messages:
+    """Who is to be told of a detection: every target of its document."""
+    return lambda: [Message(target, created=clock.now()) for target in targets]
 
 
 def app_version() -> str:

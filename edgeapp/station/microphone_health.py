@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
+from edgeapp.audio.channel_health import ChannelFault, Fault
 from edgeapp.audio.windows import level_dbfs
 
 PIECE_S = 1.0  # judged at once; a spectrum of it tells hum from sound beside it
@@ -47,10 +48,22 @@ class State(str, Enum):
 
     STARTING = "starting"  # opened for the first time, nothing good heard yet
     HEARING = "hearing"
+    INVERTED_CHANNEL = "inverted channel"  # it hears; its channels cancel each other
+    DEAD_CHANNEL = "dead channel"  # it hears, with fewer channels than it has
+    NOISY_CHANNEL = "noisy channel"
     SILENT = "silent"  # samples arrive that no working microphone gives
     STALLED = "stalled"  # no samples, though nobody said that it is gone
     LOST = "lost"  # lost, and being reopened
     BACK = "back"  # samples arrive again, nothing good heard yet
+
+
+OF_FAULT = {
+    Fault.INVERTED: State.INVERTED_CHANNEL,
+    Fault.DEAD: State.DEAD_CHANNEL,
+    Fault.NOISY: State.NOISY_CHANNEL,
+}
+IMPAIRED = tuple(OF_FAULT.values())
+HEARS = (State.HEARING, *IMPAIRED)
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,7 @@ class MicrophoneHealth:
         self._held = 0
         self._bad: Counter[str] = Counter()  # pieces since the last good one
         self._good_in_a_row = 0.0
+        self._faults: tuple[ChannelFault, ...] = ()
         self._begin(at_s)
 
     @property
@@ -168,6 +182,14 @@ class MicrophoneHealth:
                 return ()
             return (self._change(State.LOST, reason, at_s),)
 
+    def channels(self, faults: Sequence[ChannelFault], at_s: float) -> tuple[Transition, ...]:
+        """Note what is wrong with single channels, all of it; it is told while the microphone hears."""
+        with self._lock:
+            self._faults = tuple(faults)
+            if self.state not in HEARS:
+                return ()
+            return (self._change(*self._heard("all channels are in order"), at_s),)
+
     def reopened(self, at_s: float, rate_hz: int | None = None) -> tuple[Transition, ...]:
         """Note that the microphone was opened again, perhaps at another rate."""
         with self._lock:
@@ -180,6 +202,7 @@ class MicrophoneHealth:
         self._arrived_s = at_s
         self.good_s = 0.0
         self.level_dbfs: float | None = None
+        self._faults = ()
         self._forget()
 
     def _forget(self) -> None:
@@ -195,9 +218,9 @@ class MicrophoneHealth:
             self._bad.clear()
             self.good_s += PIECE_S
             self._good_in_a_row += PIECE_S
-            if self.state is State.HEARING or (self.state is State.SILENT and self._good_in_a_row < RECOVERED_S):
+            if self.state in HEARS or (self.state is State.SILENT and self._good_in_a_row < RECOVERED_S):
                 return []
-            return [self._change(State.HEARING, f"sound at {self.level_dbfs:.0f} dBFS", at_s)]
+            return [self._change(*self._heard(f"sound at {self.level_dbfs:.0f} dBFS"), at_s)]
         self._good_in_a_row = 0.0
         self._bad[fault] += 1
         bad_s = self._bad.total() * PIECE_S
@@ -205,6 +228,12 @@ class MicrophoneHealth:
             return []
         worst = self._bad.most_common(1)[0][0]
         return [self._change(State.SILENT, f"{worst} for {bad_s:.0f} s", at_s)]
+
+    def _heard(self, otherwise: str) -> tuple[State, str]:
+        """The state of a microphone that hears, and why: what is wrong with its channels, or something else."""
+        if not self._faults:
+            return State.HEARING, otherwise
+        return OF_FAULT[self._faults[0].fault], "; ".join(fault.why for fault in self._faults)
 
     def _change(self, state: State, why: str, at_s: float) -> Transition:
         self._latest = Transition(at_s, self.state, state, why)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.system import Moment
 from edgeapp.errors import BiovitaError
@@ -58,7 +59,6 @@ class WatchClock:
 
     def __init__(self) -> None:
         self._last: Moment | None = None
-        self._corrected = False
 
     def __call__(self, station: Station) -> None:
         """Compare the two clocks with how they stood the last time."""
@@ -69,12 +69,14 @@ class WatchClock:
                 log.warning("the clock was set %s by %s", "forward" if step > timedelta(0) else "back", abs(step))
         elif not now.clock_set:
             log.warning("the clock is not synchronised: times are marked until it is")
-        if now.clock_set and not self._corrected:
-            self._corrected = True
+        if now.clock_set:
             station.write_queue.write(lambda: self._correct(station, now))
         self._last = now
 
     def _correct(self, station: Station, now: Moment) -> None:
+        # Again and again: what was heard before the clock was set may be written long after.
+        if not station.journal.is_uncorrected(station.clock.boot_id):
+            return
         corrected = station.journal.correct_times(station.clock.boot_id, now.utc_of_boot)
         if corrected:
             log.info("the clock is set: the times of %d detections were corrected", corrected)
@@ -93,6 +95,20 @@ def forget_messages(station: Station) -> None:
     now = station.clock.now()
     if now.clock_set:
         station.write_queue.write(lambda: station.journal.forget_messages(now.earlier(REMEMBERED_S)))
+
+
+class RenameClips:
+    """Give clips the right time in their names, once their rows have it."""
+
+    def __init__(self, renamer: Renamer) -> None:
+        self._renamer = renamer
+
+    def __call__(self, station: Station) -> None:
+        """Rename; errors are logged, and retried the next time."""
+        try:
+            self._renamer.run()
+        except BiovitaError as error:
+            log.warning("clips not renamed: %s", error)
 
 
 class SweepClips:

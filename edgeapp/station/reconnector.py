@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from edgeapp.audio.capture import Capture
+from edgeapp.audio.channel_health import ChannelFault
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock, SystemClock
@@ -27,6 +28,7 @@ class OpenMicrophone(AudioSource, Protocol):
     dropped_samples: int
     timeline: Timeline
     on_waiting: Callable[[], object]
+    on_channels: Callable[[Sequence[ChannelFault]], object]
 
 
 class Reconnector:
@@ -43,6 +45,8 @@ class Reconnector:
     sleep : Callable[[float], None]
     wait : bool
         Wait for a microphone that is not there in the beginning either.
+    channel : int or None
+        The one that is heard, from 1, where one was chosen.
 
     Attributes
     ----------
@@ -58,7 +62,9 @@ class Reconnector:
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
         wait: bool = False,
+        channel: int | None = None,
     ) -> None:
+        self._channel = channel
         self._open = open_capture
         self._clock = clock or SystemClock()
         self._sleep = sleep
@@ -103,6 +109,7 @@ class Reconnector:
     def _attended(self, opened: OpenMicrophone) -> Iterator[StreamSource]:
         self.health.reopened(self._clock.now().boottime_s, opened.rate_hz)
         opened.on_waiting = lambda: self.health.tick(self._clock.now().boottime_s)
+        opened.on_channels = lambda faults: self.health.channels(faults, self._clock.now().boottime_s)
         self._present = stream = StreamSource(
             opened,
             self.health,
@@ -111,6 +118,7 @@ class Reconnector:
             backend=opened.backend,
             timeline=opened.timeline,
             lost=lambda: opened.dropped_samples,
+            channel=self._channel,
         )
         if self._closed:  # while it was being opened
             stream.close()

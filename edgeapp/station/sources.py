@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from edgeapp.audio.addresses import is_address, redacted, with_log_in
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.channels import EACH, Channel, check_piped
 from edgeapp.audio.pcm import PcmSource
+from edgeapp.audio.recording import Recordings
 from edgeapp.clock.system import Clock
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.settings import Settings
@@ -32,7 +34,8 @@ def workers_of(
     UsageError
         Sources that exclude each other.
     """
-    channel = Channel.of(settings.input.channel)
+    channels = channels_asked(settings)
+    channel = channels[0]
     devices, watched = settings.microphone.device, settings.input.watch
     duration_s = settings.station.duration
     if watched is not None:
@@ -40,8 +43,6 @@ def workers_of(
             raise UsageError("--watch excludes other sources", "omit --device and -")
         if not watched.is_dir():
             raise UsageError(f"{watched}: is not a readable folder", "make it, or check the path")
-        if channel.choice == EACH:
-            raise UsageError("--channel each: a watched recording is one stream", "choose mix, best or a number")
         journal, zone = station.journal, zone_of(settings.input.recorder_zone)
         return [
             SourceWorker(
@@ -63,15 +64,73 @@ def workers_of(
             SourceWorker(pipe.name, lambda tell: PipeSource(pipe, clock, tell), cutting, station.events, duration_s)
         ]
 
-    def source(device: str | None) -> Callable[[Tell], Reconnector]:
-        microphone = settings.microphone
+    return _microphones(settings, devices or (None,), channels, cutting, station, clock)
 
-        def opened() -> Capture:
-            return Capture(device, microphone.backend, stall_s=microphone.stall, clock=clock)
 
-        return lambda tell: Reconnector(opened, tell, clock=clock, wait=microphone.wait)
+def channels_asked(settings: Settings) -> tuple[Channel, ...]:
+    """The channel of all sources, or one for each microphone.
 
-    return [
-        SourceWorker(device or "microphone", source(device), cutting, station.events, duration_s)
-        for device in (devices or (None,))
-    ]
+    Raises
+    ------
+    UsageError
+        No channel, or one that a watched recording cannot have.
+    """
+    channels = tuple(map(Channel.of, settings.input.channel)) or (Channel(),)
+    if settings.input.watch is not None and channels[0].choice == EACH:
+        raise UsageError("--channel each: a watched recording is one stream", "choose mix, best or a number")
+    return channels
+
+
+def _microphones(
+    settings: Settings,
+    devices: Sequence[str | None],
+    channels: Sequence[Channel],
+    cutting: Windowing,
+    station: Station,
+    clock: Clock,
+) -> list[SourceWorker]:
+    microphone, recordings = settings.microphone, Recordings()
+
+    def opened(device: str | None, channel: Channel, apart: bool) -> Capture:
+        """A microphone; `apart` where its channels are sources of their own."""
+        if device is not None and is_address(device):
+            device = with_log_in(device, microphone.netrc)
+        capture = Capture(
+            device, microphone.backend, stall_s=microphone.stall, clock=clock, channel=channel, recordings=recordings
+        )
+        if apart:
+            capture.name = of_channel(capture.name, channel)
+        return capture
+
+    def source(device: str | None, channel: Channel, apart: bool) -> Callable[[Tell], Reconnector]:
+        return lambda tell: Reconnector(
+            lambda: opened(device, channel, apart),
+            tell,
+            clock=clock,
+            wait=microphone.wait,
+            channel=channel.number or None,
+        )
+
+    workers = []
+    for place, device in enumerate(devices):
+        channel = channels[place if len(channels) > 1 else 0]
+        apart = channel.choice == EACH
+        name = redacted(device or "microphone")
+        for one in _each(opened(device, Channel("", 1), False)) if apart else [channel]:
+            called = of_channel(name, one) if apart else name
+            workers.append(
+                SourceWorker(called, source(device, one, apart), cutting, station.events, settings.station.duration)
+            )
+    return workers
+
+
+def _each(capture: Capture) -> list[Channel]:
+    """Every channel of a microphone, which is closed again."""
+    capture.close()
+    capture.recording.left()
+    return [Channel("", number) for number in range(1, capture.channels + 1)]
+
+
+def of_channel(name: str, channel: Channel) -> str:
+    """Name of a source that is one channel of a microphone."""
+    return f"{name}, channel {channel}"

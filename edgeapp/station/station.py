@@ -17,18 +17,18 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Deployment, Journal, JournalError, Stream
+from edgeapp.journal import Deployment, Journal, JournalError, Messages, Stream
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.station.classifier import Classifier
-from edgeapp.station.microphone_health import State, Transition
+from edgeapp.station.microphone_health import IMPAIRED, State, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Opened, SourceWorker, queue_windows
-from edgeapp.station.stream_log import Listeners, Messages, StreamLog
+from edgeapp.station.stream_log import Listeners, StreamLog
 from edgeapp.station.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 
-DEAF = (State.SILENT, State.STALLED, State.LOST)
+WORTH_A_WARNING = (State.SILENT, State.STALLED, State.LOST, *IMPAIRED)
 FILE = "file"  # backend of recordings
 RENEWED = "settings changed"  # why a stream ended
 TICK_S = 0.5  # how long the station waits for sound before it runs its tasks
@@ -64,7 +64,7 @@ class Storage:
     confirmation : callable
         Makes the confirmation of one stream.
     messages : callable or None
-        Document of a confirmed detection to what is to be sent.
+        Who is to be told of a confirmed detection.
     clips : callable or None
         Makes the clips of one stream from its sound and its id.
     longest_s : float
@@ -294,7 +294,7 @@ class Station:
             self._changes.get_nowait()()
         for worker in self.workers:
             for transition in worker.changes():
-                weight = logging.WARNING if transition.state in DEAF else logging.INFO
+                weight = logging.WARNING if transition.state in WORTH_A_WARNING else logging.INFO
                 log.log(weight, "%s: %s", worker.name, transition.in_words)
                 self._screen.microphone(worker.name, transition)
         for task in self._tasks:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeapp.delivery.outbox import Outbox, TargetState
+from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation

@@ -7,7 +7,7 @@ so that a crash loses at most the current window. All that a window changes is o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,13 +15,11 @@ from edgeapp.clips.recorder import Clips
 from edgeapp.clock.system import Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Detection, Journal, Message, Stream
+from edgeapp.journal import Detection, Journal, Messages, Stream
 from edgeapp.recognition.merging import LONGEST_S, TOUCHING_S
 from edgeapp.station.observation import Observation, Outcome
 from edgeapp.station.write_queue import WriteQueue
 from gallery.recognition import Detection as TaxonDetection
-
-Messages = Callable[[Mapping[str, Any]], Sequence[Message]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class StreamLog:
         Of the verdicts of windows; shared by all streams.
     telling : Listeners
     messages : callable or None
-        Document of a confirmed detection to what is to be sent.
+        Who is to be told of a confirmed detection.
     clips : callable or None
         Makes the clips of a stream from its id.
     longest_s : float

@@ -18,7 +18,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeapp.config.sections import Web
 from edgeapp.errors import UsageError
+from edgeapp.terminal import complain
 from gallery import files
 
 LEAST_LETTERS = 10  # of a password
@@ -244,3 +246,36 @@ def _host_of(header: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.rpartition(":")[0] if ":" in host else host
+
+
+def required_password(web: Web) -> Password | None:
+    """The password of the page, None where it may do without.
+
+    Raises
+    ------
+    UsageError
+        An address that others reach needs a password, or a proxy is not an address.
+    """
+    for proxy in web.proxy:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise UsageError(
+                f"web.proxy {proxy!r} is neither an address nor a network", "write it as 127.0.0.1 or 172.16.0.0/12"
+            ) from None
+    path = web.password_path
+    password = Password.read(path) if path.is_file() else None
+    if password is None and not is_loopback(web.address):
+        raise UsageError(
+            f"the page at {web.address} could be used by everybody",
+            "set a password with `biovita-edge web password`, or leave --web-address out",
+        )
+    return password
+
+
+def access_of(web: Web) -> Access:
+    """Who may use the page; raises as `required_password` does."""
+    password = required_password(web)
+    if password is None and (web.host or web.proxy):
+        complain("the page has no password, and a reverse proxy may pass others on to it: `biovita-edge web password`")
+    return Access(password, frozenset(web.host))

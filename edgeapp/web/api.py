@@ -65,7 +65,7 @@ async def review(request: Request) -> Response:
     texts = {key: sent.get(key) or "" for key in ("verdict", "name", "note", "reviewer")}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Wrong("verdict, name, note and reviewer are texts")
-    asked = reviewing.asked_of(asking.numbers_of(numbers), **texts)
+    asked = reviewing.asked_of(asking.numbers_of(numbers), **texts, new=sent.get("new") is True)
     written, states = await run_in_threadpool(reviewing.review, site, asked)
     return JSONResponse({"reviews": written, "states": states}, 201)
 
@@ -218,6 +218,7 @@ REVIEW = {
         "detections": _NUMBERS,
         "verdict": {"enum": ["confirmed", "rejected", "corrected"]},
         "name": TEXT,
+        "new": {"type": "boolean", "description": "Take a name that no list of taxa has."},
         "note": TEXT,
         "reviewer": TEXT,
     },

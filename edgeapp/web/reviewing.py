@@ -12,7 +12,7 @@ from edgeapp.journal.browsing import in_full
 from edgeapp.journal.documents import id_of
 from edgeapp.web.asking import Wrong
 from edgeapp.web.site import Site
-from gallery.errors import TaxonError
+from gallery.errors import TaxonError, UnknownNameError
 
 NOTE_LENGTH = 2_000
 NAME_LENGTH = 200
@@ -32,6 +32,8 @@ class Asked:
     name : str
         The right taxon, of a correction: scientific, or common in any language.
     note, reviewer : str
+    new : bool
+        The name may be one that no list of taxa has.
     """
 
     detections: tuple[int, ...]
@@ -39,9 +41,12 @@ class Asked:
     name: str = ""
     note: str = ""
     reviewer: str = ""
+    new: bool = False
 
 
-def asked_of(detections: Sequence[int], verdict: str, name: str = "", note: str = "", reviewer: str = "") -> Asked:
+def asked_of(
+    detections: Sequence[int], verdict: str, name: str = "", note: str = "", reviewer: str = "", new: bool = False
+) -> Asked:
     """Check what a person asks for.
 
     Raises
@@ -59,7 +64,7 @@ def asked_of(detections: Sequence[int], verdict: str, name: str = "", note: str 
         raise Wrong(f"a name does not belong to {wanted.value}", "leave it out, or correct")
     if len(note) > NOTE_LENGTH or len(reviewer) > NAME_LENGTH or len(name) > NAME_LENGTH:
         raise Wrong("the note or a name is too long", "shorten it")
-    return Asked(tuple(dict.fromkeys(detections)), wanted, name, note, reviewer)
+    return Asked(tuple(dict.fromkeys(detections)), wanted, name, note, reviewer, new)
 
 
 def review(site: Site, asked: Asked) -> tuple[list[int], list[State]]:
@@ -72,17 +77,12 @@ def review(site: Site, asked: Asked) -> tuple[list[int], list[State]]:
     JournalError
         The journal cannot be written.
     """
-    name: str | None = None
-    if asked.verdict is ReviewVerdict.CORRECTED:
-        try:
-            name = site.names.find(asked.name).scientific_name
-        except TaxonError as error:
-            raise Wrong(error.what, error.remedy) from error
-    journal = site.journal
+    name, unlisted = _name(site, asked) if asked.verdict is ReviewVerdict.CORRECTED else (None, False)
+    journal, reviewer = site.journal, asked.reviewer or "web page"
 
     def write() -> list[int]:
         return [
-            journal.add_review(Review(number, asked.verdict.value, asked.reviewer or "web page", name, asked.note))
+            journal.add_review(Review(number, asked.verdict.value, reviewer, name, asked.note, unlisted))
             for number in asked.detections
         ]
 
@@ -92,6 +92,24 @@ def review(site: Site, asked: Asked) -> tuple[list[int], list[State]]:
         raise Wrong(f"there is no detection {missing[0]}", "load the page again", 404)
     written = journal.together(write)
     return written, _told(site, asked.detections)
+
+
+def _name(site: Site, asked: Asked) -> tuple[str, bool]:
+    """The scientific name of a correction, and whether no list of taxa has it."""
+    for names in (site.names, site.shipped_names):
+        try:
+            return names.find(asked.name, suggest=False).scientific_name, False
+        except UnknownNameError:
+            continue
+        except TaxonError as error:
+            raise Wrong(error.what, error.remedy) from error
+    if asked.new:
+        return asked.name, True
+    try:
+        site.names.find(asked.name)  # once more, for the names that look like it
+    except TaxonError as error:
+        raise Wrong(error.what, error.remedy) from error
+    raise AssertionError
 
 
 def undo(site: Site, reviews: Sequence[int]) -> list[State]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import socket
@@ -17,10 +16,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edgeapp.config.settings import Settings
 from edgeapp.errors import UsageError
-from edgeapp.terminal import complain
-from edgeapp.web.access import Access, Password, is_loopback
+from edgeapp.web.access import access_of
 from edgeapp.web.app import application
 from edgeapp.web.feed import Feed
 from edgeapp.web.site import Site
@@ -98,7 +95,7 @@ class Server:
         web = site.settings.web
         self._site = site
         self._feed = Feed(site)
-        self._access = access_of(site.settings)
+        self._access = access_of(web)
         self._socket = _bound(web.address, web.port)
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -151,34 +148,6 @@ class Server:
     async def _serve(self) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         await self._server.serve(sockets=[self._socket])
-
-
-def access_of(settings: Settings) -> Access:
-    """Who may use the page.
-
-    Raises
-    ------
-    UsageError
-        An address that others reach needs a password, or a proxy is not an address.
-    """
-    web = settings.web
-    for proxy in web.proxy:
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError:
-            raise UsageError(
-                f"web.proxy {proxy!r} is neither an address nor a network", "write it as 127.0.0.1 or 172.16.0.0/12"
-            ) from None
-    path = web.password_path
-    password = Password.read(path) if path.is_file() else None
-    if password is None and not is_loopback(web.address):
-        raise UsageError(
-            f"the page at {web.address} could be used by everybody",
-            "set a password with `biovita-edge web password`, or leave --web-address out",
-        )
-    if password is None and (web.host or web.proxy):
-        complain("the page has no password, and a reverse proxy may pass others on to it: `biovita-edge web password`")
-    return Access(password, frozenset(web.host))
 
 
 def _bound(address: str, port: int) -> socket.socket:

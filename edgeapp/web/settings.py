@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeapp.audio.addresses import redacted
 from edgeapp.config import edit
 from edgeapp.config.file import described
 from edgeapp.config.setting import Setting
@@ -35,6 +36,8 @@ def fixed_by(site: Site, setting: Setting) -> str:
         return "only in the settings file"
     if setting.secret or setting.section == "web":
         return "only in the settings file"
+    if setting.address and shown(site, setting) != text_of(site.settings.value(setting)):
+        return "only in the settings file"
     return _set_by(site.settings.origin(setting))
 
 
@@ -47,13 +50,12 @@ def described_settings(site: Site, settings: Sequence[Setting] = SETTINGS) -> di
     """Section to its settings, as the form shows them."""
     found: dict[str, list[dict[str, Any]]] = {}
     for setting in settings:
-        value = site.settings.value(setting)
         found.setdefault(setting.section, []).append(
             {
                 "key": setting.key,
                 "name": setting.name,
                 "help": described(setting),
-                "value": HIDDEN if setting.secret and value not in (None, ()) else text_of(value),
+                "value": shown(site, setting),
                 "default": text_of(setting.default),
                 "choices": setting.choices if not setting.many else (),
                 "is_bool": setting.type is bool,
@@ -64,6 +66,14 @@ def described_settings(site: Site, settings: Sequence[Setting] = SETTINGS) -> di
             }
         )
     return found
+
+
+def shown(site: Site, setting: Setting) -> str:
+    """The value of a setting as a page may show it."""
+    value = site.settings.value(setting)
+    if setting.secret and value not in (None, ()):
+        return HIDDEN
+    return text_of(tuple(map(redacted, value)) if setting.address else value)
 
 
 def text_of(value: Any) -> str:
@@ -120,7 +130,7 @@ def _change(site: Site, given: Mapping[str, str]) -> list[str]:
             setting = known.get(key)
             if setting is None:
                 raise Wrong(f"there is no setting {key[:60]!r}")
-            if text.strip() == text_of(site.settings.value(setting)):
+            if text.strip() == shown(site, setting):
                 continue
             if reason := fixed_by(site, setting):
                 raise Wrong(f"{key} cannot be changed here: {reason}")

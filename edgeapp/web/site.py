@@ -110,6 +110,11 @@ class Site:
         return names_of(self.taxa)
 
     @cached_property
+    def shipped_names(self) -> Names:
+        """Names of the species whose names come with the program, in every language."""
+        return names_of(shipped_species())
+
+    @cached_property
     def by_name(self) -> dict[str, Taxon]:
         """Species by scientific name: those of the gallery, and those whose names come with the program."""
         return {taxon.scientific_name: taxon for taxon in (*shipped_species(), *self.taxa)}

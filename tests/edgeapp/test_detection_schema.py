@@ -20,6 +20,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from PIL import Image
 
+from edgeapp.clock.system import SystemClock
 from edgeapp.config.load import load
 from edgeapp.delivery.mqtt import MqttTarget
 from edgeapp.delivery.webhook import WebhookTarget
@@ -73,7 +74,7 @@ def heard(toy_pack, tmp_path_factory):
         listening.hear(
             chorus(),
             hop_s=10.0,
-            keeping=Storage(messages=messages(["mqtt", "webhook"])),
+            keeping=Storage(messages=messages(["mqtt", "webhook"], SystemClock())),
             filters=Filters(made.taxa, 0.0, {"Cuculus": 1.0}),
         )
         listening.screen.microphone("microphone", Transition(0.0, State.HEARING, State.LOST, "is gone"))
@@ -182,7 +183,7 @@ def test_the_journal_gives_documents(run, heard, command, format):
 def test_every_door_gives_a_detection_the_same_id(run, heard):
     listed = json.loads(run("journal", "list", "--journal", heard[0], "--format", "json").stdout)
     with Journal.open(heard[0]) as journal:
-        sent = [message.payload["id"] for message in journal.due(0.0, target="mqtt")]
+        sent = [journal.composed(message.id).payload["id"] for message in journal.due(0.0, target="mqtt")]
 
     told = [event["id"] for event in heard[1] if event["event"] == "detection"]
     assert [document["id"] for document in listed] == sent == told
@@ -196,9 +197,12 @@ def test_every_door_gives_a_detection_the_same_pictures(run, toy_pack, photo_gal
         listening = Listening(made, journal)
         listening.screen = NdJson(told)
         sound = np.concatenate([toy.tone(1000, rate_hz=CARD_HZ), np.zeros(20 * CARD_HZ)]).astype(np.float32)
-        listening.hear(sound, hop_s=10.0, keeping=Storage(messages=messages(["mqtt", "webhook"])))
+        listening.hear(sound, hop_s=10.0, keeping=Storage(messages=messages(["mqtt", "webhook"], SystemClock())))
+        found = {
+            one: [journal.composed(sent.id).payload for sent in journal.due(0.0, target=one)]
+            for one in ("mqtt", "webhook")
+        }
         journal.pictures.close()
-        found = {one: [sent.payload for sent in journal.due(0.0, target=one)] for one in ("mqtt", "webhook")}
     events = map(json.loads, told.getvalue().splitlines())
     found["listen"] = [event for event in events if event["event"] == "detection"]
     for words in (("list", "json"), ("export", "json"), ("export", "ndjson")):
@@ -245,7 +249,7 @@ def test_documents_without_their_gallery_are_whole(run, heard, tmp_path):
 
 def test_a_broker_gets_documents(heard, tmp_path):
     with Journal.open(heard[0]) as journal:
-        waiting = journal.due(0.0, target="mqtt")
+        waiting = [journal.composed(message.id) for message in journal.due(0.0, target="mqtt")]
     broker = Broker(tmp_path / "broker").start()
     subscriber = Subscriber(broker.port, "biovita/garden/detections")
     target = MqttTarget("127.0.0.1", broker.port, "biovita/garden/detections")
@@ -257,7 +261,7 @@ def test_a_broker_gets_documents(heard, tmp_path):
         target.close()
         subscriber.close()
         broker.stop()
-    assert [fault for _, body, _ in subscriber.got for fault in faults(json.loads(body))] == []
+    assert [fault for _, body, _ in subscriber.got for fault in faults(json.loads(body), "message")] == []
 
 
 def test_a_web_address_gets_documents(heard):
@@ -277,8 +281,10 @@ def test_a_web_address_gets_documents(heard):
     try:
         with Journal.open(heard[0]) as journal:
             for message in journal.due(0.0, target="webhook"):
-                WebhookTarget(f"http://127.0.0.1:{server.server_address[1]}/").send(message.payload)
+                WebhookTarget(f"http://127.0.0.1:{server.server_address[1]}/").send(
+                    journal.composed(message.id).payload
+                )
     finally:
         server.shutdown()
         server.server_close()
-    assert len(bodies) == 2 and [fault for body in bodies for fault in faults(json.loads(body))] == []
+    assert len(bodies) == 2 and [fault for body in bodies for fault in faults(json.loads(body), "message")] == []

@@ -112,7 +112,7 @@ def test_a_gallery_of_a_later_version_is_refused(filled: Path):
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('biovita-gallery', 'm999', '')"
         )
     for readonly in (True, False):
-        with pytest.raises(GalleryError, match="schema 5, this version knows up to 4; update biovita-edge"):
+        with pytest.raises(GalleryError, match="schema 6, this version knows up to 5; update biovita-edge"):
             Gallery.open(filled, readonly=readonly)
 
 
@@ -137,18 +137,19 @@ def test_a_gallery_of_an_earlier_version_is_updated_by_writing_to_it(filled: Pat
     later()(migrations.m002_modality_and_class_vectors)
     later()(migrations.m003_photos_without_vectors_and_two_sizes)
     later()(migrations.m004_counterexamples)
+    later()(migrations.m005_blocks_of_vectors_and_centroids)
 
     @later()
-    def m005_places(db):
+    def m006_places(db):
         db.execute("CREATE TABLE places (name TEXT)")
 
     monkeypatch.setattr(migrations, "migrations", later)
-    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m005_places"))
-    with pytest.raises(GalleryError, match="schema 4, this version needs 5; open it once for writing"):
+    monkeypatch.setattr(schema, "SCHEMA", (*schema.SCHEMA, "m006_places"))
+    with pytest.raises(GalleryError, match="schema 5, this version needs 6; open it once for writing"):
         Gallery.open(filled)
     Gallery.open(filled, readonly=False).close()
     with Gallery.open(filled) as gallery:
-        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (5, 6)
+        assert (gallery.info()["schema"], gallery.info()["taxa"]) == (6, 6)
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ def test_a_gallery_with_one_size_of_thumbnails_is_read_as_it_is(schema_2: Path, 
         [picture] = pictures(gallery, "Parus major")
         assert (picture.id, picture.thumbnail, picture.width) == (7, True, None)
         assert Index.of(gallery).modalities == ("text", "image")
-        assert (gallery.info()["schema"], gallery.info()["thumbnails"]) == (4 if updated else 2, 1)
+        assert (gallery.info()["schema"], gallery.info()["thumbnails"]) == (5 if updated else 2, 1)
     assert (schema_2.read_bytes() == before) == (not updated)
 
 
@@ -323,12 +324,14 @@ DAMAGE = {
     "names that are numbers": """UPDATE taxa SET common_names = '{"en": 5}' WHERE id = 1""",
     "deep JSON": "UPDATE taxa SET synonyms = '" + "[" * 50_000 + "' WHERE id = 1",
     "a rank that is a number": "UPDATE taxa SET family = x'ff' WHERE id = 1",
-    "a short vector": "UPDATE entries SET vector = x'00' WHERE taxon = 1",
-    "a long vector": "UPDATE entries SET vector = CAST(vector || vector AS BLOB) WHERE taxon = 1",
-    "a vector of text": "UPDATE entries SET vector = 'abcdefgh' WHERE taxon = 1",
-    "a vector of NaN": "UPDATE entries SET vector = CAST(x'0000c07f' || substr(vector, 5) AS BLOB) WHERE taxon = 1",
-    "an infinite vector": "UPDATE entries SET vector = CAST(x'0000807f' || substr(vector, 5) AS BLOB) WHERE taxon = 1",
-    "a vector of zeros": "UPDATE entries SET vector = zeroblob(length(vector)) WHERE taxon = 1",
+    "a short vector": "UPDATE vectors SET vectors = x'00' WHERE taxon = 1",
+    "a long vector": "UPDATE vectors SET vectors = CAST(vectors || vectors AS BLOB) WHERE taxon = 1",
+    "a vector of text": "UPDATE vectors SET vectors = 'abcdefgh' WHERE taxon = 1",
+    "a vector of NaN": "UPDATE vectors SET vectors = CAST(x'007e' || substr(vectors, 3) AS BLOB) WHERE taxon = 1",
+    "an infinite vector": "UPDATE vectors SET vectors = CAST(x'007c' || substr(vectors, 3) AS BLOB) WHERE taxon = 1",
+    "a vector of zeros": "UPDATE vectors SET vectors = zeroblob(length(vectors)) WHERE taxon = 1",
+    "a mean of NaN": "UPDATE centroids SET total = CAST(x'0000c07f' || substr(total, 5) AS BLOB) WHERE taxon = 1",
+    "a short mean": "UPDATE centroids SET total = x'00' WHERE taxon = 1",
 }
 
 

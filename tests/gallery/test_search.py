@@ -98,7 +98,7 @@ def test_reading_in_pieces_changes_nothing(tmp_path: Path, taxa, identity, entri
         gallery.add_taxa(taxa)
         gallery.add_entries(entries)
         whole = Index.of(gallery)
-        monkeypatch.setattr("gallery.vectors.ROWS_PER_READ", 3)
+        monkeypatch.setattr("gallery.centroids.ROWS_PER_READ", 3)
         pieces = Index.of(gallery)
     for modality in whole.modalities:
         np.testing.assert_allclose(pieces.centroids[modality], whole.centroids[modality], atol=1e-6)

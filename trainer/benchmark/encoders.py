@@ -29,20 +29,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeapp.audio.cutting import BEGINNING, Cutting
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.memory import MemorySource
-from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT, windows
+from edgeapp.audio.onset import BEFORE_S, onset
+from edgeapp.audio.resample import SOXR
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT
 from edgeapp.runtime.inputs import image_pixels
 from trainer import checkpoint, published
 from trainer.data.manifest import Sample
 from trainer.data.media import called, opened
 from trainer.errors import CheckpointError, ConfigError, DataError
+from trainer.models.biovita import CLAP_MEL
 from trainer.models.text import tokenize
+from trainer.presets import HEARD_AS_PUBLISHED
 
 WINDOWS, ONSET = "windows", "onset"
 EXCERPTS = (WINDOWS, ONSET)
-ONSET_SHARE = 0.01  # of the peak: the published script takes the first sample above it for the onset
-ONSET_BEFORE_S = 0.2
 BATCH = 32  # windows, pictures or names
 CLAP_WINDOW_S = 10.0
 
@@ -96,15 +99,16 @@ class TorchEncoder:
         window_s: float = CLAP_WINDOW_S,
         hop_s: float = HOP_S,
         pad: str = REPEAT,
+        start: str = BEGINNING,
+        resampler: str = SOXR,
+        min_clip_s: float = MIN_CLIP_S,
         image_size: int = 0,
         excerpt: str = WINDOWS,
         threads: int = 2,
     ) -> None:
         described = f"mean of {window_s:g}-s windows every {hop_s:g} s"
         if excerpt == ONSET:
-            described = (
-                f"{window_s:g} s from {ONSET_BEFORE_S:g} s before the first sample above 1 % of the peak, zero-padded"
-            )
+            described = f"{window_s:g} s from {BEFORE_S:g} s before the first sample above 1 % of the peak, zero-padded"
         self.name = name
         self.damaged: list[str] = []
         self.origin = {
@@ -115,7 +119,7 @@ class TorchEncoder:
         }
         self._device, self._text, self._sound, self._picture = device, text, sound, picture
         self._rate_hz, self._image_size, self._excerpt = rate_hz, image_size, excerpt
-        self._window_s, self._hop_s, self._pad = window_s, hop_s, pad
+        self._cutting = Cutting(rate_hz or CLAP_MEL.rate_hz, window_s, hop_s, pad, start, resampler, min_clip_s)
         self._pool = ThreadPoolExecutor(max(1, threads))
 
     def audio(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
@@ -150,8 +154,8 @@ class TorchEncoder:
         """The whole recording [samples]."""
         with ExitStack() as closing:
             source = FileSource(closing.enter_context(opened(file)) if isinstance(file, Sample) else file)
-            sound = decode(source, self._rate_hz)
-        if len(sound) < (MIN_CLIP_S if self._excerpt == WINDOWS else 0) * self._rate_hz or not len(sound):
+            sound = decode(source, self._rate_hz, self._cutting.resampler)
+        if len(sound) < (self._cutting.min_clip_s if self._excerpt == WINDOWS else 0) * self._rate_hz or not len(sound):
             raise DataError(f"{called(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "copy the file again")
         if source.fault:
             self.damaged.append(f"{called(file)}: {source.fault}")
@@ -160,9 +164,9 @@ class TorchEncoder:
     def _windows(self, sound: np.ndarray) -> Iterator[np.ndarray]:
         """Windows [window samples] of a recording to embed, cut as they are needed."""
         if self._excerpt == ONSET:
-            yield onset(sound, self._rate_hz, round(self._window_s * self._rate_hz))
+            yield from_onset(sound, self._rate_hz, round(self._cutting.window_s * self._rate_hz))
         else:
-            for window in windows(MemorySource(sound, self._rate_hz), self._window_s, self._hop_s, pad=self._pad):
+            for window in self._cutting.windows(MemorySource(sound, self._rate_hz)):
                 yield window.samples
 
     def _pixels(self, file: Path | Sample) -> np.ndarray:
@@ -185,11 +189,9 @@ class TorchEncoder:
         return torch.cat(parts).numpy()
 
 
-def onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:
-    """The window [samples] that the published extraction script cuts from a recording [m]: see `ONSET_SHARE`."""
-    loudness = np.abs(sound)
-    begins = np.flatnonzero(loudness > np.float32(ONSET_SHARE * float(loudness.max(initial=0.0))))
-    start = max(0, int(begins[0]) - int(ONSET_BEFORE_S * rate_hz)) if len(begins) else 0
+def from_onset(sound: np.ndarray, rate_hz: int, samples: int) -> np.ndarray:
+    """The window [samples] that the published extraction script cuts from a recording [m]."""
+    start = onset(sound, rate_hz)
     window = sound[start : start + samples].astype(np.float32)
     return np.pad(window, (0, samples - len(window)))
 
@@ -246,6 +248,9 @@ def _checkpoint(source: str, device: torch.device) -> dict[str, Any]:
         "window_s": preset.window_s,
         "hop_s": preset.hop_s,
         "pad": preset.pad,
+        "start": preset.start,
+        "resampler": preset.resampler,
+        "min_clip_s": preset.min_clip_s,
         "image_size": preset.image_size,
     }
 
@@ -262,6 +267,7 @@ def _biovita(source: str, device: torch.device) -> dict[str, Any]:
         "picture": model.image,
         "text": lambda names: model.text(tokenize(tokenizer, names).to(device)),
         "rate_hz": config.mel.rate_hz,
+        **HEARD_AS_PUBLISHED,
         "image_size": config.image_size,
     }
 
@@ -285,7 +291,6 @@ def _bioclip(source: str, device: torch.device) -> dict[str, Any]:
 def _clap(source: str, device: torch.device) -> dict[str, Any]:
     """A ClapModel in its own space: projected sound and projected names, of unit length."""
     from trainer.hub import HUB, find_file
-    from trainer.models.biovita import CLAP_MEL
     from trainer.models.clap import ClapTower, library
 
     fields, state, path = published.read_clap(source)

@@ -105,12 +105,18 @@ class Material:
                 samples = Concatenated(samples, data.unlabelled)
             elif which != "train":
                 samples = some(samples, MAX_EVALUATED)
-            return SoundFiles(samples, rate_hz, self.workers, self.preset.pad)
+            return SoundFiles(samples, rate_hz, self.workers, self.preset.pad, self.preset.resampler)
         if which != "every":
-            return SoundStore(samples, rate_hz, threads=self.threads, pad=self.preset.pad)
-        beside = SoundStore(data.unlabelled, rate_hz, threads=self.threads, pad=self.preset.pad)
+            return self._decoded(samples, rate_hz, which)
+        beside = self._decoded(data.unlabelled, rate_hz, "unlabelled")
         labelled = self.sounds("train", rate_hz) if len(samples) else None
         return labelled.joined(beside) if isinstance(labelled, SoundStore) else beside
+
+    def _decoded(self, samples: Sequence[Sample], rate_hz: int, which: str) -> SoundStore:
+        """Recordings in memory."""
+        preset = self.preset
+        with progress(f"recordings ({which})", len(samples)) as done:
+            return SoundStore(samples, rate_hz, lambda: done(1), self.threads, preset.pad, preset.resampler)
 
     def report_skipped(self) -> None:
         """Report recordings that could not be used since the last call."""
@@ -123,7 +129,8 @@ class Material:
         """Photos in memory; `which` is train or held."""
         if which not in self._pictures:
             samples = self.data.photos if which == "train" else self.data.held_photos
-            store = PictureStore(samples, self.preset.image_size)
+            with progress(f"photos ({which})", len(samples)) as done:
+                store = PictureStore(samples, self.preset.image_size, lambda: done(1))
             self.report(store.undecodable)
             if which == "train" and not len(store):
                 raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")

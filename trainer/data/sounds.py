@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from edgeapp.audio.complaints import overheard
+from edgeapp.audio.resample import SOXR
 from edgeapp.audio.windows import REPEAT, fill
 from gallery.errors import BiovitaError
 from trainer.data.crop import whole
@@ -72,6 +73,7 @@ class SoundStore:
     rate_hz : the rate of the front end
     done : called after each recording, for a progress bar
     pad : how a recording shorter than a window fills it, as on the device
+    resampler : see `edgeapp.audio.resample.resampled`
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ class SoundStore:
         done: Callable[[], None] = lambda: None,
         threads: int = 2,
         pad: str = REPEAT,
+        resampler: str = SOXR,
     ) -> None:
         self.rate_hz, self.pad = rate_hz, pad
         self.undecodable: list[str] = []
@@ -102,7 +105,7 @@ class SoundStore:
         def decoded(sample: Sample) -> np.ndarray | str:
             try:
                 with opened(sample) as file:
-                    sound, damage = whole(file, rate_hz)
+                    sound, damage = whole(file, rate_hz, resampler)
                 if damage:
                     self.damaged.append(damage)
                 return quantised(sound)

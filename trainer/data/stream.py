@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from edgeapp.audio.complaints import overheard
+from edgeapp.audio.resample import SOXR
 from edgeapp.audio.windows import REPEAT
 from gallery.errors import BiovitaError
-from trainer.data.crop import crop, whole
+from trainer.data.crop import Shape, crop, whole
 from trainer.data.manifest import Sample
 from trainer.data.media import called, opened, photo
 from trainer.data.rows import RowsOfTaxon
@@ -69,6 +70,7 @@ class SoundFiles:
     rate_hz : the rate of the front end
     workers : number of decoding processes; 0 decodes in this process
     pad : how a recording shorter than a window fills it, as on the device
+    resampler, native : see `trainer.data.crop.Shape`
 
     Attributes
     ----------
@@ -77,8 +79,17 @@ class SoundFiles:
     damaged : one line for each that ended before a crop of it did; the part that could be decoded is used
     """
 
-    def __init__(self, samples: Sequence[Sample], rate_hz: int, workers: int, pad: str = REPEAT) -> None:
-        self.samples, self.rate_hz, self.workers, self.pad = samples, rate_hz, workers, pad
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        rate_hz: int,
+        workers: int,
+        pad: str = REPEAT,
+        resampler: str = SOXR,
+        native: bool = False,
+    ) -> None:
+        self.samples, self.rate_hz, self.workers = samples, rate_hz, workers
+        self._shape = Shape(rate_hz, 0, pad, resampler, native)
         self._undecodable: dict[int, str] = {}
         self._damaged: dict[int, str] = {}
         taxon = taxa_of(samples)
@@ -106,7 +117,7 @@ class SoundFiles:
         """
         try:
             with overheard(), opened(self.samples[row]) as file:
-                sound, fault = whole(file, self.rate_hz)
+                sound, fault = whole(file, self.rate_hz, self._shape.resampler)
         except BiovitaError as error:
             self._undecodable.setdefault(row, str(error))
             raise DataError(error.what, error.remedy) from error
@@ -137,7 +148,7 @@ class SoundFiles:
         DataError
             When no recording can be decoded, or a worker died.
         """
-        job = _Crops(self.samples, self._of_taxon, self.rate_hz, samples, seed, self.pad)
+        job = _Crops(self.samples, self._of_taxon, replace(self._shape, samples=samples), seed)
         with closing(_made(job, _parts(batches, rank, world), self.workers)) as made:
             for pieces in made:
                 for piece in pieces:
@@ -195,11 +206,8 @@ class PhotoFiles:
 class _Crops(Dataset[Piece]):
     """Crops decoded by a worker."""
 
-    def __init__(
-        self, samples: Sequence[Sample], of_taxon: RowsOfTaxon, rate_hz: int, length: int, seed: int, pad: str
-    ) -> None:
-        self.samples, self.of_taxon, self.pad = samples, of_taxon, pad
-        self.rate_hz, self.length, self.seed = rate_hz, length, seed
+    def __init__(self, samples: Sequence[Sample], of_taxon: RowsOfTaxon, shape: Shape, seed: int) -> None:
+        self.samples, self.of_taxon, self.shape, self.seed = samples, of_taxon, shape, seed
 
     def __getitem__(self, part: Part) -> Piece:
         piece = Piece(part.last)
@@ -221,7 +229,7 @@ class _Crops(Dataset[Piece]):
             sample = self.samples[tried]
             try:
                 with opened(sample) as file:
-                    window, fault = crop(file, self.rate_hz, self.length, moment, self.pad)
+                    window, fault = crop(file, self.shape, moment)
             except BiovitaError as error:
                 piece.undecodable[tried] = str(error)
             except Exception as error:  # one file in millions must not end the run, whatever the cause

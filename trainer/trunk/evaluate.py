@@ -81,12 +81,20 @@ def named_with(
     return {"queries": float(len(queries)), **{f"top{top}": round(share, 4) for top, share in found.items()}}
 
 
-def six_directions(heard: Heard, names: np.ndarray, taxa: Sequence[Taxon]) -> list[dict[str, Any]]:
-    """Retrieval between sound, pictures and text at three ranks, as in `python -m trainer evaluate`."""
-    none = Embedded(np.zeros((0, names.shape[1]), np.float32), np.zeros(0, np.int64))
+def six_directions(
+    heard: Heard, names: np.ndarray, taxa: Sequence[Taxon], photos: Embedded | None = None
+) -> list[dict[str, Any]]:
+    """Retrieval between sound, photos and text at three ranks, as in `python -m trainer evaluate`.
+
+    Parameters
+    ----------
+    heard : recordings whose taxa are rows of `taxa`
+    names : [taxa, dim] unit vectors of names
+    photos : their taxa are rows of `taxa` as well; without them two directions remain
+    """
     embedded = {
         "audio": recording_vectors(heard),
-        "image": none,
+        "image": photos or Embedded(np.zeros((0, names.shape[1]), np.float32), np.zeros(0, np.int64)),
         "text": Embedded(names, np.arange(len(taxa))),
     }
     return [dataclasses.asdict(row) for row in table(embedded, taxa)]

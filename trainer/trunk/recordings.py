@@ -47,9 +47,7 @@ def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, report: Re
     spec = pack.audio
     sounds = SoundStore(samples, spec.rate_hz, threads=threads)
     report([*sounds.undecodable, *sounds.damaged])
-    heard = hear(
-        PackAudio(pack, threads), sounds, spec.rate_hz, spec.window_s, torch.device("cpu"), spec.hop_s, spec.pad
-    )
+    heard = hear(PackAudio(pack, threads), sounds, spec.cutting, torch.device("cpu"))
     return heard, sounds.samples
 
 

@@ -125,7 +125,7 @@ def hear_windows(tower: PackAudio, samples: Sequence[Sample], threads: int, repo
     spec = tower.encoder.spec
     sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad)
     report([*sounds.undecodable, *sounds.damaged])
-    return hear(tower, sounds, spec.rate_hz, spec.window_s, torch.device("cpu"), spec.hop_s, spec.pad), sounds
+    return hear(tower, sounds, spec.cutting, torch.device("cpu")), sounds
 
 
 def several_sources(taxon: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -170,6 +170,25 @@ def patched(file: Readable, page: Page, granule: int) -> bytes:
     return bytes(raw)
 
 
+def with_checksum(content: bytes, start: int, end: int) -> bytes:
+    """A whole file in which bytes of one page were changed, with the right checksum of that page.
+
+    Raises
+    ------
+    ValueError
+        They are not inside one page.
+    """
+    at = 0
+    while content[at : at + 4] == MARK:
+        body = at + HEADER + content[at + HEADER - 1]
+        after = body + sum(content[at + HEADER : body])
+        if body <= start and end <= after:
+            page = content[at : at + 22] + bytes(4) + content[at + 26 : after]
+            return content[: at + 22] + struct.pack("<I", _checksum(page)) + content[at + 26 :]
+        at = after
+    raise ValueError("the bytes are not inside one page")
+
+
 def _pages(file: Readable, start: int) -> Iterator[tuple[Page, int]]:
     """Whole pages, each with how many bytes before it are none."""
     offset, at, lost = start, 0, 0

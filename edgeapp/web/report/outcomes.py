@@ -17,6 +17,7 @@ SILENT = "silent"
 BELOW = "below the threshold"
 NOTHING = "nothing known"
 UNEXPECTED = "not expected here"
+SPEECH = "withheld: speech"
 LEAST_CONFIDENCE = 0.01  # of a species that is named: less is as good as nothing
 
 
@@ -81,7 +82,9 @@ class OutcomeLog:
         if result.detections:
             return None
         reason, likeliest, confidence = SILENT, None, 0.0
-        if result.heard:
+        if result.withheld:
+            reason = SPEECH
+        elif result.heard:
             reason = NOTHING
             surest = int(result.confidences.argmax())
             if result.confidences[surest] >= self._judging.threshold:

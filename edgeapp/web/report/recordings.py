@@ -13,6 +13,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.spectrogram import Spectrogram
 from edgeapp.clock.system import Moment
+from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import AudioError
 from edgeapp.outputs.words import clock
 from edgeapp.outputs.writer import Recording
@@ -53,6 +54,8 @@ class Asked:
         Upper end of the frequency axes.
     judging : Judging
     settings, licences : sequence of (str, str)
+    speech : SpeechDetector or None
+        Sound in which it hears speech is left out.
     """
 
     audio: ReportAudio
@@ -61,6 +64,7 @@ class Asked:
     judging: Judging
     settings: Sequence[tuple[str, str]]
     licences: Sequence[tuple[str, str]]
+    speech: SpeechDetector | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,10 +223,12 @@ class ReportWriter:
         colours = {taxon.name: number for number, taxon in enumerate(taxa)}
         total_s = sum(done.duration_s for done in self._done)
         audio = self._asked.audio
-        whole = audio is ReportAudio.ALL or (audio is ReportAudio.BEST and total_s <= BEST_S)
+        speech = self._asked.speech
+        short = audio is ReportAudio.BEST and total_s <= BEST_S
+        whole = audio is ReportAudio.ALL or (short and speech is None)
         sounds = {done.key: self._whole(done, tell) if whole else [] for done in self._done}
         stretches = chosen(taxa, BEST_S if audio is ReportAudio.BEST and not whole else 0.0)
-        shown = details(stretches, self._asked.high_hz, self._store, tell)
+        shown = details(stretches, self._asked.high_hz, self._store, tell, speech)
         heard = {done.key: done.heard for done in self._done}
         parts = taxon_parts(taxa, colours, shown, heard, sounds, pictures, _caption)
         return Report(

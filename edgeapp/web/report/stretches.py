@@ -16,6 +16,7 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.spectrogram import Spectrogram
+from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import AudioError
 from edgeapp.web.report.attachments import Attachment, Attachments
 from edgeapp.web.report.figures import detail_picture
@@ -120,7 +121,11 @@ def _shows(stretch: Stretch, heard: Heard) -> bool:
 
 
 def details(
-    stretches: Sequence[Stretch], high_hz: float, store: Attachments, tell: Callable[[str], None]
+    stretches: Sequence[Stretch],
+    high_hz: float,
+    store: Attachments,
+    tell: Callable[[str], None],
+    speech: SpeechDetector | None = None,
 ) -> list[Detail]:
     """Read the stretches from their files, without those of files that cannot be read any more.
 
@@ -133,12 +138,14 @@ def details(
         Gets pictures and sounds.
     tell : callable
         Takes one line for each file that cannot be read, `MOST_TOLD` at most, and one for the others.
+    speech : SpeechDetector, optional
+        A stretch in which it hears speech gets no sound.
     """
 
     def one(numbered: tuple[int, Stretch]) -> Detail | str:
         number, stretch = numbered
         try:
-            return _detail(stretch, f"sound-{number + 1}", high_hz, store)
+            return _detail(stretch, f"sound-{number + 1}", high_hz, store, speech)
         except AudioError as error:
             return str(error)
 
@@ -158,7 +165,9 @@ def details(
     return found
 
 
-def _detail(stretch: Stretch, id: str, high_hz: float, store: Attachments) -> Detail:
+def _detail(
+    stretch: Stretch, id: str, high_hz: float, store: Attachments, speech: SpeechDetector | None = None
+) -> Detail:
     heard = stretch.heard
     source = FileSource(heard.file, stretch.start_s, stretch.end_s - stretch.start_s, heard.channel, examine=False)
     rate_hz = source.rate_hz
@@ -167,7 +176,7 @@ def _detail(stretch: Stretch, id: str, high_hz: float, store: Attachments) -> De
         raise AudioError(f"{heard.file}: has no sound at {stretch.start_s:g} s", "copy the file again")
     shown, attachment = detail_picture(samples, rate_hz, stretch.start_s, high_hz, store)
     sound = None
-    if stretch.sound:
+    if stretch.sound and (speech is None or not speech.heard(samples, rate_hz)):
         gain = gain_db(float(np.abs(samples).max()))
         encoded = encode(_blocks(MemorySource(samples, rate_hz)), rate_of(rate_hz), gain)
         kept = store.add(encoded.content, encoded.media_type)

@@ -267,7 +267,7 @@ function microphone(told) {
   }
   const state = source.item.querySelector(".head .state");
   state.textContent = told.state;
-  state.className = `state ${told.state === "hearing" ? "good" : ["silent", "stalled", "lost"].includes(told.state) ? "bad" : "none"}`;
+  state.className = `state ${told.state === "hearing" ? "good" : ["silent", "stalled", "lost"].includes(told.state) ? "bad" : told.state.endsWith(" channel") ? "warned" : "none"}`;
   source.item.querySelector(".why").textContent = told.why ?? "";
 }
 

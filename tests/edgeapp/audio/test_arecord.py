@@ -10,7 +10,7 @@ import pytest
 
 from edgeapp.audio.arecord import Asked, lost_samples, rate_of, reason
 from edgeapp.audio.capture import Capture
-from edgeapp.audio.devices import SoundDevice
+from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.errors import DeviceError
 
 CARD = SoundDevice("USB PnP (hw:2,0)", alsa="hw:CARD=Device,DEV=0", card=2, pcm=0, usb_path="usb-path:1-1.2")
@@ -135,7 +135,7 @@ def test_a_card_that_falls_silent_is_a_stall_and_the_wait_for_it_is_told(stand_i
 def test_a_consumer_that_is_too_slow_loses_counted_samples(stand_in):
     stand_in(SETUP + "for _ in range(5):\n    samples([1000] * 4800, 2)\n    time.sleep(0.05)\n" + STAY)
     microphone = capture(queue_s=0.2)
-    microphone._thread.join(timeout=1.5)  # nobody takes anything meanwhile
+    microphone.recording.thread.join(timeout=1.5)  # nobody takes anything meanwhile
     microphone.close()
     blocks = list(microphone.blocks())
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgeapp.audio import backends
 from edgeapp.audio.capture import Capture
-from edgeapp.audio.devices import SoundDevice
+from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.config.settings import SETTINGS
 from edgeapp.errors import DeviceError
 
@@ -69,5 +69,7 @@ def test_the_first_backend_that_reaches_a_device_is_taken():
 def test_a_device_out_of_reach_and_an_unknown_backend_are_named():
     with pytest.raises(DeviceError, match="hidden microphone"):
         backends.choose("auto", HIDDEN)
-    with pytest.raises(DeviceError, match="unknown backend 'jack'; give one of auto, portaudio, arecord"):
+    with pytest.raises(
+        DeviceError, match="unknown backend 'jack'; give one of auto, portaudio, arecord, pulse, network"
+    ):
         backends.choose("jack", LISTED)

@@ -29,7 +29,7 @@ def machine(tmp_path):
 
     def call(name: str, portaudio: bool = True, servers=()):
         source = heard_on(name) if portaudio else no_portaudio
-        return listing(lay_out(name, tmp_path), source, lambda: servers)
+        return listing(lay_out(name, tmp_path), source, lambda: servers, list)
 
     return call
 
@@ -146,7 +146,7 @@ def test_an_id_that_two_microphones_share_is_refused_with_their_paths(machine):
     "wanted", ["usb-path:1-1", "usb-path:1-1.22", "usb-id:0d8c", "usb-id:0d8c:013", "hw:7", "hw:2,1", "owl", 99]
 )
 def test_what_is_not_there_is_refused_with_what_is(machine, wanted):
-    with pytest.raises(DeviceError, match=r"no microphone .*usb-path:1-1\.2.*--list-devices"):
+    with pytest.raises(DeviceError, match=r"no microphone .*usb-path:1-1\.2.*biovita-edge devices"):
         find(wanted, "auto", machine("raspberry_pi"))
 
 

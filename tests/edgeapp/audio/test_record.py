@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edgeapp.audio.capture import Capture
-from edgeapp.audio.devices import SoundDevice
-from edgeapp.audio.record import COUNTS, ERROR, HEAD, HELLO, SAMPLES
+from edgeapp.audio.messages import COUNTS, ERROR, HEAD, HELLO, SAMPLES
+from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.errors import DeviceError
 from tests.conftest import PROJECT
 
@@ -65,7 +65,7 @@ def message(process) -> tuple[bytes, bytes]:
 
 def test_it_says_what_it_opened_and_then_gives_samples_with_their_counts(recording):
     kind, content = message(recording)
-    assert (kind, json.loads(content)) == (HELLO, {"name": "Toy (hw:7,0)", "rate_hz": 16000})
+    assert (kind, json.loads(content)) == (HELLO, {"name": "Toy (hw:7,0)", "rate_hz": 16000, "channels": 1})
 
     starts = []
     for _ in range(3):

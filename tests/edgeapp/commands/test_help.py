@@ -16,7 +16,7 @@ from edgeapp.config.settings import SETTINGS
 
 LONG = 12  # options of a command that needs groups
 PANELS = {
-    "identify": ["Output", "Recognition", "Place and season", "Other input"],
+    "identify": ["Output", "Recognition", "Privacy", "Place and season", "Other input"],
     "listen": [
         *("Output", "Recognition", "Place and season", "Microphone", "Other input", "Detections"),
         *("Privacy", "Clips", "MQTT", "Webhook", "Live page", "Log"),

@@ -125,6 +125,26 @@ def test_the_newest_are_listed_without_being_asked(listener, command):
     assert listed == [listener.document(listener.in_full(number))["id"] for number in range(8, 28)]
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("Kohlmeise", "Parus major"), ("great tit", "Parus major"), ("PARUS", "Parus"), ("parus  MAJOR", "Parus major")],
+)
+def test_a_correction_is_looked_up_in_any_language(listener, command, given, kept):
+    done = command("review", 1, "corrected", "--name", given)
+    assert (done.exit_code, done.stderr) == (0, f"detection 1: corrected, {kept}\n")
+    assert listener.reviews(1)[-1]["name"] == kept
+
+
+def test_a_name_with_a_typing_error_is_taken_only_when_it_is_meant(listener, command):
+    done = command("review", 1, "corrected", "--name", "Parus majro")
+    assert done.exit_code == 2 and listener.reviews(1) == []
+    assert "no taxon is called 'Parus majro'; did you mean Parus major" in done.stderr
+    assert "or give --new as well" in done.stderr
+    assert command("review", 1, "corrected", "--name", "Homo novus", "--new").exit_code == 0
+    assert [(one["name"], one["unlisted"]) for one in listener.reviews(1)] == [("Homo novus", 1)]
+    assert "omit it, or give --name" in command("review", 1, "rejected", "--new").stderr
+
+
 def test_reviews_are_kept_apart_and_listed(listener, command):
     assert command("review", 1, "rejected", "--reviewer", "ana").exit_code == 0
     done = command("review", 1, "corrected", "--name", " Parus minor ", "--note", "wing bar")

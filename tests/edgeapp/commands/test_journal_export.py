@@ -107,6 +107,18 @@ def test_ebird_gets_reviewed_birds_alone(export, journal):
     assert "1 no bird" in done.stderr and "1 from before the clock was set" in done.stderr
 
 
+def test_ebird_never_gets_a_typing_error(export, journal):
+    review(
+        journal,
+        Review(1, "corrected", "anna", "Parus majro"),
+        Review(2, "corrected", "anna", "Great tit"),
+        Review(3, "corrected", "anna", "Novus avis", unlisted=True),
+    )
+    done = export("-f", "ebird", "--location", "Garden")
+    assert [line.split(",")[1:3] for line in done.stdout.splitlines()] == [["Novus", "avis"]]
+    assert "2 corrected to a name that no list of taxa has" in done.stderr
+
+
 def test_rejected_detections_are_in_json_and_nowhere_else(export, journal, run):
     review(journal, Review(1, "rejected", "anna"))
 

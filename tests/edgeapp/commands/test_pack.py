@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
+from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.paths import EXAMPLE, STARTER_PACK
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -67,6 +68,7 @@ def test_a_pack_is_installed_used_and_removed(packs, toy_pack):
         "version": "1.0",
         "preset": "toy",
         "licence": "CC0-1.0",
+        "calibrated": True,
         "taxa": 4,
         "size_bytes": sum(path.stat().st_size for path in (packs / "toy").iterdir()),
         "folder": str(packs / "toy"),
@@ -87,6 +89,21 @@ def test_a_pack_goes_through_an_archive_to_another_device(packs, toy_pack, tmp_p
         assert call("pack", "install", served.url, "--name", "sent").exit_code == 0
     assert "files as they were made" in call("pack", "verify", "sent").stdout
     assert "(named)" in call("pack", "info", "sent").stdout
+
+
+def test_a_pack_that_was_not_calibrated_says_so(packs, toy_pack, record):
+    call("pack", "install", toy_pack)
+    path = packs / "toy" / "pack.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibrated": False}))
+    assert f"toy: {UNCALIBRATED}" in call("pack", "list").stderr.splitlines()
+    rows = json.loads(call("pack", "list", "--format", "json").stdout)["packs"]
+    assert [row["calibrated"] for row in rows] == [False, True]
+    assert f"no: {UNCALIBRATED}" in call("pack", "info", "toy").stdout
+    tits = [record(name, toy.tone(1000, seconds=12)) for name in ("a.wav", "b.wav")]
+    told = call("identify", *tits, "--pack", "toy", "--format", "ndjson")
+    assert told.stderr.count(UNCALIBRATED) == 1
+    documents = [json.loads(call("identify", tit, "--pack", "toy", "--format", "json").stdout) for tit in tits]
+    assert all(UNCALIBRATED in document["notes"] for document in documents)
 
 
 def test_every_command_takes_the_best_pack_installed(birdnet, record, tmp_path):

@@ -61,7 +61,8 @@ def other(setting: Setting):
     elif setting.type is Path:
         one = Path("/somewhere/else")
     else:
-        one = {"mqtt.host": "broker.example", "webhook.url": "https://host/path"}.get(setting.key, "Some: thing")
+        valid = {"mqtt.host": "broker.example", "webhook.url": "https://host/path", "input.channel": "best"}
+        one = valid.get(setting.key, "Some: thing")
     return (one,) if setting.many else one
 
 

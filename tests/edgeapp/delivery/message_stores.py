@@ -22,6 +22,12 @@ class Row:
     payload: Mapping[str, Any]
     attempts: int
     created_utc: str
+    revision: int = 1
+    clip_expected: bool = False
+
+    @property
+    def clock_set(self) -> bool:
+        return bool(self.payload.get("clock_set", True))
 
 
 class MemoryStore:
@@ -48,7 +54,14 @@ class MemoryStore:
             rows = sorted(self._rows.values(), key=lambda row: row.id)
             return [row for row in rows if target in (None, row.target)][:limit]
 
-    def sent(self, id: int, when: Moment) -> None:
+    def changed(self, limit: int, target: str | None = None) -> list[Row]:
+        return []
+
+    def composed(self, id: int) -> Row | None:
+        with self._lock:
+            return self._rows.get(id)
+
+    def sent(self, id: int, when: Moment, revision: int = 1) -> None:
         with self._lock:
             del self._rows[id]
             self.sent_ids.append(id)
@@ -100,7 +113,14 @@ class SqliteStore:
         )
         return [Row(id, name, json.loads(text), attempts, created) for id, name, text, attempts, created in found]
 
-    def sent(self, id: int, when: Moment) -> None:
+    def changed(self, limit: int, target: str | None = None) -> list[Row]:
+        return []
+
+    def composed(self, id: int) -> Row | None:
+        found = self._run("select target, payload from messages where id = ?", id)
+        return next((Row(id, target, json.loads(text), 0, "") for target, text in found), None)
+
+    def sent(self, id: int, when: Moment, revision: int = 1) -> None:
         self._run("update messages set sent_utc = ? where id = ?", when.utc.isoformat(), id)
 
     def failed(self, id: int, error: str, next_try_s: float) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import re
 import signal
 import socket
 import subprocess
@@ -12,11 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import jinja2
 import pytest
 
 from edgeapp.clock.system import SystemClock
 from edgeapp.delivery import mqtt as mqtt_module
 from edgeapp.delivery import outbox as outbox_module
+from edgeapp.delivery import target_queue
 from edgeapp.delivery.mqtt import MqttTarget, discovery_configs, slug
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import NotSent, Refused
@@ -37,9 +37,10 @@ def broker(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(outbox_module, "FIRST_DELAY_S", 0.1)
-    monkeypatch.setattr(outbox_module, "LONGEST_DELAY_S", 0.3)
+    monkeypatch.setattr(target_queue, "FIRST_DELAY_S", 0.1)
+    monkeypatch.setattr(target_queue, "LONGEST_DELAY_S", 0.3)
     monkeypatch.setattr(outbox_module, "CHECK_S", 0.2)
+    monkeypatch.setattr(target_queue, "CHECK_S", 0.2)
 
 
 def target_of(broker, **settings) -> MqttTarget:
@@ -240,13 +241,18 @@ def test_home_assistant_is_told_of_the_station_when_asked(broker):
 
 def test_home_assistant_finds_in_the_document_what_its_sensors_show():
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    shown = {}
-    for topic, config in discovery_configs(TOPIC, "biovita/garden/availability", "biovita-garden"):
-        [path] = re.findall(r"value_json\.([\w.]+)", config["value_template"])
-        shown[topic.split("/")[-2]] = functools.reduce(lambda value, key: value[key], path.split("."), document)
-
-    assert shown == {"last_detection": "Parus", "last_confidence": 0.75}
+    earlier = {"state": "earlier", "attributes": {"id": "earlier"}}
+    for updated, shown in ((False, ["Parus", "75.0", document["id"]]), (True, ["earlier", "earlier", "earlier"])):
+        told = {"this": earlier, "value_json": document | {"updated": updated}}
+        [(_, last), (_, confidence)] = discovery_configs(TOPIC, "biovita/garden/availability", "biovita-garden")
+        values = [template(one["value_template"]).render(told) for one in (last, confidence)]
+        assert [*values, json.loads(template(last["json_attributes_template"]).render(told))["id"]] == shown
     assert len({config["unique_id"] for _, config in discovery_configs(TOPIC, "a", "b")}) == 2
+
+
+def template(text: str) -> jinja2.Template:
+    """A template of Home Assistant, which reads these as Jinja does."""
+    return jinja2.Environment().from_string(text)
 
 
 def test_encryption_checks_the_brokers_certificate(tmp_path):

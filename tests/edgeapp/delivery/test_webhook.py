@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from edgeapp.delivery.outbox import TRIES, Outbox
+from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import NotSent, Refused
+from edgeapp.delivery.target_queue import TRIES
 from edgeapp.delivery.webhook import WebhookTarget
 from edgeapp.errors import UsageError
 from tests.edgeapp.delivery.message_stores import MemoryStore, SteppedClock

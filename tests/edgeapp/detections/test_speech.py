@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -131,6 +132,7 @@ def test_samples_that_are_no_numbers_do_not_hide_what_follows(detector, voice, r
 def test_the_model_works_in_one_thread_and_leaves_the_environment_alone():
     """Four threads take ten times as long over chunks of 0.032 s."""
     program = """
+import json
 import os
 import numpy as np
 import soxr
@@ -157,3 +159,84 @@ def test_a_package_that_is_missing_is_one_line_with_a_remedy(monkeypatch):
 def test_numbers_without_a_meaning_are_refused(settings):
     with pytest.raises(UsageError, match="speech"):
         SpeechDetector(**settings)
+
+
+@pytest.fixture(scope="module")
+def spoken_over(voice, tmp_path_factory):
+    """A recording of a tit, with a voice in the second of its four windows."""
+    song = 0.02 * toy.tone(1000, seconds=40.0, rate_hz=RATE_HZ)
+    path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
+    soundfile.write(path, among(song, voice, 12.0), RATE_HZ)
+    return path
+
+
+def withheld(events):
+    """Start of each window and whether its detections were withheld, by the probability of speech that it tells."""
+    return [(event["start_s"], event.get("speech", 0.0) >= 0.5) for event in events if event["event"] == "window"]
+
+
+def test_identify_withholds_the_same_windows_as_the_station(spoken_over, toy_pack, run, tmp_path):
+    """The same recording through a file and through a pipe: the same windows, the same probability of speech."""
+    options = ("--hop", 10, "--format", "ndjson", "--privacy", "drop")
+    done = run("identify", spoken_over, *options)
+    samples, _ = soundfile.read(spoken_over, dtype="int16")
+    words = ("listen", "-", "--pcm-rate", RATE_HZ, "--pack", toy_pack, "--journal", tmp_path / "j.sqlite", *options)
+    listened = subprocess.run(
+        [sys.executable, "-m", "edgeapp", *map(str, words)], input=samples.tobytes(), capture_output=True, check=True
+    )
+    of_file = [json.loads(line) for line in done.stdout.splitlines()]
+    of_pipe = [json.loads(line) for line in listened.stdout.splitlines()]
+
+    assert withheld(of_file) == [(0.0, False), (10.0, True), (20.0, False), (30.0, False)]
+    [spoken] = [event["start_s"] for event in of_pipe if event.get("verdict") == "speech"]
+    assert spoken == 10.0
+    detections = [
+        [(event["start_s"], event["end_s"]) for event in events if event["event"] == "detection"]
+        for events in (of_file, of_pipe)
+    ]
+    assert detections == [[(0.0, 10.0), (20.0, 40.0)]] * 2
+    [file] = [event for event in of_file if event["event"] == "file"]
+    assert file["notes"] == ["1 window with speech withheld"]
+
+
+def test_nothing_of_a_withheld_window_is_told(spoken_over, run):
+    done = run("identify", spoken_over, "--hop", 10, "--format", "json", "--privacy", "drop")
+    window = json.loads(done.stdout)["windows"][1]
+    assert window.pop("speech") > 0.5
+    assert (window["heard"], window["detections"], window["species"]) == (True, [], [])
+
+
+def test_speech_is_kept_unless_it_is_asked_for(spoken_over, run):
+    document = json.loads(run("identify", spoken_over, "--hop", 10, "--format", "json").stdout)
+    first = document["detections"][0]
+    assert (first["start_s"], first["end_s"]) == (0.0, 40.0)
+    assert document["notes"] == [] and "speech" not in document["windows"][1]
+
+
+def test_a_report_has_no_sound_of_speech(spoken_over, run, tmp_path):
+    report = tmp_path / "report.html"
+    options = ("--hop", 10, "--report", report, "--privacy", "drop")
+    assert run("identify", spoken_over, *options).exit_code == 0
+    assert "withheld: speech" in report.read_text()
+    refused = run("identify", spoken_over, *options, "--report-audio", "all")
+    assert refused.exit_code == 2 and "--report-audio best" in refused.output
+
+
+def test_an_archive_withholds_speech_too(spoken_over, run, toy_pack, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    words = ("--pack", toy_pack, "--hop", 10, "--embeddings", "--privacy", "drop", "--workers", 1)
+    assert run("archive", spoken_over, "--output", tmp_path / "a", *words).exit_code == 0
+    starts = {
+        table: sorted(
+            start
+            for file in (tmp_path / "a").glob(f"{table}/**/*.parquet")
+            for start in parquet.ParquetFile(file).read(columns=["start_s"])["start_s"].to_pylist()
+        )
+        for table in ("detections", "embeddings")
+    }
+    assert starts == {"detections": [0.0, 20.0], "embeddings": [0.0, 20.0, 30.0]}
+
+
+@pytest.mark.parametrize("words", [("--privacy", "perhaps"), ("--privacy", "drop", "--speech-threshold", "0")])
+def test_what_no_gate_can_be_made_of_is_refused(words, spoken_over, run):
+    assert run("identify", spoken_over, *words).exit_code == 2

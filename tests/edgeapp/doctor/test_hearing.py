@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeapp.audio.devices import SoundDevice
 from edgeapp.audio.microphone import Microphone, all_devices
+from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.config.sections import Input
 from edgeapp.config.settings import Microphone as MicrophoneSettings
 from edgeapp.doctor import hearing

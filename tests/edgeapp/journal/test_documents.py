@@ -34,9 +34,9 @@ def test_the_document_has_the_agreed_form(document_of):
 
 
 def test_what_is_sent_is_the_document(document_of, journal):
-    document = document_of(messages=lambda sent: [Message("mqtt", sent), Message("webhook", sent)])
+    document = document_of(messages=lambda: [Message("mqtt"), Message("webhook")])
 
-    assert [message.payload for message in journal.due(0.0)] == [document] * 2
+    assert [journal.composed(one.id).payload for one in journal.due(0.0)] == [{**document, "updated": False}] * 2
 
 
 def test_the_id_is_the_same_for_the_same_detection_and_no_other(document_of, journal):

@@ -237,9 +237,9 @@ def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed(journal
     stream = begin(journal)
     told = []
 
-    def messages(document: dict) -> list[Message]:
-        told.append(document["id"])
-        return [Message("mqtt", document)]
+    def messages() -> list[Message]:
+        told.append(1)
+        return [Message("mqtt")]
 
     waiting = [journal.record(stream, replace(GREAT_TIT, confirmed=False)) for _ in range(3)]
     assert list(journal.detections()) == [] and journal.queue_length() == 0
@@ -249,8 +249,10 @@ def test_what_waits_for_more_sound_is_no_detection_until_it_is_confirmed(journal
 
     confirmed = list(journal.detections())
     assert [row["id"] for row in confirmed] == waiting[:2]
-    assert told == [journal.document(row)["id"] for row in confirmed] and len(set(told)) == 2
-    assert [message.payload for message in journal.due(0.0)] == [journal.document(row) for row in confirmed]
+    assert len(told) == 2
+    assert [journal.composed(message.id).payload for message in journal.due(0.0)] == [
+        {**journal.document(row), "updated": False} for row in confirmed
+    ]
 
 
 def test_one_unknown_detection_confirms_none(journal):
@@ -264,15 +266,15 @@ def test_one_unknown_detection_confirms_none(journal):
 def test_messages_are_written_with_their_detection_or_not_at_all(journal):
     stream = begin(journal)
 
-    def fails(document: dict) -> list[Message]:
-        return [Message("mqtt", document), Message("mqtt", {"confidence": float("nan")})]
+    def fails() -> list[Message]:
+        return [Message("mqtt"), Message("mqtt", {"confidence": float("nan")})]
 
     with pytest.raises(ValueError):
         journal.record(stream, GREAT_TIT, fails)
     assert list(journal.detections()) == [] and journal.queue_length() == 0
 
-    journal.record(stream, GREAT_TIT, lambda document: [Message("mqtt", document)])
-    assert [message.payload["id"] for message in journal.due(0.0)] == [
+    journal.record(stream, GREAT_TIT, lambda: [Message("mqtt")])
+    assert [journal.composed(message.id).payload["id"] for message in journal.due(0.0)] == [
         journal.document(row)["id"] for row in journal.detections()
     ]
 
@@ -308,6 +310,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m006_indexes_of_pages",),
         ("m007_learned",),
         ("m008_recordings",),
+        ("m009_messages_clips_and_files",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

@@ -11,12 +11,14 @@ import pytest
 from sqlite_utils import Database
 
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Journal, JournalError, Reader, migrations
+from edgeapp.journal import Journal, JournalError, Message, Reader, Review, migrations
+from edgeapp.journal.documents import id_of
 from tests.edgeapp.journal.samples import GREAT_TIT, begin, rows
 
 FIRST = "m001_deployments_detections_scores"
 SECOND = "m002_streams_reviews_clips_messages"
 THIRD = "m003_taxa_and_stretches"
+NINTH = "m009_messages_clips_and_files"
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def test_the_species_named_inside_the_taxon_is_the_first_candidate(second):
 
 
 def test_what_lies_around_the_detections_of_the_second_schema_stays(second):
-    others = ("streams", "window_counts", "clips", "reviews", "messages", "files")
+    others = ("streams", "window_counts", "clips", "reviews", "files")
     before = {table: rows(second, f"SELECT * FROM {table}") for table in others}
     when = rows(second, "SELECT id, time_utc, written_utc, boottime_s, clock_set, confirmed FROM detections")
 
@@ -179,9 +181,14 @@ def test_what_lies_around_the_detections_of_the_second_schema_stays(second):
         documents = {row["id"]: journal.document(row) for row in journal.detections()}
 
     before["streams"] = [(*row, None, None, None) for row in before["streams"]]  # where its start was read is not known
+    before["files"] = [(*row, None) for row in before["files"]]
+    before["clips"] = [
+        (number, "2026/05/a.flac", *rest, 1, None, None, None, None, None) for number, _, *rest in before["clips"]
+    ]
     assert {table: rows(second, f"SELECT * FROM {table}") for table in others} == before
     assert rows(second, "SELECT id, time_utc, written_utc, boottime_s, clock_set, confirmed FROM detections") == when
     assert rows(second, "PRAGMA foreign_key_check") == []
+    assert rows(second, "SELECT * FROM clip_folders") == [(1, "/clips")]
     assert documents.keys() == {1, 2}  # the third waits for its confirmation
     assert documents[1]["clip"] == "2026/05/a.flac" and documents[1]["review"]["verdict"] == "confirmed"
     assert documents[2]["clock"] == "corrected" and documents[2]["source"]["station"] is None
@@ -205,6 +212,63 @@ def test_a_migration_that_fails_leaves_the_old_journal_whole(request, schema, at
     monkeypatch.undo()
     with Journal.open(path) as journal:
         assert len(list(journal.detections())) == len(before) - (schema == "second")
+
+
+def test_clips_with_the_date_of_a_clock_that_was_set_later_are_renamed(second):
+    with closing(sqlite3.connect(second)) as connection:
+        migrations.apply(Database(connection, execute_plugins=False), stop_before=NINTH)
+        for number, (detection, stamp, clock_set) in enumerate(
+            [(1, "20260501T040005Z", 1), (2, "20200101T000010Z", 2), (2, "20260501T040010Z", 2)], 10
+        ):
+            connection.execute(
+                "INSERT INTO clips VALUES (?, ?, 'flac', 5.0, 9.0, 4, 9, '2026-05-01T04:00:30.000Z', 30.0, ?, 0, NULL,"
+                " NULL)",
+                (number, f"/clips/2026/05/parus_major_90p_{stamp}.flac", clock_set),
+            )
+            connection.execute("UPDATE detections SET clip = ? WHERE id = ?", (number, detection))
+        connection.execute("UPDATE detections SET clip = 11 WHERE id = 3")
+        connection.commit()
+    with Journal.open(second) as journal:
+        wrong = [(clip.id, clip.started_utc) for clip in journal.clips_to_rename(9)]
+    assert wrong == [(11, "2026-05-01T04:00:05.000Z"), (12, "2026-05-01T04:00:05.000Z")], "its metadata say: not set"
+
+
+@pytest.fixture
+def eighth(second) -> Path:
+    """A journal as m008 left it, with the texts of messages, of which only the last number was ever forgotten."""
+    with closing(sqlite3.connect(second)) as connection:
+        migrations.apply(Database(connection, execute_plugins=False), stop_before=NINTH)
+        [first, corrected] = connection.execute("SELECT * FROM detections_in_full ORDER BY id").fetchall()
+        names = [column[0] for column in connection.execute("SELECT * FROM detections_in_full").description]
+        known = [id_of(dict(zip(names, row, strict=True))) for row in (first, corrected)]
+        for target, told, clock, sent in (
+            ("mqtt", known[0], "set", "2026-05-01T05:00:00.000Z"),
+            ("mqtt", known[1], "unset", None),
+            ("hook", known[1], "unset", None),
+            ("mqtt", "not one of ours", "set", None),
+            ("mqtt", "forgotten", "set", None),
+        ):
+            connection.execute(
+                "INSERT INTO messages (target, payload, created_utc, attempts, sent_utc) VALUES (?, ?, '2026', 2, ?)",
+                (target, json.dumps({"id": told, "clock": clock, "time": "wrong"}), sent),
+            )
+        connection.execute("DELETE FROM messages WHERE id = 6")
+        connection.commit()
+    return second
+
+
+def test_a_message_that_waited_as_text_is_written_anew(eighth):
+    with Journal.open(eighth) as journal:
+        waiting = {message.id: message for message in journal.due(0.0)}
+        texts = {number: journal.composed(number).payload for number in waiting}
+        assert texts[1] == {"schema": 1} and texts[5]["id"] == "not one of ours", "all that there is of them"
+        assert texts[3] == texts[4] == {**journal.document(journal.in_full(2)), "updated": False}
+        assert [waiting[number].clock_set for number in (3, 5)] == [False, True] and waiting[3].attempts == 2
+        assert journal.changed() == []
+        journal.add_review(Review(1, "rejected", "ana"))
+        assert [message.id for message in journal.changed()] == [2], "one that was sent follows its detection"
+        assert journal.queue([Message("mqtt", {})]) == [7], "a number never comes again"
+    assert rows(eighth, "PRAGMA foreign_key_check") == []
 
 
 def test_a_reader_does_not_change_an_old_journal_but_says_what_to_do(old):

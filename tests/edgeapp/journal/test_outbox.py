@@ -19,7 +19,8 @@ def queued(journal) -> list[int]:
 
 def test_messages_are_due_oldest_first_until_they_are_sent(journal, queued):
     first, second = journal.due(0.0, limit=2)
-    assert (first.id, first.target, first.payload) == (queued[0], "mqtt", {"species": "Kuckuck ♂ 0"})
+    assert (first.id, first.target, first.kind) == (queued[0], "mqtt", "given")
+    assert journal.composed(first.id).payload == {"species": "Kuckuck ♂ 0"}
     assert second.id == queued[1] and first.created_utc.endswith("Z") and first.attempts == 0
 
     journal.sent(first.id, DAWN)

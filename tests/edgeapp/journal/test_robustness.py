@@ -34,7 +34,7 @@ def test_what_record_returned_survives_a_kill_at_any_moment(path):
         stream = begin(journal)
         while True:
             journal.count(stream, Verdict.DETECTION)
-            print(journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)] * 2), flush=True)
+            print(journal.record(stream, A_PARUS, lambda: [Message("mqtt"), Message("webhook")]), flush=True)
         """
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])}
@@ -54,7 +54,7 @@ def test_what_record_returned_survives_a_kill_at_any_moment(path):
         journal.quick_check()
         written = [row["id"] for row in journal.detections()]
         documents = [journal.document(row)["id"] for row in journal.detections()]
-        sent_of = [message.payload["id"] for message in journal.due(0.0, limit=10**6)]
+        sent_of = [journal.composed(one.id).payload["id"] for one in journal.due(0.0, limit=10**6)]
         counted = sum(journal.counts(row["id"]).get(Verdict.DETECTION, 0) for row in journal.deployments())
     assert len(returned) >= KILLS
     assert set(returned) <= set(written) and len(written) - len(returned) <= KILLS
@@ -81,7 +81,7 @@ def test_a_locked_journal_is_an_error_in_bounded_time_and_nothing_is_half(path):
         with pytest.raises(
             JournalError, match=r"the journal is locked by another program .*locked.*; stop that program"
         ):
-            journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)])
+            journal.record(stream, A_PARUS, lambda: [Message("mqtt")])
         waited = time.monotonic() - begun
         assert list(journal.detections()) == [] and journal.queue_length() == 0
 
@@ -177,7 +177,7 @@ def test_several_threads_write_and_read_at_once(journal):
     def work(stream: int) -> None:
         try:
             for _ in range(50):
-                detection = journal.record(stream, A_PARUS, lambda it: [Message("mqtt", it)])
+                detection = journal.record(stream, A_PARUS, lambda: [Message("mqtt")])
                 journal.count(stream, Verdict.DETECTION)
                 assert len(journal.candidates(detection)) == 2
                 for message in journal.due(0.0, limit=1):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgeapp.audio.cutting import Cutting
 from edgeapp.errors import PackError
 from edgeapp.pack.format import Pack, adopt_gallery, sha256
 from edgeapp.pack.range import RangeSpec
@@ -29,6 +30,21 @@ def test_what_was_written_is_read(toy_pack):
     assert pack.decision == toy.decision()
     assert set(pack.files) == {"audio.onnx", "text.onnx", "image.onnx", "tokenizer.json", "gallery.sqlite"}
     assert pack.gallery_path() == toy_pack / "gallery.sqlite"
+
+
+def test_a_pack_that_says_nothing_of_it_hears_as_packs_always_did(toy_pack):
+    pack = Pack.load(toy_pack)
+    assert {"start", "resampler", "min_clip_s"}.isdisjoint(json.loads((toy_pack / "pack.json").read_text())["audio"])
+    assert pack.audio.cutting == Cutting(8_000, 10.0, 5.0, "repeat", "beginning", "soxr", 0.5) and pack.calibrated
+
+
+def test_what_a_pack_hears_stays_in_it(toy_copy):
+    change(toy_copy, calibrated=False)
+    document = json.loads((toy_copy / "pack.json").read_text())
+    heard = {"pad": "zero", "start": "onset", "resampler": "sinc", "min_clip_s": 0.05}
+    change(toy_copy, audio=document["audio"] | heard)
+    pack = adopt_gallery(Pack.load(toy_copy), "gallery.sqlite")
+    assert pack.audio.cutting == Cutting(8_000, 10.0, 5.0, **heard) and not pack.calibrated
 
 
 @pytest.mark.parametrize("name", ["audio.onnx", "text.onnx", "tokenizer.json", "gallery.sqlite"])
@@ -82,6 +98,10 @@ def test_a_wrong_pack_json_is_refused_with_the_reason(toy_copy, fields, words):
         ("audio.hop_s", 0),
         ("audio.unit", "yes"),
         ("audio.pad", "mirror"),
+        ("audio.start", "end"),
+        ("audio.resampler", "linear"),
+        ("audio.min_clip_s", -1),
+        ("calibrated", "no"),
         ("audio.file", ["audio.onnx"]),
         ("audio", []),
         ("text.context", 10**12),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.audio.channel_health import ChannelFault, Fault
 from edgeapp.station.microphone_health import BAD_S, FLAT_S, RECOVERED_S, MicrophoneHealth, State, Transition
 
 RATE_HZ = 48000
@@ -223,3 +224,38 @@ def test_no_field_recording_is_taken_for_a_dead_microphone(shared):
         MicrophoneHealth(rate_hz, 0.0, told.append).observe(samples, 1.0)
 
         assert (path.name, [transition.state for transition in told]) == (path.name, [State.HEARING])
+
+
+DEAD = ChannelFault(Fault.DEAD, 2, "channel 2 has no sound")
+NOISY = ChannelFault(Fault.NOISY, 1, "channel 1 is far noisier")
+
+
+def test_a_fault_of_a_channel_is_a_state_that_is_told_once_and_ended_once():
+    told = []
+    health = MicrophoneHealth(RATE_HZ, 0.0, told.append)
+    sound = np.random.default_rng(0).normal(0, 0.01, RATE_HZ).astype(np.float32)
+    for second in range(5):
+        health.observe(sound, second + 1.0)
+    health.channels([DEAD], 5.0)
+    for second in range(5, 20):
+        health.observe(sound, second + 1.0)
+    health.channels([], 20.0)
+    health.observe(sound, 21.0)
+
+    assert [one.state.value for one in told] == ["hearing", "dead channel", "hearing"]
+    assert [one.why for one in told][1:] == ["channel 2 has no sound", "all channels are in order"]
+
+
+def test_faults_of_channels_are_told_when_the_microphone_hears_again():
+    told = []
+    health = MicrophoneHealth(RATE_HZ, 0.0, told.append)
+    health.channels([DEAD, NOISY], 0.5)
+    assert told == []
+    health.observe(np.random.default_rng(0).normal(0, 0.01, RATE_HZ).astype(np.float32), 1.0)
+
+    assert health.state is State.DEAD_CHANNEL
+    assert health.why == "channel 2 has no sound; channel 1 is far noisier"
+    health.lost("unplugged", 2.0)
+    health.reopened(3.0)
+    health.observe(np.random.default_rng(0).normal(0, 0.01, RATE_HZ).astype(np.float32), 4.0)
+    assert health.state is State.HEARING  # another recorder has not found it yet

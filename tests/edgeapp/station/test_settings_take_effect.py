@@ -145,7 +145,7 @@ class World:
             )
             song = Passing(toy.tone(1000, seconds=60.0, rate_hz=CARD_HZ), clock)
             station.run([SourceWorker("microphone", piped(song, clock), parts.cutting, station.events)])
-            return [dict(message.payload) for message in journal.due(0.0, target="webhook")]
+            return [dict(journal.composed(message.id).payload) for message in journal.due(0.0, target="webhook")]
 
     def clip(self) -> Any:
         """The clips of two detections in a minute of noise."""
@@ -194,12 +194,19 @@ class World:
             }
         return told
 
+    def followed(self) -> Any:
+        """Whether each target gets updates, and how long its messages wait for their clips."""
+        with self.assembled() as parts:
+            return {name: queue._order._clip_wait_s for name, queue in parts.outbox._queues.items()}
+
     def workers(self) -> Any:
         """The sources, with what their recorders were opened with."""
         opened: list[Any] = []
 
-        def open_nothing(device: Any, backend: str, *, stall_s: float, clock: Any) -> Any:
-            opened.append((device, backend, stall_s))
+        def open_nothing(
+            device: Any, backend: str, *, stall_s: float, clock: Any, channel: Any, recordings: Any
+        ) -> Any:
+            opened.append((device, backend, stall_s, str(channel)))
             raise sources_error
 
         from edgeapp.errors import DeviceError
@@ -315,10 +322,16 @@ CASES: dict[str, Case] = {
     "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
     "microphone.backend": case(World.workers, "arecord", microphone__wait=True),
     "microphone.wait": case(World.workers, True),
+    "microphone.netrc": case(
+        World.workers,
+        lambda folder: one_log_in(folder / "netrc"),
+        microphone__wait=True,
+        microphone__device=("rtsp://camera/1",),
+    ),
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
     "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
-    "input.channel": case(World.workers, "best", input__watch=lambda folder: folder / "watched"),
+    "input.channel": case(World.workers, ("best",), microphone__wait=True),
     "input.pcm_format": case(World.piped, "s32le"),
     "input.pcm_rate": case(World.piped, 32_000),
     "input.pcm_channels": case(World.piped, 2),
@@ -352,6 +365,8 @@ CASES: dict[str, Case] = {
     "mqtt.tls": case(World.sent_to, True),
     "mqtt.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem"), mqtt__tls=True),
     "mqtt.discovery": case(World.sent_to, True),
+    "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
+    "webhook.updates": case(World.followed, False),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
     "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
     "web.on": case(World.page, False),
@@ -384,6 +399,12 @@ def free_port() -> int:
 def one_password(path: Path) -> Path:
     """A file with a password."""
     write_password(path, "a heron on the roof")
+    return path
+
+
+def one_log_in(path: Path) -> Path:
+    """A file with a log-in."""
+    path.write_text("machine camera login anna password secret\n")
     return path
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from tests.trainer import published as weights
 from tests.trainer.tiny import Tiny, tone
-from trainer.benchmark.encoders import ONSET, TorchEncoder, onset, open_encoder, parsed
+from trainer.benchmark.encoders import ONSET, TorchEncoder, from_onset, open_encoder, parsed
 from trainer.data.manifest import Sample
 from trainer.errors import BiovitaError, CheckpointError, ConfigError, DataError
 
@@ -63,7 +63,7 @@ def heard_by_library(media: Path) -> torch.Tensor:
     """What the published model's own extractor makes of a recording."""
     from transformers import ClapFeatureExtractor
 
-    window = onset(soundfile.read(media / "long.wav", dtype="float32")[0], RATE_HZ, 10 * RATE_HZ)
+    window = from_onset(soundfile.read(media / "long.wav", dtype="float32")[0], RATE_HZ, 10 * RATE_HZ)
     extractor = ClapFeatureExtractor(truncation="rand_trunc", frequency_min=50)
     return extractor([window], sampling_rate=RATE_HZ, return_tensors="pt")["input_features"]
 
@@ -133,7 +133,7 @@ def test_a_checkpoint_hears_as_the_trainers_evaluation_does(tiny: Tiny, run_fold
     recordings = read_manifest(tiny.manifest, read_taxa(tiny.taxa)).recordings[:3]
     store = SoundStore(recordings, found.config.preset.mel.rate_hz)
     preset = found.config.preset
-    expected = recording_vectors(hear(found.model.audio, store, preset.mel.rate_hz, preset.window_s, CPU)).vectors
+    expected = recording_vectors(hear(found.model.audio, store, preset.cutting, CPU)).vectors
     assert same(encoder.audio([sample.path for sample in recordings]), expected)
     assert encoder.texts(["Parus major"]).shape == (1, found.config.preset.dim)
     shown = encoder.images(sorted(tiny.manifest.parent.glob("*.png"))[:2])
@@ -167,9 +167,9 @@ def test_a_piece_of_a_shard_is_the_same_as_the_file(media: Path, tmp_path: Path)
 
 
 def test_too_short_a_recording_is_named(media: Path, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "click.wav", tone(900, 0.2, RATE_HZ), RATE_HZ)
+    soundfile.write(tmp_path / "click.wav", tone(900, 0.04, RATE_HZ), RATE_HZ)
     folder = weights.biovita_folder(tmp_path / "model")
-    with pytest.raises(DataError, match="click.wav: is only 0.20 s long"):
+    with pytest.raises(DataError, match="click.wav: is only 0.04 s long"):
         open_encoder(f"biovita:{folder}", CPU).audio([media / "long.wav", tmp_path / "click.wav"])
     assert open_encoder(f"biovita:{folder}", CPU, ONSET).audio([tmp_path / "click.wav"]) is not None
 
@@ -192,11 +192,11 @@ def test_the_onset_is_the_published_one(silence: int, length: int) -> None:
     rng = np.random.default_rng(silence + length)
     before = 0.004 * rng.uniform(-1, 1, silence)
     sound = np.concatenate([before, rng.uniform(-1, 1, length)]).astype(np.float32)
-    assert np.array_equal(onset(sound, 1000, 2000), slow_onset(sound, 1000, 2000))
+    assert np.array_equal(from_onset(sound, 1000, 2000), slow_onset(sound, 1000, 2000))
 
 
 def test_silence_stays_silence() -> None:
-    assert np.array_equal(onset(np.zeros(50, np.float32), 1000, 80), np.zeros(80))
+    assert np.array_equal(from_onset(np.zeros(50, np.float32), 1000, 80), np.zeros(80))
 
 
 def test_how_it_was_heard_is_part_of_the_origin(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from edgeapp.audio.source import Block
 from edgeapp.audio.windows import fill
 from edgeapp.errors import AudioError
 from trainer.data import crop as crop_module
-from trainer.data.crop import MARGIN_S, crop, whole
+from trainer.data.crop import MARGIN_S, Shape, crop, whole
 
 RATE_HZ = 16_000
 MOMENTS = (0.0, 0.013, 0.5, 0.77, 0.999999)
@@ -33,7 +33,7 @@ def record(path: Path, seconds: float, rate_hz: int, **options: str) -> Path:
 
 def cut(path: Path, moment: float, rate_hz: int = RATE_HZ, seconds: float = 2.0) -> tuple[np.ndarray, str | None]:
     with path.open("rb") as file:
-        return crop(file, rate_hz, round(seconds * rate_hz), moment)
+        return crop(file, Shape(rate_hz, round(seconds * rate_hz)), moment)
 
 
 def shorten(path: Path, share: float) -> Path:
@@ -133,6 +133,6 @@ def test_a_sample_that_is_not_a_number_is_named_by_its_second(tmp_path: Path) ->
 
 def test_what_is_too_short_to_be_heard_is_an_error(tmp_path: Path) -> None:
     path = record(tmp_path / "click.wav", 0.3, RATE_HZ)
-    for attempt in (lambda file: crop(file, RATE_HZ, 2 * RATE_HZ, 0.5), lambda file: whole(file, RATE_HZ)):
+    for attempt in (lambda file: crop(file, Shape(RATE_HZ, 2 * RATE_HZ), 0.5), lambda file: whole(file, RATE_HZ)):
         with path.open("rb") as file, pytest.raises(AudioError, match=r"click\.wav: only 0\.30 s; remove the row"):
             attempt(file)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.audio.cutting import Cutting
 from edgeapp.audio.file import load
 from edgeapp.audio.windows import fill
 from tests.trainer.tiny import tone
@@ -102,7 +103,7 @@ def test_a_short_clip_is_repeated_as_on_the_device(tmp_path: Path) -> None:
     path = tmp_path / "short.wav"
     soundfile.write(path, tone(1000, seconds=3), RATE_HZ)
     sounds = store(path)
-    (window,) = recording_windows(sounds.whole(0), RATE_HZ, 10.0, 5.0)
+    (window,) = recording_windows(sounds.whole(0), RATE_HZ, Cutting(RATE_HZ, 10.0))
     assert np.array_equal(window, fill(sounds.whole(0), 10 * RATE_HZ))
     crop = sounds.crop(0, 10 * RATE_HZ, np.random.default_rng(1))
     turns = [np.array_equal(crop, fill(np.roll(sounds.whole(0), -n), 10 * RATE_HZ)) for n in range(3 * RATE_HZ)]
@@ -125,6 +126,6 @@ def test_a_crop_is_a_piece_of_the_recording_from_a_random_moment(tmp_path: Path)
 
 def test_windows_of_a_recording_overlap_and_reach_its_end() -> None:
     sound = np.arange(22 * 100, dtype=np.float32)
-    cut = recording_windows(sound, 100, 10.0, 5.0)
+    cut = recording_windows(sound, 100, Cutting(100, 10.0))
     assert [int(window[0]) for window in cut] == [0, 500, 1000, 1200]
     assert cut[-1][-1] == sound[-1] and cut.shape == (4, 1000)

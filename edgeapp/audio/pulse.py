@@ -1,0 +1,127 @@
+"""PulseAudio as a backend, and PipeWire, which speaks its protocol: `parec` records a source, `pactl` lists them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeapp.audio.arecord import UNTIL_INPUT_ENDS
+from edgeapp.audio.backends import Device, Heard, ServerSource
+from edgeapp.audio.pcm import frames_of
+from edgeapp.audio.remedies import OF_A_USER
+from edgeapp.errors import DeviceError
+from edgeapp.paths import child_environment
+
+PREFIX = "pulse:"
+LIST_S = 10.0
+LATENCY_MS = 100
+MISSING = "on Debian and Ubuntu: sudo apt install pulseaudio-utils"
+
+_FIELD = re.compile(r"^\t(Name|Description|Sample Specification): (.*)$", re.MULTILINE)
+_SPECIFICATION = re.compile(r"(\d+)ch (\d+)Hz")
+_DEFAULT = re.compile(r"^Default Source: (.*)$", re.MULTILINE)
+_MOVED = re.compile(r"Stream moved to device (\S+)")
+_SAMPLE_BYTES = 4
+
+
+class PulseAudio:
+    """See `edgeapp.audio.backends.Backend`."""
+
+    def unreached(self, device: Device) -> DeviceError | None:
+        """It records the sources that the server names."""
+        if (device.server or "").startswith(PREFIX):
+            return None
+        return DeviceError(f"{device.name} is no source of PulseAudio", "name one: `--device pulse:NAME`")
+
+    def reader(self, device: Device, listed: Sequence[Device], stall_s: float) -> FromParec:
+        """At the rate and with the channels of the source, so that the server converts nothing."""
+        if shutil.which("parec") is None:
+            raise DeviceError("parec is missing", MISSING)
+        name = (device.server or "").removeprefix(PREFIX)
+        return FromParec(name, device.rate_hz or 48_000, device.channels or 2)
+
+
+def sources() -> list[ServerSource]:
+    """The sources that the server has now, microphones before the monitors of speakers.
+
+    Raises
+    ------
+    DeviceError
+        `pactl` is missing, or no server answers.
+    """
+    told = _asked("list", "sources")
+    default = _DEFAULT.search(_asked("info"))
+    found: list[ServerSource] = []
+    for part in re.split(r"^Source #", told, flags=re.MULTILINE)[1:]:
+        said = dict(_FIELD.findall(part))
+        shape = _SPECIFICATION.search(said.get("Sample Specification", ""))
+        if "Name" not in said or shape is None:
+            continue
+        is_default = default is not None and default[1].strip() == said["Name"]
+        found.append(ServerSource(said["Name"], said.get("Description", ""), int(shape[1]), int(shape[2]), is_default))
+    return sorted(found, key=lambda source: source.name.endswith(".monitor"))
+
+
+def _asked(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["pactl", *words],
+            env={**child_environment(), "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIST_S,
+        )
+    except FileNotFoundError:
+        raise DeviceError("pactl is missing, which lists the sources of PulseAudio", MISSING) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeviceError(f"PulseAudio does not answer ({type(error).__name__})", "restart it") from None
+    if done.returncode:
+        words_of = done.stderr.decode(errors="replace").strip().splitlines() or ["no answer"]
+        raise DeviceError(f"no sound server answers ({words_of[-1]})", OF_A_USER)
+    return done.stdout.decode(errors="replace")
+
+
+class FromParec:
+    """Reads raw samples; see `edgeapp.audio.backends.Reader`.
+
+    The server moves the streams of a source that is unplugged to another one. `parec` says so, and the recording ends:
+    a station does not go on with a microphone that nobody chose.
+    """
+
+    def __init__(self, source: str, rate_hz: int, channels: int) -> None:
+        shape = ["--format=float32le", f"--rate={rate_hz}", f"--channels={channels}", "--no-remap", "--raw"]
+        named = ["--client-name=biovita-edge", f"--latency-msec={LATENCY_MS}", f"--device={source}"]
+        self.command = ["/bin/sh", "-c", UNTIL_INPUT_ENDS, "sh", "parec", "--verbose", *shape, *named]
+        self.rate_hz = rate_hz
+        self.error: DeviceError | None = None
+        self._source = source
+        self._channels = channels
+        self._left = b""
+        self._position = 0
+
+    def otherwise(self, told: str) -> None:
+        """The server converts to whatever is asked for."""
+
+    def feed(self, raw: bytes, lines: list[str], told: deque[str]) -> list[Heard]:
+        """The whole frames."""
+        for line in lines:
+            moved = _MOVED.search(line)
+            if moved is not None and moved[1] != self._source:
+                self.error = DeviceError(
+                    f"microphone {PREFIX}{self._source} is gone (the server moved to {moved[1]})",
+                    "plug it in again; it is reopened",
+                )
+        data = self._left + raw
+        whole = len(data) - len(data) % (_SAMPLE_BYTES * self._channels)
+        self._left = data[whole:]
+        if not whole or self.error is not None:
+            return []
+        frames = np.nan_to_num(frames_of(data[:whole], "f32le", self._channels), copy=False)
+        start = self._position
+        self._position += len(frames)
+        return [Heard(start, frames, 0, self._position)]

@@ -1,0 +1,95 @@
+"""`config check`, `listen` and `doctor` refuse the same settings, in the same words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgeapp.doctor import checkup
+from edgeapp.doctor.checkup import examine
+
+FAULTY = {
+    "a language": ('[station]\nlanguage = "xx"\n', "station.language: there are no names in the language 'xx'"),
+    "a taxon": ('[station]\nonly = ["Dodo"]\n', "station.only: no taxon is called 'Dodo'"),
+    "a zone": ('[input]\nrecorder_zone = "Mars/One"\n', "input.recorder_zone: there is no time zone 'Mars/One'"),
+    "a channel": ('[input]\nchannel = "up"\n', "input.channel: there is no channel 'up'"),
+    "a watched file": ('[input]\nwatch = "list.txt"\n', "is not a readable folder"),
+    "no threshold of speech": ("[privacy]\nspeech_threshold = 0\n", "privacy.speech_threshold: is 0"),
+    "no list": ('[detections]\nspecies_list = "none.txt"\n', "none.txt is not there"),
+    "an empty list": ('[detections]\nspecies_list = "empty.txt"\n', "empty.txt is empty"),
+    "a bad table": (
+        '[detections]\nlatitude = 1\nlongitude = 2\nrange_table = "list.txt"\n',
+        "detections.range_table: range table",
+    ),
+    "no model": (
+        "[detections]\nlatitude = 1\nlongitude = 2\nmin_occurrence = 0.5\n",
+        "detections.min_occurrence: pack toy has no occurrence model",
+    ),
+    "a threshold": ('[thresholds]\n"Dodo" = 0.5\n', "thresholds: threshold of 'Dodo'"),
+    "confirmation": ("[detections]\nconfirm = 50\n", "detections.confirm: 50 non-overlapping windows"),
+    "a certificate": (
+        '[mqtt]\nhost = "localhost"\ntls = true\nca_file = "list.txt"\n',
+        "mqtt.host: {folder}/list.txt: no certificates",
+    ),
+    "a page for all": (
+        '[web]\non = true\naddress = "0.0.0.0"\npassword_file = "none"\n',
+        "web.address: the page at 0.0.0.0 could be used by everybody",
+    ),
+    # As people write them.
+    "a URL as host": ('[mqtt]\nhost = "mqtt://localhost:1883"\n', "mqtt.host: the MQTT broker is given as a URL"),
+    "a topic": ('[mqtt]\nhost = "localhost"\ntopic = "a/+/#"\n', "mqtt.topic: MQTT topic 'a/+/#' cannot be used"),
+    "another scheme": ('[webhook]\nurl = "ftp://tok3n@x/"\n', "webhook.url: invalid URL of the webhook"),
+    "no scheme": ('[webhook]\nurl = "127.0.0.1:1/tok3n"\n', "webhook.url: invalid URL of the webhook"),
+    "a header": (
+        '[webhook]\nurl = "http://127.0.0.1:1/"\nheader = ["noColontok3n"]\n',
+        "webhook.header: a header has no colon",
+    ),
+    "a number": ('[mqtt]\nhost = "localhost"\npassword = 7073163\n', "mqtt.password: is not a text"),
+    "a line end": ('[mqtt]\nhost = "localhost"\npassword = "tok3n\\n"\n', "mqtt.password: it has a non-printable"),
+}
+
+
+@pytest.fixture
+def write(tmp_path, toy_pack):
+    """Write settings beside files that they may name."""
+
+    def written(text):
+        (tmp_path / "list.txt").write_text("Parus major\n")
+        (tmp_path / "empty.txt").write_text("")
+        path = tmp_path / "config.toml"
+        pack = f'pack = "{toy_pack}"\njournal = "journal.sqlite"\n'
+        own = "" if "[station]" in text else f"[station]\n{pack}"
+        path.write_text(own + text.replace("[station]\n", f"[station]\n{pack}"))
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_the_three_doors_refuse_the_same(name, run, write, tmp_path, monkeypatch):
+    text, told = FAULTY[name]
+    told = told.format(folder=tmp_path)
+    config = write(text)
+    monkeypatch.setattr(
+        "edgeapp.commands.doctor.examine", lambda one: examine(one, {"config": checkup.CHECKS["config"]})
+    )
+
+    checked = run("config", "check", "--config", config)
+    assert (checked.exit_code, checked.output.count("\n")) == (2, 1), checked.output
+    assert told in checked.output
+    examined = run("doctor", "--config", config, "--json", "--no-microphone")
+    [finding] = json.loads(examined.stdout)["findings"]
+    assert (examined.exit_code, finding["state"]) == (2, "error") and told in finding["what"]
+    listened = run("listen", "-", "--config", config)
+    assert listened.exit_code == 2
+    what = told if any(told.startswith(section) for section in ("mqtt", "web")) else told.rpartition(": ")[2]
+    assert what in listened.output
+    for text in (checked.output, examined.output, listened.output):
+        assert "tok3n" not in text and "7073163" not in text
+
+
+def test_what_listen_takes_is_valid(run, write):
+    config = write('[detections]\nspecies_list = "list.txt"\n[clips]\nfolder = "c"\ndisk_share = 1.0\n')
+    assert run("config", "check", "--config", config).exit_code == 0
+    assert run("listen", "-", "--config", config, input=bytes(2)).exit_code in (0, 1)
