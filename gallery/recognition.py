@@ -31,7 +31,7 @@ from gallery.taxon import Taxon
 from gallery.vocabulary import Vocabulary, unit_of
 
 MOST_SPECIES = 6  # in one window
-WINDOWS_AT_ONCE = 128  # whose products with all taxa are one: a taxon's vector is read once for all of them
+WINDOWS_AT_ONCE = 256  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left

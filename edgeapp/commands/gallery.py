@@ -222,12 +222,12 @@ def add(
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
         known = opened.taxa()
         taxon = _meant(name, _known(taxa), known, new, common_name, family)
-        opened.add_taxa([taxon])
+        added = opened.add_taxa([taxon]).added
         filler = Filler(opened, loaded, thumbnails, tell=_complain, channel=chosen)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
         filler.add(Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files)
-        filler.report.taxa = len(opened.taxa()) - len(known)
+        filler.report.taxa = added
     _tell(gallery, filler.report)
 
 
