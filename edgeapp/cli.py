@@ -35,6 +35,7 @@ COMMANDS = {
     "species": "edgeapp.commands.species:species",
     "gallery": "edgeapp.commands.gallery:app",
     "pack": "edgeapp.commands.pack:app",
+    "collect": "edgeapp.commands.collect:collect",
     "listen": "edgeapp.commands.listen:listen",
     "devices": "edgeapp.commands.devices:devices",
     "journal": "edgeapp.commands.journal_report:app",

@@ -124,6 +124,7 @@ def audio_spec(preset: Preset, split: SplitSpec | None) -> AudioSpec:
         start=c.start,
         resampler=c.resampler,
         min_clip_s=c.min_clip_s,
+        offset=c.offset,
     )
 
 

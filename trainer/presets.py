@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeapp.audio.centred import KEPT, REMOVED
 from edgeapp.audio.cutting import BEGINNING, ONSET, Cutting
 from edgeapp.audio.resample import SINC, SOXR
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT, ZERO
@@ -69,6 +70,7 @@ class Preset:
     start: str = BEGINNING  # where recordings are heard from outside of training: beginning or onset
     resampler: str = SOXR  # soxr or sinc, as torchaudio
     min_clip_s: float = MIN_CLIP_S  # the shortest sound heard outside of training
+    offset: str = REMOVED  # whether a constant offset is removed outside of training, or kept
 
     @property
     def dim(self) -> int:
@@ -96,7 +98,7 @@ class Preset:
     def cutting(self) -> Cutting:
         """How recordings become windows outside of training."""
         rate_hz, length = self.mel.rate_hz, self.window_s
-        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s)
+        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s, self.offset)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -151,7 +153,13 @@ BIOVITA = Preset(
 )
 
 # How the published weights are tried by their authors: 10 s from the onset of any sound, followed by silence.
-HEARD_AS_PUBLISHED: dict[str, Any] = {"pad": ZERO, "start": ONSET, "resampler": SINC, "min_clip_s": 0.05}
+HEARD_AS_PUBLISHED: dict[str, Any] = {
+    "pad": ZERO,
+    "start": ONSET,
+    "resampler": SINC,
+    "min_clip_s": 0.05,
+    "offset": KEPT,
+}
 
 # Names in the space of a classifier, from a ridge regression at a low rate; more epochs overfit the known names.
 NAMES = StageConfig(

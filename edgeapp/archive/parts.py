@@ -7,18 +7,17 @@ file in `files` is the last of its files to be written and, of a part that is re
 from __future__ import annotations
 
 import errno
-import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from edgeapp.archive.dataset import FILES, NONE, TABLES, UNKNOWN, Committed, Part, part_files, part_name, schema
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError
+from edgeapp.file_names import portable
 from gallery import files
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 PARTITION = "partition"  # column of rows that are to be written: the value by which they are partitioned
 ID_BITS = 20  # of a `file_id` that count the recordings of its part; the others are the part's number
 MOST_FILES = 1 << ID_BITS
-LONGEST_NAME = 120  # of a partition, escaped: file systems take 255 bytes, Windows 260 characters for a whole path
 COMPRESSION = "zstd"
 
 
@@ -258,17 +256,8 @@ class Parts:
 
 
 def partition_folder(key: str, value: str) -> str:
-    """Name of the folder of a partition, as Hive writes it and any file system takes it.
-
-    What is too long for a name keeps its end, where folders differ, with a hash of the whole.
-    """
-    escaped = quote(value or UNKNOWN, safe=" ,;()[]{}@+")
-    if len(escaped) > LONGEST_NAME:
-        end = re.sub(r"[^A-Za-z0-9_.-]+", "_", value)[-LONGEST_NAME // 2 :]
-        escaped = f"{hashlib.sha256(value.encode()).hexdigest()[:16]} {end}"
-    if escaped[-1] in ". ":  # which Windows cuts off
-        escaped = f"{escaped[:-1]}%{ord(escaped[-1]):02X}"
-    return f"{key}={escaped}"
+    """Name of the folder of a partition, as Hive writes it and any file system takes it."""
+    return f"{key}={portable(value or UNKNOWN)}"
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class Capture:
         Which channels are heard, as `LiveMixer` takes it.
     recordings : Recordings or None
         Those of the other sources, to share the recorder of a device with them.
+    claim : Callable
+        Called with the device before it is opened; raises DeviceError where another station has it.
 
     Attributes
     ----------
@@ -100,6 +102,7 @@ class Capture:
         listing: Callable[[], list[devices.SoundDevice]] = devices.listing,
         channel: Channel | None = None,
         recordings: Recordings | None = None,
+        claim: Callable[[devices.SoundDevice], object] = lambda device: None,
     ) -> None:
         self.stall_s = stall_s
         self.captured_samples = self.dropped_samples = 0
@@ -117,6 +120,7 @@ class Capture:
         channel = channel or Channel()
         found = [] if isinstance(device, str) and is_address(device) else listing()
         chosen, self.backend = devices.find(device, backend, found)
+        claim(chosen)
         self.name, self.device_id = chosen.name, chosen.device_id
         if chosen.channels and channel.number > chosen.channels:
             raise self._without(channel, chosen.channels)

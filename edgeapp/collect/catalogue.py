@@ -179,12 +179,16 @@ class Catalogue:
         reason: str = "",
     ) -> None:
         """Set the accepted taxon of all rows with a name and its higher taxa; with a reason they are left out."""
+        known = taxon, json_text(taxon_ranks or {}), common_name
+        rows = "scientific_name = ? AND ranks = ?"
+        of_name = name, json_text(ranks)
+        columns = "(taxon, taxon_ranks, taxon_common_name)"
         self._db.execute(
-            "UPDATE media SET taxon = ?, taxon_ranks = ?, taxon_common_name = ?, "
-            "state = iif(? <> '', 'left_out', state), reason = iif(? <> '', ?, reason) "
-            "WHERE scientific_name = ? AND ranks = ?",
-            (taxon, json_text(taxon_ranks or {}), common_name, reason, reason, reason, name, json_text(ranks)),
+            f"UPDATE media SET {columns} = (?, ?, ?) WHERE {rows} AND {columns} IS NOT (?, ?, ?)",
+            (*known, *of_name, *known),
         )
+        if reason:
+            self._db.execute(f"UPDATE media SET state = 'left_out', reason = ? WHERE {rows}", (reason, *of_name))
 
     def licences(self) -> list[str]:
         """Every licence as written."""
@@ -192,7 +196,9 @@ class Catalogue:
 
     def license(self, text: str, spdx: str, reason: str = "") -> None:
         """Set the normalised licence of all rows whose source writes `text`; with a reason they are left out."""
-        self._db.execute("UPDATE media SET licence_spdx = ? WHERE licence = ?", (spdx, text))
+        self._db.execute(
+            "UPDATE media SET licence_spdx = ? WHERE licence = ? AND licence_spdx <> ?", (spdx, text, spdx)
+        )
         if reason:
             self._db.execute(
                 "UPDATE media SET state = 'left_out', reason = ? WHERE licence = ? AND state <> 'left_out'",
@@ -257,6 +263,12 @@ class Catalogue:
         return self._db.execute(
             f"SELECT count(DISTINCT taxon) FROM media WHERE taxon <> ''{f' AND ({where})' if where else ''}"
         ).fetchone()[0]
+
+    def taxon_names(self, where: str = "") -> list[str]:
+        """Accepted taxa among rows, in the order of their names."""
+        condition = f" AND ({where})" if where else ""
+        query = f"SELECT DISTINCT taxon FROM media WHERE taxon <> ''{condition} ORDER BY taxon"
+        return [name for (name,) in self._db.execute(query)]
 
     def fact(self, name: str, default: str = "") -> str:
         """Something about the collection as a whole, such as its backbone."""

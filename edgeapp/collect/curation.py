@@ -14,6 +14,7 @@ from operator import attrgetter
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.duplicates import Offered, leave_out_content
 from edgeapp.collect.identity import hashed
+from edgeapp.collect.notes import WORDS, objection
 from edgeapp.collect.row import Row
 from edgeapp.errors import UsageError
 
@@ -21,7 +22,6 @@ PHOTOS = 200  # of a species (BioVITA)
 BURST = 10
 
 NOT_RESOLVED = "no taxon was decided"
-LASTING = "could not be fetched, several times"
 LOW_QUALITY = "quality below what is asked for"
 NOT_GRADED = "quality not graded by its source"
 IN_BURST = "burst: more of one observer at one place in one hour"
@@ -51,6 +51,10 @@ class Rules:
         what its source does not grade at all.
     burst : int or None
         At most so many of one observer, species, place and hour; None for all.
+    without : tuple of str
+        Of `edgeapp.collect.notes.WORDS`: files of which this was found, in an earlier run, are not taken.
+    first : tuple of str
+        Sources from which is drawn before the others.
     """
 
     recordings: int | None = None
@@ -59,11 +63,16 @@ class Rules:
     best_first: bool = False
     min_quality: tuple[str, ...] = ()
     burst: int | None = BURST
+    without: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("recordings", self.recordings), ("photos", self.photos), ("burst", self.burst)):
             if value is not None and value < (1 if name == "burst" else 0):
                 raise UsageError(f"{name} must not be {value}", "give a whole number")
+        for word in self.without:
+            if word not in WORDS:
+                raise UsageError(f"{word!r} is nothing that is noted about files", f"use {', '.join(WORDS)}")
         for grade in self.min_quality:
             if grade_of(grade) is None:
                 known = ", ".join(name.upper() if len(name) == 1 else name for scale in SCALES for name in scale)
@@ -94,7 +103,7 @@ def curate(catalogue: Catalogue, rules: Rules) -> None:
         unfit: dict[str, list[int]] = {}
         offered = Offered()
         for row in catalogue.rows("offered"):
-            if reason := _objection(row, least):
+            if reason := _objection(row, least, rules.without):
                 unfit.setdefault(reason, []).append(row.key)
             else:
                 offered.add(row)
@@ -121,6 +130,7 @@ class _Drawn:
         medium = row.medium
         found = grade_of(medium.quality)
         grade = 0 if not rules.best_first else found[1] if found is not None else len(SCALES[0])
+        grade += 10 * (rules.first.index(medium.source) if medium.source in rules.first else len(rules.first))
         return cls(row.key, medium.modality, grade, hashed(rules.seed, medium.source, medium.id), burst_of(row))
 
 
@@ -138,12 +148,12 @@ def burst_of(row: Row) -> int:
     return hashed(medium.observer.casefold(), place, medium.recorded_at[:HOUR], medium.modality) or 1
 
 
-def _objection(row: Row, least: dict[int, int]) -> str:
+def _objection(row: Row, least: dict[int, int], without: tuple[str, ...]) -> str:
     """Why a row is not fit to be drawn; ``""`` for one that is."""
     if not row.taxon:
         return NOT_RESOLVED
-    if row.lasting and not row.sha256:
-        return LASTING
+    if row.sha256 and (found := objection(row.notes, without)):
+        return found
     if not least:
         return ""
     grade = grade_of(row.medium.quality)

@@ -12,12 +12,12 @@ import numpy as np
 
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.identity import encounter_of, file_of, hashed, is_first_hand
+from edgeapp.collect.notes import ALSO
 from edgeapp.collect.row import Row
 
 SAME_FILE = "duplicate: the same file is offered twice"
 SAME_ENCOUNTER = "duplicate: another source has this observation"
 SAME_CONTENT = "duplicate: the same content as another file"
-ALSO = "also given for "  # begin of a note
 
 
 class Offered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.client import FetchError
@@ -36,7 +37,11 @@ class Gathered:
 
 
 def gather(
-    catalogue: Catalogue, source: Source, again: bool = False, told: Callable[[str, int], None] = lambda query, n: None
+    catalogue: Catalogue,
+    source: Source,
+    again: bool = False,
+    told: Callable[[str, int], None] = lambda query, n: None,
+    enough: int | None = None,
 ) -> Gathered:
     """Put into a catalogue what a source offers; a query that fails does not end the others.
 
@@ -46,6 +51,8 @@ def gather(
         Ask what was asked to its end as well.
     told : callable
         Told the query and the number of new media after each page.
+    enough : int, optional
+        Media of a query that are wanted; it is not asked further then.
     """
     gathered, silent = Gathered(), 0
     for query in source.queries():
@@ -58,10 +65,16 @@ def gather(
             begin = ""
         gathered.queries += 1
         try:
+            left = enough
             for page in source.pages(query, begin):
-                gathered.new += catalogue.offer(page.media)
-                catalogue.set_fact(name, page.then or f"{ENDED} {now_text('seconds')}")
+                media = list(islice(page.media, left)) if left is not None else page.media
+                gathered.new += catalogue.offer(media)
+                left = left - len(media) if left is not None and isinstance(media, list) else None
+                then = page.then if left is None or left > 0 else ""
+                catalogue.set_fact(name, then or f"{ENDED} {now_text('seconds')}")
                 told(query, gathered.new)
+                if not then:
+                    break
             silent = 0
         except CollectError as error:
             gathered.errors.append(error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from edgeapp.collect.medium import Medium
@@ -107,10 +109,20 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+@lru_cache(maxsize=10_000)
+def _ranks(text: str) -> Mapping[str, str]:
+    """Names by rank; the same object for all rows that have the same text, which is not to be changed."""
+    return MappingProxyType(json.loads(text))
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
+
+
 def row_of(values: tuple[Any, ...]) -> Row:
     key, *rest = values
     told = dict(zip(OF_MEDIUM, rest, strict=False))
-    told |= {"ranks": json.loads(told["ranks"]), "background": tuple(json.loads(told["background"]))}
+    told |= {"ranks": _ranks(told["ranks"]), "background": _texts(told["background"])}
     state, reason, taxon, ranks, common_name, licence, path, sha256, n_bytes, attempts, notes = rest[len(OF_MEDIUM) :]
     return Row(
         key=key,
@@ -118,12 +130,12 @@ def row_of(values: tuple[Any, ...]) -> Row:
         state=state,
         reason=reason,
         taxon=taxon,
-        taxon_ranks=json.loads(ranks),
+        taxon_ranks=_ranks(ranks),
         taxon_common_name=common_name,
         licence_spdx=licence,
         path=path,
         sha256=sha256,
         bytes=n_bytes,
         attempts=attempts,
-        notes=tuple(json.loads(notes)),
+        notes=_texts(notes),
     )

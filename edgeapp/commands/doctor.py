@@ -15,6 +15,7 @@ from edgeapp.doctor.checkup import examine
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, State, exit_code
 from edgeapp.doctor.repair import repair
+from edgeapp.station.assembly import clock_of
 from edgeapp.terminal import say, tell
 
 WORDS = {0: "all is well", 1: "it works, with warnings", 2: "something does not work"}
@@ -43,7 +44,9 @@ def doctor(
 
     Exit code 0: all is well; 1: warnings; 2: errors.
     """
-    context = Context(loaded(config), microphone=not no_microphone, network=not no_network)
+    settings = loaded(config)
+    clock = clock_of(settings.settings)
+    context = Context(settings, clock=clock, microphone=not no_microphone, network=not no_network)
     findings: list[Finding] = []
     for stage in (repair, examine) if fix else (examine,):
         for finding in stage(context):

@@ -1,4 +1,4 @@
-"""``biovita-edge gallery photos``: look at the photos of a gallery."""
+"""``biovita-edge gallery photos``: look at the photos of a gallery, and add some."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.commands.gallery_photos_add import add
 from edgeapp.commands.options import GalleryOption, JsonOption, PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import load_pack
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from gallery.pictures import Picture
     from gallery.store import Gallery
 
-app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Look at the photos of a gallery.")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Show and add photos of a gallery.")
+app.command()(add)
 
 VIEWER = "xdg-open"  # of freedesktop.org, on every desktop of Linux
 CREDITS = "credits.csv"
@@ -146,6 +148,8 @@ def _open(gallery: Gallery, photos: list[Picture]) -> bool:
 
 
 def _file_name(one: Picture) -> str:
-    """``Parus_major_17.jpg``, of letters that every file system takes."""
+    """``Parus_major_17.jpg``."""
+    from edgeapp.file_names import portable
+
     words = "".join(letter if letter.isalnum() else "_" for letter in one.scientific_name)
-    return f"{words[:80]}_{one.id}.jpg"
+    return portable(f"{words[:80]}_{one.id}.jpg")

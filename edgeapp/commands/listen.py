@@ -17,17 +17,17 @@ from rich.console import Console
 from edgeapp import foreign, interruption
 from edgeapp.audio.pcm import STDIN
 from edgeapp.clips.relocation import adopt
-from edgeapp.clock.system import SystemClock
 from edgeapp.commands.devices import devices
 from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
 from edgeapp.config.settings import Settings
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
-from edgeapp.journal import Journal
+from edgeapp.journal import Journal, utc_of
 from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.assembly import Parts, assemble, recogniser_of, station_name
+from edgeapp.station.assembly import Parts, assemble, clock_of, recogniser_of, waiting_for_clock
+from edgeapp.station.claim import Claims
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
 from edgeapp.station.microphone_health import HEARS
@@ -49,6 +49,7 @@ from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing, settings_fields
+from edgeapp.station.targets import station_name
 from edgeapp.terminal import tell
 from gallery.naming import Naming
 
@@ -152,17 +153,24 @@ def listen(
     if settings.log.level == "debug":
         foreign.show()
     check(settings)
-    clock = SystemClock()
+    clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
+        name = station_name(settings)
+        claims = stack.enter_context(Claims(name))
+        claims.journal(settings.journal_path)
+        if settings.clips.folder is not None:
+            claims.clips(settings.clips.folder)
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
+        newest = journal.newest_time()
+        if newest is not None:
+            clock.not_before = max(clock.not_before, utc_of(newest))
         learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
         journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
         stack.callback(journal.pictures.close)
-        name = station_name(settings)
         if parts.clips is not None:
             parts.clips.remove_orphans()
             for moved in adopt(journal, parts.clips.folder):
@@ -172,9 +180,10 @@ def listen(
         screen = _screen(settings.station.format, title, parts.naming, page)
         stack.callback(screen.close)
         changes: list[Reconfiguration] = []  # there once the station is
+        waits = waiting_for_clock(settings)
 
         def described(parts: Parts) -> Callable[[Station], dict[str, Any]]:
-            state = describing(name, parts.deployment, parts.outbox)
+            state = describing(name, parts.deployment, parts.outbox, waits)
             return lambda station: {**state(station), "settings": settings_fields(settings.file, *changes)}
 
         status = WriteStatus(StatusFile(settings.status_path), described(parts))
@@ -182,7 +191,8 @@ def listen(
         def tasks(parts: Parts) -> list[PeriodicTask]:
             status.describe = described(parts)
             status.tell = parts.outbox.tell if parts.outbox is not None else (lambda state: None)
-            return [status, *_tasks(parts), Every(LEARNED_S, learned)]
+            watch_clock = Every(CLOCK_S, WatchClock(lambda: clock.judged, waits))
+            return [status, watch_clock, *_tasks(parts), Every(LEARNED_S, learned)]
 
         watched = page.live.opened if page is not None else None
         station = Station(
@@ -199,7 +209,7 @@ def listen(
         change = Reconfiguration(settings, station, recogniser, parts, tasks, cutting.kept_s)
         change.on_read = status.soon
         changes.append(change)
-        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN)
+        workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN, claim=claims.device)
         stop.attach(station, change.ask)
         change.serve()
         if page is not None:
@@ -228,7 +238,6 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
     """Periodic tasks of the station, except its status."""
     found: list[PeriodicTask] = [
         NotifyWatchdog(),
-        Every(CLOCK_S, WatchClock()),
         Every(INTEGRITY_S, check_journal, at_once=False),
     ]
     if parts.outbox is not None:

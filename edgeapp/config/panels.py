@@ -7,6 +7,10 @@ PRIVACY = "Privacy"
 PLACE = "Place and season"
 OUTPUT = "Output"
 OTHER_INPUT = "Other input"
+SOURCES = "Sources"
+CHOICE = "What is taken"
+DOWNLOAD = "Download"
+DATA_SET = "Data set"
 # Section of the settings -> the group of its flags, for settings that name no other.
 OF_SECTION = {
     "station": RECOGNITION,
@@ -18,6 +22,8 @@ OF_SECTION = {
     "clips": "Clips",
     "mqtt": "MQTT",
     "webhook": "Webhook",
+    "notify": "Notifications",
+    "birdweather": "BirdWeather",
     "web": "Live page",
     "log": "Log",
 }

@@ -355,11 +355,6 @@ class _Link:
         self.lost = f"connection lost: {reason}"
 
 
-def slug(name: str) -> str:
-    """A name as one level of a topic: in lower case, with what a topic cannot hold made ``_``."""
-    return re.sub(r"[^\w-]+", "_", name.strip().lower()).strip("_") or "station"
-
-
 def _context(ca_file: str | None, cert_file: str | None, key_file: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)

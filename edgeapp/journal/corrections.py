@@ -44,7 +44,7 @@ _OF_DEPLOYMENT = {
 class Corrections(Writer):
     """Corrects times, in one transaction each."""
 
-    def correct_times(self, boot_id: str, utc_of_boot: datetime) -> int:
+    def correct_times(self, boot_id: str, utc_of_boot: datetime, all_of_boot: bool = False) -> int:
         """Correct what one boot of the machine wrote before its clock was set; returns how many detections.
 
         Parameters
@@ -52,13 +52,16 @@ class Corrections(Writer):
         boot_id : str
         utc_of_boot : datetime
             When the machine was started, by a clock that is set now: `Moment.utc_of_boot`.
+        all_of_boot : bool
+            Also what was written by a clock that was taken for right.
         """
+        wrong = "1" if all_of_boot else "clock_set = 0"
 
         def corrected(row: dict[str, Any]) -> str:
             return after_boot(utc_of_boot, row["boottime_s"])
 
         def change() -> int:
-            return self._correct(_OF_BOOT, boot_id, "clock_set = 0 AND {boottime} IS NOT NULL", corrected)
+            return self._correct(_OF_BOOT, boot_id, f"{wrong} AND {{boottime}} IS NOT NULL", corrected)
 
         return self._write(change)
 

@@ -18,14 +18,13 @@ detections_in_full   a view: every confirmed detection with all that is known ab
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
-
 from edgeapp.journal.schema_of_browsing import BROWSING
 from edgeapp.journal.schema_of_clips import CLIPS, CLIPS_SPLIT, split_paths
 from edgeapp.journal.schema_of_learning import LEARNED
 from edgeapp.journal.schema_of_messages import MESSAGES, find_detections
 from edgeapp.journal.schema_of_recordings import RECORDED
 from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
+from gallery.migrating import Database, Migrations
 
 APPLICATION_ID = 0x42696F56  # "BioV": the header of the file says whose it is
 

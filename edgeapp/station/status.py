@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeapp.clock.sources import NONE
+from edgeapp.clock.system import Clock, Moment, SystemClock
 from edgeapp.config.load import config_path
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target_queue import TargetState
@@ -51,7 +53,9 @@ class StatusFile:
             self._failed = True
 
 
-def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Callable[[Station], dict[str, Any]]:
+def describing(
+    name: str, deployment: Deployment, outbox: Outbox | None, waits: Sequence[str] = ()
+) -> Callable[[Station], dict[str, Any]]:
     """Makes the document of a station.
 
     Parameters
@@ -60,6 +64,8 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
         Of the station.
     deployment : Deployment
     outbox : Outbox or None
+    waits : sequence of str
+        What is not done until the clock is set, in words.
     """
 
     def describe(station: Station) -> dict[str, Any]:
@@ -70,6 +76,7 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "pid": os.getpid(),
             "time_utc": utc_text(now.utc),
             "clock_set": now.clock_set,
+            "clock": _clock(station.clock, now, waits),
             "pack": deployment.pack,
             "pack_version": deployment.pack_version,
             "microphones": [worker.described(now) for worker in station.workers],
@@ -89,6 +96,16 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
         }
 
     return describe
+
+
+def _clock(clock: Clock, now: Moment, waits: Sequence[str]) -> dict[str, Any]:
+    judged = clock.judged if isinstance(clock, SystemClock) else None
+    return {
+        "set": now.clock_set,
+        "source": (judged.source if judged is not None else NONE) or None,
+        "why": judged.why if judged is not None else "",
+        "waiting": [] if now.clock_set else list(waits),
+    }
 
 
 def settings_fields(file: Path | None, change: Reconfiguration | None = None) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
     Session(options, Console(stderr=True)).train(stage)
 
 
-@pytest.mark.parametrize("stage", ["1", "2"])
+@pytest.mark.parametrize("stage", [pytest.param("1", marks=pytest.mark.slow), "2"])  # whose loss has that of stage 1
 def test_two_processes_train_as_one_with_the_joint_batch(
     stage: str, tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgeapp.commands.collect import collect
 from trainer.options import RUN, AsJson, Media, Tables, Taxa, Threads
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 SHOWN = 12  # values of a column; the others are counted together
 
 data = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="Describe data sets, and pack them into shards."
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Collect data sets, describe them, and pack them into shards.",
 )
+data.command(name="collect")(collect)
 
 
 @data.command()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from edgeapp.collect.traits import lines
+from edgeapp.errors import UsageError
 from trainer.errors import DataError
 
 
@@ -18,24 +19,12 @@ def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tupl
     Raises
     ------
     DataError
-        It cannot be read, a column is missing, a line is longer than the header, or there are no lines.
+        As `edgeapp.collect.traits.lines.read_lines`.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            header = list(reader.fieldnames or ())
-            lines = [(reader.line_num, fields) for fields in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "name a CSV file in UTF-8") from error
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise DataError(f"{path}: column {missing[0]} is missing", f"it must have {', '.join(columns)}")
-    if not lines:
-        raise DataError(f"{path}: has no line below the header", "name a file with data")
-    longer = [line for line, fields in lines if None in fields]
-    if longer:
-        raise DataError(f"{path} line {longer[0]}: more fields than columns", "put what contains a comma in quotes")
-    return header, lines
+        return lines.read_lines(path, columns)
+    except UsageError as error:
+        raise DataError(error.what, error.remedy) from error
 
 
 def read_named(path: Path, vectors: str, names: str) -> tuple[list[str], np.ndarray] | None:

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeapp.collect.traits.schema import LABELS, NO, UNKNOWN, YES, TraitTable
 from trainer.errors import ConfigError, DataError
 from trainer.probes.labelled import unit
-from trainer.probes.trait_schema import LABELS, NO, UNKNOWN, YES, TraitTable
 
 HISTORY = 20  # steps of L-BFGS
 MIN_TRAINED = 3  # species with yes, and with no, in every training part

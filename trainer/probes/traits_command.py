@@ -20,8 +20,8 @@ from trainer.progress import progress
 TRAITS, PROBE = "Traits", "Probe"  # groups of options in the help
 
 if TYPE_CHECKING:
+    from edgeapp.collect.traits.schema import TraitTable
     from trainer.probes.trait_data import TraitData
-    from trainer.probes.trait_schema import TraitTable
     from trainer.probes.traits import TraitScore
 
 
@@ -103,10 +103,10 @@ def traits(
     as_json: AsJson = False,
 ) -> None:
     """Train a linear probe for each trait on frozen vectors; F1 on species that the probe was not trained on."""
+    from edgeapp.collect.traits.avonet import from_avonet
+    from edgeapp.collect.traits.schema import read_traits
     from gallery import read_taxa, starter_taxa
-    from trainer.probes.avonet import from_avonet
     from trainer.probes.trait_data import from_benchmark, from_file, from_manifest, write
-    from trainer.probes.trait_schema import read_traits
     from trainer.probes.traits import ProbeConfig, probe
 
     if (model is None) == (features is None):

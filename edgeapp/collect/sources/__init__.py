@@ -25,7 +25,7 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (
          "edgeapp.collect.sources.biovita:BioVita"),
     Kind("commons", "TEXT", "A good photo of each species from Wikimedia Commons; takes the language of Wikipedia, "
          "such as `en`.",
-         "edgeapp.collect.sources.commons:Commons", "https://commons.wikimedia.org/w/api.php", asks=True),
+         "edgeapp.collect.sources.wikimedia:Commons", "https://commons.wikimedia.org/w/api.php", asks=True),
     Kind("folder", "FOLDER", "Recordings and photos of one's own, with a table or JSON files beside them.",
          "edgeapp.collect.sources.folder:Folder"),
 )}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgeapp.collect.medium import Medium, Page
+from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.tables import first, header, rows
 from edgeapp.collect.sources.words import RANKS, short_hash
 from edgeapp.errors import CollectError
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.collect.medium import Medium, Page
+from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.tables import first, header, rows
 from edgeapp.collect.sources.words import RANKS, coordinates, modality_of, number_of
 from edgeapp.errors import CollectError
 

@@ -69,7 +69,7 @@ class GbifSearch:
                 continue
             at = at if n == first else 0
             while at < min(count, REACHED):
-                answer = self._ask([*given, ("limit", min(PAGE, REACHED - at)), ("offset", at)])
+                answer = self._ask([*given, ("limit", min(self._setting.page(PAGE), REACHED - at)), ("offset", at)])
                 results = answer.get("results") or []
                 with understood(self._address):
                     media = [medium for record in results for medium in self._media(record)]

@@ -51,7 +51,8 @@ class INaturalist:
         """The pages of a query; one goes on above the last observation."""
         above = int(begin or 0)
         while True:
-            asked = urlencode({"per_page": PAGE, "order_by": "id", "order": "asc", "id_above": above})
+            per_page = self._setting.page(PAGE)
+            asked = urlencode({"per_page": per_page, "order_by": "id", "order": "asc", "id_above": above})
             answer = self._client.json(f"{self._address}?{query}&{asked}")
             records = answer.get("results") if isinstance(answer, dict) else None
             if not isinstance(records, list):

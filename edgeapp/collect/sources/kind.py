@@ -61,6 +61,8 @@ class Setting:
         Of Xeno-canto's API.
     photo_size : str
         Of `PHOTO_SIZES`.
+    enough : int or None
+        Media of a query that are wanted; None for all. Sources with pages ask for smaller ones by it.
     tell : callable
         Told remarks, one line each.
     """
@@ -72,7 +74,12 @@ class Setting:
     addresses: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     photo_size: str = "large"
+    enough: int | None = None
     tell: Callable[[str], None] = complain
+
+    def page(self, most: int) -> int:
+        """Records of a page, where a source gives at most so many."""
+        return most if self.enough is None else max(1, min(most, self.enough))
 
     def asking(self) -> Client:
         """The client of a source that asks.

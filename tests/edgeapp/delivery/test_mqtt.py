@@ -16,7 +16,7 @@ from edgeapp.delivery import mqtt as mqtt_module
 from edgeapp.delivery import outbox as outbox_module
 from edgeapp.delivery import target_queue
 from edgeapp.delivery.home_assistant import device_config
-from edgeapp.delivery.mqtt import MqttTarget, slug
+from edgeapp.delivery.mqtt import MqttTarget
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.station_state import StationState
 from edgeapp.delivery.target import NotSent, Refused
@@ -247,7 +247,7 @@ def test_home_assistant_is_told_of_the_station_when_asked(broker):
     heard.close()
 
 
-def test_the_state_of_station_and_microphones_is_kept_for_those_who_come_later(broker):
+def test_states_are_kept_for_those_who_come_later(broker):
     broker.start()
     target = target_of(broker)
     target.tell(StationState.of(STATUS))
@@ -330,8 +330,3 @@ def test_a_broker_that_is_not_there_is_named():
 def test_settings_that_cannot_be_used_are_refused(settings):
     with pytest.raises(UsageError):
         MqttTarget("localhost", **settings)
-
-
-def test_a_stations_name_becomes_a_topic():
-    assert slug("Garden #2 / Süd") == "garden_2_süd"
-    assert slug("+") == "station"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.errors import DataError
-from trainer.probes.labelled import read_lines
-from trainer.probes.trait_schema import AT, LABELS, NO, UNKNOWN, YES, TraitTable
+from edgeapp.collect.traits.lines import read_lines
+from edgeapp.collect.traits.schema import AT, LABELS, NO, UNKNOWN, YES, TraitTable
+from edgeapp.errors import UsageError
 
 SPECIES = "Species1"
 ABSENT = ("NA", "")
@@ -66,7 +66,7 @@ def from_avonet(path: Path) -> TraitTable:
 
     Raises
     ------
-    DataError
+    UsageError
         The file cannot be read, a column is missing, or a value is unknown (named with its line).
     """
     columns = (SPECIES, "Habitat", "Migration", "Trophic.Level", "Trophic.Niche", "Primary.Lifestyle")
@@ -77,7 +77,7 @@ def from_avonet(path: Path) -> TraitTable:
             for name, value in answers(fields).items():
                 values[row, AT[name]] = value
         except (KeyError, ValueError) as error:
-            raise DataError(f"{path} line {line}: {error} is not a value of AVONET", "copy the file again") from None
+            raise UsageError(f"{path} line {line}: {error} is not a value of AVONET", "copy the file again") from None
     return TraitTable(path, tuple(fields[SPECIES] for _, fields in lines), values)
 
 

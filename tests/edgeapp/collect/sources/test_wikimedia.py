@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeapp.collect.medium import Medium, media_of
-from edgeapp.collect.sources.commons import Commons
+from edgeapp.collect.sources.wikimedia import Commons
 from edgeapp.errors import UsageError
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeapp.collect.traits.lines import read_lines
+from edgeapp.errors import UsageError
 from gallery import Taxon
-from trainer.errors import DataError
-from trainer.probes.labelled import read_lines
 
 NAME = "scientific_name"
 SISTER_PAPER = "sister paper"  # AnimalCLAP names the label or the value
@@ -165,14 +165,14 @@ def read_traits(path: Path) -> TraitTable:
 
     Raises
     ------
-    DataError
+    UsageError
         The file cannot be read, no column is a label, a species occurs twice, or values are invalid or contradict each
         other; the first five are listed with their lines.
     """
     header, lines = read_lines(path, (NAME,))
     known = [name for name in header if name in AT or name in VALUES]
     if not known:
-        raise DataError(f"{path}: no column is a trait label", f"the labels are {', '.join(AT)}")
+        raise UsageError(f"{path}: no column is a trait label", f"the labels are {', '.join(AT)}")
     names: list[str] = []
     values = np.full((len(lines), len(LABELS)), UNKNOWN, np.int8)
     faults: list[str] = []
@@ -183,7 +183,7 @@ def read_traits(path: Path) -> TraitTable:
             faults += [f"line {line}, column {column}: {fault}"] if fault else []
     if faults:
         more = f" and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
-        raise DataError(f"{path}: {', '.join(faults[:MAX_LISTED])}{more}", "correct them; leave unknown values empty")
+        raise UsageError(f"{path}: {', '.join(faults[:MAX_LISTED])}{more}", "correct them; leave unknown values empty")
     _once(path, names, [line for line, _ in lines])
     return TraitTable(path, tuple(names), values, tuple(name for name in header if name not in (NAME, *known)))
 
@@ -214,9 +214,9 @@ def _once(path: Path, names: Sequence[str], lines: Sequence[int]) -> None:
     for name, line in zip(names, lines):
         first = line_of.setdefault(_key(name), line)
         if not name:
-            raise DataError(f"{path} line {line}: {NAME} is empty", "name the species or remove the line")
+            raise UsageError(f"{path} line {line}: {NAME} is empty", "name the species or remove the line")
         if first != line:
-            raise DataError(f"{path} line {line}: '{name}' is already on line {first}", "keep one of the two")
+            raise UsageError(f"{path} line {line}: '{name}' is already on line {first}", "keep one of the two")
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Traits of species: the 34 labels, and the tables that answer them."""
