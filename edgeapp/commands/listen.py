@@ -35,6 +35,7 @@ from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
+    ForgetLevels,
     NotifyWatchdog,
     RenameClips,
     SweepClips,
@@ -43,6 +44,7 @@ from edgeapp.station.periodic import (
     check_journal,
     forget_messages,
 )
+from edgeapp.station.permissions import restrict
 from edgeapp.station.reconfiguration import Reconfiguration
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
@@ -153,6 +155,7 @@ def listen(
     if settings.log.level == "debug":
         foreign.show()
     check(settings)
+    restrict(settings)
     clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
@@ -169,6 +172,7 @@ def listen(
         learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
+        journal.share_location = settings.station.share_location
         journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
         stack.callback(journal.pictures.close)
         if parts.clips is not None:
@@ -239,6 +243,7 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
     found: list[PeriodicTask] = [
         NotifyWatchdog(),
         Every(INTEGRITY_S, check_journal, at_once=False),
+        Every(INTEGRITY_S, ForgetLevels(parts.keep_levels_days)),
     ]
     if parts.outbox is not None:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))

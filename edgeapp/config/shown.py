@@ -11,6 +11,7 @@ from edgeapp.config.file import described, toml_value
 from edgeapp.config.secrets import HIDDEN
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
+from edgeapp.file_names import readable, text_of
 
 
 def shown(setting: Setting, value: Any) -> Any:
@@ -20,8 +21,8 @@ def shown(setting: Setting, value: Any) -> Any:
     if setting.address:
         value = tuple(map(redacted, value))
     if isinstance(value, tuple):
-        return [str(one) if isinstance(one, Path) else one for one in value]
-    return str(value) if isinstance(value, Path) else value
+        return [text_of(one) if isinstance(one, Path) else one for one in value]
+    return text_of(value) if isinstance(value, Path) else value
 
 
 def as_json(settings: Settings) -> str:
@@ -30,7 +31,7 @@ def as_json(settings: Settings) -> str:
     for setting in SETTINGS:
         told[setting.section][setting.name] = {
             "value": shown(setting, settings.value(setting)),
-            "origin": settings.origin(setting),
+            "origin": readable(settings.origin(setting)),
             "help": described(setting),
         }
     told[THRESHOLD.section] = {
@@ -53,7 +54,7 @@ def as_toml(settings: Settings, long: bool = False) -> str:
                 lines.append(f"# {described(setting)} {flag}{setting.variable}")
             value = shown(setting, settings.value(setting))
             line = f"{setting.name} = {toml_value('' if value is None else value)}"
-            lines.append(f"{line:<40} # {settings.origin(setting)}")
+            lines.append(f"{line:<40} # {readable(settings.origin(setting))}")
     if settings.thresholds:
         lines += ["", f"[{THRESHOLD.section}]"]
     for taxon, value in settings.thresholds.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeapp.audio.addresses import with_log_in
+from edgeapp.audio.addresses import is_address, with_log_in
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.channel_health import ChannelFault, Fault, faults_in
 from edgeapp.audio.channels import Channel
@@ -18,7 +18,7 @@ from edgeapp.audio.microphone import SEE_DEVICES
 from edgeapp.config.settings import Settings
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
-from edgeapp.errors import DeviceError
+from edgeapp.errors import DeviceError, UsageError
 from edgeapp.station.sources import channels_asked
 
 SETTLE_S, RECORD_S = 0.5, 2.0  # cards begin with zeros or a click
@@ -103,16 +103,17 @@ def microphone(context: Context) -> Findings:
 
 def _heard(settings: Settings, device: str | None, channel: Channel) -> Findings:
     try:
+        if device is not None and is_address(device):
+            device = with_log_in(device, settings.microphone.netrc)
         if device is None and all(found.ghost for found in listing()):
             what = "none found"
             yield warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
             return
-        opened = device if device is None else with_log_in(device, settings.microphone.netrc)
-        source = Capture(opened, settings.microphone.backend, stall_s=STALL_S, channel=channel)
+        source = Capture(device, settings.microphone.backend, stall_s=STALL_S, channel=channel)
         frames: list[np.ndarray] = []
         source.on_frames = frames.append
         samples = _record(source)
-    except DeviceError as fault:
+    except (DeviceError, UsageError) as fault:
         yield error("microphone", fault.what, fault.remedy or SEE_DEVICES)
         return
     yield judged(source.name, sound_of(samples), source.dropped_samples)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -237,6 +237,12 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
     PackError
         There is no such file in the folder.
     """
+    rewritten(replace(pack, gallery=name))
+    return Pack.load(pack.folder)
+
+
+def rewritten(pack: Pack) -> None:
+    """Write the ``pack.json`` of a pack again, as it is described now."""
     write_pack_json(
         pack.folder,
         name=pack.name,
@@ -249,7 +255,7 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         decision=pack.decision,
         text=pack.text,
         image=pack.image,
-        gallery=name,
+        gallery=pack.gallery,
         metrics=pack.metrics,
         parity=pack.parity,
         precision=pack.precision,
@@ -258,7 +264,6 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         calibrated=pack.calibrated,
         created=pack.created,
     )
-    return Pack.load(pack.folder)
 
 
 def sha256(path: Path) -> str:

@@ -22,6 +22,7 @@ from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.occurrence import Occurrence
+from edgeapp.detections.sharing import shared
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
@@ -61,6 +62,8 @@ class Parts:
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
+    keep_levels_days : float
+        Age at which sound levels are deleted.
     """
 
     classifier: Classifier
@@ -72,6 +75,7 @@ class Parts:
     renamer: Renamer | None
     clips: ClipFolder | None
     naming: Naming
+    keep_levels_days: float
 
 
 def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock: Clock) -> Parts:
@@ -90,7 +94,9 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
     recorder = Recorder(
-        app_version(), f"{recogniser.pack.name} {recogniser.pack.version}", asked_of.latitude, asked_of.longitude
+        app_version(),
+        f"{recogniser.pack.name} {recogniser.pack.version}",
+        *shared(asked_of.latitude, asked_of.longitude, settings.station.share_location),
     )
 
     def clips(ring: Ring, stream_id: int) -> Clips:
@@ -106,7 +112,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     return Parts(
         classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
-        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s),
+        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s, settings.microphone.meters),
         keeping=Storage(
             lambda: confirmation_of(settings, recogniser.pack),
             messages(list(sending), clock) if sending else None,
@@ -118,6 +124,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
+        keep_levels_days=settings.microphone.keep_meters,
     )
 
 

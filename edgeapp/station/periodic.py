@@ -131,6 +131,25 @@ class RenameClips:
             log.warning("clips not renamed: %s", error)
 
 
+class ForgetLevels:
+    """Delete old sound levels.
+
+    Parameters
+    ----------
+    days : float
+        Age at which they go.
+    """
+
+    def __init__(self, days: float) -> None:
+        self._seconds = 86_400.0 * days
+
+    def __call__(self, station: Station) -> None:
+        """Delete, once the clock is set: before, nothing has an age."""
+        now = station.clock.now()
+        if now.clock_set:
+            station.write_queue.write(lambda: station.journal.forget_levels(now.earlier(self._seconds)))
+
+
 class SweepClips:
     """Delete clips by retention."""
 

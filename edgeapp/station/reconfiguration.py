@@ -180,6 +180,7 @@ class Reconfiguration:
         if errors:
             journal.on_queued = queued  # `assemble` made the new outbox the one that is woken
             raise errors[0]
+        journal.share_location = settings.station.share_location
         before, self.parts = self.parts, parts
         if before.outbox is not None:
             before.outbox.close()

@@ -15,6 +15,7 @@ from edgeapp.config.load import config_path
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
+from edgeapp.file_names import readable, text_of
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
 from edgeapp.station.reconfiguration import Reading, Reconfiguration
@@ -69,7 +70,7 @@ def describing(
     """
 
     def describe(station: Station) -> dict[str, Any]:
-        now = station.clock.now()
+        now, trouble = station.clock.now(), station.write_queue.trouble
         return {
             "format": FORMAT,
             "station": name,
@@ -85,9 +86,9 @@ def describing(
             "lost_samples": station.lost_samples,
             "last_detection": _last(station.newest, station.journal.naming),
             "journal": {
-                "path": str(station.journal.path),
+                "path": text_of(station.journal.path),
                 "waiting": len(station.write_queue),
-                "trouble": str(station.write_queue.trouble) if station.write_queue.trouble is not None else None,
+                "trouble": None if trouble is None else readable(str(trouble)),
             },
             "targets": {
                 name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()

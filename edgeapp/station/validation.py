@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from edgeapp.audio.addresses import checked, is_address, with_log_in
+from edgeapp.audio.network import check_installed
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.load import Loaded, fault_at, missing
 from edgeapp.config.settings import SETTINGS, Settings
@@ -48,6 +50,13 @@ class Sound:
     taxa: tuple[Taxon, ...]
 
 
+def _network(settings: Settings) -> None:
+    for device in settings.microphone.device:
+        if is_address(device):
+            with_log_in(checked(device), settings.microphone.netrc)
+            check_installed()
+
+
 def _watched(settings: Settings) -> None:
     folder = settings.input.watch
     if folder is not None and not folder.is_dir():
@@ -69,6 +78,7 @@ OF_SETTINGS: tuple[tuple[str, Check], ...] = (
     ("station.language", lambda settings: naming_in(settings.station.language)),
     ("input.recorder_zone", lambda settings: zone_of(settings.input.recorder_zone)),
     ("input.channel", channels_asked),
+    ("microphone.device", _network),
     ("input.watch", _watched),
     ("privacy.speech", _speech),
     ("clips.folder", clip_settings),

@@ -42,5 +42,5 @@ def page_of(settings: Settings) -> Iterator[Server]:
         complain(f"{error}; the page has no pictures, and the names that come with the program")
     with Journal.open(settings.journal_path, BUSY_S) as journal:
         naming = naming_in(settings.station.language, taxa)
-        journal.naming = naming
+        journal.naming, journal.share_location = naming, settings.station.share_location
         yield Server(Site(settings, journal, naming, gallery, taxa, station_name(settings), occurrence=occurrence))

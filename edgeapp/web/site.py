@@ -95,6 +95,7 @@ class Site:
             if self.gallery is not None:
                 reader.pictures = DocumentPictures(self.gallery, self.settings.station.pictures, log.warning)
             self._threads.reader = reader
+        reader.share_location = self.settings.station.share_location  # which may change
         try:
             yield reader
         except BiovitaError:

@@ -180,6 +180,25 @@ def test_what_the_released_code_does_beyond_the_paper_can_be_asked_for(
     assert torch.equal(before["logit_scale"], after["logit_scale"])
 
 
+def test_all_that_the_released_code_does_otherwise_trains(
+    tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "official"
+    out.mkdir()
+    (out / "stage1").symlink_to(stages / "stage1")
+    extras = ("official=true", "mix_epochs=1", "batch=4", "most_per_taxon=4", "names=accepted", "unfreeze_step=2")
+    train("2", tiny, sources, out, *(word for extra in extras for word in ("--set", extra)))
+    first, second = log(out / "stage2")
+    assert first["samples"] == second["samples"] == 3 * 4  # three species have photos
+    assert "lambda" not in first and 0.0 < second["lambda"] < second["lambda_itc"] < 0.1
+    before, after = (load_file(str(run / WEIGHTS)) for run in (stages / "stage1", out / "stage2"))
+    assert changed(before, after, "text.tower.transformer") and changed(before, after, "audio.adapter")
+    statistics = "audio.clap.audio_model.audio_encoder.batch_norm.running_mean"
+    assert changed(before, after, statistics) and not changed(before, after, "image.")
+    settings = json.loads((out / "stage2" / "config.json").read_text())["preset"]
+    assert (settings["pad"], settings["start"], settings["resampler"]) == ("zero", "onset", "sinc")
+
+
 def test_text_distillation_says_what_it_is_worth(tiny: Tiny, sources: list[str], tmp_path: Path) -> None:
     words = ["--recipe", "text-distillation", *SMALL, *tiny.data_words(), *sources, "--out", tmp_path]
     ended = call(main, *words, "--set", "batch=4")

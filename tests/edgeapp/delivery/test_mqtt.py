@@ -247,7 +247,7 @@ def test_home_assistant_is_told_of_the_station_when_asked(broker):
     heard.close()
 
 
-def test_states_are_kept_for_those_who_come_later(broker):
+def test_states_are_retained_for_those_who_come_later(broker):
     broker.start()
     target = target_of(broker)
     target.tell(StationState.of(STATUS))

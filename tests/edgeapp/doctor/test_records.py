@@ -150,6 +150,7 @@ def status(journal: Path, age_s: float, *microphones: dict, pid: int = 4711, **m
 
 
 HEARING = {"name": "USB", "state": "hearing", "since_utc": "2026-06-01T11:00:00Z", "why": ""}
+IMPAIRED = {"name": "USB", "state": "dead channel", "why": "channel 2 has no sound"}
 SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z", "why": "flat zeros"}
 
 
@@ -157,6 +158,7 @@ SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z",
     ("age_s", "alive", "microphones", "state", "words"),
     [
         (5, True, [HEARING], State.OK, "process 4711 runs; USB hearing"),
+        (5, True, [IMPAIRED], State.WARNING, "USB: channel 2 has no sound"),
         (5, True, [HEARING, SILENT], State.ERROR, "USB is silent since 2026-06-01T11:00:00Z (flat zeros)"),
         (5, True, [{**SILENT, "state": "stalled"}], State.ERROR, "USB is stalled"),
         (5, True, [{**SILENT, "state": "lost"}], State.ERROR, "USB is lost"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import socket
 import ssl
@@ -35,6 +36,7 @@ from edgeapp.station import sources
 from edgeapp.station.assembly import assemble, clock_of, recogniser_of
 from edgeapp.station.learned import learned_gallery
 from edgeapp.station.logs import station_log
+from edgeapp.station.permissions import restrict
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
@@ -129,6 +131,11 @@ class World:
             noise = MemorySource(np.full(16_000 * 30, 0.01, np.float32), 16_000)
             return [window.start_s for window in parts.cutting.cut(noise)], parts.deployment.hop_s
 
+    def metered(self) -> Any:
+        """Whether it is measured how loud it is, and for how many days that is kept."""
+        with self.assembled() as parts:
+            return parts.cutting.meters, parts.keep_levels_days
+
     def speech(self) -> Any:
         with self.assembled() as parts:
             speech = parts.classifier._speech
@@ -142,7 +149,7 @@ class World:
         """What is sent of a minute of song."""
         self.settings.journal_path.unlink(missing_ok=True)
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            journal.naming = parts.naming
+            journal.naming, journal.share_location = parts.naming, self.settings.station.share_location
             gallery = recogniser_of(self.settings).gallery_path
             journal.pictures = DocumentPictures(gallery, self.settings.station.pictures, pytest.fail)
             clock = SetClock()
@@ -216,6 +223,15 @@ class World:
         """Whether each target gets updates, and how long its messages wait for their clips."""
         with self.assembled() as parts:
             return {name: queue._order._clip_wait_s for name, queue in parts.outbox._queues.items()}
+
+    def masked(self) -> Any:
+        """The mask of the files of a station."""
+        before = os.umask(0o022)
+        try:
+            restrict(self.settings)
+            return os.umask(before)
+        finally:
+            os.umask(before)
 
     def notified(self) -> Any:
         """Titles and texts of what is told of some detections, the second of a tit a quarter of an hour later."""
@@ -355,6 +371,7 @@ CASES: dict[str, Case] = {
     "station.provider": case(World.recogniser, "cuda"),
     "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
     "station.status": case(World.paths, lambda folder: folder / "status.json"),
+    "station.file_mode": case(World.masked, "private"),
     "station.format": case(World.screen, "ndjson"),
     "station.duration": case(World.workers, 10.0, microphone__wait=True),
     "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
@@ -366,6 +383,8 @@ CASES: dict[str, Case] = {
         microphone__wait=True,
         microphone__device=("rtsp://camera/1",),
     ),
+    "microphone.meters": case(lambda world: world.metered()[0], True),
+    "microphone.keep_meters": case(lambda world: world.metered()[1], 7.0),
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
     "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
@@ -410,6 +429,7 @@ CASES: dict[str, Case] = {
         mqtt__cert_file=lambda folder: folder / "garden.pem",
     ),
     "mqtt.discovery": case(World.sent_to, True),
+    "station.share_location": case(World.sent, "coarse", detections__latitude=52.5163, detections__longitude=13.3777),
     "station.clock": case(World.vouched, "trusted"),
     "mqtt.discovery_prefix": case(World.sent_to, "ha"),
     "mqtt.retain": case(World.sent_to, "all"),
