@@ -26,14 +26,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, utc_of
 from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.assembly import (
-    Parts,
-    assemble,
-    clock_of,
-    recogniser_of,
-    station_name,
-    waiting_for_clock,
-)
+from edgeapp.station.assembly import Parts, assemble, clock_of, recogniser_of, waiting_for_clock
 from edgeapp.station.claim import Claims
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
@@ -51,12 +44,14 @@ from edgeapp.station.periodic import (
     check_journal,
     forget_messages,
 )
+from edgeapp.station.permissions import restrict
 from edgeapp.station.reconfiguration import Reconfiguration
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
 from edgeapp.station.status import StatusFile, describing, settings_fields
+from edgeapp.station.targets import station_name
 from edgeapp.terminal import tell
 from gallery.naming import Naming
 
@@ -160,6 +155,7 @@ def listen(
     if settings.log.level == "debug":
         foreign.show()
     check(settings)
+    restrict(settings)
     clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:

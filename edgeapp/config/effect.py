@@ -8,7 +8,7 @@ from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 
 # Sections that a running station takes anew, and what of them it keeps: clips lie where the journal says they are.
-AT_ONCE = ("detections", "thresholds", "privacy", "clips", "mqtt", "webhook")
+AT_ONCE = ("detections", "thresholds", "privacy", "clips", "mqtt", "webhook", "notify", "birdweather")
 KEPT = ("clips.folder",)
 
 

@@ -15,6 +15,7 @@ from edgeapp.config.setting import PREFIX, Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
 from edgeapp.delivery.addresses import check_host, check_topic, header, web_address
+from edgeapp.delivery.rules import quiet_hours
 from edgeapp.errors import DeviceError, PackError, UsageError
 from edgeapp.pack.installed import find_pack
 
@@ -224,6 +225,8 @@ def _together(settings: Settings) -> Sequence[Fault]:
         ("mqtt.topic", check_topic, mqtt.topic),
         ("mqtt.discovery_prefix", check_topic, mqtt.discovery_prefix),
         ("webhook.url", web_address, settings.webhook.url),
+        ("birdweather.url", web_address, settings.birdweather.url),
+        ("notify.quiet", quiet_hours, settings.notify.quiet),
         *(("webhook.header", header, text) for text in settings.webhook.header),
         *(("microphone.device", checked, text) for text in devices if is_address(text)),
         *(("input.channel", Channel.of, text) for text in channels),

@@ -13,14 +13,14 @@ from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
-from edgeapp.delivery.addresses import HEAD, PROBES, RETAIN_STATES, RETAINS
-from edgeapp.delivery.home_assistant import PREFIX
 from edgeapp.detections.pictures import MOST
 from edgeapp.detections.sharing import EXACT, SHARING
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
 from gallery.names_table import ENGLISH
+
+FILE_MODES = ("umask", "private", "group")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,15 @@ class Station:
     )
     status: Path | None = setting(
         None, "Status file (JSON); beside the journal if not given.", "--status", panel=OUTPUT
+    )
+    file_mode: str = setting(
+        FILE_MODES[0],
+        "Who may read journal, status, log and clips: umask as the system says, private the owner alone (0600), group "
+        "its group as well (0640).",
+        "--file-mode",
+        metavar="|".join(FILE_MODES),
+        choices=FILE_MODES,
+        panel=OUTPUT,
     )
     format: str = setting("table", "Output format.", "--format", short="-f", choices=("table", "ndjson"), panel=OUTPUT)
     pictures: int = setting(
@@ -280,93 +289,6 @@ class Clips:
         "Number of clips per species that are kept even when the disk is full.",
         "--keep-per-species",
         minimum=0,
-    )
-
-
-@dataclass(frozen=True)
-class Mqtt:
-    """Delivery to an MQTT broker."""
-
-    host: str | None = setting(None, "MQTT broker; no MQTT if not given.", "--mqtt-host", metavar="HOST")
-    port: int | None = setting(
-        None,
-        "Port of the broker; 1883, or 8883 with TLS, if not given.",
-        "--mqtt-port",
-        metavar="PORT",
-        minimum=1,
-        maximum=65_535,
-    )
-    username: str | None = setting(None, "Username at the broker.", "--mqtt-username", metavar="USER")
-    password: str | None = setting(None, "Password at the broker; a password file is safer.", secret=True)
-    password_file: Path | None = setting(None, "File with the password.", "--mqtt-password-file", read=True)
-    topic: str = setting("biovita", "Prefix of all topics.", "--mqtt-topic", metavar="TEXT")
-    tls: bool = setting(False, "Encrypt the connection with TLS.", "--mqtt-tls")
-    ca_file: Path | None = setting(
-        None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
-    )
-    cert_file: Path | None = setting(
-        None, "Certificate of the station (PEM), for a broker that asks for one.", "--mqtt-cert-file", read=True
-    )
-    key_file: Path | None = setting(
-        None, "Key of that certificate (PEM); in the same file if not given.", "--mqtt-key-file", read=True
-    )
-    discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
-    discovery_prefix: str = setting(
-        PREFIX, "Topic under which Home Assistant looks for devices.", "--mqtt-discovery-prefix", metavar="TEXT"
-    )
-    retain: str = setting(
-        RETAIN_STATES,
-        "What the broker keeps for those who subscribe later: the states of station and microphones, all with the last "
-        "detection, or none. Availability is always kept.",
-        "--mqtt-retain",
-        metavar="|".join(RETAINS),
-        choices=RETAINS,
-    )
-    updates: bool = setting(
-        True,
-        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
-        "is sent once, and waits for its clip.",
-        "--mqtt-updates",
-    )
-
-
-@dataclass(frozen=True)
-class Webhook:
-    """Delivery to a webhook."""
-
-    url: str | None = setting(
-        None,
-        "URL to which detections are posted as JSON; no webhook if not given. A file of it is safer.",
-        "--webhook-url",
-        metavar="URL",
-        secret=True,
-    )
-    url_file: Path | None = setting(None, "File with the URL.", "--webhook-url-file", read=True)
-    header: tuple[str, ...] = setting(
-        (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
-    )
-    header_file: Path | None = setting(None, "File with a header on each line.", "--webhook-header-file", read=True)
-    ca_file: Path | None = setting(
-        None, "CA certificates to trust (PEM); the system's if not given.", "--webhook-ca-file", read=True
-    )
-    template: Path | None = setting(
-        None,
-        "File with a template (Jinja) of the body; its variables are the fields of the detection document, which is "
-        "the body if not given. Values of headers may be templates as well.",
-        "--webhook-template",
-        read=True,
-    )
-    probe: str = setting(
-        HEAD,
-        'How `doctor` tries the webhook: head, post (JSON with "probe": true) or none.',
-        "--webhook-probe",
-        choices=PROBES,
-    )
-    updates: bool = setting(
-        True,
-        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
-        "is sent once, and waits for its clip.",
-        "--webhook-updates",
     )
 
 

@@ -7,9 +7,6 @@ import hashlib
 import http.client
 import json
 import re
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.message import Message
@@ -18,11 +15,11 @@ from typing import Any
 from urllib.parse import quote, unquote, urlunsplit
 
 from edgeapp.delivery.addresses import HEAD, NO_PROBE, POST, header, web_address
+from edgeapp.delivery.http import TIMEOUT_S, Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.delivery.template import Template, examples
 from edgeapp.errors import UsageError
 
-TIMEOUT_S = 15.0
 KEY_DIGITS = 16
 _KEPT = "".join(map(chr, range(32, 127)))  # printable ASCII
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
@@ -93,16 +90,8 @@ class WebhookTarget:
         self._template = None if template is None else Template(template, template_name, is_json)
         for document in examples():
             self._headers_of(document)
-        self._timeout_s = timeout_s
         self._probe = probe
-        handlers: list[urllib.request.BaseHandler] = [_StayHere()]
-        if parts.scheme == "https":
-            try:
-                context = ssl.create_default_context(cafile=ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
-            handlers.append(urllib.request.HTTPSHandler(context=context))
-        self._opener = urllib.request.build_opener(*handlers)
+        self._http = Http(self.label, ca_file, timeout_s)
 
     def ready(self) -> bool:
         """False: only a message tells."""
@@ -119,9 +108,9 @@ class WebhookTarget:
         if payload.get("updated"):
             key += f"-{hashlib.sha256(body).hexdigest()[:KEY_DIGITS]}"  # a receiver would drop what it has a key of
         headers["Idempotency-Key"] = key
-        code, answered = self._ask(urllib.request.Request(self._url, body, headers, method="POST"))
-        if code >= 300:
-            raise self._answered(code, answered)
+        answer = self._http.ask("POST", self._url, body, headers)
+        if answer.code >= 300:
+            raise self._answered(answer.code, answer.headers)
 
     def probe(self) -> Probed:
         """HEAD, which many webhooks do not know, or POST a message that says that it is a probe."""
@@ -129,36 +118,18 @@ class WebhookTarget:
             return Probed(f"{self.label} is only tried by messages")
         body = json.dumps({"probe": True}).encode() if self._probe == POST else None
         method = POST if self._probe == POST else HEAD
-        code, headers = self._ask(urllib.request.Request(self._url, body, self._headers, method=method.upper()))
+        answer = self._http.ask(method.upper(), self._url, body, self._headers)
+        code = answer.code
         what = f"{self.label} answers a {method.upper()} with {code}"
         if code < 300:
             return Probed(what)
-        error = self._answered(code, headers)
+        error = self._answered(code, answer.headers)
         if code < 400 or code in OF_THE_KEY or (code in OF_THE_ADDRESS and method == POST):
             raise error
         if code in WITHOUT_HEAD and method == HEAD:
             return Probed(f"{what}: it is there, and does not know this method; only a message tells more")
         remedy = error.remedy or f"look at what the webhook logs, or set webhook.probe to {POST}"
         return Probed(f"{self.label} is there", what, remedy)
-
-    def _ask(self, request: urllib.request.Request) -> tuple[int, Message]:
-        """Code and headers of the answer.
-
-        Raises
-        ------
-        NotSent
-            There is none.
-        """
-        try:
-            with self._opener.open(request, timeout=self._timeout_s) as answer:
-                return int(answer.status), answer.headers
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.headers
-        except urllib.error.URLError as error:
-            raise self._unreachable(error.reason) from None  # a chained error would show the address
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from None
 
     def close(self) -> None:
         """Nothing is open between messages."""
@@ -183,14 +154,6 @@ class WebhookTarget:
             made[name] = header(f"{name}: {quote(text, safe=_KEPT)}")[1]
         return self._headers | made
 
-    def _unreachable(self, reason: object) -> NotSent:
-        if isinstance(reason, TimeoutError):
-            return NotSent(f"{self.label} does not answer in {self._timeout_s:g} s")
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return NotSent(f"{self.label}: {reason.verify_message}", "give its certificate as ca_file, or renew it")
-        why = (reason.strerror if isinstance(reason, OSError) else None) or type(reason).__name__
-        return NotSent(f"{self.label} cannot be reached: {why}")
-
     def _answered(self, code: int, headers: Message) -> NotSent:
         # The standard phrase, not the server's: that is its text, of any length.
         what = f"{self.label} answers {code} {http.client.responses.get(code, '')}".rstrip()
@@ -205,13 +168,6 @@ class WebhookTarget:
 
 def _is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
-
-
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """Turn a redirect into an error: urllib would follow with a GET, and its 200 would look like a delivery."""
-
-    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
-        return None
 
 
 def _retry_after_s(headers: Message) -> float | None:

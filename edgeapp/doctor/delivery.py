@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from edgeapp.config.sections import Mqtt, Webhook
 from edgeapp.delivery.target import NotSent
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.errors import BiovitaError
-from edgeapp.station.assembly import targets
+from edgeapp.station.targets import OF_TARGET, only, targets
 
 UNREACHED = "check that it runs, its address and port, and the network; messages wait in the journal until then"
 
@@ -20,14 +17,10 @@ def delivery(context: Context) -> Findings:
     if not context.network:
         yield skipped("delivery", "skipped (--no-network)")
         return
-    alone = {
-        "mqtt": replace(settings, webhook=Webhook()),
-        "webhook": replace(settings, mqtt=Mqtt()),
-    }
     tried = False
-    for one in alone.values():
+    for alone in OF_TARGET:
         try:
-            made = targets(one)
+            made = targets(only(settings, alone))
         except BiovitaError:
             tried = True  # the check of the settings has told it
             continue

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from edgeapp.audio.guano import Recorder
@@ -19,10 +16,7 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.sources import Sources
 from edgeapp.clock.system import Clock, SystemClock
-from edgeapp.config.secrets import secret_of, secrets_of
 from edgeapp.config.settings import Settings
-from edgeapp.delivery.addresses import header
-from edgeapp.delivery.identity import client_id, node_id, topic_level
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
@@ -40,6 +34,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import Windowing, queue_windows
 from edgeapp.station.station import Storage
+from edgeapp.station.targets import app_version, station_name, targets
 from gallery.naming import Naming
 from gallery.taxon import Taxon
 
@@ -108,7 +103,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         assert asked is not None and folder is not None
         return Clips(asked, ring, journal, folder, clock, speech.heard if speech is not None else None, recorder)
 
-    sending = targets(settings)
+    sending = targets(settings, recogniser.taxa, journal, clock)
     kept_s = window_s
     if asked is not None:
         # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
@@ -272,83 +267,22 @@ def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> 
     return Sweeper(retention_of(settings), journal, folder.folder, log.info)
 
 
-def station_name(settings: Settings) -> str:
-    """Name of the station in messages."""
-    return settings.station.name or platform.node() or "station"
-
-
-def targets(settings: Settings) -> dict[str, Target]:
-    """Where detections are sent to, by name."""
-    found: dict[str, Target] = {}
-    mqtt, webhook = settings.mqtt, settings.webhook
-    if mqtt.host is not None:
-        from edgeapp.delivery.mqtt import MqttTarget
-
-        name = station_name(settings)
-        found["mqtt"] = MqttTarget(
-            mqtt.host,
-            mqtt.port,
-            f"{mqtt.topic}/{topic_level(name)}/detections",
-            mqtt.username,
-            secret_of(settings, "mqtt.password"),
-            mqtt.tls,
-            str(mqtt.ca_file) if mqtt.ca_file else None,
-            str(mqtt.cert_file) if mqtt.cert_file else None,
-            str(mqtt.key_file) if mqtt.key_file else None,
-            client_id=client_id(name, settings.journal_path),
-            discovery=mqtt.discovery,
-            node=node_id(name),
-            retain=mqtt.retain,
-            prefix=mqtt.discovery_prefix,
-            name=name,
-            version=app_version(),
-        )
-    if (url := secret_of(settings, "webhook.url")) is not None:
-        from edgeapp.delivery.webhook import WebhookTarget
-
-        found["webhook"] = WebhookTarget(
-            url,
-            dict(map(header, secrets_of(settings, "webhook.header"))),
-            ca_file=str(webhook.ca_file) if webhook.ca_file else None,
-            probe=webhook.probe,
-            template=None if webhook.template is None else text_of(webhook.template, "webhook.template"),
-            template_name=str(webhook.template),
-        )
-    return found
-
-
 def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clock: Clock) -> Outbox | None:
     """What sends messages; None without targets."""
     if not sending:
         return None
-    following = {"mqtt": settings.mqtt.updates, "webhook": settings.webhook.updates}
+    # A notification is sent once, at once: it hears of updates, and lets them pass.
+    following = {
+        "mqtt": settings.mqtt.updates,
+        "webhook": settings.webhook.updates,
+        "notify": True,
+        "birdweather": False,
+    }
     asked = clip_settings(settings)
     wait_s = 0.0 if asked is None else settings.detections.longest + asked.ring_s
     return Outbox(journal, sending, clock, {name for name in sending if not following[name]}, wait_s)
 
 
-def text_of(path: Path, key: str) -> str:
-    """A file that a setting names.
-
-    Raises
-    ------
-    UsageError
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{path}: cannot be read ({reason})", f"correct {key}") from None
-
-
 def messages(targets: Sequence[str], clock: Clock) -> Messages:
     """Who is to be told of a detection: every target of its document."""
     return lambda: [Message(target, created=clock.now()) for target in targets]
-
-
-def app_version() -> str:
-    """Of this program."""
-    try:
-        return version("biovita-edge")
-    except PackageNotFoundError:
-        return ""

@@ -11,7 +11,7 @@ from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, Reader
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in, shipped_species
-from edgeapp.station.assembly import station_name
+from edgeapp.station.targets import station_name
 from edgeapp.terminal import complain
 from edgeapp.web.server import Server
 from edgeapp.web.site import Site

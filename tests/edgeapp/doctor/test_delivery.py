@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from edgeapp.config.sections import Mqtt, Station, Webhook
+from edgeapp.config.sections import Station
+from edgeapp.config.target_sections import Mqtt, Webhook
 from edgeapp.doctor.delivery import delivery
 from edgeapp.doctor.finding import State
-from edgeapp.station.assembly import targets
+from edgeapp.station.targets import targets
 from tests.edgeapp.delivery.certificates import certificates
 from tests.edgeapp.delivery.mosquitto_broker import Broker, free_port
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgeapp.config.load import Loaded
-from edgeapp.config.sections import Clips, Station, Webhook
+from edgeapp.config.sections import Clips, Station
 from edgeapp.config.settings import Settings
+from edgeapp.config.target_sections import Webhook
 from edgeapp.config.values import Fault
 from edgeapp.doctor import records, service
 from edgeapp.doctor.context import Context, is_station

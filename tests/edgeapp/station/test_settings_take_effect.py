@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import socket
 import ssl
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,21 +28,25 @@ from edgeapp.clips.retention import Usage
 from edgeapp.clips.ring import Ring
 from edgeapp.commands.listen import _page, _screen
 from edgeapp.config.settings import SETTINGS, Settings
+from edgeapp.delivery.template import examples
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
-from edgeapp.station.assembly import assemble, clock_of, recogniser_of, targets
+from edgeapp.station.assembly import assemble, clock_of, recogniser_of
 from edgeapp.station.learned import learned_gallery
 from edgeapp.station.logs import station_log
+from edgeapp.station.permissions import restrict
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
+from edgeapp.station.targets import targets
 from edgeapp.web.access import write_password
 from gallery import Counterexample, Entry, Gallery, build
 from gallery.recognition import Detection
+from gallery.utc import utc_text
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.station.listening import CARD_HZ, Passing, SetClock, Watched, piped
+from tests.edgeapp.station.listening import CARD_HZ, NOON, Passing, SetClock, Watched, piped
 
 MOMENT = SetClock().now()
 
@@ -70,6 +76,7 @@ def settings(folder, toy_pack) -> Settings:
         clips=replace(plain.clips, folder=folder / "clips"),
         mqtt=replace(plain.mqtt, host="broker"),
         webhook=replace(plain.webhook, url="https://example.org/hook"),
+        notify=replace(plain.notify, url=("json://example.org/a",)),
         web=replace(plain.web, on=True, port=free_port(), password_file=folder / "none"),
     )
 
@@ -198,9 +205,12 @@ class World:
                 if isinstance(value, ssl.SSLContext)
                 else repr(value)
                 for key, value in vars(target).items()
-                if key != "_opener"
+                if isinstance(value, ssl.SSLContext) or " at 0x" not in repr(value)
             }
-            for handler in getattr(getattr(target, "_opener", None), "handlers", ()):
+            if hasattr(target, "_body_of"):
+                told[name]["body"] = target._body_of(examples()[0])
+            told[name]["services"] = [service.urls() for _, service in getattr(target, "_services", ())]
+            for handler in getattr(getattr(getattr(target, "_http", None), "_opener", None), "handlers", ()):
                 if isinstance(handler, urllib.request.HTTPSHandler):
                     told[name]["trusted"] = len(handler._context.get_ca_certs())
         return told
@@ -213,6 +223,35 @@ class World:
         """Whether each target gets updates, and how long its messages wait for their clips."""
         with self.assembled() as parts:
             return {name: queue._order._clip_wait_s for name, queue in parts.outbox._queues.items()}
+
+    def masked(self) -> Any:
+        """The mask of the files of a station."""
+        before = os.umask(0o022)
+        try:
+            restrict(self.settings)
+            return os.umask(before)
+        finally:
+            os.umask(before)
+
+    def notified(self) -> Any:
+        """Titles and texts of what is told of some detections, the second of a tit a quarter of an hour later."""
+        told: list[tuple[str, str]] = []
+        self.monkeypatch.setattr("apprise.Apprise.notify", lambda self, body, title: told.append((title, body)) or True)
+        self.settings.journal_path.with_suffix(".notified.json").unlink(missing_ok=True)
+        with Journal.open(self.settings.journal_path) as journal:
+            self.monkeypatch.setattr(
+                "edgeapp.station.targets.last_before", lambda journal, name, moment: utc_text(NOON)
+            )
+            clock = SetClock()
+            clock.passes(60.0)
+            target = targets(self.settings, toy.taxa(), journal, clock)["notify"]
+            for number, (name, minutes) in enumerate(
+                (("Parus major", 0), ("Parus major", -15), ("Cuculus canorus", 0))
+            ):
+                document = examples()[0] | {"id": str(number), "updated": False, "review": None, "confidence": 0.7}
+                moment = utc_text(NOON + timedelta(minutes=minutes))
+                target.send(document | {"time": moment, "taxon": {"common_name": "", "scientific_name": name}})
+        return told
 
     def workers(self) -> Any:
         """The sources, with what their recorders were opened with."""
@@ -332,6 +371,7 @@ CASES: dict[str, Case] = {
     "station.provider": case(World.recogniser, "cuda"),
     "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
     "station.status": case(World.paths, lambda folder: folder / "status.json"),
+    "station.file_mode": case(World.masked, "private"),
     "station.format": case(World.screen, "ndjson"),
     "station.duration": case(World.workers, 10.0, microphone__wait=True),
     "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
@@ -402,6 +442,19 @@ CASES: dict[str, Case] = {
     "webhook.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem")),
     "webhook.template": case(World.sent_to, lambda folder: line_of(folder / "body", "{{ time | tojson }}")),
     "webhook.probe": case(World.sent_to, "post"),
+    "notify.url": case(World.sent_to, ("json://example.com/b",)),
+    "notify.url_file": case(World.sent_to, lambda folder: line_of(folder / "urls", "json://example.com/b")),
+    "notify.species": case(World.notified, ("Cuculus",)),
+    "notify.first": case(World.notified, "day"),
+    "notify.min_confidence": case(World.notified, 0.8),
+    "notify.quiet": case(World.notified, "00:00-23:59"),
+    "notify.cool_down": case(World.notified, 0.0),
+    "notify.max_age": case(World.notified, 10.0),
+    "notify.title": case(World.notified, "heard"),
+    "notify.template": case(World.notified, lambda folder: line_of(folder / "body", "heard")),
+    "birdweather.token": case(World.sent_to, "a-token"),
+    "birdweather.token_file": case(World.sent_to, lambda folder: line_of(folder / "token", "a-token")),
+    "birdweather.url": case(World.sent_to, "https://example.com/api", birdweather__token="a-token"),
     "web.on": case(World.page, False),
     "web.address": case(World.page, "127.0.0.2"),
     "web.port": case(World.page, lambda folder: free_port()),
