@@ -208,7 +208,8 @@ class RayWorkers:
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise DeviceError(
-                f"no Ray cluster responds at {self._address} ({reason})", "check the address, or give --ray local"
+                f"no Ray cluster responds at {self._address} ({reason})",
+                "check the address, set RAY_AUTH_MODE=token if the cluster asks for a token, or give --ray local",
             ) from None
 
     def _feed(self) -> None:

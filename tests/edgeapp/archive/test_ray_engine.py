@@ -25,7 +25,15 @@ from tests.libraries import needs
 
 pytestmark = needs("ray")
 RECORDINGS = 400
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+# Without a token, and without a report that there is nothing to report.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "HTTP_PROXY": NOWHERE,
+    "HTTPS_PROXY": NOWHERE,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(PROJECT),
+}
 
 
 @pytest.fixture
@@ -52,7 +60,6 @@ def node(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
             "--block",
             "--num-cpus=1",
             "--disable-usage-stats",
-            "--node-ip-address=127.0.0.1",
             *words,
         ]
         with open(tmp_path / f"node{len(nodes)}.log", "wb") as log:
@@ -76,8 +83,15 @@ def lose(process: subprocess.Popen) -> None:
 
 def free_port() -> int:
     with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind(("", 0))
         return int(one.getsockname()[1])
+
+
+def own_address() -> str:
+    """Of this machine, as others reach it."""
+    with socket.socket(type=socket.SOCK_DGRAM) as one:
+        one.connect(("192.0.2.1", 9))  # UDP: nothing is sent
+        return str(one.getsockname()[0])
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
@@ -96,7 +110,7 @@ def nodes_at(address: str) -> int:
 
 @pytest.mark.slow
 def test_a_node_that_is_lost_costs_no_recording(sounds, toy_pack, node, tmp_path):
-    address = f"127.0.0.1:{free_port()}"
+    address = f"{own_address()}:{free_port()}"
     node("--head", f"--port={address.partition(':')[2]}", "--include-dashboard=false")
     wait_for(lambda: nodes_at(address) == 1)
     second = node(f"--address={address}")
