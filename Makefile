@@ -19,6 +19,9 @@ PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfi
 # The BirdNET pack: in the environment of the device, where its program finds it. `pack.json` is written last.
 BIRDNET := .venv/share/biovita-edge/packs/birdnet
 
+# Set on some machines, it would have each of a thousand processes compile the program again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: identify birdnet try-birdnet install lint types docs test test-all lowest arm64 clean
 
 identify: try-birdnet

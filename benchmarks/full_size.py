@@ -84,7 +84,7 @@ def finish(
         wanted = tower(torch.from_numpy(checking)).numpy()
     kept: list[str] = []
     if precision.name != "fp32":
-        kept = convert(path, precision, calibrating, lambda a, b: bool(cosines(a, b).min() >= precision.aim))
+        kept = convert(path, precision, calibrating, lambda a, b: "" if cosines(a, b).min() >= precision.aim else "far")
     least = float(cosines(wanted, vectors(onnx.load(str(path)), checking)).min())
     decision = uncalibrated(("text",))
     write_pack_json(

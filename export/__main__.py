@@ -6,41 +6,21 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edgeapp.commands import wrong_call
 from export.engines import build_engines, can_build
 from export.errors import ExportError
+from export.options import GRAPHS, SOURCE, Card, Licence, Name, Out, PrecisionOption, Version
+from export.published.command import published
+from gallery import DecisionParameters
 from gallery.errors import BiovitaError
 
 PROGRAM = "python -m export"
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-
-# Groups of options in the help.
-SOURCE = "What is exported"
-PACK = "The pack"
-GRAPHS = "Precision and engines"
-
-
-Version = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="Version of the pack; today's date if not given.", rich_help_panel=PACK),
-]
-Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the pack.", rich_help_panel=PACK)]
-Licence = Annotated[str, typer.Option(metavar="TEXT", help="Licence of the weights.", rich_help_panel=PACK)]
-Out = Annotated[
-    Path,
-    typer.Option(metavar="FOLDER", help="Folder of the pack; an existing pack is replaced.", rich_help_panel=PACK),
-]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(
-        "--precision", metavar="fp32|fp16|int8", help="Precision that the graphs compute in.", rich_help_panel=GRAPHS
-    ),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -91,9 +71,16 @@ def export(
     name: Name = "starter",
     version: Version = None,
     licence: Licence = "CC BY-NC-SA 4.0",
-    card: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Model card to include in the pack.", rich_help_panel=PACK)
-    ] = None,
+    uncalibrated: Annotated[
+        bool,
+        typer.Option(
+            "--uncalibrated",
+            help="Take the decision parameters from the model's logit scale, where nothing was held out to fit them; "
+            "the pack says so.",
+            rich_help_panel=SOURCE,
+        ),
+    ] = False,
+    card: Card = None,
 ) -> None:
     """Export a checkpoint as a pack: ONNX graphs with the front end, checked against the checkpoint on real inputs."""
     if context.invoked_subcommand is not None:
@@ -106,7 +93,7 @@ def export(
     from export.inputs import calibration_split, read_inputs
     from export.pack import Label, write_pack
     from export.precision import find_precision
-    from gallery import DecisionParameters, read_taxa, starter_taxa
+    from gallery import read_taxa, starter_taxa
     from trainer import checkpoint as checkpoints
     from trainer.data.manifest import default_manifest, read_manifest
 
@@ -119,15 +106,14 @@ def export(
     if card is not None and not card.is_file():
         raise ExportError(f"{card}: no such file", "name the model card with --card")
     loaded = checkpoints.load(checkpoint)
-    parameters = decision or checkpoint / "decision.json"
-    try:
-        fitted = json.loads(parameters.read_text(encoding="utf-8"))
-        fitted_decision, metrics = DecisionParameters.from_dict(fitted["decision"]), fitted.get("metrics", {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
-        raise ExportError(
-            f"{parameters}: no decision parameters ({getattr(error, 'strerror', None) or error})",
-            "fit them with `python -m trainer calibrate`, or name other ones with --decision",
-        ) from error
+    if uncalibrated:
+        if decision is not None:
+            raise ExportError("--uncalibrated and --decision exclude each other", "give one of them")
+        from export.published.decision import from_scale
+
+        fitted_decision, metrics = from_scale(loaded.model)
+    else:
+        fitted_decision, metrics = read_decision(decision or checkpoint / "decision.json")
     manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else starter_taxa())
     for line in manifest.missing:
         print(line, file=sys.stderr)
@@ -143,11 +129,11 @@ def export(
         fitted_decision,
         Label(name, version or today(), licence),
         inputs,
-        manifest,
         metrics,
         card,
         wanted,
-        *calibrating,
+        calibrating=next(iter(calibrating), None),
+        calibrated=not uncalibrated,
     )
     for graph in ("audio", "text", "image"):
         parity = pack.parity[graph]
@@ -161,6 +147,24 @@ def export(
         build_engines(pack, targets)
     if manifest.missing or failed:
         raise typer.Exit(1)
+
+
+def read_decision(path: Path) -> tuple[DecisionParameters, dict[str, Any]]:
+    """Decision parameters and their metrics, as `trainer calibrate` writes them.
+
+    Raises
+    ------
+    ExportError
+        When there are none.
+    """
+    try:
+        fitted = json.loads(path.read_text(encoding="utf-8"))
+        return DecisionParameters.from_dict(fitted["decision"]), fitted.get("metrics", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
+        raise ExportError(
+            f"{path}: no decision parameters ({getattr(error, 'strerror', None) or error})",
+            "fit them with `python -m trainer calibrate`, name other ones with --decision, or give --uncalibrated",
+        ) from error
 
 
 @app.command()
@@ -287,6 +291,9 @@ def trunk(
     parity = pack.parity["audio"]
     print(f"audio.onnx: {parity['difference']:.2g} from the classifier over {parity['inputs']} inputs", file=sys.stderr)
     print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+
+
+app.command()(published)
 
 
 @app.command(name="towers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +13,13 @@ from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from export.agreement import agree, likeliest, require
 from export.inputs import Inputs
+from export.integers import Judge
 from export.parity import compare, cosines
-from export.precision import Judge, Precision
+from export.precision import Precision
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
 from trainer.models.text import tokenize
+from trainer.progress import each
 
 
 @torch.no_grad()
@@ -42,9 +45,9 @@ def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
     """Vectors by torch."""
     model = checkpoint.model
     return Vectors(
-        [run(model.audio, torch.from_numpy(windows)) for _, windows in inputs.windows],
-        [run(model.text, tokenize(checkpoint.tokenizer, forms)) for forms in inputs.texts()],
-        [run(model.image, torch.from_numpy(picture)) for _, picture in inputs.pictures],
+        [run(model.audio, torch.from_numpy(windows)) for _, windows in each("check: sound", inputs.windows)],
+        [run(model.text, tokenize(checkpoint.tokenizer, forms)) for forms in each("check: names", inputs.texts())],
+        [run(model.image, torch.from_numpy(picture)) for _, picture in each("check: photos", inputs.pictures)],
     )
 
 
@@ -53,9 +56,9 @@ def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
     whole = replace(pack, audio=replace(pack.audio, split=None))
     audio, text, image = AudioEncoder(whole), TextEncoder(pack), ImageEncoder(pack)
     return Vectors(
-        [audio.encode(windows) for _, windows in inputs.windows],
-        [text.encode(forms) for forms in inputs.texts()],
-        [image.encode_pixels(picture) for _, picture in inputs.pictures],
+        [audio.encode(windows) for _, windows in each("check: audio.onnx", inputs.windows)],
+        [text.encode(forms) for forms in each("check: text.onnx", inputs.texts())],
+        [image.encode_pixels(picture) for _, picture in each("check: image.onnx", inputs.pictures)],
     )
 
 
@@ -92,23 +95,50 @@ def check(
 
 
 def judges(
-    inputs: Inputs, names: np.ndarray, precision: Precision, decision: DecisionParameters
-) -> tuple[Judge, Judge]:
-    """Criteria for the layers of the audio tower (names of recordings, and cosine) and of the others (cosine).
+    inputs: Inputs,
+    names: np.ndarray,
+    precision: Precision,
+    decision: DecisionParameters,
+    prompts: Sequence[str] = (),
+) -> tuple[Judge, Judge, Judge]:
+    """Criteria for the layers of the audio tower (names of recordings, and cosine), and of the others (cosine).
 
     Parameters
     ----------
     names : [taxa, dim] mean vector of each taxon's prompts
+    prompts : those that the text tower is tried on
+
+    Returns
+    -------
+    Of the audio, the text and the image tower; each names the input that falls short, and by how much.
     """
     ends = np.cumsum([len(windows) for _, windows in inputs.windows])[:-1]
+    clips = [label for label, windows in inputs.windows for _ in windows]
+    pictures = [label for label, pixels in inputs.pictures for _ in pixels]
 
-    def near(wanted: np.ndarray, given: np.ndarray) -> bool:
-        return bool(cosines(wanted, given).min() >= precision.aim)
+    def near(wanted: np.ndarray, given: np.ndarray, labels: Sequence[str]) -> str:
+        found = cosines(wanted, given)
+        worst = int(found.argmin())
+        if found[worst] >= precision.aim:
+            return ""
+        on = f" on {labels[worst]}" if len(labels) == len(found) else ""
+        return f"the cosine{on} is {found[worst]:.4f}, below {precision.aim:.4f}"
 
     def named(vectors: np.ndarray) -> list[str]:
         return likeliest(inputs.windows, np.split(vectors, ends), names, inputs.taxa, decision)
 
-    def near_and_named(wanted: np.ndarray, given: np.ndarray) -> bool:
-        return near(wanted, given) and agree(inputs.windows, named(wanted), named(given)).share >= precision.names
+    def near_and_named(wanted: np.ndarray, given: np.ndarray) -> str:
+        if short := near(wanted, given, clips):
+            return short
+        found = agree(inputs.windows, named(wanted), named(given))
+        if found.share >= precision.names:
+            return ""
+        return f"{found.share:.4f} of the clips have the same species, below {precision.names}; first {found.first}"
 
-    return near_and_named, near
+    def texts(wanted: np.ndarray, given: np.ndarray) -> str:
+        return near(wanted, given, prompts)
+
+    def images(wanted: np.ndarray, given: np.ndarray) -> str:
+        return near(wanted, given, pictures)
+
+    return near_and_named, texts, images

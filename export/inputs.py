@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.memory import MemorySource
 from edgeapp.errors import AudioError
+from edgeapp.examples.synthesise import RATE_HZ, SONGS, synthesise
+from edgeapp.paths import EXAMPLE
+from edgeapp.runtime.inputs import image_pixels
 from export.errors import ExportError
 from export.integers import spread_rows
 from gallery import Taxon, prompts
@@ -21,8 +26,10 @@ from trainer.data.media import called, opened
 from trainer.data.pictures import PictureStore
 from trainer.errors import DataError
 from trainer.presets import Preset
+from trainer.progress import each, progress
 
 RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # maximum numbers, evenly spaced in the manifest
+EXAMPLE_PICTURES = 6
 WINDOWS = 4  # per recording, from its start
 CALIBRATING_SOURCES = 4  # every fourth source is for calibration, the others for checks
 
@@ -55,7 +62,7 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
     """Evenly spaced samples of a manifest as inputs of the encoders of a preset."""
     failed: list[str] = []
     windows = []
-    for sample in spread(manifest.recordings, RECORDINGS):
+    for sample in each("recordings", spread(manifest.recordings, RECORDINGS)):
         try:
             with opened(sample) as file, closing(FileSource(file)) as source:
                 cut = [window.samples for window in islice(preset.cutting.windows(source), WINDOWS)]
@@ -63,9 +70,27 @@ def read_inputs(manifest: Manifest, preset: Preset) -> Inputs:
             failed.append(str(error))
             continue
         windows.append((name_of(sample), np.stack(cut)))
-    photos = PictureStore(spread(manifest.photos, PHOTOS), preset.image_size)
+    chosen = spread(manifest.photos, PHOTOS)
+    with progress("photos", len(chosen)) as done:
+        photos = PictureStore(chosen, preset.image_size, lambda: done(1))
     pictures = [(name_of(sample), photos.centre([row]).numpy()) for row, sample in enumerate(photos.samples)]
     return Inputs(windows, pictures, spread(manifest.taxa, TAXA), (*failed, *photos.undecodable))
+
+
+def example_inputs(preset: Preset, taxa: list[Taxon]) -> Inputs:
+    """The bundled example, synthetic songs and synthetic pictures, for machines without a data set."""
+    rng = np.random.default_rng(0)
+    with closing(FileSource(EXAMPLE)) as source:
+        windows = [(EXAMPLE.name, [window.samples for window in preset.cutting.windows(source)])]
+    for seed, (name, song) in enumerate(SONGS.items()):
+        sung = MemorySource(synthesise(song, preset.window_s, RATE_HZ, seed), RATE_HZ)
+        windows.append((f"synthetic {name}", [window.samples for window in preset.cutting.windows(sung)]))
+    pictures = []
+    for number in range(EXAMPLE_PICTURES):
+        coarse = rng.uniform(0, 255, (2 + 3 * number, 2 + 3 * number, 3)).astype(np.uint8)
+        drawn = Image.fromarray(coarse).resize((preset.image_size, preset.image_size), Image.Resampling.BICUBIC)
+        pictures.append((f"synthetic picture {number + 1}", image_pixels(drawn, preset.image_size)[None]))
+    return Inputs([(name, np.stack(cut[:WINDOWS])) for name, cut in windows], pictures, taxa)
 
 
 def name_of(sample: Sample) -> str:

@@ -20,12 +20,16 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.nodes import Nodes, named
 from export.sessions import magnitude, run_all, vectors
+from trainer.progress import each
 
 GROUPS = 32  # maximum number of groups, each of which is a graph to run
 JUDGED = 12  # inputs on which the error of a group is measured
 TRIES = 12  # maximum number of tries, with more and more groups in float32
 RANGED = 32  # inputs on which the scales are measured
 STEPS = 127.0  # of int8 on either side of zero
+
+# What falls short when the vectors [n, dim] in float32 and in a lower precision are compared; empty if nothing does.
+Judge = Callable[[np.ndarray, np.ndarray], str]
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,17 @@ class Mixed:
     model: onnx.ModelProto
     quantised: tuple[str, ...]
     kept: tuple[str, ...]
+    short: str = ""  # what fell short in the last graph that was refused
 
 
-def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.ndarray, np.ndarray], bool]) -> Mixed:
+def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Mixed:
     """Quantise as many layers as possible.
 
     Parameters
     ----------
     model : float32, as written by `export.graphs`
     inputs : real inputs [n, ...] for calibration, none of which may be used for checks
-    judge : whether the vectors [n, dim] in float32 and those of a quantised graph are close enough
+    judge : what falls short when the vectors [n, dim] in float32 and those of a quantised graph are compared
 
     Returns
     -------
@@ -58,20 +63,21 @@ def to_integers(model: onnx.ModelProto, inputs: np.ndarray, judge: Callable[[np.
     scales = activation_scales(model, names, spread(inputs, RANGED))
     whole = quantised(model, names, scales)
     wanted = vectors(model, inputs)
-    if judge(wanted, vectors(whole, inputs)):
+    short = judge(wanted, vectors(whole, inputs))
+    if not short:
         return Mixed(whole, tuple(names), ())
     groups = [list(group) for group in np.array_split(np.array(names, object), min(GROUPS, len(names)))]
     few = spread(inputs, JUDGED)
     right = spread(wanted, JUDGED)
-    errors = [error_of(right, vectors(quantised(model, group, scales), few)) for group in groups]
+    errors = [error_of(right, vectors(quantised(model, group, scales), few)) for group in each("int8", groups)]
     saved = [sum(weights[name] for name in group) for group in groups]
     order = np.argsort([-error / size for error, size in zip(errors, saved)], kind="stable")
 
     for count in np.unique(np.geomspace(1, len(groups), TRIES).round().astype(int)):
         back = {name for group in order[:count] for name in groups[group]}
         left = tuple(name for name in names if name not in back)
-        mixed = Mixed(quantised(model, left, scales), left, tuple(name for name in names if name in back))
-        if not left or judge(wanted, vectors(mixed.model, inputs)):
+        mixed = Mixed(quantised(model, left, scales), left, tuple(name for name in names if name in back), short)
+        if not left or not (short := judge(wanted, vectors(mixed.model, inputs))):
             break
     return mixed
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,21 @@ from edgeapp.pack.format import Pack, write_pack_json
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
 from export.check import check, judges, of_checkpoint
+from export.errors import ExportError
 from export.folder import new_pack
 from export.graphs import export_image, export_text
 from export.inputs import Inputs
-from export.integers import spread
+from export.integers import spread_rows
 from export.lowerings import export_audio, split_audio
 from export.precision import FP32, Precision, convert
 from export.storage import halve
 from gallery import DecisionParameters
+from trainer.attribution import ATTRIBUTION
 from trainer.checkpoint import Checkpoint
-from trainer.data.manifest import Manifest
 from trainer.models.text import tokenize
 from trainer.presets import Preset
 
-AUDIO, TEXT, IMAGE, TOKENIZER, ATTRIBUTION, CARD = (
-    "audio.onnx",
-    "text.onnx",
-    "image.onnx",
-    "tokenizer.json",
-    "ATTRIBUTION.csv",
-    "MODEL_CARD.md",
-)
-
+AUDIO, TEXT, IMAGE, TOKENIZER, CARD = "audio.onnx", "text.onnx", "image.onnx", "tokenizer.json", "MODEL_CARD.md"
 
 CALIBRATING_TEXTS = 256
 
@@ -55,11 +48,12 @@ def write_pack(
     decision: DecisionParameters,
     label: Label,
     inputs: Inputs,
-    manifest: Manifest,
     metrics: dict[str, Any],
     card: Path | None = None,
     precision: Precision = FP32,
     calibrating: Inputs | None = None,
+    graphs: Mapping[str, Path] | None = None,
+    calibrated: bool = True,
 ) -> Pack:
     """Export the towers of a checkpoint, check each graph, and write the pack.
 
@@ -67,6 +61,8 @@ def write_pack(
     ----------
     inputs : for the checks
     calibrating : other inputs, for a precision below float32
+    graphs : float32 graphs by the name of their file, if they were exported before
+    calibrated : whether `decision` was fitted on recordings
 
     Raises
     ------
@@ -77,13 +73,16 @@ def write_pack(
     """
     with new_pack(out) as folder:
         preset, model = checkpoint.config.preset, checkpoint.model.cpu()
-        export_audio(model, preset, folder / AUDIO)
+        for name, exported in graphs.items() if graphs else ():
+            shutil.copyfile(exported, folder / name)
+        if graphs is None:
+            export_audio(model, preset, folder / AUDIO)
+            export_text(model, preset, folder / TEXT)
+            export_image(model, preset, folder / IMAGE)
         # Lower precisions are for GPUs, which run the whole graph.
         split = split_audio(model, preset, folder / AUDIO) if precision.lower is None else None
-        export_text(model, preset, folder / TEXT)
-        export_image(model, preset, folder / IMAGE)
         checkpoint.tokenizer.save(str(folder / TOKENIZER))
-        write_attribution(manifest, folder / ATTRIBUTION)
+        shutil.copyfile(attribution_of(checkpoint), folder / ATTRIBUTION)
         if card is not None:
             shutil.copyfile(card, folder / CARD)
         described: dict[str, Any] = {
@@ -99,6 +98,7 @@ def write_pack(
             "decision": decision,
             "metrics": metrics,
             "precision": precision.name,
+            "calibrated": calibrated,
         }
         if precision.lower is None:
             for graph in (TEXT, IMAGE):  # a device runs the audio graph all day, so that one stays float32
@@ -124,6 +124,7 @@ def audio_spec(preset: Preset, split: SplitSpec | None) -> AudioSpec:
         start=c.start,
         resampler=c.resampler,
         min_clip_s=c.min_clip_s,
+        offset=c.offset,
     )
 
 
@@ -132,24 +133,31 @@ def lower(
 ) -> dict[str, list[str]]:
     """Convert the graphs of a folder to another precision; returns what is left in float32, by graph."""
     forms = [form for texts in inputs.texts() for form in texts]
-    tokens = spread(tokenize(checkpoint.tokenizer, forms).numpy(), CALIBRATING_TEXTS)
+    texts = [forms[row] for row in spread_rows(len(forms), CALIBRATING_TEXTS)]
+    tokens = tokenize(checkpoint.tokenizer, texts).numpy()
     names = of_checkpoint(checkpoint, replace(inputs, windows=[], pictures=[])).names()
-    by_names, by_cosine = judges(inputs, names, precision, decision)
+    of_audio, of_text, of_image = judges(inputs, names, precision, decision, texts)
     windows = np.concatenate([windows for _, windows in inputs.windows])
     pictures = np.concatenate([picture for _, picture in inputs.pictures])
     return {
-        "audio": convert(folder / AUDIO, precision, windows, by_names),
-        "text": convert(folder / TEXT, precision, tokens, by_cosine),
-        "image": convert(folder / IMAGE, precision, pictures, by_cosine),
+        "audio": convert(folder / AUDIO, precision, windows, of_audio),
+        "text": convert(folder / TEXT, precision, tokens, of_text),
+        "image": convert(folder / IMAGE, precision, pictures, of_image),
     }
 
 
-def write_attribution(manifest: Manifest, path: Path) -> None:
-    """Write author and licence of every recording and photo the encoders were trained on."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("modality", "scientific_name", "source", "source_id", "author", "licence"))
-        for modality, samples in (("audio", manifest.recordings), ("image", manifest.photos)):
-            for sample in samples:
-                name = manifest.taxa[sample.taxon].scientific_name
-                writer.writerow((modality, name, *sample.source, sample.author, sample.licence))
+def attribution_of(checkpoint: Checkpoint) -> Path:
+    """The file that names authors and licences of what a checkpoint was trained on.
+
+    Raises
+    ------
+    ExportError
+        When there is none: no other manifest can take its place.
+    """
+    path = checkpoint.folder / ATTRIBUTION
+    if not path.is_file():
+        raise ExportError(
+            f"{checkpoint.folder}: does not say what it was trained on ({ATTRIBUTION} is missing)",
+            "repeat the command that trained it, with the same data; a finished stage adds the file",
+        )
+    return path

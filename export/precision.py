@@ -11,9 +11,8 @@ import onnx
 
 from export.errors import ExportError, ParityError
 from export.halves import to_half
-from export.integers import RANGED, spread, to_integers
+from export.integers import RANGED, Judge, spread, to_integers
 
-Judge = Callable[[np.ndarray, np.ndarray], bool]  # whether vectors [n, dim] in fp32 and in a precision are close enough
 Lowered = tuple[onnx.ModelProto, list[str]]  # a graph, and what is left in float32
 
 
@@ -25,15 +24,13 @@ class Precision:
     ----------
     cosine : minimum cosine of a vector with that of the checkpoint
     names : minimum share of recordings with the same most likely species as by the checkpoint
-    lower : converts a float32 graph, given real inputs [n, ...] and a judge; returns None if no part of the graph can
-    be
-        converted. None for float32
+    lower : converts a float32 graph, given real inputs [n, ...] and a judge; None for float32
     """
 
     name: str
     cosine: float
     names: float
-    lower: Callable[[onnx.ModelProto, np.ndarray, Judge], Lowered | None] | None = None
+    lower: Callable[[onnx.ModelProto, np.ndarray, Judge], Lowered] | None = None
 
     @property
     def aim(self) -> float:
@@ -47,10 +44,19 @@ def halved(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Lowered:
     return half, [f"{count} {kind}" for kind, count in in_float.items()]
 
 
-def quantised(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Lowered | None:
-    """An int8 graph, and the layers left in float32; None if all are."""
+def quantised(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Lowered:
+    """An int8 graph, and the layers left in float32.
+
+    Raises
+    ------
+    ParityError
+        When all are.
+    """
     mixed = to_integers(model, inputs, judge)
-    return (mixed.model, list(mixed.kept)) if mixed.quantised else None
+    if not mixed.quantised:
+        why = f": with the fewest of them, {mixed.short}" if mixed.short else ""
+        raise ParityError(f"none of its layers can be int8{why}", "no pack was written; export in fp16")
+    return mixed.model, list(mixed.kept)
 
 
 # To add a precision, write the function that converts a graph and add an entry here.
@@ -79,7 +85,7 @@ def convert(path: Path, precision: Precision, inputs: np.ndarray, judge: Judge) 
     Parameters
     ----------
     inputs : real inputs [n, ...], none of which may be used for checks
-    judge : criterion for the layers that int8 leaves in float32
+    judge : criterion for the layers that int8 leaves in float32; it names the input that falls short
 
     Returns
     -------
@@ -92,11 +98,9 @@ def convert(path: Path, precision: Precision, inputs: np.ndarray, judge: Judge) 
     """
     if precision.lower is None:
         return []
-    lowered = precision.lower(onnx.load(str(path)), inputs, judge)
-    if lowered is None:
-        raise ParityError(
-            f"{path.name}: none of its layers can be {precision.name}", "no pack was written; export in fp16"
-        )
-    model, in_float = lowered
+    try:
+        model, in_float = precision.lower(onnx.load(str(path)), inputs, judge)
+    except ParityError as error:
+        raise ParityError(f"{path.name}: {error.what}", error.remedy) from None
     onnx.save_model(model, str(path))
     return in_float

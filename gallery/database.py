@@ -18,7 +18,7 @@ from gallery.rows import DamagedRowError
 from gallery.schema import MIGRATION_SET
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    from gallery.migrating import Database
 
 BUSY_S = 30.0  # long enough for another program to add a folder of photos
 
@@ -71,7 +71,7 @@ def check_file(path: Path) -> None:
 
 def changing(connection: sqlite3.Connection) -> Database:
     """The same connection for writing: what is not inside a transaction is committed at once."""
-    from sqlite_utils import Database
+    from gallery.migrating import Database
 
     return Database(connection, execute_plugins=False)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from sqlite_utils import Database, Migrations
 
 from gallery.centroids import Appender
+from gallery.migrating import Database, Migrations
 from gallery.rows import VECTOR, stored_hash, vectors_of
 from gallery.schema import MIGRATION_SET
 

@@ -16,6 +16,7 @@ from gallery import PROMPT_FORMS, Taxon, prompts
 from gallery.files import replacing
 from trainer.checkpoint import digest
 from trainer.models.text import tokenize
+from trainer.progress import each
 
 FORMS = len(PROMPT_FORMS)
 BATCH = 256  # prompts
@@ -38,7 +39,8 @@ class TextBank:
         """Unit vectors [taxa, dim] of one form of all taxa, without gradient."""
         was = text.training
         text.eval()
-        vectors = torch.cat([text(trim(rows).to(device)) for rows in self.tokens[form].split(BATCH)])
+        parts = self.tokens[form].split(BATCH)
+        vectors = torch.cat([text(trim(rows).to(device)) for rows in each(f"names: {PROMPT_FORMS[form]}", parts)])
         text.train(was)
         return vectors
 

@@ -106,9 +106,12 @@ def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionPa
         losses = [single.loss(scaled(parameters, modality, scale), (modality,)) for scale in SCALES]
         parameters = scaled(parameters, modality, float(SCALES[int(np.argmin(losses))]))
     parameters = replace(parameters, bias={**parameters.bias, **biases(index, heard, parameters)})
-    shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
-    parameters = likeliest_harmless(single, shares, PHOTOS, than=("text",))
     modalities = tuple(index.modalities)
+    for other in set(MODALITIES) - set(modalities):  # entries added later count as names do
+        parameters = scaled(parameters, other, parameters.scale["text"])
+    if "image" in modalities:
+        shares = [weighted(parameters, text=1 - share, image=share) for share in IMAGE_WEIGHTS]
+        parameters = likeliest_harmless(single, shares, PHOTOS, than=("text",))
     if "audio" in modalities:
         weights = [weighted(parameters, audio=weight) for weight in AUDIO_WEIGHTS]
         parameters = likeliest_harmless(single, weights, modalities, than=PHOTOS)
@@ -293,9 +296,10 @@ def report(
 ) -> dict[str, dict[str, Any]]:
     """Metrics of parameters on held-out sound: ranks by modality, and reliability on each set."""
     single, modalities = SingleRecordings(index, heard), tuple(index.modalities)
+    together = tuple(modality for modality in PHOTOS if modality in modalities)
     ranks: dict[str, Any] = {
         f"{name}_top{k}": round(single.top(parameters, named, k), 4)
-        for name, named in (*((m, (m,)) for m in modalities), ("together", PHOTOS), ("all", modalities))
+        for name, named in (*((m, (m,)) for m in modalities), ("together", together), ("all", modalities))
         for k in (1, 5)
     }
     vocabulary = Vocabulary(index, parameters)

@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgeapp.pack.format import sha256
 from gallery import Taxon, files
 from trainer.errors import CheckpointError
 from trainer.families.registry import build
@@ -134,8 +135,7 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{weights}: tensor {broken[0]} has values that are not finite", "train again")
     model.load_state_dict(state)
     model.eval()
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return Checkpoint(folder, config, model, tokenizer, digest[:16])
+    return Checkpoint(folder, config, model, tokenizer, sha256(weights)[:16])
 
 
 def digest(module: nn.Module) -> str:

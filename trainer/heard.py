@@ -196,10 +196,10 @@ def identified(heard: Heard, vocabulary: Vocabulary, most: int = MOST_SPECIES) -
     )
 
 
-def uncalibrated(modalities: Sequence[str]) -> DecisionParameters:
+def uncalibrated(modalities: Sequence[str], scale: float = 20.0) -> DecisionParameters:
     """Parameters before fitting: one scale for all modalities, and no null."""
     return DecisionParameters(
-        scale=dict.fromkeys(modalities, 20.0),
+        scale=dict.fromkeys(modalities, scale),
         bias=dict.fromkeys(modalities, 0.0),
         weight=dict.fromkeys(modalities, 1.0),
         null_logit=-1e3,

@@ -24,8 +24,9 @@ from gallery.files import write_text
 from trainer import checkpoint
 from trainer.checkpoint import LOG, RESUME, RunConfig
 from trainer.errors import CheckpointError, TrainingError
+from trainer.groups import Groups
 from trainer.models.vita import Vita
-from trainer.optimize import Average, freeze_others, learning_rate, optimizer_of, train_mode
+from trainer.optimize import Average, freeze_others, learning_rate, train_mode
 from trainer.ranks import Ranks
 from trainer.stages import Batch, Metrics, Rows, Stage
 
@@ -72,8 +73,7 @@ def epoch_of(
     step: nn.Module,
     stage: Stage,
     run: Run,
-    optimizer: torch.optim.Optimizer,
-    rates: list[float],
+    groups: Groups,
     average: Average,
     plan: list[Rows],
     epoch: int,
@@ -91,14 +91,12 @@ def epoch_of(
     own = seed + ranks.rank * 7_919  # each process augments and drops out its own samples
     generator = torch.Generator(device=device).manual_seed(own)
     torch.manual_seed(own)
-    learning = [p for group in optimizer.param_groups for p in group["params"]]
     sums: dict[str, float] = defaultdict(float)
     with contextlib.closing(shown(stage, run, plan, epoch, seed, sums)) as batches:
         for position, batch in batches:
             at = epoch + position / len(plan)
-            factor = learning_rate(config, at / config.epochs)
-            for group, rate in zip(optimizer.param_groups, rates):
-                group["lr"] = rate * factor
+            mixing, aligned = at < config.mix_epochs, stage.aligned
+            groups.set(learning_rate(config, at / config.epochs), mixing, aligned)
             loss, metrics = step(batch, at, generator)
             value = float(loss.detach())
             if not math.isfinite(value):
@@ -106,11 +104,12 @@ def epoch_of(
                     f"stage {stage.name} epoch {epoch + 1} step {position + 1}: the loss is {value}",
                     "lower the learning rate with --set lr=…, or check the recordings of this batch",
                 )
-            optimizer.zero_grad(set_to_none=True)
+            groups.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            groups.drop_frozen(mixing, aligned)
             if config.clip:
-                nn.utils.clip_grad_norm_(learning, config.clip)
-            optimizer.step()
+                nn.utils.clip_grad_norm_(groups.parameters, config.clip)
+            groups.optimizer.step()
             average.update()
             for name, metric in {"loss": value, **metrics}.items():
                 sums[name] += metric * batch.size
@@ -131,10 +130,9 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
     """
     freeze_others(model, stage)
     config, ranks = stage.config, run.ranks
-    optimizer = optimizer_of(stage)
-    rates = [group["lr"] for group in optimizer.param_groups]
+    groups = Groups(stage)
     average = Average(model, config.ema)
-    first = restore(run.folder, model, optimizer, average, stage)
+    first = restore(run.folder, model, groups.optimizer, average, stage)
     if ranks.first:
         if first == 0:
             (run.folder / LOG).unlink(missing_ok=True)
@@ -151,7 +149,7 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
         seed = run.config.seed * 1_000_003 + epoch
         plan = stage.plan(np.random.default_rng([run.config.seed, epoch]), ranks)
         train_mode(model, stage)
-        sums = epoch_of(step, stage, run, optimizer, rates, average, plan, epoch, seed, device)
+        sums = epoch_of(step, stage, run, groups, average, plan, epoch, seed, device)
         skipped = ranks.together(stage.skipped())
         run.report(skipped)
         if ranks.first:
@@ -169,7 +167,7 @@ def fit(model: Vita, stage: Stage, run: Run) -> None:
                 model.eval()
                 line["held_out"] = run.evaluate(model)
                 average.swap()
-            store(run, model, optimizer, average, stage, epoch + 1, line)
+            store(run, model, groups.optimizer, average, stage, epoch + 1, line)
         ranks.wait()
     average.swap()
     model.eval()

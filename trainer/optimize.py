@@ -1,9 +1,8 @@
-"""Optimizer, learning rate, frozen parameters and weight averaging of a stage."""
+"""Learning rate, frozen parameters and weight averaging of a stage."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,21 +47,6 @@ def learning_rate(config: StageConfig, progress: float) -> float:
     """Factor of the learning rate at a progress of 0 .. 1: linear warm-up, then cosine decay to zero, or constant."""
     warm = min(1.0, progress / config.warmup) if config.warmup > 0 else 1.0
     return warm if config.schedule == "constant" else warm * 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def optimizer_of(stage: Stage) -> torch.optim.AdamW:
-    """AdamW without weight decay of norms, biases and scales (both papers use AdamW at 0.05)."""
-    c = stage.config
-    groups: list[dict[str, Any]] = []
-    for modules, lr in ((stage.pretrained(), c.trunk_lr), (stage.fresh(), c.lr)):
-        learning = [p for module in modules for p in module.parameters() if p.requires_grad]
-        for decayed in (True, False):
-            chosen = [p for p in learning if (p.ndim > 1) == decayed]
-            if chosen:
-                groups.append({"params": chosen, "lr": lr, "weight_decay": c.weight_decay if decayed else 0.0})
-    if stage.scales():
-        groups.append({"params": stage.scales(), "lr": c.lr, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, fused=True)  # eight times as fast on a CPU
 
 
 def freeze_others(model: nn.Module, stage: Stage) -> None:

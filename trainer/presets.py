@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeapp.audio.cutting import BEGINNING, ONSET, Cutting
-from edgeapp.audio.resample import SINC, SOXR
-from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, REPEAT, ZERO
+from edgeapp.audio.centred import KEPT, OFFSETS, REMOVED
+from edgeapp.audio.cutting import BEGINNING, ONSET, STARTS, Cutting
+from edgeapp.audio.resample import RESAMPLERS, SINC, SOXR
+from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, PADS, REPEAT, ZERO
 from trainer.augment import AugmentConfig
 from trainer.errors import ConfigError
 from trainer.families.registry import towers_from_dict
@@ -18,6 +19,7 @@ from trainer.models.biovita import FULL
 from trainer.models.sizes import Towers, tuples
 from trainer.models.starter import StarterTowers
 from trainer.models.trunk import TrunkTowers
+from trainer.official import OFFICIAL, with_official
 
 DISTILL = "distill"  # the stage of text distillation
 STUDENT = "student"  # the stage that distils a large audio tower into a small one
@@ -50,6 +52,28 @@ class StageConfig:
     mix_epochs: int = 0  # released code, stage 2: first epochs of 0.8 ATC + 0.2 AIC with a frozen text tower
     gate: bool = False  # released code, stage 2: AIC and ITC pause while ATC is worse than at the start
     temperature: float = 0.0  # fixed, such as 0.2 in stage 2 of the released code; 0 learns it from 0.07
+    mix_lr: float = 0.0  # of everything while mixing; 0 is as afterwards
+    mix_text: bool = False  # while mixing, train positions, last norm and projection of the text tower
+    mix_scale: bool = False  # learn the logit scale while mixing, if the temperature is fixed afterwards
+    clamp_scale: bool = True  # limit the logit scale to 100
+    gather: str = "all"  # whose vectors have a gradient in the joint loss: of all processes, or local
+    beta1: float = 0.9  # of AdamW
+    beta2: float = 0.999  # of AdamW, after mixing
+    eps: float = 1e-8  # of AdamW
+    decay_norms: str = "never"  # weight decay of norms, biases and scales: never, always or (while) mixing
+    reset_optimizer: bool = False  # forget the moments of AdamW when mixing ends
+    text_lr: float = 0.0  # of the text tower, stage 2; 0 is trunk_lr
+    text_weight_decay: float = 0.0  # of the text tower, stage 2; 0 is weight_decay
+    trunk_weight_decay: float = 0.0  # of the pretrained audio tower; 0 is weight_decay
+    unfreeze_step: int = 0  # steps after mixing until the pretrained audio tower is trained
+    unfreeze: str = ""  # parts of the names of its parameters that are trained then, with commas; empty is all
+    aic_steps: int = 0  # over which the weight of AIC rises, instead of lambda_epochs
+    itc_steps: int = 0  # over which the weight of ITC rises, instead of lambda_epochs
+    triplets: str = "drawn"  # in every epoch, or fixed: drawn once, with one prompt for each species
+    most_photos: int = 0  # maximum number of photos of a species, its first; 0 is all
+    photoless: str = "keep"  # species without photos in stage 2, for ATC alone, or drop them
+    native_frames: bool = False  # cut as many frames at a recording's own rate as a window has, see Shape
+    batch_statistics: bool = False  # update the statistics of batch norm in the audio tower
     mixed: float = 0.0  # share of the windows mixed with another recording, student
     bf16: bool = True  # bfloat16 in the audio tower if the hardware supports it
     augment: AugmentConfig | None = None
@@ -69,6 +93,8 @@ class Preset:
     start: str = BEGINNING  # where recordings are heard from outside of training: beginning or onset
     resampler: str = SOXR  # soxr or sinc, as torchaudio
     min_clip_s: float = MIN_CLIP_S  # the shortest sound heard outside of training
+    names: str = "accepted"  # that taxa have: accepted, or as given in the column scientific_name
+    offset: str = REMOVED  # whether a constant offset is removed outside of training, or kept
 
     @property
     def dim(self) -> int:
@@ -96,7 +122,7 @@ class Preset:
     def cutting(self) -> Cutting:
         """How recordings become windows outside of training."""
         rate_hz, length = self.mel.rate_hz, self.window_s
-        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s)
+        return Cutting(rate_hz, length, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s, self.offset)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -151,7 +177,13 @@ BIOVITA = Preset(
 )
 
 # How the published weights are tried by their authors: 10 s from the onset of any sound, followed by silence.
-HEARD_AS_PUBLISHED: dict[str, Any] = {"pad": ZERO, "start": ONSET, "resampler": SINC, "min_clip_s": 0.05}
+HEARD_AS_PUBLISHED: dict[str, Any] = {
+    "pad": ZERO,
+    "start": ONSET,
+    "resampler": SINC,
+    "min_clip_s": 0.05,
+    "offset": KEPT,
+}
 
 # Names in the space of a classifier, from a ridge regression at a low rate; more epochs overfit the known names.
 NAMES = StageConfig(
@@ -216,7 +248,22 @@ def with_towers(preset: Preset, towers: Towers) -> Preset:
     return dataclasses.replace(preset, towers=towers, **windows)
 
 
-CHOICES = {"schedule": ("cosine", "constant"), "candidates": ("bank", "batch"), "positives": ("taxon", "diagonal")}
+CHOICES = {
+    "schedule": ("cosine", "constant"),
+    "candidates": ("bank", "batch"),
+    "positives": ("taxon", "diagonal"),
+    "gather": ("all", "local"),
+    "decay_norms": ("never", "always", "mixing"),
+    "triplets": ("drawn", "fixed"),
+    "photoless": ("keep", "drop"),
+}
+OF_PRESET = {
+    "pad": PADS,
+    "start": STARTS,
+    "resampler": RESAMPLERS,
+    "offset": OFFSETS,
+    "names": ("accepted", "given"),
+}
 FIXED = ("after", "augment")
 
 
@@ -229,17 +276,32 @@ def with_settings(preset: Preset, stage: str, settings: Sequence[str]) -> Preset
         When a setting does not exist or its value is invalid.
     """
     changed: dict[str, Any] = {}
+    of_preset: dict[str, Any] = {}
     types = {field.name: type(getattr(preset.stages[stage], field.name)) for field in dataclasses.fields(StageConfig)}
     names = [name for name in types if name not in FIXED]
-    for setting in settings:
+    for setting in with_official(preset.name, stage, list(settings)):
         name, equals, value = setting.partition("=")
-        if not equals or name not in names:
-            raise ConfigError(f"--set {setting}: no such setting", f"write name=value with one of {', '.join(names)}")
-        changed[name] = parsed(setting, types[name], value)
-        if name in CHOICES and value not in CHOICES[name]:
-            raise ConfigError(f"--set {setting}: no such choice", f"choose {' or '.join(CHOICES[name])}")
-    stages = {**preset.stages, stage: dataclasses.replace(preset.stages[stage], **changed)}
-    return dataclasses.replace(preset, stages=stages)
+        if not equals or name not in (*names, *OF_PRESET):
+            every = ", ".join((*names, *OF_PRESET, OFFICIAL))
+            raise ConfigError(f"--set {setting}: no such setting", f"write name=value with one of {every}")
+        choices = {**CHOICES, **OF_PRESET}.get(name)
+        if choices and value not in choices:
+            raise ConfigError(f"--set {setting}: no such choice", f"choose {' or '.join(choices)}")
+        if name in OF_PRESET:
+            of_preset[name] = value
+        else:
+            changed[name] = parsed(setting, types[name], value)
+    config = dataclasses.replace(preset.stages[stage], **changed)
+    if config.mix_epochs and config.mix_epochs >= config.epochs:
+        raise ConfigError(
+            f"--set mix_epochs={config.mix_epochs}: leaves none of {config.epochs} epochs to align names and photos",
+            f"give more than {config.mix_epochs} with --epochs",
+        )
+    if config.triplets == "fixed" and config.candidates == "bank":
+        raise ConfigError("--set triplets=fixed: has no effect with candidates=bank", "add --set candidates=batch")
+    if config.native_frames and not preset.streamed:
+        raise ConfigError(f"--set native_frames=true: has no effect with preset {preset.name}", "leave it out")
+    return dataclasses.replace(preset, stages={**preset.stages, stage: config}, **of_preset)
 
 
 def parsed(setting: str, kind: type, value: str) -> Any:

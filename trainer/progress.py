@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+
+def each(what: str, items: Sequence[T]) -> Iterator[T]:
+    """The items, with a progress bar over them."""
+    with progress(what, len(items)) as done:
+        for item in items:
+            yield item
+            done(1)
 
 
 @contextmanager

@@ -99,7 +99,22 @@ def open_published(source: str = BIOVITA) -> tuple[ClapBioclip, Vita]:
     if not isinstance(adapter, Tensor) or adapter.ndim != 2:
         raise CheckpointError(f"{path}: audio_adapter is not a matrix", AGAIN)
     state = tensors(parts["clap_audio"], path)
-    return assembled(audio_sizes(state, str(path)), state, path, read_clip(source), adapter)
+    config, vita = assembled(audio_sizes(state, str(path)), state, path, read_clip(source), adapter)
+    with torch.no_grad():
+        vita.logit_scale.copy_(vita.base_logit_scale)  # the only one in the files
+    return config, vita
+
+
+def files_of(source: str) -> list[Path]:
+    """The files of the published BioVITA, downloaded if they are on the hub.
+
+    Raises
+    ------
+    CheckpointError
+        When one is missing or cannot be downloaded.
+    """
+    weights = find_file(source, "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    return [find_file(source, "clap_weights.pth"), find_file(source, "open_clip_config.json"), weights]
 
 
 @dataclass(frozen=True)

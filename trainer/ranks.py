@@ -101,24 +101,31 @@ def leave() -> None:
 
 
 class _Gathered(torch.autograd.Function):
-    """Rows of all processes, in their order; the gradient of a row is summed over all processes."""
+    """Rows of all processes, in their order; the gradient of a row is summed over all processes, or its own's."""
 
     @staticmethod
-    def forward(context, own: Tensor) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(context, own: Tensor, local: bool) -> Tensor:  # type: ignore[no-untyped-def, override]
+        context.local = local
         parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
         dist.all_gather(parts, own.contiguous())
         return torch.cat(parts)
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
         gradient = gradient.contiguous()
-        dist.all_reduce(gradient)
+        if not context.local:
+            dist.all_reduce(gradient)
         each = len(gradient) // dist.get_world_size()
-        return gradient[dist.get_rank() * each : (dist.get_rank() + 1) * each]
+        return gradient[dist.get_rank() * each : (dist.get_rank() + 1) * each], None
 
 
-def gathered(own: Tensor) -> Tensor:
-    """Rows [world * n, ...] of all processes, with gradient, given [n, ...] in each."""
+def gathered(own: Tensor, local: bool = False) -> Tensor:
+    """Rows [world * n, ...] of all processes, with gradient, given [n, ...] in each.
+
+    Parameters
+    ----------
+    local : a process's rows have the gradient of its own loss alone, as in the released code of BioVITA
+    """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return own
-    return _Gathered.apply(own)
+    return _Gathered.apply(own, local)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from rich.console import Console
 from torch.nn import functional as F
 
 from edgeapp.board.machine import available_cores
-from gallery import prompts, read_taxa, starter_taxa
+from gallery import prompts
 from trainer import checkpoint
+from trainer.attribution import ATTRIBUTION, AUDIO, IMAGE, record, rows_of
 from trainer.bank import TextBank
 from trainer.calibrate import DECISION, calibrate, save
 from trainer.checkpoint import RunConfig
@@ -30,7 +32,7 @@ from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
 from trainer.messages import Messages
 from trainer.models.vita import Vita
-from trainer.presets import BIOVITA, DISTILL, FOLDER_OF, HEARD_AS_PUBLISHED, STUDENT, Preset, StageConfig, with_towers
+from trainer.presets import DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, with_towers
 from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
@@ -131,7 +133,7 @@ class Session(Messages):
         """Manifest and split; a student also trains on unlabelled recordings."""
         o, teacher = self.options, self.teacher
         if teacher is None:
-            return open_data(o.data, o.media, o.taxa, o.held_out, o.seed)
+            return open_data(o.data, o.media, o.taxa, o.held_out, o.seed, o.preset.names)
         return open_unlabelled(o.data, o.media, o.taxa, lambda: teacher.taxa(o.taxa), o.held_out, o.seed)
 
     def train(self, stage: str) -> None:
@@ -155,6 +157,8 @@ class Session(Messages):
             loaded = checkpoint.load(folder)
             self.same_settings(loaded.config, folder)
             self.console.print(f"stage {stage} is finished in {folder}; --restart trains it again", highlight=False)
+            if not (folder / ATTRIBUTION).exists() and loaded.config.data == self.data.manifest.path.name:
+                self.attribute(stage)  # of a checkpoint older than the file
             if not (folder / DECISION).exists():  # the run may have been killed before they were fitted
                 self.calibrate(stage, loaded.model.to(self.device), TextBank(self.data.manifest.taxa, loaded.tokenizer))
             return
@@ -177,8 +181,13 @@ class Session(Messages):
             taxa=tuple(taxon.scientific_name for taxon in self.data.manifest.taxa),
         )
         model.to(self.device)
-        model.audio.bf16 = preset.stages[stage].bf16 and has_bf16(self.device)
+        config_of_stage = preset.stages[stage]
+        model.audio.bf16 = config_of_stage.bf16 and has_bf16(self.device)
+        model.audio.batch_statistics = config_of_stage.batch_statistics
+        self.material.native_frames = config_of_stage.native_frames
         bank = TextBank(self.data.manifest.taxa, tokenizer)
+        if self.ranks.first:
+            self.attribute(stage)
         evaluate = self.evaluation(bank) if len(self.data.held_recordings) else None
         compare = stage in (DISTILL, STUDENT)  # with the metrics before training
         run = Run(folder, config, tokenizer, self.console, evaluate, self.ranks, self.report, compare)
@@ -190,6 +199,18 @@ class Session(Messages):
             self.console.print(f"stage {stage} is in {folder}", highlight=False)
         self.material.report_skipped()
         self.ranks.wait()
+
+    def attribute(self, stage: str) -> None:
+        """Keep authors and licences of what a stage is trained on beside its checkpoint."""
+        data, taxa = self.data, self.data.manifest.taxa
+        rows = chain(
+            rows_of(AUDIO, data.recordings if stage != "base" else (), taxa),
+            rows_of(AUDIO, data.unlabelled if stage == STUDENT else (), taxa),
+            rows_of(IMAGE, data.photos if stage in ("base", "2") else (), taxa),
+        )
+        before = self.preset.stages[stage].after
+        earlier = [self.options.out / FOLDER_OF[before]] if before else []
+        record(self.options.out / FOLDER_OF[stage], rows, [*earlier, *filter(None, [self.options.teacher])])
 
     def print_before_and_after(self, folder: Path) -> None:
         """Print the retrieval metrics before the first and after the last epoch, from the log."""
@@ -250,7 +271,8 @@ class Session(Messages):
         if name == "2":
             with self.ranks.first_alone():
                 photos, photo_taxon = material.photo_vectors(model, "train", device)
-            return AudioTextImage(name, model, preset, bank, material.sounds("train"), photos, photo_taxon, device)
+            sounds, seed = material.sounds("train"), self.options.seed
+            return AudioTextImage(name, model, preset, bank, sounds, photos, photo_taxon, device, seed)
         with self.ranks.first_alone():
             vectors = bank.embed_cached(model.text, self.options.out, device)
         if self.teacher:
@@ -318,7 +340,7 @@ def open_held_out(
     config = loaded.config
     if not config.held_out:
         raise ConfigError(f"{folder}: was trained on all data, nothing is held out", "name another checkpoint")
-    split = open_data(data, media, taxa, config.held_out, config.seed)
+    split = open_data(data, media, taxa, config.held_out, config.seed, config.preset.names)
     if tuple(taxon.scientific_name for taxon in split.manifest.taxa) != config.taxa:
         raise ConfigError(f"{split.manifest.path}: has other taxa than {folder}", "name the data it was trained on")
     failed: list[str] = []
@@ -355,30 +377,3 @@ def calibrated(
         field_noise(field, material.preset.mel.rate_hz),
         device,
     )
-
-
-def import_weights(source: str, out: Path, taxa: Path | None) -> None:
-    """Write published weights as a checkpoint, with the names of a species table.
-
-    Raises
-    ------
-    CheckpointError
-        When a file is missing, damaged or of another model, or `out` holds something else.
-    """
-    from trainer.models.bioclip import clip_tokenizer
-    from trainer.published import open_published
-
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / checkpoint.CONFIG).exists())):
-        raise CheckpointError(f"{out}: exists and is not a checkpoint", "name another folder with --out")
-    table = read_taxa(taxa) if taxa else starter_taxa()
-    torch.manual_seed(0)
-    towers, model = open_published(source)
-    config = RunConfig(
-        preset=dataclasses.replace(BIOVITA, towers=towers, **HEARD_AS_PUBLISHED),
-        stage="2",
-        data=source,
-        held_out=0.0,
-        seed=0,
-        taxa=tuple(taxon.scientific_name for taxon in table),
-    )
-    checkpoint.save(out, model, {}, clip_tokenizer(towers.context), config)

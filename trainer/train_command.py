@@ -174,6 +174,8 @@ def train(
         if epochs < 1:
             raise ConfigError(f"--epochs {epochs} is less than 1", "leave it out for the preset's own")
         changed = [f"epochs={epochs}", *(changed or [])]
+        if stage in chosen.stages and chosen.stages[stage].after == "base":  # which may have to be trained first
+            chosen = with_settings(chosen, "base", [f"epochs={epochs}"])
     if stage in chosen.stages:
         chosen = with_settings(chosen, stage, changed or [])
     shared: dict[str, Any] = {

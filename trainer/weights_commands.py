@@ -25,8 +25,8 @@ def import_published(
     ] = None,
 ) -> None:
     """Convert the published BioVITA weights into a checkpoint, to evaluate and export it."""
+    from trainer.imported import import_weights
     from trainer.published import BIOVITA
-    from trainer.session import import_weights
 
     import_weights(source or BIOVITA, out, taxa)
     line_printer(Console(stderr=True))(f"checkpoint is in {out}")

@@ -106,7 +106,7 @@ def lowered_starter(folder: Path, precision: Precision, sounds: Heard, names: np
     shutil.copytree(STARTER_PACK, folder, dirs_exist_ok=True)
     starter, path = Pack.load(STARTER_PACK), folder / AUDIO
     calibrating = [(label, windows.astype(np.float32)) for label, windows in sounds.calibrating]
-    by_names, _ = judges(Inputs(calibrating, [], starter_taxa()), names, precision, starter.decision)
+    by_names, *_ = judges(Inputs(calibrating, [], starter_taxa()), names, precision, starter.decision)
     wanted = vectors(onnx.load(str(path)), first(sounds.checking))
     kept = convert(path, precision, np.concatenate([windows for _, windows in calibrating]), by_names)
     given = vectors(onnx.load(str(path)), first(sounds.checking))

@@ -25,6 +25,7 @@ from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.record import Record
 from edgeapp.archive.replay import (
     ByRecording,
+    Channels,
     Replayed,
     dicts,
     file_of,
@@ -198,6 +199,7 @@ class Search:
             Name recordings by where they lie instead of as they were given.
         """
         counts: Counter[str] = Counter()
+        channels = Channels()
         for number in data.numbers:
             stretches = self._stretches(data, number, selection)
             if not stretches:
@@ -209,7 +211,7 @@ class Search:
                     counts["detections"] += len(kept)
                     if whole_paths:
                         row = with_whole_path(row, data)
-                    self._write(writer, row, kept, data.record.hop_s)
+                    self._write(writer, channels.follow(recording_of(row)), row, kept, data.record.hop_s)
         return Replayed(counts["recordings"], counts["detections"], 0)
 
     def possible(self, vectors: Vectors) -> np.ndarray:
@@ -247,8 +249,10 @@ class Search:
             and (expected is None or expected.keeps(one))
         ]
 
-    def _write(self, writer: Writer, row: Mapping[str, Any], stretches: list[Stretch], hop_s: float) -> None:
-        writer.begin(recording_of(row))
+    def _write(
+        self, writer: Writer, recording: Recording, row: Mapping[str, Any], stretches: list[Stretch], hop_s: float
+    ) -> None:
+        writer.begin(recording)
         for one in stretches:
             writer.detection(one.named(self._loaded.naming))
         notes = tuple(_notes(row, self._loaded.recogniser))

@@ -14,7 +14,7 @@ from edgeapp.archive.selection import Selection
 from edgeapp.archive.summary import TaxonName
 
 COLUMNS = ("taxon_rank", "taxon_scientific_name", "taxon_common_name", "confidence")
-DETAILS = (*COLUMNS, "file_id", "start_s", "end_s", "time", "clock", "candidates")
+DETAILS = (*COLUMNS, "file_id", "start_s", "end_s", "time", "clock", "candidates", "source_channel")
 Row = dict[str, Any]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeapp.archive.dataset import FILES, FOLDER
 from edgeapp.archive.parts import PARTITION, Parts, Rows
+from edgeapp.archive.plan import file_ids
 from edgeapp.archive.rows import folder_of, names_of
 from edgeapp.archive.worker import Hashed
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Before:
     """What was heard before of the same content."""
 
-    file_id: int
+    file_ids: tuple[int, ...]
     failed: bool
 
 
@@ -55,7 +56,8 @@ class Unseen:
             key = self._table["key"][row].as_py()
             if key == here or not os.path.lexists(key):
                 self._taken[at] = True
-                return Before(self._table["before"][row].as_py(), self._table["error"][row].as_py())
+                first, count, failed = (self._table[name][row].as_py() for name in ("before", "n_before", "error"))
+                return Before(file_ids(first, count), failed)
         return None
 
 

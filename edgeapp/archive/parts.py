@@ -7,18 +7,28 @@ file in `files` is the last of its files to be written and, of a part that is re
 from __future__ import annotations
 
 import errno
-import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from edgeapp.archive.dataset import FILES, NONE, TABLES, UNKNOWN, Committed, Part, part_files, part_name, schema
+from edgeapp.archive.arrow import arrow_path
+from edgeapp.archive.dataset import (
+    FILES,
+    NONE,
+    TABLES,
+    UNKNOWN,
+    Committed,
+    Part,
+    part_files,
+    part_name,
+    schema,
+)
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError
+from edgeapp.file_names import portable
 from gallery import files
 
 if TYPE_CHECKING:
@@ -27,7 +37,6 @@ if TYPE_CHECKING:
 PARTITION = "partition"  # column of rows that are to be written: the value by which they are partitioned
 ID_BITS = 20  # of a `file_id` that count the recordings of its part; the others are the part's number
 MOST_FILES = 1 << ID_BITS
-LONGEST_NAME = 120  # of a partition, escaped: file systems take 255 bytes, Windows 260 characters for a whole path
 COMPRESSION = "zstd"
 
 
@@ -171,7 +180,7 @@ class Parts:
             tables = []
             for path in sorted(self._paths[name].get(number, ())):
                 with explained(path):
-                    table = pq.read_table(path, partitioning=None).select(fields.names).cast(fields)
+                    table = pq.read_table(arrow_path(path), partitioning=None).select(fields.names).cast(fields)
                 if name != FILES:
                     value = self._value_of(path.parent)
                     table = table.append_column(PARTITION, pa.array([value] * len(table), pa.string()))
@@ -188,7 +197,7 @@ class Parts:
 
         drop = pa.array(sorted(gone), pa.int64())
         with explained(self.folder):
-            has = pq.read_table(self.folder / FILES / part_name(number), columns=["file_id"])["file_id"]
+            has = pq.read_table(arrow_path(self.folder / FILES / part_name(number)), columns=["file_id"])["file_id"]
         if not pc.any(pc.is_in(has, drop)).as_py():
             return
         kept = {
@@ -214,7 +223,7 @@ class Parts:
                         rows = rows.replace_schema_metadata(part.metadata())
                     written.append(target)
                     with explained(target), files.replacing(target, parents=True, sweep=False) as temporary:
-                        pq.write_table(rows, temporary, compression=COMPRESSION)
+                        pq.write_table(rows, arrow_path(temporary), compression=COMPRESSION)
                     self._paths[name].setdefault(part.number, []).append(target)
         except BaseException:
             for path in reversed(written):  # `files` first
@@ -258,17 +267,8 @@ class Parts:
 
 
 def partition_folder(key: str, value: str) -> str:
-    """Name of the folder of a partition, as Hive writes it and any file system takes it.
-
-    What is too long for a name keeps its end, where folders differ, with a hash of the whole.
-    """
-    escaped = quote(value or UNKNOWN, safe=" ,;()[]{}@+")
-    if len(escaped) > LONGEST_NAME:
-        end = re.sub(r"[^A-Za-z0-9_.-]+", "_", value)[-LONGEST_NAME // 2 :]
-        escaped = f"{hashlib.sha256(value.encode()).hexdigest()[:16]} {end}"
-    if escaped[-1] in ". ":  # which Windows cuts off
-        escaped = f"{escaped[:-1]}%{ord(escaped[-1]):02X}"
-    return f"{key}={escaped}"
+    """Name of the folder of a partition, as Hive writes it and any file system takes it."""
+    return f"{key}={portable(value or UNKNOWN)}"
 
 
 @contextmanager

@@ -88,12 +88,14 @@ class Plan:
     n_failed : int
         Of those, how many had failed.
     todo : pyarrow.Table
-        The others, in the order of the scan: ``file``, ``size``, ``mtime``, ``before``, ``check``, see `Item`.
+        The others, in the order of the scan: ``file``, ``size``, ``mtime``, ``check``, see `Item`; ``before`` and
+        ``n_before``, see `unseen`.
     n_bytes : int
         Of `todo`.
     unseen : pyarrow.Table
-        What was heard before and may be heard again under another path or time of change: ``before`` (`file_id`),
-        ``sha256``, ``key`` (the absolute path), ``error`` (whether it failed).
+        What was heard before and may be heard again under another path or time of change: ``before`` (the first
+        `file_id`), ``n_before`` (how many there are: those of the channels of a file follow one another), ``sha256``,
+        ``key`` (the absolute path), ``error`` (whether it failed).
     retry_failed : bool
     """
 
@@ -127,6 +129,7 @@ class Plan:
         old = _heard(heard)
         if not len(old):  # what was found can be millions of paths: no copy is made of them
             todo = scan.table.append_column("before", pa.nulls(len(scan), pa.int64()))
+            todo = todo.append_column("n_before", pa.nulls(len(scan), pa.int64()))
             todo = todo.append_column("check", pa.repeat(False, len(scan)))
             return cls(len(scan), 0, 0, todo, scan.n_bytes, old, retry_failed)
         found = scan.table.append_column("row", pa.array(range(len(scan)), pa.int64()))
@@ -145,9 +148,9 @@ class Plan:
         missing = old.filter(pc.is_valid(old["sha256"])).join(found.select(["key"]), "key", join_type="left anti")
         maybe_moved = pc.and_(pc.is_null(both["before"]), pc.is_in(both["size"], missing["old_size"].unique()))
         check = pc.or_(touched, maybe_moved)
-        columns = ["file", "size", "mtime", "before"]
+        columns = ["file", "size", "mtime", "before", "n_before"]
         todo = both.select(columns).append_column("check", check).filter(pc.invert(done))
-        kept = ["before", "sha256", "key", "error"]
+        kept = ["before", "n_before", "sha256", "key", "error"]
         unseen = pa.concat_tables([one.select(kept) for one in (missing, both.filter(touched))])
         return cls(
             len(scan),
@@ -182,11 +185,17 @@ class Plan:
         for batch in self.todo.to_batches(PIECE):
             for row in batch.to_pylist():
                 size = -1 if row["size"] is None else row["size"]
-                yield Item(os.fsdecode(row["file"]), size, row["mtime"] or 0, row["before"], row["check"])
+                before = file_ids(row["before"], row["n_before"])
+                yield Item(os.fsdecode(row["file"]), size, row["mtime"] or 0, before, row["check"])
+
+
+def file_ids(first: int | None, count: int | None) -> tuple[int, ...]:
+    """Those of a file, see `Plan.unseen`."""
+    return () if first is None else tuple(range(first, first + (count or 1)))
 
 
 def _heard(heard: DataSet | None) -> pa.Table:
-    """What was heard before: ``key`` (absolute path), ``before`` (`file_id`), ``old_size``, ``old_mtime``, and more."""
+    """What was heard before, a row a file: ``old_size``, ``old_mtime``, and those of `Plan.unseen`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -196,7 +205,7 @@ def _heard(heard: DataSet | None) -> pa.Table:
     if heard is not None:
         for file, path in zip(known["file"].to_pylist(), known["path"].to_pylist()):
             keys.append(os.fsencode(os.path.abspath(heard.path(file, path))))
-    return pa.table(
+    rows = pa.table(
         {
             "key": pa.array(keys, pa.binary()),
             "before": known["file_id"],
@@ -206,3 +215,7 @@ def _heard(heard: DataSet | None) -> pa.Table:
             "error": pc.is_valid(known["error"]),
         }
     )
+    facts = [("old_size", "max"), ("old_mtime", "max"), ("sha256", "max"), ("error", "any")]
+    by_file = rows.group_by("key", use_threads=False).aggregate([("before", "min"), ("before", "count"), *facts])
+    called = {"before_min": "before", "before_count": "n_before", **{f"{name}_{how}": name for name, how in facts}}
+    return by_file.rename_columns([called.get(name, name) for name in by_file.column_names])

@@ -9,7 +9,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +94,7 @@ def replay(
         From the writer.
     """
     counts: Counter[str] = Counter()
-    named = naming or Naming()
+    named, channels = naming or Naming(), Channels()
     whole = selection.of_recordings_alone
     with_windows = whole and data.has(WINDOWS)
     for number in data.numbers:
@@ -117,19 +117,21 @@ def replay(
                 continue
             counts["recordings"] += 1
             counts["detections"] += len(mine)
-            _replay_one(writer, row, mine, its_windows, data.record.hop_s, named)
+            recording = channels.follow(recording_of(row, mine))
+            _replay_one(writer, recording, row, mine, its_windows, data.record.hop_s, named)
     return Replayed(counts["recordings"], counts["detections"], counts["failed"])
 
 
 def _replay_one(
     writer: Writer,
+    recording: Recording,
     row: dict[str, Any],
     detections: Sequence[dict[str, Any]],
     windows: Sequence[dict[str, Any]],
     hop_s: float,
     naming: Naming,
 ) -> None:
-    writer.begin(recording_of(row, detections))
+    writer.begin(recording)
     for window in windows:
         writer.window(window_of(window).named(naming), naming.candidates(candidates_of(window["species"])))
     for one in detections:
@@ -137,6 +139,19 @@ def _replay_one(
     species = naming.candidates(candidates_of(row["species"]))
     notes = tuple(row["notes"] or ())
     writer.finish(Identification(file_of(row), row["duration_s"], hop_s, species, bool(row["heard"]), notes))
+
+
+class Channels:
+    """Which recordings are other channels of the one before; those of a file follow one another in an archive."""
+
+    def __init__(self) -> None:
+        self._file: str | None = None
+
+    def follow(self, recording: Recording) -> Recording:
+        """A recording as writers are to be told of it."""
+        follows = recording.channel is not None and recording.file == self._file
+        self._file = recording.file
+        return replace(recording, follows=follows)
 
 
 class ByRecording:

@@ -27,6 +27,69 @@ if TYPE_CHECKING:
 LEFT_OUT = ("pictures", "review")  # fields of the detection document that an archive never has
 
 
+class FileWriter:
+    """The rows of one file: one recording, or one for each of its channels; see `edgeapp.outputs.writer.Writer`.
+
+    Channels that were finished before another one failed are kept, as `identify` has written them by then.
+
+    Parameters
+    ----------
+    run : Run or None
+        None for a file that failed.
+    record : Record
+
+    Attributes
+    ----------
+    recordings : list of RowsWriter
+        Those that are done, failed or passed over.
+    """
+
+    def __init__(self, run: Run | None, record: Record) -> None:
+        self._run, self._record = run, record
+        self.recordings: list[RowsWriter] = []
+        self._begun = RowsWriter(run, record)
+
+    def begin(self, recording: Recording) -> None:
+        """The windows of the recording follow."""
+        self._begun = RowsWriter(self._run, self._record)
+        self._begun.begin(recording)
+
+    def window(self, result: WindowResult, species: Sequence[Candidate]) -> None:
+        """One window of the recording begun last."""
+        self._begun.window(result, species)
+
+    def detection(self, stretch: Stretch) -> None:
+        """A detection in it."""
+        self._begun.detection(stretch)
+
+    def finish(self, identification: Identification) -> None:
+        """It is done."""
+        self._begun.finish(identification)
+        self.recordings.append(self._begun)
+
+    def fail(self, file: str, reason: str) -> None:
+        """The file, or what was begun last, could not be done."""
+        self._begun = RowsWriter(None, self._record)
+        self._begun.fail(file, reason)
+        self.recordings.append(self._begun)
+
+    def pass_over(self, file: str, notes: Sequence[str]) -> None:
+        """The file is no recording, and no fault either."""
+        self._begun = RowsWriter(None, self._record)
+        self._begun.pass_over(file, notes)
+        self.recordings.append(self._begun)
+
+    def complete(self, **fields: Any) -> None:
+        """Set columns of all rows in `files`."""
+        for one in self.recordings:
+            one.complete(**fields)
+
+    @property
+    def duration_s(self) -> float:
+        """Of all recordings together."""
+        return sum(one.duration_s for one in self.recordings)
+
+
 class RowsWriter:
     """The rows of one recording; see `edgeapp.outputs.writer.Writer`. One that failed has a row in `files` alone.
 

@@ -143,9 +143,9 @@ class Run:
             if before is None:
                 new.append(replace(one.item, check=False))
             elif before.failed and self._plan.retry_failed:
-                new.append(replace(one.item, check=False, before=before.file_id))
+                new.append(replace(one.item, check=False, before=before.file_ids))
             else:
-                self._moved.append((before.file_id, one))
+                self._moved += [(file_id, one) for file_id in before.file_ids]
                 self._n_moved += 1
                 self._done += not before.failed
                 self._failed += before.failed
@@ -164,7 +164,7 @@ class Run:
 
     def _keep(self, heard: Heard) -> None:
         """Keep the rows of recordings that were heard or failed."""
-        before = frozenset(item.before for item in heard.items if item.before is not None)
+        before = frozenset(file_id for item in heard.items for file_id in item.before)
         self._parts.add(Rows(heard.tables, before))
         for failure in heard.failures:
             self._tell(failure)

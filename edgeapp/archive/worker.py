@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeapp.archive.content import Content, HashedSource
-from edgeapp.archive.dataset import FILES
 from edgeapp.archive.files import identify
 from edgeapp.archive.inputs import Found
 from edgeapp.archive.recognition import Recognition
 from edgeapp.archive.record import Record
-from edgeapp.archive.rows import RowsWriter, tables
+from edgeapp.archive.rows import FileWriter, tables
 from edgeapp.audio.source import AudioSource
 from edgeapp.detections.document import cleaned
 from edgeapp.outputs.writer import Run
@@ -33,8 +32,8 @@ class Item:
         Its path.
     size, mtime_us : int
         In bytes, and microseconds since 1970, when it was found.
-    before : int or None
-        `file_id` of what was heard under this path before.
+    before : tuple of int
+        `file_id` of what was heard under this path before: none, one, or one for each of its channels.
     check : bool
         Only hash it: it may have been heard before, under another path or before it was touched.
     """
@@ -42,7 +41,7 @@ class Item:
     file: str
     size: int
     mtime_us: int
-    before: int | None = None
+    before: tuple[int, ...] = ()
     check: bool = False
 
 
@@ -110,10 +109,10 @@ class Heard:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """A recording that was heard, or failed."""
+    """A file that was heard, or failed."""
 
     item: Item
-    writer: RowsWriter
+    writer: FileWriter
     failures: tuple[str, ...]
 
 
@@ -148,7 +147,7 @@ class Worker:
         outcomes = [self._hear(item) for item in task.items]
         rows = [one for one in outcomes if isinstance(one, _Rows)]
         return Heard(
-            tables(self._record, [one.writer for one in rows]),
+            tables(self._record, [recording for one in rows for recording in one.writer.recordings]),
             tuple(one.item for one in rows),
             tuple(failure for one in rows for failure in one.failures),
             tuple(one for one in outcomes if isinstance(one, Hashed)),
@@ -166,7 +165,7 @@ class Worker:
                 return self._identify(item, content)
         except PermissionError:
             reason = f"{item.file}: permission denied; check the file's permissions"
-            writer = RowsWriter(None, self._record)
+            writer = FileWriter(None, self._record)
             writer.fail(item.file, reason)
             writer.complete(size=item.size, mtime=item.mtime_us)
             return _Rows(item, writer, (reason,))
@@ -189,7 +188,7 @@ class Worker:
             sources.append(source)
             return HashedSource(source, content)
 
-        loaded, writer = self._loaded, RowsWriter(self._run, self._record)
+        loaded, writer = self._loaded, FileWriter(self._run, self._record)
         identify(
             [Found(item.file)],
             loaded.recogniser,
@@ -205,7 +204,7 @@ class Worker:
             channel=self._asked.channel,
             gate=loaded.gate,
         )
-        if not writer.rows[FILES]:
+        if not writer.recordings:
             writer.pass_over(item.file, notes)
         writer.complete(sha256=content.sha256(), size=content.size, mtime=content.mtime_us)
         if sources:

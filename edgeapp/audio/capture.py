@@ -52,6 +52,8 @@ class Capture:
         Which channels are heard, as `LiveMixer` takes it.
     recordings : Recordings or None
         Those of the other sources, to share the recorder of a device with them.
+    claim : Callable
+        Called with the device before it is opened; raises DeviceError where another station has it.
 
     Attributes
     ----------
@@ -76,6 +78,8 @@ class Capture:
         Called by `blocks` about each second in which no sample comes.
     on_channels : Callable
         Called by `blocks` with the faults of the channels whenever they change.
+    on_frames : Callable
+        Called by `blocks` with the frames ``[n, channels]`` before they are mixed.
 
     Raises
     ------
@@ -98,11 +102,13 @@ class Capture:
         listing: Callable[[], list[devices.SoundDevice]] = devices.listing,
         channel: Channel | None = None,
         recordings: Recordings | None = None,
+        claim: Callable[[devices.SoundDevice], object] = lambda device: None,
     ) -> None:
         self.stall_s = stall_s
         self.captured_samples = self.dropped_samples = 0
         self.on_waiting: Callable[[], object] = lambda: None
         self.on_channels: Callable[[Sequence[ChannelFault]], object] = lambda faults: None
+        self.on_frames: Callable[[np.ndarray], object] = lambda frames: None
         self.ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
         # SimpleQueue.put is reentrant, so that a signal handler may call close() while this thread waits in get().
         self._queue: queue.SimpleQueue[Heard | DeviceError | None] = queue.SimpleQueue()
@@ -114,6 +120,7 @@ class Capture:
         channel = channel or Channel()
         found = [] if isinstance(device, str) and is_address(device) else listing()
         chosen, self.backend = devices.find(device, backend, found)
+        claim(chosen)
         self.name, self.device_id = chosen.name, chosen.device_id
         if chosen.channels and channel.number > chosen.channels:
             raise self._without(channel, chosen.channels)
@@ -154,6 +161,7 @@ class Capture:
                     hole = min(heard.start - position, hole_samples)
                     yield Block(position, np.zeros(hole, np.float32))
                     position += hole
+                self.on_frames(heard.samples)
                 yield Block(position, self._mixer.add(heard.samples))
                 position += len(heard.samples)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgeapp.audio.centred import REMOVED, centred
 from edgeapp.audio.onset import FromOnset
 from edgeapp.audio.resample import SOXR, resampled
 from edgeapp.audio.source import AudioSource
@@ -31,6 +32,8 @@ class Cutting:
         ``soxr``, or ``sinc`` (`edgeapp.audio.sinc`).
     min_clip_s : float
         The shortest sound that is heard.
+    offset : str
+        Whether a constant offset is ``removed`` or ``kept``, see `edgeapp.audio.centred`.
     """
 
     rate_hz: int
@@ -40,6 +43,7 @@ class Cutting:
     start: str = BEGINNING
     resampler: str = SOXR
     min_clip_s: float = MIN_CLIP_S
+    offset: str = REMOVED
 
     def windows(self, source: AudioSource, hop_s: float | None = None) -> Iterator[Window]:
         """The windows of a source at any rate, in order.
@@ -54,7 +58,7 @@ class Cutting:
         AudioError
             As `edgeapp.audio.windows.windows`.
         """
-        heard = resampled(source, self.rate_hz, self.resampler)
+        heard = resampled(centred(source, self.offset), self.rate_hz, self.resampler)
         if self.start == ONSET and not source.live:
             heard = FromOnset(heard)
         hop = self.hop_s if hop_s is None else hop_s

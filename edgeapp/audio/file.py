@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from edgeapp.audio.centred import REMOVED, centred
+from edgeapp.audio.changing import Unchanged
 from edgeapp.audio.full_scale import beyond_reason, described, integer_bits, is_loud
 from edgeapp.audio.plausible import Listening
 from edgeapp.audio.resample import SOXR, resampled
@@ -97,6 +99,7 @@ class FileSource:
             self.name = name or str(getattr(path, "name", "the recording"))
             file = path
             self._own = file if close_file else None
+        self._unchanged = Unchanged(file)
         try:
             self._decoder = self._decoder_of(file)
             self.rate_hz, self.channels = self._decoder.rate_hz, self._decoder.channels
@@ -152,7 +155,8 @@ class FileSource:
             else:
                 self._compare(position)
         except DamagedError as error:
-            raise AudioError(f"{self.name}: cannot be decoded ({error})", "copy the file again") from None
+            reason = "it became shorter while it was read" if self._unchanged.lost() else error
+            raise AudioError(f"{self.name}: cannot be decoded ({reason})", "copy the file again") from None
         except OSError as error:
             raise self._unread(error) from None
         self.notes += self._decoder.notes[before:]
@@ -256,6 +260,11 @@ class FileSource:
         """Compare what is announced with what was there, now that all of it was decoded."""
         announced, frames = self._decoder.announced, self._first + position
         found = f"{frames / self.rate_hz:.1f} s"
+        if self._unchanged.lost():
+            self.fault = f"became shorter while it was read; {found} were heard"
+            return
+        if note := self._unchanged.note():
+            self.notes.append(note)
         if not position or announced is None:
             if self._decoder.reason:
                 self.fault = f"is damaged ({self._decoder.reason}); {found} were found and used"
@@ -319,10 +328,10 @@ def load(
     return decode(FileSource(path, start_s, duration_s), rate_hz)
 
 
-def decode(source: FileSource, rate_hz: int, resampler: str = SOXR) -> np.ndarray:
+def decode(source: FileSource, rate_hz: int, resampler: str = SOXR, offset: str = REMOVED) -> np.ndarray:
     """Everything a source has, ``[n]`` mono float32 at a rate, and close it; its `fault` is known from then on."""
     try:
-        pieces = [block.samples for block in resampled(source, rate_hz, resampler).blocks()]
+        pieces = [block.samples for block in resampled(centred(source, offset), rate_hz, resampler).blocks()]
     finally:
         source.close()
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

@@ -23,6 +23,7 @@ import numpy as np
 from edgeapp.audio import guano
 from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
+from edgeapp.file_names import portable
 from gallery import files
 
 _NAMED = re.compile(r"(.+_\d+p)_\d{8}T\d{6}Z(?:_\d+)?\.\w+")
@@ -40,7 +41,7 @@ def stem(taxon: str, confidence: float, start: datetime) -> str:
     ascii_only = unicodedata.normalize("NFKD", taxon).encode("ascii", "ignore").decode().lower()
     safe = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:_LONGEST_NAME].rstrip("_") or "unnamed"
     percent = min(100, max(0, round(confidence * 100)))
-    return f"{safe}_{percent}p_{_stamp(start)}"
+    return portable(f"{safe}_{percent}p_{_stamp(start)}")
 
 
 def stem_at(name: str, start: datetime) -> str | None:
@@ -184,6 +185,20 @@ class ClipFolder:
                         part.write_bytes(content)
                 return path, content
         raise AssertionError
+
+    def remove_old(self, path: Path) -> None:
+        """Remove a file in whose place another one is, and the folders of its month and year where they are empty.
+
+        Raises
+        ------
+        OSError
+            The file cannot be removed.
+        """
+        with self._lock:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
 
     def remove(self, path: Path) -> None:
         """Remove a file that could not be recorded in the journal."""

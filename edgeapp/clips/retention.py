@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edgeapp.clips.settings import DISK_SHARE, KEEP_PER_SPECIES
-from edgeapp.clock.system import BUILT_UTC, Moment
+from edgeapp.clock.sources import BUILT_UTC
+from edgeapp.clock.system import Moment
 from edgeapp.errors import UsageError
 from edgeapp.journal.records import StoredClip
 from gallery.utc import utc_of

@@ -1,14 +1,13 @@
 """Times that state whether the clock was set.
 
 A board without a battery-backed clock starts in the past and gets the time from the network. So every moment is taken
-on
-two clocks at once: the wall clock, in UTC, and the monotonic seconds since boot. A moment taken before the
-wall clock was set can be corrected once it is, inside the same boot.
+on two clocks at once: the wall clock, in UTC, and the monotonic seconds since boot. A moment taken before the wall
+clock was set can be corrected once it is, inside the same boot. `edgeapp.clock.sources` says who vouches for it.
 """
 
 from __future__ import annotations
 
-import ctypes
+import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -17,14 +16,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
-BUILT_UTC = datetime(2026, 1, 1, tzinfo=timezone.utc)  # no clock that is set can be before this program was written
+from edgeapp.clock.sources import (
+    BUILT_UTC,
+    CHRONY,
+    GPSD,
+    KERNEL,
+    NOBODY_CAN_TELL,
+    NONE,
+    TIMESYNCD,
+    Judgement,
+    Sources,
+)
 
-_TIMEX_BYTES = 256  # larger than `struct timex` on every Linux; with modes = 0 it is only read
-_STATUS_OFFSET = 5 * ctypes.sizeof(ctypes.c_long)  # modes (padded), offset, freq, maxerror, esterror, then status
-_STA_UNSYNC = 0x0040
-_TIME_ERROR = 5
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+ASKED_S = 10.0  # between two times that those are asked who take time to answer
+SETTING = frozenset((KERNEL, TIMESYNCD, CHRONY, GPSD, NOBODY_CAN_TELL))  # after these nobody else is asked
+NOT_ASKED = Judgement(NONE, "not asked yet")
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,28 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clocks of this machine."""
+    """The clocks of this machine.
+
+    The wall clock counts as set from the moment somebody vouches for it until the machine is switched off: a network
+    that is lost does not make it wrong.
+
+    Parameters
+    ----------
+    sources : Sources
+        Who is asked.
+
+    Attributes
+    ----------
+    not_before : datetime
+        A clock that was set cannot be before it, such as the newest rows of the journal.
+    """
+
+    def __init__(self, sources: Sources = Sources()) -> None:
+        self.not_before = BUILT_UTC
+        self._sources = sources
+        self._lock = threading.Lock()
+        self._judged: Judgement | None = None
+        self._asking = False
 
     @cached_property
     def boot_id(self) -> str:
@@ -87,31 +115,42 @@ class SystemClock:
         except OSError:
             return f"process-{uuid.uuid4()}"
 
+    @property
+    def judged(self) -> Judgement:
+        """Who vouches for the wall clock."""
+        before = self._judged
+        if before is not None and before.source in SETTING:
+            return before
+        quick = self._sources.quick()
+        if quick is not None:
+            self._judged = quick
+        elif before is None:
+            self._judged = self._sources.asked(self.not_before)
+        if not self._asking and (self._judged is None or self._judged.source not in SETTING):
+            self._ask_on()
+        return self._judged or NOT_ASKED
+
     def now(self) -> Moment:
         """The moment, on both clocks."""
         utc = datetime.now(timezone.utc)
-        return Moment(utc, boottime_s(), utc >= BUILT_UTC and clock_is_set())
+        return Moment(utc, boottime_s(), utc >= BUILT_UTC and self.judged.is_set)
+
+    def _ask_on(self) -> None:
+        """Ask again and again, beside the threads that want to know the time."""
+        with self._lock:
+            if self._asking:
+                return
+            self._asking = True
+        threading.Thread(target=self._ask, name="clock", daemon=True).start()
+
+    def _ask(self) -> None:
+        while self._judged is None or self._judged.source not in SETTING:
+            time.sleep(ASKED_S)
+            found = self._sources.asked(self.not_before)
+            if found.is_set or self._judged is None or not self._judged.is_set:
+                self._judged = found
 
 
 def boottime_s() -> float:
     """Monotonic seconds since boot, suspend included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def clock_is_set() -> bool:
-    """Whether the wall clock was set from somewhere: by NTP or GPS as the kernel knows it, or as timesyncd says.
-
-    True where nobody can tell, so that machines without a time service do not have every row marked.
-    """
-    if SYNCHRONISED.exists():
-        return True
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        timex = ctypes.create_string_buffer(_TIMEX_BYTES)
-        state = libc.adjtimex(timex)
-    except (OSError, AttributeError):
-        return True
-    if state < 0:
-        return True
-    status = int.from_bytes(timex.raw[_STATUS_OFFSET : _STATUS_OFFSET + 4], "little")
-    return not (state == _TIME_ERROR and status & _STA_UNSYNC)

@@ -26,7 +26,7 @@ from edgeapp.archive.record import ALWAYS, Record, versions
 from edgeapp.archive.results import check, earlier, opened
 from edgeapp.archive.run import Outcome, Run
 from edgeapp.archive.workers import default_workers
-from edgeapp.audio.channels import EACH, MIX
+from edgeapp.audio.channels import MIX
 from edgeapp.audio.pcm import STDIN
 from edgeapp.commands.options import (
     ChannelOption,
@@ -174,8 +174,6 @@ def archive(
     """
     if STDIN in inputs:
         raise UsageError("an archive has no place for sound on standard input", "use `identify -`")
-    if channel == EACH:
-        raise UsageError("an archive hears one channel of each recording", "hear each into results of its own")
     note = _silent if quiet else _note
     before = earlier(output)
     asked, found = recognition_of(

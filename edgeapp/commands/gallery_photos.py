@@ -148,6 +148,8 @@ def _open(gallery: Gallery, photos: list[Picture]) -> bool:
 
 
 def _file_name(one: Picture) -> str:
-    """``Parus_major_17.jpg``, of letters that every file system takes."""
+    """``Parus_major_17.jpg``."""
+    from edgeapp.file_names import portable
+
     words = "".join(letter if letter.isalnum() else "_" for letter in one.scientific_name)
-    return f"{words[:80]}_{one.id}.jpg"
+    return portable(f"{words[:80]}_{one.id}.jpg")

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeapp.board.machine import onnxruntime_version
-from edgeapp.clock.system import BUILT_UTC
+from edgeapp.clock.sources import BUILT_UTC
+from edgeapp.clock.system import SystemClock
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
+from edgeapp.station.assembly import waiting_for_clock
 
 MB = 1_000_000
 DISK_LEAST, DISK_LITTLE = 100 * MB, 500 * MB  # a month of detections takes a few MB; clips are deleted in time
@@ -196,16 +198,19 @@ def _raspberry(bits: int) -> Finding:
 
 
 def clock(context: Context) -> Findings:
-    """Whether times can be trusted."""
+    """Whether times can be trusted, who says so, and what waits for it."""
     now = context.clock.now()
+    judged = context.clock.judged if isinstance(context.clock, SystemClock) else None
     time = now.utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     remedy = "connect it to a network once, or give it a GPS receiver or a clock with a battery"
     if now.utc < BUILT_UTC:
         yield error("clock", f"{time} is in the past", remedy)
     elif not now.clock_set:
-        yield warning("clock", f"{time}, but no time service says that this is right; rows are marked so", remedy)
+        why = "no time service says that this is right" if judged is None else judged.why
+        waits = "; ".join(("rows are marked so", *waiting_for_clock(context.settings)))
+        yield warning("clock", f"{time}, but not set: {why}; {waits}", f"{remedy}, or set clock = trusted in [station]")
     else:
-        yield ok("clock", time)
+        yield ok("clock", time if judged is None else f"{time}, {judged.why}")
 
 
 def _size(bytes: float) -> str:

@@ -22,6 +22,8 @@ _TIMES = (
     ("clips", "started_utc", "started_boottime_s"),
     ("detections", "time_utc", "boottime_s"),
     ("messages", "created_utc", "created_boottime_s"),
+    ("microphone_states", "time_utc", "boottime_s"),
+    ("sound_levels", "time_utc", "boottime_s"),
 )
 _STREAMS_OF_BOOT = "SELECT id FROM streams WHERE boot_id = :of"
 _STREAMS_OF_DEPLOYMENT = "SELECT id FROM streams WHERE deployment = :of"
@@ -31,6 +33,8 @@ _OF_BOOT = {
     "clips": f"stream IN ({_STREAMS_OF_BOOT})",
     "detections": f"stream IN ({_STREAMS_OF_BOOT})",
     "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_BOOT}))",
+    "microphone_states": "deployment IN (SELECT deployment FROM streams WHERE boot_id = :of)",
+    "sound_levels": f"stream IN ({_STREAMS_OF_BOOT})",
 }
 _OF_DEPLOYMENT = {
     "deployments": "id = :of",
@@ -38,13 +42,15 @@ _OF_DEPLOYMENT = {
     "clips": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
     "detections": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
     "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_DEPLOYMENT}))",
+    "microphone_states": "deployment = :of",
+    "sound_levels": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
 }
 
 
 class Corrections(Writer):
     """Corrects times, in one transaction each."""
 
-    def correct_times(self, boot_id: str, utc_of_boot: datetime) -> int:
+    def correct_times(self, boot_id: str, utc_of_boot: datetime, all_of_boot: bool = False) -> int:
         """Correct what one boot of the machine wrote before its clock was set; returns how many detections.
 
         Parameters
@@ -52,13 +58,16 @@ class Corrections(Writer):
         boot_id : str
         utc_of_boot : datetime
             When the machine was started, by a clock that is set now: `Moment.utc_of_boot`.
+        all_of_boot : bool
+            Also what was written by a clock that was taken for right.
         """
+        wrong = "1" if all_of_boot else "clock_set = 0"
 
         def corrected(row: dict[str, Any]) -> str:
             return after_boot(utc_of_boot, row["boottime_s"])
 
         def change() -> int:
-            return self._correct(_OF_BOOT, boot_id, "clock_set = 0 AND {boottime} IS NOT NULL", corrected)
+            return self._correct(_OF_BOOT, boot_id, f"{wrong} AND {{boottime}} IS NOT NULL", corrected)
 
         return self._write(change)
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from edgeapp.errors import BiovitaError
 from edgeapp.journal.schema import APPLICATION_ID, migrations
 from edgeapp.paths import default_journal
 from gallery import sqlite
+from gallery.migrating import Database
 
 READING_BUSY_S = 5.0
 WAL_BYTES = 8 * 2**20  # what the WAL file is cut back to after a checkpoint

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.clips import ClipRows
 from edgeapp.journal.corrections import Corrections
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read, open_to_write
+from edgeapp.journal.microphones import MicrophoneRows
 from edgeapp.journal.outbox import Messages, OutboxRows
 from edgeapp.journal.reading import VECTOR
 from edgeapp.journal.records import Deployment, Detection, Review, Stream
@@ -31,7 +32,7 @@ from gallery.taxon import RANKS
 T = TypeVar("T")
 
 
-class Journal(OutboxRows, ClipRows, Corrections):
+class Journal(OutboxRows, ClipRows, MicrophoneRows, Corrections):
     """One program's way to write a journal, from any of its threads; a context manager. Use `Journal.open`.
 
     Every method raises JournalError when the file cannot be read or written; nothing of that change is in it then, and
@@ -193,9 +194,24 @@ class Journal(OutboxRows, ClipRows, Corrections):
 
         return self._write(delete)
 
-    def file_done(self, path: str, size: int, mtime_ns: int, stream_id: int | None, when: datetime | Moment) -> None:
-        """Write that every window of a recording is in the journal."""
-        row = {"path": path, "size": size, "mtime_ns": mtime_ns, "stream": stream_id, "done_utc": utc_text(when)}
+    def file_done(
+        self,
+        path: str,
+        size: int,
+        mtime_ns: int,
+        stream_id: int | None,
+        when: datetime | Moment,
+        content: str | None = None,
+    ) -> None:
+        """Write that every window of a recording is in the journal, or was under another name, without a stream."""
+        row = {
+            "path": path,
+            "size": size,
+            "mtime_ns": mtime_ns,
+            "stream": stream_id,
+            "done_utc": utc_text(when),
+            "content": content,
+        }
 
         def replace() -> None:
             self._connection.execute(
@@ -205,24 +221,45 @@ class Journal(OutboxRows, ClipRows, Corrections):
 
         self._write(replace)
 
-    def windows_of(self, source: str, device_id: str) -> int:
-        """How many windows of a recording were counted by runs that did not get to its end."""
+    def windows_of(self, *device_ids: str) -> int:
+        """How many windows of a recording, by its ids, were counted by runs that did not get to its end."""
         [row] = self._fetch(
             "SELECT coalesce(sum(n), 0) AS n FROM window_counts JOIN streams ON streams.id = stream"
-            " WHERE backend = 'file' AND source = :source AND device_id = :device"
+            " WHERE backend = 'file' AND device_id IN (SELECT value FROM json_each(:ids))"
             " AND stream NOT IN (SELECT stream FROM files WHERE stream IS NOT NULL)",
-            {"source": source, "device": device_id},
+            {"ids": json.dumps(device_ids)},
         )
         return int(row["n"])
 
     def is_done(self, path: str, size: int, mtime_ns: int) -> bool:
-        """Whether a recording of this size and age was done."""
-        return bool(
-            self._fetch(
-                "SELECT 1 FROM files WHERE path = :path AND size = :size AND mtime_ns = :mtime_ns",
-                {"path": path, "size": size, "mtime_ns": mtime_ns},
-            )
+        """Whether a recording of this size and age was done; one whose content was not noted, under any folder."""
+        rows = self._fetch(
+            "SELECT path, content FROM files WHERE size = :size AND mtime_ns = :mtime_ns",
+            {"size": size, "mtime_ns": mtime_ns},
         )
+        name = PurePath(path).name
+        return any(
+            row["path"] == path or (row["content"] is None and PurePath(row["path"]).name == name) for row in rows
+        )
+
+    def is_content_done(self, content: str) -> bool:
+        """Whether a recording with this content was done, under whatever name."""
+        return bool(self._fetch("SELECT 1 FROM files WHERE content = :content LIMIT 1", {"content": content}))
+
+    def newest_time(self) -> str | None:
+        """The newest time that a clock which was set wrote, apart from those of recordings; None without one."""
+        [row] = self._fetch(
+            """
+            SELECT max(time) AS time FROM (
+                SELECT max(max(started_utc), coalesce(max(ended_utc), '')) AS time FROM deployments WHERE clock_set <> 0
+                UNION ALL
+                SELECT max(time_utc) FROM detections WHERE clock_set <> 0 AND stream IN (
+                    SELECT id FROM streams WHERE backend <> 'file' AND deployment = (SELECT max(id) FROM deployments)
+                )
+            )
+            """
+        )
+        return row["time"] or None
 
     def quick_check(self) -> None:
         """Raise `JournalError` when the file is damaged. Others may write meanwhile."""

@@ -32,6 +32,7 @@ CLIPS = (
     "ALTER TABLE clips ADD COLUMN left_path TEXT",
     "ALTER TABLE files ADD COLUMN content TEXT",
     "ALTER TABLE reviews ADD COLUMN unlisted INTEGER NOT NULL DEFAULT 0 CHECK (unlisted IN (0, 1))",
+    "CREATE INDEX files_by_age ON files (mtime_ns, size)",
     "CREATE INDEX files_by_content ON files (content) WHERE content IS NOT NULL",
     "CREATE INDEX detections_of_unset_clock ON detections (stream) WHERE clock_set = 0",
     "CREATE INDEX clips_to_rename ON clips (id) WHERE started_utc IS NOT written_utc OR left_path IS NOT NULL",

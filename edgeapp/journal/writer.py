@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlite_utils import Database
-
 from edgeapp.journal.database import JournalError, NoSuchRowError, explained
 from gallery import sqlite
+from gallery.migrating import Database
 
 PAUSE_S = 0.05  # between two attempts, where SQLite gives up without waiting
 

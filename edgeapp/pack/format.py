@@ -7,15 +7,15 @@ files again, so a changed file is an error, not a wrong detection.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeapp.errors import PackError
+from edgeapp.pack.hashes import known_sha256, sha256
 from edgeapp.pack.range import RangeSpec
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
@@ -139,7 +139,7 @@ class Pack:
                 raise PackError(f"pack {where}: {name} is a link to a file outside the pack", remedy)
             if name not in pack.files:
                 raise PackError(f"pack {where}: {PACK_FILE} has no sha256 of {name}", remedy)
-            if verify and sha256(where / name) != pack.files[name]:
+            if verify and known_sha256(where / name) != pack.files[name]:
                 raise PackError(f"pack {where}: {name} was changed since the pack was made", remedy)
         return pack
 
@@ -237,6 +237,12 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
     PackError
         There is no such file in the folder.
     """
+    rewritten(replace(pack, gallery=name))
+    return Pack.load(pack.folder)
+
+
+def rewritten(pack: Pack) -> None:
+    """Write the ``pack.json`` of a pack again, as it is described now."""
     write_pack_json(
         pack.folder,
         name=pack.name,
@@ -249,7 +255,7 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         decision=pack.decision,
         text=pack.text,
         image=pack.image,
-        gallery=name,
+        gallery=pack.gallery,
         metrics=pack.metrics,
         parity=pack.parity,
         precision=pack.precision,
@@ -258,16 +264,6 @@ def adopt_gallery(pack: Pack, name: str = PACK_GALLERY) -> Pack:
         calibrated=pack.calibrated,
         created=pack.created,
     )
-    return Pack.load(pack.folder)
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:

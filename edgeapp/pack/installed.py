@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.errors import PackError, UsageError
+from edgeapp.file_names import portable
 from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
 from gallery.files import ASIDE, locked, write_text
@@ -278,8 +279,8 @@ def check_name(name: str) -> str:
     """
     if name in RESERVED:
         raise UsageError(f"invalid name of a pack: {name!r}", "give it another name with --name")
-    if not NAME.fullmatch(name):
-        remedy = "give a name of letters, digits, '.', '_', '+' and '-' with --name"
+    if not NAME.fullmatch(name) or portable(name) != name:
+        remedy = "give a name of letters, digits, '.', '_', '+' and '-' with --name, and none that Windows reserves"
         raise UsageError(f"invalid name of a pack: {name[:80]!r}", remedy)
     return name
 

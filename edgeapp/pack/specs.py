@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from edgeapp.audio.centred import OFFSETS, REMOVED
 from edgeapp.audio.cutting import BEGINNING, STARTS, Cutting
 from edgeapp.audio.resample import RESAMPLERS, SOXR
 from edgeapp.audio.windows import HOP_S, MIN_CLIP_S, PADS, REPEAT
@@ -15,7 +16,12 @@ RATES_HZ = (1_000, 1_000_000)  # of sound that an encoder takes; bats are record
 WINDOWS_S = (0.05, 300.0)
 MOST_WINDOW_SAMPLES = 1 << 24  # 64 MB, and a batch has several
 HOPS_S = (0.001, 3_600.0)
-LATER = ("start", "resampler", "min_clip_s")  # fields that older programs do not know, written where they say something
+LATER = (
+    "start",
+    "resampler",
+    "min_clip_s",
+    "offset",
+)  # fields that older programs do not know, written where they say something
 MOST_TOKENS = 8_192
 SIZES_PX = (8, 4_096)
 
@@ -32,7 +38,7 @@ class AudioSpec:
         How a sound shorter than a window fills it: ``repeat`` from its start, or ``zero`` after its end.
     unit : bool
         Whether vectors are of unit length. The lengths of others count for class vectors.
-    start, resampler, min_clip_s
+    start, resampler, min_clip_s, offset
         See `edgeapp.audio.cutting.Cutting`.
     """
 
@@ -48,6 +54,7 @@ class AudioSpec:
     start: str = BEGINNING
     resampler: str = SOXR
     min_clip_s: float = MIN_CLIP_S
+    offset: str = REMOVED
 
     def __post_init__(self) -> None:
         for name in ("file", "input", "output"):
@@ -58,7 +65,8 @@ class AudioSpec:
         if self.window_samples > MOST_WINDOW_SAMPLES:
             raise ValueError(f"audio: a window of {self.window_samples} samples, more than {MOST_WINDOW_SAMPLES}")
         number("audio: min_clip_s", self.min_clip_s, 0.0, WINDOWS_S[1])
-        for name, choices in (("pad", PADS), ("start", STARTS), ("resampler", RESAMPLERS)):
+        choices_of = {"pad": PADS, "start": STARTS, "resampler": RESAMPLERS, "offset": OFFSETS}
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"audio: {name} must be {' or '.join(choices)}, not {shown(getattr(self, name))}")
         boolean("audio: unit", self.unit)
@@ -73,7 +81,8 @@ class AudioSpec:
     @property
     def cutting(self) -> Cutting:
         """How sound becomes its windows."""
-        return Cutting(self.rate_hz, self.window_s, self.hop_s, self.pad, self.start, self.resampler, self.min_clip_s)
+        how = {name: getattr(self, name) for name in ("pad", *LATER)}
+        return Cutting(self.rate_hz, self.window_s, self.hop_s, **how)
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as ``pack.json`` has it."""

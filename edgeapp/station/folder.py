@@ -1,7 +1,8 @@
 """Watched folder as a source: every finished recording is one stream, processed once.
 
-A recording whose last window is in the journal is never processed again. One interrupted by a crash is resumed at the
-window after the last that was counted: windows of a file are always cut the same way, so they can be counted.
+A recording whose last window is in the journal is never processed again, whatever it is called by then. One interrupted
+by a crash is resumed at the window after the last that was counted: windows of a file are always cut the same way, so
+they can be counted. One that has changed is another recording, heard as a whole.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class FolderSource:
             self._folder,
             self._settled_s,
             lambda path, size, mtime_ns: self._journal.is_done(text_of(path), size, mtime_ns),
+            self._is_known,
             poll_s=self._poll_s,
             ended=lambda: self._closed,
             complain=lambda error: log.warning("%s", error),
@@ -106,11 +108,23 @@ class FolderSource:
         """Give no further recording; the present one is finished. Safe in a signal handler; idempotent."""
         self._closed = True
 
+    def _is_known(self, file: FinishedFile) -> bool:
+        """Whether its content was heard before; if so, it is not read again under this name either."""
+        if not self._journal.is_content_done(file.content):
+            return False
+        log.info("%s: was heard before, under this name or another", file.path)
+        self._done(file, None)
+        return True
+
+    def _done(self, file: FinishedFile, stream_id: int | None) -> None:
+        name = text_of(file.path)
+        self._journal.file_done(name, file.size, file.mtime_ns, stream_id, self._clock.now(), file.content)
+
     def _opened(self, file: FinishedFile) -> StreamSource:
         [number] = channels_of(file.path, self._channel)
         source = FileSource(file.path, channel=number)
         source.name = text_of(file.path)  # for the journal and all who read it
-        device_id = f"file:{file.size}:{file.mtime_ns}"
+        device_id = f"file:{file.content}"
         start = recording_start(file.path, source.duration_s or 0.0, self._zone)
         if start.doubt is not None:
             log.warning("%s: the time at which it began is doubtful (%s)", file.path, start.doubt)
@@ -121,10 +135,8 @@ class FolderSource:
             device_id=device_id,
             backend=FILE,
             timeline=FromStart(self._began(start)),
-            skip_windows=self._journal.windows_of(source.name, device_id),
-            kept=lambda stream_id: self._journal.file_done(
-                source.name, file.size, file.mtime_ns, stream_id, self._clock.now()
-            ),
+            skip_windows=self._journal.windows_of(device_id, f"file:{file.size}:{file.mtime_ns}"),
+            kept=lambda stream_id: self._done(file, stream_id),
             channel=number or None,
             origin=start.source,
             doubt=start.doubt,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Sweeper
+from edgeapp.clock.sources import NONE, RTC, TRUSTED, Judgement
 from edgeapp.clock.system import Moment
+from edgeapp.delivery.station_state import StationState
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -55,29 +57,47 @@ class Every:
 
 
 class WatchClock:
-    """Notice that the wall clock was set, and correct the rows that were written before it was."""
+    """Notice that the wall clock was set, and correct the rows that were written before it was.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    judge : callable
+        Who vouches for the clock; one that was trusted as a real-time clock, and set by another, was wrong until then.
+    waits : sequence of str
+        What is not done until the clock is set, in words.
+    """
+
+    def __init__(self, judge: Callable[[], Judgement] = lambda: Judgement(NONE, ""), waits: Sequence[str] = ()) -> None:
+        self._judge = judge
+        self._waits = waits
         self._last: Moment | None = None
+        self._vouched = NONE
+        self._was_wrong = False  # a real-time clock that was trusted
 
     def __call__(self, station: Station) -> None:
         """Compare the two clocks with how they stood the last time."""
         now = station.clock.now()
-        if self._last is not None:
-            step = now.utc_of_boot - self._last.utc_of_boot
-            if abs(step) >= STEP:
-                log.warning("the clock was set %s by %s", "forward" if step > timedelta(0) else "back", abs(step))
-        elif not now.clock_set:
-            log.warning("the clock is not synchronised: times are marked until it is")
+        judged = self._judge()
+        step = timedelta(0) if self._last is None else now.utc_of_boot - self._last.utc_of_boot
+        if abs(step) >= STEP:
+            log.warning("the clock was set %s by %s", "forward" if step > timedelta(0) else "back", abs(step))
+        if self._last is None and not now.clock_set:
+            why = f" ({judged.why})" if judged.why else ""
+            log.warning("the clock is not set%s: times are marked until it is; %s", why, "; ".join(self._waits))
+        self._was_wrong |= abs(step) >= STEP and self._vouched == RTC
+        all_of_boot = self._was_wrong and judged.source not in (RTC, TRUSTED, NONE)
+        if all_of_boot:
+            self._was_wrong = False
         if now.clock_set:
-            station.write_queue.write(lambda: self._correct(station, now))
-        self._last = now
+            station.write_queue.write(lambda: self._correct(station, now, all_of_boot))
+        self._last, self._vouched = now, judged.source
 
-    def _correct(self, station: Station, now: Moment) -> None:
+    def _correct(self, station: Station, now: Moment, all_of_boot: bool) -> None:
         # Again and again: what was heard before the clock was set may be written long after.
-        if not station.journal.is_uncorrected(station.clock.boot_id):
+        boot = station.clock.boot_id
+        if not all_of_boot and not station.journal.is_uncorrected(boot):
             return
-        corrected = station.journal.correct_times(station.clock.boot_id, now.utc_of_boot)
+        corrected = station.journal.correct_times(boot, now.utc_of_boot, all_of_boot)
         if corrected:
             log.info("the clock is set: the times of %d detections were corrected", corrected)
 
@@ -111,6 +131,25 @@ class RenameClips:
             log.warning("clips not renamed: %s", error)
 
 
+class ForgetLevels:
+    """Delete old sound levels.
+
+    Parameters
+    ----------
+    days : float
+        Age at which they go.
+    """
+
+    def __init__(self, days: float) -> None:
+        self._seconds = 86_400.0 * days
+
+    def __call__(self, station: Station) -> None:
+        """Delete, once the clock is set: before, nothing has an age."""
+        now = station.clock.now()
+        if now.clock_set:
+            station.write_queue.write(lambda: station.journal.forget_levels(now.earlier(self._seconds)))
+
+
 class SweepClips:
     """Delete clips by retention."""
 
@@ -133,6 +172,8 @@ class WriteStatus:
     file : StatusFile
     describe : callable
         The station as the document of the status file; may be replaced while it runs.
+    tell : callable
+        Called with what was written; set afterwards.
     notifier : Notifier
     """
 
@@ -142,6 +183,7 @@ class WriteStatus:
         self._file = file
         self.describe = describe
         self._notifier = notifier or Notifier()
+        self.tell: Callable[[StationState], object] = lambda state: None
         self._told: Any = None
         self._told_s = float("-inf")
 
@@ -153,17 +195,27 @@ class WriteStatus:
             return
         if self._told is None:
             self._notifier.ready()
-        self._file.write({"state": LISTENING, **self.describe(station)})
+        status = {"state": LISTENING, **self.describe(station)}
+        self._file.write(status)
+        self.tell(StationState.of(status))
         if states != self._told:
             self._notifier.status(
                 ", ".join(f"{worker.name}: {worker.health.state.value}" for worker in station.workers)
             )
         self._told, self._told_s = states, now_s
 
-    def ended(self, station: Station) -> None:
-        """Write the final status, which stays on the disk."""
+    def soon(self) -> None:
+        """Write at the next opportunity. Safe from any thread."""
+        self._told_s = float("-inf")
+
+    def ended(self, station: Station, error: BaseException | None = None) -> None:
+        """Write the final status, which stays on the disk; with the error that ended the station, if one did."""
         self._notifier.stopping()
-        self._file.write({"state": ENDED, **self.describe(station)})
+        # Of an error that nobody foresaw only the type: its text may hold anything.
+        told = str(error) if isinstance(error, BiovitaError) else type(error).__name__ if error is not None else None
+        status = {"state": ENDED, "error": told, **self.describe(station)}
+        self._file.write(status)
+        self.tell(StationState.of(status))
 
 
 class NotifyWatchdog:

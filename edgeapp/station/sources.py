@@ -10,6 +10,7 @@ from edgeapp.audio.capture import Capture
 from edgeapp.audio.channels import EACH, Channel, check_piped
 from edgeapp.audio.pcm import PcmSource
 from edgeapp.audio.recording import Recordings
+from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.clock.system import Clock
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.settings import Settings
@@ -25,9 +26,14 @@ Tell = Callable[[Transition], None]
 
 
 def workers_of(
-    settings: Settings, cutting: Windowing, station: Station, clock: Clock, from_stdin: bool = False
+    settings: Settings,
+    cutting: Windowing,
+    station: Station,
+    clock: Clock,
+    from_stdin: bool = False,
+    claim: Callable[[SoundDevice], object] = lambda device: None,
 ) -> list[SourceWorker]:
-    """The workers that the settings ask for, not yet started.
+    """The workers that the settings ask for, not yet started; each device is claimed before it is opened.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def workers_of(
             SourceWorker(pipe.name, lambda tell: PipeSource(pipe, clock, tell), cutting, station.events, duration_s)
         ]
 
-    return _microphones(settings, devices or (None,), channels, cutting, station, clock)
+    return _microphones(settings, devices or (None,), channels, cutting, station, clock, claim)
 
 
 def channels_asked(settings: Settings) -> tuple[Channel, ...]:
@@ -88,6 +94,7 @@ def _microphones(
     cutting: Windowing,
     station: Station,
     clock: Clock,
+    claim: Callable[[SoundDevice], object],
 ) -> list[SourceWorker]:
     microphone, recordings = settings.microphone, Recordings()
 
@@ -96,7 +103,13 @@ def _microphones(
         if device is not None and is_address(device):
             device = with_log_in(device, microphone.netrc)
         capture = Capture(
-            device, microphone.backend, stall_s=microphone.stall, clock=clock, channel=channel, recordings=recordings
+            device,
+            microphone.backend,
+            stall_s=microphone.stall,
+            clock=clock,
+            channel=channel,
+            recordings=recordings,
+            claim=claim,
         )
         if apart:
             capture.name = of_channel(capture.name, channel)

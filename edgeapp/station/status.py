@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeapp.clock.sources import NONE
+from edgeapp.clock.system import Clock, Moment, SystemClock
+from edgeapp.config.load import config_path
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
+from edgeapp.file_names import readable, text_of
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
+from edgeapp.station.reconfiguration import Reading, Reconfiguration
 from edgeapp.station.station import Station
 from gallery import files
 from gallery.naming import Naming
@@ -49,7 +54,9 @@ class StatusFile:
             self._failed = True
 
 
-def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Callable[[Station], dict[str, Any]]:
+def describing(
+    name: str, deployment: Deployment, outbox: Outbox | None, waits: Sequence[str] = ()
+) -> Callable[[Station], dict[str, Any]]:
     """Makes the document of a station.
 
     Parameters
@@ -58,16 +65,19 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
         Of the station.
     deployment : Deployment
     outbox : Outbox or None
+    waits : sequence of str
+        What is not done until the clock is set, in words.
     """
 
     def describe(station: Station) -> dict[str, Any]:
-        now = station.clock.now()
+        now, trouble = station.clock.now(), station.write_queue.trouble
         return {
             "format": FORMAT,
             "station": name,
             "pid": os.getpid(),
             "time_utc": utc_text(now.utc),
             "clock_set": now.clock_set,
+            "clock": _clock(station.clock, now, waits),
             "pack": deployment.pack,
             "pack_version": deployment.pack_version,
             "microphones": [worker.described(now) for worker in station.workers],
@@ -76,9 +86,9 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
             "lost_samples": station.lost_samples,
             "last_detection": _last(station.newest, station.journal.naming),
             "journal": {
-                "path": str(station.journal.path),
+                "path": text_of(station.journal.path),
                 "waiting": len(station.write_queue),
-                "trouble": str(station.write_queue.trouble) if station.write_queue.trouble is not None else None,
+                "trouble": None if trouble is None else readable(str(trouble)),
             },
             "targets": {
                 name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()
@@ -87,6 +97,29 @@ def describing(name: str, deployment: Deployment, outbox: Outbox | None) -> Call
         }
 
     return describe
+
+
+def _clock(clock: Clock, now: Moment, waits: Sequence[str]) -> dict[str, Any]:
+    judged = clock.judged if isinstance(clock, SystemClock) else None
+    return {
+        "set": now.clock_set,
+        "source": (judged.source if judged is not None else NONE) or None,
+        "why": judged.why if judged is not None else "",
+        "waiting": [] if now.clock_set else list(waits),
+    }
+
+
+def settings_fields(file: Path | None, change: Reconfiguration | None = None) -> dict[str, Any]:
+    """Where the settings were read, and what came of the last time that a running station read them again."""
+    reading = Reading() if change is None else change.reading
+    return {
+        "file": str((file or config_path(None, os.environ)[0]).absolute()),
+        "read_again": reading.count,
+        "read_again_utc": None if reading.at is None else utc_text(reading.at.utc),
+        "taken": reading.told or None,
+        "error": reading.error or None,
+        "waiting": list(reading.waiting),
+    }
 
 
 def _memory_mb() -> int | None:

@@ -13,12 +13,13 @@ from edgeapp.config.load import Loaded
 from edgeapp.doctor.checkup import CHECKS, examine
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding
+from edgeapp.station.assembly import clock_of
 from edgeapp.web.site import Site
 
 KEPT_S = 60.0  # an examination takes seconds
 LOG_LINES = 100
 LOG_BYTES = 64_000
-SLOW = ("recognition",)  # loads the pack a second time; the station itself shows whether it works
+SLOW = ("recognition", "delivery")  # load the pack a second time, wait for a network; the station shows both itself
 
 _lock = threading.Lock()
 
@@ -55,7 +56,7 @@ def examined(site: Site, anew: bool = False) -> list[Finding]:
         when, findings = site.examined
         if anew or time.monotonic() - when > KEPT_S:
             checks = {name: check for name, check in CHECKS.items() if name not in SLOW}
-            context = Context(Loaded(site.settings), microphone=False)
+            context = Context(Loaded(site.settings), clock=clock_of(site.settings), microphone=False)
             findings = list(examine(context, checks))
             site.examined = time.monotonic(), findings
         return findings

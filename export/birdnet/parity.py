@@ -120,10 +120,15 @@ def by_litert(model: Path, tensor: int, heard: np.ndarray) -> np.ndarray:
 def judge(converted: Converted, space: Space, precision: Precision) -> Judge:
     """Criterion for the layers of a lower precision: cosine of the embeddings, and the first class of the windows."""
 
-    def near(wanted: np.ndarray, given: np.ndarray) -> bool:
+    def near(wanted: np.ndarray, given: np.ndarray) -> str:
         one, other = embeddings(wanted, space), embeddings(given, space)
-        same = float((first(one, converted) == first(other, converted)).mean())
-        return bool(cosines(one, other).min() >= precision.aim) and same >= precision.names
+        found, same = cosines(one, other), float((first(one, converted) == first(other, converted)).mean())
+        worst = int(found.argmin())
+        if found[worst] < precision.aim:
+            return f"the cosine on window {worst + 1} is {found[worst]:.4f}, below {precision.aim:.4f}"
+        if same < precision.names:
+            return f"{same:.4f} of the windows have the same class, below {precision.names}"
+        return ""
 
     return near
 

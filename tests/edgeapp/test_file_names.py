@@ -6,10 +6,11 @@ import os
 import random
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import pytest
 
-from edgeapp.file_names import name_of, readable, text_of
+from edgeapp.file_names import LONGEST, name_of, portable, readable, text_of, utf8
 from edgeapp.paths import child_environment
 
 RAW = (
@@ -73,3 +74,41 @@ def test_the_text_is_the_same_in_every_locale(locale):
         check=True,
     )
     assert done.stdout.decode().split("\0")[:-1] == [text_of(os.fsdecode(raw)) for raw in RAW]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Parus_major_17.jpg", "Parus_major_17.jpg"),
+        ("site a (2024), old", "site a (2024), old"),
+        ("/data/é", "%2Fdata%2F%C3%A9"),
+        ('<>:"|?*\\\x07', "%3C%3E%3A%22%7C%3F%2A%5C%07"),
+        ("CON", "%43ON"),
+        ("nul.txt", "%6Eul.txt"),
+        ("lpt1 ", "%6Cpt1%20"),
+        ("COM\u00b9", "COM%C2%B9"),
+        ("console", "console"),
+        ("..", ".%2E"),
+        ("end. ", "end.%20"),
+        ("100%", "100%25"),
+        ("", ""),
+    ],
+)
+def test_a_name_that_is_made_is_one_on_every_system(text, name):
+    assert portable(text) == name
+    assert unquote(name) == text
+    assert portable(name) == name.replace("%", "%25")
+
+
+def test_long_names_that_are_made_differ_and_fit():
+    names = [portable(f"/data/{'é' * 300}/{n}") for n in (1, 2)]
+    assert names[0] != names[1] and max(map(len, names)) <= LONGEST
+    assert [name.rpartition("_")[2] for name in names] == ["1", "2"]
+
+
+def test_libraries_that_know_utf8_alone_get_it_in_every_locale():
+    assert utf8("Grünfink.wav") == "Grünfink.wav" and utf8(os.fsdecode(b"caf\xe9.wav")) is None
+    code = "import sys; from edgeapp.file_names import utf8; print(ascii(utf8(sys.argv[1])))"
+    bare = {**child_environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code, "Grünfink.wav"], capture_output=True, text=True, env=bare)
+    assert done.stdout == "'Gr\\xfcnfink.wav'\n"

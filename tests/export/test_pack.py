@@ -87,10 +87,12 @@ def test_the_front_end_is_inside_and_needs_no_fft(exported: Exported) -> None:
     assert not {node.op_type for node in graph.node} & {"DFT", "STFT"}
 
 
-def test_authors_and_licences_of_all_data_are_in_the_pack(exported: Exported) -> None:
-    with (exported[0] / "ATTRIBUTION.csv").open(newline="") as file:
+def test_authors_and_licences_of_what_it_was_trained_on_are_in_the_pack(exported: Exported, run_folder: Path) -> None:
+    path = exported[0] / "ATTRIBUTION.csv"
+    assert path.read_bytes() == (run_folder / "stage2" / "ATTRIBUTION.csv").read_bytes()
+    with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 21 + 12
+    assert 0 < len(rows) < 21 + 12  # without those that were held out
     assert {row["modality"] for row in rows} == {"audio", "image"}
     assert all(row["author"] == "A. Author" and row["licence"] == "CC0-1.0" and row["source_id"] for row in rows)
 
@@ -133,6 +135,14 @@ def test_a_wrong_graph_is_named_with_clip_and_cosine_and_leaves_nothing(
     line = ended.lines()[-1]
     assert tower.removeprefix("export_") + ".onnx: cosine " in line and "below 0.9999" in line
     assert any(clip in line for clip in clips)
+    assert list((tmp_path / "packs").iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_manifest_does_not_stand_in_for_missing_attribution(tiny: Tiny, stage2: Path, tmp_path: Path) -> None:
+    (stage2 / "ATTRIBUTION.csv").unlink()
+    ended = export(tiny, stage2, tmp_path / "packs" / "new")
+    assert ended.code == 2 and "does not say what it was trained on" in ended.lines()[-1]
     assert list((tmp_path / "packs").iterdir()) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +21,12 @@ from export import precision as precisions
 from export.__main__ import app as export_app
 from export.__main__ import main
 from export.errors import ExportError
-from export.inputs import calibration_split
-from export.precision import FP16
+from export.inputs import calibration_split, read_inputs
+from export.precision import FP16, INT8
 from gallery import read_taxa
 from tests.trainer.tiny import Ended, Tiny, call
 from trainer.data.manifest import Manifest, read_manifest
+from trainer.presets import STARTER
 
 GRAPHS = ("audio.onnx", "text.onnx", "image.onnx")
 
@@ -91,6 +94,39 @@ def test_with_too_little_to_do_both_nothing_is_lowered(tiny: Tiny) -> None:
     one = Manifest(manifest.path, manifest.taxa, manifest.recordings[:1], manifest.photos[:1])
     with pytest.raises(ExportError, match="too few recordings or photos"):
         calibration_split(one)
+
+
+@pytest.mark.usefixtures("quick", "split")
+def test_int8_that_is_refused_names_the_clip_and_the_figure(
+    tiny: Tiny, stage2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integers, "GROUPS", 1)
+    monkeypatch.setitem(precisions.PRECISIONS, "int8", replace(INT8, cosine=1.0))
+    line = lowered("int8", tiny, stage2, tmp_path / "packs" / "new").lines()[-1]
+    assert re.search(
+        r"audio.onnx: none of its layers can be int8: .* the cosine on \w+\.\w+ is [01]\.\d+, below 1", line
+    )
+    assert list((tmp_path / "packs").iterdir()) == []
+
+
+def test_recordings_and_photos_in_shards_are_read(tiny: Tiny, tmp_path: Path) -> None:
+    manifest = read_manifest(tiny.manifest, read_taxa(tiny.taxa))
+    shard, rows = tmp_path / "shard.tar", []
+    with shard.open("wb") as out:
+        for modality, sample in (("audio", manifest.recordings[0]), ("image", manifest.photos[0])):
+            name = manifest.taxa[sample.taxon].scientific_name
+            raw = sample.path.read_bytes()
+            rows.append([modality, sample.path.name, name, "t", sample.path.name, shard.name, out.tell(), len(raw)])
+            out.write(raw)
+    with (tmp_path / "m.csv").open("w", newline="") as file:
+        header = "modality,path,scientific_name,source_repo,source_id,shard,offset,size"
+        csv.writer(file).writerows([header.split(","), *rows])
+    packed = read_inputs(read_manifest(tmp_path / "m.csv", read_taxa(tiny.taxa)), STARTER)
+    plain = replace(manifest, recordings=manifest.recordings[:1], photos=manifest.photos[:1])
+    wanted = read_inputs(plain, STARTER)
+    assert not packed.failed and np.array_equal(packed.windows[0][1], wanted.windows[0][1])
+    assert np.array_equal(packed.pictures[0][1], wanted.pictures[0][1])
+    assert packed.windows[0][0].startswith("shard.tar, ")
 
 
 def roll(path: Path, *_: object) -> list[str]:

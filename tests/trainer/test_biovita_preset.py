@@ -127,7 +127,7 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
     Session(options, Console(stderr=True)).train(stage)
 
 
-@pytest.mark.parametrize("stage", ["1", "2"])
+@pytest.mark.parametrize("stage", [pytest.param("1", marks=pytest.mark.slow), "2"])  # whose loss has that of stage 1
 def test_two_processes_train_as_one_with_the_joint_batch(
     stage: str, tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
 ) -> None:
@@ -178,6 +178,25 @@ def test_what_the_released_code_does_beyond_the_paper_can_be_asked_for(
     assert first["loss"] == pytest.approx(0.8 * first["atc"] + 0.2 * first["aic"], rel=1e-3)
     before, after = (load_file(str(run / WEIGHTS)) for run in (stages / "stage1", out / "stage2"))
     assert torch.equal(before["logit_scale"], after["logit_scale"])
+
+
+def test_all_that_the_released_code_does_otherwise_trains(
+    tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "official"
+    out.mkdir()
+    (out / "stage1").symlink_to(stages / "stage1")
+    extras = ("official=true", "mix_epochs=1", "batch=4", "most_per_taxon=4", "names=accepted", "unfreeze_step=2")
+    train("2", tiny, sources, out, *(word for extra in extras for word in ("--set", extra)))
+    first, second = log(out / "stage2")
+    assert first["samples"] == second["samples"] == 3 * 4  # three species have photos
+    assert "lambda" not in first and 0.0 < second["lambda"] < second["lambda_itc"] < 0.1
+    before, after = (load_file(str(run / WEIGHTS)) for run in (stages / "stage1", out / "stage2"))
+    assert changed(before, after, "text.tower.transformer") and changed(before, after, "audio.adapter")
+    statistics = "audio.clap.audio_model.audio_encoder.batch_norm.running_mean"
+    assert changed(before, after, statistics) and not changed(before, after, "image.")
+    settings = json.loads((out / "stage2" / "config.json").read_text())["preset"]
+    assert (settings["pad"], settings["start"], settings["resampler"]) == ("zero", "onset", "sinc")
 
 
 def test_text_distillation_says_what_it_is_worth(tiny: Tiny, sources: list[str], tmp_path: Path) -> None:

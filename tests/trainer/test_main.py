@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,10 @@ from tests.trainer import tiny as tiny_set
 from tests.trainer.tiny import Tiny, call
 from trainer import checkpoint
 from trainer.__main__ import main
+from trainer.attribution import ATTRIBUTION
 from trainer.checkpoint import LOG, WEIGHTS
-from trainer.presets import PRESETS
 
 pytestmark = pytest.mark.usefixtures("short_windows")
-
-
-@pytest.fixture
-def short_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One epoch of the base is enough where stage 1 makes it."""
-    starter = PRESETS["starter"]
-    stages = {**starter.stages, "base": replace(starter.stages["base"], epochs=1)}
-    monkeypatch.setitem(PRESETS, "starter", replace(starter, stages=stages))
 
 
 def last_line(err: str) -> str:
@@ -40,6 +31,7 @@ def last_line(err: str) -> str:
         (["--seed", "2"], 2, "--stage base, --stage 1 or --stage 2"),
         (["--stage", "1", "--preset", "huge"], 2, "preset 'huge' does not exist"),
         (["--stage", "1", "--epochs", "0"], 2, "--epochs 0"),
+        (["--stage", "2", "--epochs", "2", "--set", "mix_epochs=2"], 2, "mix_epochs=2: leaves none of 2 epochs"),
         (["--stage", "1", "--held-out", "0.9"], 2, "--held-out 0.9"),
         (["--stage", "1", "--seed", "-1"], 2, "--seed"),
         (["--stage", "1", "--threads", "-1"], 2, "--threads"),
@@ -78,10 +70,13 @@ def test_other_taxa_are_refused(tiny: Tiny, own_run: Path, tmp_path: Path) -> No
 
 
 def test_a_finished_stage_is_left_as_it_is(tiny: Tiny, own_run: Path) -> None:
+    kept = (own_run / "stage1" / ATTRIBUTION).read_text()
+    (own_run / "stage1" / ATTRIBUTION).unlink()  # as older versions left it
     before = (own_run / "stage1" / WEIGHTS).stat().st_mtime_ns
     ended = call(main, "--stage", "1", "--epochs", "1", "--out", own_run, *tiny.words())
     assert ended.code == 0 and "--restart" in ended.err
     assert (own_run / "stage1" / WEIGHTS).stat().st_mtime_ns == before
+    assert (own_run / "stage1" / ATTRIBUTION).read_text() == kept
 
 
 def test_restart_trains_the_stage_anew_and_no_other(tiny: Tiny, own_run: Path) -> None:
@@ -92,11 +87,11 @@ def test_restart_trains_the_stage_anew_and_no_other(tiny: Tiny, own_run: Path) -
     assert (own_run / "base" / WEIGHTS).read_bytes() == base
 
 
-@pytest.mark.usefixtures("short_base")
 def test_stage_1_first_makes_the_base_it_stands_on(tiny: Tiny, tmp_path: Path) -> None:
     ended = call(main, "--stage", "1", "--epochs", "1", "--held-out", "0", "--out", tmp_path, *tiny.words())
     assert ended.code == 0, ended.err
     assert checkpoint.finished(tmp_path / "base") and checkpoint.finished(tmp_path / "stage1")
+    assert len((tmp_path / "base" / LOG).read_text().splitlines()) == 1  # --epochs is for both
     assert "held_out" not in json.loads((tmp_path / "stage1" / LOG).read_text())
 
 
@@ -110,7 +105,6 @@ def beside(tiny: Tiny, folder: Path, change) -> Path:
     return tiny_set.write_manifest(folder / "manifest.csv", change(rows))
 
 
-@pytest.mark.usefixtures("short_base")
 def test_missing_and_broken_files_are_a_line_each_and_the_rest_trains(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     manifest = beside(tiny, tmp_path / "data", lambda rows: rows)

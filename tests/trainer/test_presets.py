@@ -33,9 +33,9 @@ def test_every_stage_stands_on_one_that_exists() -> None:
 
 
 def test_a_setting_is_changed_in_its_stage_alone() -> None:
-    changed = with_settings(BIOVITA, "2", ["lr=1e-5", "gate=true", "mix_epochs=10", "positives=diagonal"])
+    changed = with_settings(BIOVITA, "2", ["lr=1e-5", "gate=true", "mix_epochs=4", "positives=diagonal"])
     stage = changed.stages["2"]
-    assert (stage.lr, stage.gate, stage.mix_epochs, stage.positives) == (1e-5, True, 10, "diagonal")
+    assert (stage.lr, stage.gate, stage.mix_epochs, stage.positives) == (1e-5, True, 4, "diagonal")
     assert changed.stages["1"] == BIOVITA.stages["1"]
     assert with_settings(changed, "2", ["lr=5e-5", "gate=false", "mix_epochs=0", "positives=taxon"]) == BIOVITA
 

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeapp.audio.centred import REMOVED
 from edgeapp.audio.cutting import BEGINNING, Cutting
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.memory import MemorySource
@@ -102,6 +103,7 @@ class TorchEncoder:
         start: str = BEGINNING,
         resampler: str = SOXR,
         min_clip_s: float = MIN_CLIP_S,
+        offset: str = REMOVED,
         image_size: int = 0,
         excerpt: str = WINDOWS,
         threads: int = 2,
@@ -119,7 +121,7 @@ class TorchEncoder:
         }
         self._device, self._text, self._sound, self._picture = device, text, sound, picture
         self._rate_hz, self._image_size, self._excerpt = rate_hz, image_size, excerpt
-        self._cutting = Cutting(rate_hz or CLAP_MEL.rate_hz, window_s, hop_s, pad, start, resampler, min_clip_s)
+        self._cutting = Cutting(rate_hz or CLAP_MEL.rate_hz, window_s, hop_s, pad, start, resampler, min_clip_s, offset)
         self._pool = ThreadPoolExecutor(max(1, threads))
 
     def audio(self, paths: Sequence[Path | Sample]) -> np.ndarray | None:
@@ -154,7 +156,7 @@ class TorchEncoder:
         """The whole recording [samples]."""
         with ExitStack() as closing:
             source = FileSource(closing.enter_context(opened(file)) if isinstance(file, Sample) else file)
-            sound = decode(source, self._rate_hz, self._cutting.resampler)
+            sound = decode(source, self._rate_hz, self._cutting.resampler, self._cutting.offset)
         if len(sound) < (self._cutting.min_clip_s if self._excerpt == WINDOWS else 0) * self._rate_hz or not len(sound):
             raise DataError(f"{called(file)}: is only {len(sound) / self._rate_hz:.2f} s long", "copy the file again")
         if source.fault:
@@ -251,6 +253,7 @@ def _checkpoint(source: str, device: torch.device) -> dict[str, Any]:
         "start": preset.start,
         "resampler": preset.resampler,
         "min_clip_s": preset.min_clip_s,
+        "offset": preset.offset,
         "image_size": preset.image_size,
     }
 

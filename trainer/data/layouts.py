@@ -117,7 +117,7 @@ def read_layout(path: Path, media: Path, taxon_ranks: bool) -> ManifestRows:
     else:
         photo = _by_word(rows.text("modality"), chosen)
     _names(columns, chosen, taxon_ranks)
-    columns["path"] = _or(rows.text("shard"), columns["path"])
+    columns["path"] = filled(rows.text("shard"), columns["path"])
     chosen.exclude(_empty(columns["path"]), "no file is named", f"fill in {'file_name' if published else 'path'}")
     held_out = _held_out(rows.text("split"), chosen)
     immature = arrow("compute").match_substring_regex(rows.text("note").cast(arrow().large_string()), NOT_ADULT)
@@ -223,7 +223,7 @@ def _names(columns: dict[str, Any], chosen: _Selection, taxon_ranks: bool) -> No
     """Leave out rows without a species name; with a species table, a common name of one word is allowed."""
     for name in ("accepted_name", "scientific_name"):
         columns[name] = _squeezed(columns[name])
-    called = _or(columns["accepted_name"], columns["scientific_name"])
+    called = filled(columns["accepted_name"], columns["scientific_name"])
     chosen.exclude(_empty(called), "no species is named", "fill in scientific_name")
     if taxon_ranks:
         of_row, values = codes(called)
@@ -261,8 +261,8 @@ def _squeezed(column: Any) -> Any:
     return pa.DictionaryArray.from_arrays(moved[indices], pa.array(list(places), pa.large_string()))
 
 
-def _or(first: Any, second: Any) -> Any:
-    """`first`, or `second` where that is empty."""
+def filled(first: Any, second: Any) -> Any:
+    """A column, or another one where it is empty."""
     pa = arrow()
     empty = _empty(first)
     if not empty.any():

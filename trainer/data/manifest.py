@@ -16,7 +16,16 @@ import numpy as np
 
 from gallery import Taxon, starter_taxa
 from trainer.data import species
-from trainer.data.layouts import CARRIED, OF_SOURCES, TAXONOMY, ManifestRows, have_ranks, read_layout
+from trainer.data.layouts import (
+    CARRIED,
+    OF_SOURCES,
+    RANK_COLUMNS,
+    TAXONOMY,
+    ManifestRows,
+    filled,
+    have_ranks,
+    read_layout,
+)
 from trainer.data.samples import TEXTS, Columns, Sample, Samples, taxa_of
 from trainer.data.sources import resolve
 from trainer.data.tables import arrow, one_array
@@ -79,7 +88,10 @@ def default_manifest() -> Path:
 
 
 def read_manifest(
-    path: Path | Sequence[Path], taxa: Sequence[Taxon] | None = None, media: Path | None = None
+    path: Path | Sequence[Path],
+    taxa: Sequence[Taxon] | None = None,
+    media: Path | None = None,
+    given_names: bool = False,
 ) -> Manifest:
     """Read a manifest of either layout.
 
@@ -89,19 +101,26 @@ def read_manifest(
     taxa : species table in which names are looked up; if None, the taxonomy is taken from the ranks in the manifest, or
         from the project's table if it has none
     media : folder that paths are relative to; None for that of each file
+    given_names : taxa have the names of the column scientific_name, so that a synonym is a taxon of its own, as in the
+        released code of BioVITA; needs ranks in the manifest
 
     Raises
     ------
     DataError
         When a file or a column is missing, a name is not in the species table, or nothing is left to train on.
     """
-    read = _read([path] if isinstance(path, Path) else list(path), taxa, media)
+    read = _read([path] if isinstance(path, Path) else list(path), taxa, media, given_names)
     arrow().default_memory_pool().release_unused()
     return read
 
 
-def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | None) -> Manifest:
+def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | None, given_names: bool) -> Manifest:
     taxon_ranks = taxa is None and have_ranks(paths)
+    if given_names and not taxon_ranks:
+        raise DataError(
+            f"{paths[0]}: names=given needs the ranks of the manifest ({', '.join(RANK_COLUMNS)}), not a species table",
+            "leave out --taxa, or add --set names=accepted",
+        )
     laid = [read_layout(one, media or one.parent, taxon_ranks) for one in paths]
     left_out = tuple(line for one in laid for line in one.left_out)
     if all(one.photo.all() for one in laid):
@@ -110,7 +129,10 @@ def _read(paths: Sequence[Path], taxa: Sequence[Taxon] | None, media: Path | Non
             "add rows with modality audio",
         )
     columns = {name: _joined(laid, name) for name in ("path", *CARRIED, *OF_SOURCES, *TAXONOMY)}
-    if taxon_ranks:
+    if given_names:
+        called = filled(columns["scientific_name"], columns["accepted_name"])
+        named = species.make({**columns, "accepted_name": called, "scientific_name": called})
+    elif taxon_ranks:
         named = species.make(columns)
     else:
         named = species.look_up(columns, starter_taxa() if taxa is None else taxa, lambda row: _where(laid, row))

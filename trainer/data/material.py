@@ -45,13 +45,15 @@ class Data:
     unlabelled: Sequence[Sample] = ()
 
 
-def open_data(paths: Sequence[Path], media: Path | None, taxa: Path | None, held_out: float, seed: int) -> Data:
+def open_data(
+    paths: Sequence[Path], media: Path | None, taxa: Path | None, held_out: float, seed: int, names: str = "accepted"
+) -> Data:
     """Read and split a manifest; a share of the sources of every taxon with three or more is held out.
 
     Without a species table, taxa are taken from the ranks in the manifest, or from the project's table if it has none.
     """
     table = read_taxa(taxa) if taxa else None if paths else starter_taxa()
-    manifest = read_manifest(paths or default_manifest(), table, media)
+    manifest = read_manifest(paths or default_manifest(), table, media, names == "given")
     recordings, held_recordings = hold_out(manifest.recordings, held_out, seed)
     photos, held_photos = hold_out(manifest.photos, held_out, seed)
     return Data(manifest, recordings, photos, held_recordings, held_photos)
@@ -78,6 +80,7 @@ class Material:
     ) -> None:
         self.data, self.preset, self.folder = data, preset, folder
         self.threads, self.workers, self.report = threads, workers, report
+        self.native_frames = False  # see StageConfig
         self._reported: set[str] = set()
         self._sounds: dict[tuple[str, int], Sounds] = {}
         self._pictures: dict[str, PictureStore] = {}
@@ -105,7 +108,8 @@ class Material:
                 samples = Concatenated(samples, data.unlabelled)
             elif which != "train":
                 samples = some(samples, MAX_EVALUATED)
-            return SoundFiles(samples, rate_hz, self.workers, self.preset.pad, self.preset.resampler)
+            preset, native = self.preset, self.native_frames
+            return SoundFiles(samples, rate_hz, self.workers, preset.pad, preset.resampler, native, preset.offset)
         if which != "every":
             return self._decoded(samples, rate_hz, which)
         beside = self._decoded(data.unlabelled, rate_hz, "unlabelled")
@@ -116,7 +120,9 @@ class Material:
         """Recordings in memory."""
         preset = self.preset
         with progress(f"recordings ({which})", len(samples)) as done:
-            return SoundStore(samples, rate_hz, lambda: done(1), self.threads, preset.pad, preset.resampler)
+            return SoundStore(
+                samples, rate_hz, lambda: done(1), self.threads, preset.pad, preset.resampler, preset.offset
+            )
 
     def report_skipped(self) -> None:
         """Report recordings that could not be used since the last call."""

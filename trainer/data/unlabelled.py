@@ -78,7 +78,8 @@ def open_unlabelled(
     return replace(data, manifest=manifest, unlabelled=found)
 
 
-def _is_sound(file: Path) -> bool:
+def is_sound(file: Path) -> bool:
+    """Whether a file has the name of a recording."""
     return file.suffix.lower().lstrip(".") in SOUND and left_out(file.name) is None
 
 
@@ -95,7 +96,7 @@ def recordings_of(path: Path, media: Path | None) -> Listed:
         When there are none, or the table cannot be read.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _is_sound(file) and file.is_file())
+        files = sorted(file for file in path.rglob("*") if is_sound(file) and file.is_file())
         if not files:
             raise DataError(
                 f"{path}: contains no recordings", f"name a folder with {', '.join(SOUND[:3])} or other audio files"

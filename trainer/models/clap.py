@@ -55,7 +55,7 @@ class ClapTower(SoundTower):
     depth, but only dropout of 0.1 after each block's MLP. Its batch norm over the mel bands of the input keeps its
     pretrained statistics, while its scale and shift are trained: the vector of a window then does not depend on the
     other windows of the batch, so batches may be small, or split over machines. The released code updates the
-    statistics from batches of 64.
+    statistics from batches of 64, as is done here with `batch_statistics`.
 
     Parameters
     ----------
@@ -80,7 +80,8 @@ class ClapTower(SoundTower):
 
     def train(self, mode: bool = True) -> ClapTower:
         super().train(mode)
-        self.clap.audio_model.audio_encoder.batch_norm.eval()
+        if not self.batch_statistics:
+            self.clap.audio_model.audio_encoder.batch_norm.eval()
         return self
 
     def pretrained_parts(self) -> list[nn.Module]:

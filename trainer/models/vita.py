@@ -31,6 +31,7 @@ class SoundTower(nn.Module):
     """Waveform [n, samples] at the front end's rate to unit vectors [n, dim]."""
 
     bf16: bool = False  # in training only, if the hardware supports it
+    batch_statistics: bool = False  # update those of batch norms that are frozen otherwise
 
     def pretrained_parts(self) -> list[nn.Module]:
         """Modules with pretrained weights, trained at a lower rate."""

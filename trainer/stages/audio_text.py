@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,8 @@ class SoundStage(OnRecordings):
         return self.model.audio.fresh_parts()
 
     def scales(self) -> list[nn.Parameter]:
-        return [] if self.config.temperature else [self.model.logit_scale]
+        c = self.config
+        return [] if c.temperature and not c.mix_scale else [self.model.logit_scale]
 
     def plan(self, rng: np.random.Generator, ranks: Ranks) -> list[Rows]:
         c = self.config
@@ -63,8 +65,15 @@ class SoundStage(OnRecordings):
             targets = F.one_hot(taxa, self.bank.taxa).float()
             if self.config.augment:
                 log_mel, targets = augment(log_mel, targets, self.config.augment, self.preset.mel, generator)
-        vectors = [gathered(branch) for branch in self.model.audio.embed_branches(log_mel)]
+        local = self.config.gather == "local"
+        vectors = [gathered(branch, local) for branch in self.model.audio.embed_branches(log_mel)]
         return vectors, gathered(targets), gathered(taxa)
+
+    def state(self) -> dict[str, Any]:
+        return {"aligned": self.aligned}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.aligned = state.get("aligned", 0)
 
     def drawn_forms(self, batch: Batch) -> np.ndarray:
         """A random prompt form for each sample of this process."""
@@ -100,6 +109,7 @@ class AudioText(SoundStage):
             texts = self.vectors[gathered(forms), taxa]
             similarities = [audio @ texts.t() for audio in vectors]
             targets = in_batch_targets(targets, taxa, c.positives)
+        self.aligned += 1
         scale = scale_of(self.model.logit_scale, c)
         losses = [contrastive(each, targets, scale, c.smoothing) for each in similarities]
         return mean(losses), {

@@ -31,6 +31,7 @@ class Batch:
     part : position of `rows` among all
     rng : generator with the same state in all processes, each of which draws for all samples and takes its part
     sound : [n, samples] float32, of a stage with recordings
+    number : of the joint batch in its epoch
     """
 
     rows: Rows
@@ -38,20 +39,25 @@ class Batch:
     part: slice
     rng: np.random.Generator
     sound: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    number: int = 0
 
 
 class Stage(Protocol):
     """A stage of training.
 
-    `pretrained` and `fresh` are the modules to train, at the learning rates `trunk_lr` and `lr`.
+    `pretrained` and `fresh` are the modules to train, at the learning rates `trunk_lr` and `lr`; `texts` are those of
+    the pretrained ones that embed names. `aligned` counts the steps since the losses were no longer mixed.
     """
 
     name: str
     config: StageConfig
+    aligned: int
 
     def pretrained(self) -> list[nn.Module]: ...
 
     def fresh(self) -> list[nn.Module]: ...
+
+    def texts(self) -> list[nn.Module]: ...
 
     def scales(self) -> list[nn.Parameter]: ...
 
@@ -87,6 +93,11 @@ class Stage(Protocol):
 class Stateless:
     """Defaults of a stage with no state besides its weights, whose files have been read before training."""
 
+    aligned = 0
+
+    def texts(self) -> list[nn.Module]:
+        return []
+
     def feed(self, plan: list[Rows], seed: int, ranks: Ranks) -> Iterator[Batch]:
         for number, rows in enumerate(plan):
             part = ranks.part(len(rows))
@@ -121,7 +132,7 @@ class OnRecordings(Stateless):
         """Random windows [samples] of this process's part of each joint batch."""
         with closing(self.sounds.crops(plan, samples, seed, ranks.rank, ranks.world)) as crops:
             for number, (joint, (rows, sound)) in enumerate(zip(plan, crops)):
-                yield Batch(rows, len(joint), ranks.part(len(joint)), draws(seed, number), sound)
+                yield Batch(rows, len(joint), ranks.part(len(joint)), draws(seed, number), sound, number)
 
     def skipped(self) -> list[str]:
         lines = [line for line in (*self.sounds.undecodable, *self.sounds.damaged) if line not in self._reported]
@@ -146,8 +157,8 @@ def draws(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, number])
 
 
-def scale_of(logarithm: Tensor, config: StageConfig) -> Tensor:
+def scale_of(logarithm: Tensor, config: StageConfig, mixing: bool = False) -> Tensor:
     """The logit scale: learned, or fixed if the stage has a temperature."""
-    if config.temperature:
+    if config.temperature and not (mixing and config.mix_scale):
         return torch.tensor(1.0 / config.temperature, device=logarithm.device)
-    return Vita.scale(logarithm)
+    return Vita.scale(logarithm) if config.clamp_scale else logarithm.exp()

@@ -14,17 +14,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.bank import DrawnPrompts, TextBank
+from trainer.data.manifest import draw_epoch
 from trainer.data.rows import RowsOfTaxon
 from trainer.data.sounds import Sounds
 from trainer.data.vectors import Vectors
+from trainer.errors import DataError
 from trainer.losses import accuracy, contrastive, in_batch_targets, linear_ramp
 from trainer.models.vita import Vita
 from trainer.presets import Preset
-from trainer.ranks import gathered
+from trainer.ranks import Ranks, gathered
 from trainer.ridge import branched, refit_general
 from trainer.stages.audio_text import SoundStage, mean
+from trainer.stages.fixed import FixedTriplets, first_rows
 from trainer.stages.gate import Gate
-from trainer.stages.stage import Batch, Metrics, scale_of
+from trainer.stages.stage import Batch, Metrics, Rows, in_batches, scale_of
 
 MIX = (0.8, 0.2)  # shares of ATC and AIC in the first epochs of the released code
 
@@ -53,21 +56,45 @@ class AudioTextImage(SoundStage):
         photos: Vectors,
         photo_taxon: np.ndarray,
         device: torch.device,
+        seed: int = 0,
     ) -> None:
         super().__init__(name, model, preset, bank, sounds, device)
+        c = self.config
         self.photos = photos
-        self.of_taxon = RowsOfTaxon(photo_taxon, bank.taxa, photos.rows)
+        self.of_taxon = RowsOfTaxon(photo_taxon, bank.taxa, first_rows(photo_taxon, photos.rows, c.most_photos))
         self.pictured = np.flatnonzero(self.of_taxon.has(np.arange(bank.taxa)))
-        self.gate = Gate() if self.config.gate else None
+        self.gate = Gate() if c.gate else None
+        self.fixed: FixedTriplets | None = None
+        self.planned: list[Rows] = []  # fixed triplets of each joint batch of the epoch
+        self.drops = c.photoless == "drop"
+        if self.drops and not len(self.pictured):
+            raise DataError("no species has a photo", "add photos, or --set photoless=keep")
+        if c.triplets == "fixed":
+            each = c.most_per_taxon
+            self.fixed = FixedTriplets.drawn(self.taxon, self.of_taxon, bank.taxa, each, self.drops, seed)
 
     def pretrained(self) -> list[nn.Module]:
         return [*super().pretrained(), self.model.text]
 
+    def texts(self) -> list[nn.Module]:
+        return [self.model.text]
+
+    def plan(self, rng: np.random.Generator, ranks: Ranks) -> list[Rows]:
+        size = self.config.batch * ranks.world
+        if self.fixed is not None:
+            self.planned = in_batches(rng.permutation(len(self.fixed)).tolist(), size, ranks.world)
+            return [self.fixed.recording[batch].tolist() for batch in self.planned]
+        if not self.drops:
+            return super().plan(rng, ranks)
+        c = self.config
+        rows = np.array(draw_epoch(self.sounds.samples, c.most_per_taxon, c.least_per_taxon, rng), np.int64)
+        return in_batches(rows[self.of_taxon.has(self.taxon[rows])].tolist(), size, ranks.world)
+
     def loss(self, batch: Batch, epoch: float, generator: torch.Generator) -> tuple[Tensor, Metrics]:
-        c, scale = self.config, scale_of(self.model.logit_scale, self.config)
-        mixing = epoch < c.mix_epochs
+        c, mixing = self.config, epoch < self.config.mix_epochs
+        scale = scale_of(self.model.logit_scale, c, mixing)
         vectors, targets, taxa = self.embed(batch, generator)
-        with torch.set_grad_enabled(not mixing):
+        with torch.set_grad_enabled(not mixing or c.mix_text):
             names = self.names(batch, targets, taxa, generator)
         sides = self.bank_sides if c.candidates == "bank" else self.batch_sides
         to_text, to_image, between = sides(batch, vectors, targets, taxa, names)
@@ -77,20 +104,32 @@ class AudioTextImage(SoundStage):
         metrics["accuracy"] = accuracy(to_text[0].similarity, to_text[0].targets)
         if mixing:
             return MIX[0] * atc + MIX[1] * aic, metrics
-        weight = linear_ramp(epoch - c.mix_epochs, c.lambda_epochs, c.lambda_top)
+        of_aic, of_itc = (self.weight(epoch, steps) for steps in (c.aic_steps, c.itc_steps))
+        self.aligned += 1
         total = atc
         if self.gate:
-            weight *= self.gate.passes(metrics["atc"])
+            passes = self.gate.passes(metrics["atc"])
+            of_aic, of_itc = of_aic * passes, of_itc * passes
             total = total + self.gate.guard(atc)
-        return total + weight * (aic + itc), {**metrics, "lambda": weight}
+        metrics |= {"lambda": of_aic} if c.aic_steps == c.itc_steps else {"lambda": of_aic, "lambda_itc": of_itc}
+        return total + of_aic * aic + of_itc * itc, metrics
+
+    def weight(self, epoch: float, steps: int) -> float:
+        """Weight of AIC or ITC, which rises over epochs or, if `steps` are given, over these."""
+        c = self.config
+        if steps:
+            return linear_ramp(self.aligned, steps, c.lambda_top)
+        return linear_ramp(epoch - c.mix_epochs, c.lambda_epochs, c.lambda_top)
 
     def names(self, batch: Batch, targets: Tensor, taxa: Tensor, generator: torch.Generator) -> DrawnPrompts:
         """Prompt vectors of this step: of all taxa, or of the samples of the batch."""
         text = self.model.text
         if self.config.candidates == "bank":
             return self.bank.draw(text, targets, generator, self.device)
-        own = self.bank.embed(text, taxa[batch.part].cpu().numpy(), self.drawn_forms(batch), self.device)
-        return DrawnPrompts.of_batch(gathered(own))
+        of = taxa[batch.part].cpu().numpy()
+        forms = self.drawn_forms(batch) if self.fixed is None else self.fixed.forms[of]
+        own = self.bank.embed(text, of, forms, self.device)
+        return DrawnPrompts.of_batch(gathered(own, self.config.gather == "local"))
 
     def bank_sides(
         self, batch: Batch, vectors: list[Tensor], targets: Tensor, taxa: Tensor, names: DrawnPrompts
@@ -113,7 +152,12 @@ class AudioTextImage(SoundStage):
         positives = in_batch_targets(targets, taxa, self.config.positives)
         of = taxa.cpu().numpy()
         shown = np.flatnonzero(self.of_taxon.has(of))
-        photos = self.photos.take(self.of_taxon.draw(of[shown], batch.rng)).to(self.device)
+        rows = self.of_taxon.draw(of[shown], batch.rng)
+        if self.fixed is not None:  # a recording that could not be decoded may have been replaced by another species
+            planned = np.array(self.planned[batch.number])
+            same = (self.fixed.taxon[planned] == of)[shown]
+            rows[same] = self.fixed.photo[planned][shown][same]
+        photos = self.photos.take(rows).to(self.device)
         return (
             [Pairs(audio @ names.texts.t(), positives) for audio in vectors],
             Pairs(vectors[0] @ photos.t(), positives[:, shown]),
@@ -129,8 +173,9 @@ class AudioTextImage(SoundStage):
         refit_general(branched(self.model), self.sounds, texts, preset.window_samples, preset.mel, seed=0)
 
     def state(self) -> dict[str, Any]:
-        return self.gate.state() if self.gate else {}
+        return {**super().state(), **({"gate": self.gate.state()} if self.gate else {})}
 
     def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
         if self.gate:
-            self.gate.restore(state)
+            self.gate.restore(state["gate"])

@@ -16,6 +16,7 @@ from torch import Tensor
 from edgeapp.pack.installed import load_pack
 from gallery import PROMPT_FORMS
 from trainer import checkpoint
+from trainer.attribution import of_weights, record
 from trainer.bank import TextBank
 from trainer.checkpoint import RunConfig
 from trainer.evaluate import TEXT_FORM
@@ -98,3 +99,4 @@ def distil(source: str, bioclip: str, out: Path, tell: Callable[[str], None]) ->
         taxa=tuple(taxon.scientific_name for taxon in prototypes.taxa),
     )
     checkpoint.save(out, model, {}, clip_tokenizer(towers.context), config)
+    record(out, [of_weights(source), of_weights(bioclip)])

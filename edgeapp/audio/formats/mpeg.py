@@ -16,6 +16,7 @@ from edgeapp.audio.formats.chain import Chain
 from edgeapp.audio.formats.decoder import DamagedError, Hole, silence
 from edgeapp.audio.formats.mpeg_frames import Run, beside, runs
 from edgeapp.audio.formats.sndfile import Reader, decoded
+from edgeapp.audio.formats.tags import tags_between
 from edgeapp.audio.formats.view import Readable, View, size_of
 
 TRAILING = 100  # frames that are counted beyond those of a run, so that no padding is cut off its end
@@ -42,7 +43,7 @@ def mpeg_decoder(file: Readable, start: int, near: bool = False) -> Chain | None
     found = list(runs(file, start, NEAR if near else None))
     if not found:
         return None
-    chain = Chain.of([MpegDecoder(file, part) for part in _streams(found)])
+    chain = Chain.of([MpegDecoder(file, part) for part in _streams(file, found)])
     if found[0].start - start > JUNK and not beside(file, start, found[0].start):
         chain.notes.append(f"the first {(found[0].start - start) / 1000:.0f} kB are not sound")
     end = size_of(file)
@@ -54,11 +55,12 @@ def mpeg_decoder(file: Readable, start: int, near: bool = False) -> Chain | None
     return chain
 
 
-def _streams(found: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs by the stream they belong to: a tag begins one, and so does another rate."""
+def _streams(file: Readable, found: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs by the stream they belong to: a tag begins one, whatever it is about, and so does another rate."""
     part = [found[0]]
     for run in found[1:]:
-        if run.announced is not None or run.kind != part[-1].kind:
+        joined = tags_between(file, part[-1].end, run.start)
+        if run.announced is not None or run.kind != part[-1].kind or joined:
             yield part
             part = []
         part.append(run)

@@ -6,10 +6,10 @@ Sources: ISO/IEC 11172-3 and 13818-3, section 2.4.1.3 (header); Xing's and Fraun
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgeapp.audio.formats.tags import without_tags
 from edgeapp.audio.formats.view import Readable, read_at, size_of
 
 CHUNK = 1 << 20
@@ -136,25 +136,12 @@ def runs(file: Readable, start: int, within: int | None = None) -> Iterator[Run]
 
 def beside(file: Readable, start: int, end: int) -> bool:
     """Whether all there is between two bytes are tags that describe the recording, zeros, and a frame that is cut."""
-    while start < end:
-        head = read_at(file, start, 32)
-        if head[:3] == b"ID3" and len(head) >= 10:
-            start += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
-        elif head[:8] == b"APETAGEX" and len(head) >= 24:
-            start += 32 + (struct.unpack_from("<I", head, 12)[0] if head[23] & 0x20 else 0)
-        elif head[:11] == b"LYRICSBEGIN":
-            body = read_at(file, start, min(end - start, CHUNK))
-            found = max(body.find(b"LYRICS200"), body.find(b"LYRICSEND"))
-            start += found + 9 if found > 0 else len(body)
-        elif head[:3] == b"TAG":
-            start += 128
-        elif not head[0]:
-            data = read_at(file, start, min(end - start, CHUNK))
-            start += len(data) - len(data.lstrip(b"\0"))
-        else:
-            found_here = header(int.from_bytes(head[:4], "big")) if len(head) >= 4 else (4, None)
-            return found_here is not None and start + found_here[0] > end
-    return True
+    start, end = without_tags(file, start, end)
+    if start >= end:
+        return True
+    head = read_at(file, start, 4)
+    found = header(int.from_bytes(head, "big")) if len(head) == 4 else (4, None)
+    return found is not None and start + found[0] > end
 
 
 def _run_at(file: Readable, start: int) -> Run:

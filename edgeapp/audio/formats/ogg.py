@@ -41,8 +41,11 @@ def ogg_decoder(file: Readable, start: int) -> Chain | None:
     chain = Chain.of([_decoder(file, link) for link in links])
     if not beside(file, found.end, size_of(file)):
         chain.cut = True
-    elif links[-1].runs and not links[-1].runs[-1].last.flags & LAST:
+    elif links[-1].endless:
         chain.notes.append("has no end page, so its end may be missing")
+    for number, link in enumerate(links[:-1], 1):
+        if link.endless:
+            chain.notes.append(f"stream {number} of {len(links)} has no end page, so its end may be missing")
     return chain
 
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from edgeapp.audio.formats.view import Readable, read_at
+from edgeapp.audio.formats.view import Readable, read_at, size_of
 
 MARK = b"OggS"
 HEADER = 27  # bytes, and one more for each segment
@@ -95,6 +95,11 @@ class Link:
     _packets: int = 0
     _number: int = -1
 
+    @property
+    def endless(self) -> bool:
+        """Whether its last page does not say that it is the last."""
+        return bool(self.runs) and not self.runs[-1].last.flags & LAST
+
     def add(self, page: Page, disturbed: bool) -> None:
         """Take its next page; whether something lay before it that is no page."""
         _extend(self.bodies, page.body, page.end)
@@ -168,6 +173,16 @@ def patched(file: Readable, page: Page, granule: int) -> bytes:
     raw[22:26] = bytes(4)
     raw[22:26] = struct.pack("<I", _checksum(raw))
     return bytes(raw)
+
+
+def ends_stream(file: Readable) -> bool:
+    """Whether the last whole page of a file is the last of a stream, with nothing after it."""
+    size = size_of(file)
+    start = max(0, size - 2 * LARGEST)
+    data = read_at(file, start, size - start)
+    at = data.rfind(MARK)
+    page = _page(data, at, start) if at >= 0 else None
+    return page is not None and page.end == size and bool(page.flags & LAST)
 
 
 def with_checksum(content: bytes, start: int, end: int) -> bytes:

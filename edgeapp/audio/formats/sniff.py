@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from edgeapp.audio.formats.mpeg_frames import runs
+from edgeapp.audio.formats.tags import id3_length
 from edgeapp.audio.formats.view import Readable, read_at, size_of
 from edgeapp.audio.formats.wave import W64_RIFF
 
@@ -110,16 +111,9 @@ def words_on_pipe(head: bytes) -> str:
 
 
 def skip_id3(file: Readable) -> int:
-    """Where what follows the ID3v2 tags at the begin of a file begins; 0 where there are none.
-
-    A tag's size is four bytes of seven bits each (ID3v2.4, section 3.1).
-    """
+    """Where what follows the ID3v2 tags at the begin of a file begins; 0 where there are none."""
     at, size = 0, size_of(file)
-    while (head := read_at(file, at, 10))[:3] == b"ID3" and len(head) == 10 and not any(b & 0x80 for b in head[6:10]):
-        length = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        length += 10 if head[5] & 0x10 else 0  # a footer
-        if at + length > size:
-            break
+    while (length := id3_length(read_at(file, at, 10))) and at + length <= size:
         at += length
     return at
 

@@ -196,6 +196,7 @@ def _heard(row: Row, path: tuple[str, str]) -> Heard:
         doubtful=row["clock"] == CLOCK_UNSET,
         likeliest=likeliest,
         candidates=tuple(one["scientific_name"] for one in candidates),
+        channel=row["source_channel"] or 0,
     )
 
 

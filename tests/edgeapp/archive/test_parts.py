@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeapp.archive.dataset import DETECTIONS, FILES, DataSet, schema
-from edgeapp.archive.parts import LONGEST_NAME, PARTITION, Parts, Rows, partition_folder
+from edgeapp.archive.parts import PARTITION, Parts, Rows, partition_folder
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError, UsageError
 
@@ -192,9 +192,3 @@ def test_a_table_that_was_not_asked_for_is_told(tmp_path):
 )
 def test_names_of_partitions_are_escaped(value, folder):
     assert partition_folder("date", value) == folder
-
-
-def test_long_names_of_partitions_differ_and_fit():
-    names = {partition_folder("folder", f"/data/{'é' * 300}/{n}") for n in (1, 2)}
-    assert len(names) == 2
-    assert max(map(len, names)) <= LONGEST_NAME

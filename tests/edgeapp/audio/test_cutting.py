@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeapp.audio.centred import KEPT
 from edgeapp.audio.cutting import ONSET, Cutting
 from edgeapp.audio.memory import MemorySource
 from edgeapp.errors import AudioError
@@ -38,3 +39,13 @@ def test_the_shortest_sound_that_is_heard_is_the_encoders_own() -> None:
 def test_the_hop_can_be_another() -> None:
     source = MemorySource(SOUND, RATE_HZ)
     assert [window.start_s for window in Cutting(RATE_HZ, 3.0, 1.0).windows(source, 2.0)] == [0.0, 2.0, 4.0]
+
+
+def test_an_offset_is_removed_unless_the_encoder_keeps_it() -> None:
+    tone = np.sin(np.arange(4 * RATE_HZ, dtype=np.float32)) / 10
+    means = [
+        window.samples.mean()
+        for cutting in (Cutting(RATE_HZ, 2.0), Cutting(RATE_HZ, 2.0, offset=KEPT))
+        for window in cutting.windows(MemorySource(tone + np.float32(0.2), RATE_HZ), 4.0)
+    ]
+    assert means == pytest.approx([0.0, 0.0, 0.2, 0.2], abs=0.001)

@@ -107,6 +107,13 @@ def test_a_recording_is_done_once_for_its_path_size_and_age(journal):
     assert not journal.is_done("/cards/a.wav", 1001, 5)  # it has grown
     assert not journal.is_done("/cards/a.wav", 1000, 6)
     assert not journal.is_done("/cards/b.wav", 1000, 5)
+    assert journal.is_done("in/a.wav", 1000, 5), "its content was not noted: an earlier version may have spelled it so"
+
+
+def test_a_recording_is_known_by_its_content(journal):
+    journal.file_done("/cards/a.wav", 1000, 5, begin(journal), DAWN, "ab")
+    assert journal.is_content_done("ab") and not journal.is_content_done("cd")
+    assert journal.is_done("/cards/a.wav", 1000, 5) and not journal.is_done("/other/a.wav", 1000, 5)
 
 
 def test_a_clip_goes_only_when_no_detection_has_it_and_it_is_not_locked(journal, heard):

@@ -129,7 +129,7 @@ def test_a_damaged_pack_leaves_the_older_one(packs, toy_copy, tmp_path, spoil):
 
 def test_a_pack_whose_name_is_taken_or_odd_needs_another(packs, toy_copy):
     document = json.loads((toy_copy / "pack.json").read_text())
-    for name in ("starter", "default", "my pack", "../up", ".hidden", "é", ""):
+    for name in ("starter", "default", "my pack", "../up", ".hidden", "é", "", "nul", "COM1.old", "ends."):
         (toy_copy / "pack.json").write_text(json.dumps(document | {"name": name}))
         with pytest.raises(UsageError, match="invalid name of a pack: .*--name"):
             install(str(toy_copy))

@@ -9,7 +9,8 @@ import pytest
 
 from edgeapp.audio.cutting import Cutting
 from edgeapp.errors import PackError
-from edgeapp.pack.format import Pack, adopt_gallery, sha256
+from edgeapp.pack.format import Pack, adopt_gallery
+from edgeapp.pack.hashes import sha256
 from edgeapp.pack.range import RangeSpec
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
 from gallery.store import EncoderIdentity
@@ -34,14 +35,16 @@ def test_what_was_written_is_read(toy_pack):
 
 def test_a_pack_that_says_nothing_of_it_hears_as_packs_always_did(toy_pack):
     pack = Pack.load(toy_pack)
-    assert {"start", "resampler", "min_clip_s"}.isdisjoint(json.loads((toy_pack / "pack.json").read_text())["audio"])
+    assert {"start", "resampler", "min_clip_s", "offset"}.isdisjoint(
+        json.loads((toy_pack / "pack.json").read_text())["audio"]
+    )
     assert pack.audio.cutting == Cutting(8_000, 10.0, 5.0, "repeat", "beginning", "soxr", 0.5) and pack.calibrated
 
 
 def test_what_a_pack_hears_stays_in_it(toy_copy):
     change(toy_copy, calibrated=False)
     document = json.loads((toy_copy / "pack.json").read_text())
-    heard = {"pad": "zero", "start": "onset", "resampler": "sinc", "min_clip_s": 0.05}
+    heard = {"pad": "zero", "start": "onset", "resampler": "sinc", "min_clip_s": 0.05, "offset": "kept"}
     change(toy_copy, audio=document["audio"] | heard)
     pack = adopt_gallery(Pack.load(toy_copy), "gallery.sqlite")
     assert pack.audio.cutting == Cutting(8_000, 10.0, 5.0, **heard) and not pack.calibrated
@@ -100,6 +103,7 @@ def test_a_wrong_pack_json_is_refused_with_the_reason(toy_copy, fields, words):
         ("audio.pad", "mirror"),
         ("audio.start", "end"),
         ("audio.resampler", "linear"),
+        ("audio.offset", "halved"),
         ("audio.min_clip_s", -1),
         ("calibrated", "no"),
         ("audio.file", ["audio.onnx"]),

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.audio.unfinished import is_open_to_write
 from edgeapp.errors import AudioError, UsageError
-from edgeapp.station.watch import finished_files
+from edgeapp.station.watch import SETTLED_S, finished_files
 
 SOUND = (0.1 * np.sin(np.arange(16000) * 0.1)).astype(np.float32)
 
 
 def recording(path: Path) -> Path:
+    """Each sounds a little different."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, SOUND, 16000)
+    soundfile.write(path, SOUND * (crc32(path.name.encode()) / 2**32), 16000)
     return path
 
 
 class Watch:
     """A watched folder whose time runs only while it sleeps; the events of a test happen at their second."""
 
-    def __init__(self, folder: Path, is_done=lambda path, size, mtime_ns: False) -> None:
+    def __init__(self, folder: Path, is_done=lambda path, size, mtime_ns: False, is_known=lambda file: False) -> None:
         self.folder = folder
         self.now_s = 0.0
         self.given: list[tuple[float, str]] = []
         self.complaints: list[str] = []
         self._is_done = is_done
+        self._is_known = is_known
 
     def run(self, until_s: float, events: dict[float, Callable[[], object]] | None = None) -> list[str]:
         left = sorted((events or {}).items())
@@ -45,6 +51,7 @@ class Watch:
             self.folder,
             10.0,
             self._is_done,
+            self._is_known,
             sleep=sleep,
             seconds=lambda: self.now_s,
             ended=lambda: self.now_s >= until_s,
@@ -183,7 +190,7 @@ def test_complaints_are_errors_with_a_remedy(tmp_path):
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    list(finished_files(tmp_path, sleep=sleep, seconds=lambda: now[0], ended=lambda: now[0] > 30, complain=told.append))
+    list(finished_files(tmp_path, sleep=sleep, seconds=lambda: now[0], ended=lambda: now[0] > 60, complain=told.append))
 
     assert [bool(error.remedy) for error in told] == [True]
 
@@ -205,3 +212,71 @@ def test_what_holds_no_bytes_is_told_once_and_never_waited_for(tmp_path, monkeyp
     assert watch.run(60) == ["good.wav"]
     assert len(watch.complaints) == 1
     assert kind in watch.complaints[0] and "odd.wav: is a" in watch.complaints[0]
+
+
+def test_a_recording_is_given_once_however_it_is_spelled_touched_or_moved(tmp_path):
+    folder = tmp_path / "in"
+    path = recording(folder / "a.wav")
+    (folder / "link.wav").symlink_to(path)
+    (tmp_path / "other").symlink_to(folder)
+    heard: set[str] = set()
+    watch = Watch(folder, is_known=lambda file: file.content in heard or heard.add(file.content))
+    events = {
+        20.0: lambda: os.utime(path),
+        40.0: lambda: path.rename(folder / "b.wav"),
+        60.0: lambda: shutil.copy(folder / "b.wav", folder / "c.wav"),
+    }
+    assert watch.run(90, events) == ["a.wav"]
+    again = Watch(tmp_path / "other", is_known=lambda file: file.content in heard)
+    again.folder = tmp_path / "other" / ".." / "in"
+    assert again.run(40) == []
+
+
+def growing(path: Path, frames: int, announced: int) -> None:
+    """A WAV file whose header announces other frames than there are."""
+    soundfile.write(path, SOUND[:frames], 16000, subtype="PCM_16")
+    raw = bytearray(path.read_bytes())
+    raw[40:44] = struct.pack("<I", 2 * announced if announced >= 0 else 0xFFFFFFFF)
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("announced", [16000, -1, 0])
+def test_a_file_whose_header_does_not_agree_is_waited_for(tmp_path, announced):
+    path = tmp_path / "a.wav"
+    growing(path, 8000, announced)
+    watch = Watch(tmp_path)
+    watch.run(200, {60.0: lambda: soundfile.write(path, SOUND, 16000)})
+    assert [70 <= at_s <= 76 for at_s, _ in watch.given] == [True]
+
+
+def test_a_file_that_stays_cut_is_given_in_the_end(tmp_path):
+    growing(tmp_path / "a.wav", 8000, 16000)
+    watch = Watch(tmp_path)
+    watch.run(200)
+    assert [120 <= at_s <= 130 for at_s, _ in watch.given] == [True]
+
+
+@pytest.mark.parametrize("format", ["flac", "ogg"])
+def test_a_compressed_file_that_is_not_ended_is_waited_for(tmp_path, format):
+    path = tmp_path / f"a.{format}"
+    soundfile.write(path, SOUND, 16000)
+    whole = path.read_bytes()
+    begun = whole[:21] + bytes(5) + whole[26:] if format == "flac" else whole[: len(whole) // 2]
+    path.write_bytes(begun)
+    watch = Watch(tmp_path)
+    watch.run(100, {60.0: lambda: path.write_bytes(whole)})
+    assert [70 <= at_s <= 76 for at_s, _ in watch.given] == [True]
+
+
+def test_a_writer_that_pauses_is_waited_for_while_it_has_the_file(tmp_path):
+    path = recording(tmp_path / "a.wav")
+    with open(path, "ab") as writer:
+        if is_open_to_write(path) is None:
+            pytest.skip("this file system does not tell who writes")
+        watch = Watch(tmp_path)
+        watch.run(150, {90.0: writer.close})
+    assert [90 <= at_s <= 101 for at_s, _ in watch.given] == [True]
+
+
+def test_by_default_a_pause_of_a_writer_is_shorter_than_the_wait():
+    assert SETTLED_S > 2 * 13.0

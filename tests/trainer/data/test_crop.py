@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from edgeapp.audio.windows import fill
 from edgeapp.errors import AudioError
 from trainer.data import crop as crop_module
 from trainer.data.crop import MARGIN_S, Shape, crop, whole
+from trainer.data.windows import at_rate
 
 RATE_HZ = 16_000
 MOMENTS = (0.0, 0.013, 0.5, 0.77, 0.999999)
@@ -136,3 +138,29 @@ def test_what_is_too_short_to_be_heard_is_an_error(tmp_path: Path) -> None:
     for attempt in (lambda file: crop(file, Shape(RATE_HZ, 2 * RATE_HZ), 0.5), lambda file: whole(file, RATE_HZ)):
         with path.open("rb") as file, pytest.raises(AudioError, match=r"click\.wav: only 0\.30 s; remove the row"):
             attempt(file)
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 96_000, 22_050])
+def test_as_many_native_frames_as_a_window_has_are_cut_and_resampled(tmp_path: Path, rate_hz: int) -> None:
+    """Stage 1 of the released code of BioVITA: 480,000 frames at the rate of the recording, whatever it is."""
+    path, samples = tmp_path / "sound.wav", 4_800
+    sound = np.random.default_rng(1).uniform(-0.5, 0.5, 30_000).astype(np.float32)
+    soundfile.write(path, sound, rate_hz, subtype="FLOAT")
+    shape = Shape(48_000, samples, "zero", "sinc", native=True)
+    with path.open("rb") as file:
+        window, fault = crop(file, shape, 0.5)
+    start = int(0.5 * (len(sound) - samples + 1))
+    here = at_rate(sound[None, start : start + samples], rate_hz, 48_000, "sinc")[0]
+    assert fault is None and np.array_equal(window[: len(here)], here[:samples])
+    assert len(window) == samples and not window[len(here) :].any()
+    with path.open("rb") as file:
+        plain, _ = crop(file, dataclasses.replace(shape, native=False), 0.5)
+    assert not np.array_equal(plain, window)
+
+
+def test_a_recording_with_fewer_native_frames_is_padded_after_them(tmp_path: Path) -> None:
+    path = tmp_path / "short.wav"
+    soundfile.write(path, noise(0.5, 96_000), 96_000, subtype="FLOAT")
+    with path.open("rb") as file:
+        window, _ = crop(file, Shape(48_000, 60_000, "zero", "sinc", native=True), 0.9)
+    assert np.flatnonzero(window)[-1] + 1 == 24_000 and len(window) == 60_000

@@ -47,6 +47,20 @@ def test_the_published_layout_brings_its_taxa(published, tmp_path: Path) -> None
     assert read.missing == () and read.notes == ()
 
 
+def test_names_can_be_those_that_the_table_gives(published, taxa: list[Taxon]) -> None:
+    path = published(
+        {"scientific_name": "Parus major", "accepted_name": "Parus major"},
+        {"scientific_name": "Parus robustus", "accepted_name": "Parus major"},
+        {"scientific_name": "", "accepted_name": "Parus ater"},
+    )
+    accepted, given = read_manifest(path), read_manifest(path, given_names=True)
+    assert [taxon.scientific_name for taxon in accepted.taxa] == ["Parus ater", "Parus major"]
+    assert [taxon.scientific_name for taxon in given.taxa] == ["Parus ater", "Parus major", "Parus robustus"]
+    assert sorted(given.recordings.taxon.tolist()) == [0, 1, 2]
+    with pytest.raises(DataError, match="names=given needs the ranks of the manifest"):
+        read_manifest(path, taxa, given_names=True)
+
+
 def test_an_accepted_name_comes_first_and_synonyms_fall_together(published) -> None:
     read = read_manifest(
         published(

@@ -91,7 +91,7 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made", [SoundStore, SoundFiles])
 def test_a_short_clip_is_followed_by_silence_where_the_device_does_so(tmp_path: Path, made) -> None:
     path = tmp_path / "short.wav"
-    soundfile.write(path, np.full(RATE_HZ, 0.5, np.float32), RATE_HZ)
+    soundfile.write(path, np.tile(np.array([0.5, -0.5], np.float32), RATE_HZ // 2), RATE_HZ)
     sounds = made(
         [Sample(path, 0, ("tests", path.name))], RATE_HZ, **({"workers": 0} if made is SoundFiles else {}), pad="zero"
     )

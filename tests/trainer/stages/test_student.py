@@ -26,9 +26,10 @@ from trainer.data.unlabelled import open_unlabelled
 from trainer.data.windows import at_rate
 from trainer.errors import DataError
 from trainer.families.registry import Origins, family_of
+from trainer.groups import Groups
 from trainer.models.student import StudentTower, StudentTowers, start_from_teacher
 from trainer.models.vita import AudioTower
-from trainer.optimize import freeze_others, optimizer_of
+from trainer.optimize import freeze_others
 from trainer.presets import AUGMENT_BOTH, AUGMENT_STUDENT, STARTER, with_settings
 from trainer.ranks import Ranks
 from trainer.stages.student import Student, mixed
@@ -198,7 +199,7 @@ def test_steps_bring_it_nearer_to_its_teacher_however_large(size: str, tiny: Tin
     stage.config = replace(stage.config, augment=None)
     torch.nn.init.normal_(stage.tower.branch.projection.weight, std=0.01)  # the fit leaves little to learn
     freeze_others(stage.model, stage)
-    optimizer, generator = optimizer_of(stage), torch.Generator()
+    optimizer, generator = Groups(stage).optimizer, torch.Generator()
     (batch,) = stage.feed([list(range(6))], 0, Ranks())
     losses = []
     for _ in range(6):

@@ -86,6 +86,7 @@ def test_the_network_is_tuned_and_its_lower_blocks_are_not(photo_run: Path) -> N
     assert same["layers.0.0.weight"] and not same["layers.18.0.weight"]
 
 
+@pytest.mark.slow  # the loop is that of `tests/trainer/test_loop.py`
 def test_killed_run_ends_as_an_unbroken_one(
     photo_run: Path, linear_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,48 @@ def test_a_file_without_a_tag_is_heard_to_its_end():
     np.testing.assert_allclose(heard(UNTAGGED, 3.0)[0], given[3 * RATE_HZ :], atol=1e-4)
 
 
-@pytest.mark.parametrize("tag", [b"", b"TAG" + bytes(125), b"ID3\x04\0\0\0\0\x02\x00" + garbage(256), bytes(300)])
+def ape(headed: bool) -> bytes:
+    """An APEv2 tag of one item, with or without a header."""
+    item = struct.pack("<II", 6, 0) + b"Artist\0" + b"Nobody"
+
+    def frame(flags: int) -> bytes:
+        return b"APETAGEX" + struct.pack("<IIII", 2000, len(item) + 32, 1, flags) + bytes(8)
+
+    head = 1 << 31 if headed else 0
+    return (frame(head | 1 << 29) if headed else b"") + item + frame(head)
+
+
+LYRICS = b"LYRICSBEGININD0000200LYR00011[00:01]tuit"
+LYRICS += f"{len(LYRICS):06}".encode() + b"LYRICS200"
+ID3V1 = b"TAG" + b"a name".ljust(125, b"\0")
+ID3V2 = b"ID3\x04\0\0\0\0\x02\x00" + garbage(256)
+FOOTED = b"ID3\x04\0\x10\0\0\0\x40" + garbage(64) + b"3DI\x04\0\x10\0\0\0\x40"
+TAGS = {
+    "ID3v1": ID3V1,
+    "ID3v2": ID3V2,
+    "ID3v2 with a footer": FOOTED,
+    "APE": ape(True),
+    "APE without a header": ape(False),
+    "Lyrics3": LYRICS,
+    "old Lyrics3": b"LYRICSBEGIN" + b"tuit " * 20 + b"LYRICSEND",
+    "all": ape(False) + LYRICS + ID3V1 + bytes(40) + ID3V2,
+}
+
+
+@pytest.mark.parametrize("tag", TAGS.values(), ids=TAGS)
+@pytest.mark.parametrize("counted", [True, False])
+def test_tags_after_the_sound_and_amid_it_are_no_damage(tag, counted):
+    data = FILE if counted else UNTAGGED
+    alone = heard(data)[0]
+    given, source = heard(data + tag)
+    np.testing.assert_array_equal(given, alone)
+    assert source.fault is None and source.notes == []
+    given, source = heard(data + tag + data + tag)
+    np.testing.assert_array_equal(given, np.concatenate([alone, alone]))
+    assert source.fault is None and source.notes == ["2 streams in one file, one after the other"]
+
+
+@pytest.mark.parametrize("tag", [b"", bytes(300)])
 def test_joined_files_are_heard_one_after_the_other(tag):
     given, source = heard(FILE + tag + FILE)
     np.testing.assert_array_equal(given, np.concatenate([PLAIN, PLAIN]))

@@ -76,6 +76,20 @@ def test_a_missing_end_page_is_noted(subtype):
     assert "is cut off after" in str(source.fault)
 
 
+@pytest.mark.parametrize("more", [0, 1, 3, 4, 20, 27, 200])
+@pytest.mark.parametrize("subtype", SUBTYPES)
+def test_a_file_cut_anywhere_says_so(subtype, more):
+    """What is there of a page that is not whole is not heard, and neither is what came after it."""
+    data = FILES[subtype]
+    start, _ = pages(data)[-2]
+    given, source = heard(data[: start + more])
+    assert 0 < len(given) < len(SOUND)
+    np.testing.assert_array_equal(given, by_libsndfile(data)[: len(given)])
+    assert "is cut off after" in str(source.fault) or "no end page" in str(source.notes)
+    _, source = heard(data[: start + more] + data)
+    assert "stream 1 of 2 has no end page" in str(source.notes) or source.fault
+
+
 @pytest.mark.parametrize("subtype", SUBTYPES)
 def test_what_lies_around_missing_pages_is_heard_at_its_time(subtype):
     data = FILES[subtype]

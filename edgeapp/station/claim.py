@@ -1,0 +1,133 @@
+"""What only one station may have at a time: a journal, a folder of clips, a microphone.
+
+A claim is a lock on a file, which ends with the process that holds it, however that ends. The file says who it is, for
+the station that comes second. Where a file system has no locks, or the file cannot be made, the station is taken at its
+word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from edgeapp.audio.sound_device import SoundDevice
+from edgeapp.errors import BiovitaError, DeviceError, UsageError
+from edgeapp.file_names import printable
+from gallery import locks
+from gallery.utc import now_text, utc_of
+
+SHARED = Path("/run/lock")  # of all users of the machine
+OF_SERVER = ("PULSE_SERVER", "PIPEWIRE_REMOTE", "XDG_RUNTIME_DIR")  # whose device it is, where it is not a card's
+MOST_BYTES = 4_000
+
+
+class Claims:
+    """What a station has for itself; a context manager.
+
+    Parameters
+    ----------
+    station : str
+        Its name, for the others.
+    """
+
+    def __init__(self, station: str) -> None:
+        self._station = station
+        self._held: dict[Path, int] = {}
+
+    def journal(self, path: Path) -> None:
+        """Claim a journal.
+
+        Raises
+        ------
+        UsageError
+            Another station has it.
+        """
+        with suppress(OSError):  # a folder that cannot be made is an error of the journal
+            path.parent.mkdir(parents=True, exist_ok=True)
+        real = path.resolve()
+        lock = real.with_name(f".{real.name}.lock")
+        self._take(lock, f"{path}: the journal", "stop that one, or give another --journal", UsageError)
+
+    def clips(self, folder: Path) -> None:
+        """Claim a folder of clips.
+
+        Raises
+        ------
+        UsageError
+            Another station has it.
+        """
+        with suppress(OSError):  # a folder that cannot be made is an error of the clips
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = folder.resolve() / ".lock"
+        self._take(lock, f"{folder}: the folder of clips", "stop that one, or give another --clips", UsageError)
+
+    def device(self, device: SoundDevice) -> None:
+        """Claim a microphone, as long as the station runs. One that this station has already is given again.
+
+        A source in the network is nobody's: any number may hear it.
+
+        Raises
+        ------
+        DeviceError
+            Another station has it.
+        """
+        if device.address is not None:
+            return
+        name = device.device_id or device.name
+        if device.card is None:
+            name = "\n".join((name, *(os.environ.get(variable, "") for variable in OF_SERVER)))
+        lock = _shared_folder() / f"biovita-edge-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
+        self._take(lock, f"microphone {device.name}", "stop that one, or choose another --device", DeviceError)
+
+    def close(self) -> None:
+        """Give everything back; idempotent."""
+        while self._held:
+            _, handle = self._held.popitem()
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
+            os.close(handle)
+
+    def __enter__(self) -> Claims:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, lock: Path, what: str, remedy: str, kind: Callable[[str, str], BiovitaError]) -> None:
+        if lock in self._held:
+            return
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except OSError:
+            return
+        if not locks.take_now(handle):
+            holder = _holder(handle)
+            os.close(handle)
+            raise kind(f"{what} is used by {holder}", remedy)
+        self._held[lock] = handle
+        told = json.dumps({"pid": os.getpid(), "station": self._station, "since_utc": now_text("seconds")})
+        with suppress(OSError):  # a full disk
+            os.ftruncate(handle, 0)
+            os.write(handle, told.encode())
+
+
+def _holder(handle: int) -> str:
+    """Who holds a lock, in words."""
+    try:
+        told = json.loads(os.read(handle, MOST_BYTES))
+        since = f"{utc_of(told['since_utc']).astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"station {printable(str(told['station']))} (process {int(told['pid'])}, since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another station"
+
+
+def _shared_folder() -> Path:
+    return SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())

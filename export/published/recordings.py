@@ -1,0 +1,71 @@
+"""Recordings of known species to fit decision parameters on: a manifest, or one folder per species."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgeapp.file_names import text_of
+from export.errors import ExportError
+from gallery import Names, Taxon, TaxonError
+from trainer.data.manifest import Sample, read_manifest
+from trainer.data.unlabelled import is_sound
+
+MANIFESTS = ("manifest.csv", "manifest.parquet")
+LEAST, LEAST_TAXA = 20, 2
+NAMED = "name a manifest, or a folder of folders of recordings, one per species, such as Parus_major"
+
+
+def labelled(where: Path, taxa: Sequence[Taxon], tell: Callable[[str], None]) -> list[Sample]:
+    """The recordings of a manifest or of a folder, with their rows in `taxa`.
+
+    Parameters
+    ----------
+    tell : called with a line for each folder that is not named after one of the taxa
+
+    Raises
+    ------
+    ExportError
+        There are too few of them.
+    DataError
+        The manifest cannot be read.
+    """
+    manifest = next((where / name for name in MANIFESTS if (where / name).is_file()), where)
+    samples = list(_of_manifest(manifest, taxa) if manifest.is_file() else _of_folder(where, taxa, tell))
+    if len(samples) < LEAST or len({sample.taxon for sample in samples}) < LEAST_TAXA:
+        found = f"{len(samples)} recordings of {len({sample.taxon for sample in samples})} species"
+        raise ExportError(f"{where}: has {found}, too few to calibrate on ({LEAST} of {LEAST_TAXA})", NAMED)
+    return samples
+
+
+def _of_manifest(path: Path, taxa: Sequence[Taxon]) -> list[Sample]:
+    manifest = read_manifest(path, taxa)
+    row = {taxon.scientific_name: place for place, taxon in enumerate(taxa)}
+    return [
+        Sample(
+            one.path,
+            row[manifest.taxa[one.taxon].scientific_name],
+            one.source,
+            one.author,
+            one.licence,
+            one.offset,
+            one.size,
+        )
+        for one in manifest.recordings
+    ]
+
+
+def _of_folder(folder: Path, taxa: Sequence[Taxon], tell: Callable[[str], None]) -> list[Sample]:
+    if not folder.is_dir():
+        raise ExportError(f"{folder}: no such file or folder", NAMED)
+    names, row = Names(taxa), {taxon.scientific_name: place for place, taxon in enumerate(taxa)}
+    samples = []
+    for species in sorted(one for one in folder.iterdir() if one.is_dir()):
+        try:
+            taxon = names.find(species.name.replace("_", " "))
+        except TaxonError as error:
+            tell(f"{text_of(species)}: {error}")
+            continue
+        files = sorted(path for path in species.rglob("*") if is_sound(path) and path.is_file())
+        samples += [Sample(path, row[taxon.scientific_name], (text_of(folder), text_of(path.name))) for path in files]
+    return samples
