@@ -38,7 +38,7 @@ COMMANDS = {
     "collect": "edgeapp.commands.collect:collect",
     "listen": "edgeapp.commands.listen:listen",
     "devices": "edgeapp.commands.devices:devices",
-    "journal": "edgeapp.commands.journal_report:app",
+    "journal": "edgeapp.commands.journal_microphones:app",
     "serve": "edgeapp.commands.web:serve",
     "web": "edgeapp.commands.web:app",
     "bench": "edgeapp.commands.bench:bench",

@@ -14,6 +14,7 @@ import re
 LONGEST = 120  # letters of a name that is made: file systems take 255 bytes, Windows 260 characters for a whole path
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _DEVICES = re.compile(r"(con|prn|aux|nul|clock\$|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(?=[. ]|$)", re.I)
+_WRITTEN_OUT = re.compile(r"(?:\\udc[89a-f][0-9a-f])+")
 _LOOKS_ESCAPED = re.compile(rb"\\(?=x[0-9a-f]{2})")
 
 
@@ -32,8 +33,20 @@ def name_of(text: str) -> str:
     return os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text.encode("utf-8", "surrogatepass")))
 
 
+def utf8(path: str | os.PathLike[str]) -> str | None:
+    """A path as libraries take it that know names in UTF-8 alone, whatever the locale; None where it is no UTF-8."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 def readable(text: str) -> str:
-    """A sentence with names in it as text that UTF-8 can carry; bytes that are none are shown as `text_of` does."""
+    """A sentence with names in it as text that UTF-8 can carry; bytes that are none are shown as `text_of` does.
+
+    Quoted names as well, in which Python writes out what it could not decode.
+    """
+    text = _WRITTEN_OUT.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), text)
     try:
         raw = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a letter of UTF-16, in a name on Windows

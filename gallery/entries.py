@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from gallery.entry import Entry, Thumbnail
 from gallery.rows import VECTOR, hash_of, named, stored_hash, vectors_of
 
 _READ = """
-    SELECT scientific_name, modality, block, place, label, author, licence, source, sha256, logit_scale, logit_bias,
-        class_vectors.vector AS of_class, class_vectors.crc32 AS of_class_crc32, small, large, width, height
+    SELECT entries.id, scientific_name, modality, block, place, label, author, licence, source, sha256,
+        logit_scale, logit_bias, class_vectors.vector AS of_class, class_vectors.crc32 AS of_class_crc32,
+        small, large, width, height
     FROM taxa JOIN entries ON entries.taxon = taxa.id
     LEFT JOIN class_vectors ON class_vectors.entry = entries.id
     LEFT JOIN thumbnails ON thumbnails.entry = entries.id
@@ -71,7 +73,23 @@ def read(db: sqlite3.Connection, dim: int, stored_hashes: bool, asked: dict[str,
     where = " AND ".join(f"{column} = :{column}" for column, value in values.items() if value is not None)
     rows = list(named(db.execute(f"{_READ} WHERE {where or 'true'} ORDER BY entries.id", values)))
     vectors.attach(db, dim, rows)
+    for row in rows:
+        del row["id"]
     return [_entry(row, dim) for row in rows]
+
+
+def each(db: sqlite3.Connection, dim: int) -> Iterator[tuple[int, Entry]]:
+    """All entries with their rows, taxon by taxon, one after the other.
+
+    Raises
+    ------
+    DamagedRowError
+        One is not what was written.
+    """
+    for (taxon,) in db.execute("SELECT id FROM taxa ORDER BY id").fetchall():
+        rows = list(named(db.execute(f"{_READ} WHERE entries.taxon = ? ORDER BY entries.id", (taxon,))))
+        vectors.attach(db, dim, rows)
+        yield from ((row.pop("id"), _entry(row, dim)) for row in rows)
 
 
 def _entry(row: dict[str, Any], dim: int) -> Entry:

@@ -1,8 +1,8 @@
 """Search of all entries of a gallery: those nearest to a vector, by cosine.
 
 Exact search reads every vector. The index is an inverted file (Jégou, Douze and Schmid, IEEE TPAMI, 2011) whose cells
-are the taxa: only the taxa whose centroids are nearest are read, until so many in a row have added nothing to what was
-found. Both read the vectors in the file, so there is nothing to build and nothing that could be out of date.
+are the taxa: only those whose centroids are nearest are read, until so many of their entries have added nothing to what
+was found. Both read the vectors in the file, so there is nothing to build and nothing that could be out of date.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gallery.rows import hash_of
 from gallery.store import Gallery
 from gallery.vectors import of_taxon, pieces
 
-LEAST_TAXA = 24  # that are read, whatever they add
-PATIENCE = 16  # taxa in a row that add nothing before the search ends
+LEAST = 4_000  # entries that are read, whatever they add
+PATIENCE = 2_000  # entries in a row that add nothing before the search ends
 THREADS = 2  # of exact search: more wait for the disk or memory
 
 
@@ -117,17 +117,18 @@ class Nearest:
         order = np.argsort(-np.concatenate(cosines), kind="stable")
         ends = np.cumsum([len(one) for one in cosines])
         best: list[_Place] = []
-        idle = 0
-        for read, at in enumerate(order.tolist()):
-            if read >= LEAST_TAXA and idle >= PATIENCE and len(best) == n:
+        read = idle = 0
+        for at in order.tolist():
+            if read >= LEAST and idle >= PATIENCE and len(best) == n:
                 break
             cell = int(np.searchsorted(ends, at, side="right"))
             modality, rows, _ = self._cells[cell]
             taxon = int(rows[at - (ends[cell - 1] if cell else 0)])
-            idle += 1
             piece = self._gallery.read(of_taxon, modality, taxon)
-            if piece is not None and _take(best, piece, direction, n):
-                idle = 0
+            if piece is not None:
+                size = len(piece[2])
+                read += size
+                idle = 0 if _take(best, piece, direction, n) else idle + size
         return best
 
     def _exact(self, direction: np.ndarray, n: int) -> list[_Place]:

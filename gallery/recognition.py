@@ -28,10 +28,10 @@ from gallery.competition import Competition, non_negative
 from gallery.parameters import INDEPENDENT, PURSUIT, SHARED, DecisionParameters
 from gallery.reviewed import reconsidered
 from gallery.taxon import Taxon
-from gallery.vocabulary import Vocabulary, unit
+from gallery.vocabulary import Vocabulary, unit_of
 
 MOST_SPECIES = 6  # in one window
-WINDOWS_AT_ONCE = 128  # whose products with all taxa are one: a taxon's vector is read once for all of them
+WINDOWS_AT_ONCE = 256  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
@@ -207,7 +207,7 @@ class _Window:
     """One window while it is judged."""
 
     def __init__(self, vector: np.ndarray, logits: np.ndarray, vocabulary: Vocabulary, top: int, most: int) -> None:
-        self.vector, self.logits, self.vocabulary = unit(vector[None])[0], logits, vocabulary
+        self.vector, self.logits, self.vocabulary = unit_of(vector), logits, vocabulary
         self.length = float(vector @ self.vector)
         self.top, self.most = top, min(most, len(logits))
         self.parameters = vocabulary.parameters
@@ -288,12 +288,14 @@ class _Window:
         """Logits [n_taxa] of what is left of the window when taxa are taken out of it."""
         if not rows:
             return self.logits
-        units = np.stack([self.vocabulary.unit_direction(row) for row in rows])
+        known = [self.vocabulary.shift(row, self.length) for row in rows]
+        units = np.stack([direction for direction, _ in known])
         taken = non_negative(units @ units.T, units @ self.vector)
-        left = max(float(np.linalg.norm(self.vector - taken @ units)), LEAST_LEFT)
+        difference = self.vector - taken @ units
+        left = max(math.sqrt(float(difference @ difference)), LEAST_LEFT)
         rest = self.logits - self.vocabulary.bias
-        for amount, row in zip(taken, rows):
-            rest -= amount * self.vocabulary.shift(row, self.length)
+        for amount, (_, shift) in zip(taken, known):
+            rest -= amount * shift
         rest /= left
         rest += self.vocabulary.bias
         return rest

@@ -174,11 +174,12 @@ class Gallery:
                     rejected.append(self.reject(taxon.scientific_name, reason))
         return Added(added, tuple(rejected))
 
-    def add_entries(self, entries: Iterable[Entry]) -> Added:
+    def add_entries(self, entries: Iterable[Entry], reject_known: bool = True) -> Added:
         """Add vectors, in one transaction.
 
         What cannot be taken is rejected, with the reason: a vector that is not finite, zero, of the wrong dim or not of
-        unit length; a taxon that is not in the gallery; a file or a prompt that the taxon has already.
+        unit length; a taxon that is not in the gallery; a file or a prompt that the taxon has already, unless what is
+        known is to be passed over.
         """
         added = 0
         rejected: list[Rejection] = []
@@ -195,6 +196,8 @@ class Gallery:
                     reason = "taxon is not in the gallery"
                 if not reason and taxon is not None and not entries_table.put(self._db, entry, taxon, appender):
                     reason = f"{entry.modality} is in the gallery already"
+                    if not reject_known:
+                        continue
                 if reason:
                     rejected.append(self.reject(f"{name}: {entry.label}", reason))
                 else:
@@ -215,8 +218,7 @@ class Gallery:
 
     def counterexamples(self) -> list[Counterexample]:
         """All counterexamples, in the order they were added."""
-        with database.explained(self.path):
-            return counterexamples.read(self._db, self.identity.dim)
+        return self.read(counterexamples.read)
 
     def remove_taxon(self, scientific_name: str, table: NamesTable | None = None) -> int:
         """Remove a taxon and its vectors, in one transaction; returns how many vectors it had.
@@ -263,23 +265,15 @@ class Gallery:
     ) -> list[Entry]:
         """Entries, of one modality, taxon and file if asked, in the order they were added, with their thumbnails."""
         asked = {"modality": modality, "scientific_name": scientific_name, "sha256": sha256}
-        with database.explained(self.path):
-            return entries_table.read(self._db, self.identity.dim, self.stores_centroids, asked)
+        return self.read(entries_table.read, self.stores_centroids, asked)
 
     def sums(self, modality: str, beside_class: bool = True) -> Sums | None:
         """Sums of the vectors of one modality by taxon, without class vectors; None where there are none.
 
-        They are read as the file has them; of a gallery of an earlier version, from all vectors.
-
-        Parameters
-        ----------
-        modality : str
-        beside_class : bool
-            Whether those of taxa that have a class vector are read as well.
+        They are read as the file has them; of a gallery of an earlier version, from all vectors. Without `beside_class`
+        those of taxa that have a class vector are left out.
         """
-        with database.explained(self.path):
-            read = stored_sums if self.stores_centroids else computed_sums
-            return read(self._db, self.identity.dim, modality, beside_class)
+        return self.read(stored_sums if self.stores_centroids else computed_sums, modality, beside_class)
 
     def read(self, function: Callable[..., T], *values: object) -> T:
         """What a function of this package makes of the open file, the numbers in a vector and `values`."""
@@ -305,8 +299,7 @@ class Gallery:
         tuple[numpy.ndarray, numpy.ndarray]
             [n] int64, place of each vector's taxon in `taxa`, ascending over all pieces; [n, dim] float32, the vectors.
         """
-        with database.explained(self.path):
-            yield from vectors.of_modality(self._db, self.identity.dim, modality, beside_class)
+        yield from self.each(vectors.of_modality, modality, beside_class)
 
     def class_vectors(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Class vectors, some thousand at a time.
@@ -317,8 +310,7 @@ class Gallery:
             [n] int64, place of each one's taxon in `taxa`, ascending over all pieces; [n, dim] float32, unit length;
             [n] float32, logit scales; [n] float32, logit biases.
         """
-        with database.explained(self.path):
-            yield from vectors.of_classes(self._db, self.identity.dim)
+        yield from self.each(vectors.of_classes)
 
     def info(self) -> dict[str, Any]:
         """What the gallery holds, ready for JSON.

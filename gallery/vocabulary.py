@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -205,11 +206,11 @@ class Vocabulary:
             units = np.stack([self.unit_direction(row) for row in missing])
             of_entries = _products(units, self.directions) if len(self._rows) else [None] * len(missing)
             of_class = [None] * len(missing) if self._class is None else _products(units, self._class.weights)
-            for row, entries, classes in zip(missing, of_entries, of_class):
-                self._shifts.put(row, (_row(entries), _row(classes)))
+            for row, direction, entries, classes in zip(missing, units, of_entries, of_class):
+                self._shifts.put(row, (direction.astype(np.float64), _row(entries), _row(classes)))
 
-    def shift(self, row: int, length: float) -> np.ndarray:
-        """What sound of a taxon, as a unit of a window's direction, adds to every logit but for the biases: [n_taxa].
+    def shift(self, row: int, length: float) -> tuple[np.ndarray, np.ndarray]:
+        """Where sound of a taxon points [dim], and what a unit of it in a window adds to every logit [n_taxa].
 
         Parameters
         ----------
@@ -219,15 +220,15 @@ class Vocabulary:
         """
         while (known := self._shifts.get(row)) is None:  # for as long as other threads put theirs in its place
             self.shifts([row])
-        of_entries, of_class = known
+        direction, of_entries, of_class = known
         if of_class is None and of_entries is not None and len(of_entries) == len(self):
-            return of_entries
+            return direction, of_entries
         shift = np.zeros(len(self), self.bias.dtype)
         if of_class is not None and self._class is not None:
             shift[self._class.rows] += length * of_class * self._class_share[self._class.rows]
         if of_entries is not None:
             shift[self._rows] += of_entries
-        return shift
+        return direction, shift
 
     def unit_direction(self, row: int) -> np.ndarray:
         """[dim] of unit length: where sound of a taxon points."""
@@ -237,11 +238,11 @@ class Vocabulary:
             direction += self.directions[place]
         else:
             direction += self._class_direction(row)
-        return unit(direction[None])[0]
+        return unit_of(direction)
 
     def similarity(self, vector: np.ndarray, rows: Sequence[int]) -> np.ndarray:
         """Cosine to show beside a confidence, [rows]: the weighted mean over what the taxon has."""
-        heard, at = unit(np.asarray(vector, np.float32)[None])[0], np.asarray(rows, np.int64)
+        heard, at = unit_of(np.asarray(vector, np.float32)), np.asarray(rows, np.int64)
         shown = np.zeros(len(at), np.float32)
         if len(self._rows):
             place = np.minimum(np.searchsorted(self._rows, at), len(self._rows) - 1)
@@ -288,7 +289,8 @@ class Vocabulary:
         return {taxon.scientific_name: row for row, taxon in enumerate(self.taxa)}
 
 
-_Shift = tuple["np.ndarray | None", "np.ndarray | None"]  # of entries [n_rows], of class vectors [n_classes]
+# Direction [dim], products with those of entries [n_rows] and of class vectors [n_classes].
+_Shift = tuple[np.ndarray, "np.ndarray | None", "np.ndarray | None"]
 
 
 class _Latest:
@@ -325,6 +327,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors [n, dim] at unit length; those of an encoder that gives unit vectors stay as they are, and zeros too."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where((np.abs(lengths - 1.0) <= UNIT_TOLERANCE) | (lengths == 0.0), 1.0, lengths)
+
+
+def unit_of(vector: np.ndarray) -> np.ndarray:
+    """The same of one [dim]."""
+    length = math.sqrt(float(vector @ vector))
+    return vector if abs(length - 1.0) <= UNIT_TOLERANCE or length == 0.0 else vector / length
 
 
 def _products(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -55,6 +55,7 @@ FOREIGN = {
     Path("edgeapp/audio/formats/foreign.py"),
     *map(Path, ("edgeapp/audio/network.py", "edgeapp/audio/receive.py")),
 }
+NOTIFYING = {Path("edgeapp/delivery/notify.py")}
 PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, beside its own room
 # What only the results of archives need, of a room that `identify` needs as well.
 ARCHIVE = {"pyarrow": "archive", "ray": "ray"}
@@ -302,12 +303,13 @@ def test_a_device_install_has_all_that_the_device_imports():
     of_archive = {path for path in modules("edgeapp") if path.is_relative_to("edgeapp/archive") or path in REPORTED}
     of_collection = {path for path in modules("edgeapp") if path.is_relative_to("edgeapp/collect")}
     bare = installed(*project["dependencies"], *extras["cpu"])
-    assert used(set(modules(*DEVICE)) - of_page - of_archive - of_collection - FOREIGN) <= bare
+    assert used(set(modules(*DEVICE)) - of_page - of_archive - of_collection - FOREIGN - NOTIFYING) <= bare
     assert used(of_collection) <= bare | set(COLLECTED) | set(ARCHIVE)
     assert all(library in installed(*extras[extra]) for library, extra in COLLECTED.items())
     assert used(of_archive) <= bare | set(ARCHIVE) | installed(*extras["web"])
     assert all(library in installed(*extras[extra]) for library, extra in ARCHIVE.items())
     assert used(FOREIGN) <= bare | installed(*extras["formats"])
+    assert used(NOTIFYING) <= bare | installed(*extras["notify"])
     assert used(of_page - of_archive) <= bare | installed(*extras["web"])
     assert not (bare | installed(*extras["web"])) & set(TRAINING)
 

@@ -20,8 +20,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from benchmarks.soak import pulse, pulse_account  # noqa: E402
-from benchmarks.soak.accelerated import KINDS, LONG, Plan, Soak  # noqa: E402
+from benchmarks.soak.accelerated import Soak  # noqa: E402
 from benchmarks.soak.account import Account, account, lines  # noqa: E402
+from benchmarks.soak.plan import KINDS, LONG, Plan  # noqa: E402
 from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
 from benchmarks.soak.sound import Song  # noqa: E402

@@ -7,97 +7,35 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.soak import stepped, tree
 from benchmarks.soak.disk import Disk
-from benchmarks.soak.process import Listener, Run, Told, listen
+from benchmarks.soak.plan import (
+    AHEAD,
+    BEFORE_DST_S,
+    CLOCK_SETTLES_S,
+    DRAIN_S,
+    DST_UTC,
+    LONG_LOCK_S,
+    MARGIN_S,
+    NIGHT_S,
+    OUTAGE,
+    OUTAGE_S,
+    STEPS_S,
+    TOLD,
+    TOLD_AGAIN,
+    UNREAD,
+    UNSET_S,
+    ZONE,
+    Fault,
+    Plan,
+    Soaked,
+)
+from benchmarks.soak.power import MISSING, Power, compiler
+from benchmarks.soak.process import POWER_CUT, Listener, Told, listen
 from benchmarks.soak.receivers import Broker, Webhook, mosquitto, until
 from benchmarks.soak.sound import RATE_HZ, Programme, Song
-
-MARGIN_S = 0.5  # fed beyond a window, so that the resampler has output all of it
-AHEAD = 3  # windows fed while the journal cannot be written
-OUTAGE = 12  # windows during which a receiver is unavailable
-UNREAD = 8  # windows during which standard output is not read
-DRAIN_S = 180.0  # to deliver queued messages at the end
-CLOCK_SETTLES_S = 12.0  # the station checks its clock every ten seconds
-OUTAGE_S = 20.0  # the outbox drops expired messages between two attempts
-LONG_LOCK_S = 33.0  # longer than the station's SQLite timeout
-STEPS_S = (3_600.0, -7_200.0, 40 * 86_400.0, -30.0)
-UNSET_S = -10 * 365 * 86_400.0
-
-KINDS = ("kill", "lock", "disk", "broker", "webhook", "clock", "slow")
-LONG = ("lock-long", "outage")  # half a minute each
-TOLD = ("disk",)  # faults that the log has to report; a lock may end before the station's timeout
-TOLD_AGAIN = 4  # reports; the log folds a line repeated more often within an hour
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Settings of a run.
-
-    Attributes
-    ----------
-    every : int
-        Mean number of windows between faults.
-    kinds : tuple of str
-        Faults, all equally frequent.
-    kills_until : float
-        Share of the run after which the process is not killed any more, so that one process runs for long.
-    """
-
-    hours: float
-    seed: int
-    every: int
-    kinds: tuple[str, ...]
-    pack: Path | None
-    window_s: float
-    hop_s: float
-    words: tuple[str, ...] = ()
-    kills_until: float = 0.5
-
-
-@dataclass
-class Fault:
-    """An injected fault.
-
-    Attributes
-    ----------
-    kind : str
-    at_s : float
-        Position in all sound played.
-    run : int
-        Number of the process.
-    waited : int
-        Windows fed during the fault.
-    told : bool or None
-        Whether the station's log reported it; None if it need not.
-    """
-
-    kind: str
-    at_s: float
-    run: int
-    waited: int = 0
-    told: bool | None = None
-    what: str = ""
-
-
-@dataclass
-class Soaked:
-    """Record of the run, for the account."""
-
-    journal: Path
-    runs: list[Run] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    unset: list[tuple[float, float]] = field(default_factory=list)  # played, while the clock was not set
-    memory: list[tuple[float, float]] = field(default_factory=list)  # of the oldest process: fed seconds, MB
-    cpu: list[tuple[float, float]] = field(default_factory=list)  # the same: fed seconds, CPU seconds
-    wall_s: float = 0.0
-    boot_utc: float = 0.0
-    steps_s: list[float] = field(default_factory=list)  # successive offsets of the wall clock
-    skipped: list[str] = field(default_factory=list)
 
 
 class Soak:
@@ -117,8 +55,18 @@ class Soak:
         self._random = random.Random(plan.seed)
         self._ahead_s = 0.0
         self._clock_set = True
-        self._set_clock(0.0, True)
         self._back: tuple[int, Callable[[], None]] | None = None  # windows left, and what to restore after them
+        self._set_clock(0.0, True)
+        if "clock" in plan.kinds:  # the board has no clock of its own, and no network for a minute
+            self._set_clock(UNSET_S, False)
+            self._back = (OUTAGE, lambda: self._set_clock(0.0, True))
+        self.power: Power | None = None
+        if "power" in plan.kinds:
+            if compiler():
+                self.power = Power(self.disk.folder, folder / "power")
+            else:
+                self.done.skipped.append(f"power: {MISSING}")
+        self._nights = 0
         self.done.boot_utc = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         if self.broker is None:
             self.done.skipped.append("broker: no mosquitto (Debian: mosquitto)")
@@ -132,10 +80,13 @@ class Soak:
         self._start()
         while self.programme.position_s < total_s:
             self._hear()
+            if "disk" in self.plan.kinds and self.programme.position_s // NIGHT_S > self._nights:
+                self._nights += 1
+                self._strike("disk")
             if self.programme.position_s >= next_fault_s and self._back is None:
                 young = self.programme.position_s < self.plan.kills_until * total_s
                 kind = next(kinds)
-                if kind != "kill" or young:
+                if kind not in ("kill", "power") or young:
                     self._strike(kind)
                 next_fault_s = self.programme.position_s + self._gap_s()
         self._come_back(0)
@@ -167,7 +118,12 @@ class Soak:
             words += ["--pack", plan.pack]
         if self.broker is not None:
             words += ["--mqtt-host", "127.0.0.1", "--mqtt-port", self.broker.port]
-        self.listener = Listener(listen(self.clock_file, *words), self.log, self.programme.position_s)
+            if self.broker.authority is not None:
+                words += ["--mqtt-tls", "--mqtt-ca-file", self.broker.authority]
+        if self.power is not None:
+            self.power.settle()
+        extra = {"TZ": ZONE, **(self.power.environment if self.power is not None else {})}
+        self.listener = Listener(listen(self.clock_file, *words), self.log, self.programme.position_s, extra)
         self.done.runs.append(self.listener.run)
         self._feed(plan.window_s + MARGIN_S)
         self._owed = 1
@@ -203,13 +159,14 @@ class Soak:
             self.done.cpu.append((run.fed_s, tree.cpu_s(self.listener.pid)))
 
     def _never_killed(self) -> bool:
-        return "kill" not in self.plan.kinds
+        return not {"kill", "power"} & {*self.plan.kinds}
 
     # faults
 
     def _order(self) -> Iterator[str]:
         """Each kind once in every round."""
-        kinds = [kind for kind in self.plan.kinds if kind != "broker" or self.broker is not None]
+        without = {"broker": self.broker is None, "power": self.power is None}
+        kinds = [kind for kind in self.plan.kinds if not without.get(kind)]
         while True:
             self._random.shuffle(kinds)
             yield from kinds
@@ -248,6 +205,27 @@ class Soak:
             self._back = (OUTAGE, lambda: self._set_clock(0.0, True))
         self._start()
 
+    def _power(self, fault: Fault) -> None:
+        """Cut the power: what was not synchronised is lost, or there in part."""
+        assert self.power is not None
+        time.sleep(self._random.uniform(0.0, 2.0) * self.listener.latency_s)
+        self.listener.kill(self._ahead_s)
+        self.listener.run.ended = POWER_CUT
+        unsure, arrived = self.power.cut(self._random)  # before anybody opens the journal, which would repair it
+        self._note_stream()
+        fault.what = f"{unsure // 1024} kB were not synchronised, {arrived // 1024} kB of them arrived"
+        self._start()
+
+    def _dst(self, fault: Fault) -> None:
+        """Set the clock to just before summer time begins or ends, so that it does in the next windows."""
+        self._rest()
+        change = self._random.choice(DST_UTC)
+        ahead_s = change.timestamp() - BEFORE_DST_S - time.time()
+        fault.what = f"{change:%Y-%m-%d %H:%M} UTC in {ZONE}"
+        self._set_clock(ahead_s, True)
+        self._feed(self.plan.hop_s)
+        self._owed = 1
+
     def _end_by_kill(self, after_s: float) -> None:
         time.sleep(after_s)
         self.listener.kill(self._ahead_s)
@@ -278,6 +256,8 @@ class Soak:
     def _disk(self, fault: Fault) -> None:
         """Fill the disk."""
         self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # otherwise the next rows may still fit into the WAL
+        if self.power is not None:
+            self.power.settle()
         self.disk.fill(self.listener.pid)
         self._ahead(fault)
         time.sleep(3.0)

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak.accelerated import MARGIN_S, UNSET_S, Plan, Soak, Soaked
+from benchmarks.soak.accelerated import Soak
+from benchmarks.soak.plan import MARGIN_S, UNSET_S, Plan, Soaked
 from benchmarks.soak.process import KEPT, Run, Told
 from benchmarks.soak.sound import Played
 from edgeapp.journal.documents import id_of
@@ -81,14 +82,16 @@ def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Accoun
     for number, run in enumerate(done.runs, start=1):
         where = f"process {number}, {run.first_s:.0f} to {run.first_s + run.fed_s:.0f} s"
         expected, counted, told = due(run, plan), counts.get(run.stream, 0), len(run.told)
-        killed = run.ended == "killed"
+        killed = run.killed
         missing = expected - counted
         lost += max(0, missing)
         if killed and missing == 1:
-            made.named.append(f"{where}: the window being processed when it was killed")
+            made.named.append(f"{where}: the window being processed ({run.ended})")
+        elif 0 < missing <= run.forgotten + killed:
+            made.named.append(f"{where}: {missing} windows without a detection, counted since the last one was written")
         elif missing:
             made.losses.append(f"{where}: {expected} windows were due, {counted} are in the journal")
-        if not counted - killed <= told <= counted:
+        if not counted - killed <= told <= counted + run.forgotten:
             made.losses.append(f"{where}: {told} windows were reported, {counted} are in the journal")
         starts = [one.start_s for one in run.told]
         wanted = [round(n * plan.hop_s, 3) for n in range(len(starts))]
@@ -100,7 +103,7 @@ def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Accoun
     made.figures["windows in the journal"] = sum(counts.values())
     for row in journal.execute("SELECT verdict, sum(n) n FROM window_counts GROUP BY 1 HAVING sum(n) ORDER BY 1"):
         made.figures[f"  {row['verdict']}"] = row["n"]
-    made.figures["windows lost by kills"] = lost
+    made.figures["windows lost by kills and power cuts"] = lost
     rows = journal.execute("SELECT count(*) n, sum(windows) windows FROM detections").fetchone()
     made.figures["detections in the journal"] = rows["n"]
     made.figures["  windows in them"] = rows["windows"] or 0
@@ -122,7 +125,7 @@ def stretches(told: list[Told]) -> dict[tuple[str, float], tuple[float, int]]:
 
 def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account) -> None:
     """Compare stored with reported detections; a kill may leave one unreported window in the journal."""
-    killed = run.ended == "killed"
+    killed = run.killed
     rows = journal.execute("SELECT * FROM detections WHERE stream IS ?", (run.stream,)).fetchall()
     written = {
         (row["scientific_name"], round(row["start_s"], 3)): (row["end_s"], row["windows"], row["confirmed"])
@@ -173,7 +176,7 @@ def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None
         strangers.update(name for name in during if name != song.taxon)
         if song.taxon in during:
             heard += 1
-        elif any(song.start_s < run.first_s + run.fed_s < song.end_s for run in done.runs if run.ended == "killed"):
+        elif any(song.start_s < run.first_s + run.fed_s < song.end_s for run in done.runs if run.killed):
             cut += 1
         else:
             made.losses.append(f"{song.taxon} sang from {song.start_s:.0f} to {song.end_s:.0f} s and was not reported")
@@ -236,7 +239,7 @@ def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account)
     """Compare clips with detections; a kill loses clips that wait for the sound after them."""
     there = missing = cut = 0
     rows = journal.execute("SELECT stream, end_s, clip_path AS path FROM detections_in_full").fetchall()
-    ends = {run.stream: run for run in done.runs if run.ended == "killed"}
+    ends = {run.stream: run for run in done.runs if run.killed}
     for row in rows:
         if row["path"] is not None and Path(row["path"]).is_file():
             there += 1
@@ -270,9 +273,10 @@ def _resources(done: Soaked, soak: Soak, made: Account) -> None:
         made.figures["CPU seconds per hour of sound, oldest process"] = round(
             (spent - first_cpu) / (fed - first_fed) * 3600.0, 1
         )
-    tenth = next(mb for fed_s, mb in memory if fed_s >= 0.1 * fed)
     made.figures["oldest process: sound (h)"] = round(fed / 3600.0, 3)
-    made.figures["oldest process: memory (MB, PSS) at 10 %"] = round(tenth, 1)
+    tenths = [next(mb for fed_s, mb in memory if fed_s >= tenth / 10 * fed) for tenth in range(1, 11)]
+    made.figures["oldest process: memory (MB, PSS) at each tenth"] = " ".join(f"{mb:.0f}" for mb in tenths)
+    made.figures["oldest process: memory (MB, PSS) at 10 %"] = round(tenths[0], 1)
     made.figures["oldest process: memory (MB, PSS) at 100 %"] = round(memory[-1][1], 1)
     made.figures["oldest process: memory (MB, PSS) most"] = round(max(mb for _, mb in memory), 1)
 
@@ -287,7 +291,7 @@ def _fault(number: int, soak: Soak) -> dict[str, Any]:
         "windows_meanwhile": fault.waited,
         "told_in_log": fault.told,
         "process": fault.run,
-        "ended": run.ended if fault.kind == "kill" else "",
+        "ended": run.ended if fault.kind in ("kill", "power") else "",
     }
 
 

@@ -22,6 +22,7 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[2]
 PIPE_BYTES = 4_096  # of standard output: a paused reader blocks the station after four windows
 PATIENCE_S = 120.0
+KILLED, POWER_CUT = "killed", "power cut"
 KEPT = ("detection", "unconfirmed")  # verdicts with a row in the journal
 
 
@@ -51,7 +52,7 @@ class Run:
     fed_s : float
         Sound fed to its stream.
     ended : str
-        ``killed``, ``closed``, or empty while it runs.
+        ``killed``, ``power cut``, ``closed``, or empty while it runs.
     stream : int or None
         Its row in the journal.
     detections : list of str
@@ -68,6 +69,19 @@ class Run:
     detections: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
+
+    @property
+    def killed(self) -> bool:
+        """Whether it could not end as it should."""
+        return self.ended in (KILLED, POWER_CUT)
+
+    @property
+    def forgotten(self) -> int:
+        """Windows that a power cut may take from the counts: those since the last that a detection was written with."""
+        if self.ended != POWER_CUT:
+            return 0
+        kept = [number for number, one in enumerate(self.told, start=1) if one.verdict in KEPT]
+        return len(self.told) - (kept[-1] if kept else 0)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -154,7 +168,7 @@ class Listener:
     def kill(self, ahead_s: float) -> None:
         """Kill it, as in a power cut; what it reported before is recorded."""
         os.kill(self.pid, signal.SIGKILL)
-        self._end("killed", ahead_s)
+        self._end(KILLED, ahead_s)
 
     def finish(self, ahead_s: float = 0.0, patience_s: float = PATIENCE_S) -> int:
         """End it regularly, and return its exit code."""

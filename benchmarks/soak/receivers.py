@@ -15,6 +15,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from benchmarks.soak.certificates import certificates
+
 UP_S = 20.0
 
 
@@ -34,7 +36,13 @@ def until(condition: Callable[[], object], timeout_s: float) -> bool:
 
 
 class Broker:
-    """A mosquitto with persistence on a free port, and a subscriber with a persistent session."""
+    """A mosquitto with persistence on a free port, and a subscriber with a persistent session.
+
+    Attributes
+    ----------
+    authority : Path or None
+        Of its certificate; None where it takes connections without TLS, for want of openssl.
+    """
 
     def __init__(self, folder: Path) -> None:
         program = mosquitto()
@@ -45,8 +53,11 @@ class Broker:
             self.port = listener.getsockname()[1]
         user = "user root\n" if os.geteuid() == 0 else ""  # otherwise it switches to a user who cannot read the folder
         config = folder / "mosquitto.conf"
+        made = certificates(folder / "tls")
+        self.authority = made.authority if made is not None else None
+        tls = f"cafile {made.authority}\ncertfile {made.certificate}\nkeyfile {made.key}\n" if made is not None else ""
         config.write_text(
-            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"{user}listener {self.port} 127.0.0.1\n{tls}allow_anonymous true\npersistence true\n"
             f"persistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n"
             f"max_queued_messages 0\nlog_dest file {folder}/mosquitto.log\n"
         )
@@ -81,6 +92,8 @@ class Broker:
         ready = threading.Event()
         self._client = client = Client(CallbackAPIVersion.VERSION2, client_id="soak", clean_session=False)
         client.reconnect_delay_set(1, 1)
+        if self.authority is not None:
+            client.tls_set(str(self.authority))
         client.on_connect = lambda *_: client.subscribe("biovita/+/detections", qos=1)
         client.on_subscribe = lambda *_: ready.set()
         client.on_message = lambda _client, _data, message: self._take(message.payload)

@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeapp.archive.arrow import arrow_path, require_pyarrow
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError, UsageError
 
@@ -39,15 +40,6 @@ DATE, FOLDER, NONE = PARTITIONS = ("date", "folder", "none")
 UNKNOWN = "unknown"  # partition of recordings whose date is not known; pandas cannot read Hive's own name for that
 METADATA = b"biovita_edge"
 PART_NAME = re.compile(r"part-(\d{6,})\.parquet")
-EXTRA = "pip install 'biovita-edge[archive]'"
-
-
-def require_pyarrow() -> None:
-    """Raise UsageError where pyarrow is not installed."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise UsageError("the results of an archive need pyarrow, which is not installed", EXTRA) from None
 
 
 def candidates_type() -> pa.DataType:
@@ -220,7 +212,7 @@ class Committed:
         found: dict[int, Part] = {}
         for number, path in sorted(part_files(folder / FILES)):
             try:
-                found[number] = Part.of(pq.read_schema(path).metadata)
+                found[number] = Part.of(pq.read_schema(arrow_path(path)).metadata)
             except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
                 raise OutputError(
                     f"{path}: is no part of an archive's results ({' '.join(str(error).split())})",
@@ -384,8 +376,8 @@ class DataSet:
         if name != FILES and self.record.partition != NONE:
             fields = fields.append(pa.field(self.record.partition, pa.string()))
             hive = pads.partitioning(pa.schema([fields.field(self.record.partition)]), flavor="hive")
-        paths = [path.as_posix() for part, path in self._paths[name] if number in (None, part)]
-        root = (self.folder / name).as_posix()
+        paths = [arrow_path(path.as_posix()) for part, path in self._paths[name] if number in (None, part)]
+        root = arrow_path((self.folder / name).as_posix())
         read = pads.dataset(paths, schema=fields, format="parquet", partitioning=hive, partition_base_dir=root)
         gone = self.committed.superseded
         return read, ~pads.field("file_id").isin(sorted(gone)) if gone else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +18,8 @@ from edgeapp.archive.dataset import EMBEDDINGS, FILES, DataSet
 from edgeapp.archive.replay import recording_of
 from edgeapp.archive.selection import Selection
 from edgeapp.archive.vectors import Vectors, vectors_of
-from edgeapp.audio.file import FileSource
-from edgeapp.errors import UsageError
 from edgeapp.outputs.writer import Recording
-from edgeapp.recognition.photos import UnusablePhoto, opened
-from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.runtime.encoders import ImageEncoder, TextEncoder
-from gallery.prompts import prompts
-from gallery.recognition import loud
-from gallery.taxon import Taxon
 from gallery.vocabulary import unit
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -53,53 +41,6 @@ class Near:
     start_s: float
     end_s: float
     similarity: float
-
-
-def of_sound(path: str, recogniser: Recogniser) -> np.ndarray:
-    """Embeddings of the windows of a recording that have sound, side by side: [n, dim].
-
-    Raises
-    ------
-    AudioError, UsageError
-        It cannot be read, or has no sound.
-    """
-    source = FileSource(path)
-    try:
-        cut = list(recogniser.cut(source, recogniser.pack.audio.window_s))
-        heard = np.flatnonzero(loud([window.level.dbfs for window in cut], recogniser.parameters)).tolist()
-        if not heard:
-            raise UsageError(
-                f"{path}: no sound: never above {recogniser.parameters.silence_dbfs:g} dBFS", "name another recording"
-            )
-        return recogniser.encoder.hear([cut[row] for row in heard])
-    finally:
-        source.close()
-
-
-def of_photo(path: str, recogniser: Recogniser) -> np.ndarray:
-    """Embedding of a photo: [1, dim].
-
-    Raises
-    ------
-    PackError, UsageError
-        The pack has no image encoder, or it is no photo.
-    """
-    try:
-        return ImageEncoder(recogniser.pack).encode([opened(Path(path))])
-    except (UnusablePhoto, OSError) as error:
-        raise UsageError(f"{path}: {error}", "name another photo") from None
-
-
-def of_words(text: str, recogniser: Recogniser, taxon: Taxon | None = None) -> np.ndarray:
-    """Embedding of words, or of the prompts of a taxon that they name: [n, dim].
-
-    Raises
-    ------
-    PackError
-        The pack has no text encoder.
-    """
-    texts = [text] if taxon is None else list(prompts(taxon).values())
-    return TextEncoder(recogniser.pack).encode(texts).mean(axis=0, keepdims=True)
 
 
 def nearest(data: DataSet, queries: np.ndarray, most: int, selection: Selection) -> list[Near]:

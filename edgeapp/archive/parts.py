@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from edgeapp.archive.dataset import FILES, NONE, TABLES, UNKNOWN, Committed, Part, part_files, part_name, schema
+from edgeapp.archive.arrow import arrow_path
+from edgeapp.archive.dataset import (
+    FILES,
+    NONE,
+    TABLES,
+    UNKNOWN,
+    Committed,
+    Part,
+    part_files,
+    part_name,
+    schema,
+)
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError
 from edgeapp.file_names import portable
@@ -169,7 +180,7 @@ class Parts:
             tables = []
             for path in sorted(self._paths[name].get(number, ())):
                 with explained(path):
-                    table = pq.read_table(path, partitioning=None).select(fields.names).cast(fields)
+                    table = pq.read_table(arrow_path(path), partitioning=None).select(fields.names).cast(fields)
                 if name != FILES:
                     value = self._value_of(path.parent)
                     table = table.append_column(PARTITION, pa.array([value] * len(table), pa.string()))
@@ -186,7 +197,7 @@ class Parts:
 
         drop = pa.array(sorted(gone), pa.int64())
         with explained(self.folder):
-            has = pq.read_table(self.folder / FILES / part_name(number), columns=["file_id"])["file_id"]
+            has = pq.read_table(arrow_path(self.folder / FILES / part_name(number)), columns=["file_id"])["file_id"]
         if not pc.any(pc.is_in(has, drop)).as_py():
             return
         kept = {
@@ -212,7 +223,7 @@ class Parts:
                         rows = rows.replace_schema_metadata(part.metadata())
                     written.append(target)
                     with explained(target), files.replacing(target, parents=True, sweep=False) as temporary:
-                        pq.write_table(rows, temporary, compression=COMPRESSION)
+                        pq.write_table(rows, arrow_path(temporary), compression=COMPRESSION)
                     self._paths[name].setdefault(part.number, []).append(target)
         except BaseException:
             for path in reversed(written):  # `files` first

@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import time
+from collections import deque
 from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,6 +107,7 @@ class RayWorkers:
         self._threads = recognition.threads or 1
         self._on_gpu = recognition.provider not in (None, "cpu")
         self._slots: list[_Slot] = []
+        self._waiting: deque[Task] = deque()  # for a worker that has its model: one may never come back
         self._quiet = ExitStack()  # Ray tells on standard output that a worker died
 
     @property
@@ -116,14 +118,12 @@ class RayWorkers:
     @property
     def free(self) -> int:
         """How many of them have nothing to do."""
-        return sum(slot.task is None for slot in self._slots)
+        return sum(slot.task is None for slot in self._slots) - len(self._waiting)
 
     def submit(self, task: Task) -> None:
         """Give a task to a worker that is free."""
-        slot = next(slot for slot in self._slots if slot.task is None)
-        slot.task = task
-        if slot.loading is None:
-            slot.reference = slot.actor.hear.remote(task)
+        self._waiting.append(task)
+        self._feed()
 
     def wait(self, timeout_s: float) -> list[Done]:
         """Tasks that are done; none if so much time passed before.
@@ -133,7 +133,7 @@ class RayWorkers:
         BiovitaError
             What a worker raised.
         DeviceError
-            Workers die when they start.
+            Workers die when they start, or no machine is left for one.
         """
         slots = {slot.loading if slot.loading is not None else slot.reference: slot for slot in self._slots}
         slots.pop(None, None)
@@ -154,11 +154,12 @@ class RayWorkers:
                 raise answer
             if slot.loading is not None:
                 slot.loading = None
-                if slot.task is not None:
-                    slot.reference = slot.actor.hear.remote(slot.task)
             elif slot.task is not None:
                 done.append(Done(slot.task, answer))
                 slot.task = slot.reference = None
+        self._feed()
+        if not ready and all(time.monotonic() - slot.since > START_S for slot in self._slots if slot.loading):
+            self._check_room()
         return done
 
     def __enter__(self) -> RayWorkers:
@@ -205,6 +206,21 @@ class RayWorkers:
             raise DeviceError(
                 f"no Ray cluster responds at {self._address} ({reason})", "check the address, or give --ray local"
             ) from None
+
+    def _feed(self) -> None:
+        """Give what waits to workers that have their model."""
+        for slot in self._slots:
+            if self._waiting and slot.loading is None and slot.task is None:
+                slot.task = self._waiting.popleft()
+                slot.reference = slot.actor.hear.remote(slot.task)
+
+    def _check_room(self) -> None:
+        """Raise DeviceError where no worker has come for long: their machines are gone."""
+        if all(slot.loading is not None for slot in self._slots):
+            raise DeviceError(
+                "no machine of the cluster has room for a worker any more",
+                "see `ray status`, and give the same command again: it goes on from here",
+            )
 
     def _died(self, slot: _Slot, error: Exception) -> list[Done]:
         """Ray starts the actor again: load its model, and say what it was at."""

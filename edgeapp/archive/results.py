@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgeapp.archive import lock
-from edgeapp.archive.dataset import TABLES, require_pyarrow
+from edgeapp.archive.arrow import arrow_path, require_pyarrow
+from edgeapp.archive.dataset import TABLES
 from edgeapp.archive.parts import explained
 from edgeapp.archive.record import NAME, Record
 from edgeapp.errors import OutputError, UsageError
@@ -21,11 +22,12 @@ def earlier(folder: Path) -> Record | None:
     Raises
     ------
     UsageError
-        pyarrow is not installed.
+        pyarrow is not installed, or cannot take the name of the folder.
     OutputError
         It is no folder, has something else in it, or its record cannot be read.
     """
     require_pyarrow()
+    arrow_path(folder)
     if (folder / NAME).exists():
         return Record.read(folder)
     try:

@@ -19,9 +19,10 @@ BACKENDS = {
     "portaudio": ("edgeapp.audio.portaudio", "PortAudio"),
     "arecord": ("edgeapp.audio.arecord", "Arecord"),
     "pulse": ("edgeapp.audio.pulse", "PulseAudio"),
+    "pipewire": ("edgeapp.audio.pipewire", "PipeWire"),
     "network": ("edgeapp.audio.network", "Network"),
 }
-SERVER_BACKENDS = ("pulse",)  # sound servers; their modules have `sources`
+SERVER_BACKENDS = ("pulse", "pipewire")  # sound servers; their modules have `sources`
 PCM, FILE = "pcm", "file"  # sources that are not microphones: standard input, a recording
 
 

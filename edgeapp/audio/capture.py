@@ -78,6 +78,8 @@ class Capture:
         Called by `blocks` about each second in which no sample comes.
     on_channels : Callable
         Called by `blocks` with the faults of the channels whenever they change.
+    on_frames : Callable
+        Called by `blocks` with the frames ``[n, channels]`` before they are mixed.
 
     Raises
     ------
@@ -106,6 +108,7 @@ class Capture:
         self.captured_samples = self.dropped_samples = 0
         self.on_waiting: Callable[[], object] = lambda: None
         self.on_channels: Callable[[Sequence[ChannelFault]], object] = lambda faults: None
+        self.on_frames: Callable[[np.ndarray], object] = lambda frames: None
         self.ended = False  # a plain flag: the lock inside an Event could be held by the very thread a signal stops
         # SimpleQueue.put is reentrant, so that a signal handler may call close() while this thread waits in get().
         self._queue: queue.SimpleQueue[Heard | DeviceError | None] = queue.SimpleQueue()
@@ -158,6 +161,7 @@ class Capture:
                     hole = min(heard.start - position, hole_samples)
                     yield Block(position, np.zeros(hole, np.float32))
                     position += hole
+                self.on_frames(heard.samples)
                 yield Block(position, self._mixer.add(heard.samples))
                 position += len(heard.samples)
         finally:

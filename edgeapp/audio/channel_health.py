@@ -117,6 +117,22 @@ class ChannelHealth:
             self._faults.pop(key, None)
 
 
+def faults_in(frames: np.ndarray, rate_hz: int) -> tuple[ChannelFault, ...]:
+    """What is wrong with the channels of a few seconds of sound ``[n, channels]``, where all of it shows it."""
+    channels = frames.shape[1]
+    watch, size = ChannelWatch(channels, rate_hz), round(SEGMENT_S * rate_hz)
+    starts = range(0, len(frames) - size + 1, size)
+    seen = [watch.look(np.ascontiguousarray(frames[start : start + size].T)) for start in starts]
+    if channels < 2 or not seen:
+        return ()
+    dead = [channel for channel in range(channels) if all(channel not in one.live for one in seen)]
+    whole = [channel for channel in range(channels) if channel not in dead]
+    found = [(Fault.INVERTED, 0)] if all(one.cancelled for one in seen) else []
+    found += [(Fault.DEAD, channel + 1) for channel in dead]
+    found += [(Fault.NOISY, channel + 1) for channel, _ in watch.noise.noisy(whole)]
+    return tuple(ChannelFault(fault, number, _IN_WORDS[fault].format(number)) for fault, number in found)
+
+
 _IN_WORDS = {
     Fault.INVERTED: "channels cancel each other: one is wired the other way round",
     Fault.DEAD: "channel {} has no sound",

@@ -228,8 +228,8 @@ def _comment(path: str | os.PathLike[str]) -> str:
     import soundfile
 
     try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
+        with open(path, "rb") as raw, soundfile.SoundFile(raw) as file:  # soundfile takes no name of any bytes
             text: str = file.comment
-    except (soundfile.LibsndfileError, UnicodeDecodeError):
+    except (OSError, soundfile.LibsndfileError, UnicodeDecodeError):
         return ""
     return text if text.lstrip().startswith("GUANO|Version") else ""

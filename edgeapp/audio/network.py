@@ -27,9 +27,12 @@ class Network:
 
     def reader(self, device: Device, listed: Sequence[Device], stall_s: float) -> FromMessages:
         """The stream is taken as it comes, with its rate and channels."""
-        if find_spec("av") is None:
-            raise DeviceError(
-                "sources in the network need PyAV", "install it with `pip install 'biovita-edge[formats]'`"
-            )
+        check_installed()
         asked = json.dumps({"address": device.address, "name": device.name, "stall_s": 2 * stall_s})
         return FromMessages([sys.executable, "-m", "edgeapp.audio.receive"], asked.encode() + b"\n")
+
+
+def check_installed() -> None:
+    """Raise DeviceError without PyAV."""
+    if find_spec("av") is None:
+        raise DeviceError("sources in the network need PyAV", "install it with `pip install 'biovita-edge[formats]'`")

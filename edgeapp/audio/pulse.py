@@ -8,11 +8,8 @@ import subprocess
 from collections import deque
 from collections.abc import Sequence
 
-import numpy as np
-
-from edgeapp.audio.arecord import UNTIL_INPUT_ENDS
 from edgeapp.audio.backends import Device, Heard, ServerSource
-from edgeapp.audio.pcm import frames_of
+from edgeapp.audio.raw_reader import RawReader
 from edgeapp.audio.remedies import OF_A_USER
 from edgeapp.errors import DeviceError
 from edgeapp.paths import child_environment
@@ -26,7 +23,6 @@ _FIELD = re.compile(r"^\t(Name|Description|Sample Specification): (.*)$", re.MUL
 _SPECIFICATION = re.compile(r"(\d+)ch (\d+)Hz")
 _DEFAULT = re.compile(r"^Default Source: (.*)$", re.MULTILINE)
 _MOVED = re.compile(r"Stream moved to device (\S+)")
-_SAMPLE_BYTES = 4
 
 
 class PulseAudio:
@@ -86,8 +82,8 @@ def _asked(*words: str) -> str:
     return done.stdout.decode(errors="replace")
 
 
-class FromParec:
-    """Reads raw samples; see `edgeapp.audio.backends.Reader`.
+class FromParec(RawReader):
+    """The samples of `parec`.
 
     The server moves the streams of a source that is unplugged to another one. `parec` says so, and the recording ends:
     a station does not go on with a microphone that nobody chose.
@@ -96,19 +92,11 @@ class FromParec:
     def __init__(self, source: str, rate_hz: int, channels: int) -> None:
         shape = ["--format=float32le", f"--rate={rate_hz}", f"--channels={channels}", "--no-remap", "--raw"]
         named = ["--client-name=biovita-edge", f"--latency-msec={LATENCY_MS}", f"--device={source}"]
-        self.command = ["/bin/sh", "-c", UNTIL_INPUT_ENDS, "sh", "parec", "--verbose", *shape, *named]
-        self.rate_hz = rate_hz
-        self.error: DeviceError | None = None
+        super().__init__(["parec", "--verbose", *shape, *named], rate_hz, channels)
         self._source = source
-        self._channels = channels
-        self._left = b""
-        self._position = 0
-
-    def otherwise(self, told: str) -> None:
-        """The server converts to whatever is asked for."""
 
     def feed(self, raw: bytes, lines: list[str], told: deque[str]) -> list[Heard]:
-        """The whole frames."""
+        """The whole frames, while they are of this source."""
         for line in lines:
             moved = _MOVED.search(line)
             if moved is not None and moved[1] != self._source:
@@ -116,12 +104,4 @@ class FromParec:
                     f"microphone {PREFIX}{self._source} is gone (the server moved to {moved[1]})",
                     "plug it in again; it is reopened",
                 )
-        data = self._left + raw
-        whole = len(data) - len(data) % (_SAMPLE_BYTES * self._channels)
-        self._left = data[whole:]
-        if not whole or self.error is not None:
-            return []
-        frames = np.nan_to_num(frames_of(data[:whole], "f32le", self._channels), copy=False)
-        start = self._position
-        self._position += len(frames)
-        return [Heard(start, frames, 0, self._position)]
+        return super().feed(raw, lines, told)

@@ -173,9 +173,9 @@ def _date_tag(path: str | os.PathLike[str]) -> datetime | None:
     import soundfile
 
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with open(path, "rb") as raw, soundfile.SoundFile(raw) as file:
             return written_time(file.copy_metadata().get("date", ""))
-    except (soundfile.LibsndfileError, UnicodeDecodeError):
+    except (OSError, soundfile.LibsndfileError, UnicodeDecodeError):
         return None
 
 

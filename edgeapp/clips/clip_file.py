@@ -186,6 +186,20 @@ class ClipFolder:
                 return path, content
         raise AssertionError
 
+    def remove_old(self, path: Path) -> None:
+        """Remove a file in whose place another one is, and the folders of its month and year where they are empty.
+
+        Raises
+        ------
+        OSError
+            The file cannot be removed.
+        """
+        with self._lock:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
+
     def remove(self, path: Path) -> None:
         """Remove a file that could not be recorded in the journal."""
         try:

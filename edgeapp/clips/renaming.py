@@ -85,7 +85,7 @@ class Renamer:
 
     def _rename(self, clip: ClipToRename) -> bool:
         if clip.left_path is not None:  # first: a row remembers one earlier file
-            Path(clip.left_path).unlink(missing_ok=True)
+            self._folder.remove_old(Path(clip.left_path))
             self._journal.clip_left(clip.id)
         if clip.renamed:
             return False
@@ -109,6 +109,6 @@ class Renamer:
         if not self._journal.clip_renamed(clip, str(path), len(content), hashlib.sha256(content).hexdigest()):
             return False
         if path != old:
-            old.unlink(missing_ok=True)
+            self._folder.remove_old(old)
         self._journal.clip_left(clip.id)
         return True

@@ -13,7 +13,7 @@ from edgeapp.errors import CollectError
 from gallery.utc import now_text
 
 ASKED, ENDED = "asked", "ended"  # how the memory of a query begins, and what it has at the query's end
-SILENT = 3  # queries in a row without an answer, after which a source is left alone in this run
+SILENT = 3  # queries in a row without an answer, or refused alike, after which a source is left in this run
 
 
 @dataclass
@@ -77,8 +77,11 @@ def gather(
                     break
             silent = 0
         except CollectError as error:
+            # A key that is refused is refused for every query; a name that is unknown is not.
+            alike = bool(gathered.errors) and gathered.errors[-1].what == error.what
+            passing = isinstance(error, FetchError) and not error.lasting
+            silent = silent + 1 if alike or passing else 1
             gathered.errors.append(error)
-            silent = silent + 1 if isinstance(error, FetchError) and not error.lasting else 0
             if silent == SILENT:
                 gathered.errors.append(
                     CollectError(f"{source.name}: its other queries are left for the next run", "repeat the command")

@@ -26,7 +26,14 @@ from edgeapp.commands.archive_results import (
     selection_of,
     zone_named,
 )
-from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOption, OutputOption, PackOption
+from edgeapp.commands.options import (
+    SOUND_SUFFIXES,
+    GalleryOption,
+    LanguageOption,
+    LearnedOption,
+    OutputOption,
+    PackOption,
+)
 from edgeapp.commands.recognition import ModalitiesOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
@@ -40,7 +47,6 @@ from edgeapp.terminal import tell
 from gallery.errors import TaxonError, UnknownNameError
 from gallery.taxon import Taxon
 
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".aif", ".aiff")
 TABLE = "table"
 
 
@@ -148,9 +154,11 @@ def _shipped(query: str) -> Taxon | None:
 
 def _embedding(query: str, loaded: Loaded) -> np.ndarray:
     """What a recording, a photo or words are in the space of the pack: [n, dim]."""
-    from edgeapp.archive.nearest import of_photo, of_sound, of_words
+    from edgeapp.recognition.queries import of_photo, of_sound, of_words
 
+    recogniser = loaded.recogniser
     if os.path.isfile(query):
-        of_file = of_photo if query.lower().endswith(PHOTO_SUFFIXES) else of_sound
-        return of_file(query, loaded.recogniser)
-    return of_words(query, loaded.recogniser, _shipped(query))
+        if query.lower().endswith(PHOTO_SUFFIXES):
+            return of_photo(query, recogniser.pack)
+        return of_sound(query, recogniser.pack, recogniser.encoder)
+    return of_words(query, recogniser.pack, _shipped(query))

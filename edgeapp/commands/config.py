@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from enum import Enum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edgeapp.audio.addresses import redacted
+from edgeapp.commands.config_change import assignments, change
 from edgeapp.commands.options import ConfigOption
 from edgeapp.commands.validation import loaded
-from edgeapp.config.file import described, example, toml_value
+from edgeapp.config.file import example
 from edgeapp.config.load import config_path, examine
-from edgeapp.config.setting import Setting
-from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
+from edgeapp.config.shown import as_json, as_toml
 from edgeapp.errors import OutputError
 from edgeapp.station.validation import validated
 from edgeapp.terminal import say, tell
@@ -24,8 +21,6 @@ from edgeapp.terminal import say, tell
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", help="Show, check and create the settings of the station."
 )
-
-HIDDEN = "(hidden)"
 
 
 class Format(str, Enum):
@@ -46,7 +41,7 @@ def show(
 ) -> None:
     """Show every setting with its value and origin. Secrets are hidden."""
     loaded = examine(config)
-    text = _json(loaded.settings) if format is Format.JSON else _toml(loaded.settings, long)
+    text = as_json(loaded.settings) if format is Format.JSON else as_toml(loaded.settings, long)
     typer.echo(text)
     for fault in loaded.faults:
         tell(str(fault))
@@ -64,6 +59,35 @@ def check(config: ConfigOption = None) -> None:
     if faults:
         raise typer.Exit(2)
     say(f"{path}: {'all settings are valid' if path.is_file() else 'does not exist; every setting has its default'}")
+
+
+KeysArgument = Annotated[
+    list[str], typer.Argument(metavar="KEY...", help="Settings: clips.pre_roll, thresholds.TAXON.")
+]
+
+
+@app.command("set", context_settings={"ignore_unknown_options": True})  # numbers below 0
+def set_(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="Settings and their values, or KEY VALUE; a value of - is read from standard input.",
+        ),
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Change settings in the settings file, whose comments are kept, and tell the station that runs with it.
+
+    Says whether the change takes effect now or waits for the next start. A secret is read from standard input only.
+    """
+    raise typer.Exit(change(config, assignments(words)))
+
+
+@app.command()
+def unset(keys: KeysArgument, config: ConfigOption = None) -> None:
+    """Remove settings from the settings file, so that their defaults count, and tell the station."""
+    raise typer.Exit(change(config, dict.fromkeys(keys)))
 
 
 @app.command()
@@ -86,50 +110,3 @@ def init(config: ConfigOption = None) -> None:
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}", "choose another with --config") from None
     say(f"{target}: written; remove the '#' before a setting to change it")
-
-
-def shown(setting: Setting, value: Any) -> Any:
-    """The value of a setting for JSON, secrets and log-ins hidden."""
-    if setting.secret and value not in (None, ()):
-        return HIDDEN
-    if setting.address:
-        value = tuple(map(redacted, value))
-    if isinstance(value, tuple):
-        return [str(one) if isinstance(one, Path) else one for one in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _json(settings: Settings) -> str:
-    told: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for setting in SETTINGS:
-        told[setting.section][setting.name] = {
-            "value": shown(setting, settings.value(setting)),
-            "origin": settings.origin(setting),
-            "help": described(setting),
-        }
-    told[THRESHOLD.section] = {
-        taxon: {"value": value, "origin": settings.origins[f"{THRESHOLD.section}.{taxon}"]}
-        for taxon, value in settings.thresholds.items()
-    }
-    return json.dumps(told, indent=2, ensure_ascii=False)
-
-
-def _toml(settings: Settings, long: bool) -> str:
-    lines = []
-    for section in SECTIONS:
-        lines += ["", f"[{section}]"]
-        for setting in SETTINGS:
-            if setting.section != section:
-                continue
-            if long:
-                flag = f"{setting.flag}; " if setting.flag else ""
-                lines.append(f"# {described(setting)} {flag}{setting.variable}")
-            value = shown(setting, settings.value(setting))
-            line = f"{setting.name} = {toml_value('' if value is None else value)}"
-            lines.append(f"{line:<40} # {settings.origin(setting)}")
-    if settings.thresholds:
-        lines += ["", f"[{THRESHOLD.section}]"]
-    for taxon, value in settings.thresholds.items():
-        line = f"{toml_value(taxon)} = {toml_value(value)}"
-        lines.append(f"{line:<40} # {settings.origins[f'{THRESHOLD.section}.{taxon}']}")
-    return "\n".join(lines[1:])

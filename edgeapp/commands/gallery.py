@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.commands.gallery_check import check
+from edgeapp.commands.gallery_exchange import export, import_, merge
+from edgeapp.commands.gallery_files import Changed, Shown, refuse_packed, shown
 from edgeapp.commands.gallery_photos import app as photos_app
+from edgeapp.commands.gallery_search import list_taxa, search
 from edgeapp.commands.options import ChannelOption, JsonOption, LanguageOption, PackOption
-from edgeapp.config.defaults import language_of
-from edgeapp.errors import GalleryError, UsageError
-from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery
+from edgeapp.errors import UsageError
+from edgeapp.pack.format import PACK_GALLERY, Pack, adopt_gallery
 from edgeapp.pack.installed import find_pack, load_found, load_pack
 from edgeapp.terminal import say, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeapp.recognition.material import Material
     from gallery.entry import Rejection
     from gallery.taxon import Taxon
 
@@ -29,8 +35,6 @@ MATERIAL = "Photos and recordings"
 NEW_SPECIES = "New species"
 ATTRIBUTION = "Attribution"
 
-Shown = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Gallery file; the pack's own if not given.")]
-Changed = Annotated[Path, typer.Argument(metavar="FILE", help="Gallery file.")]
 Table = Annotated[
     Path | None, typer.Option("--taxa", metavar="FILE", help="Species table (CSV); the project's own if not given.")
 ]
@@ -49,7 +53,7 @@ def info(
     """Show the contents of a gallery and the encoders that made it."""
     from gallery.store import Gallery
 
-    with Gallery.open(_shown(gallery, pack)) as opened:
+    with Gallery.open(shown(gallery, pack)) as opened:
         found = opened.info()
     if json:
         typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False))
@@ -61,46 +65,17 @@ def info(
 
 
 @app.command("list")
-def list_taxa(
+def list_(
     gallery: Shown = None,
     pack: PackOption = None,
     json: JsonOption = False,
     language: LanguageOption = None,
 ) -> None:
     """List the taxa of a gallery with their number of entries per modality."""
-    _list(_shown(gallery, pack), None, json, language)
+    list_taxa(shown(gallery, pack), None, json, language)
 
 
-@app.command()
-def search(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Scientific or common name in any language, or a taxon group.")
-    ],
-    gallery: Shown = None,
-    pack: PackOption = None,
-    json: JsonOption = False,
-    language: LanguageOption = None,
-) -> None:
-    """List the taxa of a gallery with this name, or in the group of this name."""
-    _list(_shown(gallery, pack), name, json, language)
-
-
-def _list(path: Path, name: str | None, json: bool, language: str | None) -> None:
-    from edgeapp.pack.names import names_of, naming_in
-    from gallery.store import Gallery
-
-    with Gallery.open(path) as opened:
-        taxa, counts = opened.taxa(), opened.counts()
-    naming = naming_in(language_of(language), taxa)
-    for taxon in taxa if name is None else [taxa[row] for row in names_of(taxa).rows(name)]:
-        entries = counts[taxon.scientific_name]
-        common_name = naming.of(taxon.scientific_name, taxon.common_name)
-        if json:
-            named = {"scientific_name": taxon.scientific_name, "common_name": common_name}
-            typer.echo(json_module.dumps({**named, "entries": entries}, ensure_ascii=False))
-        else:
-            held = ", ".join(f"{n} {modality}" for modality, n in entries.items() if n) or "no entries"
-            say(f"{taxon.scientific_name:<28} {common_name:<28} {held}")
+app.command()(search)
 
 
 @app.command()
@@ -119,7 +94,10 @@ def build(
     manifest: Annotated[
         Path | None,
         typer.Option(
-            "--manifest", metavar="FILE", help="CSV with one row per photo or recording.", rich_help_panel=MATERIAL
+            "--manifest",
+            metavar="FILE",
+            help="CSV with one row per photo or recording, or the manifest of a collection (Parquet).",
+            rich_help_panel=MATERIAL,
         ),
     ] = None,
     modalities: Annotated[
@@ -144,7 +122,7 @@ def build(
             "name a file, or the folder of your own pack with --pack",
         )
     if gallery is not None:
-        _refuse_packed(gallery)
+        refuse_packed(gallery)
     loaded = load_found(found)
     target = gallery if gallery is not None else loaded.path(PACK_GALLERY)
     wanted = _modalities(modalities, loaded)
@@ -152,12 +130,20 @@ def build(
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
     material = [
         *(materials.photo_folder(photos, table) if photos else ()),
-        *(materials.manifest(manifest) if manifest else ()),
+        *(_listed(manifest) if manifest else ()),
     ]
     report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
     if gallery is None:
         adopt_gallery(loaded)
     _tell(target, report)
+
+
+def _listed(manifest: Path) -> Iterator[Material | Rejection]:
+    """What a manifest names, a table of text or that of a collection."""
+    from edgeapp.collect.material import SUFFIXES, collected
+    from edgeapp.recognition.material import manifest as listed
+
+    return collected(manifest) if manifest.suffix.lower() in SUFFIXES else listed(manifest)
 
 
 @app.command()
@@ -229,19 +215,19 @@ def add(
     from gallery.store import Gallery
 
     chosen = Channel.of(channel)
-    _refuse_packed(gallery)
+    refuse_packed(gallery)
     loaded = load_pack(pack)
     files = [(path, "image") for path in photo or ()] + [(path, "audio") for path in recording or ()]
     _modalities(",".join({"text", *(modality for _, modality in files)}), loaded)
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
         known = opened.taxa()
         taxon = _meant(name, _known(taxa), known, new, common_name, family)
-        opened.add_taxa([taxon])
+        added = opened.add_taxa([taxon]).added
         filler = Filler(opened, loaded, thumbnails, tell=_complain, channel=chosen)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
         filler.add(Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files)
-        filler.report.taxa = len(opened.taxa()) - len(known)
+        filler.report.taxa = added
     _tell(gallery, filler.report)
 
 
@@ -251,27 +237,16 @@ def remove(gallery: Changed, name: Annotated[str, typer.Argument(metavar="NAME",
     from edgeapp.pack.names import names_table
     from gallery.store import Gallery
 
-    _refuse_packed(gallery)
+    refuse_packed(gallery)
     with Gallery.open(gallery, readonly=False) as opened:
         entries = opened.remove_taxon(name, names_table())
     say(f"{gallery}: removed {name} and its {entries} entries")
 
 
-def _shown(gallery: Path | None, pack: str | None) -> Path:
-    return gallery if gallery is not None else load_pack(pack, verify=False).gallery_path()
-
-
-def _refuse_packed(gallery: Path) -> None:
-    """A pack names the sha256 of its gallery: changing that file would make the whole pack unusable."""
-    try:
-        files = json_module.loads((gallery.parent / PACK_FILE).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if gallery.name in files:
-        raise GalleryError(
-            f"{gallery}: belongs to the pack {gallery.parent} and must stay as it is",
-            "copy it, change the copy, and use it with --gallery",
-        )
+app.command()(check)
+app.command()(merge)
+app.command()(export)
+app.command("import")(import_)
 
 
 def _modalities(text: str, pack: Pack) -> list[str]:

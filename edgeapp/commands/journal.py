@@ -24,10 +24,12 @@ from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.renaming import Renamer
 from edgeapp.commands.journal_names import corrected, naming_of, pictures_in, spellings
 from edgeapp.commands.options import JsonOption, LanguageOption
+from edgeapp.config.defaults import share_location_of
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections import counting
 from edgeapp.detections.pictures import MOST
 from edgeapp.detections.review import ReviewVerdict
+from edgeapp.detections.sharing import shared
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
@@ -159,14 +161,14 @@ def list_detections(
     """
     begin, end = time_of(since, "--since"), time_of(until, "--until")
     with Reader(journal) as reader:
-        reader.naming = naming_of(reader, language)
+        reader.naming, reader.share_location = naming_of(reader, language), share_location_of()
         found = reader.detections(begin, end, spellings(species, reader), newest=limit or None)
         if format is Format.TABLE:
             print_table(reader, found)
         elif format is Format.CSV:
             writer = csv.DictWriter(sys.stdout, reader.columns(), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(named_row(row, reader.naming) for row in found)
+            writer.writerows(shown_row(row, reader.naming, reader.share_location) for row in found)
         else:
             reader.pictures = pictures_in(reader, pictures)
             export_documents(map(reader.document, found), format.value, sys.stdout)
@@ -365,11 +367,13 @@ def print_table(reader: Reader, detections: Iterable[dict[str, Any]]) -> None:
         tell("no detections")
 
 
-def named_row(row: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
-    """A row of the view with the common name of its species in a language."""
-    if row["taxon_rank"] != SPECIES:
-        return dict(row)
-    return {**row, "common_name": naming.of(row["scientific_name"], row["common_name"] or "") or None}
+def shown_row(row: Mapping[str, Any], naming: Naming, share_location: str) -> dict[str, Any]:
+    """A row of the view with the common name of its species in a language, and the location as it may be shared."""
+    latitude, longitude = shared(row["latitude"], row["longitude"], share_location)
+    found = {**row, "latitude": latitude, "longitude": longitude}
+    if row["taxon_rank"] == SPECIES:
+        found["common_name"] = naming.of(row["scientific_name"], row["common_name"] or "") or None
+    return found
 
 
 def gallery_of(journal: Journal, number: int) -> str:

@@ -12,6 +12,7 @@ from edgeapp.clock.zones import zone_of
 from edgeapp.commands.journal import JournalPath, PicturesOption, SinceOption, SpeciesOption, UntilOption, app, time_of
 from edgeapp.commands.journal_names import naming_of, pictures_in, spellings
 from edgeapp.commands.options import ExcelOption, LanguageOption, OutputOption, check_excel
+from edgeapp.config.defaults import share_location_of
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.pictures import MOST
 from edgeapp.errors import UsageError
@@ -77,7 +78,7 @@ def export_detections(
             raise UsageError("eBird needs the name of the location", "give --location")
         site = Site(location, times, state, country)
     with Reader(journal) as reader, Destination(output) as destination:
-        reader.naming = naming_of(reader, language)
+        reader.naming, reader.share_location = naming_of(reader, language), share_location_of()
         names = spellings(species, reader)
         if format.value in DOCUMENTS:
             reader.pictures = pictures_in(reader, pictures)
@@ -86,7 +87,10 @@ def export_detections(
             tell(f"{written} written")
             return
         galleries = Galleries()
-        found = (record_of(row, galleries, reader.naming) for row in reader.detections(begin, end, names))
+        found = (
+            record_of(row, galleries, reader.naming, reader.share_location)
+            for row in reader.detections(begin, end, names)
+        )
         not_birds: Counter[str] = Counter()
         records = found if site is None else birds(found, galleries, not_birds)
         done = export(records, format.value, destination.out, times, site, excel)

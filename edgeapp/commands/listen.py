@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,14 +26,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, utc_of
 from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.assembly import (
-    Parts,
-    assemble,
-    clock_of,
-    recogniser_of,
-    station_name,
-    waiting_for_clock,
-)
+from edgeapp.station.assembly import Parts, assemble, clock_of, recogniser_of, waiting_for_clock
 from edgeapp.station.claim import Claims
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
@@ -41,6 +35,7 @@ from edgeapp.station.periodic import (
     CLOCK_S,
     INTEGRITY_S,
     Every,
+    ForgetLevels,
     NotifyWatchdog,
     RenameClips,
     SweepClips,
@@ -49,12 +44,14 @@ from edgeapp.station.periodic import (
     check_journal,
     forget_messages,
 )
+from edgeapp.station.permissions import restrict
 from edgeapp.station.reconfiguration import Reconfiguration
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import PeriodicTask, Screen, Station
-from edgeapp.station.status import StatusFile, describing
+from edgeapp.station.status import StatusFile, describing, settings_fields
+from edgeapp.station.targets import station_name
 from edgeapp.terminal import tell
 from gallery.naming import Naming
 
@@ -66,19 +63,38 @@ log = logging.getLogger(__name__)
 SWEEP_S = 600.0
 KEPT_S = 90.0  # of the newest sound, where a page shows it and may ask for longer clips
 ENGLISH_NAMES = Naming()
+HANG_UP = getattr(signal, "SIGHUP", None)
 NOT_HEARD = 1  # exit code of a run that ended with a microphone that does not work
 
 
+def terminal_is_there() -> bool:
+    """Whether this process has a terminal that controls it; none is left when it was closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 class StopRequest:
-    """A request to stop, by Ctrl-C, SIGTERM or SIGHUP. The first one finishes the sound read so far; a second kills."""
+    """What signals ask for: to stop, by Ctrl-C or SIGTERM, or to read the settings again, by SIGHUP.
+
+    The first request to stop finishes the sound read so far; a second one kills. The SIGHUP of a terminal that was
+    closed stops as well, unless `nohup` started the station.
+    """
 
     def __init__(self) -> None:
         self.requested = False
         self._station: Station | None = None
+        self._reload: Callable[[], None] | None = None
+        self._reload_asked = False
+        self._has_terminal = terminal_is_there()
 
-    def attach(self, station: Station) -> None:
+    def attach(self, station: Station, reload: Callable[[], None] = lambda: None) -> None:
         """Set the station to close; it is closed at once if the request came while the encoder was loading."""
-        self._station = station
+        self._station, self._reload = station, reload
+        if self._reload_asked:
+            reload()
         if self.requested:
             station.close()
 
@@ -90,7 +106,7 @@ class StopRequest:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Stop on the first SIGINT, SIGTERM or SIGHUP; a SIGHUP that is ignored stays so."""
+        """Stop on the first SIGINT or SIGTERM, and read the settings again on SIGHUP."""
         before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
 
         def restore() -> None:
@@ -102,9 +118,17 @@ class StopRequest:
             restore()
             self.request()
 
-        for number, handler in before.items():
-            if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # as `nohup` wishes
-                signal.signal(number, handle)
+        def hang_up(number: int, frame: Any) -> None:
+            if stays or not self._has_terminal or terminal_is_there():
+                self._reload_asked = True
+                if self._reload is not None:
+                    self._reload()
+            else:
+                handle(number, frame)
+
+        stays = before.get(HANG_UP) is signal.SIG_IGN  # as `nohup` wishes
+        for number in before:
+            signal.signal(number, hang_up if number == HANG_UP else handle)
         try:
             yield
         finally:
@@ -131,6 +155,7 @@ def listen(
     if settings.log.level == "debug":
         foreign.show()
     check(settings)
+    restrict(settings)
     clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
@@ -147,6 +172,7 @@ def listen(
         learned = learned_gallery(settings, recogniser)
         parts = assemble(settings, recogniser, journal, clock)
         journal.naming = parts.naming  # of documents and messages; the journal keeps scientific and English names
+        journal.share_location = settings.station.share_location
         journal.pictures = DocumentPictures(recogniser.gallery_path, settings.station.pictures, log.warning)
         stack.callback(journal.pictures.close)
         if parts.clips is not None:
@@ -157,11 +183,18 @@ def listen(
         title = f"{name}, pack {recogniser.pack.name} {recogniser.pack.version}"
         screen = _screen(settings.station.format, title, parts.naming, page)
         stack.callback(screen.close)
+        changes: list[Reconfiguration] = []  # there once the station is
         waits = waiting_for_clock(settings)
-        status = WriteStatus(StatusFile(settings.status_path), describing(name, parts.deployment, parts.outbox, waits))
+
+        def described(parts: Parts) -> Callable[[Station], dict[str, Any]]:
+            state = describing(name, parts.deployment, parts.outbox, waits)
+            return lambda station: {**state(station), "settings": settings_fields(settings.file, *changes)}
+
+        status = WriteStatus(StatusFile(settings.status_path), described(parts))
 
         def tasks(parts: Parts) -> list[PeriodicTask]:
-            status.describe = describing(name, parts.deployment, parts.outbox, waits)
+            status.describe = described(parts)
+            status.tell = parts.outbox.tell if parts.outbox is not None else (lambda state: None)
             watch_clock = Every(CLOCK_S, WatchClock(lambda: clock.judged, waits))
             return [status, watch_clock, *_tasks(parts), Every(LEARNED_S, learned)]
 
@@ -169,13 +202,20 @@ def listen(
         station = Station(
             parts.classifier, journal, parts.deployment, clock, screen, parts.keeping, tasks(parts), watched
         )
-        stack.callback(status.ended, station)
+
+        def ended(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+            status.ended(station, None if isinstance(error, typer.Exit) else error)
+
+        stack.push(ended)
         cutting = parts.cutting
         if page is not None:
             cutting = replace(cutting, kept_s=max(cutting.kept_s, KEPT_S))
-        change = Reconfiguration(station, recogniser, parts, tasks, cutting.kept_s)
+        change = Reconfiguration(settings, station, recogniser, parts, tasks, cutting.kept_s)
+        change.on_read = status.soon
+        changes.append(change)
         workers = workers_of(settings, cutting, station, clock, from_stdin=sound == STDIN, claim=claims.device)
-        stop.attach(station)
+        stop.attach(station, change.ask)
+        change.serve()
         if page is not None:
             page.attach(change, lambda: status.describe(station), lambda: learned.learn(journal.path))
             stack.callback(page.close)
@@ -203,6 +243,7 @@ def _tasks(parts: Parts) -> list[PeriodicTask]:
     found: list[PeriodicTask] = [
         NotifyWatchdog(),
         Every(INTEGRITY_S, check_journal, at_once=False),
+        Every(INTEGRITY_S, ForgetLevels(parts.keep_levels_days)),
     ]
     if parts.outbox is not None:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))

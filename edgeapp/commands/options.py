@@ -12,6 +12,16 @@ from edgeapp.errors import UsageError
 
 PACK_HELP = "Folder or name of the pack; the best one installed if not given."
 PACK_METAVAR = "NAME|FOLDER"
+SOUND_SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".mp3",
+    ".opus",
+    ".m4a",
+    ".aif",
+    ".aiff",
+)  # no words
 
 PackOption = Annotated[
     str | None, typer.Option("--pack", metavar=PACK_METAVAR, help=PACK_HELP, rich_help_panel=RECOGNITION)

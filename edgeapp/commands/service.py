@@ -14,6 +14,7 @@ import typer
 
 import edgeapp
 from edgeapp.commands.options import ConfigOption
+from edgeapp.commands.validation import check
 from edgeapp.config.file import NAME as CONFIG_NAME
 from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
@@ -40,7 +41,7 @@ Now = Annotated[bool, typer.Option("--now", help="Run the systemctl commands ins
 def install(system: System = False, config: ConfigOption = None, run_as: RunAs = None, now: Now = False) -> None:
     """Write the unit file and print how to start the service; with --now, start it."""
     unit = _unit(system, config, run_as)
-    load(config)  # a service that could only fail is not written
+    check(load(config))  # a service that could only fail is not written
     target = _folder(system) / NAME
     _refuse_foreign(target)
     try:

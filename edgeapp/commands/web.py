@@ -17,7 +17,7 @@ from edgeapp.errors import UsageError
 from edgeapp.terminal import tell
 
 EXTRA = "web"
-LIBRARIES = ("starlette", "uvicorn", "h11", "anyio", "python_multipart", "tomlkit")
+LIBRARIES = ("starlette", "uvicorn", "h11", "anyio", "python_multipart")
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", help="Set the password of the live page.")
 

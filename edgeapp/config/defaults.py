@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeapp.detections.sharing import EXACT
 from edgeapp.paths import default_journal
 from gallery.names_table import ENGLISH
 
@@ -20,6 +21,12 @@ def language_of(given: str | None, environment: Mapping[str, str] | None = None,
         return given
     settings = _settings(environment, config, "BIOVITA_STATION_LANGUAGE")
     return ENGLISH if settings is None else settings.station.language
+
+
+def share_location_of(environment: Mapping[str, str] | None = None, config: Path | None = None) -> str:
+    """The setting ``station.share_location``."""
+    settings = _settings(environment, config, "BIOVITA_STATION_SHARE_LOCATION")
+    return EXACT if settings is None else settings.station.share_location
 
 
 def station_place(

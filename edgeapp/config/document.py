@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgeapp.config.effect import in_words
 from edgeapp.config.file import described
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD
@@ -20,9 +21,10 @@ def _lines() -> Iterator[str]:
     yield "Made from the table in `edgeapp/config/settings.py`. A flag of `biovita-edge listen` goes before the"
     yield "environment, the environment before the file, the file before the default. A variable of the environment is"
     yield "called `BIOVITA_SECTION_NAME`; several values in it are separated by `;`. An empty text unsets what the file"
-    yield "sets. Relative paths in the file start at its folder. A change takes effect when the station starts."
+    yield "sets. Relative paths in the file start at its folder. A running station reads the file again"
+    yield "when `biovita-edge config set` changes it, and on SIGHUP (`systemctl reload biovita-edge`)."
     for section, kind in SECTIONS.items():
-        yield from ("", f"## [{section}]", "", (kind.__doc__ or "").strip(), "")
+        yield from ("", f"## [{section}]", "", f"{(kind.__doc__ or '').strip()} {in_words(section)}", "")
         yield from ("| name | flag | default | what |", "|---|---|---|---|")
         for setting in SETTINGS:
             if setting.section == section:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgeapp.config.load import config_path, examine
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
+from edgeapp.config.values import Fault
 from edgeapp.errors import OutputError
 from gallery import files
 
 HEAD = "# Settings of biovita-edge; `biovita-edge config show --long` lists all of them.\n"
 
 
-def change(settings: Settings, values: Mapping[str, Any], thresholds: Mapping[str, float | None]) -> Settings:
+def change(
+    settings: Settings,
+    values: Mapping[str, Any],
+    thresholds: Mapping[str, float | None],
+    check: Callable[[Settings], Sequence[Fault]] = lambda settings: (),
+) -> Settings:
     """Change settings in their file, and give all of them as they are then.
 
     The file is not touched when what would be in it is wrong. What flags have set stays as they have set it.
@@ -29,6 +35,8 @@ def change(settings: Settings, values: Mapping[str, Any], thresholds: Mapping[st
         `Setting.key` to a value that its row of the table takes; None removes the line.
     thresholds : Mapping
         Taxon to minimum confidence; None removes it.
+    check : callable, optional
+        More that can be wrong with settings.
 
     Raises
     ------
@@ -55,8 +63,7 @@ def change(settings: Settings, values: Mapping[str, Any], thresholds: Mapping[st
             part.write_text(tomlkit.dumps(document), encoding="utf-8")
             # Beside its target, so that relative paths in it mean the same.
             loaded = examine(part)
-            if loaded.faults:
-                fault = loaded.faults[0]
+            for fault in (*loaded.faults, *check(loaded.settings)):
                 raise replace(fault, where=fault.where.replace(str(part), str(path))).error()
             files.put_in_place(part, path)
     except (OSError, tomlkit.exceptions.TOMLKitError) as error:

@@ -139,7 +139,7 @@ def example() -> str:
 def _example_lines() -> Iterator[str]:
     yield "# Settings of biovita-edge. Every line that starts with '#' is left at its default."
     yield "# Flags go before the environment, the environment before this file. Relative paths start at this folder."
-    yield "# A change takes effect when the station is started again."
+    yield "# `biovita-edge config set` and SIGHUP have a running station read this file again."
     for section, kind in SECTIONS.items():
         yield ""
         yield f"# {(kind.__doc__ or '').strip()}"

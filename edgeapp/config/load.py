@@ -15,6 +15,7 @@ from edgeapp.config.setting import PREFIX, Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, Fault, from_text, from_texts, near
 from edgeapp.delivery.addresses import check_host, check_topic, header, web_address
+from edgeapp.delivery.rules import quiet_hours
 from edgeapp.errors import DeviceError, PackError, UsageError
 from edgeapp.pack.installed import find_pack
 
@@ -196,8 +197,18 @@ def _together(settings: Settings) -> Sequence[Fault]:
         fault("detections.range_table", "needs a location", "give --latitude and --longitude")
     if detections.min_occurrence and settings.place is None:
         fault("detections.min_occurrence", "needs a location", "give --latitude and --longitude")
-    if mqtt.password is not None and mqtt.password_file is not None:
-        fault("mqtt.password_file", "excludes password", "give one of password and password_file")
+    for one in SETTINGS:
+        if (
+            one.secret
+            and settings.value(one)
+            and getattr(getattr(settings, one.section), f"{one.name}_file") is not None
+        ):
+            fault(f"{one.key}_file", f"excludes {one.name}", f"give one of {one.name} and {one.name}_file")
+    for name in ("ca_file", "cert_file", "key_file"):
+        if getattr(mqtt, name) is not None and not mqtt.tls:
+            fault(f"mqtt.{name}", "needs TLS", "set mqtt.tls to true (--mqtt-tls)")
+    if mqtt.key_file is not None and mqtt.cert_file is None:
+        fault("mqtt.key_file", "is the key of a certificate that is not given", "set mqtt.cert_file")
     if settings.input.watch is not None and settings.microphone.device:
         fault("input.watch", "a watched folder and microphones exclude each other", "omit --watch or --device")
     if clips.longest < clips.pre_roll + clips.post_roll:
@@ -212,7 +223,10 @@ def _together(settings: Settings) -> Sequence[Fault]:
     addresses: list[tuple[str, Callable[[str], object], str | None]] = [
         ("mqtt.host", check_host, mqtt.host),
         ("mqtt.topic", check_topic, mqtt.topic),
+        ("mqtt.discovery_prefix", check_topic, mqtt.discovery_prefix),
         ("webhook.url", web_address, settings.webhook.url),
+        ("birdweather.url", web_address, settings.birdweather.url),
+        ("notify.quiet", quiet_hours, settings.notify.quiet),
         *(("webhook.header", header, text) for text in settings.webhook.header),
         *(("microphone.device", checked, text) for text in devices if is_address(text)),
         *(("input.channel", Channel.of, text) for text in channels),

@@ -22,6 +22,8 @@ OF_SECTION = {
     "clips": "Clips",
     "mqtt": "MQTT",
     "webhook": "Webhook",
+    "notify": "Notifications",
+    "birdweather": "BirdWeather",
     "web": "Live page",
     "log": "Log",
 }

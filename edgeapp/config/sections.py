@@ -14,10 +14,13 @@ from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
 from edgeapp.detections.pictures import MOST
+from edgeapp.detections.sharing import EXACT, SHARING
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
 from gallery.names_table import ENGLISH
+
+FILE_MODES = ("umask", "private", "group")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,15 @@ class Station:
     status: Path | None = setting(
         None, "Status file (JSON); beside the journal if not given.", "--status", panel=OUTPUT
     )
+    file_mode: str = setting(
+        FILE_MODES[0],
+        "Who may read journal, status, log and clips: umask as the system says, private the owner alone (0600), group "
+        "its group as well (0640).",
+        "--file-mode",
+        metavar="|".join(FILE_MODES),
+        choices=FILE_MODES,
+        panel=OUTPUT,
+    )
     format: str = setting("table", "Output format.", "--format", short="-f", choices=("table", "ndjson"), panel=OUTPUT)
     pictures: int = setting(
         MOST,
@@ -90,6 +102,13 @@ class Station:
         minimum=0,
         maximum=20,
         panel=OUTPUT,
+    )
+    share_location: str = setting(
+        EXACT,
+        "Location in what leaves the station (messages, exports, API, clips): exact, coarse (0.1 degree) or no.",
+        "--share-location",
+        choices=SHARING,
+        panel=PLACE,
     )
     clock: str = setting(
         "auto",
@@ -110,8 +129,8 @@ class Microphone:
 
     device: tuple[str, ...] = setting(
         (),
-        "Microphone: index, part of its name, stable id, pulse:NAME, or the address of a source in the network; the "
-        "default one if not given. May be repeated.",
+        "Microphone: index, part of its name, stable id, pulse:NAME, pipewire:NAME, or the address of a source in the "
+        "network; the default one if not given. May be repeated.",
         "--device",
         metavar="NAME|NUMBER|ID|URL",
         address=True,
@@ -124,6 +143,14 @@ class Microphone:
         "address has one.",
         "--netrc",
         read=True,
+    )
+    meters: bool = setting(
+        False,
+        "Measure how loud it is: level and third-octave bands of each minute, for `journal levels`.",
+        "--meters",
+    )
+    keep_meters: float = setting(
+        365.0, "Age at which sound levels are deleted from the journal.", "--keep-meters", metavar="DAYS", above=0
     )
     stall: float = setting(10.0, "Time without samples after which a microphone is reopened.", "--stall", above=0)
 
@@ -262,58 +289,6 @@ class Clips:
         "Number of clips per species that are kept even when the disk is full.",
         "--keep-per-species",
         minimum=0,
-    )
-
-
-@dataclass(frozen=True)
-class Mqtt:
-    """Delivery to an MQTT broker."""
-
-    host: str | None = setting(None, "MQTT broker; no MQTT if not given.", "--mqtt-host", metavar="HOST")
-    port: int | None = setting(
-        None,
-        "Port of the broker; 1883, or 8883 with TLS, if not given.",
-        "--mqtt-port",
-        metavar="PORT",
-        minimum=1,
-        maximum=65_535,
-    )
-    username: str | None = setting(None, "Username at the broker.", "--mqtt-username", metavar="USER")
-    password: str | None = setting(None, "Password at the broker; a password file is safer.", secret=True)
-    password_file: Path | None = setting(None, "File with the password.", "--mqtt-password-file", read=True)
-    topic: str = setting("biovita", "Prefix of all topics.", "--mqtt-topic", metavar="TEXT")
-    tls: bool = setting(False, "Encrypt the connection with TLS.", "--mqtt-tls")
-    ca_file: Path | None = setting(
-        None, "CA certificates to trust (PEM); the system's if not given.", "--mqtt-ca-file", read=True
-    )
-    discovery: bool = setting(False, "Announce the station to Home Assistant.", "--mqtt-discovery")
-    updates: bool = setting(
-        True,
-        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
-        "is sent once, and waits for its clip.",
-        "--mqtt-updates",
-    )
-
-
-@dataclass(frozen=True)
-class Webhook:
-    """Delivery to a webhook."""
-
-    url: str | None = setting(
-        None,
-        "URL to which detections are posted as JSON; no webhook if not given.",
-        "--webhook-url",
-        metavar="URL",
-        secret=True,
-    )
-    header: tuple[str, ...] = setting(
-        (), 'HTTP header, "Name: value". May be repeated.', "--webhook-header", metavar="HEADER", secret=True
-    )
-    updates: bool = setting(
-        True,
-        "Send a detection again, marked as updated, when its time, review, clip or extent has changed; without, each "
-        "is sent once, and waits for its clip.",
-        "--webhook-updates",
     )
 
 

@@ -13,7 +13,7 @@ METAVARS = (
     "FILE", "FOLDER", "GLOB", "LIST", "URL", "NAME", "TAXON", "TEXT", "ID", "CLIP", "USER", "HEX", "NUMBER", "SECONDS",
     "DAYS", "DEGREES", "WEEK", "DATE", "TIME", "ZONE", "LANGUAGE", "FORMAT", "PROVIDER", "MODALITIES", "HZ", "MB",
     "FRACTION", "CONFIDENCE", "CHANNEL", "HOST", "PORT", "HEADER", "CAPABILITY",
-    "LEVEL",
+    "LEVEL", "KEY", "VALUE",
 )  # alone, or several with | and = between them
 # fmt: on
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from edgeapp.config.sections import Clips, Detections, Input, Log, Microphone, Mqtt, Privacy, Station, Web, Webhook
+from edgeapp.config.sections import Clips, Detections, Input, Log, Microphone, Privacy, Station, Web
 from edgeapp.config.setting import Setting
+from edgeapp.config.target_sections import BirdWeather, Mqtt, Notify, Webhook
 
 # A table of its own, since its keys are taxa.
 THRESHOLD = Setting(
@@ -38,6 +39,8 @@ SECTIONS: dict[str, type] = {
     "clips": Clips,
     "mqtt": Mqtt,
     "webhook": Webhook,
+    "notify": Notify,
+    "birdweather": BirdWeather,
     "web": Web,
     "log": Log,
 }
@@ -67,6 +70,8 @@ class Settings:
     clips: Clips = Clips()
     mqtt: Mqtt = Mqtt()
     webhook: Webhook = Webhook()
+    notify: Notify = Notify()
+    birdweather: BirdWeather = BirdWeather()
     web: Web = Web()
     log: Log = Log()
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from typing import Any
 
 from edgeapp.config.setting import Setting
 from edgeapp.errors import UsageError
+from edgeapp.file_names import readable
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
@@ -111,7 +113,7 @@ def _one_from_text(setting: Setting, text: str) -> Any:
             raise _wrong(setting, text)
         return text.casefold() in TRUE
     try:
-        return _checked_one(setting, setting.type(text))
+        return _checked_one(setting, setting.type(readable(text)))  # which a locale may not have decoded
     except ValueError:
         raise _wrong(setting, text) from None
 
@@ -120,7 +122,7 @@ def _one_from_toml(setting: Setting, value: Any, folder: Path) -> Any:
     if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if setting.type is Path and isinstance(value, str):
-        return folder / _path(setting, value)
+        return folder / _path(setting, os.fsdecode(value.encode("utf-8", "surrogateescape")))
     if setting.pack and isinstance(value, str):
         return _pack(setting, value, folder)
     # bool is a kind of int in Python, and not in TOML.
@@ -156,7 +158,7 @@ def _checked_one(setting: Setting, value: Any) -> Any:
         _check_bounds(setting, value)
     if setting.type is str and not value.strip():
         raise _wrong(setting, value)
-    if setting.type in (str, Path) and any(not char.isprintable() for char in value):
+    if setting.type in (str, Path) and any(not char.isprintable() for char in readable(value)):
         what = "it" if setting.secret or setting.address else repr(value)
         raise BadValue(f"{what} has a non-printable character", "leave it out")
     return value

@@ -8,6 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from edgeapp.errors import UsageError
 
+HEAD, POST, NO_PROBE = "head", "post", "none"
+PROBES = (HEAD, POST, NO_PROBE)  # how a webhook is tried without a message
+RETAIN_NONE, RETAIN_STATES, RETAIN_ALL = "none", "states", "all"
+RETAINS = (RETAIN_STATES, RETAIN_ALL, RETAIN_NONE)  # what a broker keeps for those who subscribe later
 MOST_TOPIC_BYTES = 60_000
 _APART = ", and the port apart"
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"  # of a host name, in any alphabet; an underscore inside is met in practice

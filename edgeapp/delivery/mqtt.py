@@ -8,15 +8,20 @@ that its access rules forbid is acknowledged in 3.1.1 and lost); a broker that k
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
+import math
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeapp.delivery.addresses import check_host, check_topic
-from edgeapp.delivery.target import NotSent, Refused
+from edgeapp.delivery.addresses import RETAIN_ALL, RETAIN_NONE, RETAIN_STATES, check_host, check_topic
+from edgeapp.delivery.home_assistant import ENDED, OFFLINE, ONLINE, PREFIX, Topics, device_config, earlier_topics
+from edgeapp.delivery.station_state import StationState
+from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,9 +35,10 @@ CONNECT_S = 10.0
 ACKNOWLEDGE_S = 15.0
 KEEPALIVE_S = 90  # three times what the outbox lets pass between two looks at an idle target
 GOODBYE_S = 2.0
-ONLINE, OFFLINE = "online", "offline"
+STATE_S = 30.0  # between two publications of a state in which nothing but figures has changed
 FAILED = 0x80  # reason codes from here on
 UNSUPPORTED_VERSION = 0x84
+TLS_REMEDY = "check the port, mqtt.tls, and whether the broker asks for a certificate (mqtt.cert_file)"
 NO_ENTRY = frozenset({0x86, 0x87})  # wrong user name or password; not authorised
 OF_THE_MESSAGE = frozenset({0x83, 0x95, 0x97, 0x99})  # 0x97 is a quota, which mosquitto answers for a size
 
@@ -53,14 +59,22 @@ class MqttTarget:
         Encrypt, and check the broker's certificate.
     ca_file : path or None
         Certificates to trust instead of the system's.
+    cert_file, key_file : path or None
+        Certificate of the station and its key, where the broker asks for one; the key may be in the same file.
     client_id : str
         Must be unique: the broker disconnects an older client with the same id.
     discovery : bool
-        Tell Home Assistant about the station: sensors with the name and the confidence of the last detection.
+        Tell Home Assistant about the station, its detections and microphones.
     node : str or None
         Id of the station there; that of the client when None.
     timeout_s : float
         For the broker's acknowledgement.
+    retain : str
+        What the broker keeps for those who come later, of `edgeapp.delivery.addresses.RETAINS`; availability always.
+    prefix : str
+        Under which Home Assistant looks for devices.
+    name, version : str
+        Of the station, and of this program.
 
     Raises
     ------
@@ -77,25 +91,39 @@ class MqttTarget:
         password: str | None = None,
         tls: bool = False,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
         client_id: str = "biovita-edge",
         discovery: bool = False,
         node: str | None = None,
         timeout_s: float = ACKNOWLEDGE_S,
+        retain: str = RETAIN_STATES,
+        prefix: str = PREFIX,
+        name: str = "",
+        version: str = "",
     ) -> None:
         check_host(host)
         check_topic(topic)
-        self._context = _context(ca_file) if tls else None
+        self._context = _context(ca_file, cert_file, key_file) if tls else None
         self._host = host
         self._port = port if port is not None else TLS_PORT if tls else PORT
         self.label = f"mqtt{'s' if tls else ''}://{host}:{self._port}"
         self._topic = topic
-        self.availability_topic = f"{topic.rpartition('/')[0] or topic}/availability"
+        self.topics = Topics(topic)
+        self.availability_topic = self.topics.availability
         self._username, self._password = username, password
         self._client_id = client_id
         self._discovery = discovery
-        self._node = node or client_id
+        self._node = node or re.sub(r"[^a-zA-Z0-9_-]", "_", client_id)
+        self._retain, self._prefix = retain, prefix
+        self._name, self._version = name or self.topics.base.rpartition("/")[2], version
+        self._state: StationState | None = None  # as it was told last, and as it was published
+        self._published: StationState | None = None
+        self._published_s = -math.inf
+        self._announced: tuple[str, ...] | None = None  # microphones that Home Assistant knows
         self._timeout_s = timeout_s
         self._old_protocol = False
+        self._is_probe = False
         self._not_allowed: set[str] = set()
         self._link: _Link | None = None
 
@@ -104,6 +132,7 @@ class MqttTarget:
         if self._link is not None:
             self._link.exchange()
             if self._link.lost is None:
+                self._publish_state()
                 return True
         self._hang_up()
         try:
@@ -113,16 +142,21 @@ class MqttTarget:
             raise
         return True
 
+    def tell(self, state: StationState) -> bool:
+        """Take the state of the station, to be published by the thread of this target; whether that is urgent."""
+        before, self._state = self._state, state
+        return before is None or before.condition != state.condition
+
     def send(self, payload: Mapping[str, Any]) -> None:
         """Publish one message and wait for its acknowledgement."""
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False)
         try:
             try:
                 self.ready()
-                self._publish(self._topic, body)
+                self._publish(self._topic, body, self._retain == RETAIN_ALL)
             except _Cut:
                 self.ready()
-                self._publish(self._topic, body)
+                self._publish(self._topic, body, self._retain == RETAIN_ALL)
         except _Cut as error:
             # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
             self._hang_up()
@@ -135,33 +169,80 @@ class MqttTarget:
         """Publish that the station is offline, and disconnect."""
         try:
             if self._link is not None and self._link.lost is None:
+                if self._published is not None:
+                    ended = json.dumps(self._published.station | {"state": ENDED}, ensure_ascii=False)
+                    self._publish(self.topics.state, ended, self._retain != RETAIN_NONE, GOODBYE_S)
                 self._publish(self.availability_topic, OFFLINE, True, GOODBYE_S)
         except NotSent:
             pass  # the broker says it, as the will asks
         self._hang_up()
 
+    def probe(self) -> Probed:
+        """Log in as another client, which leaves a running station connected, and publish to a topic for that."""
+        other = copy.copy(self)
+        other._client_id, other._link, other._is_probe = f"{self._client_id}-probe", None, True
+        topic = self.topics.probe
+        try:
+            other._log_in()
+            try:
+                other._publish(topic, json.dumps({"probe": True}))
+            except Refused:
+                raise
+            except NotSent as error:
+                if other._link is None or other._link.lost is not None:
+                    raise
+                return Probed(f"{self.label} takes the log-in", error.what, error.remedy or f"allow {topic}")
+        finally:
+            other._hang_up()
+        return Probed(f"{self.label} takes the log-in and a message to {topic}")
+
     def _connect(self) -> None:
+        self._log_in()
+        self._announce(self.availability_topic, ONLINE)
+        self._announced = self._published = None
+        if self._discovery:
+            for topic in earlier_topics(self._node, self._prefix):
+                self._announce(topic, "")
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        """Publish the state, at once where it is another one and else once in a while; announce what is new."""
+        state, now_s = self._state, time.monotonic()
+        microphones = () if state is None else tuple(one["name"] for one in state.microphones)
+        if self._discovery and microphones != self._announced:
+            config = device_config(self.topics, self._node, self._name, self._version, microphones, self._prefix)
+            self._announce(config[0], json.dumps(config[1], ensure_ascii=False))
+            self._announced = microphones
+        before = self._published
+        if state is None or state is before:
+            return
+        if before is not None and before.condition == state.condition and now_s - self._published_s < STATE_S:
+            return
+        keep = self._retain != RETAIN_NONE
+        for number, microphone in enumerate(state.microphones, start=1):
+            self._announce(self.topics.microphone(number), json.dumps(microphone, ensure_ascii=False), keep)
+        self._announce(self.topics.state, json.dumps(state.station, ensure_ascii=False), keep)
+        self._published, self._published_s = state, now_s
+
+    def _log_in(self) -> None:
         link = self._dial()
         reason = link.wait(lambda: link.answered, CONNECT_S)
         if reason is None:
-            raise NotSent(f"{self.label}: {link.lost or f'no answer in {CONNECT_S:g} s'}")
+            # TLS 1.3 has no other way to say that a certificate is missing than to cut the line.
+            raise NotSent(f"{self.label}: {link.lost or f'no answer in {CONNECT_S:g} s'}", TLS_REMEDY)
         if reason.value == UNSUPPORTED_VERSION and not self._old_protocol:
             self._old_protocol = True
             self._hang_up()
-            return self._connect()
+            return self._log_in()
         if reason.value in NO_ENTRY:
             raise NotSent(f"{self.label} refuses the user name or password", "correct them")
         if reason.value >= FAILED:
             raise NotSent(f"{self.label} refuses the connection: {reason}")
-        self._announce(self.availability_topic, ONLINE)
-        if self._discovery:
-            for topic, config in discovery_configs(self._topic, self.availability_topic, self._node):
-                self._announce(topic, json.dumps(config, ensure_ascii=False))
 
-    def _announce(self, topic: str, body: str) -> None:
+    def _announce(self, topic: str, body: str, retain: bool = True) -> None:
         """Publish what is useful beside the detections; they go out even where the broker does not allow it."""
         try:
-            self._publish(topic, body, True)
+            self._publish(topic, body, retain)
         except NotSent as error:
             if self._link is None or self._link.lost is not None:
                 raise
@@ -184,14 +265,17 @@ class MqttTarget:
             client.username_pw_set(self._username, self._password)
         if self._context is not None:
             client.tls_set_context(self._context)
-        client.will_set(self.availability_topic, OFFLINE, QOS, retain=True)
+        if not self._is_probe:  # whose end says nothing about the station
+            client.will_set(self.availability_topic, OFFLINE, QOS, retain=True)
         link = _Link(client)
         try:
             client.connect(self._host, self._port, KEEPALIVE_S)
         except TimeoutError:
             raise NotSent(f"{self.label} does not answer in {CONNECT_S:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise NotSent(f"{self.label}: {error.verify_message}", "give its certificate as ca_file") from error
+            raise NotSent(f"{self.label}: {error.verify_message}", "give its CA as mqtt.ca_file") from error
+        except ssl.SSLError as error:
+            raise NotSent(f"{self.label}: no TLS ({error.reason or 'the connection was cut'})", TLS_REMEDY) from error
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise NotSent(f"{self.label} cannot be reached: {why}") from error
@@ -271,44 +355,18 @@ class _Link:
         self.lost = f"connection lost: {reason}"
 
 
-def discovery_configs(topic: str, availability_topic: str, node: str) -> list[tuple[str, dict[str, Any]]]:
-    """Topics and texts that make Home Assistant show the last detection and its confidence as sensors."""
-    name = topic.split("/")[-2] if "/" in topic else topic
-    of_both = {
-        "state_topic": topic,
-        "availability_topic": availability_topic,
-        "payload_available": ONLINE,
-        "payload_not_available": OFFLINE,
-        "device": {"identifiers": [node], "name": f"biovita-edge {name}", "model": "biovita-edge"},
-    }
-    detection = {
-        "name": "Last detection",
-        "unique_id": f"{node}_last_detection",
-        "value_template": _newest("value_json.taxon.scientific_name", "this.state"),
-        "json_attributes_topic": topic,
-        "json_attributes_template": _newest("value_json | tojson", "this.attributes | tojson"),
-        "icon": "mdi:bird",
-    }
-    confidence = {
-        "name": "Confidence of the last detection",
-        "unique_id": f"{node}_last_confidence",
-        "value_template": _newest("(value_json.confidence * 100) | round(1)", "this.state"),
-        "unit_of_measurement": "%",
-        "icon": "mdi:percent",
-    }
-    return [
-        (f"homeassistant/sensor/{node}/last_detection/config", detection | of_both),
-        (f"homeassistant/sensor/{node}/last_confidence/config", confidence | of_both),
-    ]
-
-
-def _newest(value: str, before: str) -> str:
-    """A template of Home Assistant that an update of an earlier detection does not change."""
-    return f"{{{{ ({before}) if value_json.updated else ({value}) }}}}"
-
-
-def _context(ca_file: str | None) -> ssl.SSLContext:
+def _context(ca_file: str | None, cert_file: str | None, key_file: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
+    if cert_file is not None:
+        try:
+            # An empty passphrase: OpenSSL would ask for one at the terminal otherwise, and wait there.
+            context.load_cert_chain(cert_file, key_file, password="")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+            files = cert_file if key_file is None else f"{cert_file} and {key_file}"
+            remedy = "give a certificate and its key in PEM format, the key without a passphrase"
+            raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
+    return context

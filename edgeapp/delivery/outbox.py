@@ -28,6 +28,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from edgeapp.clock.system import Clock, Moment
+from edgeapp.delivery.station_state import Stateful, StationState
 from edgeapp.delivery.store import Store, Waiting
 from edgeapp.delivery.target import Target
 from edgeapp.delivery.target_queue import CHECK_S, TargetQueue, TargetState
@@ -96,6 +97,12 @@ class Outbox:
     def _wake(self) -> None:
         for queue in self._queues.values():
             queue.awake.set()
+
+    def tell(self, state: StationState) -> None:
+        """Pass the state of the station to the targets that tell it. Does not wait."""
+        for queue in self._queues.values():
+            if isinstance(queue.target, Stateful) and queue.target.tell(state):
+                queue.awake.set()
 
     def states(self) -> dict[str, TargetState]:
         """How each target is."""

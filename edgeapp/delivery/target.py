@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edgeapp.errors import BiovitaError
@@ -28,6 +29,25 @@ class NotSent(BiovitaError):
 
 class Refused(NotSent):
     """The target rejects this message; others may be accepted."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe has shown.
+
+    Attributes
+    ----------
+    what : str
+        What worked, without any secret.
+    doubt : str
+        What may still keep messages from being taken; empty without any.
+    remedy : str
+        What to do about the doubt.
+    """
+
+    what: str
+    doubt: str = ""
+    remedy: str = ""
 
 
 class Target(Protocol):
@@ -65,4 +85,14 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Disconnect. Never raises."""
+        ...
+
+    def probe(self) -> Probed:
+        """Try the target as far as that can be done without a message; for `doctor`, beside a station that runs.
+
+        Raises
+        ------
+        NotSent
+            It cannot be reached, or refuses what a message would need.
+        """
         ...

@@ -7,24 +7,25 @@ import hashlib
 import http.client
 import json
 import re
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
-from edgeapp.delivery.addresses import header, web_address
-from edgeapp.delivery.target import NotSent, Refused
+from edgeapp.delivery.addresses import HEAD, NO_PROBE, POST, header, web_address
+from edgeapp.delivery.http import TIMEOUT_S, Http
+from edgeapp.delivery.target import NotSent, Probed, Refused
+from edgeapp.delivery.template import Template, examples
 from edgeapp.errors import UsageError
 
-TIMEOUT_S = 15.0
 KEY_DIGITS = 16
+_KEPT = "".join(map(chr, range(32, 127)))  # printable ASCII
 # These speak of the address or of the key, not of the message: it waits until a person has repaired them.
 OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
+OF_THE_KEY = frozenset({401, 402, 403, 407})
+WITHOUT_HEAD = frozenset({400, 404, 405, 411, 415, 422, 501})
 LATER = frozenset({408, 421, 423, 425, 429})
 
 
@@ -42,6 +43,11 @@ class WebhookTarget:
         For the connection and for each read.
     ca_file : path or None
         Certificates to trust instead of the system's. They are always checked.
+    probe : str
+        How `probe` asks, of `edgeapp.delivery.addresses.PROBES`.
+    template, template_name : str or None, str
+        Template of the body, and what it is called in errors; the detection document when None. Values of headers may
+        be templates as well.
 
     Raises
     ------
@@ -55,6 +61,9 @@ class WebhookTarget:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
         ca_file: str | None = None,
+        probe: str = HEAD,
+        template: str | None = None,
+        template_name: str = "the template",
     ) -> None:
         parts = web_address(url)
         host, port = parts.hostname or "", parts.port
@@ -66,16 +75,23 @@ class WebhookTarget:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        self._headers |= dict(header(f"{name}: {value}") for name, value in (headers or {}).items())
-        self._timeout_s = timeout_s
-        handlers: list[urllib.request.BaseHandler] = [_StayHere()]
-        if parts.scheme == "https":
-            try:
-                context = ssl.create_default_context(cafile=ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
-            handlers.append(urllib.request.HTTPSHandler(context=context))
-        self._opener = urllib.request.build_opener(*handlers)
+        given = dict(header(f"{name}: {value}") for name, value in (headers or {}).items())
+        self._headers |= {name: value for name, value in given.items() if not _is_template(value)}
+        self._made = {
+            name: Template(value, f"the header {name}", secret=True)
+            for name, value in given.items()
+            if _is_template(value)
+        }
+        kinds = [value for name, value in given.items() if name.lower() == "content-type"]
+        if kinds:
+            del self._headers["Content-Type"]  # a header is the same in any case of its letters
+            self._headers["Content-Type"] = kinds[-1]
+        is_json = "json" in self._headers["Content-Type"].lower()
+        self._template = None if template is None else Template(template, template_name, is_json)
+        for document in examples():
+            self._headers_of(document)
+        self._probe = probe
+        self._http = Http(self.label, ca_file, timeout_s)
 
     def ready(self) -> bool:
         """False: only a message tells."""
@@ -83,34 +99,60 @@ class WebhookTarget:
 
     def send(self, payload: Mapping[str, Any]) -> None:
         """POST one message, its id also as ``Idempotency-Key``; an update has a key of its own."""
-        body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+        try:
+            headers = self._headers_of(payload)
+            body = self._body_of(payload).encode()
+        except UsageError as error:
+            raise Refused(error.what, error.remedy) from None
         key = str(payload.get("id", ""))
         if payload.get("updated"):
             key += f"-{hashlib.sha256(body).hexdigest()[:KEY_DIGITS]}"  # a receiver would drop what it has a key of
-        headers = self._headers | {"Idempotency-Key": key}
-        request = urllib.request.Request(self._url, body, headers, method="POST")
-        try:
-            with self._opener.open(request, timeout=self._timeout_s):
-                return
-        except urllib.error.HTTPError as error:
-            answer = error  # closed below; the name `error` ends with this block
-        except urllib.error.URLError as error:
-            raise self._unreachable(error.reason) from None  # a chained error would show the address
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from None
-        with answer:
+        headers["Idempotency-Key"] = key
+        answer = self._http.ask("POST", self._url, body, headers)
+        if answer.code >= 300:
             raise self._answered(answer.code, answer.headers)
+
+    def probe(self) -> Probed:
+        """HEAD, which many webhooks do not know, or POST a message that says that it is a probe."""
+        if self._probe == NO_PROBE:
+            return Probed(f"{self.label} is only tried by messages")
+        body = json.dumps({"probe": True}).encode() if self._probe == POST else None
+        method = POST if self._probe == POST else HEAD
+        answer = self._http.ask(method.upper(), self._url, body, self._headers)
+        code = answer.code
+        what = f"{self.label} answers a {method.upper()} with {code}"
+        if code < 300:
+            return Probed(what)
+        error = self._answered(code, answer.headers)
+        if code < 400 or code in OF_THE_KEY or (code in OF_THE_ADDRESS and method == POST):
+            raise error
+        if code in WITHOUT_HEAD and method == HEAD:
+            return Probed(f"{what}: it is there, and does not know this method; only a message tells more")
+        remedy = error.remedy or f"look at what the webhook logs, or set webhook.probe to {POST}"
+        return Probed(f"{self.label} is there", what, remedy)
 
     def close(self) -> None:
         """Nothing is open between messages."""
 
-    def _unreachable(self, reason: object) -> NotSent:
-        if isinstance(reason, TimeoutError):
-            return NotSent(f"{self.label} does not answer in {self._timeout_s:g} s")
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return NotSent(f"{self.label}: {reason.verify_message}", "give its certificate as ca_file, or renew it")
-        why = (reason.strerror if isinstance(reason, OSError) else None) or type(reason).__name__
-        return NotSent(f"{self.label} cannot be reached: {why}")
+    def _body_of(self, document: Mapping[str, Any]) -> str:
+        if self._template is not None:
+            return self._template.of(document)
+        return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+    def _headers_of(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """The headers of one message.
+
+        Raises
+        ------
+        UsageError
+            A template makes what no header can hold.
+        """
+        made = {}
+        for name, template in self._made.items():
+            text = template.of(document)
+            # A header is ASCII: what a name or a note has beside it is written as in a URL.
+            made[name] = header(f"{name}: {quote(text, safe=_KEPT)}")[1]
+        return self._headers | made
 
     def _answered(self, code: int, headers: Message) -> NotSent:
         # The standard phrase, not the server's: that is its text, of any length.
@@ -124,11 +166,8 @@ class WebhookTarget:
         return NotSent(what, retry_after_s=_retry_after_s(headers))
 
 
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """Turn a redirect into an error: urllib would follow with a GET, and its 200 would look like a delivery."""
-
-    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
-        return None
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text
 
 
 def _retry_after_s(headers: Message) -> float | None:

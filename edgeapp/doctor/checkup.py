@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from edgeapp.doctor import board, hearing, recognition, records, service
+from edgeapp.doctor import board, delivery, hearing, recognition, records, service
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error
 from edgeapp.errors import BiovitaError
@@ -19,6 +19,7 @@ CHECKS: dict[str, Check] = {
     "station": service.station,
     "microphone": hearing.microphone,
     "journal": records.journal,
+    "delivery": delivery.delivery,
     "disk": board.disk,
     "memory": board.memory,
     "temperature": board.temperature,

@@ -76,6 +76,8 @@ class Context:
         Whether a process is a station that lives.
     microphone : bool
         Whether microphones may be opened.
+    network : bool
+        Whether targets of messages may be tried.
     """
 
     loaded: Loaded
@@ -83,6 +85,7 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     alive: Callable[[int], bool] = is_station
     microphone: bool = True
+    network: bool = True
 
     @property
     def settings(self) -> Settings:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
+from edgeapp.audio.addresses import is_address, with_log_in
 from edgeapp.audio.capture import Capture
+from edgeapp.audio.channel_health import ChannelFault, Fault, faults_in
+from edgeapp.audio.channels import Channel
 from edgeapp.audio.devices import listing
 from edgeapp.audio.microphone import SEE_DEVICES
+from edgeapp.config.settings import Settings
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
-from edgeapp.errors import DeviceError
+from edgeapp.errors import DeviceError, UsageError
+from edgeapp.station.sources import channels_asked
 
 SETTLE_S, RECORD_S = 0.5, 2.0  # cards begin with zeros or a click
 STALL_S = 5.0
@@ -21,6 +27,11 @@ CLIPPED = 0.999
 CLIPPING_SHARE = 0.001
 DEAF_DBFS = -90.0  # below the noise of any 16-bit card with its microphone open
 OFFSET = 0.1
+OF_CHANNELS = {
+    Fault.DEAD: "check the plug and the supply of this channel, or choose another one (--channel NUMBER)",
+    Fault.NOISY: "check its cable, or take the clearest one (--channel best)",
+    Fault.INVERTED: "swap the wires of one of them, or choose one (--channel 1)",
+}
 
 
 @dataclass(frozen=True)
@@ -84,20 +95,37 @@ def microphone(context: Context) -> Findings:
     elif settings.input.watch is not None:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
     else:
-        for device in settings.microphone.device or (None,):
-            yield _heard(device, settings.microphone.backend)
+        devices: tuple[str | None, ...] = settings.microphone.device or (None,)
+        channels = channels_asked(settings)
+        for device, channel in zip(devices, channels * (len(devices) if len(channels) == 1 else 1), strict=False):
+            yield from _heard(settings, device, channel)
 
 
-def _heard(device: str | None, backend: str) -> Finding:
+def _heard(settings: Settings, device: str | None, channel: Channel) -> Findings:
     try:
+        if device is not None and is_address(device):
+            device = with_log_in(device, settings.microphone.netrc)
         if device is None and all(found.ghost for found in listing()):
             what = "none found"
-            return warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
-        source = Capture(device, backend, stall_s=STALL_S)
+            yield warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")
+            return
+        source = Capture(device, settings.microphone.backend, stall_s=STALL_S, channel=channel)
+        frames: list[np.ndarray] = []
+        source.on_frames = frames.append
         samples = _record(source)
-    except DeviceError as fault:
-        return error("microphone", fault.what, fault.remedy or SEE_DEVICES)
-    return judged(source.name, sound_of(samples), source.dropped_samples)
+    except (DeviceError, UsageError) as fault:
+        yield error("microphone", fault.what, fault.remedy or SEE_DEVICES)
+        return
+    yield judged(source.name, sound_of(samples), source.dropped_samples)
+    if frames and not channel.number:  # of one that a person chose, the others do not matter
+        skip = round(SETTLE_S * source.rate_hz)
+        yield from judged_channels(source.name, faults_in(np.concatenate(frames)[skip:], source.rate_hz))
+
+
+def judged_channels(name: str, faults: Sequence[ChannelFault]) -> Findings:
+    """Findings on the channels of a microphone."""
+    for one in faults:
+        yield warning("microphone", f"{name}: {one.why}", OF_CHANNELS[one.fault])
 
 
 def _record(source: Capture) -> np.ndarray:

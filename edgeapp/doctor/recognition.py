@@ -9,7 +9,7 @@ from edgeapp.board.machine import machine
 from edgeapp.doctor.board import cores_abort
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
-from edgeapp.errors import BiovitaError
+from edgeapp.errors import BiovitaError, GalleryError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import find_pack, installed_packs, load_found, repair
 from edgeapp.paths import EXAMPLE
@@ -22,6 +22,8 @@ from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.settings import CPU, RunSettings, driver_is_there
 from edgeapp.runtime.tensorrt.cache import engines_of
 from edgeapp.runtime.tensorrt.check import LEAST_COSINE, least_cosine
+from gallery.check import faults
+from gallery.database import DAMAGED
 from gallery.entry import MODALITIES
 from gallery.store import Gallery
 
@@ -142,10 +144,10 @@ def _parity_here(pack: Pack, encoder: AudioEncoder, threads: int) -> Findings:
 def _gallery(pack: Pack, context: Context) -> Findings:
     path = context.settings.station.gallery or pack.gallery_path()
     with Gallery.open(path, identity=pack.identity) as opened:
-        info = opened.info()
-        for pieces in (opened.class_vectors(), *map(opened.vectors, MODALITIES)):
-            for _ in pieces:
-                pass  # reading them finds those that are damaged
+        info, damage = opened.info(), list(faults(opened))
+    if damage:
+        more = f", and {len(damage) - 1} more" if len(damage) > 1 else ""
+        raise GalleryError(f"gallery {path} is damaged ({damage[0]}{more})", DAMAGED)
     entries = sum(info["entries"].values())
     what = f"{path}: made by {info['pack']}, {info['taxa']} taxa, {entries} entries"
     rejected = f", {info['rejected']} were rejected" if info["rejected"] else ""

@@ -75,7 +75,7 @@ def _messages(db: sqlite3.Connection, tables: set[str], context: Context) -> Fin
     settings = context.settings
     if age_s is None or age_s < WAITING_LONG_S:
         yield ok("messages", what)
-    elif settings.mqtt.host is None and settings.webhook.url is None:
+    elif settings.mqtt.host is None and settings.webhook.url is None and settings.webhook.url_file is None:
         yield warning("messages", what, "no target is configured: set [mqtt] host or [webhook] url")
     else:
         yield warning("messages", what, "check the network, and the address and password in the settings")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from edgeapp.doctor.context import Context
+from edgeapp.doctor.context import Context, RunningStation
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
+from edgeapp.doctor.hearing import OF_CHANNELS as REMEDIES
 from edgeapp.doctor.records import span
+from edgeapp.station.microphone_health import OF_FAULT
+from edgeapp.station.periodic import ENDED
 from edgeapp.station.validation import validated
 
 DEAF = ("silent", "stalled", "lost")
+OF_CHANNEL = {OF_FAULT[fault].value: remedy for fault, remedy in REMEDIES.items()}
 
 
 def config(context: Context) -> Findings:
@@ -33,13 +37,7 @@ def station(context: Context) -> Findings:
         return
     pid = running.told.get("pid")
     if not running.alive:
-        if running.fresh:
-            what = f"process {pid} last reported {span(running.age_s)} ago, and no longer runs"
-            yield warning(
-                "station", what, "check its log; `biovita-edge service install` runs it as a service that restarts"
-            )
-        else:
-            yield skipped("station", f"not running; last reported {span(running.age_s)} ago")
+        yield _not_running(running)
         return
     if not running.fresh:
         what = f"process {pid} runs, but last reported {span(running.age_s)} ago"
@@ -47,11 +45,37 @@ def station(context: Context) -> Findings:
         return
     microphones = [one for one in running.told.get("microphones") or () if isinstance(one, dict)]
     deaf = [_deaf(one) for one in microphones if one.get("state") in DEAF]
+    deaf += [_impaired(one) for one in microphones if one.get("state") in OF_CHANNEL]
     journal = running.told.get("journal")
     if isinstance(journal, dict) and journal.get("trouble"):
         what = f"process {pid} cannot write: {journal['trouble']}"
         deaf.append(error("station", what, "make room on the disk, check the folder of the journal"))
     yield from deaf or [ok("station", f"process {pid} runs; {_told(microphones)}")]
+    yield from _settings(running)
+
+
+def _not_running(running: RunningStation) -> Finding:
+    """A station that ended as it was asked to is no fault; one that vanished is."""
+    ago, error_of_end = f"{span(running.age_s)} ago", running.told.get("error")
+    if running.told.get("state") == ENDED and error_of_end is None:
+        return skipped("station", f"not running; it ended in good order {ago}")
+    if running.told.get("state") == ENDED:
+        return warning("station", f"ended by an error {ago}: {error_of_end}", "remove its cause, and start it again")
+    what = f"process {running.told.get('pid')} last reported {ago}, and vanished without ending"
+    remedy = "check its log for a crash, the power and the memory; `biovita-edge service install` has it start again"
+    return warning("station", what, remedy)
+
+
+def _settings(running: RunningStation) -> Findings:
+    """Settings that were changed while the station runs."""
+    told = running.told.get("settings")
+    if not isinstance(told, dict):
+        return
+    if told.get("error"):
+        yield warning("station", f"runs with its settings of before: {told['error']}", "correct them, and reload")
+    if told.get("waiting"):
+        what = f"{', '.join(map(str, told['waiting']))} changed, and waits for the next start"
+        yield warning("station", what, "start the station again")
 
 
 def _deaf(microphone: dict[str, object]) -> Finding:
@@ -59,6 +83,11 @@ def _deaf(microphone: dict[str, object]) -> Finding:
     since = f" since {microphone['since_utc']}" if microphone.get("since_utc") else ""
     what = f"microphone {microphone.get('name')} is {microphone.get('state')}{since}{why}"
     return Finding("station", State.ERROR, what, "check plug, gain and mute (`alsamixer`) of the microphone")
+
+
+def _impaired(microphone: dict[str, object]) -> Finding:
+    what = f"microphone {microphone.get('name')}: {microphone.get('why') or microphone.get('state')}"
+    return warning("station", what, OF_CHANNEL[str(microphone["state"])])
 
 
 def _told(microphones: list[dict[str, object]]) -> str:

@@ -3,6 +3,7 @@
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import DamagedJournalError, JournalError, default_path
 from edgeapp.journal.journal import Journal
+from edgeapp.journal.microphones import MicrophoneState
 from edgeapp.journal.outbox import Messages
 from edgeapp.journal.reading import Reader
 from edgeapp.journal.records import (
@@ -29,6 +30,7 @@ __all__ = [
     "JournalError",
     "Message",
     "Messages",
+    "MicrophoneState",
     "Reader",
     "Review",
     "StoredClip",

@@ -201,18 +201,25 @@ def between(rows: Rows, since: datetime, until: datetime) -> list[dict[str, Any]
     )
 
 
+def last_before(rows: Rows, name: str, moment: datetime) -> str | None:
+    """Beginning of the last detection of a taxon before a moment, in UTC; None where there was none."""
+    [row] = rows._fetch(
+        "SELECT max(time_utc) AS last FROM detections INDEXED BY detections_by_taxon"
+        " WHERE confirmed AND current_name = :name AND time_utc < :before AND verdict IS NOT 'rejected'",
+        {"name": name, "before": utc_text(moment)},
+    )
+    last: str | None = row["last"]
+    return last
+
+
 def firsts(rows: Rows, names: Sequence[str], since: datetime) -> dict[str, str]:
     """Which of the taxa had no record before a moment: "ever", or "season" if none within `SEASON` before it."""
     found = {}
     for name in names:
-        [row] = rows._fetch(
-            "SELECT max(time_utc) AS last FROM detections INDEXED BY detections_by_taxon"
-            " WHERE confirmed AND current_name = :name AND time_utc < :since AND verdict IS NOT 'rejected'",
-            {"name": name, "since": utc_text(since)},
-        )
-        if row["last"] is None:
+        last = last_before(rows, name, since)
+        if last is None:
             found[name] = "ever"
-        elif row["last"] < utc_text(since - SEASON):
+        elif last < utc_text(since - SEASON):
             found[name] = "season"
     return found
 

@@ -22,6 +22,8 @@ _TIMES = (
     ("clips", "started_utc", "started_boottime_s"),
     ("detections", "time_utc", "boottime_s"),
     ("messages", "created_utc", "created_boottime_s"),
+    ("microphone_states", "time_utc", "boottime_s"),
+    ("sound_levels", "time_utc", "boottime_s"),
 )
 _STREAMS_OF_BOOT = "SELECT id FROM streams WHERE boot_id = :of"
 _STREAMS_OF_DEPLOYMENT = "SELECT id FROM streams WHERE deployment = :of"
@@ -31,6 +33,8 @@ _OF_BOOT = {
     "clips": f"stream IN ({_STREAMS_OF_BOOT})",
     "detections": f"stream IN ({_STREAMS_OF_BOOT})",
     "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_BOOT}))",
+    "microphone_states": "deployment IN (SELECT deployment FROM streams WHERE boot_id = :of)",
+    "sound_levels": f"stream IN ({_STREAMS_OF_BOOT})",
 }
 _OF_DEPLOYMENT = {
     "deployments": "id = :of",
@@ -38,6 +42,8 @@ _OF_DEPLOYMENT = {
     "clips": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
     "detections": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
     "messages": f"detection IN (SELECT id FROM detections WHERE stream IN ({_STREAMS_OF_DEPLOYMENT}))",
+    "microphone_states": "deployment = :of",
+    "sound_levels": f"stream IN ({_STREAMS_OF_DEPLOYMENT})",
 }
 
 

@@ -18,6 +18,7 @@ from edgeapp.detections.document import (
     detection_document,
     document_id,
 )
+from edgeapp.detections.sharing import EXACT, shared
 from edgeapp.journal.records import CLIP_PARTS
 from edgeapp.recognition.results import Origin
 from gallery.naming import Naming
@@ -37,6 +38,7 @@ def document_of(
     candidates: Sequence[Mapping[str, Any]],
     naming: Naming | None = None,
     pictures: Sequence[dict[str, Any]] = (),
+    share_location: str = EXACT,
 ) -> dict[str, Any]:
     """The document of a detection.
 
@@ -50,7 +52,10 @@ def document_of(
         What taxa are called; as the journal has it, in English, if not given.
     pictures : sequence of dict
         Pictures to check against.
+    share_location : str
+        One of `edgeapp.detections.sharing.SHARING`.
     """
+    latitude, longitude = shared(row["latitude"], row["longitude"], share_location)
     recording = row["source"] if row["backend"] == FILE else None
     clip, review = row["clip_path"], None
     if row["review"] is not None:
@@ -63,8 +68,8 @@ def document_of(
             file=recording,
             device=None if recording is not None else row["source"],
             station=row["station"] or None,
-            latitude=row["latitude"],
-            longitude=row["longitude"],
+            latitude=latitude,
+            longitude=longitude,
             channel=row["channel"],
             recorded=None if recording is None else Moment(utc_of(row["stream_started_utc"]), 0.0),
             origin=row["recorded_at_origin"],

@@ -22,6 +22,7 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.clips import ClipRows
 from edgeapp.journal.corrections import Corrections
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read, open_to_write
+from edgeapp.journal.microphones import MicrophoneRows
 from edgeapp.journal.outbox import Messages, OutboxRows
 from edgeapp.journal.reading import VECTOR
 from edgeapp.journal.records import Deployment, Detection, Review, Stream
@@ -31,7 +32,7 @@ from gallery.taxon import RANKS
 T = TypeVar("T")
 
 
-class Journal(OutboxRows, ClipRows, Corrections):
+class Journal(OutboxRows, ClipRows, MicrophoneRows, Corrections):
     """One program's way to write a journal, from any of its threads; a context manager. Use `Journal.open`.
 
     Every method raises JournalError when the file cannot be read or written; nothing of that change is in it then, and

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.pictures import DocumentPictures
+from edgeapp.detections.sharing import EXACT
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
 from edgeapp.journal.documents import detection_of, document_of, id_of
@@ -35,10 +36,13 @@ class Questions:
         What taxa are called in documents; the journal itself keeps scientific and English names.
     pictures : DocumentPictures or None
         Gives the pictures of documents; none without.
+    share_location : str
+        How much of the location is in documents: one of `edgeapp.detections.sharing.SHARING`.
     """
 
     naming: Naming = Naming()
     pictures: DocumentPictures | None = None
+    share_location: str = EXACT
 
     def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         raise NotImplementedError
@@ -90,6 +94,45 @@ class Questions:
             yield from rows
             after = rows[-1]["id"]
 
+    def microphone_states(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """States into which microphones came at or after the one time and before the other, in order."""
+        yield from self._paged(
+            "SELECT microphone_states.*, station FROM microphone_states"
+            " JOIN deployments ON deployments.id = deployment WHERE microphone_states.id > :after",
+            since,
+            until,
+        )
+
+    def sound_levels(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[dict[str, Any]]:
+        """Levels of minutes that began at or after the one time and before the other, in order; bands as a list."""
+        for row in self._paged(
+            "SELECT sound_levels.*, source, device_id, channel, rate_hz, station FROM sound_levels"
+            " JOIN streams ON streams.id = stream JOIN deployments ON deployments.id = streams.deployment"
+            " WHERE sound_levels.id > :after",
+            since,
+            until,
+        ):
+            yield {**row, "bands_dbfs": json.loads(row["bands_dbfs"])}
+
+    def most_bands(self) -> int:
+        """Most third-octave bands of a minute."""
+        [row] = self._fetch("SELECT coalesce(max(json_array_length(bands_dbfs)), 0) AS n FROM sound_levels")
+        return int(row["n"])
+
+    def _paged(self, sql: str, since: datetime | None, until: datetime | None) -> Iterator[dict[str, Any]]:
+        values = {"since": since and utc_text(since), "until": until and utc_text(until)}
+        limits = [
+            f" AND time_utc {sign} :{name}"
+            for name, sign in (("since", ">="), ("until", "<"))
+            if values[name] is not None
+        ]
+        after = 0
+        while rows := self._fetch(f"{sql}{''.join(limits)} ORDER BY 1 LIMIT {PAGE}", {**values, "after": after}):
+            yield from rows
+            after = rows[-1]["id"]
+
     def columns(self) -> list[str]:
         """Names of what a row of `detections` holds, in order."""
         return [row["name"] for row in self._fetch("SELECT name FROM pragma_table_info('detections_in_full')")]
@@ -128,7 +171,7 @@ class Questions:
         if self.pictures is not None:
             detection = detection_of(row, candidates)
             shown = self.pictures.fields(detection, row["space"], lambda: self.vector(row["id"]))
-        return document_of(row, candidates, self.naming, shown)
+        return document_of(row, candidates, self.naming, shown, self.share_location)
 
     def reviews(self, detection_id: int) -> list[dict[str, Any]]:
         """Reviews of one detection; the last one counts."""

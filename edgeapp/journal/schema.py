@@ -8,6 +8,8 @@ deployments      one run of the station with one pack, gallery and set of thresh
       vectors    the vector of its most confident window, in the space of the deployment
       reviews    what people said of it; the last one counts
     clips        files of sound, of one or more detections
+    sound_levels how loud a minute of it was, where that was asked for
+  microphone_states   what its microphones were like, from when on
 clip_folders     where the clips lie
 messages         the outbox: what targets are to be told of, what they know already, and what was given up
 files            recordings of a watched folder that are done
@@ -22,6 +24,7 @@ from edgeapp.journal.schema_of_browsing import BROWSING
 from edgeapp.journal.schema_of_clips import CLIPS, CLIPS_SPLIT, split_paths
 from edgeapp.journal.schema_of_learning import LEARNED
 from edgeapp.journal.schema_of_messages import MESSAGES, find_detections
+from edgeapp.journal.schema_of_microphones import MICROPHONES, any_backend
 from edgeapp.journal.schema_of_recordings import RECORDED
 from edgeapp.journal.schema_of_taxa import TAXA, TAXA_IN_FULL
 from gallery.migrating import Database, Migrations
@@ -168,6 +171,14 @@ def m009_messages_clips_and_files(db: Database) -> None:
         db.execute(statement)
     split_paths(db)
     for statement in CLIPS_SPLIT:
+        db.execute(statement)
+
+
+@migrations()
+def m010_microphones(db: Database) -> None:
+    """What microphones were like, and how loud it was; nothing is known of it earlier."""
+    any_backend(db)
+    for statement in MICROPHONES:
         db.execute(statement)
 
 

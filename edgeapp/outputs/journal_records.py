@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from edgeapp.detections.review import ReviewVerdict
+from edgeapp.detections.sharing import EXACT, shared
 from edgeapp.journal import utc_of
 from edgeapp.outputs.records import SPECIES, Record
 from edgeapp.pack.names import shipped_species
@@ -71,8 +72,9 @@ def birds(records: Iterable[Record], galleries: Galleries, left_out: Counter[str
             left_out[NO_BIRD] += 1
 
 
-def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> Record:
-    """Convert a row of the journal's view for the exports."""
+def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming, share_location: str = EXACT) -> Record:
+    """Convert a row of the journal's view for the exports, with as much of the location as may be shared."""
+    latitude, longitude = shared(row["latitude"], row["longitude"], share_location)
     taxa = galleries.known(row["gallery"])
     corrected = row["review_name"] if row["review"] == ReviewVerdict.CORRECTED else ""
     is_species = row["taxon_rank"] == SPECIES
@@ -92,8 +94,8 @@ def record_of(row: Mapping[str, Any], galleries: Galleries, naming: Naming) -> R
         rate_hz=row["rate_hz"],
         pack=row["pack"],
         pack_version=row["pack_version"],
-        latitude=row["latitude"],
-        longitude=row["longitude"],
+        latitude=latitude,
+        longitude=longitude,
         review=row["review"],
         corrected_name=corrected,
         corrected_common_name=naming.of(corrected, taxa[corrected].common_name if corrected in taxa else ""),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.errors import PackError
+from edgeapp.file_names import printable, utf8
 from edgeapp.pack.format import Pack
 
 NORM_TOLERANCE = 1e-3  # a float16 graph is this far off one; a graph that forgot to normalise is much further
@@ -94,3 +95,20 @@ class PackGraph:
                 "reinstall the pack, or run it on another provider",
             )
         return vectors
+
+
+def model_path(path: Path) -> str:
+    """The path of a graph as ONNX Runtime takes it.
+
+    Raises
+    ------
+    PackError
+        Its name is in bytes that are no UTF-8.
+    """
+    name = utf8(path)
+    if name is None:
+        raise PackError(
+            f"{printable(str(path))}: its name is not UTF-8, which ONNX Runtime needs",
+            "move the pack elsewhere",
+        )
+    return name

@@ -30,7 +30,7 @@ def open_tokenizer(pack: Pack) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(pack.path(pack.text.tokenizer)))
+        tokenizer = Tokenizer.from_buffer(pack.path(pack.text.tokenizer).read_bytes())
     except Exception as error:  # the library raises bare Exception for a file it cannot read
         raise PackError(f"{pack.path(pack.text.tokenizer)}: {error}", "reinstall the pack") from None
     tokenizer.enable_truncation(pack.text.context)

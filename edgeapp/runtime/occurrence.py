@@ -7,6 +7,7 @@ import numpy as np
 from edgeapp.clock.weeks import WEEKS
 from edgeapp.errors import PackError
 from edgeapp.pack.format import Pack
+from edgeapp.runtime.graph import model_path
 from edgeapp.runtime.ort import first_line
 
 WHOLE_YEAR = -1.0  # as BirdNET gives it to its model, which then leaves the week out of account
@@ -61,7 +62,7 @@ def _run(pack: Pack, file: str, places: np.ndarray) -> np.ndarray:
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # one run: what it took is given back
     try:
-        session = onnxruntime.InferenceSession(str(pack.path(file)), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model_path(pack.path(file)), options, providers=["CPUExecutionProvider"])
         [given] = session.get_inputs()
         return np.asarray(session.run(None, {given.name: places})[0], np.float32)
     except Exception as error:  # ONNX Runtime's errors share no public base class

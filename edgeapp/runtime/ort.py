@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeapp.errors import EngineError, PackError
-from edgeapp.runtime.graph import PackGraph
+from edgeapp.runtime.graph import PackGraph, model_path
 from edgeapp.runtime.settings import CPU, MEMORY_VARIABLE
 
 QUIET = 4  # only what is fatal
@@ -47,7 +47,7 @@ def load(graph: PackGraph, threads: int, providers: Sequence[tuple[str, dict[str
     try:
         with redirect_stdout(io.StringIO()):  # before 1.2x it cannot be kept from falling back there
             session = onnxruntime.InferenceSession(
-                str(graph.path), options, providers=list(providers), enable_fallback=0
+                model_path(graph.path), options, providers=list(providers), enable_fallback=0
             )
     except Exception as error:  # ONNX Runtime's errors share no public base class
         raise PackError(f"{graph.path}: cannot be loaded ({first_line(error)})", "reinstall the pack") from None

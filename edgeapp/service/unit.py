@@ -72,6 +72,7 @@ class Unit:
             "[Service]",
             "Type=notify",
             f"ExecStart={' '.join(map(quoted, words))}",
+            "ExecReload=/bin/kill -HUP $MAINPID",
             *([f"Environment={quoted(f'PYTHONPATH={self.path}', in_command=False)}"] if self.path is not None else []),
             *(
                 [f"Environment={quoted(f'{VARIABLE}={self.packs}', in_command=False)}"]

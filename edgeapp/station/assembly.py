@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from edgeapp.audio.guano import Recorder
@@ -19,13 +17,12 @@ from edgeapp.clips.settings import JUDGED_WITHIN_S, ClipSettings
 from edgeapp.clock.sources import Sources
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.config.settings import Settings
-from edgeapp.delivery.addresses import header
-from edgeapp.delivery.identity import client_id, node_id, topic_level
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.occurrence import Occurrence
+from edgeapp.detections.sharing import shared
 from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
@@ -37,6 +34,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import Windowing, queue_windows
 from edgeapp.station.station import Storage
+from edgeapp.station.targets import app_version, station_name, targets
 from gallery.naming import Naming
 from gallery.taxon import Taxon
 
@@ -64,6 +62,8 @@ class Parts:
     clips : ClipFolder or None
     naming : Naming
         What taxa are called where they are shown and sent.
+    keep_levels_days : float
+        Age at which sound levels are deleted.
     """
 
     classifier: Classifier
@@ -75,6 +75,7 @@ class Parts:
     renamer: Renamer | None
     clips: ClipFolder | None
     naming: Naming
+    keep_levels_days: float
 
 
 def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock: Clock) -> Parts:
@@ -93,14 +94,16 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
     recorder = Recorder(
-        app_version(), f"{recogniser.pack.name} {recogniser.pack.version}", asked_of.latitude, asked_of.longitude
+        app_version(),
+        f"{recogniser.pack.name} {recogniser.pack.version}",
+        *shared(asked_of.latitude, asked_of.longitude, settings.station.share_location),
     )
 
     def clips(ring: Ring, stream_id: int) -> Clips:
         assert asked is not None and folder is not None
         return Clips(asked, ring, journal, folder, clock, speech.heard if speech is not None else None, recorder)
 
-    sending = targets(settings)
+    sending = targets(settings, recogniser.taxa, journal, clock)
     kept_s = window_s
     if asked is not None:
         # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
@@ -109,7 +112,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     return Parts(
         classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
-        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s),
+        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s, settings.microphone.meters),
         keeping=Storage(
             lambda: confirmation_of(settings, recogniser.pack),
             messages(list(sending), clock) if sending else None,
@@ -121,6 +124,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
+        keep_levels_days=settings.microphone.keep_meters,
     )
 
 
@@ -263,43 +267,17 @@ def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> 
     return Sweeper(retention_of(settings), journal, folder.folder, log.info)
 
 
-def station_name(settings: Settings) -> str:
-    """Name of the station in messages."""
-    return settings.station.name or platform.node() or "station"
-
-
-def targets(settings: Settings) -> dict[str, Target]:
-    """Where detections are sent to, by name."""
-    found: dict[str, Target] = {}
-    mqtt, webhook = settings.mqtt, settings.webhook
-    if mqtt.host is not None:
-        from edgeapp.delivery.mqtt import MqttTarget
-
-        name = station_name(settings)
-        found["mqtt"] = MqttTarget(
-            mqtt.host,
-            mqtt.port,
-            f"{mqtt.topic}/{topic_level(name)}/detections",
-            mqtt.username,
-            _password(settings),
-            mqtt.tls,
-            str(mqtt.ca_file) if mqtt.ca_file else None,
-            client_id=client_id(name, settings.journal_path),
-            discovery=mqtt.discovery,
-            node=node_id(name),
-        )
-    if webhook.url is not None:
-        from edgeapp.delivery.webhook import WebhookTarget
-
-        found["webhook"] = WebhookTarget(webhook.url, dict(map(header, webhook.header)))
-    return found
-
-
 def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clock: Clock) -> Outbox | None:
     """What sends messages; None without targets."""
     if not sending:
         return None
-    following = {"mqtt": settings.mqtt.updates, "webhook": settings.webhook.updates}
+    # A notification is sent once, at once: it hears of updates, and lets them pass.
+    following = {
+        "mqtt": settings.mqtt.updates,
+        "webhook": settings.webhook.updates,
+        "notify": True,
+        "birdweather": False,
+    }
     asked = clip_settings(settings)
     wait_s = 0.0 if asked is None else settings.detections.longest + asked.ring_s
     return Outbox(journal, sending, clock, {name for name in sending if not following[name]}, wait_s)
@@ -308,21 +286,3 @@ def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clo
 def messages(targets: Sequence[str], clock: Clock) -> Messages:
     """Who is to be told of a detection: every target of its document."""
     return lambda: [Message(target, created=clock.now()) for target in targets]
-
-
-def app_version() -> str:
-    """Of this program."""
-    try:
-        return version("biovita-edge")
-    except PackageNotFoundError:
-        return ""
-
-
-def _password(settings: Settings) -> str | None:
-    mqtt = settings.mqtt
-    if mqtt.password_file is None:
-        return mqtt.password
-    try:
-        return mqtt.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{mqtt.password_file}: cannot be read ({error})", "correct mqtt.password_file") from None

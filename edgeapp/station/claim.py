@@ -48,6 +48,8 @@ class Claims:
         UsageError
             Another station has it.
         """
+        with suppress(OSError):  # a folder that cannot be made is an error of the journal
+            path.parent.mkdir(parents=True, exist_ok=True)
         real = path.resolve()
         lock = real.with_name(f".{real.name}.lock")
         self._take(lock, f"{path}: the journal", "stop that one, or give another --journal", UsageError)

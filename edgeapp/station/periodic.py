@@ -11,6 +11,7 @@ from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.sources import NONE, RTC, TRUSTED, Judgement
 from edgeapp.clock.system import Moment
+from edgeapp.delivery.station_state import StationState
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -130,6 +131,25 @@ class RenameClips:
             log.warning("clips not renamed: %s", error)
 
 
+class ForgetLevels:
+    """Delete old sound levels.
+
+    Parameters
+    ----------
+    days : float
+        Age at which they go.
+    """
+
+    def __init__(self, days: float) -> None:
+        self._seconds = 86_400.0 * days
+
+    def __call__(self, station: Station) -> None:
+        """Delete, once the clock is set: before, nothing has an age."""
+        now = station.clock.now()
+        if now.clock_set:
+            station.write_queue.write(lambda: station.journal.forget_levels(now.earlier(self._seconds)))
+
+
 class SweepClips:
     """Delete clips by retention."""
 
@@ -152,6 +172,8 @@ class WriteStatus:
     file : StatusFile
     describe : callable
         The station as the document of the status file; may be replaced while it runs.
+    tell : callable
+        Called with what was written; set afterwards.
     notifier : Notifier
     """
 
@@ -161,6 +183,7 @@ class WriteStatus:
         self._file = file
         self.describe = describe
         self._notifier = notifier or Notifier()
+        self.tell: Callable[[StationState], object] = lambda state: None
         self._told: Any = None
         self._told_s = float("-inf")
 
@@ -172,17 +195,27 @@ class WriteStatus:
             return
         if self._told is None:
             self._notifier.ready()
-        self._file.write({"state": LISTENING, **self.describe(station)})
+        status = {"state": LISTENING, **self.describe(station)}
+        self._file.write(status)
+        self.tell(StationState.of(status))
         if states != self._told:
             self._notifier.status(
                 ", ".join(f"{worker.name}: {worker.health.state.value}" for worker in station.workers)
             )
         self._told, self._told_s = states, now_s
 
-    def ended(self, station: Station) -> None:
-        """Write the final status, which stays on the disk."""
+    def soon(self) -> None:
+        """Write at the next opportunity. Safe from any thread."""
+        self._told_s = float("-inf")
+
+    def ended(self, station: Station, error: BaseException | None = None) -> None:
+        """Write the final status, which stays on the disk; with the error that ended the station, if one did."""
         self._notifier.stopping()
-        self._file.write({"state": ENDED, **self.describe(station)})
+        # Of an error that nobody foresaw only the type: its text may hold anything.
+        told = str(error) if isinstance(error, BiovitaError) else type(error).__name__ if error is not None else None
+        status = {"state": ENDED, "error": told, **self.describe(station)}
+        self._file.write(status)
+        self.tell(StationState.of(status))
 
 
 class NotifyWatchdog:

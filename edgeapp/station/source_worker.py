@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from edgeapp.audio.backends import FILE
+from edgeapp.audio.sound_meter import SoundLevels
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import MIN_CLIP_S, WINDOW_S, Window
 from edgeapp.clips.ring import Ring
@@ -67,6 +68,16 @@ class Heard:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """How loud a minute of the stream that was opened last was, and how many of its samples never arrived."""
+
+    worker: SourceWorker
+    levels: SoundLevels
+    moment: Moment
+    lost_samples: int
+
+
+@dataclass(frozen=True)
 class Closed:
     """The stream that was opened last has ended."""
 
@@ -85,7 +96,7 @@ class Ended:
     error: BaseException | None
 
 
-Event = Opened | Heard | Closed | Ended
+Event = Opened | Heard | Measured | Closed | Ended
 
 
 @dataclass(frozen=True)
@@ -98,10 +109,13 @@ class Windowing:
         Source to its windows, such as `edgeapp.recognition.recogniser.Recogniser.cut`.
     kept_s : float
         Seconds of sound that are kept.
+    meters : bool
+        Measure how loud it is.
     """
 
     cut: Callable[[AudioSource], Iterator[Window]]
     kept_s: float = WINDOW_S
+    meters: bool = False
 
 
 class SourceWorker:
@@ -135,6 +149,7 @@ class SourceWorker:
         self._events = events
         self._left_s = duration_s
         self._stream: StreamSource | None = None
+        self._device_id = ""
         self._lost = 0  # samples of the streams that have ended
         self._thread = threading.Thread(target=self._run, name=f"worker {name}", daemon=True)
         self.streams = 0
@@ -143,6 +158,11 @@ class SourceWorker:
     def health(self) -> MicrophoneHealth:
         """What is known of the microphone."""
         return self._source.health
+
+    @property
+    def device_id(self) -> str:
+        """Of the stream that was opened last; empty before the first."""
+        return self._device_id
 
     @property
     def lost_samples(self) -> int:
@@ -169,11 +189,11 @@ class SourceWorker:
 
     def described(self, now: Moment) -> dict[str, Any]:
         """How it is, for the status file."""
-        health, stream = self.health, self._stream
+        health = self.health
         level = health.level_dbfs
         return {
             "name": self.name,
-            "device_id": stream.device_id if stream is not None else "",
+            "device_id": self.device_id,
             "state": health.state.value,
             "why": health.why,
             "since_utc": utc_text(now.earlier(now.boottime_s - health.since_s).utc),
@@ -200,13 +220,17 @@ class SourceWorker:
         self._stream = stream
         ring = Ring(stream.rate_hz, self._cutting.kept_s)
         stream.keep(ring, self._left_s)
-        self.name = stream.name
+        if self._cutting.meters:
+            stream.measure()
+        lost = 0
+        self.name, self._device_id = stream.name, stream.device_id
         self.streams += 1
         self._events.put(Opened(self, stream, ring))
         fault = ""
         try:
             for window in islice(self._cutting.cut(stream), stream.skip_windows, None):
                 self._events.put(Heard(self, window, stream.timeline.moment_of(window.start_s)))
+                lost = self._measured(stream, lost)
         except AudioError as error:
             # Less sound than a window can be made of is no fault of the source.
             if stream.delivered >= MIN_CLIP_S * stream.rate_hz:
@@ -220,9 +244,18 @@ class SourceWorker:
             log.exception("%s: failed unexpectedly; please report it with the file", stream.name)
         finally:
             stream.close()
+            self._measured(stream, lost, over=True)
             self._stream = None
             self._left_s = stream.left_s
             self._lost += stream.dropped_samples
             ended = stream.timeline.moment_of(stream.delivered / stream.rate_hz)
             reason = fault or stream.end_reason or "ended"
             self._events.put(Closed(self, ended, reason, stream.dropped_samples, stream.kept))
+
+    def _measured(self, stream: StreamSource, lost: int, over: bool = False) -> int:
+        """Give what was measured since; `lost` samples were known before, and those that are known now are returned."""
+        for levels in stream.measured(over):
+            known, lost = lost, stream.dropped_samples
+            moment = stream.timeline.moment_of(levels.start_s)
+            self._events.put(Measured(self, levels, moment, lost - known))
+        return lost

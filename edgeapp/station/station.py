@@ -17,12 +17,12 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Deployment, Journal, JournalError, Messages, Stream
+from edgeapp.journal import Deployment, Journal, JournalError, Messages, MicrophoneState, Stream
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.microphone_health import IMPAIRED, State, Transition
 from edgeapp.station.observation import Observation
-from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Opened, SourceWorker, queue_windows
+from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Measured, Opened, SourceWorker, queue_windows
 from edgeapp.station.stream_log import Listeners, StreamLog
 from edgeapp.station.write_queue import WriteQueue
 
@@ -252,10 +252,23 @@ class Station:
                 self._opened(event.worker, event.ring)
         elif isinstance(event, Heard):
             self._logs[event.worker].keep(self.classifier.classify(event.window, event.moment, event.worker.name))
+        elif isinstance(event, Measured):
+            self._logs[event.worker].measured(event.moment, event.levels, event.lost_samples)
         elif isinstance(event, Closed):
             del self._streams[event.worker]
             lost = event.lost_samples - self._lost.pop(event.worker, 0)
             self._logs.pop(event.worker).close(event.ended, event.reason, lost, event.kept)
+
+    def _keep_state(self, worker: SourceWorker, transition: Transition) -> None:
+        now, deployment = self.clock.now(), self._id
+        state = MicrophoneState(
+            worker.name,
+            worker.device_id,
+            now.earlier(now.boottime_s - transition.at_s),
+            transition.state.value,
+            transition.why,
+        )
+        self.write_queue.write(lambda: self.journal.add_state(deployment, state))
 
     def _stream_of(self, opened: Opened) -> Stream:
         heard = opened.stream
@@ -297,5 +310,6 @@ class Station:
                 weight = logging.WARNING if transition.state in WORTH_A_WARNING else logging.INFO
                 log.log(weight, "%s: %s", worker.name, transition.in_words)
                 self._screen.microphone(worker.name, transition)
+                self._keep_state(worker, transition)
         for task in self._tasks:
             task(self)

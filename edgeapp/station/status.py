@@ -11,11 +11,14 @@ from typing import Any
 
 from edgeapp.clock.sources import NONE
 from edgeapp.clock.system import Clock, Moment, SystemClock
+from edgeapp.config.load import config_path
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
+from edgeapp.file_names import readable, text_of
 from edgeapp.journal import Deployment, utc_text
 from edgeapp.station.observation import Observation
+from edgeapp.station.reconfiguration import Reading, Reconfiguration
 from edgeapp.station.station import Station
 from gallery import files
 from gallery.naming import Naming
@@ -67,7 +70,7 @@ def describing(
     """
 
     def describe(station: Station) -> dict[str, Any]:
-        now = station.clock.now()
+        now, trouble = station.clock.now(), station.write_queue.trouble
         return {
             "format": FORMAT,
             "station": name,
@@ -83,9 +86,9 @@ def describing(
             "lost_samples": station.lost_samples,
             "last_detection": _last(station.newest, station.journal.naming),
             "journal": {
-                "path": str(station.journal.path),
+                "path": text_of(station.journal.path),
                 "waiting": len(station.write_queue),
-                "trouble": str(station.write_queue.trouble) if station.write_queue.trouble is not None else None,
+                "trouble": None if trouble is None else readable(str(trouble)),
             },
             "targets": {
                 name: _target(state) for name, state in (outbox.states() if outbox is not None else {}).items()
@@ -103,6 +106,19 @@ def _clock(clock: Clock, now: Moment, waits: Sequence[str]) -> dict[str, Any]:
         "source": (judged.source if judged is not None else NONE) or None,
         "why": judged.why if judged is not None else "",
         "waiting": [] if now.clock_set else list(waits),
+    }
+
+
+def settings_fields(file: Path | None, change: Reconfiguration | None = None) -> dict[str, Any]:
+    """Where the settings were read, and what came of the last time that a running station read them again."""
+    reading = Reading() if change is None else change.reading
+    return {
+        "file": str((file or config_path(None, os.environ)[0]).absolute()),
+        "read_again": reading.count,
+        "read_again_utc": None if reading.at is None else utc_text(reading.at.utc),
+        "taken": reading.told or None,
+        "error": reading.error or None,
+        "waiting": list(reading.waiting),
     }
 
 

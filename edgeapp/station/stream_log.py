@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgeapp.audio.sound_meter import SoundLevels
 from edgeapp.clips.recorder import Clips
 from edgeapp.clock.system import Moment
 from edgeapp.detections.confirmation import Confirmation
@@ -145,6 +146,10 @@ class StreamLog:
             lambda: self._tell(window),
             lambda: self._clips and self._clips.advance(seen.result.end_s),
         )
+
+    def measured(self, time: Moment, levels: SoundLevels, lost_samples: int) -> None:
+        """Write how loud a minute was."""
+        self._write_queue.write(lambda: self._journal.add_levels(self.id, time, levels, lost_samples))
 
     def close(self, ended: Moment, reason: str, lost_samples: int, then: Callable[[int], None]) -> None:
         """Write the end of the stream, its last clips first; then the source is told the stream's id."""

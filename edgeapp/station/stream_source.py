@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
+from edgeapp.audio.sound_meter import SoundLevels, SoundMeter
 from edgeapp.audio.source import AudioSource, Block
 from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Clock, Moment
@@ -90,6 +91,8 @@ class StreamSource:
         self._clock = clock
         self._lost, self._arrived = lost, arrived
         self._ring: Ring | None = None
+        self._meter: SoundMeter | None = None
+        self._measured: list[SoundLevels] = []
         self._most: int | None = None
 
     @property
@@ -112,6 +115,17 @@ class StreamSource:
         self._ring = ring
         self._most = None if duration_s is None else round(duration_s * self.rate_hz)
 
+    def measure(self) -> None:
+        """Measure how loud it is, minute by minute."""
+        self._meter = SoundMeter(self.rate_hz)
+
+    def measured(self, over: bool = False) -> list[SoundLevels]:
+        """The minutes that were measured since this was asked last; `over` with what is left of the sound."""
+        if over and self._meter is not None:
+            self._measured += self._meter.finish()
+        found, self._measured = self._measured, []
+        return found
+
     @property
     def left_s(self) -> float | None:
         """What is left of the duration, if there is one; 0 exactly at its end."""
@@ -128,6 +142,8 @@ class StreamSource:
                     if len(taken.samples):
                         if self._ring is not None:
                             self._ring.add(taken)
+                        if self._meter is not None:
+                            self._measured += self._meter.add(taken.samples)
                         self.delivered += len(taken.samples)
                         yield taken
                     if self.left_s == 0:

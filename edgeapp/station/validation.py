@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from edgeapp.audio.addresses import checked, is_address, with_log_in
+from edgeapp.audio.network import check_installed
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.load import Loaded, fault_at, missing
-from edgeapp.config.sections import Mqtt, Webhook
 from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.config.values import Fault
 from edgeapp.detections.filters import Filters
@@ -28,13 +30,13 @@ from edgeapp.station.assembly import (
     range_table,
     retention_of,
     species_list,
-    targets,
 )
 from edgeapp.station.sources import channels_asked
+from edgeapp.station.targets import OF_TARGET, only, targets, taxa_of
 from gallery.store import Gallery
 from gallery.taxon import Taxon
 
-TARGETS = ("mqtt", "webhook")
+TARGETS = tuple(OF_TARGET)
 _VARIABLES = {setting.variable: setting.key for setting in SETTINGS}
 
 Check = Callable[[Settings], object]
@@ -48,6 +50,13 @@ class Sound:
     taxa: tuple[Taxon, ...]
 
 
+def _network(settings: Settings) -> None:
+    for device in settings.microphone.device:
+        if is_address(device):
+            with_log_in(checked(device), settings.microphone.netrc)
+            check_installed()
+
+
 def _watched(settings: Settings) -> None:
     folder = settings.input.watch
     if folder is not None and not folder.is_dir():
@@ -59,18 +68,22 @@ def _speech(settings: Settings) -> None:
         SpeechDetector(settings.privacy.speech_threshold)
 
 
+def _target(name: str, settings: Settings) -> None:
+    targets(only(settings, name))
+
+
 # Setting that is to blame -> what fails where it cannot be used.
 OF_SETTINGS: tuple[tuple[str, Check], ...] = (
     ("station.provider", lambda settings: RunSettings.of(settings.station.provider, settings.station.threads)),
     ("station.language", lambda settings: naming_in(settings.station.language)),
     ("input.recorder_zone", lambda settings: zone_of(settings.input.recorder_zone)),
     ("input.channel", channels_asked),
+    ("microphone.device", _network),
     ("input.watch", _watched),
     ("privacy.speech", _speech),
     ("clips.folder", clip_settings),
     ("clips.disk_share", retention_of),
-    ("mqtt.host", lambda settings: targets(replace(settings, webhook=Webhook()))),
-    ("webhook.url", lambda settings: targets(replace(settings, mqtt=Mqtt()))),
+    *((key, partial(_target, name)) for name, key in OF_TARGET.items()),
 )
 
 
@@ -87,6 +100,7 @@ def _thresholds(settings: Settings, sound: Sound) -> None:
 OF_SOUND: tuple[tuple[str, Callable[[Settings, Sound], object]], ...] = (
     ("station.only", _names),
     ("thresholds", _thresholds),
+    ("notify.species", lambda settings, sound: taxa_of(settings.notify.species, sound.taxa)),
     ("detections.species_list", lambda settings, sound: species_list(settings, sound.taxa)),
     ("detections.range_table", lambda settings, sound: range_table(settings, sound.taxa)),
     ("detections.min_occurrence", lambda settings, sound: occurrence_of(settings, sound.pack, sound.taxa)),

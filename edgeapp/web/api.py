@@ -169,7 +169,8 @@ def exported(request: Request) -> Response:
                 export_documents((_document(reader, row) for row in rows), format, out)
         else:
             galleries = Galleries()
-            records: Iterator[Record] = (record_of(row, galleries, site.naming) for row in rows)
+            share = site.settings.station.share_location
+            records: Iterator[Record] = (record_of(row, galleries, site.naming, share) for row in rows)
             records = records if ebird is None else birds(records, galleries, Counter())
             export(records, format, out, zone, ebird)
     except BaseException:

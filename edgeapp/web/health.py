@@ -19,7 +19,7 @@ from edgeapp.web.site import Site
 KEPT_S = 60.0  # an examination takes seconds
 LOG_LINES = 100
 LOG_BYTES = 64_000
-SLOW = ("recognition",)  # loads the pack a second time; the station itself shows whether it works
+SLOW = ("recognition", "delivery")  # load the pack a second time, wait for a network; the station shows both itself
 
 _lock = threading.Lock()
 

@@ -11,7 +11,7 @@ from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, Reader
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import naming_in, shipped_species
-from edgeapp.station.assembly import station_name
+from edgeapp.station.targets import station_name
 from edgeapp.terminal import complain
 from edgeapp.web.server import Server
 from edgeapp.web.site import Site
@@ -42,5 +42,5 @@ def page_of(settings: Settings) -> Iterator[Server]:
         complain(f"{error}; the page has no pictures, and the names that come with the program")
     with Journal.open(settings.journal_path, BUSY_S) as journal:
         naming = naming_in(settings.station.language, taxa)
-        journal.naming = naming
+        journal.naming, journal.share_location = naming, settings.station.share_location
         yield Server(Site(settings, journal, naming, gallery, taxa, station_name(settings), occurrence=occurrence))

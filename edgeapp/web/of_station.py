@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from edgeapp.config.effect import Change
 from edgeapp.config.settings import Settings
 from edgeapp.journal import Journal
 from edgeapp.recognition.recogniser import Recogniser
@@ -43,7 +44,7 @@ class Page:
             gallery=recogniser.gallery_path,
             taxa=tuple(recogniser.taxa),
             title=title,
-            station=Station(self.live, lambda settings: []),
+            station=Station(self.live, lambda settings: Change()),
             occurrence=parts.classifier.filters.occurrence,
         )
         self._server = Server(self._site)
@@ -53,7 +54,12 @@ class Page:
         self.live.attach(describe)
         assert self._site.station is not None
         self._site.station.apply = change.apply
+        change.on_change = self._changed
         self._site.station.learn = learn
+
+    def _changed(self, settings: Settings) -> None:
+        """Settings were read again, and not through the page."""
+        self._site.settings = settings
 
     def start(self) -> None:
         """Serve from now on."""

@@ -12,22 +12,16 @@ from typing import Any
 
 from edgeapp.audio.addresses import redacted
 from edgeapp.config import edit
+from edgeapp.config.effect import at_once
 from edgeapp.config.file import described
+from edgeapp.config.secrets import HIDDEN
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, from_text, from_texts
 from edgeapp.web.asking import Wrong
 from edgeapp.web.site import Site
 
-# Sections whose settings a running station takes at once.
-AT_ONCE = ("detections", "thresholds", "privacy", "clips", "mqtt", "webhook")
-HIDDEN = "(hidden)"
 _one_at_a_time = threading.Lock()
-
-
-def at_once(setting: Setting) -> bool:
-    """Whether a running station takes a change without a new start."""
-    return setting.section in AT_ONCE and setting.type is not Path
 
 
 def fixed_by(site: Site, setting: Setting) -> str:
@@ -142,12 +136,11 @@ def _change(site: Site, given: Mapping[str, str]) -> list[str]:
     _check_taxa(site, thresholds)
     before = site.settings
     after = edit.change(before, values, thresholds)
-    waits = [key for key in values if not at_once(known[key])]
     if site.station is None:
         waits = [*values, *(f"{THRESHOLD.section}.{taxon}" for taxon in thresholds)]
     else:
         try:
-            waits += site.station.apply(after)
+            waits = list(site.station.apply(after).waiting)
         except Exception:
             edit.change(after, *_back(before, values, thresholds))
             raise

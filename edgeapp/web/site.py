@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgeapp.config.effect import Change
 from edgeapp.config.settings import Settings
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.pictures import DocumentPictures
@@ -37,13 +38,13 @@ class Station:
     ----------
     live : Live
     apply : callable
-        Takes settings while it runs; the keys of those that wait for the next start are returned.
+        Takes settings while it runs.
     learn : callable or None
         Learns from the reviews; gives a line that says what was learnt.
     """
 
     live: Live
-    apply: Callable[[Settings], list[str]]
+    apply: Callable[[Settings], Change]
     learn: Callable[[], str] | None = None
 
 
@@ -94,6 +95,7 @@ class Site:
             if self.gallery is not None:
                 reader.pictures = DocumentPictures(self.gallery, self.settings.station.pictures, log.warning)
             self._threads.reader = reader
+        reader.share_location = self.settings.station.share_location  # which may change
         try:
             yield reader
         except BiovitaError:

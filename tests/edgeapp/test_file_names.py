@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from edgeapp.file_names import LONGEST, name_of, portable, readable, text_of
+from edgeapp.file_names import LONGEST, name_of, portable, readable, text_of, utf8
 from edgeapp.paths import child_environment
 
 RAW = (
@@ -104,3 +104,11 @@ def test_long_names_that_are_made_differ_and_fit():
     names = [portable(f"/data/{'é' * 300}/{n}") for n in (1, 2)]
     assert names[0] != names[1] and max(map(len, names)) <= LONGEST
     assert [name.rpartition("_")[2] for name in names] == ["1", "2"]
+
+
+def test_libraries_that_know_utf8_alone_get_it_in_every_locale():
+    assert utf8("Grünfink.wav") == "Grünfink.wav" and utf8(os.fsdecode(b"caf\xe9.wav")) is None
+    code = "import sys; from edgeapp.file_names import utf8; print(ascii(utf8(sys.argv[1])))"
+    bare = {**child_environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code, "Grünfink.wav"], capture_output=True, text=True, env=bare)
+    assert done.stdout == "'Gr\\xfcnfink.wav'\n"

@@ -31,7 +31,8 @@ def test_one_setting_stands_for_all(stage: str) -> None:
         own = getattr(preset.stages[stage], name)
         assert own == getattr(with_settings(BIOVITA, stage, [setting, "epochs=20"]).stages[stage], name)
         assert own != getattr(BIOVITA.stages[stage], name), setting
-    assert (preset.pad, preset.start, preset.resampler, preset.names) == ("zero", "onset", "sinc", "given")
+    heard = (preset.pad, preset.start, preset.resampler, preset.offset)
+    assert (heard, preset.names) == (("zero", "onset", "sinc", "kept"), "given")
 
 
 def test_another_setting_takes_precedence_wherever_it_stands() -> None:

@@ -70,6 +70,6 @@ def test_a_device_out_of_reach_and_an_unknown_backend_are_named():
     with pytest.raises(DeviceError, match="hidden microphone"):
         backends.choose("auto", HIDDEN)
     with pytest.raises(
-        DeviceError, match="unknown backend 'jack'; give one of auto, portaudio, arecord, pulse, network"
+        DeviceError, match="unknown backend 'jack'; give one of auto, portaudio, arecord, pulse, pipewire, network"
     ):
         backends.choose("jack", LISTED)

@@ -71,7 +71,7 @@ def test_a_clip_is_renamed_with_its_row_and_every_sample_stays(tmp_path, format)
     journal.correct_times("boot-a", RIGHT.utc_of_boot)
     assert Renamer(journal, clips, pytest.fail).run() == 1
     path = clips.folder / f"{AFTER}.{format}"
-    assert files_of(clips) == [f"{AFTER}.{format}"]
+    assert files_of(clips) == [f"{AFTER}.{format}"] and not (clips.folder / "2023").exists()
     found = guano.read(path)
     assert guano.start_time(found) == RIGHT.utc and guano.clock_was_set(found)
     assert found["Original Filename"] == path.name and found["Species Auto ID"] == "Parus major"

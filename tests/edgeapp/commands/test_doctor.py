@@ -34,9 +34,11 @@ OF_THE_PROJECT = {
 
 
 def test_as_json_it_is_one_document_with_every_finding(run, config):
-    done = run("doctor", "--config", config, "--no-microphone", "--json")
+    support = config.with_name("support.zip")
+    done = run("doctor", "--config", config, "--no-microphone", "--json", "--bundle", support)
     told = json.loads(done.stdout)
     assert told["exit_code"] == done.exit_code
+    assert support.is_file()
     assert {one["state"] for one in told["findings"]} <= {"ok", "skipped", "warning", "error"}
     names = {one["name"] for one in told["findings"]}
     assert names >= {"config", "versions", "pack", "parity", "gallery", "provider", "answer", "station", "microphone"}

@@ -19,7 +19,7 @@ PANELS = {
     "identify": ["Output", "Recognition", "Privacy", "Place and season", "Other input"],
     "listen": [
         *("Output", "Recognition", "Place and season", "Microphone", "Other input", "Detections"),
-        *("Privacy", "Clips", "MQTT", "Webhook", "Live page", "Log"),
+        *("Privacy", "Clips", "MQTT", "Webhook", "Notifications", "BirdWeather", "Live page", "Log"),
     ],
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -105,6 +107,19 @@ def test_ebird_gets_reviewed_birds_alone(export, journal):
     assert done.stdout.startswith(",Parus,major,X,")
     assert '"' not in done.stdout and "05/01/2026,06:00" in done.stdout
     assert "1 no bird" in done.stderr and "1 from before the clock was set" in done.stderr
+
+
+@pytest.mark.parametrize(("how", "told"), [("coarse", [52.5, 13.4]), ("no", ["", ""])])
+def test_no_export_has_more_of_the_location_than_is_shared(export, journal, monkeypatch, how, told):
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE deployments SET latitude = 52.5163, longitude = 13.3777")
+    assert "52.5163" in export("-f", "json").stdout
+    monkeypatch.setenv("BIOVITA_STATION_SHARE_LOCATION", how)
+    review(journal, Review(1, "confirmed", "anna"))
+    for words in (("-f", "json"), ("-f", "ndjson"), ("-f", "csv"), ("-f", "ebird", "--location", "Garden")):
+        text = export(*words).stdout
+        assert "52.516" not in text and "13.37" not in text, words
+    assert [float(one) if one else "" for one in next(csv.reader(io.StringIO(text)))[6:8]] == told
 
 
 def test_ebird_never_gets_a_typing_error(export, journal):

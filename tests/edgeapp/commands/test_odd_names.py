@@ -27,6 +27,7 @@ from tests.edgeapp import toy_pack as toy
 
 NAMES = {
     "latin1": b"caf\xe9.wav",
+    "FLAC": b"caf\xe9.flac",
     "newline": b"two\nlines.wav",
     "escape": b"\x1b[31mred\x07.wav",
     "quotes": b"'\"`$(x)&;.wav",

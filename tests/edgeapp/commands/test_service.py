@@ -24,6 +24,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart=/opt/biovita/bin/python -m edgeapp listen --config "/etc/biovita edge/config.toml" --wait
+ExecReload=/bin/kill -HUP $MAINPID
 Environment=PYTHONUNBUFFERED=1
 Restart=always
 RestartSec=10
@@ -55,6 +56,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart=/usr/bin/python3 -m edgeapp listen --wait
+ExecReload=/bin/kill -HUP $MAINPID
 Environment=PYTHONPATH=/src
 Environment=PYTHONUNBUFFERED=1
 Restart=always

@@ -8,24 +8,23 @@ import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 
-import jinja2
 import pytest
 
 from edgeapp.clock.system import SystemClock
 from edgeapp.delivery import mqtt as mqtt_module
 from edgeapp.delivery import outbox as outbox_module
 from edgeapp.delivery import target_queue
-from edgeapp.delivery.mqtt import MqttTarget, discovery_configs
+from edgeapp.delivery.home_assistant import device_config
+from edgeapp.delivery.mqtt import MqttTarget
 from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.station_state import StationState
 from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.errors import UsageError
 from tests.edgeapp.delivery.message_stores import MemoryStore, SqliteStore, SteppedClock
 from tests.edgeapp.delivery.mosquitto_broker import Broker, Subscriber, free_port, until
 
 TOPIC = "biovita/garden/detections"
-DOCUMENT = Path(__file__).parents[1] / "journal" / "golden_document.json"
 
 
 @pytest.fixture
@@ -224,35 +223,66 @@ def test_a_broker_that_knows_only_the_old_protocol_gets_it():
         thread.join(5)
 
 
+STATUS = {
+    "state": "listening",
+    "station": "garden",
+    "time_utc": "2026-05-01T04:12:09Z",
+    "detections": 3,
+    "journal": {"trouble": None},
+    "targets": {"mqtt": {"state": "ok", "waiting": 2, "last_error": None}},
+    "microphones": [{"name": "USB", "state": "hearing", "why": "", "level_dbfs": -41.0}],
+}
+
+
 def test_home_assistant_is_told_of_the_station_when_asked(broker):
     broker.start()
     heard = Subscriber(broker.port, "homeassistant/#")
     target_of(broker, client_id="biovita-garden").ready()
     target = target_of(broker, client_id="biovita-garden", discovery=True)
+    target.tell(StationState.of(STATUS))
     target.send(message(1))
-    assert until(lambda: len(heard.got) == 2)
-    configs = discovery_configs(TOPIC, "biovita/garden/availability", "biovita-garden")
-    assert [(found, json.loads(text)) for found, text, _ in heard.got] == configs
-    for _, config in configs:
-        assert config["state_topic"] == TOPIC and config["availability_topic"] == target.availability_topic
+    told = device_config(target.topics, "biovita-garden", "garden", "", ["USB"])
+    assert until(lambda: [json.loads(text) for topic, text, _ in heard.got if topic == told[0]] == [told[1]])
     target.close()
     heard.close()
 
 
-def test_home_assistant_finds_in_the_document_what_its_sensors_show():
-    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    earlier = {"state": "earlier", "attributes": {"id": "earlier"}}
-    for updated, shown in ((False, ["Parus", "75.0", document["id"]]), (True, ["earlier", "earlier", "earlier"])):
-        told = {"this": earlier, "value_json": document | {"updated": updated}}
-        [(_, last), (_, confidence)] = discovery_configs(TOPIC, "biovita/garden/availability", "biovita-garden")
-        values = [template(one["value_template"]).render(told) for one in (last, confidence)]
-        assert [*values, json.loads(template(last["json_attributes_template"]).render(told))["id"]] == shown
-    assert len({config["unique_id"] for _, config in discovery_configs(TOPIC, "a", "b")}) == 2
+def test_states_are_retained_for_those_who_come_later(broker):
+    broker.start()
+    target = target_of(broker)
+    target.tell(StationState.of(STATUS))
+    target.ready()
+    late = Subscriber(broker.port, f"{target.topics.base}/#")
+    assert until(lambda: len(late.got) >= 3)
+    kept = {topic.removeprefix(target.topics.base): text for topic, text, _ in late.got}
+    assert kept["/availability"] == b"online"
+    station, microphone = json.loads(kept["/state"]), json.loads(kept["/microphones/1/state"])
+    assert (station["state"], station["detections"], station["messages_waiting"]) == ("listening", 3, 2)
+    assert (station["problem"], microphone["state"], microphone["problem"]) == (False, "hearing", False)
+
+    lost = {**STATUS["microphones"][0], "state": "lost", "why": "unplugged"}
+    assert target.tell(StationState.of(STATUS | {"microphones": [lost]}))  # at once
+    target.ready()
+    assert until(lambda: json.loads(late.got[-1][1]).get("problems") == ["USB: lost (unplugged)"])
+    assert not target.tell(StationState.of(STATUS | {"microphones": [lost], "detections": 4}))
+    target.close()
+    assert until(lambda: late.got[-1][1] == b"offline")
+    assert json.loads(late.got[-2][1])["state"] == "ended"
+    late.close()
 
 
-def template(text: str) -> jinja2.Template:
-    """A template of Home Assistant, which reads these as Jinja does."""
-    return jinja2.Environment().from_string(text)
+@pytest.mark.parametrize(
+    ("retain", "kept"), [("none", {"availability"}), ("all", {"availability", "state", "detections"})]
+)
+def test_what_the_broker_keeps_can_be_chosen(broker, retain, kept):
+    broker.start()
+    target = target_of(broker, retain=retain)
+    target.tell(StationState.of(STATUS | {"microphones": []}))
+    target.send(message(1))
+    late = Subscriber(broker.port, f"{target.topics.base}/#")
+    assert until(lambda: {topic.rpartition("/")[2] for topic, _, _ in late.got} == kept)
+    late.close()
+    target.close()
 
 
 def test_encryption_checks_the_brokers_certificate(tmp_path):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeapp.audio.channel_health import faults_in
+from edgeapp.audio.channels import Channel
 from edgeapp.audio.microphone import Microphone, all_devices
 from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.config.sections import Input
@@ -26,6 +28,11 @@ RATE_HZ = 48_000
 
 def noise(level: float, n: int = 4 * RATE_HZ) -> np.ndarray:
     return (level * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
+
+
+def of_the_card(device: str | None, backend: str, stall_s: float, channel: Channel) -> Microphone:
+    """The card itself, in place of a child process that records from it."""
+    return Microphone(device, stall_s=stall_s)
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def card(monkeypatch) -> Callable[[np.ndarray], FakePortAudio]:
         monkeypatch.setitem(sys.modules, "sounddevice", fake)
         # In this process, where the card in memory is: a child would look for a real one.
         monkeypatch.setattr(hearing, "listing", all_devices)
-        monkeypatch.setattr(hearing, "Capture", lambda device, backend, stall_s: Microphone(device, stall_s=stall_s))
+        monkeypatch.setattr(hearing, "Capture", of_the_card)
         return fake
 
     return install
@@ -94,6 +101,29 @@ def test_each_named_microphone_is_heard_and_a_missing_one_is_an_error(context, c
     told = list(hearing.microphone(context(microphone=MicrophoneSettings(device=("USB", "Neumann")))))
     assert [one.state for one in told] == [State.OK, State.ERROR]
     assert "Neumann" in told[1].what
+
+
+CALLS = 0.02 * np.sin(2 * np.pi * 3000 * np.arange(2 * RATE_HZ) / RATE_HZ, dtype=np.float32)
+CALLS *= np.arange(len(CALLS)) % (RATE_HZ // 4) < RATE_HZ // 8
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "told", "remedy"),
+    [
+        (CALLS, CALLS, None, None),
+        (0 * CALLS, CALLS, "USB: channel 1 has no sound", "--channel NUMBER"),
+        (CALLS, -CALLS, "USB: channels cancel each other: one is wired the other way round", "swap the wires"),
+        (CALLS, noise(0.1, len(CALLS)), "USB: channel 2 is far noisier than another one", "--channel best"),
+    ],
+    ids=["in order", "dead", "inverted", "noisy"],
+)
+def test_what_is_wrong_with_a_channel_is_named(left, right, told, remedy):
+    quiet = [noise(1e-3, len(CALLS)), 0.7 * noise(1e-3, len(CALLS))[::-1]]
+    dead = [not np.any(side) for side in (left, right)]
+    sides = [side + (0 if gone else hiss) for side, gone, hiss in zip((left, right), dead, quiet, strict=True)]
+    found = list(hearing.judged_channels("USB", faults_in(np.stack(sides, axis=1).astype(np.float32), RATE_HZ)))
+    assert [one.what.partition(": choose")[0] for one in found] == ([told] if told else [])
+    assert all(one.state is State.WARNING and remedy in one.remedy for one in found)
 
 
 def test_no_microphone_at_all_is_one_clear_line_and_no_crash(context, monkeypatch):

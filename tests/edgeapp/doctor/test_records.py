@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgeapp.config.load import Loaded
-from edgeapp.config.sections import Clips, Station, Webhook
+from edgeapp.config.sections import Clips, Station
 from edgeapp.config.settings import Settings
+from edgeapp.config.target_sections import Webhook
 from edgeapp.config.values import Fault
 from edgeapp.doctor import records, service
 from edgeapp.doctor.context import Context, is_station
@@ -142,13 +143,14 @@ def damage(journal: Path) -> None:
 # the station
 
 
-def status(journal: Path, age_s: float, *microphones: dict, pid: int = 4711) -> None:
+def status(journal: Path, age_s: float, *microphones: dict, pid: int = 4711, **more: object) -> None:
     time_utc = (NOON - timedelta(seconds=age_s)).isoformat().replace("+00:00", "Z")
-    text = json.dumps({"pid": pid, "time_utc": time_utc, "microphones": list(microphones)})
+    text = json.dumps({"pid": pid, "time_utc": time_utc, "microphones": list(microphones), **more})
     (journal.parent / "journal.status.json").write_text(text)
 
 
 HEARING = {"name": "USB", "state": "hearing", "since_utc": "2026-06-01T11:00:00Z", "why": ""}
+IMPAIRED = {"name": "USB", "state": "dead channel", "why": "channel 2 has no sound"}
 SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z", "why": "flat zeros"}
 
 
@@ -156,14 +158,16 @@ SILENT = {"name": "USB", "state": "silent", "since_utc": "2026-06-01T11:00:00Z",
     ("age_s", "alive", "microphones", "state", "words"),
     [
         (5, True, [HEARING], State.OK, "process 4711 runs; USB hearing"),
+        (5, True, [IMPAIRED], State.WARNING, "USB: channel 2 has no sound"),
         (5, True, [HEARING, SILENT], State.ERROR, "USB is silent since 2026-06-01T11:00:00Z (flat zeros)"),
         (5, True, [{**SILENT, "state": "stalled"}], State.ERROR, "USB is stalled"),
         (5, True, [{**SILENT, "state": "lost"}], State.ERROR, "USB is lost"),
         (5, True, [{**SILENT, "state": "back"}], State.OK, "USB back"),
+        (5, True, [{**SILENT, "state": "dead channel", "why": "channel 1 has no sound"}], State.WARNING, "channel 1"),
         (5, True, [], State.OK, "without a microphone"),
         (900, True, [HEARING], State.WARNING, "runs, but last reported 15 minutes ago"),
-        (5, False, [HEARING], State.WARNING, "and no longer runs"),
-        (90_000, False, [SILENT], State.SKIPPED, "not running; last reported 25 hours ago"),
+        (5, False, [HEARING], State.WARNING, "and vanished without ending"),
+        (90_000, False, [SILENT], State.WARNING, "last reported 25 hours ago, and vanished without ending"),
     ],
 )
 def test_a_station_is_judged_by_what_it_tells(context, journal, age_s, alive, microphones, state, words):
@@ -171,6 +175,27 @@ def test_a_station_is_judged_by_what_it_tells(context, journal, age_s, alive, mi
     [told] = service.station(context(alive=alive))
     assert told.state is state
     assert words in told.what
+
+
+@pytest.mark.parametrize("age_s", [5, 90_000])
+def test_a_station_that_ended_in_good_order_is_no_fault(context, journal, age_s):
+    status(journal, age_s, HEARING, state="ended", error=None)
+    [told] = service.station(context(alive=False))
+    assert told.state is State.SKIPPED and "ended in good order" in told.what
+
+
+def test_a_station_that_an_error_ended_says_which(context, journal):
+    status(journal, 600, SILENT, state="ended", error="microphone USB does not open")
+    [told] = service.station(context(alive=False))
+    assert (told.state, told.what) == (State.WARNING, "ended by an error 10 minutes ago: microphone USB does not open")
+
+
+def test_settings_that_wait_and_those_that_were_not_taken_are_told(context, journal):
+    status(journal, 5, HEARING, settings={"waiting": ["station.hop"], "error": "clips.folders: unknown setting"})
+    running, faulty, waiting = service.station(context(alive=True))
+    assert running.state is State.OK
+    assert faulty.state is State.WARNING and "clips.folders: unknown setting" in faulty.what
+    assert waiting.what == "station.hop changed, and waits for the next start"
 
 
 def test_a_station_that_cannot_write_its_journal_is_an_error(context, journal):

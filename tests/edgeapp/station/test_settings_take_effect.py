@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import socket
 import ssl
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,21 +28,25 @@ from edgeapp.clips.retention import Usage
 from edgeapp.clips.ring import Ring
 from edgeapp.commands.listen import _page, _screen
 from edgeapp.config.settings import SETTINGS, Settings
+from edgeapp.delivery.template import examples
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, StoredClip
 from edgeapp.station import sources
-from edgeapp.station.assembly import assemble, clock_of, recogniser_of, targets
+from edgeapp.station.assembly import assemble, clock_of, recogniser_of
 from edgeapp.station.learned import learned_gallery
 from edgeapp.station.logs import station_log
+from edgeapp.station.permissions import restrict
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
 from edgeapp.station.station import Station
+from edgeapp.station.targets import targets
 from edgeapp.web.access import write_password
 from gallery import Counterexample, Entry, Gallery, build
 from gallery.recognition import Detection
+from gallery.utc import utc_text
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.station.listening import CARD_HZ, Passing, SetClock, Watched, piped
+from tests.edgeapp.station.listening import CARD_HZ, NOON, Passing, SetClock, Watched, piped
 
 MOMENT = SetClock().now()
 
@@ -69,6 +76,7 @@ def settings(folder, toy_pack) -> Settings:
         clips=replace(plain.clips, folder=folder / "clips"),
         mqtt=replace(plain.mqtt, host="broker"),
         webhook=replace(plain.webhook, url="https://example.org/hook"),
+        notify=replace(plain.notify, url=("json://example.org/a",)),
         web=replace(plain.web, on=True, port=free_port(), password_file=folder / "none"),
     )
 
@@ -123,6 +131,11 @@ class World:
             noise = MemorySource(np.full(16_000 * 30, 0.01, np.float32), 16_000)
             return [window.start_s for window in parts.cutting.cut(noise)], parts.deployment.hop_s
 
+    def metered(self) -> Any:
+        """Whether it is measured how loud it is, and for how many days that is kept."""
+        with self.assembled() as parts:
+            return parts.cutting.meters, parts.keep_levels_days
+
     def speech(self) -> Any:
         with self.assembled() as parts:
             speech = parts.classifier._speech
@@ -136,7 +149,7 @@ class World:
         """What is sent of a minute of song."""
         self.settings.journal_path.unlink(missing_ok=True)
         with self.assembled() as parts, Journal.open(self.settings.journal_path) as journal:
-            journal.naming = parts.naming
+            journal.naming, journal.share_location = parts.naming, self.settings.station.share_location
             gallery = recogniser_of(self.settings).gallery_path
             journal.pictures = DocumentPictures(gallery, self.settings.station.pictures, pytest.fail)
             clock = SetClock()
@@ -182,16 +195,24 @@ class World:
 
     def sent_to(self) -> Any:
         """The targets, down to their last attribute."""
+        chains: list[Any] = []  # of certificates of the station's own, which a context does not show
+        self.monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda self, *files, **more: chains.append(files))
         made = targets(self.settings)
-        told = {}
+        told: dict[str, Any] = {"chains": chains}
         for name, target in made.items():
             told[name] = {
                 key: (value.verify_mode, len(value.get_ca_certs()))
                 if isinstance(value, ssl.SSLContext)
                 else repr(value)
                 for key, value in vars(target).items()
-                if key != "_opener"
+                if isinstance(value, ssl.SSLContext) or " at 0x" not in repr(value)
             }
+            if hasattr(target, "_body_of"):
+                told[name]["body"] = target._body_of(examples()[0])
+            told[name]["services"] = [service.urls() for _, service in getattr(target, "_services", ())]
+            for handler in getattr(getattr(getattr(target, "_http", None), "_opener", None), "handlers", ()):
+                if isinstance(handler, urllib.request.HTTPSHandler):
+                    told[name]["trusted"] = len(handler._context.get_ca_certs())
         return told
 
     def vouched(self) -> Any:
@@ -202,6 +223,35 @@ class World:
         """Whether each target gets updates, and how long its messages wait for their clips."""
         with self.assembled() as parts:
             return {name: queue._order._clip_wait_s for name, queue in parts.outbox._queues.items()}
+
+    def masked(self) -> Any:
+        """The mask of the files of a station."""
+        before = os.umask(0o022)
+        try:
+            restrict(self.settings)
+            return os.umask(before)
+        finally:
+            os.umask(before)
+
+    def notified(self) -> Any:
+        """Titles and texts of what is told of some detections, the second of a tit a quarter of an hour later."""
+        told: list[tuple[str, str]] = []
+        self.monkeypatch.setattr("apprise.Apprise.notify", lambda self, body, title: told.append((title, body)) or True)
+        self.settings.journal_path.with_suffix(".notified.json").unlink(missing_ok=True)
+        with Journal.open(self.settings.journal_path) as journal:
+            self.monkeypatch.setattr(
+                "edgeapp.station.targets.last_before", lambda journal, name, moment: utc_text(NOON)
+            )
+            clock = SetClock()
+            clock.passes(60.0)
+            target = targets(self.settings, toy.taxa(), journal, clock)["notify"]
+            for number, (name, minutes) in enumerate(
+                (("Parus major", 0), ("Parus major", -15), ("Cuculus canorus", 0))
+            ):
+                document = examples()[0] | {"id": str(number), "updated": False, "review": None, "confidence": 0.7}
+                moment = utc_text(NOON + timedelta(minutes=minutes))
+                target.send(document | {"time": moment, "taxon": {"common_name": "", "scientific_name": name}})
+        return told
 
     def workers(self) -> Any:
         """The sources, with what their recorders were opened with."""
@@ -321,6 +371,7 @@ CASES: dict[str, Case] = {
     "station.provider": case(World.recogniser, "cuda"),
     "station.journal": case(World.paths, lambda folder: folder / "other.sqlite"),
     "station.status": case(World.paths, lambda folder: folder / "status.json"),
+    "station.file_mode": case(World.masked, "private"),
     "station.format": case(World.screen, "ndjson"),
     "station.duration": case(World.workers, 10.0, microphone__wait=True),
     "microphone.device": case(World.workers, ("usb", "other"), microphone__wait=True),
@@ -332,6 +383,8 @@ CASES: dict[str, Case] = {
         microphone__wait=True,
         microphone__device=("rtsp://camera/1",),
     ),
+    "microphone.meters": case(lambda world: world.metered()[0], True),
+    "microphone.keep_meters": case(lambda world: world.metered()[1], 7.0),
     "microphone.stall": case(World.workers, 3.0, microphone__wait=True),
     "input.watch": case(World.workers, lambda folder: folder / "watched", microphone__wait=True),
     "input.recorder_zone": case(World.workers, "Europe/Berlin", input__watch=lambda folder: folder / "watched"),
@@ -368,12 +421,40 @@ CASES: dict[str, Case] = {
     "mqtt.topic": case(World.sent_to, "birds"),
     "mqtt.tls": case(World.sent_to, True),
     "mqtt.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem"), mqtt__tls=True),
+    "mqtt.cert_file": case(World.sent_to, lambda folder: folder / "garden.pem", mqtt__tls=True),
+    "mqtt.key_file": case(
+        World.sent_to,
+        lambda folder: folder / "garden.key",
+        mqtt__tls=True,
+        mqtt__cert_file=lambda folder: folder / "garden.pem",
+    ),
     "mqtt.discovery": case(World.sent_to, True),
+    "station.share_location": case(World.sent, "coarse", detections__latitude=52.5163, detections__longitude=13.3777),
     "station.clock": case(World.vouched, "trusted"),
+    "mqtt.discovery_prefix": case(World.sent_to, "ha"),
+    "mqtt.retain": case(World.sent_to, "all"),
     "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
     "webhook.updates": case(World.followed, False),
     "webhook.url": case(World.sent_to, "https://example.com/hook"),
     "webhook.header": case(World.sent_to, ("Authorization: Bearer x",)),
+    "webhook.url_file": case(World.sent_to, lambda folder: line_of(folder / "hook", "https://example.com/x")),
+    "webhook.header_file": case(World.sent_to, lambda folder: line_of(folder / "headers", "X-Key: a")),
+    "webhook.ca_file": case(World.sent_to, lambda folder: one_certificate(folder / "ca.pem")),
+    "webhook.template": case(World.sent_to, lambda folder: line_of(folder / "body", "{{ time | tojson }}")),
+    "webhook.probe": case(World.sent_to, "post"),
+    "notify.url": case(World.sent_to, ("json://example.com/b",)),
+    "notify.url_file": case(World.sent_to, lambda folder: line_of(folder / "urls", "json://example.com/b")),
+    "notify.species": case(World.notified, ("Cuculus",)),
+    "notify.first": case(World.notified, "day"),
+    "notify.min_confidence": case(World.notified, 0.8),
+    "notify.quiet": case(World.notified, "00:00-23:59"),
+    "notify.cool_down": case(World.notified, 0.0),
+    "notify.max_age": case(World.notified, 10.0),
+    "notify.title": case(World.notified, "heard"),
+    "notify.template": case(World.notified, lambda folder: line_of(folder / "body", "heard")),
+    "birdweather.token": case(World.sent_to, "a-token"),
+    "birdweather.token_file": case(World.sent_to, lambda folder: line_of(folder / "token", "a-token")),
+    "birdweather.url": case(World.sent_to, "https://example.com/api", birdweather__token="a-token"),
     "web.on": case(World.page, False),
     "web.address": case(World.page, "127.0.0.2"),
     "web.port": case(World.page, lambda folder: free_port()),
@@ -418,6 +499,12 @@ def one_certificate(path: Path) -> Path:
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     text = path.read_text()
     path.write_text(text[text.index(begin) : text.index(end) + len(end)] + "\n")
+    return path
+
+
+def line_of(path: Path, text: str) -> Path:
+    """A file of one line."""
+    path.write_text(f"{text}\n")
     return path
 
 

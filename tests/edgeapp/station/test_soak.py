@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from benchmarks.soak.accelerated import Plan, Soak
+from benchmarks.soak.accelerated import Soak
 from benchmarks.soak.account import Account, account
-from benchmarks.soak.process import environment
+from benchmarks.soak.plan import Plan
+from benchmarks.soak.power import Power, compiler
+from benchmarks.soak.process import Run, Told, environment
 from benchmarks.soak.receivers import mosquitto
 from benchmarks.soak.server import missing
 from benchmarks.soak.sound import RATE_HZ, Song
@@ -169,3 +172,50 @@ def test_the_station_takes_no_setting_of_the_user_who_soaks(monkeypatch, tmp_pat
     found = environment(tmp_path)
     assert not any(name.startswith("BIOVITA_") for name in found)
     assert Path(found["XDG_CONFIG_HOME"]).parent == tmp_path
+
+
+WRITER = """
+import os, sys
+file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.write(file, b"a" * 4096 * 64)
+os.fsync(file)
+os.write(file, b"b" * 4096 * 64)
+os.open(sys.argv[1] + ".new", os.O_RDWR | os.O_CREAT)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C compiler (Debian: gcc)")
+def test_a_power_cut_keeps_what_was_synchronised_and_some_of_the_rest(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    power = Power(disk, tmp_path / "power")
+    file = disk / "file"
+    extra = {**environment(tmp_path), **power.environment}
+    subprocess.run([sys.executable, "-c", WRITER, file], env=extra)
+
+    unsure, arrived = power.cut(random.Random(1))
+
+    content = file.read_bytes()
+    assert content[: 4096 * 64] == b"a" * 4096 * 64
+    assert unsure == 4096 * 64 > arrived == content.count(b"b") > 0
+    assert content.count(b"\0") == unsure - arrived
+    assert not (disk / "file.new").exists()
+
+
+def test_a_power_cut_costs_only_counts_since_the_last_detection():
+    told = [
+        Told(5.0 * n, 5.0 * n + 5, verdict, (), 0.0) for n, verdict in enumerate(("nothing", "detection", "nothing"))
+    ]
+
+    assert Run(0.0, ended="power cut", told=told).forgotten == 1
+    assert Run(0.0, ended="killed", told=told).forgotten == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="no C compiler (Debian: gcc)")
+def test_a_journal_outlives_power_cuts_and_changes_of_summer_time(soak):
+    code, told = soak("--hours", 0.2, "--every", 8, "--seed", 5, "--faults", "power,dst,clock")
+
+    assert (code, told["losses"]) == (0, [])
+    assert {"power", "dst"} <= {fault["kind"] for fault in told["faults"]}

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -590,6 +591,14 @@ def test_the_status_file_tells_what_the_station_does(listening, recogniser, tmp_
     assert status["detections"] == station.detections == 2
     assert status["last_detection"]["taxon"]["scientific_name"] == "Cuculus canorus"
     assert status["journal"]["waiting"] == 0 and status["journal"]["trouble"] is None
+    assert status["clock"] == {"set": True, "source": None, "why": "", "waiting": []}
+
+
+def test_the_status_file_tells_what_waits_for_the_clock(listening, recogniser):
+    describe = describing("garden", deployment(recogniser), None, ["clips are not deleted after 30 days"])
+    station = listening.station()
+    station.clock = SimpleNamespace(boot_id="boot", now=lambda: replace(listening.clock.now(), clock_set=False))
+    assert describe(station)["clock"]["waiting"] == ["clips are not deleted after 30 days"]
 
 
 def test_a_task_is_done_at_once_and_then_after_its_time(listening):

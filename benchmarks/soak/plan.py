@@ -1,0 +1,96 @@
+"""What an accelerated run is to do, and what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from benchmarks.soak.process import Run
+
+MARGIN_S = 0.5  # fed beyond a window, so that the resampler has output all of it
+AHEAD = 3  # windows fed while the journal cannot be written
+OUTAGE = 12  # windows during which a receiver is unavailable
+UNREAD = 8  # windows during which standard output is not read
+DRAIN_S = 180.0  # to deliver queued messages at the end
+CLOCK_SETTLES_S = 12.0  # the station checks its clock every ten seconds
+OUTAGE_S = 20.0  # the outbox drops expired messages between two attempts
+LONG_LOCK_S = 33.0  # longer than the station's SQLite timeout
+STEPS_S = (3_600.0, -7_200.0, 40 * 86_400.0, -30.0)
+UNSET_S = -10 * 365 * 86_400.0
+
+KINDS = ("kill", "power", "lock", "disk", "broker", "webhook", "clock", "dst", "slow")
+LONG = ("lock-long", "outage")  # half a minute each
+NIGHT_S = 86_400.0  # of sound, after which the disk fills once more
+ZONE = "Europe/Berlin"  # where the clock changes at these hours, UTC
+DST_UTC = (datetime(2027, 3, 28, 1, tzinfo=timezone.utc), datetime(2027, 10, 31, 1, tzinfo=timezone.utc))
+BEFORE_DST_S = 3.0
+TOLD = ("disk",)  # faults that the log has to report; a lock may end before the station's timeout
+TOLD_AGAIN = 4  # reports; the log folds a line repeated more often within an hour
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a run.
+
+    Attributes
+    ----------
+    every : int
+        Mean number of windows between faults.
+    kinds : tuple of str
+        Faults, all equally frequent.
+    kills_until : float
+        Share of the run after which the process is not killed any more, so that one process runs for long.
+    """
+
+    hours: float
+    seed: int
+    every: int
+    kinds: tuple[str, ...]
+    pack: Path | None
+    window_s: float
+    hop_s: float
+    words: tuple[str, ...] = ()
+    kills_until: float = 0.5
+
+
+@dataclass
+class Fault:
+    """An injected fault.
+
+    Attributes
+    ----------
+    kind : str
+    at_s : float
+        Position in all sound played.
+    run : int
+        Number of the process.
+    waited : int
+        Windows fed during the fault.
+    told : bool or None
+        Whether the station's log reported it; None if it need not.
+    """
+
+    kind: str
+    at_s: float
+    run: int
+    waited: int = 0
+    told: bool | None = None
+    what: str = ""
+
+
+@dataclass
+class Soaked:
+    """Record of the run, for the account."""
+
+    journal: Path
+    runs: list[Run] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    unset: list[tuple[float, float]] = field(default_factory=list)  # played, while the clock was not set
+    memory: list[tuple[float, float]] = field(default_factory=list)  # of the oldest process: fed seconds, MB
+    cpu: list[tuple[float, float]] = field(default_factory=list)  # the same: fed seconds, CPU seconds
+    wall_s: float = 0.0
+    boot_utc: float = 0.0
+    steps_s: list[float] = field(default_factory=list)  # successive offsets of the wall clock
+    skipped: list[str] = field(default_factory=list)

@@ -1,0 +1,34 @@
+"""pyarrow, which reads and writes Parquet: whether it is there, and the names that it takes."""
+
+from __future__ import annotations
+
+import os
+
+from edgeapp.errors import UsageError
+from edgeapp.file_names import printable, utf8
+
+EXTRA = "pip install 'biovita-edge[archive]'"
+
+
+def require_pyarrow() -> None:
+    """Raise UsageError where pyarrow is not installed."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise UsageError("the results of an archive need pyarrow, which is not installed", EXTRA) from None
+
+
+def arrow_path(path: str | os.PathLike[str]) -> str:
+    """A path as pyarrow takes it, which knows names in UTF-8 alone, whatever the locale.
+
+    Raises
+    ------
+    UsageError
+        Its name is in other bytes.
+    """
+    name = utf8(path)
+    if name is None:
+        raise UsageError(
+            f"{printable(os.fspath(path))}: its name is not UTF-8, which Parquet files need", "give the results another"
+        )
+    return name

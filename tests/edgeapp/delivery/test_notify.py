@@ -1,0 +1,96 @@
+"""Notifications go through Apprise to a real server, once, and what fails waits in the queue."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timezone
+
+import pytest
+
+from edgeapp.delivery.notify import NotifyTarget, never_before
+from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.rules import Rules, Told
+from edgeapp.delivery.target import NotSent
+from edgeapp.delivery.template import examples
+from edgeapp.errors import UsageError
+from gallery.utc import utc_text
+from tests.edgeapp.delivery.message_stores import MemoryStore, SteppedClock
+from tests.edgeapp.delivery.test_webhook import Hook, hook
+
+__all__ = ["hook"]
+
+pytest.importorskip("apprise")
+
+
+def target_of(*urls: str, rules: Rules | None = None, told: Told | None = None, **more: str) -> NotifyTarget:
+    return NotifyTarget(urls, rules or Rules(), SteppedClock(), told, never_before, timezone.utc, **more)
+
+
+def url_of(hook: Hook) -> str:
+    return f"json://{hook.address}/secret-path"
+
+
+def message(clock: SteppedClock | None = None, id: str = "1") -> dict:
+    moment = (clock or SteppedClock()).now().utc
+    return examples()[0] | {"id": id, "time": utc_text(moment), "updated": False, "review": None}
+
+
+def test_a_detection_is_told_with_its_title_and_text(hook):
+    target_of(url_of(hook)).send(message())
+    [(_, got)] = hook.got
+    assert got["title"] == "Great Tit (93 %)"
+    assert got["message"].startswith("Parus major at ") and got["message"].endswith(", garden, USB")
+
+
+def test_templates_make_title_and_text(hook):
+    target_of(url_of(hook), title="{{ taxon.scientific_name }}!", body="{{ end_s - start_s }} s").send(message())
+    [(_, got)] = hook.got
+    assert (got["title"], got["message"]) == ("Parus major!", "10.0 s")
+
+
+def test_what_no_rule_wants_leaves_the_queue_untold(hook):
+    store = MemoryStore()
+    store.queue("notify", message())
+    Outbox(store, {"notify": target_of(url_of(hook), rules=Rules(min_confidence=0.99))}, SteppedClock()).turn("notify")
+    assert (hook.got, store.queue_length()) == ([], 0)
+
+
+def test_what_fails_waits_and_is_told_once_to_those_who_had_it_not(hook):
+    with Hook().serving() as other:
+        target, clock, store = target_of(url_of(hook), url_of(other)), SteppedClock(), MemoryStore()
+        store.queue("notify", message())
+        other.answers = [(500, {})]
+        outbox = Outbox(store, {"notify": target}, clock)
+        clock.pass_time(outbox.turn("notify"))
+        assert (len(hook.got), len(other.got), store.queue_length()) == (1, 0, 1)
+        outbox.turn("notify")
+        assert (len(hook.got), len(other.got), store.queue_length()) == (1, 1, 0)
+
+
+def test_a_species_that_was_told_pauses(hook, tmp_path):
+    target = target_of(url_of(hook), rules=Rules(cool_down_s=60.0), told=Told(tmp_path / "told.json"))
+    for number in range(3):
+        target.send(message(id=str(number)))
+    assert len(hook.got) == 1
+
+
+def test_no_secret_is_in_an_error_or_a_log(hook, caplog):
+    hook.answers = [(403, {})]
+    with pytest.raises(NotSent) as error:
+        target_of(url_of(hook)).send(message())
+    assert "JSON did not take a notification" in str(error.value)
+    assert "secret-path" not in str(error.value) + caplog.text
+
+
+@pytest.mark.parametrize("url", ["tok3n", "nonsense://tok3n", "mailto://"])
+def test_a_url_that_apprise_does_not_know_is_refused_unseen(url):
+    with pytest.raises(UsageError, match="URL 1 of notify.url is not one of Apprise") as error:
+        target_of(url)
+    assert "tok3n" not in str(error.value)
+
+
+def test_without_apprise_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(UsageError, match="notifications need Apprise") as error:
+        target_of("json://localhost")
+    assert "biovita-edge[notify]" in error.value.remedy

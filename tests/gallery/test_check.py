@@ -1,0 +1,58 @@
+"""Checking a gallery whole."""
+
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gallery import Gallery
+from gallery.check import faults, recall
+
+DAMAGE = {
+    "a bit": ("UPDATE vectors SET crc32 = crc32 + 1 WHERE taxon = 2", r"Parus minor \(text\) have another checksum"),
+    "a mean of other vectors": (
+        "UPDATE centroids SET (total, crc32) = (SELECT total, crc32 FROM centroids WHERE taxon = 3) WHERE taxon = 2",
+        "the mean text vector of Parus minor is not that of its vectors",
+    ),
+    "a count": ("UPDATE centroids SET count = 7 WHERE taxon = 2", "mean text vector of Parus minor is not that"),
+    "a mean that is gone": ("DELETE FROM centroids WHERE taxon = 2", "Parus minor has text vectors without a mean"),
+    "a block that is gone": (
+        "DELETE FROM vectors WHERE taxon = 2",
+        "Parus minor has 1 text entries with a vector",
+    ),
+    "names that are none": ("UPDATE taxa SET synonyms = '{' WHERE id = 2", "the synonyms of Parus minor are not JSON"),
+}
+
+
+@pytest.mark.parametrize(("statement", "told"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_told_by_taxon(filled: Path, statement, told):
+    with closing(sqlite3.connect(filled)) as db, db:
+        db.execute(statement)
+    with Gallery.open(filled) as gallery:
+        found = list(faults(gallery))
+    assert any(re.search(told, fault) for fault in found), found
+    assert not any("Parus major" in fault or "Erithacus" in fault for fault in found)
+
+
+def test_all_damage_is_told_and_not_the_first_alone(filled: Path):
+    with closing(sqlite3.connect(filled)) as db, db:
+        db.execute("UPDATE vectors SET crc32 = crc32 + 1 WHERE taxon IN (2, 3)")
+    with Gallery.open(filled) as gallery:
+        told = "\n".join(faults(gallery))
+    assert "Parus minor" in told and "Erithacus rubecula" in told
+
+
+def test_a_whole_gallery_has_no_faults_and_its_index_finds_all(filled: Path, starter_pack: Path, tmp_path: Path):
+    older = tmp_path / "older.sqlite"
+    shutil.copy(starter_pack / "gallery.sqlite", older)
+    newer = tmp_path / "newer.sqlite"
+    shutil.copy(older, newer)
+    Gallery.open(newer, readonly=False).close()
+    for path in (filled, older, newer):
+        with Gallery.open(path) as gallery:
+            assert list(faults(gallery)) == []
+    with Gallery.open(newer) as gallery:
+        assert recall(gallery) >= 0.99
