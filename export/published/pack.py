@@ -31,7 +31,7 @@ from trainer.hub import pinned
 from trainer.imported import import_weights
 from trainer.published import files_of
 
-CHECKED_TAXA = 100  # whose prompts are compared
+CHECKED_TAXA = 40  # whose prompts are compared
 GRAPHS = {AUDIO: export_audio, TEXT: export_text, IMAGE: export_image}
 Tell = Callable[[str], None]
 
