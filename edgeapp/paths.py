@@ -20,6 +20,13 @@ def default_journal() -> Path:
     return Path(platformdirs.user_data_dir("biovita-edge", appauthor=False)) / "journal.sqlite"
 
 
+def cache_folder() -> Path:
+    """What can be made again: the user's cache folder."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("biovita-edge", appauthor=False))
+
+
 def child_environment() -> dict[str, str]:
     """The environment of a child process that imports this package, installed or in a checkout."""
     found = os.environ.get("PYTHONPATH")

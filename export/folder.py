@@ -12,6 +12,18 @@ from export.errors import ExportError
 from gallery import files
 
 
+def refuse_other(out: Path) -> None:
+    """Refuse a folder that exists and is not a pack.
+
+    Raises
+    ------
+    ExportError
+        It is one.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / PACK_FILE).exists())):
+        raise ExportError(f"{out}: exists and is not a pack", "name another folder with --out")
+
+
 @contextmanager
 def new_pack(out: Path) -> Iterator[Path]:
     """A temporary folder, which replaces `out` when the block ends without an error.
@@ -21,8 +33,7 @@ def new_pack(out: Path) -> Iterator[Path]:
     ExportError
         `out` exists and is not a pack, or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / PACK_FILE).exists())):
-        raise ExportError(f"{out}: exists and is not a pack", "name another folder with --out")
+    refuse_other(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with files.temporary_folder_for(out) as folder:

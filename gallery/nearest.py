@@ -20,8 +20,8 @@ from gallery.rows import hash_of
 from gallery.store import Gallery
 from gallery.vectors import of_taxon, pieces
 
-LEAST = 6_000  # entries that are read, whatever they add
-PATIENCE = 3_000  # entries in a row that add nothing before the search ends
+LEAST = 4_000  # entries that are read, whatever they add
+PATIENCE = 2_000  # entries in a row that add nothing before the search ends
 THREADS = 2  # of exact search: more wait for the disk or memory
 
 

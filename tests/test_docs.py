@@ -23,7 +23,7 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 DOCUMENTS = (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")))
 # A path from the top of the project, in code: `edgeapp/audio/file.py`, `gallery/`, `.ci/run`.
 PATH = re.compile(r"`((?:gallery|edgeapp|trainer|export|tests|benchmarks|docs|\.ci)/[\w./-]*|\w+\.(?:md|toml))`")
-MADE = {"pack.json", "decision.json", "config.toml", "station.toml"}  # by the program, not in the project
+MADE = {"CARD.md", "pack.json", "decision.json", "config.toml", "station.toml"}  # by the program, not in the project
 
 
 def section(page: str, heading: str) -> str:

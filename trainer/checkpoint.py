@@ -14,6 +14,7 @@ Every file is written atomically. After an epoch the configuration is written fi
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -32,7 +33,7 @@ from gallery import Taxon, files
 from trainer.errors import CheckpointError
 from trainer.families.registry import build
 from trainer.models.vita import Vita
-from trainer.presets import Preset, preset_from_dict
+from trainer.presets import OF_PRESET, Preset, StageConfig, preset_from_dict
 
 WEIGHTS, CONFIG, TOKENIZER, LOG, RESUME = "model.safetensors", "config.json", "tokenizer.json", "log.jsonl", "resume.pt"
 
@@ -197,6 +198,24 @@ def require_same(folder: Path, remedy: str, *settings: tuple[str, object, object
     for name, own, theirs in settings:
         if own != theirs:
             raise CheckpointError(f"{folder}: was trained with another {name}", remedy)
+
+
+def require_same_stage(folder: Path, begun: Preset, wanted: Preset, stage: str) -> None:
+    """Refuse to resume a stage with other settings: its schedule and its data depend on them.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first setting that differs.
+    """
+    pairs: list[tuple[str, object, object]] = [
+        (field.name, begun.stages[stage], wanted.stages[stage]) for field in dataclasses.fields(StageConfig)
+    ]
+    pairs += [(name, begun, wanted) for name in OF_PRESET if not hasattr(begun.towers, name)]  # else the towers' own
+    for name, one, other in pairs:
+        was, now = getattr(one, name), getattr(other, name)
+        if was != now:
+            raise CheckpointError(f"{folder}: was started with {name} {was}, not {now}", "use the same, or --restart")
 
 
 def taxa_in_order(config: RunConfig, table: list[Taxon]) -> list[Taxon]:

@@ -12,9 +12,10 @@ from trainer import checkpoint
 from trainer.attribution import of_weights, record
 from trainer.checkpoint import RunConfig
 from trainer.errors import CheckpointError
+from trainer.hub import pinned
 from trainer.models.bioclip import clip_tokenizer
 from trainer.presets import BIOVITA, HEARD_AS_PUBLISHED
-from trainer.published import open_published
+from trainer.published import files_of, open_published
 
 
 def import_weights(source: str, out: Path, taxa: Path | None) -> None:
@@ -39,4 +40,4 @@ def import_weights(source: str, out: Path, taxa: Path | None) -> None:
         taxa=tuple(taxon.scientific_name for taxon in table),
     )
     checkpoint.save(out, model, {}, clip_tokenizer(towers.context), config)
-    record(out, [of_weights(source)])
+    record(out, [of_weights(pinned(source, files_of(source)[0]))])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -25,14 +24,14 @@ from trainer.checkpoint import RunConfig
 from trainer.data.manifest import shared_folder
 from trainer.data.material import Data, Material, open_data
 from trainer.data.unlabelled import open_unlabelled
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import ConfigError
 from trainer.evaluate import embed_all, summary
 from trainer.families.registry import Origins, family_of
 from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
 from trainer.messages import Messages
 from trainer.models.vita import Vita
-from trainer.presets import DISTILL, FOLDER_OF, STUDENT, Preset, StageConfig, with_towers
+from trainer.presets import DISTILL, FOLDER_OF, STUDENT, Preset, with_towers
 from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
@@ -165,7 +164,7 @@ class Session(Messages):
         if not fresh and (folder / checkpoint.RESUME).exists():
             begun = checkpoint.load_config(folder)
             self.same_settings(begun, folder)
-            self.same_stage(begun.preset.stages[stage], self.preset.stages[stage], folder)
+            checkpoint.require_same_stage(folder, begun.preset, self.preset, stage)
         model, tokenizer, preset = self.start_of(stage)
         self.preset = self.material.preset = preset
         self.ranks.wait()  # until all processes have read the folder
@@ -253,15 +252,6 @@ class Session(Messages):
         )
         if self.teacher:
             same_teacher(config, self.preset.towers, folder)
-
-    def same_stage(self, begun: StageConfig, wanted: StageConfig, folder: Path) -> None:
-        """Refuse to resume a stage with other settings: its schedule depends on them."""
-        for field in dataclasses.fields(StageConfig):
-            was, now = getattr(begun, field.name), getattr(wanted, field.name)
-            if was != now:
-                raise CheckpointError(
-                    f"{folder}: was started with {field.name} {was}, not {now}", "use the same, or --restart"
-                )
 
     def stage(self, name: str, model: Vita, bank: TextBank) -> Stage:
         """The stage, with its data decoded."""

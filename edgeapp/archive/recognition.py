@@ -11,7 +11,8 @@ from edgeapp.archive.expectation import Expectation, expectation_of
 from edgeapp.archive.files import ALL_CHANNELS
 from edgeapp.audio.channels import Channel
 from edgeapp.detections.speech import SpeechDetector, SpeechGate
-from edgeapp.pack.format import Pack, sha256
+from edgeapp.pack.format import Pack
+from edgeapp.pack.hashes import sha256
 from edgeapp.pack.names import naming_in
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.naming import Naming

@@ -20,6 +20,9 @@ from edgeapp.pack.installed import find_pack, load_found, load_pack
 from edgeapp.terminal import say, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeapp.recognition.material import Material
     from gallery.entry import Rejection
     from gallery.taxon import Taxon
 
@@ -91,7 +94,10 @@ def build(
     manifest: Annotated[
         Path | None,
         typer.Option(
-            "--manifest", metavar="FILE", help="CSV with one row per photo or recording.", rich_help_panel=MATERIAL
+            "--manifest",
+            metavar="FILE",
+            help="CSV with one row per photo or recording, or the manifest of a collection (Parquet).",
+            rich_help_panel=MATERIAL,
         ),
     ] = None,
     modalities: Annotated[
@@ -124,12 +130,20 @@ def build(
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
     material = [
         *(materials.photo_folder(photos, table) if photos else ()),
-        *(materials.manifest(manifest) if manifest else ()),
+        *(_listed(manifest) if manifest else ()),
     ]
     report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
     if gallery is None:
         adopt_gallery(loaded)
     _tell(target, report)
+
+
+def _listed(manifest: Path) -> Iterator[Material | Rejection]:
+    """What a manifest names, a table of text or that of a collection."""
+    from edgeapp.collect.material import SUFFIXES, collected
+    from edgeapp.recognition.material import manifest as listed
+
+    return collected(manifest) if manifest.suffix.lower() in SUFFIXES else listed(manifest)
 
 
 @app.command()
@@ -208,12 +222,12 @@ def add(
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened, opened.transaction():
         known = opened.taxa()
         taxon = _meant(name, _known(taxa), known, new, common_name, family)
-        opened.add_taxa([taxon])
+        added = opened.add_taxa([taxon]).added
         filler = Filler(opened, loaded, thumbnails, tell=_complain, channel=chosen)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
         filler.add(Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files)
-        filler.report.taxa = len(opened.taxa()) - len(known)
+        filler.report.taxa = added
     _tell(gallery, filler.report)
 
 

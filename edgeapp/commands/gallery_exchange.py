@@ -119,7 +119,7 @@ class _Sounds:
                 self._files.setdefault(path.name, []).append(path)
 
     def __call__(self, entry: Entry) -> Path | None:
-        from edgeapp.pack.format import sha256
+        from edgeapp.pack.hashes import sha256
 
         clips = [part.removeprefix(CLIP) for part in entry.source.split(", ") if part.startswith(CLIP)]
         for wanted in (*clips, entry.label):

@@ -7,7 +7,6 @@ files again, so a changed file is an error, not a wrong detection.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeapp.errors import PackError
+from edgeapp.pack.hashes import known_sha256, sha256
 from edgeapp.pack.range import RangeSpec
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
@@ -139,7 +139,7 @@ class Pack:
                 raise PackError(f"pack {where}: {name} is a link to a file outside the pack", remedy)
             if name not in pack.files:
                 raise PackError(f"pack {where}: {PACK_FILE} has no sha256 of {name}", remedy)
-            if verify and sha256(where / name) != pack.files[name]:
+            if verify and known_sha256(where / name) != pack.files[name]:
                 raise PackError(f"pack {where}: {name} was changed since the pack was made", remedy)
         return pack
 
@@ -264,15 +264,6 @@ def rewritten(pack: Pack) -> None:
         calibrated=pack.calibrated,
         created=pack.created,
     )
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:

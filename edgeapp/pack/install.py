@@ -21,7 +21,7 @@ from edgeapp.errors import BiovitaError, PackError, UsageError
 from edgeapp.pack.archive import unpack
 from edgeapp.pack.download import download
 from edgeapp.pack.format import PACK_FILE, Pack
-from edgeapp.pack.format import sha256 as sha256_of
+from edgeapp.pack.hashes import sha256 as sha256_of
 from edgeapp.pack.installed import (
     CHOICE,
     NAME,

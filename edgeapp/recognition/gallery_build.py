@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.windows import level_dbfs
 from edgeapp.errors import AudioError, PassedOverError
 from edgeapp.file_names import text_of
-from edgeapp.pack.format import Pack, sha256
+from edgeapp.pack.format import Pack
+from edgeapp.pack.hashes import sha256
 from edgeapp.pack.names import names_of
 from edgeapp.recognition.material import Material
 from edgeapp.recognition.photos import UnusablePhoto, opened, thumbnail
@@ -32,7 +34,7 @@ from gallery.errors import TaxonError
 from gallery.licences import may_be_shown
 from gallery.prompts import prompts
 from gallery.store import Gallery, build
-from gallery.taxon import Taxon
+from gallery.taxon import Names, Taxon
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -127,13 +129,16 @@ class Filler:
         self.report = report if report is not None else Report()
         self._tell = tell
         self._channel = channel
-        self._names = names_of(gallery.taxa())
         self._compares_photos = pack.image is not None and "image" in pack.decision.scale
         self._image_encoder: ImageEncoder | None = None
         self._audio_encoder: AudioEncoder | None = None
         self._not_shown: Counter[str] = Counter()  # licences of photos of which no thumbnail may be kept
         self._only_shown = 0  # photos without a vector
         self._files: dict[tuple[str, str], dict[str, str]] = {}  # (modality, sha256) -> scientific name -> label
+
+    @cached_property
+    def _names(self) -> Names:
+        return names_of(self.gallery.taxa())
 
     def add_prompts(self, taxa: Sequence[Taxon]) -> None:
         """Add the five prompts of each taxon."""

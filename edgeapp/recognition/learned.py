@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.errors import GalleryError
-from edgeapp.pack.format import sha256
+from edgeapp.pack.hashes import sha256
 from gallery.entry import EncoderIdentity
 from gallery.reviewed import Reviewed
 from gallery.store import Gallery

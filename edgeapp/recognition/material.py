@@ -72,7 +72,8 @@ def manifest(path: str | Path) -> Iterator[Material | Rejection]:
             if missing:
                 raise UsageError(f"{path}: has no column {' and '.join(missing)}", "add it to the first line")
             for row in rows:
-                yield _material(path, rows.line_num, {key: (value or "").strip() for key, value in row.items() if key})
+                texts = {key: (value or "").strip() for key, value in row.items() if key}
+                yield material_of(path, f"line {rows.line_num}", texts)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})", "check the path") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -108,10 +109,11 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
                 )
 
 
-def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejection:
+def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejection:
+    """The photo or recording of one row of a manifest; `place` is where in it, for people."""
     modality = row.get("modality") or "image"
     if modality not in ("image", "audio"):
-        return Rejection(f"{path.name} line {line}", f"modality {modality!r} is neither image nor audio")
+        return Rejection(f"{path.name} {place}", f"modality {modality!r} is neither image nor audio")
     source = row.get("source") or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
     return Material(
         path=path.parent / row["path"],
@@ -122,5 +124,5 @@ def _material(path: Path, line: int, row: dict[str, str]) -> Material | Rejectio
         source=source,
         sha256=row.get("sha256", ""),
         note=row.get("note", ""),
-        where=f"{path.name} line {line}",
+        where=f"{path.name} {place}",
     )

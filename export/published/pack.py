@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery, rewritten, sha256
-from export.folder import new_pack
+from export.folder import new_pack, refuse_other
 from export.graphs import export_image, export_text
 from export.inputs import Inputs, calibration_split, example_inputs, read_inputs, spread
 from export.lowerings import export_audio
@@ -27,10 +27,11 @@ from gallery.store import build
 from trainer import checkpoint
 from trainer.checkpoint import Checkpoint
 from trainer.data.manifest import default_manifest, read_manifest
+from trainer.hub import pinned
 from trainer.imported import import_weights
 from trainer.published import files_of
 
-CHECKED_TAXA = 100  # whose prompts are compared
+CHECKED_TAXA = 40  # whose prompts are compared
 GRAPHS = {AUDIO: export_audio, TEXT: export_text, IMAGE: export_image}
 Tell = Callable[[str], None]
 
@@ -76,6 +77,7 @@ class PublishedPack:
         self.request, self.tell, self.failed = request, tell, failed
         self.taxa: list[Taxon] = read_taxa(request.taxa) if request.taxa else starter_taxa()
         # Before hours of work: what can be refused now.
+        refuse_other(request.out)
         self.samples = labelled(request.recordings, self.taxa, tell) if request.recordings else None
         self.steps = Steps(request.work, tell)
 
@@ -90,6 +92,8 @@ class PublishedPack:
         source = self.request.source
         self.tell(f"{source}: find the files")
         files = files_of(source)
+        if pinned(source, files[0]) != source:
+            self.tell(f"{source}: using its newest commit; to repeat this run give {pinned(source, files[0])}")
         marks = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         names = [taxon.scientific_name for taxon in self.taxa]
         key = hashlib.sha256(repr((marks, names)).encode()).hexdigest()

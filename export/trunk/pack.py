@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 from edgeapp.audio.windows import ZERO
-from edgeapp.pack.format import PACK_GALLERY, Pack, adopt_gallery, sha256, write_pack_json
+from edgeapp.pack.format import PACK_GALLERY, Pack, adopt_gallery, write_pack_json
+from edgeapp.pack.hashes import sha256
 from edgeapp.pack.specs import AudioSpec
 from edgeapp.paths import EXAMPLE, TAXONOMY
 from edgeapp.runtime.encoders import AudioEncoder

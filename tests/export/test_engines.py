@@ -24,13 +24,13 @@ from export.graphs import export_graph
 from export.htsat import rewritten
 from export.precision import FP16, INT8, Precision, convert
 from tests.edgeapp import toy_pack as toy
+from tests.libraries import needs
 from tests.trainer import published
 from tests.trainer.tiny import Tiny, call
 from trainer.models.biovita import CLAP_MEL
 from trainer.models.clap import ClapTower, audio_fields
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (pip install tensorrt_rtx_cu13)")
-pytest.importorskip("transformers")
+pytestmark = needs("tensorrt_rtx", "transformers")
 
 SAMPLES = 480_000  # 10 s at 48 kHz
 

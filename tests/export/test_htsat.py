@@ -24,12 +24,13 @@ from export.lowerings import LOWERINGS
 from export.nodes import Nodes
 from export.sessions import session, vectors
 from tests.export.optimised import optimised
+from tests.libraries import needs
 from tests.trainer import published
 from trainer.models.biovita import CLAP_MEL
 from trainer.models.clap import ClapTower, audio_fields
 from trainer.models.vita import SoundTower
 
-pytest.importorskip("transformers")
+pytestmark = needs("transformers")
 
 SAMPLES = 480_000  # 10 s at 48 kHz
 SINGLE = dataclasses.replace(CLAP_MEL, double=False)

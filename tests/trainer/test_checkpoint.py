@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from gallery import Taxon
 from trainer import checkpoint
-from trainer.checkpoint import CONFIG, RESUME, TOKENIZER, WEIGHTS
+from trainer.checkpoint import CONFIG, RESUME, TOKENIZER, WEIGHTS, require_same_stage
 from trainer.errors import CheckpointError
-from trainer.presets import STARTER, preset_from_dict
+from trainer.presets import BIOVITA, STARTER, preset_from_dict, with_settings
 
 PROJECTION = "image.projection.weight"
 
@@ -127,3 +127,12 @@ def test_taxa_of_a_checkpoint_come_in_its_order_from_any_table(stage2: Path, tax
     assert tuple(taxon.scientific_name for taxon in found) == config.taxa
     with pytest.raises(CheckpointError, match="lacks Parus major"):
         checkpoint.taxa_in_order(config, [taxon for taxon in taxa if taxon.scientific_name != "Parus major"])
+
+
+@pytest.mark.parametrize("setting", ["lr=1e-3", "triplets=fixed", "pad=zero", "names=given"])
+def test_a_stage_is_not_resumed_with_another_setting(setting: str, tmp_path: Path) -> None:
+    name = setting.partition("=")[0]
+    other = with_settings(BIOVITA, "2", [setting])
+    require_same_stage(tmp_path, BIOVITA, BIOVITA, "2")
+    with pytest.raises(CheckpointError, match=f"was started with {name} .*; use the same, or --restart"):
+        require_same_stage(tmp_path, BIOVITA, other, "2")

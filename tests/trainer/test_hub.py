@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.libraries import needs
 from tests.trainer import published
 from trainer.errors import CheckpointError
 from trainer.hub import find_file
 from trainer.published import BIOVITA, CLAP, Sources, open_published, open_sources
 
-pytest.importorskip("huggingface_hub")
+pytestmark = needs("huggingface_hub")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
+from tests.libraries import needs
 from tests.trainer import published
 from trainer.errors import CheckpointError, ConfigError
 from trainer.models.bioclip import build_clip
@@ -23,8 +24,7 @@ from trainer.models.biovita import FULL, build_biovita
 from trainer.models.clap import ClapTower, audio_fields
 from trainer.published import CLAP, Sources, open_published, open_sources
 
-pytest.importorskip("transformers")
-pytest.importorskip("open_clip")
+pytestmark = needs("transformers", "open_clip")
 
 SOUND = 0.1 * torch.randn((2, 480_000), generator=torch.Generator().manual_seed(1))
 TOKENS = torch.tensor([[49406, 320, 1929, 49407] + [0] * 73, [49406, 3329, 49407] + [0] * 74])

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from edgeapp.audio.centred import REMOVED, centred
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.resample import SOXR, resampled
 from edgeapp.audio.windows import MIN_CLIP_S, REPEAT, ZERO, fill
@@ -29,6 +30,7 @@ class Shape:
     resampler : see `edgeapp.audio.resample.resampled`
     native : cut `samples` frames at the recording's own rate, as the released code of BioVITA does in stage 1: 10.9 s
         at 44.1 kHz, whose end is cut off again, and 5 s at 96 kHz, which are padded
+    offset : see `edgeapp.audio.centred.centred`
     """
 
     rate_hz: int
@@ -36,9 +38,10 @@ class Shape:
     pad: str = REPEAT
     resampler: str = SOXR
     native: bool = False
+    offset: str = REMOVED
 
 
-def whole(file: BinaryIO, rate_hz: int, resampler: str = SOXR) -> tuple[np.ndarray, str | None]:
+def whole(file: BinaryIO, rate_hz: int, resampler: str = SOXR, offset: str = REMOVED) -> tuple[np.ndarray, str | None]:
     """A whole recording [samples] float32, and a message if it is damaged.
 
     Raises
@@ -47,7 +50,7 @@ def whole(file: BinaryIO, rate_hz: int, resampler: str = SOXR) -> tuple[np.ndarr
         When it cannot be decoded or is too short.
     """
     source = FileSource(file)
-    sound = decode(source, rate_hz, resampler)
+    sound = decode(source, rate_hz, resampler, offset)
     if len(sound) < MIN_CLIP_S * rate_hz:
         raise AudioError(f"{source.name}: only {len(sound) / rate_hz:.2f} s", "remove the row")
     return sound, _damage(source)
@@ -85,7 +88,7 @@ def crop(file: BinaryIO, shape: Shape, moment: float) -> tuple[np.ndarray, str |
     if length > shape.samples:
         window = _by_seek(file, source.rate_hz, shape, _start(length, shape.samples, moment))
         return (window, None) if window is not None else _by_decoding(file, shape, moment)
-    sound, fault = whole(file, shape.rate_hz, shape.resampler)
+    sound, fault = whole(file, shape.rate_hz, shape.resampler, shape.offset)
     return _filled(sound, shape, moment), fault
 
 
@@ -101,7 +104,7 @@ def _by_seek(file: BinaryIO, file_hz: int, shape: Shape, start: int) -> np.ndarr
     skipped = start - steps * (rate_hz // common)
     try:
         source = FileSource(file, steps * (file_hz // common) / file_hz, (skipped + samples) / rate_hz + MARGIN_S)
-        window = decode(source, rate_hz, shape.resampler)[skipped : skipped + samples]
+        window = decode(source, rate_hz, shape.resampler, shape.offset)[skipped : skipped + samples]
     except AudioError:  # damaged or shorter than it claims; decoding it from the start will tell
         return None
     return window if len(window) == samples else None
@@ -111,16 +114,19 @@ def _by_decoding(file: BinaryIO, shape: Shape, moment: float) -> tuple[np.ndarra
     """`crop` of a recording shorter than its header claims: decoded once for its length, then up to the window."""
     samples = shape.samples
     source = FileSource(file)
-    length = sum(len(block.samples) for block in resampled(source, shape.rate_hz, shape.resampler).blocks())
+    length = sum(
+        len(block.samples)
+        for block in resampled(centred(source, shape.offset), shape.rate_hz, shape.resampler).blocks()
+    )
     source.close()
     if length <= samples:
-        sound, fault = whole(file, shape.rate_hz, shape.resampler)
+        sound, fault = whole(file, shape.rate_hz, shape.resampler, shape.offset)
         return _filled(sound, shape, moment), fault
     start = _start(length, samples, moment)
     pieces: list[np.ndarray] = []
     at = 0
     with closing(FileSource(file)) as again:
-        for block in resampled(again, shape.rate_hz, shape.resampler).blocks():
+        for block in resampled(centred(again, shape.offset), shape.rate_hz, shape.resampler).blocks():
             pieces.append(block.samples[max(0, start - at) : max(0, start + samples - at)])
             at += len(block.samples)
             if at >= start + samples:

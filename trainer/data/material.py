@@ -109,7 +109,7 @@ class Material:
             elif which != "train":
                 samples = some(samples, MAX_EVALUATED)
             preset, native = self.preset, self.native_frames
-            return SoundFiles(samples, rate_hz, self.workers, preset.pad, preset.resampler, native)
+            return SoundFiles(samples, rate_hz, self.workers, preset.pad, preset.resampler, native, preset.offset)
         if which != "every":
             return self._decoded(samples, rate_hz, which)
         beside = self._decoded(data.unlabelled, rate_hz, "unlabelled")
@@ -120,7 +120,9 @@ class Material:
         """Recordings in memory."""
         preset = self.preset
         with progress(f"recordings ({which})", len(samples)) as done:
-            return SoundStore(samples, rate_hz, lambda: done(1), self.threads, preset.pad, preset.resampler)
+            return SoundStore(
+                samples, rate_hz, lambda: done(1), self.threads, preset.pad, preset.resampler, preset.offset
+            )
 
     def report_skipped(self) -> None:
         """Report recordings that could not be used since the last call."""

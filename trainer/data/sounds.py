@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from edgeapp.audio.centred import REMOVED
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.resample import SOXR
 from edgeapp.audio.windows import REPEAT, fill
@@ -73,7 +74,7 @@ class SoundStore:
     rate_hz : the rate of the front end
     done : called after each recording, for a progress bar
     pad : how a recording shorter than a window fills it, as on the device
-    resampler : see `edgeapp.audio.resample.resampled`
+    resampler, offset : see `trainer.data.crop.Shape`
 
     Attributes
     ----------
@@ -95,6 +96,7 @@ class SoundStore:
         threads: int = 2,
         pad: str = REPEAT,
         resampler: str = SOXR,
+        offset: str = REMOVED,
     ) -> None:
         self.rate_hz, self.pad = rate_hz, pad
         self.undecodable: list[str] = []
@@ -105,7 +107,7 @@ class SoundStore:
         def decoded(sample: Sample) -> np.ndarray | str:
             try:
                 with opened(sample) as file:
-                    sound, damage = whole(file, rate_hz, resampler)
+                    sound, damage = whole(file, rate_hz, resampler, offset)
                 if damage:
                     self.damaged.append(damage)
                 return quantised(sound)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from edgeapp.audio.centred import REMOVED
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.resample import SOXR
 from edgeapp.audio.windows import REPEAT
@@ -70,7 +71,7 @@ class SoundFiles:
     rate_hz : the rate of the front end
     workers : number of decoding processes; 0 decodes in this process
     pad : how a recording shorter than a window fills it, as on the device
-    resampler, native : see `trainer.data.crop.Shape`
+    resampler, native, offset : see `trainer.data.crop.Shape`
 
     Attributes
     ----------
@@ -87,9 +88,10 @@ class SoundFiles:
         pad: str = REPEAT,
         resampler: str = SOXR,
         native: bool = False,
+        offset: str = REMOVED,
     ) -> None:
         self.samples, self.rate_hz, self.workers = samples, rate_hz, workers
-        self._shape = Shape(rate_hz, 0, pad, resampler, native)
+        self._shape = Shape(rate_hz, 0, pad, resampler, native, offset)
         self._undecodable: dict[int, str] = {}
         self._damaged: dict[int, str] = {}
         taxon = taxa_of(samples)
@@ -117,7 +119,7 @@ class SoundFiles:
         """
         try:
             with overheard(), opened(self.samples[row]) as file:
-                sound, fault = whole(file, self.rate_hz, self._shape.resampler)
+                sound, fault = whole(file, self.rate_hz, self._shape.resampler, self._shape.offset)
         except BiovitaError as error:
             self._undecodable.setdefault(row, str(error))
             raise DataError(error.what, error.remedy) from error

@@ -45,7 +45,9 @@ def hear_samples(pack: Pack, samples: Sequence[Sample], threads: int, report: Re
         When none can be decoded.
     """
     spec = pack.audio
-    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad, resampler=spec.resampler)
+    sounds = SoundStore(
+        samples, spec.rate_hz, threads=threads, pad=spec.pad, resampler=spec.resampler, offset=spec.offset
+    )
     report([*sounds.undecodable, *sounds.damaged])
     heard = hear(PackAudio(pack, threads), sounds, spec.cutting, torch.device("cpu"))
     return heard, sounds.samples

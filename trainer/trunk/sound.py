@@ -123,7 +123,9 @@ def embed(
 def hear_windows(tower: PackAudio, samples: Sequence[Sample], threads: int, report: Report) -> tuple[Heard, SoundStore]:
     """Window vectors of recordings, and those that could be decoded, in the same order."""
     spec = tower.encoder.spec
-    sounds = SoundStore(samples, spec.rate_hz, threads=threads, pad=spec.pad, resampler=spec.resampler)
+    sounds = SoundStore(
+        samples, spec.rate_hz, threads=threads, pad=spec.pad, resampler=spec.resampler, offset=spec.offset
+    )
     report([*sounds.undecodable, *sounds.damaged])
     return hear(tower, sounds, spec.cutting, torch.device("cpu")), sounds
 

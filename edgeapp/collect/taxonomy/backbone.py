@@ -265,7 +265,8 @@ class Backbone:
         return names
 
     def _synonyms(self, id: str, name: str) -> tuple[str, ...]:
-        query = "SELECT DISTINCT name FROM usage WHERE accepted = ? AND key <> '' AND standing = ? ORDER BY name"
+        # SQLite takes the index only for what it was made for: names that have an accepted one.
+        query = "SELECT DISTINCT name FROM usage WHERE accepted = ? AND accepted <> '' AND standing = ? ORDER BY name"
         found = (one for (one,) in self._db.execute(query, (id, SYNONYM)))
         return tuple(one for one in found if one != name and len(one.split()) == 2)
 

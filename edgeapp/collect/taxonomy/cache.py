@@ -151,7 +151,7 @@ def _read(origin: Origin) -> Iterator[Usage | CommonName]:
             yield from checklist.read_usages()
             yield from checklist.read_common_names()
         finally:
-            checklist.archive.close()
+            checklist.close()
     else:
         yield from of_list(origin.path)
 

@@ -9,31 +9,86 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from edgeapp.collect.taxonomy.text_tables import META, REMEDY, Archive, Table, described
+from edgeapp.collect.sources import darwin_core
+from edgeapp.collect.taxonomy.text_tables import REMEDY, Archive, Table
 from edgeapp.collect.taxonomy.usages import CommonName, Usage, language_of, standing_of
 from edgeapp.errors import CollectError
 from gallery.taxon import RANKS
 
+META = darwin_core.META
 HIGHER = RANKS[:-1]
+DWC_TERMS = (
+    *("taxonID", "parentNameUsageID", "acceptedNameUsageID", "scientificName", "scientificNameAuthorship"),
+    *("canonicalName", "taxonRank", "taxonomicStatus", *HIGHER),
+)
 TRUE = ("true", "1", "t", "yes", "y")
 _SUFFIXES = (".tsv", ".txt", ".csv")
 
 
-@dataclass(frozen=True)
-class Checklist:
+class Checklist(Protocol):
     """A checklist whose tables are known."""
 
-    archive: Archive
-    kind: str
-    usages: Table
-    names: Table | None = None  # ColDP with names and taxa apart
-    synonyms: Table | None = None
-    common_names: Table | None = None
+    def read_usages(self) -> Iterator[Usage]:
+        """All names in the checklist."""
+        ...
+
+    def read_common_names(self) -> Iterator[CommonName]:
+        """Common names in all languages."""
+        ...
+
+    def close(self) -> None:
+        """Close its file."""
+        ...
+
+
+class DarwinCore:
+    """The taxa of a Darwin Core Archive."""
+
+    def __init__(self, archive: darwin_core.Archive) -> None:
+        self._archive = archive
+        tables = {one.row_type.casefold(): one for one in (*archive.extensions, archive.core)}
+        taxa = tables.get("taxon")
+        if taxa is None:
+            raise CollectError(
+                f"{archive.path}: {META} describes no table of taxa", "name a checklist, not an archive of occurrences"
+            )
+        self._taxa, self._common = taxa, tables.get("vernacularname")
 
     def read_usages(self) -> Iterator[Usage]:
-        """All names in the checklist; of ColDP with three tables, the names have to be in memory."""
-        if self.kind == "dwc":
+        """All names in the archive."""
+        for key, values in self._archive.rows(self._taxa, DWC_TERMS):
+            yield _dwc_usage({"id": key, **dict(zip(DWC_TERMS, values, strict=True))})
+
+    def read_common_names(self) -> Iterator[CommonName]:
+        """Common names in all languages."""
+        if self._common is None:
+            return
+        terms = ("vernacularName", "language", "isPreferredName")
+        for key, (name, language, preferred) in self._archive.rows(self._common, terms):
+            if key and name:
+                yield _common_name(key, name, language, preferred)
+
+    def close(self) -> None:
+        """Close its file."""
+        self._archive.__exit__()
+
+
+@dataclass(frozen=True)
+class HeadedTables:
+    """ColDP, in one table of usages or in names, taxa and synonyms; or GBIF's table of taxa without a description."""
+
+    archive: Archive
+    usages: Table
+    names: Table | None = None
+    synonyms: Table | None = None
+    common_names: Table | None = None
+    dwc: bool = False
+
+    def read_usages(self) -> Iterator[Usage]:
+        """All names in the checklist; of three tables, the names have to be in memory."""
+        if self.dwc:
             yield from map(_dwc_usage, self.archive.rows(self.usages))
         elif self.names is None:
             yield from map(_coldp_usage, self.archive.rows(self.usages))
@@ -42,15 +97,15 @@ class Checklist:
 
     def read_common_names(self) -> Iterator[CommonName]:
         """Common names in all languages."""
-        if self.common_names is None:
-            return
-        dwc = self.kind == "dwc"
-        for row in self.archive.rows(self.common_names):
-            usage = row.get("id") or row.get("taxonID", "")
-            name = row.get("vernacularName" if dwc else "name", "")
-            preferred = (row.get("isPreferredName") or row.get("preferred") or "").casefold() in TRUE
-            if usage and name:
-                yield CommonName(usage, language_of(row.get("language", "")), " ".join(name.split()), preferred)
+        for row in self.archive.rows(self.common_names) if self.common_names is not None else ():
+            name = row.get("vernacularName") or row.get("name", "")
+            if row.get("taxonID") and name:
+                preferred = row.get("isPreferredName") or row.get("preferred", "")
+                yield _common_name(row["taxonID"], name, row.get("language", ""), preferred)
+
+    def close(self) -> None:
+        """Close its file."""
+        self.archive.close()
 
 
 def opened(path: Path) -> Checklist:
@@ -62,26 +117,23 @@ def opened(path: Path) -> Checklist:
         There is none in it.
     """
     archive = Archive(path)
-    meta = archive.find(META)
-    if meta is not None:
-        tables = described(archive, meta)
-        taxa = next((one for one in tables if one.row_type == "taxon"), None)
-        if taxa is not None:
-            common = next((one for one in tables if one.row_type == "vernacularname"), None)
-            return Checklist(archive, "dwc", taxa, common_names=common)
-        if archive.find(*_spellings("NameUsage")) is None:
-            raise CollectError(
-                f"{path}: {meta} describes no table of taxa", "name a checklist, not an archive of occurrences"
-            )
     found = {name: _table(archive, name) for name in ("NameUsage", "Name", "Taxon", "Synonym", "VernacularName")}
-    if (usages := found["NameUsage"]) is not None:
-        return Checklist(archive, "coldp", usages, common_names=found["VernacularName"])
-    taxa = found["Taxon"]
+    usages, taxa, common = found["NameUsage"], found["Taxon"], found["VernacularName"]
+    if usages is not None:
+        return HeadedTables(archive, usages, common_names=common)
+    if archive.find(META) is not None:
+        archive.close()
+        return DarwinCore(darwin_core.Archive.open(path))
     if taxa is not None and found["Name"] is not None:
-        return Checklist(archive, "coldp", taxa, found["Name"], found["Synonym"], found["VernacularName"])
-    if taxa is not None:  # GBIF's Taxon.tsv without its meta.xml
-        return Checklist(archive, "dwc", taxa, common_names=found["VernacularName"])
+        return HeadedTables(archive, taxa, found["Name"], found["Synonym"], common)
+    if taxa is not None:
+        return HeadedTables(archive, taxa, common_names=common, dwc=True)
+    archive.close()
     raise CollectError(f"{path}: has neither {META} nor NameUsage.tsv", REMEDY)
+
+
+def _common_name(usage: str, name: str, language: str, preferred: str) -> CommonName:
+    return CommonName(usage, language_of(language), " ".join(name.split()), preferred.casefold() in TRUE)
 
 
 def _table(archive: Archive, name: str) -> Table | None:

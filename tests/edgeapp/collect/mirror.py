@@ -153,10 +153,11 @@ def make(
                     "license": "CC0",
                 }
             )
-        archives.wikipedia[one.name] = f"{genus}.jpg"
-        archives.commons[f"File:{genus}.jpg"] = {
-            "url": picture(one, f"/upload/{genus}.jpg"),
-            "descriptionurl": f"https://commons.example/wiki/File:{genus}.jpg",
+        title = f"{one.name}.jpg"
+        archives.wikipedia[one.name] = title
+        archives.commons[f"File:{title}"] = {
+            "url": picture(one, f"/upload/{one.name.replace(' ', '_')}.jpg"),
+            "descriptionurl": f"https://commons.example/wiki/File:{title}",
             "mime": "image/jpeg",
             "width": 640,
             "height": 480,

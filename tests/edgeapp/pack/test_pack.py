@@ -9,7 +9,8 @@ import pytest
 
 from edgeapp.audio.cutting import Cutting
 from edgeapp.errors import PackError
-from edgeapp.pack.format import Pack, adopt_gallery, sha256
+from edgeapp.pack.format import Pack, adopt_gallery
+from edgeapp.pack.hashes import sha256
 from edgeapp.pack.range import RangeSpec
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder, image_pixels
 from gallery.store import EncoderIdentity

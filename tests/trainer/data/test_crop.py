@@ -160,8 +160,7 @@ def test_as_many_native_frames_as_a_window_has_are_cut_and_resampled(tmp_path: P
 
 def test_a_recording_with_fewer_native_frames_is_padded_after_them(tmp_path: Path) -> None:
     path = tmp_path / "short.wav"
-    sound = np.full(48_000, 0.5, np.float32)
-    soundfile.write(path, sound, 96_000, subtype="FLOAT")
+    soundfile.write(path, noise(0.5, 96_000), 96_000, subtype="FLOAT")
     with path.open("rb") as file:
         window, _ = crop(file, Shape(48_000, 60_000, "zero", "sinc", native=True), 0.9)
     assert np.flatnonzero(window)[-1] + 1 == 24_000 and len(window) == 60_000

@@ -15,12 +15,13 @@ from torch.nn import functional as F
 
 from edgeapp.runtime.inputs import image_pixels
 from gallery import prompts, starter_taxa
+from tests.libraries import needs
 from tests.trainer import published
 from trainer.errors import CheckpointError
 from trainer.models.bioclip import ClipImage, ClipText, build_clip, clip_tokenizer
 from trainer.models.text import tokenize
 
-pytest.importorskip("open_clip")
+pytestmark = needs("open_clip")
 
 ODD = (
     "",

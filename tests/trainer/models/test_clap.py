@@ -13,12 +13,13 @@ from torch.nn import functional as F
 
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import fill
+from tests.libraries import needs
 from tests.trainer import published
 from trainer.errors import CheckpointError
 from trainer.models.biovita import CLAP_MEL
 from trainer.models.clap import ClapTower, audio_fields, audio_sizes
 
-pytest.importorskip("transformers")
+pytestmark = needs("transformers")
 
 SAMPLES = 480_000  # 10 s at 48 kHz
 

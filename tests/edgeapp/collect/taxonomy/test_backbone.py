@@ -210,15 +210,18 @@ def test_what_is_no_backbone_is_one_line(tmp_path: Path, file: str, content: byt
     assert not (tmp_path / "out" / "backbone.db").exists()
 
 
+OCCURRENCES = {
+    "meta.xml": checklists.meta("occurrence.txt", ["occurrenceID"]).replace("terms/Taxon", "terms/Occurrence"),
+    "occurrence.txt": "1\n",
+}
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"meta.xml": "<archive"}, "is not XML"),
+        ({"meta.xml": "<archive"}, "meta.xml cannot be read"),
         ({"meta.xml": checklists.meta("Gone.tsv", checklists.GBIF_COLUMNS)}, "Gone.tsv is missing"),
-        (
-            {"meta.xml": "<archive><core rowType='http://rs.tdwg.org/dwc/terms/Occurrence'/></archive>"},
-            "no table of taxa",
-        ),
+        (OCCURRENCES, "no table of taxa"),
         ({"readme.txt": "nothing"}, "has neither meta.xml nor NameUsage.tsv"),
     ],
 )

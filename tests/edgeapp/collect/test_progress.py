@@ -1,0 +1,47 @@
+"""How far a download is, in words."""
+
+from __future__ import annotations
+
+import io
+
+from edgeapp.collect.progress import ELSEWHERE_S, RATE_OVER_S, Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_files_bytes_rate_and_time_left_are_told():
+    now = [0.0]
+    progress = Progress(100, 1e9, io.StringIO(), lambda: now[0])
+    assert progress.line() == "0 of 100 files, 0 bytes of about 1 GB, 0 bytes/s"
+    for n in range(10):
+        progress.came(20_000_000)
+        progress.finished(failed=n == 0)
+    now[0] = 10.0
+    assert progress.line() == "10 of 100 files, 200 MB of about 1 GB, 20 MB/s, 1 failed, 90 s left"
+
+
+def test_the_rate_is_that_of_the_last_minute():
+    now = [0.0]
+    progress = Progress(1000, 0, io.StringIO(), lambda: now[0])
+    progress.came(10_000_000)
+    for _ in range(10):
+        now[0] += RATE_OVER_S / 5
+        line = progress.line()
+    assert line == "0 of 1,000 files, 10 MB, 0 bytes/s"
+
+
+def test_it_is_told_in_place_on_a_terminal_and_now_and_then_elsewhere(capsys):
+    now = [0.0]
+    for stream, every_s in ((Terminal(), 1.0), (io.StringIO(), ELSEWHERE_S + 1)):
+        progress = Progress(10, 0, stream, lambda: now[0])
+        progress.tell()
+        assert stream.getvalue() == "" == capsys.readouterr().err
+        now[0] += every_s
+        progress.tell()
+        assert "0 of 10 files" in stream.getvalue() + capsys.readouterr().err
+    terminal = Terminal()
+    Progress(1, 0, terminal).clear()
+    assert terminal.getvalue() == "\r\x1b[K"
