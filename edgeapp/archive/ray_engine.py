@@ -28,6 +28,7 @@ from edgeapp.errors import BiovitaError, DeviceError, UsageError
 
 LOCAL = "local"
 START_S = 180.0  # for a worker to have its model, after which it is given up
+NODE_S = 30.0  # without an answer, after which it is looked whether the cluster is still there
 PAUSE_S = 0.2  # before a worker that Ray is starting again is asked again
 CONNECT_S = 5.0  # for a cluster to answer; Ray itself would wait for minutes
 EXTRA = "pip install 'biovita-edge[ray]'"
@@ -110,6 +111,7 @@ class RayWorkers:
         self._threads = recognition.threads or 1
         self._on_gpu = recognition.provider not in (None, "cpu")
         self._slots: list[_Slot] = []
+        self._node, self._seen = "", time.monotonic()
         self._waiting: deque[Task] = deque()  # for a worker that has its model: one may never come back
         self._quiet = ExitStack()  # Ray tells on standard output that a worker died
 
@@ -161,7 +163,9 @@ class RayWorkers:
                 done.append(Done(slot.task, answer))
                 slot.task = slot.reference = None
         self._feed()
-        if not ready and all(time.monotonic() - slot.since > START_S for slot in self._slots if slot.loading):
+        if not ready and time.monotonic() - self._seen > NODE_S:
+            self._seen = time.monotonic()
+            self._check_node()
             self._check_room()
         return done
 
@@ -169,6 +173,7 @@ class RayWorkers:
         self._connect()
         try:
             self._quiet.enter_context(redirect_stdout(self._quiet.enter_context(open(os.devnull, "w"))))
+            self._node = self._ray.get_runtime_context().get_node_id()
             resources = self._ray.cluster_resources()
             on_gpu = self._on_gpu or self._given[0].provider is None and resources.get("GPU", 0) >= 1
             room = resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) // self._threads
@@ -219,9 +224,18 @@ class RayWorkers:
                 slot.task = self._waiting.popleft()
                 slot.reference = slot.actor.hear.remote(slot.task)
 
+    def _check_node(self) -> None:
+        """Raise DeviceError where the node is gone over which this process gets its answers: none would come."""
+        if not any(node["Alive"] for node in self._ray.nodes() if node["NodeID"] == self._node):
+            raise DeviceError(
+                "this machine's own part of the cluster is gone",
+                "start it again, and give the same command again: it goes on from here",
+            )
+
     def _check_room(self) -> None:
         """Raise DeviceError where no worker has come for long: their machines are gone."""
-        if all(slot.loading is not None for slot in self._slots):
+        now = time.monotonic()
+        if all(slot.loading is not None and now - slot.since > START_S for slot in self._slots):
             raise DeviceError(
                 "no machine of the cluster has room for a worker any more",
                 "see `ray status`, and give the same command again: it goes on from here",
