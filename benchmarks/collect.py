@@ -1,4 +1,4 @@
-"""How long it takes to read what archives offer, and how much memory: python -m benchmarks.collect.
+"""How long it takes to read what archives offer, and how much memory: python benchmarks/collect.py
 
 Writes a Darwin Core Archive of so many occurrences (100,000 if not given) with a recording each, core and extension in
 different orders, and takes it through the catalogue: read, match names, compare licences, choose, and describe by a
@@ -42,11 +42,11 @@ def main() -> None:
         print(f"{'step':14}{'seconds':>9}{'processor':>11}{'peak MB':>9}")
         for step in STEPS:
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.collect", "--step", step, "--folder", folder],
+                [sys.executable, __file__, "--step", step, "--folder", folder],
                 capture_output=True,
                 text=True,
                 check=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
             )
             found = json.loads(done.stdout)
             print(f"{step:14}{found['s']:9.1f}{found['processor_s']:11.1f}{found['peak_mb']:9.0f}")
