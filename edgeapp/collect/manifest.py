@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FILE = "manifest.parquet"
 METADATA = b"biovita_edge"
 EXTRA = "pip install 'biovita-edge[collect]'"
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 5_000  # in memory, each with 80 values
 TRAIT = "trait_"
 HIGHER = RANKS[:-1]
 _REPEATED = (  # texts that many rows share
