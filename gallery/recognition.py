@@ -34,6 +34,7 @@ MOST_SPECIES = 6  # in one window
 WINDOWS_AT_ONCE = 256  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
+LARGEST_ODDS = 80.0  # against a taxon: float32 knows no larger exponential
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
 
 
@@ -147,7 +148,7 @@ def recognise(
     for at in range(0, len(heard), WINDOWS_AT_ONCE):
         rows = heard[at : at + WINDOWS_AT_ONCE]
         some = np.asarray(vectors)[rows]
-        logits = vocabulary.logits(some)
+        logits = vocabulary.logits(some).astype(np.float32, copy=False)
         windows = [judge(vector.astype(np.float64), z, vocabulary, top, most) for vector, z in zip(some, logits)]
         seeking = windows
         while seeking := [window for window in seeking if window.seek()]:
@@ -162,14 +163,7 @@ def possible(vectors: np.ndarray, asked: Vocabulary) -> np.ndarray:
 
     The others hold none of them, whatever larger vocabulary of the same gallery they are recognised with: by the rules
     ``independent`` and ``shared`` what competes with a taxon only lowers its log-odds, and those of a group. By the
-    rule ``pursuit``, and where people have reviewed sounds, every window may.
-
-    Parameters
-    ----------
-    vectors : numpy.ndarray
-        [n, dim], as the encoder gives them.
-    asked : Vocabulary
-        The taxa that are asked for.
+    rule ``pursuit``, and where people have reviewed sounds, every window may. Vectors are as the encoder gives them.
     """
     parameters = asked.parameters
     if parameters.rule == PURSUIT or asked.reviewed is not None:
@@ -185,13 +179,7 @@ def possible(vectors: np.ndarray, asked: Vocabulary) -> np.ndarray:
 
 
 def ranked(confidences: np.ndarray, similarities: np.ndarray, taxa: Sequence[Taxon], top: int) -> tuple[Candidate, ...]:
-    """The `top` most confident species, equal ones by name; those of no confidence are left out.
-
-    Parameters
-    ----------
-    confidences, similarities : numpy.ndarray
-        [n_taxa]
-    """
+    """The `top` most confident species of arrays [n_taxa], equal ones by name; those of no confidence are left out."""
     rows = _best(confidences, taxa, top)
     return tuple(_candidate(taxa[row], confidences[row], similarities[row]) for row in rows)
 
@@ -213,6 +201,7 @@ class _Window:
         self.parameters = vocabulary.parameters
         self.found: list[int] = []  # rows of the species found so far, each in what the ones before it leave
         self._left: dict[frozenset[int], Competition] = {}
+        self._taken: dict[frozenset[int], tuple[list[tuple[float, np.ndarray]], float]] = {}
 
     def seek(self) -> bool:
         """Look for one more species in what the others leave; whether there is one, now the last of `found`."""
@@ -261,7 +250,7 @@ class _Window:
 
     def alone(self, row: int, others: list[int]) -> float:
         """Confidence of a taxon with those that sound together with it taken out."""
-        return self.sure(self.left(others).odds_of(row))
+        return self.sure(self.left(others).odds_of(row, self.logit(row, others)))
 
     def again(self, row: int, others: list[int], absent: list[int]) -> float:
         """Confidence of a taxon with others taken out, and without taxa that do not sound after all."""
@@ -285,34 +274,51 @@ class _Window:
         return self._left[key]
 
     def without(self, rows: list[int]) -> np.ndarray:
-        """Logits [n_taxa] of what is left of the window when taxa are taken out of it."""
+        """Logits [n_taxa] float32 of what is left of the window when taxa are taken out of it."""
         if not rows:
             return self.logits
-        known = [self.vocabulary.shift(row, self.length) for row in rows]
-        units = np.stack([direction for direction, _ in known])
-        taken = non_negative(units @ units.T, units @ self.vector)
-        difference = self.vector - taken @ units
-        left = max(math.sqrt(float(difference @ difference)), LEAST_LEFT)
-        rest = self.logits - self.vocabulary.bias
-        for amount, (_, shift) in zip(taken, known):
+        shifts, left = self.taken(rows)
+        rest = self.logits - self.vocabulary.bias32
+        for amount, shift in shifts:
             rest -= amount * shift
-        rest /= left
-        rest += self.vocabulary.bias
+        rest *= 1.0 / left
+        rest += self.vocabulary.bias32
         return rest
+
+    def logit(self, row: int, rows: list[int]) -> float:
+        """The same of one taxon, in float64."""
+        if not rows:
+            return float(self.logits[row])
+        shifts, left = self.taken(rows)
+        bias = float(self.vocabulary.bias[row])
+        rest = float(self.logits[row]) - bias - sum(amount * float(shift[row]) for amount, shift in shifts)
+        return rest / left + bias
+
+    def taken(self, rows: list[int]) -> tuple[list[tuple[float, np.ndarray]], float]:
+        """How much of taxa is in the window, with what a unit of each adds to every logit, and the length left."""
+        key = frozenset(rows)
+        if key not in self._taken:
+            known = [self.vocabulary.shift(row, self.length) for row in rows]
+            units = np.stack([direction for direction, _ in known])
+            amounts = non_negative(units @ units.T, units @ self.vector)
+            difference = self.vector - amounts @ units
+            left = max(math.sqrt(float(difference @ difference)), LEAST_LEFT)
+            self._taken[key] = [(amount, shift) for amount, (_, shift) in zip(amounts.tolist(), known)], left
+        return self._taken[key]
 
     def confidence(self, odds: np.ndarray) -> np.ndarray:
         """Calibrated confidences of log-odds."""
-        z = np.asarray(odds, np.float64) * -self.parameters.slope
+        z = odds * -self.parameters.slope
         z -= self.parameters.offset
         # In place: at full size, arrays of their own take longer than what is worked out.
-        np.exp(np.minimum(z, 700.0, out=z), out=z)
+        np.exp(np.minimum(z, LARGEST_ODDS, out=z), out=z)
         z += 1.0
         return np.reciprocal(z, out=z)
 
     def sure(self, odds: float) -> float:
         """The same of one."""
         z = self.parameters.slope * odds + self.parameters.offset
-        return 1.0 / (1.0 + math.exp(min(-z, 700.0)))
+        return 1.0 / (1.0 + math.exp(min(-z, LARGEST_ODDS)))
 
     def group(self, rest: Competition, detected: list[int]) -> Detection | None:
         """The deepest group above the species that explains what the detected species leave."""

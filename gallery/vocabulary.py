@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 
 import numpy as np
 
 from gallery.entry import UNIT_TOLERANCE
 from gallery.errors import GalleryError
+from gallery.latest import Latest
 from gallery.parameters import DecisionParameters
 from gallery.reviewed import Change, Reviewed
 from gallery.search import ClassVectors, Index
@@ -20,8 +19,7 @@ from gallery.taxon import RANKS, Taxon
 
 ROWS_AT_ONCE = 1024
 FEW = 32  # vectors for which a product is faster the other way round
-KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered: the next window
-# often holds the same ones
+KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered
 GROUP_RANKS = RANKS[-2:0:-1]  # above the species, deepest first; a kingdom alone says nothing worth telling
 
 
@@ -119,7 +117,7 @@ class Vocabulary:
         self._recorded = self._rows[self._shares["audio"] > 0] if "audio" in self._shares else rows[:0]
         heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
         self._alone = ~(heard | of_class[rows])
-        self._shifts = _Latest(max(LEAST_KEPT, KEPT_BYTES // (4 * max(1, len(rows)))))
+        self._shifts = Latest[_Shift](max(LEAST_KEPT, KEPT_BYTES // (4 * max(1, len(rows)))))
 
     def _beside_class(self, classes: ClassVectors, lengths: np.ndarray, counts: np.ndarray) -> None:
         """Have recordings of taxa with a class vector count as the parameters say.
@@ -150,7 +148,7 @@ class Vocabulary:
         return len(self.taxa)
 
     def logits(self, vectors: np.ndarray) -> np.ndarray:
-        """Logit of every taxon: [n, dim] as an encoder gives them -> [n, n_taxa].
+        """Logit of every taxon: [n, dim] as an encoder gives them -> [n, n_taxa], of float32 or float64.
 
         The direction of a vector is compared with entries; its length counts for class vectors alone.
 
@@ -169,7 +167,7 @@ class Vocabulary:
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
         logits: np.ndarray
         if len(self._rows) == len(self.taxa):  # at full size it is the adding up that takes long
-            logits = np.add(_products(unit(vectors), self.directions), self.bias, order="C")
+            logits = np.add(_products(unit(vectors), self.directions), self.bias32, order="C")
         else:
             logits = np.repeat(self.bias[None], len(vectors), axis=0)
             if len(self._rows):
@@ -207,7 +205,8 @@ class Vocabulary:
             of_entries = _products(units, self.directions) if len(self._rows) else [None] * len(missing)
             of_class = [None] * len(missing) if self._class is None else _products(units, self._class.weights)
             for row, direction, entries, classes in zip(missing, units, of_entries, of_class):
-                self._shifts.put(row, (direction.astype(np.float64), _row(entries), _row(classes)))
+                entries, classes = (None if one is None else one.copy() for one in (entries, classes))
+                self._shifts.put(row, (direction.astype(np.float64), entries, classes))
 
     def shift(self, row: int, length: float) -> tuple[np.ndarray, np.ndarray]:
         """Where sound of a taxon points [dim], and what a unit of it in a window adds to every logit [n_taxa].
@@ -223,7 +222,7 @@ class Vocabulary:
         direction, of_entries, of_class = known
         if of_class is None and of_entries is not None and len(of_entries) == len(self):
             return direction, of_entries
-        shift = np.zeros(len(self), self.bias.dtype)
+        shift = np.zeros(len(self), np.float32)
         if of_class is not None and self._class is not None:
             shift[self._class.rows] += length * of_class * self._class_share[self._class.rows]
         if of_entries is not None:
@@ -284,6 +283,11 @@ class Vocabulary:
         return tuple(_groups(self.taxa, taxon_rank) for taxon_rank in GROUP_RANKS)
 
     @cached_property
+    def bias32(self) -> np.ndarray:
+        """`bias` as float32."""
+        return self.bias.astype(np.float32)
+
+    @cached_property
     def rows(self) -> dict[str, int]:
         """Scientific name to row."""
         return {taxon.scientific_name: row for row, taxon in enumerate(self.taxa)}
@@ -291,27 +295,6 @@ class Vocabulary:
 
 # Direction [dim], products with those of entries [n_rows] and of class vectors [n_classes].
 _Shift = tuple[np.ndarray, "np.ndarray | None", "np.ndarray | None"]
-
-
-class _Latest:
-    """The shifts of the latest taxa, for several threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[int, _Shift] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, row: int) -> _Shift | None:
-        with self._lock:
-            if row in self._kept:
-                self._kept.move_to_end(row)
-            return self._kept.get(row)
-
-    def put(self, row: int, shift: _Shift) -> None:
-        with self._lock:
-            self._kept[row] = shift
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
 
 
 def _groups(taxa: Sequence[Taxon], taxon_rank: str) -> RankGroups:
@@ -338,10 +321,6 @@ def unit_of(vector: np.ndarray) -> np.ndarray:
 def _products(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Products [n, m] of vectors [n, dim] with directions [m, dim], in the order that takes BLAS the least time."""
     return vectors @ directions.T if len(vectors) > FEW else (directions @ vectors.T).T
-
-
-def _row(of: np.ndarray | None) -> np.ndarray | None:
-    return None if of is None else np.ascontiguousarray(of)  # not a view, which would keep all of them
 
 
 def _those(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

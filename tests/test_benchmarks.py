@@ -38,6 +38,16 @@ def test_the_cost_of_a_report_is_measured(shared, starter_pack):
     assert 0.01 < found["report_mb"] < 15
 
 
+def test_a_gallery_is_measured(tmp_path):
+    words = ("--taxa", "40", "--per-taxon", "3", "--dim", "16", "--queries", "2", "--json")
+    done = run("full_gallery.py", str(tmp_path), *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["search_recall"] == 1.0 and found["file_gb"] < 0.001
+    assert min(found[name] for name in ("opening_s", "pictures_ms", "adding_ms", "exact_s", "built_entries_per_s")) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_archives_are_measured_beside_identify(starter_pack):
     words = ("--files", "5", "--hours", "0.02", "--minutes", "0.4", "--without-ray", "--pack", str(starter_pack))
     done = run("archive.py", *words, "--json")

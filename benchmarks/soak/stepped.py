@@ -11,12 +11,13 @@ from __future__ import annotations
 import mmap
 import struct
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import edgeapp.commands.listen
+import edgeapp.station.assembly
 from edgeapp.cli import main
-from edgeapp.clock.system import Moment, SystemClock
+from edgeapp.clock.sources import KERNEL, NONE, Judgement, Sources
+from edgeapp.clock.system import Moment, SystemClock, boottime_s
 
 FORMAT = struct.Struct("<d?")  # seconds that the wall clock is ahead, and whether it was set
 
@@ -32,18 +33,24 @@ class SteppedClock(SystemClock):
 
     path = Path()
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources = Sources()) -> None:
+        super().__init__(sources)
         with open(self.path, "rb") as file:
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
+    @property
+    def judged(self) -> Judgement:
+        """The file alone vouches for it."""
+        return Judgement(KERNEL if FORMAT.unpack_from(self._file)[1] else NONE, "by a file")
+
     def now(self) -> Moment:
         """The present moment, with the offset applied."""
-        now = super().now()
         ahead_s, clock_set = FORMAT.unpack_from(self._file)
-        return Moment(now.utc + timedelta(seconds=ahead_s), now.boottime_s, clock_set)
+        utc = datetime.now(timezone.utc) + timedelta(seconds=ahead_s)
+        return Moment(utc, boottime_s(), clock_set)
 
 
 if __name__ == "__main__":
     SteppedClock.path = Path(sys.argv.pop(1))
-    edgeapp.commands.listen.SystemClock = SteppedClock  # type: ignore[misc]
+    edgeapp.station.assembly.SystemClock = SteppedClock  # type: ignore[misc]
     main()

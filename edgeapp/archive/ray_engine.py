@@ -3,7 +3,8 @@
 Ray places the workers, restarts one that dies, on another machine if its own is gone, and brings the results. That a
 task is tried again is left to the run, which tells recordings that kill workers from those that do not.
 
-Nothing is reported to Ray's makers, no dashboard is started, and its log stays in its own files.
+Nothing is reported to Ray's makers nor asked in the network, no dashboard is started, and its log stays in its own
+files.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 import socket
 import time
 from collections import deque
-from contextlib import ExitStack, redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +31,7 @@ START_S = 180.0  # for a worker to have its model, after which it is given up
 PAUSE_S = 0.2  # before a worker that Ray is starting again is asked again
 CONNECT_S = 5.0  # for a cluster to answer; Ray itself would wait for minutes
 EXTRA = "pip install 'biovita-edge[ray]'"
+NOWHERE = "http://127.0.0.1:9"  # nobody listens at the port of "discard"
 HOST_AND_PORT = re.compile(r"(?:ray://)?(.+):(\d+)/?")
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -198,13 +201,15 @@ class RayWorkers:
             if match := HOST_AND_PORT.fullmatch(self._address):
                 socket.create_connection((match[1].strip("[]"), int(match[2])), CONNECT_S).close()
             if self._address == LOCAL:
-                self._ray.init(address=LOCAL, include_dashboard=False, **local, **quiet)
+                with asking_nobody():
+                    self._ray.init(address=LOCAL, include_dashboard=False, **local, **quiet)
             else:
                 self._ray.init(address=self._address, **quiet)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise DeviceError(
-                f"no Ray cluster responds at {self._address} ({reason})", "check the address, or give --ray local"
+                f"no Ray cluster responds at {self._address} ({reason})",
+                "check the address, set RAY_AUTH_MODE=token if the cluster asks for a token, or give --ray local",
             ) from None
 
     def _feed(self) -> None:
@@ -236,6 +241,24 @@ class RayWorkers:
         task, slot.task, slot.reference = slot.task, None, None
         slot.loading = slot.actor.load.remote()
         return [] if task is None else [Done(task, None, _reason(error))]
+
+
+@contextmanager
+def asking_nobody() -> Iterator[None]:
+    """Have processes that are started meanwhile send requests of HTTP to nobody.
+
+    Reporting or not, one of Ray's asks the services of three clouds whether it runs in one of them. gRPC, over which
+    its processes talk, does not know the variable in capitals.
+    """
+    own = {name: value for name, value in os.environ.items() if name.lower() == "http_proxy"}
+    for name in own:
+        del os.environ[name]
+    os.environ["HTTP_PROXY"] = NOWHERE
+    try:
+        yield
+    finally:
+        del os.environ["HTTP_PROXY"]
+        os.environ.update(own)
 
 
 def _reason(error: Exception) -> str:

@@ -30,6 +30,7 @@ DEAD_S = 10.0  # without sound, while another channel has some
 ALIVE_S = 3.0  # with sound, which end that; a loose contact does not toggle it
 INVERTED_S = 5.0  # in which channels cancel each other, none in between in which they do not
 UPRIGHT_S = 3.0
+OPPOSED_S = 30.0  # in which one of several cancels the others; a steady call may half a wavelength away, for less
 FIRST_NOISE_S = 10.0  # after which the best channel is chosen first
 NOISE_S = 60.0  # noise is judged once in so long
 NOISY_STILL_DB = 6.0  # a noisy channel may be so much better before it is none any more
@@ -74,6 +75,8 @@ class ChannelHealth:
         self._channels = channels
         self._dead_s = np.zeros(channels)
         self._alive_s = np.zeros(channels)
+        self._opposed_s = np.zeros(channels)
+        self._agreed_s = np.zeros(channels)
         self._cancelled_s = self._upright_s = 0.0
         self._faults: dict[tuple[Fault, int], ChannelFault] = {}
 
@@ -95,6 +98,12 @@ class ChannelHealth:
             self._dead_s[channel] = 0.0 if sounding else self._dead_s[channel] + dead * SEGMENT_S
             self._alive_s[channel] = self._alive_s[channel] + SEGMENT_S if sounding else 0.0
             self._mark(Fault.DEAD, channel + 1, self._dead_s[channel] >= DEAD_S, self._alive_s[channel] >= ALIVE_S)
+            if seen.opposed is not None:
+                opposed = channel in seen.opposed
+                self._opposed_s[channel] = self._opposed_s[channel] + SEGMENT_S if opposed else 0.0
+                self._agreed_s[channel] = 0.0 if opposed else self._agreed_s[channel] + SEGMENT_S
+                begins, ends = self._opposed_s[channel] >= OPPOSED_S, self._agreed_s[channel] >= UPRIGHT_S
+                self._mark(Fault.INVERTED, channel + 1, begins, ends)
         if seen.cancelled:
             self._cancelled_s, self._upright_s = self._cancelled_s + SEGMENT_S, 0.0
         elif seen.sound_again:
@@ -112,7 +121,8 @@ class ChannelHealth:
     def _mark(self, fault: Fault, channel: int, begins: bool, ends: bool) -> None:
         key = fault, channel
         if begins and key not in self._faults:
-            self._faults[key] = ChannelFault(fault, channel, _IN_WORDS[fault].format(channel))
+            words = _IN_WORDS[fault] if channel else ALL_CANCEL
+            self._faults[key] = ChannelFault(fault, channel, words.format(channel))
         elif ends:
             self._faults.pop(key, None)
 
@@ -133,8 +143,9 @@ def faults_in(frames: np.ndarray, rate_hz: int) -> tuple[ChannelFault, ...]:
     return tuple(ChannelFault(fault, number, _IN_WORDS[fault].format(number)) for fault, number in found)
 
 
+ALL_CANCEL = "channels cancel each other: one is wired the other way round"
 _IN_WORDS = {
-    Fault.INVERTED: "channels cancel each other: one is wired the other way round",
+    Fault.INVERTED: "channel {} is wired the other way round",
     Fault.DEAD: "channel {} has no sound",
     Fault.NOISY: f"channel {{}} is far noisier than another one: choose channel {BEST}",
 }
@@ -212,8 +223,10 @@ class LiveMixer:
 
     def _chosen(self, seen: Seen) -> tuple[int, ...] | None:
         """The channels of what comes next; None for all of them."""
-        # A channel that is known to be dead stays so while all are too quiet to tell.
-        live = tuple(one for one in seen.live if not self._health.has(Fault.DEAD, one + 1)) or seen.live
+        # What is known of a channel stays known while all are too quiet to tell.
+        known = (Fault.DEAD, Fault.INVERTED)
+        live = tuple(one for one in seen.live if not any(self._health.has(fault, one + 1) for fault in known))
+        live = tuple(one for one in live if one not in (seen.opposed or ())) or seen.live
         if self._wants_best and self._best in live:
             return (self._best,)
         if self._alone is not None and (self._alone not in live or seen.sound_again):

@@ -36,6 +36,7 @@ STANDING_OUT = 4.0  # times the mean power of the cells of a band
 FEW_CELLS = 8  # beside which nothing is said
 CANCELLED = 0.15  # power of the mean over that of its channels, times the channels: 1 where they are independent
 SOUND_AGAIN = 1.2
+OPPOSED = -0.7  # correlation of one of several channels with the sum of the others, from which on it is inverted
 
 EVERY = 4  # of so many frames that are looked at one is looked at for noise
 FLOOR = 0.2  # of the frames of a sound are quieter than its noise floor
@@ -226,6 +227,8 @@ class Seen:
         Channels with sound, from 0; all of them where none has enough to tell.
     sounding : tuple of int
         Channels that are not dead by themselves, whatever the others have.
+    opposed : tuple of int or None
+        Of more than two channels those that cancel the others; None where nothing says so or otherwise.
     cancelled, sound_again : bool
         Their mean has lost what they have; it surely has not. Neither where nothing stands out of the noise.
     """
@@ -234,6 +237,7 @@ class Seen:
     cancelled: bool
     sound_again: bool
     sounding: tuple[int, ...] = ()
+    opposed: tuple[int, ...] | None = None
 
 
 class ChannelWatch:
@@ -271,7 +275,21 @@ class ChannelWatch:
         lows, highs, both = (_share(part, len(live)) for part in (low, high, low + high))
         # Two microphones hear a hum in opposite phase: the low band counts only where voices are not in phase.
         cancelled = highs < CANCELLED or (both < CANCELLED and not highs > 1.0)
-        return Seen(live, cancelled, (lows if np.isnan(highs) else highs) > SOUND_AGAIN)
+        again = (lows if np.isnan(highs) else highs) > SOUND_AGAIN
+        return Seen(live, cancelled, again, opposed=self._opposed(cells[list(live)], each, live))
+
+    def _opposed(self, cells: np.ndarray, each: np.ndarray, live: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Which of several channels are in opposite phase to the sum of the others, in what stands out."""
+        inside = self._spectra.bins(HIGH)
+        standing = each[:, inside] > STANDING_OUT * each[:, inside].mean()
+        if len(live) < 3 or np.count_nonzero(standing) < FEW_CELLS:
+            return None
+        own = cells[:, :, inside][:, standing]
+        others = own.sum(axis=0) - own
+        together = (own * others.conj()).real.sum(axis=1)
+        powers = np.square(np.abs(own)).sum(axis=1) * np.square(np.abs(others)).sum(axis=1)
+        found = np.flatnonzero(together < OPPOSED * np.sqrt(powers))  # of half of them nobody knows which are right
+        return tuple(live[place] for place in found.tolist()) if 2 * len(found) < len(live) else ()
 
     def _standing_out(self, kept: np.ndarray, each: np.ndarray, band: str) -> np.ndarray:
         """What stands out of a band: the power of the mean of channels, that of the channels, and the cells."""

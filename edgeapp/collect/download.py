@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from edgeapp import interruption
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.client import Client, FetchError, host_of
 from edgeapp.collect.pace import Stopped
@@ -72,12 +73,15 @@ def download(
         All threads have ended.
     """
     run = _Run(catalogue, client, limits, connections, progress or Progress(0))
-    with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
-        try:
-            run.all(pool)
-        except BaseException:
-            client.pace.stop.set()
-            raise
+    try:
+        with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
+            try:
+                run.all(pool)
+            except BaseException:
+                client.pace.stop.set()
+                raise
+    finally:
+        run.keep()
     return run.outcome
 
 
@@ -108,7 +112,8 @@ class _Run:
                 if not self._going:
                     self._client.pace.stop.wait(STEP_S / 10)  # every host that is left wants a pause
                 for future in done:
-                    self._finish(future)
+                    with interruption.held():
+                        self._finish(future)
                 self._progress.tell()
         except OSError as error:
             raise OutputError(
@@ -117,6 +122,12 @@ class _Run:
             ) from None
         finally:
             self._progress.clear()
+
+    def keep(self) -> None:
+        """Note what came while the run was ended by something else."""
+        for future in list(self._going):
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._came(*self._going[future], future.result())
 
     def _submit(self, pool: ThreadPoolExecutor) -> bool:
         """Begin what can begin now; whether there was anything."""
@@ -163,13 +174,15 @@ class _Run:
         except FetchError as error:
             self._fail(row, host, error)
             return
+        self._came(row, host, fetched)
+        self._progress.finished()
+
+    def _came(self, row: Row, host: str, fetched: Fetched) -> None:
         self._unanswered[host] = 0
-        self._catalogue.downloaded(
-            row.key, fetched.path.relative_to(self._catalogue.folder).as_posix(), fetched.sha256, fetched.n_bytes
-        )
+        path = fetched.path.relative_to(self._catalogue.folder).as_posix()
+        self._catalogue.downloaded(row.key, path, fetched.sha256, fetched.n_bytes)
         self.outcome.files += 1
         self.outcome.bytes += fetched.n_bytes
-        self._progress.finished()
 
     def _fail(self, row: Row, host: str, error: FetchError) -> None:
         self._unanswered[host] = self._unanswered[host] + 1 if error.unreachable else 0

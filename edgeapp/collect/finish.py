@@ -11,6 +11,7 @@ from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.duplicates import leave_out_content
 from edgeapp.collect.inspection import inspect
 from edgeapp.collect.manifest import Written, write_manifest
+from edgeapp.collect.notes import SPEECH
 from edgeapp.collect.row import DOWNLOADED
 from edgeapp.collect.splits import Division
 from edgeapp.collect.taxonomy.backbone import Backbone
@@ -18,6 +19,7 @@ from edgeapp.collect.traits.avonet import from_avonet
 from edgeapp.collect.traits.elton import from_elton
 from edgeapp.collect.traits.joined import JoinedTraits, joined
 from edgeapp.collect.traits.schema import TraitTable, read_traits
+from edgeapp.errors import UsageError
 from gallery.utc import now_text
 
 TRAITS = "traits.csv"
@@ -50,6 +52,10 @@ class Finish:
     avonet: Path | None = None
     elton: tuple[Path, ...] = ()
     settings: Sequence[tuple[str, str]] = ()
+
+    def __post_init__(self) -> None:
+        if SPEECH in self.without and not self.speech:
+            raise UsageError("--without speech needs to listen for it", "leave --no-speech out")
 
     def tables(self) -> list[TraitTable]:
         """The tables of traits, the most trusted first.

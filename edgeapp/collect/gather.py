@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.client import FetchError
@@ -13,6 +12,7 @@ from edgeapp.errors import CollectError
 from gallery.utc import now_text
 
 ASKED, ENDED = "asked", "ended"  # how the memory of a query begins, and what it has at the query's end
+PAUSED = "paused"  # what it has where enough came, with that number and where the query goes on
 SILENT = 3  # queries in a row without an answer, or refused alike, after which a source is left in this run
 
 
@@ -52,7 +52,7 @@ def gather(
     told : callable
         Told the query and the number of new media after each page.
     enough : int, optional
-        Media of a query that are wanted; it is not asked further then.
+        Media of a query that are wanted; it is not asked for more pages then.
     """
     gathered, silent = Gathered(), 0
     for query in source.queries():
@@ -63,17 +63,28 @@ def gather(
                 gathered.known += 1
                 continue
             begin = ""
+        left = enough
+        if begin.startswith(PAUSED):
+            _, had, begin = begin.split(" ", 2)
+            if enough is not None and enough <= int(had) and not again:
+                gathered.known += 1
+                continue
+            if again:
+                begin = ""
+            elif enough is not None:
+                left = enough - int(had)
         gathered.queries += 1
         try:
-            left = enough
             for page in source.pages(query, begin):
-                media = list(islice(page.media, left)) if left is not None else page.media
+                media = page.media if left is None else list(page.media)
                 gathered.new += catalogue.offer(media)
-                left = left - len(media) if left is not None and isinstance(media, list) else None
-                then = page.then if left is None or left > 0 else ""
+                if left is not None and isinstance(media, list):
+                    left -= len(media)
+                full = left is not None and left <= 0 and bool(page.then)
+                then = f"{PAUSED} {enough} {page.then}" if full else page.then
                 catalogue.set_fact(name, then or f"{ENDED} {now_text('seconds')}")
                 told(query, gathered.new)
-                if not then:
+                if full:
                     break
             silent = 0
         except CollectError as error:

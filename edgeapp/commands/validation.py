@@ -7,10 +7,12 @@ from pathlib import Path
 
 from edgeapp.commands.web import check_extra
 from edgeapp.config.load import Loaded, examine, fault_at
+from edgeapp.config.secrets import FILES, SECRETS
 from edgeapp.config.settings import Settings
 from edgeapp.config.values import Fault
 from edgeapp.errors import BiovitaError
 from edgeapp.station.validation import faults_of_settings
+from edgeapp.terminal import tell
 from edgeapp.web.access import required_password
 
 
@@ -32,6 +34,9 @@ def check(settings: Settings) -> None:
     faults = [*faults_of_settings(settings), *_faults_of_page(settings)]
     if faults:
         raise faults[0].error(len(faults) - 1)
+    for key, setting in SECRETS.items():
+        if settings.origin(setting).startswith("flag "):
+            tell(f"{setting.flag}: every user of this machine can read it; {FILES[key].flag} keeps it in a file")
 
 
 def _faults_of_page(settings: Settings) -> list[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,7 @@ def _together(settings: Settings) -> Sequence[Fault]:
         ("mqtt.topic", check_topic, mqtt.topic),
         ("mqtt.discovery_prefix", check_topic, mqtt.discovery_prefix),
         ("webhook.url", web_address, settings.webhook.url),
-        ("birdweather.url", web_address, settings.birdweather.url),
+        ("birdweather.url", partial(web_address, whose="BirdWeather"), settings.birdweather.url),
         ("notify.quiet", quiet_hours, settings.notify.quiet),
         *(("webhook.header", header, text) for text in settings.webhook.header),
         *(("microphone.device", checked, text) for text in devices if is_address(text)),

@@ -19,8 +19,8 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def web_address(url: str) -> SplitResult:
-    """The parts of the URL of a webhook.
+def web_address(url: str, whose: str = "the webhook") -> SplitResult:
+    """The parts of the URL of a webhook, or of another server.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def web_address(url: str) -> SplitResult:
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https") or not url.isascii() or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise UsageError("invalid URL of the webhook", "give https://host/path, without spaces")
+        raise UsageError(f"invalid URL of {whose}", "give https://host/path, without spaces")
     return parts
 
 

@@ -56,7 +56,7 @@ class BirdWeatherTarget:
     ) -> None:
         if not token.isascii() or any(char.isspace() or char in "/?#" for char in token):
             raise UsageError("the token of BirdWeather cannot be one", "copy it from the page of the station")
-        parts = web_address(url)
+        parts = web_address(url, "BirdWeather")
         self._http = Http(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
         self._url = url.rstrip("/")
         self._pre_roll_s = pre_roll_s

@@ -63,7 +63,10 @@ class NotifyTarget:
         except ImportError:
             raise UsageError("notifications need Apprise", f"pip install 'biovita-edge[{EXTRA}]'") from None
         # It quotes URLs, which have passwords in them, and logs what is told here anyway.
-        logging.getLogger("apprise").propagate = False
+        quiet = logging.getLogger("apprise")
+        quiet.propagate = False
+        if not quiet.handlers:
+            quiet.addHandler(logging.NullHandler())
         self._services = []
         for number, url in enumerate(urls, start=1):
             service = apprise.Apprise()

@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
 from edgeapp.journal.schema import APPLICATION_ID
+from edgeapp.station.targets import configured
 from gallery import sqlite
 from gallery.utc import utc_of
 
@@ -75,7 +76,7 @@ def _messages(db: sqlite3.Connection, tables: set[str], context: Context) -> Fin
     settings = context.settings
     if age_s is None or age_s < WAITING_LONG_S:
         yield ok("messages", what)
-    elif settings.mqtt.host is None and settings.webhook.url is None and settings.webhook.url_file is None:
+    elif not configured(settings):
         yield warning("messages", what, "no target is configured: set [mqtt] host or [webhook] url")
     else:
         yield warning("messages", what, "check the network, and the address and password in the settings")

@@ -34,7 +34,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import Windowing, queue_windows
 from edgeapp.station.station import Storage
-from edgeapp.station.targets import app_version, station_name, targets
+from edgeapp.station.targets import app_version, station_name, targets, taxa_of
 from gallery.naming import Naming
 from gallery.taxon import Taxon
 
@@ -90,6 +90,7 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
     window_s, hop_s = audio.window_s, hop_of(settings, recogniser.pack)
     speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
     confirmation_of(settings, recogniser.pack)  # impossible settings are an error now
+    taxa_of(settings.notify.species, recogniser.taxa)
     filters = filters_of(settings, recogniser.pack, recogniser.taxa)
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None

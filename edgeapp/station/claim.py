@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,7 @@ class Claims:
     def __init__(self, station: str) -> None:
         self._station = station
         self._held: dict[Path, int] = {}
+        self._lock = threading.Lock()  # two channels of a microphone are opened by two threads
 
     def journal(self, path: Path) -> None:
         """Claim a journal.
@@ -102,8 +104,11 @@ class Claims:
         self.close()
 
     def _take(self, lock: Path, what: str, remedy: str, kind: Callable[[str, str], BiovitaError]) -> None:
-        if lock in self._held:
-            return
+        with self._lock:
+            if lock not in self._held:
+                self._take_new(lock, what, remedy, kind)
+
+    def _take_new(self, lock: Path, what: str, remedy: str, kind: Callable[[str, str], BiovitaError]) -> None:
         try:
             handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError:

@@ -6,6 +6,7 @@ There is one way, whoever asks: the live page, ``config set``, and SIGHUP, at wh
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -101,7 +102,8 @@ class Reconfiguration:
         self._tasks = tasks
         self._kept_s = kept_s
         self._lock = threading.Lock()
-        self._wanted = threading.Event()
+        # `put` is reentrant: a signal may come while another one is handled, which the lock of an Event would not bear.
+        self._wanted: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def apply(self, settings: Settings) -> Change:
         """Take settings. Waits until the station goes on with those that it can take.
@@ -129,7 +131,7 @@ class Reconfiguration:
 
     def ask(self) -> None:
         """Read the settings again soon, in a thread of its own. Safe in a signal handler."""
-        self._wanted.set()
+        self._wanted.put(None)
 
     def serve(self) -> None:
         """Begin to answer `ask`."""
@@ -151,8 +153,10 @@ class Reconfiguration:
         self.reading = Reading(count, now, told, "", change(self._start, asked).waiting)
 
     def _serve(self) -> None:
-        while self._wanted.wait():
-            self._wanted.clear()
+        while True:
+            self._wanted.get()
+            while not self._wanted.empty():  # one reading answers all that have asked
+                self._wanted.get()
             try:
                 self.reload()
             except Exception as error:  # whatever it is, the next time is answered

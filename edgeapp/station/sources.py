@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from edgeapp.audio.addresses import is_address, redacted, with_log_in
 from edgeapp.audio.capture import Capture
@@ -14,7 +15,7 @@ from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.clock.system import Clock
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.settings import Settings
-from edgeapp.errors import UsageError
+from edgeapp.errors import DeviceError, UsageError
 from edgeapp.station.folder import FolderSource
 from edgeapp.station.given import PipeSource
 from edgeapp.station.microphone_health import Transition
@@ -127,9 +128,9 @@ def _microphones(
     workers = []
     for place, device in enumerate(devices):
         channel = channels[place if len(channels) > 1 else 0]
-        apart = channel.choice == EACH
+        apart = channel.choice == EACH or (channel.number > 0 and list(devices).count(device) > 1)
         name = redacted(device or "microphone")
-        for one in _each(opened(device, Channel("", 1), False)) if apart else [channel]:
+        for one in _each(partial(opened, device, Channel("", 1), False), channel, microphone.wait):
             called = of_channel(name, one) if apart else name
             workers.append(
                 SourceWorker(called, source(device, one, apart), cutting, station.events, settings.station.duration)
@@ -137,8 +138,19 @@ def _microphones(
     return workers
 
 
-def _each(capture: Capture) -> list[Channel]:
-    """Every channel of a microphone, which is closed again."""
+def _each(open_capture: Callable[[], Capture], channel: Channel, wait: bool) -> list[Channel]:
+    """The channels that are sources: the one that is asked for, or every one of a microphone, which is closed again."""
+    if channel.choice != EACH:
+        return [channel]
+    try:
+        capture = open_capture()
+    except DeviceError as error:
+        if not wait:
+            raise
+        raise DeviceError(
+            f"{error.what}, so that its channels cannot be counted",
+            "repeat --device, once for each channel, with --channel 1, --channel 2 and so on",
+        ) from None
     capture.close()
     capture.recording.left()
     return [Channel("", number) for number in range(1, capture.channels + 1)]

@@ -34,6 +34,16 @@ def station_name(settings: Settings) -> str:
 OF_TARGET = {"mqtt": "mqtt.host", "webhook": "webhook.url", "notify": "notify.url", "birdweather": "birdweather.token"}
 
 
+def configured(settings: Settings) -> list[str]:
+    """Names of the targets that the settings have, whether they can be made or not."""
+    keys = {name: key.partition(".") for name, key in OF_TARGET.items()}
+    return [
+        name
+        for name, (section, _, key) in keys.items()
+        if getattr(getattr(settings, section), key) or getattr(getattr(settings, section), f"{key}_file", None)
+    ]
+
+
 def only(settings: Settings, target: str) -> Settings:
     """The settings with one target alone."""
     others = {name: SECTIONS[name]() for name in OF_TARGET if name != target}

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas
-import polars
 import pyarrow.dataset as pads
 import pytest
 import soundfile
@@ -45,6 +42,8 @@ def results(toy_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_pandas_reads_it(results):
+    import pandas  # here: it takes half a second of every process that collects tests
+
     detections = pandas.read_parquet(results / "detections")
     assert sorted(detections["taxon_scientific_name"]) == ["Bufo bufo", "Cuculus canorus", "Parus major"]
     assert set(detections["date"]) == {"2026-05-22", "2026-05-23"}
@@ -55,6 +54,8 @@ def test_pandas_reads_it(results):
 
 
 def test_polars_reads_it(results):
+    import polars
+
     detections = polars.read_parquet(results / "detections/**/*.parquet", hive_partitioning=True)
     assert sorted(detections["taxon_scientific_name"]) == ["Bufo bufo", "Cuculus canorus", "Parus major"]
     embeddings = polars.read_parquet(results / "embeddings/**/*.parquet", hive_partitioning=True)
@@ -62,6 +63,8 @@ def test_polars_reads_it(results):
 
 
 def test_duckdb_reads_it(results):
+    import duckdb
+
     found = duckdb.sql(
         f"SELECT f.file, f.duration_s, d.taxon_scientific_name, d.candidates[1].confidence, d.date "
         f"FROM '{results}/detections/**/*.parquet' d JOIN '{results}/files/*.parquet' f USING (file_id) ORDER BY 3"

@@ -116,6 +116,30 @@ def test_channels_in_opposite_phase_are_heard_through_one_and_told():
     assert rms(given) > 0.95 * rms(sound)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_one_inverted_channel_of_several_is_found_and_left_out(channels):
+    heard = Heard(channels=channels)
+    sound = song(32)
+    microphones = [sound + noise(32) for _ in range(channels)]
+    microphones[1] = -microphones[1]
+    given = heard.add(*microphones)
+
+    assert heard.faults == [[("inverted", 2)]] and "channel 2 is wired" in heard.told[0][0].why
+    assert rms(given[2 * RATE_HZ :]) > 0.95 * rms(sound[2 * RATE_HZ :])
+
+    heard.add(*[song(6) + noise(6)] * channels)
+    assert heard.faults[-1] == []
+
+
+def test_several_microphones_apart_are_no_fault():
+    """Each hears the bird at another time, over noise of its own."""
+    heard = Heard(channels=4)
+    sound = song(35)
+    heard.add(*[np.roll(sound, 7 * place) + noise(35) for place in range(4)])
+
+    assert heard.told == []
+
+
 def test_a_noisy_channel_is_told_after_a_minute_and_what_heals_it():
     heard = Heard()
     heard.add(song(60), noise(60, 0.1))

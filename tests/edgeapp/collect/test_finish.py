@@ -39,7 +39,8 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
         take(catalogue, [twin, page], **told)
         settings = (("licences", "all"),)
         asked = Finish(Division(unseen_below=2), speech=False, traits=folder / "own.csv", settings=settings)
-        finish(catalogue, None, asked)
+        (folder / "taxa.csv").write_text("scientific_name\nParus major\nCorvus corax\n")
+        finish(catalogue, folder / "taxa.csv", asked)
         yield catalogue
 
 

@@ -84,3 +84,21 @@ def test_a_refusal_that_is_the_same_for_every_query_ends_a_source(catalogue):
     source = Counting(queries, {(query, 0) for query in queries}, lasting=True, said="the key is not valid")
     gather(catalogue, source)
     assert len(source.asked) == 3
+
+
+def test_a_query_with_enough_is_left_until_more_is_wanted(catalogue):
+    source = Counting({"a": 9, "b": 1})
+    assert gather(catalogue, source, enough=3).new == 4
+    again = gather(catalogue, source, enough=2)
+    assert (again.new, again.known) == (0, 2)
+    assert gather(catalogue, source, enough=5).new == 2
+    assert gather(catalogue, source).new == 4
+    assert source.asked == [("a", ""), ("b", ""), ("a", "3"), ("a", "5")]
+
+
+def test_a_page_of_many_species_is_taken_whole(catalogue):
+    class Batch(Counting):
+        def pages(self, query: str, begin: str = "") -> Iterator[Page]:
+            yield Page([replace(MEDIUM, id=f"{query}{n}") for n in range(50)])
+
+    assert gather(catalogue, Batch({"a": 50}), enough=10).new == 50

@@ -36,6 +36,20 @@ FAULTY = {
         '[web]\non = true\naddress = "0.0.0.0"\npassword_file = "none"\n',
         "web.address: the page at 0.0.0.0 could be used by everybody",
     ),
+    "quiet hours": ('[notify]\nurl = ["json://x"]\nquiet = "22-6"\n', "notify.quiet: '22-6' are no quiet hours"),
+    "a service": ('[notify]\nurl = ["tok3n"]\n', "notify.url: URL 1 of notify.url is not one of Apprise"),
+    "a taxon to tell": ('[notify]\nspecies = ["Dodo"]\n', "notify.species: no taxon is called 'Dodo'"),
+    "a title": ('[notify]\nurl = ["json://x"]\ntitle = "{{ bird }}"\n', "notify.title: 'bird' is undefined"),
+    "a body": (
+        '[webhook]\nurl = "https://x/"\ntemplate = "list.txt"\n',
+        "webhook.url: {folder}/list.txt: does not make JSON",
+    ),
+    "a token": ('[birdweather]\ntoken = "tok3n/x"\n', "birdweather.token: the token of BirdWeather cannot be one"),
+    "no TLS": ('[mqtt]\nhost = "localhost"\nca_file = "list.txt"\n', "mqtt.ca_file: needs TLS"),
+    "a secret twice": (
+        '[webhook]\nurl = "https://x/"\nurl_file = "list.txt"\n',
+        "webhook.url_file: excludes url",
+    ),
     # As people write them.
     "a URL as host": ('[mqtt]\nhost = "mqtt://localhost:1883"\n', "mqtt.host: the MQTT broker is given as a URL"),
     "a topic": ('[mqtt]\nhost = "localhost"\ntopic = "a/+/#"\n', "mqtt.topic: MQTT topic 'a/+/#' cannot be used"),
@@ -83,10 +97,16 @@ def test_the_three_doors_refuse_the_same(name, run, write, tmp_path, monkeypatch
     assert (examined.exit_code, finding["state"]) == (2, "error") and told in finding["what"]
     listened = run("listen", "-", "--config", config)
     assert listened.exit_code == 2
-    what = told if any(told.startswith(section) for section in ("mqtt", "web")) else told.rpartition(": ")[2]
+    what = told if told.startswith(("mqtt", "web", "notify.quiet")) else told.rpartition(": ")[2]
     assert what in listened.output
     for text in (checked.output, examined.output, listened.output):
         assert "tok3n" not in text and "7073163" not in text
+
+
+def test_a_secret_on_the_command_line_is_told(run, write):
+    listened = run("listen", "-", "--webhook-url", "https://x.invalid/tok3n", "--config", write(""), input=bytes(2))
+    assert "--webhook-url: every user of this machine can read it; --webhook-url-file keeps" in listened.output
+    assert "tok3n" not in listened.output
 
 
 def test_what_listen_takes_is_valid(run, write):

@@ -61,7 +61,10 @@ def other(setting: Setting):
     elif setting.type is Path:
         one = Path("/somewhere/else")
     else:
-        valid = {"mqtt.host": "broker.example", "webhook.url": "https://host/path", "input.channel": "best"}
+        valid = {
+            **{"mqtt.host": "broker.example", "webhook.url": "https://host/path", "input.channel": "best"},
+            **{"birdweather.url": "https://host/path", "notify.quiet": "22:00-06:30"},
+        }
         one = valid.get(setting.key, "Some: thing")
     return (one,) if setting.many else one
 

@@ -74,12 +74,13 @@ def test_a_species_that_was_told_pauses(hook, tmp_path):
     assert len(hook.got) == 1
 
 
-def test_no_secret_is_in_an_error_or_a_log(hook, caplog):
+def test_no_secret_is_in_an_error_or_a_log(hook, caplog, capfd):
     hook.answers = [(403, {})]
     with pytest.raises(NotSent) as error:
         target_of(url_of(hook)).send(message())
     assert "JSON did not take a notification" in str(error.value)
     assert "secret-path" not in str(error.value) + caplog.text
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("url", ["tok3n", "nonsense://tok3n", "mailto://"])

@@ -155,6 +155,39 @@ def test_an_accelerator_works_on_batches_one_after_the_other(toy_pack, monkeypat
     assert sorted(sizes) == [4, 8, 8]
 
 
+class TestLargeGalleries:
+    @pytest.fixture
+    def decided(self, recogniser, monkeypatch):
+        """Windows decided in each call, with a gallery that counts as large."""
+        from edgeapp.recognition import recogniser as module
+
+        found, plain = [], module.recognise
+        monkeypatch.setattr(module, "LARGE_GALLERY", 0)
+        monkeypatch.setattr(
+            module, "recognise", lambda vectors, *rest: found.append(len(vectors)) or plain(vectors, *rest)
+        )
+        return found
+
+    def test_many_windows_are_decided_at_once_with_the_same_result(self, recogniser, decided):
+        results = list(recogniser.windows(MemorySource(MIXED, toy.RATE_HZ)))
+        at_once = list(decided)
+        live = list(recogniser.windows(MemorySource(MIXED, toy.RATE_HZ, live=True)))
+        assert at_once[0] >= 8 and sum(at_once) == len(results) and set(decided[len(at_once) :]) == {1}
+        assert [(one.start_s, one.detections) for one in results] == [(one.start_s, one.detections) for one in live]
+
+    def test_what_came_before_damage_is_given(self, recogniser, decided):
+        class Damaged(MemorySource):
+            def blocks(self):
+                yield from super().blocks()
+                raise AudioError("the rest is damaged", "")
+
+        given = []
+        with pytest.raises(AudioError, match="the rest is damaged"):
+            for one in recogniser.windows(Damaged(MIXED, toy.RATE_HZ)):
+                given.append(one)
+        assert len(given) >= 10 and sum(decided) == len(given)
+
+
 def test_the_summary_is_that_of_all_windows(recogniser):
     results = list(recogniser.windows(MemorySource(MIXED, toy.RATE_HZ), hop_s=2.0))
     tally, pool = Tally(recogniser.vocabulary), Pool(4, recogniser.parameters)

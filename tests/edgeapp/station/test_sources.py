@@ -31,7 +31,7 @@ class FakeCapture:
 
     asked: list[tuple[str | None, str]] = []
 
-    def __init__(self, device, backend, *, stall_s, clock, channel, recordings) -> None:
+    def __init__(self, device, backend, *, channel, **more) -> None:
         self.asked.append((device, str(channel)))
         self.name, self.channels = "USB", 2
         self.recording = SimpleNamespace(left=lambda: None)
@@ -58,11 +58,11 @@ def asked(monkeypatch):
     return FakeCapture.asked
 
 
-def made(devices: tuple[str, ...], channels: tuple[str, ...]) -> list[SourceWorker]:
+def made(devices: tuple[str, ...], channels: tuple[str, ...], wait: bool = False) -> list[SourceWorker]:
     plain = Settings()
     settings = replace(
         plain,
-        microphone=replace(plain.microphone, device=devices),
+        microphone=replace(plain.microphone, device=devices, wait=wait),
         input=replace(plain.input, channel=channels),
     )
     cutting = Windowing(lambda source: iter(()))
@@ -94,8 +94,17 @@ def test_a_device_that_is_not_there_cannot_be_taken_apart(monkeypatch):
         raise DeviceError("no microphone matches 'array'", "plug it in")
 
     monkeypatch.setattr(sources, "Capture", missing)
-    with pytest.raises(DeviceError, match="array"):
+    with pytest.raises(DeviceError, match="array'; plug it in"):
         made(("array",), ("each",))
+    with pytest.raises(DeviceError, match="cannot be counted; repeat --device, once for each channel"):
+        made(("array",), ("each",), wait=True)
+
+
+def test_a_device_that_is_repeated_is_one_source_a_channel(asked):
+    workers = made(("array", "array"), ("1", "2"), wait=True)
+
+    assert [worker.name for worker in workers] == ["array, channel 1", "array, channel 2"]
+    assert asked == []  # nothing has to be there yet
 
 
 def test_how_loud_it_was_is_in_the_journal_minute_by_minute(listening):
