@@ -184,7 +184,7 @@ def official() -> Iterator[Official]:
     clap, adapter, extractor = (
         published.small_clap(3),
         published.small_adapter(),
-        ClapFeatureExtractor(truncation="rand_trunc"),
+        ClapFeatureExtractor(truncation="rand_trunc", frequency_min=50),
     )
 
     @torch.no_grad()
