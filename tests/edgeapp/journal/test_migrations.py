@@ -182,6 +182,7 @@ def test_what_lies_around_the_detections_of_the_second_schema_stays(second):
 
     before["streams"] = [(*row, None, None, None) for row in before["streams"]]  # where its start was read is not known
     before["files"] = [(*row, None) for row in before["files"]]
+    before["reviews"] = [(*row, 0) for row in before["reviews"]]
     before["clips"] = [
         (number, "2026/05/a.flac", *rest, 1, None, None, None, None, None) for number, _, *rest in before["clips"]
     ]
