@@ -70,6 +70,7 @@ def test_a_detection_is_kept_with_all_that_is_needed_to_judge_it(path):
         "reviewer": None,
         "review_note": None,
         "review_utc": None,
+        "review_unlisted": None,
         "clip": None,
         "clip_path": None,
         "clip_start_s": None,
@@ -311,6 +312,7 @@ def test_opening_again_changes_nothing_and_applies_no_migration_twice(path):
         ("m007_learned",),
         ("m008_recordings",),
         ("m009_messages_clips_and_files",),
+        ("m010_microphones",),
     ]
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 

@@ -93,9 +93,8 @@ def test_where_nothing_can_be_locked_a_station_is_taken_at_its_word(tmp_path, mo
                 raise fault
 
         monkeypatch.setattr(locks, "fcntl", Broken)
-    folder = tmp_path if fault is not None else tmp_path / "no folder"
-    if fault is None:
-        folder.write_text("")
+    (tmp_path / "a file").touch()
+    folder = tmp_path if fault is not None else tmp_path / "a file"
     for _ in range(2):
         Claims("south").journal(folder / "journal.sqlite")
 
