@@ -12,10 +12,9 @@ import re
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 
-from sqlite_utils import Database
-
 from edgeapp.clock.utc import shifted, utc_text
 from edgeapp.journal.records import CLIP_PARTS
+from gallery.migrating import Database
 from gallery.utc import utc_of
 
 AT_ONCE = timedelta(seconds=2)  # names of earlier clips have no fractions of a second

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 
-from sqlite_utils import Database
-
 from edgeapp.detections.document import document_id
+from gallery.migrating import Database
 
 UNSENT = "sent_utc IS NULL AND dropped_utc IS NULL"
 CHANGED = "sent_utc IS NOT NULL AND dropped_utc IS NULL AND sent_revision < revision"

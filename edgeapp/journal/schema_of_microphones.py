@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sqlite_utils import Database
+from gallery.migrating import Database
 
 MICROPHONES = (
     """

@@ -188,10 +188,13 @@ def test_a_correction_by_any_name_keeps_the_scientific_one(run, journal):
     assert "Roodborst" in done.stdout
 
 
-def test_a_correction_that_nobody_knows_is_kept_with_a_suggestion(run, journal):
-    done = run("journal", "review", 1, "corrected", "--name", "Rotkelchen", "--journal", journal)
-    assert done.exit_code == 0
-    assert "did you mean Rotkehlchen (Erithacus rubecula)?; kept as written" in done.stderr
+def test_a_correction_that_nobody_knows_is_taken_only_as_new(run, journal):
+    words = ("journal", "review", 1, "corrected", "--name", "Rotkelchen", "--journal", journal)
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "did you mean Rotkehlchen (Erithacus rubecula)?" in str(refused.exception or "") + refused.stderr
+    assert reviewed(journal)[0] is None
+    assert run(*words, "--new").exit_code == 0
     assert reviewed(journal)[0] == "Rotkelchen"
 
 
