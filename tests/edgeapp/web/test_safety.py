@@ -70,8 +70,8 @@ def test_the_password_is_kept_as_a_hash_that_only_its_owner_reads(tmp_path):
     assert (gone.returncode, path.exists()) == (0, False)
 
 
-@pytest.mark.parametrize("words", [("serve",), ("listen", "-", "--web")])
-def test_another_address_without_a_password_is_refused_in_one_line(words, recorded, starter_pack, tmp_path):
+@pytest.mark.parametrize(("words", "named"), [(("serve",), ""), (("listen", "-", "--web"), "--web-address: ")])
+def test_another_address_without_a_password_is_refused_in_one_line(words, named, recorded, starter_pack, tmp_path):
     journal = tmp_path / "journal.sqlite"
     journal.write_bytes((recorded / "journal.sqlite").read_bytes())
     command = program(*words, "--journal", journal, "--pack", starter_pack, "--web-address", "0.0.0.0", "--web-port", 0)
@@ -79,7 +79,7 @@ def test_another_address_without_a_password_is_refused_in_one_line(words, record
 
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "biovita-edge: the page at 0.0.0.0 could be used by everybody; "
+        f"biovita-edge: {named}the page at 0.0.0.0 could be used by everybody; "
         "set a password with `biovita-edge web password`, or leave --web-address out"
     ]
 
