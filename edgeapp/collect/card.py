@@ -21,6 +21,7 @@ from edgeapp.collect.row import DOWNLOADED
 from edgeapp.collect.splits import SPLITS
 from edgeapp.collect.traits.joined import JoinedTraits
 from edgeapp.errors import OutputError
+from edgeapp.terminal import size as bytes_in_words
 from gallery import files
 from gallery.licences import elements
 
@@ -138,7 +139,7 @@ def _head(catalogue: Catalogue, written: Written, told: Told) -> str:
         f"# {told.name}",
         "",
         f"{recordings[0]:,} recordings and {photos[0]:,} photos of {species:,} species, "
-        f"{(recordings[1] + photos[1]) / 1e9:.2f} GB. Taxonomy: {catalogue.fact('backbone', 'not given')}. "
+        f"{bytes_in_words(recordings[1] + photos[1])}. Taxonomy: {catalogue.fact('backbone', 'not given')}. "
         f"Written {told.made}.",
         "",
         f"`{written.path.name}` has one row for each file, `{ATTRIBUTION}` its credits.",
