@@ -24,7 +24,8 @@ from gallery import locks
 from gallery.utc import now_text, utc_of
 
 SHARED = Path("/run/lock")  # of all users of the machine
-OF_SERVER = ("PULSE_SERVER", "PIPEWIRE_REMOTE", "XDG_RUNTIME_DIR")  # whose device it is, where it is not a card's
+# Whose device it is, and which one, where it is not a card's.
+OF_SERVER = ("PULSE_SERVER", "PULSE_SOURCE", "PIPEWIRE_REMOTE", "XDG_RUNTIME_DIR")
 MOST_BYTES = 4_000
 
 

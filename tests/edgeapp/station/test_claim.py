@@ -99,13 +99,14 @@ def test_where_nothing_can_be_locked_a_station_is_taken_at_its_word(tmp_path, mo
         Claims("south").journal(folder / "journal.sqlite")
 
 
-def test_a_sound_server_of_another_user_is_another_device(tmp_path, monkeypatch):
+@pytest.mark.parametrize("variable", ["PULSE_SERVER", "PULSE_SOURCE"])
+def test_another_sound_server_or_default_source_is_another_device(tmp_path, monkeypatch, variable):
     pulse = SoundDevice(f"pulse {os.getpid()}")
     first, second = Claims("south"), Claims("north")
     first.device(pulse)
     with pytest.raises(DeviceError, match="is used by station south"):
         second.device(pulse)
-    monkeypatch.setenv("PULSE_SERVER", str(tmp_path))
+    monkeypatch.setenv(variable, str(tmp_path))
     second.device(pulse)
     first.close()
     second.close()
