@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from edgeapp.pack.format import Pack
+from edgeapp.progress_bar import each
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from export.agreement import agree, likeliest, require
 from export.inputs import Inputs
@@ -19,7 +20,6 @@ from export.precision import Precision
 from gallery import DecisionParameters
 from trainer.checkpoint import Checkpoint
 from trainer.models.text import tokenize
-from trainer.progress import each
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from edgeapp.audio.memory import MemorySource
 from edgeapp.errors import AudioError
 from edgeapp.examples.synthesise import RATE_HZ, SONGS, synthesise
 from edgeapp.paths import EXAMPLE
+from edgeapp.progress_bar import each, progress
 from edgeapp.runtime.inputs import image_pixels
 from export.errors import ExportError
 from export.integers import spread_rows
@@ -26,7 +27,6 @@ from trainer.data.media import called, opened
 from trainer.data.pictures import PictureStore
 from trainer.errors import DataError
 from trainer.presets import Preset
-from trainer.progress import each, progress
 
 RECORDINGS, PHOTOS, TAXA = 200, 48, 500  # maximum numbers, evenly spaced in the manifest
 EXAMPLE_PICTURES = 6

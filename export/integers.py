@@ -18,9 +18,9 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from edgeapp.progress_bar import each
 from export.nodes import Nodes, named
 from export.sessions import magnitude, run_all, vectors
-from trainer.progress import each
 
 GROUPS = 32  # maximum number of groups, each of which is a graph to run
 JUDGED = 12  # inputs on which the error of a group is measured

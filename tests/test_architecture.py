@@ -29,7 +29,7 @@ DEVICE = ("gallery", "edgeapp")
 # Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
 ROOMS = (
     ("errors", "paths", "file_names", "examples", "foreign", "interruption"),
-    ("terminal",),
+    ("terminal", "progress_bar"),
     ("clock", "board"),
     ("audio",),
     ("pack",),

@@ -12,11 +12,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgeapp.progress_bar import each
 from gallery import PROMPT_FORMS, Taxon, prompts
 from gallery.files import replacing
 from trainer.checkpoint import digest
 from trainer.models.text import tokenize
-from trainer.progress import each
 
 FORMS = len(PROMPT_FORMS)
 BATCH = 256  # prompts

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgeapp.progress_bar import progress
 from gallery import MODALITIES, DecisionParameters, Index, Recognition, Taxon, Vocabulary, recognise
 from gallery.files import write_text
 from gallery.recognition import MOST_SPECIES
@@ -28,7 +29,6 @@ from trainer.evaluate import Embedded
 from trainer.heard import Heard, hear, hear_mixtures, hear_noise, identified, uncalibrated
 from trainer.models.vita import Vita
 from trainer.presets import Preset
-from trainer.progress import progress
 from trainer.reliability import reliability
 
 SCALES = np.geomspace(4.0, 60.0, 16)

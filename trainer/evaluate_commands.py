@@ -126,9 +126,9 @@ def evaluate(
         return
     if model or features or protocol or text or plots:
         raise ConfigError("--model, --features, --protocol, --text, --plots go with --benchmark", "name its folder")
+    from edgeapp.progress_bar import progress
     from trainer.evaluate import TOPS, embed_all, identification, table
     from trainer.heard import hear
-    from trainer.progress import progress
     from trainer.session import open_held_out
 
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)

@@ -140,7 +140,11 @@ def faults_in(frames: np.ndarray, rate_hz: int) -> tuple[ChannelFault, ...]:
     found = [(Fault.INVERTED, 0)] if all(one.cancelled for one in seen) else []
     found += [(Fault.DEAD, channel + 1) for channel in dead]
     found += [(Fault.NOISY, channel + 1) for channel, _ in watch.noise.noisy(whole)]
-    return tuple(ChannelFault(fault, number, _IN_WORDS[fault].format(number)) for fault, number in found)
+    words = {(Fault.INVERTED, 0): ALL_CANCEL}
+    return tuple(
+        ChannelFault(fault, number, words.get((fault, number)) or _IN_WORDS[fault].format(number))
+        for fault, number in found
+    )
 
 
 ALL_CANCEL = "channels cancel each other: one is wired the other way round"

@@ -62,6 +62,12 @@ def examined(site: Site, anew: bool = False) -> list[Finding]:
         return findings
 
 
+def known(site: Site) -> list[Finding] | None:
+    """What `doctor` found in the last minute; None if nobody asked."""
+    when, findings = site.examined
+    return findings if time.monotonic() - when <= KEPT_S else None
+
+
 def log_of(site: Site) -> list[str]:
     """The last lines of the log file; none without one."""
     path = site.settings.log.file

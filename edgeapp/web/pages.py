@@ -140,9 +140,9 @@ def taxon(request: Request) -> Response:
 
 
 def health_page(request: Request) -> Response:
-    """State of the station, and what an examination finds."""
+    """State of the station, and what was found; an examination takes seconds, so the page is there before it."""
     site: Site = request.app.state.site
-    found = health.examined(site, anew="check" in request.query_params)
+    found = health.examined(site, anew=True) if "check" in request.query_params else health.known(site)
     return _page(request, "health", {"status": health.status_of(site), "findings": found, "log": health.log_of(site)})
 
 

@@ -147,7 +147,9 @@ class Server:
 
     async def _serve(self) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        preparing = asyncio.create_task(asyncio.to_thread(self._site.prepare))
         await self._server.serve(sockets=[self._socket])
+        await preparing
 
 
 def _bound(address: str, port: int) -> socket.socket:

@@ -106,6 +106,12 @@ class Site:
             reader.close()
             raise
 
+    def prepare(self) -> None:
+        """Read the names of taxa, which takes half a second, before somebody waits for them."""
+        self.heard_members("Aves")
+        self.shipped_names.rows("Aves")
+        self.suggest("a")
+
     @cached_property
     def names(self) -> Names:
         """Names of the taxa of the gallery, in every language."""

@@ -14,6 +14,7 @@ import torch
 
 from edgeapp.board.machine import available_cores
 from edgeapp.pack.format import Pack
+from edgeapp.progress_bar import progress
 from export.published.steps import Steps
 from gallery import MODALITIES, DecisionParameters, Index, Taxon
 from trainer import calibrate
@@ -23,7 +24,6 @@ from trainer.data.material import MAX_EVALUATED, some
 from trainer.data.stream import SoundFiles
 from trainer.heard import Heard, field_noise, hear, hear_mixtures, hear_noise, uncalibrated
 from trainer.models.vita import Vita
-from trainer.progress import progress
 from trainer.trunk.recordings import PackAudio
 
 PIECE = 32  # recordings whose vectors are kept together

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgeapp.progress_bar import progress
 from export.published.steps import Steps
 from gallery import Entry, Taxon
 from gallery.prompts import prompts
 from trainer.bank import trim
 from trainer.checkpoint import Checkpoint
 from trainer.models.text import tokenize
-from trainer.progress import progress
 
 PIECE = 1024  # prompts
 BATCH = 64

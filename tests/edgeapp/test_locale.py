@@ -38,6 +38,8 @@ DONE = {
     "archive": ["archive", SONG, "--output", RESULTS, "--pack", "TOY", "--workers", "1", "--partition", "folder"],
     "archive summary": ["archive", "summary", RESULTS, "--zone", "UTC"],
     "archive export": ["archive", "export", RESULTS, "--format", "csv"],
+    "collect": ["collect", "--help"],
+    "devices": ["devices", "--help"],
     "species": ["species", "--pack", "TOY", "--language", "ja"],
     "gallery list": ["gallery", "list", "--pack", "TOY", "--language", "uk"],
     "gallery search": ["gallery", "search", "Kohlmeise", "--pack", "TOY"],

@@ -27,6 +27,8 @@ REPORTING = f"import edgeapp, os; [os.environ.pop(name) for name in edgeapp.TELE
 OWN = ("/dev/", "/proc/")
 SOCKET = re.compile(r"\bsocket\((AF_\w+)")
 LOCAL = {"AF_UNIX", "AF_NETLINK"}
+# The clock asks chrony and gpsd, on this machine.
+OF_CLOCK = re.compile(r'\bconnect\(.*sin_port=htons\((?:323|2947)\), sin_addr=inet_addr\("127\.0\.0\.1"\)')
 OPENED = re.compile(r'\bopenat\([^"]*"([^"]*)", (?!.*O_TMPFILE)[^)]*O_(?:WRONLY|RDWR|CREAT)[^)]*\) = \d+')
 MADE = re.compile(r'\bmkdir(?:at)?\([^"]*"([^"]*)".* = 0$')
 
@@ -58,7 +60,7 @@ def observe(tmp_path: Path) -> Callable[..., Seen]:
     }
 
     def run(*words: object, code: str = AS_IT_IS, sound: bytes = b"", exit_codes: tuple[int, ...] = (0,)) -> Seen:
-        traced = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=socket,openat,open,creat,mkdir,mkdirat"]
+        traced = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=socket,connect,openat,open,creat,mkdir,mkdirat"]
         done = subprocess.run(
             [*traced, sys.executable, "-c", code, *map(str, words)],
             input=sound,
@@ -78,8 +80,11 @@ def observe(tmp_path: Path) -> Callable[..., Seen]:
             if found is not None
             for path in found.groups()
         }
+        sockets = SOCKET.findall(seen)
+        for _ in OF_CLOCK.findall(seen):
+            sockets.remove("AF_INET")
         return Seen(
-            set(SOCKET.findall(seen)) - LOCAL,
+            set(sockets) - LOCAL,
             {path for path in written if not path.startswith((*OWN, str(temporary)))},
         )
 

@@ -54,8 +54,8 @@ def shard(
 ) -> None:
     """Pack recordings and photos into tar shards with a manifest. Repeat the command to resume an interrupted run."""
     from edgeapp.board.machine import available_cores
+    from edgeapp.progress_bar import progress
     from trainer.data.shards import write_shards
-    from trainer.progress import progress
 
     read = _read(manifest, taxa, media)
     with progress("samples", len(read.recordings) + len(read.photos)) as done:

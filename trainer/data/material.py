@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgeapp.progress_bar import progress
 from gallery import read_taxa, starter_taxa
 from trainer.checkpoint import digest
 from trainer.data.manifest import Manifest, Sample, default_manifest, hold_out, read_manifest
@@ -20,7 +21,6 @@ from trainer.errors import DataError
 from trainer.evaluate import Embedded
 from trainer.models.vita import Vita
 from trainer.presets import Preset
-from trainer.progress import progress
 
 MAX_EVALUATED = 1000  # held-out samples that the metrics during training are computed on (released code)
 MAX_RANKED = 100_000  # photos in memory at once

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgeapp.progress_bar import progress
 from trainer.errors import ConfigError
 from trainer.options import DATA, MACHINE, STAGE, AsJson, Device, Excerpt, ProbedModel, Threads
 from trainer.probes.command_line import opened, tell
-from trainer.progress import progress
 
 
 def ssw60(

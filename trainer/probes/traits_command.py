@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgeapp.progress_bar import progress
 from trainer.errors import ConfigError, DataError
 from trainer.options import DATA, RUN, STAGE, AsJson, Device, Excerpt, ProbedModel, Taxa, Threads
 from trainer.probes.command_line import NAMED, opened, tell
-from trainer.progress import progress
 
 TRAITS, PROBE = "Traits", "Probe"  # groups of options in the help
 

@@ -11,8 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from edgeapp.config.sections import Station, Web
+from edgeapp.config.settings import Settings
 from edgeapp.web import guard, server
-from tests.edgeapp.web.conftest import serving
+from edgeapp.web.of_journal import page_of
+from tests.edgeapp.web.conftest import serving, until_true
 
 
 @pytest.fixture
@@ -95,3 +98,13 @@ def test_a_hundred_streams_of_events_leave_room_for_pages(served, client):
     finally:
         for stream in streams:
             stream.close()
+
+
+def test_names_are_read_before_somebody_asks_for_them(recorded, starter_pack, tmp_path):
+    journal = tmp_path / "journal.sqlite"
+    journal.write_bytes((recorded / "journal.sqlite").read_bytes())
+    settings = Settings(station=Station(journal=journal, pack=str(starter_pack)), web=Web(port=0))
+    with page_of(settings) as page:
+        page.start()
+        until_true(lambda: {"names", "shipped_names", "by_name", "_completion"} <= vars(page._site).keys())
+        page.close()

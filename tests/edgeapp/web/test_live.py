@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import sqlite3
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ import pytest
 import soundfile
 
 from tests.edgeapp import pulse_server
-from tests.edgeapp.web.conftest import RATE_HZ, Listening, listening, until
+from tests.edgeapp.web.conftest import RATE_HZ, Listening, listening, until, until_true
 from tests.edgeapp.web.wire import Wire
 
 ROWS = "#newest li[data-number], #newest li.new"
@@ -226,11 +225,3 @@ def test_a_full_disk_is_said_and_nothing_is_lost(starter_pack, gallery, tmp_path
         assert connection.execute("SELECT count(*), min(start_s) FROM detections WHERE confirmed").fetchall() == [
             (1, 0)
         ]
-
-
-def until_true(holds, within_s: float = 60.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)

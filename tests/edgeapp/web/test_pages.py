@@ -164,8 +164,10 @@ def test_a_species_without_photos_shows_those_of_a_relative_and_says_so(served, 
     assert all("same" in text or "Photo" in text or "Recording" in text for text in texts)
 
 
-def test_the_health_page_shows_what_doctor_finds(served, browse):
-    page = browse(f"{served.url}/health?check=1")
+@pytest.mark.parametrize("asked", ["", "?check=1"])
+def test_the_health_page_shows_what_doctor_finds(served, browse, asked):
+    page = browse(f"{served.url}/health{asked}")
+    page.locator(".findings tbody tr").first.wait_for()
     rows = {row.split("\t")[0]: row for row in page.locator(".findings tbody tr").all_inner_texts()}
 
     assert "intact, 7 detections" in rows["journal"]
