@@ -23,7 +23,8 @@ def test_what_ray_starts_asks_nobody_by_http(monkeypatch):
     with asking_nobody():
         assert urllib.request.getproxies()["http"] == NOWHERE and "http_proxy" not in os.environ
         with pytest.raises(OSError):
-            urllib.request.urlopen("http://192.0.2.1/latest/meta-data/", timeout=5)
+            # An opener of its own: that of the module would keep the proxy.
+            urllib.request.build_opener().open("http://192.0.2.1/latest/meta-data/", timeout=5)
     assert os.environ["http_proxy"] == "http://proxy.example:3128" and "HTTP_PROXY" not in os.environ
 
 
