@@ -37,18 +37,21 @@ def test_serve_says_where_the_page_is_and_ends_with_clients(tmp_path, journal, t
     with subprocess.Popen(
         [str(word) for word in command], env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     ) as serving:
-        assert serving.stderr is not None
-        said = serving.stderr.readline()
-        found = re.fullmatch(r"page at (http://127\.0\.0\.1:\d+/); Ctrl-C stops\n", said)
-        assert found, said
-        with urllib.request.urlopen(found[1]) as answer:
-            assert b"No station runs." in answer.read()
-        address = urlsplit(found[1])
-        with closing(socket.create_connection((address.hostname, address.port), timeout=60)) as client:
-            client.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert client.recv(4096).startswith(b"HTTP/1.1 200")
-            serving.send_signal(number)
-            rest = serving.communicate(timeout=60)[1]
+        try:
+            assert serving.stderr is not None
+            said = serving.stderr.readline()
+            found = re.fullmatch(r"page at (http://127\.0\.0\.1:\d+/); Ctrl-C stops\n", said)
+            assert found, said
+            with urllib.request.urlopen(found[1]) as answer:
+                assert b"No station runs." in answer.read()
+            address = urlsplit(found[1])
+            with closing(socket.create_connection((address.hostname, address.port), timeout=60)) as client:
+                client.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+                serving.send_signal(number)
+                rest = serving.communicate(timeout=60)[1]
+        finally:
+            serving.kill()  # or leaving would wait for one that was never told to end
     assert serving.returncode == 0
     assert "Traceback" not in rest and "rror" not in rest
 
