@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 
-from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.source import AudioSource, Block, WrappedSource
 
 PIECE_BYTES = 1 << 20
 AHEAD_BYTES = 8 << 20  # of the decoder: files of this size are hashed at their first block
@@ -67,7 +67,7 @@ class Content:
         self.close()
 
 
-class HashedSource:
+class HashedSource(WrappedSource):
     """A source whose file is hashed while it is decoded.
 
     Parameters
@@ -77,30 +77,9 @@ class HashedSource:
     content : Content
     """
 
-    live = False
-
     def __init__(self, source: AudioSource, content: Content) -> None:
-        self.source, self._content = source, content
-
-    @property
-    def name(self) -> str:
-        """That of the source below."""
-        return self.source.name
-
-    @property
-    def rate_hz(self) -> int:
-        """That of the source below."""
-        return self.source.rate_hz
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Those of the source below."""
-        return self.source.notes
-
-    @property
-    def fault(self) -> str | None:
-        """That of the source below."""
-        return self.source.fault
+        super().__init__(source)
+        self._content = content
 
     def blocks(self) -> Iterator[Block]:
         """Those of the source below."""
@@ -112,10 +91,6 @@ class HashedSource:
             if whole > 0 and self._content.size > AHEAD_BYTES:
                 with suppress(OSError):
                     self._content.advance(round(self._content.size * min(block.end / whole, 1.0)) + AHEAD_BYTES)
-
-    def close(self) -> None:
-        """Close the source below."""
-        self.source.close()
 
 
 def mtime_us(stat: os.stat_result) -> int:

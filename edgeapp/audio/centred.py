@@ -6,11 +6,11 @@ is in the sound; a sound without an offset is given as it is, to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.source import AudioSource, Block, WrappedSource
 
 REMOVED, KEPT = OFFSETS = ("removed", "kept")
 SEEN_S = 1.0
@@ -31,36 +31,8 @@ def offset_of(samples: np.ndarray) -> float:
         return mean if bool((np.abs(means - mean) <= ALIKE * abs(mean)).all()) else 0.0
 
 
-class CentredSource:
+class CentredSource(WrappedSource):
     """A source without its offset; see `centred`."""
-
-    def __init__(self, source: AudioSource) -> None:
-        self.source = source
-
-    @property
-    def name(self) -> str:
-        """That of the source below."""
-        return self.source.name
-
-    @property
-    def rate_hz(self) -> int:
-        """That of the source below."""
-        return self.source.rate_hz
-
-    @property
-    def live(self) -> bool:
-        """Whether the source below is live."""
-        return self.source.live
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Those of the source below."""
-        return self.source.notes
-
-    @property
-    def fault(self) -> str | None:
-        """That of the source below."""
-        return self.source.fault
 
     def blocks(self) -> Iterator[Block]:
         """Those of the source below, the first when a second of sound is there or all that there is."""
@@ -79,10 +51,6 @@ class CentredSource:
         if offset is None:
             offset = self._seen(seen)
             yield from (_without(offset, one) for one in seen)
-
-    def close(self) -> None:
-        """Close the source below."""
-        self.source.close()
 
     def _seen(self, blocks: list[Block]) -> np.float32:
         first = np.concatenate([one.samples for one in blocks]) if blocks else np.zeros(0, np.float32)

@@ -8,11 +8,11 @@ longer, and a recording of a day does not have to be held in memory.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.source import Block, WrappedSource
 
 SHARE = 0.01  # of the largest magnitude
 BEFORE_S = 0.2
@@ -26,7 +26,7 @@ def onset(sound: np.ndarray, rate_hz: int) -> int:
     return max(0, int(above[0]) - int(BEFORE_S * rate_hz)) if len(above) else 0
 
 
-class FromOnset:
+class FromOnset(WrappedSource):
     """A source from its onset on; its clock stays that of the source below.
 
     Parameters
@@ -34,31 +34,6 @@ class FromOnset:
     source : AudioSource
         Not live: it is read ahead for up to ten minutes.
     """
-
-    live = False
-
-    def __init__(self, source: AudioSource) -> None:
-        self.source = source
-        self.rate_hz = source.rate_hz
-
-    @property
-    def name(self) -> str:
-        """The name of the source below."""
-        return self.source.name
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Those of the source below."""
-        return self.source.notes
-
-    @property
-    def fault(self) -> str | None:
-        """That of the source below."""
-        return self.source.fault
-
-    def close(self) -> None:
-        """Close the source below."""
-        self.source.close()
 
     def blocks(self) -> Iterator[Block]:
         """Give the sound from the onset on."""

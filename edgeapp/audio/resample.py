@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
 from edgeapp.audio.sinc import SincStream
-from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.source import AudioSource, Block, WrappedSource
 
 SOXR, SINC = RESAMPLERS = ("soxr", "sinc")
 
@@ -25,33 +25,18 @@ class Stream(Protocol):
         ...
 
 
-class ResampledSource:
+class ResampledSource(WrappedSource):
     """A source seen at another rate; see `resampled`."""
 
     def __init__(self, source: AudioSource, rate_hz: int, resampler: str = SOXR) -> None:
-        self.source = source
-        self.rate_hz = rate_hz
+        super().__init__(source)
+        self._rate_hz = rate_hz
         self.resampler = resampler
 
     @property
-    def name(self) -> str:
-        """The name of the source below."""
-        return self.source.name
-
-    @property
-    def live(self) -> bool:
-        """Whether the source below is live."""
-        return self.source.live
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Those of the source below."""
-        return self.source.notes
-
-    @property
-    def fault(self) -> str | None:
-        """That of the source below."""
-        return self.source.fault
+    def rate_hz(self) -> int:
+        """The new rate."""
+        return self._rate_hz
 
     def blocks(self) -> Iterator[Block]:
         """Give the sound at the new rate; the clock starts where the source's clock starts."""
@@ -75,10 +60,6 @@ class ResampledSource:
         import soxr
 
         return soxr.ResampleStream(self.source.rate_hz, self.rate_hz, 1, dtype="float32", quality=QUALITY)
-
-    def close(self) -> None:
-        """Close the source below."""
-        self.source.close()
 
 
 def resampled(source: AudioSource, rate_hz: int, resampler: str = SOXR) -> AudioSource:

@@ -70,3 +70,50 @@ class AudioSource(Protocol):
     def close(self) -> None:
         """Release the file or device; idempotent."""
         ...
+
+
+class WrappedSource:
+    """A source that gives the sound of another one, changed or watched; everything else is that of the other.
+
+    A subclass gives `blocks`.
+
+    Parameters
+    ----------
+    source : AudioSource
+    """
+
+    def __init__(self, source: AudioSource) -> None:
+        self.source = source
+
+    @property
+    def name(self) -> str:
+        """That of the source below."""
+        return self.source.name
+
+    @property
+    def rate_hz(self) -> int:
+        """That of the source below."""
+        return self.source.rate_hz
+
+    @property
+    def live(self) -> bool:
+        """Whether the source below is live."""
+        return self.source.live
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Those of the source below."""
+        return self.source.notes
+
+    @property
+    def fault(self) -> str | None:
+        """That of the source below."""
+        return self.source.fault
+
+    def blocks(self) -> Iterator[Block]:
+        """Give the sound from its start."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the source below."""
+        self.source.close()

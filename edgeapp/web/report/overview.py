@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.source import AudioSource, Block, WrappedSource
 from edgeapp.audio.spectrogram import BATCH_FRAMES, FLOOR_DBFS, ROWS, Spectrogram, SpectrogramStream
 
 FINEST_S = 0.025  # that a column stands for: 30 s in a row of 1200
@@ -100,38 +100,15 @@ class Overview:
             self._levels, self._kept = [pairs.astype(np.float16)], len(pairs)
 
 
-class HeardSource:
+class HeardSource(WrappedSource):
     """A source whose sound an overview hears while somebody else reads it."""
 
     def __init__(self, source: AudioSource, overview: Overview) -> None:
-        self._source, self._overview = source, overview
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    @property
-    def rate_hz(self) -> int:
-        return self._source.rate_hz
-
-    @property
-    def live(self) -> bool:
-        return self._source.live
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self._source.notes
-
-    @property
-    def fault(self) -> str | None:
-        return self._source.fault
+        super().__init__(source)
+        self._overview = overview
 
     def blocks(self) -> Iterator[Block]:
         """The blocks of the source below."""
-        for block in self._source.blocks():
+        for block in self.source.blocks():
             self._overview.add(block.samples)
             yield block
-
-    def close(self) -> None:
-        """Close the source below."""
-        self._source.close()

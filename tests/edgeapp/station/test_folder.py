@@ -14,16 +14,9 @@ import pytest
 import soundfile
 
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Journal
 from edgeapp.station.folder import FolderSource
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Listening
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal.open(tmp_path / "journal.sqlite") as opened:
-        yield opened
 
 
 @pytest.fixture

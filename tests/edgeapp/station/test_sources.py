@@ -16,14 +16,14 @@ import soundfile
 from edgeapp.audio.channel_health import ChannelFault, Fault
 from edgeapp.config.settings import Settings
 from edgeapp.errors import DeviceError
-from edgeapp.journal import Journal, Reader
+from edgeapp.journal import Reader
 from edgeapp.station import sources
 from edgeapp.station.source_worker import SourceWorker, Windowing
 from edgeapp.station.sources import workers_of
 from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.station.listening import CARD_HZ, Listening, Passing, piped, reopened
+from tests.edgeapp.station.listening import CARD_HZ, Passing, piped, reopened
 
 
 class FakeCapture:
@@ -38,17 +38,6 @@ class FakeCapture:
 
     def close(self) -> None:
         pass
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal.open(tmp_path / "journal.sqlite") as opened:
-        yield opened
-
-
-@pytest.fixture
-def listening(recogniser, journal):
-    return Listening(recogniser, journal)
 
 
 @pytest.fixture

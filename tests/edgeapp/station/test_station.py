@@ -47,17 +47,6 @@ from tests.edgeapp.station.listening import (
 
 
 @pytest.fixture
-def journal(tmp_path):
-    with Journal.open(tmp_path / "journal.sqlite") as opened:
-        yield opened
-
-
-@pytest.fixture
-def listening(recogniser, journal):
-    return Listening(recogniser, journal)
-
-
-@pytest.fixture
 def demanding(toy_pack, journal):
     """A pack that names a species only where it is very sure of it."""
     made = Recogniser(Pack.load(toy_pack), threads=1)

@@ -7,24 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgeapp.collect.traits.avonet import answers, belts, from_avonet
-from edgeapp.collect.traits.schema import LABELS, NO, UNKNOWN, YES, TraitTable
+from edgeapp.collect.traits.schema import LABELS, NO, UNKNOWN, YES
 from edgeapp.errors import UsageError
-
-
-@pytest.fixture
-def written(tmp_path: Path):
-    def write(*lines: str) -> Path:
-        path = tmp_path / "traits.csv"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
-
-    return write
-
-
-def said(table: TraitTable, name: str) -> dict[str, int]:
-    """What a table knows of a species."""
-    (values,) = table.of([name])
-    return {label.name: int(value) for label, value in zip(LABELS, values) if value != UNKNOWN}
+from tests.edgeapp.collect.traits.conftest import said
 
 
 def bird(**given: str) -> dict[str, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from edgeapp.collect.traits.schema import (
@@ -12,14 +10,13 @@ from edgeapp.collect.traits.schema import (
     NO,
     PUBLISHED_GROUP,
     SISTER_PAPER,
-    UNKNOWN,
     VALUES,
     YES,
-    TraitTable,
     read_traits,
 )
 from edgeapp.errors import UsageError
 from gallery import Taxon
+from tests.edgeapp.collect.traits.conftest import said
 
 SISTER_LABELS = (  # AnimalCLAP's table, its four labels of several values by their columns
     "diet_type activity_pattern arboreal aquatic terrestrial fossorial aerial locomotion_mode social_behavior predator "
@@ -53,22 +50,6 @@ def test_the_sister_papers_22_labels_are_all_there() -> None:
 
 
 # --- tables
-
-
-@pytest.fixture
-def written(tmp_path: Path):
-    def write(*lines: str) -> Path:
-        path = tmp_path / "traits.csv"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
-
-    return write
-
-
-def said(table: TraitTable, name: str) -> dict[str, int]:
-    """What a table knows of a species."""
-    (values,) = table.of([name])
-    return {label.name: int(value) for label, value in zip(LABELS, values) if value != UNKNOWN}
 
 
 def test_a_table_answers_yes_no_or_nothing(written) -> None:

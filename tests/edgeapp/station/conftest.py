@@ -1,0 +1,19 @@
+"""A journal, and a station in memory that writes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeapp.journal import Journal
+from tests.edgeapp.station.listening import Listening
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal.open(tmp_path / "journal.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def listening(recogniser, journal):
+    return Listening(recogniser, journal)
