@@ -121,8 +121,7 @@ class ChannelHealth:
     def _mark(self, fault: Fault, channel: int, begins: bool, ends: bool) -> None:
         key = fault, channel
         if begins and key not in self._faults:
-            words = _IN_WORDS[fault] if channel else ALL_CANCEL
-            self._faults[key] = ChannelFault(fault, channel, words.format(channel))
+            self._faults[key] = _fault(fault, channel)
         elif ends:
             self._faults.pop(key, None)
 
@@ -130,21 +129,23 @@ class ChannelHealth:
 def faults_in(frames: np.ndarray, rate_hz: int) -> tuple[ChannelFault, ...]:
     """What is wrong with the channels of a few seconds of sound ``[n, channels]``, where all of it shows it."""
     channels = frames.shape[1]
+    if channels < 2:
+        return ()
     watch, size = ChannelWatch(channels, rate_hz), round(SEGMENT_S * rate_hz)
     starts = range(0, len(frames) - size + 1, size)
     seen = [watch.look(np.ascontiguousarray(frames[start : start + size].T)) for start in starts]
-    if channels < 2 or not seen:
+    if not seen:
         return ()
     dead = [channel for channel in range(channels) if all(channel not in one.live for one in seen)]
     whole = [channel for channel in range(channels) if channel not in dead]
     found = [(Fault.INVERTED, 0)] if all(one.cancelled for one in seen) else []
     found += [(Fault.DEAD, channel + 1) for channel in dead]
     found += [(Fault.NOISY, channel + 1) for channel, _ in watch.noise.noisy(whole)]
-    words = {(Fault.INVERTED, 0): ALL_CANCEL}
-    return tuple(
-        ChannelFault(fault, number, words.get((fault, number)) or _IN_WORDS[fault].format(number))
-        for fault, number in found
-    )
+    return tuple(_fault(fault, channel) for fault, channel in found)
+
+
+def _fault(fault: Fault, channel: int) -> ChannelFault:
+    return ChannelFault(fault, channel, _IN_WORDS[fault].format(channel) if channel else ALL_CANCEL)
 
 
 ALL_CANCEL = "channels cancel each other: one is wired the other way round"

@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from edgeapp.audio.addresses import redacted
@@ -24,6 +25,21 @@ SECRETS: Mapping[str, Setting] = {one.key: one for one in SETTINGS if one.secret
 FILES: Mapping[str, Setting] = {key: next(one for one in SETTINGS if one.key == f"{key}_file") for key in SECRETS}
 
 
+def text_in(path: Path, key: str) -> str:
+    """The text of a file that a setting names.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise UsageError(f"{path}: cannot be read ({reason})", f"correct {key}") from None
+
+
 def secrets_of(settings: Settings, key: str) -> tuple[str, ...]:
     """The values of a secret setting, from the settings or from its file; none where it is not set.
 
@@ -36,11 +52,7 @@ def secrets_of(settings: Settings, key: str) -> tuple[str, ...]:
     if path is None:
         value = settings.value(setting)
         return tuple(value) if setting.many else () if value is None else (value,)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{path}: cannot be read ({reason})", f"correct {FILES[key].key}") from None
+    text = text_in(path, FILES[key].key)
     lines = [line.strip() for line in text.splitlines()] if setting.many else [text.rstrip("\r\n")]
     found = tuple(line for line in lines if line and not (setting.many and line.startswith("#")))
     if not found:

@@ -28,6 +28,7 @@ from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding
 from edgeapp.doctor.records import reading
 from edgeapp.errors import OutputError
+from edgeapp.journal.schema_of_messages import UNSENT
 from edgeapp.service.unit import NAME
 from gallery import files
 
@@ -149,8 +150,7 @@ def _counts(path: Path) -> dict[str, object]:
                 if table in tables:
                     [(found[table],)] = db.execute(f"SELECT count(*) FROM {table}")
             if "messages" in tables:
-                waiting = "SELECT count(*) FROM messages WHERE sent_utc IS NULL AND dropped_utc IS NULL"
-                [(found["messages_waiting"],)] = db.execute(waiting)
+                [(found["messages_waiting"],)] = db.execute(f"SELECT count(*) FROM messages WHERE {UNSENT}")
     except (OSError, sqlite3.Error) as error:
         found["error"] = f"cannot be read ({error})"
     return found

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Findings, error, ok, skipped, warning
+from edgeapp.journal.records import CLIP_PATH, CLIPS
 from edgeapp.journal.schema import APPLICATION_ID
+from edgeapp.journal.schema_of_messages import UNSENT
 from edgeapp.station.targets import configured
 from gallery import sqlite
 from gallery.utc import utc_of
@@ -64,7 +66,7 @@ def _messages(db: sqlite3.Connection, tables: set[str], context: Context) -> Fin
     if "messages" not in tables:
         yield skipped("messages", "the journal has none yet")
         return
-    waiting = "FROM messages WHERE sent_utc IS NULL AND dropped_utc IS NULL"
+    waiting = f"FROM messages WHERE {UNSENT}"
     [(n, oldest)] = db.execute(f"SELECT count(*), min(created_utc) {waiting}")
     if not n:
         yield ok("messages", "no message is pending")
@@ -86,7 +88,9 @@ def _clips(db: sqlite3.Connection, tables: set[str], context: Context) -> Findin
     folder = context.settings.clips.folder
     if "clips" not in tables or folder is None:
         return
-    paths = [Path(path) for (path,) in db.execute("SELECT path FROM clips WHERE deleted_utc IS NULL")]
+    # Earlier journals have whole paths; then each row has the folder that it lies in, which need not be that of today.
+    stored = f"{CLIP_PATH} FROM {CLIPS}" if "clip_folders" in tables else "path FROM clips"
+    paths = [Path(path) for (path,) in db.execute(f"SELECT {stored} WHERE deleted_utc IS NULL")]
     gone = [path for path in paths if not (folder / path).exists()]
     if gone:
         what = f"{len(gone)} of {len(paths)} clips are missing, the first is {gone[0]}"

@@ -18,6 +18,7 @@ import numpy as np
 
 from edgeapp.clock.utc import utc_text
 from edgeapp.detections.review import ReviewVerdict
+from edgeapp.journal.records import CLIP_PATH, CLIPS
 
 SEASON = timedelta(days=90)  # without a record for so long, the next one is the first of a season
 DIGITS = 6  # of the counts of half an hour
@@ -287,8 +288,7 @@ def sources(rows: Rows) -> list[str]:
 def clip(rows: Rows, clip_id: int) -> dict[str, Any] | None:
     """A clip that was not deleted: id, path, format, start_s, end_s, created_utc; None if there is none."""
     sql = (
-        "SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path, format, start_s, end_s,"
-        " created_utc FROM clips LEFT JOIN clip_folders ON clip_folders.id = folder"
+        f"SELECT clips.id, {CLIP_PATH} AS path, format, start_s, end_s, created_utc FROM {CLIPS}"
         " WHERE clips.id = :id AND deleted_utc IS NULL"
     )
     return next(iter(rows._fetch(sql, {"id": clip_id})), None)

@@ -9,14 +9,14 @@ from pathlib import Path, PurePath
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.database import JournalError
-from edgeapp.journal.records import CLIP_PARTS, Clip, ClipToRename, MissingClip, StoredClip
+from edgeapp.journal.records import CLIP_PARTS, CLIP_PATH, CLIPS, Clip, ClipToRename, MissingClip, StoredClip
 from edgeapp.journal.writer import Writer
 
-_CLIPS = """
-    SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path, coalesce((
+_CLIPS = f"""
+    SELECT clips.id, {CLIP_PATH} AS path, coalesce((
         SELECT scientific_name FROM detections WHERE clip = clips.id ORDER BY detections.id LIMIT 1
     ), '') AS species, format, bytes, created_utc, locked, deleted_utc, deleted_why, stream, start_s, end_s, clock_set
-    FROM clips LEFT JOIN clip_folders ON clip_folders.id = clips.folder
+    FROM {CLIPS}
 """
 
 _AS_WRITTEN = "UPDATE clips SET written_utc = started_utc WHERE id = ?"
@@ -119,9 +119,9 @@ class ClipRows(Writer):
     def clips_to_rename(self, n: int) -> list[ClipToRename]:
         """Clips whose names and metadata say another beginning than the journal, or that left a file behind."""
         rows = self._fetch(
-            "SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path, started_utc, left_path,"
+            f"SELECT clips.id, {CLIP_PATH} AS path, started_utc, left_path,"
             " clock_set <> 0 AS clock_set, started_utc IS written_utc OR deleted_utc IS NOT NULL AS renamed"
-            " FROM clips LEFT JOIN clip_folders ON clip_folders.id = folder"
+            f" FROM {CLIPS}"
             " WHERE (started_utc IS NOT written_utc OR left_path IS NOT NULL)"
             " AND (deleted_utc IS NULL OR left_path IS NOT NULL)"
             " ORDER BY clips.id LIMIT :n",
@@ -181,8 +181,7 @@ class ClipRows(Writer):
     def clips_to_find(self) -> list[MissingClip]:
         """Clips that were not deleted, and whose files are not there."""
         rows = self._fetch(
-            "SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path, clips.path AS below, bytes,"
-            " sha256 FROM clips LEFT JOIN clip_folders ON clip_folders.id = folder"
+            f"SELECT clips.id, {CLIP_PATH} AS path, clips.path AS below, bytes, sha256 FROM {CLIPS}"
             " WHERE deleted_utc IS NULL ORDER BY clips.id"
         )
         return [MissingClip(**row) for row in rows if not Path(row["path"]).is_file()]

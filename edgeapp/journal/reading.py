@@ -18,6 +18,8 @@ from edgeapp.detections.sharing import EXACT
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal.database import check_whole, default_path, explained, open_to_read
 from edgeapp.journal.documents import detection_of, document_of, id_of
+from edgeapp.journal.records import CLIP_PATH, CLIPS
+from edgeapp.journal.schema_of_messages import UNSENT
 from gallery.naming import Naming
 
 _NAMED = """EXISTS (
@@ -217,7 +219,7 @@ class Questions:
                 "uncertain_times": "detections WHERE clock_set = 0",
                 "reviews": "reviews",
                 "clips": "clips WHERE deleted_utc IS NULL",
-                "messages_waiting": "messages WHERE sent_utc IS NULL AND dropped_utc IS NULL",
+                "messages_waiting": f"messages WHERE {UNSENT}",
             }.items()
         }
 
@@ -255,8 +257,7 @@ class Reader(Questions):
     def missing_clips(self) -> list[dict[str, Any]]:
         """Clips that were not deleted and whose files are not there."""
         kept = self._fetch(
-            "SELECT clips.id, coalesce(clip_folders.path || '/', '') || clips.path AS path"
-            " FROM clips LEFT JOIN clip_folders ON clip_folders.id = folder WHERE deleted_utc IS NULL ORDER BY clips.id"
+            f"SELECT clips.id, {CLIP_PATH} AS path FROM {CLIPS} WHERE deleted_utc IS NULL ORDER BY clips.id"
         )
         return [row for row in kept if not Path(row["path"]).is_file()]
 

@@ -193,6 +193,8 @@ class Composed:
     revision: int
 
 
+CLIP_PATH = "coalesce(clip_folders.path || '/', '') || clips.path"  # of a row of `CLIPS`
+CLIPS = "clips LEFT JOIN clip_folders ON clip_folders.id = clips.folder"
 CLIP_PARTS = 3  # of a clip's path below the folder of the clips: year, month, name
 
 

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.clock.zones import LocalZone
-from edgeapp.config.secrets import secret_of, secrets_of
+from edgeapp.config.secrets import secret_of, secrets_of, text_in
 from edgeapp.config.settings import SECTIONS, Settings
 from edgeapp.delivery.addresses import header
 from edgeapp.delivery.identity import client_id, node_id, topic_level
 from edgeapp.delivery.rules import Rules, Told, quiet_hours
 from edgeapp.delivery.target import Target
-from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
 from edgeapp.journal.browsing import last_before
 from edgeapp.pack.names import names_of
@@ -106,7 +104,7 @@ def targets(
             dict(map(header, secrets_of(settings, "webhook.header"))),
             ca_file=str(webhook.ca_file) if webhook.ca_file else None,
             probe=webhook.probe,
-            template=None if webhook.template is None else text_of(webhook.template, "webhook.template"),
+            template=None if webhook.template is None else text_in(webhook.template, "webhook.template"),
             template_name=str(webhook.template),
         )
     if urls := secrets_of(settings, "notify.url"):
@@ -152,22 +150,8 @@ def _notify(
         never_before if journal is None else last,
         LocalZone(),
         asked.title,
-        BODY if asked.template is None else text_of(asked.template, "notify.template"),
+        BODY if asked.template is None else text_in(asked.template, "notify.template"),
     )
-
-
-def text_of(path: Path, key: str) -> str:
-    """A file that a setting names.
-
-    Raises
-    ------
-    UsageError
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{path}: cannot be read ({reason})", f"correct {key}") from None
 
 
 def app_version() -> str:

@@ -128,6 +128,27 @@ def test_clips_that_are_gone_are_told(context, journal, tmp_path):
     assert (state, what) == (State.WARNING, "1 of 3 clips are missing, the first is lost.flac")
 
 
+def test_a_clip_is_looked_for_in_the_folder_that_it_was_written_to(context, tmp_path):
+    path, old, new = tmp_path / "own.sqlite", tmp_path / "old", tmp_path / "new"
+    Journal.open(path).close()
+    for folder in (old, new):
+        folder.mkdir()
+    (old / "there.flac").write_text("")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO clip_folders VALUES (1, ?)", [str(old)])
+        clip = {"path": "there.flac", "format": "flac", "start_s": 0, "end_s": 3, "stream": 1, "bytes": 0, "folder": 1}
+        clip |= {"created_utc": "2026-05-01T00:00:00.000Z", "clock_set": 1}
+        db.execute(f"INSERT INTO clips ({', '.join(clip)}) VALUES ({', '.join('?' * len(clip))})", [*clip.values()])
+        db.commit()
+    asked = context(station=Station(journal=path), clips=Clips(folder=new))
+    with records.reading(path) as db:
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        assert named(records._clips(db, tables, asked))["clips"][0] is State.OK
+        (old / "there.flac").unlink()
+        state, what = named(records._clips(db, tables, asked))["clips"]
+    assert (state, what) == (State.WARNING, f"1 of 1 clips are missing, the first is {old / 'there.flac'}")
+
+
 def damage(journal: Path) -> None:
     """Overwrite a page in the middle of the detections."""
     with closing(sqlite3.connect(journal)) as db:
