@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,8 +14,6 @@ from export.engines import build_engines, can_build
 from export.errors import ExportError
 from export.options import GRAPHS, SOURCE, Card, Licence, Name, Out, PrecisionOption, Version
 from export.published.command import published
-from gallery import DecisionParameters
-from gallery.errors import BiovitaError
 
 PROGRAM = "python -m export"
 
@@ -89,6 +86,7 @@ def export(
             option, command = f"--{given[0].replace('_', '-')}", context.invoked_subcommand
             raise ExportError(f"{option} before {command} has no effect", f"put it after {command}")
         return
+    from export.decision import from_scale, read_decision
     from export.folder import today
     from export.inputs import calibration_split, read_inputs
     from export.pack import Label, write_pack
@@ -109,8 +107,6 @@ def export(
     if uncalibrated:
         if decision is not None:
             raise ExportError("--uncalibrated and --decision exclude each other", "give one of them")
-        from export.published.decision import from_scale
-
         fitted_decision, metrics = from_scale(loaded.model)
     else:
         fitted_decision, metrics = read_decision(decision or checkpoint / "decision.json")
@@ -147,24 +143,6 @@ def export(
         build_engines(pack, targets)
     if manifest.missing or failed:
         raise typer.Exit(1)
-
-
-def read_decision(path: Path) -> tuple[DecisionParameters, dict[str, Any]]:
-    """Decision parameters and their metrics, as `trainer calibrate` writes them.
-
-    Raises
-    ------
-    ExportError
-        When there are none.
-    """
-    try:
-        fitted = json.loads(path.read_text(encoding="utf-8"))
-        return DecisionParameters.from_dict(fitted["decision"]), fitted.get("metrics", {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
-        raise ExportError(
-            f"{path}: no decision parameters ({getattr(error, 'strerror', None) or error})",
-            "fit them with `python -m trainer calibrate`, name other ones with --decision, or give --uncalibrated",
-        ) from error
 
 
 @app.command()

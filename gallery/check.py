@@ -77,7 +77,6 @@ def _samples(db: sqlite3.Connection, dim: int, seed: int) -> list[np.ndarray]:
 
 
 def _of_taxa(db: sqlite3.Connection, dim: int) -> Iterator[str]:
-
     for row in named(db.execute("SELECT * FROM taxa ORDER BY id")):
         try:
             taxon_of(row)
@@ -101,10 +100,9 @@ def _of_vectors(db: sqlite3.Connection, dim: int) -> Iterator[str]:
 
 
 def _of_classes(db: sqlite3.Connection, dim: int) -> Iterator[str]:
-    for _ in of_classes(db, dim):
+    for _ in of_classes(db, dim):  # reading them finds those that are damaged
         pass
-    return
-    yield
+    yield from ()
 
 
 def _of_entries(db: sqlite3.Connection, dim: int) -> Iterator[str]:

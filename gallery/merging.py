@@ -95,13 +95,17 @@ def take(
             if entry.modality == "text" or licensed(entry.licence)
         )
         while some := list(islice(wanted, AT_ONCE)):
-            _add_all(gallery, [one for one in some if not _is_label_all(one)], merged)
-            for one in filter(_is_label_all, some):
+            _add_all(gallery, [one for one in some if not _is_known_by_its_label(one)], merged)
+            for one in filter(_is_known_by_its_label, some):
                 _add(gallery, one, merged)
+        there: dict[tuple[str, str], list[Counterexample]] = {}
+        for known in gallery.counterexamples():
+            there.setdefault((known.taxon_rank, known.scientific_name), []).append(known)
         for example in examples:
             if licensed(example.licence):
                 name = names.get(example.scientific_name, example.scientific_name)
-                _add_counterexample(gallery, replace(example, scientific_name=name), merged)
+                of_taxon = there.setdefault((example.taxon_rank, name), [])
+                _add_counterexample(gallery, replace(example, scientific_name=name), of_taxon, merged)
     return merged
 
 
@@ -143,7 +147,7 @@ def _allowed(entry: Entry, merged: Merged) -> Entry:
     return replace(entry, thumbnail=None)
 
 
-def _is_label_all(entry: Entry) -> bool:
+def _is_known_by_its_label(entry: Entry) -> bool:
     """Whether nothing but its label tells the file of an entry from others, as of a recording learnt from reviews."""
     return not (entry.sha256 or entry.modality == "text" or entry.vector is None or entry.logit_scale is not None)
 
@@ -188,18 +192,17 @@ def _is_another(gallery: Gallery, entry: Entry) -> bool:
     return all(one.vector is None or float(one.vector @ entry.vector) < SAME for one in there)
 
 
-def _add_counterexample(gallery: Gallery, example: Counterexample, merged: Merged) -> None:
-    there = [
-        one
-        for one in gallery.counterexamples()
-        if (one.taxon_rank, one.scientific_name) == (example.taxon_rank, example.scientific_name)
-    ]
+def _add_counterexample(gallery: Gallery, example: Counterexample, there: list[Counterexample], merged: Merged) -> None:
+    """Add one to those that its taxon has, unless it is among them."""
     if any(float(one.vector @ example.vector) >= SAME for one in there if np.shape(one.vector) == example.vector.shape):
         merged.known += 1
         return
     labels, number, label = {one.label for one in there}, 2, example.label
     while label in labels:
         label, number = f"{example.label} ({number})", number + 1
-    added = gallery.add_counterexamples([replace(example, label=label)])
+    labelled = replace(example, label=label)
+    added = gallery.add_counterexamples([labelled])
+    if added.added:
+        there.append(labelled)
     merged.counterexamples += added.added
     merged.rejected += added.rejected

@@ -16,12 +16,13 @@ from gallery.errors import TaxonError, UnknownNameError
 from gallery.names_table import NamesTable, key_of
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
+HIGHER_RANKS = RANKS[:-1]
 SYNONYM_SEPARATOR = "|"
 NEAR_MISSES = 3  # names offered when a name is not found
 NEAR_LETTERS = 3  # by which a name in another language may be longer or shorter
 NEAR_ENOUGH = 0.8  # of `difflib`: of some 150,000 names one always looks a little like any other
 
-_COLUMNS = ("scientific_name", "common_name", *RANKS[:-1])
+_COLUMNS = ("scientific_name", "common_name", *HIGHER_RANKS)
 _OPTIONAL_COLUMNS = ("synonyms",)
 _LANGUAGE_COLUMN = re.compile(r"common_name_([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)")
 

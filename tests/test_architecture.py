@@ -29,7 +29,8 @@ DEVICE = ("gallery", "edgeapp")
 # Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
 ROOMS = (
     ("errors", "paths", "file_names", "examples", "foreign", "interruption"),
-    ("terminal", "progress_bar"),
+    ("terminal",),
+    ("progress_bar", "progress_line"),
     ("clock", "board"),
     ("audio",),
     ("pack",),

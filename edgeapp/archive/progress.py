@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
 
-from edgeapp.terminal import complain, duration
-
-ON_TERMINAL_S, ELSEWHERE_S = 0.5, 60.0  # between two lines
-CLEAR = "\r\x1b[K"
+from edgeapp.progress_line import ProgressLine
+from edgeapp.terminal import duration
 
 
-class Progress:
+class Progress(ProgressLine):
     """Tells how far a run is, on standard error.
 
     Parameters
     ----------
     n_files, n_bytes : int
         To be heard.
-    stream : text file, optional
-        Standard error if not given.
-    clock : callable
-        Seconds.
-    quiet : bool
-        Tell nothing.
+    stream, clock, quiet
+        See `edgeapp.progress_line.ProgressLine`.
     """
 
     def __init__(
@@ -36,11 +29,8 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         quiet: bool = False,
     ) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._terminal = self._stream.isatty()
-        self._n_files, self._n_bytes, self._clock, self._quiet = n_files, n_bytes, clock, quiet
-        self._began = self._told = clock()
-        self._every_s = ON_TERMINAL_S if self._terminal else ELSEWHERE_S
+        super().__init__(stream, clock, quiet)
+        self._n_files, self._n_bytes, self._began = n_files, n_bytes, self._told
         self.files = self.bytes = self.failed = 0
         self.sound_s = 0.0
 
@@ -50,18 +40,6 @@ class Progress:
         self.bytes += n_bytes
         self.sound_s += sound_s
         self.failed += failed
-
-    def tell(self) -> None:
-        """Tell how far it is, if it is time to."""
-        now = self._clock()
-        if self._quiet or now - self._told < self._every_s:
-            return
-        self._told = now
-        if self._terminal:
-            self._stream.write(CLEAR + self.line())
-            self._stream.flush()
-        else:
-            complain(self.line())
 
     def line(self) -> str:
         """How far it is, in words."""
@@ -74,9 +52,3 @@ class Progress:
         if self.bytes:
             words.append(f"{duration(spent / self.bytes * max(self._n_bytes - self.bytes, 0))} left")
         return ", ".join(words)
-
-    def clear(self) -> None:
-        """Take the line off the terminal, so that another can be written."""
-        if self._terminal and not self._quiet:
-            self._stream.write(CLEAR)
-            self._stream.flush()

@@ -30,7 +30,6 @@ LIST_S = 20.0  # a library that has not listed its devices by then hangs
 
 SERVERS = ("default", "pulse", "pipewire")  # ALSA devices without a card behind them that can hear
 
-_CARD = re.compile(r"^card(\d+)$")
 _CAPTURE = re.compile(r"^pcmC(\d+)D(\d+)c$")
 _HW_NUMBER = re.compile(r"\(hw:(\d+),(\d+)\)$")
 _HW = re.compile(r"^(?:plug)?hw:(?:CARD=)?(?P<card>[^,]+)(?:,(?:DEV=)?(?P<device>\d+))?$", re.IGNORECASE)

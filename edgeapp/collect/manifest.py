@@ -23,7 +23,7 @@ from edgeapp.collect.traits.joined import JoinedTraits
 from edgeapp.collect.traits.schema import LABELS, UNKNOWN, YES
 from edgeapp.errors import OutputError, UsageError
 from gallery import files
-from gallery.taxon import RANKS
+from gallery.taxon import HIGHER_RANKS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,9 +33,8 @@ METADATA = b"biovita_edge"
 EXTRA = "pip install 'biovita-edge[collect]'"
 ROWS_AT_ONCE = 5_000  # in memory, each with 80 values
 TRAIT = "trait_"
-HIGHER = RANKS[:-1]
 _REPEATED = (  # texts that many rows share
-    *("modality", "scientific_name", "accepted_name", "common_name", *HIGHER, "source_repo", "split", "author"),
+    *("modality", "scientific_name", "accepted_name", "common_name", *HIGHER_RANKS, "source_repo", "split", "author"),
     *("licence", "licence_as_written", "offered_by", "dataset", "observer", "country", "quality", "note", "media_type"),
 )
 _UNIQUE = ("path", "source_id", "sha256", "source_path", "url", "name_as_written", "recorded_at", "observation")
@@ -150,7 +149,7 @@ def _line(row: Row, split: str, traits: Mapping[str, np.ndarray]) -> dict[str, A
         "scientific_name": row.taxon,
         "accepted_name": row.taxon,
         "common_name": row.taxon_common_name,
-        **{rank: row.taxon_ranks.get(rank, "") for rank in HIGHER},
+        **{rank: row.taxon_ranks.get(rank, "") for rank in HIGHER_RANKS},
         "source_repo": archive,
         "source_id": source,
         "split": split,

@@ -121,10 +121,3 @@ class Source(Protocol):
             If the source cannot be read or asked, with what to do about it.
         """
         ...
-
-
-def media_of(source: Source) -> Iterator[Medium]:
-    """All that a source offers."""
-    for query in source.queries():
-        for page in source.pages(query):
-            yield from page.media

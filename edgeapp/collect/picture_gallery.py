@@ -24,7 +24,7 @@ from edgeapp.recognition.material import Material
 from edgeapp.recognition.photos import plain_credit
 from gallery import files
 from gallery.licences import may_be_shown
-from gallery.taxon import RANKS, SYNONYM_SEPARATOR, Taxon
+from gallery.taxon import HIGHER_RANKS, SYNONYM_SEPARATOR, Taxon
 
 if TYPE_CHECKING:
     from edgeapp.recognition.gallery_build import Filler
@@ -173,7 +173,7 @@ def _table(taxa: Iterable[Taxon]) -> str:
     own = {taxon.scientific_name for taxon in taxa}
     out = io.StringIO(newline="")
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(("scientific_name", "common_name", *RANKS[:-1], "synonyms"))
+    table.writerow(("scientific_name", "common_name", *HIGHER_RANKS, "synonyms"))
     for taxon in taxa:
         known = sorted({*taxon.synonyms, *also.get(taxon.scientific_name, ())} - own)
         line = (taxon.scientific_name, taxon.common_name, *taxon.path("genus"))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-from edgeapp.terminal import complain, duration, size
+from edgeapp.progress_line import ProgressLine
+from edgeapp.terminal import duration, size
 
-ON_TERMINAL_S, ELSEWHERE_S = 0.5, 60.0  # between two lines
 RATE_OVER_S = 60.0  # what the rate and the time left are taken over
-CLEAR = "\r\x1b[K"
 
 
-class Progress:
+class Progress(ProgressLine):
     """Counts files and bytes, and tells rate and time left on standard error; for several threads.
 
     Parameters
@@ -25,10 +23,8 @@ class Progress:
         To be fetched.
     n_bytes : float
         Of all of them, about; 0 where that is not known.
-    stream : text file, optional
-        Standard error if not given.
-    clock : callable
-        Seconds.
+    stream, clock
+        See `edgeapp.progress_line.ProgressLine`.
     """
 
     def __init__(
@@ -38,11 +34,8 @@ class Progress:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._terminal = self._stream.isatty()
-        self._every_s = ON_TERMINAL_S if self._terminal else ELSEWHERE_S
-        self._files, self._n_bytes, self._clock = files, n_bytes, clock
-        self._told = clock()
+        super().__init__(stream, clock)
+        self._files, self._n_bytes = files, n_bytes
         self._lock = threading.Lock()
         self._marks: deque[tuple[float, int, int]] = deque([(self._told, 0, 0)])  # time, files, bytes
         self.done = self.failed = self.bytes = 0
@@ -56,23 +49,6 @@ class Progress:
         """One file is here, or will not be."""
         self.done += 1
         self.failed += failed
-
-    def more(self, files: int) -> None:
-        """Further files are to be fetched."""
-        self._files += files
-
-    def tell(self) -> None:
-        """Tell how far it is, if it is time to."""
-        now = self._clock()
-        if now - self._told < self._every_s:
-            return
-        self._told = now
-        line = self.line()
-        if self._terminal:
-            self._stream.write(CLEAR + line)
-            self._stream.flush()
-        else:
-            complain(line)
 
     def line(self) -> str:
         """How far it is, in words."""
@@ -93,9 +69,3 @@ class Progress:
         if self.done > done:
             words.append(f"{duration((self._files - self.done) * spent_s / (self.done - done))} left")
         return ", ".join(words)
-
-    def clear(self) -> None:
-        """Take the line off the terminal, so that another can be written."""
-        if self._terminal:
-            self._stream.write(CLEAR)
-            self._stream.flush()

@@ -10,7 +10,7 @@ import typer
 
 from edgeapp.commands.gallery_check import check
 from edgeapp.commands.gallery_exchange import export, import_, merge
-from edgeapp.commands.gallery_files import Changed, Shown, refuse_packed, shown
+from edgeapp.commands.gallery_files import Changed, Shown, complain_of, refuse_packed, shown
 from edgeapp.commands.gallery_photos import app as photos_app
 from edgeapp.commands.gallery_search import list_taxa, search
 from edgeapp.commands.options import ChannelOption, JsonOption, LanguageOption, PackOption
@@ -132,7 +132,7 @@ def build(
         *(materials.photo_folder(photos, table) if photos else ()),
         *(_listed(manifest) if manifest else ()),
     ]
-    report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, _complain)
+    report = gallery_build.build_gallery(target, loaded, table, material, wanted, thumbnails, complain_of)
     if gallery is None:
         adopt_gallery(loaded)
     _tell(target, report)
@@ -223,7 +223,7 @@ def add(
         known = opened.taxa()
         taxon = _meant(name, _known(taxa), known, new, common_name, family)
         added = opened.add_taxa([taxon]).added
-        filler = Filler(opened, loaded, thumbnails, tell=_complain, channel=chosen)
+        filler = Filler(opened, loaded, thumbnails, tell=complain_of, channel=chosen)
         if not opened.entries("text", taxon.scientific_name):
             filler.add_prompts([taxon])
         filler.add(Material(path, taxon.scientific_name, modality, author, licence, source) for path, modality in files)
@@ -312,12 +312,6 @@ def _meant(name: str, table: list[Taxon], known: list[Taxon], new: bool, common_
         genus=genus,
         common_names={"en": common_name} if common_name else {},
     )
-
-
-def _complain(rejection: Rejection) -> None:
-    from edgeapp.terminal import complain
-
-    complain(" ".join(f"{rejection.label}: {rejection.reason}".split()))
 
 
 def _tell(gallery: Path, report: object) -> None:

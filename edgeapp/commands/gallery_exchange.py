@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path, PurePath
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeapp.commands.gallery_files import Changed, Shown, refuse_packed, shown
+from edgeapp.commands.gallery_files import Changed, Shown, complain_of, refuse_packed, shown
 from edgeapp.commands.options import PackOption
 from edgeapp.errors import OutputError, UsageError
-from edgeapp.terminal import complain, tell
+from edgeapp.terminal import tell
 
 if TYPE_CHECKING:
     from gallery.entry import EncoderIdentity, Entry, Rejection
@@ -51,8 +51,8 @@ def merge(
         for other in others:
             if gallery.exists() and other.exists() and gallery.samefile(other):
                 raise UsageError(f"{other}: is the gallery itself", "name other galleries")
-        _check(other for other in sources[1:] if other.identity.space != sources[0].identity.space)
-        _into(gallery, sources[0].identity, [partial(merged, source=one, licensed=licensed) for one in sources])
+        identity = _require_one_space([(one.path, one.identity) for one in sources])
+        _into(gallery, identity, [partial(merged, source=one, licensed=licensed) for one in sources])
 
 
 def import_(
@@ -73,7 +73,8 @@ def import_(
         done.rejected += one.rejected
         return done
 
-    _into(gallery, sources[0].identity, [partial(taken, one=one) for one in sources])
+    identity = _require_one_space([(folder, one.identity) for folder, one in zip(folders, sources)])
+    _into(gallery, identity, [partial(taken, one=one) for one in sources])
 
 
 def export(
@@ -139,14 +140,17 @@ def _licensed(patterns: str) -> Callable[[str], bool]:
     return lambda licence: terms.allows(spdx(licence))
 
 
-def _check(others: Iterable[Gallery]) -> None:
+def _require_one_space(of: Sequence[tuple[Path, EncoderIdentity]]) -> EncoderIdentity:
+    """The encoders of several galleries, which must be the same."""
     from gallery.errors import GalleryError
 
-    for other in others:
-        raise GalleryError(
-            f"gallery {other.path} was made by other encoders: '{other.identity.space}'",
-            "merge galleries of the same encoders",
-        )
+    first = of[0][1]
+    for path, one in of:
+        if (one.space, one.dim) != (first.space, first.dim):
+            raise GalleryError(
+                f"gallery {path} was made by other encoders: '{one.space}'", "name galleries of the same encoders"
+            )
+    return first
 
 
 def _into(gallery: Path, identity: EncoderIdentity, steps: list[Callable[[Gallery], Merged]]) -> None:
@@ -166,7 +170,7 @@ def _into(gallery: Path, identity: EncoderIdentity, steps: list[Callable[[Galler
 def _tell(gallery: Path, done: list[Merged]) -> None:
     rejected: list[Rejection] = [one for each in done for one in each.rejected]
     for one in rejected:
-        complain(" ".join(f"{one.label}: {one.reason}".split()))
+        complain_of(one)
     for each in done:
         for name, accepted in each.renamed.items():
             tell(f"{name}: added as {accepted}, its accepted name in {gallery}")

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.commands.gallery_files import complain_of, refuse_packed
 from edgeapp.commands.options import PackOption
 from edgeapp.commands.place import LeastOption
 from edgeapp.config.panels import CHOICE, DOWNLOAD, PLACE, SOURCES
-from edgeapp.errors import GalleryError, OutputError, UsageError
+from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.terminal import complain, tell
 
 if TYPE_CHECKING:
-    from gallery.entry import Rejection
     from gallery.taxon import Taxon
 
 ARCHIVES = ("commons", "inaturalist", "gbif")
@@ -143,7 +143,7 @@ def add(
     terms = Terms.of(licence) if licence is not None else None
     addresses = addresses_of(address or [])
     loaded = load_pack(pack)
-    _refuse_the_packs_own(gallery, loaded)
+    refuse_packed(gallery)
     taxa = _taxa(gallery if gallery.exists() else loaded.gallery_path(), loaded)
     species = _chosen(taxa, loaded, region, range_table, min_occurrence, species_list)
     if not species:
@@ -160,7 +160,7 @@ def add(
     plan = replace(plan, addresses=addresses, per_s=rate, limits=Limits(keep_free=int(keep_free * 1e6)))
     tell(f"{gallery}: asking {', '.join(sources)} for photos of {len(species):,} species")
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened:
-        filler = Filler(opened, loaded, thumbnails=True, tell=_complain)
+        filler = Filler(opened, loaded, thumbnails=True, tell=complain_of)
         try:
             filled = fill(plan, filler, complain)
         except KeyboardInterrupt:
@@ -222,15 +222,3 @@ def _copy(source: Path, target: Path) -> None:
 
     with files.replacing(target, parents=True) as part:
         shutil.copyfile(source, part)
-
-
-def _refuse_the_packs_own(gallery: Path, pack: Pack) -> None:
-    if pack.gallery is not None and gallery.exists() and gallery.samefile(pack.gallery_path()):
-        raise GalleryError(
-            f"{gallery}: belongs to the pack {pack.folder} and must stay as it is",
-            "name a new file: it begins as a copy, and is used with --gallery",
-        )
-
-
-def _complain(rejection: Rejection) -> None:
-    complain(" ".join(f"{rejection.label}: {rejection.reason}".split()))

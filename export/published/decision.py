@@ -1,4 +1,4 @@
-"""Decision parameters where nothing was held out: from the model's logit scale, or fitted on recordings."""
+"""Decision parameters fitted on recordings that are heard through a pack."""
 
 from __future__ import annotations
 
@@ -16,25 +16,18 @@ from edgeapp.board.machine import available_cores
 from edgeapp.pack.format import Pack
 from edgeapp.progress_bar import progress
 from export.published.steps import Steps
-from gallery import MODALITIES, DecisionParameters, Index, Taxon
+from gallery import DecisionParameters, Index, Taxon
 from trainer import calibrate
 from trainer.calibrate import FITTED, REPORTED, fit, report
 from trainer.data.manifest import Sample
 from trainer.data.material import MAX_EVALUATED, some
 from trainer.data.stream import SoundFiles
-from trainer.heard import Heard, field_noise, hear, hear_mixtures, hear_noise, uncalibrated
-from trainer.models.vita import Vita
+from trainer.heard import Heard, field_noise, hear, hear_mixtures, hear_noise
 from trainer.trunk.recordings import PackAudio
 
 PIECE = 32  # recordings whose vectors are kept together
 HEARD, SKIPPED = "heard.npz", "skipped.json"
 CPU = torch.device("cpu")
-
-
-def from_scale(model: Vita) -> tuple[DecisionParameters, dict[str, Any]]:
-    """Parameters before calibration, with the scale of the model's own logits, and their metrics in `pack.json`."""
-    scale = round(float(Vita.scale(model.logit_scale.detach())), 4)
-    return uncalibrated(MODALITIES, scale), {"uncalibrated": {"logit_scale": scale}}
 
 
 def fitted(

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.pack.format import PACK_FILE, PACK_GALLERY, Pack, adopt_gallery, rewritten, sha256
+from export.decision import from_scale
 from export.folder import new_pack, refuse_other
 from export.graphs import export_image, export_text
 from export.inputs import Inputs, calibration_split, example_inputs, read_inputs, spread
 from export.lowerings import export_audio
 from export.pack import AUDIO, IMAGE, TEXT, Label, write_pack
 from export.precision import Precision
-from export.published.decision import fitted, from_scale
+from export.published.decision import fitted
 from export.published.names import name_vectors
 from export.published.recordings import labelled
 from export.published.steps import Steps
@@ -104,9 +105,15 @@ class PublishedPack:
 
         return self.steps.step("checkpoint", key, make, "import the weights")
 
+    @cached_property
+    def space(self) -> str:
+        """That of the checkpoint's vectors."""
+        return self.steps.digest(self.folder.name, checkpoint.WEIGHTS)[:16]  # the folder is the result of a step
+
     def make(self) -> Pack:
         """Do every step that has not been done; the pack is put in place last."""
-        bare, names, sums = self.bare(), *self.names()
+        bare = self.bare()
+        names, sums = self.names()
         decision, metrics = bare.decision, dict(bare.metrics)
         if self.samples is not None:
             self.tell(f"calibrate: {len(self.samples)} recordings")
@@ -126,11 +133,9 @@ class PublishedPack:
     def bare(self) -> Pack:
         """The pack without a gallery, with parameters from the logit scale, its graphs checked."""
         request = self.request
-        folder = self.folder
-        space = self.steps.digest("checkpoint", checkpoint.WEIGHTS)[:16]
-        graphs = {name: self.graph(name, space) for name in GRAPHS}
-        used = [request.label, request.precision.name, request.card and sha256(request.card), request.data, space]
-        key = hashlib.sha256(repr([*used, sha256(folder / checkpoint.CONFIG)]).encode()).hexdigest()
+        graphs = {name: self.graph(name) for name in GRAPHS}
+        used = [request.label, request.precision.name, request.card and sha256(request.card), request.data, self.space]
+        key = hashlib.sha256(repr([*used, sha256(self.folder / checkpoint.CONFIG)]).encode()).hexdigest()
 
         def make(into: Path) -> None:
             inputs, *calibrating = self.inputs()
@@ -152,19 +157,18 @@ class PublishedPack:
 
         return Pack.load(self.steps.step("pack", key, make, f"check the graphs in {request.precision.name}") / "pack")
 
-    def graph(self, name: str, space: str) -> Path:
+    def graph(self, name: str) -> Path:
         """A graph in float32."""
 
         def make(folder: Path) -> None:
             loaded = self.checkpoint
             GRAPHS[name](loaded.model.cpu(), loaded.config.preset, folder / name)
 
-        return self.steps.step(name.partition(".")[0], space, make, f"export {name}") / name
+        return self.steps.step(name.partition(".")[0], self.space, make, f"export {name}") / name
 
     def names(self) -> tuple[list[Entry], np.ndarray]:
         """Entries of all names, and the sum of each taxon's vectors."""
-        space = self.steps.digest("checkpoint", checkpoint.WEIGHTS)[:16]
-        return name_vectors(self.steps, space, lambda: self.checkpoint, self.taxa)
+        return name_vectors(self.steps, self.space, lambda: self.checkpoint, self.taxa)
 
     def inputs(self) -> list[Inputs]:
         """Inputs to check the graphs on and, for a precision below float32, others to calibrate on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeapp.file_names import text_of
@@ -41,18 +42,7 @@ def labelled(where: Path, taxa: Sequence[Taxon], tell: Callable[[str], None]) ->
 def _of_manifest(path: Path, taxa: Sequence[Taxon]) -> list[Sample]:
     manifest = read_manifest(path, taxa)
     row = {taxon.scientific_name: place for place, taxon in enumerate(taxa)}
-    return [
-        Sample(
-            one.path,
-            row[manifest.taxa[one.taxon].scientific_name],
-            one.source,
-            one.author,
-            one.licence,
-            one.offset,
-            one.size,
-        )
-        for one in manifest.recordings
-    ]
+    return [replace(one, taxon=row[manifest.taxa[one.taxon].scientific_name]) for one in manifest.recordings]
 
 
 def _of_folder(folder: Path, taxa: Sequence[Taxon], tell: Callable[[str], None]) -> list[Sample]:

@@ -10,7 +10,6 @@ from edgeapp.audio.formats.view import Readable, read_at, size_of
 from edgeapp.audio.formats.wave import W64_RIFF
 
 HEAD = 4096  # bytes that tell
-SEARCHED = 1 << 16  # how far an MPEG frame is looked for where nothing else is known
 
 WAVE, FLAC, OGG, MPEG, AIFF, CAF, AU = "WAV", "FLAC", "Ogg", "MPEG audio", "AIFF", "CAF", "AU"
 MP4, MATROSKA, ASF, ADTS, AMR = "MP4", "Matroska or WebM", "Windows Media", "AAC", "AMR"

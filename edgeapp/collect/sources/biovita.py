@@ -8,8 +8,9 @@ from pathlib import Path
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import RANKS, short_hash
+from edgeapp.collect.sources.words import short_hash
 from edgeapp.errors import CollectError
+from gallery.taxon import HIGHER_RANKS
 
 SOUNDS, PHOTOS = "metadata.csv", "image_urls.csv"
 NAMES = ("accepted_name", "scientific_name", "species", "taxon")
@@ -69,7 +70,7 @@ class BioVita:
                 modality=modality,
                 url=url,
                 scientific_name=first(row, NAMES),
-                ranks={rank: row[rank] for rank in RANKS if row.get(rank)},
+                ranks={rank: row[rank] for rank in HIGHER_RANKS if row.get(rank)},
                 common_name=first(row, ("com", "common_name")),
                 licence=first(row, LICENCES),
                 author=first(row, AUTHORS),

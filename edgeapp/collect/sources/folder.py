@@ -17,8 +17,9 @@ from typing import Any
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import RANKS, coordinates, modality_of, number_of
+from edgeapp.collect.sources.words import coordinates, modality_of, number_of
 from edgeapp.errors import CollectError
+from gallery.taxon import HIGHER_RANKS
 
 FILES = ("file", "file_name", "filename", "path")
 TABLES = (".csv", ".tsv")
@@ -99,7 +100,7 @@ class Folder:
             observation=about.get("observation") or about.get("occurrenceID") or relative,
             modality=modality,
             url=str(path.resolve()),
-            ranks={rank: about[rank] for rank in RANKS if about.get(rank)},
+            ranks={rank: about[rank] for rank in HIGHER_RANKS if about.get(rank)},
             latitude=latitude,
             longitude=longitude,
             duration_s=number_of(about.get("duration_s", "")),

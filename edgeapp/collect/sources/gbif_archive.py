@@ -10,9 +10,10 @@ from pathlib import Path
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.darwin_core import Archive, Table
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import RANKS, coordinates, modality_of, short_hash, with_scheme
+from edgeapp.collect.sources.words import coordinates, modality_of, short_hash, with_scheme
 from edgeapp.errors import CollectError
 from gallery import sqlite
+from gallery.taxon import HIGHER_RANKS
 
 BATCH = 10_000
 MEDIA_ROWS = ("Multimedia", "Image", "SimpleMultimedia")  # of GBIF and of Audubon Core
@@ -108,7 +109,7 @@ class GbifArchive:
             modality=modality,
             url=url,
             scientific_name=record["scientificName"] or composed,
-            ranks={rank: record[rank] for rank in RANKS if record[rank]},
+            ranks={rank: record[rank] for rank in HIGHER_RANKS if record[rank]},
             common_name=record["vernacularName"],
             media_type=media["format"] if "/" in media["format"] else "",
             licence=media["licence"] or record["license"],

@@ -13,7 +13,6 @@ from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import (
-    RANKS,
     coordinates,
     modality_of,
     short_hash,
@@ -21,6 +20,7 @@ from edgeapp.collect.sources.words import (
     with_scheme,
 )
 from edgeapp.errors import UsageError
+from gallery.taxon import HIGHER_RANKS
 
 PAGE = 300
 REACHED = 100_000  # records of one search: offset and limit together
@@ -141,7 +141,7 @@ class GbifSearch:
                 modality=modality,
                 url=url,
                 scientific_name=_text(record, "scientificName"),
-                ranks={rank: _text(record, rank) for rank in RANKS if _text(record, rank)},
+                ranks={rank: _text(record, rank) for rank in HIGHER_RANKS if _text(record, rank)},
                 common_name=_text(record, "vernacularName"),
                 media_type=_text(media, "format"),
                 licence=_text(media, "license") or _text(record, "license"),

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import RANKS, coordinates
+from edgeapp.collect.sources.words import coordinates
 from edgeapp.errors import CollectError
 from gallery import sqlite
+from gallery.taxon import HIGHER_RANKS
 
 TABLES = ("taxa", "observers", "observations", "photos")
 ENDINGS = (".csv.gz", ".csv", ".tsv.gz", ".tsv")
@@ -164,7 +165,7 @@ class _Tables:
         ancestry, name = found
         ranks = {}
         for rank, ancestor in self._ancestors(ancestry):
-            if rank in RANKS:
+            if rank in HIGHER_RANKS:
                 ranks[rank] = ancestor
         return name, ranks
 

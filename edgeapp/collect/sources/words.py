@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from edgeapp.errors import CollectError
 
-RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
-
 # Extensions of what archives link to, where nothing else says what it is.
 _SOUND = (
     ".mp3",

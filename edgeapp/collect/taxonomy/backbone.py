@@ -15,14 +15,13 @@ from edgeapp.collect.taxonomy.names import Name, NoSpecies, epithet_stem, parsed
 from edgeapp.collect.taxonomy.usages import DOUBTFUL, SYNONYM
 from gallery import sqlite
 from gallery.names_table import key_of
-from gallery.taxon import RANKS, Taxon
+from gallery.taxon import HIGHER_RANKS, RANKS, Taxon
 
 FILE = "backbone.db"  # beside a collection
 HOMONYM = "homonym: name of several taxa"
 ANOTHER = "homonym: the backbone has this name in another group"
 NOT_THERE = "not in the taxonomy"
 AS_ACCEPTED, AS_SYNONYM, AS_SUBSPECIES, AS_SPELLING = "accepted name", "synonym", "subspecies", "spelling variant"
-HIGHER = RANKS[:-1]
 
 MOST_SYNONYMS = 20  # of synonyms of synonyms
 MOST_PARENTS = 60  # the deepest classifications have some 40 ranks
@@ -134,7 +133,9 @@ class Backbone:
         ranks : mapping of str to str, optional
             Names of higher taxa by rank, lower case, which tell homonyms apart.
         """
-        given = tuple(sorted((rank, name) for rank, name in (ranks or {}).items() if rank in HIGHER and name.strip()))
+        given = tuple(
+            sorted((rank, name) for rank, name in (ranks or {}).items() if rank in HIGHER_RANKS and name.strip())
+        )
         return self._match(scientific_name, given)
 
     def _matched(self, scientific_name: str, given: tuple[tuple[str, str], ...]) -> Match:
@@ -235,10 +236,10 @@ class Backbone:
 
     def _ranks(self, species: _Usage) -> dict[str, str]:
         own = json.loads(species.ranks) if species.ranks else {}
-        ranks = {rank: own[rank] for rank in HIGHER if own.get(rank)}
-        if len(ranks) < len(HIGHER):
+        ranks = {rank: own[rank] for rank in HIGHER_RANKS if own.get(rank)}
+        if len(ranks) < len(HIGHER_RANKS):
             for above in self._parents(species):
-                if above.rank in HIGHER:
+                if above.rank in HIGHER_RANKS:
                     ranks.setdefault(above.rank, above.name)
                 for rank, name in (json.loads(above.ranks) if above.ranks else {}).items():
                     ranks.setdefault(rank, name)
@@ -251,7 +252,7 @@ class Backbone:
         ranks = self._ranks(species)
         return Taxon(
             scientific_name=species.name,
-            **{f"{rank}_" if rank == "class" else rank: ranks.get(rank, "") for rank in HIGHER},
+            **{f"{rank}_" if rank == "class" else rank: ranks.get(rank, "") for rank in HIGHER_RANKS},
             common_names=self._common_names(id),
             synonyms=self._synonyms(id, species.name),
         )

@@ -15,13 +15,12 @@ from edgeapp.collect.sources import darwin_core
 from edgeapp.collect.taxonomy.text_tables import REMEDY, Archive, Table
 from edgeapp.collect.taxonomy.usages import CommonName, Usage, language_of, standing_of
 from edgeapp.errors import CollectError
-from gallery.taxon import RANKS
+from gallery.taxon import HIGHER_RANKS
 
 META = darwin_core.META
-HIGHER = RANKS[:-1]
 DWC_TERMS = (
     *("taxonID", "parentNameUsageID", "acceptedNameUsageID", "scientificName", "scientificNameAuthorship"),
-    *("canonicalName", "taxonRank", "taxonomicStatus", *HIGHER),
+    *("canonicalName", "taxonRank", "taxonomicStatus", *HIGHER_RANKS),
 )
 TRUE = ("true", "1", "t", "yes", "y")
 _SUFFIXES = (".tsv", ".txt", ".csv")
@@ -159,7 +158,7 @@ def _dwc_usage(row: Mapping[str, str]) -> Usage:
         accepted=accepted,
         standing=standing_of(row.get("taxonomicStatus", ""), bool(accepted)),
         authorship=row.get("scientificNameAuthorship", ""),
-        ranks={rank: row[rank] for rank in HIGHER if row.get(rank)},
+        ranks={rank: row[rank] for rank in HIGHER_RANKS if row.get(rank)},
     )
 
 
@@ -174,7 +173,7 @@ def _coldp_usage(row: Mapping[str, str]) -> Usage:
         accepted=row.get("parentID", "") if synonym else "",
         standing=standing_of(status, synonym),
         authorship=row.get("authorship", ""),
-        ranks={rank: row[rank] for rank in HIGHER if row.get(rank)},
+        ranks={rank: row[rank] for rank in HIGHER_RANKS if row.get(rank)},
     )
 
 
@@ -186,7 +185,7 @@ def _coldp_apart(archive: Archive, taxa: Table, names: Table, synonyms: Table | 
     for row in archive.rows(taxa):
         name, rank, author = named.get(row.get("nameID", ""), ("", "", ""))
         status = "doubtful" if row.get("provisional", "").casefold() in TRUE else ""
-        ranks = {one: row[one] for one in HIGHER if row.get(one)}
+        ranks = {one: row[one] for one in HIGHER_RANKS if row.get(one)}
         own = row.get("ID", "")
         yield Usage(own, name, rank, row.get("parentID", ""), "", standing_of(status, False), author, ranks)
     for at, row in enumerate(archive.rows(synonyms) if synonyms is not None else ()):

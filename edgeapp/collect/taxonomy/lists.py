@@ -14,9 +14,8 @@ from typing import Any
 from edgeapp.collect.taxonomy.names import Name, parsed
 from edgeapp.collect.taxonomy.usages import ACCEPTED, SYNONYM, CommonName, Usage
 from edgeapp.errors import CollectError
-from gallery.taxon import RANKS, SYNONYM_SEPARATOR, Taxon
+from gallery.taxon import HIGHER_RANKS, SYNONYM_SEPARATOR, Taxon
 
-HIGHER = RANKS[:-1]
 _BIRDS = {"kingdom": "Animalia", "phylum": "Chordata", "class": "Aves"}
 _EBIRD_LEFT_OUT = ("spuh", "slash", "hybrid", "domestic")  # categories that are no species; forms, intergrades are kept
 _LANGUAGE = re.compile(r"common_name_([a-z]{2,3}(?:[-_][a-z0-9]+)*)", re.IGNORECASE)
@@ -27,7 +26,7 @@ def of_taxa(taxa: Iterable[Taxon]) -> Iterator[Usage | CommonName]:
     """Usages of species that are in memory."""
     for taxon in taxa:
         name = taxon.scientific_name
-        ranks = {rank: taxon.at(rank) for rank in HIGHER if taxon.at(rank)}
+        ranks = {rank: taxon.at(rank) for rank in HIGHER_RANKS if taxon.at(rank)}
         yield Usage(name, name, "species", ranks=ranks)
         yield from (_synonym(name, synonym) for synonym in taxon.synonyms)
         for language, common in taxon.common_names.items():
@@ -73,7 +72,7 @@ def _of_table(rows: Iterable[Mapping[str, str]]) -> Iterator[Usage | CommonName]
         name = row["scientific_name"]
         if row.get("kind", "species") not in ("", "species") or not isinstance(parsed(name), Name):
             continue
-        yield Usage(name, name, "species", ranks={rank: row[rank] for rank in HIGHER if row.get(rank)})
+        yield Usage(name, name, "species", ranks={rank: row[rank] for rank in HIGHER_RANKS if row.get(rank)})
         for synonym in filter(None, map(str.strip, row.get("synonyms", "").split(SYNONYM_SEPARATOR))):
             yield _synonym(name, synonym)
         for column, value in row.items():

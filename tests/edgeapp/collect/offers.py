@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from edgeapp.collect.catalogue import Catalogue
-from edgeapp.collect.medium import Medium
+from edgeapp.collect.medium import Medium, Source
 
 
 def medium(id: object = 1, source: str = "xeno-canto", modality: str = "audio", **told: Any) -> Medium:
@@ -25,3 +26,10 @@ def resolve(catalogue: Catalogue) -> None:
         catalogue.match(name, ranks, name, {"class": "Aves", "family": f"{genus}idae", "genus": genus, **ranks})
     for text in catalogue.licences():
         catalogue.license(text, text.replace(" ", "-"))
+
+
+def media_of(source: Source) -> Iterator[Medium]:
+    """All that a source offers."""
+    for query in source.queries():
+        for page in source.pages(query):
+            yield from page.media

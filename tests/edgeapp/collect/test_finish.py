@@ -15,6 +15,7 @@ from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.finish import Finish, finish
 from edgeapp.collect.manifest import FILE
 from edgeapp.collect.splits import Division
+from edgeapp.collect.traits.schema import UNKNOWN, read_traits
 from edgeapp.errors import UsageError
 from tests.edgeapp.collect.fetched import picture, take, tone
 
@@ -111,8 +112,9 @@ def test_every_file_has_its_credits(collection: Catalogue, rows: list[dict]) -> 
 
 
 def test_the_traits_are_a_table_for_the_probe(collection: Catalogue) -> None:
-    text = (collection.folder / "traits.csv").read_text(encoding="utf-8")
-    assert text.count("\n") == 3
+    table = read_traits(collection.folder / "traits.csv")
+    assert sorted(table.species) == ["Corvus corax", "Parus major"]
+    assert (table.of(["Parus major", "Corvus corax"]) != UNKNOWN).any(axis=1).all()
 
 
 def test_nothing_fetched_is_a_card_that_says_so(tmp_path: Path) -> None:

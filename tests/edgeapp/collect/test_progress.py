@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import io
 
-from edgeapp.collect.progress import ELSEWHERE_S, RATE_OVER_S, Progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from edgeapp.collect.progress import RATE_OVER_S, Progress
 
 
 def test_files_bytes_rate_and_time_left_are_told():
@@ -31,17 +26,3 @@ def test_the_rate_is_that_of_the_last_minute():
         now[0] += RATE_OVER_S / 5
         line = progress.line()
     assert line == "0 of 1,000 files, 10 MB, 0 bytes/s"
-
-
-def test_it_is_told_in_place_on_a_terminal_and_now_and_then_elsewhere(capsys):
-    now = [0.0]
-    for stream, every_s in ((Terminal(), 1.0), (io.StringIO(), ELSEWHERE_S + 1)):
-        progress = Progress(10, 0, stream, lambda: now[0])
-        progress.tell()
-        assert stream.getvalue() == "" == capsys.readouterr().err
-        now[0] += every_s
-        progress.tell()
-        assert "0 of 10 files" in stream.getvalue() + capsys.readouterr().err
-    terminal = Terminal()
-    Progress(1, 0, terminal).clear()
-    assert terminal.getvalue() == "\r\x1b[K"

@@ -94,9 +94,15 @@ def test_vectors_of_other_encoders_are_refused(run, plain, other_space, tmp_path
     assert len(done.stderr.splitlines()) == 1 and plain.read_bytes() == before
 
 
-def test_one_of_other_encoders_among_several_changes_nothing(run, plain, photo_gallery, other_space, tmp_path):
-    new = tmp_path / "new.sqlite"
-    assert run("gallery", "merge", new, photo_gallery, other_space).exit_code == 3
+@pytest.mark.parametrize("command", ["merge", "import"])
+def test_one_of_other_encoders_among_several_changes_nothing(run, photo_gallery, other_space, tmp_path, command):
+    new, sources = tmp_path / "new.sqlite", [photo_gallery, other_space]
+    if command == "import":
+        sources = [tmp_path / f"folder {number}" for number in range(2)]
+        for folder, gallery in zip(sources, (photo_gallery, other_space)):
+            assert run("gallery", "export", folder, gallery).exit_code == 0
+    done = run("gallery", command, new, *sources)
+    assert done.exit_code == 3 and f"{sources[1]} was made by other encoders" in done.stderr
     assert not new.exists()
 
 

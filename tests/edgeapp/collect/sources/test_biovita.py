@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.biovita import BioVita
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.errors import CollectError
+from tests.edgeapp.collect.offers import media_of
 
 SOUNDS = """file_name,download_url,source,recording_id,scientific_name,accepted_name,class,order,family,genus,com
 ,https://xeno-canto.org/7/download,xc,7,Parus major,Parus major,Aves,Passeriformes,Paridae,Parus,"Tit, Great"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.folder import Folder
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.errors import CollectError
+from tests.edgeapp.collect.offers import media_of
 
 
 @pytest.fixture

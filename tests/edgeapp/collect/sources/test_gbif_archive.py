@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.gbif_archive import GbifArchive
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.errors import CollectError
 from tests.edgeapp.collect.darwin_core_archives import AUDUBON, CORE, multimedia, occurrence, write_archive
+from tests.edgeapp.collect.offers import media_of
 
 CORE_ROWS = [occurrence(1), occurrence(2, "Turdus merula"), occurrence(3)]
 MEDIA_ROWS = [

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from edgeapp.collect.client import FetchError
-from edgeapp.collect.medium import media_of
 from edgeapp.collect.sources import gbif_search
 from edgeapp.collect.sources.gbif_search import GbifSearch
 from edgeapp.errors import UsageError
+from tests.edgeapp.collect.offers import media_of
 
 
 def record(number: int, **more: Any) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.inaturalist_files import INaturalistFiles
 from edgeapp.errors import CollectError
+from tests.edgeapp.collect.offers import media_of
 
 TABLES = {
     "taxa": [

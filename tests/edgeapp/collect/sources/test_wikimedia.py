@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.wikimedia import Commons
 from edgeapp.errors import UsageError
+from tests.edgeapp.collect.offers import media_of
 
 
 def info(name: str, **more: Any) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from edgeapp.collect.client import FetchError
-from edgeapp.collect.medium import Medium, media_of
+from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.xeno_canto import XenoCanto
 from edgeapp.errors import UsageError
 from tests.edgeapp.collect.archive_server import KEY
+from tests.edgeapp.collect.offers import media_of
 
 
 def record(number: int, **more: Any) -> dict[str, Any]:
