@@ -16,7 +16,7 @@ BEGINNING, ONSET = STARTS = ("beginning", "onset")
 
 @dataclass(frozen=True)
 class Cutting:
-    """What an encoder wants to hear.
+    """Input requirements of an encoder.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Cutting:
     resampler : str
         ``soxr``, or ``sinc`` (`edgeapp.audio.sinc`).
     min_clip_s : float
-        The shortest sound that is heard.
+        Minimum length of a sound, in seconds.
     offset : str
         Whether a constant offset is ``removed`` or ``kept``, see `edgeapp.audio.centred`.
     """

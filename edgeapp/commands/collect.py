@@ -118,7 +118,7 @@ Quality = Annotated[
     typer.Option(
         "--min-quality",
         metavar="LEVEL",
-        help="Least quality: A to E of Xeno-canto, research or needs_id of iNaturalist. May be repeated.",
+        help="Minimum quality: A to E of Xeno-canto, research or needs_id of iNaturalist. May be repeated.",
         rich_help_panel=CHOICE,
     ),
 ]
@@ -154,7 +154,7 @@ Rate = Annotated[
     typer.Option(
         "--rate",
         metavar="NUMBER",
-        help="Requests a second to every host; what each is known to bear if not given.",
+        help="Requests a second to every host; each host's own limit if not given.",
         min=0.001,
         rich_help_panel=DOWNLOAD,
     ),

@@ -20,7 +20,7 @@ Without = Annotated[
 ]
 Speech = Annotated[
     bool,
-    typer.Option("--speech/--no-speech", help="Note recordings in which somebody speaks.", rich_help_panel=DATA_SET),
+    typer.Option("--speech/--no-speech", help="Detect speech in recordings.", rich_help_panel=DATA_SET),
 ]
 TestShare = Annotated[
     float,

@@ -110,7 +110,7 @@ def add(
         typer.Option(
             "--rate",
             metavar="NUMBER",
-            help="Requests a second to every host; what each is known to bear if not given.",
+            help="Requests a second to every host; each host's own limit if not given.",
             min=0.001,
             rich_help_panel=DOWNLOAD,
         ),

@@ -73,7 +73,7 @@ def states(
     output: OutputOption = None,
     journal: JournalPath = None,
 ) -> None:
-    """What the microphones were like: when each began to hear, was silent, lost, or had a faulty channel."""
+    """List changes of the state of microphones: when each started, was silent, was lost, or had a faulty channel."""
     with Reader(journal) as reader, Destination(output) as destination:
         found = reader.microphone_states(time_of(since, "--since"), time_of(until, "--until"))
         rows = ({name: row[name] for name in OF_STATES} for row in found)

@@ -8,7 +8,7 @@ PLACE = "Place and season"
 OUTPUT = "Output"
 OTHER_INPUT = "Other input"
 SOURCES = "Sources"
-CHOICE = "What is taken"
+CHOICE = "Selection"
 DOWNLOAD = "Download"
 DATA_SET = "Data set"
 # Section of the settings -> the group of its flags, for settings that name no other.

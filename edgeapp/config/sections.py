@@ -112,8 +112,8 @@ class Station:
     )
     clock: str = setting(
         "auto",
-        "Whether times can be trusted: auto asks the kernel, time services, GPS and a real-time clock; trusted vouches "
-        "for the clock of a board that nobody sets.",
+        "Whether times can be trusted: auto asks the kernel, time services, GPS and a real-time clock; trusted accepts "
+        "the system clock as it is.",
         "--clock",
         choices=("auto", "trusted"),
         panel=OTHER_INPUT,
@@ -146,7 +146,7 @@ class Microphone:
     )
     meters: bool = setting(
         False,
-        "Measure how loud it is: level and third-octave bands of each minute, for `journal levels`.",
+        "Measure sound levels: level and third-octave bands of each minute, for `journal levels`.",
         "--meters",
     )
     keep_meters: float = setting(

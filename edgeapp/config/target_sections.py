@@ -49,7 +49,7 @@ class Mqtt:
     )
     retain: str = setting(
         RETAIN_STATES,
-        "What the broker keeps for those who subscribe later: the states of station and microphones, all with the last "
+        "Messages the broker retains: the states of station and microphones, all with the last "
         "detection, or none. Availability is always kept.",
         "--mqtt-retain",
         metavar="|".join(RETAINS),
