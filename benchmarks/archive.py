@@ -3,6 +3,14 @@
     python benchmarks/archive.py                              100,000 recordings of a second, and 200 hours
     python benchmarks/archive.py --files 2000 --hours 2       a small one
     python benchmarks/archive.py --recordings FOLDER          with sound of one's own
+    python benchmarks/archive.py --folder FOLDER --only two   in parts; the next command goes on in the folder
+
+It has four parts: `seconds` (recordings of a second), `one` (long recordings, one worker), `two` (the same with two
+workers) and `ray` (the same with two workers of Ray, one killed twice). Each command begins with `identify` on one
+large recording and compares its parts with that. How many times as fast two workers are as one is a ratio of windows
+per second within one command: without `one`, one worker hears a tenth of the hours right before, for the ratio alone.
+With `--folder` recordings, results and figures are kept: a part that was measured there is not measured again, one
+that was cut off is started anew.
 
 The sound is real: the bundled example and, if given, recordings of a folder, cut and repeated. A few hundred seconds
 and two hours are written; all other recordings are hard links to these, which `archive` hears as any other. So the disk
@@ -18,15 +26,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,39 +39,13 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
+from benchmarks.archive_commands import Killer, Measured, run  # noqa: E402
 from edgeapp.board.machine import machine  # noqa: E402
 
 RATE_HZ = 48_000
+PARTS = ("seconds", "one", "two", "ray")
 DISTINCT = 200  # recordings of a second that are written; the others are links
-MB = 1_000_000
 EXAMPLE = PROJECT / "edgeapp" / "examples" / "example.flac"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A command, from start to end."""
-
-    what: str
-    windows: int
-    sound_s: float
-    wall_s: float
-    cpu_s: float
-    memory_mb: tuple[float, ...] = field(default=())
-
-    def less(self, start: Measured) -> Measured:
-        """Without what the command takes to start."""
-        wall_s, cpu_s = self.wall_s - start.wall_s, self.cpu_s - start.cpu_s
-        return replace(self, wall_s=max(wall_s, 1e-3), cpu_s=max(cpu_s, 1e-3))
-
-    @property
-    def windows_per_cpu_s(self) -> float:
-        """Windows in a second of the processor."""
-        return self.windows / self.cpu_s
-
-    @property
-    def windows_per_s(self) -> float:
-        """Windows in a second of the wall."""
-        return self.windows / self.wall_s
 
 
 def song(folder: Path | None, seconds: float) -> np.ndarray:
@@ -109,55 +88,6 @@ def make(folder: Path, sound: np.ndarray, seconds: float, distinct: int, n: int)
     return folder
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-
-
-def processes(pid: int) -> Iterator[int]:
-    """A process and all below it."""
-    yield pid
-    try:
-        below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return
-    for child in below:
-        yield from processes(int(child))
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory of a command and its workers."""
-    total = 0
-    for one in processes(pid):
-        try:
-            total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * resource.getpagesize()
-        except (OSError, IndexError):
-            continue
-    return total / MB
-
-
-def run(words: Sequence[str], meanwhile: Callable[[subprocess.Popen[bytes]], None] = lambda process: None) -> tuple:
-    """Run `biovita-edge` once: seconds of the wall and of the processor, and memory every half second."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgeapp", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
-    )
-    memory = []
-    while process.poll() is None:
-        memory.append(memory_mb(process.pid))
-        meanwhile(process)
-        time.sleep(0.5)
-    wall_s = time.perf_counter() - began
-    assert process.stderr is not None
-    told = process.stderr.read().decode(errors="replace")
-    if process.returncode:
-        raise SystemExit(f"biovita-edge {' '.join(words)} failed:\n{told}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    tenths = [max(memory[len(memory) * n // 10 : max(len(memory) * (n + 1) // 10, 1)] or [0.0]) for n in range(10)]
-    return wall_s, cpu_s, tuple(tenths)
-
-
 def identified(what: str, path: Path, pack: Sequence[str]) -> Measured:
     """`identify` on one large recording, by one thread."""
     from edgeapp.audio.file import FileSource
@@ -187,43 +117,152 @@ def archived(
     )
 
 
-def same(one: Path, other: Path) -> bool:
-    """Whether two results hold the same detections of the same recordings."""
+def found(results: Path) -> tuple[dict[str, list], int]:
+    """Detections of each recording, by what it holds, and the number of recordings; links must be heard alike."""
     from edgeapp.archive.dataset import DataSet
 
+    files = DataSet(results).table("files", ["file", "sha256"]).to_pylist()
     columns = ["source_file", "start_s", "end_s", "taxon_scientific_name", "confidence"]
-    order = [(column, "ascending") for column in columns]
-    return bool(
-        DataSet(one).table("detections", columns).sort_by(order)
-        == DataSet(other).table("detections", columns).sort_by(order)
-    )
+    heard: dict[str, list] = {row["file"]: [] for row in files}
+    for row in DataSet(results).table("detections", columns).to_pylist():
+        heard[row["source_file"]].append(tuple(row[column] for column in columns[1:]))
+    by_content: dict[str, list] = {}
+    for row in files:
+        detections = sorted(heard[row["file"]])
+        if by_content.setdefault(row["sha256"], detections) != detections:
+            raise SystemExit(f"{results}: recordings with the same sound have other detections: {row['file']}")
+    return by_content, len(files)
 
 
-class Killer:
-    """Kills a busy worker of Ray, so many times, each time after a while."""
+def same(one: Path, other: Path, n: int) -> bool:
+    """Whether the other holds all recordings, and the detections that the one has for the same sound."""
+    (expected, _), (detections, n_files) = found(one), found(other)
+    return detections == expected and n_files == n
 
-    def __init__(self, times: int, every_s: float = 5.0) -> None:
-        self.left, self._every_s, self._next = times, every_s, time.monotonic() + every_s
-        self._killed: set[int] = set()
 
-    def __call__(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill one, if it is time to."""
-        if self.left and time.monotonic() >= self._next and (busy := self._busy(process.pid)):
-            os.kill(busy[0], signal.SIGKILL)
-            self._killed.add(busy[0])
-            self.left -= 1
-            self._next = time.monotonic() + self._every_s
+@dataclass(frozen=True)
+class Part:
+    """What was measured of a part, with what it is compared with."""
 
-    def _busy(self, pid: int) -> list[int]:
-        found = []
-        for one in processes(pid):
-            try:
-                words = Path(f"/proc/{one}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"ray::_Actor.hear" in words and one not in self._killed:
-                found.append(one)
-        return found
+    runs: tuple[Measured, ...]
+    checks: dict[str, float | bool]
+
+
+class Benchmark:
+    """The parts, with the recordings they share."""
+
+    def __init__(self, folder: Path, chosen: argparse.Namespace) -> None:
+        self._folder, self._pack = folder, ["--pack", chosen.pack] if chosen.pack else []
+        self._n, self._each = chosen.files, f"{chosen.minutes:g} min"
+        self._n_long = max(1, round(chosen.hours * 60 / chosen.minutes))
+        self._n_ratio = max(min(2, self._n_long), self._n_long // 10)
+        self._long_one: Measured | None = None
+        sound = song(chosen.recordings, 600.0)
+        sizes = {"start": (1.0, 1, 1), "seconds": (1.0, min(DISTINCT, self._n), self._n)}
+        sizes["hours"] = (60 * chosen.minutes, min(2, self._n_long), self._n_long)
+        sizes["ratio"] = (60 * chosen.minutes, min(2, self._n_long), self._n_ratio)
+        for name in ["start", "hours", "ratio", *(["seconds"] if "seconds" in chosen.only else [])]:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            make(folder / name, sound, *sizes[name])
+        start = identified("", next((folder / "start").rglob("*.wav")), self._pack)
+        large = next((folder / "hours").rglob("*.wav"))
+        self._identify = identified(f"identify, one of {self._each}", large, self._pack).less(start)
+        self._start = self._archived("", "start", "start results", 1)
+
+    def part(self, name: str) -> Part:
+        """Measure a part."""
+        return {"seconds": self._seconds, "one": self._one, "two": self._two, "ray": self._ray}[name]()
+
+    def _archived(
+        self, what: str, recordings: str, results: str, workers: int, words: Sequence[str] = (), *killer: Killer
+    ) -> Measured:
+        shutil.rmtree(self._folder / results, ignore_errors=True)
+        words = ["--workers", str(workers), *self._pack, *words]
+        return archived(what, self._folder / recordings, self._folder / results, words, *killer)
+
+    def _compared(self, name: str, run: Measured) -> dict[str, float | bool]:
+        return {
+            f"{name}: windows per processor second, of identify's": (
+                run.windows_per_cpu_s / self._identify.windows_per_cpu_s
+            ),
+            f"{name}: windows per second, of identify's": run.windows_per_s / self._identify.windows_per_s,
+        }
+
+    def _seconds(self) -> Part:
+        what = f"archive, {self._n:,} of 1 s"
+        run = self._archived(what, "seconds", "seconds results", 1).less(self._start)
+        checks = self._compared("1 s", run)
+        checks["1 s: memory of the last tenth, of the second"] = run.memory_mb[-1] / run.memory_mb[1]
+        return Part((self._identify, run), checks)
+
+    def _one(self) -> Part:
+        what = f"archive, {self._n_long:,} of {self._each}"
+        self._long_one = self._archived(what, "hours", "one results", 1).less(self._start)
+        return Part((self._identify, self._long_one), self._compared("long", self._long_one))
+
+    def _beside(self) -> tuple[Measured, Path]:
+        """One worker in the same command, on some of the long recordings if need be, and its results."""
+        if self._long_one is not None:
+            return self._long_one, self._folder / "one results"
+        what = f"archive, {self._n_ratio:,} of {self._each}"
+        return self._archived(what, "ratio", "ratio results", 1).less(self._start), self._folder / "ratio results"
+
+    def _two(self) -> Part:
+        one, results = self._beside()
+        what = f"archive, {self._n_long:,} of {self._each}, 2 workers"
+        run = self._archived(what, "hours", "two results", 2).less(self._start)
+        checks = self._compared("two workers", run)
+        checks["two workers: times one"] = run.windows_per_s / one.windows_per_s
+        checks["two workers: windows"] = run.windows
+        checks["two workers: windows of the one beside it"] = one.windows
+        checks["two workers: same detections"] = same(results, self._folder / "two results", self._n_long)
+        return Part((self._identify, one, run), checks)
+
+    def _ray(self) -> Part:
+        one, results = self._beside()
+        killer = Killer(2)
+        what = f"archive, {self._n_long:,} of {self._each}, 2 workers of Ray, one killed twice"
+        run = self._archived(what, "hours", "ray results", 2, ["--ray", "local"], killer)
+        checks: dict[str, float | bool] = {"Ray: kills": 2 - killer.left}
+        checks["Ray: same detections"] = same(results, self._folder / "ray results", self._n_long)
+        return Part((self._identify, one, run), checks)
+
+
+class Kept:
+    """Parts that were measured in a folder, with what they were measured for."""
+
+    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+        self._path, self._settings = folder / "measured.json", settings
+        self.parts: dict[str, Part] = {}
+        if not self._path.exists():
+            return
+        kept = json.loads(self._path.read_text(encoding="utf-8"))
+        if kept["settings"] != settings:
+            raise SystemExit(f"{folder}: holds a benchmark of other sizes ({kept['settings']}); choose another folder")
+        for name, part in kept["parts"].items():
+            runs = tuple(Measured(**{**run, "memory_mb": tuple(run["memory_mb"])}) for run in part["runs"])
+            self.parts[name] = Part(runs, part["checks"])
+
+    def add(self, name: str, part: Part) -> None:
+        """Keep one more, on disk before anything else is measured."""
+        self.parts[name] = part
+        parts = {name: asdict(part) for name, part in self.parts.items()}
+        unfinished = self._path.with_suffix(".part")
+        unfinished.write_text(json.dumps({"settings": self._settings, "parts": parts}, indent=2), encoding="utf-8")
+        unfinished.replace(self._path)
+
+
+def measure(folder: Path, chosen: argparse.Namespace) -> dict[str, Part]:
+    """Measure the parts that are asked for and not yet in the folder; all that are in it then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings = str(chosen.recordings) if chosen.recordings else None
+    settings = {"files": chosen.files, "hours": chosen.hours, "minutes": chosen.minutes, "pack": chosen.pack}
+    kept = Kept(folder, {**settings, "recordings": recordings})
+    if missing := [name for name in chosen.only if name not in kept.parts]:
+        benchmark = Benchmark(folder, chosen)
+        for name in missing:
+            kept.add(name, benchmark.part(name))
+    return {name: kept.parts[name] for name in PARTS if name in kept.parts}
 
 
 def table(measured: Sequence[Measured]) -> str:
@@ -241,6 +280,14 @@ def table(measured: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
+def parts(words: str) -> list[str]:
+    """Names of parts, separated by commas, in the order in which they are measured."""
+    names = words.split(",")
+    if unknown := sorted(set(names) - set(PARTS)):
+        raise argparse.ArgumentTypeError(f"no part {', '.join(unknown)!r}; there are {', '.join(PARTS)}")
+    return [name for name in PARTS if name in names]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Throughput, memory and safety of `biovita-edge archive`.")
@@ -249,51 +296,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="of each of these")
     parser.add_argument("--recordings", type=Path, help="folder of recordings whose sound is taken as well")
     parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")
-    parser.add_argument("--without-ray", action="store_true", help="leave out the runs with Ray")
+    parser.add_argument(
+        "--only", type=parts, default=list(PARTS), metavar="PARTS", help=f"some of {','.join(PARTS)} (default: all)"
+    )
+    parser.add_argument("--folder", type=Path, help="keep recordings, results and figures here, and go on with them")
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
     chosen = parser.parse_args(arguments)
     if chosen.files < 1 or chosen.hours <= 0 or chosen.minutes <= 0:
         parser.error("--files, --hours and --minutes must be more than 0")
-    pack = ["--pack", chosen.pack] if chosen.pack else []
-    n_long, each = max(1, round(chosen.hours * 60 / chosen.minutes)), f"{chosen.minutes:g} min"
-    one, two = ["--workers", "1", *pack], ["--workers", "2", *pack]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        sound = song(chosen.recordings, 600.0)
-        seconds = make(folder / "seconds", sound, 1.0, min(DISTINCT, chosen.files), chosen.files)
-        hours = make(folder / "hours", sound, 60 * chosen.minutes, min(2, n_long), n_long)
-        large = next(hours.rglob("*.wav"))
-        short_one = make(folder / "one", sound, 1.0, 1, 1)
-        start = identified("", next(short_one.rglob("*.wav")), pack)
-        measured = [identified(f"identify, one of {each}", large, pack).less(start)]
-        start = archived("", short_one, folder / "s", one)
-        measured.append(archived(f"archive, {chosen.files:,} of 1 s", seconds, folder / "a", one).less(start))
-        measured.append(archived(f"archive, {n_long:,} of {each}", hours, folder / "b", one).less(start))
-        measured.append(archived(f"archive, {n_long:,} of {each}, 2 workers", hours, folder / "c", two).less(start))
-        identify, short, long, double = measured
-        checks: dict[str, float | bool] = {
-            "1 s: windows per processor second, of identify's": (short.windows_per_cpu_s / identify.windows_per_cpu_s),
-            "1 s: windows per second, of identify's": short.windows_per_s / identify.windows_per_s,
-            "long: windows per processor second, of identify's": (long.windows_per_cpu_s / identify.windows_per_cpu_s),
-            "long: windows per second, of identify's": long.windows_per_s / identify.windows_per_s,
-            "two workers: times one": long.wall_s / double.wall_s,
-            "two workers: same detections": same(folder / "b", folder / "c"),
-            "1 s: memory of the last tenth, of the second": short.memory_mb[-1] / short.memory_mb[1],
-        }
-        if not chosen.without_ray:
-            killer = Killer(2)
-            words = [*two, "--ray", "local"]
-            measured.append(archived("archive, 2 workers of Ray, one killed twice", hours, folder / "d", words, killer))
-            checks["Ray: kills"] = 2 - killer.left
-            checks["Ray: same detections"] = same(folder / "b", folder / "d")
+        measured = measure(chosen.folder or Path(temporary), chosen)
+    runs = list(dict.fromkeys(run for part in measured.values() for run in part.runs))
+    checks = {name: value for part in measured.values() for name, value in part.checks.items()}
     on = machine()
     if chosen.json:
-        print(json.dumps({"machine": on, "runs": [asdict(run) for run in measured], "checks": checks}, indent=2))
+        print(json.dumps({"machine": on, "runs": [asdict(run) for run in runs], "checks": checks}, indent=2))
         return
     print(f"{on['cpu']}, {on['cores']} cores, {on['system']}, Python {on['python']}.\n")
-    print(table(measured), "\n")
+    print(table(runs), "\n")
     for name, value in checks.items():
-        print(f"- {name}: {value if isinstance(value, bool) else f'{value:.2f}'}")
+        print(f"- {name}: {f'{value:.2f}' if isinstance(value, float) else value}")
 
 
 if __name__ == "__main__":

