@@ -30,6 +30,7 @@ from edgeapp.runtime.tensorrt.file import (
     read_engine,
 )
 from edgeapp.runtime.tensorrt.run import EngineRunner
+from edgeapp.terminal import complain
 
 
 def open_engine(
@@ -82,7 +83,7 @@ def build_engine(
     targets: Sequence[str] = (),
     folder: Path | None = None,
     force: bool = False,
-    tell: Tell = warn,
+    tell: Tell = complain,
 ) -> EngineFile:
     """Build one engine, or find that it is there.
 

@@ -13,9 +13,9 @@ import pytest
 from edgeapp.journal import Reader
 from tests.conftest import PROJECT
 from tests.edgeapp.rtsp_server import missing, rtsp_server
+from tests.libraries import needs
 
-pytest.importorskip("av")
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = [needs("av"), pytest.mark.skipif(bool(missing()), reason=missing())]
 
 SECRET = "heron-on-the-roof"
 

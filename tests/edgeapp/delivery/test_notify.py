@@ -16,10 +16,11 @@ from edgeapp.errors import UsageError
 from gallery.utc import utc_text
 from tests.edgeapp.delivery.message_stores import MemoryStore, SteppedClock
 from tests.edgeapp.delivery.test_webhook import Hook, hook
+from tests.libraries import needs
 
 __all__ = ["hook"]
 
-pytest.importorskip("apprise")
+pytestmark = needs("apprise")
 
 
 def target_of(*urls: str, rules: Rules | None = None, told: Told | None = None, **more: str) -> NotifyTarget:

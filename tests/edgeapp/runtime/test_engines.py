@@ -224,10 +224,11 @@ def test_the_command_builds_tells_and_finds_it_the_next_time(trt, run, toy_pack,
     done = run(*words)
     assert done.exit_code == 0
     assert [Path(line).name for line in done.stdout.split()] == files(tmp_path / "out")
-    assert "cosine at least 1.0" in done.stderr and "text.onnx" in done.stderr
+    assert "cosine at least 1.0" in done.stderr and "building an engine of text.onnx" in done.stderr
     again = run(*words)
     assert again.stdout == done.stdout and "exists already" in again.stderr and len(trt.built) == 2
-    run(*words, "--force")
+    forced = run(*words, "--force")
+    assert forced.stderr.count("building an engine of") == 2  # told again, as if it were the first time
     assert len(trt.built) == 4
 
 

@@ -28,11 +28,11 @@ from export.published import pack as published_pack
 from export.published.steps import Steps
 from gallery.prompts import prompts
 from gallery.store import Gallery
+from tests.libraries import needs
 from tests.trainer import published
 from tests.trainer.tiny import SPECIES, Ended, Tiny, call
 
-pytest.importorskip("transformers")
-pytest.importorskip("open_clip")
+pytestmark = needs("transformers", "open_clip")
 
 Official = Callable[[Path], np.ndarray]
 GRAPHS = ("audio.onnx", "text.onnx", "image.onnx")

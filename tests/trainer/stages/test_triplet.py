@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gallery import read_taxa
+from tests.libraries import needs
 from tests.trainer import published
 from tests.trainer.tiny import SPECIES, Tiny
 from trainer.bank import TextBank
@@ -27,8 +28,7 @@ from trainer.published import Sources, open_sources
 from trainer.ranks import Ranks
 from trainer.stages import AudioTextImage, Batch
 
-pytest.importorskip("transformers")
-pytest.importorskip("open_clip")
+pytestmark = needs("transformers", "open_clip")
 
 CPU = torch.device("cpu")
 TOAD = SPECIES.index("Bufo bufo")  # has no photo
