@@ -22,7 +22,6 @@ from edgeapp.web.pictures import pictures_of, pictures_of_row, thumbnails_of
 from edgeapp.web.rendering import Renderer
 from edgeapp.web.settings import described_settings
 from edgeapp.web.site import Site
-from gallery.errors import TaxonError
 from gallery.taxon import RANKS
 
 NEWEST = 20  # detections on the first page
@@ -117,15 +116,13 @@ def taxon(request: Request) -> Response:
     """One taxon: pictures, history, best clips, what the range says."""
     site: Site = request.app.state.site
     name = " ".join(request.path_params["name"].split())
-    try:
-        known = site.names.find(name)
-        name, ranks = known.scientific_name, [(rank, known.at(rank)) for rank in RANKS if known.at(rank)]
-    except TaxonError:
-        ranks = []
+    known = site.heard_taxon(name)
+    name = known.scientific_name if known is not None else name
+    ranks = [(rank, known.at(rank)) for rank in RANKS if known.at(rank)] if known is not None else []
     with site.reading() as reader:
         history = days.history_of(reader, name)
         best = views(site, reader, browsing.best(reader, name, BEST))
-    if not history["n"] and not ranks:
+    if not history["n"] and not site.names.is_rank(name):
         raise Wrong(f"{name} is neither in the gallery nor in the journal", status=404)
     context = {
         "name": name,

@@ -67,6 +67,8 @@ class Renderer:
             "number": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
             "short": lambda source: source.rsplit("/", 1)[-1] or source,
         }
+        for template in self._templates.list_templates():  # now: the first who asks for a page should not wait for it
+            self._templates.get_template(template)
 
     def page(
         self,

@@ -132,15 +132,21 @@ class Site:
         taxon = self.by_name.get(scientific_name)
         return self.naming.of(scientific_name, taxon.common_name if taxon is not None else "")
 
-    def members(self, name: str) -> tuple[str, ...]:
+    def members(self, name: str, suggest: bool = True) -> tuple[str, ...]:
         """Scientific names of a taxon and of all inside it: species, and groups between.
+
+        Parameters
+        ----------
+        name : str
+        suggest : bool
+            As of `gallery.taxon.Names.find`.
 
         Raises
         ------
         TaxonError
             No taxon is called so.
         """
-        rows = self.names.rows(name)
+        rows = self.names.rows(name, suggest=suggest)
         found: dict[str, None] = {}
         key = " ".join(name.split()).casefold()
         for row in rows:
@@ -155,10 +161,20 @@ class Site:
 
     def heard_members(self, name: str) -> tuple[str, ...]:
         """Like `members`; a name that is in no gallery now stands for itself, for old journals."""
+        text = " ".join(name.split())
+        if text in self.by_name and not self.names.is_rank(text):
+            return (text,)
         try:
-            return self.members(name)
+            return self.members(text, suggest=False)
         except TaxonError:
-            return (" ".join(name.split()),)
+            return (text,)
+
+    def heard_taxon(self, name: str) -> Taxon | None:
+        """A taxon by any name, first by a scientific one, for which no language is read; None if nothing has it."""
+        try:
+            return self.by_name.get(name) or self.names.find(name, suggest=False)
+        except TaxonError:
+            return None
 
     def suggest(self, text: str) -> list[dict[str, str]]:
         """Species with a name, in any language, that has a text in it; those that begin with it first."""

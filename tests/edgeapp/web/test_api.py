@@ -21,6 +21,7 @@ from edgeapp.web import feed, of_journal
 from edgeapp.web.api import ENDPOINTS, EVENT_STREAM, ROUTES
 from edgeapp.web.events import Events
 from edgeapp.web.openapi import description
+from gallery.taxon import Names
 from tests.conftest import PROJECT
 from tests.edgeapp.web.conftest import Served, listening, serving
 
@@ -177,6 +178,23 @@ def test_a_taxon_whose_name_has_a_slash_has_its_page(recorded, starter_pack, gal
         page = httpx.get(f"{served.url}/species/Hyla%20versicolor%2Farborea", timeout=60)
 
         assert page.status_code == 200 and "1 detections" in page.text
+
+
+def test_a_species_of_another_gallery_has_its_page_without_a_search(
+    recorded, starter_pack, gallery, tmp_path, monkeypatch
+):
+    def search(names: Names, *asked: object) -> None:
+        raise AssertionError("names of all languages were read, which takes half a second")
+
+    monkeypatch.setattr(Names, "_foreign", property(search))
+    monkeypatch.setattr(Names, "_near", search)
+    with serving(tmp_path, recorded, starter_pack, gallery) as served:
+        served.rename(1, "Ciconia nigra")
+        page = httpx.get(f"{served.url}/species/Ciconia%20nigra", timeout=60)
+        assert page.status_code == 200 and "Ciconiidae" in page.text
+        page = httpx.get(f"{served.url}/detections?taxon=Ciconia%20nigra", timeout=60)
+        assert page.status_code == 200 and 'href="/species/Ciconia%20nigra"' in page.text
+        assert httpx.get(f"{served.url}/species/Ciconia%20ciconia", timeout=60).status_code == 404
 
 
 # Events
