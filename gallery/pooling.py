@@ -33,7 +33,8 @@ class Pool:
     """
 
     def __init__(self, n_taxa: int, parameters: DecisionParameters) -> None:
-        self._best = np.zeros((0, n_taxa), dtype=np.float32)
+        self._best: list[np.ndarray] = []  # the greatest confidence of each taxon first
+        self._n_taxa = n_taxa
         self._keep = parameters.pool_windows
         self._by_odds = parameters.rule == INDEPENDENT
         self.heard = 0
@@ -43,18 +44,20 @@ class Pool:
         if not window.heard:
             return
         self.heard += 1
-        best = np.concatenate([self._best, window.confidences[None]])
-        if len(best) > self._keep:
-            best = np.partition(best, len(best) - self._keep, axis=0)[-self._keep :]
-        self._best = best
+        rest = window.confidences.astype(np.float32, copy=False)
+        for place, best in enumerate(self._best):
+            self._best[place], rest = np.maximum(best, rest), np.minimum(best, rest)
+        if len(self._best) < self._keep:
+            self._best.append(rest.copy())  # not a view of a batch of windows
 
     def confidences(self) -> np.ndarray:
         """[n_taxa] float32; zeros before the first window with sound."""
-        if not len(self._best):
-            return np.zeros(self._best.shape[1], np.float32)
+        if not self._best:
+            return np.zeros(self._n_taxa, np.float32)
+        best = np.array(self._best, np.float64)
         if not self._by_odds:
-            return self._best.mean(axis=0, dtype=np.float64).astype(np.float32)
-        best = np.clip(self._best.astype(np.float64), LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)
+            return best.mean(axis=0).astype(np.float32)
+        best = np.clip(best, LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)
         odds = np.log(best / (1.0 - best)).mean(axis=0)
         return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 
