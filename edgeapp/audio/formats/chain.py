@@ -37,6 +37,7 @@ class Chain:
         self.holes: list[Hole] = []
         self.reason = ""
         self.cut = first.cut
+        self._opened: list[Decoder] = [first]
 
     @classmethod
     def of(cls, parts: Sequence[Decoder]) -> Chain:
@@ -57,21 +58,20 @@ class Chain:
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on."""
         part: Decoder | None = self._first
-        begin = 0  # of the part, on the clock of all
+        begin = count = 0  # of the part, on the clock of all; parts that were met
         if first:
             parts = list(self._all())
-            lengths = [round((one.frames or 0) * self.rate_hz / one.rate_hz) for one in parts]
-            number = 0
-            while number + 1 < len(parts) and first >= begin + lengths[number]:
-                begin += lengths[number]
-                number += 1
-            part = parts[number]
-            remaining = iter(parts[number + 1 :])
-        count = 0
+            self._opened += parts
+            while count + 1 < len(parts) and first >= begin + (self._length(parts[count]) or first + 1):
+                begin += self._length(parts[count]) or 0
+                count += 1
+            part, remaining = parts[count], iter(parts[count + 1 :])
         while part is not None:
-            skipped, position = max(0, first - begin), max(0, first - begin)
-            for frames in self._fitted(part, skipped):
-                yield frames
+            told = len(part.notes) if part is self._first else 0
+            sought = max(0, first - begin)
+            position = 0 if part.frames is None else sought
+            for frames in self._fitted(part, position):
+                yield frames[max(0, sought - position) :]
                 position += len(frames)
             scale = self.rate_hz / part.rate_hz
             self.holes += [Hole(begin + round(one.start * scale), begin + round(one.end * scale)) for one in part.holes]
@@ -79,14 +79,24 @@ class Chain:
             self.reason = self.reason or part.reason
             begin += position
             count += 1
-            part = next(remaining, None) if first else self._after(part)
+            following = next(remaining, None) if first else self._after(part)
+            self.notes += part.notes[told:]
+            if following is not None and not first:
+                part.close()
+                self._opened = [following]
+            part = following
         if count > 1:
             self.announced = None
             self.notes.append(f"{count} streams in one file, one after the other")
 
     def close(self) -> None:
-        """Close the first; the others hold nothing."""
-        self._first.close()
+        """Close what was opened."""
+        for part in self._opened:
+            part.close()
+
+    def _length(self, part: Decoder) -> int | None:
+        """Frames of a part on this clock; None where only decoding tells."""
+        return None if part.frames is None else round(part.frames * self.rate_hz / part.rate_hz)
 
     def _fitted(self, part: Decoder, first: int) -> Iterator[np.ndarray]:
         """Frames of a part from a position on this clock on, at this rate and with these channels."""

@@ -15,7 +15,9 @@ import numpy as np
 from edgeapp.audio.formats.chain import Chain
 from edgeapp.audio.formats.decoder import BLOCK_FRAMES, DamagedError, Hole, silence
 from edgeapp.audio.formats.flac_frames import MARK, Frame, first_frame, frames_from
+from edgeapp.audio.formats.mpeg_frames import beside
 from edgeapp.audio.formats.sndfile import Reader
+from edgeapp.audio.formats.tags import left_out
 from edgeapp.audio.formats.view import Readable, View, find, size_of
 
 TAIL = 1 << 17  # bytes that hold the last frames of nearly any file: of 16 bits and two channels one takes 16 kB
@@ -94,6 +96,7 @@ class FlacDecoder:
         offset: int | None
         offset, position = self._before(first) if first else (self._begin, 0)
         headers: Iterator[Frame] | None = None
+        last: Frame | None = None
         heard = stumbled = False
         while offset is not None:
             reader = self._reader(offset, self._break_after(offset))
@@ -118,9 +121,11 @@ class FlacDecoder:
                     continue
                 start = header.start - self._base
                 if start + header.frames <= position:
+                    last = header
                     continue
                 if start == position >= careful:
                     offset, headers = header.offset, itertools.chain((header,), headers)  # all is well again
+                    last = None
                     break
                 alone = self._alone(header)
                 if alone is None:
@@ -131,12 +136,14 @@ class FlacDecoder:
                     yield from silence(start - max(first, position), alone)
                     position = start
                 yield alone[max(0, first - start, position - start) :]
-                position = start + len(alone)
+                position, last = start + len(alone), header
                 heard = True
         if not heard:
             raise DamagedError("no frame of it is whole")
         if self.following is None:
             self.cut = self._misses(position, stumbled, sought=first > 0)
+            if last is not None and not self.cut:
+                self._tell_rest(last)
 
     def close(self) -> None:
         """Nothing of its own to close."""
@@ -147,6 +154,16 @@ class FlacDecoder:
             return stumbled and self.announced is None
         # A recorder that announces what it never wrote is told from a cut file by the sum over the samples.
         return stumbled or sought or (any(self._info.md5) and self._sum() != self._info.md5)
+
+    def _tell_rest(self, last: Frame) -> None:
+        """Note what follows the last frame."""
+        end = last.offset + self._largest(last)
+        if end < self._end and not beside(self._view, end, self._end):
+            self.notes.append(left_out(self._end - end))
+
+    def _largest(self, frame: Frame) -> int:
+        """Bytes that a frame has at most: samples as they are, and a header for each channel."""
+        return 64 + self.channels * (8 + (frame.frames * (self._info.bits + 1) + 7) // 8)
 
     def _break_after(self, offset: int) -> int | None:
         return next((at for at in self._breaks if at > offset), None)

@@ -8,6 +8,7 @@ playlist could name others, and addresses in the network.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import shutil
@@ -40,6 +41,7 @@ COPIED = 1 << 20
 QUIETEST = 50  # bytes a second: no codec takes less, so times that lead beyond are damaged
 GAP_S = 0.05  # between packets, from which on one is missing
 SHORT_S = 0.5  # of what a container announces, which rounds
+ESTIMATED = frozenset((sniff.ADTS, sniff.AC3, sniff.AMR, sniff.ASF, sniff.MPEG_TS, sniff.MPEG_PS))  # by their bit rate
 
 # What each calls the formats; both know the others by themselves.
 _DEMUXERS = {
@@ -64,6 +66,8 @@ _DEMUXERS = {
     sniff.FLAC: "flac",
 }
 _WITHOUT_SOUND = "a video without sound"
+_TRACK = re.compile(r"^\[info\] *Stream #0:\d+.*: Audio:")
+_OUTPUT = "[info] Output #0"
 _LEVEL = re.compile(r"^(?:\[[^\]]* @ 0x[0-9a-f]+\] ?)?\[(error|fatal|panic)\] (.*)$")
 
 
@@ -152,7 +156,7 @@ class FfmpegDecoder:
     def _start(self) -> tuple[int, int]:
         """Begin to decode; rate and channels."""
         demuxer = ["-f", _DEMUXERS[self._kind]] if self._kind in _DEMUXERS else []
-        command: list[str | bytes] = [FFMPEG, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+error"]
+        command: list[str | bytes] = [FFMPEG, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
         command += ["-protocol_whitelist", "file", *demuxer, "-i", b"file:" + self._path]
         command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(self._most_s)]
         # Silence where packets are missing, by their times; what is whole is not changed.
@@ -190,6 +194,7 @@ class FfmpegDecoder:
         said = self._errors()
         if not given:
             raise DamagedError(said[0] if said else "it has no sound")
+        self.notes += _on_tracks(self._tracks())
         if status or said:
             self.cut, self.reason = True, said[0] if said else f"ffmpeg ended with {status}"
 
@@ -198,11 +203,19 @@ class FfmpegDecoder:
         assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STALL_S)
-        self._said.seek(0)
-        lines = self._said.read(COPIED).decode("utf-8", "replace").splitlines()
-        found = [match[2].strip() for line in lines if (match := _LEVEL.match(line.strip()))]
+        found = [match[2].strip() for line in self._lines() if (match := _LEVEL.match(line))]
         path = "file:" + os.fsdecode(self._path)
         return [line.replace(path + ": ", "").rstrip(".") for line in found if line]
+
+    def _tracks(self) -> int:
+        """How many tracks of sound ffmpeg saw in the file."""
+        of_file = itertools.takewhile(lambda line: not line.startswith(_OUTPUT), self._lines())
+        return sum(bool(_TRACK.match(line)) for line in of_file)
+
+    def _lines(self) -> list[str]:
+        """What ffmpeg said, each line with its level."""
+        self._said.seek(0)
+        return [line.strip() for line in self._said.read(COPIED).decode("utf-8", "replace").splitlines()]
 
     def _stop(self) -> None:
         if self._process is None:
@@ -273,9 +286,21 @@ class AvDecoder:
             self.cut, self.reason = True, self.reason or _words(error)
         if not position:
             raise DamagedError(self.reason or "it has no sound")
-        announced = (self._container.duration or 0) / av.time_base
+        self.notes += _on_tracks(len(self._container.streams.audio))
+        announced = self._announced_s()
         if position / self.rate_hz < announced - SHORT_S and not self.holes and not self.reason:
             self.cut, self.announced = True, round(announced * self.rate_hz)
+
+    def _announced_s(self) -> float:
+        """Seconds that the container says there are; 0 where it does not, or guesses by the size of the file."""
+        import av
+
+        if self._kind in ESTIMATED:
+            return 0.0
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        alone = len(self._container.streams) == 1  # a film may go on without sound
+        return (self._container.duration or 0) / av.time_base if alone else 0.0
 
     def close(self) -> None:
         """Close the container."""
@@ -295,6 +320,10 @@ class AvDecoder:
             self.close()
             raise NotAudioError(_WITHOUT_SOUND)
         self._stream = self._container.streams.audio[0]
+
+
+def _on_tracks(count: int) -> list[str]:
+    return [f"it has {count} tracks of sound, of which the first was used"] if count > 1 else []
 
 
 def _words(error: Exception) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 
 from edgeapp.audio.formats.chain import Chain
 from edgeapp.audio.formats.decoder import DamagedError, Hole, silence
-from edgeapp.audio.formats.mpeg_frames import Run, beside, runs
+from edgeapp.audio.formats.mpeg_frames import Run, beside, is_cut_frame, runs
 from edgeapp.audio.formats.sndfile import Reader, decoded
-from edgeapp.audio.formats.tags import tags_between
+from edgeapp.audio.formats.tags import left_out, tags_between
 from edgeapp.audio.formats.view import Readable, View, size_of
 
 TRAILING = 100  # frames that are counted beyond those of a run, so that no padding is cut off its end
@@ -51,7 +51,9 @@ def mpeg_decoder(file: Readable, start: int, near: bool = False) -> Chain | None
         if chain.announced is None and found[-1].announced is None:
             chain.cut = True
         else:
-            chain.notes.append(f"the last {(end - found[-1].end) / 1000:.0f} kB are not sound")
+            chain.notes.append(left_out(end - found[-1].end))
+    elif found[-1].announced is None and is_cut_frame(file, found[-1].end, end):
+        chain.notes.append("ends within a frame, so its end may be missing")
     return chain
 
 

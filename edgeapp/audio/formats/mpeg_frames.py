@@ -137,11 +137,14 @@ def runs(file: Readable, start: int, within: int | None = None) -> Iterator[Run]
 def beside(file: Readable, start: int, end: int) -> bool:
     """Whether all there is between two bytes are tags that describe the recording, zeros, and a frame that is cut."""
     start, end = without_tags(file, start, end)
-    if start >= end:
-        return True
-    head = read_at(file, start, 4)
+    return start >= end or is_cut_frame(file, start, end)
+
+
+def is_cut_frame(file: Readable, start: int, end: int) -> bool:
+    """Whether a frame begins at a byte that does not end before another."""
+    head = read_at(file, start, min(4, end - start))
     found = header(int.from_bytes(head, "big")) if len(head) == 4 else (4, None)
-    return found is not None and start + found[0] > end
+    return bool(head) and found is not None and start + found[0] > end
 
 
 def _run_at(file: Readable, start: int) -> Run:

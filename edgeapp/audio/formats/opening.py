@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from edgeapp.audio.formats import sniff
-from edgeapp.audio.formats.decoder import DamagedError, Decoder, NotAudioError, UnknownCodecError
+from edgeapp.audio.formats.chain import Chain
+from edgeapp.audio.formats.decoder import (
+    DamagedError,
+    Decoder,
+    MissingDecoderError,
+    NotAudioError,
+    UnknownCodecError,
+)
+from edgeapp.audio.formats.extent import extent
 from edgeapp.audio.formats.flac import flac_decoder
 from edgeapp.audio.formats.foreign import foreign_decoder
-from edgeapp.audio.formats.mpeg import mpeg_decoder
+from edgeapp.audio.formats.mpeg import JUNK, mpeg_decoder
+from edgeapp.audio.formats.mpeg_frames import beside
 from edgeapp.audio.formats.ogg import ends_cut, ogg_decoder
 from edgeapp.audio.formats.resized import ResizedDecoder
 from edgeapp.audio.formats.sndfile import SndfileDecoder
+from edgeapp.audio.formats.tags import left_out
 from edgeapp.audio.formats.view import Readable, View, read_at, size_of
 from edgeapp.audio.formats.wave_decoder import wave_decoder
 
 
 def open_decoder(file: Readable) -> Decoder:
-    """Decoder of an open file.
+    """Decoder of an open file, and of all that were joined to it.
 
     Raises
     ------
@@ -23,9 +35,61 @@ def open_decoder(file: Readable) -> Decoder:
         It is something else than sound.
     DamagedError
         It is sound that cannot be decoded.
+    MissingDecoderError
     """
-    begin = sniff.skip_id3(file)
-    format = sniff.format_of(read_at(file, begin, sniff.HEAD))
+    size = size_of(file)
+    first, end = _part(file, 0, size)
+    if sniff.is_recording(file, end):
+        return Chain(first, _following(file, end, size), lambda: list(_parts(file, size)))
+    if size - end > JUNK and not beside(file, end, size):
+        first.notes.append(left_out(size - end))
+    return first
+
+
+def _part(file: Readable, start: int, size: int) -> tuple[Decoder, int]:
+    """Decoder of the file of sound that begins at a byte, and where that ends by its own sizes."""
+    view = View(file, [(start, size)]) if start else file
+    begin = sniff.skip_id3(view)
+    format = sniff.format_of(read_at(view, begin, sniff.HEAD))
+    found = extent(view, format)
+    if sniff.is_recording(view, found.end):
+        view = View(view, [(0, found.end)])
+    decoder = _decoder(view, begin, format)
+    decoder.cut = decoder.cut or found.cut
+    return decoder, start + found.end
+
+
+def _following(file: Readable, start: int, size: int) -> Callable[[Decoder], Decoder | None]:
+    """What gives the decoder after another one; None after the last."""
+    at = start
+
+    def after(before: Decoder) -> Decoder | None:
+        nonlocal at
+        begin = at
+        if not sniff.is_recording(file, begin):
+            if size - begin > JUNK and not beside(file, begin, size):
+                before.notes.append(left_out(size - begin))
+            return None
+        try:
+            decoder, at = _part(file, begin, size)
+        except (DamagedError, NotAudioError, MissingDecoderError) as error:
+            before.notes.append(f"{left_out(size - begin)} ({error})")
+            return None
+        return decoder
+
+    return after
+
+
+def _parts(file: Readable, size: int) -> Iterator[Decoder]:
+    first, end = _part(file, 0, size)
+    yield first
+    after, before = _following(file, end, size), first
+    while (found := after(before)) is not None:
+        yield found
+        before = found
+
+
+def _decoder(file: Readable, begin: int, format: str | None) -> Decoder:
     if format == sniff.WAVE:
         try:
             return wave_decoder(file if not begin else View(file, [(begin, size_of(file))]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgeapp.audio.formats.decoder import DamagedError
 from edgeapp.audio.formats.sndfile import SndfileDecoder
-from edgeapp.audio.formats.sniff import AIFF, CAF
+from edgeapp.audio.formats.sniff import AIFF, CAF, is_recording
 from edgeapp.audio.formats.view import Readable, View, read_at, size_of
 from edgeapp.audio.formats.wave import is_unknown
 
@@ -75,6 +75,24 @@ class ResizedDecoder(SndfileDecoder):
             self.cut = self.announced > self.frames
 
 
+def end_of(kind: str, file: Readable, size: int) -> int:
+    """Byte at which a file of that size ends by its own sizes, where another may have been joined to it."""
+    try:
+        sound = _sound(file, kind)
+    except DamagedError:
+        return size
+    if not sound.size or is_unknown(sound.size) or not _ends(file, kind, sound, size):
+        return size
+    at = sound.start + sound.size
+    while kind in _BESIDE and not is_recording(file, at):
+        at += at % 2 if kind == AIFF else 0
+        chunk = _chunk(file, kind, at)
+        if chunk is None or chunk[0] not in _BESIDE[kind]:
+            break
+        at = chunk[1] + chunk[2]
+    return min(at, size)
+
+
 def _sound(file: Readable, kind: str) -> Sound:
     head = read_at(file, 0, 12)
     if kind not in _BESIDE:
@@ -106,4 +124,4 @@ def _ends(file: Readable, kind: str, sound: Sound, size: int) -> bool:
     if size - at <= 1:
         return True
     chunk = _chunk(file, kind, at + (at % 2 if kind == AIFF else 0)) if kind in _BESIDE else None
-    return chunk is not None and chunk[0] in _BESIDE[kind]
+    return (chunk is not None and chunk[0] in _BESIDE[kind]) or is_recording(file, at)

@@ -7,7 +7,6 @@ import io
 from edgeapp.audio.formats.mpeg_frames import runs
 from edgeapp.audio.formats.tags import id3_length
 from edgeapp.audio.formats.view import Readable, read_at, size_of
-from edgeapp.audio.formats.wave import W64_RIFF
 
 HEAD = 4096  # bytes that tell
 
@@ -29,6 +28,7 @@ FOREIGN = frozenset(
     (MP4, MATROSKA, ASF, ADTS, AMR, AVI, FLV, MPEG_TS, MPEG_PS, WAVPACK, APE, TTA, DSF, AC3, MPC)
 )  # what libsndfile does not read
 
+W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 APPLE_DOUBLE = b"\x00\x05\x16\x07"  # AppleDouble: what macOS keeps of a file on a card that cannot hold it
 _PICTURES = {
     b"\xff\xd8\xff": "a JPEG picture",
@@ -101,6 +101,12 @@ def container_of(head: bytes) -> str | None:
         # Two bytes say little: these are two soft samples as well.
         format = MPEG if format == MPEG and next(runs(io.BytesIO(head), 0, 1), None) is not None else None
     return None if format in (MPEG_TS, AC3) else format
+
+
+def is_recording(file: Readable, at: int) -> bool:
+    """Whether a file of sound begins at a byte of another, by more than chance would put there."""
+    head = read_at(file, at, HEAD)
+    return not id3_length(head[:10]) and container_of(head) is not None
 
 
 def words_on_pipe(head: bytes) -> str:

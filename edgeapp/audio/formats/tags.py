@@ -26,6 +26,11 @@ def without_tags(file: Readable, start: int, end: int) -> tuple[int, int]:
     return min(start, end), end
 
 
+def left_out(size: int) -> str:
+    """Note on bytes after the sound of a file."""
+    return f"the last {size / 1000:.0f} kB are something else and were left out"
+
+
 def tags_between(file: Readable, start: int, end: int) -> bool:
     """Whether tags, at least one, and zeros are all there is between two bytes."""
     left, right = without_tags(file, start, end)

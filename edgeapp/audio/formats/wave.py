@@ -14,12 +14,12 @@ import struct
 from dataclasses import dataclass
 
 from edgeapp.audio.formats.decoder import DamagedError
+from edgeapp.audio.formats.sniff import W64_RIFF, is_recording
 from edgeapp.audio.formats.view import Readable, read_at, size_of
 
 PCM, FLOAT, EXTENSIBLE, MP3 = 0x0001, 0x0003, 0xFFFE, 0x0055
 WRAP = 1 << 32
 NEAR = 1 << 16  # who writes to a pipe announces a little less than 2 or 4 GiB and means "until the end"
-W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 SEARCHED = 1 << 20  # how far the sound is looked for where the chunks lead nowhere
 MOST_CHUNKS = 100_000
 MOST_METADATA = 1 << 20  # bytes of a chunk; recorders write far less
@@ -49,6 +49,8 @@ class Layout:
         Where each stretch of sound begins and ends.
     announced : int or None
         Bytes of sound the header says there are; None where it says that it does not know.
+    end : int
+        Byte at which its last chunk ends, where another file may have been joined to it.
     """
 
     format_tag: int
@@ -59,6 +61,7 @@ class Layout:
     fmt: bytes
     spans: tuple[tuple[int, int], ...]
     announced: int | None
+    end: int
 
     @property
     def size(self) -> int:
@@ -116,7 +119,7 @@ def layout(file: Readable) -> Layout:
         raise DamagedError(f"its header announces {channels} channels and {rate_hz} Hz")
     width = align // channels if align and not align % channels else -(-bits // 8)
     announced = None if None in walk.announced else sum(size or 0 for size in walk.announced)
-    return Layout(tag, rate_hz, channels, width, walk.order == ">", walk.fmt, tuple(walk.spans), announced)
+    return Layout(tag, rate_hz, channels, width, walk.order == ">", walk.fmt, tuple(walk.spans), announced, walk.end)
 
 
 class _Walk:
@@ -130,6 +133,7 @@ class _Walk:
         self._w64 = head[:16] == W64_RIFF
         self._begin = 40 if self._w64 else 12
         self._head = 24 if self._w64 else 8
+        self.end = self._size
         self._large: int | None = None  # size of the sound of an RF64, which its 32 bits cannot hold
         self.fmt: bytes | None = None
         self.spans: list[tuple[int, int]] = []
@@ -139,8 +143,9 @@ class _Walk:
     def chunks(self) -> None:
         at = self._begin
         for _ in range(MOST_CHUNKS):
-            found = self._chunk(at)
+            found = None if self.spans and self._joined(at) else self._chunk(at)
             if found is None:
+                self.end = min(at, self._size)
                 return
             name, body, size = found
             self.places.setdefault(name, (body, size))
@@ -200,7 +205,11 @@ class _Walk:
         at = body + size
         if self._size - at <= 1 + (7 if self._w64 else 0):
             return True
-        return self._is_chunk(at) or self._is_chunk(at + size % 2)
+        return self._is_chunk(at) or self._is_chunk(at + size % 2) or self._joined(at)
+
+    def _joined(self, at: int) -> bool:
+        """Whether another file begins there that was joined to this one."""
+        return is_recording(self._file, at)
 
     def _is_chunk(self, at: int) -> bool:
         found = self._chunk(at)
@@ -213,10 +222,10 @@ class _Walk:
         """Where the next chunk begins; some writers leave out the byte that evens a chunk."""
         at = body + size
         if self._w64:
-            return at + -at % 8
+            return at if self._joined(at) else at + -at % 8
         if not size % 2:
             return at
-        if read_at(self._file, at, 4) in _KNOWN:
+        if read_at(self._file, at, 4) in _KNOWN or self._joined(at):
             return at
         padded = read_at(self._file, at + 1, 4)
         return at if not _is_name(padded) and _is_name(read_at(self._file, at, 4)) else at + 1

@@ -102,3 +102,4 @@ class _Encoded(SndfileDecoder):
         self.announced = None
         if found.announced is not None and self.frames and found.size:
             self.announced = round(self.frames * found.announced / found.size)
+            self.cut = found.size < found.announced
