@@ -152,14 +152,10 @@ class Index:
             sums = gallery.sums(modality, beside_class)
             if sums is None:
                 continue
-            count = np.zeros(len(taxa), np.float32)
-            count[sums.rows] = sums.counts
-            total = sums.totals
-            if len(sums.rows) < len(taxa):
-                total = np.zeros((len(taxa), gallery.identity.dim), np.float32)
-                total[sums.rows] = sums.totals
-            counts[modality] = count
-            lengths[modality], centroids[modality] = _directions(total)
+            counts[modality] = _at(sums.rows, sums.counts.astype(np.float32), len(taxa))
+            length, directions = _directions(sums.totals)
+            lengths[modality] = _at(sums.rows, length, len(taxa))
+            centroids[modality] = _at(sums.rows, directions, len(taxa))
         class_vectors = _joined(gallery.class_vectors())
         if not centroids and class_vectors is None:
             raise GalleryError(f"gallery {gallery.path} has no vectors", "add a species to it")
@@ -238,6 +234,15 @@ def _directions(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not found.all():
         sums[~found] = 0.0
     return lengths, sums
+
+
+def _at(rows: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """Values of some rows in an array of all [n, ...], zeros elsewhere: they take no memory until they are changed."""
+    if len(rows) == n:
+        return values
+    whole = np.zeros((n, *values.shape[1:]), values.dtype)
+    whole[rows] = values
+    return whole
 
 
 def _joined(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> ClassVectors | None:

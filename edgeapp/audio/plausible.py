@@ -14,6 +14,7 @@ from edgeapp.audio.channels import ChannelMixer
 from edgeapp.audio.segments import Segments
 
 SEGMENT_S = 1.0
+SEGMENTS = 8  # looked at together, which costs little more than one
 EVERY = 8  # of so many frames one is transformed: a level needs no more
 
 FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder makes of a flat top
@@ -60,7 +61,8 @@ class Examination:
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._spectra = Spectra(rate_hz)
-        self._segments = Segments(round(SEGMENT_S * rate_hz))
+        self._segment = max(1, round(SEGMENT_S * rate_hz))
+        self._segments = Segments(SEGMENTS * self._segment)
         self._clipping = _Clipping()
         self._gaps = _Gaps(rate_hz)
         self._levels = {band: Levels() for band in (LOW, HIGH)}
@@ -99,24 +101,32 @@ class Examination:
         if not len(mono):
             return
         self._n += len(mono)
+        whole = len(mono) - len(mono) % self._segment
         with np.errstate(all="ignore"):  # samples beyond reason are refused elsewhere
             self._sum += float(mono.sum())
             self._gaps.add(mono)
             if not self._sounds:
                 self._sounds = bool(mono.any())
-            cells = self._spectra.of(mono.reshape(1, -1), EVERY)[0]
-            if not len(cells):
-                return
-            powers = np.square(cells.real) + np.square(cells.imag)
-            self._spectrum += powers.sum(axis=0)
-            with_sound = powers.sum(axis=1) > SOUND_POWER
-            self._floor_db += 10 * np.log10(powers[with_sound] + FLOOR_POWER).sum(axis=0)
-            self._frames += len(powers)
-            self._frames_of_sound += int(with_sound.sum())
-            self._loudness.add(powers[:, 2:].sum(axis=1))
-            for band, levels in self._levels.items():
-                levels.add(powers[:, self._spectra.bins(band)].sum(axis=1))
-            self._seconds.add(powers[:, self._spectra.bins(LOW)].sum(axis=1).mean(keepdims=True))
+            for segments in (mono[:whole].reshape(-1, self._segment), mono[None, whole:]):
+                if segments.size:
+                    self._measure(self._spectra.of(segments, EVERY))
+
+    def _measure(self, cells: np.ndarray) -> None:
+        """Count spectra ``[segments, frames, bins]``."""
+        if not cells.size:
+            return
+        powers = np.square(cells.real) + np.square(cells.imag)
+        low = powers[..., self._spectra.bins(LOW)].sum(axis=2)
+        self._seconds.add(low.mean(axis=1))
+        powers = powers.reshape(-1, powers.shape[2])
+        self._spectrum += powers.sum(axis=0)
+        with_sound = powers.sum(axis=1) > SOUND_POWER
+        self._floor_db += 10 * np.log10(powers[with_sound] + FLOOR_POWER).sum(axis=0)
+        self._frames += len(powers)
+        self._frames_of_sound += int(with_sound.sum())
+        self._loudness.add(powers[:, 2:].sum(axis=1))
+        self._levels[LOW].add(low.reshape(-1))
+        self._levels[HIGH].add(powers[:, self._spectra.bins(HIGH)].sum(axis=1))
 
     def _offset(self) -> str:
         mean = self._sum / self._n
