@@ -63,7 +63,11 @@ def export(
     ] = None,
     taxa: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Species table (CSV); the project's if not given.", rich_help_panel=SOURCE),
+        typer.Option(
+            metavar="FILE",
+            help="Species table (CSV); if not given, the ranks in the manifest, else the project's table.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
     name: Name = "starter",
     version: Version = None,
@@ -110,7 +114,7 @@ def export(
         fitted_decision, metrics = from_scale(loaded.model)
     else:
         fitted_decision, metrics = read_decision(decision or checkpoint / "decision.json")
-    manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else starter_taxa())
+    manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else None if data else starter_taxa())
     for line in manifest.missing:
         print(line, file=sys.stderr)
     preset = loaded.config.preset

@@ -45,8 +45,9 @@ def likeliest(
     named = []
     for (_, windows), vectors in zip(recordings, heard, strict=True):
         levels = [level_dbfs(window) for window in windows]
-        confidences = pooled(recognise(vectors, levels, vocabulary), vocabulary)
-        named.append(taxa[int(confidences.argmax())].scientific_name if confidences.any() else "")
+        found = recognise(vectors, levels, vocabulary)
+        best = int(pooled(found, vocabulary).argmax())
+        named.append(taxa[best].scientific_name if any(window.heard for window in found) else "")
     return named
 
 
@@ -67,7 +68,10 @@ def require(found: Agreement, bound: float) -> Agreement:
         When the share is below `bound`, naming the first recording that differs, or when there are no recordings.
     """
     if not found.recordings:
-        raise ParityError("audio.onnx: no recording to compare decisions on", "name a manifest with --data")
+        raise ParityError(
+            "audio.onnx: no recording to compare decisions on, or none that is loud enough",
+            "name a manifest with --data",
+        )
     if found.share < bound:
         raise ParityError(
             f"audio.onnx: the same species as the checkpoint for {found.share:.4f} of {found.recordings} recordings, "

@@ -25,16 +25,27 @@ OPSET = 18  # LayerNormalization is a single node from 17 on
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """A copy with batch norms folded into the preceding convolutions."""
+    """The module in evaluation mode, with batch norms folded into the preceding convolutions in a copy of it.
+
+    Without any, it is the module itself: a copy of ViT-L takes 1.2 GB.
+    """
+    if not any(foldable(part) for part in module.modules()):
+        return module.eval()
     module = copy.deepcopy(module).eval()
     for part in module.modules():
-        if isinstance(part, nn.Sequential):
-            for position in range(len(part) - 1):
-                convolution, norm = part[position], part[position + 1]
-                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    part[position] = fuse_conv_bn_eval(convolution, norm)
-                    part[position + 1] = nn.Identity()
+        for position in foldable(part):
+            assert isinstance(part, nn.Sequential)
+            part[position] = fuse_conv_bn_eval(part[position], part[position + 1])
+            part[position + 1] = nn.Identity()
     return module
+
+
+def foldable(part: nn.Module) -> list[int]:
+    """Positions in a sequence of the convolutions that a batch norm follows."""
+    if not isinstance(part, nn.Sequential):
+        return []
+    pairs = zip(part, list(part)[1:])
+    return [n for n, (a, b) in enumerate(pairs) if isinstance(a, nn.Conv2d) and isinstance(b, nn.BatchNorm2d)]
 
 
 def to_onnx(

@@ -1,4 +1,4 @@
-"""Authors and licences of what a checkpoint was trained on, kept beside it in `ATTRIBUTION.csv`.
+"""Authors, licences and pages of what a checkpoint was trained on, kept beside it in `ATTRIBUTION.csv`.
 
 A stage lists what it is trained on, and what the stage was trained on that it starts from. The exporter copies the file
 into the pack.
@@ -15,22 +15,22 @@ from gallery import Taxon, files
 from trainer.data.manifest import Sample
 
 ATTRIBUTION = "ATTRIBUTION.csv"
-HEADER = ("modality", "scientific_name", "source", "source_id", "author", "licence")
+HEADER = ("modality", "scientific_name", "source", "source_id", "author", "licence", "page")
 AUDIO, IMAGE, WEIGHTS = "audio", "image", "weights"
-Row = tuple[str, str, str, str, str, str]
+Row = tuple[str, str, str, str, str, str, str]
 
 
 def rows_of(modality: str, samples: Iterable[Sample], taxa: Sequence[Taxon]) -> Iterator[Row]:
     """A row for each recording or photo; without a name where its taxon is unknown."""
     for sample in samples:
         name = taxa[sample.taxon].scientific_name if sample.taxon < len(taxa) else ""
-        yield modality, name, *sample.source, sample.author, sample.licence
+        yield modality, name, *sample.source, sample.author, sample.licence, sample.page
 
 
 def of_weights(source: str, author: str = "", licence: str = "") -> Row:
     """The row of published weights, whose own training data only their authors can name."""
     address, _, revision = source.partition("@")
-    return WEIGHTS, "", address, revision, author, licence
+    return WEIGHTS, "", address, revision, author, licence, ""
 
 
 def record(folder: Path, rows: Iterable[Row], earlier: Sequence[Path] = ()) -> None:
@@ -60,7 +60,7 @@ def _every(rows: Iterable[Row], earlier: Sequence[Path]) -> Iterator[str]:
             with path.open(encoding="utf-8", newline="") as file:
                 reader = csv.reader(file)
                 next(reader, None)
-                yield from (_line(row) for row in reader)
+                yield from (_line([*row, *[""] * (len(HEADER) - len(row))]) for row in reader)  # older: without pages
 
 
 def _line(row: Sequence[str]) -> str:

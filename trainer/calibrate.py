@@ -41,7 +41,9 @@ FITTED, REPORTED = 0, 1  # seeds of the mixtures for fitting and of those for th
 PHOTOS = ("text", "image")  # names and photos
 MIN_CONFIDENCE = 1e-6  # in a loss
 STEPS = 50  # of Newton's method
+SHORTER = 0.5 ** np.arange(12)  # shares of a step that are tried, as long as it does not help
 MIN_SLOPE = 0.05
+FEW, FEW_TAXA = 20, 2  # held-out recordings, and taxa, below which parameters are not to be relied on
 THRESHOLDS = np.arange(0.5, 0.96, 0.05)
 
 DECISION = "decision.json"
@@ -91,6 +93,13 @@ def calibrate(
     )
     parameters = fit(index, heard, mixtures[0], noise)
     return {"decision": parameters.to_dict(), "metrics": report(index, parameters, heard, mixtures[1], noise)}
+
+
+def too_few(taxon: np.ndarray) -> str:
+    """What is wrong with recordings of these taxa [recordings] for fitting parameters on; empty if nothing is."""
+    if len(taxon) >= FEW and len(np.unique(taxon)) >= FEW_TAXA:
+        return ""
+    return f"{len(taxon)} recordings of {len(np.unique(taxon))} species, too few to calibrate on ({FEW} of {FEW_TAXA})"
 
 
 def save(fitted: dict[str, Any], folder: Path) -> None:
@@ -220,20 +229,43 @@ def cross_entropy(confidences: np.ndarray, truth: np.ndarray) -> float:
 
 
 def platt(odds: np.ndarray, truth: np.ndarray, share: np.ndarray) -> tuple[float, float]:
-    """Slope and offset of the logistic regression of truth on log-odds, by Newton's method.
+    """Slope and offset of the logistic regression of truth on log-odds.
+
+    Minimised with the targets and the backtracking Newton method of Lin, Lin and Weng ("A note on Platt's probabilistic
+    outputs for support vector machines", Machine Learning, 2007): the fewer recordings, the further are the targets
+    from 0 and 1, so that log-odds which separate them perfectly have finite parameters as well. The slope is at least
+    `MIN_SLOPE`.
 
     Parameters
     ----------
     odds, truth, share : [n] log-odds, whether the taxon is present, and the weight of the pair
     """
+    present = int(truth.sum())
+    targets = np.where(truth, (present + 1) / (present + 2), 1 / (len(truth) - present + 2))
     inputs = np.stack([odds, np.ones(len(odds))])
-    weights = np.array([1.0, 0.0])
+
+    def loss(weights: np.ndarray) -> float:
+        z = weights @ inputs
+        return float(share @ (np.logaddexp(0.0, z) - targets * z))
+
+    mean = float(share @ targets / share.sum())
+    weights = np.array([MIN_SLOPE, np.log(mean / (1.0 - mean))])  # where nothing is saturated
+    least = loss(weights)
     for _ in range(STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(weights @ inputs, -50.0, 50.0)))
-        gradient = inputs @ (share * (p - truth))
+        gradient = inputs @ (share * (p - targets))
         curvature = (inputs * (share * p * (1.0 - p))) @ inputs.T + 1e-9 * np.eye(2)
-        weights = weights - np.linalg.solve(curvature, gradient)
-        weights[0] = max(weights[0], MIN_SLOPE)
+        step = np.linalg.solve(curvature, gradient)
+        if weights[0] <= MIN_SLOPE and step[0] > 0:  # the slope is at its bound, and only the offset is left
+            step = np.array([0.0, gradient[1] / curvature[1, 1]])
+        for shorter in SHORTER:
+            tried = weights - shorter * step
+            tried[0] = max(tried[0], MIN_SLOPE)
+            if (found := loss(tried)) < least:
+                weights, least = tried, found
+                break
+        else:
+            break
     return float(weights[0]), float(weights[1])
 
 

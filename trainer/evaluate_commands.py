@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -171,10 +172,13 @@ def calibrate(
     They are fitted on single recordings, on mixtures of two over field noise, and on noise. The metrics (Top-1 and
     Top-5 by modality, calibration error, precision and recall) are printed and saved in decision.json.
     """
-    from trainer.calibrate import save
+    from trainer.calibrate import save, too_few
+    from trainer.data.samples import taxa_of
     from trainer.session import calibrated, field_folder, open_held_out
 
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
+    if few := too_few(taxa_of(held.data.held_recordings)):
+        print(f"decision parameters are fitted on {few}; hold out more", file=sys.stderr)
     fitted = calibrated(held.model, held.bank, held.material, field or field_folder(), held.device)
     held.material.report_skipped()
     save(fitted, checkpoint)

@@ -19,9 +19,9 @@ from gallery import prompts
 from trainer import checkpoint
 from trainer.attribution import ATTRIBUTION, AUDIO, IMAGE, record, rows_of
 from trainer.bank import TextBank
-from trainer.calibrate import DECISION, calibrate, save
+from trainer.calibrate import DECISION, calibrate, save, too_few
 from trainer.checkpoint import RunConfig
-from trainer.data.manifest import shared_folder
+from trainer.data.manifest import shared_folder, taxa_of
 from trainer.data.material import Data, Material, open_data
 from trainer.data.unlabelled import open_unlabelled
 from trainer.errors import ConfigError
@@ -282,6 +282,8 @@ class Session(Messages):
                 "no decision parameters: they need photos and labelled recordings; run python -m trainer calibrate"
             )
             return
+        if few := too_few(taxa_of(self.data.held_recordings)):
+            self.tell(f"decision parameters are fitted on {few}; hold out more, or export with --uncalibrated")
         fitted = calibrated(model, bank, self.material, field_folder(), self.device)
         save(fitted, self.options.out / FOLDER_OF[stage])
         for name, values in fitted["metrics"].items():

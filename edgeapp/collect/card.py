@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.charts import bars, curves
+from edgeapp.collect.licences import MEANING
 from edgeapp.collect.manifest import Written
 from edgeapp.collect.notes import WORDS
 from edgeapp.collect.row import DOWNLOADED
@@ -34,7 +35,6 @@ AUTHORS = 20  # in the card
 UNSEEN = 40  # names in the card
 BARS = 20
 DURATIONS_S = (0, 1, 3, 5, 10, 20, 30, 60, 120, 300, 600)
-MEANING = {"NC": "no commercial use", "ND": "no derivatives", "SA": "share alike"}
 
 
 @dataclass(frozen=True)

@@ -125,13 +125,19 @@ class Catalogue:
         )
 
     def rows(
-        self, state: str | None = None, modality: str | None = None, *, by_taxon: bool = False, where: str = ""
+        self,
+        state: str | None = None,
+        modality: str | None = None,
+        source: str | None = None,
+        *,
+        by_taxon: bool = False,
+        where: str = "",
     ) -> Iterator[Row]:
         """Rows in the order of their keys, a batch in memory at a time; the caller may change rows meanwhile.
 
         Parameters
         ----------
-        state, modality : str, optional
+        state, modality, source : str, optional
             Only these.
         by_taxon : bool
             In the order of accepted names, then of keys, so that all rows of a taxon come together.
@@ -140,7 +146,7 @@ class Catalogue:
         """
         conditions = [f"({where})"] if where else []
         given: list[Any] = []
-        for name, value in (("state", state), ("modality", modality)):
+        for name, value in (("state", state), ("modality", modality), ("source", source)):
             if value is not None:
                 # "+" keeps SQLite from that index, by which it would sort all rows for every batch.
                 conditions.append(f"{'+' if by_taxon else ''}{name} = ?")

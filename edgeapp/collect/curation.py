@@ -12,14 +12,12 @@ from itertools import groupby
 from operator import attrgetter
 
 from edgeapp.collect.catalogue import Catalogue
+from edgeapp.collect.defaults import BURST, PHOTOS
 from edgeapp.collect.duplicates import Offered, leave_out_content
 from edgeapp.collect.identity import hashed
 from edgeapp.collect.notes import WORDS, objection
-from edgeapp.collect.row import Row
+from edgeapp.collect.row import OFFERED, Row
 from edgeapp.errors import UsageError
-
-PHOTOS = 200  # of a species (BioVITA)
-BURST = 10
 
 NOT_RESOLVED = "no taxon was decided"
 LOW_QUALITY = "quality below what is asked for"
@@ -102,7 +100,7 @@ def curate(catalogue: Catalogue, rules: Rules) -> None:
     with catalogue.transaction():
         unfit: dict[str, list[int]] = {}
         offered = Offered()
-        for row in catalogue.rows("offered"):
+        for row in catalogue.rows(OFFERED):
             if reason := _objection(row, least, rules.without):
                 unfit.setdefault(reason, []).append(row.key)
             else:
@@ -110,8 +108,8 @@ def curate(catalogue: Catalogue, rules: Rules) -> None:
         for reason, keys in unfit.items():
             catalogue.leave_out(keys, reason)
         offered.leave_out(catalogue)
-        leave_out_content(catalogue, "offered")  # of files that are here already, so that others are drawn for them
-        for _, rows in groupby(catalogue.rows("offered", by_taxon=True), key=attrgetter("taxon")):
+        leave_out_content(catalogue, OFFERED)  # of files that are here already, so that others are drawn for them
+        for _, rows in groupby(catalogue.rows(OFFERED, by_taxon=True), key=attrgetter("taxon")):
             _draw(catalogue, [_Drawn.of(row, rules) for row in rows], rules)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from edgeapp import interruption
 from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.client import Client, FetchError, host_of
+from edgeapp.collect.defaults import CONNECTIONS
 from edgeapp.collect.pace import Stopped
 from edgeapp.collect.progress import Progress
 from edgeapp.collect.row import CHOSEN, Row
@@ -18,7 +19,6 @@ from edgeapp.collect.transfer import UNFINISHED, Fetched, Limits, Wanted, check_
 from edgeapp.errors import OutputError
 from edgeapp.terminal import complain
 
-CONNECTIONS = 16
 LOCAL = "folder"  # the one source whose files lie here
 WINDOW = 200  # rows of a source that are looked at to find a host that has time
 SOON_S = 2.0  # hosts that want a longer pause take no thread
@@ -95,8 +95,8 @@ class _Run:
         self._connections, self._progress = connections, progress
         self._unfinished = catalogue.folder / UNFINISHED
         self._lanes = [
-            _Lane(catalogue.rows(CHOSEN, modality, where=f"source = {_quoted(source)}"))
-            for source, modality, *_ in catalogue.counts("source", "modality", where="state = 'chosen'")
+            _Lane(catalogue.rows(CHOSEN, modality, source=source))
+            for source, modality, *_ in catalogue.counts("source", "modality", where=f"state = '{CHOSEN}'")
         ]
         self._busy: Counter[str] = Counter()
         self._unanswered: Counter[str] = Counter()
@@ -235,7 +235,3 @@ def _folder(taxon: str) -> str:
 
 def _host(row: Row) -> str:
     return "" if row.medium.source == LOCAL else host_of(row.medium.url)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

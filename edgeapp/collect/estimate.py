@@ -57,7 +57,7 @@ def estimated(catalogue: Catalogue, client: Client | None = None) -> Estimate:
         if not rest:
             continue
         mean = known.get(lane) or (size / n_sized if n_sized else 0.0)
-        mean = mean or (_mean_size(catalogue, client, *lane) if client is not None else 0.0)
+        mean = mean or (_mean_size(catalogue, client, *lane, rest) if client is not None else 0.0)
         if mean:
             total += rest * mean
             guessed += rest
@@ -68,22 +68,15 @@ def estimated(catalogue: Catalogue, client: Client | None = None) -> Estimate:
     return Estimate(files, species, total, guessed, unknown, here, here_bytes)
 
 
-def expected_bytes(catalogue: Catalogue) -> float:
-    """Bytes that are to be fetched, about; 0 where nothing is known."""
-    found = estimated(catalogue)
-    return 0.0 if found.unknown else found.bytes
-
-
 _BY = ("source", "modality")
 _SIZED = f"state = '{CHOSEN}' AND size IS NOT NULL"
 
 
-def _mean_size(catalogue: Catalogue, client: Client, source: str, modality: str) -> float:
-    """Mean size of a few files of a source, in bytes, as their servers tell it; 0 where they tell none."""
-    [(_, n, _)] = [count for count in catalogue.counts("source", where=_of(source, modality))] or [("", 0, 0)]
+def _mean_size(catalogue: Catalogue, client: Client, source: str, modality: str, n: int) -> float:
+    """Mean size of a few of the n files of a source, in bytes, as their servers tell it; 0 where they tell none."""
     step = max(1, n // ASKED)
     sizes: list[int] = []
-    for at, row in enumerate(catalogue.rows(CHOSEN, modality, where=_of(source, modality))):
+    for at, row in enumerate(catalogue.rows(CHOSEN, modality, source, where="size IS NULL")):
         if at % step:
             continue
         if len(sizes) >= ASKED or at >= step * ASKED:
@@ -96,8 +89,3 @@ def _mean_size(catalogue: Catalogue, client: Client, source: str, modality: str)
         if length.isdigit() and int(length):
             sizes.append(int(length))
     return sum(sizes) / len(sizes) if sizes else 0.0
-
-
-def _of(source: str, modality: str) -> str:
-    quoted = source.replace("'", "''")
-    return f"state = '{CHOSEN}' AND size IS NULL AND source = '{quoted}' AND modality = '{modality}'"

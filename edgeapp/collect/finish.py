@@ -12,6 +12,7 @@ from edgeapp.collect.duplicates import leave_out_content
 from edgeapp.collect.inspection import inspect
 from edgeapp.collect.manifest import Written, write_manifest
 from edgeapp.collect.notes import SPEECH
+from edgeapp.collect.progress import Counting
 from edgeapp.collect.row import DOWNLOADED
 from edgeapp.collect.splits import Division
 from edgeapp.collect.taxonomy.backbone import Backbone
@@ -75,7 +76,6 @@ def finish(
     backbone: Path | None,
     asked: Finish = Finish(),
     tell: Callable[[str], None] = lambda line: None,
-    done: Callable[[int], None] = lambda files: None,
 ) -> Written:
     """Make a data set of what is here; every file is looked at once, whatever the number of runs.
 
@@ -87,8 +87,6 @@ def finish(
     asked : Finish
     tell : callable
         Told remarks, one line each.
-    done : callable
-        Called with the number of files looked at, after some of them.
 
     Raises
     ------
@@ -96,7 +94,9 @@ def finish(
     """
     tables = asked.tables()
     same = leave_out_content(catalogue)
-    unwanted = inspect(catalogue, asked.speech, asked.without, done)
+    [(here, _)] = catalogue.counts(where=f"state = '{DOWNLOADED}'")
+    with Counting("files looked at", here) as looked_at:
+        unwanted = inspect(catalogue, asked.speech, asked.without, looked_at.more)
     if same or unwanted:
         tell(
             f"{same:,} files have the content of others, and {unwanted:,} are of no use; the same command draws others"
@@ -105,7 +105,8 @@ def finish(
     if traits is not None:
         traits.write(catalogue.folder / TRAITS)
     facts = {"backbone": catalogue.fact("backbone"), **dict(asked.settings)}
-    written = write_manifest(catalogue, asked.division, traits, facts)
+    with Counting("rows of the manifest") as rows:
+        written = write_manifest(catalogue, asked.division, traits, facts, rows.more)
     told = Told(catalogue.folder.resolve().name, now_text("seconds"), asked.settings, asked.speech)
     write_card(catalogue, written, told, traits)
     return written

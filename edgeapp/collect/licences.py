@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from edgeapp.collect.defaults import LICENCES
 from edgeapp.errors import UsageError
 from gallery.licences import (
     ALL_RIGHTS_RESERVED,
@@ -21,14 +22,10 @@ from gallery.licences import (
     UNKNOWN,
     VERSIONS,
     elements,
-    spdx,
 )
 
-__all__ = ["DEFAULT", "Terms", "spdx"]
-
-DEFAULT = "CC0|PDM|public domain|CC BY*"  # what anybody may use and change, with credits
 ALL = "*"
-MEANING = {NON_COMMERCIAL: "no commercial use", NO_DERIVATIVES: "no derivatives"}
+MEANING = {NON_COMMERCIAL: "no commercial use", NO_DERIVATIVES: "no derivatives", SHARE_ALIKE: "share alike"}
 
 # For telling a pattern that can match nothing.
 _CC_BY = tuple(f"CC-BY{rest}" for rest in ("", "-SA", "-NC", "-NC-SA", "-ND", "-NC-ND"))
@@ -52,7 +49,7 @@ class Terms:
     patterns: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str | Iterable[str] = DEFAULT) -> Terms:
+    def of(cls, text: str | Iterable[str] = LICENCES) -> Terms:
         """Terms from a text with alternatives: ``"CC0|CC BY*"``.
 
         Raises
@@ -62,7 +59,7 @@ class Terms:
         """
         texts = [text] if isinstance(text, str) else list(text)
         patterns = tuple(one.strip() for each in texts for one in re.split(r"[|,]", each) if one.strip())
-        remedy = f"write names with * for the rest, such as '{DEFAULT}', or * for all"
+        remedy = f"write names with * for the rest, such as '{LICENCES}', or * for all"
         if not patterns:
             raise UsageError("--licence names no licence", remedy)
         for pattern in patterns:

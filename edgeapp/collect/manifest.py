@@ -7,7 +7,7 @@ writes it anew from the catalogue, in place of the one before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -92,7 +92,11 @@ class Written:
 
 
 def write_manifest(
-    catalogue: Catalogue, division: Division, traits: JoinedTraits | None = None, facts: Mapping[str, str] | None = None
+    catalogue: Catalogue,
+    division: Division,
+    traits: JoinedTraits | None = None,
+    facts: Mapping[str, str] | None = None,
+    done: Callable[[int], None] = lambda rows: None,
 ) -> Written:
     """Write the manifest of what is here, atomically.
 
@@ -103,6 +107,8 @@ def write_manifest(
     traits : JoinedTraits, optional
     facts : mapping of str to str, optional
         Kept in the file's metadata.
+    done : callable
+        Called with the number of rows just written, after some of them.
 
     Raises
     ------
@@ -130,6 +136,7 @@ def write_manifest(
                 table = {name: [line.get(name) for line in lines] for name in columns.names}
                 arrays = [pa.array(values, columns.field(name).type) for name, values in table.items()]
                 out.write_batch(pa.record_batch(arrays, schema=columns))
+                done(len(lines))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})", "check the free space") from None
     return Written(path, len(splits), *divider.counted(splits))

@@ -7,15 +7,24 @@ from pathlib import Path
 
 from edgeapp.collect.manifest import require_pyarrow
 from edgeapp.errors import UsageError
-from edgeapp.recognition.material import Material, Rejection, material_of
+from edgeapp.recognition.material import Material, Rejection, Row, material_of
+from gallery.taxon import HIGHER_RANKS
 
 SUFFIXES = (".parquet", ".pq")
 NEEDED = ("path", "scientific_name")
-CREDITS = ("modality", "author", "licence", "source_path", "sha256", "note")
+USED = (
+    *("modality", "author", "licence", "source_path", "source_repo", "source_id", "sha256", "note"),
+    *("shard", "offset", "size", "accepted_name", "common_name", *HIGHER_RANKS),
+)
 
 
 def collected(path: Path) -> Iterator[Material | Rejection]:
-    """Read the manifest of a collection, a batch of rows in memory at a time.
+    """Read the manifest of a collection or of its shards; raises as `rows` does."""
+    return (material_of(path, place, row) for place, row in rows(path))
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a Parquet manifest as texts, a batch in memory at a time.
 
     Raises
     ------
@@ -33,11 +42,10 @@ def collected(path: Path) -> Iterator[Material | Rejection]:
             if missing:
                 raise UsageError(f"{path}: has no column {' and '.join(missing)}", "name the manifest of a collection")
             n = 0
-            for batch in file.iter_batches(columns=[*NEEDED, *(name for name in CREDITS if name in columns)]):
+            for batch in file.iter_batches(columns=[*NEEDED, *(name for name in USED if name in columns)]):
                 for row in batch.to_pylist():
                     n += 1
-                    texts = {name: str(value or "").strip() for name, value in row.items()}
-                    yield material_of(path, f"row {n}", {**texts, "source": texts.pop("source_path", "")})
+                    yield f"row {n}", {name: "" if value is None else str(value).strip() for name, value in row.items()}
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})", "check the path") from None
     except pa.ArrowException as error:

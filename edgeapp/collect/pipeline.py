@@ -17,17 +17,18 @@ from edgeapp.collect.catalogue import Catalogue
 from edgeapp.collect.client import Client
 from edgeapp.collect.curation import curate
 from edgeapp.collect.download import download
+from edgeapp.collect.estimate import estimated
 from edgeapp.collect.gather import gather
-from edgeapp.collect.licences import spdx
 from edgeapp.collect.plan import Plan
-from edgeapp.collect.progress import Progress
-from edgeapp.collect.row import CHOSEN, DOWNLOADED, FAILED
+from edgeapp.collect.progress import Counting, Progress
+from edgeapp.collect.row import DOWNLOADED, FAILED, LEFT_OUT, OFFERED
 from edgeapp.collect.sources import open_source
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.taxonomy.backbone import Backbone
 from edgeapp.errors import CollectError, OutputError, UsageError
 from edgeapp.terminal import complain
 from gallery import files, locks
+from gallery.licences import spdx
 
 LOCK = "collection.lock"
 FAILURES = "failures.csv"
@@ -118,7 +119,7 @@ class Collection:
         for name, what in sorted(self.plan.sources, key=lambda source: source[0] == LAST):
             if name == LAST and not species:
                 self.decide()
-                species = tuple(self.catalogue.taxon_names("state <> 'left_out'"))
+                species = tuple(self.catalogue.taxon_names(f"state <> '{LEFT_OUT}'"))
             source = open_source(name, what, replace(setting, species=species))
             gathered = gather(self.catalogue, source, self.plan.again, self._told(name), self.plan.enough)
             self.report.errors += gathered.errors
@@ -131,7 +132,7 @@ class Collection:
         """Match names, compare licences, and choose, from all that is known."""
         catalogue, plan = self.catalogue, self.plan
         catalogue.reconsider()
-        with Backbone.open(plan.backbone, plan.output) as backbone, catalogue.transaction():
+        with self._backbone() as backbone, catalogue.transaction():
             wanted = {match.taxon.scientific_name for name in plan.species if (match := backbone.match(name)).taxon}
             wanted |= set(plan.species)
             groups = {name.casefold() for name in plan.groups}
@@ -150,7 +151,7 @@ class Collection:
                 licence = spdx(text)
                 catalogue.license(text, licence, plan.terms.objection(licence))
             for modality in {"audio", "image"} - set(plan.modalities):
-                catalogue.leave_out((row.key for row in catalogue.rows("offered", modality)), OTHER_MODALITY)
+                catalogue.leave_out((row.key for row in catalogue.rows(OFFERED, modality)), OTHER_MODALITY)
         curate(catalogue, plan.rules)
 
     def fetch(self) -> None:
@@ -177,7 +178,7 @@ class Collection:
             return ()
         names: dict[str, None] = {}
         unknown = []
-        with Backbone.open(self.plan.backbone, self.plan.output) as backbone:
+        with self._backbone() as backbone:
             for name in self.plan.species:
                 names[name] = None
                 taxon = backbone.match(name).taxon
@@ -189,6 +190,10 @@ class Collection:
             some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
             self._tell(f"species list: {len(unknown):,} names are not in the backbone, and get nothing: {some}")
         return tuple(names)
+
+    def _backbone(self) -> Backbone:
+        with Counting("names of the taxonomy") as names:
+            return Backbone.open(self.plan.backbone, self.plan.output, names.at)
 
     def _check_files(self) -> None:
         """What is not there any more, or is not whole, is to be fetched again."""
@@ -205,11 +210,9 @@ class Collection:
             self._tell(f"{self.catalogue.folder}: {gone:,} files are gone or cut, and are fetched again")
 
     def _left(self) -> tuple[int, float]:
-        """Files that are to be fetched, and their bytes, about; 0 where nothing is known of those."""
-        from edgeapp.collect.estimate import expected_bytes
-
-        [(n, _)] = self.catalogue.counts(where=f"state = '{CHOSEN}'")
-        return n, expected_bytes(self.catalogue)
+        """Files that are to be fetched, and their bytes, about; 0 where that is not known of all of them."""
+        found = estimated(self.catalogue)
+        return sum(found.files.values()), 0.0 if found.unknown else found.bytes
 
     def _list_failures(self) -> None:
         path = self.catalogue.folder / FAILURES

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeapp.collect.curation import Rules
-from edgeapp.collect.download import CONNECTIONS
+from edgeapp.collect.defaults import CONNECTIONS
 from edgeapp.collect.licences import Terms
 from edgeapp.collect.sources import KINDS
 from edgeapp.collect.sources.kind import MODALITIES

@@ -69,3 +69,42 @@ class Progress(ProgressLine):
         if self.done > done:
             words.append(f"{duration((self._files - self.done) * spent_s / (self.done - done))} left")
         return ", ".join(words)
+
+
+class Counting(ProgressLine):
+    """Counts what is read or written; a context manager, which takes its line off the terminal.
+
+    Parameters
+    ----------
+    what : str
+        Is counted.
+    of : int
+        How many there are; 0 where that is not known.
+    stream, clock
+        See `edgeapp.progress_line.ProgressLine`.
+    """
+
+    def __init__(
+        self, what: str, of: int = 0, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(stream, clock)
+        self._what, self._of, self._done = what, of, 0
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def at(self, done: int) -> None:
+        """So many are done."""
+        self._done = done
+        self.tell()
+
+    def more(self, done: int) -> None:
+        """So many more are done."""
+        self.at(self._done + done)
+
+    def line(self) -> str:
+        """How many, in words."""
+        return f"{self._done:,}{f' of {self._of:,}' if self._of else ''} {self._what}"

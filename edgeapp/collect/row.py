@@ -15,7 +15,7 @@ APPLICATION_ID = 0x42564543  # "BVEC"
 VERSION = 1
 TRIES = 3  # runs in which a file may fail before it has failed for good
 
-OFFERED, LEFT_OUT, CHOSEN, DOWNLOADED, FAILED = STATES = ("offered", "left_out", "chosen", "downloaded", "failed")
+OFFERED, LEFT_OUT, CHOSEN, DOWNLOADED, FAILED = "offered", "left_out", "chosen", "downloaded", "failed"  # states
 
 OF_MEDIUM = tuple(one.name for one in fields(Medium))
 _DECIDED = ("state", "reason", "taxon", "taxon_ranks", "taxon_common_name", "licence_spdx")

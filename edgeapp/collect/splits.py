@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeapp.collect.curation import PLACE_DECIMALS
+from edgeapp.collect.defaults import TEST_SHARE
 from edgeapp.collect.identity import FIRST_HAND, encounter_of, hashed
 from edgeapp.collect.row import Row
 from edgeapp.errors import UsageError
 
 TRAIN, TEST, UNSEEN = SPLITS = ("train", "test", "unseen")
-TEST_SHARE = 0.1  # BioVITA
 UNSEEN_SHARE = 325 / 14_133  # of the species that have recordings
 FEWEST_SOURCES = 3  # of a species; with fewer, all of them are trained on
 DAY = len("2026-05-22")

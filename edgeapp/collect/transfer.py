@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeapp.collect.client import Again, Client, FetchError, host_of
 from edgeapp.collect.content import HEAD, extension, extension_of
+from edgeapp.collect.defaults import KEEP_FREE_MB, MB, MOST_MB
 from edgeapp.collect.pace import Stopped
 from edgeapp.errors import OutputError
 from gallery import files
@@ -44,8 +45,8 @@ class Limits:
         Bytes of the disk that stay free.
     """
 
-    most_bytes: int = 2_000_000_000
-    keep_free: int = 1_000_000_000
+    most_bytes: int = int(MOST_MB * MB)
+    keep_free: int = int(KEEP_FREE_MB * MB)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from edgeapp.collect.defaults import (
+    BURST,
+    CONNECTIONS,
+    KEEP_FREE_MB,
+    LICENCES,
+    MB,
+    MOST_MB,
+    PHOTOS,
+    TEST_SHARE,
+)
 from edgeapp.collect.sources import KINDS
 from edgeapp.collect.sources.kind import MODALITIES, PHOTO_SIZES
 from edgeapp.commands.data_set_options import Avonet, Elton, Speech, TestShare, Traits, UnseenBelow, Without
+from edgeapp.commands.download_options import Addresses, KeepFree, Rate, SpeciesList
 from edgeapp.config.panels import CHOICE, DOWNLOAD, SOURCES
 from edgeapp.errors import UsageError
 from edgeapp.terminal import complain, say, size
@@ -23,7 +34,6 @@ if TYPE_CHECKING:
     from edgeapp.collect.pipeline import Collection
     from edgeapp.collect.plan import Plan
 
-LICENCES = "CC0|PDM|public domain|CC BY*"
 CARD = "CARD.md"
 NOUNS = {"audio": "recordings", "image": "photos"}
 SHOWN = 12  # reasons
@@ -35,15 +45,6 @@ KeyFile = Annotated[
         "--xeno-canto-key-file",
         metavar="FILE",
         help="File with the key of Xeno-canto's API; the variable XENO_CANTO_KEY if not given.",
-        rich_help_panel=SOURCES,
-    ),
-]
-Addresses = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--address",
-        metavar="NAME=URL",
-        help="Address of a source's mirror, such as `gbif=https://mirror.example/v1`. May be repeated.",
         rich_help_panel=SOURCES,
     ),
 ]
@@ -67,15 +68,6 @@ AskAgain = Annotated[
 Modalities = Annotated[
     str,
     typer.Option("--modalities", metavar="MODALITIES", help="What is collected: audio, image.", rich_help_panel=CHOICE),
-]
-SpeciesListOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--species-list",
-        metavar="FILE",
-        help="Only these species: one scientific name a line, or a species table. Queries are asked for each of them.",
-        rich_help_panel=CHOICE,
-    ),
 ]
 Only = Annotated[
     list[str] | None,
@@ -149,26 +141,10 @@ Connections = Annotated[
         "--connections", metavar="NUMBER", help="Files that are fetched at once.", min=1, rich_help_panel=DOWNLOAD
     ),
 ]
-Rate = Annotated[
-    float | None,
-    typer.Option(
-        "--rate",
-        metavar="NUMBER",
-        help="Requests a second to every host; each host's own limit if not given.",
-        min=0.001,
-        rich_help_panel=DOWNLOAD,
-    ),
-]
 MaxSize = Annotated[
     float,
     typer.Option(
         "--max-size", metavar="MB", help="Files that are larger are left out.", min=0.001, rich_help_panel=DOWNLOAD
-    ),
-]
-KeepFree = Annotated[
-    float,
-    typer.Option(
-        "--keep-free", metavar="MB", help="Space on the disk that stays free.", min=0, rich_help_panel=DOWNLOAD
     ),
 ]
 
@@ -181,24 +157,24 @@ def _collect(
     photo_size: PhotoSize = "large",
     again: AskAgain = False,
     modalities: Modalities = "audio,image",
-    species_list: SpeciesListOption = None,
+    species_list: SpeciesList = None,
     only: Only = None,
     taxonomy: Taxonomy = None,
     licence: Licence = LICENCES,
     recordings: Recordings = None,
-    photos: Photos = 200,
+    photos: Photos = PHOTOS,
     min_quality: Quality = None,
     best_first: BestFirst = False,
-    burst: Burst = 10,
+    burst: Burst = BURST,
     seed: Seed = 0,
     dry_run: DryRun = False,
-    connections: Connections = 16,
+    connections: Connections = CONNECTIONS,
     rate: Rate = None,
-    max_size: MaxSize = 2000.0,
-    keep_free: KeepFree = 1000.0,
+    max_size: MaxSize = MOST_MB,
+    keep_free: KeepFree = KEEP_FREE_MB,
     without: Without = None,
     speech: Speech = True,
-    test_share: TestShare = 0.1,
+    test_share: TestShare = TEST_SHARE,
     unseen_below: UnseenBelow = None,
     traits: Traits = None,
     avonet: Avonet = None,
@@ -231,7 +207,7 @@ def _collect(
         photo_size=photo_size,
         key=_key(xeno_canto_key_file),
         addresses=addresses_of(address or []),
-        limits=Limits(int(max_size * 1e6), int(keep_free * 1e6)),
+        limits=Limits(int(max_size * MB), int(keep_free * MB)),
         connections=connections,
         per_s=rate,
         again=again,
@@ -311,7 +287,9 @@ def _say_result(collection: Collection) -> None:
 
 
 def _say_left_out(collection: Collection) -> None:
-    reasons = collection.catalogue.counts("reason", where="state = 'left_out'")
+    from edgeapp.collect.row import LEFT_OUT
+
+    reasons = collection.catalogue.counts("reason", where=f"state = '{LEFT_OUT}'")
     for reason, n, _ in sorted(reasons, key=lambda one: -one[1])[:SHOWN]:
         say(f"left out: {n:,}, {reason}")
 

@@ -84,7 +84,14 @@ def build(
         Path | None, typer.Argument(metavar="[FILE]", help="Gallery file; the own gallery of --pack if not given.")
     ] = None,
     pack: PackOption = None,
-    taxa: Table = None,
+    taxa: Annotated[
+        Path | None,
+        typer.Option(
+            "--taxa",
+            metavar="FILE",
+            help="Species table (CSV); the species of --manifest if it gives their ranks, else the project's own.",
+        ),
+    ] = None,
     photos: Annotated[
         Path | None,
         typer.Option(
@@ -126,7 +133,7 @@ def build(
     loaded = load_found(found)
     target = gallery if gallery is not None else loaded.path(PACK_GALLERY)
     wanted = _modalities(modalities, loaded)
-    table = _table(taxa)
+    table = (_taxa_of(manifest) if taxa is None and manifest is not None else []) or _table(taxa)
     # Read whole before anything is encoded: a manifest without a column must not cost an hour of photos.
     material = [
         *(materials.photo_folder(photos, table) if photos else ()),
@@ -144,6 +151,15 @@ def _listed(manifest: Path) -> Iterator[Material | Rejection]:
     from edgeapp.recognition.material import manifest as listed
 
     return collected(manifest) if manifest.suffix.lower() in SUFFIXES else listed(manifest)
+
+
+def _taxa_of(manifest: Path) -> list[Taxon]:
+    """The species of a manifest that gives their ranks; none otherwise."""
+    from edgeapp.collect import material as of_collection
+    from edgeapp.recognition import material as of_text
+
+    rows = of_collection.rows if manifest.suffix.lower() in of_collection.SUFFIXES else of_text.rows
+    return of_text.taxa_of(rows(manifest))
 
 
 @app.command()

@@ -132,7 +132,8 @@ class _Sounds:
 
 
 def _licensed(patterns: str) -> Callable[[str], bool]:
-    from edgeapp.collect.licences import Terms, spdx
+    from edgeapp.collect.licences import Terms
+    from gallery.licences import spdx
 
     if not patterns:
         return lambda licence: True

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.collect.defaults import KEEP_FREE_MB, MB
+from edgeapp.commands.download_options import Addresses, KeepFree, Rate, SpeciesList
 from edgeapp.commands.gallery_files import complain_of, refuse_packed
 from edgeapp.commands.options import PackOption
 from edgeapp.commands.place import LeastOption
@@ -48,15 +50,7 @@ def add(
         ),
     ] = None,
     min_occurrence: LeastOption = None,
-    species_list: Annotated[
-        Path | None,
-        typer.Option(
-            "--species-list",
-            metavar="FILE",
-            help="Only these species: one scientific name a line, or a species table.",
-            rich_help_panel=CHOICE,
-        ),
-    ] = None,
+    species_list: SpeciesList = None,
     per_species: Annotated[
         int, typer.Option("--per-species", metavar="NUMBER", help="Photos of a species.", min=1, rich_help_panel=CHOICE)
     ] = 3,
@@ -87,15 +81,7 @@ def add(
             rich_help_panel=SOURCES,
         ),
     ] = "en",
-    address: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--address",
-            metavar="NAME=URL",
-            help="Address of an archive's mirror. May be repeated.",
-            rich_help_panel=SOURCES,
-        ),
-    ] = None,
+    address: Addresses = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -105,22 +91,8 @@ def add(
             rich_help_panel=DOWNLOAD,
         ),
     ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            "--rate",
-            metavar="NUMBER",
-            help="Requests a second to every host; each host's own limit if not given.",
-            min=0.001,
-            rich_help_panel=DOWNLOAD,
-        ),
-    ] = None,
-    keep_free: Annotated[
-        float,
-        typer.Option(
-            "--keep-free", metavar="MB", help="Space on the disk that stays free.", min=0, rich_help_panel=DOWNLOAD
-        ),
-    ] = 1000.0,
+    rate: Rate = None,
+    keep_free: KeepFree = KEEP_FREE_MB,
     pack: PackOption = None,
 ) -> None:
     """Add photos of its species to a gallery, from public archives, with their authors and licences.
@@ -157,7 +129,7 @@ def add(
         raise OutputError(
             f"{gallery}: cannot be written ({error.strerror or error})", "check the folder and the free space"
         ) from None
-    plan = replace(plan, addresses=addresses, per_s=rate, limits=Limits(keep_free=int(keep_free * 1e6)))
+    plan = replace(plan, addresses=addresses, per_s=rate, limits=Limits(keep_free=int(keep_free * MB)))
     tell(f"{gallery}: asking {', '.join(sources)} for photos of {len(species):,} species")
     with Gallery.open(gallery, identity=loaded.identity, readonly=False) as opened:
         filler = Filler(opened, loaded, thumbnails=True, tell=complain_of)

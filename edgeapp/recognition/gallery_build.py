@@ -6,6 +6,8 @@ broken is rejected by name, in the gallery's own list of rejections, and the oth
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -164,7 +166,7 @@ class Filler:
                 if self._is_there(one, entry):
                     continue
                 if one.modality == "image":
-                    image = opened(one.path)
+                    image = opened(_content(one))
                     entry = replace(entry, thumbnail=self._thumbnail(image, one.licence))
                     if not self._compares_photos and entry.thumbnail is None:
                         self._leave_out(one, "neither compared by this pack nor kept to be shown")
@@ -240,8 +242,8 @@ class Filler:
             self._audio_encoder = AudioEncoder(self.pack)
         total = np.zeros(self.pack.dim, np.float64)
         with overheard():  # damage that an MP3 decoder passes over
-            for number in channels_of(one.path, self._channel):
-                total += self._sum(FileSource(one.path, channel=number), self._audio_encoder)
+            for number in channels_of(_content(one), self._channel):
+                total += self._sum(FileSource(_content(one), channel=number), self._audio_encoder)
         length = float(np.linalg.norm(total))
         if length == 0.0:
             raise _Unusable("contains no sound")
@@ -261,14 +263,14 @@ class Filler:
         taxon = self._names.find(one.scientific_name)
         if not one.path.is_file():
             raise _Unusable("the file is missing; add it or remove the row")
-        hashed = sha256(one.path)
+        hashed = sha256(one.path) if one.part is None else hashlib.sha256(_part(one)).hexdigest()
         if one.sha256 and one.sha256.lower() != hashed:
             raise _Unusable("sha256 differs from the manifest; copy the file again")
         return Entry(
             taxon.scientific_name,
             one.modality,
             None,
-            text_of(one.path.name),
+            text_of(one.name or one.path.name),
             author=one.author,
             licence=one.licence,
             source=one.source,
@@ -293,6 +295,28 @@ class Filler:
         self.gallery.reject(rejection.label, rejection.reason)
         self.report.failed.append(rejection)
         self._tell(rejection)
+
+
+def _content(one: Material) -> Path | io.BytesIO:
+    """A file that can be opened, or the bytes of one that is part of a shard."""
+    if one.part is None:
+        return one.path
+    content = io.BytesIO(_part(one))
+    content.name = one.label  # for messages
+    return content
+
+
+def _part(one: Material) -> bytes:
+    first, size = one.part or (0, 0)
+    try:
+        with open(one.path, "rb") as shard:
+            shard.seek(first)
+            content = shard.read(size)
+    except OSError as error:
+        raise _Unusable(f"the shard cannot be read ({error.strerror or error})") from None
+    if len(content) < size:
+        raise _Unusable("the shard ends before the file does; copy it again")
+    return content
 
 
 def _photos(n: int) -> str:

@@ -1,9 +1,13 @@
-"""Photos and recordings for a gallery, as a manifest or a folder names them."""
+"""Photos and recordings for a gallery, as a manifest or a folder names them.
+
+A manifest names files, or with the columns ``shard``, ``offset`` and ``size`` parts of tar shards. One that has the
+columns `RANKS` says what its species belong to.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +17,10 @@ from edgeapp.pack.names import names_of
 from edgeapp.recognition.photos import PHOTO_SUFFIXES, credits_of, plain_credit
 from gallery.entry import Rejection
 from gallery.errors import TaxonError
-from gallery.taxon import Taxon
+from gallery.taxon import HIGHER_RANKS, Taxon
+
+RANKS = ("class", "order", "family", "genus")
+Row = tuple[str, dict[str, str]]  # where in the manifest, for people, and its texts
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Material:
     Attributes
     ----------
     path : Path
+        The file, or the tar shard that it is part of.
     scientific_name : str
         Any name `gallery.taxon.find` knows.
     modality : str
@@ -34,6 +42,10 @@ class Material:
         What the photo shows.
     where : str
         The manifest line that named it, for people.
+    part : (int, int) or None
+        First byte and number of bytes inside of `path`; None for all of it.
+    name : str
+        Name of a file that is part of a shard.
     """
 
     path: Path
@@ -45,11 +57,13 @@ class Material:
     sha256: str = ""
     note: str = ""
     where: str = ""
+    part: tuple[int, int] | None = None
+    name: str = ""
 
     @property
     def label(self) -> str:
         """The file, and the manifest line that named it."""
-        path = text_of(self.path)
+        path = text_of(self.path / self.name if self.name else self.path)
         return f"{path} ({self.where})" if self.where else path
 
 
@@ -57,7 +71,8 @@ def manifest(path: str | Path) -> Iterator[Material | Rejection]:
     """Read a manifest: a CSV with a row per photo or recording.
 
     Columns ``path`` (relative to the manifest) and ``scientific_name``; optional ``modality`` (image or audio; image if
-    absent), ``author``, ``licence``, ``source`` (or ``source_repo`` and ``source_id``), ``sha256``, ``note``.
+    absent), ``author``, ``licence``, ``source`` (or ``source_path``, or ``source_repo`` and ``source_id``), ``sha256``,
+    ``note``, and ``shard``, ``offset``, ``size``.
 
     Raises
     ------
@@ -65,15 +80,19 @@ def manifest(path: str | Path) -> Iterator[Material | Rejection]:
         The manifest cannot be read or lacks a column.
     """
     path = Path(path)
+    return (material_of(path, place, row) for place, row in rows(path))
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of such a CSV; the same errors."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in ("path", "scientific_name") if name not in (rows.fieldnames or ())]
+            table = csv.DictReader(file)
+            missing = [name for name in ("path", "scientific_name") if name not in (table.fieldnames or ())]
             if missing:
                 raise UsageError(f"{path}: has no column {' and '.join(missing)}", "add it to the first line")
-            for row in rows:
-                texts = {key: (value or "").strip() for key, value in row.items() if key}
-                yield material_of(path, f"line {rows.line_num}", texts)
+            for row in table:
+                yield f"line {table.line_num}", {key: (value or "").strip() for key, value in row.items() if key}
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})", "check the path") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -114,9 +133,13 @@ def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejec
     modality = row.get("modality") or "image"
     if modality not in ("image", "audio"):
         return Rejection(f"{path.name} {place}", f"modality {modality!r} is neither image nor audio")
-    source = row.get("source") or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
+    source = row.get("source") or row.get("source_path")
+    source = source or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
+    shard, part = row.get("shard", ""), (row.get("offset", ""), row.get("size", ""))
+    if shard and not all(number.isdecimal() for number in part):
+        return Rejection(f"{path.name} {place}", f"offset {part[0]!r} and size {part[1]!r} are no place in {shard}")
     return Material(
-        path=path.parent / row["path"],
+        path=path.parent / (shard or row["path"]),
         scientific_name=row["scientific_name"],
         modality=modality,
         author=plain_credit(row.get("author", "")),
@@ -125,4 +148,21 @@ def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejec
         sha256=row.get("sha256", ""),
         note=row.get("note", ""),
         where=f"{path.name} {place}",
+        part=(int(part[0]), int(part[1])) if shard else None,
+        name=row["path"] if shard else "",
     )
+
+
+def taxa_of(rows: Iterable[Row]) -> list[Taxon]:
+    """The species of a manifest in the order of their names, with the ranks that it gives; none if it lacks `RANKS`."""
+    found: dict[str, Taxon] = {}
+    for _, row in rows:
+        if not set(RANKS) <= set(row):
+            return []
+        name = " ".join((row.get("accepted_name") or row["scientific_name"]).split())
+        if " " in name and name not in found:
+            known = {f"{rank}_" if rank == "class" else rank: row.get(rank, "") for rank in HIGHER_RANKS}
+            known["genus"] = known["genus"] or name.partition(" ")[0]
+            common = row.get("common_name", "")
+            found[name] = Taxon(name, **known, common_names={"en": common} if common else {})
+    return [found[name] for name in sorted(found)]

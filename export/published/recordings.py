@@ -9,11 +9,11 @@ from pathlib import Path
 from edgeapp.file_names import text_of
 from export.errors import ExportError
 from gallery import Names, Taxon, TaxonError
-from trainer.data.manifest import Sample, read_manifest
+from trainer.calibrate import too_few
+from trainer.data.manifest import Sample, read_manifest, taxa_of
 from trainer.data.unlabelled import is_sound
 
 MANIFESTS = ("manifest.csv", "manifest.parquet")
-LEAST, LEAST_TAXA = 20, 2
 NAMED = "name a manifest, or a folder of folders of recordings, one per species, such as Parus_major"
 
 
@@ -33,9 +33,8 @@ def labelled(where: Path, taxa: Sequence[Taxon], tell: Callable[[str], None]) ->
     """
     manifest = next((where / name for name in MANIFESTS if (where / name).is_file()), where)
     samples = list(_of_manifest(manifest, taxa) if manifest.is_file() else _of_folder(where, taxa, tell))
-    if len(samples) < LEAST or len({sample.taxon for sample in samples}) < LEAST_TAXA:
-        found = f"{len(samples)} recordings of {len({sample.taxon for sample in samples})} species"
-        raise ExportError(f"{where}: has {found}, too few to calibrate on ({LEAST} of {LEAST_TAXA})", NAMED)
+    if few := too_few(taxa_of(samples)):
+        raise ExportError(f"{where}: has {few}", NAMED)
     return samples
 
 

@@ -39,7 +39,12 @@ atexit.register(shutil.copyfile, "/proc/self/status", os.environ["PEAK"])
 from edgeapp.cli import main
 main()
 """
+# Not two minutes for each file whose header announces more than it has.
+STATION = f"from edgeapp.station import watch\nwatch.CUT_S = 35.0\n{MAIN}"
 EXIT_CODES = (0, 1)
+WHOLE = "whole.wav"  # that comes last
+AT_ONCE = 20  # files that arrive together
+ARRIVED_S = 120.0  # without a file that is done: one whose header announces more than it has is waited for
 
 
 @pytest.fixture(scope="session")
@@ -124,11 +129,16 @@ def batches_are_well(tmp_path: Path, made: dict[str, bytes], pack: Path, count: 
 
 
 def watched(tmp_path: Path, made: dict[str, bytes], pack: Path, count: int) -> list[str]:
-    """Let a station hear damaged files; what is wrong with that."""
-    folder, journal, wrong = tmp_path / "card", tmp_path / "journal.sqlite", []
+    """Let a station hear damaged files that arrive in its folder, and a whole one at last; what is wrong with that."""
+    away, folder, journal, wrong = tmp_path / "away", tmp_path / "card", tmp_path / "journal.sqlite", []
+    away.mkdir()
     folder.mkdir()
-    names = {path.name for path in written(folder, made, count) if path.stat().st_size}
-    command = [sys.executable, "-c", MAIN, "listen", "--watch", folder, "--pack", pack, "--journal", journal]
+    coming = [path for path in written(away, made, count) if path.stat().st_size]
+    coming.append(away / WHOLE)
+    coming[-1].write_bytes(made["pcm16.wav"])
+    names = {path.name for path in coming}
+    assert len(names) == len(coming)
+    command = [sys.executable, "-c", STATION, "listen", "--watch", folder, "--pack", pack, "--journal", journal]
     with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
         process = subprocess.Popen(
             [*map(str, command), "--format", "ndjson", "--privacy", "keep"],
@@ -136,20 +146,28 @@ def watched(tmp_path: Path, made: dict[str, bytes], pack: Path, count: int) -> l
             stdout=out,
             stderr=err,
         )
-    left, since = names, time.monotonic()
-    while left and _lives(process) and time.monotonic() - since < HANGS_S:
+    left, since, before_s = names, time.monotonic(), 0.0
+    while left and _lives(process) and time.monotonic() - since < ARRIVED_S:
+        for path in coming[:AT_ONCE]:
+            path.rename(folder / path.name)
+        del coming[:AT_ONCE]
         time.sleep(0.5)
-        told = (tmp_path / "err").read_text()
-        done = set()
-        with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
-            done = {os.path.basename(path) for (path,) in connection.execute("SELECT path FROM files")}
-        now_left = {name for name in names - done if f"/{name}: " not in told}
-        if now_left != left:
-            left, since = now_left, time.monotonic()
+        now_s = cpu_s(process.pid) if _lives(process) else before_s
+        now_left = names - heard(journal) - told(tmp_path).keys()
+        if now_left != left or coming:
+            # What several files took together cannot be told apart.
+            if now_s - before_s > MOST_CPU_S * max(1, len(left) - len(now_left)):
+                wrong.append(f"computed for {now_s - before_s:.1f} s before {sorted(left - now_left)}")
+            left, since, before_s = now_left, time.monotonic(), now_s
     if _lives(process):
+        if cpu_s(process.pid) - before_s > MOST_CPU_S and left:
+            wrong.append(f"computes without an end with {sorted(left)[:3]}")
         process.send_signal(signal.SIGTERM)
     process.wait()
     wrong += [f"{name}: neither done nor failed" for name in sorted(left)]
+    wrong += [f"{name}: {number} lines" for name, number in told(tmp_path).items() if number > 1]
+    if WHOLE in told(tmp_path):
+        wrong.append("a whole recording was refused")
     if process.returncode not in (*EXIT_CODES, 143):
         wrong.append(f"exit code {process.returncode}")
     elif peak_mib(tmp_path) > MOST_MIB:
@@ -157,6 +175,19 @@ def watched(tmp_path: Path, made: dict[str, bytes], pack: Path, count: int) -> l
     lines = (tmp_path / "err").read_text().splitlines()
     wrong += [line for line in lines if "unexpectedly" in line or "Traceback" in line or "[src/" in line]
     return wrong
+
+
+def heard(journal: Path) -> set[str]:
+    """Names of the recordings that a journal has as done."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+        return {os.path.basename(path) for (path,) in connection.execute("SELECT path FROM files")}
+    return set()
+
+
+def told(home: Path) -> dict[str, int]:
+    """How many warnings on standard error are about each recording."""
+    names = re.findall(r" warning: .*?/([^/\n]+?): ", (home / "err").read_text())
+    return {name: names.count(name) for name in set(names)}
 
 
 def _lives(process: subprocess.Popen) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.attribution import ATTRIBUTION, HEADER, of_weights, record, rows_of
@@ -31,6 +32,14 @@ def test_a_row_has_author_licence_and_source(manifest: Manifest, tmp_path: Path)
     assert tuple(row) == HEADER
     assert (row["author"], row["licence"], row["source"]) == ("A. Author", "CC0-1.0", "tests")
     assert row["scientific_name"] in {taxon.scientific_name for taxon in manifest.taxa}
+
+
+def test_pages_are_kept_and_older_files_have_none(manifest: Manifest, tmp_path: Path) -> None:
+    sample = replace(manifest.recordings[0], page="https://page.example/1")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / ATTRIBUTION).write_text(f"{','.join(HEADER[:-1])}\nimage,Parus major,a,b,A. Author,CC0-1.0\n")
+    record(tmp_path / "new", rows_of("audio", [sample], manifest.taxa), [tmp_path / "old"])
+    assert [row["page"] for row in rows(tmp_path / "new")] == ["https://page.example/1", ""]
 
 
 def test_what_two_stages_share_is_listed_once(manifest: Manifest, tmp_path: Path) -> None:

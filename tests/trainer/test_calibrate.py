@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gallery import DecisionParameters, Index, Taxon, Vocabulary, recognise
-from trainer.calibrate import AUDIO_WEIGHTS, SingleRecordings, fit, platt, report
+from trainer.calibrate import AUDIO_WEIGHTS, MIN_SLOPE, SingleRecordings, fit, platt, report, too_few
 from trainer.heard import Heard, identified
 
 N, DIM, RECORDINGS, MIXTURES = 24, 32, 72, 40
@@ -150,6 +150,25 @@ def test_platt_scaling_finds_the_slope_and_offset_it_was_made_with() -> None:
     odds = rng.normal(0, 3, 20_000)
     truth = rng.random(20_000) < 1 / (1 + np.exp(-(0.6 * odds - 1.0)))
     assert platt(odds, truth, np.ones(20_000)) == pytest.approx((0.6, -1.0), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "odds",
+    [[-5.0, 0.1, 0.2, 0.3], [9.0, -9.0, -9.5, -8.0], [0.0, 0.0, 0.0, 0.0], [-40.0, 80.0, 80.0, 90.0]],
+    ids=["the wrong way round", "separable", "equal", "far the wrong way round"],
+)
+def test_platt_scaling_of_one_recording_stays_finite(odds: list[float]) -> None:
+    truth = np.array([True, False, False, False])
+    slope, offset = platt(np.array(odds), truth, np.full(4, 0.5))
+    assert slope >= MIN_SLOPE and abs(offset) < 20
+    confidence = 1 / (1 + np.exp(-(slope * np.array(odds) + offset)))
+    targets = np.array([2 / 3, 0.2, 0.2, 0.2])
+    assert confidence.mean() == pytest.approx(targets.mean(), abs=1e-3)  # what the offset alone can reach
+
+
+def test_few_recordings_are_said_to_be_too_few() -> None:
+    assert too_few(np.array([0, 1, 1])) == "3 recordings of 2 species, too few to calibrate on (20 of 2)"
+    assert too_few(np.zeros(30, int)) and not too_few(np.arange(30) % 2)
 
 
 def test_parameters_can_be_stored(fitted) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from trainer.data.tables import arrow, codes
 
 ITERATED_AT_ONCE = 4096  # samples
-TEXTS = ("path", "source_repo", "source_id", "author", "licence")
+IDENTIFYING = ("path", "source_repo", "source_id", "author", "licence")  # columns of `Samples.digest`
+TEXTS = (*IDENTIFYING, "source_path")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Sample:
     """One recording or photo.
 
     `source` is the recording or file it was cut from: samples of one source stay on one side of a split. The sample is
-    the whole file at `path` or, with a `size`, the bytes [offset, offset + size) of the tar shard at `path`.
+    the whole file at `path` or, with a `size`, the bytes [offset, offset + size) of the tar shard at `path`. `page` is
+    where its archive shows it, for credits.
     """
 
     path: Path
@@ -31,6 +33,7 @@ class Sample:
     licence: str = ""
     offset: int = 0
     size: int | None = None
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Samples(Sequence[Sample]):
     def digest(self) -> str:
         """SHA-256 of the samples in their order, without their folder."""
         digest = hashlib.sha256(f"{len(self)}".encode())
-        for name in TEXTS:
+        for name in IDENTIFYING:
             _, ends, text = self._text(name).cast(arrow().large_string()).buffers()
             ends = np.frombuffer(ends, np.int64)[: len(self) + 1]
             digest.update(ends.tobytes())
@@ -127,13 +130,13 @@ class Samples(Sequence[Sample]):
         texts = (self._columns.texts[name].take(at).cast(text).to_pylist() for name in TEXTS)
         return map(self._sample, rows.tolist(), *texts)
 
-    def _sample(self, row: int, path: str, repo: str, within: str, author: str, licence: str) -> Sample:
+    def _sample(self, row: int, path: str, repo: str, within: str, author: str, licence: str, page: str) -> Sample:
         columns = self._columns
         folder, taxon = columns.folders[columns.folder[row]], int(columns.taxon[row])
         if columns.size is None or columns.offset is None or columns.size[row] < 0:
-            return Sample(folder / path, taxon, (repo, within), author, licence)
+            return Sample(folder / path, taxon, (repo, within), author, licence, page=page)
         span = int(columns.offset[row]), int(columns.size[row])
-        return Sample(folder / path, taxon, (repo, within), author, licence, *span)
+        return Sample(folder / path, taxon, (repo, within), author, licence, *span, page)
 
 
 class Concatenated(Sequence[Sample]):

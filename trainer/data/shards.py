@@ -248,6 +248,7 @@ def _described(part: _Part, packed: Packed) -> dict[str, str]:
         "source_id": sample.source[1],
         "author": sample.author,
         "licence": sample.licence,
+        "source_path": sample.page,
     }
 
 

@@ -119,7 +119,8 @@ def layout(file: Readable) -> Layout:
         raise DamagedError(f"its header announces {channels} channels and {rate_hz} Hz")
     width = align // channels if align and not align % channels else -(-bits // 8)
     announced = None if None in walk.announced else sum(size or 0 for size in walk.announced)
-    return Layout(tag, rate_hz, channels, width, walk.order == ">", walk.fmt, tuple(walk.spans), announced, walk.end)
+    end = max(walk.end, walk.spans[-1][1])  # of sound that was looked for, too
+    return Layout(tag, rate_hz, channels, width, walk.order == ">", walk.fmt, tuple(walk.spans), announced, end)
 
 
 class _Walk:

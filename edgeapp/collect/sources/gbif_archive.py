@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgeapp.collect.medium import Medium, Page
+from edgeapp.collect.scratch import scratch
 from edgeapp.collect.sources.darwin_core import Archive, Table
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import coordinates, modality_of, short_hash, with_scheme
 from edgeapp.errors import CollectError
-from gallery import sqlite
 from gallery.taxon import HIGHER_RANKS
 
 BATCH = 10_000
@@ -130,9 +130,7 @@ class _Joined:
     """The media of every occurrence, in a temporary database."""
 
     def __init__(self, folder: Path, archive: Archive, extension: Table | None) -> None:
-        self._db = sqlite.connect(folder / "media.db", "rwc", autocommit=True)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
+        self._db = scratch(folder / "media.db")
         self._db.execute(f"CREATE TABLE media (key TEXT, {', '.join(_MEDIA)})")
         self._db.execute("CREATE TABLE found (key TEXT PRIMARY KEY) WITHOUT ROWID")
         if extension is not None:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
+from edgeapp.collect.sources.query import parameters
 from edgeapp.collect.sources.words import (
     coordinates,
     modality_of,
@@ -19,7 +20,6 @@ from edgeapp.collect.sources.words import (
     understood,
     with_scheme,
 )
-from edgeapp.errors import UsageError
 from gallery.taxon import HIGHER_RANKS
 
 PAGE = 300
@@ -156,27 +156,6 @@ class GbifSearch:
                 kind=_text(record, "behavior") or _text(record, "lifeStage"),
                 dataset=_text(record, "datasetKey"),
             )
-
-
-def parameters(source: str, what: str, own: tuple[str, ...], by_species: bool) -> list[tuple[str, Any]]:
-    """Parameters of a query that a person gave.
-
-    Raises
-    ------
-    UsageError
-        It has parameters of the program's own, no parameter at all, or is for everything without a list of species.
-    """
-    if what.strip().casefold() == "all":
-        if not by_species:
-            raise UsageError(f"--{source} all asks for everything", "narrow it, or name species with --species-list")
-        return []
-    given: list[tuple[str, Any]] = [*parse_qsl(what.strip().lstrip("?"))]
-    if not given:
-        raise UsageError(f"--{source} {what!r} has no parameters", "write them as in an address: name=value&name=value")
-    for name, _ in given:
-        if name in own:
-            raise UsageError(f"--{source}: {name} is set by the program", "leave it out")
-    return given
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium, Page
-from edgeapp.collect.sources.gbif_search import parameters
 from edgeapp.collect.sources.kind import Setting
+from edgeapp.collect.sources.query import parameters
 from edgeapp.collect.sources.words import coordinates, understood, with_scheme
 
 PAGE = 200

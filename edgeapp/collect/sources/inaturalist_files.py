@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from edgeapp.collect.medium import Medium, Page
+from edgeapp.collect.scratch import scratch
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import coordinates
 from edgeapp.errors import CollectError
-from gallery import sqlite
 from gallery.taxon import HIGHER_RANKS
 
 TABLES = ("taxa", "observers", "observations", "photos")
@@ -126,9 +126,7 @@ class _Tables:
     """Taxa, observers and the wanted observations, by their identifiers."""
 
     def __init__(self, folder: Path, rows: Callable[[str], Iterator[Sequence[str]]], wanted: set[str]) -> None:
-        self._db = sqlite.connect(folder / "tables.db", "rwc", autocommit=True)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
+        self._db = scratch(folder / "tables.db")
         self._wanted = {name.casefold() for name in wanted}
         self.lineage = lru_cache(LINEAGES)(self._lineage)
         self._is_wanted = lru_cache(LINEAGES)(self._of_interest)

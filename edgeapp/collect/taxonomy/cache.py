@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from edgeapp.collect.scratch import scratch
 from edgeapp.collect.taxonomy.checklists import opened
 from edgeapp.collect.taxonomy.lists import of_list, of_taxa
 from edgeapp.collect.taxonomy.names import Name, epithet_stem, parsed
@@ -122,11 +123,8 @@ def up_to_date(file: Path, origin: Origin, told: Callable[[int], None] = lambda 
 
 
 def _write(part: Path, origin: Origin, fingerprint: str, told: Callable[[int], None]) -> None:
-    connection = sqlite.connect(part, "rwc", autocommit=True)
+    connection = scratch(part, CACHE_KIB)
     try:
-        connection.execute("PRAGMA journal_mode = OFF")  # a part that is not finished is thrown away
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.executescript(_SCHEMA)
         _fill(connection, _read(origin), told)
         if not connection.execute("SELECT 1 FROM usage WHERE key <> '' LIMIT 1").fetchone():

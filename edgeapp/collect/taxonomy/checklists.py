@@ -116,19 +116,35 @@ def opened(path: Path) -> Checklist:
         There is none in it.
     """
     archive = Archive(path)
+    try:
+        found = _found(archive)
+    except BaseException:
+        archive.close()
+        raise
+    if found is None:
+        archive.close()
+        described = darwin_core.Archive.open(path)
+        try:
+            return DarwinCore(described)
+        except BaseException:
+            described.__exit__()
+            raise
+    return found
+
+
+def _found(archive: Archive) -> HeadedTables | None:
+    """The tables of an archive by their names; None for one that its own description describes."""
     found = {name: _table(archive, name) for name in ("NameUsage", "Name", "Taxon", "Synonym", "VernacularName")}
     usages, taxa, common = found["NameUsage"], found["Taxon"], found["VernacularName"]
     if usages is not None:
         return HeadedTables(archive, usages, common_names=common)
     if archive.find(META) is not None:
-        archive.close()
-        return DarwinCore(darwin_core.Archive.open(path))
+        return None
     if taxa is not None and found["Name"] is not None:
         return HeadedTables(archive, taxa, found["Name"], found["Synonym"], common)
     if taxa is not None:
         return HeadedTables(archive, taxa, common_names=common, dwc=True)
-    archive.close()
-    raise CollectError(f"{path}: has neither {META} nor NameUsage.tsv", REMEDY)
+    raise CollectError(f"{archive.path}: has neither {META} nor NameUsage.tsv", REMEDY)
 
 
 def _common_name(usage: str, name: str, language: str, preferred: str) -> CommonName:

@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from edgeapp.errors import CollectError
 
 META = "meta.xml"
 REMEDY = "download it again, or name another archive"
+UNREADABLE = (  # RuntimeError for a password, NotImplementedError for a rare compression
+    *(OSError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error, EOFError, LookupError),
+    *(RuntimeError, NotImplementedError),
+)
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # bibliographies in one field are longer than its default
 
 
@@ -79,8 +84,11 @@ class Archive:
 
     def with_header(self, file: str) -> Table:
         """A table that its own header describes: tabs, or else semicolons or commas with quotes."""
-        with self._opened(file) as data:
-            line = data.readline().decode("utf-8-sig", "replace")
+        try:
+            with self._opened(file) as data:
+                line = data.readline().decode("utf-8-sig", "replace")
+        except UNREADABLE as error:
+            raise CollectError(f"{self.path}: {file} cannot be read ({_reason(error)})", REMEDY) from None
         for delimiter in ("\t", ";", ","):
             if delimiter in line:
                 return Table(file, delimiter, "" if delimiter == "\t" else '"')
@@ -98,7 +106,7 @@ class Archive:
             with self._opened(table.file) as data:
                 lines = io.TextIOWrapper(data, "utf-8-sig", newline="")
                 yield from _rows(table, lines)
-        except (OSError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, EOFError, LookupError) as error:
+        except UNREADABLE as error:
             raise CollectError(f"{self.path}: {table.file} cannot be read ({_reason(error)})", REMEDY) from None
 
     @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "secret-key-of-a-user"
+PACKET = 1 << 14  # bytes of a file that are sent at once
 MOST_OF_GBIF, REACHED_OF_GBIF = 300, 100_000
 
 
@@ -67,6 +68,12 @@ class Archives:
         Status, headers and body that the next questions get.
     asked : list of str
         Paths with their queries.
+    slow_s : float
+        Before every answer.
+    line_bytes_per_s : float
+        Of the line that all files share; 0 for no limit.
+    busy_every : int
+        Each of so many requests for a file is answered by 429; 0 for none.
     """
 
     url: str = ""
@@ -86,6 +93,10 @@ class Archives:
     at_once: int = 0
     most_at_once: int = 0
     slow_s: float = 0.0
+    line_bytes_per_s: float = 0.0
+    busy_every: int = 0
+    files_asked: int = 0
+    line_free_s: float = 0.0
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -172,6 +183,12 @@ def archive_server() -> Iterator[Archives]:
                 self.wfile.write(raw)
 
         def _file(self, served: Served) -> None:
+            with lock:
+                archives.files_asked += 1
+                busy = archives.busy_every and archives.files_asked % archives.busy_every == 0
+            if busy:
+                self._send(429, b"", {"Retry-After": "1"})
+                return
             if served.statuses:
                 status, headers = served.statuses.popleft()
                 self._send(status, b"", headers)
@@ -200,9 +217,19 @@ def archive_server() -> Iterator[Archives]:
             if self.command == "HEAD":
                 return
             end = start + served.breaks.popleft() if served.breaks else size
-            self.wfile.write(served.content[start:end])
+            for at in range(start, end, PACKET):
+                self._wait_for_the_line(min(PACKET, end - at))
+                self.wfile.write(served.content[at : min(at + PACKET, end)])
             if end < size or not served.length:
                 self.close_connection = True
+
+        def _wait_for_the_line(self, n_bytes: int) -> None:
+            if not archives.line_bytes_per_s:
+                return
+            with lock:
+                begin_s = max(archives.line_free_s, time.monotonic())
+                archives.line_free_s = until_s = begin_s + n_bytes / archives.line_bytes_per_s
+            time.sleep(max(0.0, until_s - time.monotonic()))
 
         def log_message(self, *args: object) -> None:
             pass

@@ -160,3 +160,10 @@ def test_facts_are_kept(tmp_path):
         made.set_fact("backbone", "COL 2026")
     with Catalogue.open(tmp_path, readonly=True) as opened:
         assert (opened.fact("backbone"), opened.fact("other", "none")) == ("COL 2026", "none")
+
+
+def test_rows_of_a_source_of_any_name(catalogue):
+    name = "o'brien\" OR 1=1 --"
+    catalogue.offer([SONG, replace(SONG, id="2", source=name)])
+    assert [row.medium.source for row in catalogue.rows(source=name)] == [name]
+    assert [row.medium.id for row in catalogue.rows("offered", "audio", "xeno-canto")] == ["1"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeapp.collect.licences import DEFAULT, Terms
+from edgeapp.collect.defaults import LICENCES
+from edgeapp.collect.licences import Terms
 from edgeapp.errors import UsageError
 
 NAMES = (
@@ -30,7 +31,7 @@ def taken(text: str) -> list[str]:
         ("CC BY-NC-ND", ["CC-BY-NC-ND"]),
         ("CC BY-ND", ["CC-BY-ND-4.0"]),
         ("public domain|PDM", ["PDM-1.0", "public-domain"]),
-        (DEFAULT, ["CC0-1.0", "PDM-1.0", "public-domain", "CC-BY", "CC-BY-4.0", "CC-BY-SA-3.0-DE"]),
+        (LICENCES, ["CC0-1.0", "PDM-1.0", "public-domain", "CC-BY", "CC-BY-4.0", "CC-BY-SA-3.0-DE"]),
         ("*", list(NAMES)),
     ],
 )

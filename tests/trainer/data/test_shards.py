@@ -283,3 +283,15 @@ def test_ranks_that_are_columns_of_a_manifest_are_all_in_the_shards(packed: Shar
     with tarfile.open(tars(packed.manifest.parent)[0]) as tar:
         file = tar.extractfile(tar.getnames()[1])
         assert file is not None and set(TAXONOMY) <= set(json.load(file))
+
+
+def test_pages_of_samples_are_in_the_shards_manifest(tiny: tiny_set.Tiny, tmp_path: Path) -> None:
+    with tiny.manifest.open(encoding="utf-8", newline="") as file:
+        lines = [{**row, "source_path": f"https://page.example/{row['path']}"} for row in csv.DictReader(file)]
+    with (tmp_path / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    given = read_manifest(tmp_path / "manifest.csv", read_taxa(tiny.taxa), media=tiny.manifest.parent)
+    read = read_manifest(write_shards(given, tmp_path / "out", 1).manifest)
+    assert {one.page for one in (*read.recordings, *read.photos)} == {line["source_path"] for line in lines}
