@@ -71,8 +71,8 @@ def manifest(path: str | Path) -> Iterator[Material | Rejection]:
     """Read a manifest: a CSV with a row per photo or recording.
 
     Columns ``path`` (relative to the manifest) and ``scientific_name``; optional ``modality`` (image or audio; image if
-    absent), ``author``, ``licence``, ``source`` (or ``source_path``, or ``source_repo`` and ``source_id``), ``sha256``,
-    ``note``, and ``shard``, ``offset``, ``size``.
+    absent), ``author``, ``licence``, ``source`` (or ``source_path`` if it is an address, or ``source_repo`` and
+    ``source_id``), ``sha256``, ``note``, and ``shard``, ``offset``, ``size``.
 
     Raises
     ------
@@ -133,8 +133,9 @@ def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejec
     modality = row.get("modality") or "image"
     if modality not in ("image", "audio"):
         return Rejection(f"{path.name} {place}", f"modality {modality!r} is neither image nor audio")
-    source = row.get("source") or row.get("source_path")
-    source = source or " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
+    page = row.get("source_path", "")
+    known = " ".join(filter(None, (row.get("source_repo"), row.get("source_id"))))
+    source = row.get("source") or (page if "://" in page or not known else known)
     shard, part = row.get("shard", ""), (row.get("offset", ""), row.get("size", ""))
     if shard and not all(number.isdecimal() for number in part):
         return Rejection(f"{path.name} {place}", f"offset {part[0]!r} and size {part[1]!r} are no place in {shard}")

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from edgeapp.recognition.material import Material, manifest, rows, taxa_of
+from edgeapp.recognition.material import Material, manifest, material_of, rows, taxa_of
 from gallery.entry import Rejection
 from gallery.store import Gallery
 from tests.edgeapp import toy_pack as toy
@@ -89,3 +89,20 @@ def test_taxa_need_ranks_and_a_species(tmp_path):
     assert [(taxon.scientific_name, taxon.family) for taxon in found] == [("Astur gentilis", "Accipitridae")]
     (tmp_path / "b.csv").write_text("path,scientific_name,class\na.png,Parus major,Aves\n")
     assert taxa_of(rows(tmp_path / "b.csv")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "source"),
+    [
+        ({"source": "my own", "source_path": "https://page.example/1", "source_repo": "xc"}, "my own"),
+        ({"source_path": "https://page.example/1", "source_repo": "xc", "source_id": "7"}, "https://page.example/1"),
+        ({"source_path": "assets/a.mp3", "source_repo": "some/songs", "source_id": "XC7"}, "some/songs XC7"),
+        ({"source_path": "assets/a.mp3"}, "assets/a.mp3"),
+        ({}, ""),
+    ],
+)
+def test_the_source_of_a_file_is_where_people_find_it(given, source, tmp_path):
+    found = material_of(
+        tmp_path / "manifest.csv", "line 2", {"path": "a.mp3", "scientific_name": "Parus major", **given}
+    )
+    assert isinstance(found, Material) and found.source == source
