@@ -12,6 +12,7 @@ from edgeapp.collect.medium import Medium
 from edgeapp.collect.row import TRIES
 from edgeapp.errors import CollectError
 from gallery import sqlite
+from tests.edgeapp.collect import offers
 
 SONG = Medium(
     "xeno-canto",
@@ -160,3 +161,12 @@ def test_facts_are_kept(tmp_path):
         made.set_fact("backbone", "COL 2026")
     with Catalogue.open(tmp_path, readonly=True) as opened:
         assert (opened.fact("backbone"), opened.fact("other", "none")) == ("COL 2026", "none")
+
+
+def test_halves_of_letters_and_sizes_that_cannot_be_are_no_error(catalogue):
+    catalogue.offer(
+        [offers.medium(1, author="A. \ud83d Name", ranks={"class": "\ud83d"}, size=10**40), offers.medium(2, size=-1)]
+    )
+    one, other = catalogue.rows()
+    assert (one.medium.author, one.medium.ranks, one.medium.size) == ("A. ? Name", {"class": "?"}, None)
+    assert other.medium.size is None
