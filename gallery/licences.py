@@ -43,7 +43,7 @@ _RESERVED = re.compile(
     r"\bnot (?:in the )?public domain\b|\bcopyright(?:ed)?$|^(?:©|\(c\)|copyright)|^c$|rightsstatements\.org/vocab/inc"
 )
 _DENIED = re.compile(
-    r"\b(?:not|no|never|without|kein\w*)(?: (?:a|an|under|licen[cs]ed|in|available))* (?:cc(?:0|by|\b)|creative commons)"
+    r"\b(?:not|no|never|without|kein\w*)(?: (?:an?|under|licen[cs]ed|in|available))* (?:cc(?:0|by|\b)|creative commons)"
 )
 _PUBLIC = re.compile(r"\bpublic[ -]?domain\b|\bno (?:known )?copyright restrictions\b|\bpd(?:-[a-z]+)*$")
 _NONE_RESERVED = re.compile(r"\bno rights reserved\b|^no restrictions$")
