@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gallery.rows import DamagedRowError, pieces
-from gallery.vectors import DTYPE, PER_BLOCK, blocks, decoded, encoded, ids_of_taxa, name_of, whole
+from gallery.vectors import DTYPE, PER_BLOCK, blocks, decoded, encoded, ids_of_taxa, name_of, rows_of, whole
 
 ROWS_PER_READ = 1024  # 1024 rows x 768 numbers x 4 bytes = 3 MiB at a time
 MOST_PENDING = 4096  # vectors that wait to be written
@@ -68,7 +68,7 @@ def stored_sums(db: sqlite3.Connection, dim: int, modality: str, beside_class: b
             for taxon, blob, crc32, mark in zip(taxa, blobs, crcs, changed):
                 _check(blob, crc32, mark, name_of(db, taxon), modality=modality, dim=dim)
         end = at + len(found)
-        rows[at:end], counts[at:end] = np.searchsorted(ids, np.array(taxa, np.int64)), count
+        rows[at:end], counts[at:end] = rows_of(ids, taxa), count
         totals[at:end] = np.frombuffer(b"".join(blobs), _SUM).reshape(-1, dim)
         at = end
     return Sums(rows, totals, counts)

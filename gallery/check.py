@@ -37,11 +37,15 @@ def faults(gallery: Gallery) -> Iterator[str]:
     yield from of_file
     if of_file:
         return
-    for function in (_of_taxa, _of_vectors, _of_classes, _of_entries):
+    for function in (_of_references, _of_places, _of_taxa, _of_vectors, _of_classes, _of_entries):
         try:
             yield from gallery.each(function)
         except GalleryError as error:
             yield error.what
+    try:
+        gallery.counterexamples()
+    except GalleryError as error:
+        yield error.what
     if gallery.stores_centroids:
         yield from gallery.each(_of_centroids)
 
@@ -74,6 +78,35 @@ def _samples(db: sqlite3.Connection, dim: int, seed: int) -> list[np.ndarray]:
         row = db.execute("SELECT vectors, dtype, crc32 FROM vectors WHERE id = ?", (ids[place],)).fetchone()
         found.append(decoded(*row, dim=dim, owner="a taxon")[0])  # type: ignore[misc]  # three columns
     return found
+
+
+def _of_references(db: sqlite3.Connection, dim: int) -> Iterator[str]:
+    seen = set()
+    for table, _, parent, _ in db.execute("PRAGMA foreign_key_check"):
+        if (table, parent) not in seen:  # once for the rows of a table
+            seen.add((table, parent))
+            yield f"rows of {table} belong to {parent} that are missing"
+
+
+def _of_places(db: sqlite3.Connection, dim: int) -> Iterator[str]:
+    query = f"""
+        SELECT DISTINCT scientific_name, entries.modality FROM entries JOIN taxa ON taxa.id = entries.taxon
+        LEFT JOIN vectors ON vectors.id = block
+        WHERE entries.modality NOT IN ('{"', '".join(MODALITIES)}') OR block IS NOT NULL AND (
+            vectors.id IS NULL OR vectors.taxon <> entries.taxon OR vectors.modality <> entries.modality
+            OR typeof(place) <> 'integer' OR place < 0
+            OR place >= length(vectors) / CASE dtype WHEN 'float16' THEN 2 ELSE 4 END / {dim}
+        )
+        """
+    for name, modality in db.execute(query):
+        yield f"{name} has an entry ({modality}) whose vector is not in its place"
+    query = """
+        SELECT DISTINCT scientific_name FROM (
+            SELECT taxon FROM entries WHERE block IS NOT NULL GROUP BY block, place HAVING count(*) > 1
+        ) JOIN taxa ON taxa.id = taxon
+        """
+    for (name,) in db.execute(query):
+        yield f"{name} has entries that share one vector"
 
 
 def _of_taxa(db: sqlite3.Connection, dim: int) -> Iterator[str]:

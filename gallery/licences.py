@@ -25,7 +25,7 @@ _CC_PATH = re.compile(r"creativecommons\.org/licen[sc]es/([a-z+-]+)(?:/([0-9.]+)
 _CC_ZERO = re.compile(r"creativecommons\.org/(?:publicdomain|licenses)/zero|\bcc[ -]?(?:0|zero)(?![0-9a-z])")
 _CC_MARK = re.compile(r"creativecommons\.org/publicdomain/mark|\bpublic domain mark\b|\b(?:cc[ -])?pdm\b")
 _CC_PUBLIC = re.compile(r"creativecommons\.org/(?:licenses/publicdomain|publicdomain/certification)|\bcc-?pd(?:dc)?\b")
-_CC_CODE = re.compile(r"(?:\bcc[ -]?by|^by(?=[ -](?:nc|nd|sa)))((?:[ -]?(?:nc|nd|sa))*)(?![a-z])(.*)")
+_CC_CODE = re.compile(r"(?:\bcc[ -]?by|^by(?=[ -](?:nc|nd|sa)))((?:[ -]?(?:nc|nd|sa))*)(?![a-z])")
 _CC_WORDS = re.compile(
     r"\b(?:creative commons|cc)\b.*?\b(?:zero|attribution)\b|"
     r"\battribution(?:[ -]?(?:non[ -]?commercial|no[ -]?deriv\w*|share[ -]?alike))+|"
@@ -39,8 +39,13 @@ _WORD_ELEMENTS = {
 _CODE_ELEMENT = re.compile("nc|nd|sa")
 # A version with what may follow it: "4.0", "3.0 de", "-2.5-ca", "3.0 Germany"; the first of "4.0,3.0,2.5".
 _VERSION = re.compile(r"(?<![0-9.])([1-4](?:\.[0-9])?)(?![0-9])(?:[ ,/-]+([a-z][a-z -]*))?")
-_RESERVED = re.compile(r"\bnot (?:in the )?public domain\b|\bcopyright(?:ed)?$|^(?:©|\(c\)|copyright)")
-_PUBLIC = re.compile(r"\bpublic[ -]domain\b|\bno (?:known )?copyright restrictions\b|\bpd(?:-[a-z]+)*$")
+_RESERVED = re.compile(
+    r"\bnot (?:in the )?public domain\b|\bcopyright(?:ed)?$|^(?:©|\(c\)|copyright)|^c$|rightsstatements\.org/vocab/inc"
+)
+_DENIED = re.compile(
+    r"\b(?:not|no|never|without|kein\w*)(?: (?:an?|under|licen[cs]ed|in|available))* (?:cc(?:0|by|\b)|creative commons)"
+)
+_PUBLIC = re.compile(r"\bpublic[ -]?domain\b|\bno (?:known )?copyright restrictions\b|\bpd(?:-[a-z]+)*$")
 _NONE_RESERVED = re.compile(r"\bno rights reserved\b|^no restrictions$")
 _NAMED = (  # licences other than those of Creative Commons, which archives of sounds and photos have
     (re.compile(r"\bgfdl\b|\bgnu free documentation"), "GFDL"),
@@ -74,7 +79,7 @@ def spdx(text: str) -> str:
     Parameters
     ----------
     text : str
-        An address, a code or words; of several licences, the one of Creative Commons is taken.
+        An address, a code or words; of several licences, that of Creative Commons with most conditions is taken.
 
     Returns
     -------
@@ -86,13 +91,13 @@ def spdx(text: str) -> str:
     words = re.sub(r"(?<=\d)-(?=\d)", ".", words)  # GBIF: CC_BY_NC_4_0
     if re.search(r"\ball[ -]rights[ -]reserved\b", words):
         return ALL_RIGHTS_RESERVED
-    if path := _CC_PATH.search(words):
-        return _by_path(*path.groups()) or UNKNOWN
+    if _DENIED.search(words):
+        return UNKNOWN
+    named = [_by_path(*path.groups()) or UNKNOWN for path in _CC_PATH.finditer(words)]
+    if named or _CC_CODE.search(words):
+        return _strictest(named, words)
     if _CC_ZERO.search(words) or ("creative commons" in words and re.search(r"\bzero\b", words)):
         return CC0
-    if code := _CC_CODE.search(words):
-        elements = {one.upper() for one in _CODE_ELEMENT.findall(code[1])}
-        return _cc(elements, *_versioned(code[2]))
     if _CC_WORDS.search(words):
         elements = {name for name, pattern in _WORD_ELEMENTS.items() if pattern.search(words)}
         return _cc(elements, *_versioned(words))
@@ -128,6 +133,17 @@ def may_be_shown(licence: str) -> bool:
 def elements(name: str) -> frozenset[str]:
     """The conditions in a name beyond credits: ``NC``, ``ND``, ``SA``."""
     return frozenset(name.split("-")) & frozenset(ELEMENTS)
+
+
+def _strictest(named: list[str], words: str) -> str:
+    """Of the licences of Creative Commons in a text the one with most conditions: it may be the one that applies."""
+    without_paths = _CC_PATH.sub(" ", words)
+    for code in _CC_CODE.finditer(without_paths):
+        conditions = {one.upper() for one in _CODE_ELEMENT.findall(code[1])}
+        named.append(_cc(conditions, *_versioned(without_paths[code.end() :])))
+    strictest = max(named, key=lambda name: (name == UNKNOWN, len(elements(name))))
+    restricted = _WORD_ELEMENTS[NON_COMMERCIAL].search(without_paths) and NON_COMMERCIAL not in elements(strictest)
+    return UNKNOWN if restricted else strictest
 
 
 def _by_path(kind: str, version: str | None, country: str | None) -> str:

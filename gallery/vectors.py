@@ -226,6 +226,24 @@ def ids_of_taxa(db: sqlite3.Connection) -> np.ndarray:
     return np.array([id for (id,) in db.execute("SELECT id FROM taxa ORDER BY id")], dtype=np.int64)
 
 
+def rows_of(ids: np.ndarray, taxa: Sequence[int]) -> np.ndarray:
+    """Rows [n] int64 of taxa among `ids`, those of all taxa in their order.
+
+    Raises
+    ------
+    DamagedRowError
+        One is missing: vectors without a taxon would count for the next one.
+    """
+    wanted = np.array(taxa, np.int64)
+    found = np.searchsorted(ids, wanted)
+    missing = (
+        wanted[(found >= len(ids)) | (ids[np.minimum(found, max(len(ids) - 1, 0))] != wanted)] if len(ids) else wanted
+    )
+    if len(missing):
+        raise DamagedRowError(f"there are vectors of taxon {missing[0]}, which is missing")
+    return found
+
+
 def name_of(db: sqlite3.Connection, taxon: int) -> str:
     """Scientific name of the taxon of an id, for messages."""
     found = db.execute("SELECT scientific_name FROM taxa WHERE id = ?", (taxon,)).fetchone()

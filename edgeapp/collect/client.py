@@ -134,7 +134,7 @@ class Client:
                 body = self._body(answer)
             try:
                 return json.loads(body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise FetchError(f"the answer is {_begin(body)}, not JSON", "check the address") from None
 
         try:
@@ -213,6 +213,8 @@ class Client:
         for _ in range(MOST_REDIRECTS + 1):
             if request.url.scheme not in ("http", "https") or not request.url.host:
                 raise FetchError(f"{self.shown(str(request.url))} is no web address", lasting=True)
+            if (left_s := self.pace.pause_left_s(request.url.host)) > LONGEST_WAIT_S:
+                raise FetchError(f"the server asks for a pause of {left_s:.0f} s", "try again later")
             self.pace.wait(request.url.host)
             answer = self._http.send(request, stream=True)
             if answer.next_request is None:
@@ -290,7 +292,7 @@ def _message(body: bytes) -> str:
     """What a server says about its refusal, in JSON; ``""`` where it says nothing."""
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if isinstance(said, dict):
         for name in ("message", "detail", "error"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from edgeapp import interruption
 from edgeapp.collect.catalogue import Catalogue
-from edgeapp.collect.client import Client, FetchError, host_of
+from edgeapp.collect.client import LONGEST_WAIT_S, Client, FetchError, host_of
 from edgeapp.collect.defaults import CONNECTIONS
 from edgeapp.collect.pace import Stopped
 from edgeapp.collect.progress import Progress
@@ -189,6 +189,9 @@ class _Run:
         if self._unanswered[host] >= SILENT and host not in self.outcome.silent:
             self.outcome.silent.add(host)
             self._tell(f"{host} does not answer; its other files are left for the next run")
+        if host not in self.outcome.silent and self._client.pace.pause_left_s(host) > LONGEST_WAIT_S:
+            self.outcome.silent.add(host)
+            self._tell(f"{host} asks for a long pause; its other files are left for the next run")
         self._catalogue.failed(row.key, error.what, error.lasting)
         self.outcome.failed += 1
         self._progress.finished(failed=True)
@@ -221,10 +224,13 @@ class _Lane:
 
 
 def file_name(row: Row) -> str:
-    """Name of a row's file without its extension: ``xeno-canto_254462``, in letters that every file system takes."""
+    """Name of a row's file without its extension: ``xeno-canto_254462``, its own on every file system.
+
+    Identifiers with capitals get the row's number, since some file systems do not tell ``A`` from ``a``.
+    """
     medium = row.medium
     words = re.sub(r"[^A-Za-z0-9.-]+", "_", medium.id).strip("._")
-    if words == medium.id and len(words) <= 80:
+    if words == medium.id == medium.id.lower() and len(words) <= 80:
         return f"{medium.source}_{words}"
     return f"{medium.source}_{words[:60].strip('._')}_{row.key}"
 

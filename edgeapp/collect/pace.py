@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -123,6 +124,10 @@ class Pace:
             found.paused_until_s = found.next_s
         return pause_s
 
+    def pause_left_s(self, host: str) -> float:
+        """Seconds of the pause that a host asked for."""
+        return max(0.0, self._paused_until(host) - self._clock())
+
     def answered(self, host: str) -> None:
         """A host did what it was asked for."""
         with self._lock:
@@ -164,9 +169,11 @@ def asked_pause_s(retry_after: str, date: str = "", now_s: Callable[[], float] =
         Seconds since 1970, where the server has no clock.
     """
     try:
-        return max(0.0, float(retry_after))
+        asked_s = float(retry_after)
     except ValueError:
         pass
+    else:
+        return max(0.0, asked_s) if math.isfinite(asked_s) else None
     until = _seconds(retry_after)
     if until is None:
         return None

@@ -13,6 +13,7 @@ from edgeapp.collect.medium import Medium
 
 APPLICATION_ID = 0x42564543  # "BVEC"
 VERSION = 1
+LARGEST = 1 << 60  # bytes of a file
 TRIES = 3  # runs in which a file may fail before it has failed for good
 
 OFFERED, LEFT_OUT, CHOSEN, DOWNLOADED, FAILED = "offered", "left_out", "chosen", "downloaded", "failed"  # states
@@ -100,9 +101,21 @@ class Row:
 
 def values_of(medium: Medium) -> tuple[Any, ...]:
     values = [getattr(medium, name) for name in OF_MEDIUM]
-    for name, value in (("ranks", medium.ranks), ("background", list(medium.background))):
-        values[OF_MEDIUM.index(name)] = json_text(value)
-    return tuple(values)
+    for name, value in (("ranks", medium.ranks), ("background", list(medium.background)), ("size", medium.size)):
+        values[OF_MEDIUM.index(name)] = _size(value) if name == "size" else json_text(value)
+    return tuple(_storable(value) for value in values)
+
+
+def _storable(value: Any) -> Any:
+    """A value as SQLite takes it: text that was cut inside a letter has halves of one, which UTF-8 has not."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
+
+
+def _size(value: Any) -> int | None:
+    """Bytes, where a source says something that can be."""
+    return value if isinstance(value, int) and 0 < value < LARGEST else None
 
 
 def json_text(value: Any) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeapp import file_names
 from edgeapp.collect.client import Again, Client, FetchError, host_of
 from edgeapp.collect.content import HEAD, extension, extension_of
 from edgeapp.collect.defaults import KEEP_FREE_MB, MB, MOST_MB
@@ -165,6 +166,9 @@ class _Transfer:
                 if answer.status_code == 206 and not goes_on:
                     _forget(self._wanted)
                     raise Again("the server sent another part of the file than it was asked for")
+                if goes_on and done and (version := _version(answer)) and version != headers.get("If-Range"):
+                    _forget(self._wanted)
+                    raise Again("the file has changed at the server")
                 if not goes_on:
                     begun = done = 0
                 whole = self._whole(answer, done)
@@ -207,17 +211,16 @@ class _Transfer:
         encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
         if not length.isdigit() or encoded:
             return None
-        whole = done + int(length)
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2] if answer.status_code == 206 else ""
+        whole = int(total) if total.isdecimal() else done + int(length)
         if whole > self._limits.most_bytes:
             raise self._too_large()
         check_room(self._wanted.unfinished.parent, self._limits, int(length))
         return whole
 
     def _remember(self, answer: httpx.Response) -> None:
-        etag = answer.headers.get("ETag", "")
-        version = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            version = ""
+        encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
+        version = "" if encoded else _version(answer)
         self._about.write_text(json.dumps({"url": self._wanted.url, "version": version}), encoding="utf-8")
 
     def _take(self, n_bytes: int, done: int) -> None:
@@ -242,7 +245,7 @@ class _Transfer:
 
 
 def _copy(wanted: Wanted, limits: Limits, came: Callable[[int], None]) -> None:
-    path = Path(wanted.url)
+    path = Path(file_names.name_of(wanted.url))
     try:
         size = path.stat().st_size
         if size > limits.most_bytes:
@@ -281,6 +284,12 @@ def _checked(wanted: Wanted) -> tuple[str, str, int]:
 def _raw(answer: httpx.Response) -> Any:
     encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
     return answer.iter_bytes() if encoded else answer.iter_raw()  # as they come: none is lost where it is cut
+
+
+def _version(answer: httpx.Response) -> str:
+    """What tells two versions of a file apart; ``""`` where the server says nothing."""
+    etag = answer.headers.get("ETag", "")
+    return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
 
 
 def _begins_at(answer: httpx.Response, done: int) -> bool:

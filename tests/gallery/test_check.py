@@ -10,6 +10,7 @@ import pytest
 
 from gallery import Gallery
 from gallery.check import faults, recall
+from gallery.errors import GalleryError
 
 DAMAGE = {
     "a bit": ("UPDATE vectors SET crc32 = crc32 + 1 WHERE taxon = 2", r"Parus minor \(text\) have another checksum"),
@@ -23,6 +24,15 @@ DAMAGE = {
         "DELETE FROM vectors WHERE taxon = 2",
         "Parus minor has 1 text entries with a vector",
     ),
+    "a taxon that is gone": ("DELETE FROM taxa WHERE id = 2", "rows of entries belong to taxa that are missing"),
+    "a place that is none": (
+        "UPDATE entries SET place = 9 WHERE taxon = 2",
+        r"Parus minor has an entry \(text\) whose",
+    ),
+    "a block of another": (
+        "UPDATE entries SET block = (SELECT id FROM vectors WHERE taxon = 4) WHERE taxon = 2",
+        r"Parus minor has an entry \(text\) whose vector is not in its place",
+    ),
     "names that are none": ("UPDATE taxa SET synonyms = '{' WHERE id = 2", "the synonyms of Parus minor are not JSON"),
 }
 
@@ -35,6 +45,20 @@ def test_damage_is_told_by_taxon(filled: Path, statement, told):
         found = list(faults(gallery))
     assert any(re.search(told, fault) for fault in found), found
     assert not any("Parus major" in fault or "Erithacus" in fault for fault in found)
+
+
+def test_vectors_of_a_taxon_that_is_gone_are_no_others(filled: Path):
+    with closing(sqlite3.connect(filled)) as db, db:
+        db.execute("DELETE FROM taxa WHERE id = 2")
+    with Gallery.open(filled) as gallery, pytest.raises(GalleryError, match="vectors of taxon 2, which is missing"):
+        gallery.sums("text")
+
+
+def test_a_damaged_counterexample_is_told(filled: Path):
+    with closing(sqlite3.connect(filled)) as db, db:
+        db.execute("INSERT INTO counterexamples VALUES (1, 'species', 'Parus minor', x'00', '', '', '', '')")
+    with Gallery.open(filled) as gallery:
+        assert any("Parus minor (counterexample)" in fault for fault in faults(gallery))
 
 
 def test_all_damage_is_told_and_not_the_first_alone(filled: Path):

@@ -48,6 +48,14 @@ def test_reserved_and_unknown_licences_may_not(licence: str):
 
 
 NAMED = """
+C -> all-rights-reserved
+http://rightsstatements.org/vocab/InC/1.0/ -> all-rights-reserved
+publicdomain -> public-domain
+not CC0 -> unknown
+not licensed under CC BY -> unknown
+Free for non-commercial use, CC BY otherwise -> unknown
+CC BY 4.0 International (CC BY-NC 4.0 for photos) -> CC-BY-NC-4.0
+CC-BY-NC 4.0 (http://creativecommons.org/licenses/by/4.0/) -> CC-BY-NC-4.0
 //creativecommons.org/licenses/by-nc-sa/4.0/ -> CC-BY-NC-SA-4.0
 http://creativecommons.org/licenses/by/4.0/legalcode -> CC-BY-4.0
 https://creativecommons.org/licenses/by-sa/2.5/ca/ -> CC-BY-SA-2.5-CA

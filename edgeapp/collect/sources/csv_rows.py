@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
+from edgeapp.collect.sources.decoding import lines_of, quoted_rows, text_of
 from edgeapp.errors import CollectError
-
-FIELD_LETTERS = 1 << 30  # of the longest field
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
@@ -19,17 +20,11 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
     CollectError
         It cannot be read.
     """
-    csv.field_size_limit(FIELD_LETTERS)
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            separator = max("\t,;", key=head.count)
-            reader = csv.DictReader((line.replace("\0", "") for line in file), delimiter=separator, restval="")
-            for row in reader:
-                yield {name: text or "" for name, text in row.items() if isinstance(name, str)}
-    except (OSError, csv.Error) as error:
-        raise CollectError(f"{path}: cannot be read ({error})", "check the file") from None
+    with _read(path) as found:
+        columns = next(found, [])
+        for row in found:
+            if row:
+                yield dict(zip(columns, [*row, *[""] * (len(columns) - len(row))], strict=False))
 
 
 def header(path: Path) -> tuple[str, ...]:
@@ -39,12 +34,20 @@ def header(path: Path) -> tuple[str, ...]:
     ------
     CollectError
     """
+    with _read(path) as found:
+        return tuple(next(found, ()))
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[Iterator[list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = file.readline(FIELD_LETTERS)
-        return tuple(next(csv.reader([head], delimiter=max("\t,;", key=head.count)), ()))
+        with path.open("rb") as file:
+            lines = lines_of(text_of(file))
+            head = next(lines, "")
+            yield quoted_rows(chain([head], lines), max("\t,;", key=head.count))
     except (OSError, csv.Error) as error:
-        raise CollectError(f"{path}: cannot be read ({error})", "check the file") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CollectError(f"{path}: cannot be read ({reason})", "check the file") from None
 
 
 def first(row: Mapping[str, str], names: Sequence[str]) -> str:

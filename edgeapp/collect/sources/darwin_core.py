@@ -6,9 +6,10 @@ anything that the guide allows.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
+import lzma
+import struct
 import xml.etree.ElementTree as ElementTree
 import zipfile
 import zlib
@@ -18,12 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from edgeapp.collect.sources.decoding import LONGEST, encoding_of, lines_of, quoted_rows, text_of
 from edgeapp.errors import CollectError
 
 META = "meta.xml"
 MOST_META = 16 << 20  # bytes
 RUBBISH = ("__MACOSX", ".DS_Store")
-FIELD_LETTERS = 1 << 30  # of the longest field
+MOST_COLUMNS = 10_000
+# Tables are packed to a tenth; what is packed to less than a two-hundredth and is so large is made to fill disks.
+MOST_RATIO, SUSPECT = 200, 1 << 30
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError)
 _ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\f": "\f", "\\v": "\v", "\\\\": "\\"}
 
 
@@ -68,6 +73,7 @@ class Archive:
 
     def __init__(self, path: Path, packed: zipfile.ZipFile | None, base: PurePosixPath) -> None:
         self.path, self._packed, self._base = path, packed, base
+        self._names = {_place(name): name for name in packed.namelist()} if packed is not None else {}
         self.core, self.extensions = _described(self._meta(), path)
 
     @classmethod
@@ -80,15 +86,16 @@ class Archive:
             It is missing, damaged, or no Darwin Core Archive.
         """
         if path.is_dir():
-            return cls(path, None, _base([META] if (path / META).is_file() else [], path))
+            inside = [one.relative_to(path).as_posix() for one in (*path.glob("*"), *path.glob("*/*"))]
+            return cls(path, None, _base(inside, path))
         try:
             packed = zipfile.ZipFile(path)
         except FileNotFoundError:
             raise CollectError(f"{path}: no such file", "check the path") from None
-        except zipfile.BadZipFile:
-            raise CollectError(f"{path} is no ZIP file, or was not fetched to its end", "download it again") from None
         except OSError as error:
             raise CollectError(f"{path}: cannot be read ({error.strerror or error})", "check the file") from None
+        except (*DAMAGED, ValueError, NotImplementedError):
+            raise CollectError(f"{path} is no ZIP file, or was not fetched to its end", "download it again") from None
         try:
             return cls(path, packed, _base(packed.namelist(), path))
         except BaseException:
@@ -128,21 +135,15 @@ class Archive:
                     )
 
     def _fields(self, table: Table, file: IO[bytes], location: str) -> Iterator[list[str]]:
-        text = io.TextIOWrapper(file, table.encoding, errors="replace", newline="" if table.quote else "\n")
+        text = text_of(file, table.encoding, "" if table.quote else "\n")
         try:
-            lines = (line.replace("\0", "") for line in _lines(text, table))
+            found: Iterator[list[str]] = (line.split(table.delimiter) for line in _lines(text, table))
             if table.quote:
-                csv.field_size_limit(FIELD_LETTERS)
-                found: Iterable[list[str]] = csv.reader(
-                    lines, delimiter=table.delimiter, quotechar=table.quote, doublequote=True
-                )
-            else:
-                found = (line.split(table.delimiter) for line in lines)
+                width = max([*table.columns.values(), table.id_index or 0]) + 1
+                found = quoted_rows(_lines(text, table), table.delimiter, table.quote, width)
             for n, fields in enumerate(found):
                 if n >= table.header_lines and fields and fields != [""]:
                     yield fields
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise CollectError(f"{self.path}: {location} is damaged ({error})", "download the archive again") from None
         except csv.Error as error:
             raise CollectError(f"{self.path}: {location} cannot be read ({error})", "check the archive") from None
 
@@ -156,18 +157,33 @@ class Archive:
         if place.is_absolute() or ".." in place.parts:
             raise CollectError(f"{self.path}: its {META} names {location}, which is outside of it", "do not use it")
         try:
-            file = (self.path / place).open("rb") if self._packed is None else self._packed.open(str(place))
-        except (OSError, KeyError):
-            raise CollectError(f"{self.path}: {location} is missing", "download the archive again") from None
+            file = (self.path / place).open("rb") if self._packed is None else self._unpacked(self._packed, place)
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:  # a password, a rare compression
             raise CollectError(f"{self.path}: {location} cannot be unpacked ({error})", "unpack it first") from None
-        with file:
-            yield file
+        except (OSError, KeyError, ValueError):
+            raise CollectError(f"{self.path}: {location} is missing", "download the archive again") from None
+        try:
+            with file:
+                yield file
+        except DAMAGED as error:
+            raise CollectError(f"{self.path}: {location} is damaged ({error})", "download the archive again") from None
+
+    def _unpacked(self, packed: zipfile.ZipFile, place: PurePosixPath) -> IO[bytes]:
+        member = packed.getinfo(self._names[place])
+        if member.file_size > max(SUSPECT, MOST_RATIO * member.compress_size):
+            words = f"{self.path}: {place} would be {member.file_size / 1e9:,.1f} GB, of {member.compress_size:,} bytes"
+            raise CollectError(words, "do not use it: no table is packed like that")
+        return packed.open(member)
+
+
+def _place(name: str) -> PurePosixPath:
+    """A name in a ZIP file, some of which are written with the separators of Windows."""
+    return PurePosixPath(name.replace("\\", "/"))
 
 
 def _base(names: Iterable[str], path: Path) -> PurePosixPath:
     """Folder of the meta.xml inside an archive."""
-    places = [PurePosixPath(name) for name in names]
+    places = [_place(name) for name in names]
     metas = [one for one in places if one.name == META and not set(one.parts) & set(RUBBISH)]
     if not metas:
         tables = [one for one in places if one.suffix in (".csv", ".tsv") and not set(one.parts) & set(RUBBISH)]
@@ -179,7 +195,7 @@ def _base(names: Iterable[str], path: Path) -> PurePosixPath:
 def _described(meta: bytes, path: Path) -> tuple[Table, tuple[Table, ...]]:
     try:
         root = ElementTree.fromstring(meta)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:  # encodings that XML has not
         raise CollectError(f"{path}: its {META} cannot be read ({error})", "download the archive again") from None
     tables = {"core": [], "extension": []}  # type: dict[str, list[Table]]
     for element in root:
@@ -212,9 +228,11 @@ def _table(element: ElementTree.Element, kind: str, path: Path) -> Table:
     delimiter = _unescaped(element.get("fieldsTerminatedBy", ","))
     quote = _unescaped(element.get("fieldsEnclosedBy", '"'))
     try:
-        name = codecs.lookup(encoding).name
+        encoding = encoding_of(encoding)
     except LookupError:
         raise CollectError(f"{path}: its {META} names the unknown encoding {encoding}", "correct it there") from None
+    if delimiter == " ":  # XML reads a tab in an attribute as a blank, and no table has blanks between its fields
+        delimiter = "\t"
     if not locations or not delimiter or len(quote) > 1 or (quote and len(delimiter) > 1):
         raise CollectError(f"{path}: its {META} describes a table that cannot be read", "check the archive")
     return Table(
@@ -223,7 +241,7 @@ def _table(element: ElementTree.Element, kind: str, path: Path) -> Table:
         delimiter=delimiter,
         quote=quote,
         terminator=_unescaped(element.get("linesTerminatedBy", "\n")),
-        encoding="utf-8-sig" if name == "utf-8" else name,
+        encoding=encoding,
         header_lines=_index(element.get("ignoreHeaderLines") or "0", path),
         id_index=id_index,
         columns=columns,
@@ -232,10 +250,10 @@ def _table(element: ElementTree.Element, kind: str, path: Path) -> Table:
 
 
 def _index(text: str | None, path: Path) -> int:
-    try:
-        return max(0, int(text or ""))
-    except ValueError:
-        raise CollectError(f"{path}: its {META} has {text!r} where a number must be", "correct it there") from None
+    text = (text or "").strip()
+    if not text.isdecimal() or len(text) > 9 or int(text) > MOST_COLUMNS:
+        raise CollectError(f"{path}: its {META} has {text[:20]!r} where a number must be", "correct it there")
+    return int(text)
 
 
 def _unescaped(text: str) -> str:
@@ -247,12 +265,14 @@ def _unescaped(text: str) -> str:
 def _lines(text: io.TextIOWrapper, table: Table) -> Iterator[str]:
     """Lines without their ends; those of quoted tables with them, since a field may have several."""
     if table.terminator in ("\n", "\r\n", ""):
-        for line in text:
+        for line in lines_of(text):
             yield line if table.quote else line.rstrip("\r\n")
         return
     rest = ""
     while chunk := text.read(1 << 16):
-        *whole, rest = (rest + chunk).split(table.terminator)
+        *whole, rest = (rest + chunk.replace("\0", "")).split(table.terminator)
+        if len(rest) > LONGEST:
+            raise csv.Error(f"a line has more than {LONGEST >> 20} million letters")
         yield from whole
     if rest:
         yield rest

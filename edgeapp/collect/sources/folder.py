@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeapp import file_names
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
@@ -78,10 +79,12 @@ class Folder:
             relative = path.relative_to(self._folder).as_posix()
             about = {**told.pop(relative, {}), **_sidecar(path)}
             yield self._medium(path, relative, modality, about)
-        for relative in sorted(told)[:5]:
-            self._setting.tell(f"{self._folder / relative}: a table names it, and it is not there")
-        if len(told) > 5:
-            self._setting.tell(f"{self._folder}: {len(told) - 5:,} more that a table names are not there")
+        if told:
+            some = ", ".join(sorted(told)[:5]) + (", ..." if len(told) > 5 else "")
+            raise CollectError(
+                f"{self._folder}: {len(told):,} files that a table names are not there: {some}",
+                "correct the table, or put them there; the others are collected",
+            )
 
     def _medium(self, path: Path, relative: str, modality: str, about: Mapping[str, str]) -> Medium:
         said: dict[str, Any] = {name: first(about, words) for name, words in WORDS.items()}
@@ -96,10 +99,10 @@ class Folder:
             said["checksum"] = f"sha256:{about['sha256']}"
         return Medium(
             source=self.name,
-            id=relative,
-            observation=about.get("observation") or about.get("occurrenceID") or relative,
+            id=file_names.text_of(relative),
+            observation=about.get("observation") or about.get("occurrenceID") or file_names.text_of(relative),
             modality=modality,
-            url=str(path.resolve()),
+            url=file_names.text_of(path.resolve()),
             ranks={rank: about[rank] for rank in HIGHER_RANKS if about.get(rank)},
             latitude=latitude,
             longitude=longitude,
@@ -112,11 +115,20 @@ class Folder:
         """What tables say, by the path of the file in the folder."""
         told: dict[str, dict[str, str]] = {}
         for table in sorted(self._folder.iterdir()):
-            if table.suffix.lower() in TABLES and set(FILES) & set(header(table)):
-                for row in rows(table):
-                    if named := first(row, FILES):
-                        told[Path(named).as_posix().removeprefix("./")] = row
+            if table.suffix.lower() not in TABLES or table.name.startswith("."):
+                continue
+            if not set(FILES) & set(header(table)):
+                self._setting.tell(f"{table}: has no column {FILES[0]}, and is not read")
+                continue
+            for row in rows(table):
+                if named := first(row, FILES):
+                    told[self._below(named)] = row
         return told
+
+    def _below(self, named: str) -> str:
+        """A path of a table, which may have been written on Windows, relative to the folder."""
+        path = os.path.normpath(self._folder / named.replace("\\", "/"))
+        return Path(os.path.relpath(path, self._folder)).as_posix()
 
 
 def _sidecar(path: Path) -> dict[str, str]:
@@ -125,7 +137,7 @@ def _sidecar(path: Path) -> dict[str, str]:
         if place.is_file():
             try:
                 said = json.loads(place.read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 raise CollectError(f"{place}: cannot be read ({error})", "correct or remove it") from None
             if not isinstance(said, dict):
                 raise CollectError(f"{place}: is no JSON object", "correct or remove it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +18,9 @@ from edgeapp.errors import CollectError
 from gallery.taxon import HIGHER_RANKS
 
 BATCH = 10_000
-MEDIA_ROWS = ("Multimedia", "Image", "SimpleMultimedia")  # of GBIF and of Audubon Core
+IMAGE_ROW = "Image"  # its media need not say what they are
+MEDIA_ROWS = ("Multimedia", IMAGE_ROW, "SimpleMultimedia")  # of GBIF and of Audubon Core
+_BETWEEN = re.compile(r"\||[\s;,]+(?=[a-z]+://)", re.IGNORECASE)  # addresses in a list
 # Terms of Audubon Core (ac, xmpRights, photoshop) stand for those of GBIF's extension.
 _MEDIA = {
     "type": ("type",),
@@ -63,24 +67,49 @@ class GbifArchive:
     def _media(self) -> Iterator[Medium]:
         skipped: Counter[str] = Counter()
         with Archive.open(self._path) as archive, tempfile.TemporaryDirectory(prefix="biovita-") as folder:
-            extension = next((one for row in MEDIA_ROWS for one in archive.extensions if one.row_type == row), None)
-            if extension is None and "associatedMedia" not in archive.core.columns:
-                raise CollectError(
-                    f"{self._path} has no recordings or photos: no table of multimedia",
-                    "download the records as a Darwin Core Archive",
-                )
-            with _Joined(Path(folder), archive, extension) as joined:
+            extensions = self._extensions(archive)
+            with _Joined(Path(folder), archive, extensions) as joined:
                 for key, values in archive.rows(archive.core, _CORE):
                     record = dict(zip(_CORE, values, strict=True))
-                    found = joined.of(key) if extension is not None else _associated(record)
+                    found, again = joined.of(key)
+                    if again:
+                        skipped["of an occurrence with the identifier of an earlier one"] += len(found)
+                        continue
+                    found = found or _associated(record)
                     for media in found:
                         medium = self._medium(key, record, media, skipped, alone=len(found) == 1)
                         if medium is not None:
                             yield medium
-                if extension is not None and (lost := joined.lost()):
+                if lost := joined.lost():
                     skipped["without an occurrence"] = lost
+                    if not joined.any_found():
+                        raise CollectError(
+                            f"{self._path}: none of its {lost:,} media has an occurrence in it",
+                            "check the columns of identifiers in its meta.xml, or download it again",
+                        )
         for reason, n in sorted(skipped.items()):
             self._setting.tell(f"{self._path}: {n:,} media {reason} are left out")
+
+    def _extensions(self, archive: Archive) -> list[Table]:
+        """The tables of media; none where occurrences name their media themselves."""
+        core = archive.core
+        found = [one for row in MEDIA_ROWS for one in archive.extensions if one.row_type == row]
+        if not found and "associatedMedia" not in core.columns:
+            raise CollectError(
+                f"{self._path} has no recordings or photos: no table of multimedia",
+                "download the records as a Darwin Core Archive",
+            )
+        if not {"scientificName", "genus"} & {*core.columns, *core.defaults}:
+            raise CollectError(
+                f"{self._path}: its core ({core.row_type or 'of no type'}) has no scientific names",
+                "take an archive of occurrences; GBIF makes one of every data set",
+            )
+        if found and (core.id_index is None or any(one.id_index is None for one in found)):
+            raise CollectError(
+                f"{self._path}: its meta.xml does not say in which columns a medium and its occurrence find each other",
+                "add id and coreid there, or download the archive again",
+            )
+        return found
 
     def _medium(
         self, key: str, record: Mapping[str, str], media: Mapping[str, str], skipped: Counter[str], alone: bool
@@ -129,12 +158,20 @@ class GbifArchive:
 class _Joined:
     """The media of every occurrence, in a temporary database."""
 
-    def __init__(self, folder: Path, archive: Archive, extension: Table | None) -> None:
+    def __init__(self, folder: Path, archive: Archive, extensions: Iterable[Table]) -> None:
         self._db = scratch(folder / "media.db")
         self._db.execute(f"CREATE TABLE media (key TEXT, {', '.join(_MEDIA)})")
         self._db.execute("CREATE TABLE found (key TEXT PRIMARY KEY) WITHOUT ROWID")
-        if extension is not None:
-            self._read(archive, extension)
+        try:
+            for extension in extensions:
+                self._read(archive, extension)
+            self._db.execute("CREATE INDEX by_key ON media (key)")
+        except sqlite3.Error as error:
+            self._db.close()
+            raise CollectError(
+                f"{archive.path}: its media cannot be sorted in {folder.parent} ({error})",
+                "make room there, or name another folder with TMPDIR",
+            ) from None
 
     def __enter__(self) -> _Joined:
         return self
@@ -148,21 +185,32 @@ class _Joined:
         for several in _MEDIA.values():
             spans.append((at, at + len(several)))
             at += len(several)
+        type_at = 1 + list(_MEDIA).index("type")
 
         def rows() -> Iterator[tuple[str, ...]]:
             for key, values in archive.rows(extension, terms):
-                yield key, *(next((text for text in values[begin:end] if text), "") for begin, end in spans)
+                row = [key, *(next((text for text in values[begin:end] if text), "") for begin, end in spans)]
+                if extension.row_type == IMAGE_ROW:
+                    row[type_at] = row[type_at] or "StillImage"
+                yield tuple(row)
 
         self._db.execute("BEGIN")
         self._db.executemany(f"INSERT INTO media VALUES (?, {', '.join('?' * len(_MEDIA))})", rows())
         self._db.execute("COMMIT")
-        self._db.execute("CREATE INDEX by_key ON media (key)")
 
-    def of(self, key: str) -> list[dict[str, str]]:
-        found = self._db.execute("SELECT * FROM media WHERE key = ? ORDER BY rowid", (key,)).fetchall()
-        if found:
-            self._db.execute("INSERT OR IGNORE INTO found VALUES (?)", (key,))
-        return [dict(zip(_MEDIA, values[1:], strict=True)) for values in found]
+    def of(self, key: str) -> tuple[list[dict[str, str]], bool]:
+        """Media of an occurrence, each address once; and whether they were asked for before."""
+        rows = self._db.execute("SELECT * FROM media WHERE key = ? ORDER BY rowid", (key,)).fetchall()
+        again = bool(rows) and not self._db.execute("INSERT OR IGNORE INTO found VALUES (?)", (key,)).rowcount
+        found: dict[str, dict[str, str]] = {}
+        for n, values in enumerate(rows):
+            media = dict(zip(_MEDIA, values[1:], strict=True))
+            found.setdefault(media["url"] or f"{n}", media)
+        return list(found.values()), again
+
+    def any_found(self) -> bool:
+        """Whether any occurrence has media."""
+        return self._db.execute("SELECT 1 FROM found LIMIT 1").fetchone() is not None
 
     def lost(self) -> int:
         """Media of occurrences that the core has not."""
@@ -171,6 +219,6 @@ class _Joined:
 
 
 def _associated(record: Mapping[str, str]) -> list[dict[str, str]]:
-    """Media that an occurrence names itself, in a list with ``|``."""
-    urls = [text.strip() for text in record["associatedMedia"].split("|")]
+    """Media that an occurrence names itself, in a list with any separator."""
+    urls = dict.fromkeys(text.strip(" ;,") for text in _BETWEEN.split(record["associatedMedia"]))
     return [{name: url if name == "url" else "" for name in _MEDIA} for url in urls if "://" in url]

@@ -47,6 +47,7 @@ class GbifSearch:
     def __init__(self, what: str, setting: Setting) -> None:
         self._setting, self._client = setting, setting.asking()
         self._address = f"{setting.addresses['gbif'].rstrip('/')}/occurrence/search"
+        self._without = 0  # media without an address, of the query that is asked
         self._given = parameters("gbif", what, OWN, bool(setting.species))
         names = {name for name, _ in self._given}
         if "mediaType" not in names:
@@ -73,12 +74,15 @@ class GbifSearch:
                 results = answer.get("results") or []
                 with understood(self._address):
                     media = [medium for record in results for medium in self._media(record)]
-                at += int(answer.get("limit") or PAGE)
+                    at += max(1, int(answer.get("limit") or PAGE))
                 over = bool(answer.get("endOfRecords")) or not results or at >= REACHED
                 yield Page(media, f"{n + 1}" if over else f"{n} {at}")
                 if over:
                     break
         yield Page(())
+        if self._without:
+            self._setting.tell(f"gbif: {self._without:,} media have no address, and are left out")
+            self._without = 0
 
     def _parts(self, query: str) -> Iterator[tuple[list[tuple[str, Any]], int]]:
         """Searches that can be reached to their ends and together have every record, with their numbers of records."""
@@ -132,6 +136,8 @@ class GbifSearch:
         for media in record.get("media") or []:
             url = with_scheme(_text(media, "identifier"))
             modality = modality_of(_text(media, "type"), _text(media, "format"), url)
+            if not url:
+                self._without += 1
             if not url or modality not in self._setting.modalities:
                 continue
             yield Medium(

@@ -49,7 +49,7 @@ class INaturalist:
 
     def pages(self, query: str, begin: str = "") -> Iterator[Page]:
         """The pages of a query; one goes on above the last observation."""
-        above = int(begin or 0)
+        above, without = int(begin or 0), 0
         while True:
             per_page = self._setting.page(PAGE)
             asked = urlencode({"per_page": per_page, "order_by": "id", "order": "asc", "id_above": above})
@@ -59,11 +59,23 @@ class INaturalist:
                 raise FetchError(f"{self._address}: the answer is not what iNaturalist answers", "check the address")
             with understood(self._address):
                 media = [medium for record in records for medium in self._media(record)]
-                above = max([above, *(int(record["id"]) for record in records)])
-            last = not records or len(records) >= int(answer.get("total_results") or 0)  # of those that are left
+                without += sum(self._without_address(record) for record in records)
+                last_above, above = above, max([above, *(int(record["id"]) for record in records)])
+                left = answer.get("total_results")  # of those above the last one
+                last = not records or left is not None and len(records) >= int(left)
+            if not last and above == last_above:
+                raise FetchError(f"{self._address}: the same observations come again and again", "check the address")
             yield Page(media, "" if last else str(above))
             if last:
-                return
+                break
+        if without:
+            self._setting.tell(f"{self.name}: {without:,} sounds and photos have no address, and are left out")
+
+    def _without_address(self, record: Mapping[str, Any]) -> int:
+        """Media of an observation that are hidden, or not there any more."""
+        many = {"audio": "sounds", "image": "photos"}
+        media = [one for modality in self._setting.modalities for one in record.get(many[modality]) or []]
+        return sum(1 for one in media if one.get("hidden") or not (one.get("file_url") or one.get("url")))
 
     def _media(self, record: Mapping[str, Any]) -> Iterator[Medium]:
         taxon, user = record.get("taxon") or {}, record.get("user") or {}

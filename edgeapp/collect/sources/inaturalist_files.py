@@ -7,6 +7,7 @@ observations that are wanted go to a temporary database, and the photos are read
 from __future__ import annotations
 
 import gzip
+import sqlite3
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from gallery.taxon import HIGHER_RANKS
 
 TABLES = ("taxa", "observers", "observations", "photos")
 ENDINGS = (".csv.gz", ".csv", ".tsv.gz", ".tsv")
+NULL = ("\\N", "NULL", "null")  # as databases write what is not there
 LINEAGES = 100_000  # kept in memory
 _COLUMNS = {
     "taxa": ("taxon_id", "ancestry", "rank", "name"),
@@ -66,14 +68,23 @@ class INaturalistFiles:
         )
 
     def _media(self) -> Iterator[Medium]:
-        lost = 0
+        lost, unnamed = 0, 0
         with tempfile.TemporaryDirectory(prefix="biovita-") as folder:
-            tables = _Tables(Path(folder), self._rows, {*self._setting.species, *self._setting.groups})
+            try:
+                tables = _Tables(Path(folder), self._rows, {*self._setting.species, *self._setting.groups})
+            except sqlite3.Error as error:
+                raise CollectError(
+                    f"{self._folder}: its tables cannot be sorted in {Path(folder).parent} ({error})",
+                    "make room there, or name another folder with TMPDIR",
+                ) from None
             try:
                 for photo, uuid, observer, extension, licence in self._rows("photos"):
                     found = tables.observation(uuid)
                     if found is None:
                         lost += 1
+                        continue
+                    if not extension:
+                        unnamed += 1
                         continue
                     person, north, east, taxon, grade, day = found
                     login, name = tables.observer(observer or person)
@@ -100,6 +111,8 @@ class INaturalistFiles:
                 tables.close()
         if lost and not (self._setting.species or self._setting.groups):
             self._setting.tell(f"{self._paths['photos']}: {lost:,} photos have no observation, and are left out")
+        if unnamed:
+            self._setting.tell(f"{self._paths['photos']}: {unnamed:,} photos have no extension, and are left out")
 
     def _rows(self, table: str) -> Iterator[Sequence[str]]:
         """The columns of a table that are used, in the order of `_COLUMNS`."""
@@ -117,7 +130,7 @@ class INaturalistFiles:
                     fields = line.rstrip("\r\n").split("\t")
                     if len(fields) < most:
                         fields += [""] * (most - len(fields))
-                    yield [fields[place] for place in places]
+                    yield ["" if fields[place] in NULL else fields[place] for place in places]
         except (OSError, EOFError, zlib.error) as error:
             raise CollectError(f"{path}: is damaged or cannot be read ({error})", "download it again") from None
 

@@ -28,6 +28,9 @@ _SOUND = (
     ".amr",
     ".3gp",
 )
+_SOUND_WORDS = ("sound", "sounds", "audio", "recording", "audiorecording", "soundrecording")
+_PHOTO_WORDS = ("stillimage", "stillimages", "image", "images", "photo", "photos", "photograph", "photography")
+_OTHER_WORDS = ("movingimage", "movingimages", "video", "videos", "movie", "film", "animation", "software", "event")
 _PHOTO = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -43,12 +46,12 @@ def modality_of(kind: str = "", media_type: str = "", url: str = "") -> str:
     url : str
         Its extension is asked last.
     """
-    word = kind.rstrip("/").rpartition("/")[2].replace(" ", "").casefold()
-    for words, modality in ((("sound", "audio"), "audio"), (("stillimage", "image", "photo", "photograph"), "image")):
+    if "://" not in kind and kind.partition("/")[0].casefold() in ("audio", "image", "video"):
+        kind, media_type = "", kind  # some publishers write the media type there
+    word = re.sub(r"[\s_-]+", "", re.split(r"[/#:]", kind.rstrip("/"))[-1]).casefold()
+    for words, modality in ((_SOUND_WORDS, "audio"), (_PHOTO_WORDS, "image"), (_OTHER_WORDS, "")):
         if word in words:
             return modality
-    if word and word not in ("dataset", "media", "multimedia", "interactiveresource", "text"):
-        return ""  # moving pictures and the like
     main = media_type.partition("/")[0].casefold()
     if main in ("audio", "image"):
         return main
@@ -126,7 +129,7 @@ def understood(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CollectError(
             f"{where}: the answer is not what is documented ({type(error).__name__}: {error})",
             "check the address; if it is right, the archive has changed",

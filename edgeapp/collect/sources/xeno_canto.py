@@ -13,10 +13,12 @@ from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import coordinates, date_of_parts, number_of, seconds_of, understood, with_scheme
+from edgeapp.collect.taxonomy.names import Name, parsed
 from edgeapp.errors import UsageError
 
 PAGE = 500
 KEY_VARIABLE = "XENO_CANTO_KEY"
+GRADES, NOT_RATED = ("A", "B", "C", "D", "E"), "no score"
 GROUPS = {
     "birds": "Aves",
     "grasshoppers": "Insecta",
@@ -109,7 +111,7 @@ class XenoCanto:
             latitude=latitude,
             longitude=longitude,
             country=text("cnt"),
-            quality=text("q") if text("q") in "ABCDE" else "",
+            quality=text("q").upper() if text("q").upper() in GRADES else NOT_RATED,
             duration_s=seconds_of(text("length")) if text("length") else None,
             kind=", ".join(part for part in (text("type"), text("sex"), text("stage")) if part),
             background=tuple(name for name in also if isinstance(name, str) and name) if isinstance(also, list) else (),
@@ -117,5 +119,6 @@ class XenoCanto:
 
 
 def _species_tags(name: str) -> str:
-    genus, _, species = name.partition(" ")
+    found = parsed(name)  # version 3 refuses words without a tag: authors, subspecies
+    genus, _, species = (found.species if isinstance(found, Name) else name).partition(" ")
     return f"gen:{genus.casefold()} sp:{species.casefold()}" if species else f"gen:{genus.casefold()}"

@@ -51,18 +51,23 @@ class Name:
     domestic: bool = False
 
 
-_HYBRID = re.compile(r"[×✕✖⨯]|(?<=\S)\s+x\s+(?=\S)|(?<=\S)\s+X\s+(?=[a-z])|\s[xX]$|\bhybrids?\b|\bnotho")
+_HYBRID = re.compile(
+    r"[×✕✖⨯]|(?<=\S)\s+x\s+(?=\S)|(?<=\S)\s+X\s+(?=[a-z]|[A-Z][a-z]*\.?\s+[a-z])|\s[xX]$|\bhybrids?\b|\bnotho"
+)
 _TIMES = re.compile(r"\s*[×✕✖⨯]\s*|\s+[xX]\s+")
 _UNCERTAIN = re.compile(r"(?i)(?:^|[\s(])(?:cf|aff|nr|near|conf|prope|affinis)\b\.?(?=\s|$)|\?")
 _INDETERMINATE = re.compile(
-    r"(?i)\s(?:spp?|species|indet|ind|undet|unidentified|sp\.?\s*nov|gen\.?\s*sp|unknown|incertae sedis)\b\.?"
+    r"(?i)\s(?:spp?|spec|species|indet|ind|undet|unidentified|sp\.?\s*nov|gen\.?\s*sp|unknown|incertae sedis)\b\.?"
 )
 _UNKNOWN = re.compile(
     r"(?i)^(?:unknown|unidentified|indet\w*|undetermined|mystery|sonus|incertae|not identified)\b|BOLD:"
 )
 _GROUP = re.compile(r"(?i)\b(?:agg|aggregate|complex|superspecies|species[ -]group|s\.\s*l|s\.?\s*lat|sensu lato)\b\.?")
 _STRICT = re.compile(r"(?i)\b(?:s\.\s*s|s\.\s*str|sensu stricto)\b\.?")
-_DOMESTIC_NOTE = re.compile(r"(?i)\((?:domestic|feral|captive)[^)]*\)|\bdomestic(?:ated)? (?:type|form|breed)\b")
+_DOMESTIC_NOTE = re.compile(
+    r"(?i)\((?:domestic|feral|captive|dom\.)[^)]*\)|\bdomestic(?:ated)? (?:type|form|breed)\b|"
+    r"\bf(?:orma|\.)\s*dom(?:est)?\.(?=\s|$)"
+)
 # Epithets of domestic forms that are named as subspecies of the wild species, beside `domesticus` and the like.
 _DOMESTIC_EPITHETS = {
     "Bos": ("taurus", "indicus", "grunniens"),
@@ -93,7 +98,12 @@ _PARTICLES = {
 _EPITHET = re.compile(r"[a-z](?:[a-z]|-(?=[a-z0-9]))+|[0-9]+-[a-z]+")
 _GENUS = re.compile(r"[A-Z][a-z]+(?:-[A-Za-z]+)?")
 _CAPITALISED = re.compile(r"[A-Z](?:[a-z]+(?:-[a-z]+)?|[A-Z]+(?:-[A-Z]+)?)")
-_SUBGENUS = re.compile(r"^([A-Z][^\s()]+)\s+\(([A-Z][a-z-]+)\)\s+(?=[a-z])")
+# A subgenus, an aggregate of species (ICZN 6.2), or the mark of a klepton.
+_SUBGENUS = re.compile(r"^([A-Z][^\s()]+)\s+(?:\([A-Za-z][a-z-]+\)|kl\.|klepton)\s+(?=[a-z])")
+# A further name behind the first: "Turdus merula & Parus major". Authors are not followed by an epithet.
+_FURTHER = re.compile(r"(?:[&;+|,]|\b(?:and|und|et|y)\b)\s*[A-Z][a-z]+\s+([a-z]{3,})\b")
+_MARKUP = re.compile(r"<[^<>]{1,60}>|[\u200b-\u200f\u2060\ufeff\u00ad]")
+_APOSTROPHE = re.compile(r"(?<=\s)([a-z]+)['’]([a-z]+)\b")  # not part of a name any more (ICZN 32.5.2.3)
 _LONGEST = 500
 
 
@@ -121,7 +131,7 @@ def parsed(text: str) -> Name | NoSpecies:
     if _INDETERMINATE.search(text):
         return NoSpecies.ABOVE_SPECIES
     text = _SUBGENUS.sub(r"\1 ", _BRACKETS.sub(" ", text))
-    if _GROUP.search(text):
+    if _GROUP.search(text) or any(word not in _PARTICLES for word in _FURTHER.findall(text)):
         return NoSpecies.SEVERAL
     words = _STRICT.sub(" ", _CULTIVAR.sub(" ", text)).split()
     return _species(words, text)
@@ -209,7 +219,8 @@ def _plain(word: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    text = text[:_LONGEST]
+    text = _MARKUP.sub("", text[:_LONGEST]).strip()
+    text = _APOSTROPHE.sub(r"\1\2", text.strip("'\"") if text[:1] in "'\"" else text)
     if "_" in text and " " not in text.strip():
         text = text.replace("_", " ")
     words = text.replace("†", " ").split()

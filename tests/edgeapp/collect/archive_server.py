@@ -33,6 +33,8 @@ class Served:
         Answers that come first, with their headers.
     ranges, length : bool
         Whether a part can be asked for, and whether the length is told.
+    part : dict
+        What the next part says wrongly of itself: ``start``, ``total``, ``version``.
     """
 
     content: bytes = b""
@@ -41,6 +43,7 @@ class Served:
     location: str = ""
     ranges: bool = True
     length: bool = True
+    part: dict[str, Any] = field(default_factory=dict)
     breaks: deque[int] = field(default_factory=deque)
     statuses: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
 
@@ -196,22 +199,24 @@ def archive_server() -> Iterator[Archives]:
             if served.location:
                 self._send(302, b"", {"Location": served.location})
                 return
-            start, size = 0, len(served.content)
+            start, size, etag = 0, len(served.content), served.etag
             wanted = self.headers.get("Range")
             if wanted and served.ranges and self.headers.get("If-Range") == served.etag:
                 start = int(wanted.removeprefix("bytes=").rstrip("-"))
                 if start >= size:
                     self._send(416, b"", {"Content-Range": f"bytes */{size}"})
                     return
+                told, served.part = served.part, {}
+                total, begin, etag = told.get("total", size), told.get("start", start), told.get("version", etag)
                 self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+                self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{total}")
             else:
                 self.send_response(200)
             if served.length:
                 self.send_header("Content-Length", str(size - start))
             else:
                 self.send_header("Connection", "close")
-            self.send_header("ETag", served.etag)
+            self.send_header("ETag", etag)
             self.send_header("Content-Type", served.media_type)
             self.end_headers()
             if self.command == "HEAD":

@@ -12,6 +12,7 @@ from edgeapp.collect.medium import Medium
 from edgeapp.collect.row import TRIES
 from edgeapp.errors import CollectError
 from gallery import sqlite
+from tests.edgeapp.collect import offers
 
 SONG = Medium(
     "xeno-canto",
@@ -167,3 +168,12 @@ def test_rows_of_a_source_of_any_name(catalogue):
     catalogue.offer([SONG, replace(SONG, id="2", source=name)])
     assert [row.medium.source for row in catalogue.rows(source=name)] == [name]
     assert [row.medium.id for row in catalogue.rows("offered", "audio", "xeno-canto")] == ["1"]
+
+
+def test_halves_of_letters_and_sizes_that_cannot_be_are_no_error(catalogue):
+    catalogue.offer(
+        [offers.medium(1, author="A. \ud83d Name", ranks={"class": "\ud83d"}, size=10**40), offers.medium(2, size=-1)]
+    )
+    one, other = catalogue.rows()
+    assert (one.medium.author, one.medium.ranks, one.medium.size) == ("A. ? Name", {"class": "?"}, None)
+    assert other.medium.size is None

@@ -96,3 +96,18 @@ def test_a_proxy_that_cannot_be_is_told(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://a")
     with pytest.raises(UsageError, match="proxy of the environment"):
         Client()
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"count": ' + b"9" * 5000 + b"}"])
+def test_json_that_no_reader_takes_is_named(body, archives, client):
+    archives.refusals.append((200, {}, body))
+    with pytest.raises(FetchError, match="the answer is .*, not JSON"):
+        client.json(f"{archives.url}/gbif/v1/occurrence/search")
+
+
+def test_a_host_that_is_to_be_left_alone_is_not_asked_again(archives, client):
+    archives.refusals.append((429, {"Retry-After": "86400"}, b""))
+    for _ in range(2):
+        with pytest.raises(FetchError, match="asks for a pause of 86[34]"):
+            client.json(f"{archives.url}/gbif/v1/occurrence/search")
+    assert len(archives.asked) == 1

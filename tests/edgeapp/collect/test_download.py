@@ -282,4 +282,25 @@ def test_names_of_files_are_safe_and_their_own(catalogue):
         replace(Medium("gbif", id, "", "audio", "", ""), id=id) for id in ("12/ab", "12?ab", "XC1", "../up", "x" * 300)
     )
     names = [file_name(row) for row in catalogue.rows()]
-    assert names == ["gbif_12_ab_1", "gbif_12_ab_2", "gbif_XC1", "gbif_up_4", f"gbif_{'x' * 60}_5"]
+    assert names == ["gbif_12_ab_1", "gbif_12_ab_2", "gbif_XC1_3", "gbif_up_4", f"gbif_{'x' * 60}_5"]
+
+
+def test_a_host_that_wants_a_long_pause_is_left_for_the_next_run(archives, client, catalogue, capsys):
+    urls = [archives.serve(f"/files/{n}.wav", sound(n)) for n in range(6)]
+    archives.files["/files/0.wav"].statuses.append((429, {"Retry-After": "86400"}))
+    chosen(catalogue, *urls)
+    outcome = download(catalogue, client, HERE, connections=1)
+    assert (outcome.failed, outcome.silent) == (1, {"127.0.0.1"})
+    assert [state for state, _ in states(catalogue)] == ["failed", *["chosen"] * 5]
+    assert "asks for a long pause; its other files are left for the next run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", [{"version": '"two"'}, {"total": 99_999}, {"start": 7}])
+def test_a_part_of_another_version_is_never_put_behind_the_first(told, archives, client, catalogue):
+    content = sound()
+    url = archives.serve("/files/a.wav", content, breaks=deque([3000]))
+    archives.files["/files/a.wav"].part = dict(told)
+    chosen(catalogue, url)
+    download(catalogue, client, HERE)
+    [row] = catalogue.rows("downloaded")
+    assert (catalogue.folder / row.path).read_bytes() == content

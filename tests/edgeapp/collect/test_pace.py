@@ -80,6 +80,8 @@ def test_who_waits_ends_with_the_run():
         (http_date(1000), http_date(1090), 0.0),
         ("-3", "", 0.0),
         ("soon", "", None),
+        ("inf", "", None),
+        ("nan", "", None),
         ("", "", None),
     ],
 )

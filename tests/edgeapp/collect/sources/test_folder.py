@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.folder import Folder
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.errors import CollectError
+from edgeapp.file_names import name_of
 from tests.edgeapp.collect.offers import media_of
 
 
@@ -31,10 +33,10 @@ def test_a_table_and_json_files_say_what_is_there(folder, told):
     (folder / "about.csv").write_text(
         "file,scientific_name,class,license,author,latitude,longitude,date,duration_s,background\n"
         "a.wav,Hyla arborea,Amphibia,CC BY 4.0,A. Frog,52.5,13.4,2024-05-01,3.5,Rana temporaria; Bufo bufo\n"
-        "gone.wav,Bufo bufo,Amphibia,,,,,,,\n"
     )
     (folder / "b b" / "c?.JPG.json").write_text(json.dumps({"species": "Bufo bufo", "creator": "B", "lat": None}))
     found = read(folder, tell=told)
+    assert told.lines == []
     assert found["a.wav"] == Medium(
         source="folder",
         id="a.wav",
@@ -55,7 +57,6 @@ def test_a_table_and_json_files_say_what_is_there(folder, told):
     assert (photo.modality, photo.scientific_name, photo.author) == ("image", "Bufo bufo", "B")
     assert found["Parus_major/d.flac"].scientific_name == "Parus major"
     assert len(found) == 3
-    assert told.lines == [f"{folder / 'gone.wav'}: a table names it, and it is not there"]
 
 
 def test_a_changed_folder_is_another_query(folder):
@@ -75,3 +76,42 @@ def test_what_cannot_be_read_is_told(folder, tmp_path):
         read(folder)
     with pytest.raises(CollectError, match="no such folder"):
         read(tmp_path / "nowhere")
+
+
+def test_files_that_a_table_names_and_that_are_gone_are_an_error(folder):
+    (folder / "about.csv").write_text("file,species\na.wav,Hyla arborea\ngone.wav,Bufo bufo\n")
+    media = media_of(Folder(str(folder), Setting()))
+    assert {next(media).id for _ in range(3)} == {"Parus_major/d.flac", "a.wav", "b b/c?.JPG"}
+    with pytest.raises(CollectError, match="1 files that a table names are not there: gone.wav; correct the table"):
+        list(media)
+
+
+def test_a_table_may_come_from_windows(folder, told):
+    rows = "file;species;author\r\n.\\a.wav;Hyla arborea;Ä. Frosch\r\nParus_major\\d.flac;Parus minor;\r\n"
+    for encoding in ("utf-16", "cp1252", "utf-8-sig"):
+        (folder / "about.csv").write_bytes(rows.encode(encoding))
+        found = read(folder, tell=told)
+        assert (found["a.wav"].scientific_name, found["a.wav"].author) == ("Hyla arborea", "Ä. Frosch")
+        assert found["Parus_major/d.flac"].scientific_name == "Parus minor"
+    assert told.lines == []
+
+
+def test_a_table_that_names_no_files_is_told(folder, told):
+    (folder / "about.csv").write_text("recording,species\na.wav,Hyla arborea\n")
+    read(folder, tell=told)
+    assert told.lines == [f"{folder / 'about.csv'}: has no column file, and is not read"]
+
+
+def test_names_that_are_no_text_are_kept_and_found_again(folder):
+    path = os.fsencode(folder) + b"/Parus_major/\xe9.wav"
+    with open(path, "wb") as file:
+        file.write(b"x")
+    [medium] = [one for one in read(folder).values() if one.id.endswith("9.wav")]
+    assert medium.id == "Parus_major/\\xe9.wav"
+    assert os.fsencode(name_of(medium.url)) == os.path.realpath(path)
+
+
+def test_json_files_of_any_depth_are_refused(folder):
+    (folder / "a.json").write_text("[" * 100_000)
+    with pytest.raises(CollectError, match="a.json: cannot be read"):
+        read(folder)

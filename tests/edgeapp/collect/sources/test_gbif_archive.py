@@ -13,7 +13,7 @@ from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.gbif_archive import GbifArchive
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.errors import CollectError
-from tests.edgeapp.collect.darwin_core_archives import AUDUBON, CORE, multimedia, occurrence, write_archive
+from tests.edgeapp.collect.darwin_core_archives import AUDUBON, CORE, changed, multimedia, occurrence, write_archive
 from tests.edgeapp.collect.offers import media_of
 
 CORE_ROWS = [occurrence(1), occurrence(2, "Turdus merula"), occurrence(3)]
@@ -257,3 +257,53 @@ def test_memory_does_not_grow_with_the_archive(tmp_path):
 
     small, large = peak(1500), peak(3000)
     assert large < 1.3 * small
+
+
+def test_tables_that_do_not_name_their_identifiers_are_refused(tmp_path):
+    path = changed(write_archive(tmp_path / "a", CORE_ROWS, MEDIA_ROWS), ('<coreid index="0"/>', ""))
+    with pytest.raises(CollectError, match="in which columns a medium and its occurrence find each other"):
+        read(path)
+
+
+def test_media_of_which_none_has_an_occurrence_are_an_error(tmp_path):
+    path = changed(write_archive(tmp_path / "a", CORE_ROWS, MEDIA_ROWS), ('<coreid index="0"', '<coreid index="3"'))
+    with pytest.raises(CollectError, match="none of its 3 media has an occurrence in it; check the columns"):
+        read(path)
+
+
+def test_an_identifier_that_comes_twice_keeps_its_first_occurrence(tmp_path, told):
+    core = [occurrence(1), occurrence(1, scientificName="Corvus corax"), occurrence(2)]
+    media = [multimedia(1, "http://a.example/a.mp3"), multimedia(2, "http://a.example/b.mp3")]
+    found = read(write_archive(tmp_path / "a", core, media), Setting(tell=told))
+    assert [medium.scientific_name for medium in found] == [occurrence(1)[CORE.index("scientificName")]] * 2
+    assert [line.partition(": ")[2] for line in told.lines] == [
+        "1 media of an occurrence with the identifier of an earlier one are left out"
+    ]
+
+
+def test_a_core_without_names_is_refused(tmp_path):
+    names = [(f'/{name}"', f'/x{name}"') for name in ("scientificName", "genus")]
+    path = changed(write_archive(tmp_path / "a", CORE_ROWS, MEDIA_ROWS), *names, ("terms/Occurrence", "terms/Event"))
+    with pytest.raises(CollectError, match=r"its core \(Event\) has no scientific names; take an archive of occurr"):
+        read(path)
+
+
+def test_all_tables_of_media_are_read_and_an_address_once(tmp_path):
+    folder = write_archive(tmp_path / "a", CORE_ROWS, MEDIA_ROWS)
+    (folder / "ac.txt").write_text("1\thttp://a.example/z.mp3\n1\thttp://a.example/z.mp3\n")
+    more = (
+        '<extension fieldsTerminatedBy="\\t" fieldsEnclosedBy="" rowType="http://rs.gbif.org/terms/1.0/Image"><location>'
+        'ac.txt</location><coreid index="0"/><field index="1" term="http://rs.tdwg.org/ac/terms/accessURI"/></extension>'
+    )
+    found = read(changed(folder, ("</archive>", f"{more}</archive>")))
+    assert len(found) == 4
+    [photo] = [medium for medium in found if medium.url.endswith("z.mp3")]
+    assert photo.modality == "image"  # the table says what its rows are
+
+
+@pytest.mark.parametrize("between", [" | ", "|", "; ", ", ", " ", ";"])
+def test_addresses_in_one_cell_have_any_separator(between, tmp_path):
+    columns = [*CORE, "associatedMedia"]
+    rows = [[*occurrence(1), between.join(("http://a.example/1.mp3", "http://a.example/2.jpg?v=1,2"))]]
+    found = read(write_archive(tmp_path / "a.zip", rows, None, core_columns=columns))
+    assert [medium.url for medium in found] == ["http://a.example/1.mp3", "http://a.example/2.jpg?v=1,2"]

@@ -102,7 +102,8 @@ def test_more_than_a_search_can_reach_is_divided(archives, setting, told, monkey
     assert found == {f"http://a.example/{n}.mp3" for n in range(60)}
     assert told.lines == [
         "gbif: 1 records without a year cannot be reached by a search; ask GBIF for a Darwin Core Archive, and collect "
-        "with --gbif-archive"
+        "with --gbif-archive",
+        "gbif: 60 media have no address, and are left out",
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.inaturalist import INaturalist
 from edgeapp.errors import UsageError
@@ -120,3 +121,24 @@ def test_an_answer_of_another_form_is_an_error(answer, archives, setting):
     with pytest.raises(Exception, match="the answer is not what") as caught:
         list(media_of(INaturalist("place_id=1", setting)))
     assert caught.value.remedy
+
+
+def test_media_without_an_address_are_counted(archives, setting, told):
+    archives.inaturalist = [observation(3), observation(4)]
+    archives.inaturalist[0]["photos"].append({"id": 9, "url": None})
+    archives.inaturalist[1]["sounds"][0]["hidden"] = True
+    assert len(list(media_of(INaturalist("place_id=7207", replace(setting, modalities=("image",)))))) == 2
+    assert told.lines == ["inaturalist: 1 sounds and photos have no address, and are left out"]
+
+
+def test_a_mirror_that_repeats_its_answer_is_no_endless_query(archives, setting):
+    archives.refusals.extend([(200, {}, {"total_results": 90, "results": [observation(3)]})] * 3)
+    with pytest.raises(FetchError, match="the same observations come again"):
+        list(media_of(INaturalist("place_id=7207", replace(setting, modalities=("audio",)))))
+    assert len(archives.asked) == 2
+
+
+def test_pages_without_a_total_are_asked_to_the_end(archives, setting):
+    archives.refusals.extend([(200, {}, {"results": [observation(n)]}) for n in (3, 4)] + [(200, {}, {"results": []})])
+    found = media_of(INaturalist("place_id=7207", replace(setting, modalities=("audio",))))
+    assert [medium.id for medium in found] == ["sound-30", "sound-40"]

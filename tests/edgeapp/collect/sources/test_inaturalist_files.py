@@ -113,3 +113,11 @@ def test_what_is_missing_or_damaged_is_told_with_a_remedy(tables, setting):
     (tables / "all.tar.gz").touch()
     with pytest.raises(CollectError, match=r"no table photos.csv.gz \(unpack the .tar.gz first\)"):
         INaturalistFiles(str(tables), setting)
+
+
+@pytest.mark.parametrize("missing", ["", "\\N", "NULL"])
+def test_a_photo_without_an_extension_is_counted(missing, tables, setting, told):
+    text = "\t".join(TABLES["photos"][0]) + f"\np\t105\tu-1\t5\t{missing}\tCC0\t10\t10\t0\n"
+    (tables / "photos.csv.gz").write_bytes(gzip.compress(text.encode()))
+    assert list(media_of(INaturalistFiles(str(tables), setting))) == []
+    assert told.lines == [f"{tables / 'photos.csv.gz'}: 1 photos have no extension, and are left out"]

@@ -29,6 +29,15 @@ from edgeapp.collect.sources.words import (
         ("", "", "https://a.example/B.WAV?x=y.jpg#z", "audio"),
         ("", "application/octet-stream", "a.png", "image"),
         ("", "", "https://[bad/a.png", ""),
+        ("audio/mpeg", "", "", "audio"),
+        ("image/jpeg", "", "https://a.example/?id=7", "image"),
+        ("dcmitype:StillImage", "", "", "image"),
+        ("http://purl.org/dc/dcmitype#Sound", "", "", "audio"),
+        ("still_image", "", "", "image"),
+        ("Recording", "audio/mp3", "", "audio"),
+        ("Nahaufnahme", "image/jpeg", "", "image"),
+        ("Sound;StillImage", "", "a.mp3", "audio"),
+        ("video/mp4", "", "a.jpg", ""),
     ],
 )
 def test_a_modality_is_told_by_type_then_format_then_ending(kind, media_type, url, modality):

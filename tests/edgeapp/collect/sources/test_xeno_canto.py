@@ -79,7 +79,9 @@ def test_a_recording_has_what_the_interface_says(archives, setting):
     ("more", "name", "value"),
     [
         ({"ssp": "newtoni"}, "scientific_name", "Parus major newtoni"),
-        ({"q": "no score"}, "quality", ""),
+        ({"q": "no score"}, "quality", "no score"),
+        ({"q": ""}, "quality", "no score"),
+        ({"q": "b"}, "quality", "B"),
         ({"length": "1:00:05"}, "duration_s", 3605.0),
         ({"length": "?"}, "duration_s", None),
         ({"date": "2024-05-01"}, "recorded_at", "2024-05-01T05:30"),
@@ -151,3 +153,9 @@ def test_an_answer_of_another_form_is_an_error(answer, archives, setting):
     with pytest.raises(Exception, match="has no recordings|down for repair|not what is documented") as caught:
         list(media_of(XenoCanto("gen:parus", setting)))
     assert caught.value.remedy
+
+
+def test_names_of_a_list_are_asked_for_by_genus_and_epithet(setting):
+    names = ("Parus major Linnaeus, 1758", "Parus major newtoni", "Turdus")
+    source = XenoCanto("q:A", replace(setting, species=names))
+    assert list(source.queries()) == ["gen:parus sp:major q:A", "gen:parus sp:major q:A", "gen:turdus q:A"]

@@ -29,6 +29,14 @@ Passer domesticus -> Passer domesticus
 Felis catus -> Felis catus
 Junco hyemalis [oreganus Group] -> Junco hyemalis
 Alca torda† -> Alca torda
+<i>Parus major</i> Linnaeus, 1758 -> Parus major
+'Parus major' -> Parus major
+Parus major\u200b -> Parus major
+Corvus (corone) cornix -> Corvus cornix
+Pelophylax kl. esculentus -> Pelophylax esculentus
+Phrynosoma m'calli -> Phrynosoma mcalli
+Rhipidura rufifrons Latham & Hartert -> Rhipidura rufifrons
+Pitta erythrogaster Meyer and Wiglesworth in litt. -> Pitta erythrogaster
 """
 SUBSPECIES = """
 Parus major major -> Parus major major
@@ -48,7 +56,7 @@ NONE = {
     NoSpecies.ABOVE_SPECIES: [
         *("Parus", "Paridae", "Aves", "Parus sp.", "Parus sp", "Parus spp.", "Parus sp. 1", "Parus indet."),
         *("Parus species", "Paridae sp.", "Parus sp. nov.", "Hyla sp. 'green'", "Parus Linnaeus, 1758", "BOLD:AAB1234"),
-        *("Mystery mystery", "Sonus naturalis", "Unidentified bird", "Unknown"),
+        *("Parus spec.", "Mystery mystery", "Sonus naturalis", "Unidentified bird", "Unknown"),
     ],
     NoSpecies.UNCERTAIN: [
         *("Parus cf. major", "cf. Parus major", "Parus major cf. minor", "Parus aff. major", "Parus major?"),
@@ -56,15 +64,19 @@ NONE = {
     ],
     NoSpecies.HYBRID: [
         *("Anas platyrhynchos × Anas acuta", "Anas platyrhynchos x acuta", "Anas platyrhynchos X rubripes"),
+        *("Parus major X Parus minor", "Parus major X P. minor"),
         *("Mentha ×piperita", "×Amarcrinum", "Corvus corone × cornix", "Parus major x", "Hyla arborea x H. intermedia"),
     ],
     NoSpecies.SEVERAL: [
+        *("Turdus merula & Parus major", "Turdus merula; Parus major", "Turdus merula and Parus major"),
+        *("Turdus merula + Parus major", "Turdus merula, Parus major", "Turdus merula Linnaeus | Parus major"),
         *("Larus argentatus/smithsonianus", "Pelophylax esculentus complex", "Parus major agg.", "Parus major s.l."),
     ],
 }
 DOMESTIC = [
     *("Columba livia (Feral Pigeon)", "Anas platyrhynchos (Domestic type)", "Gallus gallus domesticus"),
     *("Anser anser f. domestica", "Canis lupus familiaris Linnaeus, 1758", "Felis silvestris catus"),
+    *("Columba livia f. dom.", "Melopsittacus undulatus (dom.)"),
     *("Columba livia var. domestica", "Equus ferus caballus"),
 ]
 
