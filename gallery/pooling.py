@@ -33,7 +33,8 @@ class Pool:
     """
 
     def __init__(self, n_taxa: int, parameters: DecisionParameters) -> None:
-        self._best = np.zeros((0, n_taxa), dtype=np.float32)
+        self._n_taxa = n_taxa
+        self._best: list[np.ndarray] = []  # [n_taxa] each, the largest confidence of each taxon first
         self._keep = parameters.pool_windows
         self._by_odds = parameters.rule == INDEPENDENT
         self.heard = 0
@@ -43,18 +44,22 @@ class Pool:
         if not window.heard:
             return
         self.heard += 1
-        best = np.concatenate([self._best, window.confidences[None]])
-        if len(best) > self._keep:
-            best = np.partition(best, len(best) - self._keep, axis=0)[-self._keep :]
-        self._best = best
+        less, spare = np.array(window.confidences, np.float32), np.empty(self._n_taxa, np.float32)
+        for kept in self._best:  # what is less than the best may be more than the next
+            np.minimum(kept, less, out=spare)
+            np.maximum(kept, less, out=kept)
+            less, spare = spare, less
+        if len(self._best) < self._keep:
+            self._best.append(less)
 
     def confidences(self) -> np.ndarray:
         """[n_taxa] float32; zeros before the first window with sound."""
-        if not len(self._best):
-            return np.zeros(self._best.shape[1], np.float32)
+        if not self._best:
+            return np.zeros(self._n_taxa, np.float32)
+        best = np.stack(self._best).astype(np.float64)
         if not self._by_odds:
-            return self._best.mean(axis=0, dtype=np.float64).astype(np.float32)
-        best = np.clip(self._best.astype(np.float64), LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)
+            return best.mean(axis=0).astype(np.float32)
+        best = np.clip(best, LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)
         odds = np.log(best / (1.0 - best)).mean(axis=0)
         return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 
