@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from gallery.errors import GalleryError
 
 LARGEST = 1e30  # of a scale, bias or weight: more would overflow in float32
+LARGEST_ODDS = 80.0  # against a taxon: float32 knows no larger exponential
 UNBOUNDED = 1e9  # logits, by which nothing is ever lowered; JSON knows no infinity
 PURSUIT, INDEPENDENT, SHARED = RULES = ("pursuit", "independent", "shared")
 
@@ -128,6 +131,19 @@ class DecisionParameters:
         ):
             if wrong:
                 raise GalleryError(f"decision parameters: {what}", "correct them, or fit them again")
+
+    def confidences(self, odds: np.ndarray) -> np.ndarray:
+        """Confidences of log-odds of taxa against what they compete with, float32, in their place."""
+        odds *= -self.slope
+        odds -= self.offset
+        with np.errstate(over="ignore"):  # infinite for a taxon that is ruled out
+            np.exp(odds, out=odds)
+        odds += 1.0
+        return np.reciprocal(odds, out=odds)
+
+    def confidence(self, odds: float) -> float:
+        """The same of one."""
+        return 1.0 / (1.0 + math.exp(min(-(self.slope * odds + self.offset), LARGEST_ODDS)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DecisionParameters:

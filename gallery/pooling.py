@@ -33,8 +33,8 @@ class Pool:
     """
 
     def __init__(self, n_taxa: int, parameters: DecisionParameters) -> None:
-        self._best: list[np.ndarray] = []  # the greatest confidence of each taxon first
         self._n_taxa = n_taxa
+        self._best: list[np.ndarray] = []  # [n_taxa] each, the largest confidence of each taxon first
         self._keep = parameters.pool_windows
         self._by_odds = parameters.rule == INDEPENDENT
         self.heard = 0
@@ -44,17 +44,19 @@ class Pool:
         if not window.heard:
             return
         self.heard += 1
-        rest = window.confidences.astype(np.float32, copy=False)
-        for place, best in enumerate(self._best):
-            self._best[place], rest = np.maximum(best, rest), np.minimum(best, rest)
+        less, spare = np.array(window.confidences, np.float32), np.empty(self._n_taxa, np.float32)
+        for kept in self._best:  # what is less than the best may be more than the next
+            np.minimum(kept, less, out=spare)
+            np.maximum(kept, less, out=kept)
+            less, spare = spare, less
         if len(self._best) < self._keep:
-            self._best.append(rest.copy())  # not a view of a batch of windows
+            self._best.append(less)
 
     def confidences(self) -> np.ndarray:
         """[n_taxa] float32; zeros before the first window with sound."""
         if not self._best:
             return np.zeros(self._n_taxa, np.float32)
-        best = np.array(self._best, np.float64)
+        best = np.stack(self._best).astype(np.float64)
         if not self._by_odds:
             return best.mean(axis=0).astype(np.float32)
         best = np.clip(best, LEAST_CONFIDENCE, 1.0 - LEAST_CONFIDENCE)

@@ -28,13 +28,12 @@ from gallery.competition import Competition, non_negative
 from gallery.parameters import INDEPENDENT, PURSUIT, SHARED, DecisionParameters
 from gallery.reviewed import reconsidered
 from gallery.taxon import Taxon
-from gallery.vocabulary import Vocabulary, unit_of
+from gallery.vocabulary import Shift, Vocabulary, unit_of
 
 MOST_SPECIES = 6  # in one window
 WINDOWS_AT_ONCE = 256  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
-LARGEST_ODDS = 80.0  # against a taxon: float32 knows no larger exponential
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
 
 
@@ -148,13 +147,20 @@ def recognise(
     for at in range(0, len(heard), WINDOWS_AT_ONCE):
         rows = heard[at : at + WINDOWS_AT_ONCE]
         some = np.asarray(vectors)[rows]
-        logits = vocabulary.logits(some).astype(np.float32, copy=False)
-        windows = [judge(vector.astype(np.float64), z, vocabulary, top, most) for vector, z in zip(some, logits)]
-        seeking = windows
-        while seeking := [window for window in seeking if window.seek()]:
-            vocabulary.shifts({window.found[-1] for window in seeking})  # in one product for all of them
-        for row, window in zip(rows.tolist(), windows):
-            found[row] = window.recognition()
+        each = zip(rows.tolist(), some.astype(np.float64), vocabulary.logits(some))
+        seeking = [(row, judge(vector, logits, vocabulary, top, most)) for row, vector, logits in each]
+        while seeking:
+            going = []
+            while seeking:
+                row, window = seeking.pop()  # which is then gone, with its arrays
+                if window.seek():
+                    going.append((row, window))
+                else:  # now, while what was worked out last is in the processor's cache
+                    found[row] = window.recognition()
+            shifts = vocabulary.shifts({window.found[-1] for _, window in going})  # in one product for all of them
+            for _, window in going:
+                window.take(shifts[window.found[-1]])
+            seeking = going
     return found
 
 
@@ -200,24 +206,34 @@ class _Window:
         self.top, self.most = top, min(most, len(logits))
         self.parameters = vocabulary.parameters
         self.found: list[int] = []  # rows of the species found so far, each in what the ones before it leave
-        self._left: dict[frozenset[int], Competition] = {}
+        self.anything = -math.inf
+        self._shifts: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # of those found
+        self._odds: dict[tuple[int, frozenset[int]], float] = {}
         self._taken: dict[frozenset[int], tuple[list[tuple[float, np.ndarray]], float]] = {}
+        self._left: dict[frozenset[int], Competition] = {}
 
     def seek(self) -> bool:
         """Look for one more species in what the others leave; whether there is one, now the last of `found`."""
+        left = self.left(self.found)
+        if not self.found:
+            self.anything = left.anything()
         if len(self.found) >= self.most:
             return False
-        left = self.left(self.found)
-        row = left.likeliest()
-        if self.sure(left.odds_of(row)) < LEAST_FOUND:
+        row = left.likeliest
+        if self.alone(row, self.found) < LEAST_FOUND:
             return False
         self.found.append(row)
+        self._left.clear()  # megabytes, where many windows wait for what was found in them
         return True
+
+    def take(self, shift: Shift) -> None:
+        """What the species that was found last adds to windows."""
+        self._shifts[self.found[-1]] = shift.direction, shift.of(self.length)
 
     def recognition(self) -> Recognition:
         detected, unsure = self.species()
         rest = self.left(list(detected))
-        confidences = self.confidence(rest.odds())
+        confidences = self.parameters.confidences(rest.odds())
         for row, confidence in unsure.items():
             confidences[row] = max(confidences[row], confidence)
         for row, confidence in detected.items():
@@ -233,8 +249,7 @@ class _Window:
         group = self.reviewed(group, list(detected)) if group else None
         species.sort(key=lambda one: (-one.confidence, one.scientific_name))
         detections = species + ([group] if group else [])
-        anything = self.left([]).anything()
-        return Recognition(True, confidences.astype(np.float32), tuple(detections), anything)
+        return Recognition(True, confidences, tuple(detections), self.anything)
 
     def species(self) -> tuple[dict[int, float], dict[int, float]]:
         """Row and confidence of every species found that is sure enough, and of those that are not."""
@@ -248,14 +263,17 @@ class _Window:
             found.remove(weakest)
         return {}, unsure
 
-    def alone(self, row: int, others: list[int]) -> float:
+    def alone(self, row: int, others: Sequence[int]) -> float:
         """Confidence of a taxon with those that sound together with it taken out."""
-        return self.sure(self.left(others).odds_of(row, self.logit(row, others)))
+        key = row, frozenset(others)
+        if key not in self._odds:
+            self._odds[key] = self.left(others).odds_of(row, self.logit(row, others))
+        return self.parameters.confidence(self._odds[key])
 
     def again(self, row: int, others: list[int], absent: list[int]) -> float:
         """Confidence of a taxon with others taken out, and without taxa that do not sound after all."""
         left = Competition(self.without(others), self.parameters.null_logit, [*others, *absent])
-        return self.sure(left.odds_of(row))
+        return self.parameters.confidence(left.odds_of(row))
 
     def reviewed(self, group: Detection, detected: list[int]) -> Detection | None:
         """A group after what reviews change: below its floor or explained by a species that they raised it is gone."""
@@ -266,26 +284,28 @@ class _Window:
         changed = group if change is None else replace(group, confidence=change.of(group.confidence))
         return changed if changed.confidence >= self.parameters.floor else None
 
-    def left(self, rows: list[int]) -> Competition:
+    def left(self, rows: Sequence[int]) -> Competition:
         """What competes for the window when taxa that sound together are taken out of it."""
         key = frozenset(rows)
         if key not in self._left:
             self._left[key] = Competition(self.without(rows), self.parameters.null_logit, rows)
         return self._left[key]
 
-    def without(self, rows: list[int]) -> np.ndarray:
+    def without(self, rows: Sequence[int]) -> np.ndarray:
         """Logits [n_taxa] float32 of what is left of the window when taxa are taken out of it."""
         if not rows:
             return self.logits
         shifts, left = self.taken(rows)
-        rest = self.logits - self.vocabulary.bias32
+        # In place: at full size, arrays of their own take longer than what is worked out.
+        rest = self.logits * (1.0 / left)
+        part = np.empty_like(rest)
         for amount, shift in shifts:
-            rest -= amount * shift
-        rest *= 1.0 / left
-        rest += self.vocabulary.bias32
+            rest -= np.multiply(shift, amount / left, out=part)
+        if self.vocabulary.biased:
+            rest += self.vocabulary.bias32 * (1.0 - 1.0 / left)
         return rest
 
-    def logit(self, row: int, rows: list[int]) -> float:
+    def logit(self, row: int, rows: Sequence[int]) -> float:
         """The same of one taxon, in float64."""
         if not rows:
             return float(self.logits[row])
@@ -294,31 +314,17 @@ class _Window:
         rest = float(self.logits[row]) - bias - sum(amount * float(shift[row]) for amount, shift in shifts)
         return rest / left + bias
 
-    def taken(self, rows: list[int]) -> tuple[list[tuple[float, np.ndarray]], float]:
+    def taken(self, rows: Sequence[int]) -> tuple[list[tuple[float, np.ndarray]], float]:
         """How much of taxa is in the window, with what a unit of each adds to every logit, and the length left."""
         key = frozenset(rows)
         if key not in self._taken:
-            known = [self.vocabulary.shift(row, self.length) for row in rows]
-            units = np.stack([direction for direction, _ in known])
+            known = [self._shifts[row] for row in rows]
+            units = np.array([direction for direction, _ in known])
             amounts = non_negative(units @ units.T, units @ self.vector)
             difference = self.vector - amounts @ units
             left = max(math.sqrt(float(difference @ difference)), LEAST_LEFT)
             self._taken[key] = [(amount, shift) for amount, (_, shift) in zip(amounts.tolist(), known)], left
         return self._taken[key]
-
-    def confidence(self, odds: np.ndarray) -> np.ndarray:
-        """Calibrated confidences of log-odds."""
-        z = odds * -self.parameters.slope
-        z -= self.parameters.offset
-        # In place: at full size, arrays of their own take longer than what is worked out.
-        np.exp(np.minimum(z, LARGEST_ODDS, out=z), out=z)
-        z += 1.0
-        return np.reciprocal(z, out=z)
-
-    def sure(self, odds: float) -> float:
-        """The same of one."""
-        z = self.parameters.slope * odds + self.parameters.offset
-        return 1.0 / (1.0 + math.exp(min(-z, LARGEST_ODDS)))
 
     def group(self, rest: Competition, detected: list[int]) -> Detection | None:
         """The deepest group above the species that explains what the detected species leave."""
@@ -326,23 +332,14 @@ class _Window:
         if rest.of_any() < parameters.floor - ROUNDING:
             return None  # all taxa together are less likely than a group must be
         p = rest.probabilities()
-        for groups in self.vocabulary.groups:
-            if not groups.paths:
-                continue
-            masses = np.bincount(groups.members, weights=p, minlength=len(groups.paths) + 1)[:-1]
-            explained = groups.members[detected]
-            masses[explained[explained < len(masses)]] = 0.0  # its species that is heard already explains it
-            best = int(masses.argmax())
-            share = groups.shares[best]
-            tells = masses[best] * (1.0 - share) >= parameters.evidence * share * (1.0 - masses[best])
-            if masses[best] >= parameters.floor and tells:
-                inside = np.where(groups.members == best, p, 0.0)
-                rows = _best(inside, taxa, self.top)
-                shown = self.vocabulary.similarity(self.vector, rows)
-                candidates = tuple(_candidate(taxa[row], inside[row], cosine) for row, cosine in zip(rows, shown))
-                path = groups.paths[best]
-                return Detection(groups.taxon_rank, path[-1], "", path, min(1.0, float(masses[best])), candidates)
-        return None
+        group = self.vocabulary.groups.deepest(p, detected, parameters.floor, parameters.evidence)
+        if group is None:
+            return None
+        inside = np.where(group.members, p, 0.0)
+        rows = _best(inside, taxa, self.top)
+        shown = self.vocabulary.similarity(self.vector, rows)
+        candidates = tuple(_candidate(taxa[row], inside[row], cosine) for row, cosine in zip(rows, shown))
+        return Detection(group.taxon_rank, group.path[-1], "", group.path, group.probability, candidates)
 
     def as_detection(self, row: int, confidence: float) -> Detection:
         taxon = self.vocabulary.taxa[row]
@@ -360,16 +357,18 @@ class _Independent(_Window):
 
     def odds(self) -> np.ndarray:
         """Log-odds [n_taxa] of each taxon."""
-        return self.logits
+        return self.logits.copy()
 
     def again(self, row: int, others: list[int], absent: list[int]) -> float:
-        return self.sure(float(self.odds()[row]))
+        return self.parameters.confidence(float(self.odds()[row]))
 
     def recognition(self) -> Recognition:
-        confidences = self.confidence(self.odds())
+        confidences = self.parameters.confidences(self.odds())
         sure = np.flatnonzero(confidences >= self.parameters.threshold)
         rows = sure[np.argsort(-confidences[sure], kind="stable")][: self.most].tolist()
-        rest = Competition(self.logits, self.parameters.null_logit, rows) if rows else self.left([])
+        every = self.left([])
+        self.anything = every.anything()
+        rest = Competition(self.logits, self.parameters.null_logit, rows) if rows else every
         return self.recognised(rest, confidences, {row: float(confidences[row]) for row in rows})
 
 

@@ -11,37 +11,47 @@ import numpy as np
 
 from gallery.entry import UNIT_TOLERANCE
 from gallery.errors import GalleryError
+from gallery.groups import Groups
 from gallery.latest import Latest
 from gallery.parameters import DecisionParameters
 from gallery.reviewed import Change, Reviewed
 from gallery.search import ClassVectors, Index
-from gallery.taxon import RANKS, Taxon
+from gallery.taxon import Taxon
 
 ROWS_AT_ONCE = 1024
 FEW = 32  # vectors for which a product is faster the other way round
 KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered
-GROUP_RANKS = RANKS[-2:0:-1]  # above the species, deepest first; a kingdom alone says nothing worth telling
 
 
 @dataclass(frozen=True, eq=False)
-class RankGroups:
-    """The names at one rank, and to which of them each taxon belongs.
+class Shift:
+    """What sound of a taxon adds to the logits of windows.
 
     Attributes
     ----------
-    taxon_rank : str
-    paths : tuple of tuple of str
-        Of each name, from the kingdom down, in alphabetical order; namesakes in different families are different.
-    members : numpy.ndarray
-        [n_taxa], place in `paths`; len(paths) for a taxon whose name at this rank is unknown.
-    shares : numpy.ndarray
-        [paths], share of the taxa that each name has.
+    direction : numpy.ndarray
+        [dim], of unit length: where sound of the taxon points.
+    of_entries, of_class : numpy.ndarray or None
+        [n_taxa], what a unit of it adds by entries and by class vectors; None without any.
     """
 
-    taxon_rank: str
-    paths: tuple[tuple[str, ...], ...]
-    members: np.ndarray
-    shares: np.ndarray
+    direction: np.ndarray
+    of_entries: np.ndarray | None
+    of_class: np.ndarray | None
+
+    def of(self, length: float) -> np.ndarray:
+        """What a unit of it adds to every logit, [n_taxa].
+
+        Parameters
+        ----------
+        length : float
+            Of the window's vector, as its encoder gives it; it counts for class vectors alone.
+        """
+        if self.of_class is None:
+            assert self.of_entries is not None  # or nothing could be named
+            return self.of_entries
+        shift: np.ndarray = self.of_class * length
+        return shift if self.of_entries is None else np.add(shift, self.of_entries, out=shift)
 
 
 class Vocabulary:
@@ -113,11 +123,15 @@ class Vocabulary:
             at = rows[self._rows]
             self._beside_class(self._class, index.lengths["audio"][at], index.counts["audio"][at])
         self.dim = index.dim
+        self._counted, self._place = _places(self._rows, len(rows))
+        class_rows = self._class.rows if self._class is not None else rows[:0]
+        self._class_place = _places(class_rows, len(rows))[1]
+        self._beside = np.flatnonzero((self._class_share > 0) & (self._class_share < 1))  # entries and a class vector
         self._quality = classes.mean if classes is not None else None
         self._recorded = self._rows[self._shares["audio"] > 0] if "audio" in self._shares else rows[:0]
         heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
         self._alone = ~(heard | of_class[rows])
-        self._shifts = Latest[_Shift](max(LEAST_KEPT, KEPT_BYTES // (4 * max(1, len(rows)))))
+        self._shifts = Latest[Shift](max(LEAST_KEPT, KEPT_BYTES // (4 * max(1, len(rows)))))
 
     def _beside_class(self, classes: ClassVectors, lengths: np.ndarray, counts: np.ndarray) -> None:
         """Have recordings of taxa with a class vector count as the parameters say.
@@ -148,7 +162,7 @@ class Vocabulary:
         return len(self.taxa)
 
     def logits(self, vectors: np.ndarray) -> np.ndarray:
-        """Logit of every taxon: [n, dim] as an encoder gives them -> [n, n_taxa], of float32 or float64.
+        """Logit of every taxon: [n, dim] as an encoder gives them -> [n, n_taxa] float32.
 
         The direction of a vector is compared with entries; its length counts for class vectors alone.
 
@@ -165,26 +179,23 @@ class Vocabulary:
             )
         if not np.isfinite(vectors).all():
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
-        logits: np.ndarray
-        if len(self._rows) == len(self.taxa):  # at full size it is the adding up that takes long
-            logits = np.add(_products(unit(vectors), self.directions), self.bias32, order="C")
+        classes, beside = self._class, self._beside
+        if classes is None:
+            logits = self._spread(_products(unit(vectors), self.directions), self._rows)
         else:
-            logits = np.repeat(self.bias[None], len(vectors), axis=0)
+            # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
+            logits = self._spread(_products(vectors, classes.weights), classes.rows)
+            of_class = logits[:, beside]
+            logits[:, beside] *= self._class_share[beside]
             if len(self._rows):
                 logits[:, self._rows] += _products(unit(vectors), self.directions)
+        if self.biased:
+            logits += self.bias32
         if len(self._recorded) and self._quality is not None:
             logits[:, self._recorded] += self.quality(vectors)[:, None]
-        if self._class is None:
-            return logits
-        # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
-        of_class = _products(vectors, self._class.weights)
-        logits[:, self._class.rows] += of_class * self._class_share[self._class.rows]
-        # Entries lower a class vector by so much at most.
-        weighed = np.flatnonzero(self._class_share[self._class.rows] < 1)
-        if len(weighed):
-            at = self._class.rows[weighed]
-            least = of_class[:, weighed] + self._class.bias[weighed] - self.parameters.class_lowered
-            logits[:, at] = np.maximum(logits[:, at], least)
+        if classes is not None:  # entries lower a class vector by so much at most
+            bias = classes.bias[self._class_place[beside]]
+            logits[:, beside] = np.maximum(logits[:, beside], of_class + (bias - self.parameters.class_lowered))
         return logits
 
     def quality(self, vectors: np.ndarray) -> np.ndarray:
@@ -197,62 +208,50 @@ class Vocabulary:
             parameters.quality_mean * means + parameters.quality_length * lengths + parameters.quality_bias
         )
 
-    def shifts(self, rows: Collection[int]) -> None:
-        """Work out what `shift` will be asked for, in one product for all of the taxa of these rows."""
-        missing = [row for row in rows if self._shifts.get(row) is None]
+    def shifts(self, rows: Collection[int]) -> dict[int, Shift]:
+        """What sound of the taxa of some rows adds to logits, worked out in one product for all that is not known."""
+        found = {row: known for row in rows if (known := self._shifts.get(row)) is not None}
+        missing = [row for row in rows if row not in found]
         if missing:
             units = np.stack([self.unit_direction(row) for row in missing])
-            of_entries = _products(units, self.directions) if len(self._rows) else [None] * len(missing)
-            of_class = [None] * len(missing) if self._class is None else _products(units, self._class.weights)
-            for row, direction, entries, classes in zip(missing, units, of_entries, of_class):
-                entries, classes = (None if one is None else one.copy() for one in (entries, classes))
-                self._shifts.put(row, (direction.astype(np.float64), entries, classes))
+            of_entries = self._spread(_products(units, self.directions), self._rows) if len(self._rows) else None
+            of_class = None
+            if self._class is not None:
+                products = _products(units, self._class.weights) * self._class_share[self._class.rows]
+                of_class = self._spread(products, self._class.rows)
+            for at, row in enumerate(missing):
+                parts = [None if one is None else one[at].copy() for one in (of_entries, of_class)]
+                found[row] = Shift(units[at].astype(np.float64), *parts)
+                self._shifts.put(row, found[row])
+        return found
 
-    def shift(self, row: int, length: float) -> tuple[np.ndarray, np.ndarray]:
-        """Where sound of a taxon points [dim], and what a unit of it in a window adds to every logit [n_taxa].
-
-        Parameters
-        ----------
-        row : int
-        length : float
-            Of the window's vector, as its encoder gives it; it counts for class vectors alone.
-        """
-        while (known := self._shifts.get(row)) is None:  # for as long as other threads put theirs in its place
-            self.shifts([row])
-        direction, of_entries, of_class = known
-        if of_class is None and of_entries is not None and len(of_entries) == len(self):
-            return direction, of_entries
-        shift = np.zeros(len(self), np.float32)
-        if of_class is not None and self._class is not None:
-            shift[self._class.rows] += length * of_class * self._class_share[self._class.rows]
-        if of_entries is not None:
-            shift[self._rows] += of_entries
-        return direction, shift
+    def _spread(self, products: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Products [n, rows] in the columns of their taxa, [n, n_taxa]."""
+        if len(rows) == len(self):
+            return products
+        spread = np.zeros((len(products), len(self)), np.float32)
+        spread[:, rows] = products
+        return spread
 
     def unit_direction(self, row: int) -> np.ndarray:
         """[dim] of unit length: where sound of a taxon points."""
-        direction = np.zeros(self.dim, np.float32)
-        place = int(np.searchsorted(self._rows, row))
-        if place < len(self._rows) and self._rows[place] == row:
-            direction += self.directions[place]
-        else:
-            direction += self._class_direction(row)
-        return unit_of(direction)
+        if self._counted[row]:
+            return unit_of(self.directions[self._place[row]])
+        assert self._class is not None  # else the taxon would have no share of anything
+        return unit_of(self._class.weights[self._class_place[row]])
 
     def similarity(self, vector: np.ndarray, rows: Sequence[int]) -> np.ndarray:
         """Cosine to show beside a confidence, [rows]: the weighted mean over what the taxon has."""
         heard, at = unit_of(np.asarray(vector, np.float32)), np.asarray(rows, np.int64)
         shown = np.zeros(len(at), np.float32)
         if len(self._rows):
-            place = np.minimum(np.searchsorted(self._rows, at), len(self._rows) - 1)
-            has = np.flatnonzero(self._rows[place] == at)
+            counted, place = self._counted[at], self._place[at]
             for modality, share in self._shares.items():
-                shown[has] += share[place[has]] * (self._centroids[modality][place[has]] @ heard)
+                shown += counted * share[place] * (self._centroids[modality][place] @ heard)
         if self._class is not None:
-            has = np.flatnonzero(self._class_share[at] > 0)
-            place = np.searchsorted(self._class.rows, at[has])
+            place = self._class_place[at]
             cosines = (self._class.weights[place] @ heard) / self._class_lengths[place]
-            shown[has] += self._class_share[at[has]] * cosines
+            shown += self._class_share[at] * cosines
         return shown
 
     @cached_property
@@ -260,10 +259,6 @@ class Vocabulary:
         """Lengths of the class vectors, [m]."""
         assert self._class is not None  # else nobody asks
         return np.linalg.norm(self._class.weights, axis=1)
-
-    def _class_direction(self, row: int) -> np.ndarray:
-        assert self._class is not None  # else the taxon would have no share of anything
-        return self._class.weights[int(np.searchsorted(self._class.rows, row))]
 
     def changes(self, direction: np.ndarray) -> dict[int, Change]:
         """What reviews change in a window whose vector has this direction [dim], by row of the taxon."""
@@ -278,32 +273,25 @@ class Vocabulary:
         return reviewed.change_of_group(direction, taxon_rank, scientific_name, self.parameters)
 
     @cached_property
-    def groups(self) -> tuple[RankGroups, ...]:
-        """Groups of taxa at each rank above the species, deepest first."""
-        return tuple(_groups(self.taxa, taxon_rank) for taxon_rank in GROUP_RANKS)
+    def groups(self) -> Groups:
+        """Groups of the taxa at each rank above the species."""
+        return Groups(self.taxa)
 
     @cached_property
     def bias32(self) -> np.ndarray:
-        """`bias` as float32."""
-        return self.bias.astype(np.float32)
+        """`bias` as float32, one number where it is the same for all."""
+        bias = self.bias.astype(np.float32)
+        return bias[:1] if (bias == bias[0]).all() else bias
+
+    @cached_property
+    def biased(self) -> bool:
+        """Whether any taxon has a bias."""
+        return bool(self.bias32.any())
 
     @cached_property
     def rows(self) -> dict[str, int]:
         """Scientific name to row."""
         return {taxon.scientific_name: row for row, taxon in enumerate(self.taxa)}
-
-
-# Direction [dim], products with those of entries [n_rows] and of class vectors [n_classes].
-_Shift = tuple[np.ndarray, "np.ndarray | None", "np.ndarray | None"]
-
-
-def _groups(taxa: Sequence[Taxon], taxon_rank: str) -> RankGroups:
-    paths = [taxon.path(taxon_rank) for taxon in taxa]
-    known = sorted({path for path in paths if path[-1]})
-    place = {path: number for number, path in enumerate(known)}
-    members = np.array([place.get(path, len(known)) for path in paths], dtype=np.int64)
-    shares = np.bincount(members, minlength=len(known) + 1)[:-1] / max(1, len(taxa))
-    return RankGroups(taxon_rank, tuple(known), members, shares)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -320,7 +308,14 @@ def unit_of(vector: np.ndarray) -> np.ndarray:
 
 def _products(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Products [n, m] of vectors [n, dim] with directions [m, dim], in the order that takes BLAS the least time."""
-    return vectors @ directions.T if len(vectors) > FEW else (directions @ vectors.T).T
+    return vectors @ directions.T if len(vectors) > FEW else np.ascontiguousarray((directions @ vectors.T).T)
+
+
+def _places(rows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n taxa are among `rows`, [n] bool, and where, [n]; 0 for those that are not."""
+    there, place = np.zeros(n, bool), np.zeros(n, np.int64)
+    there[rows], place[rows] = True, np.arange(len(rows))
+    return there, place
 
 
 def _those(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

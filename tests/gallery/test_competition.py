@@ -31,7 +31,7 @@ def test_log_odds_are_those_of_the_formula(spread, together):
         rows = np.flatnonzero(sure).tolist()[:5]
         assert [competition.odds_of(row) for row in rows] == pytest.approx(plain[rows].tolist(), abs=1e-6)
         free = np.delete(np.arange(len(logits)), together)
-        assert competition.likeliest() == free[logits[free].argmax()]
+        assert competition.likeliest == free[logits[free].argmax()]
         assert competition.anything() == pytest.approx(np.logaddexp.reduce(logits[free]) - null, abs=1e-9)
         assert competition.of_any() == pytest.approx(competition.probabilities().sum())
 
@@ -111,6 +111,22 @@ def test_many_windows_at_once_are_decided_as_each_plainly(parameters, monkeypatc
     centroids = (rng.standard_normal((30, 64))[np.arange(90) // 3] + rng.standard_normal((90, 64))).astype(np.float32)
     vocabulary = Vocabulary(Index(taxa, {"text": centroids}), replace(parameters, null_logit=9.0))
     agree(vocabulary, mixed(vocabulary.directions / 20.0, 40))
+
+
+def test_taxa_with_other_modalities_are_decided_as_each_plainly(parameters):
+    rng = np.random.default_rng(8)
+    taxa = [Taxon(f"Genus{row} species", "A", "B", "C", "D", "E", f"Genus{row}", {}) for row in range(60)]
+    centroids = {one: rng.standard_normal((60, 64)).astype(np.float32) for one in ("text", "image", "audio")}
+    centroids["image"][::3] = centroids["audio"][1::2] = 0.0
+    tables = {
+        "scale": {"text": 20.0, "image": 25.0, "audio": 30.0},
+        "bias": {"text": 0.0, "image": 1.0, "audio": -2.0},
+        "weight": {"text": 1.0, "image": 3.0, "audio": 2.0},
+    }
+    for slope, null_logit in ((1.0, 9.0), (0.6, 7.0)):
+        mixing = replace(parameters, **tables, slope=slope, null_logit=null_logit)
+        vocabulary = Vocabulary(Index(taxa, centroids), mixing)
+        agree(vocabulary, mixed(vocabulary.directions / 20.0, 30))
 
 
 def test_real_vectors_are_decided_as_each_plainly(starter_pack):

@@ -245,6 +245,8 @@ class TestPool:
             pieces.add(windows[place])
         np.testing.assert_allclose(pieces.confidences(), pooled(windows, vocabulary), atol=1e-6)
         assert pieces.heard == 9
+        best = np.sort([window.confidences for window in windows], axis=0)[-2:]
+        np.testing.assert_allclose(pieces.confidences(), best.mean(axis=0), atol=1e-6)
 
 
 class TestRanked:

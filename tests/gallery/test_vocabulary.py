@@ -65,11 +65,3 @@ def test_vectors_of_another_shape_are_refused(index, parameters, shape):
 def test_a_broken_encoder_is_not_taken_for_an_answer(index, parameters):
     with pytest.raises(GalleryError, match="not finite"):
         Vocabulary(index, parameters).logits(np.full((1, 8), np.nan))
-
-
-def test_namesakes_in_different_families_are_different_groups(taxa, parameters, unit):
-    vocabulary = Vocabulary(Index(taxa, {"text": np.stack([unit(row) for row in range(6)])}), parameters)
-    [genera] = [groups for groups in vocabulary.groups if groups.taxon_rank == "genus"]
-    assert [path[-1] for path in genera.paths].count("Morus") == 2
-    assert genera.shares.sum() == pytest.approx(1)
-    assert {groups.taxon_rank for groups in vocabulary.groups} == {"genus", "family", "order", "class", "phylum"}
