@@ -163,7 +163,7 @@ def trained(way: Way, rows: list[dict[str, Any]]) -> None:
         way.takes(f"python -m trainer --stage {stage}")
         folder = way.folder / "runs" / "mine" / f"stage{stage}"
         epochs = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        assert len(epochs) == 2 and all("held_out" in epoch for epoch in epochs)
+        assert len(epochs) == 2 and "held_out" in epochs[-1]
     pages = {row["page"] for row in table(folder / "ATTRIBUTION.csv")}
     assert pages == {row["source_path"] for row in rows if row["split"] == "train"}
 
