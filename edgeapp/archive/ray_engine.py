@@ -38,6 +38,9 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning of a change to come
 }
+# Its processes talk over 127.0.0.1 alone, as on Windows and macOS. Elsewhere Ray looks for the address at which others
+# reach this machine, by a socket to a name server of the Internet.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @dataclass
@@ -100,7 +103,7 @@ class RayWorkers:
     """
 
     def __init__(self, recognition: Recognition, record: Record, address: str, workers: int | None = None) -> None:
-        os.environ.update(QUIET)
+        os.environ.update({**QUIET, **ALONE} if address == LOCAL else QUIET)  # read when it is imported
         try:
             import ray
         except ImportError:
