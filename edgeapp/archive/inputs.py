@@ -28,7 +28,7 @@ from typing import BinaryIO
 from edgeapp.archive.lists import LIST, is_list, names_of
 from edgeapp.archive.patterns import is_pattern, matching
 from edgeapp.audio.formats.sniff import APPLE_DOUBLE
-from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, special_file
+from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, other_sound, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
 
@@ -77,7 +77,8 @@ def recordings(
         Files, folders, patterns, ``@list``, or ``-`` for sound on standard input, which is given as it is.
     pass_over : Callable[[path, kind], None]
         Told of what has a recording's extension and is none: hidden and unfinished files, companion files of macOS,
-        pipes and devices in folders; and of subfolders that are not searched. Such as `PassedOver`.
+        pipes and devices in folders; of films and unusual formats of sound in folders; and of subfolders that are not
+        searched. Such as `PassedOver`.
     stdin : open binary file, optional
         What ``@-`` reads; `sys.stdin` if not given.
 
@@ -236,6 +237,8 @@ class _Search:
                             continue
                         folders.add(name)
                     elif not has_extension(name):
+                        if (kind := other_sound(name)) is not None:
+                            self._pass_over(entry.path, kind)
                         continue
                     elif (kind := left_out(name)) is not None:
                         self._pass_over(entry.path, kind)

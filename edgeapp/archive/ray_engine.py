@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import socket
 import time
 from collections import deque
@@ -38,6 +39,10 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning of a change to come
 }
+# Its processes talk over 127.0.0.1 alone, as on Windows and macOS. Elsewhere Ray looks for the address at which others
+# reach this machine, by a socket to a name server of the Internet.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+TOKEN = "RAY_AUTH_TOKEN"  # by which its processes know each other; Ray writes one into the home folder otherwise
 
 
 @dataclass
@@ -100,7 +105,10 @@ class RayWorkers:
     """
 
     def __init__(self, recognition: Recognition, record: Record, address: str, workers: int | None = None) -> None:
-        os.environ.update(QUIET)
+        os.environ.update(QUIET)  # which is read when Ray is imported
+        if address == LOCAL:
+            os.environ.update(ALONE)
+            os.environ.setdefault(TOKEN, secrets.token_hex(32))
         try:
             import ray
         except ImportError:

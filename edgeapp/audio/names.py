@@ -9,7 +9,7 @@ import stat
 EXTENSIONS = frozenset(
     (
         *(".wav", ".wave", ".w64", ".rf64", ".bw64", ".bwf", ".aif", ".aiff", ".aifc", ".caf", ".au"),
-        *(".flac", ".ogg", ".oga", ".opus", ".mp3"),
+        *(".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".wv"),
         *(".m4a", ".m4b", ".aac", ".3gp", ".3ga", ".amr", ".webm", ".weba", ".mka", ".wma"),
     )
 )
@@ -20,6 +20,15 @@ _SPECIAL = (
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
 )
+# What may hold sound as well, and is passed over with a word.
+FILM, UNUSUAL = "film", "unusual sound file"
+_OTHERS = {
+    **dict.fromkeys(
+        (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".flv", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv"), FILM
+    ),
+    **dict.fromkeys((".ac3", ".ape", ".dsf", ".mpc", ".pcm", ".raw", ".snd", ".tta", ".wac"), UNUSUAL),
+}
+
 COMPANION = "macOS companion file"
 HIDDEN = "hidden file"
 UNFINISHED = "unfinished file"
@@ -42,6 +51,11 @@ def left_out(name: str) -> str | None:
     if os.path.splitext(name)[0].lower().endswith(_UNFINISHED):
         return UNFINISHED
     return None
+
+
+def other_sound(name: str) -> str | None:
+    """What a file is that may hold sound and is not taken for a recording, by its extension; None of any other."""
+    return None if is_hidden(name) else _OTHERS.get(os.path.splitext(name)[1].lower())
 
 
 def is_recording(name: str) -> bool:

@@ -3,7 +3,7 @@
 ========================================================  ==========================================================
 ``20190522_070000.WAV``, ``..._070000T.WAV``              AudioMoth since 2018; its zone is in the comment of the file
 ``5CE4F4F0.WAV``                                          AudioMoth until 2018: seconds since 1970, hexadecimal, UTC
-``SM4A_20190522_070000.wav``, ``..._0+1_20190522_...``    Song Meter
+``SM4A_20190522_070000.wav``, ``..._0+1_20190522_...``    Song Meter; ``20190522$070000`` where GPS set its clock
 ``20190522T070000+0200_REC.wav``, ``S20190522T070000...`` Frontier Labs
 ``S1_20190522_070000_+0200.wav``, ``..._070000_Z.wav``    Swift, SwiftOne
 ``190522-070000.WAV``, ``190522_070000.WAV``              Zoom
@@ -30,7 +30,8 @@ LARGEST_OFFSET_H = 14
 
 # Year to second, the separators of one recorder or another between them, and perhaps an offset from UTC.
 _DATED = re.compile(
-    r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?:(?P<iso>T)|[_ -]|-birdnet-)(\d{2})[-:_.]?(\d{2})[-:_.]?(\d{2})(?!\d)(?:\.\d+)?"
+    r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?:(?P<iso>T)|[_ $-]|-birdnet-)"
+    r"(\d{2})[-:_.]?(\d{2})[-:_.]?(\d{2})(?!\d)(?:\.\d+)?"
     r"(?:_?(?P<utc>Z)(?![A-Za-z0-9])|_?(?P<offset>[+-]\d{2}:?\d{2})(?!\d)|(?(iso)(?P<hours>[+-]\d{2}))(?![\d.]))?"
 )
 _TO_THE_MINUTE = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})[T_ ](\d{2})[-:_.](\d{2})(?![\d])")

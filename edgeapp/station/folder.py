@@ -22,6 +22,7 @@ from edgeapp.errors import AudioError
 from edgeapp.file_names import text_of
 from edgeapp.journal import Journal
 from edgeapp.station.microphone_health import MicrophoneHealth, Transition
+from edgeapp.station.repeats import EACH
 from edgeapp.station.stream_source import StreamSource
 from edgeapp.station.watch import POLL_S, SETTLED_S, FinishedFile, finished_files
 
@@ -90,13 +91,13 @@ class FolderSource:
             self._is_known,
             poll_s=self._poll_s,
             ended=lambda: self._closed,
-            complain=lambda error: log.warning("%s", error),
+            complain=lambda error: log.warning("%s", error, extra=EACH),
         )
         for file in files:
             try:
                 stream = self._opened(file)
             except (AudioError, OSError) as error:  # taken away since it was found
-                log.warning("%s", error)
+                log.warning("%s", error, extra=EACH)
                 continue
             except Exception:  # one recording must not end the others
                 log.exception("%s: failed unexpectedly; please report it with the file", file.path)

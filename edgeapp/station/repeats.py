@@ -18,6 +18,7 @@ SAME_TEXT = 5  # lines with the same words within it
 SAME_PLACE = 60  # lines from the same place in the program, whatever their numbers
 ALL = 2_000  # lines of any kind
 PASSES = "passes_repeats"  # attribute of a record
+EACH = {PASSES: True}  # `extra` of a line on what comes but once, such as a recording: written however many there were
 KINDS_KEPT = 500  # kinds of lines counted at once; memory must not grow with what goes wrong
 
 

@@ -13,6 +13,7 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError, DeviceError
 from edgeapp.station.microphone_health import MicrophoneHealth
+from edgeapp.station.repeats import EACH
 
 log = logging.getLogger(__name__)
 
@@ -153,17 +154,21 @@ class StreamSource:
             self._health.lost(error.what, self._clock.now().boottime_s)
         except AudioError as error:
             self.end_reason = str(error)
-            log.warning("%s", error)
+            log.warning("%s", error, extra=self._weight())
         else:
             for note in self._source.notes:
                 log.info("%s: %s", self.name, note)
             self.end_reason = self.fault or (CLOSED if self._source.live else None)
             if self.fault:
-                log.warning("%s: %s", self.name, self.fault)
+                log.warning("%s: %s", self.name, self.fault, extra=self._weight())
 
     def close(self) -> None:
         """End the sound after what has been heard so far. Safe in a signal handler; idempotent."""
         self._source.close()
+
+    def _weight(self) -> dict[str, bool] | None:
+        """`extra` of a line on its end: each recording is told, and a stream that breaks again and again is counted."""
+        return None if self._source.live else EACH
 
     def _within_duration(self, block: Block) -> Block:
         if self._most is None:

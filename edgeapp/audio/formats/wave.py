@@ -77,6 +77,8 @@ def is_wav(head: bytes) -> bool:
 def bodies(file: Readable, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
     """The first chunk of each of these names, at most `MOST_METADATA` bytes of it; nothing of what is no WAV file.
 
+    Of several ``LIST`` chunks it is the first with ``INFO``.
+
     Parameters
     ----------
     file : Readable
@@ -139,6 +141,7 @@ class _Walk:
         self.fmt: bytes | None = None
         self.spans: list[tuple[int, int]] = []
         self.announced: list[int | None] = []
+        self._list_of = b""  # kind of the LIST that is in
         self.places: dict[bytes, tuple[int, int]] = {}  # name to body and size, of the first chunk of each name
 
     def chunks(self) -> None:
@@ -149,8 +152,11 @@ class _Walk:
                 self.end = min(at, self._size)
                 return
             name, body, size = found
-            self.places.setdefault(name, (body, size))
-            if name == b"LIST" and read_at(self._file, body, 4) == b"wavl":  # stretches of sound, each a chunk
+            list_of = read_at(self._file, body, 4) if name == b"LIST" else b""
+            if name not in self.places or (list_of == b"INFO" and self._list_of != b"INFO"):
+                self.places[name] = body, size
+                self._list_of = list_of or self._list_of
+            if list_of == b"wavl":  # stretches of sound, each a chunk
                 at = body + 4
                 continue
             if name == b"data":

@@ -57,6 +57,20 @@ def test_a_folder_gives_its_recordings_below_its_name_in_order(here):
     assert paths("night/") == paths("./night/")[:0] + [f"night/{name}" for name in sorted(TREE)]
 
 
+def test_films_and_unusual_sound_in_a_folder_are_counted(here):
+    grow(here / "night", ["a.wav", "b.MP4", "c.wac", "d.mov", ".e.mp4", "f.txt"])
+
+    assert paths("night") == ["night/a.wav"] and paths("night/b.MP4") == ["night/b.MP4"]
+    told = passed("night")  # in the order in which the folder has them
+    assert (
+        "2 films (night/" in told
+        and "b.MP4" in told
+        and "d.mov" in told
+        and "1 unusual sound file (night/c.wac)" in told
+    )
+    assert ".e.mp4" not in told and "f.txt" not in told
+
+
 def test_size_and_time_of_a_recording_are_its_own(here):
     grow(here, ["a.wav"])
     os.utime("a.wav", ns=(1, 1234567890123456789))

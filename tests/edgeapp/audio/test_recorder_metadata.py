@@ -119,6 +119,11 @@ def test_each_chunk_gives_its_time(wav, chunks, source, time, after):
     assert stated_start(path).time == (utc(time) if time.tzinfo else time)
 
 
+def test_a_list_of_labels_hides_no_comment(wav):
+    comment = info(ICMT="Recorded at 07:00:00 22/05/2019 (UTC+2) by AudioMoth 0123")
+    assert stated_start(wav(chunk(b"LIST", b"adtlnote"), comment)).time == utc(east(2))
+
+
 @pytest.mark.parametrize(
     "chunks",
     [

@@ -24,6 +24,7 @@ def east(hours: float) -> datetime:
         "24F319055FDF2205_20240607_165929.wav",  # AudioMoth with its device number
         "SM4-A_20240607_165929.wav",  # Song Meter
         "SM2_0+1_20240607_165929_000.wav",
+        "SM2_20240607$165929.wav",  # with GPS
         "SMM00001_20240607_165929.wav",
         "SMU08881_20240607_165929_000.wav",
         "S1_20240607_165929_site.wav",  # Swift

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sqlite3
 import threading
 import time
@@ -13,8 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.clock.system import SystemClock
+from edgeapp.config.sections import Log
 from edgeapp.detections.verdict import Verdict
 from edgeapp.station.folder import FolderSource
+from edgeapp.station.logs import station_log
+from edgeapp.station.repeats import SAME_PLACE
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.station.listening import CARD_HZ, Listening
 
@@ -132,6 +138,23 @@ def test_a_file_that_is_no_recording_is_named_and_the_others_are_heard(watch, fo
     assert len(watch(3)) == 3
     assert "20260501_030000.wav" in caplog.text
     assert rows(journal, "SELECT path LIKE '%040000.wav' FROM files") == [(1,)]
+
+
+def test_every_recording_that_is_refused_is_named_however_many_there_are(folder, journal):
+    names = [f"{number:03}.wav" for number in range(2 * SAME_PLACE)]
+    for name in names:
+        (folder / name).write_bytes(b"no sound at all")
+    source = FolderSource(folder, journal, SystemClock(), settled_s=0.0, poll_s=0.01)
+
+    class Told(io.StringIO):
+        def write(self, text: str) -> int:
+            if names[-1] in text:
+                source.close()
+            return super().write(text)
+
+    with station_log(Log(), told := Told(), environment={}):
+        assert list(source.streams()) == []
+    assert re.findall(r"/(\d+\.wav): is not readable audio", told.getvalue()) == names
 
 
 def test_samples_beyond_reason_end_only_their_own_recording(watch, folder, journal, caplog):
