@@ -12,9 +12,12 @@ LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py 
 ARM64 := gallery $(addprefix edgeapp/,pack/test_pack.py recognition/test_recogniser.py runtime/test_providers.py \
     audio/test_windows.py)
 
-# Twice the cores of a small machine: many tests wait for sounds that are played and programs that are killed.
-WORKERS ?= 4
-PYTEST = .venv-test/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Two runs beside each other: each process collects all the tests of its run, and those of a device need no torch.
+# More than the cores of a small machine: many tests of a device wait for sounds that are played.
+EDGEAPP_WORKERS ?= 3
+OTHER_WORKERS ?= 2
+PYTEST = .venv-test/bin/python -m pytest --dist loadfile --no-loadscope-reorder
+MARKED := -m 'not slow'
 
 # The BirdNET pack: in the environment of the device, where its program finds it. `pack.json` is written last.
 BIRDNET := .venv/share/biovita-edge/packs/birdnet
@@ -22,7 +25,7 @@ BIRDNET := .venv/share/biovita-edge/packs/birdnet
 # Set on some machines, it would have each of a thousand processes compile the program again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: identify birdnet try-birdnet install lint types docs test test-all lowest arm64 clean
+.PHONY: identify birdnet try-birdnet install lint types docs test test-all test-edgeapp test-others lowest arm64 clean
 
 identify: try-birdnet
 	.venv/bin/biovita-edge identify "$(CLIP)"
@@ -57,10 +60,16 @@ types: .venv-test/ready
 	.venv-test/bin/mypy
 
 test: .venv-test/ready try-birdnet
-	$(PYTEST) -m 'not slow'
+	@$(MAKE) --no-print-directory --jobs=2 test-edgeapp test-others
 
 test-all: .venv-test/ready try-birdnet
-	$(PYTEST)
+	@$(MAKE) --no-print-directory --jobs=2 test-edgeapp test-others MARKED=
+
+test-edgeapp: .venv-test/ready
+	$(PYTEST) --numprocesses $(EDGEAPP_WORKERS) $(MARKED) tests/edgeapp
+
+test-others: .venv-test/ready
+	$(PYTEST) --numprocesses $(OTHER_WORKERS) $(MARKED) tests --ignore=tests/edgeapp
 
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))

@@ -11,16 +11,23 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-# The longest first; those that need the run that is trained once come after one of them.
+# The longest first, of each of the two runs of `make test`; a file that needs what another makes once comes after it.
 LONGEST = (
     "edgeapp/commands/test_listen_pulseaudio.py",
+    "edgeapp/test_damage.py",
+    "edgeapp/audio/test_capture.py",
+    "edgeapp/commands/test_archive.py",
+    "edgeapp/web/test_live.py",
+    "edgeapp/web/test_pages.py",
+    "edgeapp/station/test_settings_take_effect.py",
     "trainer/test_loop.py",
     "trainer/test_biovita_preset.py",
-    "export/test_engines.py",
-    "edgeapp/audio/test_capture.py",
     "trainer/stages/test_student.py",
+    "export/published/test_pack.py",
+    "export/test_engines.py",
+    "trainer/trunk/test_stage2.py",
     "export/test_pack.py",
-    "edgeapp/station/test_settings_take_effect.py",
+    "test_benchmarks.py",
     "trainer/test_main.py",
 )
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -30,18 +37,10 @@ if WORKER:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, and spread those that compute among those of a device, which wait.
-
-    So the workers leave no core idle, and none has a long file left when the others are done.
-    """
+    """Begin with the longest files, so that no worker has one left when the others are done."""
     if WORKER:
-        folder = PROJECT / "tests"
-        files = dict.fromkeys(item.path for item in items)
-        waits = {file: file.is_relative_to(folder / "edgeapp") for file in files}
-        groups = [[file for file in files if waits[file] is which] for which in (True, False)]
-        place = {file: n / len(group) for group in groups for n, file in enumerate(group)}
-        place |= {folder / name: n - len(LONGEST) for n, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: place[item.path])
+        place = {PROJECT / "tests" / name: n for n, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -89,7 +89,7 @@ def timeless(text: str, folder: Path) -> str:
     return re.sub(r"\b[0-9a-f]{12,}\b|[\d.,:]*\d", "#", text.replace(str(folder), "HERE"))
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX"])
+@pytest.mark.parametrize("locale", ["C", pytest.param("POSIX", marks=pytest.mark.slow)])
 def test_a_locale_without_letters_changes_nothing(locale, in_utf8, tmp_path, toy_pack):
     wanted, there = in_utf8
     assert {name.split()[0] for name in DONE} == set(COMMANDS)

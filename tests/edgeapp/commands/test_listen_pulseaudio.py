@@ -92,7 +92,7 @@ def test_the_silence_of_a_server_is_no_species_and_no_microphone(listen_while_pl
     assert told.splitlines()[-1].startswith("3 windows: 3 silent")
 
 
-@pytest.mark.parametrize("backend", ["portaudio", "arecord"])
+@pytest.mark.parametrize("backend", ["portaudio", pytest.param("arecord", marks=pytest.mark.slow)])
 def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, toy_pack, backend):
     if backend == "arecord" and not ARECORD:
         pytest.skip("arecord is not installed (Debian: alsa-utils)")

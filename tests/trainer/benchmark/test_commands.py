@@ -50,7 +50,9 @@ def asked(root: Path, *features: Path, **more: object) -> Request:
 
 def test_features_are_rows_of_one_table(root: Path, features: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", **bench.arrays(bench.features(5)) | bench.arrays(bench.features(0, 3)))
-    whole, out, _ = run(asked(root, features, tmp_path / "other.npz", out=tmp_path / "out", plots=True))
+    whole, out, _ = run(
+        asked(root, features, tmp_path / "other.npz", out=tmp_path / "out", plots=True, protocols=("paper",))
+    )
     assert whole and "a model" in out and "other" in out
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"results.csv", "results.json", "unseen_species_paper_directions.png"} <= written
