@@ -35,7 +35,9 @@ def folded(module: nn.Module) -> nn.Module:
     for part in module.modules():
         for position in foldable(part):
             assert isinstance(part, nn.Sequential)
-            part[position] = fuse_conv_bn_eval(part[position], part[position + 1])
+            convolution, norm = part[position], part[position + 1]
+            assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            part[position] = fuse_conv_bn_eval(convolution, norm)
             part[position + 1] = nn.Identity()
     return module
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from edgeapp.audio.channels import BEST, EACH, Channel, best_of
 from edgeapp.audio.file import FileSource
 
 
-def channels_of(path: str | os.PathLike[str], channel: Channel) -> Sequence[int]:
+def channels_of(path: str | os.PathLike[str] | BinaryIO, channel: Channel) -> Sequence[int]:
     """The channels of a file that are to be heard, each by itself, from 1; 0 for all of them together.
 
     For the best one the whole file is read.

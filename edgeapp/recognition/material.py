@@ -162,8 +162,8 @@ def taxa_of(rows: Iterable[Row]) -> list[Taxon]:
             return []
         name = " ".join((row.get("accepted_name") or row["scientific_name"]).split())
         if " " in name and name not in found:
-            known = {f"{rank}_" if rank == "class" else rank: row.get(rank, "") for rank in HIGHER_RANKS}
-            known["genus"] = known["genus"] or name.partition(" ")[0]
-            common = row.get("common_name", "")
-            found[name] = Taxon(name, **known, common_names={"en": common} if common else {})
+            kingdom, phylum, class_, order, family, genus = (row.get(rank, "") for rank in HIGHER_RANKS)
+            common = {"en": row["common_name"]} if row.get("common_name") else {}
+            genus = genus or name.partition(" ")[0]
+            found[name] = Taxon(name, kingdom, phylum, class_, order, family, genus, common)
     return [found[name] for name in sorted(found)]

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from gallery.entry import Thumbnail
 
@@ -30,7 +30,7 @@ class UnusablePhoto(Exception):
     """A file that is not a photo, or a damaged or gigantic one; says what to do about it."""
 
 
-def opened(path: Path) -> Image:
+def opened(path: Path | BinaryIO) -> Image:
     """A photo, decoded whole, so that a broken one is found here.
 
     Raises
@@ -69,7 +69,7 @@ def plain_credit(text: str) -> str:
     return " ".join(html.unescape(_BREAK.sub(" ", _INLINE.sub("", text))).split())
 
 
-def _begun(path: Path) -> Image:
+def _begun(path: Path | BinaryIO) -> Image:
     """A photo whose header is read."""
     from PIL import Image
 
