@@ -54,12 +54,18 @@ def of_checkpoint(checkpoint: Checkpoint, inputs: Inputs) -> Vectors:
 def of_pack(pack: Pack, inputs: Inputs) -> Vectors:
     """Vectors by the device's encoders, with the whole audio graph."""
     whole = replace(pack, audio=replace(pack.audio, split=None))
-    audio, text, image = AudioEncoder(whole), TextEncoder(pack), ImageEncoder(pack)
-    return Vectors(
-        [audio.encode(windows) for _, windows in each("check: audio.onnx", inputs.windows)],
-        [text.encode(forms) for forms in each("check: text.onnx", inputs.texts())],
-        [image.encode_pixels(picture) for _, picture in each("check: image.onnx", inputs.pictures)],
-    )
+
+    # One encoder at a time: at full size each has its weights in memory several times.
+    def heard(encoder: AudioEncoder) -> list[np.ndarray]:
+        return [encoder.encode(windows) for _, windows in each("check: audio.onnx", inputs.windows)]
+
+    def read(encoder: TextEncoder) -> list[np.ndarray]:
+        return [encoder.encode(forms) for forms in each("check: text.onnx", inputs.texts())]
+
+    def seen(encoder: ImageEncoder) -> list[np.ndarray]:
+        return [encoder.encode_pixels(picture) for _, picture in each("check: image.onnx", inputs.pictures)]
+
+    return Vectors(heard(AudioEncoder(whole)), read(TextEncoder(pack)), seen(ImageEncoder(pack)))
 
 
 def check(

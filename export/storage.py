@@ -46,17 +46,21 @@ def quarter(path: Path) -> None:
 
 def halve(path: Path) -> None:
     """Store the large float32 tensors of a graph as float16, in place."""
-    model = onnx.load(str(path))
+    onnx.save_model(_halved(onnx.load(str(path))), str(path))  # the float32 model is released before it is written
+
+
+def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
-    stored: list[TensorProto] = []
     casts: list[NodeProto] = []
-    for tensor in graph.initializer:
+    empty = helper.make_graph([], graph.name, graph.input, graph.output)
+    made = helper.make_model(empty, opset_imports=model.opset_import, ir_version=model.ir_version)
+    for tensor in graph.initializer:  # into the new model one by one: ViT-L has 1.2 GB
         array = numpy_helper.to_array(tensor)
         if array.dtype != np.float32 or array.size < SMALL or np.abs(array).max() > LARGEST:
-            stored.append(tensor)
+            made.graph.initializer.append(tensor)
             continue
-        half = numpy_helper.from_array(array.astype(np.float16), f"{tensor.name}.half")
-        stored.append(half)
-        casts.append(helper.make_node("Cast", [half.name], [tensor.name], f"{tensor.name}.cast", to=TensorProto.FLOAT))
-    made = helper.make_graph([*casts, *graph.node], graph.name, graph.input, graph.output, stored)
-    onnx.save_model(helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version), str(path))
+        name = f"{tensor.name}.half"
+        made.graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), name))
+        casts.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}.cast", to=TensorProto.FLOAT))
+    made.graph.node.extend([*casts, *graph.node])
+    return made
