@@ -13,13 +13,13 @@ from enum import Enum
 
 import numpy as np
 
+from edgeapp.audio.channel_noise import ChannelNoise
 from edgeapp.audio.channels import (
     BEST,
     EQUAL_DB,
     FADE_S,
     SEGMENT_S,
     Channel,
-    ChannelNoise,
     ChannelWatch,
     Seen,
     mean_of,

@@ -171,6 +171,15 @@ def test_a_noisy_channel_is_told_and_the_best_is_the_other(bad, side):
     assert best_of([frames], 2, RATE_HZ) == (2 if side == 0 else 1)
 
 
+@pytest.mark.parametrize("level", [2e-5, 3e-4])
+def test_a_channel_without_a_microphone_has_noise_of_its_own_and_is_told(level):
+    good = song() + noise(1, 0.003)
+    _, notes = mixed(stereo(good, noise(2, level)))
+    [note] = notes
+    assert note.startswith("channel 2 hears next to nothing, ") and note.endswith("try --channel best")
+    assert mixed(stereo(good, 0.05 * song() + noise(2, 0.003)))[1] == []  # 26 dB: a bird beside the other one
+
+
 @pytest.mark.parametrize(
     ("channels", "best"),
     [
