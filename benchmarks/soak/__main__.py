@@ -1,6 +1,7 @@
 """Soak test of a station: hours of sound with injected faults, and an account of lost data.
 
     python benchmarks/soak --hours 24                 accelerated, through standard input
+    python benchmarks/soak --hours 72 --microphones   accelerated, through two microphones and a stream over HTTP
     python benchmarks/soak --pulse --minutes 60       in real time, through a separate PulseAudio server
 
 Exit status 0 only if nothing was lost beyond what a fault may cost: the window being processed when the process was
@@ -22,13 +23,15 @@ sys.path.insert(0, str(PROJECT))
 from benchmarks.soak import pulse, pulse_account  # noqa: E402
 from benchmarks.soak.accelerated import Soak  # noqa: E402
 from benchmarks.soak.account import Account, account, lines  # noqa: E402
-from benchmarks.soak.plan import KINDS, LONG, Plan  # noqa: E402
+from benchmarks.soak.plan import KINDS, LONG, NIGHT, OF_SOURCES, Plan  # noqa: E402
 from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
 from benchmarks.soak.sound import Song  # noqa: E402
 from edgeapp.board.machine import machine  # noqa: E402
 from edgeapp.pack.installed import find_pack, load_pack  # noqa: E402
 from edgeapp.paths import EXAMPLE  # noqa: E402
+
+ALL = (*KINDS, *LONG, *OF_SOURCES)
 
 
 def main() -> int:
@@ -65,8 +68,25 @@ def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
 
 
 def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> int:
-    kinds = _kinds(asked, (*KINDS, *(LONG if asked.hours >= 1 or asked.faults else ())))
-    plan = Plan(asked.hours, asked.seed, asked.every, kinds, asked.pack, asked.window, asked.hop, tuple(asked.words))
+    if asked.microphones and missing():
+        _say(f"skipped: {missing()}")
+        return 2
+    of_sources = OF_SOURCES if asked.microphones else ()
+    kinds = _kinds(asked, (*KINDS, *(LONG if asked.hours >= 1 or asked.faults else ()), *of_sources))
+    plan = Plan(
+        asked.hours,
+        asked.seed,
+        asked.every,
+        kinds,
+        asked.pack,
+        asked.window,
+        asked.hop,
+        tuple(asked.words),
+        microphones=asked.microphones,
+        at_most_s=60.0 * asked.at_most,
+        between_s=tuple(asked.between),
+        at_once=asked.at_once,
+    )
     soak = Soak(plan, folder, songs, _say)
     try:
         try:
@@ -115,10 +135,24 @@ def _arguments() -> argparse.ArgumentParser:
     about, _, more = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(description=about, epilog=more, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0, help="hours of sound, in accelerated mode")
+    parser.add_argument(
+        "--microphones", action="store_true", help="two microphones and a stream over HTTP, in accelerated mode"
+    )
+    parser.add_argument(
+        "--at-most", type=float, default=float("inf"), help="minutes after which no more sound is played"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="HOPS", help="fed to each source together; at most 30 s of sound"
+    )
+    parser.add_argument(
+        "--between", type=float, nargs=2, default=NIGHT, metavar=("FROM", "TO"), help="seconds between songs"
+    )
     parser.add_argument("--pulse", action="store_true", help="real time, through PulseAudio")
     parser.add_argument("--minutes", type=float, default=30.0, help="duration, with --pulse")
     parser.add_argument("--backend", default="auto", help="audio backend with --pulse: portaudio or arecord")
-    parser.add_argument("--faults", default="", help=f"comma-separated; all if not given: {','.join(KINDS)},{LONG}")
+    parser.add_argument(
+        "--faults", default="", help=f"comma-separated; all if not given: {','.join((*KINDS, *LONG, *OF_SOURCES))}"
+    )
     parser.add_argument("--every", type=int, default=40, help="mean number of windows between faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pack", help="folder or name of the pack; the best one installed if not given")

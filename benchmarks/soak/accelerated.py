@@ -1,4 +1,4 @@
-"""Accelerated mode: sound as fast as the station processes it, one window at a time, with faults in between."""
+"""Accelerated mode: sound as fast as the station processes it, one window of each source at a time."""
 
 from __future__ import annotations
 
@@ -6,36 +6,57 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.soak import stepped, tree
 from benchmarks.soak.disk import Disk
+from benchmarks.soak.faults import FAULTS
+from benchmarks.soak.feeds import MICROPHONES, Feed, Microphone, Piped, Radio, sound_server
 from benchmarks.soak.plan import (
-    AHEAD,
-    BEFORE_DST_S,
     CLOCK_SETTLES_S,
     DRAIN_S,
-    DST_UTC,
-    LONG_LOCK_S,
     MARGIN_S,
     NIGHT_S,
     OUTAGE,
-    OUTAGE_S,
-    STEPS_S,
+    RECEIVED_S,
     TOLD,
     TOLD_AGAIN,
-    UNREAD,
+    TRICKLE_EVERY_S,
+    TRICKLE_S,
     UNSET_S,
     ZONE,
     Fault,
     Plan,
     Soaked,
+    Use,
+    due,
 )
 from benchmarks.soak.power import MISSING, Power, compiler
-from benchmarks.soak.process import POWER_CUT, Listener, Told, listen
-from benchmarks.soak.receivers import Broker, Webhook, mosquitto, until
-from benchmarks.soak.sound import RATE_HZ, Programme, Song
+from benchmarks.soak.process import LOST, PATIENCE_S, Gone, Listener, Stream, listen
+from benchmarks.soak.receivers import Broker, Webhook, mosquitto
+from benchmarks.soak.sound import Programme, Song
+
+USES = 400  # times that memory and CPU time are noted
+
+
+@dataclass
+class Source:
+    """A source of the station, with what is played to it.
+
+    Attributes
+    ----------
+    stream : Stream or None
+        The one that goes on; None while the source is away.
+    hops : int
+        Fed to it after its first window.
+    """
+
+    feed: Feed
+    programme: Programme
+    stream: Stream | None = None
+    hops: int = 0
 
 
 class Soak:
@@ -44,22 +65,35 @@ class Soak:
     def __init__(self, plan: Plan, folder: Path, songs: Sequence[Song], say: Callable[[str], None]) -> None:
         self.plan = plan
         self.folder = folder
-        self.programme = Programme(songs, plan.seed)
         self.disk = Disk(folder / "disk")
         self.clock_file = folder / "clock"
         self.log = folder / "station.log"
         self.done = Soaked(self.disk.folder / "journal.sqlite")
         self.webhook = Webhook()
         self.broker = Broker(folder / "broker") if mosquitto() else None
+        self.random = random.Random(plan.seed)
+        self.ahead_s = 0.0
+        self.clock_set = True
+        self.back: tuple[int, Callable[[], None]] | None = None  # windows left, and what to restore after them
+        self.position_s = 0.0
         self._say = say
-        self._random = random.Random(plan.seed)
-        self._ahead_s = 0.0
-        self._clock_set = True
-        self._back: tuple[int, Callable[[], None]] | None = None  # windows left, and what to restore after them
-        self._set_clock(0.0, True)
+        self._ending = ExitStack()
+        self._environment: dict[str, str] = {}
+        self.server = None
+        feeds: list[Feed] = [Piped()]
+        if plan.microphones:
+            self.server = self._ending.enter_context(sound_server(folder / "pulse"))
+            self._environment = {"PULSE_SERVER": self.server.environment["PULSE_SERVER"]}
+            feeds = [*(Microphone(self.server, name, folder) for name in MICROPHONES), Radio()]
+        for feed in feeds:
+            self._ending.callback(feed.close)
+        self.sources = [
+            Source(feed, Programme(songs, plan.seed + number, plan.between_s)) for number, feed in enumerate(feeds)
+        ]
+        self.set_clock(0.0, True)
         if "clock" in plan.kinds:  # the board has no clock of its own, and no network for a minute
-            self._set_clock(UNSET_S, False)
-            self._back = (OUTAGE, lambda: self._set_clock(0.0, True))
+            self.set_clock(UNSET_S, False)
+            self.back = (OUTAGE, lambda: self.set_clock(0.0, True))
         self.power: Power | None = None
         if "power" in plan.kinds:
             if compiler():
@@ -73,29 +107,27 @@ class Soak:
 
     def soak(self) -> Soaked:
         """Play all sound, then wait until all queues are empty."""
-        began = time.monotonic()
-        total_s = self.plan.hours * 3600.0
+        self._began = time.monotonic()
         kinds = self._order()
         next_fault_s = self._gap_s()
-        self._start()
-        while self.programme.position_s < total_s:
+        self.start()
+        while self._progress() < 1.0:
             self._hear()
-            if "disk" in self.plan.kinds and self.programme.position_s // NIGHT_S > self._nights:
+            if "disk" in self.plan.kinds and self.position_s // NIGHT_S > self._nights:
                 self._nights += 1
                 self._strike("disk")
-            if self.programme.position_s >= next_fault_s and self._back is None:
-                young = self.programme.position_s < self.plan.kills_until * total_s
+            if self.position_s >= next_fault_s and self.back is None:
                 kind = next(kinds)
-                if kind not in ("kill", "power") or young:
+                if kind not in ("kill", "power") or self._progress() < self.plan.kills_until:
                     self._strike(kind)
-                next_fault_s = self.programme.position_s + self._gap_s()
+                next_fault_s = self.position_s + self._gap_s()
         self._come_back(0)
         self._drain()
-        code = self.listener.finish(self._ahead_s)
-        self._note_stream()
+        code = self.listener.finish(self.ahead_s)
+        self.note_streams()
         if code != 0:
             self.done.errors.append(f"the last process exited with {code}")
-        self.done.wall_s = time.monotonic() - began
+        self.done.wall_s = time.monotonic() - self._began
         return self.done
 
     def close(self) -> None:
@@ -105,15 +137,26 @@ class Soak:
         self.webhook.close()
         if self.broker is not None:
             self.broker.close()
+        self._ending.close()
         self.disk.close()
+
+    def _progress(self) -> float:
+        """Share of the run: of its sound, or of its time."""
+        return max(self.position_s / (self.plan.hours * 3600.0), (time.monotonic() - self._began) / self.plan.at_most_s)
 
     # sound
 
-    def _start(self) -> None:
+    @property
+    def present(self) -> list[Source]:
+        """The sources that are not away."""
+        return [source for source in self.sources if source.stream is not None]
+
+    def start(self) -> None:
+        """Start a station, and give it its first window."""
         plan = self.plan
-        words: list[object] = ["-", "--journal", self.done.journal, "--format", "ndjson", "--hop", plan.hop_s]
+        words: list[object] = ["--journal", self.done.journal, "--format", "ndjson", "--hop", plan.hop_s]
         words += ["--clips", self.folder / "clips", "--disk-share", "0.99", "--webhook-url", self.webhook.url]
-        words += ["--name", "soak", "--pcm-rate", RATE_HZ, *plan.words]
+        words += ["--name", "soak", *plan.words]
         if plan.pack is not None:
             words += ["--pack", plan.pack]
         if self.broker is not None:
@@ -122,44 +165,96 @@ class Soak:
                 words += ["--mqtt-tls", "--mqtt-ca-file", self.broker.authority]
         if self.power is not None:
             self.power.settle()
-        extra = {"TZ": ZONE, **(self.power.environment if self.power is not None else {})}
-        self.listener = Listener(listen(self.clock_file, *words), self.log, self.programme.position_s, extra)
+        for source in self.sources:
+            source.feed.renew(lambda: self.listener)
+            words += source.feed.words
+        extra = {**self._environment, "TZ": ZONE, **(self.power.environment if self.power is not None else {})}
+        self.listener = Listener(listen(self.clock_file, *words), self.log, extra, self.position_s)
         self.done.runs.append(self.listener.run)
-        self._feed(plan.window_s + MARGIN_S)
-        self._owed = 1
+        for source in self.sources:
+            self.begin(source)
+        self.position_s += plan.window_s
 
-    def _feed(self, seconds: float) -> None:
-        self.listener.feed(self.programme.next(seconds), RATE_HZ)
+    def begin(self, source: Source) -> None:
+        """A stream of a source begins, with its first window."""
+        source.stream = self.listener.run.begin(source.feed.name, source.programme.position_s)
+        source.hops = 0
+        self._give(source, self.plan.window_s + MARGIN_S)
+
+    def feed(self) -> None:
+        """Feed the next hop to all sources that are there."""
+        for source in self.present:
+            source.hops += 1
+            self._give(source, self._aligned_s(source) - source.stream.fed_s)  # type: ignore[union-attr]
+        self.position_s += self.plan.hop_s
+
+    def lose(self, sources: Sequence[Source], how: Callable[[], object]) -> None:
+        """Lose sources in the middle of a window, of which they end with a part."""
+        self.rest()
+        for source in sources:
+            self._give(source, self.random.uniform(0.1, 0.4) * self.plan.hop_s)
+        time.sleep(RECEIVED_S)
+        how()
+        for source in sources:
+            assert source.stream is not None
+            source.stream.ended = LOST
+        self.rest()
+        for source in sources:
+            source.stream = None
+
+    def rest(self) -> None:
+        """Wait for the windows that are due, and feed nothing but what keeps a microphone alive."""
+        began = time.monotonic()
+        while any(due(source.stream, self.plan) > len(source.stream.told) for source in self.present):  # type: ignore
+            told = self.listener.hears(self.ahead_s, TRICKLE_EVERY_S)
+            if told is None:
+                self._trickle()
+                if time.monotonic() - began > PATIENCE_S:
+                    raise Gone(f"reported nothing for {PATIENCE_S:g} s")
+        took_s = time.monotonic() - began
+        self.listener.latency_s += 0.2 * (min(took_s, 1.0) - self.listener.latency_s)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass without more sound than keeps a microphone alive."""
+        end = time.monotonic() + seconds
+        while (left_s := end - time.monotonic()) > 0:
+            time.sleep(min(left_s, TRICKLE_EVERY_S))
+            if left_s > TRICKLE_EVERY_S:
+                self._trickle()
+
+    def _give(self, source: Source, seconds: float) -> None:
+        assert source.stream is not None
+        source.feed.write(source.programme.next(seconds))
+        source.stream.fed_s += seconds
+
+    def _trickle(self) -> None:
+        for source in self.present:
+            ahead_s = source.stream.fed_s - self._aligned_s(source)  # type: ignore[union-attr]
+            if source.feed.live and not source.stream.ended and ahead_s < self.plan.hop_s / 2:  # type: ignore
+                self._give(source, TRICKLE_S)
+
+    def _aligned_s(self, source: Source) -> float:
+        """Sound of a stream that ends with a hop."""
+        return self.plan.window_s + MARGIN_S + source.hops * self.plan.hop_s
 
     def _hear(self) -> None:
-        """Wait for the pending window, and feed the next hop."""
-        self._rest()
-        if self._back is not None:
-            self._come_back(self._back[0] - 1)
-        self._feed(self.plan.hop_s)
-        self._owed = 1
-
-    def _rest(self) -> None:
-        """Wait for the pending window, and feed nothing."""
-        for _ in range(self._owed):
-            self._told()
-        self._owed = 0
-
-    def _told(self) -> Told:
-        told = self.listener.hears(self._ahead_s)
-        run = self.listener.run
-        if len(run.told) % 10 == 0:
+        """Wait for the windows that are due, and feed the next hop."""
+        self.rest()
+        if self.position_s - self._noted_s > self.plan.hours * 3600.0 / USES:
             self._note_use()
-        return told
+        for _ in range(self.plan.at_once):
+            if self.back is not None:
+                self._come_back(self.back[0] - 1)
+            self.feed()
+
+    _noted_s = 0.0
+    _log_before = 0
 
     def _note_use(self) -> None:
-        run = self.listener.run
-        if self.programme.position_s >= self.plan.kills_until * self.plan.hours * 3600.0 or self._never_killed():
-            self.done.memory.append((run.fed_s, tree.pss_mb(self.listener.pid)))
-            self.done.cpu.append((run.fed_s, tree.cpu_s(self.listener.pid)))
-
-    def _never_killed(self) -> bool:
-        return not {"kill", "power"} & {*self.plan.kinds}
+        self._noted_s = self.position_s
+        pid = self.listener.pid
+        heard_s = self.position_s - self.listener.run.began_s
+        self.done.use.append(Use(len(self.done.runs), heard_s, tree.cpu_s(pid), tree.pss_mb(pid)))
 
     # faults
 
@@ -168,195 +263,82 @@ class Soak:
         without = {"broker": self.broker is None, "power": self.power is None}
         kinds = [kind for kind in self.plan.kinds if not without.get(kind)]
         while True:
-            self._random.shuffle(kinds)
+            self.random.shuffle(kinds)
             yield from kinds
 
     def _gap_s(self) -> float:
-        return self._random.uniform(0.5, 1.5) * self.plan.every * self.plan.hop_s
+        return self.random.uniform(0.5, 1.5) * self.plan.every * self.plan.hop_s
 
     def _strike(self, kind: str) -> None:
-        fault = Fault(kind, self.programme.position_s, len(self.done.runs))
+        fault = Fault(kind, self.position_s, len(self.done.runs))
         self.done.faults.append(fault)
         self.listener.run.faults.append(kind)
         self._say(f"{fault.at_s:9.0f} s  {kind}")
-        told = self.log.stat().st_size
-        getattr(self, f"_{kind.replace('-', '_')}")(fault)
+        self._log_before = self.log.stat().st_size
+        FAULTS[kind](self, fault)
+        if self.is_to_be_told(fault):
+            fault.told = self.has_told(fault)
+
+    def is_to_be_told(self, fault: Fault) -> bool:
+        """Whether the log has to tell of a fault."""
         before = [one for one in self.done.faults if one.run == fault.run and one.told is not None]
-        if kind in TOLD and len(before) < TOLD_AGAIN:
-            fault.told = "buffered in memory" in self.log.read_bytes()[told:].decode(errors="replace")
+        return fault.kind in TOLD and len(before) < TOLD_AGAIN
 
-    def _kill(self, fault: Fault) -> None:
-        """Kill the process while a window is processed, written or reported, or right after the start."""
-        if self._random.random() < 0.2:
-            self._end_by_kill(0.0)
-            self._start()
-            fault.what = "twice, the second time in its first two seconds"
-            self._end_by_kill(self._random.uniform(0.0, 2.0))
-        elif self._random.random() < 0.5:
-            fault.what = "when it reported the window"
-            self.listener.kill_when_it_tells(self._ahead_s, 10.0 * self.listener.latency_s + 0.5)
-            self._note_stream()
-        else:
-            self._end_by_kill(self._random.uniform(0.0, 2.0) * self.listener.latency_s)
-        first = not self.done.unset
-        if self._clock_set and (first or self._random.random() < 0.5):
-            fault.what = (fault.what + "; the clock is not set after it").lstrip("; ")
-            self._set_clock(UNSET_S, False)
-            self._back = (OUTAGE, lambda: self._set_clock(0.0, True))
-        self._start()
-
-    def _power(self, fault: Fault) -> None:
-        """Cut the power: what was not synchronised is lost, or there in part."""
-        assert self.power is not None
-        time.sleep(self._random.uniform(0.0, 2.0) * self.listener.latency_s)
-        self.listener.kill(self._ahead_s)
-        self.listener.run.ended = POWER_CUT
-        unsure, arrived = self.power.cut(self._random)  # before anybody opens the journal, which would repair it
-        self._note_stream()
-        fault.what = f"{unsure // 1024} kB were not synchronised, {arrived // 1024} kB of them arrived"
-        self._start()
-
-    def _dst(self, fault: Fault) -> None:
-        """Set the clock to just before summer time begins or ends, so that it does in the next windows."""
-        self._rest()
-        change = self._random.choice(DST_UTC)
-        ahead_s = change.timestamp() - BEFORE_DST_S - time.time()
-        fault.what = f"{change:%Y-%m-%d %H:%M} UTC in {ZONE}"
-        self._set_clock(ahead_s, True)
-        self._feed(self.plan.hop_s)
-        self._owed = 1
-
-    def _end_by_kill(self, after_s: float) -> None:
-        time.sleep(after_s)
-        self.listener.kill(self._ahead_s)
-        self._note_stream()
-
-    def _lock(self, fault: Fault) -> None:
-        """Lock the journal for some seconds."""
-        self._locked(fault, self._random.uniform(0.5, 4.0))
-
-    def _lock_long(self, fault: Fault) -> None:
-        self._locked(fault, LONG_LOCK_S)
-
-    def _locked(self, fault: Fault, seconds: float) -> None:
-        self._rest()
-        with closing(sqlite3.connect(self.done.journal, timeout=30.0, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            before = self.listener.windows
-            self._ahead(fault)
-            time.sleep(seconds)
-            early = self.listener.windows - before
-            other.execute("ROLLBACK")
-        if early:
-            self.done.errors.append(
-                f"{early} windows were reported at {fault.at_s:.0f} s, while nothing could be written"
-            )
-        fault.what = f"{seconds:.1f} s"
-
-    def _disk(self, fault: Fault) -> None:
-        """Fill the disk."""
-        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # otherwise the next rows may still fit into the WAL
-        if self.power is not None:
-            self.power.settle()
-        self.disk.fill(self.listener.pid)
-        self._ahead(fault)
-        time.sleep(3.0)
-        self.disk.free(self.listener.pid)
-        fault.what = self.disk.how
-
-    def _ahead(self, fault: Fault) -> None:
-        for _ in range(AHEAD):
-            self._feed(self.plan.hop_s)
-        self._owed += AHEAD
-        fault.waited = AHEAD
-
-    def _broker(self, fault: Fault) -> None:
-        assert self.broker is not None
-        self.broker.kill()
-        fault.waited = OUTAGE
-        self._back = (OUTAGE, self.broker.start)
-
-    def _outage(self, fault: Fault) -> None:
-        """Stop the receivers, and set the clock forward by more than the retention of messages."""
-        if self.broker is not None:
-            self.broker.kill()
-        self.webhook.failing = True
-        self._ahead(fault)
-        self._rest()
-        self._set_clock(self._ahead_s + 40 * 86_400.0, True)
-        time.sleep(OUTAGE_S)
-        if self.broker is not None:
-            self.broker.start()
-        self.webhook.failing = False
-        self._feed(self.plan.hop_s)
-        self._owed = 1
-        fault.what = f"{OUTAGE_S:g} s; the clock is set forward by 40 days"
-
-    def _webhook(self, fault: Fault) -> None:
-        self.webhook.failing = True
-        fault.waited = OUTAGE
-        self._back = (OUTAGE, lambda: setattr(self.webhook, "failing", False))
-
-    def _clock(self, fault: Fault) -> None:
-        """Set the wall clock."""
-        self._rest()  # so that no window gets a time meanwhile
-        step_s = self._random.choice(STEPS_S)
-        fault.what = f"{step_s:+.0f} s"
-        self._set_clock(self._ahead_s + step_s, True)
-        self._feed(self.plan.hop_s)
-        self._owed = 1
-
-    def _slow(self, fault: Fault) -> None:
-        """Stop reading standard output."""
-        self.listener.reading.clear()
-        for _ in range(UNREAD):
-            self._feed(self.plan.hop_s)
-        self._owed += UNREAD
-        fault.waited = UNREAD
-        time.sleep(1.0)
-        self.listener.reading.set()
+    def has_told(self, fault: Fault) -> bool:
+        """Whether the log has told of the fault that goes on."""
+        return TOLD[fault.kind] in self.log.read_bytes()[self._log_before :].decode(errors="replace")
 
     def _come_back(self, windows: int) -> None:
-        if self._back is None:
+        if self.back is None:
             return
-        self._back = (windows, self._back[1])
+        self.back = (windows, self.back[1])
         if windows <= 0:
-            self._back[1]()
-            self._back = None
+            self.back[1]()
+            self.back = None
 
-    def _set_clock(self, ahead_s: float, clock_set: bool) -> None:
-        here_s = self.programme.position_s
+    def set_clock(self, ahead_s: float, clock_set: bool) -> None:
+        """Set the station's clock."""
         if not clock_set:
-            self.done.unset.append((here_s, float("inf")))
-        elif not self._clock_set:
-            self.done.unset[-1] = (self.done.unset[-1][0], here_s)
-        self._ahead_s, self._clock_set = ahead_s, clock_set
+            self.done.unset.append((self.position_s, float("inf")))
+        elif not self.clock_set:
+            self.done.unset[-1] = (self.done.unset[-1][0], self.position_s)
+        self.ahead_s, self.clock_set = ahead_s, clock_set
         self.done.steps_s.append(ahead_s)
         stepped.write(self.clock_file, ahead_s, clock_set)
 
     # the end
 
     def _drain(self) -> None:
-        self._rest()
+        self.rest()
         if self.done.unset:
-            time.sleep(CLOCK_SETTLES_S)
-        if not until(lambda: self._waiting() == 0, DRAIN_S):
+            self.wait(CLOCK_SETTLES_S)
+        end = time.monotonic() + DRAIN_S
+        while self.rows("SELECT 1 FROM detections WHERE clock_set = 0 LIMIT 1") and time.monotonic() < end:
+            self.wait(1.0)
+        while self._waiting() and time.monotonic() < end:
+            self.wait(0.2)
+        if self._waiting():
             self.done.errors.append(f"{self._waiting()} messages were not sent within {DRAIN_S:g} s")
         self._note_use()
 
     def _waiting(self) -> int:
-        [(n,)] = self._rows("SELECT count(*) FROM messages WHERE sent_utc IS NULL AND dropped_utc IS NULL")
+        [(n,)] = self.rows("SELECT count(*) FROM messages WHERE sent_utc IS NULL AND dropped_utc IS NULL")
         return n
 
-    def _note_stream(self) -> None:
-        """Record the row of the journal that the process wrote, if any."""
+    def note_streams(self) -> None:
+        """Record the rows of the journal that the process wrote, which has ended."""
         try:
-            [(newest,)] = self._rows("SELECT max(id) FROM streams")
+            rows = self.rows("SELECT id, source FROM streams ORDER BY id")
         except sqlite3.OperationalError:  # killed before it created its tables
             return
-        if newest is not None and all(run.stream != newest for run in self.done.runs):
-            self.listener.run.stream = newest
+        known = {stream.row for run in self.done.runs for stream in run.streams}
+        for source in self.sources:
+            mine = [stream for stream in self.listener.run.streams if stream.source == source.feed.name]
+            new = [row for row, name in rows if name == source.feed.name and row not in known]
+            for stream, row in zip(mine, new):
+                stream.row = row
 
-    def _rows(self, sql: str) -> list[tuple]:
+    def rows(self, sql: str) -> list[tuple]:
+        """What the journal answers."""
         with closing(sqlite3.connect(self.done.journal, timeout=30.0)) as connection:
             return connection.execute(sql).fetchall()

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak.accelerated import Soak
-from benchmarks.soak.plan import MARGIN_S, UNSET_S, Plan, Soaked
-from benchmarks.soak.process import KEPT, Run, Told
+from benchmarks.soak.plan import TOUCH_S, UNSET_S, Plan, Soaked, due
+from benchmarks.soak.process import KEPT, Run, Stream, Told
 from benchmarks.soak.sound import Played
 from edgeapp.journal.documents import id_of
 
 CLOCK_S = 2.0  # tolerance of a time against the station's clock
-TOUCH_S = 1e-3
 CLIP_AFTER_S = 4.0  # pre- and post-roll of the defaults
+CUT = "songs interrupted by a kill or a lost source and not detected"
+STRANGERS = "other names during songs"
 
 
 @dataclass
@@ -48,7 +49,8 @@ def account(soak: Soak) -> Account:
         journal.row_factory = sqlite3.Row
         _whole(journal, made)
         _windows(journal, done, plan, made)
-        _songs(done, soak.programme.songs(), plan, made)
+        for source in soak.sources:
+            _songs(done, source.feed.name, source.programme.songs(), plan, made)
         _times(journal, done, made)
         _messages(journal, soak, made)
         _clips(journal, done, plan, made)
@@ -58,12 +60,6 @@ def account(soak: Soak) -> Account:
         f"the log does not report {fault.kind} at {fault.at_s:.0f} s" for fault in done.faults if fault.told is False
     ]
     return made
-
-
-def due(run: Run, plan: Plan) -> int:
-    """Number of windows in the sound of a process."""
-    whole = int((run.fed_s - MARGIN_S - plan.window_s + TOUCH_S) // plan.hop_s) + 1
-    return max(0, whole) + (run.ended == "closed")  # the remaining sound makes one more at the end
 
 
 def _whole(journal: sqlite3.Connection, made: Account) -> None:
@@ -80,33 +76,57 @@ def _windows(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Accoun
     }
     lost = 0
     for number, run in enumerate(done.runs, start=1):
-        where = f"process {number}, {run.first_s:.0f} to {run.first_s + run.fed_s:.0f} s"
-        expected, counted, told = due(run, plan), counts.get(run.stream, 0), len(run.told)
-        killed = run.killed
-        missing = expected - counted
-        lost += max(0, missing)
-        if killed and missing == 1:
-            made.named.append(f"{where}: the window being processed ({run.ended})")
-        elif 0 < missing <= run.forgotten + killed:
-            made.named.append(f"{where}: {missing} windows without a detection, counted since the last one was written")
-        elif missing:
-            made.losses.append(f"{where}: {expected} windows were due, {counted} are in the journal")
-        if not counted - killed <= told <= counted + run.forgotten:
-            made.losses.append(f"{where}: {told} windows were reported, {counted} are in the journal")
-        starts = [one.start_s for one in run.told]
-        wanted = [round(n * plan.hop_s, 3) for n in range(len(starts))]
-        if [round(start, 3) for start in starts[: expected - 1]] != wanted[: expected - 1]:
-            made.losses.append(f"{where}: windows were reported out of order, twice, or not at all")
-        _detections(journal, run, where, made)
-    made.figures["windows due"] = sum(due(run, plan) for run in done.runs)
+        for stream in run.streams:
+            lost += _stream(journal, run, stream, f"process {number}, {_where(stream)}", counts, plan, made)
+        _told(journal, run, f"process {number}", made)
+    streams = [stream for run in done.runs for stream in run.streams]
+    made.figures["streams"] = len(streams)
+    made.figures["windows due"] = sum(due(stream, plan) for stream in streams)
     made.figures["windows reported"] = sum(len(run.told) for run in done.runs)
     made.figures["windows in the journal"] = sum(counts.values())
     for row in journal.execute("SELECT verdict, sum(n) n FROM window_counts GROUP BY 1 HAVING sum(n) ORDER BY 1"):
         made.figures[f"  {row['verdict']}"] = row["n"]
     made.figures["windows lost by kills and power cuts"] = lost
+    away = sum(fault.waited * len(fault.source.split(", ")) for fault in done.faults if fault.source)
+    made.figures["windows not heard while a source was away"] = away
     rows = journal.execute("SELECT count(*) n, sum(windows) windows FROM detections").fetchone()
     made.figures["detections in the journal"] = rows["n"]
     made.figures["  windows in them"] = rows["windows"] or 0
+
+
+def _where(stream: Stream) -> str:
+    return f"{stream.source}, {stream.first_s:.0f} to {stream.first_s + stream.fed_s:.0f} s"
+
+
+def _stream(
+    journal: sqlite3.Connection,
+    run: Run,
+    stream: Stream,
+    where: str,
+    counts: dict[int, int],
+    plan: Plan,
+    made: Account,
+) -> int:
+    """Compare the windows of one stream; the number of lost ones."""
+    expected, counted, told = due(stream, plan), counts.get(stream.row or 0, 0), len(stream.told)
+    killed, forgotten = stream.killed, run.forgotten(stream)
+    missing, waiting = expected - counted, killed * plan.at_once
+    if killed and missing == 1:
+        made.named.append(f"{where}: the window being processed ({stream.ended})")
+    elif 0 < missing <= waiting:
+        made.named.append(f"{where}: {missing} windows being processed, or waiting for it ({stream.ended})")
+    elif 0 < missing <= forgotten + waiting:
+        made.named.append(f"{where}: {missing} windows without a detection, counted since the last one was written")
+    elif missing:
+        made.losses.append(f"{where}: {expected} windows were due, {counted} are in the journal")
+    if not counted - killed <= told <= counted + forgotten:
+        made.losses.append(f"{where}: {told} windows were reported, {counted} are in the journal")
+    starts = [one.start_s for one in stream.told]
+    wanted = [round(n * plan.hop_s, 3) for n in range(len(starts))]
+    if [round(start, 3) for start in starts[: expected - 1]] != wanted[: expected - 1]:
+        made.losses.append(f"{where}: windows were reported out of order, twice, or not at all")
+    _detections(journal, stream, where, made)
+    return max(0, missing)
 
 
 def stretches(told: list[Told]) -> dict[tuple[str, float], tuple[float, int]]:
@@ -123,17 +143,17 @@ def stretches(told: list[Told]) -> dict[tuple[str, float], tuple[float, int]]:
     return made
 
 
-def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account) -> None:
+def _detections(journal: sqlite3.Connection, stream: Stream, where: str, made: Account) -> None:
     """Compare stored with reported detections; a kill may leave one unreported window in the journal."""
-    killed = run.killed
-    rows = journal.execute("SELECT * FROM detections WHERE stream IS ?", (run.stream,)).fetchall()
+    killed = stream.killed
+    rows = journal.execute("SELECT * FROM detections WHERE stream IS ?", (stream.row,)).fetchall()
     written = {
         (row["scientific_name"], round(row["start_s"], 3)): (row["end_s"], row["windows"], row["confirmed"])
         for row in rows
     }
     if len(written) < len(rows):
         made.losses.append(f"{where}: a detection is in the journal twice")
-    told = stretches(run.told)
+    told = stretches(stream.told)
     for (name, start_s), (end_s, windows) in told.items():
         if (name, start_s) not in written:
             made.losses.append(f"{where}: {name} at {start_s:g} s was reported and is not in the journal")
@@ -141,18 +161,22 @@ def _detections(journal: sqlite3.Connection, run: Run, where: str, made: Account
         more = written[name, start_s][1] - windows
         if not 0 <= more <= killed or (not more and abs(written[name, start_s][0] - end_s) > TOUCH_S):
             made.losses.append(f"{where}: {name} at {start_s:g} s is in the journal with {windows + more} windows")
-    last_s = run.told[-1].start_s if run.told else -1.0
+    last_s = stream.told[-1].start_s if stream.told else -1.0
     untold = [key for key in written if key not in told and not (killed and key[1] > last_s)]
     if untold:
         made.losses.append(f"{where}: {len(untold)} detections are in the journal and were never reported")
-    counted = dict(journal.execute("SELECT verdict, n FROM window_counts WHERE stream IS ?", (run.stream,)).fetchall())
-    windows = sum(one.verdict in KEPT for one in run.told)
+    counted = dict(journal.execute("SELECT verdict, n FROM window_counts WHERE stream IS ?", (stream.row,)).fetchall())
+    windows = sum(one.verdict in KEPT for one in stream.told)
     kept = sum(counted.get(verdict, 0) for verdict in KEPT)
     if not 0 <= kept - windows <= killed:
         made.losses.append(f"{where}: {windows} windows with detections were reported, {kept} are counted")
-    ids = _ids(journal, "stream IS ?", run.stream)
+
+
+def _told(journal: sqlite3.Connection, run: Run, where: str, made: Account) -> None:
+    """Compare the reported detections of one process with the confirmed ones."""
+    ids = {one for stream in run.streams for one in _ids(journal, "stream IS ?", stream.row)}
     twice = len(run.detections) - len(set(run.detections))
-    if twice or set(run.detections) - ids or (not killed and ids - set(run.detections)):
+    if twice or set(run.detections) - ids or (not run.killed and ids - set(run.detections)):
         made.losses.append(f"{where}: {len(run.detections)} detections were reported, {len(ids)} are confirmed")
 
 
@@ -162,39 +186,42 @@ def _ids(journal: sqlite3.Connection, where: str = "1", *values: Any) -> set[str
     return {id_of(row) for row in rows}
 
 
-def _songs(done: Soaked, songs: list[Played], plan: Plan, made: Account) -> None:
+def _songs(done: Soaked, source: str, songs: list[Played], plan: Plan, made: Account) -> None:
     heard = cut = 0
-    strangers: Counter[str] = Counter()
-    told = [(run, one) for run in done.runs for one in run.told if one.verdict == "detection"]
+    strangers: Counter[str] = Counter(made.figures.get(STRANGERS, {}))
+    streams = [stream for run in done.runs for stream in run.streams if stream.source == source]
+    told = [(stream, one) for stream in streams for one in stream.told if one.verdict == "detection"]
     for song in songs:
         during = [
             name
-            for run, one in told
+            for stream, one in told
             for name in one.taxa
-            if run.first_s + one.start_s + plan.window_s > song.start_s and run.first_s + one.start_s < song.end_s
+            if stream.first_s + one.start_s + plan.window_s > song.start_s and stream.first_s + one.start_s < song.end_s
         ]
         strangers.update(name for name in during if name != song.taxon)
         if song.taxon in during:
             heard += 1
-        elif any(song.start_s < run.first_s + run.fed_s < song.end_s for run in done.runs if run.killed):
+        elif any(song.start_s < stream.first_s + stream.fed_s < song.end_s for stream in streams if stream.cut):
             cut += 1
         else:
-            made.losses.append(f"{song.taxon} sang from {song.start_s:.0f} to {song.end_s:.0f} s and was not reported")
-    made.figures["songs played"] = len(songs)
-    made.figures["songs detected"] = heard
-    made.figures["songs interrupted by a kill and not detected"] = cut
+            made.losses.append(
+                f"{source}: {song.taxon} sang from {song.start_s:.0f} to {song.end_s:.0f} s and was not reported"
+            )
+    for name, n in (("songs played", len(songs)), ("songs detected", heard), (CUT, cut)):
+        made.figures[name] = made.figures.get(name, 0) + n
     if strangers:
-        made.figures["other names during songs"] = dict(strangers)
+        made.figures[STRANGERS] = dict(strangers)
 
 
 def _times(journal: sqlite3.Connection, done: Soaked, made: Account) -> None:
     """Check that every detection has the time of the station's clock, or the corrected time."""
     wrong = marked = corrected = 0
     ahead = {
-        (run.stream, round(one.start_s, 3)): one.ahead_s
+        (stream.row, round(one.start_s, 3)): one.ahead_s
         for run in done.runs
-        for one in run.told
-        if run.stream is not None
+        for stream in run.streams
+        for one in stream.told
+        if stream.row is not None
     }
     offsets = {one for one in (*ahead.values(), *done.steps_s) if one != UNSET_S}
     for row in journal.execute("SELECT stream, start_s, time_utc, boottime_s, clock_set FROM detections"):
@@ -239,14 +266,14 @@ def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account)
     """Compare clips with detections; a kill loses clips that wait for the sound after them."""
     there = missing = cut = 0
     rows = journal.execute("SELECT stream, end_s, clip_path AS path FROM detections_in_full").fetchall()
-    ends = {run.stream: run for run in done.runs if run.killed}
+    ends = {stream.row: stream for run in done.runs for stream in run.streams if stream.killed}
     for row in rows:
         if row["path"] is not None and Path(row["path"]).is_file():
             there += 1
             continue
-        run = ends.get(row["stream"])
+        stream = ends.get(row["stream"])
         # The longest clip, then one more window that may be adjacent.
-        if run is not None and row["end_s"] + 60.0 + CLIP_AFTER_S + plan.window_s + plan.hop_s >= run.fed_s:
+        if stream is not None and row["end_s"] + 60.0 + CLIP_AFTER_S + plan.window_s + plan.hop_s >= stream.fed_s:
             cut += 1
         else:
             missing += 1
@@ -258,27 +285,32 @@ def _clips(journal: sqlite3.Connection, done: Soaked, plan: Plan, made: Account)
 
 
 def _resources(done: Soaked, soak: Soak, made: Account) -> None:
-    hours = soak.programme.position_s / 3600.0
-    made.figures = {"sound played (h)": round(hours, 3), "processes": len(done.runs), **made.figures}
-    made.figures["times real time"] = round(soak.programme.position_s / done.wall_s, 1)
+    hours = soak.position_s / 3600.0
+    faults = Counter(fault.kind for fault in done.faults)
+    made.figures = {
+        "sound played to each source (h)": round(hours, 3),
+        "sources": len(soak.sources),
+        "processes": len(done.runs),
+        "faults": len(done.faults),
+        **{f"  {kind}": n for kind, n in sorted(faults.items())},
+        **made.figures,
+    }
+    made.figures["times real time"] = round(soak.position_s / done.wall_s, 1)
     made.figures["CPU seconds per hour of sound, start-up included"] = round(
         sum(run.cpu_s for run in done.runs) / hours, 1
     )
-    if len(done.memory) < 2:
+    use = [one for one in done.use if one.run == len(done.runs)]
+    if len(use) < 2:
         return
-    last = [number for number, (fed_s, _) in enumerate(done.memory) if not number or fed_s < done.memory[number - 1][0]]
-    memory, cpu = done.memory[last[-1] :], done.cpu[last[-1] :]
-    (first_fed, first_cpu), (fed, spent) = cpu[0], cpu[-1]
-    if fed > first_fed:
-        made.figures["CPU seconds per hour of sound, oldest process"] = round(
-            (spent - first_cpu) / (fed - first_fed) * 3600.0, 1
+    first, last = use[0], use[-1]
+    if last.heard_s > first.heard_s:
+        made.figures["CPU seconds per hour of sound, last process"] = round(
+            (last.cpu_s - first.cpu_s) / (last.heard_s - first.heard_s) * 3600.0, 1
         )
-    made.figures["oldest process: sound (h)"] = round(fed / 3600.0, 3)
-    tenths = [next(mb for fed_s, mb in memory if fed_s >= tenth / 10 * fed) for tenth in range(1, 11)]
-    made.figures["oldest process: memory (MB, PSS) at each tenth"] = " ".join(f"{mb:.0f}" for mb in tenths)
-    made.figures["oldest process: memory (MB, PSS) at 10 %"] = round(tenths[0], 1)
-    made.figures["oldest process: memory (MB, PSS) at 100 %"] = round(memory[-1][1], 1)
-    made.figures["oldest process: memory (MB, PSS) most"] = round(max(mb for _, mb in memory), 1)
+    made.figures["last process: sound (h)"] = round(last.heard_s / 3600.0, 3)
+    tenths = [next(one for one in use if one.heard_s >= tenth / 10 * last.heard_s) for tenth in range(1, 11)]
+    made.figures["last process: memory (MB, PSS) at each tenth"] = " ".join(f"{one.memory_mb:.0f}" for one in tenths)
+    made.figures["last process: memory (MB, PSS) most"] = round(max(one.memory_mb for one in use), 1)
 
 
 def _fault(number: int, soak: Soak) -> dict[str, Any]:
@@ -292,6 +324,7 @@ def _fault(number: int, soak: Soak) -> dict[str, Any]:
         "told_in_log": fault.told,
         "process": fault.run,
         "ended": run.ended if fault.kind in ("kill", "power") else "",
+        "source": fault.source,
     }
 
 
@@ -300,9 +333,10 @@ def lines(made: Account, skipped: list[str]) -> Iterator[str]:
     wide = max(map(len, made.figures))
     yield from (f"{name:<{wide}}  {value}" for name, value in made.figures.items())
     yield ""
-    yield f"{'at (s)':>9}  {'fault':<9}  {'windows meanwhile':>17}  what"
+    yield f"{'at (s)':>9}  {'fault':<12}  {'windows meanwhile':>17}  what"
     for fault in made.faults:
-        yield f"{fault['at_s']:9.0f}  {fault['kind']:<9}  {fault['windows_meanwhile']:>17}  {fault['what']}"
+        what = fault["source"] or fault["what"]
+        yield f"{fault['at_s']:9.0f}  {fault['kind']:<12}  {fault['windows_meanwhile']:>17}  {what}"
     yield ""
     yield from (f"skipped: {one}" for one in skipped)
     yield from (f"named: {one}" for one in made.named)

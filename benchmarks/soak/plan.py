@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.soak.process import Run
+from benchmarks.soak.process import CLOSED, LOST, Run, Stream
 
+TOUCH_S = 1e-3
 MARGIN_S = 0.5  # fed beyond a window, so that the resampler has output all of it
 AHEAD = 3  # windows fed while the journal cannot be written
 OUTAGE = 12  # windows during which a receiver is unavailable
@@ -19,13 +20,19 @@ LONG_LOCK_S = 33.0  # longer than the station's SQLite timeout
 STEPS_S = (3_600.0, -7_200.0, 40 * 86_400.0, -30.0)
 UNSET_S = -10 * 365 * 86_400.0
 
+TRICKLE_S = 0.05  # of sound, while the run waits: a microphone that gives nothing is lost
+TRICKLE_EVERY_S = 1.5
+RECEIVED_S = 1.0  # for sound to arrive before its source is taken away
+
 KINDS = ("kill", "power", "lock", "disk", "broker", "webhook", "clock", "dst", "slow")
+OF_SOURCES = ("unplug", "recorder", "sound-server", "drop")  # with microphones and a source in the network
 LONG = ("lock-long", "outage")  # half a minute each
+NIGHT = (15.0, 40.0)
 NIGHT_S = 86_400.0  # of sound, after which the disk fills once more
 ZONE = "Europe/Berlin"  # where the clock changes at these hours, UTC
 DST_UTC = (datetime(2027, 3, 28, 1, tzinfo=timezone.utc), datetime(2027, 10, 31, 1, tzinfo=timezone.utc))
 BEFORE_DST_S = 3.0
-TOLD = ("disk",)  # faults that the log has to report; a lock may end before the station's timeout
+TOLD = {"disk": "buffered in memory"}  # faults that the log has to report; a lock may end before the station's timeout
 TOLD_AGAIN = 4  # reports; the log folds a line repeated more often within an hour
 
 
@@ -41,6 +48,14 @@ class Plan:
         Faults, all equally frequent.
     kills_until : float
         Share of the run after which the process is not killed any more, so that one process runs for long.
+    microphones : bool
+        Two microphones and a source in the network, instead of standard input.
+    at_most_s : float
+        Time after which the run ends though there is more sound.
+    at_once : int
+        Hops that are fed to each source before the windows of those before are waited for.
+    between_s : tuple of float
+        Shortest and longest time between songs.
     """
 
     hours: float
@@ -52,6 +67,10 @@ class Plan:
     hop_s: float
     words: tuple[str, ...] = ()
     kills_until: float = 0.5
+    microphones: bool = False
+    at_most_s: float = float("inf")
+    between_s: tuple[float, float] = NIGHT
+    at_once: int = 1
 
 
 @dataclass
@@ -62,11 +81,13 @@ class Fault:
     ----------
     kind : str
     at_s : float
-        Position in all sound played.
+        Position in what was played.
     run : int
         Number of the process.
     waited : int
-        Windows fed during the fault.
+        Windows of each source that came during the fault.
+    source : str
+        The source that was away; empty if none was.
     told : bool or None
         Whether the station's log reported it; None if it need not.
     """
@@ -77,6 +98,25 @@ class Fault:
     waited: int = 0
     told: bool | None = None
     what: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a process and its recorders used so far.
+
+    Attributes
+    ----------
+    run : int
+        Number of the process.
+    heard_s : float
+        Sound of each source.
+    """
+
+    run: int
+    heard_s: float
+    cpu_s: float
+    memory_mb: float
 
 
 @dataclass
@@ -88,9 +128,14 @@ class Soaked:
     faults: list[Fault] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     unset: list[tuple[float, float]] = field(default_factory=list)  # played, while the clock was not set
-    memory: list[tuple[float, float]] = field(default_factory=list)  # of the oldest process: fed seconds, MB
-    cpu: list[tuple[float, float]] = field(default_factory=list)  # the same: fed seconds, CPU seconds
+    use: list[Use] = field(default_factory=list)
     wall_s: float = 0.0
     boot_utc: float = 0.0
     steps_s: list[float] = field(default_factory=list)  # successive offsets of the wall clock
     skipped: list[str] = field(default_factory=list)
+
+
+def due(stream: Stream, plan: Plan) -> int:
+    """Number of windows in the sound of a stream."""
+    whole = int((stream.fed_s - MARGIN_S - plan.window_s + TOUCH_S) // plan.hop_s) + 1
+    return max(0, whole) + (stream.ended in (CLOSED, LOST))  # the remaining sound makes one more at the end

@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 PROJECT = Path(__file__).resolve().parents[2]
 PIPE_BYTES = 4_096  # of standard output: a paused reader blocks the station after four windows
-PATIENCE_S = 120.0
-KILLED, POWER_CUT = "killed", "power cut"
+PATIENCE_S = 600.0  # a busy machine takes minutes to start a station
+PIPED = "standard input"
+KILLED, POWER_CUT, CLOSED, LOST = "killed", "power cut", "closed", "lost"
 KEPT = ("detection", "unconfirmed")  # verdicts with a row in the journal
 
 
@@ -42,29 +41,65 @@ class Told:
 
 
 @dataclass
+class Stream:
+    """Sound of one source on one unbroken clock.
+
+    Attributes
+    ----------
+    source : str
+        As the station calls it.
+    first_s : float
+        Where it begins in the sound of the source.
+    fed_s : float
+        Sound fed to it.
+    ended : str
+        ``killed`` or ``power cut`` with its process, ``lost`` with its source, ``closed``, or empty while it runs.
+    row : int or None
+        Its row in the journal.
+    told : list of Told
+    """
+
+    source: str
+    first_s: float = 0.0
+    fed_s: float = 0.0
+    ended: str = ""
+    row: int | None = None
+    told: list[Told] = field(default_factory=list)
+
+    @property
+    def killed(self) -> bool:
+        """Whether it could not end as it should."""
+        return self.ended in (KILLED, POWER_CUT)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended in the middle."""
+        return self.ended in (KILLED, POWER_CUT, LOST)
+
+
+@dataclass
 class Run:
     """One run of the process.
 
     Attributes
     ----------
-    first_s : float
-        Start of its stream, as a position in all sound played.
-    fed_s : float
-        Sound fed to its stream.
+    began_s : float
+        Position in all that was played.
     ended : str
         ``killed``, ``power cut``, ``closed``, or empty while it runs.
-    stream : int or None
-        Its row in the journal.
+    streams : list of Stream
+        In their order.
+    told : list of Told
+        Windows of all sources, in their order.
     detections : list of str
         Ids of the reported detections, each after its end.
     faults : list
         Faults injected into it.
     """
 
-    first_s: float
-    fed_s: float = 0.0
+    began_s: float = 0.0
     ended: str = ""
-    stream: int | None = None
+    streams: list[Stream] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     detections: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -75,13 +110,22 @@ class Run:
         """Whether it could not end as it should."""
         return self.ended in (KILLED, POWER_CUT)
 
-    @property
-    def forgotten(self) -> int:
+    def begin(self, source: str, first_s: float) -> Stream:
+        """A stream begins."""
+        self.streams.append(Stream(source, first_s))
+        return self.streams[-1]
+
+    def newest(self, source: str) -> Stream | None:
+        """The stream of a source that began last."""
+        return next((one for one in reversed(self.streams) if one.source == source), None)
+
+    def forgotten(self, stream: Stream) -> int:
         """Windows that a power cut may take from the counts: those since the last that a detection was written with."""
         if self.ended != POWER_CUT:
             return 0
         kept = [number for number, one in enumerate(self.told, start=1) if one.verdict in KEPT]
-        return len(self.told) - (kept[-1] if kept else 0)
+        since = {id(one) for one in self.told[kept[-1] if kept else 0 :]}
+        return sum(id(one) in since for one in stream.told)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -91,7 +135,17 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 class Listener:
-    """A process with raw sound as input and NDJSON as output.
+    """A process with NDJSON as output.
+
+    Parameters
+    ----------
+    command : sequence of str
+    log : Path
+        For its standard error.
+    extra : mapping
+        Added to its environment.
+    began_s : float
+        As `Run` has it.
 
     Attributes
     ----------
@@ -106,7 +160,7 @@ class Listener:
     """
 
     def __init__(
-        self, command: Sequence[str], log: Path, first_s: float, extra: Mapping[str, str] | None = None
+        self, command: Sequence[str], log: Path, extra: Mapping[str, str] | None = None, began_s: float = 0.0
     ) -> None:
         with open(log, "ab") as err:
             self.process = subprocess.Popen(
@@ -118,7 +172,7 @@ class Listener:
             )
         assert self.process.stdin is not None and self.process.stdout is not None
         fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self.run = Run(first_s)
+        self.run = Run(began_s)
         self.reading = threading.Event()
         self.reading.set()
         self.latency_s = 0.1
@@ -134,29 +188,23 @@ class Listener:
         """Process id."""
         return self.process.pid
 
-    def feed(self, samples: np.ndarray, rate_hz: int) -> None:
-        """Write sound to the process."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(samples.astype("<i2").tobytes())
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise Gone(self._how()) from None
-        self.run.fed_s += len(samples) / rate_hz
+    def hears(self, ahead_s: float, patience_s: float) -> Told | None:
+        """Its next window; None if it reports none in time.
 
-    def hears(self, ahead_s: float, patience_s: float = PATIENCE_S) -> Told:
-        """Wait for its next window."""
-        began = time.monotonic()
+        Raises
+        ------
+        Gone
+        """
+        end = time.monotonic() + patience_s
         while True:
             try:
-                event = self._events.get(timeout=max(0.0, began + patience_s - time.monotonic()))
+                event = self._events.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
-                raise Gone(f"reported nothing for {patience_s:g} s") from None
+                return None
             if event is None:
-                raise Gone(self._how())
+                raise Gone(f"ended unexpectedly with {self.process.poll()}")
             told = self._note(event, ahead_s)
             if told is not None:
-                self.latency_s += 0.2 * (time.monotonic() - began - self.latency_s)
                 return told
 
     def kill_when_it_tells(self, ahead_s: float, patience_s: float) -> None:
@@ -165,20 +213,20 @@ class Listener:
         self._reader.join(patience_s)
         self.kill(ahead_s)
 
-    def kill(self, ahead_s: float) -> None:
-        """Kill it, as in a power cut; what it reported before is recorded."""
+    def kill(self, ahead_s: float, how: str = KILLED) -> None:
+        """Kill it; what it reported before is recorded."""
         os.kill(self.pid, signal.SIGKILL)
-        self._end(KILLED, ahead_s)
+        self._end(how, ahead_s)
 
     def finish(self, ahead_s: float = 0.0, patience_s: float = PATIENCE_S) -> int:
         """End it regularly, and return its exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        if not self.run.fed_s:
+        if all(stream.source != PIPED for stream in self.run.streams):
             self.process.send_signal(signal.SIGTERM)
         ending = threading.Timer(patience_s, self.process.kill)
         ending.start()
-        self._end("closed", ahead_s)
+        self._end(CLOSED, ahead_s)
         ending.cancel()
         return self.process.returncode
 
@@ -190,6 +238,8 @@ class Listener:
         while (event := self._events.get()) is not None:
             self._note(event, ahead_s)
         self.run.ended = how
+        for stream in self.run.streams:
+            stream.ended = stream.ended or how
         self.run.cpu_s = used.ru_utime + used.ru_stime
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
@@ -204,6 +254,9 @@ class Listener:
         kept = [one["taxon"]["scientific_name"] for one in event["detections"] if one["verdict"] in KEPT]
         told = Told(event["start_s"], event["end_s"], event["verdict"], tuple(kept), ahead_s)
         self.run.told.append(told)
+        stream = self.run.newest(event["source"])
+        if stream is not None:
+            stream.told.append(told)
         return told
 
     def _read(self) -> None:
@@ -221,9 +274,6 @@ class Listener:
                 self.states.append((now_s, event["state"], event["why"] or ""))
             self._events.put(event)
         self._events.put(None)
-
-    def _how(self) -> str:
-        return f"ended unexpectedly with {self.process.poll()}"
 
 
 def listen(clock_file: Path, *words: object) -> list[str]:

@@ -87,7 +87,7 @@ class PulseSoak:
         """Play, listen and inject faults until the time is over."""
         self.server.start()
         self.player.start()
-        self.listener = Listener(self._command, self.log, 0.0, self.server.environment)
+        self.listener = Listener(self._command, self.log, self.server.environment)
         if not until(self.server.heard, BACK_S) or not until(self._hears, BACK_S):
             raise SystemExit(f"the station does not record: {self.log.read_text()[-500:]}")
         end_s = boottime_s() + self._seconds

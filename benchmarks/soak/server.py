@@ -74,7 +74,7 @@ class Server:
             self._daemon = subprocess.Popen(
                 [*command, "-n", "-F", str(self._script)], env=self.environment, stdout=log, stderr=log
             )
-        if not until(lambda: self._ask("info"), UP_S):
+        if not until(lambda: self.ask("info"), UP_S):
             raise SystemExit("PulseAudio does not start")
         self.plug_in()
 
@@ -86,16 +86,16 @@ class Server:
 
     def plug_in(self) -> None:
         """Add the speaker and its microphone."""
-        self._ask("load-module", *SINK)
-        self._ask("set-default-source", "speaker.monitor")
+        self.ask("load-module", *SINK)
+        self.ask("set-default-source", "speaker.monitor")
 
     def unplug(self) -> None:
         """Remove the speaker and its microphone."""
-        self._ask("unload-module", "module-null-sink")
+        self.ask("unload-module", "module-null-sink")
 
     def heard(self) -> bool:
         """Whether a program records."""
-        return bool(self._ask("list", "short", "source-outputs"))
+        return bool(self.ask("list", "short", "source-outputs"))
 
     def close(self) -> None:
         """Stop the server."""
@@ -103,7 +103,8 @@ class Server:
             self._daemon.terminate()
             self._daemon.wait(timeout=15)
 
-    def _ask(self, *words: str) -> str:
+    def ask(self, *words: str) -> str:
+        """What `pactl` answers; empty after an error."""
         done = subprocess.run(["pactl", *words], env=self.environment, capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.soak.plan import NIGHT
+
 RATE_HZ = 48_000
 NOISE = 0.001  # -60 dBFS: a quiet night
 SONG_S = (20.0, 30.0)
-NIGHT_S = (15.0, 40.0)
 BLOCK_S = 10.0  # length of the repeated noise
 
 
@@ -43,10 +44,19 @@ class Played:
 
 
 class Programme:
-    """An endless programme, reproducible by its seed."""
+    """An endless programme, reproducible by its seed.
 
-    def __init__(self, songs: Sequence[Song], seed: int) -> None:
+    Parameters
+    ----------
+    songs : sequence of Song
+    seed : int
+    between_s : tuple of float
+        Shortest and longest time between songs.
+    """
+
+    def __init__(self, songs: Sequence[Song], seed: int, between_s: tuple[float, float] = NIGHT) -> None:
         self._songs = songs
+        self._between_s = between_s
         self._random = random.Random(seed)
         noise = np.random.default_rng(seed).standard_normal(round(BLOCK_S * RATE_HZ))
         self._noise = (noise * NOISE * 32_767).astype(np.int16)
@@ -75,7 +85,7 @@ class Programme:
 
     def pieces(self) -> list[tuple[str, np.ndarray]]:
         """The next stretch of noise, and the next song with its taxon."""
-        night = np.resize(self._noise, round(self._random.uniform(*NIGHT_S) * RATE_HZ))
+        night = np.resize(self._noise, round(self._random.uniform(*self._between_s) * RATE_HZ))
         song = self._random.choice(self._songs)
         return [("", night), (song.taxon, np.resize(song.samples, round(self._random.uniform(*SONG_S) * RATE_HZ)))]
 

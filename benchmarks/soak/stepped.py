@@ -1,9 +1,9 @@
-"""`biovita-edge` with a wall clock that another process sets; everything else is unchanged.
+"""`biovita-edge` with a wall clock that another process sets, and sources in the network that may be ahead of it.
 
     python -m benchmarks.soak.stepped FILE listen - ...
 
 Only root may set the clock of a machine, and a test should not change it. This process therefore adds to the machine's
-wall clock the offset in FILE, which also says whether a time service has set the clock.
+wall clock the offset in FILE, which also says whether a time service has set the clock. Everything else is unchanged.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import edgeapp.audio.network
 import edgeapp.station.assembly
 from edgeapp.cli import main
 from edgeapp.clock.sources import KERNEL, NONE, Judgement, Sources
@@ -40,7 +41,7 @@ class SteppedClock(SystemClock):
 
     @property
     def judged(self) -> Judgement:
-        """The file alone vouches for it."""
+        """As the file says."""
         return Judgement(KERNEL if FORMAT.unpack_from(self._file)[1] else NONE, "by a file")
 
     def now(self) -> Moment:
@@ -53,4 +54,5 @@ class SteppedClock(SystemClock):
 if __name__ == "__main__":
     SteppedClock.path = Path(sys.argv.pop(1))
     edgeapp.station.assembly.SystemClock = SteppedClock  # type: ignore[misc]
+    edgeapp.audio.network.RECEIVER = "benchmarks.soak.unpaced"
     main()

@@ -15,6 +15,8 @@ from edgeapp.audio.backends import Device
 from edgeapp.audio.messages import FromMessages
 from edgeapp.errors import DeviceError
 
+RECEIVER = "edgeapp.audio.receive"
+
 
 class Network:
     """See `edgeapp.audio.backends.Backend`."""
@@ -29,7 +31,7 @@ class Network:
         """The stream is taken as it comes, with its rate and channels."""
         check_installed()
         asked = json.dumps({"address": device.address, "name": device.name, "stall_s": 2 * stall_s})
-        return FromMessages([sys.executable, "-m", "edgeapp.audio.receive"], asked.encode() + b"\n")
+        return FromMessages([sys.executable, "-m", RECEIVER], asked.encode() + b"\n")
 
 
 def check_installed() -> None:

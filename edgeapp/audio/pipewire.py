@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from edgeapp.audio.backends import Device, ServerSource
 from edgeapp.audio.raw_reader import RawReader
 from edgeapp.audio.remedies import OF_A_USER
+from edgeapp.audio.sound_server import answer_of
 from edgeapp.errors import DeviceError
-from edgeapp.paths import child_environment
 
 PREFIX = "pipewire:"
 MONITOR = ".monitor"  # of a speaker, as PulseAudio calls it
-LIST_S = 10.0
+SERVER = "PipeWire"
 MISSING = "on Debian and Ubuntu: sudo apt install pipewire-bin"
 RATE_HZ = 48_000  # of the graph; a source that says nothing runs at it
 SOURCES = {"Audio/Source": "", "Audio/Source/Virtual": "", "Audio/Sink": MONITOR, "Audio/Duplex": ""}
@@ -44,7 +43,8 @@ class PipeWire:
         rate_hz, channels = device.rate_hz or RATE_HZ, device.channels or 2
         command = ["pw-record", "--target", name.removesuffix(MONITOR), "-P", json.dumps(properties)]
         command += [f"--rate={rate_hz}", f"--channels={channels}", "--format=f32"]
-        if "--raw" in _asked("pw-record", "--help"):  # newer ones write the header of a file without it
+        # Newer ones write the header of a file without it.
+        if "--raw" in answer_of(["pw-record", "--help"], SERVER, MISSING, failing=True):
             command.append("--raw")
         return RawReader([*command, "-"], rate_hz, channels)
 
@@ -58,7 +58,7 @@ def sources() -> list[ServerSource]:
         `pw-dump` is missing, or no server answers.
     """
     try:
-        told = json.loads(_asked("pw-dump"))
+        told = json.loads(answer_of(["pw-dump"], SERVER, MISSING))
     except ValueError:
         raise DeviceError("no PipeWire answers (pw-dump lists nothing)", OF_A_USER) from None
     nodes = [node for one in told if str(one.get("type")).endswith(":Node") and (node := one.get("info"))]
@@ -105,22 +105,3 @@ def _default(told: list[dict[str, Any]]) -> str:
             if entry.get("key") == "default.audio.source" and isinstance(entry.get("value"), dict):
                 return str(entry["value"].get("name", ""))
     return ""
-
-
-def _asked(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            list(command),
-            env={**child_environment(), "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LIST_S,
-        )
-    except FileNotFoundError:
-        raise DeviceError(f"{command[0]} is missing", MISSING) from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeviceError(f"PipeWire does not answer ({type(error).__name__})", "restart it") from None
-    if done.returncode and command[0] == "pw-dump":
-        words = done.stderr.decode(errors="replace").strip().splitlines() or ["no answer"]
-        raise DeviceError(f"no PipeWire answers ({words[-1]})", OF_A_USER)
-    return (done.stdout + done.stderr).decode(errors="replace") if "--help" in command else done.stdout.decode()

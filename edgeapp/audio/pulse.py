@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections import deque
 from collections.abc import Sequence
 
 from edgeapp.audio.backends import Device, Heard, ServerSource
 from edgeapp.audio.raw_reader import RawReader
-from edgeapp.audio.remedies import OF_A_USER
+from edgeapp.audio.sound_server import answer_of
 from edgeapp.errors import DeviceError
-from edgeapp.paths import child_environment
 
 PREFIX = "pulse:"
-LIST_S = 10.0
+SERVER = "sound server"
 LATENCY_MS = 100
 MISSING = "on Debian and Ubuntu: sudo apt install pulseaudio-utils"
 
@@ -50,8 +48,8 @@ def sources() -> list[ServerSource]:
     DeviceError
         `pactl` is missing, or no server answers.
     """
-    told = _asked("list", "sources")
-    default = _DEFAULT.search(_asked("info"))
+    told = answer_of(["pactl", "list", "sources"], SERVER, MISSING)
+    default = _DEFAULT.search(answer_of(["pactl", "info"], SERVER, MISSING))
     found: list[ServerSource] = []
     for part in re.split(r"^Source #", told, flags=re.MULTILINE)[1:]:
         said = dict(_FIELD.findall(part))
@@ -61,25 +59,6 @@ def sources() -> list[ServerSource]:
         is_default = default is not None and default[1].strip() == said["Name"]
         found.append(ServerSource(said["Name"], said.get("Description", ""), int(shape[1]), int(shape[2]), is_default))
     return sorted(found, key=lambda source: source.name.endswith(".monitor"))
-
-
-def _asked(*words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["pactl", *words],
-            env={**child_environment(), "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LIST_S,
-        )
-    except FileNotFoundError:
-        raise DeviceError("pactl is missing, which lists the sources of PulseAudio", MISSING) from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeviceError(f"PulseAudio does not answer ({type(error).__name__})", "restart it") from None
-    if done.returncode:
-        words_of = done.stderr.decode(errors="replace").strip().splitlines() or ["no answer"]
-        raise DeviceError(f"no sound server answers ({words_of[-1]})", OF_A_USER)
-    return done.stdout.decode(errors="replace")
 
 
 class FromParec(RawReader):

@@ -1,7 +1,7 @@
-"""Who vouches for the wall clock: a time service, a GPS receiver, a clock with a battery, or the settings.
+"""What confirms the wall clock: a time service, a GPS receiver, a clock with a battery, or the settings.
 
 The kernel is asked first, since every time service tells it (but chrony without ``rtcsync``), then timesyncd by its
-file, chrony by its own protocol, gpsd by its own. A real-time clock vouches when it kept its time: it agrees with the
+file, chrony by its own protocol, gpsd by its own. A real-time clock does when it kept its time: it agrees with the
 wall clock, is not before this program or the newest rows of the journal, and does not report that its battery failed.
 A board without a battery begins in 1970, or goes on from its last shutdown, and its clock then agrees with nothing.
 """
@@ -51,7 +51,7 @@ class Judgement:
     Attributes
     ----------
     source : str
-        Who vouches for it; `NONE` when nobody does.
+        What confirms it; `NONE` when nothing does.
     why : str
         In words.
     """
@@ -72,7 +72,7 @@ class Sources:
     Attributes
     ----------
     trusted : bool
-        The settings vouch for the clock.
+        The settings confirm the clock.
     root : Path
         Under which /run, /sys and /etc are looked for.
     chrony, gpsd : tuple of (str, int)
@@ -88,7 +88,7 @@ class Sources:
     kernel: bool = True
 
     def quick(self) -> Judgement | None:
-        """Who vouches, as far as that takes no time; None when others have to be asked."""
+        """What confirms it, as far as that takes no time; None when others have to be asked."""
         if self.trusted:
             return Judgement(TRUSTED, "by the settings (clock = trusted)")
         if (self.root / _SYNCHRONISED).exists():
@@ -99,7 +99,7 @@ class Sources:
         return Judgement(KERNEL, "synchronised, as the kernel says") if state else None
 
     def asked(self, not_before: datetime) -> Judgement:
-        """Who vouches, the others asked.
+        """What confirms it, the others asked.
 
         Parameters
         ----------

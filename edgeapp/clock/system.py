@@ -2,7 +2,7 @@
 
 A board without a battery-backed clock starts in the past and gets the time from the network. So every moment is taken
 on two clocks at once: the wall clock, in UTC, and the monotonic seconds since boot. A moment taken before the wall
-clock was set can be corrected once it is, inside the same boot. `edgeapp.clock.sources` says who vouches for it.
+clock was set can be corrected once it is, inside the same boot. `edgeapp.clock.sources` says what confirms it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Clock(Protocol):
 class SystemClock:
     """The clocks of this machine.
 
-    The wall clock counts as set from the moment somebody vouches for it until the machine is switched off: a network
+    The wall clock counts as set from the moment a source confirms it until the machine is switched off: a network
     that is lost does not make it wrong.
 
     Parameters
@@ -117,7 +117,7 @@ class SystemClock:
 
     @property
     def judged(self) -> Judgement:
-        """Who vouches for the wall clock."""
+        """What confirms the wall clock."""
         before = self._judged
         if before is not None and before.source in SETTING:
             return before
@@ -149,6 +149,11 @@ class SystemClock:
             found = self._sources.asked(self.not_before)
             if found.is_set or self._judged is None or not self._judged.is_set:
                 self._judged = found
+
+
+def judgement_of(clock: Clock) -> Judgement | None:
+    """What is known of the wall clock; None of a clock that is not the machine's."""
+    return clock.judged if isinstance(clock, SystemClock) else None
 
 
 def boottime_s() -> float:

@@ -68,7 +68,7 @@ def secret_of(settings: Settings, key: str) -> str | None:
     return found[0] if found else None
 
 
-class Disarmed:
+class Redaction:
     """Texts without the secrets of some settings, in whatever form they stand there.
 
     Parameters

@@ -13,7 +13,7 @@ from edgeapp.delivery import birdweather
 from edgeapp.delivery.addresses import HEAD, PROBES, RETAIN_STATES, RETAINS
 from edgeapp.delivery.home_assistant import PREFIX
 from edgeapp.delivery.notify import TITLE
-from edgeapp.delivery.rules import EVERY, FIRSTS
+from edgeapp.delivery.rules import EVERY, FIRSTS, NONE, PICTURES
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,14 @@ class Notify:
     title: str = setting(TITLE, "Template (Jinja) of the title.", "--notify-title", metavar="TEXT")
     template: Path | None = setting(
         None, "File with a template (Jinja) of the text; a line if not given.", "--notify-template", read=True
+    )
+    picture: str = setting(
+        NONE,
+        "Picture for services that take attachments: a photo of the species from the gallery, with its credits, or "
+        "the spectrogram of the clip, for which the notification waits.",
+        "--notify-picture",
+        metavar="|".join(PICTURES),
+        choices=PICTURES,
     )
 
 

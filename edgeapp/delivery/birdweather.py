@@ -1,7 +1,8 @@
 """Upload to BirdWeather: the clip of a detection as a soundscape, then the detection in it.
 
 The protocol is that of its station API, as stations of the field speak it: ``POST stations/TOKEN/soundscapes`` with the
-sound as the body gives an id, ``POST stations/TOKEN/detections`` a JSON object that names it.
+sound as the body gives an id, ``POST stations/TOKEN/detections`` a JSON object that names it. ``GET
+stations/TOKEN/stats`` is the documented way to ask whether a token is known (https://app.birdweather.com/api/v1).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ SPECIES = "species"
 ALGORITHM = "alpha"  # of the names that its API knows, that of a model which is not BirdNET's 2.4
 BIRDNET = "2p4"
 KINDS = {".flac": "audio/flac", ".wav": "audio/wav", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
+UNKNOWN = (401, 403, 404)  # answers to a wrong token
 HEADERS = {"User-Agent": "biovita-edge"}
 
 
@@ -96,12 +98,14 @@ class BirdWeatherTarget:
         self._soundscapes.pop(key, None)
 
     def probe(self) -> Probed:
-        """Ask for the station, which a wrong token does not have."""
-        code = self._http.ask("GET", f"{self._url}/stations/{self._token}/stats", None, HEADERS).code
-        if code in (401, 403, 404):
+        """Ask for the statistics of the station, which only its token gives."""
+        answer = self._http.ask("GET", f"{self._url}/stations/{self._token}/stats", None, HEADERS)
+        told = _told(answer.body)
+        if answer.code in UNKNOWN or told.get("success") is False:
             raise NotSent(f"{self._http.label} does not know the token", "copy it from the page of the station")
-        if code >= 300:
-            return Probed(f"{self._http.label} is there", f"answers {code}", "look whether BirdWeather works")
+        if answer.code >= 300 or told.get("success") is not True:
+            doubt = f"answers {answer.code}{' without statistics' if answer.code < 300 else ''}"
+            return Probed(f"{self._http.label} is there", doubt, "look whether BirdWeather works")
         return Probed(f"{self._http.label} knows the station")
 
     def close(self) -> None:
@@ -118,7 +122,7 @@ class BirdWeatherTarget:
         query = urlencode({"timestamp": utc_text(began), "type": path.suffix[1:]})
         answer = self._post(f"soundscapes?{query}", sound, KINDS[path.suffix])
         try:
-            return int(json.loads(answer)["soundscape"]["id"])
+            return int(_told(answer)["soundscape"]["id"])
         except (ValueError, KeyError, TypeError):
             raise NotSent(
                 f"{self._http.label} gives no id for a soundscape", "look whether BirdWeather works"
@@ -128,11 +132,22 @@ class BirdWeatherTarget:
         url = f"{self._url}/stations/{self._token}/{what}"
         answer = self._http.ask("POST", url, body, HEADERS | {"Content-Type": kind})
         code = answer.code
-        if code < 300:
-            return answer.body
         told = f"{self._http.label} answers {code} to {what.partition('?')[0]}"
-        if code in (401, 403, 404):
+        if code < 300:
+            if _told(answer.body).get("success") is False:
+                raise Refused(f"{told}, without success")
+            return answer.body
+        if code in UNKNOWN:
             raise NotSent(told, "check birdweather.token")
         if 400 <= code < 500 and code not in (408, 429):
             raise Refused(told)
         raise NotSent(told)
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    """The object of an answer; empty where it is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

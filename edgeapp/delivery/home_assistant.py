@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeapp.delivery.station_state import STATION_STATES
+
 ONLINE, OFFLINE = "online", "offline"
 PREFIX = "homeassistant"
 PROGRAM = "biovita-edge"
-ENDED = "ended"
-STATION_STATES = ("listening", ENDED)
 MICROPHONE_STATES = (
     *("starting", "hearing", "silent", "stalled", "lost", "back"),
     *("dead channel", "inverted channel", "noisy channel"),

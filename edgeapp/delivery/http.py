@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 from edgeapp.delivery.target import NotSent
-from edgeapp.errors import UsageError
+from edgeapp.delivery.tls import context as tls_context
 
 TIMEOUT_S = 15.0
 MOST_BYTES = 1_000_000  # of an answer that are read
@@ -47,11 +47,7 @@ class Http:
         self.label, self._timeout_s = label, timeout_s
         handlers: list[urllib.request.BaseHandler] = [_StayHere()]
         if label.startswith("https:"):
-            try:
-                context = ssl.create_default_context(cafile=ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
-            handlers.append(urllib.request.HTTPSHandler(context=context))
+            handlers.append(urllib.request.HTTPSHandler(context=tls_context(ca_file)))
         self._opener = urllib.request.build_opener(*handlers)
 
     def ask(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:

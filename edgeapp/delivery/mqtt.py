@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeapp.delivery.addresses import RETAIN_ALL, RETAIN_NONE, RETAIN_STATES, check_host, check_topic
-from edgeapp.delivery.home_assistant import ENDED, OFFLINE, ONLINE, PREFIX, Topics, device_config, earlier_topics
-from edgeapp.delivery.station_state import StationState
+from edgeapp.delivery.home_assistant import OFFLINE, ONLINE, PREFIX, Topics, device_config, earlier_topics
+from edgeapp.delivery.station_state import ENDED, StationState
 from edgeapp.delivery.target import NotSent, Probed, Refused
-from edgeapp.errors import UsageError
+from edgeapp.delivery.tls import context as tls_context
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -38,7 +38,7 @@ GOODBYE_S = 2.0
 STATE_S = 30.0  # between two publications of a state in which nothing but figures has changed
 FAILED = 0x80  # reason codes from here on
 UNSUPPORTED_VERSION = 0x84
-TLS_REMEDY = "check the port, mqtt.tls, and whether the broker asks for a certificate (mqtt.cert_file)"
+TLS_REMEDY = "check the port, mqtt.tls, and whether the broker asks for a valid certificate (mqtt.cert_file)"
 NO_ENTRY = frozenset({0x86, 0x87})  # wrong user name or password; not authorised
 OF_THE_MESSAGE = frozenset({0x83, 0x95, 0x97, 0x99})  # 0x97 is a quota, which mosquitto answers for a size
 
@@ -104,7 +104,7 @@ class MqttTarget:
     ) -> None:
         check_host(host)
         check_topic(topic)
-        self._context = _context(ca_file, cert_file, key_file) if tls else None
+        self._context = tls_context(ca_file, cert_file, key_file) if tls else None
         self._host = host
         self._port = port if port is not None else TLS_PORT if tls else PORT
         self.label = f"mqtt{'s' if tls else ''}://{host}:{self._port}"
@@ -353,20 +353,3 @@ class _Link:
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self.lost = f"connection lost: {reason}"
-
-
-def _context(ca_file: str | None, cert_file: str | None, key_file: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
-    if cert_file is not None:
-        try:
-            # An empty passphrase: OpenSSL would ask for one at the terminal otherwise, and wait there.
-            context.load_cert_chain(cert_file, key_file, password="")
-        except (OSError, ssl.SSLError, ValueError) as error:
-            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-            files = cert_file if key_file is None else f"{cert_file} and {key_file}"
-            remedy = "give a certificate and its key in PEM format, the key without a passphrase"
-            raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
-    return context

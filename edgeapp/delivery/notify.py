@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgeapp.clock.system import Clock
 from edgeapp.delivery.rules import LastBefore, Rules, Told
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.delivery.template import Template
 from edgeapp.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeapp.delivery.attachment import Attach, Attachment
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,8 @@ class NotifyTarget:
         Local time.
     title, body : str
         Templates.
+    attach : callable or None
+        Gives the picture of a detection, for services that take attachments.
 
     Raises
     ------
@@ -57,6 +64,7 @@ class NotifyTarget:
         zone: tzinfo,
         title: str = TITLE,
         body: str = BODY,
+        attach: Attach | None = None,
     ) -> None:
         try:
             import apprise
@@ -78,6 +86,7 @@ class NotifyTarget:
         self._rules, self._clock, self._told = rules, clock, told
         self._last_before, self._zone = last_before, zone
         self._title, self._body = Template(title, "notify.title"), Template(body, "notify.template")
+        self._attach = attach
         self._done: dict[str, set[int]] = {}  # message to the services that have it, while others do not
 
     def ready(self) -> bool:
@@ -97,12 +106,15 @@ class NotifyTarget:
         except UsageError as error:
             raise Refused(error.what, error.remedy) from None
         key = str(payload.get("id"))
+        again = key in self._done
         done = self._done.setdefault(key, set())
         failed = []
+        # What was not taken with a picture is tried again without: a service may have bounds that it does not tell.
+        shown = None if again or self._attach is None else self._attach(payload)
         for number, (called, service) in enumerate(self._services):
             if number in done:
                 continue
-            if self._notify(service, title, body):
+            if self._notify(service, title, body, shown):
                 done.add(number)
             else:
                 failed.append(called)
@@ -125,12 +137,21 @@ class NotifyTarget:
         """Nothing is open between messages."""
 
     @staticmethod
-    def _notify(service: Any, title: str, body: str) -> bool:
-        try:
-            return bool(service.notify(title=title, body=body))
-        except Exception as error:  # of a hundred libraries of others
-            log.debug("apprise: %s", type(error).__name__)
-            return False
+    def _notify(service: Any, title: str, body: str, shown: Attachment | None) -> bool:
+        if shown is not None and not getattr(next(iter(service)), "attachment_support", False):
+            shown = None
+        with tempfile.TemporaryDirectory() as folder:
+            more = {}
+            try:
+                if shown is not None:
+                    file = Path(folder) / shown.name
+                    file.write_bytes(shown.content)
+                    more["attach"] = str(file)
+                    body = f"{body}\n{shown.credit}" if shown.credit else body
+                return bool(service.notify(title=title, body=body, **more))
+            except Exception as error:  # of a hundred libraries of others
+                log.debug("apprise: %s", type(error).__name__)
+                return False
 
 
 def never_before(name: str, moment: datetime) -> None:

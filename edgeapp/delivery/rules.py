@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 EVERY, DAY, SEASON, EVER = "every", "day", "season", "ever"
 FIRSTS = (EVERY, DAY, SEASON, EVER)
+NONE, SPECIES, SPECTROGRAM = "none", "species", "spectrogram"
+PICTURES = (NONE, SPECIES, SPECTROGRAM)  # what a notification shows
 SEASON_GAP = timedelta(days=90)  # without a record for so long, the next one is the first of a season
 _QUIET = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+LISTENING, ENDED = STATION_STATES = ("listening", "ended")
 HEARD = ("hearing", "starting", "back")  # states of a microphone that are no problem
 
 

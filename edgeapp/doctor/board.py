@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgeapp.board.machine import onnxruntime_version
 from edgeapp.clock.sources import BUILT_UTC
-from edgeapp.clock.system import SystemClock
+from edgeapp.clock.system import judgement_of
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
 from edgeapp.station.assembly import waiting_for_clock
@@ -200,7 +200,7 @@ def _raspberry(bits: int) -> Finding:
 def clock(context: Context) -> Findings:
     """Whether times can be trusted, who says so, and what waits for it."""
     now = context.clock.now()
-    judged = context.clock.judged if isinstance(context.clock, SystemClock) else None
+    judged = judgement_of(context.clock)
     time = now.utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     remedy = "connect it to a network once, or give it a GPS receiver or a clock with a battery"
     if now.utc < BUILT_UTC:

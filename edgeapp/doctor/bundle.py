@@ -1,7 +1,7 @@
 """A file for whoever helps: what the doctor found, settings, status, log and figures, without any secret.
 
-Every text passes `edgeapp.config.secrets.Disarmed` before it is written, whatever it is. Locations stay out unless they
-are asked for: a microphone may hang where somebody lives, or where a rare bird breeds.
+Every text passes `edgeapp.config.secrets.Redaction` before it is written, whatever it is. Locations stay out unless
+they are asked for: a microphone may hang where somebody lives, or where a rare bird breeds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 
 from edgeapp.board.machine import machine
-from edgeapp.config.secrets import Disarmed
+from edgeapp.config.secrets import Redaction
 from edgeapp.config.settings import Settings
 from edgeapp.config.shown import as_toml
 from edgeapp.doctor.context import Context
@@ -72,13 +72,13 @@ def bundle(context: Context, findings: Iterable[Finding], path: Path, location: 
     OutputError
         It cannot be written.
     """
-    disarmed, names = Disarmed(context.settings), []
+    redaction, names = Redaction(context.settings), []
     try:
         with files.replacing(path) as part:
             os.chmod(part, 0o600)
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, text in _contents(context, findings, location):
-                    safe = disarmed(text)
+                    safe = redaction(text)
                     archive.writestr(name, safe if location else COORDINATES.sub(r"\1(left out)", safe))
                     names.append(name)
     except OSError as error:

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeapp.audio.addresses import is_address, with_log_in
 from edgeapp.audio.capture import Capture
 from edgeapp.audio.channel_health import ChannelFault, Fault, faults_in
-from edgeapp.audio.channels import Channel
 from edgeapp.audio.devices import listing
 from edgeapp.audio.microphone import SEE_DEVICES
 from edgeapp.config.settings import Settings
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning
 from edgeapp.errors import DeviceError, UsageError
-from edgeapp.station.sources import channels_asked
+from edgeapp.station.sources import Microphone, microphones_of
 
 SETTLE_S, RECORD_S = 0.5, 2.0  # cards begin with zeros or a click
 STALL_S = 5.0
@@ -95,16 +93,19 @@ def microphone(context: Context) -> Findings:
     elif settings.input.watch is not None:
         yield skipped("microphone", f"not used: the station watches {settings.input.watch}")
     else:
-        devices: tuple[str | None, ...] = settings.microphone.device or (None,)
-        channels = channels_asked(settings)
-        for device, channel in zip(devices, channels * (len(devices) if len(channels) == 1 else 1), strict=False):
-            yield from _heard(settings, device, channel)
+        try:
+            wanted = microphones_of(settings)
+        except UsageError as fault:
+            yield error("microphone", fault.what, fault.remedy)
+            return
+        for one in wanted:
+            yield from _heard(settings, one)
 
 
-def _heard(settings: Settings, device: str | None, channel: Channel) -> Findings:
+def _heard(settings: Settings, wanted: Microphone) -> Findings:
+    channel = wanted.channel
     try:
-        if device is not None and is_address(device):
-            device = with_log_in(device, settings.microphone.netrc)
+        device = wanted.located
         if device is None and all(found.ghost for found in listing()):
             what = "none found"
             yield warning("microphone", what, "plug one in and check that `arecord -l` shows it, or watch a folder")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from edgeapp.delivery.station_state import ENDED
 from edgeapp.doctor.context import Context, RunningStation
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
 from edgeapp.doctor.hearing import OF_CHANNELS as REMEDIES
 from edgeapp.doctor.records import span
-from edgeapp.station.microphone_health import OF_FAULT
-from edgeapp.station.periodic import ENDED
+from edgeapp.station.microphone_health import DEAF, OF_FAULT
 from edgeapp.station.validation import validated
 
-DEAF = ("silent", "stalled", "lost")
 OF_CHANNEL = {OF_FAULT[fault].value: remedy for fault, remedy in REMEDIES.items()}
 
 

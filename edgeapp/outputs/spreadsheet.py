@@ -27,10 +27,10 @@ class Rows(Protocol):
 
 def csv_rows(out: TextIO, excel: bool = False) -> Rows:
     """Writer of a CSV file: exact, or for spreadsheets."""
-    return _Rows(out, disarmed if excel else _as_it_is)
+    return _Rows(out, escaped if excel else _as_it_is)
 
 
-def disarmed(cell: object) -> object:
+def escaped(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula."""
     if not isinstance(cell, str) or not cell.startswith(FORMULA) or _is_number(cell):
         return cell

@@ -18,6 +18,7 @@ from edgeapp.clock.sources import Sources
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.config.settings import Settings
 from edgeapp.delivery.outbox import Outbox
+from edgeapp.delivery.rules import SPECTROGRAM
 from edgeapp.delivery.target import Target
 from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
@@ -272,11 +273,11 @@ def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clo
     """What sends messages; None without targets."""
     if not sending:
         return None
-    # A notification is sent once, at once: it hears of updates, and lets them pass.
+    # A notification is sent once, at once unless it shows the clip: it hears of updates, and lets them pass.
     following = {
         "mqtt": settings.mqtt.updates,
         "webhook": settings.webhook.updates,
-        "notify": True,
+        "notify": settings.notify.picture != SPECTROGRAM,
         "birdweather": False,
     }
     asked = clip_settings(settings)

@@ -111,7 +111,7 @@ class Claims:
 
     def _take_new(self, lock: Path, what: str, remedy: str, kind: Callable[[str, str], BiovitaError]) -> None:
         try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            handle = _opened(lock)
         except OSError:
             return
         if not locks.take_now(handle):
@@ -123,6 +123,21 @@ class Claims:
         with suppress(OSError):  # a full disk
             os.ftruncate(handle, 0)
             os.write(handle, told.encode())
+
+
+def _opened(lock: Path) -> int:
+    """A lock's file, made if it is not there; one in a folder of all users is for all of them, whatever their umask.
+
+    One that is there is not opened as if it were to be made: the kernel forbids that with another user's file.
+    """
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    with suppress(FileNotFoundError):
+        return os.open(lock, flags)
+    handle = os.open(lock, flags | os.O_CREAT, 0o666)
+    if lock.parent in (SHARED, Path(tempfile.gettempdir())):
+        with suppress(OSError):
+            os.chmod(handle, 0o666)
+    return handle
 
 
 def _holder(handle: int) -> str:

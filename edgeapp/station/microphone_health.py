@@ -64,6 +64,7 @@ OF_FAULT = {
 }
 IMPAIRED = tuple(OF_FAULT.values())
 HEARS = (State.HEARING, *IMPAIRED)
+DEAF = (State.SILENT, State.STALLED, State.LOST)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from edgeapp.clips.renaming import Renamer
 from edgeapp.clips.retention import Sweeper
 from edgeapp.clock.sources import NONE, RTC, TRUSTED, Judgement
 from edgeapp.clock.system import Moment
-from edgeapp.delivery.station_state import StationState
+from edgeapp.delivery.station_state import ENDED, LISTENING, StationState
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import JournalError
 from edgeapp.service.systemd import Notifier, Watchdog
@@ -24,7 +24,6 @@ CLOCK_S = 10.0
 STATUS_S = 5.0
 INTEGRITY_S = 86_400.0
 REMEMBERED_S = 30 * 86_400.0  # messages that were sent
-LISTENING, ENDED = "listening", "ended"
 STEP = timedelta(seconds=2)  # less is what a time service does all the time
 
 
@@ -62,7 +61,7 @@ class WatchClock:
     Parameters
     ----------
     judge : callable
-        Who vouches for the clock; one that was trusted as a real-time clock, and set by another, was wrong until then.
+        What confirms the clock; one that was trusted as a real-time clock, and set by another, was wrong until then.
     waits : sequence of str
         What is not done until the clock is set, in words.
     """
@@ -71,7 +70,7 @@ class WatchClock:
         self._judge = judge
         self._waits = waits
         self._last: Moment | None = None
-        self._vouched = NONE
+        self._source = NONE
         self._was_wrong = False  # a real-time clock that was trusted
 
     def __call__(self, station: Station) -> None:
@@ -84,13 +83,13 @@ class WatchClock:
         if self._last is None and not now.clock_set:
             why = f" ({judged.why})" if judged.why else ""
             log.warning("the clock is not set%s: times are marked until it is; %s", why, "; ".join(self._waits))
-        self._was_wrong |= abs(step) >= STEP and self._vouched == RTC
+        self._was_wrong |= abs(step) >= STEP and self._source == RTC
         all_of_boot = self._was_wrong and judged.source not in (RTC, TRUSTED, NONE)
         if all_of_boot:
             self._was_wrong = False
         if now.clock_set:
             station.write_queue.write(lambda: self._correct(station, now, all_of_boot))
-        self._last, self._vouched = now, judged.source
+        self._last, self._source = now, judged.source
 
     def _correct(self, station: Station, now: Moment, all_of_boot: bool) -> None:
         # Again and again: what was heard before the clock was set may be written long after.

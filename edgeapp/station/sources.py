@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from edgeapp.audio.addresses import is_address, redacted, with_log_in
 from edgeapp.audio.capture import Capture
@@ -41,15 +43,12 @@ def workers_of(
     UsageError
         Sources that exclude each other.
     """
-    channels = channels_asked(settings)
-    channel = channels[0]
-    devices, watched = settings.microphone.device, settings.input.watch
+    channel = channels_asked(settings)[0]
+    devices, watched = settings.microphone.device, watched_folder(settings)
     duration_s = settings.station.duration
     if watched is not None:
         if from_stdin or devices:
             raise UsageError("--watch excludes other sources", "omit --device and -")
-        if not watched.is_dir():
-            raise UsageError(f"{watched}: is not a readable folder", "make it, or check the path")
         journal, zone = station.journal, zone_of(settings.input.recorder_zone)
         return [
             SourceWorker(
@@ -71,7 +70,7 @@ def workers_of(
             SourceWorker(pipe.name, lambda tell: PipeSource(pipe, clock, tell), cutting, station.events, duration_s)
         ]
 
-    return _microphones(settings, devices or (None,), channels, cutting, station, clock, claim)
+    return _microphones(settings, cutting, station, clock, claim)
 
 
 def channels_asked(settings: Settings) -> tuple[Channel, ...]:
@@ -88,23 +87,90 @@ def channels_asked(settings: Settings) -> tuple[Channel, ...]:
     return channels
 
 
+def watched_folder(settings: Settings) -> Path | None:
+    """The folder that is watched, if there is one.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    folder = settings.input.watch
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{folder}: is not a readable folder", "make it, or check the path")
+    return folder
+
+
+@dataclass(frozen=True)
+class Microphone:
+    """A microphone that the settings ask for.
+
+    Attributes
+    ----------
+    device : str or None
+        As the settings name it; None is the default one.
+    channel : Channel
+    netrc : Path or None
+        File with log-ins for addresses.
+    """
+
+    device: str | None = field(repr=False)
+    channel: Channel
+    netrc: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called until it is open, without a log-in."""
+        return redacted(self.device or "microphone")
+
+    @property
+    def located(self) -> str | None:
+        """As `edgeapp.audio.devices.find` takes it: an address with the log-in that the file has now.
+
+        Raises
+        ------
+        UsageError
+            The file cannot be read.
+        """
+        if self.device is None or not is_address(self.device):
+            return self.device
+        return with_log_in(self.device, self.netrc)
+
+
+def microphones_of(settings: Settings) -> list[Microphone]:
+    """The microphones of the settings; the default one where they name none.
+
+    Raises
+    ------
+    UsageError
+        There are not as many channels as microphones.
+    """
+    channels = channels_asked(settings)
+    devices: tuple[str | None, ...] = settings.microphone.device or (None,)
+    if len(channels) == 1:
+        channels *= len(devices)
+    if len(channels) != len(devices):
+        raise UsageError(
+            f"{len(channels)} channels for {len(devices)} microphones", "give one channel, or one for each --device"
+        )
+    netrc = settings.microphone.netrc
+    return [Microphone(device, channel, netrc) for device, channel in zip(devices, channels, strict=True)]
+
+
 def _microphones(
     settings: Settings,
-    devices: Sequence[str | None],
-    channels: Sequence[Channel],
     cutting: Windowing,
     station: Station,
     clock: Clock,
     claim: Callable[[SoundDevice], object],
 ) -> list[SourceWorker]:
-    microphone, recordings = settings.microphone, Recordings()
+    microphone, recordings, asked = settings.microphone, Recordings(), microphones_of(settings)
+    devices = [one.device for one in asked]
 
-    def opened(device: str | None, channel: Channel, apart: bool) -> Capture:
+    def opened(wanted: Microphone, channel: Channel, apart: bool) -> Capture:
         """A microphone; `apart` where its channels are sources of their own."""
-        if device is not None and is_address(device):
-            device = with_log_in(device, microphone.netrc)
         capture = Capture(
-            device,
+            wanted.located,
             microphone.backend,
             stall_s=microphone.stall,
             clock=clock,
@@ -116,9 +182,9 @@ def _microphones(
             capture.name = of_channel(capture.name, channel)
         return capture
 
-    def source(device: str | None, channel: Channel, apart: bool) -> Callable[[Tell], Reconnector]:
+    def source(wanted: Microphone, channel: Channel, apart: bool) -> Callable[[Tell], Reconnector]:
         return lambda tell: Reconnector(
-            lambda: opened(device, channel, apart),
+            lambda: opened(wanted, channel, apart),
             tell,
             clock=clock,
             wait=microphone.wait,
@@ -126,14 +192,13 @@ def _microphones(
         )
 
     workers = []
-    for place, device in enumerate(devices):
-        channel = channels[place if len(channels) > 1 else 0]
-        apart = channel.choice == EACH or (channel.number > 0 and list(devices).count(device) > 1)
-        name = redacted(device or "microphone")
-        for one in _each(partial(opened, device, Channel("", 1), False), channel, microphone.wait):
-            called = of_channel(name, one) if apart else name
+    for wanted in asked:
+        channel = wanted.channel
+        apart = channel.choice == EACH or (channel.number > 0 and devices.count(wanted.device) > 1)
+        for one in _each(partial(opened, wanted, Channel("", 1), False), channel, microphone.wait):
+            called = of_channel(wanted.name, one) if apart else wanted.name
             workers.append(
-                SourceWorker(called, source(device, one, apart), cutting, station.events, settings.station.duration)
+                SourceWorker(called, source(wanted, one, apart), cutting, station.events, settings.station.duration)
             )
     return workers
 

@@ -20,7 +20,7 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Deployment, Journal, JournalError, Messages, MicrophoneState, Stream
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.station.classifier import Classifier
-from edgeapp.station.microphone_health import IMPAIRED, State, Transition
+from edgeapp.station.microphone_health import DEAF, IMPAIRED, Transition
 from edgeapp.station.observation import Observation
 from edgeapp.station.source_worker import Closed, Ended, Event, Heard, Measured, Opened, SourceWorker, queue_windows
 from edgeapp.station.stream_log import Listeners, StreamLog
@@ -28,7 +28,7 @@ from edgeapp.station.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 
-WORTH_A_WARNING = (State.SILENT, State.STALLED, State.LOST, *IMPAIRED)
+WORTH_A_WARNING = (*DEAF, *IMPAIRED)
 FILE = "file"  # backend of recordings
 RENEWED = "settings changed"  # why a stream ended
 TICK_S = 0.5  # how long the station waits for sound before it runs its tasks

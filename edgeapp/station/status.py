@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.clock.sources import NONE
-from edgeapp.clock.system import Clock, Moment, SystemClock
+from edgeapp.clock.system import Clock, Moment, judgement_of
 from edgeapp.config.load import config_path
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target_queue import TargetState
@@ -100,7 +100,7 @@ def describing(
 
 
 def _clock(clock: Clock, now: Moment, waits: Sequence[str]) -> dict[str, Any]:
-    judged = clock.judged if isinstance(clock, SystemClock) else None
+    judged = judgement_of(clock)
     return {
         "set": now.clock_set,
         "source": (judged.source if judged is not None else NONE) or None,

@@ -6,7 +6,10 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.clock.zones import LocalZone
@@ -14,13 +17,18 @@ from edgeapp.config.secrets import secret_of, secrets_of, text_in
 from edgeapp.config.settings import SECTIONS, Settings
 from edgeapp.delivery.addresses import header
 from edgeapp.delivery.identity import client_id, node_id, topic_level
-from edgeapp.delivery.rules import Rules, Told, quiet_hours
+from edgeapp.delivery.rules import SPECIES, SPECTROGRAM, Rules, Told, quiet_hours
 from edgeapp.delivery.target import Target
+from edgeapp.errors import UsageError
 from edgeapp.journal import Journal
 from edgeapp.journal.browsing import last_before
+from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import names_of
 from gallery.taxon import Taxon
 from gallery.utc import utc_of
+
+if TYPE_CHECKING:
+    from edgeapp.delivery.attachment import Attach
 
 
 def station_name(settings: Settings) -> str:
@@ -112,11 +120,10 @@ def targets(
     if (token := secret_of(settings, "birdweather.token")) is not None:
         from edgeapp.delivery.birdweather import BirdWeatherTarget
 
-        clips = settings.clips
         found["birdweather"] = BirdWeatherTarget(
             token,
-            lambda path: None if clips.folder is None else clips.folder / path,
-            clips.pre_roll,
+            partial(clip_of, settings),
+            settings.clips.pre_roll,
             settings.birdweather.url,
         )
     return found
@@ -128,6 +135,8 @@ def _notify(
     from edgeapp.delivery.notify import BODY, NotifyTarget, never_before
 
     asked = settings.notify
+    if asked.picture == SPECTROGRAM and settings.clips.folder is None:
+        raise UsageError("notify.picture: without clips there are no spectrograms", "give clips.folder, or species")
     rules = Rules(
         taxa_of(asked.species, taxa) if taxa else None,
         asked.min_confidence,
@@ -151,7 +160,23 @@ def _notify(
         LocalZone(),
         asked.title,
         BODY if asked.template is None else text_in(asked.template, "notify.template"),
+        _attach(settings),
     )
+
+
+def _attach(settings: Settings) -> Attach | None:
+    """The picture of a notification."""
+    from edgeapp.delivery.attachment import photo_of_species, spectrogram_of_clip
+
+    if settings.notify.picture == SPECIES:
+        station = settings.station
+        return photo_of_species(station.gallery or load_pack(station.pack, verify=False).gallery_path())
+    return spectrogram_of_clip(partial(clip_of, settings)) if settings.notify.picture == SPECTROGRAM else None
+
+
+def clip_of(settings: Settings, path: str) -> Path | None:
+    """Where the clip of a document lies; None where there are no clips."""
+    return None if settings.clips.folder is None else settings.clips.folder / path
 
 
 def app_version() -> str:

@@ -17,8 +17,8 @@ from edgeapp.config.load import Loaded, fault_at, missing
 from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.config.values import Fault
 from edgeapp.detections.filters import Filters
-from edgeapp.detections.speech import SpeechDetector
-from edgeapp.errors import BiovitaError, UsageError
+from edgeapp.detections.speech import check as check_speech
+from edgeapp.errors import BiovitaError
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
 from edgeapp.pack.names import names_of, naming_in
@@ -31,7 +31,7 @@ from edgeapp.station.assembly import (
     retention_of,
     species_list,
 )
-from edgeapp.station.sources import channels_asked
+from edgeapp.station.sources import channels_asked, watched_folder
 from edgeapp.station.targets import OF_TARGET, only, targets, taxa_of
 from gallery.store import Gallery
 from gallery.taxon import Taxon
@@ -57,15 +57,9 @@ def _network(settings: Settings) -> None:
             check_installed()
 
 
-def _watched(settings: Settings) -> None:
-    folder = settings.input.watch
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"{folder}: is not a readable folder", "make it, or check the path")
-
-
 def _speech(settings: Settings) -> None:
     if settings.privacy.speech == "drop":
-        SpeechDetector(settings.privacy.speech_threshold)
+        check_speech(settings.privacy.speech_threshold)
 
 
 def _target(name: str, settings: Settings) -> None:
@@ -79,7 +73,7 @@ OF_SETTINGS: tuple[tuple[str, Check], ...] = (
     ("input.recorder_zone", lambda settings: zone_of(settings.input.recorder_zone)),
     ("input.channel", channels_asked),
     ("microphone.device", _network),
-    ("input.watch", _watched),
+    ("input.watch", watched_folder),
     ("privacy.speech", _speech),
     ("clips.folder", clip_settings),
     ("clips.disk_share", retention_of),

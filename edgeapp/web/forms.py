@@ -63,6 +63,7 @@ async def review(request: Request) -> Response:
         _text(form, "name") if _text(form, "verdict") == "corrected" else "",
         _text(form, "note"),
         _text(form, "reviewer"),
+        _text(form, "new") != "",
     )
     written, _ = await run_in_threadpool(reviewing.review, site, asked)
     many = f"{len(numbers)} detections" if len(numbers) > 1 else f"Detection {numbers[0]}"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from edgeapp.audio.file import FileSource
-from edgeapp.audio.spectrogram import WEBP, picture, scale_of, spectrogram
+from edgeapp.audio.spectrogram import WEBP
+from edgeapp.clips.picture import Drawn, drawn
 from edgeapp.errors import AudioError
 from edgeapp.journal import browsing
 from edgeapp.web import asking
@@ -22,9 +20,6 @@ from edgeapp.web.pictures import thumbnail_of
 from edgeapp.web.site import Site
 
 TYPES = {"flac": "audio/flac", "wav": "audio/wav", "ogg": "audio/ogg"}
-LONGEST_S = 600.0  # of a clip that is drawn
-COLUMNS, ROWS = 900, 160
-HIGH_HZ = 16_000.0
 KEPT = 64  # pictures in memory
 
 
@@ -45,9 +40,9 @@ def clip_spectrogram(request: Request) -> Response:
     headers = _kept(path, mtime_ns)
     if _has(request, headers):
         return Response(None, 304, headers)
-    content, seconds, khz = _drawn(path, mtime_ns)
-    headers |= {"x-seconds": f"{seconds:.3f}", "x-khz": f"{khz:.3f}"}
-    return Response(content, media_type="image/webp", headers=headers)
+    made = _drawn(path, mtime_ns)
+    headers |= {"x-seconds": f"{made.seconds:.3f}", "x-khz": f"{made.khz:.3f}"}
+    return Response(made.content, media_type="image/webp", headers=headers)
 
 
 def thumbnail(request: Request) -> Response:
@@ -92,25 +87,12 @@ def _clip(request: Request) -> tuple[Path, str]:
 
 
 @lru_cache(maxsize=KEPT)
-def _drawn(path: Path, mtime_ns: int) -> tuple[bytes, float, float]:
-    """Picture, seconds and kHz of a clip."""
+def _drawn(path: Path, mtime_ns: int) -> Drawn:
+    """The spectrogram of a clip, as the file is now."""
     try:
-        source = FileSource(str(path))
-        rate = source.rate_hz
-        most = round(LONGEST_S * rate)
-        blocks, n = [], 0
-        with closing(source.blocks()) as given:  # type: ignore[type-var]  # a generator
-            for block in given:
-                blocks.append(block.samples[: most - n])
-                n += len(blocks[-1])
-                if n >= most:
-                    break
+        return drawn(path, WEBP)
     except AudioError as error:
         raise Wrong(error.what, error.remedy, 404) from error
-    samples = np.concatenate(blocks) if blocks else np.zeros(1, np.float32)
-    drawn = spectrogram(samples, rate, max(1 / rate, len(samples) / rate / COLUMNS), ROWS, HIGH_HZ)
-    content = picture(scale_of(drawn.levels).shades(drawn.levels), format=WEBP)
-    return content, len(samples) / rate, drawn.high_hz / 1000
 
 
 ROUTES = (

@@ -108,7 +108,8 @@ def _name(site: Site, asked: Asked) -> tuple[str, bool]:
     try:
         site.names.find(asked.name)  # once more, for the names that look like it
     except TaxonError as error:
-        raise Wrong(error.what, error.remedy) from error
+        otherwise = " If not" if error.remedy.endswith("?") else ", or"
+        raise Wrong(error.what, f"{error.remedy}{otherwise} say that it is a new name") from error
     raise AssertionError
 
 

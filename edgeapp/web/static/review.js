@@ -55,9 +55,12 @@ async function markAnew() {
 
 if (cards.length) follow({ review: (told) => mark(told.detections), missed: markAnew });
 
-async function review(numbers, verdict, name, note, reviewer) {
+async function review(numbers, verdict, name, note, reviewer, isNew) {
   const body = { detections: numbers, verdict };
-  if (verdict === "corrected") body.name = name;
+  if (verdict === "corrected") {
+    body.name = name;
+    body.new = Boolean(isNew);
+  }
   if (note) body.note = note;
   if (reviewer) body.reviewer = reviewer;
   try {
@@ -96,8 +99,11 @@ document.addEventListener("submit", (event) => {
     tell("Choose detections first", false);
     return;
   }
-  review(numbers, verdict, fields.get("name") ?? "", fields.get("note") ?? "", fields.get("reviewer") ?? "").then((done) => {
-    if (!done || form.id !== "bulk") return;
+  const [name, note, reviewer] = ["name", "note", "reviewer"].map((field) => fields.get(field) ?? "");
+  review(numbers, verdict, name, note, reviewer, fields.has("new")).then((done) => {
+    if (!done) return;
+    if (form.elements.new) form.elements.new.checked = false; // each new name is said to be one
+    if (form.id !== "bulk") return;
     for (const box of document.querySelectorAll(".choose input")) box.checked = false;
     form.elements.name.value = "";
     if (form.contains(document.activeElement)) cards[at]?.focus({ preventScroll: true });

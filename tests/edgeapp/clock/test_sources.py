@@ -1,4 +1,4 @@
-"""A wall clock is trusted when somebody vouches for it: a service, GPS, a clock with a battery, or the settings."""
+"""A wall clock is trusted when a source confirms it: a service, GPS, a clock with a battery, or the settings."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def nobody():
 
 @pytest.fixture
 def alone(tmp_path, nobody):
-    """A machine on which nobody vouches for the clock."""
+    """A machine on which nothing confirms the clock."""
     return Sources(root=tmp_path, kernel=False, **nobody)
 
 
@@ -120,7 +120,7 @@ def test_gps_gives_the_time_of_a_fix_and_nothing_without(nobody):
     assert gps_time(nobody["gpsd"]) is None
 
 
-def test_who_vouches_is_named(alone, tmp_path):
+def test_what_confirms_the_clock_is_named(alone, tmp_path):
     assert not alone.asked(BUILT_UTC).is_set
     with chronyd() as chrony:
         assert Sources(root=tmp_path, kernel=False, gpsd=alone.gpsd, chrony=chrony).asked(BUILT_UTC).source == "chrony"
@@ -182,6 +182,6 @@ def test_a_clock_that_was_set_stays_so_and_one_that_is_not_is_asked_again(alone,
         pass
     assert clock.judged.source == sources.RTC
     put(tmp_path, run__systemd__timesync__synchronized="")
-    assert clock.judged.source == sources.TIMESYNCD, "who vouches better takes the place of the other"
+    assert clock.judged.source == sources.TIMESYNCD, "a better source takes the place of the other"
     (tmp_path / "run/systemd/timesync/synchronized").unlink()
     assert clock.now().clock_set

@@ -24,7 +24,8 @@ class Api:
     def __init__(self) -> None:
         self.soundscapes: list[tuple[dict, str, bytes]] = []
         self.detections: list[dict] = []
-        self.codes: dict[str, list[int]] = {"soundscapes": [], "detections": [], "stats": []}
+        self.codes: dict[str, list[int]] = {"soundscapes": [], "detections": []}
+        self.stats = 200, b'{"success": true, "detections": 12, "species": 5}'
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,7 +46,9 @@ class Api:
                 self.answer(code, json.dumps(answer).encode())
 
             def do_GET(self) -> None:
-                self.answer(200 if f"/stations/{TOKEN}/stats" in self.path else 404, b"{}")
+                known = self.path.endswith(f"/stations/{TOKEN}/stats")
+                code, body = api.stats if known else (404, b'{"success": false}')
+                self.answer(code, body)
 
             def answer(self, code: int, body: bytes) -> None:
                 self.send_response(code)
@@ -139,6 +142,21 @@ def test_the_doctor_learns_whether_the_token_is_known(api, target):
     assert target.probe().what.endswith("knows the station")
     with pytest.raises(NotSent, match="does not know the token"):
         BirdWeatherTarget("another", lambda path: None, url=api.url).probe()
+
+
+@pytest.mark.parametrize(
+    ("stats", "doubt"),
+    [((503, b""), "answers 503"), ((200, b"<html>a portal</html>"), "answers 200 without statistics")],
+)
+def test_what_gives_no_statistics_is_not_taken_for_birdweather(api, target, stats, doubt):
+    api.stats = stats
+    assert target.probe().doubt == doubt
+
+
+def test_a_station_that_is_denied_success_is_not_known(api, target):
+    api.stats = 200, b'{"success": false}'
+    with pytest.raises(NotSent, match="does not know the token"):
+        target.probe()
 
 
 def test_what_cannot_be_a_token_is_refused_unseen():

@@ -111,7 +111,9 @@ def test_a_station_that_is_connected_stays_so(context, mqtt):
 
 
 @contextmanager
-def answering(code: int, head: int | None = None, context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list]]:
+def answering(
+    code: int, head: int | None = None, context: ssl.SSLContext | None = None, kind: str = ""
+) -> Iterator[tuple[str, list]]:
     """A web server that answers with a code; its address, and what it was asked."""
     asked: list[tuple[str, bytes]] = []
 
@@ -120,6 +122,8 @@ def answering(code: int, head: int | None = None, context: ssl.SSLContext | None
             asked.append((self.command, self.rfile.read(int(self.headers.get("Content-Length", 0)))))
             self.send_response(head if head is not None and self.command == "HEAD" else code)
             self.send_header("Content-Length", "0")
+            if kind:
+                self.send_header("Content-Type", kind)
             self.end_headers()
 
         do_POST = do_HEAD
@@ -154,6 +158,12 @@ def test_a_webhook_is_asked_whether_it_is_there(context, code, state, told):
         [(got, text)] = found(context, webhook=Webhook(url=url))
     assert (got, asked) == (state, [("HEAD", b"")])
     assert told in text and "tok3n" not in text
+
+
+def test_a_page_in_the_place_of_a_webhook_is_doubted(context):
+    with answering(200, kind="text/html; charset=utf-8") as (url, _):
+        [(state, text)] = found(context, webhook=Webhook(url=url))
+    assert state is State.WARNING and "answers with a web page" in text
 
 
 def test_a_webhook_may_be_tried_by_a_message(context):

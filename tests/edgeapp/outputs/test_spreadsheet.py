@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeapp.outputs.export import export
-from edgeapp.outputs.spreadsheet import csv_rows, disarmed
+from edgeapp.outputs.spreadsheet import csv_rows, escaped
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.outputs.some_records import TIT
 
@@ -21,12 +21,12 @@ WORDS = ["Parus major", "Kohlmeise", "'=1", "", "a=b", "Größe"]
 
 @pytest.mark.parametrize("cell", FORMULAS)
 def test_a_formula_is_a_word_behind_an_apostrophe(cell):
-    assert disarmed(cell) == "'" + cell
+    assert escaped(cell) == "'" + cell
 
 
 @pytest.mark.parametrize("cell", [*NUMBERS, *WORDS, -13.4, 7, None])
 def test_numbers_and_words_stay_what_they_are(cell):
-    assert disarmed(cell) == cell
+    assert escaped(cell) == cell
 
 
 @pytest.mark.parametrize("excel", [False, True])
@@ -37,7 +37,7 @@ def test_a_table_is_exact_unless_it_is_for_spreadsheets(excel):
         csv_rows(out, excel).writerow(row)
     read = list(csv.reader(io.StringIO(out.getvalue(), newline="")))
     assert (read == rows) is not excel
-    assert read == [[disarmed(cell) if excel else cell for cell in rows[0]]]
+    assert read == [[escaped(cell) if excel else cell for cell in rows[0]]]
 
 
 def test_an_export_for_spreadsheets_has_its_mark_and_no_formula():

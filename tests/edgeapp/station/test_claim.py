@@ -12,6 +12,7 @@ import pytest
 
 from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.errors import DeviceError, UsageError
+from edgeapp.station import claim
 from edgeapp.station.claim import Claims
 from gallery import locks
 from tests.conftest import PROJECT
@@ -110,3 +111,35 @@ def test_another_sound_server_or_default_source_is_another_device(tmp_path, monk
     second.device(pulse)
     first.close()
     second.close()
+
+
+def test_the_lock_of_a_device_is_for_all_users_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(claim, "SHARED", tmp_path)
+    before = os.umask(0o077)
+    try:
+        with Claims("south") as claims:
+            take_all(claims, tmp_path / "own")
+    finally:
+        os.umask(before)
+    [shared] = tmp_path.glob("biovita-edge-*.lock")
+    assert shared.stat().st_mode & 0o777 == 0o666
+    assert all(lock.stat().st_mode & 0o777 == 0o600 for lock in (tmp_path / "own").rglob(".*lock"))
+
+
+def test_a_lock_that_another_user_made_is_not_made_anew(tmp_path, monkeypatch):
+    """Linux forbids that in a folder of all users (fs.protected_regular)."""
+    monkeypatch.setattr(claim, "SHARED", tmp_path)
+    with Claims("north") as claims:
+        claims.device(CARD)
+    real = os.open
+
+    def guarded(path, flags, *more, **others):
+        if flags & os.O_CREAT and os.path.exists(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", guarded)
+    with Claims("north") as first, Claims("south") as second:
+        first.device(CARD)
+        with pytest.raises(DeviceError, match="is used by"):
+            second.device(CARD)

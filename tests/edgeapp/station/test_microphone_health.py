@@ -7,7 +7,19 @@ import pytest
 import soundfile
 
 from edgeapp.audio.channel_health import ChannelFault, Fault
-from edgeapp.station.microphone_health import BAD_S, FLAT_S, RECOVERED_S, MicrophoneHealth, State, Transition
+from edgeapp.delivery.home_assistant import MICROPHONE_STATES
+from edgeapp.delivery.station_state import HEARD
+from edgeapp.doctor.service import OF_CHANNEL
+from edgeapp.station.microphone_health import (
+    BAD_S,
+    DEAF,
+    FLAT_S,
+    IMPAIRED,
+    RECOVERED_S,
+    MicrophoneHealth,
+    State,
+    Transition,
+)
 
 RATE_HZ = 48000
 RNG = np.random.default_rng(5)
@@ -259,3 +271,9 @@ def test_faults_of_channels_are_told_when_the_microphone_hears_again():
     health.reopened(3.0)
     health.observe(np.random.default_rng(0).normal(0, 0.01, RATE_HZ).astype(np.float32), 4.0)
     assert health.state is State.HEARING  # another recorder has not found it yet
+
+
+def test_every_state_is_a_problem_or_none_for_all_who_tell_of_it():
+    assert {*DEAF, *IMPAIRED} | {*HEARD} == {*State} == {*MICROPHONE_STATES}
+    assert not {*DEAF, *IMPAIRED} & {*HEARD}
+    assert set(OF_CHANNEL) == {*IMPAIRED}  # the doctor has a remedy for each of them

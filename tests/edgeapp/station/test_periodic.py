@@ -50,7 +50,7 @@ def test_what_is_written_long_after_the_clock_was_set_is_corrected_too(station):
 
 
 @pytest.mark.parametrize(
-    ("vouched", "then", "told"),
+    ("source", "then", "told"),
     [
         (RTC, KERNEL, [(TRUTH, 2)]),
         (RTC, RTC, [("2026-05-01T01:00", 1)]),
@@ -59,8 +59,8 @@ def test_what_is_written_long_after_the_clock_was_set_is_corrected_too(station):
     ],
 )
 @pytest.mark.parametrize("late", [False, True])
-def test_a_real_time_clock_that_turns_out_wrong_is_corrected(station, vouched, then, told, late):
-    judged = Judgement(vouched, "")
+def test_a_real_time_clock_that_turns_out_wrong_is_corrected(station, source, then, told, late):
+    judged = Judgement(source, "")
     watch = WatchClock(lambda: judged)
     station.clock.set_wall(timedelta(hours=-3))
     watch(station)

@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from edgeapp.audio import guano
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.source import Block
 from edgeapp.clips.retention import Usage
@@ -43,6 +45,7 @@ from edgeapp.station.station import Station
 from edgeapp.station.targets import targets
 from edgeapp.web.access import write_password
 from gallery import Counterexample, Entry, Gallery, build
+from gallery.entry import Thumbnail
 from gallery.recognition import Detection
 from gallery.utc import utc_text
 from tests.edgeapp import toy_pack as toy
@@ -184,6 +187,13 @@ class World:
             clips.finish()
             return [(clip.start_s, clip.end_s, clip.format, Path(clip.path).parents[2]) for clip in written]
 
+    def position(self) -> Any:
+        """The location in the metadata of its clips."""
+        folder = self.settings.clips.folder
+        assert folder is not None and self.clip()
+        [*_, path] = sorted(folder.rglob("*.flac"))
+        return guano.read(path).get("Loc Position")
+
     def deleted(self) -> Any:
         """Which of some clips go on a disk that is 80 % full."""
         with self.assembled() as parts:
@@ -216,8 +226,8 @@ class World:
                     told[name]["trusted"] = len(handler._context.get_ca_certs())
         return told
 
-    def vouched(self) -> Any:
-        """Whether the settings vouch for the clock."""
+    def trusted(self) -> Any:
+        """Whether the settings confirm the clock."""
         return clock_of(self.settings)._sources.trusted
 
     def followed(self) -> Any:
@@ -236,8 +246,11 @@ class World:
 
     def notified(self) -> Any:
         """Titles and texts of what is told of some detections, the second of a tit a quarter of an hour later."""
-        told: list[tuple[str, str]] = []
-        self.monkeypatch.setattr("apprise.Apprise.notify", lambda self, body, title: told.append((title, body)) or True)
+        told: list[tuple[str, str, bool]] = []
+        self.monkeypatch.setattr(
+            "apprise.Apprise.notify",
+            lambda self, body, title, attach="": told.append((title, body, attach.endswith(".jpg"))) or True,
+        )
         self.settings.journal_path.with_suffix(".notified.json").unlink(missing_ok=True)
         with Journal.open(self.settings.journal_path) as journal:
             self.monkeypatch.setattr(
@@ -431,7 +444,7 @@ CASES: dict[str, Case] = {
     ),
     "mqtt.discovery": case(World.sent_to, True),
     "station.share_location": case(World.sent, "coarse", detections__latitude=52.5163, detections__longitude=13.3777),
-    "station.clock": case(World.vouched, "trusted"),
+    "station.clock": case(World.trusted, "trusted"),
     "mqtt.discovery_prefix": case(World.sent_to, "ha"),
     "mqtt.retain": case(World.sent_to, "all"),
     "mqtt.updates": case(World.followed, False, mqtt__host="broker"),
@@ -453,6 +466,9 @@ CASES: dict[str, Case] = {
     "notify.max_age": case(World.notified, 10.0),
     "notify.title": case(World.notified, "heard"),
     "notify.template": case(World.notified, lambda folder: line_of(folder / "body", "heard")),
+    "notify.picture": case(
+        World.notified, "species", station__gallery=lambda folder: with_photo(toy.make(folder / "seen"))
+    ),
     "birdweather.token": case(World.sent_to, "a-token"),
     "birdweather.token_file": case(World.sent_to, lambda folder: line_of(folder / "token", "a-token")),
     "birdweather.url": case(World.sent_to, "https://example.com/api", birdweather__token="a-token"),
@@ -471,9 +487,18 @@ CASES: dict[str, Case] = {
 
 def with_photo(pack: Path) -> Path:
     """A pack's gallery, with a photo of what sings."""
-    path = pack / "gallery.sqlite"
+    path, made = pack / "gallery.sqlite", io.BytesIO()
+    Image.new("RGB", (4, 3)).save(made, "JPEG")
     with Gallery.open(path, readonly=False) as gallery:
-        gallery.add_entries([Entry("Parus major", "image", np.eye(4, dtype="f4")[0], "tit.jpg", licence="CC0-1.0")])
+        photo = Entry(
+            "Parus major",
+            "image",
+            np.eye(4, dtype="f4")[0],
+            "tit.jpg",
+            licence="CC0-1.0",
+            thumbnail=Thumbnail(made.getvalue(), made.getvalue(), 4, 3),
+        )
+        gallery.add_entries([photo])
     return path
 
 
@@ -532,6 +557,20 @@ def test_a_threshold_of_a_taxon_counts(settings, monkeypatch):
 
     assert World(settings, monkeypatch).verdicts() == ["detection"] * 3
     assert World(strict, monkeypatch).verdicts() == ["below", "detection", "detection"]
+
+
+@pytest.mark.parametrize(
+    ("share", "position"), [("exact", "52.5163000 13.3777000"), ("coarse", "52.5000000 13.4000000"), ("no", None)]
+)
+def test_clips_have_the_location_as_it_is_shared(settings, monkeypatch, share, position):
+    for key, value in (
+        ("station.share_location", share),
+        ("detections.latitude", 52.5163),
+        ("detections.longitude", 13.3777),
+    ):
+        settings = with_value(settings, key, value)
+
+    assert World(settings, monkeypatch).position() == position
 
 
 def test_the_same_value_makes_the_same_station(settings, monkeypatch):

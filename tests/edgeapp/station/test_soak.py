@@ -18,7 +18,7 @@ from benchmarks.soak.accelerated import Soak
 from benchmarks.soak.account import Account, account
 from benchmarks.soak.plan import Plan
 from benchmarks.soak.power import Power, compiler
-from benchmarks.soak.process import Run, Told, environment
+from benchmarks.soak.process import Run, Stream, Told, environment
 from benchmarks.soak.receivers import mosquitto
 from benchmarks.soak.server import missing
 from benchmarks.soak.sound import RATE_HZ, Song
@@ -57,7 +57,7 @@ def test_nothing_is_lost_but_the_window_that_was_computed_at_a_kill(soak):
     assert (code, told["losses"]) == (0, [])
     assert {"kill", "lock", "disk", "webhook", "clock", "slow"} <= set(kinds)
     assert (
-        figures["songs detected"] + figures["songs interrupted by a kill and not detected"]
+        figures["songs detected"] + figures["songs interrupted by a kill or a lost source and not detected"]
         == figures["songs played"]
         > 10
     )
@@ -162,9 +162,10 @@ def test_a_message_that_never_arrived_is_found(quiet, monkeypatch):
 
 
 def test_a_song_that_nobody_told_is_found(quiet, monkeypatch):
-    [run] = quiet.done.runs
-    monkeypatch.setattr(run, "told", [replace(one, taxa=()) if "Parus major" in one.taxa else one for one in run.told])
-    assert any(loss.startswith("Parus major sang") for loss in account(quiet).losses)
+    [[stream]] = [run.streams for run in quiet.done.runs]
+    untold = [replace(one, taxa=()) if "Parus major" in one.taxa else one for one in stream.told]
+    monkeypatch.setattr(stream, "told", untold)
+    assert any("Parus major sang" in loss for loss in account(quiet).losses)
 
 
 def test_the_station_takes_no_setting_of_the_user_who_soaks(monkeypatch, tmp_path):
@@ -208,8 +209,9 @@ def test_a_power_cut_costs_only_counts_since_the_last_detection():
         Told(5.0 * n, 5.0 * n + 5, verdict, (), 0.0) for n, verdict in enumerate(("nothing", "detection", "nothing"))
     ]
 
-    assert Run(0.0, ended="power cut", told=told).forgotten == 1
-    assert Run(0.0, ended="killed", told=told).forgotten == 0
+    stream = Stream("standard input", told=told)
+    assert Run(ended="power cut", streams=[stream], told=told).forgotten(stream) == 1
+    assert Run(ended="killed", streams=[stream], told=told).forgotten(stream) == 0
 
 
 @pytest.mark.slow

@@ -15,11 +15,11 @@ import soundfile
 
 from edgeapp.audio.channel_health import ChannelFault, Fault
 from edgeapp.config.settings import Settings
-from edgeapp.errors import DeviceError
+from edgeapp.errors import DeviceError, UsageError
 from edgeapp.journal import Reader
 from edgeapp.station import sources
 from edgeapp.station.source_worker import SourceWorker, Windowing
-from edgeapp.station.sources import workers_of
+from edgeapp.station.sources import microphones_of, workers_of
 from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
 from tests.edgeapp import toy_pack as toy
@@ -188,3 +188,36 @@ def test_two_birds_in_two_channels_of_one_microphone_are_told_apart(sound_server
     states = [json.loads(line) for line in output("states", "--format", "ndjson").splitlines()]
     assert {state["state"] for state in states} <= {"hearing", "silent"} and len({one["source"] for one in states}) == 2
     assert "hearing" in output("states")
+
+
+# which of them
+
+
+def test_each_microphone_has_its_channel_and_the_log_in_of_now(tmp_path):
+    netrc = tmp_path / "netrc"
+    plain = Settings()
+    settings = replace(
+        plain,
+        microphone=replace(plain.microphone, device=("USB", "rtsp://camera/1"), netrc=netrc),
+        input=replace(plain.input, channel=("mix", "2")),
+    )
+    usb, camera = microphones_of(settings)
+    assert (usb.name, usb.located, str(usb.channel)) == ("USB", "USB", "mix")
+
+    for password in ("before", "after"):
+        netrc.write_text(f"machine camera login anna password {password}\n")
+        assert camera.located == f"rtsp://anna:{password}@camera/1"
+    assert (camera.name, str(camera.channel)) == ("rtsp://camera/1", "2")
+    assert "after" not in repr(camera)
+
+
+def test_without_a_name_the_default_microphone_is_meant():
+    [one] = microphones_of(Settings())
+    assert (one.name, one.located) == ("microphone", None)
+
+
+def test_channels_of_other_microphones_than_there_are_is_an_error():
+    plain = Settings()
+    devices = replace(plain.microphone, device=("a", "b", "c"))
+    with pytest.raises(UsageError, match="2 channels for 3 microphones"):
+        microphones_of(replace(plain, microphone=devices, input=replace(plain.input, channel=("1", "2"))))

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from edgeapp.journal import browsing
+from edgeapp.outputs.export import FORMATS
 from edgeapp.web import feed, of_journal
 from edgeapp.web.api import ENDPOINTS, EVENT_STREAM, ROUTES
 from edgeapp.web.events import Events
@@ -195,6 +196,33 @@ def test_a_species_of_another_gallery_has_its_page_without_a_search(
         page = httpx.get(f"{served.url}/detections?taxon=Ciconia%20nigra", timeout=60)
         assert page.status_code == 200 and 'href="/species/Ciconia%20nigra"' in page.text
         assert httpx.get(f"{served.url}/species/Ciconia%20ciconia", timeout=60).status_code == 404
+
+
+@pytest.mark.parametrize("share", ["exact", "coarse", "no"])
+def test_the_location_leaves_as_it_is_shared(recorded, starter_pack, gallery, tmp_path, monkeypatch, share):
+    monkeypatch.setenv("BIOVITA_STATION_SHARE_LOCATION", share)
+    with (
+        serving(tmp_path, recorded, starter_pack, gallery) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+    ):
+        with closing(sqlite3.connect(served.journal)) as connection, connection:
+            connection.execute("UPDATE deployments SET latitude = 52.5163, longitude = 13.3777")
+        listed = client.get("/api/v1/detections").json()["detections"]
+        exported = client.get("/api/v1/export", params={"format": "csv"}).text
+        pages = [
+            client.get(path).text
+            for path in (
+                *("/", "/detections", "/detections/1", "/species/Parus%20major", "/day/2026-05-22", "/health"),
+                *("/api/v1/detections/1", "/api/v1/health", "/api/v1/species", "/api/v1/status"),
+                *(f"/api/v1/export?format={one}&location=x" for one in FORMATS),
+            )
+        ]
+
+    expected = {"exact": (52.5163, 13.3777), "coarse": (52.5, 13.4), "no": (None, None)}[share]
+    assert {(one["source"]["latitude"], one["source"]["longitude"]) for one in listed} == {expected}
+    assert ("52.5163" in exported) is (share == "exact") and ("52.5," in exported) is (share == "coarse")
+    if share != "exact":
+        assert not any("52.516" in page or "13.377" in page for page in pages)
 
 
 # Events

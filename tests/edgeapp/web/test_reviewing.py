@@ -125,10 +125,33 @@ def test_a_name_that_is_in_no_gallery_is_explained_and_changes_nothing(served, b
     page = browse(f"{served.url}/detections/1")
     page.get_by_label("Correct name").fill("Snark")
     page.get_by_role("button", name="Correct").click()
-    page.locator("#said").get_by_text(re.compile("Not saved: .*Snark")).wait_for()
+    page.locator("#said").get_by_text(re.compile("Not saved: .*Snark.*say that it is a new name")).wait_for()
 
     assert served.reviews() == []
     browse.faults.clear()  # the status of the answer
+
+
+def test_a_name_that_no_list_has_is_taken_when_it_is_said_to_be_new(served, browse):
+    page = browse(f"{served.url}/detections/1")
+    page.get_by_label("Correct name").fill("Snark boojum")
+    page.get_by_label("New name").check()
+    page.get_by_role("button", name="Correct").click()
+    is_said(page, "Detection 1: corrected")
+
+    assert served.reviews() == [(1, "corrected", "Snark boojum")]
+    assert page.locator(".reviewed").inner_text() == "corrected to Snark boojum"
+    assert not page.get_by_label("New name").is_checked()  # the next one is checked again
+
+
+def test_a_known_name_keeps_its_species_though_it_is_said_to_be_new(served, browse):
+    page = browse(f"{served.url}/detections")
+    card(page, 1).get_by_role("checkbox").check()
+    page.locator("#bulk").get_by_label("Name", exact=True).fill("Kohlmeise")
+    page.locator("#bulk").get_by_label("New name").check()
+    page.locator("#bulk").get_by_role("button", name="Correct").click()
+    is_said(page, "Detection 1: corrected")
+
+    assert served.reviews() == [(1, "corrected", "Parus major")]
 
 
 def test_the_enter_key_in_the_name_corrects_and_does_not_confirm(served, browse):

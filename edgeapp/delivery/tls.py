@@ -1,0 +1,38 @@
+"""TLS for targets: whom they trust, and the certificate of the station."""
+
+from __future__ import annotations
+
+import ssl
+
+from edgeapp.errors import UsageError
+
+
+def context(ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None) -> ssl.SSLContext:
+    """A context that checks certificates and the names in them.
+
+    Parameters
+    ----------
+    ca_file : str or None
+        Certificates to trust instead of the system's (PEM).
+    cert_file, key_file : str or None
+        Certificate of the station, and its key where that is in a file of its own (PEM).
+
+    Raises
+    ------
+    UsageError
+        A file has not what it should have.
+    """
+    try:
+        made = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
+    if cert_file is not None:
+        try:
+            # An empty passphrase: OpenSSL would ask for one at the terminal otherwise, and wait there.
+            made.load_cert_chain(cert_file, key_file, password="")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+            files = cert_file if key_file is None else f"{cert_file} and {key_file}"
+            remedy = "give a certificate and its key in PEM format, the key without a passphrase"
+            raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
+    return made
