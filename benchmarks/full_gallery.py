@@ -150,8 +150,8 @@ def windows(sounding: np.ndarray, rng: np.random.Generator, dim: int) -> np.ndar
 def decided(vocabulary: Vocabulary, asked: argparse.Namespace) -> dict[str, float]:
     """Of windows of 16 taxa, as in a recording, and of windows that each hold others.
 
-    Beside them stands the product of as many windows with the directions of all taxa alone, by the same BLAS: nothing
-    is decided in less, and other species in every window take two.
+    Beside them stands the product of as many windows with an array as large as that of all taxa alone, by the same BLAS:
+    nothing is decided in less, and other species in every window take two.
     """
     rng, found, least = np.random.default_rng(7), {}, np.full(WINDOWS, -20.0)
     for name, kinds in (("recurring", 16), ("all_different", asked.taxa)):
@@ -170,9 +170,10 @@ def decided(vocabulary: Vocabulary, asked: argparse.Namespace) -> dict[str, floa
             found[f"decision_ms_{name}_{together}"] = processor / n * 1e3
             found[f"decision_wall_ms_{name}_{together}"] = wall / n * 1e3
     vectors = windows(rng.permutation(asked.taxa), rng, asked.dim)
+    as_large = rng.standard_normal((len(vocabulary), asked.dim), np.float32)
     for together in (1, WINDOWS):
         some = vectors[:together]
-        processor, wall = timed(lambda some=some: some @ vocabulary.directions.T, 4 * TIMES)  # type: ignore[misc]
+        processor, wall = timed(lambda some=some: some @ as_large.T, 4 * TIMES)  # type: ignore[misc]
         found[f"product_ms_{together}"] = processor / together * 1e3
         found[f"product_wall_ms_{together}"] = wall / together * 1e3
     return found
