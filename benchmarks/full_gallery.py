@@ -150,7 +150,7 @@ def windows(sounding: np.ndarray, rng: np.random.Generator, dim: int) -> np.ndar
 def decided(vocabulary: Vocabulary, asked: argparse.Namespace) -> dict[str, float]:
     """Of windows of 16 taxa, as in a recording, and of windows that each hold others.
 
-    Beside them stands the product of as many windows with an array as large as that of all taxa alone, by the same BLAS:
+    Beside them stands the product of as many windows with an array as large as that of all taxa, by the same BLAS:
     nothing is decided in less, and other species in every window take two.
     """
     rng, found, least = np.random.default_rng(7), {}, np.full(WINDOWS, -20.0)
