@@ -148,11 +148,7 @@ def windows(sounding: np.ndarray, rng: np.random.Generator, dim: int) -> np.ndar
 
 
 def decided(vocabulary: Vocabulary, asked: argparse.Namespace) -> dict[str, float]:
-    """Of windows of 16 taxa, as in a recording, and of windows that each hold others.
-
-    Beside them stands the product of as many windows with an array as large as that of all taxa, by the same BLAS:
-    nothing is decided in less, and other species in every window take two.
-    """
+    """Of windows of 16 taxa, as in a recording, and of windows that each hold others."""
     rng, found, least = np.random.default_rng(7), {}, np.full(WINDOWS, -20.0)
     for name, kinds in (("recurring", 16), ("all_different", asked.taxa)):
         sounding = rng.permutation(asked.taxa)[:kinds]
@@ -169,11 +165,19 @@ def decided(vocabulary: Vocabulary, asked: argparse.Namespace) -> dict[str, floa
             processor, wall = timed(decide)
             found[f"decision_ms_{name}_{together}"] = processor / n * 1e3
             found[f"decision_wall_ms_{name}_{together}"] = wall / n * 1e3
-    vectors = windows(rng.permutation(asked.taxa), rng, asked.dim)
-    as_large = rng.standard_normal((len(vocabulary), asked.dim), np.float32)
+    return found
+
+
+def products(asked: argparse.Namespace) -> dict[str, float]:
+    """Of as many windows as are decided with as many vectors as there are taxa: nothing is decided in less.
+
+    Other species in every window take two products.
+    """
+    rng, found = np.random.default_rng(11), {}
+    taxa = rng.standard_normal((asked.taxa, asked.dim), np.float32)
     for together in (1, WINDOWS):
-        some = vectors[:together]
-        processor, wall = timed(lambda some=some: some @ as_large.T, 4 * TIMES)  # type: ignore[misc]
+        some = rng.standard_normal((together, asked.dim), np.float32)
+        processor, wall = timed(lambda some=some: some @ taxa.T, 4 * TIMES)  # type: ignore[misc]
         found[f"product_ms_{together}"] = processor / together * 1e3
         found[f"product_wall_ms_{together}"] = wall / together * 1e3
     return found
@@ -227,7 +231,7 @@ def measured(path: Path, asked: argparse.Namespace) -> dict[str, float]:
     found = {"file_gb": path.stat().st_size / 1e9, **opened(path)}
     with Gallery.open(path) as gallery:
         vocabulary = Vocabulary(Index.of(gallery), parameters())
-        found |= decided(vocabulary, asked)
+        found |= decided(vocabulary, asked) | products(asked)
         rng = np.random.default_rng(10)
         names = [taxon(int(one)).scientific_name for one in rng.integers(0, asked.taxa, 20)]
         vector = rng.standard_normal(asked.dim).astype(np.float32)
