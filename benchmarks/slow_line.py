@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gallery.taxon import Taxon
     from tests.edgeapp.collect.archive_server import Archives
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -43,8 +44,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder, archive_server() as archives:
         with Gallery.open(Pack.load(STARTER_PACK).gallery_path()) as gallery:
-            names = [taxon.scientific_name for taxon in gallery.taxa()][: given.species]
-        size = fill(archives, names)
+            taxa = gallery.taxa()[: given.species]
+        names = [taxon.scientific_name for taxon in taxa]
+        size = fill(archives, taxa)
         archives.line_bytes_per_s, archives.busy_every = given.bytes_per_s, given.busy_every
         out = Path(folder) / "my.sqlite"
         (Path(folder) / "list.txt").write_text("\n".join(names))
@@ -81,13 +83,13 @@ def run(words: list[str], gallery: Path, killed_at: int | None) -> int:
     return process.returncode
 
 
-def fill(archives: Archives, names: list[str]) -> float:
+def fill(archives: Archives, taxa: list[Taxon]) -> float:
     """Photos of every species on the server; their mean size in bytes."""
     import numpy as np
     from PIL import Image
 
     rng, sizes = np.random.default_rng(0), []
-    for n, name in enumerate(names):
+    for n, taxon in enumerate(taxa):
         for known in range(10 * n + 1, 10 * n + 1 + EACH):
             coarse = rng.integers(0, 255, (GRAIN, GRAIN, 3), np.uint8)
             picture = Image.fromarray(coarse).resize(PIXELS, Image.Resampling.BICUBIC)
@@ -100,7 +102,7 @@ def fill(archives: Archives, names: list[str]) -> float:
                 {
                     "id": known,
                     "quality_grade": "research",
-                    "taxon": {"name": name, "iconic_taxon_name": "Aves"},
+                    "taxon": {"name": taxon.scientific_name, "iconic_taxon_name": taxon.class_},
                     "user": {"login": f"user{known}"},
                     "photos": [{"id": known, "url": url, "license_code": "cc-by", "attribution": f"(c) {known}"}],
                 }
