@@ -67,9 +67,11 @@ def temporary_for(target: str | os.PathLike[str], *, sweep: bool = True) -> Iter
     Raises
     ------
     OSError
-        No file can be made there.
+        No file can be made there; the target is a folder, a device or a pipe.
     """
     target = Path(target)
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "it is no file, and is not replaced", str(target))
     if sweep:
         remove_abandoned(target.parent, temporary_names(target))
     part = _temporary_name(target)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from edgeapp.errors import UsageError
+from edgeapp.errors import OutputError, UsageError
 from edgeapp.file_names import printable, utf8
 
 EXTRA = "pip install 'biovita-edge[archive]'"
@@ -32,3 +35,17 @@ def arrow_path(path: str | os.PathLike[str]) -> str:
             f"{printable(os.fspath(path))}: its name is not UTF-8, which Parquet files need", "give the results another"
         )
     return name
+
+
+@contextmanager
+def readable(table: Path) -> Iterator[None]:
+    """Raise OutputError where a part of a table cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise OutputError(
+            f"{table}: a part of it cannot be read ({' '.join(str(error).split())})",
+            "restore it, or hear the archive again with --new-run",
+        ) from None

@@ -27,7 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeapp.archive.arrow import arrow_path, require_pyarrow
+from edgeapp.archive.arrow import arrow_path, readable, require_pyarrow
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError, UsageError
 
@@ -298,15 +298,17 @@ class DataSet:
         """
         read, counts = self._of(name)
         condition = counts if where is None else where if counts is None else where & counts
-        scanned = read.scanner(columns=None if columns is None else list(columns), filter=condition)
-        for batch in scanned.to_batches():
-            if len(batch):
-                yield batch.replace_schema_metadata(None)
+        with readable(self.folder / name):
+            scanned = read.scanner(columns=None if columns is None else list(columns), filter=condition)
+            for batch in scanned.to_batches():
+                if len(batch):
+                    yield batch.replace_schema_metadata(None)
 
     def count(self, name: str, where: pads.Expression | None = None) -> int:
         """How many rows of a table there are; see `batches`."""
         read, counts = self._of(name)
-        return int(read.count_rows(filter=counts if where is None else where if counts is None else where & counts))
+        with readable(self.folder / name):
+            return int(read.count_rows(filter=counts if where is None else where if counts is None else where & counts))
 
     @property
     def numbers(self) -> list[int]:
@@ -320,7 +322,8 @@ class DataSet:
         read, counts = self._of(name, number)
         condition = counts if where is None else where if counts is None else where & counts
         columns = None if columns is None else list(columns)
-        return read.to_table(columns=columns, filter=condition).replace_schema_metadata(None)
+        with readable(self.folder / name):
+            return read.to_table(columns=columns, filter=condition).replace_schema_metadata(None)
 
     def document(self, row: dict[str, Any]) -> dict[str, Any]:
         """The detection document of a row of `detections` (of `RecordBatch.to_pylist`)."""

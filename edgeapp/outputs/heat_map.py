@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ SCALE_WIDTH = 220
 INK, FAINT, PAPER = (32, 32, 36), (110, 110, 118), (255, 255, 255)
 NOTHING = (226, 226, 226)  # where nothing was listened
 GAMMA = 0.6  # so that what is rare can still be told from nothing
+MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +85,22 @@ def png(shown: HeatMap) -> bytes:
     return out.getvalue()
 
 
-def write(path: Path, shown: HeatMap) -> None:
-    """Write a heat map as a PNG, atomically.
+def write(path: Path, shown: HeatMap, option: str = "--png") -> None:
+    """Write a heat map as a PNG, atomically; into a device or pipe as it is.
 
     Raises
     ------
     OutputError
-        It cannot be written.
+        It cannot be written, or the file that is there is no PNG.
     """
     try:
-        with files.replacing(path) as temporary:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(png(shown))
+            return
+        target = Path(os.path.realpath(path))
+        if target.is_file() and target.read_bytes()[: len(MAGIC)] not in (b"", MAGIC):
+            raise OutputError(f"{path}: is no PNG picture, and is not replaced", f"choose another {option}")
+        with files.replacing(target) as temporary:
             temporary.write_bytes(png(shown))
     except OSError as error:
         raise OutputError(

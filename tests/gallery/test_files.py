@@ -40,6 +40,15 @@ def test_a_block_that_fails_leaves_the_older_file_alone(older: Path):
     assert names(older.parent) == ["file.txt"]
 
 
+def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match="is no file, and is not replaced"), files.replacing(tmp_path / name):
+            pass
+    assert (tmp_path / "pipe").is_fifo() and names(tmp_path) == ["link", "pipe"]
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_step_that_fails_leaves_the_older_file_alone(older: Path, monkeypatch: pytest.MonkeyPatch, step: str):
     def refuse(*_: object) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -139,6 +142,32 @@ def test_a_heat_map_shows_rates_and_where_nothing_was_heard(summary, tmp_path):
     assert summary("--png", tmp_path / "days.png", "--by", "day,hour", "--species", "Parus major").exit_code == 0
     wide, high = Image.open(tmp_path / "days.png").size
     assert wide > 24 * 22 and high > 3 * 22
+
+
+def test_a_heat_map_replaces_its_like_and_nothing_else(summary, tmp_path):
+    song, text, own, pipe = (tmp_path / name for name in ("song.wav", "notes.txt", "map.png", "pipe"))
+    soundfile.write(song, np.zeros(100), 8000)
+    text.write_text("notes")
+    for path in (song, text):
+        before, done = path.read_bytes(), summary("--png", path)
+        assert done.exit_code == 2 and "is no PNG picture, and is not replaced; choose another --png" in done.stderr
+        assert path.read_bytes() == before
+    for _ in range(2):
+        assert summary("--png", own).exit_code == 0
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        assert summary("--png", pipe).exit_code == 0 and pipe.is_fifo()
+        assert reader.communicate()[0] == own.read_bytes()
+
+
+def test_a_damaged_part_is_one_line(summary, two_sites, tmp_path, run):
+    results = shutil.copytree(two_sites, tmp_path / "results")
+    part = next((results / "detections").rglob("*.parquet"))
+    part.write_bytes(b"PAR1" + bytes(500) + b"PAR1")
+    for command in (("summary",), ("export", "--format", "csv"), ("report", "--output", tmp_path / "report.html")):
+        done = run("archive", command[0], results, *command[1:])
+        assert done.exit_code == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert "results/detections: a part of it cannot be read" in done.stderr
 
 
 @pytest.mark.parametrize(
