@@ -16,6 +16,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from edgeapp.delivery.addresses import RETAIN_ALL, RETAIN_NONE, RETAIN_STATES, check_host, check_topic
@@ -23,6 +24,7 @@ from edgeapp.delivery.home_assistant import OFFLINE, ONLINE, PREFIX, Topics, dev
 from edgeapp.delivery.station_state import ENDED, StationState
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.delivery.tls import context as tls_context
+from edgeapp.delivery.tls import ended as certificate_ended
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -105,6 +107,7 @@ class MqttTarget:
         check_host(host)
         check_topic(topic)
         self._context = tls_context(ca_file, cert_file, key_file) if tls else None
+        self._cert_file = cert_file
         self._host = host
         self._port = port if port is not None else TLS_PORT if tls else PORT
         self.label = f"mqtt{'s' if tls else ''}://{host}:{self._port}"
@@ -227,6 +230,10 @@ class MqttTarget:
     def _log_in(self) -> None:
         link = self._dial()
         reason = link.wait(lambda: link.answered, CONNECT_S)
+        if reason is None and self._cert_file is not None:
+            end = certificate_ended(self._cert_file, datetime.now(timezone.utc))
+            if end is not None:
+                raise NotSent(f"{self.label}: {self._cert_file} was valid until {end:%Y-%m-%d}", "renew it")
         if reason is None:
             # TLS 1.3 has no other way to say that a certificate is missing than to cut the line.
             raise NotSent(f"{self.label}: {link.lost or f'no answer in {CONNECT_S:g} s'}", TLS_REMEDY)

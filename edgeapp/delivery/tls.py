@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import datetime, timezone
 
 from edgeapp.errors import UsageError
 
@@ -36,3 +37,17 @@ def context(ca_file: str | None = None, cert_file: str | None = None, key_file: 
             remedy = "give a certificate and its key in PEM format, the key without a passphrase"
             raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
     return made
+
+
+def ended(cert_file: str, now: datetime) -> datetime | None:
+    """When the certificate in a file (PEM) ceased to be valid; None where it has not, or nobody can tell.
+
+    A broker that refuses one need not say why. Python's public functions read certificates of the other side alone;
+    where it has not the function that its own tests use, nothing is told.
+    """
+    read = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
+    try:
+        end_s = ssl.cert_time_to_seconds(read(cert_file)["notAfter"]) if read is not None else float("inf")
+    except (OSError, ssl.SSLError, KeyError, ValueError):
+        return None
+    return datetime.fromtimestamp(end_s, timezone.utc) if end_s < now.timestamp() else None

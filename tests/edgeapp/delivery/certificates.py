@@ -11,13 +11,14 @@ import pytest
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM format: the authority, a server at localhost with its key, a client with its key."""
+    """Files in PEM format: the authority, a server at localhost with its key, a client with its key; one that ended."""
 
     ca: Path
     server: Path
     server_key: Path
     client: Path
     client_key: Path
+    ended: Path
 
 
 def made_in(folder: Path) -> Certificates:
@@ -36,9 +37,18 @@ def made_in(folder: Path) -> Certificates:
         openssl("req", *curve, "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.csr")
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", 2)
         openssl("x509", "-req", "-in", f"{name}.csr", *signed, *names, "-out", f"{name}.pem")
+    (folder / "index").touch()
+    (folder / "ca.cnf").write_text(
+        "[ca]\ndefault_ca = d\n[d]\ndatabase = index\nnew_certs_dir = .\nrand_serial = yes\n"
+        "default_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n"
+    )
+    past = ("-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
+    signed = ("-cert", "ca.pem", "-keyfile", "ca.key", "-in", "client.csr", "-out", "ended.pem", "-notext")
+    openssl("ca", "-batch", "-config", "ca.cnf", *past, *signed)
     for path in (folder, *folder.iterdir()):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    return Certificates(*(folder / name for name in ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")))
+    names = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key", "ended.pem")
+    return Certificates(*(folder / name for name in names))
 
 
 @pytest.fixture(scope="session")

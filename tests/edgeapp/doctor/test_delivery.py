@@ -183,6 +183,11 @@ def test_a_closed_port_is_an_error(context):
     assert state is State.ERROR and "cannot be reached" in text and "tok3n" not in text
 
 
+def test_a_certificate_that_ended_is_named(context, certificates, mqtt):
+    [(state, text)] = found(context, mqtt=Mqtt(**mqtt | {"cert_file": certificates.ended}))
+    assert state is State.ERROR and "ended.pem was valid until 2020-02-01; renew it" in text
+
+
 def test_a_webhook_has_a_ca_of_its_own(context, certificates):
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificates.server, certificates.server_key)
