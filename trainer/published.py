@@ -183,8 +183,10 @@ def read_clip(source: str) -> Clip:
     path = find_file(source, "open_clip_config.json")
     values = read_json(path)
     model, seen = values.get("model_cfg"), values.get("preprocess_cfg") or {}
-    parts = [model.get(name) for name in ("vision_cfg", "text_cfg")] if isinstance(model, dict) else [None]
-    if not all(isinstance(one, dict) for one in [model, *parts, seen]) or "embed_dim" not in model:
+    parts = ("vision_cfg", "text_cfg")
+    if not (isinstance(model, dict) and isinstance(seen, dict) and "embed_dim" in model) or not all(
+        [isinstance(model.get(part), dict) for part in parts]
+    ):
         raise CheckpointError(f"{path}: not a configuration of open_clip", AGAIN)
     check_sizes(model, path)
     foreign = [name for name in ("hf_model_name", "hf_tokenizer_name") if model["text_cfg"].get(name)]
