@@ -21,7 +21,6 @@ from typing import Any
 from zipfile import is_zipfile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -43,6 +42,10 @@ AUDIO_PARTS = ("audio_model.", "audio_projection.")
 VISUAL = "visual."
 SCALES = ("logit_scale", "logit_bias")
 Channels = tuple[float, float, float]
+SIZES = {  # of towers, and the largest that is not taken for damage
+    **{"embed_dim": 16_384, "width": 16_384, "head_width": 16_384, "heads": 1024, "layers": 200},
+    **{"image_size": 4096, "patch_size": 1024, "context_length": 4096, "vocab_size": 1_000_000},
+}
 COMPUTED = ("relative_position_index", "num_batches_tracked")  # buffers that old files may lack
 
 
@@ -166,7 +169,10 @@ def read_clap(source: str) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
     values = read_json(path)
     if values.get("model_type") != "clap":
         raise CheckpointError(f"{path}: has model type {values.get('model_type')}, not clap", "name a ClapModel")
-    audio = dict(values.get("audio_config") or {})
+    audio = values.get("audio_config") or {}
+    if not isinstance(audio, dict):
+        raise CheckpointError(f"{path}: audio_config is not one", "name a ClapModel")
+    audio = dict(audio)
     audio.update({name: values[name] for name in ("projection_dim", "projection_hidden_act") if name in values})
     weights = find_file(source, "model.safetensors", "pytorch_model.bin")
     return audio_fields(audio, str(path)), tensors(read_weights(weights), weights), weights
@@ -177,8 +183,12 @@ def read_clip(source: str) -> Clip:
     path = find_file(source, "open_clip_config.json")
     values = read_json(path)
     model, seen = values.get("model_cfg"), values.get("preprocess_cfg") or {}
-    if not isinstance(model, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(model):
+    parts = ("vision_cfg", "text_cfg")
+    if not (isinstance(model, dict) and isinstance(seen, dict) and "embed_dim" in model) or not all(
+        [isinstance(model.get(part), dict) for part in parts]
+    ):
         raise CheckpointError(f"{path}: not a configuration of open_clip", AGAIN)
+    check_sizes(model, path)
     foreign = [name for name in ("hf_model_name", "hf_tokenizer_name") if model["text_cfg"].get(name)]
     if foreign:
         raise CheckpointError(f"{path}: its text tower is not CLIP's ({foreign[0]})", "name BioCLIP 2")
@@ -196,6 +206,14 @@ def read_clip(source: str) -> Clip:
     return Clip(model, mean, std, state, weights)
 
 
+def check_sizes(model: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError for a size of a tower that no tower has, before memory is asked for."""
+    for part in (model, model["vision_cfg"], model["text_cfg"]):
+        for name, value in part.items():
+            if name in SIZES and not (type(value) is int and 0 < value <= SIZES[name]):
+                raise CheckpointError(f"{path}: {name} is {str(value)[:20]}, not 1 to {SIZES[name]:,}", AGAIN)
+
+
 def channels(seen: Mapping[str, Any], name: str, default: Channels, path: Path) -> Channels:
     """Mean or standard deviation of the three channels."""
     try:
@@ -209,7 +227,7 @@ def read_json(path: Path) -> dict[str, Any]:
     refuse_pointer(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})", AGAIN) from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: not a configuration", AGAIN)
@@ -236,7 +254,7 @@ def read_weights(path: Path) -> dict[str, Any]:
             what = f"{path}: not loaded, because it contains more than tensors and could run code"
             raise CheckpointError(what, "get the file from its authors, preferably as safetensors") from error
         raise CheckpointError(f"{path}: not a weights file, or damaged", AGAIN) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of a pickle that is damaged; safetensors, zipfile and torch have no common one
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: truncated or damaged ({reason})", AGAIN) from error
     if not isinstance(values, dict):
@@ -264,7 +282,8 @@ def tensors(values: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(values, Mapping) or not values:
         raise CheckpointError(f"{path}: holds no tensors by name", AGAIN)
     for name, value in values.items():
-        if not isinstance(value, Tensor):
+        plain = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+        if not plain or not isinstance(name, str):
             raise CheckpointError(f"{path}: {name} is not a tensor", AGAIN)
     parallel = all(name.startswith("module.") for name in values)
     return {name.removeprefix("module.") if parallel else name: value for name, value in values.items()}
@@ -286,6 +305,8 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path
                 raise CheckpointError(
                     f"{path}: tensor {name} is {sizes}", "name weights and configuration of one model"
                 )
+            if state[name].is_floating_point() != tensor.is_floating_point():
+                raise CheckpointError(f"{path}: tensor {name} is of {state[name].dtype}, not {tensor.dtype}", AGAIN)
         elif not name.endswith(COMPUTED):
             raise CheckpointError(f"{path}: tensor {name} is missing", "name the weights of this model")
     for name, tensor in state.items():

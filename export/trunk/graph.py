@@ -161,9 +161,11 @@ def _output(
 
 def _back(name: str, made_by: dict[str, NodeProto]) -> str:
     """The tensor that another one is a copy of, except for its shape."""
-    while name in made_by and made_by[name].op_type in PASSES:
+    for _ in range(len(made_by) + 1):
+        if name not in made_by or made_by[name].op_type not in PASSES or not made_by[name].input:
+            return name
         name = made_by[name].input[0]
-    return name
+    raise ExportError("the graph goes round in a circle", "export the classifier again")
 
 
 def _depend_on_input(model: onnx.ModelProto) -> set[str]:
@@ -190,7 +192,9 @@ def _linear(
 ) -> tuple[str, NodeProto, list[str]]:
     """Input of the last layer, its product with weights, and the biases added after it."""
     biases: list[str] = []
-    while tensor in made_by:
+    passed: set[str] = set()
+    while tensor in made_by and tensor not in passed:
+        passed.add(tensor)
         node = made_by[tensor]
         moving = [name for name in node.input if name in alive]
         if node.op_type == "Add" and len(moving) == 1:

@@ -37,7 +37,10 @@ def read_names(path: Path) -> list[tuple[str, str]]:
     if not lines:
         raise ExportError(f"{path}: has no labels", "name a file with one label per line")
     separator = max(SEPARATORS, key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=separator))
+    try:
+        rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error as error:
+        raise ExportError(f"{path}: is not a table ({error})", "save it as CSV") from None
     header = [cell.strip().lower() for cell in rows[0]]
     scientific = next((header.index(name) for name in SCIENTIFIC if name in header), None)
     if scientific is not None:

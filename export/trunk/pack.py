@@ -13,7 +13,7 @@ import onnx
 from edgeapp.audio.windows import ZERO
 from edgeapp.pack.format import PACK_GALLERY, Pack, adopt_gallery, write_pack_json
 from edgeapp.pack.hashes import sha256
-from edgeapp.pack.specs import AudioSpec
+from edgeapp.pack.specs import RATES_HZ, WINDOWS_S, AudioSpec
 from edgeapp.paths import EXAMPLE, TAXONOMY
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.ort import first_line
@@ -73,8 +73,12 @@ def write_trunk(out: Path, given: Classifier, tell: Callable[[str], None] = lamb
     ParityError
         The pack does not agree with the classifier. Nothing is written, as for every error.
     """
-    if not (given.rate_hz > 0 and given.window_s > 0):
-        raise ExportError("--rate and --window-s must be above 0", "give those of the classifier")
+    (least_hz, most_hz), (least_s, most_s) = RATES_HZ, WINDOWS_S
+    if not (least_hz <= given.rate_hz <= most_hz and least_s <= given.window_s <= most_s):
+        raise ExportError(
+            f"--rate must be {least_hz} to {most_hz}, and --window-s {least_s:g} to {most_s:g}",
+            "give those of the classifier",
+        )
     names = read_names(given.labels)
     original = read_onnx(given.model)
     samples = round(given.rate_hz * given.window_s)

@@ -247,6 +247,10 @@ def doubled(state: dict[str, Any], name: str) -> None:
     state[f"{name}.more"] = state[name].clone()
 
 
+def of_flags(state: dict[str, Any], name: str) -> None:
+    state[name] = state[name].bool()
+
+
 TENSORS = [
     ("clap", "model.safetensors", "audio_model.audio_encoder.layers.2.blocks.1.output.dense.weight"),
     ("clap", "model.safetensors", "audio_model.audio_encoder.batch_norm.running_mean"),
@@ -262,7 +266,13 @@ TENSORS = [
 @pytest.mark.parametrize("name, file, tensor", TENSORS, ids=[tensor for _, _, tensor in TENSORS])
 @pytest.mark.parametrize(
     "damage, said",
-    [(without, "is missing"), (reshaped, " is ["), (broken, "not finite"), (doubled, "is of another model")],
+    [
+        (without, "is missing"),
+        (reshaped, " is ["),
+        (broken, "not finite"),
+        (doubled, "is of another model"),
+        (of_flags, "torch.bool"),
+    ],
 )
 def test_a_tensor_that_is_missing_wrong_or_unknown_is_named(
     name: str,
@@ -294,6 +304,8 @@ def test_a_tensor_that_is_missing_wrong_or_unknown_is_named(
         (lambda parts: parts.update(audio_adapter=torch.full((32, 24), torch.inf)), "not finite"),
         (lambda parts: parts.update(clap_audio={}), "holds no tensors by name"),
         (lambda parts: parts.update(clap_audio={"a": 1}), "a is not a tensor"),
+        (lambda parts: parts.update(clap_audio={1: torch.zeros(2)}), "1 is not a tensor"),
+        (lambda parts: parts.update(clap_audio={"a": torch.zeros(2, 2).to_sparse()}), "a is not a tensor"),
         (
             lambda parts: parts["clap_audio"].pop("audio_model.audio_encoder.patch_embed.proj.weight"),
             "patch_embed.proj.weight is missing",
@@ -321,6 +333,16 @@ def test_a_published_biovita_with_something_amiss_is_named(
         ("clap", {"audio_config": published.AUDIO | {"enable_fusion": True}}, "this CLAP is a fused one"),
         ("bioclip", {"model_cfg": None}, "not a configuration of open_clip"),
         ("bioclip", {"preprocess_cfg": {"mean": [0.5]}}, "mean is not one number for each"),
+        ("bioclip", {"preprocess_cfg": [0.5]}, "not a configuration of open_clip"),
+        ("bioclip", {"model_cfg": published.CLIP | {"embed_dim": None}}, "embed_dim is None, not 1 to"),
+        ("bioclip", {"model_cfg": published.CLIP | {"embed_dim": float("nan")}}, "embed_dim is nan, not 1 to"),
+        ("bioclip", {"model_cfg": published.CLIP | {"vision_cfg": 7}}, "not a configuration of open_clip"),
+        (
+            "bioclip",
+            {"model_cfg": published.CLIP | {"text_cfg": {"layers": 10**9}}},
+            "layers is 1000000000, not 1 to 200",
+        ),
+        ("clap", {"audio_config": "tiny"}, "audio_config is not one"),
         ("bioclip", {"preprocess_cfg": {"resize_mode": "squash"}}, "pictures are resized by squash bicubic"),
         (
             "bioclip",

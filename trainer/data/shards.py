@@ -47,6 +47,7 @@ SHARD_MB = 1000  # large enough to be read at the full speed of a disk, small en
 MANIFEST, WRITING, KEY = "manifest.parquet", ".writing", "key"
 META = b"biovita_edge"  # key of the metadata in the Parquet files
 KEY_DIGITS = 9
+LONGEST_SUFFIX = 8  # letters, with the full stop
 NOT_A_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow's readers raise
 
 
@@ -205,7 +206,8 @@ def _write_shard(part: _Part, number: int, read: Iterator[tuple[int, Packed | st
             if packed.fault:
                 damaged.append(packed.fault)
             described = _described(part, packed)
-            suffix = Path(packed.name).suffix.lower() or ".bin"
+            suffix = Path(packed.name).suffix.lower()
+            suffix = suffix if 1 < len(suffix) <= LONGEST_SUFFIX else ".bin"  # a title with a full stop has no suffix
             offset = _add(tar, file, f"{row:0{KEY_DIGITS}d}{suffix}", packed.data)
             _add(tar, file, f"{row:0{KEY_DIGITS}d}.json", json.dumps(described, ensure_ascii=False).encode())
             digest = hashlib.sha256(packed.data).hexdigest()  # to find copies when the manifest is read

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from edgeapp.cli import app
@@ -19,7 +21,7 @@ from edgeapp.runtime.encoders import AudioEncoder
 from export.__main__ import main
 from gallery import Gallery
 from tests.conftest import PROJECT
-from tests.export.trunk.classifiers import DIM, RATE_HZ, WINDOW_S, birdnet3, perch, run, sounds
+from tests.export.trunk.classifiers import CLASSES, DIM, RATE_HZ, WINDOW_S, birdnet3, perch, run, sounds
 from tests.trainer.tiny import Ended, call
 
 FORM = ("--rate", RATE_HZ, "--window-s", WINDOW_S)
@@ -175,3 +177,19 @@ def test_torch_is_not_needed(tmp_path):
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("rate", "window"), [(RATE_HZ, "inf"), (RATE_HZ, "nan"), (RATE_HZ, "1e12"), (7, WINDOW_S)])
+def test_a_window_that_no_encoder_has_is_refused(rate, window, tmp_path):
+    said = refused(perch(tmp_path), tmp_path, "--rate", rate, "--window-s", window)
+    assert "--rate must be 1000 to 1000000, and --window-s 0.05 to 300" in said
+
+
+def test_a_graph_that_goes_round_in_a_circle_is_refused(tmp_path):
+    given = perch(tmp_path)
+    model = onnx.load(str(given[0]))
+    model.graph.node.append(helper.make_node("Identity", ["there"], ["back"]))
+    model.graph.node.append(helper.make_node("Identity", ["back"], ["there"]))
+    model.graph.output.append(helper.make_tensor_value_info("there", TensorProto.FLOAT, ["n", CLASSES]))
+    onnx.save_model(model, str(given[0]))
+    assert "goes round in a circle" in refused(given, tmp_path, "--logits", "there")
