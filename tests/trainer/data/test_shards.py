@@ -82,6 +82,21 @@ def test_copies_under_other_names_are_packed_and_count_once_when_read(
     assert "the file is already listed (1 in all)" in again.notes[0]
 
 
+def test_a_title_with_a_full_stop_is_no_suffix(tiny: tiny_set.Tiny, taxa: list[Taxon], tmp_path: Path) -> None:
+    shutil.copytree(tiny.manifest.parent, tmp_path / "data")
+    path, name = tmp_path / "data" / "manifest.csv", f"Great Tit. {'Heard in the garden ' * 9}"
+    (path.parent / "Parus_major_0.wav").rename(path.parent / name.strip())
+    text = path.read_text(encoding="utf-8").replace("Parus_major_0.wav", name.strip())
+    path.write_text(text, encoding="utf-8")
+    packed = write_shards(read_manifest(path, taxa), tmp_path / "out", 1)
+    assert not packed.skipped
+    names = []
+    for shard in tars(packed.manifest.parent):
+        with tarfile.open(shard) as tar:
+            names += tar.getnames()
+    assert sum(name.endswith(".bin") for name in names) == 1
+
+
 def test_a_plain_tar_holds_each_sample_beside_what_is_known_of_it(packed: Sharded, manifest: Manifest) -> None:
     keys: dict[str, list[str]] = {"audio": [], "image": []}
     offsets = {
