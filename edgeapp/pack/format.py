@@ -28,6 +28,7 @@ from gallery.utc import now_text
 
 FORMAT = 1
 MOST_DIM = 65_536
+LONGEST_NAME = 255
 PACK_FILE = "pack.json"
 PACK_GALLERY = "gallery.sqlite"
 UNCALIBRATED = "confidences are not calibrated, they only order the species; compare them within this pack alone"
@@ -327,6 +328,8 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
     for name in (*pack.files, *_named(pack)):
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise PackError(f"{where}: {name} lies outside the pack", remedy)
+        if len(name) > LONGEST_NAME:
+            raise PackError(f"{where}: {name[:40]}... is longer than a file's name can be", remedy)
     return pack
 
 

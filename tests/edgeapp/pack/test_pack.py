@@ -107,6 +107,7 @@ def test_a_wrong_pack_json_is_refused_with_the_reason(toy_copy, fields, words):
         ("audio.min_clip_s", -1),
         ("calibrated", "no"),
         ("audio.file", ["audio.onnx"]),
+        ("audio.file", "a" * 5000),
         ("audio", []),
         ("text.context", 10**12),
         ("image.size", -1),
