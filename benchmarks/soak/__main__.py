@@ -23,7 +23,7 @@ sys.path.insert(0, str(PROJECT))
 from benchmarks.soak import pulse, pulse_account  # noqa: E402
 from benchmarks.soak.accelerated import Soak  # noqa: E402
 from benchmarks.soak.account import Account, account, lines  # noqa: E402
-from benchmarks.soak.plan import KINDS, LONG, NIGHT, OF_SOURCES, Plan  # noqa: E402
+from benchmarks.soak.plan import KINDS, LONG, NIGHT, OF_SOURCES, ROOM_S, Plan  # noqa: E402
 from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
 from benchmarks.soak.sound import Song  # noqa: E402
@@ -71,6 +71,8 @@ def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> 
     if asked.microphones and missing():
         _say(f"skipped: {missing()}")
         return 2
+    if asked.microphones and asked.at_once * asked.hop > ROOM_S:
+        raise SystemExit(f"--at-once {asked.at_once}: more than {ROOM_S:g} s of sound do not fit under way")
     of_sources = OF_SOURCES if asked.microphones else ()
     kinds = _kinds(asked, (*KINDS, *(LONG if asked.hours >= 1 or asked.faults else ()), *of_sources))
     plan = Plan(
@@ -141,9 +143,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--at-most", type=float, default=float("inf"), help="minutes after which no more sound is played"
     )
-    parser.add_argument(
-        "--at-once", type=int, default=1, metavar="HOPS", help="fed to each source together; at most 30 s of sound"
-    )
+    parser.add_argument("--at-once", type=int, default=1, metavar="HOPS", help="fed to each source together")
     parser.add_argument(
         "--between", type=float, nargs=2, default=NIGHT, metavar=("FROM", "TO"), help="seconds between songs"
     )

@@ -219,7 +219,7 @@ class Soak:
         end = time.monotonic() + seconds
         while (left_s := end - time.monotonic()) > 0:
             time.sleep(min(left_s, TRICKLE_EVERY_S))
-            if left_s > TRICKLE_EVERY_S:
+            if time.monotonic() - self._trickled >= TRICKLE_EVERY_S:
                 self._trickle()
 
     def _give(self, source: Source, seconds: float) -> None:
@@ -228,6 +228,7 @@ class Soak:
         source.stream.fed_s += seconds
 
     def _trickle(self) -> None:
+        self._trickled = time.monotonic()
         for source in self.present:
             ahead_s = source.stream.fed_s - self._aligned_s(source)  # type: ignore[union-attr]
             if source.feed.live and not source.stream.ended and ahead_s < self.plan.hop_s / 2:  # type: ignore
@@ -248,6 +249,7 @@ class Soak:
             self.feed()
 
     _noted_s = 0.0
+    _trickled = 0.0  # when sound came last that only keeps microphones alive
     _log_before = 0
 
     def _note_use(self) -> None:

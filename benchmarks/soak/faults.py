@@ -24,6 +24,7 @@ from benchmarks.soak.plan import (
     UNSET_S,
     ZONE,
     Fault,
+    ahead,
 )
 from benchmarks.soak.process import KILLED, POWER_CUT
 
@@ -225,6 +226,7 @@ def _locked(soak: Soak, fault: Fault, seconds: float) -> None:
 
 
 def _ahead(soak: Soak, fault: Fault, hops: int) -> None:
+    hops = ahead(soak.plan, hops)
     for _ in range(hops):
         soak.feed()
     fault.waited = hops

@@ -22,6 +22,7 @@ UNSET_S = -10 * 365 * 86_400.0
 
 TRICKLE_S = 0.05  # of sound, while the run waits: a microphone that gives nothing is lost
 TRICKLE_EVERY_S = 1.5
+ROOM_S = 20.0  # of sound that may be under way to a microphone: a sound server drops what its recorder does not fetch
 RECEIVED_S = 1.0  # for sound to arrive before its source is taken away
 
 KINDS = ("kill", "power", "lock", "disk", "broker", "webhook", "clock", "dst", "slow")
@@ -133,6 +134,11 @@ class Soaked:
     boot_utc: float = 0.0
     steps_s: list[float] = field(default_factory=list)  # successive offsets of the wall clock
     skipped: list[str] = field(default_factory=list)
+
+
+def ahead(plan: Plan, hops: int) -> int:
+    """Hops that may be fed to each source beside those of a round; fewer where they would not fit."""
+    return max(1, min(hops, int(ROOM_S // plan.hop_s) - plan.at_once)) if plan.microphones else hops
 
 
 def due(stream: Stream, plan: Plan) -> int:

@@ -221,3 +221,16 @@ def test_a_journal_outlives_power_cuts_and_changes_of_summer_time(soak):
 
     assert (code, told["losses"]) == (0, [])
     assert {"power", "dst"} <= {fault["kind"] for fault in told["faults"]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_two_microphones_and_a_stream_lose_nothing_but_what_was_away(soak):
+    pytest.importorskip("av")
+    faults = "unplug,drop,recorder,sound-server,kill"
+    code, told = soak("--microphones", "--hours", 0.07, "--every", 14, "--seed", 2, "--faults", faults)
+
+    figures = told["figures"]
+    assert told["losses"] == [] and code == 0
+    assert figures["sources"] == 3 and figures["windows reported"] > 100
+    assert {fault["kind"] for fault in told["faults"]} & {"unplug", "drop", "recorder", "sound-server"}
