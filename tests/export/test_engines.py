@@ -20,15 +20,10 @@ from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.tensorrt.build import build_plan, tensorrt_library
 from edgeapp.runtime.tensorrt.file import PACK_ENGINES
 from export.__main__ import main
-from export.graphs import export_graph
-from export.htsat import rewritten
 from export.precision import FP16, INT8, Precision, convert
-from tests.edgeapp import toy_pack as toy
+from tests.export.published.made import Made
 from tests.libraries import needs
-from tests.trainer import published
 from tests.trainer.tiny import Tiny, call
-from trainer.models.biovita import CLAP_MEL
-from trainer.models.clap import ClapTower, audio_fields
 
 pytestmark = needs("tensorrt_rtx", "transformers")
 
@@ -36,17 +31,9 @@ SAMPLES = 480_000  # 10 s at 48 kHz
 
 
 @pytest.fixture(scope="module")
-def htsat(tmp_path_factory: pytest.TempPathFactory) -> PackGraph:
+def htsat(made: Made) -> PackGraph:
     """The full size's audio encoder, narrow: HTS-AT with its adapter, and a front end without float64."""
-    mel = dataclasses.replace(CLAP_MEL, double=False)  # TensorRT has no float64
-    fields = audio_fields(published.AUDIO | {"projection_dim": published.PROJECTED}, "test")
-    tower = published.stirred(ClapTower(fields, mel, published.DIM), seed=0)
-    folder = tmp_path_factory.mktemp("htsat")
-    path = folder / "audio.onnx"
-    export_graph(rewritten(tower, SAMPLES), 0.1 * torch.randn(2, SAMPLES), "waveform", path)
-    pack = PackGraph.of(Pack.load(toy.make(folder / "toy")), "audio")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return dataclasses.replace(pack, path=path, sha256=digest, shape=(SAMPLES,), dim=published.DIM)
+    return PackGraph.of(Pack.load(made.pack), "audio")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export import graphs
 from export.halves import to_half
 from export.integers import to_integers
-from export.lowerings import export_audio
 from export.nodes import Nodes
 from export.parity import cosines
 from export.sessions import vectors
 from tests.export.optimised import optimised
-from tests.trainer.published import write_biovita
-from trainer.presets import BIOVITA
-from trainer.published import open_published
+from tests.export.published.made import Made
+from trainer import checkpoint
 
 WIDTH = 16
 RNG = np.random.default_rng(0)
@@ -110,23 +106,15 @@ def test_layers_near_the_largest_float16_stay_in_float32(size: float, in_float: 
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[onnx.ModelProto, np.ndarray]]:
+def full(made: Made) -> dict[str, tuple[onnx.ModelProto, np.ndarray]]:
     """Graphs of HTS-AT and CLIP, small, and inputs for each."""
-    folder = tmp_path_factory.mktemp("full")
-    towers, model = open_published(str(write_biovita(folder)))
-    preset = dataclasses.replace(BIOVITA, towers=towers)
+    preset = checkpoint.load(made.folder / "steps" / "checkpoint").config.preset
     inputs = {
         "audio": (0.1 * RNG.standard_normal((4, preset.window_samples))).astype(np.float32),
         "text": RNG.integers(1, 49_000, (4, preset.context)),
         "image": RNG.uniform(0, 255, (4, 3, preset.image_size, preset.image_size)).astype(np.float32),
     }
-    write = {"audio": export_audio, "text": graphs.export_text, "image": graphs.export_image}
-    made = {}
-    for kind, values in inputs.items():
-        path = folder / f"{kind}.onnx"
-        write[kind](model.eval(), preset, path)
-        made[kind] = (onnx.load(str(path)), values)
-    return made
+    return {kind: (onnx.load(str(made.graph(kind))), values) for kind, values in inputs.items()}
 
 
 @pytest.mark.parametrize("kind", ["audio", "text", "image"])

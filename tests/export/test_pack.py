@@ -23,10 +23,11 @@ from edgeapp.runtime.tensorrt.build import MODULES
 from export import pack as export_pack
 from export.__main__ import main
 from gallery import PROMPT_FORMS, read_taxa
-from tests.trainer.tiny import SPECIES, Ended, Tiny, call
+from tests.trainer.tiny import IMAGE_SIZE, SPECIES, WINDOW_S, Ended, Tiny, call
 from trainer import checkpoint
 
 Exported = tuple[Path, Ended]
+SAMPLES = round(WINDOW_S * 32_000)  # of a window
 
 
 def export(tiny: Tiny, folder: Path, out: Path, *more: object) -> Ended:
@@ -38,7 +39,7 @@ def test_the_pack_loads_on_the_device_and_says_what_it_is(exported: Exported, ru
     assert ended.code == 0, ended.err
     pack = Pack.load(folder)
     assert (pack.name, pack.version, pack.licence, pack.preset) == ("tiny", "1.2", "CC0-1.0", "starter")
-    assert (pack.audio.rate_hz, pack.audio.window_s, pack.gallery) == (32_000, 10.0, None)
+    assert (pack.audio.rate_hz, pack.audio.window_s, pack.gallery) == (32_000, WINDOW_S, None)
     loaded = checkpoint.load(run_folder / "stage2")
     assert (pack.space, pack.dim) == (loaded.space, loaded.config.preset.dim)
     fitted = json.loads((run_folder / "stage2" / "decision.json").read_text())
@@ -63,8 +64,8 @@ def test_the_graphs_take_any_number_and_give_unit_vectors(exported: Exported) ->
     audio, text, image = AudioEncoder(pack, 1), TextEncoder(pack, 1), ImageEncoder(pack, 1)
     rng = np.random.default_rng(1)
     for n in (1, 3):
-        sound = 0.1 * rng.standard_normal((n, 320_000)).astype(np.float32)
-        pixels = rng.uniform(0, 255, (n, 3, 224, 224)).astype(np.float32)
+        sound = 0.1 * rng.standard_normal((n, SAMPLES)).astype(np.float32)
+        pixels = rng.uniform(0, 255, (n, 3, IMAGE_SIZE, IMAGE_SIZE)).astype(np.float32)
         for vectors in (audio.encode(sound), text.encode(["Parus major"] * n), image.encode_pixels(pixels)):
             assert vectors.shape == (n, pack.dim)
             assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-4)
@@ -73,7 +74,7 @@ def test_the_graphs_take_any_number_and_give_unit_vectors(exported: Exported) ->
 def test_the_graphs_are_the_checkpoint_on_sound_it_was_not_checked_on(exported: Exported, run_folder: Path) -> None:
     pack, model = Pack.load(exported[0]), checkpoint.load(run_folder / "stage2").model
     rng = np.random.default_rng(2)
-    sound = rng.standard_normal((3, 320_000)).astype(np.float32) * np.array([[1.0], [1e-3], [0.0]], np.float32)
+    sound = rng.standard_normal((3, SAMPLES)).astype(np.float32) * np.array([[1.0], [1e-3], [0.0]], np.float32)
     with torch.no_grad():
         wanted = model.audio(torch.from_numpy(sound)).numpy()
     given = AudioEncoder(pack, 1).encode(sound)

@@ -15,7 +15,7 @@ from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.frames import SplitEncoder
 from export.graphs import folded
 from export.split import join_first_block, stored_in
-from tests.export.test_pack import Exported, export
+from tests.export.test_pack import SAMPLES, Exported, export
 from tests.trainer.tiny import Tiny
 from trainer import checkpoint
 from trainer.models.efficientat import MobileNetAudio
@@ -25,7 +25,7 @@ def test_the_two_graphs_are_the_checkpoint(exported: Exported, run_folder: Path)
     pack, model = Pack.load(exported[0]), checkpoint.load(run_folder / "stage2").model
     assert pack.audio.split is not None and pack.parity["split"]["least"] >= 0.9999
     rng = np.random.default_rng(2)
-    sound = rng.standard_normal((4, 320_000)).astype(np.float32) * np.array([[1.0], [1e-3], [0.0], [0.1]], np.float32)
+    sound = rng.standard_normal((4, SAMPLES)).astype(np.float32) * np.array([[1.0], [1e-3], [0.0], [0.1]], np.float32)
     sound[3] += 0.5
     with torch.no_grad():
         wanted = model.audio(torch.from_numpy(sound)).numpy()
@@ -63,13 +63,6 @@ def test_joining_the_first_block_changes_nothing() -> None:
         join_first_block(stem)
         given = stem(log_mel)
     assert stem[0][0].out_channels == 16 and torch.allclose(wanted, given, atol=1e-4 * float(wanted.abs().max()))
-
-
-def test_a_pack_of_lower_precision_has_the_whole_graph_alone(tiny: Tiny, stage2: Path, tmp_path: Path, quick) -> None:
-    ended = export(tiny, stage2, tmp_path / "half", "--precision", "fp16")
-    assert ended.code == 0, ended.err
-    pack = Pack.load(tmp_path / "half")
-    assert pack.audio.split is None and not (tmp_path / "half" / "trunk.onnx").exists() and "split" not in pack.parity
 
 
 def test_a_trunk_that_gives_other_vectors_leaves_no_pack(

@@ -15,9 +15,9 @@ from trainer.data.manifest import Manifest, read_manifest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_calibration() -> Iterator[None]:
-    """A run on the tiny data set calibrates on a hundredth of what a real one does."""
-    with tiny_set.small_calibration():
+def small() -> Iterator[None]:
+    """What is trained here hears 3 s at once, sees small pictures, and is calibrated on little."""
+    with tiny_set.small():
         yield
 
 
@@ -31,13 +31,6 @@ def tiny(once: Once) -> tiny_set.Tiny:
 def run_folder(once: Once, tiny: tiny_set.Tiny) -> Path:
     """Folder of a finished run on the tiny data set; not to be changed."""
     return once("tiny_run", lambda folder: tiny_set.train(folder, tiny))
-
-
-@pytest.fixture(scope="module")
-def short_windows(run_folder: Path) -> Iterator[None]:  # which is made before, with its own
-    """What is trained here hears no more than the 3 s that a recording of the tiny data set has."""
-    with tiny_set.short_windows():
-        yield
 
 
 @pytest.fixture

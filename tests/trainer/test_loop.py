@@ -26,8 +26,6 @@ from trainer.families.registry import build
 from trainer.optimize import Average, learning_rate
 from trainer.presets import DISTILL, FOLDER_OF, STARTER, STUDENT, StageConfig
 
-pytestmark = pytest.mark.usefixtures("short_windows")
-
 EPOCHS = 3
 WAIT_S = 300.0  # for a process to get on, however busy the machine is
 FOLDERS = {stage: name for stage, name in FOLDER_OF.items() if stage != STUDENT}  # which needs a teacher
@@ -49,9 +47,7 @@ def started(run_folder: Path, out: Path, stage: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(
-    short_windows: None, tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def unbroken(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folder of each stage, trained without a break."""
     folders = {}
     for stage, name in FOLDERS.items():
@@ -98,7 +94,7 @@ def killed(tiny: Tiny, out: Path, stage: str, monkeypatch: pytest.MonkeyPatch, *
     assert not checkpoint.finished(out / FOLDERS[stage])
 
 
-@pytest.mark.parametrize("stage", [stage for stage in FOLDERS if stage != "1"])
+@pytest.mark.parametrize("stage", ["2", *(pytest.param(one, marks=pytest.mark.slow) for one in ("base", DISTILL))])
 def test_a_run_killed_after_an_epoch_ends_like_an_unbroken_one(
     stage: str, tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,6 @@ from trainer.__main__ import main
 from trainer.attribution import ATTRIBUTION
 from trainer.checkpoint import LOG, WEIGHTS
 
-pytestmark = pytest.mark.usefixtures("short_windows")
-
 
 def last_line(err: str) -> str:
     return err.strip().splitlines()[-1]

@@ -30,8 +30,10 @@ from torch import nn
 from trainer import calibrate, heard, presets
 from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
+from trainer.models.starter import StarterTowers
 
 RATE_HZ = 16_000
+WINDOW_S, IMAGE_SIZE = 3.0, 96  # what the starter hears and sees at once, see `small`
 TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
 COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
 SPECIES = tuple(TONES_HZ)
@@ -90,7 +92,7 @@ def call(main: Callable[[], object], *words: object) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def tone(frequency_hz: float, seconds: float = 3.0, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
+def tone(frequency_hz: float, seconds: float = WINDOW_S, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
     """A tone in a little noise."""
     t = np.arange(round(seconds * rate_hz)) / rate_hz
     noise = np.random.default_rng(seed).standard_normal(len(t))
@@ -181,16 +183,17 @@ def at(folder: Path) -> Tiny:
 
 
 @contextlib.contextmanager
-def small_calibration() -> Iterator[None]:
-    """Calibrate on a few mixtures and windows of noise: what is fitted on tones need not be exact."""
-    with mock.patch.object(calibrate, "MIXTURES", 8), mock.patch.object(heard, "NOISE_WINDOWS", 4):
-        yield
+def small() -> Iterator[None]:
+    """The starter with windows as long as the recordings here and small pictures, calibrated on little.
 
-
-@contextlib.contextmanager
-def short_windows() -> Iterator[None]:
-    """The starter with windows as long as the recordings here, where only how it is trained is tested."""
-    with mock.patch.dict(presets.PRESETS, starter=replace(presets.STARTER, window_s=3.0)):
+    How it trains does not depend on their sizes, and what is fitted on tones need not be exact.
+    """
+    starter = replace(presets.STARTER, window_s=WINDOW_S, towers=StarterTowers(image_size=IMAGE_SIZE))
+    with (
+        mock.patch.dict(presets.PRESETS, starter=starter),
+        mock.patch.object(calibrate, "MIXTURES", 8),
+        mock.patch.object(heard, "NOISE_WINDOWS", 4),
+    ):
         yield
 
 
@@ -206,5 +209,5 @@ def train(out: Path, tiny: Tiny) -> None:
 if __name__ == "__main__":  # the trainer in a process of its own
     from trainer.__main__ import main as trainer_main
 
-    with small_calibration(), short_windows():
+    with small():
         trainer_main()

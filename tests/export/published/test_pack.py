@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -23,49 +20,17 @@ from edgeapp.cli import app
 from edgeapp.pack.format import UNCALIBRATED, Pack
 from edgeapp.recognition.recogniser import Recogniser
 from export.__main__ import main
-from export.errors import ExportError
-from export.published import pack as published_pack
-from export.published.steps import Steps
 from gallery.prompts import prompts
 from gallery.store import Gallery
+from tests.export.published.made import Made
 from tests.libraries import needs
 from tests.trainer import published
-from tests.trainer.tiny import SPECIES, Ended, Tiny, call
+from tests.trainer.tiny import SPECIES, Tiny, call
 
 pytestmark = needs("transformers", "open_clip")
 
 Official = Callable[[Path], np.ndarray]
 GRAPHS = ("audio.onnx", "text.onnx", "image.onnx")
-
-
-@dataclass(frozen=True)
-class Made:
-    """Three calls of the command: one that was stopped, the same again, and one that also calibrates."""
-
-    folder: Path
-    stopped: Ended
-    ended: Ended
-    calibrated: Ended
-
-    @property
-    def pack(self) -> Path:
-        return self.folder / "packs" / "biovita"
-
-
-@pytest.fixture(scope="module")
-def made(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """Packs of small weights in the published layout; not to be changed."""
-    folder = tmp_path_factory.mktemp("published")
-    model = published.write_biovita(folder / "model")
-    words = ["published", model, "--taxa", tiny.taxa, "--work", folder / "steps"]
-    uncalibrated = [*words, "--out", folder / "packs" / "biovita", "--version", "1"]
-    with mock.patch.object(Steps, "remove", lambda steps: None):  # the steps are those of the next call too
-        with mock.patch.object(published_pack, "write_pack", side_effect=ExportError("stopped", "go on")):
-            stopped = call(main, *uncalibrated)
-        ended = call(main, *uncalibrated)
-        calibrated = call(main, *words, "--out", folder / "packs" / "fitted", "--calibrate", tiny.manifest)
-    yield Made(folder, stopped, ended, calibrated)
-    shutil.rmtree(folder)
 
 
 def test_one_command_makes_a_pack_that_identifies(made: Made, tiny: Tiny) -> None:

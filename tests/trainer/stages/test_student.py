@@ -76,7 +76,7 @@ def large(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def taught_by_large(tiny: Tiny, large: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished student of the large one; not to be changed."""
     out = tmp_path_factory.mktemp("taught_by_large")
-    ended = learn(tiny, large, out)
+    ended = learn(tiny, large, out, "--epochs", "1")
     assert ended.code == 0, ended.err
     return out / "student"
 
