@@ -155,7 +155,7 @@ def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, backen
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, backend):
-    capture = Capture("pulse", backend, stall_s=1.0)
+    capture = Capture("pulse", backend, stall_s=3.0)  # long enough for a busy machine to begin
     blocks = capture.blocks()
     next(blocks)
     os.kill(recorder(capture), signal.SIGSTOP)

@@ -236,8 +236,8 @@ def test_reviews_are_possible_without_javascript(served, browse):
 
     for box in page.get_by_role("checkbox", name="Choose detection").all():
         box.check()
-    page.locator("#bulk").get_by_label("Name").fill("Blaumeise")
-    page.locator("#bulk").get_by_label("Name").press("Enter")
+    page.locator("#bulk").get_by_label("Name", exact=True).fill("Blaumeise")
+    page.locator("#bulk").get_by_label("Name", exact=True).press("Enter")
     assert [row[1:] for row in served.reviews()] == [("corrected", "Cyanistes caeruleus")] * 3
     page.goto(f"{served.url}/detections/{number}")
     page.get_by_role("button", name="Undo").click()
