@@ -107,28 +107,41 @@ class PipeServer(Server):
         """Nothing: each microphone is added by itself."""
 
 
-class Microphone:
-    """A source of a PulseAudio server; see `Feed`."""
+class _Live:
+    """A source that takes its sound from a queue, by a thread of its own; see `Feed`."""
 
     live = True
 
-    def __init__(self, server: PipeServer, name: str, folder: Path) -> None:
-        self.name = f"{name}-microphone"
-        self.words: Sequence[object] = ("--device", f"pulse:{name}")
-        self.recorder = f"--device={name}"
-        self._server, self._source, self._pipe = server, name, folder / f"{name}.pipe"
+    def __init__(self) -> None:
         self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._module = ""
 
     def renew(self, listener: Callable[[], Listener]) -> None:
-        """Plug it in anew."""
+        """Drop what was not taken, with the connection."""
         self.take_away()
         self.bring_back()
 
     def write(self, samples: np.ndarray) -> None:
-        """Hand the sound to the thread that writes: the server takes it once somebody records."""
+        """Hand the sound to the thread that gives it away once somebody takes it."""
         self._waiting.put(samples.astype("<i2").tobytes())
+
+    def take_away(self) -> None:
+        raise NotImplementedError
+
+    def bring_back(self) -> None:
+        raise NotImplementedError
+
+
+class Microphone(_Live):
+    """A source of a PulseAudio server; see `Feed`."""
+
+    def __init__(self, server: PipeServer, name: str, folder: Path) -> None:
+        super().__init__()
+        self.name = f"{name}-microphone"
+        self.words: Sequence[object] = ("--device", f"pulse:{name}")
+        self.recorder = f"--device={name}"
+        self._server, self._source, self._pipe = server, name, folder / f"{name}.pipe"
+        self._thread: threading.Thread | None = None
+        self._module = ""
 
     def take_away(self) -> None:
         """Unplug it, with what was not taken."""
@@ -176,13 +189,13 @@ class Microphone:
             os.close(handle)
 
 
-class Radio:
+class Radio(_Live):
     """A stream over HTTP, whose connections can drop; see `Feed`."""
 
-    live, recorder = True, "benchmarks.soak.unpaced"
+    recorder = "benchmarks.soak.unpaced"
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        super().__init__()
         self._on = True
         radio = self
 
@@ -198,15 +211,6 @@ class Radio:
         self.name = f"http://127.0.0.1:{self._server.server_address[1]}/garden.wav"
         self.words: Sequence[object] = ("--device", self.name)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def renew(self, listener: Callable[[], Listener]) -> None:
-        """Drop its connection and what was not sent."""
-        self.take_away()
-        self.bring_back()
-
-    def write(self, samples: np.ndarray) -> None:
-        """Hand the sound to the connection, or to the next one."""
-        self._waiting.put(samples.astype("<i2").tobytes())
 
     def take_away(self) -> None:
         """Close the connection, and answer 503 to others."""
