@@ -1,7 +1,7 @@
 """Photos and recordings for a gallery, as a manifest or a folder names them.
 
 A manifest names files, or with the columns ``shard``, ``offset`` and ``size`` parts of tar shards. One that has the
-columns `RANKS` says what its species belong to.
+columns `REQUIRED_RANKS` says what its species belong to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gallery.entry import Rejection
 from gallery.errors import TaxonError
 from gallery.taxon import HIGHER_RANKS, Taxon
 
-RANKS = ("class", "order", "family", "genus")
+REQUIRED_RANKS = ("class", "order", "family", "genus")
 Row = tuple[str, dict[str, str]]  # where in the manifest, for people, and its texts
 
 
@@ -155,10 +155,10 @@ def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejec
 
 
 def taxa_of(rows: Iterable[Row]) -> list[Taxon]:
-    """The species of a manifest in the order of their names, with the ranks that it gives; none if it lacks `RANKS`."""
+    """The species of a manifest in the order of their names, with the ranks that it gives; none if it lacks `REQUIRED_RANKS`."""
     found: dict[str, Taxon] = {}
     for _, row in rows:
-        if not set(RANKS) <= set(row):
+        if not set(REQUIRED_RANKS) <= set(row):
             return []
         name = " ".join((row.get("accepted_name") or row["scientific_name"]).split())
         if " " in name and name not in found:
