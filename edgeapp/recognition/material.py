@@ -155,7 +155,7 @@ def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejec
 
 
 def taxa_of(rows: Iterable[Row]) -> list[Taxon]:
-    """The species of a manifest in the order of their names, with the ranks that it gives; none if it lacks `REQUIRED_RANKS`."""
+    """The species of a manifest in the order of their names, with its ranks; none if it lacks `REQUIRED_RANKS`."""
     found: dict[str, Taxon] = {}
     for _, row in rows:
         if not set(REQUIRED_RANKS) <= set(row):
