@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from edgeapp.audio.file import FileSource
@@ -78,4 +77,4 @@ def soundscape(pack: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def export_htsat(tower: ClapTower, samples: int, path: Path) -> None:
     """Export an HTS-AT in float32; `samples` is the length of a window."""
-    whole = rewritten(single_front(tower).float(), samples)
+    single = cast(ClapTower, single_front(tower))
+    whole = rewritten(single.float(), samples)
     export_graph(whole, torch.randn(2, samples) * 0.1, "waveform", path)
 
 

@@ -46,12 +46,13 @@ from trainer.data.manifest import Sample, default_manifest, read_manifest  # noq
 from trainer.data.samples import taxa_of  # noqa: E402
 from trainer.data.stream import SoundFiles  # noqa: E402
 from trainer.data.vectors import VectorStore  # noqa: E402
+from trainer.groups import Groups  # noqa: E402
 from trainer.loop import Step  # noqa: E402
 from trainer.models.bioclip import clip_tokenizer  # noqa: E402
 from trainer.models.biovita import FULL, ClapBioclip, build_biovita  # noqa: E402
 from trainer.models.text import tokenize  # noqa: E402
 from trainer.models.vita import Vita  # noqa: E402
-from trainer.optimize import freeze_others, optimizer_of, train_mode  # noqa: E402
+from trainer.optimize import freeze_others, train_mode  # noqa: E402
 from trainer.presets import BIOVITA, Preset  # noqa: E402
 from trainer.ranks import Ranks  # noqa: E402
 from trainer.session import has_bf16, pick_device  # noqa: E402
@@ -209,7 +210,7 @@ def own(
         of = taxa_of(setting.photos)
         made = AudioTextImage("2", model, preset, setting.bank, sounds, photos, of, setting.device)
     freeze_others(model, made)
-    optimizer = optimizer_of(made)
+    optimizer = Groups(made).optimizer
     model.audio.bf16 = has_bf16(setting.device)
     loop = Step(model, made)
     train_mode(model, made)

@@ -64,7 +64,8 @@ def make(path: Path, n: int) -> None:
     )
     times = sorted(chance.random() for _ in range(n))
     chosen = chance.choices(species, weights, k=n)
-    rows, candidates, reviews, clips = [], [], [], []
+    rows: list[tuple[object, ...]] = []
+    candidates, reviews, clips = list(rows), list(rows), list(rows)
     for number, (at, taxon) in enumerate(zip(times, chosen), start=1):
         when = utc_text(begin + timedelta(days=DAYS * at))
         confidence = round(chance.betavariate(3, 2), 4)

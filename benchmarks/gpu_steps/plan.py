@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PIP_NAMES = {
+    "_cffi_backend": "cffi",
     "PIL": "pillow",
     "open_clip": "open_clip_torch",
     "tensorrt_rtx": "tensorrt_rtx_cu13",
@@ -16,7 +17,7 @@ PIP_NAMES = {
 }
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
 TOWERS = ("torch", "numpy", "transformers", "tokenizers")
-SOUND = ("soundfile", "soxr", "platformdirs")
+SOUND = ("soundfile", "_cffi_backend", "soxr", "platformdirs")
 RUNTIME = ("numpy", "onnxruntime", "tokenizers", *SOUND)
 
 
@@ -54,9 +55,9 @@ STEPS = (
     ),
     Step("htsat", "HTS-AT in torch", TOWERS, 10),
     Step("packs", "Packs in fp32, fp16 and int8", (*TOWERS, "onnx", "onnxscript", "PIL", "safetensors", *RUNTIME), 12),
-    Step("providers", "ONNX Runtime", RUNTIME, 4, packs=True),
+    Step("providers", "ONNX Runtime", RUNTIME, 6, packs=True),
     Step("engines", "TensorRT", ("tensorrt|tensorrt_rtx|tensorrt_rtx_bindings", *RUNTIME), 8, packs=True),
-    Step("decisions", "Decisions of fp16 and int8", ("onnx", *RUNTIME), 4, packs=True),
+    Step("decisions", "Decisions of fp16 and int8", ("onnx", *RUNTIME), 8, packs=True),
 )
 NAMES = tuple(step.name for step in STEPS)
 

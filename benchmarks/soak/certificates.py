@@ -34,5 +34,5 @@ def certificates(folder: Path) -> Certificates | None:
             *["-CAcreateserial", "-extfile", extension, "-out", made.certificate],
         ],
     ):
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run([str(word) for word in command], check=True, capture_output=True)
     return made

@@ -94,9 +94,13 @@ class Broker:
         client.reconnect_delay_set(1, 1)
         if self.authority is not None:
             client.tls_set(str(self.authority))
-        client.on_connect = lambda *_: client.subscribe("biovita/+/detections", qos=1)
+
+        def subscribe(*_: object) -> None:
+            client.subscribe("biovita/+/detections", qos=1)
+
+        client.on_connect = subscribe
         client.on_subscribe = lambda *_: ready.set()
-        client.on_message = lambda _client, _data, message: self._take(message.payload)
+        client.on_message = lambda _client, _data, message: self._take(bytes(message.payload))
         client.connect("127.0.0.1", self.port)
         client.loop_start()
         if not ready.wait(UP_S):

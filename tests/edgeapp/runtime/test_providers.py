@@ -7,6 +7,7 @@ where providers load and where they do not. The driver is the twin of `tests.edg
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -297,6 +298,17 @@ def test_a_gpu_gets_no_more_inputs_at_once_than_its_memory_is_planned_for(no_ten
     vectors = AudioEncoder(pack).encode(sounds)
     assert no_tensorrt.batches == [8, 2]
     assert vectors.argmax(axis=1).tolist() == [0, 1] * 5
+
+
+def test_float32_on_a_gpu_is_float32(gpu_build, pack, monkeypatch):
+    """Not TF32, with which vectors of songs had a cosine of 0.990 with the CPU's."""
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    AudioEncoder(pack, provider="cuda")
+    assert gpu_build.told["use_tf32"] == "0"
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    AudioEncoder(pack, provider="tensorrt")
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
 
 
 def test_memory_of_a_gpu_is_capped(gpu_build, pack, monkeypatch):
