@@ -15,13 +15,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.formats import sniff
+from edgeapp.audio.formats import matroska_repair, mp4, sniff
 from edgeapp.audio.formats.decoder import (
     DamagedError,
     Decoder,
@@ -63,6 +63,11 @@ _DEMUXERS = {
     sniff.OGG: "ogg",
     sniff.FLAC: "flac",
 }
+# A file without what is damaged, and how many bytes that is; None where it is whole.
+_REPAIRS: dict[str, Callable[[Readable], tuple[Readable, int] | None]] = {
+    sniff.MATROSKA: matroska_repair.repaired,
+    sniff.MP4: mp4.repaired,
+}
 _WITHOUT_SOUND = "a video without sound"
 _TRACK = re.compile(r"^\[info\] *Stream #0:\d+.*: Audio:")
 _OUTPUT = "[info] Output #0"
@@ -83,31 +88,19 @@ def foreign_decoder(file: Readable, kind: str) -> Decoder:
         Neither ffmpeg nor PyAV is installed.
     NotAudioError, DamagedError
     """
-    if kind == sniff.MP4 and not _has_index(file):
+    damage = ""
+    if (found := _REPAIRS[kind](file) if kind in _REPAIRS else None) is not None:
+        file, damaged = found
+        damage = f"{damaged:,} bytes of it are damaged" if damaged != 1 else "a byte of it is damaged"
+    if kind == sniff.MP4 and not mp4.has_index(file):
         raise DamagedError("it ends before the index, which is written last")
     if shutil.which(FFMPEG) is not None:
-        return FfmpegDecoder(file, kind)
+        return FfmpegDecoder(file, kind, damage)
     try:
         import av  # noqa: F401
     except ImportError:
         raise MissingDecoderError(kind) from None
-    return AvDecoder(file, kind)
-
-
-def _has_index(file: Readable) -> bool:
-    """Whether an MP4 file has the box that says where its sound lies."""
-    at, size = 0, size_of(file)
-    while at + 8 <= size:
-        head = read_at(file, at, 16)
-        length = int.from_bytes(head[:4], "big")
-        if head[4:8] == b"moov":
-            return True
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:  # 0: to the end of the file
-            return False
-        at += length
-    return False
+    return AvDecoder(file, kind, damage)
 
 
 class FfmpegDecoder:

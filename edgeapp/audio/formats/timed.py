@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from edgeapp.audio.formats.decoder import BLOCK_FRAMES, Hole, silence
+from edgeapp.audio.full_scale import beyond_reason
 
 GAP_S = 0.05  # between what was heard and what follows, from which on it is filled
 STEP_S = 0.025  # from a packet to the next: less is a clock that drifts against the sound, and no packet is missing
@@ -45,6 +46,9 @@ def in_time(pieces: Iterable[Timed], rate_hz: int, most_s: float, holes: list[Ho
                 yield from silence(missing, frames)
                 position += missing
             due = time + len(frames) / rate_hz
+        if beyond_reason(frames) is not None:  # what a decoder makes of damaged bytes
+            holes.append(Hole(position, position + len(frames)))
+            frames = np.zeros_like(frames)
         waiting.append(frames)
         waited += len(frames)
         position += len(frames)
@@ -57,4 +61,3 @@ def in_time(pieces: Iterable[Timed], rate_hz: int, most_s: float, holes: list[Ho
 def _joined(pieces: list[np.ndarray]) -> Iterator[np.ndarray]:
     if pieces:
         yield np.concatenate(pieces)
-
