@@ -29,9 +29,10 @@ from edgeapp.audio.formats.decoder import (
     MissingDecoderError,
     NotAudioError,
 )
+from edgeapp.audio.formats.framed import framed_decoder
 from edgeapp.audio.formats.matroska import MatroskaSound
 from edgeapp.audio.formats.timed import Timed, in_time
-from edgeapp.audio.formats.view import Readable, View, read_at, size_of
+from edgeapp.audio.formats.view import Readable, View, size_of
 from edgeapp.paths import child_environment
 
 FFMPEG = "ffmpeg"
@@ -88,12 +89,18 @@ def foreign_decoder(file: Readable, kind: str) -> Decoder:
         Neither ffmpeg nor PyAV is installed.
     NotAudioError, DamagedError
     """
+    if (framed := framed_decoder(file, kind, lambda part, damage: _decoder(part, kind, damage))) is not None:
+        return framed
     damage = ""
     if (found := _REPAIRS[kind](file) if kind in _REPAIRS else None) is not None:
         file, damaged = found
-        damage = f"{damaged:,} bytes of it are damaged" if damaged != 1 else "a byte of it is damaged"
+        damage = f"{damaged:,} bytes of it are damaged"
     if kind == sniff.MP4 and not mp4.has_index(file):
         raise DamagedError("it ends before the index, which is written last")
+    return _decoder(file, kind, damage)
+
+
+def _decoder(file: Readable, kind: str, damage: str) -> Decoder:
     if shutil.which(FFMPEG) is not None:
         return FfmpegDecoder(file, kind, damage)
     try:

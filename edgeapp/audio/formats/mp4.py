@@ -1,7 +1,7 @@
 """The boxes of MP4, and files of it without what is damaged.
 
-Where no box begins, the next fragment is looked for, or the index of a file that has none. Fragments have times, so what
-follows stays where it belongs. Source: ISO/IEC 14496-12.
+Where no box begins, the next fragment is looked for, or the index of a file that has none. Fragments have times, so
+what follows stays where it belongs. Source: ISO/IEC 14496-12.
 """
 
 from __future__ import annotations
