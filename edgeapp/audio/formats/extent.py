@@ -1,6 +1,6 @@
 """Where a file of sound ends by its own sizes: what was joined to it begins there, and what lies beyond is missing.
 
-Sources: ISO/IEC 14496-12 (boxes of MP4); RFC 8794 and 9559 (Matroska); Advanced Systems Format Specification 01.20.05
+Sources: RFC 8794 and 9559 (Matroska); Advanced Systems Format Specification 01.20.05
 (Microsoft); OpenDML AVI 1.02; Adobe Flash Video File Format 10.1.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from edgeapp.audio.formats import sniff
+from edgeapp.audio.formats import mp4, sniff
 from edgeapp.audio.formats.decoder import DamagedError
 from edgeapp.audio.formats.resized import end_of
 from edgeapp.audio.formats.view import Readable, read_at, size_of
@@ -87,24 +87,6 @@ def _wave(file: Readable, size: int) -> int:
         return size
 
 
-def _mp4(file: Readable, size: int) -> int:
-    """Behind the boxes; a second ``ftyp`` begins another file."""
-    at = 0
-    for _ in range(MOST_OBJECTS):
-        head = read_at(file, at, 16)
-        length, name = int.from_bytes(head[:4], "big"), head[4:8]
-        if len(head) < 8 or not all(32 <= byte < 127 or byte == 0xA9 for byte in name) or (at and name == b"ftyp"):
-            return at
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:
-            return size if length == 0 else at  # 0: to the end of the file
-        at += length
-        if at > size:
-            return at
-    return size
-
-
 def _matroska(file: Readable, size: int) -> int:
     """Behind the segment; one that does not know its size goes on to the next header."""
     at = 0
@@ -161,7 +143,7 @@ def _next(begin: re.Pattern[bytes], file: Readable, size: int) -> int:
 
 _ENDS: dict[str, Callable[[Readable, int], int]] = {
     sniff.WAVE: _wave,
-    sniff.MP4: _mp4,
+    sniff.MP4: mp4.end_of,
     sniff.MATROSKA: _matroska,
     sniff.ASF: _asf,
     sniff.AVI: _avi,

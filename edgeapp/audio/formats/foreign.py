@@ -15,31 +15,30 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.formats import sniff
+from edgeapp.audio.formats import matroska_repair, mp4, sniff
 from edgeapp.audio.formats.decoder import (
-    BLOCK_FRAMES,
     DamagedError,
     Decoder,
     Hole,
     MissingDecoderError,
     NotAudioError,
-    silence,
 )
-from edgeapp.audio.formats.view import Readable, View, read_at, size_of
+from edgeapp.audio.formats.framed import framed_decoder
+from edgeapp.audio.formats.matroska import MatroskaSound
+from edgeapp.audio.formats.timed import Timed, in_time
+from edgeapp.audio.formats.view import Readable, View, size_of
 from edgeapp.paths import child_environment
 
 FFMPEG = "ffmpeg"
 STALL_S = 60.0  # after which a decoder that gives nothing is ended
-AU_HEADER = 24  # bytes, and what its second field says
 COPIED = 1 << 20
 QUIETEST = 50  # bytes a second: no codec takes less, so times that lead beyond are damaged
-GAP_S = 0.05  # between packets, from which on one is missing
 SHORT_S = 0.5  # of what a container announces, which rounds
 ESTIMATED = frozenset((sniff.ADTS, sniff.AC3, sniff.AMR, sniff.ASF, sniff.MPEG_TS, sniff.MPEG_PS))  # by their bit rate
 
@@ -65,9 +64,15 @@ _DEMUXERS = {
     sniff.OGG: "ogg",
     sniff.FLAC: "flac",
 }
+# A file without what is damaged, and how many bytes that is; None where it is whole.
+_REPAIRS: dict[str, Callable[[Readable], tuple[Readable, int] | None]] = {
+    sniff.MATROSKA: matroska_repair.repaired,
+    sniff.MP4: mp4.repaired,
+}
 _WITHOUT_SOUND = "a video without sound"
 _TRACK = re.compile(r"^\[info\] *Stream #0:\d+.*: Audio:")
 _OUTPUT = "[info] Output #0"
+_DURATION = re.compile(r"^\[info\] *Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _LEVEL = re.compile(r"^(?:\[[^\]]* @ 0x[0-9a-f]+\] ?)?\[(error|fatal|panic)\] (.*)$")
 
 
@@ -84,37 +89,41 @@ def foreign_decoder(file: Readable, kind: str) -> Decoder:
         Neither ffmpeg nor PyAV is installed.
     NotAudioError, DamagedError
     """
-    if kind == sniff.MP4 and not _has_index(file):
+    if (framed := framed_decoder(file, kind, lambda part, damage: _decoder(part, kind, damage))) is not None:
+        return framed
+    damage = ""
+    if (found := _REPAIRS[kind](file) if kind in _REPAIRS else None) is not None:
+        file, damaged = found
+        damage = f"{damaged:,} bytes of it are damaged"
+    if kind == sniff.MP4 and not mp4.has_index(file):
         raise DamagedError("it ends before the index, which is written last")
+    return _decoder(file, kind, damage)
+
+
+def _decoder(file: Readable, kind: str, damage: str) -> Decoder:
     if shutil.which(FFMPEG) is not None:
-        return FfmpegDecoder(file, kind)
+        return FfmpegDecoder(file, kind, damage)
     try:
         import av  # noqa: F401
     except ImportError:
         raise MissingDecoderError(kind) from None
-    return AvDecoder(file, kind)
-
-
-def _has_index(file: Readable) -> bool:
-    """Whether an MP4 file has the box that says where its sound lies."""
-    at, size = 0, size_of(file)
-    while at + 8 <= size:
-        head = read_at(file, at, 16)
-        length = int.from_bytes(head[:4], "big")
-        if head[4:8] == b"moov":
-            return True
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:  # 0: to the end of the file
-            return False
-        at += length
-    return False
+    return AvDecoder(file, kind, damage)
 
 
 class FfmpegDecoder:
-    """Sound that ffmpeg decodes, as floats through a pipe; see `edgeapp.audio.formats.decoder.Decoder`."""
+    """Sound that ffmpeg decodes; see `edgeapp.audio.formats.decoder.Decoder`.
 
-    def __init__(self, file: Readable, kind: str) -> None:
+    It gives floats in Matroska through a pipe, for they have to come with their times.
+
+    Parameters
+    ----------
+    file : Readable
+    kind : str
+    damage : str
+        What is known to be wrong with the file.
+    """
+
+    def __init__(self, file: Readable, kind: str, damage: str = "") -> None:
         self._kind = kind
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._path = self._path_of(file)
@@ -124,9 +133,10 @@ class FfmpegDecoder:
         self.announced: int | None = None
         self.notes: list[str] = []
         self.holes: list[Hole] = []
-        self.cut, self.reason = False, ""
+        self.cut, self.reason = bool(damage), damage
         try:
-            self.rate_hz, self.channels = self._start()
+            self._output = self._start()
+            self.rate_hz, self.channels = self._output.rate_hz, self._output.channels
         except BaseException:
             self.close()
             raise
@@ -134,15 +144,12 @@ class FfmpegDecoder:
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on; what comes before is decoded and left out."""
         if self._process is None:
-            self._start()
-        frame = 4 * self.channels
-        given = False
+            self._output = self._start()
+        given = 0
         try:
-            while len(raw := self._read(BLOCK_FRAMES * frame)) >= frame:
-                frames = np.frombuffer(raw, ">f4", len(raw) // 4 // self.channels * self.channels)
-                given = True
-                yield frames.astype(np.float32).reshape(-1, self.channels)[first:]
-                first = max(0, first - len(frames) // self.channels)
+            for frames in in_time(self._output.pieces(), self.rate_hz, self._most_s, self.holes):
+                yield frames[max(0, first - given) :]
+                given += len(frames)
             self._ended(given)
         finally:
             self._stop()
@@ -153,29 +160,27 @@ class FfmpegDecoder:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _start(self) -> tuple[int, int]:
-        """Begin to decode; rate and channels."""
+    def _start(self) -> MatroskaSound:
+        """Begin to decode."""
         demuxer = ["-f", _DEMUXERS[self._kind]] if self._kind in _DEMUXERS else []
         command: list[str | bytes] = [FFMPEG, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
-        command += ["-protocol_whitelist", "file", *demuxer, "-i", b"file:" + self._path]
-        command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(self._most_s)]
-        # Silence where packets are missing, by their times; what is whole is not changed.
-        command += ["-af", "aresample=async=1", "-c:a", "pcm_f32be", "-f", "au", "-"]
+        # Times as they are: ffmpeg would close a gap of ten seconds.
+        command += ["-copyts", "-protocol_whitelist", "file", *demuxer, "-i", b"file:" + self._path]
+        command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(self._most_s), "-c:a", "pcm_f32le"]
+        command += ["-f", "matroska", "-"]
         # What it says goes into a file, for nobody reads a pipe meanwhile.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `_stop`
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said, env=child_environment()
         )
-        head = self._read(AU_HEADER)
-        if len(head) < AU_HEADER:
+        output = MatroskaSound(self._read)
+        if not output.rate_hz:
             said = self._errors()
             self._stop()
             if any("matches no streams" in line for line in said):
                 raise NotAudioError(_WITHOUT_SOUND)
             raise DamagedError(said[0] if said else "ffmpeg cannot decode it")
-        offset, rate_hz, channels = (int.from_bytes(head[at : at + 4], "big") for at in (4, 16, 20))
-        self._read(offset - AU_HEADER)
-        return rate_hz, channels
+        return output
 
     def _read(self, size: int) -> bytes:
         """What ffmpeg gives; it is ended if it gives nothing for long."""
@@ -188,7 +193,7 @@ class FfmpegDecoder:
         finally:
             watchdog.cancel()
 
-    def _ended(self, given: bool) -> None:
+    def _ended(self, given: int) -> None:
         assert self._process is not None
         status = self._process.wait()
         said = self._errors()
@@ -196,7 +201,19 @@ class FfmpegDecoder:
             raise DamagedError(said[0] if said else "it has no sound")
         self.notes += _on_tracks(self._tracks())
         if status or said:
-            self.cut, self.reason = True, said[0] if said else f"ffmpeg ended with {status}"
+            self.cut, self.reason = True, self.reason or (said[0] if said else f"ffmpeg ended with {status}")
+        if not self.reason and not self.holes:
+            _compare(self, given, self._announced_s())
+
+    def _announced_s(self) -> float:
+        """Seconds that the container says there are; 0 where it does not, or guesses by the size of the file."""
+        of_file = list(itertools.takewhile(lambda line: not line.startswith(_OUTPUT), self._lines()))
+        streams = sum("Stream #0:" in line for line in of_file)
+        found = next((match for line in of_file if (match := _DURATION.match(line))), None)
+        if found is None or streams != 1 or self._kind in ESTIMATED:  # a film may go on without sound
+            return 0.0
+        hours, minutes, seconds = found.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
 
     def _errors(self) -> list[str]:
         """What ffmpeg said is wrong."""
@@ -240,16 +257,16 @@ class FfmpegDecoder:
 
 
 class AvDecoder:
-    """Sound that PyAV decodes; see `edgeapp.audio.formats.decoder.Decoder`."""
+    """Sound that PyAV decodes; see `FfmpegDecoder`."""
 
-    def __init__(self, file: Readable, kind: str) -> None:
+    def __init__(self, file: Readable, kind: str, damage: str = "") -> None:
         self._file, self._kind = file, kind
         self._container: Any = None
         self.frames: int | None = None
         self.announced: int | None = None
         self.notes: list[str] = []
         self.holes: list[Hole] = []
-        self.cut, self.reason = False, ""
+        self.cut, self.reason = bool(damage), damage
         self._open()
         self.rate_hz: int = self._stream.rate
         self.channels: int = self._stream.channels
@@ -258,12 +275,23 @@ class AvDecoder:
 
     def blocks(self, first: int = 0) -> Iterator[np.ndarray]:
         """Frames from a position on; what comes before is decoded and left out."""
-        import av
-
         if self._container is None:
             self._open()
+        given = 0
+        for frames in in_time(self._pieces(), self.rate_hz, _most_s(self._file), self.holes):
+            yield frames[max(0, first - given) :]
+            given += len(frames)
+        if not given:
+            raise DamagedError(self.reason or "it has no sound")
+        self.notes += _on_tracks(len(self._container.streams.audio))
+        if not self.reason and not self.holes:
+            _compare(self, given, self._announced_s())
+
+    def _pieces(self) -> Iterator[Timed]:
+        """What the packets hold, each with its time."""
+        import av
+
         resampler = av.AudioResampler(format="flt", rate=self.rate_hz)
-        position, began = 0, None
         try:
             for packet in self._container.demux(self._stream):
                 try:
@@ -272,24 +300,9 @@ class AvDecoder:
                     self.cut, self.reason = True, self.reason or _words(error)
                     continue
                 for frame in (one for whole in decoded for one in resampler.resample(whole)):
-                    frames = frame.to_ndarray().reshape(-1, self.channels)
-                    if frame.time is not None:
-                        began = frame.time if began is None else began
-                        start = round((frame.time - began) * self.rate_hz)
-                        if GAP_S * self.rate_hz < start - position and start < _most_s(self._file) * self.rate_hz:
-                            self.holes.append(Hole(position, start))
-                            yield from silence(start - max(first, position), frames)
-                            position = start
-                    yield frames[max(0, first - position) :]
-                    position += len(frames)
+                    yield frame.time, frame.to_ndarray().reshape(-1, self.channels)
         except av.error.FFmpegError as error:
             self.cut, self.reason = True, self.reason or _words(error)
-        if not position:
-            raise DamagedError(self.reason or "it has no sound")
-        self.notes += _on_tracks(len(self._container.streams.audio))
-        announced = self._announced_s()
-        if position / self.rate_hz < announced - SHORT_S and not self.holes and not self.reason:
-            self.cut, self.announced = True, round(announced * self.rate_hz)
 
     def _announced_s(self) -> float:
         """Seconds that the container says there are; 0 where it does not, or guesses by the size of the file."""
@@ -320,6 +333,12 @@ class AvDecoder:
             self.close()
             raise NotAudioError(_WITHOUT_SOUND)
         self._stream = self._container.streams.audio[0]
+
+
+def _compare(decoder: FfmpegDecoder | AvDecoder, given: int, announced_s: float) -> None:
+    """Tell that less was decoded than the container says there is."""
+    if given / decoder.rate_hz < announced_s - SHORT_S:
+        decoder.cut, decoder.announced = True, round(announced_s * decoder.rate_hz)
 
 
 def _on_tracks(count: int) -> list[str]:
