@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,14 +39,11 @@ def opened(sample: Sample) -> BinaryIO:
     """
     path = sample.path
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISDIR(mode) and (kind := special_file(mode)):  # a pipe waits for a writer, a device has no end
+        if kind := special_file(os.stat(path).st_mode):  # a pipe waits for a writer, a device has no end
             raise DataError(f"{path}: is a {kind}", "name a file in the manifest")
         file = open(path, "rb", buffering=0)  # noqa: SIM115  the caller closes it
     except FileNotFoundError:
         raise DataError(f"{path}: does not exist", "restore the file or remove the row") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder", "name a file in the manifest") from None
     except PermissionError:
         raise DataError(f"{path}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:

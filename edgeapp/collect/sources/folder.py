@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp import file_names
-from edgeapp.audio.names import special_file
+from edgeapp.audio.names import why_no_file
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
@@ -91,7 +91,7 @@ class Folder:
             if modality not in self._setting.modalities or path.suffix in TABLES:
                 continue
             relative = path.relative_to(self._folder).as_posix()
-            if why := _no_file(path):
+            if why := why_no_file(path):
                 unread[relative] = why
                 told.pop(relative, None)
                 continue
@@ -151,15 +151,6 @@ class Folder:
         """A path of a table, which may have been written on Windows, relative to the folder."""
         path = os.path.normpath(self._folder / named.replace("\\", "/"))
         return Path(os.path.relpath(path, self._folder)).as_posix()
-
-
-def _no_file(path: Path) -> str | None:
-    """Why a path holds no bytes to collect: a link that leads nowhere, a pipe."""
-    try:
-        kind = special_file(path.stat().st_mode)
-    except OSError as error:
-        return error.strerror or str(error)
-    return f"is a {kind}" if kind else None
 
 
 def _some(names: Sequence[str]) -> str:

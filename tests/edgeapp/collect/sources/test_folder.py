@@ -130,8 +130,9 @@ def test_what_is_no_file_is_named_and_the_rest_is_collected(folder, told):
     with pytest.raises(CollectError) as raised:
         list(media)
     assert raised.value.what == (
-        f"{folder}: 4 files or folders cannot be read: endless.wav (is a device), gone.jpg (No such file or directory), "
-        "loop.wav (Too many levels of symbolic links), pipe.wav (is a named pipe)"
+        f"{folder}: 4 files or folders cannot be read: endless.wav (is a device), "
+        "gone.jpg (is a link to a file that is not there), "
+        "loop.wav (cannot be opened (Too many levels of symbolic links)), pipe.wav (is a named pipe)"
     )
 
 
