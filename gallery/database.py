@@ -6,6 +6,7 @@ Reading takes SQLite alone: sqlite-utils, which makes and changes galleries, is 
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,6 +58,9 @@ def _beside(path: Path, suffix: str) -> Path:
 def check_file(path: Path) -> None:
     """Raise GalleryError unless there is a database at `path` that can be read."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
+            raise GalleryError(f"{path} is not a gallery (a pipe or device)", "name a gallery file, or build one")
         with path.open("rb") as file:
             header = file.read(sqlite.HEADER_BYTES)
     except FileNotFoundError as error:

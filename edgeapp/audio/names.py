@@ -15,6 +15,7 @@ EXTENSIONS = frozenset(
 )
 
 _SPECIAL = (
+    (stat.S_ISDIR, "folder"),
     (stat.S_ISFIFO, "named pipe"),
     (stat.S_ISSOCK, "socket"),
     (stat.S_ISCHR, "device"),
@@ -73,6 +74,18 @@ def special_file(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None
     return next((name for is_kind, name in _SPECIAL if is_kind(mode)), "special file")
+
+
+def why_no_file(path: str | os.PathLike[str]) -> str | None:
+    """Why nothing can be read at a path: a folder, a pipe, a link that leads nowhere; None of a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return "is a link to a file that is not there" if os.path.islink(path) else "does not exist"
+    except (OSError, ValueError) as error:
+        return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+    kind = special_file(mode)
+    return f"is a {kind}" if kind else None
 
 
 def is_hidden(name: str) -> bool:

@@ -109,13 +109,13 @@ class Catalogue:
         A medium that is known (source and id) is brought up to date and keeps what was decided and fetched. What was
         read before an error of the source is kept.
         """
-        before, rest = self._count(), iter(media)
+        before, rest = self.count(), iter(media)
         while batch := _some(rest, BATCH):
             with self.transaction():
                 self._db.executemany(OFFER, map(values_of, batch.media))
             if batch.error is not None:
                 raise batch.error
-        return self._count() - before
+        return self.count() - before
 
     def reconsider(self) -> None:
         """Every row is offered again, except what failed for good; what is here stays here."""
@@ -289,7 +289,8 @@ class Catalogue:
         with self.transaction():
             self._db.executemany(f"UPDATE media SET {change} WHERE key = ?", values)
 
-    def _count(self) -> int:
+    def count(self) -> int:
+        """All media that are known."""
         return self._db.execute("SELECT count(*) FROM media").fetchone()[0]
 
 

@@ -74,6 +74,7 @@ def gather(
             elif enough is not None:
                 left = enough - int(had)
         gathered.queries += 1
+        before = catalogue.count() - gathered.new
         try:
             for page in source.pages(query, begin):
                 media = page.media if left is None else list(page.media)
@@ -88,6 +89,7 @@ def gather(
                     break
             silent = 0
         except CollectError as error:
+            gathered.new = catalogue.count() - before  # with those of the page that it broke off
             # A key that is refused is refused for every query; a name that is unknown is not.
             alike = bool(gathered.errors) and gathered.errors[-1].what == error.what
             passing = isinstance(error, FetchError) and not error.lasting

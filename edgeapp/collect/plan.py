@@ -11,6 +11,7 @@ from edgeapp.collect.curation import Rules
 from edgeapp.collect.defaults import CONNECTIONS
 from edgeapp.collect.licences import Terms
 from edgeapp.collect.sources import KINDS
+from edgeapp.collect.sources.decoding import delimiter_of
 from edgeapp.collect.sources.kind import MODALITIES
 from edgeapp.collect.transfer import Limits
 from edgeapp.errors import UsageError
@@ -91,7 +92,7 @@ def addresses_of(texts: list[str]) -> dict[str, str]:
 
 
 def species_of(path: Path) -> tuple[str, ...]:
-    """Scientific names of a list: a species table (CSV with a column scientific_name), or one name a line.
+    """Scientific names of a list: a species table (with commas, tabs or semicolons), or one name a line.
 
     A ``#`` starts a comment, and ``Parus major_Great Tit`` is *Parus major*.
 
@@ -105,10 +106,11 @@ def species_of(path: Path) -> tuple[str, ...]:
         raise UsageError(f"species list {path} is not UTF-8 text", "save it as text in UTF-8") from None
     except OSError as error:
         raise UsageError(f"species list {path} cannot be read ({error.strerror})", "check the path") from None
-    columns = next(csv.reader(lines[:1]), [])
+    delimiter = delimiter_of(lines[0]) if lines else ","
+    columns = [name.strip().casefold() for name in next(csv.reader(lines[:1], delimiter=delimiter), [])]
     if "scientific_name" in columns:
         at = columns.index("scientific_name")
-        names = [row[at].strip() for row in csv.reader(lines[1:]) if len(row) > at]
+        names = [row[at].strip() for row in csv.reader(lines[1:], delimiter=delimiter) if len(row) > at]
     else:
         names = [line.partition("#")[0].partition("_")[0].strip() for line in lines]
     found = tuple(dict.fromkeys(name for name in names if name))

@@ -100,17 +100,22 @@ class Row:
 
 
 def values_of(medium: Medium) -> tuple[Any, ...]:
-    values = [getattr(medium, name) for name in OF_MEDIUM]
-    for name, value in (("ranks", medium.ranks), ("background", list(medium.background)), ("size", medium.size)):
-        values[OF_MEDIUM.index(name)] = _size(value) if name == "size" else json_text(value)
-    return tuple(_storable(value) for value in values)
+    """What a source offers, as SQLite takes it."""
+    told = {name: getattr(medium, name) for name in OF_MEDIUM}
+    told |= {"ranks": json_text(medium.ranks), "background": json_text(list(medium.background))}
+    told["size"] = _size(medium.size)
+    return tuple(value if name in _NUMBERS else _text(value) for name, value in told.items())
 
 
-def _storable(value: Any) -> Any:
-    """A value as SQLite takes it: text that was cut inside a letter has halves of one, which UTF-8 has not."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+def _text(value: Any) -> str:
+    """A value as text; ``""`` for what an archive has in the place of one.
+
+    Text that was cut inside a letter has halves of one, which UTF-8 has not.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST
+    return str(value) if number else ""
 
 
 def _size(value: Any) -> int | None:

@@ -11,6 +11,7 @@ import typer
 from edgeapp.archive.again import Search
 from edgeapp.archive.recognition import Loaded
 from edgeapp.archive.selection import taxa_called
+from edgeapp.audio.names import why_no_file
 from edgeapp.commands.archive_again import loaded_for
 from edgeapp.commands.archive_export import WHOLE_PATHS
 from edgeapp.commands.archive_results import (
@@ -139,7 +140,7 @@ def _rows(query: str, loaded: Loaded) -> list[int] | None:
         return names_of(loaded.recogniser.taxa).rows(query)
     except UnknownNameError as error:
         if query.lower().endswith((*SOUND_SUFFIXES, *PHOTO_SUFFIXES)):
-            raise UsageError(f"{query}: does not exist", "check the path") from None
+            raise UsageError(f"{query}: {why_no_file(query)}", "check the path") from None
         tell(printable(f"{error.what} in the gallery; searched by its words, without confidences"))
         return None
 

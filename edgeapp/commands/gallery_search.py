@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeapp.audio.names import why_no_file
 from edgeapp.commands.gallery_files import Shown, shown
 from edgeapp.commands.options import SOUND_SUFFIXES, JsonOption, LanguageOption, PackOption
 from edgeapp.config.defaults import language_of
@@ -63,7 +64,7 @@ def search(
             return
         except UnknownNameError as error:
             if query.lower().endswith((*SOUND_SUFFIXES, *PHOTO_SUFFIXES)):
-                raise UsageError(f"{query}: does not exist", "check the path") from None
+                raise UsageError(f"{query}: {why_no_file(query)}", "check the path") from None
             if len(query.split()) <= WORDS_OF_NAME:
                 remedy = f"{error.remedy} Other texts need --similar" if error.remedy else "other texts need --similar"
                 raise UnknownNameError(error.what, remedy) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -22,6 +23,7 @@ from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
 from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.names import why_no_file
 from edgeapp.audio.windows import level_dbfs
 from edgeapp.errors import AudioError, PassedOverError
 from edgeapp.file_names import text_of
@@ -261,8 +263,9 @@ class Filler:
     def _described(self, one: Material) -> Entry:
         """The entry of a file, still without its vector."""
         taxon = self._names.find(one.scientific_name)
-        if not one.path.is_file():
-            raise _Unusable("the file is missing; add it or remove the row")
+        if why := why_no_file(one.path):
+            missing = not os.path.lexists(one.path)
+            raise _Unusable(f"{'the file is missing; add it' if missing else f'{why}; name another'} or remove the row")
         hashed = sha256(one.path) if one.part is None else hashlib.sha256(_part(one)).hexdigest()
         if one.sha256 and one.sha256.lower() != hashed:
             raise _Unusable("sha256 differs from the manifest; copy the file again")

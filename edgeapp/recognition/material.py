@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeapp.audio.names import is_hidden, is_searched, why_no_file
 from edgeapp.errors import UsageError
 from edgeapp.file_names import text_of
 from edgeapp.pack.names import names_of
-from edgeapp.recognition.photos import PHOTO_SUFFIXES, credits_of, plain_credit
+from edgeapp.recognition.photos import OTHER_PHOTO_SUFFIXES, PHOTO_SUFFIXES, credits_of, plain_credit
 from gallery.entry import Rejection
 from gallery.errors import TaxonError
 from gallery.taxon import HIGHER_RANKS, Taxon
@@ -110,7 +111,9 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
         There is no such folder, or no folder in it.
     """
     folder = Path(folder)
-    inside = sorted(one for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+    inside = (
+        sorted(one for one in folder.iterdir() if is_searched(one.name) and one.is_dir()) if folder.is_dir() else []
+    )
     if not inside:
         raise UsageError(f"{folder}: has no folders of photos in it", "make one per species, such as Parus_major")
     names = names_of(taxa)
@@ -121,11 +124,24 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
             yield Rejection(text_of(species), str(error))
             continue
         for photo in sorted(species.rglob("*")):
-            if photo.suffix.lower() in PHOTO_SUFFIXES:
+            if is_hidden(photo.name):
+                continue
+            if why := why_no_photo(photo):
+                yield Rejection(text_of(photo), why)
+            elif photo.suffix.lower() in PHOTO_SUFFIXES:
                 author, licence = credits_of(photo)
                 yield Material(
                     photo, taxon.scientific_name, "image", author, licence, source=text_of(photo.parent.name)
                 )
+
+
+def why_no_photo(path: Path) -> str | None:
+    """Why a file that has the name of a photo is none that can be taken; None where it can, or has another name."""
+    suffix = path.suffix.lower()
+    if suffix in OTHER_PHOTO_SUFFIXES and path.is_file():
+        return f"photos with {suffix} cannot be read; save it as JPEG or PNG"
+    why = why_no_file(path) if suffix in PHOTO_SUFFIXES else None
+    return f"{why}; remove it, or put the photo there" if why else None
 
 
 def material_of(path: Path, place: str, row: dict[str, str]) -> Material | Rejection:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+OTHER_PHOTO_SUFFIXES = (  # that people have and Pillow does not read
+    *(".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
+)
 SMALL_PIXELS = 160  # longer side: beside a name in a list, about 5 kB
 LARGE_PIXELS = 480  # longer side: enough to compare plumage on a phone, about 30 kB
 QUALITY = 80

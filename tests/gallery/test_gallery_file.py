@@ -81,6 +81,12 @@ def test_a_folder_is_not_a_gallery(tmp_path: Path):
         Gallery.open(tmp_path)
 
 
+def test_a_pipe_is_not_a_gallery_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.sqlite")
+    with pytest.raises(GalleryError, match="pipe.sqlite is not a gallery"):
+        Gallery.open(tmp_path / "pipe.sqlite")
+
+
 def test_a_database_of_another_program_is_not_a_gallery(tmp_path: Path):
     path = tmp_path / "detections.sqlite"
     with sqlite3.connect(path) as db:

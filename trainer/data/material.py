@@ -125,9 +125,10 @@ class Material:
             )
 
     def report_skipped(self) -> None:
-        """Report recordings that could not be used since the last call."""
-        for sounds in self._sounds.values():
-            lines = [line for line in (*sounds.undecodable, *sounds.damaged) if line not in self._reported]
+        """Report recordings and photos that could not be used since the last call."""
+        of_sounds = [(*sounds.undecodable, *sounds.damaged) for sounds in self._sounds.values()]
+        for found in (*of_sounds, *(pictures.undecodable for pictures in self._pictures.values())):
+            lines = [line for line in found if line not in self._reported]
             self._reported.update(lines)
             self.report(lines)
 
@@ -137,10 +138,10 @@ class Material:
             samples = self.data.photos if which == "train" else self.data.held_photos
             with progress(f"photos ({which})", len(samples)) as done:
                 store = PictureStore(samples, self.preset.image_size, lambda: done(1))
-            self.report(store.undecodable)
+            self._pictures[which] = store
+            self.report_skipped()
             if which == "train" and not len(store):
                 raise DataError(f"{self.data.manifest.path}: no photo to train on", "add rows with modality image")
-            self._pictures[which] = store
         return self._pictures[which]
 
     def photo_vectors(self, model: Vita, which: str, device: torch.device) -> tuple[Vectors, np.ndarray]:

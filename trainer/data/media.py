@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from edgeapp.audio.names import special_file
 from edgeapp.runtime.inputs import image_pixels
 from trainer.data.manifest import Sample
 from trainer.errors import DataError
@@ -34,19 +35,20 @@ def opened(sample: Sample) -> BinaryIO:
     Raises
     ------
     DataError
-        When the file does not exist or is not readable, or the shard ends before the sample does.
+        When it does not exist, is not readable or no file of bytes, or the shard ends before the sample does.
     """
     path = sample.path
     try:
+        if kind := special_file(os.stat(path).st_mode):  # a pipe waits for a writer, a device has no end
+            raise DataError(f"{path}: is a {kind}", "name a file in the manifest")
         file = open(path, "rb", buffering=0)  # noqa: SIM115  the caller closes it
     except FileNotFoundError:
         raise DataError(f"{path}: does not exist", "restore the file or remove the row") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder", "name a file in the manifest") from None
     except PermissionError:
         raise DataError(f"{path}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be opened ({error})", "check the path in the manifest") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be opened ({reason})", "check the path in the manifest") from None
     if sample.size is None:
         return io.BufferedReader(file, BUFFER)
     end = sample.offset + sample.size

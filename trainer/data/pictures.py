@@ -24,7 +24,7 @@ class PictureStore:
     Attributes
     ----------
     samples : those that could be decoded
-    undecodable : one line for each that could not
+    undecodable : one line for each that could not, or not again
     """
 
     def __init__(self, samples: Sequence[Sample], size: int, done: Callable[[], None] = lambda: None) -> None:
@@ -48,8 +48,20 @@ class PictureStore:
         return len(self.samples)
 
     def centre(self, rows: Sequence[int]) -> Tensor:
-        """Centre views, as on the device, [n, 3, size, size] float 0..255."""
-        return torch.from_numpy(np.stack([photo(self.samples[row], self.size) for row in rows]))
+        """Centre views, as on the device, [n, 3, size, size] float 0..255.
+
+        A photo that is not there any more is scaled from what is in memory, and named in `undecodable`.
+        """
+        return torch.stack([self._centre(row) for row in rows])
+
+    def _centre(self, row: int) -> Tensor:
+        try:
+            return torch.from_numpy(photo(self.samples[row], self.size))
+        except DataError as error:
+            if str(error) not in self.undecodable:
+                self.undecodable.append(str(error))
+            kept, size = self._pixels[row : row + 1].float(), [self.size, self.size]
+            return F.interpolate(kept, size, mode="bilinear", antialias=True, align_corners=False)[0]
 
     def views(self, rows: Sequence[int], generator: torch.Generator) -> Tensor:
         """Random views: crop, mirror, contrast and brightness; [n, 3, size, size] float 0..255."""

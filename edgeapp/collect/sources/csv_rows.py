@@ -1,4 +1,4 @@
-"""Tables of comma- or tab-separated text with a header, row by row."""
+"""Tables of comma-, tab- or semicolon-separated text with a header, row by row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from edgeapp.collect.sources.decoding import lines_of, quoted_rows, text_of
+from edgeapp.collect.sources.decoding import delimiter_of, lines_of, quoted_rows, text_of
 from edgeapp.errors import CollectError
 
 
@@ -44,7 +44,7 @@ def _read(path: Path) -> Iterator[Iterator[list[str]]]:
         with path.open("rb") as file:
             lines = lines_of(text_of(file))
             head = next(lines, "")
-            yield quoted_rows(chain([head], lines), max("\t,;", key=head.count))
+            yield quoted_rows(chain([head], lines), delimiter_of(head))
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise CollectError(f"{path}: cannot be read ({reason})", "check the file") from None

@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeapp import file_names
+from edgeapp.audio.names import why_no_file
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
@@ -48,6 +49,7 @@ class Folder:
 
     def __init__(self, what: str, setting: Setting) -> None:
         self._folder, self._setting = Path(what), setting
+        self._unread: dict[str, str] = {}  # folders, and why
         if not self._folder.is_dir():
             raise CollectError(f"{self._folder}: no such folder", "check the path")
 
@@ -55,7 +57,10 @@ class Folder:
         """The folder, known again by the names, sizes and times of its files."""
         digest = hashlib.sha256()
         for path in self._files():
-            known = path.stat()
+            try:
+                known = path.stat()
+            except OSError:
+                continue  # told when it is its turn
             digest.update(
                 f"{path.relative_to(self._folder)}\0{known.st_size}\0{known.st_mtime_ns}\n".encode(errors="replace")
             )
@@ -66,25 +71,42 @@ class Folder:
         yield Page(self._media())
 
     def _files(self) -> Iterator[Path]:
-        for inner, folders, names in os.walk(self._folder):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+        seen: set[str] = set()  # a link may lead back up
+        for inner, folders, names in os.walk(self._folder, onerror=self._keep, followlinks=True):
+            real = os.path.realpath(inner)
+            folders[:] = sorted(name for name in folders if real not in seen and not name.startswith("."))
+            if real in seen:
+                continue
+            seen.add(real)
             yield from (Path(inner, name) for name in sorted(names) if not name.startswith("."))
+
+    def _keep(self, error: OSError) -> None:
+        self._unread[str(error.filename)] = error.strerror or str(error)
 
     def _media(self) -> Iterator[Medium]:
         told = self._tables()
+        unread: dict[str, str] = {}
         for path in self._files():
             modality = modality_of(url=path.as_posix().replace("?", "_").replace("#", "_"))
             if modality not in self._setting.modalities or path.suffix in TABLES:
                 continue
             relative = path.relative_to(self._folder).as_posix()
+            if why := why_no_file(path):
+                unread[relative] = why
+                told.pop(relative, None)
+                continue
             about = {**told.pop(relative, {}), **_sidecar(path)}
             yield self._medium(path, relative, modality, about)
+        unread |= self._unread
+        wrong = []
+        if unread:
+            names = _some([f"{name} ({why})" for name, why in sorted(unread.items())])
+            wrong.append(f"{len(unread):,} files or folders cannot be read: {names}")
         if told:
-            some = ", ".join(sorted(told)[:5]) + (", ..." if len(told) > 5 else "")
-            raise CollectError(
-                f"{self._folder}: {len(told):,} files that a table names are not there: {some}",
-                "correct the table, or put them there; the others are collected",
-            )
+            wrong.append(f"{len(told):,} files that a table names are not there: {_some(sorted(told))}")
+        if wrong:
+            remedy = "correct the table, or put them there" if told else "correct or remove them"
+            raise CollectError(f"{self._folder}: {'; '.join(wrong)}", f"{remedy}; the others are collected")
 
     def _medium(self, path: Path, relative: str, modality: str, about: Mapping[str, str]) -> Medium:
         said: dict[str, Any] = {name: first(about, words) for name, words in WORDS.items()}
@@ -129,6 +151,10 @@ class Folder:
         """A path of a table, which may have been written on Windows, relative to the folder."""
         path = os.path.normpath(self._folder / named.replace("\\", "/"))
         return Path(os.path.relpath(path, self._folder)).as_posix()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _sidecar(path: Path) -> dict[str, str]:

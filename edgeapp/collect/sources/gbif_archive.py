@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgeapp.collect.medium import Medium, Page
-from edgeapp.collect.scratch import scratch
 from edgeapp.collect.sources.darwin_core import Archive, Table
+from edgeapp.collect.sources.joined import ABSENT, IMAGE_ROW, MEDIA, Joined
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import coordinates, modality_of, short_hash, with_scheme
 from edgeapp.errors import CollectError
 from gallery.taxon import HIGHER_RANKS
 
-BATCH = 10_000
-IMAGE_ROW = "Image"  # its media need not say what they are
+EVENT, OCCURRENCE = "Event", "Occurrence"
 MEDIA_ROWS = ("Multimedia", IMAGE_ROW, "SimpleMultimedia")  # of GBIF and of Audubon Core
 _BETWEEN = re.compile(r"\||[\s;,]+(?=[a-z]+://)", re.IGNORECASE)  # addresses in a list
-# Terms of Audubon Core (ac, xmpRights, photoshop) stand for those of GBIF's extension.
-_MEDIA = {
-    "type": ("type",),
-    "format": ("format",),
-    "url": ("identifier", "accessURI"),
-    "page": ("references", "furtherInformationURL"),
-    "creator": ("creator", "providerLiteral"),
-    "licence": ("license", "UsageTerms", "WebStatement", "rights"),
-    "holder": ("rightsHolder", "Owner"),
-    "created": ("created", "CreateDate"),
-}
 _CORE = (
     *("gbifID", "occurrenceID", "catalogNumber", "scientificName", "genus", "specificEpithet", "infraspecificEpithet"),
     *("vernacularName", "license", "rightsHolder", "references", "recordedBy", "eventDate", "year", "decimalLatitude"),
     *("decimalLongitude", "countryCode", "country", "datasetKey", "datasetName", "behavior", "lifeStage", "mediaType"),
-    *("associatedMedia", "identificationVerificationStatus", "kingdom", "phylum", "class", "order", "family"),
+    *(
+        "associatedMedia",
+        "identificationVerificationStatus",
+        "occurrenceStatus",
+        "kingdom",
+        "phylum",
+        "class",
+        "order",
+        "family",
+    ),
 )
 
 
@@ -67,15 +63,18 @@ class GbifArchive:
     def _media(self) -> Iterator[Medium]:
         skipped: Counter[str] = Counter()
         with Archive.open(self._path) as archive, tempfile.TemporaryDirectory(prefix="biovita-") as folder:
-            extensions = self._extensions(archive)
-            with _Joined(Path(folder), archive, extensions) as joined:
-                for key, values in archive.rows(archive.core, _CORE):
-                    record = dict(zip(_CORE, values, strict=True))
+            occurrences = self._occurrences(archive)
+            with Joined(Path(folder), archive, occurrences, self._of_media(archive, occurrences)) as joined:
+                skipped["of events, which are of none of their occurrences"] = joined.ambiguous
+                for key, record in joined.rows(_CORE):
                     found, again = joined.of(key)
                     if again:
                         skipped["of an occurrence with the identifier of an earlier one"] += len(found)
                         continue
                     found = found or _associated(record)
+                    if record["occurrenceStatus"].casefold() == ABSENT:
+                        skipped["of a species that was looked for and not found"] += len(found)
+                        continue
                     for media in found:
                         medium = self._medium(key, record, media, skipped, alone=len(found) == 1)
                         if medium is not None:
@@ -87,24 +86,30 @@ class GbifArchive:
                             f"{self._path}: none of its {lost:,} media has an occurrence in it",
                             "check the columns of identifiers in its meta.xml, or download it again",
                         )
-        for reason, n in sorted(skipped.items()):
+        for reason, n in sorted((+skipped).items()):
             self._setting.tell(f"{self._path}: {n:,} media {reason} are left out")
 
-    def _extensions(self, archive: Archive) -> list[Table]:
-        """The tables of media; none where occurrences name their media themselves."""
+    def _occurrences(self, archive: Archive) -> Table:
+        """The table of occurrences: the core, or an extension of one of events."""
         core = archive.core
-        found = [one for row in MEDIA_ROWS for one in archive.extensions if one.row_type == row]
-        if not found and "associatedMedia" not in core.columns:
-            raise CollectError(
-                f"{self._path} has no recordings or photos: no table of multimedia",
-                "download the records as a Darwin Core Archive",
-            )
-        if not {"scientificName", "genus"} & {*core.columns, *core.defaults}:
+        found = [one for one in archive.extensions if one.row_type == OCCURRENCE] if core.row_type == EVENT else [core]
+        if not found or not {"scientificName", "genus"} & {*found[0].columns, *found[0].defaults}:
             raise CollectError(
                 f"{self._path}: its core ({core.row_type or 'of no type'}) has no scientific names",
                 "take an archive of occurrences; GBIF makes one of every data set",
             )
-        if found and (core.id_index is None or any(one.id_index is None for one in found)):
+        return found[0]
+
+    def _of_media(self, archive: Archive, occurrences: Table) -> list[Table]:
+        """The tables of media; none where occurrences name their media themselves."""
+        found = [one for row in MEDIA_ROWS for one in archive.extensions if one.row_type == row]
+        if not found and "associatedMedia" not in occurrences.columns:
+            raise CollectError(
+                f"{self._path} has no recordings or photos: no table of multimedia",
+                "download the records as a Darwin Core Archive",
+            )
+        joined = [*found, *([occurrences] if occurrences is not archive.core else [])]
+        if joined and (archive.core.id_index is None or any(one.id_index is None for one in joined)):
             raise CollectError(
                 f"{self._path}: its meta.xml does not say in which columns a medium and its occurrence find each other",
                 "add id and coreid there, or download the archive again",
@@ -155,70 +160,7 @@ class GbifArchive:
         )
 
 
-class _Joined:
-    """The media of every occurrence, in a temporary database."""
-
-    def __init__(self, folder: Path, archive: Archive, extensions: Iterable[Table]) -> None:
-        self._db = scratch(folder / "media.db")
-        self._db.execute(f"CREATE TABLE media (key TEXT, {', '.join(_MEDIA)})")
-        self._db.execute("CREATE TABLE found (key TEXT PRIMARY KEY) WITHOUT ROWID")
-        try:
-            for extension in extensions:
-                self._read(archive, extension)
-            self._db.execute("CREATE INDEX by_key ON media (key)")
-        except sqlite3.Error as error:
-            self._db.close()
-            raise CollectError(
-                f"{archive.path}: its media cannot be sorted in {folder.parent} ({error})",
-                "make room there, or name another folder with TMPDIR",
-            ) from None
-
-    def __enter__(self) -> _Joined:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
-
-    def _read(self, archive: Archive, extension: Table) -> None:
-        terms = [term for several in _MEDIA.values() for term in several]
-        spans, at = [], 0
-        for several in _MEDIA.values():
-            spans.append((at, at + len(several)))
-            at += len(several)
-        type_at = 1 + list(_MEDIA).index("type")
-
-        def rows() -> Iterator[tuple[str, ...]]:
-            for key, values in archive.rows(extension, terms):
-                row = [key, *(next((text for text in values[begin:end] if text), "") for begin, end in spans)]
-                if extension.row_type == IMAGE_ROW:
-                    row[type_at] = row[type_at] or "StillImage"
-                yield tuple(row)
-
-        self._db.execute("BEGIN")
-        self._db.executemany(f"INSERT INTO media VALUES (?, {', '.join('?' * len(_MEDIA))})", rows())
-        self._db.execute("COMMIT")
-
-    def of(self, key: str) -> tuple[list[dict[str, str]], bool]:
-        """Media of an occurrence, each address once; and whether they were asked for before."""
-        rows = self._db.execute("SELECT * FROM media WHERE key = ? ORDER BY rowid", (key,)).fetchall()
-        again = bool(rows) and not self._db.execute("INSERT OR IGNORE INTO found VALUES (?)", (key,)).rowcount
-        found: dict[str, dict[str, str]] = {}
-        for n, values in enumerate(rows):
-            media = dict(zip(_MEDIA, values[1:], strict=True))
-            found.setdefault(media["url"] or f"{n}", media)
-        return list(found.values()), again
-
-    def any_found(self) -> bool:
-        """Whether any occurrence has media."""
-        return self._db.execute("SELECT 1 FROM found LIMIT 1").fetchone() is not None
-
-    def lost(self) -> int:
-        """Media of occurrences that the core has not."""
-        query = "SELECT count(*) FROM media WHERE key NOT IN (SELECT key FROM found)"
-        return int(self._db.execute(query).fetchone()[0])
-
-
 def _associated(record: Mapping[str, str]) -> list[dict[str, str]]:
     """Media that an occurrence names itself, in a list with any separator."""
     urls = dict.fromkeys(text.strip(" ;,") for text in _BETWEEN.split(record["associatedMedia"]))
-    return [{name: url if name == "url" else "" for name in _MEDIA} for url in urls if "://" in url]
+    return [{name: url if name == "url" else "" for name in MEDIA} for url in urls if "://" in url]

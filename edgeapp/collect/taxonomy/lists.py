@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeapp.collect.sources.decoding import delimiter_of, quoted_rows
 from edgeapp.collect.taxonomy.names import Name, parsed
 from edgeapp.collect.taxonomy.usages import ACCEPTED, SYNONYM, CommonName, Usage
 from edgeapp.errors import CollectError
@@ -18,6 +21,7 @@ from gallery.taxon import HIGHER_RANKS, SYNONYM_SEPARATOR, Taxon
 
 _BIRDS = {"kingdom": "Animalia", "phylum": "Chordata", "class": "Aves"}
 _EBIRD_LEFT_OUT = ("spuh", "slash", "hybrid", "domestic")  # categories that are no species; forms, intergrades are kept
+_EBIRD_COLUMNS = ("species_code", "taxon_order", "taxon_concept_id")  # that no other list has
 _LANGUAGE = re.compile(r"common_name_([a-z]{2,3}(?:[-_][a-z0-9]+)*)", re.IGNORECASE)
 _WANTED = "name a species table (CSV with scientific_name) or eBird's taxonomy (CSV or JSON)"
 
@@ -39,8 +43,9 @@ def of_list(path: Path) -> Iterator[Usage | CommonName]:
     Parameters
     ----------
     path : Path
-        CSV in UTF-8, which may be compressed with gzip: the project's columns, of which only ``scientific_name`` is
-        needed, or eBird's. JSON: eBird's list, or its codes with names.
+        Text in UTF-8 or UTF-16 with commas, tabs or semicolons, which may be compressed with gzip: the project's
+        columns, of which only ``scientific_name`` is needed, or those of eBird's and Clements' lists. JSON: eBird's
+        list, or its codes with names.
 
     Raises
     ------
@@ -49,20 +54,21 @@ def of_list(path: Path) -> Iterator[Usage | CommonName]:
     """
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
         if text.lstrip()[:1] in ("{", "["):
             yield from _ebird(_of_json(json.loads(text), path))
             return
-        table = csv.DictReader(io.StringIO(text), strict=True, restval="")
-        columns = {(name or "").strip().casefold(): name for name in table.fieldnames or ()}
-        rows = ({key: (row[name] or "").strip() for key, name in columns.items()} for row in table)
-        if "scientific_name" in columns and "species_code" not in columns:
+        table = quoted_rows(io.StringIO(text), delimiter_of(text.partition("\n")[0]))
+        columns = ["_".join(name.casefold().split()) for name in next(table, [])]
+        rows = (dict(zip(columns, map(str.strip, [*row, *[""] * len(columns)]), strict=False)) for row in table if row)
+        if "scientific_name" in columns and not set(_EBIRD_COLUMNS) & set(columns):
             yield from _of_table(rows)
         elif {"sci_name", "scientific_name"} & set(columns):
             yield from _ebird(rows)
         else:
             raise CollectError(f"{path}: has no column scientific_name", _WANTED)
-    except (OSError, EOFError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise CollectError(f"{path}: cannot be read ({reason})", _WANTED) from None
 
@@ -111,7 +117,7 @@ def _ebird(rows: Iterable[Mapping[str, str]]) -> Iterator[Usage | CommonName]:
             yield Usage(code, found.subspecies or name, "subspecies", accepted=found.species, standing=SYNONYM)
             continue
         yield Usage(name, name, "species", standing=ACCEPTED, ranks=ranks)
-        common = row.get("common_name") or row.get("primary_com_name") or ""
+        common = row.get("common_name") or row.get("primary_com_name") or row.get("english_name") or ""
         if common:
             yield CommonName(name, "en", common, preferred=True)
 

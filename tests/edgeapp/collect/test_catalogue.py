@@ -177,3 +177,11 @@ def test_halves_of_letters_and_sizes_that_cannot_be_are_no_error(catalogue):
     one, other = catalogue.rows()
     assert (one.medium.author, one.medium.ranks, one.medium.size) == ("A. ? Name", {"class": "?"}, None)
     assert other.medium.size is None
+
+
+def test_what_an_archive_has_in_the_place_of_text_is_kept_or_left_empty(catalogue: Catalogue) -> None:
+    odd = {"licence": {"name": "CC0"}, "author": None, "page": ["a"], "country": True, "quality": 10**400}
+    catalogue.offer([offers.medium(1, recorded_at=2024, **odd), offers.medium(2, author="half \ud83d of a letter")])
+    first, second = (row.medium for row in catalogue.rows())
+    assert [getattr(first, name) for name in odd] == [""] * len(odd)
+    assert (first.recorded_at, second.author) == ("2024", "half ? of a letter")

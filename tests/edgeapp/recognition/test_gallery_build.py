@@ -6,8 +6,10 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -239,6 +241,28 @@ def test_a_folder_of_folders_is_read_by_species_name(pack, tmp_path):
     assert (found["4.png"].author, found["4.png"].licence) == ("A. Artist", "CC0")
     (failed,) = report.failed
     assert failed.label.endswith("Phoenix_phoenix")
+
+
+def test_what_is_no_photo_in_a_folder_is_named(pack, tmp_path):
+    folder = tmp_path / "photos" / "Parus_major"
+    photo(folder / "1.png", (255, 0, 0))
+    (folder / "1.png").rename(folder / "1.heic")
+    photo(folder / "2.png", (255, 0, 0))
+    os.mkfifo(folder / "pipe.png")
+    (folder / "folder.jpg").mkdir()
+    (folder / "._2.png").write_bytes(b"of macOS")
+    (tmp_path / "photos" / "@eaDir").mkdir()
+    (folder / "gone.jpg").symlink_to("nowhere")
+    report = build_gallery(
+        tmp_path / "g.sqlite", pack, toy.taxa(), photo_folder(tmp_path / "photos", toy.taxa()), modalities=["image"]
+    )
+    assert [entry.label for entry in entries(tmp_path / "g.sqlite")] == ["2.png"]
+    assert {Path(one.label).name: one.reason.partition(";")[0] for one in report.failed} == {
+        "1.heic": "photos with .heic cannot be read",
+        "folder.jpg": "is a folder",
+        "gone.jpg": "is a link to a file that is not there",
+        "pipe.png": "is a named pipe",
+    }
 
 
 ROWS = [

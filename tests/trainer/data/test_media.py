@@ -97,7 +97,13 @@ def test_what_cannot_be_opened_is_said_in_words(tmp_path: Path, monkeypatch: pyt
         return guarded(path, *args, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr("trainer.data.media.open", deny, raising=False)
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "endless.wav").symlink_to("/dev/zero")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
     expected = {
+        Sample(tmp_path / "pipe.wav", 0, SOURCE): "is a named pipe",
+        Sample(tmp_path / "endless.wav", 0, SOURCE): "is a device",
+        Sample(tmp_path / "loop.wav", 0, SOURCE): "cannot be opened (Too many levels of symbolic links)",
         Sample(tmp_path / "gone.wav", 0, SOURCE): "does not exist",
         Sample(tmp_path, 0, SOURCE): "is a folder",
         Sample(tmp_path / "locked.wav", 0, SOURCE): "permission denied",

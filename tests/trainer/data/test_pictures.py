@@ -36,6 +36,14 @@ def test_the_centre_is_what_the_device_sees(photos: PictureStore) -> None:
     assert np.array_equal(centre[0].numpy(), image_pixels(photos.samples[0].path, SIZE))
 
 
+def test_a_photo_that_vanishes_is_seen_from_memory_and_named(photos: PictureStore) -> None:
+    before = photos.centre([1])
+    photos.samples[1].path.unlink()
+    after = photos.centre([1, 1])
+    assert after.shape == (2, 3, SIZE, SIZE) and (after[0] - before[0]).abs().mean() < 3.0
+    assert photos.undecodable == [f"{photos.samples[1].path}: does not exist; restore the file or remove the row"]
+
+
 def test_views_differ_stay_in_range_and_keep_the_colour(photos: PictureStore) -> None:
     seen = views(photos)
     assert seen.shape == (4, 3, SIZE, SIZE)

@@ -115,3 +115,41 @@ def test_json_files_of_any_depth_are_refused(folder):
     (folder / "a.json").write_text("[" * 100_000)
     with pytest.raises(CollectError, match="a.json: cannot be read"):
         read(folder)
+
+
+def test_what_is_no_file_is_named_and_the_rest_is_collected(folder, told):
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "loop.wav").symlink_to("loop.wav")
+    (folder / "endless.wav").symlink_to("/dev/zero")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "about.csv").write_text("file,species\na.wav,Hyla arborea\nloop.wav,Bufo bufo\n")
+    source = Folder(str(folder), Setting(tell=told))
+    [_] = source.queries()
+    media = media_of(source)
+    assert {next(media).id for _ in range(3)} == {"Parus_major/d.flac", "a.wav", "b b/c?.JPG"}
+    with pytest.raises(CollectError) as raised:
+        list(media)
+    assert raised.value.what == (
+        f"{folder}: 4 files or folders cannot be read: endless.wav (is a device), "
+        "gone.jpg (is a link to a file that is not there), "
+        "loop.wav (cannot be opened (Too many levels of symbolic links)), pipe.wav (is a named pipe)"
+    )
+
+
+def test_linked_folders_are_searched_once(folder):
+    (folder / "b b" / "up").symlink_to("..")
+    (folder / "other").symlink_to("b b")
+    assert sorted(read(folder)) == ["Parus_major/d.flac", "a.wav", "b b/c?.JPG"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
+    scandir = os.scandir
+
+    def refused(path):  # permissions do not stop the root user some machines test as
+        if Path(path).name == "b b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(CollectError, match=r"1 files or folders cannot be read: .*/b b \(Permission denied\)"):
+        read(folder)

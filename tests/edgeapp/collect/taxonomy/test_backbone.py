@@ -158,6 +158,9 @@ SPECIES_TABLES = {
     "Parus major/minor,Great/Japanese Tit,y1,slash,Passeriformes,Paridae\n",
     "clements.csv": "TAXON_ORDER,CATEGORY,SPECIES_CODE,PRIMARY_COM_NAME,SCI_NAME,ORDER,FAMILY\n"
     "1,species,gretit1,Great Tit,Parus major,Passeriformes,Paridae (Tits)\n",
+    "clements.tsv": "sort v2024\tspecies_code\tcategory\tEnglish name\tscientific name\torder\tfamily\n"
+    "1\tgretit1\tspecies\tGreat Tit\tParus major\tPasseriformes\tParidae (Tits, Chickadees)\n",
+    "excel.csv": "scientific_name;common_name;class;family\nParus major;Great Tit;Aves;Paridae\n",
     "codes.json": json.dumps(
         {
             "gretit1": {"common_name": "Great Tit", "sci_name": "Parus major"},
@@ -186,6 +189,12 @@ def test_species_lists_are_backbones(tmp_path: Path, file: str) -> None:
             assert match.taxon.common_names["de"] == "Kohlmeise"
         if "Paridae" in SPECIES_TABLES[file]:
             assert match.ranks["family"] == "Paridae"
+
+
+def test_a_list_may_be_unicode_text_of_a_spreadsheet(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(SPECIES_TABLES["clements.tsv"], encoding="utf-16")
+    with Backbone.open(tmp_path / "list.txt", tmp_path) as backbone:
+        assert name_of(backbone.match("Parus major Linnaeus, 1758")) == "Parus major"
 
 
 @pytest.mark.parametrize(
