@@ -169,6 +169,7 @@ class Listener:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,
+                start_new_session=True,  # Ctrl-C is for the run, which ends the station
                 env={**environment(log.parent), **(extra or {})},
             )
         assert self.process.stdin is not None and self.process.stdout is not None
