@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ sys.path.insert(0, str(PROJECT))
 from benchmarks.soak import pulse, pulse_account  # noqa: E402
 from benchmarks.soak.accelerated import Soak  # noqa: E402
 from benchmarks.soak.account import Account, account, lines  # noqa: E402
+from benchmarks.soak.pieces import keep  # noqa: E402
 from benchmarks.soak.plan import KINDS, LONG, NIGHT, OF_SOURCES, ROOM_S, Plan  # noqa: E402
 from benchmarks.soak.process import Gone  # noqa: E402
 from benchmarks.soak.server import missing  # noqa: E402
@@ -44,6 +46,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak") as made:
         folder = Path(made) if asked.folder is None else asked.folder
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not asked.go_on:
+            raise SystemExit(f"{folder} is not empty; add --continue to go on with the run in it")
         if asked.pulse:
             return _through_pulse(asked, songs[0], folder)
         return _accelerated(asked, songs, folder)
@@ -88,8 +92,11 @@ def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> 
         at_most_s=60.0 * asked.at_most,
         between_s=tuple(asked.between),
         at_once=asked.at_once,
+        real_time=asked.real_time,
     )
     soak = Soak(plan, folder, songs, _say)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(soak, "ending", True))
     try:
         try:
             soak.soak()
@@ -98,16 +105,17 @@ def _accelerated(asked: argparse.Namespace, songs: list[Song], folder: Path) -> 
             for line in soak.log.read_text(errors="replace").splitlines()[-5:]:
                 _say(f"  {line}")
             return 1
+        keep(soak)
         result = account(soak)
     finally:
         soak.close()
     return _tell(asked, result, lines(result, soak.done.skipped), soak.done.skipped)
 
 
-def _tell(asked: argparse.Namespace, result: Account, told: Iterable[str], skipped: list[str]) -> int:
+def _tell(asked: argparse.Namespace, result: Account, told: Iterable[str], skipped: Iterable[str]) -> int:
     about = {"machine": machine(), "seed": asked.seed, "pack": load_pack(asked.pack, verify=False).name}
     if asked.json:
-        print(json.dumps({**about, **result.__dict__, "not_done": skipped}, indent=2))
+        print(json.dumps({**about, **result.__dict__, "not_done": sorted(skipped)}, indent=2))
     else:
         print(*(f"{name}: {value}" for name, value in about.items()), "", sep="\n")
         print(*told, sep="\n")
@@ -147,6 +155,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--between", type=float, nargs=2, default=NIGHT, metavar=("FROM", "TO"), help="seconds between songs"
     )
+    parser.add_argument("--real-time", action="store_true", help="no faster than time passes, with --microphones")
     parser.add_argument("--pulse", action="store_true", help="real time, through PulseAudio")
     parser.add_argument("--minutes", type=float, default=30.0, help="duration, with --pulse")
     parser.add_argument("--backend", default="auto", help="audio backend with --pulse: portaudio or arecord")
@@ -161,6 +170,9 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--hop", type=float, help="seconds between windows; the pack's if not given")
     parser.add_argument("--folder", type=Path, help="empty folder for files; temporary if not given")
+    parser.add_argument(
+        "--continue", dest="go_on", action="store_true", help="one more piece of the run in --folder, in one account"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("words", nargs="*", help="after --: further options of `listen`")
     return parser

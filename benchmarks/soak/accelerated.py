@@ -1,4 +1,4 @@
-"""Accelerated mode: sound as fast as the station processes it, one window of each source at a time."""
+"""Sound of several sources, one window of each at a time: as fast as the station processes it, or in real time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from benchmarks.soak import stepped, tree
 from benchmarks.soak.disk import Disk
 from benchmarks.soak.faults import FAULTS
 from benchmarks.soak.feeds import MICROPHONES, Feed, Microphone, Piped, Radio, sound_server
+from benchmarks.soak.pieces import Left, left_by
 from benchmarks.soak.plan import (
     CLOCK_SETTLES_S,
     DRAIN_S,
     MARGIN_S,
     NIGHT_S,
     OUTAGE,
+    PART_S,
     RECEIVED_S,
     TOLD,
     TOLD_AGAIN,
@@ -28,6 +30,7 @@ from benchmarks.soak.plan import (
     UNSET_S,
     ZONE,
     Fault,
+    Piece,
     Plan,
     Soaked,
     Use,
@@ -61,7 +64,7 @@ class Source:
 
 
 class Soak:
-    """One run in accelerated mode."""
+    """One run, or one more piece of a run that an earlier one has left in `folder`."""
 
     def __init__(self, plan: Plan, folder: Path, songs: Sequence[Song], say: Callable[[str], None]) -> None:
         self.plan = plan
@@ -69,14 +72,17 @@ class Soak:
         self.disk = Disk(folder / "disk")
         self.clock_file = folder / "clock"
         self.log = folder / "station.log"
-        self.done = Soaked(self.disk.folder / "journal.sqlite")
-        self.webhook = Webhook()
-        self.broker = Broker(folder / "broker") if mosquitto() else None
+        left = left_by(folder)
+        radio_port, web_port, broker_port = left.ports if left is not None else (0, 0, 0)
+        self.done = left.done if left is not None else Soaked(self.disk.folder / "journal.sqlite")
+        self.webhook = Webhook(web_port)
+        self.broker = Broker(folder / "broker", broker_port) if mosquitto() else None
         self.random = random.Random(plan.seed)
         self.ahead_s = 0.0
         self.clock_set = True
         self.back: tuple[int, Callable[[], None]] | None = None  # windows left, and what to restore after them
         self.position_s = 0.0
+        self.ending = False
         self._say = say
         self._ending = ExitStack()
         self._environment: dict[str, str] = {}
@@ -85,12 +91,21 @@ class Soak:
         if plan.microphones:
             self.server = self._ending.enter_context(sound_server(folder / "pulse"))
             self._environment = {"PULSE_SERVER": self.server.environment["PULSE_SERVER"]}
-            feeds = [*(Microphone(self.server, name, folder) for name in MICROPHONES), Radio()]
+            feeds = [*(Microphone(self.server, name, folder) for name in MICROPHONES), Radio(radio_port)]
         for feed in feeds:
             self._ending.callback(feed.close)
+        self.ports = [
+            next((feed.port for feed in feeds if isinstance(feed, Radio)), 0),
+            self.webhook.port,
+            self.broker.port if self.broker is not None else 0,
+        ]
         self.sources = [
             Source(feed, Programme(songs, plan.seed + number, plan.between_s)) for number, feed in enumerate(feeds)
         ]
+        if left is not None:
+            self._go_on(left)
+        self.piece = Piece(self.position_s, len(self.done.runs))
+        self.done.pieces.append(self.piece)
         self.set_clock(0.0, True)
         if "clock" in plan.kinds:  # the board has no clock of its own, and no network for a minute
             self.set_clock(UNSET_S, False)
@@ -100,11 +115,19 @@ class Soak:
             if compiler():
                 self.power = Power(self.disk.folder, folder / "power")
             else:
-                self.done.skipped.append(f"power: {MISSING}")
-        self._nights = 0
-        self.done.boot_utc = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+                self.done.skipped.add(f"power: {MISSING}")
+        self._nights = int(self.position_s // NIGHT_S)
         if self.broker is None:
-            self.done.skipped.append("broker: no mosquitto (Debian: mosquitto)")
+            self.done.skipped.add("broker: no mosquitto (Debian: mosquitto)")
+
+    def _go_on(self, left: Left) -> None:
+        for source, programme in zip(self.sources, left.programmes, strict=True):
+            source.programme = programme
+        self.position_s = left.position_s
+        self.random.setstate(left.random_state)
+        for receiver, ids in zip((self.webhook, self.broker), left.received):
+            if receiver is not None:
+                receiver.ids.update(ids)
 
     def soak(self) -> Soaked:
         """Play all sound, then wait until all queues are empty."""
@@ -129,7 +152,8 @@ class Soak:
         # Whoever plays to microphones stops before the station: one may have stalled by then, which its exit code says.
         if code not in ((0, NOT_HEARD) if self.plan.microphones else (0,)):
             self.done.errors.append(f"the last process exited with {code}")
-        self.done.wall_s = time.monotonic() - self._began
+        self.piece.wall_s = time.monotonic() - self._began
+        self.piece.ended_s = self.position_s
         return self.done
 
     def close(self) -> None:
@@ -143,8 +167,12 @@ class Soak:
         self.disk.close()
 
     def _progress(self) -> float:
-        """Share of the run: of its sound, or of its time."""
-        return max(self.position_s / (self.plan.hours * 3600.0), (time.monotonic() - self._began) / self.plan.at_most_s)
+        """Share of the piece: of its sound, or of its time."""
+        if self.ending:
+            return 1.0
+        began_s = self.piece.began_s
+        sound = (self.position_s - began_s) / max(1.0, self.plan.hours * 3600.0 - began_s)
+        return max(sound, (time.monotonic() - self._began) / self.plan.at_most_s)
 
     # sound
 
@@ -187,8 +215,26 @@ class Soak:
         """Feed the next hop to all sources that are there."""
         for source in self.present:
             source.hops += 1
+        if self.plan.real_time:
+            self._pace()
+        for source in self.present:
             self._give(source, self._aligned_s(source) - source.stream.fed_s)  # type: ignore[union-attr]
         self.position_s += self.plan.hop_s
+
+    def _pace(self) -> None:
+        """Feed a hop but for its last part at the speed of time."""
+        pieces = round(self.plan.hop_s / PART_S)
+        for number in range(1, pieces + 1):
+            self._next = max(self._next, time.monotonic() - PART_S) + PART_S
+            time.sleep(max(0.0, self._next - time.monotonic()))
+            left_s = self.plan.hop_s - number * PART_S
+            for source in self.present if left_s > 0 else ():
+                assert source.stream is not None
+                seconds = self._aligned_s(source) - left_s - source.stream.fed_s
+                if seconds > 0:  # what kept it alive may have come before
+                    self._give(source, seconds)
+
+    _next = 0.0  # when the next part of a hop is due
 
     def lose(self, sources: Sequence[Source], how: Callable[[], object]) -> None:
         """Lose sources in the middle of a window, of which they end with a part."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak.accelerated import Soak
-from benchmarks.soak.plan import TOUCH_S, UNSET_S, Plan, Soaked, due
+from benchmarks.soak.plan import TOUCH_S, UNSET_S, Plan, Soaked, Use, due
 from benchmarks.soak.process import KEPT, Run, Stream, Told
 from benchmarks.soak.sound import Played
 from edgeapp.journal.documents import id_of
@@ -223,10 +223,11 @@ def _times(journal: sqlite3.Connection, done: Soaked, made: Account) -> None:
         for one in stream.told
         if stream.row is not None
     }
+    boot_utc = {stream.row: run.boot_utc for run in done.runs for stream in run.streams}
     offsets = {one for one in (*ahead.values(), *done.steps_s) if one != UNSET_S}
     for row in journal.execute("SELECT stream, start_s, time_utc, boottime_s, clock_set FROM detections"):
         time_s = datetime.fromisoformat(row["time_utc"].replace("Z", "+00:00")).timestamp()
-        off_s = time_s - row["boottime_s"] - done.boot_utc
+        off_s = time_s - row["boottime_s"] - boot_utc.get(row["stream"], done.runs[-1].boot_utc)
         expected = ahead.get((row["stream"], round(row["start_s"], 3)))
         corrected += row["clock_set"] == 2
         marked += row["clock_set"] == 0
@@ -289,28 +290,37 @@ def _resources(done: Soaked, soak: Soak, made: Account) -> None:
     faults = Counter(fault.kind for fault in done.faults)
     made.figures = {
         "sound played to each source (h)": round(hours, 3),
+        **({"pieces": len(done.pieces)} if len(done.pieces) > 1 else {}),
         "sources": len(soak.sources),
         "processes": len(done.runs),
         "faults": len(done.faults),
         **{f"  {kind}": n for kind, n in sorted(faults.items())},
         **made.figures,
     }
-    made.figures["times real time"] = round(soak.position_s / done.wall_s, 1)
+    wall_s = sum(piece.wall_s for piece in done.pieces)
+    made.figures["times real time"] = round(soak.position_s / wall_s, 1)
+    made.figures["time passed (h)"] = round(wall_s / 3600.0, 3)
     made.figures["CPU seconds per hour of sound, start-up included"] = round(
         sum(run.cpu_s for run in done.runs) / hours, 1
     )
-    use = [one for one in done.use if one.run == len(done.runs)]
+    ends = [piece.run for piece in done.pieces[1:]] + [len(done.runs)]
+    for number, run in enumerate(ends, start=1):
+        of = "last process" if len(ends) == 1 else f"last process of piece {number}"
+        _grown_old([one for one in done.use if one.run == run], of, made)
+
+
+def _grown_old(use: list[Use], of: str, made: Account) -> None:
     if len(use) < 2:
         return
     first, last = use[0], use[-1]
     if last.heard_s > first.heard_s:
-        made.figures["CPU seconds per hour of sound, last process"] = round(
+        made.figures[f"{of}: CPU seconds per hour of sound"] = round(
             (last.cpu_s - first.cpu_s) / (last.heard_s - first.heard_s) * 3600.0, 1
         )
-    made.figures["last process: sound (h)"] = round(last.heard_s / 3600.0, 3)
+    made.figures[f"{of}: sound (h)"] = round(last.heard_s / 3600.0, 3)
     tenths = [next(one for one in use if one.heard_s >= tenth / 10 * last.heard_s) for tenth in range(1, 11)]
-    made.figures["last process: memory (MB, PSS) at each tenth"] = " ".join(f"{one.memory_mb:.0f}" for one in tenths)
-    made.figures["last process: memory (MB, PSS) most"] = round(max(one.memory_mb for one in use), 1)
+    made.figures[f"{of}: memory (MB, PSS) at each tenth"] = " ".join(f"{one.memory_mb:.0f}" for one in tenths)
+    made.figures[f"{of}: memory (MB, PSS) most"] = round(max(one.memory_mb for one in use), 1)
 
 
 def _fault(number: int, soak: Soak) -> dict[str, Any]:
@@ -328,7 +338,7 @@ def _fault(number: int, soak: Soak) -> dict[str, Any]:
     }
 
 
-def lines(made: Account, skipped: list[str]) -> Iterator[str]:
+def lines(made: Account, skipped: Iterable[str]) -> Iterator[str]:
     """The account as lines of text."""
     wide = max(map(len, made.figures))
     yield from (f"{name:<{wide}}  {value}" for name, value in made.figures.items())

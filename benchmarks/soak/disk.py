@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 from pathlib import Path
 
-TMPFS_MB = 64
+TMPFS_MB = 256
 PIECE = b"\0" * 4096
 
 
@@ -22,8 +23,9 @@ class Disk:
     """
 
     def __init__(self, folder: Path, size_mb: int = TMPFS_MB) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         self.folder = folder
+        self._kept = folder.with_name(f"{folder.name}.kept")
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "none", str(folder)]
         try:
             mounted = subprocess.run(mount, capture_output=True).returncode == 0
@@ -31,6 +33,8 @@ class Disk:
             mounted = False
         self.how = "tmpfs" if mounted else "limit"
         self._ballast = folder / "ballast"
+        if mounted and self._kept.exists():
+            shutil.copytree(self._kept, folder, dirs_exist_ok=True)
 
     def fill(self, pid: int) -> None:
         """Make writes of the process fail."""
@@ -52,6 +56,9 @@ class Disk:
             self._ballast.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unmount the file system."""
+        """Unmount the file system; what was in it stays beside it."""
         if self.how == "tmpfs":
+            self._ballast.unlink(missing_ok=True)
+            shutil.rmtree(self._kept, ignore_errors=True)
+            shutil.copytree(self.folder, self._kept)
             subprocess.run(["umount", str(self.folder)], capture_output=True)

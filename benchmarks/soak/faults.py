@@ -89,6 +89,7 @@ def lock_long(soak: Soak, fault: Fault) -> None:
 
 def disk(soak: Soak, fault: Fault) -> None:
     """Fill the disk."""
+    soak.rest()
     soak.rows("PRAGMA wal_checkpoint(TRUNCATE)")  # otherwise the next rows may still fit into the WAL
     if soak.power is not None:
         soak.power.settle()
@@ -113,6 +114,7 @@ def broker(soak: Soak, fault: Fault) -> None:
 
 def outage(soak: Soak, fault: Fault) -> None:
     """Stop the receivers, and set the clock forward by more than the retention of messages."""
+    soak.rest()
     if soak.broker is not None:
         soak.broker.kill()
     soak.webhook.failing = True
@@ -145,6 +147,7 @@ def clock(soak: Soak, fault: Fault) -> None:
 
 def slow(soak: Soak, fault: Fault) -> None:
     """Stop reading standard output."""
+    soak.rest()
     soak.listener.reading.clear()
     _ahead(soak, fault, -(-UNREAD // len(soak.sources)))
     soak.wait(UNREAD_S)
@@ -246,6 +249,7 @@ def _away(
         for source in sources:
             source.feed.renew(lambda: soak.listener)
             soak.begin(source)
+        soak.rest()  # a sound server drops what is more than it has room for
 
     fault.source = ", ".join(source.feed.name for source in sources)
     fault.waited = OUTAGE

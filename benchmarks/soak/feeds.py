@@ -194,7 +194,7 @@ class Radio(_Live):
 
     recorder = "benchmarks.soak.unpaced"
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         super().__init__()
         self._on = True
         radio = self
@@ -207,8 +207,9 @@ class Radio(_Live):
             daemon_threads = True
             allow_reuse_address = True
 
-        self._server = Threaded(("127.0.0.1", 0), Handler)
-        self.name = f"http://127.0.0.1:{self._server.server_address[1]}/garden.wav"
+        self._server = Threaded(("127.0.0.1", port), Handler)
+        self.port = self._server.server_address[1]
+        self.name = f"http://127.0.0.1:{self.port}/garden.wav"
         self.words: Sequence[object] = ("--device", self.name)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -23,6 +23,7 @@ UNSET_S = -10 * 365 * 86_400.0
 TRICKLE_S = 0.05  # of sound, while the run waits: a microphone that gives nothing is lost
 TRICKLE_EVERY_S = 1.5
 ROOM_S = 20.0  # of sound that may be under way to a microphone: a sound server drops what its recorder does not fetch
+PART_S = 0.5  # of sound that is fed together in real time
 RECEIVED_S = 1.0  # for sound to arrive before its source is taken away
 
 KINDS = ("kill", "power", "lock", "disk", "broker", "webhook", "clock", "dst", "slow")
@@ -57,6 +58,8 @@ class Plan:
         Hops that are fed to each source before the windows of those before are waited for.
     between_s : tuple of float
         Shortest and longest time between songs.
+    real_time : bool
+        Feed no faster than time passes.
     """
 
     hours: float
@@ -72,6 +75,7 @@ class Plan:
     at_most_s: float = float("inf")
     between_s: tuple[float, float] = NIGHT
     at_once: int = 1
+    real_time: bool = False
 
 
 @dataclass
@@ -121,6 +125,24 @@ class Use:
 
 
 @dataclass
+class Piece:
+    """A part of a run, in which the station was not off but for faults.
+
+    Attributes
+    ----------
+    began_s, ended_s : float
+        Positions in what was played.
+    run : int
+        Number of processes before it.
+    """
+
+    began_s: float
+    run: int
+    ended_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass
 class Soaked:
     """Record of the run, for the account."""
 
@@ -130,10 +152,9 @@ class Soaked:
     errors: list[str] = field(default_factory=list)
     unset: list[tuple[float, float]] = field(default_factory=list)  # played, while the clock was not set
     use: list[Use] = field(default_factory=list)
-    wall_s: float = 0.0
-    boot_utc: float = 0.0
+    pieces: list[Piece] = field(default_factory=list)
     steps_s: list[float] = field(default_factory=list)  # successive offsets of the wall clock
-    skipped: list[str] = field(default_factory=list)
+    skipped: set[str] = field(default_factory=set)
 
 
 def ahead(plan: Plan, hops: int) -> int:

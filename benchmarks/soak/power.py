@@ -100,7 +100,7 @@ class Power:
         program = compiler()
         assert program is not None, MISSING
         self._folder, self._kept = folder.resolve(), place / "kept"
-        self._kept.mkdir(parents=True)
+        self._kept.mkdir(parents=True, exist_ok=True)
         library, source = place / "power.so", place / "power.c"
         source.write_text(SOURCE)
         subprocess.run([program, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)

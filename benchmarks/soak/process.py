@@ -104,6 +104,7 @@ class Run:
     detections: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
+    boot_utc: float = 0.0  # of the machine
 
     @property
     def killed(self) -> bool:
@@ -168,11 +169,12 @@ class Listener:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,
+                start_new_session=True,  # Ctrl-C is for the run, which ends the station
                 env={**environment(log.parent), **(extra or {})},
             )
         assert self.process.stdin is not None and self.process.stdout is not None
         fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self.run = Run(began_s)
+        self.run = Run(began_s, boot_utc=time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
         self.reading = threading.Event()
         self.reading.set()
         self.latency_s = 0.1

@@ -44,12 +44,13 @@ class Broker:
         Of its certificate; None where it takes connections without TLS, for want of openssl.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int = 0) -> None:
         program = mosquitto()
         assert program is not None
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
             self.port = listener.getsockname()[1]
         user = "user root\n" if os.geteuid() == 0 else ""  # otherwise it switches to a user who cannot read the folder
         config = folder / "mosquitto.conf"
@@ -120,7 +121,7 @@ class Broker:
 class Webhook:
     """An HTTP server that can fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.ids: Counter[str] = Counter()
         self.failing = False
         receiver = self
@@ -138,8 +139,9 @@ class Webhook:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

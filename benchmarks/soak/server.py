@@ -49,7 +49,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         runtime = folder / "run"
-        runtime.mkdir(mode=0o700, parents=True)
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         socket = runtime / "native"
         self._script = folder / "start.pa"
         self._script.write_text(f"load-module module-native-protocol-unix auth-anonymous=1 socket={socket}\n")

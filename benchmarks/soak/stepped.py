@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import edgeapp.audio.network
-import edgeapp.station.assembly
+import edgeapp.clock.system
 from edgeapp.cli import main
 from edgeapp.clock.sources import KERNEL, NONE, Judgement, Sources
 from edgeapp.clock.system import Moment, SystemClock, boottime_s
@@ -53,6 +53,6 @@ class SteppedClock(SystemClock):
 
 if __name__ == "__main__":
     SteppedClock.path = Path(sys.argv.pop(1))
-    edgeapp.station.assembly.SystemClock = SteppedClock  # type: ignore[misc]
+    edgeapp.clock.system.SystemClock = SteppedClock  # type: ignore[misc]
     edgeapp.audio.network.RECEIVER = "benchmarks.soak.unpaced"
     main()

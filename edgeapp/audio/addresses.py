@@ -15,7 +15,8 @@ _SCHEME = re.compile(r"^\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 # Cameras take log-ins in the query, and some in the path: /user=admin_password=secret_channel=1.sdp
 _SECRET = re.compile(
-    r"(?i)((?:^|[?&;/_])(?:[\w-]*(?:pass|pwd|token|secret|auth|key|sig|credential)[\w-]*?|user(?:name)?|usr|login|pw|pin)=)"
+    r"(?i)((?:^|[?&;/_])(?:[\w-]*(?:pass|pwd|psw|tok|secret|auth|key|sig|credential|session|jwt)[\w-]*?"
+    r"|user(?:name)?|usr|login(?:use|pas)?|account|pw|pin)=)"
     r"(.*?)(?=[&;/#]|_[A-Za-z]+=|$)"
 )
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -40,6 +42,7 @@ OPTIONS = {
     "rw_timeout": str(round(OPEN_S * 1e6)),
 }
 LOG_IN, SILENT = "check user and password", "turn its microphone on, or use another address"
+NOT_OPEN = "does not open"
 CHECK = "check the address, and that it is on and reachable"
 # By the name of the error, in PyAV.
 REMEDIES = {
@@ -106,7 +109,7 @@ def _receive(asked: Asked, out: Outlet) -> None:
         # A plain read could block for ever where a camera lost its power.
         container = av.open(asked.address, options=OPTIONS, timeout=(OPEN_S, asked.stall_s))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise _explained(asked, "does not open", error) from None
+        raise _explained(asked, NOT_OPEN, error) from None
     with container:
         stream = container.streams.best("audio")
         if stream is None:
@@ -128,7 +131,18 @@ def _explained(asked: Asked, what: str, error: Exception) -> DeviceError:
         # Nothing but sound is asked for, and a camera without any has nothing to play.
         return DeviceError(f"source {asked.name} has no sound, or refuses to play it", SILENT)
     words = WORDS.get(type(error).__name__, words)
+    if what == NOT_OPEN and not _host_is_known(asked.address):
+        words = "the name of its host is unknown"
     return DeviceError(f"source {asked.name} {what} ({words})", REMEDIES.get(type(error).__name__, CHECK))
+
+
+def _host_is_known(address: str) -> bool:
+    """Whether the host of an address has a number: FFmpeg does not tell that from an end of the connection."""
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, None)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 class Received:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.config import edit
-from edgeapp.config.load import config_path, examine
+from edgeapp.config.load import config_path, examine, settings_file
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import BadValue, ConfigError, Fault, from_text, from_texts, near
@@ -123,7 +123,7 @@ def _tell_station(settings: Settings) -> int:
         tell(f"{settings.status_path}: cannot be read ({fault}); the change takes effect when the station starts")
         return 0
     told = running.told.get("settings") if running is not None and running.alive else None
-    if running is None or not isinstance(told, dict) or told.get("file") != str(_file(settings)):
+    if running is None or not isinstance(told, dict) or told.get("file") != str(settings_file(settings.file)):
         say(f"no station runs with this file ({settings.status_path}); the change takes effect when it starts")
         return 0
     pid = int(running.told["pid"])
@@ -159,7 +159,3 @@ def _answer(settings: Settings, running: RunningStation, count: int) -> int:
         return 0
     tell(f"process {pid} has not answered in {ANSWER_S:g} s; its log tells more, and a new start takes the change")
     return 1
-
-
-def _file(settings: Settings) -> Path:
-    return (settings.file or config_path(None, os.environ)[0]).absolute()

@@ -20,6 +20,7 @@ from edgeapp.clips.relocation import adopt
 from edgeapp.commands.devices import devices
 from edgeapp.commands.validation import check
 from edgeapp.config.flags import with_settings
+from edgeapp.config.load import settings_file
 from edgeapp.config.settings import Settings
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.errors import UsageError
@@ -45,6 +46,7 @@ from edgeapp.station.periodic import (
     forget_messages,
 )
 from edgeapp.station.permissions import restrict
+from edgeapp.station.presence import present
 from edgeapp.station.reconfiguration import Reconfiguration
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
@@ -164,6 +166,7 @@ def listen(
         claims.journal(settings.journal_path)
         if settings.clips.folder is not None:
             claims.clips(settings.clips.folder)
+        stack.enter_context(present(settings_file(settings.file), settings.status_path))
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
         newest = journal.newest_time()

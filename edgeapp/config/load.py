@@ -131,6 +131,11 @@ def config_path(config: Path | None, environment: Mapping[str, str]) -> tuple[Pa
     return default_path(), False
 
 
+def settings_file(file: Path | None) -> Path:
+    """The file that a running station reads its settings again from, there or not; `file` is what it read first."""
+    return (file or config_path(None, os.environ)[0]).absolute()
+
+
 def _settings(
     values: Mapping[str, Any], thresholds: dict[str, float], origins: dict[str, str], file: Path | None
 ) -> Settings:

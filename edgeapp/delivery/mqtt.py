@@ -15,6 +15,7 @@ import math
 import re
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,11 @@ STATE_S = 30.0  # between two publications of a state in which nothing but figur
 FAILED = 0x80  # reason codes from here on
 UNSUPPORTED_VERSION = 0x84
 TLS_REMEDY = "check the port, mqtt.tls, and whether the broker asks for a valid certificate (mqtt.cert_file)"
+SIZE_REMEDY = "if messages are too large for the broker, raise its limit or set station.pictures to 0"
 NO_ENTRY = frozenset({0x86, 0x87})  # wrong user name or password; not authorised
-OF_THE_MESSAGE = frozenset({0x83, 0x95, 0x97, 0x99})  # 0x97 is a quota, which mosquitto answers for a size
+OF_A_SIZE = frozenset({0x95, 0x97})  # 0x97 is a quota, which mosquitto answers for a size
+OF_THE_MESSAGE = OF_A_SIZE | {0x83, 0x99}
+ENDS, ENDS_S = 3, 600.0  # so many connections that ended in so short a time are no accident
 
 
 class MqttTarget:
@@ -129,6 +133,7 @@ class MqttTarget:
         self._is_probe = False
         self._not_allowed: set[str] = set()
         self._link: _Link | None = None
+        self._ends: deque[float] = deque(maxlen=ENDS)
 
     def ready(self) -> bool:
         """Connect, unless connected."""
@@ -137,6 +142,7 @@ class MqttTarget:
             if self._link.lost is None:
                 self._publish_state()
                 return True
+            self._ended()
         self._hang_up()
         try:
             self._connect()
@@ -163,7 +169,7 @@ class MqttTarget:
         except _Cut as error:
             # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
             self._hang_up()
-            raise Refused(f"{error}, twice for the same message") from None
+            raise Refused(f"{error}, twice for the same message", SIZE_REMEDY) from None
         except NotSent:
             self._hang_up()  # a message without acknowledgement would be repeated by the client and by the outbox
             raise
@@ -198,6 +204,17 @@ class MqttTarget:
         finally:
             other._hang_up()
         return Probed(f"{self.label} takes the log-in and a message to {topic}")
+
+    def _ended(self) -> None:
+        """Tell of connections that end again and again. What the broker says of it, the client does not pass on."""
+        self._ends.append(time.monotonic())
+        if len(self._ends) == ENDS and self._ends[-1] - self._ends[0] < ENDS_S:
+            self._ends.clear()
+            log.warning(
+                "%s: %d connections have ended in a short time; another client may have the id %s: give each station a"
+                " name of its own",
+                *(self.label, ENDS, self._client_id),
+            )
 
     def _connect(self) -> None:
         self._log_in()
@@ -303,7 +320,9 @@ class MqttTarget:
             raise _Cut(f"{self.label}: {link.lost}")
         if reason.value >= FAILED:
             kind = Refused if reason.value in OF_THE_MESSAGE else NotSent
-            remedy = f"let the user write to {topic}" if reason.value in NO_ENTRY else ""
+            remedy = SIZE_REMEDY if reason.value in OF_A_SIZE else ""
+            if reason.value in NO_ENTRY:
+                remedy = f"let the user write to {topic}"
             raise kind(f"{self.label} rejects a message: {reason}", remedy)
 
     def _hang_up(self) -> None:

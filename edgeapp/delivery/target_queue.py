@@ -85,6 +85,7 @@ class TargetQueue:
         self._last_error = ""
         self._failures = 0
         self._next_s = -math.inf  # since boot
+        self._takes_none = False  # it may be there, and did not take the message that it got last
         self._refused: set[int] = set()  # messages, since one was taken
         self._unmarked: dict[int, int] = {}  # revisions that the target has, not yet marked in the journal
         self._order = Order(store, name, clip_wait_s)
@@ -113,13 +114,16 @@ class TargetQueue:
         for id, revision in sorted(self._unmarked.items()):
             self._mark(id, revision)
         try:
-            if self.target.ready():
+            there = self.target.ready()
+            if there and not self._takes_none:
                 self._is_ok()
         except Exception as error:
             return self._is_down(error)
         while not self.stop.is_set():
             message = self._order.next(self._clock.now(), hurry=self.closing)
             if message is None:
+                if there and math.isinf(self._order.soonest_s()):
+                    self._is_ok()
                 break
             text = self._store.composed(message.id)
             if text is None:
@@ -131,6 +135,7 @@ class TargetQueue:
                 if not self._is_refused(message, text, error):
                     return self._next_s - self._now_s()
             except Exception as error:
+                self._takes_none = True
                 wait_s = self._is_down(error)
                 self._store.failed(message.id, _reason(error), self._clock.now().utc.timestamp() + wait_s)
                 return wait_s
@@ -177,11 +182,12 @@ class TargetQueue:
         self._last_error = str(error)
         if len(self._refused) < REFUSED_IN_A_ROW:
             return True
+        self._takes_none = True
         self._is_down(error)
         return False
 
     def _is_ok(self) -> None:
-        self._failures = 0
+        self._failures, self._takes_none = 0, False
         if self._condition != "ok":
             if self._condition == "down":
                 log.info("%s: reachable again", self.name)

@@ -27,6 +27,7 @@ OF_THE_ADDRESS = frozenset({401, 402, 403, 404, 405, 407, 410, 451})
 OF_THE_KEY = frozenset({401, 402, 403, 407})
 WITHOUT_HEAD = frozenset({400, 404, 405, 411, 415, 422, 501})
 LATER = frozenset({408, 421, 423, 425, 429})
+TOO_LARGE = 413
 
 
 class WebhookTarget:
@@ -164,7 +165,9 @@ class WebhookTarget:
         if code in OF_THE_ADDRESS:
             return NotSent(what, "check the URL, and the key in its headers", _retry_after_s(headers))
         if 400 <= code < 500 and code not in LATER:
-            return Refused(what)
+            if code == TOO_LARGE:
+                return Refused(what, "raise its limit for the size of a body, or set station.pictures to 0")
+            return Refused(what, "look at what it logs; webhook.template gives messages another body")
         return NotSent(what, retry_after_s=_retry_after_s(headers))
 
 

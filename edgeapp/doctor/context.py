@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from edgeapp.clock.system import Clock, SystemClock
-from edgeapp.config.load import Loaded
+from edgeapp.config.load import Loaded, settings_file
 from edgeapp.config.settings import Settings
+from edgeapp.station.presence import status_files
 from gallery.utc import utc_of
 
 FRESH_S = 180.0  # a station writes its status more often
@@ -96,12 +98,24 @@ class Context:
     def running(self) -> RunningStation | None:
         """Content of the status file; None without one.
 
+        Flags of `listen` may have named another than the settings do: a station that lives and runs with this file is
+        found all the same.
+
         Raises
         ------
         ValueError, OSError
             It cannot be read.
         """
-        path = self.settings.status_path
+        usual = self.settings.status_path
+        files = status_files(settings_file(self.settings.file))
+        for path in sorted(files, key=lambda one: one != usual.absolute()):
+            with suppress(ValueError, OSError):
+                found = self._told(path)
+                if found is not None and found.alive:
+                    return found
+        return self._told(usual)
+
+    def _told(self, path: Path) -> RunningStation | None:
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

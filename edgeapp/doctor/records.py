@@ -94,7 +94,8 @@ def _clips(db: sqlite3.Connection, tables: set[str], context: Context) -> Findin
     gone = [path for path in paths if not (folder / path).exists()]
     if gone:
         what = f"{len(gone)} of {len(paths)} clips are missing, the first is {gone[0]}"
-        yield warning("clips", what, "restore them if possible; their rows are kept")
+        remedy = "if they were moved: `biovita-edge journal relocate FOLDER`; else restore them, their rows are kept"
+        yield warning("clips", what, remedy)
     else:
         yield ok("clips", f"{len(paths)} clips are present")
 

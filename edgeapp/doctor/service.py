@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgeapp.audio.addresses import is_address
 from edgeapp.delivery.station_state import ENDED
 from edgeapp.doctor.context import Context, RunningStation
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning
@@ -10,6 +11,8 @@ from edgeapp.doctor.records import span
 from edgeapp.station.microphone_health import DEAF, OF_FAULT
 from edgeapp.station.validation import validated
 
+OF_CARD = "check plug, gain and mute (`alsamixer`) of the microphone"
+OF_ADDRESS = "look at the camera or the server: its power, its network, its log-in, and whether its microphone is on"
 OF_CHANNEL = {OF_FAULT[fault].value: remedy for fault, remedy in REMEDIES.items()}
 
 
@@ -81,7 +84,8 @@ def _deaf(microphone: dict[str, object]) -> Finding:
     why = f" ({microphone['why']})" if microphone.get("why") else ""
     since = f" since {microphone['since_utc']}" if microphone.get("since_utc") else ""
     what = f"microphone {microphone.get('name')} is {microphone.get('state')}{since}{why}"
-    return Finding("station", State.ERROR, what, "check plug, gain and mute (`alsamixer`) of the microphone")
+    remedy = OF_ADDRESS if is_address(str(microphone.get("name"))) else OF_CARD
+    return Finding("station", State.ERROR, what, remedy)
 
 
 def _impaired(microphone: dict[str, object]) -> Finding:

@@ -85,7 +85,7 @@ class Claims:
         name = device.device_id or device.name
         if device.card is None:
             name = "\n".join((name, *(os.environ.get(variable, "") for variable in OF_SERVER)))
-        lock = _shared_folder() / f"biovita-edge-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
+        lock = shared_folder() / f"biovita-edge-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
         self._take(lock, f"microphone {device.name}", "stop that one, or choose another --device", DeviceError)
 
     def close(self) -> None:
@@ -150,5 +150,6 @@ def _holder(handle: int) -> str:
         return "another station"
 
 
-def _shared_folder() -> Path:
+def shared_folder() -> Path:
+    """Folder of the locks that other stations of this machine see."""
     return SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())

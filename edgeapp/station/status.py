@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeapp.clock.sources import NONE
 from edgeapp.clock.system import Clock, Moment, judgement_of
-from edgeapp.config.load import config_path
+from edgeapp.config.load import settings_file
 from edgeapp.delivery.outbox import Outbox
 from edgeapp.delivery.target_queue import TargetState
 from edgeapp.detections.document import taxon_fields
@@ -113,7 +114,7 @@ def settings_fields(file: Path | None, change: Reconfiguration | None = None) ->
     """Where the settings were read, and what came of the last time that a running station read them again."""
     reading = Reading() if change is None else change.reading
     return {
-        "file": str((file or config_path(None, os.environ)[0]).absolute()),
+        "file": str(settings_file(file)),
         "read_again": reading.count,
         "read_again_utc": None if reading.at is None else utc_text(reading.at.utc),
         "taken": reading.told or None,
@@ -123,12 +124,13 @@ def settings_fields(file: Path | None, change: Reconfiguration | None = None) ->
 
 
 def _memory_mb() -> int | None:
-    """Most memory that this process had, where the system tells."""
+    """Resident memory of this process; None where the system does not tell."""
     try:
-        import resource
-    except ImportError:  # Windows
+        text = Path("/proc/self/status").read_text()
+    except OSError:
         return None
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    found = re.search(r"^VmRSS:\s*(\d+) kB", text, re.MULTILINE)
+    return round(int(found[1]) / 1024) if found is not None else None
 
 
 def _last(seen: Observation | None, naming: Naming) -> dict[str, Any] | None:

@@ -19,6 +19,11 @@ from edgeapp.errors import DeviceError, UsageError
         ),
         ("https://host/live.m3u8?token=abc%26def#x", "https://host/live.m3u8?token=***#x"),
         ("https://host/a?X-Auth-Token=abc", "https://host/a?X-Auth-Token=***"),
+        (
+            "http://camera/av.asf?loginuse=anna&loginpas=secret&rate=0",
+            "http://camera/av.asf?loginuse=***&loginpas=***&rate=0",
+        ),
+        ("https://host/a?tok=abc&sessionid=d", "https://host/a?tok=***&sessionid=***"),
         ("https://host/a?access_key=abc&q=2", "https://host/a?access_key=***&q=2"),
         (
             "rtsp://camera/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp",

@@ -178,6 +178,11 @@ def test_what_a_camera_refuses_is_told_with_what_helps(camera, log_in, path, sai
     assert "anna" not in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_host_that_nobody_knows_is_told():
+    with pytest.raises(DeviceError, match="the name of its host is unknown"):
+        Capture("http://nobody.invalid/1")
+
+
 @needs_rtsp
 def test_a_camera_that_hangs_is_a_stall_and_heard_again_after_a_reboot():
     with rtsp_server() as server:

@@ -96,6 +96,17 @@ def test_what_cannot_change_while_it_runs_waits_and_stays_told(station, run):
     assert station.status()["settings"]["waiting"] == []
 
 
+def test_a_station_is_found_though_its_status_file_is_another_now(station, run, tmp_path):
+    done = run("config", "set", "station.status", tmp_path / "other.json", "--config", station.config)
+    assert "station.status waits for the next start" in done.stdout
+    assert (
+        "detections.confirm takes effect"
+        in run("config", "set", "detections.confirm", 2, "--config", station.config).stdout
+    )
+    run("config", "unset", "detections.confirm", "--config", station.config)
+    assert "station.status" in run("config", "unset", "station.status", "--config", station.config).stdout
+
+
 def test_a_threshold_of_a_taxon_comes_and_goes(station, run):
     done = run("config", "set", "thresholds.Parus  major", 0.9, "--config", station.config)
     assert "thresholds.Parus major takes effect" in done.stdout

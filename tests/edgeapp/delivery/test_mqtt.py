@@ -190,10 +190,20 @@ def test_a_topic_that_the_rules_forbid_is_not_a_delivery(guarded, caplog):
 
 def test_a_message_that_is_too_large_is_refused_and_the_next_one_passes(guarded):
     target = target_of(guarded, username="garden", password="right-word")
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match=r"set station\.pictures to 0"):
         target.send(message(1) | {"text": "x" * 3000})
     target.send(message(2))
     target.close()
+
+
+def test_two_clients_of_one_id_are_told(broker, caplog):
+    broker.start()
+    target, other = target_of(broker), target_of(broker)
+    assert until(lambda: target.ready() and other.ready() and caplog.messages)
+    assert "another client may have the id biovita-edge" in caplog.messages[0]
+    target.send(message(1))
+    target.close()
+    other.close()
 
 
 def test_a_broker_that_knows_only_the_old_protocol_gets_it():

@@ -166,6 +166,26 @@ def test_a_target_that_refuses_everything_loses_nothing(store, clock, target):
     assert sorted(target.got) == list(range(10))
 
 
+def test_a_target_that_is_there_and_takes_nothing_stays_down(store, clock, target, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    fill(store, range(2))
+    monkeypatch.setattr(target, "ready", lambda: True)
+    target.down = NotSent("not authorized")
+    outbox = outbox_of(store, clock, a=target)
+    waits = []
+    for _ in range(4):
+        waits.append(outbox.turn("a"))
+        assert outbox.states()["a"].state == "down"
+        clock.pass_time(waits[-1])
+    assert waits == [5.0, 10.0, 20.0, 40.0]
+    assert [record.message for record in caplog.records] == [
+        "a: not authorized; messages are queued until it accepts them"
+    ]
+    target.down = None
+    outbox.turn("a")
+    assert target.got == [0, 1] and outbox.states()["a"].state == "ok"
+
+
 def test_a_refused_message_that_was_dropped_meanwhile_is_forgotten(store, clock, target):
     fill(store, [1])
     target.bad[1] = Refused("400")

@@ -198,6 +198,13 @@ def test_a_station_is_judged_by_what_it_tells(context, journal, age_s, alive, mi
     assert words in told.what
 
 
+@pytest.mark.parametrize(("name", "remedy"), [("USB", "alsamixer"), ("rtsp://camera/1", "look at the camera")])
+def test_a_card_and_a_camera_are_cured_differently(context, journal, name, remedy):
+    status(journal, 5, {**SILENT, "name": name})
+    [told] = service.station(context(alive=True))
+    assert remedy in told.remedy
+
+
 @pytest.mark.parametrize("age_s", [5, 90_000])
 def test_a_station_that_ended_in_good_order_is_no_fault(context, journal, age_s):
     status(journal, age_s, HEARING, state="ended", error=None)
