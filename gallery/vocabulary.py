@@ -258,7 +258,7 @@ class Vocabulary:
     def _class_lengths(self) -> np.ndarray:
         """Lengths of the class vectors, [m]."""
         assert self._class is not None  # else nobody asks
-        return np.linalg.norm(self._class.weights, axis=1)
+        return np.sqrt(np.einsum("ij,ij->i", self._class.weights, self._class.weights))
 
     def changes(self, direction: np.ndarray) -> dict[int, Change]:
         """What reviews change in a window whose vector has this direction [dim], by row of the taxon."""

@@ -14,7 +14,7 @@ from edgeapp.audio.channels import ChannelMixer
 from edgeapp.audio.segments import Segments
 
 SEGMENT_S = 1.0
-SEGMENTS = 8  # looked at together, which costs little more than one
+SEGMENTS = 4  # looked at together, which costs little more than one
 EVERY = 8  # of so many frames one is transformed: a level needs no more
 
 FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder makes of a flat top

@@ -15,7 +15,7 @@ from edgeapp.errors import AudioError
 WINDOW_S = 10.0  # what BioVITA was trained on
 HOP_S = 5.0  # every sound is well inside a window
 FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
-ROOM_WINDOWS = 4  # for so many windows, before what is still needed is copied; pages this large come whole
+ROOM_WINDOWS = 8  # for so many windows, before what is still needed is copied; pages this large come whole
 REPEAT, ZERO = PADS = ("repeat", "zero")  # how a sound shorter than a window fills it
 MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
 

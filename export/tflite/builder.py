@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.tflite.channels import align
 from export.tflite.folding import Shapes
 
 OPSET = 17
@@ -76,6 +77,10 @@ class Builder:
         self.nodes.append(helper.make_node(code, list(inputs), [name], **attributes))
         return name
 
+    def maker(self, value: Value) -> onnx.NodeProto | None:
+        """The node that gives a value; None for an input of the graph."""
+        return next((node for node in reversed(self.nodes) if value.name in node.output), None)
+
     def in_order(self, value: Value, order: tuple[int, ...]) -> Value:
         """The same value with its axes stored in an order."""
         if value.order == order:
@@ -90,7 +95,12 @@ class Builder:
     def model(self, name: str, inputs: Sequence[tuple[str, int]], output: tuple[str, str, int]) -> onnx.ModelProto:
         """The finished graph: inputs (name, size), output (name of the value, name in the graph, size)."""
         value, called, numbers = output
-        nodes = [*self.nodes, helper.make_node("Identity", [value], [called])]
+        nodes, wanted = [helper.make_node("Identity", [value], [called])], {value}
+        for node in reversed(self.nodes):
+            if wanted & {*node.output}:
+                nodes.insert(0, node)
+                wanted |= {*node.input}
+        align(nodes, self.constants)
         used = {one for node in nodes for one in node.input}
         graph = helper.make_graph(
             nodes,

@@ -16,7 +16,7 @@ from export.tflite.builder import Builder, Value
 from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold
 from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step
 from export.tflite.reader import Model, Operator
-from export.tflite.spectrogram import Place, find_spectrograms, measure
+from export.tflite.spectrogram import Factors, Place, Spectrogram, factored, find_spectrograms, measure
 
 INPUT, OUTPUT = "waveform", "embedding"
 HEADS = ("LOGISTIC", "SOFTMAX")  # that may follow the last layer
@@ -118,6 +118,7 @@ class _Conversion:
         shapes = tuple((batch, numbers) for batch in BATCHES)
         self.values: dict[int, Value] = {source: Value(called, shapes, (0, 1))}
         self.spectrograms = {place.result: place for place in find_spectrograms(model)}
+        self.means: dict[int, tuple[str, str]] = {}
         self.inside = {number for place in self.spectrograms.values() for number in place.operators}
 
     def output(self) -> Value:
@@ -187,22 +188,50 @@ class _Conversion:
 
     def spectrogram(self, place: Place) -> Value:
         """Spectrogram [n, frames, bands], in the order of the convolution's output."""
-        found = measure(self.model, place, self.known.get, self.numbers)
-        sound = self.build.plain(self.values[place.source])
-        wide = self.build.node("Unsqueeze", [sound.name, self.build.integers([1])])
-        length = found.filters.shape[1]
-        end = found.first + (found.frames - 1) * found.hop + length
-        cut = [self.build.integers([n]) for n in (found.first, end, 2)]
-        used = self.build.node("Slice", [wide, *cut]) if (found.first, end) != (0, self.numbers) else wide
+        build, found = self.build, measure(self.model, place, self.known.get, self.numbers)
         # A constant offset is subtracted before the filters and added after them: BirdNET scales a window to its own
         # range, which gives it an offset far above its sound, so that the filters would lose precision.
-        build = self.build
-        mean = build.node("ReduceMean", [used], axes=[2], keepdims=1)
-        filters = build.constant(found.filters[:, None])
-        bands = build.node(
-            "Conv", [build.node("Sub", [used, mean]), filters], kernel_shape=[length], strides=[found.hop]
-        )
-        of_offset = build.constant(found.filters.sum(axis=1, dtype=np.float64).astype(np.float32)[None, :, None])
+        sound, mean = self.centred(place.source)
+        factors = factored(found.filters, found.hop)
+        bands = self.bands(sound, found) if factors is None else self.bands_of_blocks(sound, found, factors)
+        of_offset = build.constant(found.filters.sum(axis=1)[None, :, None].astype(np.float32))
         name = build.node("Add", [bands, build.node("Mul", [mean, of_offset])])
         shapes = tuple((batch, found.frames, len(found.filters)) for batch in BATCHES)
         return Value(name, shapes, (0, 2, 1))
+
+    def centred(self, tensor: int) -> tuple[str, str]:
+        """Sound [n, 1, samples] less its mean, and the mean [n, 1, 1]; the same for every spectrogram of it."""
+        if tensor not in self.means:
+            build = self.build
+            wide = build.node("Unsqueeze", [build.plain(self.values[tensor]).name, build.integers([1])])
+            mean = build.node("ReduceMean", [wide], axes=[2], keepdims=1)
+            self.means[tensor] = build.node("Sub", [wide, mean]), mean
+        return self.means[tensor]
+
+    def bands(self, sound: str, found: Spectrogram) -> str:
+        """Bands [n, bands, frames] of sound [n, 1, samples] by one filter for each."""
+        build, length = self.build, found.filters.shape[1]
+        end = found.first + (found.frames - 1) * found.hop + length
+        if found.first > 0 or self.numbers - end >= found.hop:  # else no other frame fits
+            sound = build.node("Slice", [sound, *(build.integers([n]) for n in (found.first, end, 2))])
+        filters = build.constant(found.filters[:, None].astype(np.float32))
+        return build.node("Conv", [sound, filters], kernel_shape=[length], strides=[found.hop])
+
+    def bands_of_blocks(self, sound: str, found: Spectrogram, factors: Factors) -> str:
+        """The same by filters over blocks."""
+        build, (block, _), blocks = self.build, factors.basis.shape, factors.filters.shape[2]
+        parts = found.hop // block
+        count = (found.frames - 1) * parts + blocks
+        end = found.first + count * block
+        if end > self.numbers:  # of the last block, what lies behind the last frame
+            sound = build.node("Pad", [sound, build.integers([0] * 5 + [end - self.numbers])])
+        if (found.first, end) != (0, self.numbers):
+            sound = build.node("Slice", [sound, *(build.integers([n]) for n in (found.first, end, 2))])
+        cut = build.node("Reshape", [sound, build.integers([-1, count, block])])
+        seen = build.node("MatMul", [cut, build.constant(factors.basis.astype(np.float32))])
+        turned = build.node("Transpose", [seen], perm=[0, 2, 1])
+        # A convolution over an image of one row: ONNX Runtime has no fast one over a line.
+        row, filters = build.integers([2]), build.constant(factors.filters[:, :, None].astype(np.float32))
+        wide = build.node("Unsqueeze", [turned, row])
+        bands = build.node("Conv", [wide, filters], kernel_shape=[1, blocks], strides=[1, parts])
+        return build.node("Squeeze", [bands, row])

@@ -115,6 +115,20 @@ def _square(step: Step) -> Value:
     return Value(step.build.node("Mul", [value.name, value.name]), value.shapes, value.order)
 
 
+def _power(step: Step) -> Value:
+    """A power; of a square as exp(p log), which ONNX Runtime computes in half the time."""
+    maker = step.build.maker(step.value(0)) if isinstance(step.inputs[0], Value) else None
+    known = step.inputs[1]
+    if maker is None or maker.op_type != "Mul" or maker.input[0] != maker.input[1] or not isinstance(known, tuple):
+        return _elementwise("Pow")(step)
+    power, value = step.constant(1), step.value(0)
+    if power.size != 1 or float(power.reshape(())) <= 0:
+        return _elementwise("Pow")(step)
+    logarithm = step.build.node("Log", [value.name])  # of zero -inf, and its exponential zero
+    scaled = step.build.node("Mul", [logarithm, step.build.constant(power.reshape(()).astype(np.float32))])
+    return step.activated(Value(step.build.node("Exp", [scaled]), value.shapes, value.order))
+
+
 def _rsqrt(step: Step) -> Value:
     value = step.value(0)
     root = step.build.node("Sqrt", [value.name])
@@ -197,6 +211,10 @@ def _reduction(code: str) -> Callable[[Step], Value]:
         axes = sorted(int(axis) % value.rank for axis in np.atleast_1d(step.constant(1)))
         keep = step.option("KeepDims")
         stored = sorted(value.stored(axis) for axis in axes)
+        if code == "ReduceMean" and value.order == CHANNELS_FIRST and stored == [2, 3] and not keep:
+            pooled = step.build.node("GlobalAveragePool", [value.name])  # ONNX Runtime keeps its layout for this one
+            shapes = tuple((shape[0], shape[3]) for shape in value.shapes)
+            return Value(step.build.node("Flatten", [pooled]), shapes, (0, 1))
         if code == "ReduceSum":  # its axes are an input from opset 13 on
             name = step.build.node(code, [value.name, step.build.integers(stored)], keepdims=keep)
         else:
@@ -238,6 +256,9 @@ def _reshape(step: Step) -> Value:
         raise step.error("a shape with several axes that depend on the batch")
     first = shapes[0]
     if len(first) == 4 and first[1] == first[2] == 1 and value.rank == 2:  # channels only: both orders are the same
+        maker = step.build.maker(value)
+        if maker is not None and maker.op_type == "Flatten":
+            return Value(maker.input[0], shapes, CHANNELS_FIRST)
         ordered = [fixed[0], fixed[3], 1, 1]
         return Value(step.build.node("Reshape", [value.name, step.build.integers(ordered)]), shapes, CHANNELS_FIRST)
     plain = step.build.plain(value)
@@ -351,7 +372,7 @@ LOWERINGS: dict[str, Callable[[Step], Value]] = {
     "MUL": _elementwise("Mul"),
     "NEG": _elementwise("Neg"),
     "PAD": _pad,
-    "POW": _elementwise("Pow"),
+    "POW": _power,
     "REDUCE_MAX": _reduction("ReduceMax"),
     "REDUCE_MIN": _reduction("ReduceMin"),
     "RELU": _elementwise("Relu"),

@@ -3,6 +3,10 @@
 BirdNET uses only the real part of the spectrum, `Re(rfft(window * frame)) @ mel`. That is linear in the frame: band b
 of a frame x is `sum_n x[n] window[n] sum_k mel[k, b] cos(2 pi k n / length)`. It is therefore a convolution in time
 with one filter per band, which avoids a transform that neither TensorRT nor older versions of ONNX Runtime support.
+
+Filters of low bands are made of few vectors when they are cut into blocks: sound below 3 kHz has some 30 numbers in 139
+samples at 48 kHz. Where that is less work, blocks of sound are projected to a basis once, and the convolution runs over
+the projections (`factored`).
 """
 
 from __future__ import annotations
@@ -13,12 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.errors import ExportError
+from export.tflite.channels import CHANNELS
 from export.tflite.folding import Known, fold
 from export.tflite.reader import Model
 
 FRAMING = ("STRIDED_SLICE", "RESHAPE", "GATHER")  # operators that cut sound into frames without computing
 AFTER = ("SQUEEZE", "CAST", "RESHAPE", "FULLY_CONNECTED", "RESHAPE")  # operators after the transform
 REMEDY = "only networks with the spectrogram of BirdNET 2.4 are supported"
+TOLERANCE = 1e-6  # of the largest singular value: what float32 loses in the sums anyway
+MOST_PARTS = 4  # of a hop
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Spectrogram:
     Attributes
     ----------
     filters : numpy.ndarray
-        [bands, length] float32
+        [bands, length] float64
     first, hop, frames : int
         First sample of the first frame, samples between frames, number of frames.
     """
@@ -62,6 +69,22 @@ class Spectrogram:
     first: int
     hop: int
     frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Filters over blocks of sound instead of samples.
+
+    Attributes
+    ----------
+    basis : numpy.ndarray
+        [block, rank] float64, orthonormal
+    filters : numpy.ndarray
+        [bands, rank, blocks of a frame] float64
+    """
+
+    basis: np.ndarray
+    filters: np.ndarray
 
 
 def find_spectrograms(model: Model) -> list[Place]:
@@ -156,4 +179,24 @@ def measure(model: Model, place: Place, known: Callable[[int], Known | None], sa
         raise ExportError(f"{model.path}: frames that are not evenly spaced", REMEDY)
     turns = np.outer(np.arange(mel.shape[1]), np.arange(length)) % length
     filters = (mel @ np.cos(2 * np.pi * turns / length)) * weights.reshape(-1)
-    return Spectrogram(filters.astype(np.float32), first, hop, len(positions))
+    return Spectrogram(filters, first, hop, len(positions))
+
+
+def factored(filters: np.ndarray, hop: int) -> Factors | None:
+    """Filters [bands, length] over blocks; None if that takes more than half the multiplications.
+
+    A block is a whole fraction of the hop. The rank is rounded up to a multiple of `CHANNELS`.
+    """
+    bands, length = filters.shape
+    scaled = filters / np.maximum(np.linalg.norm(filters, axis=1, keepdims=True), np.finfo(float).tiny)
+    best, least = None, bands * length / 2
+    for block in (hop // parts for parts in range(1, MOST_PARTS + 1) if hop % parts == 0):
+        blocks = -(-length // block)
+        room = ((0, 0), (0, blocks * block - length))
+        _, values, basis = np.linalg.svd(np.pad(scaled, room).reshape(-1, block), full_matrices=False)
+        rank = -(-int((values > TOLERANCE * values[0]).sum()) // CHANNELS) * CHANNELS
+        work = rank * (hop + bands * blocks)
+        if rank <= len(basis) and work < least:
+            pieces = np.pad(filters, room).reshape(bands, blocks, block)
+            best, least = Factors(basis[:rank].T, (pieces @ basis[:rank].T).transpose(0, 2, 1)), work
+    return best
