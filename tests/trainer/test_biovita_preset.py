@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 
 from gallery import read_taxa
 from tests.trainer import published
-from tests.trainer.tiny import Ended, Tiny, call
+from tests.trainer.tiny import Ended, Tiny, call, short
 from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.bank import TextBank
@@ -28,7 +29,13 @@ SMALL = ["--preset", "biovita", "--device", "cpu", "--threads", "1", "--workers"
 SMALL += ["--set", "bf16=false"]  # whose rounding depends on the size of a batch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def short_windows() -> Iterator[None]:
+    with short():
+        yield
+
+
+@pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Small CLAP and BioCLIP 2 folders; without dropout, which no two processes draw as one does."""
     folder = tmp_path_factory.mktemp("published")
@@ -47,7 +54,7 @@ def train(stage: str, tiny: Tiny, sources: list[str], out: Path, *more: object) 
     return ended
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stages(tiny: Tiny, sources: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of both stages; not to be changed."""
     out = tmp_path_factory.mktemp("biovita")
@@ -110,10 +117,10 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
     """The session itself: the command line would turn Ctrl-C into an exit code."""
     from rich.console import Console
 
-    from trainer.presets import BIOVITA, with_settings
+    from trainer.presets import PRESETS, with_settings
     from trainer.session import Options, Session
 
-    preset = with_settings(BIOVITA, stage, ["epochs=2", "bf16=false", "batch=4"])
+    preset = with_settings(PRESETS["biovita"], stage, ["epochs=2", "bf16=false", "batch=4"])
     options = Options(
         preset=preset,
         out=out,

@@ -28,12 +28,18 @@ from PIL import Image
 from torch import nn
 
 from trainer import calibrate, heard, presets
+from trainer.models import efficientat, mobilenet
 from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
 from trainer.models.starter import StarterTowers
 
 RATE_HZ = 16_000
 WINDOW_S, IMAGE_SIZE = 3.0, 96  # what the starter hears and sees at once, see `small`
+BLOCKS, STAGES = efficientat.BLOCKS, mobilenet.STAGES  # of the published trunks
+# A block of each kind, with the same channels at either end: exporters and optimisers take their time by the layer.
+FEWER_BLOCKS = tuple(BLOCKS[n] for n in (0, 1, 2, 3, 6, 10, 12, 13))
+FEWER_STAGES = tuple((expansion, channels, 1 + (channels == 24), stride) for expansion, channels, _, stride in STAGES)
+IMAGE_FROZEN = 5  # of ten layers
 TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
 COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
 SPECIES = tuple(TONES_HZ)
@@ -184,16 +190,34 @@ def at(folder: Path) -> Tiny:
 
 @contextlib.contextmanager
 def small() -> Iterator[None]:
-    """The starter with windows as long as the recordings here and small pictures, calibrated on little.
+    """The starter with fewer layers, windows as long as the recordings here and small pictures, calibrated on little.
 
     How it trains does not depend on their sizes, and what is fitted on tones need not be exact.
     """
-    starter = replace(presets.STARTER, window_s=WINDOW_S, towers=StarterTowers(image_size=IMAGE_SIZE))
+    towers = StarterTowers(image_size=IMAGE_SIZE, image_frozen=IMAGE_FROZEN)
+    starter = replace(presets.STARTER, window_s=WINDOW_S, towers=towers)
     with (
+        layers(FEWER_BLOCKS, FEWER_STAGES),
         mock.patch.dict(presets.PRESETS, starter=starter),
         mock.patch.object(calibrate, "MIXTURES", 8),
         mock.patch.object(heard, "NOISE_WINDOWS", 4),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def short() -> Iterator[None]:
+    """The full size with windows as long as the recordings here."""
+    with mock.patch.dict(presets.PRESETS, biovita=replace(presets.BIOVITA, window_s=WINDOW_S)):
+        yield
+
+
+@contextlib.contextmanager
+def layers(
+    blocks: tuple[efficientat.Block, ...] = BLOCKS, stages: tuple[tuple[int, ...], ...] = STAGES
+) -> Iterator[None]:
+    """The trunks with some of their layers, or with all that the published weights have."""
+    with mock.patch.object(efficientat, "BLOCKS", blocks), mock.patch.object(mobilenet, "STAGES", stages):
         yield
 
 
@@ -209,5 +233,5 @@ def train(out: Path, tiny: Tiny) -> None:
 if __name__ == "__main__":  # the trainer in a process of its own
     from trainer.__main__ import main as trainer_main
 
-    with small():
+    with small(), short():
         trainer_main()

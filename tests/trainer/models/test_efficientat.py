@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.trainer.tiny import Tiny, audioset_head
+from tests.trainer.tiny import Tiny, audioset_head, layers
 from trainer.errors import CheckpointError
 from trainer.frontend import LogMel
 from trainer.models.efficientat import BANDS, FEATURES, MobileNetAudio, load_published
@@ -19,7 +19,8 @@ WEIGHTS = "efficientat_mn04_as.pt"
 
 def test_features_and_tags_are_the_reference_implementations(shared: Path) -> None:
     golden = np.load(shared / "pretrained" / "efficientat_mn04_golden.npz")
-    trunk, head = MobileNetAudio().eval(), audioset_head()
+    with layers():
+        trunk, head = MobileNetAudio().eval(), audioset_head()
     load_published(trunk, shared / "pretrained" / WEIGHTS)
     given = torch.load(shared / "pretrained" / WEIGHTS, weights_only=True)
     tagger = {name: tensor for name, tensor in given.items() if name.startswith("classifier.")}
@@ -37,7 +38,8 @@ def test_features_and_tags_are_the_reference_implementations(shared: Path) -> No
 
 
 def test_features_keep_four_bands_and_forget_the_length() -> None:
-    trunk = MobileNetAudio().eval()
+    with layers():
+        trunk = MobileNetAudio().eval()
     with torch.no_grad():
         for frames in (1000, 320):
             assert trunk(torch.zeros((2, 128, frames))).shape == (2, FEATURES * BANDS) == (2, trunk.out_features)

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from tests.trainer.tiny import Tiny
+from tests.trainer.tiny import Tiny, layers
 from trainer.errors import CheckpointError
 from trainer.models.mobilenet import FEATURES, MobileNetImage, load_given
 
@@ -18,7 +18,8 @@ WEIGHTS = "inat_bird_mobilenetv2.onnx"
 
 
 def test_features_are_those_of_the_given_network(shared: Path) -> None:
-    trunk = MobileNetImage().eval()
+    with layers():
+        trunk = MobileNetImage().eval()
     load_given(trunk, shared / "pretrained" / WEIGHTS)
     image = np.random.default_rng(1).integers(0, 256, (2, 3, 224, 224)).astype(np.float32)
     options = onnxruntime.SessionOptions()
