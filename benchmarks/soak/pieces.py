@@ -47,14 +47,14 @@ def left_by(folder: Path) -> Left | None:
 
 def keep(soak: Soak) -> None:
     """Leave what the next piece needs. The station has ended."""
-    receivers = [soak.webhook, *([soak.broker] if soak.broker is not None else [])]
+    ids = [soak.webhook.ids, *([soak.broker.ids] if soak.broker is not None else [])]
     left = Left(
         soak.done,
         [source.programme for source in soak.sources],
         soak.position_s,
         soak.random.getstate(),
         soak.ports,
-        [receiver.ids for receiver in receivers],
+        ids,
     )
     new = soak.folder / f"{FILE}.new"
     new.write_bytes(pickle.dumps(left))
