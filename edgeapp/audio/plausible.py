@@ -11,15 +11,12 @@ import numpy as np
 
 from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
 from edgeapp.audio.channels import ChannelMixer
+from edgeapp.audio.clipping import Clipping
 from edgeapp.audio.segments import Segments
 
 SEGMENT_S = 1.0
 SEGMENTS = 8  # looked at together, which costs little more than one
 EVERY = 8  # of so many frames one is transformed: a level needs no more
-
-FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder makes of a flat top
-RUN = 3  # samples at full scale, one after the other: a peak that only touches it has fewer
-CLIPPED_SHARE = 1e-3
 
 OFFSET = 0.05  # of full scale; Song Meters have 0.03
 OFFSET_OF_SOUND = 0.5  # times the RMS of the sound
@@ -63,7 +60,7 @@ class Examination:
         self._spectra = Spectra(rate_hz)
         self._segment = max(1, round(SEGMENT_S * rate_hz))
         self._segments = Segments(SEGMENTS * self._segment)
-        self._clipping = _Clipping()
+        self._clipping = Clipping()
         self._gaps = _Gaps(rate_hz)
         self._levels = {band: Levels() for band in (LOW, HIGH)}
         self._loudness = Levels()
@@ -175,35 +172,6 @@ class Examination:
             return ""
         strongest = hz[int(np.argmax(self._spectrum * (hz < MAINS_HZ)))]
         return f"loud steady hum near {strongest:.0f} Hz, {low.db(QUIET):.0f} dBFS"
-
-
-class _Clipping:
-    """Samples at full scale, in runs."""
-
-    def __init__(self) -> None:
-        self._clipped = self._n = 0
-        self._before: np.ndarray | None = None  # the last frames that were at full scale, or not
-
-    def add(self, frames: np.ndarray) -> None:
-        self._n += frames.size
-        limit = FULL * 32_768 if frames.dtype == np.int16 else FULL
-        if frames.size == 0 or (frames.max() < limit and frames.min() > -limit):
-            self._before = None
-            return
-        signs = (frames >= limit).astype(np.int8) - (frames <= -limit).astype(np.int8)
-        if self._before is not None:
-            signs = np.concatenate([self._before, signs])
-        n = len(signs) - RUN + 1
-        if n > 0:
-            same = signs[:n] != 0
-            for step in range(1, RUN):
-                same &= signs[step : step + n] == signs[:n]
-            self._clipped += int(same.sum())
-        self._before = signs[-(RUN - 1) :]
-
-    def note(self) -> str:
-        share = self._clipped / self._n if self._n else 0.0
-        return f"clipped: {share:.1%} of the samples are at full scale" if share >= CLIPPED_SHARE else ""
 
 
 class _Gaps:
