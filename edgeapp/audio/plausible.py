@@ -36,8 +36,9 @@ BESIDE_STEPS = 4  # times their smallest sample: what is quieter may be 0 by rou
 
 TELEPHONE_HZ = (3_300.0, 4_100.0)  # where a sound that was sampled at 8 kHz ends
 SLOPE_HZ = 700.0  # of a resampler, which mirrors what is at 3.4 kHz at 4.6
-CLIFF_DB = 15.0  # between the noise below and above
-ENDS_DB = 45.0  # between the sound below and above
+CLIFF_DB, ENDS_DB = 15.0, 45.0  # between noise and between sound below and above
+CLIFF_IN_DITHER_DB, ENDS_IN_DITHER_DB = 10.0, 25.0  # the same, where what is above is noise that was added afterwards
+ALIKE_DB = 1.5  # deviation between the frequencies of such noise; that of recordings is 3 and more
 SOUND_POWER = 1e-10  # of a frame: 16 bits without dither are silent below
 FLOOR_POWER = 1e-16  # of a cell, far below what 16 bits can hold
 
@@ -159,9 +160,12 @@ class Examination:
         inside, outside = (hz > below - 1_000) & (hz < below), (hz > above + SLOPE_HZ) & (hz < 0.9 * self._rate_hz / 2)
         floor_db, spectrum = self._floor_db / self._frames_of_sound, self._spectrum / self._frames
         # Lossy codecs leave out what is masked, and a low voice is far above any noise: so both must end there.
-        noise_ends = floor_db[inside].min() - floor_db[outside].max() >= CLIFF_DB
+        cliff_db = floor_db[inside].min() - floor_db[outside].max()
         kept, gone = spectrum[(hz > below / 3) & (hz < above)].mean(), spectrum[outside].max()
-        if not noise_ends or gone > kept * 10 ** (-ENDS_DB / 10):
+        ends_db = 10 * np.log10(kept / max(gone, FLOOR_POWER))
+        dither = np.std(10 * np.log10(spectrum[outside] + FLOOR_POWER)) < ALIKE_DB
+        least = (CLIFF_IN_DITHER_DB, ENDS_IN_DITHER_DB) if dither else (CLIFF_DB, ENDS_DB)
+        if cliff_db < least[0] or ends_db < least[1]:
             return ""
         return "nothing above 4 kHz: it seems to have been recorded at 8 kHz"
 
