@@ -6,11 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.file_names import printable, utf8
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 EXTRA = "pip install 'biovita-edge[archive]'"
+
+
+REMEDY = "restore it, or hear the archive again with --new-run"
 
 
 def require_pyarrow() -> None:
@@ -37,6 +44,20 @@ def arrow_path(path: str | os.PathLike[str]) -> str:
     return name
 
 
+def check_columns(path: Path, fields: pa.Schema) -> None:
+    """Raise OutputError where a part lacks a column of its table, or has it in another type."""
+    import pyarrow.parquet as pq
+
+    with readable(path):
+        found = pq.read_schema(arrow_path(path))
+    for field in fields:
+        at = found.get_field_index(field.name)
+        if at >= 0 and found.field(at).type.equals(field.type):
+            continue
+        what = f"in another type ({found.field(at).type}, not {field.type})" if at >= 0 else "missing"
+        raise OutputError(f"{path}: its column {field.name} is {what}", REMEDY)
+
+
 @contextmanager
 def readable(table: Path) -> Iterator[None]:
     """Raise OutputError where a part of a table cannot be read."""
@@ -47,5 +68,5 @@ def readable(table: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         raise OutputError(
             f"{table}: a part of it cannot be read ({' '.join(str(error).split())})",
-            "restore it, or hear the archive again with --new-run",
+            REMEDY,
         ) from None

@@ -27,7 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeapp.archive.arrow import arrow_path, readable, require_pyarrow
+from edgeapp.archive.arrow import arrow_path, check_columns, readable, require_pyarrow
 from edgeapp.archive.record import Record
 from edgeapp.errors import OutputError, UsageError
 
@@ -257,6 +257,7 @@ class DataSet:
         require_pyarrow()
         self.folder = Path(folder)
         self.record = Record.read(self.folder)
+        self._checked: set[Path] = set()  # parts whose columns are right
 
     @cached_property
     def committed(self) -> Committed:
@@ -379,7 +380,12 @@ class DataSet:
         if name != FILES and self.record.partition != NONE:
             fields = fields.append(pa.field(self.record.partition, pa.string()))
             hive = pads.partitioning(pa.schema([fields.field(self.record.partition)]), flavor="hive")
-        paths = [arrow_path(path.as_posix()) for part, path in self._paths[name] if number in (None, part)]
+        chosen = [path for part, path in self._paths[name] if number in (None, part)]
+        for path in chosen:
+            if path not in self._checked:
+                check_columns(path, schema(name, self.record.dim))
+                self._checked.add(path)
+        paths = [arrow_path(path.as_posix()) for path in chosen]
         root = arrow_path((self.folder / name).as_posix())
         read = pads.dataset(paths, schema=fields, format="parquet", partitioning=hive, partition_base_dir=root)
         gone = self.committed.superseded

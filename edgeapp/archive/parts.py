@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from edgeapp.archive.arrow import arrow_path
+from edgeapp.archive.arrow import arrow_path, check_columns
 from edgeapp.archive.dataset import (
     FILES,
     NONE,
@@ -179,6 +179,7 @@ class Parts:
             fields = schema(name, self.record.dim)
             tables = []
             for path in sorted(self._paths[name].get(number, ())):
+                check_columns(path, fields)
                 with explained(path):
                     table = pq.read_table(arrow_path(path), partitioning=None).select(fields.names).cast(fields)
                 if name != FILES:

@@ -11,15 +11,12 @@ import numpy as np
 
 from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
 from edgeapp.audio.channels import ChannelMixer
+from edgeapp.audio.clipping import Clipping
 from edgeapp.audio.segments import Segments
 
 SEGMENT_S = 1.0
 SEGMENTS = 4  # looked at together, which costs little more than one
 EVERY = 8  # of so many frames one is transformed: a level needs no more
-
-FULL = 0.9995  # of full scale: 32,752 of 16 bits, and what a lossy encoder makes of a flat top
-RUN = 3  # samples at full scale, one after the other: a peak that only touches it has fewer
-CLIPPED_SHARE = 1e-3
 
 OFFSET = 0.05  # of full scale; Song Meters have 0.03
 OFFSET_OF_SOUND = 0.5  # times the RMS of the sound
@@ -39,8 +36,9 @@ BESIDE_STEPS = 4  # times their smallest sample: what is quieter may be 0 by rou
 
 TELEPHONE_HZ = (3_300.0, 4_100.0)  # where a sound that was sampled at 8 kHz ends
 SLOPE_HZ = 700.0  # of a resampler, which mirrors what is at 3.4 kHz at 4.6
-CLIFF_DB = 15.0  # between the noise below and above
-ENDS_DB = 45.0  # between the sound below and above
+CLIFF_DB, ENDS_DB = 15.0, 45.0  # between noise and between sound below and above
+CLIFF_IN_DITHER_DB, ENDS_IN_DITHER_DB = 10.0, 25.0  # the same, where what is above is noise that was added afterwards
+ALIKE_DB = 1.5  # deviation between the frequencies of such noise; that of recordings is 3 and more
 SOUND_POWER = 1e-10  # of a frame: 16 bits without dither are silent below
 FLOOR_POWER = 1e-16  # of a cell, far below what 16 bits can hold
 
@@ -63,7 +61,7 @@ class Examination:
         self._spectra = Spectra(rate_hz)
         self._segment = max(1, round(SEGMENT_S * rate_hz))
         self._segments = Segments(SEGMENTS * self._segment)
-        self._clipping = _Clipping()
+        self._clipping = Clipping()
         self._gaps = _Gaps(rate_hz)
         self._levels = {band: Levels() for band in (LOW, HIGH)}
         self._loudness = Levels()
@@ -162,9 +160,12 @@ class Examination:
         inside, outside = (hz > below - 1_000) & (hz < below), (hz > above + SLOPE_HZ) & (hz < 0.9 * self._rate_hz / 2)
         floor_db, spectrum = self._floor_db / self._frames_of_sound, self._spectrum / self._frames
         # Lossy codecs leave out what is masked, and a low voice is far above any noise: so both must end there.
-        noise_ends = floor_db[inside].min() - floor_db[outside].max() >= CLIFF_DB
+        cliff_db = floor_db[inside].min() - floor_db[outside].max()
         kept, gone = spectrum[(hz > below / 3) & (hz < above)].mean(), spectrum[outside].max()
-        if not noise_ends or gone > kept * 10 ** (-ENDS_DB / 10):
+        ends_db = 10 * np.log10(kept / max(gone, FLOOR_POWER))
+        dither = np.std(10 * np.log10(spectrum[outside] + FLOOR_POWER)) < ALIKE_DB
+        least = (CLIFF_IN_DITHER_DB, ENDS_IN_DITHER_DB) if dither else (CLIFF_DB, ENDS_DB)
+        if cliff_db < least[0] or ends_db < least[1]:
             return ""
         return "nothing above 4 kHz: it seems to have been recorded at 8 kHz"
 
@@ -175,35 +176,6 @@ class Examination:
             return ""
         strongest = hz[int(np.argmax(self._spectrum * (hz < MAINS_HZ)))]
         return f"loud steady hum near {strongest:.0f} Hz, {low.db(QUIET):.0f} dBFS"
-
-
-class _Clipping:
-    """Samples at full scale, in runs."""
-
-    def __init__(self) -> None:
-        self._clipped = self._n = 0
-        self._before: np.ndarray | None = None  # the last frames that were at full scale, or not
-
-    def add(self, frames: np.ndarray) -> None:
-        self._n += frames.size
-        limit = FULL * 32_768 if frames.dtype == np.int16 else FULL
-        if frames.size == 0 or (frames.max() < limit and frames.min() > -limit):
-            self._before = None
-            return
-        signs = (frames >= limit).astype(np.int8) - (frames <= -limit).astype(np.int8)
-        if self._before is not None:
-            signs = np.concatenate([self._before, signs])
-        n = len(signs) - RUN + 1
-        if n > 0:
-            same = signs[:n] != 0
-            for step in range(1, RUN):
-                same &= signs[step : step + n] == signs[:n]
-            self._clipped += int(same.sum())
-        self._before = signs[-(RUN - 1) :]
-
-    def note(self) -> str:
-        share = self._clipped / self._n if self._n else 0.0
-        return f"clipped: {share:.1%} of the samples are at full scale" if share >= CLIPPED_SHARE else ""
 
 
 class _Gaps:

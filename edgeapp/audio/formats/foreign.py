@@ -38,6 +38,8 @@ from edgeapp.paths import child_environment
 FFMPEG = "ffmpeg"
 STALL_S = 60.0  # after which a decoder that gives nothing is ended
 COPIED = 1 << 20
+CHECKED = "crccheck+explode"  # a packet with another sum is an error
+SUMMED = frozenset((sniff.WAVPACK, sniff.TTA))  # say of each packet what its samples sum up to
 QUIETEST = 50  # bytes a second: no codec takes less, so times that lead beyond are damaged
 SHORT_S = 0.5  # of what a container announces, which rounds
 ESTIMATED = frozenset((sniff.ADTS, sniff.AC3, sniff.AMR, sniff.ASF, sniff.MPEG_TS, sniff.MPEG_PS))  # by their bit rate
@@ -71,7 +73,7 @@ _REPAIRS: dict[str, Callable[[Readable], tuple[Readable, int] | None]] = {
 }
 _WITHOUT_SOUND = "a video without sound"
 _TRACK = re.compile(r"^\[info\] *Stream #0:\d+.*: Audio:")
-_OUTPUT = "[info] Output #0"
+_MAPPING = "[info] Stream mapping:"
 _DURATION = re.compile(r"^\[info\] *Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _LEVEL = re.compile(r"^(?:\[[^\]]* @ 0x[0-9a-f]+\] ?)?\[(error|fatal|panic)\] (.*)$")
 
@@ -165,7 +167,9 @@ class FfmpegDecoder:
         demuxer = ["-f", _DEMUXERS[self._kind]] if self._kind in _DEMUXERS else []
         command: list[str | bytes] = [FFMPEG, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
         # Times as they are: ffmpeg would close a gap of ten seconds.
-        command += ["-copyts", "-protocol_whitelist", "file", *demuxer, "-i", b"file:" + self._path]
+        command += ["-copyts", "-protocol_whitelist", "file", *demuxer]
+        command += ["-err_detect", CHECKED] if self._kind in SUMMED else []
+        command += ["-i", b"file:" + self._path]
         command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(self._most_s), "-c:a", "pcm_f32le"]
         command += ["-f", "matroska", "-"]
         # What it says goes into a file, for nobody reads a pipe meanwhile.
@@ -207,7 +211,7 @@ class FfmpegDecoder:
 
     def _announced_s(self) -> float:
         """Seconds that the container says there are; 0 where it does not, or guesses by the size of the file."""
-        of_file = list(itertools.takewhile(lambda line: not line.startswith(_OUTPUT), self._lines()))
+        of_file = list(itertools.takewhile(lambda line: not line.startswith(_MAPPING), self._lines()))
         streams = sum("Stream #0:" in line for line in of_file)
         found = next((match for line in of_file if (match := _DURATION.match(line))), None)
         if found is None or streams != 1 or self._kind in ESTIMATED:  # a film may go on without sound
@@ -226,7 +230,7 @@ class FfmpegDecoder:
 
     def _tracks(self) -> int:
         """How many tracks of sound ffmpeg saw in the file."""
-        of_file = itertools.takewhile(lambda line: not line.startswith(_OUTPUT), self._lines())
+        of_file = itertools.takewhile(lambda line: not line.startswith(_MAPPING), self._lines())
         return sum(bool(_TRACK.match(line)) for line in of_file)
 
     def _lines(self) -> list[str]:
@@ -324,15 +328,17 @@ class AvDecoder:
     def _open(self) -> None:
         import av
 
+        options = {"err_detect": CHECKED} if self._kind in SUMMED else {}
         view = View(self._file, [(0, size_of(self._file))])
         try:
-            self._container = av.open(view, format=_DEMUXERS.get(self._kind))
+            self._container = av.open(view, format=_DEMUXERS.get(self._kind), options=options)
         except (av.error.FFmpegError, ValueError) as error:
             raise DamagedError(_words(error)) from None
         if not self._container.streams.audio:
             self.close()
             raise NotAudioError(_WITHOUT_SOUND)
         self._stream = self._container.streams.audio[0]
+        self._stream.codec_context.options = options
 
 
 def _compare(decoder: FfmpegDecoder | AvDecoder, given: int, announced_s: float) -> None:

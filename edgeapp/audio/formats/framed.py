@@ -143,12 +143,16 @@ def framed_decoder(file: Readable, kind: str, decoder: Callable[[Readable, str],
 def _runs(file: Readable, frames: Frames, start: int) -> Iterator[_Run]:
     at: int | None = start
     window = _Window(file, frames)
-    first = window.head(start)[slice(*frames.kept)]
-    if not window.length(start):
+    first = window.kept(start)
+    if not window.length(start, first):
         return  # what decodes it may know more
     while at is not None:
         begin, count = at, 0
-        while (length := window.length(at)) and window.head(at)[slice(*frames.kept)] == first and at + length <= window.size:
+        while (
+            (length := window.length(at))
+            and window.head(at)[slice(*frames.kept)] == first
+            and at + length <= window.size
+        ):
             at += length
             count += 1
         if count:
@@ -172,10 +176,14 @@ class _Window:
             self._data, self._begin = read_at(self._file, at, CHUNK), at
         return self._data[at - self._begin : at - self._begin + 10]
 
-    def length(self, at: int) -> int:
-        """Bytes of the frame that begins there; 0 where none does."""
+    def kept(self, at: int) -> bytes:
+        """What all frames have in common."""
+        return self.head(at)[slice(*self._frames.kept)]
+
+    def length(self, at: int, kept: bytes) -> int:
+        """Bytes of the frame of the stream that begins there; 0 where none does."""
         head = self.head(at)
-        return self._frames.length(head) if len(head) == 10 else 0
+        return self._frames.length(head) if len(head) == 10 and self.kept(at) == kept else 0
 
     def following(self, start: int, kept: bytes) -> int | None:
         """Where the next frame begins that others follow."""
@@ -189,8 +197,8 @@ class _Window:
 
     def _confirmed(self, at: int, kept: bytes) -> bool:
         for number in range(self._frames.confirmed):
-            length = self.length(at)
-            if not length or self.head(at)[slice(*self._frames.kept)] != kept or at + length > self.size:
+            length = self.length(at, kept)
+            if not length or at + length > self.size:
                 return number > 0 and at == self.size
             at += length
         return True
