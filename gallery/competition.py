@@ -61,7 +61,7 @@ class Competition:
     def odds(self) -> np.ndarray:
         """Log-odds [n_taxa] of every taxon."""
         odds = self.probabilities()
-        large = np.flatnonzero(odds > SMALL)
+        large = (odds > SMALL).nonzero()[0]
         p = np.minimum(odds[large].astype(np.float64), 0.5)  # as no other than the likeliest has more
         odds += self._logits
         odds -= self._total

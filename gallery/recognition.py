@@ -245,7 +245,8 @@ class _Window:
         group = self.group(rest, list(detected))
         if changes := self.vocabulary.changes(self.vector):
             detected = reconsidered(changes, confidences, detected, self.parameters.threshold, self.most, self.again)
-        species = [self.as_detection(row, confidence) for row, confidence in detected.items()]
+        shown = self.vocabulary.similarity(self.vector, list(detected)) if detected else ()
+        species = [self.as_detection(row, detected[row], cosine) for row, cosine in zip(detected, shown)]
         group = self.reviewed(group, list(detected)) if group else None
         species.sort(key=lambda one: (-one.confidence, one.scientific_name))
         detections = species + ([group] if group else [])
@@ -319,7 +320,7 @@ class _Window:
         key = frozenset(rows)
         if key not in self._taken:
             known = [self._shifts[row] for row in rows]
-            units = np.array([direction for direction, _ in known])
+            units = known[0][0][None] if len(known) == 1 else np.array([direction for direction, _ in known])
             amounts = non_negative(units @ units.T, units @ self.vector)
             difference = self.vector - amounts @ units
             left = max(math.sqrt(float(difference @ difference)), LEAST_LEFT)
@@ -341,9 +342,8 @@ class _Window:
         candidates = tuple(_candidate(taxa[row], inside[row], cosine) for row, cosine in zip(rows, shown))
         return Detection(group.taxon_rank, group.path[-1], "", group.path, group.probability, candidates)
 
-    def as_detection(self, row: int, confidence: float) -> Detection:
+    def as_detection(self, row: int, confidence: float, cosine: float) -> Detection:
         taxon = self.vocabulary.taxa[row]
-        [cosine] = self.vocabulary.similarity(self.vector, [row])
         candidate = _candidate(taxon, confidence, cosine)
         name = taxon.scientific_name
         return Detection("species", name, taxon.common_name, taxon.path(), confidence, (candidate,))
