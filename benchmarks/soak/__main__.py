@@ -54,6 +54,8 @@ def main() -> int:
 
 
 def _through_pulse(asked: argparse.Namespace, song: Song, folder: Path) -> int:
+    if asked.go_on:
+        raise SystemExit("--continue goes on with other runs than those with --pulse; --microphones --real-time is one")
     if missing():
         _say(f"skipped: {missing()}")
         return 2

@@ -155,7 +155,10 @@ class Capture:
                 if heard is None:
                     return
                 if isinstance(heard, DeviceError):
-                    raise heard
+                    try:
+                        raise heard
+                    finally:
+                        del heard  # which would refer to this frame, and this frame to it
                 self._taken += len(heard.samples)
                 while position < heard.start:
                     hole = min(heard.start - position, hole_samples)
@@ -214,6 +217,5 @@ class Capture:
             except queue.Empty:
                 self.on_waiting()
             if time.monotonic() >= end:
-                error = gone(self.recording.device, f": no samples for {self.stall_s:g} s")
-                self.recording.fail(error)  # nobody shall join it now
-                raise error
+                self.recording.fail(gone(self.recording.device, f": no samples for {self.stall_s:g} s"))
+                raise gone(self.recording.device, f": no samples for {self.stall_s:g} s")

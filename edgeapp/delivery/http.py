@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 
@@ -14,6 +16,7 @@ from edgeapp.delivery.tls import context as tls_context
 
 TIMEOUT_S = 15.0
 MOST_BYTES = 1_000_000  # of an answer that are read
+BODY_S = 30.0  # that a body may take
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Http:
         request = urllib.request.Request(url, body, headers, method=method)
         try:
             with self._opener.open(request, timeout=self._timeout_s) as answer:
-                return Answer(int(answer.status), answer.headers, answer.read(MOST_BYTES))
+                return Answer(int(answer.status), answer.headers, _body(answer))
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.headers, b"")
@@ -77,6 +80,16 @@ class Http:
             return NotSent(f"{self.label}: {reason.verify_message}", "give its CA as ca_file, or renew its certificate")
         why = (reason.strerror if isinstance(reason, OSError) else None) or type(reason).__name__
         return NotSent(f"{self.label} cannot be reached: {why}")
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    """What comes of a body. A fault in it, or a server that never ends it, does not undo what the code has said."""
+    parts: list[bytes] = []
+    end_s = time.monotonic() + BODY_S
+    with suppress(OSError, http.client.HTTPException):
+        while sum(map(len, parts)) < MOST_BYTES and time.monotonic() < end_s and (part := answer.read1(MOST_BYTES)):
+            parts.append(part)
+    return b"".join(parts)
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

@@ -46,6 +46,7 @@ SIZE_REMEDY = "if messages are too large for the broker, raise its limit or set 
 NO_ENTRY = frozenset({0x86, 0x87})  # wrong user name or password; not authorised
 OF_A_SIZE = frozenset({0x95, 0x97})  # 0x97 is a quota, which mosquitto answers for a size
 OF_THE_MESSAGE = OF_A_SIZE | {0x83, 0x99}
+TAKEN_OVER = 0x8E
 ENDS, ENDS_S = 3, 600.0  # so many connections that ended in so short a time are no accident
 
 
@@ -168,7 +169,10 @@ class MqttTarget:
                 self._publish(self._topic, body, self._retain == RETAIN_ALL)
         except _Cut as error:
             # The broker is there, and cuts the line at this message: so brokers answer what is too large for them.
+            taken_over = self._link is not None and self._link.taken_over
             self._hang_up()
+            if taken_over:
+                raise NotSent(f"{error}: another client has its id", "give each station a name of its own") from None
             raise Refused(f"{error}, twice for the same message", SIZE_REMEDY) from None
         except NotSent:
             self._hang_up()  # a message without acknowledgement would be repeated by the client and by the outbox
@@ -346,6 +350,7 @@ class _Link:
         self.answered: Any = None
         self.acknowledged: dict[int, Any] = {}
         self.lost: str | None = None
+        self.taken_over = False  # as far as the client passes on what a broker says of an end
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -379,3 +384,4 @@ class _Link:
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self.lost = f"connection lost: {reason}"
+        self.taken_over = getattr(reason, "value", 0) == TAKEN_OVER

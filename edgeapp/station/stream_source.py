@@ -161,6 +161,9 @@ class StreamSource:
             self.end_reason = self.fault or (CLOSED if self._source.live else None)
             if self.fault:
                 log.warning("%s: %s", self.name, self.fault, extra=self._weight())
+        finally:
+            # An error refers to what it passed through, and may live until it is collected: the sound shall not.
+            self._ring = None
 
     def close(self) -> None:
         """End the sound after what has been heard so far. Safe in a signal handler; idempotent."""

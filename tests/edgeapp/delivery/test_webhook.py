@@ -97,6 +97,13 @@ def test_a_message_is_posted_as_json_with_its_headers_and_its_id(hook):
     assert hook.requests == ["POST /hook/secret-path?key=secret-key"]
 
 
+@pytest.mark.parametrize("length", ["100", "abc"])
+def test_a_delivery_whose_answer_is_cut_is_one_all_the_same(hook, length):
+    hook.answers = [(200, {"Content-Length": length})]
+    WebhookTarget(hook.url).send(message(1))
+    assert len(hook.got) == 1
+
+
 def test_name_and_password_in_the_address_become_a_header(hook):
     target = WebhookTarget(f"http://user:p%40ss@{hook.address}/x")
     target.send(message(1))

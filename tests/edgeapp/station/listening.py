@@ -110,7 +110,8 @@ class Unplugged(Passing):
     def blocks(self) -> Iterator[Block]:
         yield from super().blocks()
         if not self.closed:
-            raise DeviceError(f"microphone {self.name} is gone", "plug it in")
+            error = DeviceError(f"microphone {self.name} is gone", "plug it in")
+            raise error  # which refers to this frame, and this frame to it
 
 
 class OpenCard:

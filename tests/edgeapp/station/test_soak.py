@@ -16,6 +16,7 @@ import soundfile
 
 from benchmarks.soak.accelerated import Soak
 from benchmarks.soak.account import Account, account
+from benchmarks.soak.pieces import keep
 from benchmarks.soak.plan import Plan
 from benchmarks.soak.power import Power, compiler
 from benchmarks.soak.process import Run, Stream, Told, environment
@@ -145,6 +146,24 @@ ONE = "(SELECT min(id) FROM detections)"
 )
 def test_a_row_that_is_missing_or_wrong_is_found(tampered, sql, found):
     assert any(found in loss for loss in tampered(sql).losses)
+
+
+def test_a_run_goes_on_in_its_folder_and_is_one_account(toy_pack, tmp_path):
+    songs = [Song("Parus major", (toy.tone(1000, rate_hz=RATE_HZ) * 32_767).astype("int16"))]
+    for hours in (0.015, 0.03):
+        plan = Plan(hours, 1, 1000, ("slow",), toy_pack, toy.WINDOW_S, 5.0, between_s=(3.0, 6.0))
+        soaked = Soak(plan, tmp_path, songs, print)
+        try:
+            soaked.soak()
+            keep(soaked)
+            made = account(soaked)
+        finally:
+            soaked.close()
+        assert (made.losses, made.named) == ([], [])
+    figures = made.figures
+    assert (figures["pieces"], figures["processes"], figures["streams"]) == (2, 2, 2)
+    assert figures["windows due"] == figures["windows in the journal"] > 18
+    assert figures["webhook: received"] == figures["clips present (detections)"] > 1
 
 
 def test_without_a_fault_nothing_is_lost_and_nothing_is_named(quiet):

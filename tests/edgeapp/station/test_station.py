@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import queue
 import sqlite3
+import weakref
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -565,6 +567,25 @@ def test_the_sound_of_a_detection_is_kept_beside_it(listening, journal, tmp_path
 
     assert len(kept) == 1 and kept[0].species == "Parus major"
     assert all(row["clip"] == kept[0].id for row in journal.detections())
+
+
+def test_the_sound_of_a_lost_stream_is_given_back_at_once(listening, monkeypatch):
+    kept: list[weakref.ref] = []
+    still_there: list[int] = []
+
+    def opened(worker, ring):
+        still_there.append(sum(one() is not None for one in kept))
+        kept.append(weakref.ref(ring))
+
+    station = listening.station()
+    monkeypatch.setattr(station, "_opened", opened)
+    sources = [Unplugged(tit(12.0), listening.clock) for _ in range(4)]
+    gc.disable()  # it counts objects, and not the memory in them
+    try:
+        station.run([listening.worker(station, reopened(sources, listening.clock))])
+    finally:
+        gc.enable()
+    assert still_there == [0, 0, 0, 0]
 
 
 def test_the_status_file_tells_what_the_station_does(listening, recogniser, tmp_path, dawn_chorus):
