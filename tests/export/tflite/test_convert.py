@@ -103,6 +103,13 @@ def test_filters_of_low_bands_work_on_blocks_of_sound(tmp_path):
     assert second == (BANDS, 1, SPECTROGRAMS[1][0])  # its bands are too wide
 
 
+def test_bands_are_scaled_instead_of_the_sound(tmp_path):
+    model = onnx.shape_inference.infer_shapes(convert(read_model(birdnet(tmp_path / "net.tflite"))).model)
+    sizes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in model.graph.value_info}
+    of_sound = [node.op_type for node in model.graph.node if sizes.get(node.output[0], [0])[-1] == SAMPLES]
+    assert sorted(of_sound) == ["Sub", "Sub", "Unsqueeze"]  # less the minimum, for the range; less the mean
+
+
 def test_channels_are_added_where_they_are_no_whole_block(tmp_path):
     model = convert(read_model(birdnet(tmp_path / "net.tflite", uneven=True))).model
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
