@@ -41,7 +41,9 @@ def load(graph: PackGraph, threads: int, providers: Sequence[tuple[str, dict[str
     options.inter_op_num_threads = 1
     # A waiting thread that spins takes the core from the thread that decodes, and from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if providers[0][0] != CPU:
+    if providers[0][0] == CPU:
+        options.enable_mem_pattern = False  # a block for each thread, and no time saved
+    else:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         onnxruntime.set_default_logger_severity(QUIET)  # tells a failed library in several lines; below it is one
     try:

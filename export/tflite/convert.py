@@ -13,12 +13,13 @@ import onnx
 
 from export.errors import ExportError
 from export.tflite.builder import Builder, Value
-from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold
+from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold, is_constant
 from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step
 from export.tflite.reader import Model, Operator
 from export.tflite.spectrogram import Factors, Place, Spectrogram, factored, find_spectrograms, measure
 
 INPUT, OUTPUT = "waveform", "embedding"
+LINEAR = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}  # by a number, of a sound
 HEADS = ("LOGISTIC", "SOFTMAX")  # that may follow the last layer
 
 
@@ -118,7 +119,12 @@ class _Conversion:
         shapes = tuple((batch, numbers) for batch in BATCHES)
         self.values: dict[int, Value] = {source: Value(called, shapes, (0, 1))}
         self.spectrograms = {place.result: place for place in find_spectrograms(model)}
-        self.means: dict[int, tuple[str, str]] = {}
+        self.centres: dict[int, tuple[str, str, str]] = {}
+        self.linear = {
+            one.outputs[0]: one
+            for one in model.operators
+            if one.code in LINEAR and not one.options.get("FusedActivationFunction", 0)
+        }
         self.inside = {number for place in self.spectrograms.values() for number in place.operators}
 
     def output(self) -> Value:
@@ -189,24 +195,46 @@ class _Conversion:
     def spectrogram(self, place: Place) -> Value:
         """Spectrogram [n, frames, bands], in the order of the convolution's output."""
         build, found = self.build, measure(self.model, place, self.known.get, self.numbers)
-        # A constant offset is subtracted before the filters and added after them: BirdNET scales a window to its own
-        # range, which gives it an offset far above its sound, so that the filters would lose precision.
-        sound, mean = self.centred(place.source)
+        sound, scale, mean = self.centred(place.source)
         factors = factored(found.filters, found.hop)
         bands = self.bands(sound, found) if factors is None else self.bands_of_blocks(sound, found, factors)
+        if scale:
+            bands = build.node("Mul", [bands, scale])
         of_offset = build.constant(found.filters.sum(axis=1)[None, :, None].astype(np.float32))
         name = build.node("Add", [bands, build.node("Mul", [mean, of_offset])])
         shapes = tuple((batch, found.frames, len(found.filters)) for batch in BATCHES)
         return Value(name, shapes, (0, 2, 1))
 
-    def centred(self, tensor: int) -> tuple[str, str]:
-        """Sound [n, 1, samples] less its mean, and the mean [n, 1, 1]; the same for every spectrogram of it."""
-        if tensor not in self.means:
-            build = self.build
-            wide = build.node("Unsqueeze", [build.plain(self.values[tensor]).name, build.integers([1])])
-            mean = build.node("ReduceMean", [wide], axes=[2], keepdims=1)
-            self.means[tensor] = build.node("Sub", [wide, mean]), mean
-        return self.means[tensor]
+    def centred(self, tensor: int) -> tuple[str, str, str]:
+        """Sound [n, 1, samples] less its mean before it was scaled, the scale and the mean after that, [n, 1, 1].
+
+        A constant offset is subtracted before the filters and added after them: BirdNET scales a window to its own
+        range, which gives it an offset far above its sound, so that the filters would lose precision. The scale is for
+        the bands, which are fewer numbers; it is empty where there is none.
+        """
+        if tensor not in self.centres:
+            build, steps, source = self.build, [], tensor
+            while (step := self.linear.get(source)) is not None and (number := self.number(step.inputs[1])):
+                steps.append((LINEAR[step.code], number))
+                source = step.inputs[0]
+            wide = build.node("Unsqueeze", [build.plain(self.values[source]).name, build.integers([1])])
+            mean, scale = build.node("ReduceMean", [wide], axes=[2], keepdims=1), ""
+            sound = build.node("Sub", [wide, mean])
+            for code, number in reversed(steps):
+                mean = build.node(code, [mean, number])
+                if code in ("Mul", "Div"):
+                    scale = build.node(code, [scale or build.constant(np.float32(1)), number])
+            self.centres[tensor] = sound, scale, mean
+        return self.centres[tensor]
+
+    def number(self, tensor: int) -> str:
+        """Name of one number for each window [n, 1, 1], or for all of them; empty if the tensor is something else."""
+        if tensor in self.known and is_constant(self.known[tensor]) and self.known[tensor][0].size == 1:
+            return self.build.constant(self.known[tensor][0].reshape(()).astype(np.float32))
+        value = self.values.get(tensor)
+        if value is None or any(shape[1:] != (1,) for shape in value.shapes):
+            return ""
+        return self.build.node("Unsqueeze", [value.name, self.build.integers([1])])
 
     def bands(self, sound: str, found: Spectrogram) -> str:
         """Bands [n, bands, frames] of sound [n, 1, samples] by one filter for each."""

@@ -213,8 +213,8 @@ def _reduction(code: str) -> Callable[[Step], Value]:
         stored = sorted(value.stored(axis) for axis in axes)
         if code == "ReduceMean" and value.order == CHANNELS_FIRST and stored == [2, 3] and not keep:
             pooled = step.build.node("GlobalAveragePool", [value.name])  # ONNX Runtime keeps its layout for this one
-            shapes = tuple((shape[0], shape[3]) for shape in value.shapes)
-            return Value(step.build.node("Flatten", [pooled]), shapes, (0, 1))
+            flat: Shapes = tuple((shape[0], shape[3]) for shape in value.shapes)
+            return Value(step.build.node("Flatten", [pooled]), flat, (0, 1))
         if code == "ReduceSum":  # its axes are an input from opset 13 on
             name = step.build.node(code, [value.name, step.build.integers(stored)], keepdims=keep)
         else:

@@ -14,6 +14,7 @@ from export.tflite.reader import OPTIONS
 SAMPLES = 4_800  # 0.1 s at 48 kHz
 BANDS, EMBEDDING, HIDDEN = 12, 16, 10
 SPECTROGRAMS = ((128, 72), (64, 74))  # length and hop, with as many frames of both
+LOW, BINS_USED = (512, 66), 5  # with as many frames
 CLASSES = 5
 TABLES = {code: table for code, (table, _) in OPTIONS.items()} | {
     "SHAPE": "ShapeOptions",
@@ -147,7 +148,7 @@ class Network:
         share = self.op("SUB", [share, self.constant(0.5)], (1, n))
         return self.op("MUL", [share, self.constant(2.0)], (1, n))
 
-    def spectrogram(self, sound: int, length: int, hop: int, flip: bool = True) -> int:
+    def spectrogram(self, sound: int, length: int, hop: int, flip: bool = True, bins_used: int | None = None) -> int:
         """[1, bands, frames, 1], framed and transformed as BirdNET does it, shapes computed as it computes them."""
         i, part = np.int32, gcd(length, hop)
         one, none = self.constant([1], i), self.constant(np.zeros(0), i)
@@ -192,7 +193,10 @@ class Network:
         last = self.op("REDUCE_PROD", [last, self.constant([0], i)], (), i, KeepDims=False)
         flat = self.op("PACK", [rows, last], (2,), i, Axis=0, ValuesCount=2)
         flat = self.op("RESHAPE", [real, flat], (1, 1))
-        mel = self.constant(np.abs(self.random.normal(0, 0.3, (BANDS, bins))))
+        weights = np.abs(self.random.normal(0, 0.3, (BANDS, bins)))
+        if bins_used is not None:
+            weights[:, bins_used:] = 0
+        mel = self.constant(weights)
         bands = self.op("RESHAPE", [self.op("FULLY_CONNECTED", [flat, mel], (1, BANDS)), wanted], (1, 1, BANDS))
         power = self.op("MUL", [bands, bands], (1, 1, BANDS))
         power = self.op("POW", [power, self.constant(0.23)], (1, 1, BANDS))
@@ -209,6 +213,13 @@ class Network:
         options |= {"DilationHFactor": 1, "DilationWFactor": 1}
         return self.op("CONV_2D", [value, filters, bias], (1, *size, channels), **options)
 
+    def pooled(self, value: int, shape: tuple[int, ...], size: int = 2, stride: int = 2) -> int:
+        """Means and maxima of squares, in one image."""
+        pool = {"Padding": VALID, "StrideH": stride, "StrideW": stride, "FilterHeight": size, "FilterWidth": size}
+        shape = (1, (shape[1] - size) // stride + 1, (shape[2] - size) // stride + 1, shape[3])
+        both = [self.op(code, [value], shape, **pool) for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D")]
+        return self.op("CONCATENATION", both, (*shape[:3], 2 * shape[3]), Axis=3)
+
     def swish(self, value: int) -> int:
         """x sigmoid(x)."""
         shape = self.tensors[value][0]
@@ -216,7 +227,14 @@ class Network:
 
 
 def birdnet(
-    path: Path, classes: int = CLASSES, hidden: bool = False, head: str = "", activation: str = "", seed: int = 0
+    path: Path,
+    classes: int = CLASSES,
+    hidden: bool = False,
+    head: str = "",
+    activation: str = "",
+    seed: int = 0,
+    low: bool = False,
+    uneven: bool = False,
 ) -> Path:
     """A classifier as small as can be in BirdNET's form.
 
@@ -225,14 +243,21 @@ def birdnet(
     hidden : a layer between the network's embedding and the last one, as custom classifiers have
     head : operator behind the last layer
     activation : an operator put behind the first convolution
+    low : the first spectrogram has long frames and low bands only
+    uneven : numbers of channels that are no multiple of 4, and pools of them
     """
     net = Network(seed)
     sound = net.tensor((1, SAMPLES))
     scaled = net.scaled(sound)
     frames = (SAMPLES - SPECTROGRAMS[0][0]) // SPECTROGRAMS[0][1] + 1
     shape = (1, BANDS, frames, 2)
-    both = [net.spectrogram(scaled, length, hop) for length, hop in SPECTROGRAMS]
+    spectrograms = ((*LOW, BINS_USED), (*SPECTROGRAMS[1], None)) if low else [(*one, None) for one in SPECTROGRAMS]
+    both = [net.spectrogram(scaled, length, hop, bins_used=used) for length, hop, used in spectrograms]
     value = net.op("CONCATENATION", both, (1, BANDS, 1, 2), Axis=3)
+    if uneven:
+        value = net.swish(net.convolution(value, shape, 6, 3))
+        value = net.pooled(value, (*shape[:3], 6), 1, 1)
+        shape = (*shape[:3], 12)
     value = net.swish(net.convolution(value, shape, 8, 3, 2))
     shape = (1, -(-BANDS // 2), -(-frames // 2), 8)
     if activation:
@@ -244,13 +269,12 @@ def birdnet(
     squeezed = net.op(
         "RESHAPE", [net.op("MEAN", [deep, axes], (1, 8)), net.constant([-1, 1, 1, 8], np.int32)], (1, 1, 1, 8)
     )
-    gate = net.swish(net.convolution(squeezed, (1, 1, 1, 8), 4))
-    gate = net.op("LOGISTIC", [net.convolution(gate, (1, 1, 1, 4), 8)], (1, 1, 1, 8))
+    narrow = 3 if uneven else 4
+    gate = net.swish(net.convolution(squeezed, (1, 1, 1, 8), narrow))
+    gate = net.op("LOGISTIC", [net.convolution(gate, (1, 1, 1, narrow), 8)], (1, 1, 1, 8))
     value = net.op("ADD", [value, net.op("MUL", [deep, gate], shape)], shape)
-    pool = {"Padding": VALID, "StrideH": 2, "StrideW": 2, "FilterHeight": 2, "FilterWidth": 2}
+    value = net.pooled(value, shape)
     shape = (1, shape[1] // 2, shape[2] // 2, 8)
-    pooled = [net.op(code, [value], shape, **pool) for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D")]
-    value = net.op("CONCATENATION", pooled, (*shape[:3], 16), Axis=3)
     value = net.op(
         "PAD", [value, net.constant([[0, 0], [0, 1], [1, 0], [0, 0]], np.int32)], (1, shape[1] + 1, shape[2] + 1, 16)
     )

@@ -7,15 +7,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from export.errors import ExportError
+from export.tflite.channels import CHANNELS
 from export.tflite.convert import Converted, convert, convert_whole
 from export.tflite.reader import read_model
 from tests.export.tflite.network import (
+    BANDS,
     CLASSES,
     EMBEDDING,
     HIDDEN,
+    LOW,
     SAMPLES,
+    SPECTROGRAMS,
     Network,
     birdnet,
     occurrence,
@@ -37,11 +42,13 @@ def logits(converted: Converted, inputs: np.ndarray) -> np.ndarray:
     return np.asarray(run(converted.model, inputs) @ converted.weights.T + converted.bias)
 
 
-@pytest.mark.parametrize("hidden", [False, True], ids=["birdnet", "with a hidden layer"])
-def test_a_classifier_gives_what_tensorflow_lite_gives(tmp_path, hidden):
-    path, heard = birdnet(tmp_path / "net.tflite", hidden=hidden), sounds()
+@pytest.mark.parametrize("form", ["birdnet", "hidden", "low", "uneven"])
+def test_a_classifier_gives_what_tensorflow_lite_gives(tmp_path, form):
+    kind = {} if form == "birdnet" else {form: True}
+    path, heard = birdnet(tmp_path / "net.tflite", seed=1 if form == "uneven" else 0, **kind), sounds()
     converted = convert(read_model(path))
-    assert (converted.samples, converted.dim, converted.head) == (SAMPLES, HIDDEN if hidden else EMBEDDING, "")
+    dim = HIDDEN if form == "hidden" else EMBEDDING
+    assert (converted.samples, converted.dim, converted.head) == (SAMPLES, dim, "")
     assert converted.weights.shape == (CLASSES, converted.dim)
     wanted = tensorflow_lite(path, heard)
     assert np.ptp(wanted, axis=0).max() > 0.05  # the sounds are told apart
@@ -82,6 +89,36 @@ def test_a_spectrogram_is_one_convolution_of_its_hop(tmp_path):
         if attribute.name == "strides" and len(attribute.ints) == 1
     ]
     assert strides == [[72], [74]]
+
+
+def test_filters_of_low_bands_work_on_blocks_of_sound(tmp_path):
+    model = convert(read_model(birdnet(tmp_path / "net.tflite", low=True))).model
+    stored = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    [basis] = [stored[node.input[1]] for node in model.graph.node if node.op_type == "MatMul"]
+    first, second = [stored[node.input[1]] for node in model.graph.node if node.op_type == "Conv"][:2]
+    length, hop = LOW
+    assert hop % basis[0] == 0 and basis[1] == first[1] < basis[0]
+    assert first[0] == BANDS and first[3] == -(-length // basis[0])
+    assert basis[1] * (hop + BANDS * first[3]) < BANDS * length / 2
+    assert second == (BANDS, 1, SPECTROGRAMS[1][0])  # its bands are too wide
+
+
+def test_bands_are_scaled_instead_of_the_sound(tmp_path):
+    model = onnx.shape_inference.infer_shapes(convert(read_model(birdnet(tmp_path / "net.tflite"))).model)
+    sizes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in model.graph.value_info}
+    of_sound = [node.op_type for node in model.graph.node if sizes.get(node.output[0], [0])[-1] == SAMPLES]
+    assert sorted(of_sound) == ["Sub", "Sub", "Unsqueeze"]  # less the minimum, for the range; less the mean
+
+
+def test_channels_are_added_where_they_are_no_whole_block(tmp_path):
+    model = convert(read_model(birdnet(tmp_path / "net.tflite", uneven=True))).model
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = [stored[node.input[1]] for node in model.graph.node if node.op_type == "Conv"]
+    images = [one for one in weights if one.ndim == 4]
+    assert [one.shape[:2] for one in images[:2]] == [(CHANNELS, 2), (8, 2 * CHANNELS)]  # 6 channels, pooled twice
+    assert not images[0][6:].any() and not images[1][:, [*range(6, CHANNELS), *range(CHANNELS + 6, 32)]].any()
+    gates = [one.shape[:2] for one in images if one.shape[2:] == (1, 1)][:2]
+    assert gates == [(CHANNELS, 8), (8, CHANNELS)]  # 3 channels
 
 
 @pytest.mark.parametrize("head", ["LOGISTIC", "SOFTMAX"])
