@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import datetime, timezone
+from functools import lru_cache
 
 from edgeapp.errors import UsageError
 
@@ -23,6 +24,8 @@ def context(ca_file: str | None = None, cert_file: str | None = None, key_file: 
     UsageError
         A file has not what it should have.
     """
+    if ca_file is None and cert_file is None:
+        return of_the_system()
     try:
         made = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -37,6 +40,12 @@ def context(ca_file: str | None = None, cert_file: str | None = None, key_file: 
             remedy = "give a certificate and its key in PEM format, the key without a passphrase"
             raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
     return made
+
+
+@lru_cache(maxsize=1)
+def of_the_system() -> ssl.SSLContext:
+    """One for all targets that trust what the system trusts: to read its certificates takes long."""
+    return ssl.create_default_context()
 
 
 def ended(cert_file: str, now: datetime) -> datetime | None:

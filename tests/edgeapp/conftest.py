@@ -22,6 +22,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime import encoders
 from edgeapp.runtime.tensorrt import cache, cuda
 from edgeapp.runtime.tensorrt.build import Library
+from tests.edgeapp import forks as forked
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.fake_tensorrt import FakeDriver, FakeTensorRT
 from tests.edgeapp.pulse_server import PulseServer, pulse_server
@@ -57,6 +58,13 @@ def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServ
     """A sound server that is not to be stopped."""
     with pulse_server(tmp_path_factory.mktemp("pulse")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[forked.Forks]:
+    """What runs the command line in processes that need not load it."""
+    with forked.forks() as made:
+        yield made
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,23 +12,10 @@ import soundfile
 from edgeapp.cli import COMMANDS
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.forks import Forks
 
 LOCALES = {"utf-8": {"LC_ALL": "C.UTF-8"}, "C": {"LC_ALL": "C"}, "POSIX": {"LC_ALL": "POSIX", "LANG": "POSIX"}}
 BARE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
-# Each command in a copy of one process that has loaded the program, which takes longest.
-PROGRAM = """
-import json, os, sys
-from edgeapp.cli import app, main
-for number, words in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if not child:
-        for to, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), to)
-        os.dup2(os.open("raw.pcm", os.O_RDONLY), 0)
-        sys.argv = ["biovita-edge", *(os.fsdecode(word.encode()) for word in words)]  # as a shell gives them
-        main()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
 SONG, JOURNAL, RESULTS = "Grünfink 鳥.wav", "Tagebuch é.sqlite", "Ergebnisse ß"
 DONE = {
     "identify": ["identify", SONG, "--pack", "TOY", "--format", "csv", "--language", "ja"],
@@ -56,32 +40,27 @@ DONE = {
 }
 
 
-def done_in(locale: str, folder: Path, toy_pack: Path) -> dict[str, tuple[int, str, str]]:
+def done_in(locale: str, folder: Path, toy_pack: Path, forks: Forks) -> dict[str, tuple[int, str, str]]:
     """Every command: its exit code, and what it wrote to standard output and error."""
     folder.mkdir()
     soundfile.write(folder / SONG, toy.tone(1000), toy.RATE_HZ)
     (folder / "Einstellungen ä.toml").write_text(f'[station]\nname = "Vogelhaus 鳥"\npack = "{toy_pack}"\n', "utf-8")
-    (folder / "raw.pcm").write_bytes((toy.tone(1000) * 32_767).astype("<i2").tobytes())
-    words = [[str(toy_pack) if word == "TOY" else word for word in command] for command in DONE.values()]
+    sound = (toy.tone(1000) * 32_767).astype("<i2").tobytes()
     home = {name: str(folder / "home") for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input=json.dumps(words),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**plain, **home, **LOCALES[locale], **BARE, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    said = [[(folder / f"{n}.{name}").read_text("utf-8") for name in ("out", "err")] for n in range(len(words))]
-    return {name: (int(code), *texts) for name, code, texts in zip(DONE, done.stdout.split(), said, strict=True)}
+    environment = {**plain, **home, **LOCALES[locale], **BARE, "PYTHONPATH": str(PROJECT)}
+    found = {}
+    for name, words in DONE.items():
+        given = tuple((str(toy_pack) if word == "TOY" else word).encode() for word in words)  # as a shell gives them
+        done = forks.run(given, folder, environment, sound)
+        found[name] = done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
+    return found
 
 
 @pytest.fixture(scope="module")
-def in_utf8(tmp_path_factory, toy_pack):
+def in_utf8(tmp_path_factory, toy_pack, forks):
     folder = tmp_path_factory.mktemp("utf8") / "here"
-    return done_in("utf-8", folder, toy_pack), folder
+    return done_in("utf-8", folder, toy_pack, forks), folder
 
 
 def timeless(text: str, folder: Path) -> str:
@@ -90,12 +69,12 @@ def timeless(text: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("locale", ["C", pytest.param("POSIX", marks=pytest.mark.slow)])
-def test_a_locale_without_letters_changes_nothing(locale, in_utf8, tmp_path, toy_pack):
+def test_a_locale_without_letters_changes_nothing(locale, in_utf8, tmp_path, toy_pack, forks):
     wanted, there = in_utf8
     assert {name.split()[0] for name in DONE} == set(COMMANDS)
     assert [name for name, (code, *_) in wanted.items() if code not in (0, 1)] == ["species", "serve", "bench"]
     assert all(word in wanted["identify"][1] for word in (SONG, "シジュウカラ"))
-    found = done_in(locale, tmp_path / "here", toy_pack)
+    found = done_in(locale, tmp_path / "here", toy_pack, forks)
     for name, (code, out, err) in wanted.items():
         assert (name, found[name][0], "Traceback" in found[name][2]) == (name, code, False)
         assert timeless(found[name][1], tmp_path / "here") == timeless(out, there), name

@@ -33,16 +33,14 @@ CARD_HZ = 48_000
 
 
 @pytest.fixture
-def listen(tmp_path, toy_pack):
+def listen(forks, tmp_path, toy_pack):
     """Run `listen -` as a process that is fed some sound; its result, and the rows of its journal."""
     path = tmp_path / "heard.sqlite"
 
     def call(samples: np.ndarray, *words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "edgeapp", "listen", "-", "--pack", toy_pack, "--journal", path, *words]
+        command = ("listen", "-", "--pack", toy_pack, "--journal", path, *map(str, words))
         raw = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-        done = subprocess.run(
-            [str(word) for word in command], input=raw, capture_output=True, env=environment(tmp_path), timeout=300
-        )
+        done = forks.run(command, tmp_path, environment(tmp_path), raw)
         return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     call.rows = lambda sql: rows(path, sql)

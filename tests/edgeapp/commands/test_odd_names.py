@@ -57,13 +57,11 @@ def odd(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def program(odd, toy_pack, tmp_path):
+def program(forks, odd, tmp_path):
     """Run the command line in the folder of odd names, in a locale; bytes in, bytes out."""
 
     def call(*words: str | bytes | Path, locale: str = "utf-8") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "edgeapp", *words], cwd=odd, env=environment(tmp_path, locale), capture_output=True
-        )
+        return forks.run(words, odd, environment(tmp_path, locale))
 
     return call
 
