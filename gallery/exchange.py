@@ -16,6 +16,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import tokenize
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -34,6 +37,7 @@ from gallery.store import Gallery
 from gallery.taxon import RANKS, SYNONYM_SEPARATOR, Taxon
 
 FORMAT = 1
+_NO_ARRAY = (ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError, RecursionError, zipfile.BadZipFile)
 ABOUT = "gallery.json"
 ENTRY_COLUMNS = (
     "scientific_name",
@@ -229,7 +233,9 @@ class Imported:
         self.rejected: list[Rejection] = []
         about = self._about()
         try:
-            self.identity = EncoderIdentity(str(about["space"]), int(about["dim"]), str(about["pack"]))
+            if not all(isinstance(about[name], str) for name in ("space", "pack")):
+                raise TypeError("space and pack are texts")
+            self.identity = EncoderIdentity(about["space"], int(about["dim"]), about["pack"])
             self._n = int(about["entries"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise GalleryError(f"{folder / ABOUT} does not say what is exported ({error!r})", AGAIN) from None
@@ -305,9 +311,11 @@ class Imported:
         return Thumbnail(small, large, width, height)
 
     def _inside(self, path: str) -> Path:
-        found = (self._folder / path).resolve()
-        if not found.is_relative_to(self._folder.resolve()):
+        found = Path(os.path.realpath(self._folder / path))
+        if not found.is_relative_to(os.path.realpath(self._folder)):
             raise ValueError(f"{path} lies outside the folder")
+        if not found.is_file():  # a pipe would be waited for
+            raise ValueError(f"{path} is not there, or no file")
         return found
 
     def _about(self) -> Mapping[str, Any]:
@@ -328,8 +336,10 @@ class Imported:
         path = self._folder / name
         try:
             found = np.load(path, mmap_mode="r" if path.stat().st_size > 1 << 20 else None, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, *_NO_ARRAY) as error:
             raise GalleryError(f"{path} cannot be read ({error})", AGAIN) from None
+        if not isinstance(found, np.ndarray):
+            raise GalleryError(f"{path} is no array", AGAIN)
         if found.ndim != 2 or found.shape[1] != self.identity.dim or found.dtype.kind != "f":
             raise GalleryError(f"{path} has an array of shape {list(found.shape)}", AGAIN)
         return found

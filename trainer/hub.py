@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edgeapp.audio.names import why_no_file
 from trainer.data.manifest import shared_folder
 from trainer.errors import CheckpointError, ConfigError
 
@@ -59,8 +60,10 @@ def in_folder(source: str, names: tuple[str, ...]) -> Path:
     if not folder.is_dir():
         raise CheckpointError(f"{source}: no such folder", NAMED)
     for name in names:
-        if (folder / name).exists():
+        if (folder / name).is_file():
             return folder / name
+        if (folder / name).exists():
+            raise CheckpointError(f"{folder / name}: {why_no_file(folder / name)}", "put the file there")
     raise CheckpointError(f"{source}: has no {' or '.join(names)}", "name the folder that holds it")
 
 

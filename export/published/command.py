@@ -89,10 +89,14 @@ def published(
     request = Request(
         source or BIOVITA, taxa, out, steps, wanted, label, card, calibrate, data, field_folder() if calibrate else None
     )
-    making = PublishedPack(request, tell, report)
-    with files.locked(steps):
-        pack = making.make()
-    making.steps.remove()
+    try:
+        making = PublishedPack(request, tell, report)
+        with files.locked(steps):
+            pack = making.make()
+        making.steps.remove()
+    except OSError as error:
+        what = f"{error.filename or steps}: {error.strerror or error}"
+        raise ExportError(what, "check the folder and the free space, and repeat the command") from None
     for graph, parity in pack.parity.items():
         if "least" in parity:
             tell(f"{graph}: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs")

@@ -55,6 +55,6 @@ def _of_folder(folder: Path, taxa: Sequence[Taxon], tell: Callable[[str], None])
         except TaxonError as error:
             tell(f"{text_of(species)}: {error}")
             continue
-        files = sorted(path for path in species.rglob("*") if is_sound(path) and path.is_file())
+        files = sorted(path for path in species.rglob("*") if is_sound(path) and not path.is_dir())
         samples += [Sample(path, row[taxon.scientific_name], (text_of(folder), text_of(path.name))) for path in files]
     return samples

@@ -1,5 +1,6 @@
 """What one gallery has goes into another, once."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,39 @@ def test_a_row_that_cannot_be_used_is_named_and_the_others_are_taken(filled, tmp
     assert len(list(found.entries())) == 7
     [rejection] = found.rejected
     assert rejection.label.endswith("Parus major: a.jpg")
+
+
+@pytest.mark.parametrize("odd", [os.mkfifo, lambda path: path.symlink_to(path.name), Path.mkdir])
+def test_a_photo_of_an_export_that_is_no_file_is_named(filled, tmp_path, odd):
+    out = tmp_path / "out"
+    with Gallery.open(filled) as gallery:
+        export(gallery, out)
+    photo = out / "photos" / "Parus_major_7.jpg"
+    photo.unlink()
+    odd(photo)
+    found = Imported(out)
+    assert len(list(found.entries())) == 7
+    [rejection] = found.rejected
+    assert rejection.reason == "photos/Parus_major_7.jpg is not there, or no file"
+
+
+@pytest.mark.parametrize("kind", ["several arrays", "more than any memory", "a header of any depth", "no archive"])
+def test_what_is_no_array_in_an_export_is_refused(filled, tmp_path, kind):
+    out = tmp_path / "out"
+    with Gallery.open(filled) as gallery:
+        export(gallery, out)
+    with (out / "vectors.npy").open("wb") as file:
+        if kind == "several arrays":
+            np.savez(file, a=np.zeros(3))
+        elif kind == "more than any memory":
+            header = {"descr": "<f2", "fortran_order": False, "shape": (10**13, 256)}
+            np.lib.format.write_array_header_1_0(file, header)
+        elif kind == "no archive":
+            file.write(b"PK\x03\x04 and nothing else")
+        else:
+            file.write(b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"(" * 8999 + b"\n")
+    with pytest.raises(GalleryError, match="vectors.npy"):
+        Imported(out)
 
 
 def test_a_vector_that_is_damaged_in_an_export_is_rejected_alone(filled, tmp_path, taxa, identity):

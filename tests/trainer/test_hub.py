@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def test_the_first_of_the_files_that_a_folder_has_is_taken(tmp_path: Path) -> No
 def test_a_folder_that_is_missing_or_lacks_the_files_is_named(tmp_path: Path) -> None:
     assert "no such folder" in complaint(str(tmp_path / "none"), "config.json")
     assert "has no a.safetensors or b.bin" in complaint(str(tmp_path), "a.safetensors", "b.bin")
+    os.mkfifo(tmp_path / "a.safetensors")
+    assert "a.safetensors: is a named pipe" in complaint(str(tmp_path), "a.safetensors", "b.bin")
 
 
 @pytest.mark.parametrize("source", ["hf-hub:clap", "hf-hub:a/b@", "hf-hub:a b/c", "hf-hub:a/b/c", "hf-hub:"])

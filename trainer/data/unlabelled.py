@@ -96,7 +96,7 @@ def recordings_of(path: Path, media: Path | None) -> Listed:
         When there are none, or the table cannot be read.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if is_sound(file) and file.is_file())
+        files = sorted(file for file in path.rglob("*") if is_sound(file) and not file.is_dir())
         if not files:
             raise DataError(
                 f"{path}: contains no recordings", f"name a folder with {', '.join(SOUND[:3])} or other audio files"

@@ -107,6 +107,9 @@ def test_everything_is_checked_before_hours_of_work(made: Made, tiny: Tiny, tmp_
     (tmp_path / "other" / "thesis.tex").write_text("")
     ended = call(main, *words, "--out", tmp_path / "other")
     assert ended.code == 2 and "other: exists and is not a pack" in ended.lines()[-1]
+    (tmp_path / "file").write_text("")
+    ended = call(main, *words, "--out", tmp_path / "file" / "pack")
+    assert ended.code != 0 and ended.lines()[-1].startswith(f"error: {tmp_path / 'file'}")
     ended = call(main, "published", tmp_path / "nothing", "--out", tmp_path / "pack")
     assert ended.code == 3 and "no such folder" in ended.lines()[-1]
     assert not (tmp_path / "pack").exists()

@@ -9,7 +9,9 @@ import pytest
 
 from tests.trainer import tiny as tiny_set
 from trainer.data.material import Data
+from trainer.data.media import opened
 from trainer.data.unlabelled import open_unlabelled
+from trainer.errors import DataError
 
 
 @pytest.fixture
@@ -45,6 +47,17 @@ def test_a_table_and_the_folder_it_lies_in_give_a_file_once(table, tmp_path: Pat
     data = alone(table("a.wav,,,", "gone.wav,,,"), tmp_path)
     assert names(data.unlabelled) == ["a.wav", "gone.wav", "b.wav"]
     assert f"{tmp_path / 'a.wav'}: the file is already listed (1 in all)" in data.manifest.notes[0]
+
+
+def test_what_is_no_recording_in_a_folder_is_told_on_opening(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    (tmp_path / "gone.wav").symlink_to("nowhere.wav")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "folder.wav").mkdir()
+    data = alone(tmp_path)
+    assert names(data.unlabelled) == ["a.wav", "gone.wav", "loop.wav"]
+    with pytest.raises(DataError, match="loop.wav: cannot be opened"):
+        opened(data.unlabelled[2])
 
 
 @pytest.mark.parametrize("seed", range(5))
