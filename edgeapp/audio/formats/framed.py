@@ -148,11 +148,7 @@ def _runs(file: Readable, frames: Frames, start: int) -> Iterator[_Run]:
         return  # what decodes it may know more
     while at is not None:
         begin, count = at, 0
-        while (
-            (length := window.length(at))
-            and window.head(at)[slice(*frames.kept)] == first
-            and at + length <= window.size
-        ):
+        while (length := window.length(at, first)) and at + length <= window.size:
             at += length
             count += 1
         if count:
