@@ -42,13 +42,15 @@ MOST_COUNTED = 10_000  # of the files that are left when a run is stopped: nobod
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many inputs were ended, were done and failed; a cut file, of which a result was written, counts as both.
+    """How many inputs were ended, were done and failed, as `archive` counts them too: none is both.
 
     Those that never were recordings are passed over, and are neither.
 
     Attributes
     ----------
     given, done, failed, passed_over : int
+    partly : int
+        Those that failed, such as a file that is cut, and have a result of what is there.
     last : str or None
         The file that was ended last, done or failed.
     next : str or None
@@ -63,10 +65,16 @@ class Outcome:
     done: int = 0
     failed: int = 0
     passed_over: int = 0
+    partly: int = 0
     last: str | None = None
     next: str | None = None
     left: int = 0
     stopped: OutputError | KeyboardInterrupt | None = None
+
+    @property
+    def written(self) -> int:
+        """Inputs that have a result."""
+        return self.done + self.partly
 
     @property
     def exit_code(self) -> int:
@@ -134,7 +142,7 @@ def identify(
     PackError, GalleryError
         What would fail every other file too.
     """
-    given = done = failed = passed_over = 0
+    given = done = failed = passed_over = partly = 0
     last: str | None = None
     at: Found | Refused | None = None  # that is being heard
     named = naming or Naming()
@@ -152,7 +160,7 @@ def identify(
 
     def hear(file: str, number: int, numbers: Sequence[int], fault: str | None) -> str | None:
         """Identify one of the channels, or all together, and end the file with the last; why sound is missing."""
-        nonlocal done
+        nonlocal done, partly
         with overheard() as complaints:
             with interruption.held():
                 source = open_sound(file, channel=number) if number else open_sound(file)
@@ -180,7 +188,8 @@ def identify(
             noted.update(of_pack)
             if number == numbers[-1]:
                 end(file, fault)
-                done += 1
+                done += fault is None
+                partly += fault is not None
         return fault
 
     try:
@@ -188,7 +197,7 @@ def identify(
             with interruption.held():
                 at = next(left, None)
             if at is None:
-                return Outcome(given, done, failed, passed_over, last)
+                return Outcome(given, done, failed, passed_over, partly, last)
             file = at.path
             try:
                 if isinstance(at, Refused):
@@ -218,9 +227,9 @@ def identify(
         interruption.accept()
         rest = at if at is not None else next(left, None)
         if rest is None:  # it came when all was done
-            return Outcome(given, done, failed, passed_over, last)
+            return Outcome(given, done, failed, passed_over, partly, last)
         n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
-        return Outcome(given, done, failed, passed_over, last, rest.path, n_left, stopped)
+        return Outcome(given, done, failed, passed_over, partly, last, rest.path, n_left, stopped)
 
 
 def write_windows(

@@ -245,11 +245,11 @@ def identify(
             destination.whole,
             loaded.gate,
         )
-        destination.keep = outcome.done > 0
+        destination.keep = outcome.written > 0
         if outcome.stopped is not None:
             destination.cut()
         results.close()  # a report that cannot be written leaves them where they belong
-        report_code = report_file.write(keep=outcome.done > 0)
+        report_code = report_file.write(keep=outcome.written > 0)
     if passed_over:
         note(printable(str(passed_over)))
     if outcome.stopped is not None:

@@ -88,7 +88,7 @@ def beginning_with(first: str | None, found: Iterator[Found | Refused]) -> Itera
 
 def ended_early(outcome: Outcome, format: str, output: Path | None) -> BiovitaError:
     """What to tell of a run that was stopped: what was done, where it is, and how to go on."""
-    if isinstance(outcome.stopped, OutputError) and not outcome.done:
+    if isinstance(outcome.stopped, OutputError) and not outcome.written:
         return outcome.stopped
     if isinstance(outcome.stopped, OutputError):
         said, exit_code = outcome.stopped.what, outcome.stopped.exit_code
@@ -104,7 +104,7 @@ def ended_early(outcome: Outcome, format: str, output: Path | None) -> BiovitaEr
     if outcome.last is not None:
         said += f", the last {outcome.last}"
     options = [f"--from {shlex.quote(outcome.next or '')}"] if outcome.last is not None else []
-    if outcome.done and output is not None:
+    if outcome.written and output is not None:
         said += f"; their results are in {output}"
         options.append("--append" if format in APPENDED else "another --output")
     if options:

@@ -9,8 +9,8 @@ import numpy as np
 from edgeapp.audio.formats.decoder import BLOCK_FRAMES, Hole, silence
 from edgeapp.audio.full_scale import beyond_reason
 
-GAP_S = 0.05  # between what was heard and what follows, from which on it is filled
-STEP_S = 0.025  # from a packet to the next: less is a clock that drifts against the sound, and no packet is missing
+GAP_S = 0.025  # between what was heard and what follows, from which on it is filled
+STEP_S = 0.03  # from a packet to the next: less is a clock that drifts or jitters, and no word is lost on it
 
 Timed = tuple[float | None, np.ndarray]  # seconds, None where that is not known, and frames ``[n, channels]``
 

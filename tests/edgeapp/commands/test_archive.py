@@ -209,6 +209,20 @@ def test_a_renamed_partition_by_folder_follows_the_folder(sounds, archive, tmp_p
     assert len(folders) == 2 and all(name.endswith(("site a", "moved")) for name in folders)
 
 
+def test_both_doors_count_recordings_alike(archive, toy_pack, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("good.wav", "cut.wav"):
+        soundfile.write(folder / name, toy.tone(1000, seconds=20), toy.RATE_HZ)
+    whole = (folder / "cut.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    (folder / "broken.wav").write_bytes(b"RIFF" + bytes(100))
+    count = "1 of 3 files done, 2 failed"
+    one, other = archive(folder), CliRunner().invoke(app, ["identify", str(folder), "--pack", str(toy_pack)])
+    assert count in one.stderr and count in other.stderr
+    assert one.exit_code == other.exit_code == 1
+
+
 def test_a_touched_recording_is_not_heard_again(sounds, archive, tmp_path):
     archive(sounds / "site a")
     before = files_of(tmp_path / "results")["short.wav"]
