@@ -155,10 +155,7 @@ class Capture:
                 if heard is None:
                     return
                 if isinstance(heard, DeviceError):
-                    try:
-                        raise heard
-                    finally:
-                        del heard  # which would refer to this frame, and this frame to it
+                    raise heard
                 self._taken += len(heard.samples)
                 while position < heard.start:
                     hole = min(heard.start - position, hole_samples)
@@ -170,6 +167,7 @@ class Capture:
         finally:
             self.close()
             self.recording.left()
+            self._queue = queue.SimpleQueue()  # without the sound that nobody took, however long this object lives
 
     def close(self) -> None:
         """End `blocks()` after what has been heard so far. Safe in a signal handler; idempotent."""
@@ -217,5 +215,6 @@ class Capture:
             except queue.Empty:
                 self.on_waiting()
             if time.monotonic() >= end:
-                self.recording.fail(gone(self.recording.device, f": no samples for {self.stall_s:g} s"))
-                raise gone(self.recording.device, f": no samples for {self.stall_s:g} s")
+                error = gone(self.recording.device, f": no samples for {self.stall_s:g} s")
+                self.recording.fail(error)  # nobody shall join it now
+                raise error

@@ -50,8 +50,8 @@ def station(context: Context) -> Findings:
     deaf += [_impaired(one) for one in microphones if one.get("state") in OF_CHANNEL]
     journal = running.told.get("journal")
     if isinstance(journal, dict) and journal.get("trouble"):
-        what = f"process {pid} cannot write: {journal['trouble']}"
-        deaf.append(error("station", what, "make room on the disk, check the folder of the journal"))
+        what, remedy = _parted(str(journal["trouble"]), "make room on the disk, check the folder of the journal")
+        deaf.append(error("station", f"process {pid} cannot write: {what}", remedy))
     yield from deaf or [ok("station", f"process {pid} runs; {_told(microphones)}")]
     yield from _settings(running)
 
@@ -81,11 +81,18 @@ def _settings(running: RunningStation) -> Findings:
 
 
 def _deaf(microphone: dict[str, object]) -> Finding:
-    why = f" ({microphone['why']})" if microphone.get("why") else ""
+    on_its_kind = OF_ADDRESS if is_address(str(microphone.get("name"))) else OF_CARD
+    told, remedy = _parted(str(microphone.get("why") or ""), on_its_kind)
+    why = f" ({told})" if told else ""
     since = f" since {microphone['since_utc']}" if microphone.get("since_utc") else ""
     what = f"microphone {microphone.get('name')} is {microphone.get('state')}{since}{why}"
-    remedy = OF_ADDRESS if is_address(str(microphone.get("name"))) else OF_CARD
     return Finding("station", State.ERROR, what, remedy)
+
+
+def _parted(told: str, otherwise: str) -> tuple[str, str]:
+    """What an error of the station says, and its remedy; another one where it has none."""
+    what, _, remedy = told.partition("; ")
+    return what, remedy or otherwise
 
 
 def _impaired(microphone: dict[str, object]) -> Finding:

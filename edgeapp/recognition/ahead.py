@@ -88,9 +88,12 @@ def in_order(items: Iterator[T], work: Callable[[T], R], workers: int, ahead: in
                 given += 1
                 changed.notify_all()
             if isinstance(result, _End):
-                if result.error is not None:
+                if result.error is None:
+                    return
+                try:
                     raise result.error
-                return
+                finally:
+                    del result  # which refers to this frame by its error, and to all that the work had in its hands
             yield result
 
     threads = [threading.Thread(target=run, name=THREADS, daemon=True) for _ in range(workers)]

@@ -232,6 +232,13 @@ def test_a_station_that_cannot_write_its_journal_is_an_error(context, journal):
     path.write_text(json.dumps({**json.loads(path.read_text()), "journal": {"trouble": "disk is full"}}))
     [told] = service.station(context(alive=True))
     assert (told.state, told.what) == (State.ERROR, "process 4711 cannot write: disk is full")
+    assert "make room" in told.remedy
+
+
+def test_a_remedy_that_the_station_told_is_the_one(context, journal):
+    status(journal, 5, {**SILENT, "why": "source does not open (401); check user and password"})
+    [told] = service.station(context(alive=True))
+    assert told.what.endswith("(source does not open (401))") and told.remedy == "check user and password"
 
 
 def test_no_status_file_is_no_fault_and_a_broken_one_a_warning(context, journal):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 
+import numpy as np
 import pytest
 
 from edgeapp.recognition.ahead import THREADS, in_order
@@ -108,3 +111,21 @@ def test_leaving_early_stops_an_endless_iterator():
 def test_a_worker_at_least():
     with pytest.raises(ValueError, match="0 workers"):
         doubled([1], workers=0)
+
+
+def test_what_failed_work_had_in_its_hands_is_given_back_at_once():
+    held = []
+
+    def fails(item):
+        sound = np.zeros(10)
+        held.append(weakref.ref(sound))
+        raise ValueError("broken")
+
+    gc.disable()  # it counts objects, and not the memory in them
+    try:
+        with pytest.raises(ValueError) as raised, in_order(iter([1]), fails, 1, 1) as results:
+            next(results)
+        del raised, results
+        assert held[0]() is None
+    finally:
+        gc.enable()
