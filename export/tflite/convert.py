@@ -223,7 +223,7 @@ class _Conversion:
             for code, number in reversed(steps):
                 mean = build.node(code, [mean, number])
                 if code in ("Mul", "Div"):
-                    scale = build.node(code, [scale or build.constant(np.float32(1)), number])
+                    scale = build.node(code, [scale or build.constant(np.array(1, np.float32)), number])
             self.centres[tensor] = sound, scale, mean
         return self.centres[tensor]
 
