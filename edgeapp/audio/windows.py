@@ -15,7 +15,8 @@ from edgeapp.errors import AudioError
 WINDOW_S = 10.0  # what BioVITA was trained on
 HOP_S = 5.0  # every sound is well inside a window
 FAR_BELOW = 10.0  # times the offset, below which a sound is measured without it
-ROOM_WINDOWS = 8  # for so many windows, before what is still needed is copied; pages this large come whole
+ROOM_WINDOWS = 4  # for so many windows, before what is still needed is copied
+ROOM_SAMPLES = 1 << 20  # at least: NumPy asks for large pages from 4 MB on, which come whole
 REPEAT, ZERO = PADS = ("repeat", "zero")  # how a sound shorter than a window fills it
 MIN_CLIP_S = 0.5  # less than this is a click; filling a window with it would make a rattle
 
@@ -160,7 +161,7 @@ class _Held:
     """
 
     def __init__(self, size: int) -> None:
-        self._room = ROOM_WINDOWS * size
+        self._room = max(ROOM_WINDOWS * size, ROOM_SAMPLES)
         self._samples = np.empty(0, np.float32)
         self._filled = 0
         self.origin = 0
