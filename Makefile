@@ -4,13 +4,17 @@ PYTHON ?= python3
 CLIP ?= edgeapp/examples/$(EXAMPLE)
 EXAMPLE := example.flac
 
+# Of the gallery, what NumPy, Pillow and SQLite do; the rest is plain Python.
+GALLERY := $(patsubst %,gallery/test_%.py,centroids check class_vectors gallery_file merging migrating nearest pictures \
+    recognition search store vectors)
+
 # What a device does with other libraries, for the oldest versions of them; the whole of the tests takes the newest.
-LOWEST := gallery test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py pack \
-    recognition/test_recogniser.py)
+LOWEST := $(GALLERY) test_readme.py $(addprefix edgeapp/,commands/test_identify.py commands/test_start.py \
+    pack/test_birdnet_pack.py pack/test_pack.py pack/test_starter_pack.py recognition/test_recogniser.py)
 
 # And on aarch64, slowly: what depends on numbers and native libraries, and starts few processes.
-ARM64 := gallery $(addprefix edgeapp/,pack/test_pack.py recognition/test_recogniser.py runtime/test_providers.py \
-    audio/test_windows.py)
+ARM64 := $(filter-out %_migrating.py,$(GALLERY)) $(addprefix edgeapp/,recognition/test_recogniser.py \
+    runtime/test_providers.py audio/test_windows.py)
 
 # Two runs beside each other: each process collects all the tests of its run, and those of a device need no torch.
 # More than the cores of a small machine: many tests of a device wait for sounds that are played.
@@ -50,12 +54,12 @@ try-birdnet: .venv/device
 install:
 	$(MAKE) --jobs=1 .venv-test/ready .venv-lowest/ready .arm64/ready try-birdnet
 
-# What imports no torch, and the form of everything.
+# Before torch is installed.
 lint: .venv-lint/ready
 	.venv-lint/bin/ruff check .
 	.venv-lint/bin/ruff format --check .
-	.venv-lint/bin/mypy gallery edgeapp
 
+# Here and not in the small environment: trainer and export take the types of torch, and all is checked once.
 types: .venv-test/ready
 	.venv-test/bin/mypy
 

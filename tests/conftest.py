@@ -32,8 +32,7 @@ LONGEST = (
 )
 Once = Callable[[str, Callable[[Path], object]], Path]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
-if WORKER:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the workers share the cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy or torch is imported: runs and workers share the cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,6 +48,7 @@ def test_a_gallery_is_measured(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow  # in parts, a part of it is
 def test_archives_are_measured_beside_identify(starter_pack):
     words = (
         "--files",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -49,26 +50,7 @@ class Renderer:
     def __init__(self, site: Site, access: Access) -> None:
         self._site = site
         self._access = access
-        # Not `seen` for what templates have made already, which is `Markup`.
-        self._templates = Environment(
-            loader=PackageLoader("edgeapp.web"),
-            autoescape=True,
-            finalize=seen,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {
-            "local": local,
-            "clock": clock,
-            "percent": percent,
-            "path": lambda text: quote(str(text), safe=""),
-            "query": lambda pairs: urlencode({key: value for key, value in pairs.items() if value not in (None, "")}),
-            "number": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
-            "short": lambda source: source.rsplit("/", 1)[-1] or source,
-        }
-        for template in self._templates.list_templates():  # now: the first who asks for a page should not wait for it
-            self._templates.get_template(template)
+        compiled()
 
     def page(
         self,
@@ -80,7 +62,8 @@ class Renderer:
     ) -> HTMLResponse:
         """A page from a template of this name."""
         station = self._site.station
-        text = self._templates.get_template(f"{template}.html.j2").render(
+        made = compiled().get_template(f"{template}.html.j2")
+        text = made.render(
             **context,
             site=self._site,
             sections=SECTIONS,
@@ -94,6 +77,32 @@ class Renderer:
             undo=request.query_params.get("undo", "")[:3000],
         )
         return HTMLResponse(text, status, headers)
+
+
+@cache
+def compiled() -> Environment:
+    """All templates, compiled: the first who asks for a page should not wait for it."""
+    # Not `seen` for what templates have made already, which is `Markup`.
+    templates = Environment(
+        loader=PackageLoader("edgeapp.web"),
+        autoescape=True,
+        finalize=seen,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "local": local,
+        "clock": clock,
+        "percent": percent,
+        "path": lambda text: quote(str(text), safe=""),
+        "query": lambda pairs: urlencode({key: value for key, value in pairs.items() if value not in (None, "")}),
+        "number": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
+        "short": lambda source: source.rsplit("/", 1)[-1] or source,
+    }
+    for template in templates.list_templates():
+        templates.get_template(template)
+    return templates
 
 
 def local(text: str | None, clock_set: int | str | None = 1) -> str:

@@ -24,7 +24,7 @@ from trainer.checkpoint import LOG, RESUME, WEIGHTS
 from trainer.data.manifest import PROJECT
 from trainer.families.registry import build
 from trainer.optimize import Average, learning_rate
-from trainer.presets import DISTILL, FOLDER_OF, STARTER, STUDENT, StageConfig
+from trainer.presets import DISTILL, FOLDER_OF, PRESETS, STUDENT, StageConfig
 
 EPOCHS = 3
 WAIT_S = 300.0  # for a process to get on, however busy the machine is
@@ -197,7 +197,8 @@ def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[s
     assert changed(before["1"], one) == changed(before["1"], distilled) == {"audio", "logit_scale"}
     assert changed(before["2"], two) == {"audio", "text", "logit_scale"}
     assert changed(before["1"], base) == {"text", "image", "base_logit_scale"}
-    frozen = [name for name, parameter in build(STARTER.towers).named_parameters() if not parameter.requires_grad]
+    model = build(PRESETS["starter"].towers)
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert frozen and all(torch.equal(before["1"][name], new[name]) for name in frozen for new in (base, one, two))
 
 

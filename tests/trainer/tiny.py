@@ -31,6 +31,7 @@ from trainer import calibrate, heard, presets
 from trainer.models import efficientat, mobilenet
 from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
+from trainer.models.photo import PhotoConfig
 from trainer.models.starter import StarterTowers
 
 RATE_HZ = 16_000
@@ -39,7 +40,7 @@ BLOCKS, STAGES = efficientat.BLOCKS, mobilenet.STAGES  # of the published trunks
 # A block of each kind, with the same channels at either end: exporters and optimisers take their time by the layer.
 FEWER_BLOCKS = tuple(BLOCKS[n] for n in (0, 1, 2, 3, 6, 10, 12, 13))
 FEWER_STAGES = tuple((expansion, channels, 1 + (channels == 24), stride) for expansion, channels, _, stride in STAGES)
-IMAGE_FROZEN = 5  # of ten layers
+IMAGE_FROZEN, PHOTO_FROZEN = 5, 8  # of ten layers: by the starter, by the trunk's tower of photos
 TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
 COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
 SPECIES = tuple(TONES_HZ)
@@ -196,9 +197,11 @@ def small() -> Iterator[None]:
     """
     towers = StarterTowers(image_size=IMAGE_SIZE, image_frozen=IMAGE_FROZEN)
     starter = replace(presets.STARTER, window_s=WINDOW_S, towers=towers)
+    photo = PhotoConfig(frozen=PHOTO_FROZEN)
+    trunk = replace(presets.TRUNK, towers=replace(presets.TRUNK.towers, photo=photo))
     with (
         layers(FEWER_BLOCKS, FEWER_STAGES),
-        mock.patch.dict(presets.PRESETS, starter=starter),
+        mock.patch.dict(presets.PRESETS, starter=starter, trunk=trunk),
         mock.patch.object(calibrate, "MIXTURES", 8),
         mock.patch.object(heard, "NOISE_WINDOWS", 4),
     ):

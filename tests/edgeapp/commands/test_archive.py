@@ -68,7 +68,7 @@ def sounds(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def archive(toy_pack: Path, tmp_path: Path) -> Callable[..., Result]:
+def archive(loaded_workers: None, toy_pack: Path, tmp_path: Path) -> Callable[..., Result]:
     """Run ``archive`` into the folder ``results``, with one worker unless words say otherwise."""
 
     def call(*words: object) -> Result:

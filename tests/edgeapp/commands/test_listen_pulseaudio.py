@@ -134,6 +134,7 @@ def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, to
     assert reason not in ("closed", "ended")
 
 
+@pytest.mark.slow  # each window of one is compared below
 def test_real_recordings_get_the_species_that_identify_gives_them(listen_while_playing, starter_pack, shared, tmp_path):
     """The windows of the stream lie elsewhere than those of the file, so the surest of the stream is compared."""
     recogniser = Recogniser(Pack.load(STARTER_PACK))  # the starter pack, as `listen` takes it when none is named
