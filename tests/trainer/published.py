@@ -19,9 +19,9 @@ IMAGE_SIZE = 48
 
 AUDIO = {
     "patch_embeds_hidden_size": 16,
-    "hidden_size": 32,
-    "depths": [1, 2],  # the second of two is shifted; exporters take their time by the layer
-    "num_attention_heads": [1, 2],
+    "hidden_size": 128,
+    "depths": [1, 1, 2, 1],  # with fewer, a clip has nearly the same vector by another resampler
+    "num_attention_heads": [1, 2, 4, 8],
 }
 TEXT = {
     "vocab_size": 64,

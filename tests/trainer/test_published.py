@@ -252,7 +252,7 @@ def of_flags(state: dict[str, Any], name: str) -> None:
 
 
 TENSORS = [
-    ("clap", "model.safetensors", "audio_model.audio_encoder.layers.1.blocks.1.output.dense.weight"),
+    ("clap", "model.safetensors", "audio_model.audio_encoder.layers.2.blocks.1.output.dense.weight"),
     ("clap", "model.safetensors", "audio_model.audio_encoder.batch_norm.running_mean"),
     ("clap", "model.safetensors", "audio_projection.linear2.bias"),
     ("bioclip", "open_clip_model.safetensors", "visual.transformer.resblocks.0.mlp.c_fc.weight"),
