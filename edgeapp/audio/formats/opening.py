@@ -41,7 +41,7 @@ def open_decoder(file: Readable) -> Decoder:
     first, end = _part(file, 0, size)
     if sniff.is_recording(file, end):
         return Chain(first, _following(file, end, size), lambda: list(_parts(file, size)))
-    if size - end > JUNK and not beside(file, end, size):
+    if size - end > JUNK and not first.reason and not beside(file, end, size):  # by its sizes, if they are whole
         first.notes.append(left_out(size - end))
     return first
 
