@@ -54,12 +54,16 @@ def with_hole(data: bytes, kind: str, at: int, size: int) -> bytes:
 def at_their_time(whole: np.ndarray, given: np.ndarray, rate_hz: int, within_s: float = 0.02) -> np.ndarray:
     """Which pieces of a sound stand in another one where they belong."""
     n, slack = rate_hz // 10, round(within_s * rate_hz)
+    energy = np.concatenate([[0], np.cumsum(np.square(given, dtype=np.float64))])
     found = []
     for at in range(0, len(whole) - n, n):
-        piece, room = whole[at : at + n], given[max(0, at - slack) : at + n + slack]
-        levels = np.sqrt(np.convolve(np.square(room), np.ones(n), "valid")) if len(room) >= n else np.zeros(1)
-        likeness = np.correlate(room, piece, "valid") / (np.linalg.norm(piece) * levels + 1e-6) if len(room) >= n else 0
-        found.append(bool(np.max(likeness) > 0.8))
+        first, last = max(0, at - slack), min(len(given), at + n + slack)
+        if last - first < n:
+            found.append(False)
+            continue
+        piece, levels = whole[at : at + n], np.sqrt(energy[first + n : last + 1] - energy[first : last + 1 - n] + 1e-9)
+        likeness = np.correlate(given[first:last], piece, "valid") / (np.linalg.norm(piece) * levels)
+        found.append(bool(likeness.max() > 0.8))
     return np.array(found)
 
 
