@@ -165,3 +165,14 @@ def test_samples_that_no_recording_has_are_a_hole_of_what_was_decoded():
     pieces = [(0.0, np.ones((160, 1), np.float32)), (0.01, np.full((160, 1), 1e9, np.float32))]
     frames = np.concatenate(list(in_time(pieces, 16_000, 100, holes)))
     assert holes == [Hole(160, 320)] and np.abs(frames).max() == 1
+
+
+@pytest.mark.parametrize("kind", ["zeros", "random"])
+@pytest.mark.parametrize(("magic", "type", "size"), [(b"#!AMR\n", b"\x3c", 31), (b"#!AMR-WB\n", b"\x44", 60)])
+def test_frames_of_a_phone_are_found_again(kind, magic, type, size):
+    rng = random.Random(1)
+    data = magic + b"".join(type + rng.randbytes(size) for _ in range(500))
+    whole, (given, source) = heard(data)[0], heard(with_hole(data, kind, len(data) * 2 // 5, 1_500))
+    assert len(whole) == len(given) == 10 * source.rate_hz and source.fault is not None
+    right = at_their_time(whole, given, source.rate_hz)
+    assert right[:39].all() and right[-45:].all()
