@@ -134,7 +134,7 @@ class FfmpegDecoder:
         self.announced: int | None = None
         self.notes: list[str] = []
         self.holes: list[Hole] = []
-        self.cut, self.reason = bool(damage), damage
+        self.cut, self.reason = False, damage
         try:
             self._output = self._start()
             self.rate_hz, self.channels = self._output.rate_hz, self._output.channels
@@ -269,7 +269,7 @@ class AvDecoder:
         self.announced: int | None = None
         self.notes: list[str] = []
         self.holes: list[Hole] = []
-        self.cut, self.reason = bool(damage), damage
+        self.cut, self.reason = False, damage
         self._open()
         self.rate_hz: int = self._stream.rate
         self.channels: int = self._stream.channels
