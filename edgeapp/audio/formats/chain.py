@@ -37,6 +37,7 @@ class Chain:
         self.holes: list[Hole] = []
         self.reason = ""
         self.cut = first.cut
+        self.end: int | None = None  # byte behind it, where that is known before it is decoded
         self._opened: list[Decoder] = [first]
 
     @classmethod

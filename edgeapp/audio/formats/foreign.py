@@ -66,8 +66,8 @@ _DEMUXERS = {
     sniff.OGG: "ogg",
     sniff.FLAC: "flac",
 }
-# A file without what is damaged, and how many bytes that is; None where it is whole.
-_REPAIRS: dict[str, Callable[[Readable], tuple[Readable, int] | None]] = {
+# A file without what is damaged, and what that is in words; None where it is whole.
+_REPAIRS: dict[str, Callable[[Readable], tuple[Readable, str] | None]] = {
     sniff.MATROSKA: matroska_repair.repaired,
     sniff.MP4: mp4.repaired,
 }
@@ -95,8 +95,7 @@ def foreign_decoder(file: Readable, kind: str) -> Decoder:
         return framed
     damage = ""
     if (found := _REPAIRS[kind](file) if kind in _REPAIRS else None) is not None:
-        file, damaged = found
-        damage = f"{damaged:,} bytes of it are damaged"
+        file, damage = found
     if kind == sniff.MP4 and not mp4.has_index(file):
         raise DamagedError("it ends before the index, which is written last")
     return _decoder(file, kind, damage)
@@ -135,7 +134,7 @@ class FfmpegDecoder:
         self.announced: int | None = None
         self.notes: list[str] = []
         self.holes: list[Hole] = []
-        self.cut, self.reason = bool(damage), damage
+        self.cut, self.reason = False, damage
         try:
             self._output = self._start()
             self.rate_hz, self.channels = self._output.rate_hz, self._output.channels
@@ -270,7 +269,7 @@ class AvDecoder:
         self.announced: int | None = None
         self.notes: list[str] = []
         self.holes: list[Hole] = []
-        self.cut, self.reason = bool(damage), damage
+        self.cut, self.reason = False, damage
         self._open()
         self.rate_hz: int = self._stream.rate
         self.channels: int = self._stream.channels

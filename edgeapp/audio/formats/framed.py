@@ -135,7 +135,7 @@ def framed_decoder(file: Readable, kind: str, decoder: Callable[[Readable, str],
     rest: list[Piece] = [(run.start, run.end) for run in runs]
     if frames.timed or len(runs) > MOST_RUNS:
         damaged = sum(two.start - one.end for one, two in zip(runs, runs[1:]))
-        return decoder(View(file, magic + rest), f"{damaged:,} bytes of it are damaged")
+        return decoder(View(file, magic + rest), f"{damaged:,} bytes of it")
     views = [View(file, [*magic, piece]) for piece in rest]
     return _RunsDecoder(runs, lambda number: decoder(views[number], ""))
 

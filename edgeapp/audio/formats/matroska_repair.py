@@ -54,11 +54,13 @@ class _Stretch:
         return min(steps, default=(0, 0))[1]
 
 
-def repaired(file: Readable) -> tuple[View, int] | None:
-    """A file without what is damaged, and how many bytes that is; None where it is whole or has no header."""
+def repaired(file: Readable) -> tuple[View, str] | None:
+    """A file without what is damaged, and what that is in words; None where it is whole or has no header."""
     survey = _Survey(file)
     survey.walk()
-    return (View(file, survey.pieces), survey.damaged) if survey.damaged and survey.has_tracks else None
+    if not survey.has_tracks or not (survey.damaged or survey.cut):
+        return None
+    return View(file, survey.pieces), f"{survey.damaged:,} bytes of it" if survey.damaged else "it ends within a block"
 
 
 class _Survey:
@@ -67,6 +69,7 @@ class _Survey:
         self._window, self._window_at = b"", 0
         self.pieces: list[Piece] = []
         self.damaged = 0
+        self.cut = False
         self.has_tracks = False
         self._broken = False
         self._tracks: set[int] = set()  # of which blocks were met before any damage
@@ -86,7 +89,8 @@ class _Survey:
                 following = self._next(at + 1) if self.has_tracks else None
                 self._keep(begin, at)
                 if following is None:
-                    self.damaged += end - at if self.damaged else 0
+                    self.cut = self._is_cut(at)
+                    self.damaged += end - at if self.damaged and not self.cut else 0
                     begin = at = end
                     break
                 self.damaged += following - at
@@ -174,6 +178,11 @@ class _Survey:
             return None
         end = found[1] + found[2]
         return found if end == self._size or (end < self._size and self._element(end) is not None) else None
+
+    def _is_cut(self, at: int) -> bool:
+        """Whether the file ends within the block at a byte."""
+        found = self._element(at)
+        return found is not None and found[0] in _BLOCKS and found[1] + found[2] > self._size
 
     def _block(self, at: int) -> tuple[int, int] | None:
         """Track of the block or group of blocks at a byte, and its time within the cluster.

@@ -10,6 +10,7 @@ import re
 import struct
 from dataclasses import dataclass
 
+from edgeapp.audio.formats.mpeg_frames import beside
 from edgeapp.audio.formats.view import Piece, Readable, View, read_at, size_of
 
 MOST_BOXES = 1_000_000
@@ -75,11 +76,13 @@ def has_index(file: Readable) -> bool:
     return False
 
 
-def repaired(file: Readable) -> tuple[View, int] | None:
-    """A file without what is damaged, and how many bytes that is; None where it is whole or has no index."""
+def repaired(file: Readable) -> tuple[View, str] | None:
+    """A file without what is damaged, and what that is in words; None where it is whole or has no index."""
     survey = _Survey(file)
     survey.walk()
-    return (View(file, survey.pieces), survey.damaged) if survey.damaged and survey.has_index else None
+    if not survey.has_index or not survey.damaged:
+        return None
+    return View(file, survey.pieces), f"{survey.damaged:,} bytes of it"
 
 
 class _Survey:
@@ -97,7 +100,7 @@ class _Survey:
             box = box_at(self._file, at, self._size)
             if box is None or not self._is_whole(box):
                 following = self._next(at + 1)
-                if following is None and not fragmented:
+                if following is None and (not fragmented or (header is None and beside(self._file, at, self._size))):
                     break
                 end, begin = following or self._size, at if header is None else header.start
                 self.damaged += end - begin

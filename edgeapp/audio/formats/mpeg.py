@@ -46,7 +46,7 @@ def mpeg_decoder(file: Readable, start: int, near: bool = False) -> Chain | None
     chain = Chain.of([MpegDecoder(file, part) for part in _streams(file, found)])
     if found[0].start - start > JUNK and not beside(file, start, found[0].start):
         chain.notes.append(f"the first {(found[0].start - start) / 1000:.0f} kB are not sound")
-    end = size_of(file)
+    chain.end, end = found[-1].end, size_of(file)
     if not beside(file, found[-1].end, end):
         if chain.announced is None and found[-1].announced is None:
             chain.cut = True

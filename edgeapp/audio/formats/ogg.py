@@ -39,6 +39,7 @@ def ogg_decoder(file: Readable, start: int) -> Chain | None:
             raise DamagedError("no page of it is whole")
         return None
     chain = Chain.of([_decoder(file, link) for link in links])
+    chain.end = found.end
     if not beside(file, found.end, size_of(file)):
         chain.cut = True
     elif links[-1].endless:

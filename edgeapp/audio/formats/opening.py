@@ -13,7 +13,7 @@ from edgeapp.audio.formats.decoder import (
     NotAudioError,
     UnknownCodecError,
 )
-from edgeapp.audio.formats.extent import extent
+from edgeapp.audio.formats.extent import Extent, extent
 from edgeapp.audio.formats.flac import flac_decoder
 from edgeapp.audio.formats.foreign import foreign_decoder
 from edgeapp.audio.formats.mpeg import JUNK, mpeg_decoder
@@ -41,7 +41,7 @@ def open_decoder(file: Readable) -> Decoder:
     first, end = _part(file, 0, size)
     if sniff.is_recording(file, end):
         return Chain(first, _following(file, end, size), lambda: list(_parts(file, size)))
-    if size - end > JUNK and not beside(file, end, size):
+    if size - end > JUNK and not first.reason and not beside(file, end, size):  # by its sizes, if they are whole
         first.notes.append(left_out(size - end))
     return first
 
@@ -55,8 +55,17 @@ def _part(file: Readable, start: int, size: int) -> tuple[Decoder, int]:
     if sniff.is_recording(view, found.end):
         view = View(view, [(0, found.end)])
     decoder = _decoder(view, begin, format)
+    if isinstance(decoder, Chain) and decoder.end is not None and _other_begins(view, decoder.end, format):
+        found = Extent(decoder.end)
+        decoder.close()
+        decoder = _decoder(View(view, [(0, found.end)]), begin, format)
     decoder.cut = decoder.cut or found.cut
     return decoder, start + found.end
+
+
+def _other_begins(file: Readable, at: int, format: str | None) -> bool:
+    """Whether a file of another format begins at a byte: one of the same would have been taken for a part of it."""
+    return sniff.format_of(read_at(file, at, sniff.HEAD)) != format and sniff.is_recording(file, at)
 
 
 def _following(file: Readable, start: int, size: int) -> Callable[[Decoder], Decoder | None]:

@@ -89,6 +89,17 @@ def test_files_of_several_formats_and_rates_can_be_joined():
     assert len(given) == pytest.approx(6 * HZ, abs=100) and source.fault is None
 
 
+@pytest.mark.parametrize("other", ["WAV", "FLAC", "MP3", "OGG", "AIFF"])
+@pytest.mark.parametrize("format", ["WAV", "MP3", "OGG", "AIFF"])
+def test_formats_whose_end_is_known_can_be_joined_with_any(format, other):
+    one, two = encoded(FIRST, format), encoded(SECOND, other)
+    given, source = heard(one + two)
+    np.testing.assert_array_equal(given, np.concatenate([alone(one), alone(two)]))
+    assert source.fault is None and source.notes == ["2 streams in one file, one after the other"]
+    # What decodes MP3 rounds the last bit by where it began.
+    np.testing.assert_allclose(heard(one + two, 2.5)[0], given[round(2.5 * HZ) :], rtol=0, atol=2**-23)
+
+
 def test_what_follows_and_is_no_sound_is_noted():
     for format, subtype in (("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III")):
         data = encoded(FIRST, format, subtype=subtype)
