@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeapp.config.load import config_path, examine
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
-from edgeapp.config.values import Fault
+from edgeapp.config.values import ConfigError, Fault
 from edgeapp.errors import OutputError
 from gallery import files
 
@@ -79,7 +79,10 @@ def reloaded(settings: Settings, path: Path | None = None) -> Settings:
     ------
     ConfigError
     """
-    loaded = examine(path or settings.file)
+    file = path or settings.file
+    if file is not None and file.exists() and not file.is_file():  # a pipe would be waited for
+        raise ConfigError(f"{file}: is no regular file, and can be read once only", "start with --config and a file")
+    loaded = examine(file)
     if loaded.faults:
         raise loaded.faults[0].error(len(loaded.faults) - 1)
     new = loaded.settings

@@ -131,6 +131,17 @@ def test_a_faulty_file_leaves_the_station_as_it_is(station):
     station.config.write_text(good)
 
 
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(station):
+    good, before = station.config.read_text(), station.status()["settings"]["read_again"]
+    station.config.unlink()
+    os.mkfifo(station.config)
+    station.process.send_signal(signal.SIGHUP)
+    until(lambda: station.status()["settings"]["read_again"] > before)
+    assert "is no regular file" in station.status()["settings"]["error"]
+    station.config.unlink()
+    station.config.write_text(good)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
