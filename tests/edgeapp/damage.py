@@ -38,7 +38,7 @@ _SNDFILE = {  # name -> format and subtype of libsndfile
 _FFMPEG = {  # name -> options
     "aac.m4a": ("-c:a", "aac"),
     "alac.m4a": ("-c:a", "alac"),
-    "fragments.mp4": ("-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "500000"),
+    "fragments.m4a": ("-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "500000"),
     "adts.aac": ("-c:a", "aac"),
     "opus.webm": ("-c:a", "libopus", "-ar", "48000"),
     "live.mka": ("-c:a", "flac", "-live", "1"),
