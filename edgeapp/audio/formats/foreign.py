@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.formats import matroska_repair, mp4, mp4_shifted, sniff
+from edgeapp.audio.formats import asf, matroska_repair, mp4, mp4_shifted, sniff
 from edgeapp.audio.formats.decoder import (
     DamagedError,
     Decoder,
@@ -69,6 +69,7 @@ _DEMUXERS = {
 # A file without what is damaged, and what that is in words; None where it is whole.
 _REPAIRS: dict[str, Callable[[Readable], tuple[Readable, str] | None]] = {
     sniff.MATROSKA: matroska_repair.repaired,
+    sniff.ASF: asf.repaired,
     sniff.MP4: lambda file: mp4_shifted.put_right(file) or mp4.repaired(file),
 }
 _WITHOUT_SOUND = "a video without sound"

@@ -22,6 +22,7 @@ FORMATS = {
     "plain.m4a": ("-c:a", "aac"),
     "web.m4a": ("-c:a", "aac", "-movflags", "faststart"),
     "alac.m4a": ("-c:a", "alac"),
+    "phone.wma": ("-c:a", "wmav2"),
     "web.webm": ("-c:a", "libopus", "-cluster_time_limit", "4000"),
     "one.webm": ("-c:a", "libopus", "-cluster_time_limit", "32000", "-cluster_size_limit", "100000000"),
     "live.mka": ("-c:a", "flac", "-live", "1"),
