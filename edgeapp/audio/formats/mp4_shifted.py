@@ -1,7 +1,6 @@
 """MP4 whose index says at which bytes its packets lie, and that lost or got some in the middle of its sound.
 
-What follows lies elsewhere than the index says, by as many bytes as the box of the sound is too short or too long. The
-place is found by the first bits of packets, which are alike in AAC and ALAC: the element that a packet begins with.
+What follows lies elsewhere than the index says, by as many bytes as the box of the sound is too short or too long.
 Source: ISO/IEC 14496-12, sections 8.7.3 to 8.7.5.
 """
 
@@ -12,15 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edgeapp.audio.formats import shifted
 from edgeapp.audio.formats.mp4 import INDEX, MOST_BOXES, SOUND, Box, box_at
-from edgeapp.audio.formats.view import Piece, Readable, View, read_at, size_of
+from edgeapp.audio.formats.view import Readable, View, read_at, size_of
 
 CHUNK = 1 << 20
 MOST_OF_INDEX = 1 << 26  # bytes: a day of AAC takes 16 MB
-MOST_MOVED = 1 << 28  # bytes
-FEWEST = 8  # packets after the hole
-ALIKE = 0.9  # of them begin as the others do; of those that lie elsewhere an eighth does by chance
-KIND_BITS = 5  # of a byte, without its first three
 
 _INDEX = re.compile(rb"moov....mvhd", re.DOTALL)
 
@@ -32,17 +28,12 @@ def put_right(file: Readable) -> tuple[View, str] | None:
     if found is None:
         return None
     sound, end, index = found
-    missing = sound.end - end
-    if not missing or abs(missing) > MOST_MOVED or index.end - index.start > MOST_OF_INDEX:
+    if sound.end == end or index.end - index.start > MOST_OF_INDEX:
         return None
     offsets = _packets(read_at(file, index.start + 8, index.end - index.start - 8))
     if offsets is None:
         return None
-    at = _hole(file, offsets, sound.start, end, missing)
-    if at is None:
-        return None
-    pieces: list[Piece] = [(0, at), bytes(missing), (at, size)] if missing > 0 else [(0, at), (at - missing, size)]
-    return View(file, pieces), f"{abs(missing):,} bytes of it"
+    return shifted.put_right(file, offsets, sound.start, end, sound.end - end)
 
 
 def _sound_and_index(file: Readable, size: int) -> tuple[Box, int, Box] | None:
@@ -70,31 +61,6 @@ def _sound_and_index(file: Readable, size: int) -> tuple[Box, int, Box] | None:
                 return box, index.start, index
         at += CHUNK
     return None
-
-
-def _hole(file: Readable, offsets: np.ndarray, start: int, end: int, missing: int) -> int | None:
-    """The byte of the file from which on packets lie elsewhere; None where they do not begin alike on both sides."""
-    here, there = _kinds(file, offsets, start, end), _kinds(file, offsets - missing, start, end)
-    usual = np.bincount(np.concatenate([here, there])[np.concatenate([here, there]) >= 0], minlength=1).argmax()
-    before, after = np.cumsum(here == usual), np.cumsum((there == usual)[::-1])[::-1]
-    alike = np.concatenate([[0], before]) + np.concatenate([after, [0]])
-    first = int(alike.argmax())  # packet after the hole
-    following = there[first:] >= 0
-    if not first or following.sum() < FEWEST or (there[first:] == usual).sum() < ALIKE * following.sum():
-        return None
-    return int(offsets[first])
-
-
-def _kinds(file: Readable, offsets: np.ndarray, start: int, end: int) -> np.ndarray:
-    """The first three bits at each of some bytes of a file [n] int; -1 of one that is not in the sound."""
-    found = np.full(len(offsets), -1)
-    inside = np.flatnonzero((offsets >= start) & (offsets < end))
-    for at in range(start, end, CHUNK):
-        asked = inside[(offsets[inside] >= at) & (offsets[inside] < at + CHUNK)]
-        if len(asked):
-            data = np.frombuffer(read_at(file, at, CHUNK), np.uint8)
-            found[asked] = data[offsets[asked] - at] >> KIND_BITS
-    return found
 
 
 def _packets(index: bytes) -> np.ndarray | None:
