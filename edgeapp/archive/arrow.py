@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXTRA = "pip install 'biovita-edge[archive]'"
-
-
 REMEDY = "restore it, or hear the archive again with --new-run"
 
 
@@ -60,13 +58,13 @@ def check_columns(path: Path, fields: pa.Schema) -> None:
 
 @contextmanager
 def readable(table: Path) -> Iterator[None]:
-    """Raise OutputError where a part of a table cannot be read."""
+    """Raise OutputError where a table, or a part of it, cannot be read."""
     import pyarrow as pa
 
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         raise OutputError(
-            f"{table}: a part of it cannot be read ({' '.join(str(error).split())})",
+            f"{table}: cannot be read ({' '.join(str(error).split())})",
             REMEDY,
         ) from None

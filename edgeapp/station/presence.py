@@ -56,4 +56,4 @@ def status_files(settings: Path) -> list[Path]:
 
 
 def _prefix(settings: Path) -> str:
-    return f"biovita-edge-{hashlib.sha256(str(settings.resolve()).encode()).hexdigest()[:16]}-"
+    return f"biovita-edge-{hashlib.sha256(os.fsencode(settings.resolve())).hexdigest()[:16]}-"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 from edgeapp.audio.formats import caf_shifted, sniff
 from edgeapp.audio.formats.chain import Chain
@@ -121,8 +120,7 @@ def _decoder(file: Readable, begin: int, format: str | None) -> Decoder:
         if (mpeg := mpeg_decoder(file, begin, near=not begin)) is not None:
             return mpeg
     if format == sniff.CAF and caf_shifted.put_right(file) is not None:
-        with suppress(MissingDecoderError):  # libsndfile hears what lies before the hole
-            return foreign_decoder(file, format)
+        return foreign_decoder(file, format)  # libsndfile does not open it
     try:
         if format in (sniff.AIFF, sniff.CAF) or (format == sniff.AU and read_at(file, 0, 1) == b"."):
             return ResizedDecoder(file, format)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -118,15 +117,6 @@ def test_a_damaged_box_costs_its_fragment(made, name, box):
     whole, (given, source) = heard(data)[0], heard(data[:at] + bytes(16) + data[at + 16 :])
     assert (~at_their_time(whole, given, source.rate_hz)).sum() / 10 <= (0 if box == b"mfra" else FRAGMENT_S)
     assert source.fault is not None
-
-
-def test_without_ffmpeg_what_lies_before_a_hole_in_caf_is_heard(made, monkeypatch):
-    monkeypatch.setattr(foreign, "FFMPEG", "no-such-program")
-    monkeypatch.setitem(sys.modules, "av", None)
-    data = made["alac.caf"]
-    whole, (given, source) = heard(data)[0], heard(with_hole(data, "removed", len(data) // 2, 3_000))
-    assert source.fault is not None
-    assert at_their_time(whole, given, source.rate_hz)[: 10 * SECONDS * 2 // 5].all()
 
 
 def test_a_damaged_head_of_a_cluster_moves_nothing(made):
