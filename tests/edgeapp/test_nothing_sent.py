@@ -17,6 +17,7 @@ import onnxruntime
 import pytest
 
 from edgeapp import TELEMETRY_OFF
+from edgeapp.station.claim import shared_folder
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
 
@@ -103,11 +104,13 @@ def test_identify_writes_and_sends_nothing(observe, record, toy_pack):
     assert observe("identify", clip, "--pack", toy_pack, "--format", "csv") == Seen(set(), set())
 
 
-def test_listen_writes_its_journal_alone_and_sends_nothing(observe, config, tmp_path):
+def test_listen_writes_its_journal_and_a_lock_and_sends_nothing(observe, config, tmp_path):
+    """The lock says, as long as it runs, where its status is."""
     raw = (toy.tone(1000, seconds=12.0) * 32_767).astype("<i2").tobytes()
     seen = observe("listen", "-", "--config", config, "--pcm-rate", toy.RATE_HZ, sound=raw)
     assert seen.sockets == set()
-    assert {path for path in seen.written if not path.startswith(str(tmp_path / "data"))} == set()
+    (lock,) = {path for path in seen.written if not path.startswith(str(tmp_path / "data"))}
+    assert Path(lock).parent == shared_folder() and not os.path.lexists(lock)
 
 
 def test_doctor_writes_and_sends_nothing(observe, config, tmp_path):
