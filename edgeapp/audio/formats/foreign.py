@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.formats import asf, caf_shifted, matroska_repair, mp4, mp4_shifted, sniff
+from edgeapp.audio.formats import asf, avi, caf_shifted, matroska_repair, mp4, mp4_shifted, sniff
 from edgeapp.audio.formats.decoder import (
     DamagedError,
     Decoder,
@@ -70,6 +70,7 @@ _DEMUXERS = {
 _REPAIRS: dict[str, Callable[[Readable], tuple[Readable, str] | None]] = {
     sniff.MATROSKA: matroska_repair.repaired,
     sniff.ASF: asf.repaired,
+    sniff.AVI: avi.repaired,
     sniff.CAF: caf_shifted.put_right,
     sniff.MP4: lambda file: mp4_shifted.put_right(file) or mp4.repaired(file),
 }

@@ -23,6 +23,7 @@ FORMATS = {
     "web.m4a": ("-c:a", "aac", "-movflags", "faststart"),
     "alac.m4a": ("-c:a", "alac"),
     "alac.caf": ("-c:a", "alac"),
+    "camera.avi": ("-c:a", "mp3"),
     "phone.wma": ("-c:a", "wmav2"),
     "web.webm": ("-c:a", "libopus", "-cluster_time_limit", "4000"),
     "one.webm": ("-c:a", "libopus", "-cluster_time_limit", "32000", "-cluster_size_limit", "100000000"),
