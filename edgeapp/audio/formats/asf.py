@@ -47,7 +47,7 @@ class _Packets:
                 continue
             last = max(self._begin, at - self._each)  # has lost bytes, or got some, where the next one is moved
             following = self._following(last + 1)
-            if following is None or HEADER in read_at(self._file, at, min(following - at, MOST_OF_HEADER)):
+            if following is None or HEADER in read_at(self._file, last, min(following - last, MOST_OF_HEADER)):
                 break  # what follows the packets, or another file
             end = at if (following - at) % self._each == 0 else last
             self.pieces.append((kept, end))

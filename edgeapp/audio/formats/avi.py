@@ -49,20 +49,23 @@ def repaired(file: Readable) -> tuple[View, str] | None:
     pieces: list[Piece] = []
     kept = 0
     for begin, end, before in holes:
-        pieces += [(kept, begin), _instead(before, end - begin + moved)]
-        kept, moved = end, 0
+        missing = end - begin + (moved if abs(moved) <= MOST_INSTEAD else 0)
+        if HEAD <= missing <= MOST_INSTEAD:
+            pieces += [(kept, begin), _instead(before, missing)]
+            kept = end
+        moved = 0
     return View(file, [*pieces, (kept, size)]), f"{sum(end - begin for begin, end, _ in holes):,} bytes of it"
 
 
 def _instead(last: bytes, size: int) -> bytes:
     """Chunks of that size together, as many as there may have been of the sound of the last one; its content is 0."""
-    if size < HEAD:
-        return b""
     length = int.from_bytes(last[4:], "little")
-    if not _SOUND.fullmatch(last[:4]) or size > MOST_INSTEAD:
-        return b"JUNK" + struct.pack("<I", size - HEAD) + bytes(size - HEAD)
     each = HEAD + length + length % 2
+    if not _SOUND.fullmatch(last[:4]) or not length:
+        return b"JUNK" + struct.pack("<I", size - HEAD) + bytes(size - HEAD)
     sizes = [each] * max(0, round(size / each) - 1)
+    if sizes and size - sum(sizes) < HEAD:
+        sizes.pop()
     sizes.append(size - sum(sizes))
     return b"".join(last[:4] + struct.pack("<I", one - HEAD) + bytes(one - HEAD) for one in sizes)
 

@@ -21,7 +21,7 @@ def put_right(file: Readable) -> tuple[View, str] | None:
     size, at, table = size_of(file), 8, b""
     for _ in range(MOST_CHUNKS):
         name, length = _chunk(file, at)
-        if name == DATA or not name or length < 0:
+        if name == DATA or not name or not 0 <= length < size:
             break
         if name == TABLE:
             table = read_at(file, at + HEAD, min(length, MOST_OF_TABLE))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeapp.audio.formats import foreign
+from edgeapp.audio.formats.view import read_at
 from tests.edgeapp.audio.formats.sounds import RATE_HZ as HZ
 from tests.edgeapp.audio.formats.sounds import encoded, example, garbage, heard
 
@@ -158,3 +159,10 @@ def test_an_mp3_without_a_count_that_ends_within_a_frame_is_noted():
     bare = data[data.index(b"\xff\xfb", 200) :]
     assert heard(bare)[1].notes == []
     assert "ends within a frame, so its end may be missing" in heard(bare[: len(bare) // 2])[1].notes
+
+
+def test_a_position_that_no_file_can_have_is_empty(tmp_path):
+    """Damaged sizes lead there; some file systems end at 4 GiB, and refuse to look further."""
+    (tmp_path / "a").write_bytes(b"RIFF")
+    with open(tmp_path / "a", "rb") as file:
+        assert read_at(file, 1 << 62, 4) == read_at(file, 1 << 64, 4) == b""
