@@ -6,14 +6,16 @@ Specification", revision 01.20.03, sections 2.2, 3.2 and 5.2.
 
 from __future__ import annotations
 
-from edgeapp.audio.formats.view import Piece, Readable, View, read_at, size_of
+import re
+
+from edgeapp.audio.formats.view import Piece, Readable, View, places, read_at, size_of
 
 HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 OBJECT, BEFORE_PACKETS, SIZES = 24, 50, 92  # bytes of an object's head, of the data's, and before the sizes of packets
 HEAD = 3  # bytes of a packet: two flags and the length of what corrects errors, and its type
-MOST_OF_HEADER, CHUNK = 1 << 24, 1 << 20
+MOST_OF_HEADER = 1 << 24
 
 
 def repaired(file: Readable) -> tuple[View, str] | None:
@@ -58,12 +60,8 @@ class _Packets:
 
     def _following(self, start: int) -> int | None:
         """Where the next packet begins that another one follows."""
-        at = start
-        while len(data := read_at(self._file, at, CHUNK + HEAD)) > HEAD:
-            found = data.find(self._head)
-            while 0 <= found < CHUNK:
-                if read_at(self._file, at + found + self._each, HEAD) == self._head:
-                    return at + found
-                found = data.find(self._head, found + 1)
-            at += CHUNK
+        alike = re.compile(b"(?=" + re.escape(self._head) + b")", re.DOTALL)
+        for at in places(self._file, alike, start, HEAD):
+            if read_at(self._file, at + self._each, HEAD) == self._head:
+                return at
         return None

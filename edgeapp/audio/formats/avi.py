@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 
-from edgeapp.audio.formats.view import Piece, Readable, View, read_at, size_of
+from edgeapp.audio.formats.view import Piece, Readable, View, places, read_at, size_of
 
 INDEX = b"idx1"
 HEAD, OF_LIST = 8, 12  # bytes before what is in a chunk, and before the chunks of a list
@@ -18,7 +18,6 @@ _STREAM = re.compile(rb"\d\d(?:wb|dc|db)")
 _SOUND = re.compile(rb"\d\dwb")
 MOST_INSTEAD = 1 << 26  # bytes
 MOST_CHUNKS = 10_000_000
-CHUNK = 1 << 20
 
 
 def repaired(file: Readable) -> tuple[View, str] | None:
@@ -95,12 +94,8 @@ def _after(file: Readable, at: int, size: int) -> int | None:
 
 def _following(file: Readable, start: int, size: int) -> int | None:
     """Where the next chunk of a stream begins that another chunk, or the end of the file, follows."""
-    at = start
-    while len(data := read_at(file, at, CHUNK + HEAD)) > HEAD:
-        for match in _STREAM.finditer(data):
-            begin = at + match.start()
-            after = _after(file, begin, size)
-            if match.start() < CHUNK and after is not None and (after >= size or _after(file, after, size) is not None):
-                return begin
-        at += CHUNK
+    for at in places(file, _STREAM, start, 4):
+        after = _after(file, at, size)
+        if after is not None and (after >= size or _after(file, after, size) is not None):
+            return at
     return None

@@ -5,15 +5,18 @@ Source: Apple's "Core Audio Format Specification 1.0", chunks `data` and `pakt`.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from edgeapp.audio.formats import shifted
-from edgeapp.audio.formats.view import Readable, View, read_at, size_of
+from edgeapp.audio.formats.view import Readable, View, places, read_at, size_of
 
 HEAD = 12  # bytes of a chunk: its type and size
 EDITS, COUNTS = 4, 24  # bytes before the packets, and before their sizes
 MOST_CHUNKS, MOST_OF_TABLE = 1_000, 1 << 26
 DATA, TABLE = b"data", b"pakt"
+_TABLE = re.compile(TABLE)
 
 
 def put_right(file: Readable) -> tuple[View, str] | None:
@@ -57,15 +60,9 @@ def _table_after(file: Readable, start: int, announced: int) -> int | None:
     """Where the table of packets is, that follows the sound elsewhere than announced."""
     if _chunk(file, announced)[0]:
         return None
-    at = start
-    while len(data := read_at(file, at, shifted.CHUNK + HEAD)) > HEAD:
-        found = data.find(TABLE)
-        while found >= 0:
-            length = _chunk(file, at + found)[1]
-            if COUNTS < length <= size_of(file) - at - found - HEAD:
-                return at + found
-            found = data.find(TABLE, found + 1)
-        at += shifted.CHUNK
+    for at in places(file, _TABLE, start, len(TABLE)):
+        if COUNTS < _chunk(file, at)[1] <= size_of(file) - at - HEAD:
+            return at
     return None
 
 

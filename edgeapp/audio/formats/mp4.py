@@ -11,11 +11,11 @@ import struct
 from dataclasses import dataclass
 
 from edgeapp.audio.formats.mpeg_frames import beside
-from edgeapp.audio.formats.view import Piece, Readable, View, read_at, size_of
+from edgeapp.audio.formats.view import Piece, Readable, View, places, read_at, size_of
 
 MOST_BOXES = 1_000_000
 MOST_OF_HEADER = 1 << 24  # bytes: that of a second takes less than a thousand
-CHUNK, OVERLAP = 1 << 20, 16
+OF_NEXT = 12  # bytes that tell the next fragment or the index
 
 FRAGMENT, INDEX, SOUND = b"moof", b"moov", b"mdat"
 _PLACES = frozenset((b"mfra", b"sidx", b"ssix"))  # say at which bytes fragments lie; nobody needs them to decode
@@ -163,13 +163,10 @@ class _Survey:
 
     def _next(self, start: int) -> int | None:
         """Where the next fragment or the index begins, from a byte on."""
-        at = start
-        while data := read_at(self._file, at, CHUNK + OVERLAP):
-            for match in _NEXT.finditer(data):
-                box = box_at(self._file, at + match.start() - 4, self._size)
-                if box is not None and box.start >= start and self._is_whole(box):
-                    return box.start
-            at += CHUNK
+        for at in places(self._file, _NEXT, start + 4, OF_NEXT):
+            box = box_at(self._file, at - 4, self._size)
+            if box is not None and self._is_whole(box):
+                return box.start
         return None
 
     def _blank(self, start: int, end: int) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 
 from edgeapp.audio.formats import shifted
 from edgeapp.audio.formats.mp4 import INDEX, MOST_BOXES, SOUND, Box, box_at
-from edgeapp.audio.formats.view import Readable, View, read_at, size_of
+from edgeapp.audio.formats.view import Readable, View, places, read_at, size_of
 
-CHUNK = 1 << 20
 MOST_OF_INDEX = 1 << 26  # bytes: a day of AAC takes 16 MB
 
+OF_INDEX = 12  # bytes that tell it
 _INDEX = re.compile(rb"moov....mvhd", re.DOTALL)
 
 
@@ -53,13 +53,10 @@ def _sound_and_index(file: Readable, size: int) -> tuple[Box, int, Box] | None:
         return None if box.end < size and box_at(file, box.end, size) else (box, size, index)
     if box.end <= size and box_at(file, box.end, size):
         return None
-    at = box.start + 8
-    while data := read_at(file, at, CHUNK + 12):
-        for match in _INDEX.finditer(data):
-            index = box_at(file, at + match.start() - 4, size)
-            if index is not None and index.end <= size:
-                return box, index.start, index
-        at += CHUNK
+    for at in places(file, _INDEX, box.start + 12, OF_INDEX):
+        index = box_at(file, at - 4, size)
+        if index is not None and index.end <= size:
+            return box, index.start, index
     return None
 
 

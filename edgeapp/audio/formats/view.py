@@ -6,7 +6,8 @@ import bisect
 import errno
 import io
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 LAST = 128  # bytes of a tag at the end of an MP3
@@ -126,6 +127,14 @@ def read_at(file: Readable, offset: int, size: int) -> bytes:
             raise
         return b""
     return file.read(size)
+
+
+def places(file: Readable, pattern: re.Pattern[bytes], start: int, longest: int) -> Iterator[int]:
+    """Positions from a byte on at which a pattern matches, of at most ``longest`` bytes."""
+    at = start
+    while data := read_at(file, at, FOUND_IN + longest - 1):
+        yield from (at + match.start() for match in pattern.finditer(data) if match.start() < FOUND_IN)
+        at += FOUND_IN
 
 
 def find(file: Readable, wanted: bytes, start: int) -> int | None:
