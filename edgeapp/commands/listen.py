@@ -47,7 +47,7 @@ from edgeapp.station.periodic import (
 )
 from edgeapp.station.permissions import restrict
 from edgeapp.station.presence import present
-from edgeapp.station.reconfiguration import Reconfiguration
+from edgeapp.station.reconfiguration import Reconfiguration, tell_kept
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
@@ -161,6 +161,7 @@ def listen(
     clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
+        tell_kept()
         name = station_name(settings)
         claims = stack.enter_context(Claims(name))
         claims.journal(settings.journal_path)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeapp import read_once
 from edgeapp.audio.addresses import checked, is_address
 from edgeapp.audio.channels import Channel
 from edgeapp.config.file import default_path, read
@@ -116,7 +117,7 @@ def missing(settings: Settings) -> list[Fault]:
                     raise PackError(f"{found.folder} is not there", "correct the path")
             except PackError as error:
                 faults.append(Fault(f"{settings.origin(setting)}: {setting.key}", error.what, error.remedy))
-        if setting.read and path is not None and not path.exists():
+        if setting.read and path is not None and not read_once.is_there(path):
             origin = settings.origin(setting)
             faults.append(Fault(f"{origin}: {setting.key}", f"{path} is not there", "correct the path"))
     return faults

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from edgeapp import read_once
 from edgeapp.clock.system import Moment
 from edgeapp.config.edit import reloaded
 from edgeapp.config.effect import Change, change, taken
@@ -51,6 +52,12 @@ class Reading:
     told: str = ""
     error: str = ""
     waiting: tuple[str, ...] = ()
+
+
+def tell_kept() -> None:
+    """Say once of each pipe among the files of the settings that it is not read again."""
+    for path in read_once.newly_kept():
+        log.info("%s can be read only once: what it held is kept until the station ends", path)
 
 
 class Reconfiguration:
@@ -146,9 +153,11 @@ class Reconfiguration:
             told = self._apply(asked).in_words
             self.on_change(asked)
         except BiovitaError as error:
+            tell_kept()
             log.error("settings read again and not taken: %s", error)
             self.reading = replace(self.reading, count=count, at=now, told="", error=str(error))
             return
+        tell_kept()
         log.info("settings read again: %s", told)
         self.reading = Reading(count, now, told, "", change(self._start, asked).waiting)
 

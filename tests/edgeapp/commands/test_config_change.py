@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,15 +31,21 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
 class Running:
     """A station that listens to a pipe that stays open."""
 
-    def __init__(self, folder: Path, pack: Path, **how: object) -> None:
+    def __init__(self, folder: Path, pack: Path, *more: object, **how: object) -> None:
         self.config = folder / "station.toml"
         self.journal = folder / "journal.sqlite"
         self.status_file = folder / "journal.status.json"
         self.config.write_text(f'{COMMENTED}pack = "{pack}"\njournal = "{self.journal}"\n')
-        words = ("listen", "-", "--config", self.config, "--longest-clip", "30")
+        words = ("listen", "-", "--config", self.config, "--longest-clip", "30", *more)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "edgeapp", *map(str, words)],
             stdin=subprocess.PIPE,
@@ -187,6 +194,23 @@ def test_lists_and_paths_are_written_as_they_are_meant(run, tmp_path, monkeypatc
     assert both.exit_code == 0 and "longitude = -70.5" in config.read_text()
     assert 'only = ["Aves", "Amphibia"]' in config.read_text()
     assert f'folder = "{tmp_path / "clips"}"' in config.read_text()
+
+
+def test_a_secret_from_a_pipe_is_there_at_every_reading(toy_pack, tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, b"hunter2\n")
+    os.close(writing)
+    log = tmp_path / "log"
+    secret = ("--mqtt-host", "127.0.0.1", "--mqtt-port", free_port(), "--mqtt-password-file", f"/dev/fd/{reading}")
+    station = Running(tmp_path, toy_pack, *secret, "--log-file", log, pass_fds=(reading,))
+    os.close(reading)
+    for count in (1, 2):
+        station.process.send_signal(signal.SIGHUP)
+        until(lambda count=count: station.status()["settings"]["read_again"] == count)
+        told = station.status()["settings"]
+        assert (told["error"], told["taken"]) == (None, "no setting has changed")
+    station.end()
+    assert log.read_text().count("can be read only once") == 1 and "hunter2" not in log.read_text()
 
 
 def test_the_hang_up_of_a_closed_terminal_stops_the_station(toy_pack, tmp_path):
