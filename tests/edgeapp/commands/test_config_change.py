@@ -126,6 +126,19 @@ def test_a_flag_of_the_station_stays_as_it_was_given(station, run):
     assert "no setting has changed" in done.stdout
 
 
+def test_a_reading_without_a_change_begins_nothing_anew(station):
+    def written() -> list[tuple]:
+        with closing(sqlite3.connect(station.journal)) as db:
+            sql = "SELECT 'd', id, ended_utc FROM deployments UNION SELECT 's', id, ended_utc FROM streams"
+            return db.execute(sql).fetchall()
+
+    before, count = written(), station.status()["settings"]["read_again"]
+    station.process.send_signal(signal.SIGHUP)
+    until(lambda: station.status()["settings"]["read_again"] > count)
+    assert station.status()["settings"]["taken"] == "no setting has changed"
+    assert written() == before
+
+
 def test_a_faulty_file_leaves_the_station_as_it_is(station):
     """As SIGHUP meets it: a person has edited the file."""
     good, before = station.config.read_text(), station.status()["settings"]["read_again"]
