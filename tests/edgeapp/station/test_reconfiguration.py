@@ -1,4 +1,4 @@
-"""A change of settings makes anew what it concerns; detections, clips and connections that it does not concern go on."""
+"""A change of settings makes anew what it concerns; detections, clips and connections beside that go on."""
 
 from __future__ import annotations
 
