@@ -138,8 +138,8 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
                 yield Material(
                     photo, taxon.scientific_name, "image", author, licence, source=text_of(photo.parent.name)
                 )
-    for why in unread:
-        yield Rejection(text_of(why.filename), f"cannot be read ({why.strerror}); check its permissions")
+    for refused in unread:
+        yield Rejection(text_of(refused.filename), f"cannot be read ({refused.strerror}); check its permissions")
 
 
 def _is_shown(name: str) -> bool:

@@ -72,7 +72,7 @@ def other_thresholds(listening) -> Callable:
 # within the station
 
 
-def test_a_detection_goes_on_and_what_begins_later_has_the_other_deployment(listening, journal, rows):
+def test_a_detection_goes_on_and_the_next_is_of_the_other_deployment(listening, journal, rows):
     task = After(listening.screen, 2, other_thresholds(listening))
     listening.hear(np.concatenate([tit(30.0), quiet(20.0), tit(10.0)]), tasks=[task])
 
