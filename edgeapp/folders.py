@@ -31,6 +31,8 @@ class Search:
         Told of folders that cannot be read.
     with_folders : bool
         Give the subfolders as well.
+    without : path or None
+        A folder that is not searched, wherever links lead to it.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class Search:
         is_searched: Callable[[str], bool] = _is_shown,
         unread: Callable[[OSError], None] = lambda error: None,
         with_folders: bool = False,
+        without: str | os.PathLike[str] | None = None,
     ) -> None:
         self._is_wanted = is_wanted
         self._is_searched = is_searched
         self._unread = unread
         self._with_folders = with_folders
-        self._folders: set[str] = set()  # real paths
+        self._folders = set[str]() if without is None else {os.path.realpath(without)}  # real paths
         self._linked: set[str] = set()  # real paths of files that were given by their links
 
     def below(self, folder: str | os.PathLike[str]) -> Iterator[Path]:

@@ -165,11 +165,15 @@ def listen(
         name = station_name(settings)
         claims = stack.enter_context(Claims(name))
         claims.journal(settings.journal_path)
+        claims.file(settings.status_path, "the status file", "--status")
+        if settings.log.file is not None:
+            claims.file(settings.log.file, "the log", "--log-file")
         if settings.clips.folder is not None:
             claims.clips(settings.clips.folder)
         stack.enter_context(present(settings_file(settings.file), settings.status_path))
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
+        claims.journal(settings.journal_path)
         newest = journal.newest_time()
         if newest is not None:
             clock.not_before = max(clock.not_before, utc_of(newest))

@@ -63,6 +63,7 @@ def finished_files(
     seconds: Callable[[], float] = time.monotonic,
     ended: Callable[[], bool] = lambda: False,
     complain: Callable[[AudioError], None] = lambda error: None,
+    without: Path | None = None,
 ) -> Iterator[FinishedFile]:
     """Give the recordings below a folder, old ones first by name, then new ones as they are finished.
 
@@ -85,6 +86,8 @@ def finished_files(
     complain : Callable[[AudioError], None]
         Told once of a recording that cannot be opened, which is tried again when it has changed, and once when the
         folder cannot be read any more.
+    without : Path or None
+        A folder whose files are no recordings, such as that of the clips.
 
     Yields
     ------
@@ -106,7 +109,7 @@ def finished_files(
     readable = True
     while not ended():
         try:
-            present, special = _recordings(folder)
+            present, special = _recordings(folder, without)
         except OSError as error:
             present, special = {}, {}
             if readable:
@@ -179,7 +182,7 @@ def _read(path: Path, size: int, mtime_ns: int) -> FinishedFile | None:
     return FinishedFile(path, size, mtime_ns, found) if unchanged else None
 
 
-def _recordings(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
+def _recordings(folder: Path, without: Path | None = None) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
     """Size and time of every recording below a folder, and what else is called like one: pipes, devices, dead links.
 
     Raises
@@ -191,7 +194,7 @@ def _recordings(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, s
     special: dict[Path, str] = {}
     with os.scandir(folder):
         pass
-    for path in Search(is_recording, is_searched).below(folder):
+    for path in Search(is_recording, is_searched, without=without).below(folder):
         try:
             state = path.stat()
         except OSError:  # taken away since

@@ -158,3 +158,10 @@ def test_photos_of_a_species_are_followed_and_counted_once(tmp_path):
     }
     [refused] = [one for one in given if isinstance(one, Rejection)]
     assert refused.label.endswith("gone.jpg") and "is a link to a file that is not there" in refused.reason
+
+
+def test_clips_within_a_watched_folder_are_not_heard(tmp_path):
+    grow(tmp_path, "in/a.wav", "in/clips/2026/06/b.wav", "elsewhere/c.wav")
+    link(tmp_path / "in" / "other", "clips")
+    found, _ = _recordings(tmp_path / "in", tmp_path / "in" / "clips")
+    assert list(found) == [tmp_path / "in" / "a.wav"]
