@@ -214,8 +214,9 @@ def test_a_secret_from_a_pipe_is_there_at_every_reading(toy_pack, tmp_path):
     os.write(writing, b"hunter2\n")
     os.close(writing)
     log = tmp_path / "log"
-    secret = ("--mqtt-host", "127.0.0.1", "--mqtt-port", free_port(), "--mqtt-password-file", f"/dev/fd/{reading}")
-    station = Running(tmp_path, toy_pack, *secret, "--log-file", log, pass_fds=(reading,))
+    broker = ("--mqtt-host", "127.0.0.1", "--mqtt-port", free_port(), "--mqtt-username", "garden")
+    secret = ("--mqtt-password-file", f"/dev/fd/{reading}")
+    station = Running(tmp_path, toy_pack, *broker, *secret, "--log-file", log, pass_fds=(reading,))
     os.close(reading)
     for count in (1, 2):
         station.process.send_signal(signal.SIGHUP)

@@ -78,6 +78,19 @@ FAULTY = {
         '[input]\nwatch = "."\n[clips]\nfolder = "../{name}"\n',
         "is the folder that is watched: clips would be heard again",
     ),
+    "a password of nobody": (
+        '[mqtt]\nhost = "localhost"\npassword = "tok3n"\n',
+        "mqtt.password: is the password of nobody",
+    ),
+    "a source twice": ('[microphone]\ndevice = ["USB", "USB"]\n', "microphone.device: names a source twice"),
+    "a header twice": (
+        '[webhook]\nurl = "https://x/"\nheader = ["X-Key: tok3n", "x-key: tok3n"]\n',
+        "webhook.url: webhook.header: x-key is given twice",
+    ),
+    "a CA without TLS": (
+        '[webhook]\nurl = "http://x/"\nca_file = "list.txt"\n',
+        "webhook.url: the URL of the webhook is without TLS",
+    ),
     # As people write them.
     "a slash at the end": (
         '[mqtt]\nhost = "localhost"\ntopic = "a/"\n',
