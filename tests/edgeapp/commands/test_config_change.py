@@ -194,6 +194,16 @@ def test_a_secret_comes_through_standard_input(run, tmp_path, toy_pack):
     assert "no station runs with this file" in done.stdout
 
 
+def test_a_link_to_the_settings_stays_one(run, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "used").mkdir()
+    real, link = tmp_path / "kept" / "config.toml", tmp_path / "used" / "config.toml"
+    real.write_text(COMMENTED)
+    link.symlink_to("../kept/config.toml")
+    assert run("config", "set", "clips.pre_roll", 3, "--config", link).exit_code == 0
+    assert link.is_symlink() and real.read_text().startswith(COMMENTED) and "pre_roll = 3" in real.read_text()
+
+
 def test_lists_and_paths_are_written_as_they_are_meant(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "etc").mkdir()
