@@ -186,6 +186,8 @@ class TargetQueue:
         aside.next_s = self._now_s() + wait_s
         self._store.failed(message.id, str(error), self._clock.now().utc.timestamp() + wait_s)
         self._refused.add(message.id)
+        if str(error) != self._last_error and self.up:
+            log.warning("%s: %s; the message is tried again", self.name, error)
         self._last_error = str(error)
         if len(self._refused) < REFUSED_IN_A_ROW:
             return True
