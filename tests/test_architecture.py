@@ -28,7 +28,7 @@ FLOORS = {"gallery": 1, "edgeapp": 2, "trainer": 3, "export": 4}
 DEVICE = ("gallery", "edgeapp")
 # Rooms of edgeapp/, from the ground up: a module imports from its own room and from those before it.
 ROOMS = (
-    ("errors", "paths", "file_names", "examples", "foreign", "interruption"),
+    ("errors", "paths", "file_names", "examples", "foreign", "interruption", "read_once", "folders"),
     ("terminal",),
     ("progress_bar", "progress_line"),
     ("clock", "board"),

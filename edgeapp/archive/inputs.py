@@ -8,8 +8,9 @@
   has any. A list does not name patterns or lists.
 
 Every recording is given once, by the first of its names, whether it is named twice, is in a folder that is named too,
-or has symbolic links to it; so links that lead in a circle end. Memory is taken by the names of the folder being
-searched (80 bytes a file) and by the files that were named one by one (90 bytes each), not by folders before.
+or has symbolic links to it; so links that lead in a circle end, and one to a folder in which it lies is left alone.
+Memory is taken by the names of the folder being searched (80 bytes a file) and by the files that were named one by one
+(90 bytes each), not by folders before.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from edgeapp.audio.formats.sniff import APPLE_DOUBLE
 from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, other_sound, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
+from edgeapp.folders import leads_up
 
 HIDDEN_FOLDER = "hidden or system folder"
 EXAMPLES = 3  # names of what was passed over that are told
@@ -234,6 +236,8 @@ class _Search:
                     if _is_folder(entry):
                         if not is_searched(name):
                             self._pass_over(entry.path, HIDDEN_FOLDER)
+                            continue
+                        if is_link and leads_up(os.path.realpath(entry.path), real):
                             continue
                         folders.add(name)
                     elif not has_extension(name):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from edgeapp import read_once
 from edgeapp.errors import DeviceError, UsageError
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -68,7 +69,8 @@ def with_log_in(address: str, netrc_file: Path | None) -> str:
     import netrc
 
     try:
-        found = netrc.netrc(str(netrc_file)).authenticators(parts.hostname)
+        with read_once.opened_by_others(netrc_file) as path:
+            found = netrc.netrc(path).authenticators(parts.hostname)
     except netrc.NetrcParseError as error:
         raise UsageError(
             f"{netrc_file}: line {error.lineno} is not understood", "write `machine HOST login USER password PASSWORD`"

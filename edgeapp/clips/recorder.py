@@ -189,6 +189,11 @@ class Clips:
         self._pending = [pending for pending in self._pending if pending not in ready]
         return self._write_all(ready)
 
+    def awaits(self, stream_id: int) -> bool:
+        """Whether a clip of a stream is still to be written."""
+        asking = [*(one.wanted for one in self._pending), *(one.wanted for one in self._held)]
+        return any(one.stream_id == stream_id for wanted in asking for one in wanted)
+
     def finish(self) -> list[Clip]:
         """Write what is still wanted at the end of the stream, with the sound there is; what cannot be is lost."""
         ready, self._pending = self._pending, []

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeapp.audio import guano
 from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import AudioError, UsageError
+from edgeapp.folders import Search
 from edgeapp.journal import Journal
 
 LOOKED_AT = 5  # newest clips of a folder that is gone, before another is taken for it
@@ -86,11 +87,13 @@ def relocate(journal: Journal, folder: Path) -> Relocated:
 
 
 def _recordings(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder):
-        for name in sorted(names):
-            path = Path(place) / name
-            if path.suffix[1:].lower() in FORMATS and path.is_file():
-                yield path
+    for path in Search(_is_clip, lambda name: True).below(folder):
+        if path.is_file():
+            yield path
+
+
+def _is_clip(name: str) -> bool:
+    return os.path.splitext(name)[1][1:].lower() in FORMATS
 
 
 def _is_of_size(path: Path, size: int) -> bool:

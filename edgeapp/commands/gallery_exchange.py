@@ -13,6 +13,7 @@ import typer
 from edgeapp.commands.gallery_files import Changed, Shown, complain_of, refuse_packed, shown
 from edgeapp.commands.options import PackOption
 from edgeapp.errors import OutputError, UsageError
+from edgeapp.folders import Search
 from edgeapp.terminal import tell
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class _Sounds:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, list[Path]] = {}
-        for path in sorted(folder.rglob("*")):
+        for path in Search(lambda name: True, lambda name: True).below(folder):
             if path.is_file():
                 self._files.setdefault(path.name, []).append(path)
 

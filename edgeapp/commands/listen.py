@@ -27,7 +27,7 @@ from edgeapp.errors import UsageError
 from edgeapp.journal import Journal, utc_of
 from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.assembly import Parts, assemble, clock_of, recogniser_of, waiting_for_clock
+from edgeapp.station.assembly import Parts, assemble, clock_of, recogniser_of
 from edgeapp.station.claim import Claims
 from edgeapp.station.learned import LEARNED_S, learned_gallery
 from edgeapp.station.logs import station_log
@@ -47,7 +47,7 @@ from edgeapp.station.periodic import (
 )
 from edgeapp.station.permissions import restrict
 from edgeapp.station.presence import present
-from edgeapp.station.reconfiguration import Reconfiguration
+from edgeapp.station.reconfiguration import Reconfiguration, tell_kept
 from edgeapp.station.screens import Lines, LiveTable, Named, NdJson, Several, summary
 from edgeapp.station.source_worker import SourceWorker
 from edgeapp.station.sources import workers_of
@@ -161,14 +161,19 @@ def listen(
     clock = clock_of(settings)
     stop = StopRequest()
     with stop.on_signals(), station_log(settings.log), ExitStack() as stack:
+        tell_kept()
         name = station_name(settings)
         claims = stack.enter_context(Claims(name))
         claims.journal(settings.journal_path)
+        claims.file(settings.status_path, "the status file", "--status")
+        if settings.log.file is not None:
+            claims.file(settings.log.file, "the log", "--log-file")
         if settings.clips.folder is not None:
             claims.clips(settings.clips.folder)
         stack.enter_context(present(settings_file(settings.file), settings.status_path))
         recogniser = recogniser_of(settings)
         journal = stack.enter_context(Journal.open(settings.journal_path))
+        claims.journal(settings.journal_path)
         newest = journal.newest_time()
         if newest is not None:
             clock.not_before = max(clock.not_before, utc_of(newest))
@@ -187,19 +192,28 @@ def listen(
         screen = _screen(settings.station.format, title, parts.naming, page)
         stack.callback(screen.close)
         changes: list[Reconfiguration] = []  # there once the station is
-        waits = waiting_for_clock(settings)
 
         def described(parts: Parts) -> Callable[[Station], dict[str, Any]]:
-            state = describing(name, parts.deployment, parts.outbox, waits)
+            state = describing(name, parts.deployment, parts.outbox, parts.waits)
             return lambda station: {**state(station), "settings": settings_fields(settings.file, *changes)}
 
         status = WriteStatus(StatusFile(settings.status_path), described(parts))
 
+        watch_clock = WatchClock(lambda: clock.judged)
+        whatever_the_settings: list[PeriodicTask] = [
+            status,
+            Every(CLOCK_S, watch_clock),
+            NotifyWatchdog(),
+            Every(INTEGRITY_S, check_journal, at_once=False),
+            Every(INTEGRITY_S, ForgetLevels(parts.keep_levels_days)),
+            Every(LEARNED_S, learned),
+        ]
+
         def tasks(parts: Parts) -> list[PeriodicTask]:
             status.describe = described(parts)
             status.tell = parts.outbox.tell if parts.outbox is not None else (lambda state: None)
-            watch_clock = Every(CLOCK_S, WatchClock(lambda: clock.judged, waits))
-            return [status, watch_clock, *_tasks(parts), Every(LEARNED_S, learned)]
+            watch_clock.waits = parts.waits
+            return [*whatever_the_settings, *_tasks(parts)]
 
         watched = page.live.opened if page is not None else None
         station = Station(
@@ -242,12 +256,8 @@ def _run(station: Station, workers: Sequence[SourceWorker], change: Reconfigurat
 
 
 def _tasks(parts: Parts) -> list[PeriodicTask]:
-    """Periodic tasks of the station, except its status."""
-    found: list[PeriodicTask] = [
-        NotifyWatchdog(),
-        Every(INTEGRITY_S, check_journal, at_once=False),
-        Every(INTEGRITY_S, ForgetLevels(parts.keep_levels_days)),
-    ]
+    """Periodic tasks of the station that depend on settings which it takes while it runs."""
+    found: list[PeriodicTask] = []
     if parts.outbox is not None:
         found.append(Every(INTEGRITY_S, forget_messages, at_once=False))
     if parts.sweeper is not None:

@@ -36,11 +36,11 @@ def password(
     remove: Annotated[bool, typer.Option("--remove", help="Remove the password.")] = False,
 ) -> None:
     """Set the password of the live page. Only its scrypt hash is kept, in a file that its owner alone may read."""
-    from edgeapp.web.access import write_password
+    from edgeapp.web.access import remove_password, write_password
 
     path = load(config).web.password_path
     if remove:
-        path.unlink(missing_ok=True)
+        remove_password(path)
         tell(f"{path}: removed; the page is for this machine alone")
         return
     if from_stdin:

@@ -65,7 +65,11 @@ def change(
             loaded = examine(part)
             for fault in (*loaded.faults, *check(loaded.settings)):
                 raise replace(fault, where=fault.where.replace(str(part), str(path))).error()
-            files.put_in_place(part, path)
+            if path.is_symlink():  # the file that it leads to is the one to change
+                with files.replacing(path.resolve()) as real:
+                    real.write_bytes(part.read_bytes())
+            else:
+                files.put_in_place(part, path)
     except (OSError, tomlkit.exceptions.TOMLKitError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise OutputError(f"{path}: cannot be changed ({reason})", "check the file and the free space") from error

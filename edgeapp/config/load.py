@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeapp import read_once
 from edgeapp.audio.addresses import checked, is_address
 from edgeapp.audio.channels import Channel
 from edgeapp.config.file import default_path, read
@@ -116,7 +117,7 @@ def missing(settings: Settings) -> list[Fault]:
                     raise PackError(f"{found.folder} is not there", "correct the path")
             except PackError as error:
                 faults.append(Fault(f"{settings.origin(setting)}: {setting.key}", error.what, error.remedy))
-        if setting.read and path is not None and not path.exists():
+        if setting.read and path is not None and not read_once.is_there(path):
             origin = settings.origin(setting)
             faults.append(Fault(f"{origin}: {setting.key}", f"{path} is not there", "correct the path"))
     return faults
@@ -213,6 +214,9 @@ def _together(settings: Settings) -> Sequence[Fault]:
     for name in ("ca_file", "cert_file", "key_file"):
         if getattr(mqtt, name) is not None and not mqtt.tls:
             fault(f"mqtt.{name}", "needs TLS", "set mqtt.tls to true (--mqtt-tls)")
+    if mqtt.host is not None and (mqtt.password or mqtt.password_file) and mqtt.username is None:
+        given = "mqtt.password" if mqtt.password else "mqtt.password_file"
+        fault(given, "is the password of nobody", "set mqtt.username (--mqtt-username)")
     if mqtt.key_file is not None and mqtt.cert_file is None:
         fault("mqtt.key_file", "is the key of a certificate that is not given", "set mqtt.cert_file")
     if settings.input.watch is not None and settings.microphone.device:
@@ -226,6 +230,9 @@ def _together(settings: Settings) -> Sequence[Fault]:
             f"{len(channels)} channels for {len(devices) or 'no'} named microphones",
             "give one channel, or one for each --device",
         )
+    heard = [*zip(devices, channels, strict=False)] if len(channels) > 1 else [(device, "") for device in devices]
+    if len(set(heard)) < len(heard):
+        fault("microphone.device", "names a source twice, which would be heard twice", "name it once")
     addresses: list[tuple[str, Callable[[str], object], str | None]] = [
         ("mqtt.host", check_host, mqtt.host),
         ("mqtt.topic", check_topic, mqtt.topic),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from edgeapp import read_once
 from edgeapp.audio.addresses import redacted
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, Settings
@@ -26,7 +27,7 @@ FILES: Mapping[str, Setting] = {key: next(one for one in SETTINGS if one.key == 
 
 
 def text_in(path: Path, key: str) -> str:
-    """The text of a file that a setting names.
+    """The text of a file that a setting names; of a pipe, what it held the first time.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def text_in(path: Path, key: str) -> str:
         It cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_once.text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise UsageError(f"{path}: cannot be read ({reason})", f"correct {key}") from None

@@ -32,7 +32,9 @@ def web_address(url: str, whose: str = "the webhook") -> SplitResult:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https") or not url.isascii() or re.search(r"[\s\x00-\x1f\x7f]", url):
+    if not url.isascii():
+        raise UsageError(f"the URL of {whose} is not ASCII", "write its host as xn--..., other letters as %C3%BC")
+    if not host or parts.scheme not in ("http", "https") or re.search(r"[\s\x00-\x1f\x7f]", url):
         raise UsageError(f"invalid URL of {whose}", "give https://host/path, without spaces")
     return parts
 
@@ -68,5 +70,7 @@ def check_host(host: str) -> None:
 
 def check_topic(topic: str) -> None:
     """Raise UsageError unless messages can be published under a topic."""
+    if topic.endswith("/"):
+        raise UsageError(f"MQTT topic {topic!r} ends with a slash", "leave that out")
     if not topic or topic[0] in "/$" or re.search(r"[+#\x00-\x1f]", topic) or len(topic.encode()) > MOST_TOPIC_BYTES:
         raise UsageError(f"MQTT topic {topic!r} cannot be used", "give one like biovita/garden/detections")

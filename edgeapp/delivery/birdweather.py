@@ -8,17 +8,22 @@ stations/TOKEN/stats`` is the documented way to ask whether a token is known (ht
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from edgeapp.audio import guano
+from edgeapp.clips.settings import MOST_CLIP_S
 from edgeapp.delivery.addresses import web_address
 from edgeapp.delivery.http import Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
-from edgeapp.errors import UsageError
+from edgeapp.errors import AudioError, UsageError
 from gallery.utc import utc_of, utc_text
+
+log = logging.getLogger(__name__)
 
 URL = "https://app.birdweather.com/api/v1"
 SPECIES = "species"
@@ -26,6 +31,7 @@ ALGORITHM = "alpha"  # of the names that its API knows, that of a model which is
 BIRDNET = "2p4"
 KINDS = {".flac": "audio/flac", ".wav": "audio/wav", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
 UNKNOWN = (401, 403, 404)  # answers to a wrong token
+TOO_LARGE = 413
 HEADERS = {"User-Agent": "biovita-edge"}
 
 
@@ -79,7 +85,10 @@ class BirdWeatherTarget:
         key = str(payload.get("id"))
         began = utc_of(str(payload["time"]))
         length_s = float(payload["end_s"]) - float(payload["start_s"])
-        before_s = min(self._pre_roll_s, float(payload["start_s"]))
+        path = None if payload.get("clip") is None else self._clip_of(str(payload["clip"]))
+        before_s = self._before_s(path, began, length_s)
+        if before_s is None:
+            before_s = min(self._pre_roll_s, float(payload["start_s"]))
         detection = {
             "timestamp": utc_text(began),
             "commonName": taxon["common_name"] or taxon["scientific_name"],
@@ -89,10 +98,10 @@ class BirdWeatherTarget:
         }
         if latitude is not None and longitude is not None:
             detection |= {"lat": latitude, "lon": longitude}
-        soundscape = self._soundscapes.get(key) or self._upload(payload, began - timedelta(seconds=before_s))
+        soundscape = self._soundscapes.get(key) or self._upload(path, began - timedelta(seconds=before_s))
         if soundscape is not None:
             self._soundscapes[key] = soundscape
-            times = {"soundscapeStartTime": before_s, "soundscapeEndTime": before_s + length_s}
+            times = {"soundscapeStartTime": max(0.0, before_s), "soundscapeEndTime": before_s + length_s}
             detection |= {"soundscapeId": soundscape, **times}
         self._post("detections", json.dumps(detection, ensure_ascii=False).encode(), "application/json")
         self._soundscapes.pop(key, None)
@@ -111,8 +120,23 @@ class BirdWeatherTarget:
     def close(self) -> None:
         """Nothing is open between messages."""
 
-    def _upload(self, payload: Mapping[str, Any], began: datetime) -> int | None:
-        path = None if payload.get("clip") is None else self._clip_of(str(payload["clip"]))
+    @staticmethod
+    def _before_s(path: Path | None, began: datetime, length_s: float) -> float | None:
+        """How long before its detection a clip begins, as it says itself; None where it does not.
+
+        A clip begins earlier than its roll where several detections share it, and later than a detection that is longer
+        than a clip may be. One that has still the time of a clock that was wrong says nothing.
+        """
+        try:
+            start = None if path is None else guano.start_time(guano.read(path))
+        except AudioError:
+            return None
+        if start is None or start.tzinfo is None:
+            return None
+        before_s = round((began - start).total_seconds(), 3)
+        return before_s if -length_s < before_s <= MOST_CLIP_S else None
+
+    def _upload(self, path: Path | None, began: datetime) -> int | None:
         if path is None or path.suffix not in KINDS:
             return None
         try:
@@ -120,7 +144,11 @@ class BirdWeatherTarget:
         except OSError:
             return None  # deleted meanwhile; the detection is told without it
         query = urlencode({"timestamp": utc_text(began), "type": path.suffix[1:]})
-        answer = self._post(f"soundscapes?{query}", sound, KINDS[path.suffix])
+        try:
+            answer = self._post(f"soundscapes?{query}", sound, KINDS[path.suffix])
+        except _TooLarge as error:
+            log.warning("%s: a clip is too large for it; its detection is sent without", error)
+            return None
         try:
             return int(_told(answer)["soundscape"]["id"])
         except (ValueError, KeyError, TypeError):
@@ -139,9 +167,15 @@ class BirdWeatherTarget:
             return answer.body
         if code in UNKNOWN:
             raise NotSent(told, "check birdweather.token")
+        if code == TOO_LARGE:
+            raise _TooLarge(told, "make clips shorter (clips.longest), or clips.format ogg")
         if 400 <= code < 500 and code not in (408, 429):
             raise Refused(told)
         raise NotSent(told)
+
+
+class _TooLarge(Refused):
+    """More than the server takes."""
 
 
 def _told(body: bytes) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class MqttTarget:
         check_topic(topic)
         self._context = tls_context(ca_file, cert_file, key_file) if tls else None
         self._cert_file = cert_file
-        self._host = host
+        self._host = host.strip("[]")  # of an address of IPv6 in a URL
         self._port = port if port is not None else TLS_PORT if tls else PORT
         self.label = f"mqtt{'s' if tls else ''}://{host}:{self._port}"
         self._topic = topic

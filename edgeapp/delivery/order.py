@@ -61,7 +61,7 @@ class Order:
         self.asides: dict[int, Aside] = {}
         self._store = store
         self._target = target
-        self._clip_wait_s = clip_wait_s
+        self.clip_wait_s = clip_wait_s
         self._held: dict[int, float] = {}  # messages that wait for their clips, and until when [s since boot]
         self._changes: dict[int, _Change] = {}
 
@@ -102,16 +102,16 @@ class Order:
         return min([math.inf, *asides, *self._held.values(), *changes])
 
     def _waits_for_clip(self, message: Waiting, now_s: float) -> bool:
-        if not self._clip_wait_s or not message.clip_expected:
+        if not self.clip_wait_s or not message.clip_expected:
             self._held.pop(message.id, None)
             return False
-        return now_s < self._held.setdefault(message.id, now_s + self._clip_wait_s)
+        return now_s < self._held.setdefault(message.id, now_s + self.clip_wait_s)
 
     def _changed(self, now: Moment) -> list[Waiting]:
         """Updates, the oldest first, and what is known of them; those that are not wanted are marked as sent."""
         before, self._changes = self._changes, {}
         changed = list(self._store.changed(BATCH + len(self.asides), self._target))
-        if self._clip_wait_s is not None:
+        if self.clip_wait_s is not None:
             for message in changed:
                 self._store.sent(message.id, now, message.revision)
             return []

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
 
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.delivery.station_state import Stateful, StationState
@@ -59,6 +60,10 @@ class Outbox:
         When messages that cannot be sent are given up.
     jitter : Callable[[], float]
         Uniform in [0, 1).
+    going_on : Outbox or None
+        In whose place this one is started, and closed without its targets of the same.
+    same : Collection[str]
+        Names of the targets that are as they were there; they are not connected again.
     """
 
     def __init__(
@@ -71,28 +76,38 @@ class Outbox:
         max_age_days: float = MAX_AGE_DAYS,
         max_messages: int = MAX_MESSAGES,
         jitter: Callable[[], float] = random.random,
+        going_on: Outbox | None = None,
+        same: Collection[str] = (),
     ) -> None:
         self._store = store
         self._clock = clock
         self._max_age_days = max_age_days
         self._max_messages = max_messages
-        self._queues = {
-            name: TargetQueue(name, target, store, clock, jitter, None if name not in once else clip_wait_s)
+        self._waits = {name: None if name not in once else clip_wait_s for name in targets}
+        before = {} if going_on is None else {name: going_on._queues[name] for name in same if name in targets}
+        self._queues: dict[str, TargetQueue] = {
+            name: before.get(name) or TargetQueue(name, target, store, clock, jitter, self._waits[name])
             for name, target in targets.items()
         }
-        self._closing = threading.Event()
+        self._taken_over = frozenset(before)
         self._trimming = threading.Lock()
         self._start = clock.now()
         self._overfull = False
-        self._threads: list[threading.Thread] = []
         store.on_queued = self._wake
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of its targets."""
+        return frozenset(self._queues)
+
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to send; the targets of another one that are the same are taken over from it."""
         for queue in self._queues.values():
-            thread = threading.Thread(target=self._run, args=(queue,), name=f"outbox-{queue.name}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            queue.take_turn = partial(self.turn, queue.name)
+            queue.wait_for_clips(self._waits[queue.name])
+            if queue.name not in self._taken_over:
+                queue.thread = threading.Thread(target=_run, args=(queue,), name=f"outbox-{queue.name}", daemon=True)
+                queue.thread.start()
 
     def _wake(self) -> None:
         for queue in self._queues.values():
@@ -108,14 +123,20 @@ class Outbox:
         """How each target is."""
         return {name: queue.state() for name, queue in self._queues.items()}
 
-    def close(self, timeout: float = 5.0) -> None:
-        """Send what can be sent in `timeout` seconds, then disconnect. What remains waits for the next start."""
-        self._closing.set()
-        self._wake()
+    def close(self, timeout: float = 5.0, successor: Outbox | None = None) -> None:
+        """Send what can be sent in `timeout` seconds, then disconnect. What remains waits for the next start.
+
+        What a successor has taken over goes on there.
+        """
+        kept: frozenset[str] = frozenset() if successor is None else successor._taken_over
+        queues = [queue for queue in self._queues.values() if queue.name not in kept]
+        for queue in queues:
+            queue.ending.set()
+            queue.awake.set()
         end = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
-        for queue in self._queues.values():
+        for queue in queues:
+            if queue.thread is not None:
+                queue.thread.join(max(0.0, end - time.monotonic()))
             queue.stop.set()  # a thread that is still sending ends after this message
 
     def turn(self, name: str) -> float:
@@ -133,18 +154,6 @@ class Outbox:
         except Exception as error:  # a locked journal, a full disk: the messages are still there
             return queue.stumbled(error)
         return wait_s
-
-    def _run(self, queue: TargetQueue) -> None:
-        while not self._closing.is_set():
-            queue.awake.clear()
-            queue.awake.wait(min(self.turn(queue.name), CHECK_S) if not self._closing.is_set() else 0)
-        queue.closing = True
-        if queue.up:
-            self.turn(queue.name)
-        try:
-            queue.target.close()
-        except Exception as error:
-            log.warning("%s: not closed: %s", queue.name, error)
 
     def _trim(self) -> None:
         """Give up what is too old, or too much. Seldom more than one question to the journal."""
@@ -182,3 +191,17 @@ class Outbox:
         if queue is not None:
             queue.dropped += 1
         log.debug("message %d for %s dropped: %s", message.id, message.target, why)
+
+
+def _run(queue: TargetQueue) -> None:
+    """What the thread of a target does."""
+    while not queue.ending.is_set():
+        queue.awake.clear()
+        queue.awake.wait(min(queue.take_turn(), CHECK_S) if not queue.ending.is_set() else 0)
+    queue.closing = True
+    if queue.up:
+        queue.take_turn()
+    try:
+        queue.target.close()
+    except Exception as error:
+        log.warning("%s: not closed: %s", queue.name, error)

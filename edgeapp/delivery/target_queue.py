@@ -74,7 +74,10 @@ class TargetQueue:
         self.closing = False
         self.target = target
         self.awake = threading.Event()
+        self.ending = threading.Event()
         self.stop = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.take_turn: Callable[[], float] = self.turn
         self.dropped = 0
         self._sent = 0
         self._store = store
@@ -105,6 +108,10 @@ class TargetQueue:
             log.debug("%s: %s", self.name, error)
             waiting = -1
         return TargetState(self._condition, self._since, self._last_error, waiting, self._sent, self.dropped)
+
+    def wait_for_clips(self, wait_s: float | None) -> None:
+        """See `clip_wait_s` above; from the next message on."""
+        self._order.clip_wait_s = wait_s
 
     def turn(self) -> float:
         """Send until nothing is due or the target fails; seconds to wait then."""
@@ -179,6 +186,8 @@ class TargetQueue:
         aside.next_s = self._now_s() + wait_s
         self._store.failed(message.id, str(error), self._clock.now().utc.timestamp() + wait_s)
         self._refused.add(message.id)
+        if str(error) != self._last_error and self.up:
+            log.warning("%s: %s; the message is tried again", self.name, error)
         self._last_error = str(error)
         if len(self._refused) < REFUSED_IN_A_ROW:
             return True

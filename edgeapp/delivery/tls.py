@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from functools import lru_cache
+from pathlib import Path
 
+from edgeapp import read_once
 from edgeapp.errors import UsageError
 
 
@@ -27,19 +30,25 @@ def context(ca_file: str | None = None, cert_file: str | None = None, key_file: 
     if ca_file is None and cert_file is None:
         return of_the_system()
     try:
-        made = ssl.create_default_context(cafile=ca_file)
+        with nullcontext() if ca_file is None else _opened(ca_file) as ca:
+            made = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"{ca_file}: no certificates: {error}", "give a file in PEM format") from error
     if cert_file is not None:
         try:
-            # An empty passphrase: OpenSSL would ask for one at the terminal otherwise, and wait there.
-            made.load_cert_chain(cert_file, key_file, password="")
+            with _opened(cert_file) as certificate, _opened(key_file or cert_file) as key:
+                # An empty passphrase: OpenSSL would ask for one at the terminal otherwise, and wait there.
+                made.load_cert_chain(certificate, key, password="")
         except (OSError, ssl.SSLError, ValueError) as error:
             why = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
             files = cert_file if key_file is None else f"{cert_file} and {key_file}"
             remedy = "give a certificate and its key in PEM format, the key without a passphrase"
             raise UsageError(f"{files}: no certificate with its key: {why}", remedy) from error
     return made
+
+
+def _opened(file: str) -> AbstractContextManager[str]:
+    return read_once.opened_by_others(Path(file))
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +65,8 @@ def ended(cert_file: str, now: datetime) -> datetime | None:
     """
     read = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
     try:
-        end_s = ssl.cert_time_to_seconds(read(cert_file)["notAfter"]) if read is not None else float("inf")
+        with _opened(cert_file) as path:
+            end_s = ssl.cert_time_to_seconds(read(path)["notAfter"]) if read is not None else float("inf")
     except (OSError, ssl.SSLError, KeyError, ValueError):
         return None
     return datetime.fromtimestamp(end_s, timezone.utc) if end_s < now.timestamp() else None

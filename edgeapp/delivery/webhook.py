@@ -71,6 +71,8 @@ class WebhookTarget:
         address = f"[{host}]" if ":" in host else host
         netloc = address if port is None else f"{address}:{port}"
         self.label = f"{parts.scheme}://{netloc}"
+        if ca_file is not None and parts.scheme != "https":
+            raise UsageError("the URL of the webhook is without TLS, so that nothing checks its CA", "write https://")
         self._url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
         self._headers = {"Content-Type": "application/json", "User-Agent": "biovita-edge"}
         if parts.username is not None:

@@ -113,6 +113,10 @@ class Confirmation(Generic[Token]):
             one.confirmed = True
         return [one.token for one in confirmed]
 
+    def go_on_from(self, before: Confirmation[Token]) -> None:
+        """Remember what the stream was given so far, whatever was asked for then."""
+        self._recent = deque(before._recent)
+
     def __len__(self) -> int:
         """Detections that are remembered: never more than the windows of `within_s` seconds hold."""
         return len(self._recent)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeapp import read_once
 from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.occurrence import Occurrence
@@ -74,7 +75,7 @@ class SpeciesList:
             The file cannot be read, or none of its names is in the gallery.
         """
         try:
-            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+            lines = read_once.text(Path(path)).splitlines()
         except UnicodeDecodeError as error:
             raise UsageError(f"species list {path} is not UTF-8 text", "save it as text in UTF-8") from error
         except OSError as error:

@@ -8,11 +8,13 @@ species; several rows of a species are alternatives. An empty cell is no limit. 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeapp import read_once
 from edgeapp.clock.weeks import WEEKS
 from edgeapp.errors import UsageError
 from edgeapp.pack.names import names_of
@@ -170,12 +172,12 @@ def _between(value: float, ends: tuple[float, float]) -> bool:
 
 def _read(path: Path) -> list[tuple[str, Range]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return _parse(csv.reader(lines, strict=True), f"range table {path}")
+        lines = io.StringIO(read_once.text(path), newline="")
     except UnicodeDecodeError as error:
         raise UsageError(f"range table {path} is not UTF-8 text", "save it as CSV in UTF-8") from error
     except OSError as error:
         raise UsageError(f"range table {path} cannot be read ({error.strerror})", "check the path") from error
+    return _parse(csv.reader(lines, strict=True), f"range table {path}")
 
 
 def _parse(lines: Any, where: str) -> list[tuple[str, Range]]:

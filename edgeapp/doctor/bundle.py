@@ -73,6 +73,8 @@ def bundle(context: Context, findings: Iterable[Finding], path: Path, location: 
         It cannot be written.
     """
     redaction, names = Redaction(context.settings), []
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise OutputError(f"{path}: is there, and no ZIP file", "choose another file, or remove that one")
     try:
         with files.replacing(path) as part:
             os.chmod(part, 0o600)

@@ -25,6 +25,7 @@ from edgeapp.journal.documents import CLIP_PARTS, id_of
 from edgeapp.journal.reading import Questions
 from edgeapp.pack.format import Pack
 from edgeapp.pack.names import names_of
+from edgeapp.recognition.learned import SUFFIX
 from edgeapp.recognition.recogniser import Recogniser
 from gallery.entry import Counterexample, Entry
 from gallery.errors import TaxonError
@@ -33,6 +34,7 @@ from gallery.store import Gallery, build
 from gallery.taxon import RANKS, Names, Taxon
 
 SPECIES = RANKS[-1]
+LABEL = "detection "  # of all that is learnt, before the number of its detection
 NO_VECTOR = "without a vector of this pack's space and without a clip"
 NO_CLIP = "without a vector of this pack's space and with a clip that cannot be read"
 NO_SOUND = "whose vector is damaged"
@@ -108,8 +110,9 @@ def learn(journal: Questions, pack: Pack, path: Path, gallery: Path | None = Non
     JournalError
         There are reviews, and none can be learnt from; what was learnt before stays.
     GalleryError
-        A gallery cannot be read or written.
+        A gallery cannot be read or written, or the file is no learned gallery.
     """
+    _check_learned(path)
     gallery = gallery or pack.gallery_path()
     with Gallery.open(gallery, pack.identity) as opened:
         taxa = opened.taxa()
@@ -134,8 +137,9 @@ def forget(path: Path) -> bool:
     Raises
     ------
     GalleryError
-        It cannot be removed.
+        It cannot be removed, or was not learnt from reviews.
     """
+    _check_learned(path)
     try:
         path.unlink()
         flush_folder(path.parent)
@@ -144,6 +148,19 @@ def forget(path: Path) -> bool:
     except OSError as error:
         raise GalleryError(f"{path}: cannot be removed ({error.strerror})", "check the folder's permissions") from error
     return True
+
+
+def _check_learned(path: Path) -> None:
+    """Raise GalleryError where a file is there that is another one by its name and by what it holds."""
+    if path.name.endswith(SUFFIX) or not path.exists():
+        return
+    try:
+        with Gallery.open(path) as gallery:
+            others = gallery.rows("SELECT 1 FROM entries WHERE label NOT LIKE ? LIMIT 1", [f"{LABEL}%"])
+    except GalleryError:
+        others = [{}]
+    if others:
+        raise GalleryError(f"{path}: was not learnt from reviews, and is left as it is", "name another file")
 
 
 def _lesson(
@@ -168,7 +185,7 @@ def _lesson(
         if isinstance(vector, str):
             lesson.left_out[vector] += 1
             continue
-        label, source = f"detection {row['id']}", _source(row)
+        label, source = f"{LABEL}{row['id']}", _source(row)
         if right is not None:
             lesson.taxa[right] = by_name[right]
             lesson.entries.append(Entry(right, "audio", vector, label, row["reviewer"], source=source))

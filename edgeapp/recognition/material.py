@@ -14,6 +14,7 @@ from pathlib import Path
 from edgeapp.audio.names import is_hidden, is_searched, why_no_file
 from edgeapp.errors import UsageError
 from edgeapp.file_names import text_of
+from edgeapp.folders import Search
 from edgeapp.pack.names import names_of
 from edgeapp.recognition.photos import OTHER_PHOTO_SUFFIXES, PHOTO_SUFFIXES, credits_of, plain_credit
 from gallery.entry import Rejection
@@ -103,7 +104,8 @@ def rows(path: Path) -> Iterator[Row]:
 def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material | Rejection]:
     """Read a folder of folders, each named after a species: ``Parus_major/``, ``parus major/``, ``Great Tit/``.
 
-    Author and licence are taken from the photo's own EXIF fields where it has them.
+    Links are followed, to photos and to folders; of a species every photo is given once. Author and licence are taken
+    from the photo's own EXIF fields where it has them.
 
     Raises
     ------
@@ -117,15 +119,18 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
     if not inside:
         raise UsageError(f"{folder}: has no folders of photos in it", "make one per species, such as Parus_major")
     names = names_of(taxa)
+    unread: list[OSError] = []
+    searches: dict[str, Search] = {}  # by taxon: a photo may show two of them, and have a link for each
     for species in inside:
         try:
             taxon = names.find(species.name.replace("_", " "))
         except TaxonError as error:
             yield Rejection(text_of(species), str(error))
             continue
-        for photo in sorted(species.rglob("*")):
-            if is_hidden(photo.name):
-                continue
+        search = searches.setdefault(
+            taxon.scientific_name, Search(_is_shown, is_searched, unread.append, with_folders=True)
+        )
+        for photo in search.below(species):
             if why := why_no_photo(photo):
                 yield Rejection(text_of(photo), why)
             elif photo.suffix.lower() in PHOTO_SUFFIXES:
@@ -133,6 +138,12 @@ def photo_folder(folder: str | Path, taxa: Sequence[Taxon]) -> Iterator[Material
                 yield Material(
                     photo, taxon.scientific_name, "image", author, licence, source=text_of(photo.parent.name)
                 )
+    for refused in unread:
+        yield Rejection(text_of(refused.filename), f"cannot be read ({refused.strerror}); check its permissions")
+
+
+def _is_shown(name: str) -> bool:
+    return not is_hidden(name)
 
 
 def why_no_photo(path: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,8 @@ class Parts:
         What taxa are called where they are shown and sent.
     keep_levels_days : float
         Age at which sound levels are deleted.
+    waits : tuple of str
+        What is not done until the clock is set, in words.
     """
 
     classifier: Classifier
@@ -77,18 +79,36 @@ class Parts:
     clips: ClipFolder | None
     naming: Naming
     keep_levels_days: float
+    waits: tuple[str, ...]
 
 
-def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock: Clock) -> Parts:
+def assemble(
+    settings: Settings,
+    recogniser: Recogniser,
+    journal: Journal,
+    clock: Clock,
+    before: Parts | None = None,
+    targets_anew: Collection[str] = (),
+) -> Parts:
     """Make the parts of a station.
+
+    Parameters
+    ----------
+    settings : Settings
+    recogniser : Recogniser
+    journal : Journal
+    clock : Clock
+    before : Parts or None
+        Those of the station that runs.
+    targets_anew : Collection of str
+        Which of its targets are connected again.
 
     Raises
     ------
     BiovitaError
         An invalid option or setting.
     """
-    audio, asked_of = recogniser.pack.audio, settings.detections
-    window_s, hop_s = audio.window_s, hop_of(settings, recogniser.pack)
+    asked_of, hop_s = settings.detections, hop_of(settings, recogniser.pack)
     speech = SpeechDetector(settings.privacy.speech_threshold) if settings.privacy.speech == "drop" else None
     confirmation_of(settings, recogniser.pack)  # impossible settings are an error now
     taxa_of(settings.notify.species, recogniser.taxa)
@@ -106,27 +126,25 @@ def assemble(settings: Settings, recogniser: Recogniser, journal: Journal, clock
         return Clips(asked, ring, journal, folder, clock, speech.heard if speech is not None else None, recorder)
 
     sending = targets(settings, recogniser.taxa, journal, clock)
-    kept_s = window_s
-    if asked is not None:
-        # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
-        late_s = max(0.0, queue_windows(hop_s) * hop_s - JUDGED_WITHIN_S)
-        kept_s = asked.ring_s + late_s + (asked_of.confirm_within if asked_of.confirm > 1 else 0.0)
     return Parts(
         classifier=Classifier(recogniser, filters, speech),
         deployment=deployment(settings, recogniser, filters),
-        cutting=Windowing(lambda source: recogniser.cut(source, hop_s), kept_s, settings.microphone.meters),
+        cutting=Windowing(
+            lambda source: recogniser.cut(source, hop_s), kept_s(settings, recogniser.pack), settings.microphone.meters
+        ),
         keeping=Storage(
             lambda: confirmation_of(settings, recogniser.pack),
             messages(list(sending), clock) if sending else None,
             clips if asked is not None else None,
             asked_of.longest,
         ),
-        outbox=outbox(settings, journal, sending, clock),
+        outbox=outbox(settings, journal, sending, clock, before.outbox if before is not None else None, targets_anew),
         sweeper=sweeper(settings, journal, folder),
         renamer=Renamer(journal, folder, log.warning) if folder is not None else None,
         clips=folder,
         naming=naming_in(settings.station.language, recogniser.taxa),
         keep_levels_days=settings.microphone.keep_meters,
+        waits=waiting_for_clock(settings),
     )
 
 
@@ -164,6 +182,17 @@ def hop_of(settings: Settings, pack: Pack) -> float:
     """Seconds between windows: the pack's where the settings do not say."""
     hop_s = settings.station.hop
     return pack.audio.hop_s if hop_s is None else hop_s
+
+
+def kept_s(settings: Settings, pack: Pack) -> float:
+    """Seconds of sound that must be kept."""
+    clips, detections = clip_settings(settings), settings.detections
+    if clips is None:
+        return pack.audio.window_s
+    # A clip may be asked for as late as the queue of windows is long, and once its detection was confirmed.
+    hop_s = hop_of(settings, pack)
+    late_s = max(0.0, queue_windows(hop_s) * hop_s - JUDGED_WITHIN_S)
+    return clips.ring_s + late_s + (detections.confirm_within if detections.confirm > 1 else 0.0)
 
 
 def confirmation_of(settings: Settings, pack: Pack) -> Confirmation[Any]:
@@ -269,8 +298,15 @@ def sweeper(settings: Settings, journal: Journal, folder: ClipFolder | None) -> 
     return Sweeper(retention_of(settings), journal, folder.folder, log.info)
 
 
-def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clock: Clock) -> Outbox | None:
-    """What sends messages; None without targets."""
+def outbox(
+    settings: Settings,
+    journal: Journal,
+    sending: dict[str, Target],
+    clock: Clock,
+    before: Outbox | None = None,
+    anew: Collection[str] = (),
+) -> Outbox | None:
+    """What sends messages, with the connections of the one before except to some targets; None without targets."""
     if not sending:
         return None
     # A notification is sent once, at once unless it shows the clip: it hears of updates, and lets them pass.
@@ -282,7 +318,9 @@ def outbox(settings: Settings, journal: Journal, sending: dict[str, Target], clo
     }
     asked = clip_settings(settings)
     wait_s = 0.0 if asked is None else settings.detections.longest + asked.ring_s
-    return Outbox(journal, sending, clock, {name for name in sending if not following[name]}, wait_s)
+    same = before.names & {*sending} - {*anew} if before is not None else ()
+    once = {name for name in sending if not following[name]}
+    return Outbox(journal, sending, clock, once, wait_s, going_on=before, same=same)
 
 
 def messages(targets: Sequence[str], clock: Clock) -> Messages:

@@ -44,18 +44,32 @@ class Claims:
         self._lock = threading.Lock()  # two channels of a microphone are opened by two threads
 
     def journal(self, path: Path) -> None:
-        """Claim a journal.
+        """Claim a journal; once more when it is made, so that another name of it (a hard link) is known for it as well.
 
         Raises
         ------
         UsageError
             Another station has it.
         """
-        with suppress(OSError):  # a folder that cannot be made is an error of the journal
+        self.file(path, "the journal", "--journal")
+        with suppress(OSError):
+            state = path.stat()
+            lock = shared_folder() / f"biovita-edge-journal-{state.st_dev:x}-{state.st_ino:x}.lock"
+            self._take(lock, f"{path}: the journal", "stop that one, or give another --journal", UsageError)
+
+    def file(self, path: Path, what: str, flag: str) -> None:
+        """Claim a file that a station writes: the journal, its status, its log.
+
+        Raises
+        ------
+        UsageError
+            Another station has it.
+        """
+        with suppress(OSError):  # a folder that cannot be made is an error of whoever writes
             path.parent.mkdir(parents=True, exist_ok=True)
         real = path.resolve()
         lock = real.with_name(f".{real.name}.lock")
-        self._take(lock, f"{path}: the journal", "stop that one, or give another --journal", UsageError)
+        self._take(lock, f"{path}: {what}", f"stop that one, or give another {flag}", UsageError)
 
     def clips(self, folder: Path) -> None:
         """Claim a folder of clips.

@@ -59,6 +59,8 @@ class FolderSource:
         Seconds between two looks into the folder.
     channel : Channel
         Of the recordings; a recording is one stream, so it cannot be each.
+    clips : Path or None
+        The folder of clips, which are no recordings.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class FolderSource:
         zone: tzinfo = timezone.utc,
         poll_s: float = POLL_S,
         channel: Channel = Channel(),
+        clips: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._clips = clips
         self._journal = journal
         self._clock = clock
         self._settled_s = settled_s
@@ -92,6 +96,7 @@ class FolderSource:
             poll_s=self._poll_s,
             ended=lambda: self._closed,
             complain=lambda error: log.warning("%s", error, extra=EACH),
+            without=self._clips,
         )
         for file in files:
             try:

@@ -63,12 +63,12 @@ class WatchClock:
     judge : callable
         What confirms the clock; one that was trusted as a real-time clock, and set by another, was wrong until then.
     waits : sequence of str
-        What is not done until the clock is set, in words.
+        What is not done until the clock is set, in words; may be replaced.
     """
 
     def __init__(self, judge: Callable[[], Judgement] = lambda: Judgement(NONE, ""), waits: Sequence[str] = ()) -> None:
+        self.waits = waits
         self._judge = judge
-        self._waits = waits
         self._last: Moment | None = None
         self._source = NONE
         self._was_wrong = False  # a real-time clock that was trusted
@@ -82,7 +82,7 @@ class WatchClock:
             log.warning("the clock was set %s by %s", "forward" if step > timedelta(0) else "back", abs(step))
         if self._last is None and not now.clock_set:
             why = f" ({judged.why})" if judged.why else ""
-            log.warning("the clock is not set%s: times are marked until it is; %s", why, "; ".join(self._waits))
+            log.warning("the clock is not set%s: times are marked until it is; %s", why, "; ".join(self.waits))
         self._was_wrong |= abs(step) >= STEP and self._source == RTC
         all_of_boot = self._was_wrong and judged.source not in (RTC, TRUSTED, NONE)
         if all_of_boot:

@@ -1,5 +1,7 @@
 """Taking other settings while listening: thresholds, range, privacy, clips and targets, without a gap in the sound.
 
+Only what a change concerns is made anew: detections, clips and connections that it does not concern go on.
+
 There is one way, whoever asks: the live page, ``config set``, and SIGHUP, at which the file is read again.
 """
 
@@ -11,20 +13,19 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from edgeapp import read_once
 from edgeapp.clock.system import Moment
 from edgeapp.config.edit import reloaded
-from edgeapp.config.effect import Change, change, taken
-from edgeapp.config.settings import Settings
+from edgeapp.config.effect import CUT, Anew, Change, change, contents, taken
+from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.errors import BiovitaError
-from edgeapp.journal import Journal
 from edgeapp.recognition.recogniser import Recogniser
-from edgeapp.station.assembly import Parts, assemble
+from edgeapp.station.assembly import Parts, assemble, kept_s
 from edgeapp.station.station import PeriodicTask, Station
 from edgeapp.station.validation import faults_of_settings
 
 log = logging.getLogger(__name__)
 
-LONGEST = "clips.longest"
 PATIENCE_S = 60.0  # until the station has time; a window takes far less
 
 
@@ -51,6 +52,12 @@ class Reading:
     told: str = ""
     error: str = ""
     waiting: tuple[str, ...] = ()
+
+
+def tell_kept() -> None:
+    """Say once of each pipe among the files of the settings that it is not read again."""
+    for path in read_once.newly_kept():
+        log.info("%s can be read only once: what it held is kept until the station ends", path)
 
 
 class Reconfiguration:
@@ -95,8 +102,8 @@ class Reconfiguration:
         self.reading = Reading()
         self.on_change: Callable[[Settings], None] = lambda settings: None
         self.on_read: Callable[[], None] = lambda: None
-        self._start = settings
         self._running = settings
+        self._contents = contents(settings)
         self._station = station
         self._recogniser = recogniser
         self._tasks = tasks
@@ -120,7 +127,7 @@ class Reconfiguration:
         """
         with self._lock:
             made = self._apply(settings)
-            self.reading = replace(self.reading, waiting=change(self._start, settings).waiting)
+            self.reading = replace(self.reading, waiting=self._waiting())
             return made
 
     def reload(self) -> None:
@@ -146,11 +153,13 @@ class Reconfiguration:
             told = self._apply(asked).in_words
             self.on_change(asked)
         except BiovitaError as error:
+            tell_kept()
             log.error("settings read again and not taken: %s", error)
             self.reading = replace(self.reading, count=count, at=now, told="", error=str(error))
             return
+        tell_kept()
         log.info("settings read again: %s", told)
-        self.reading = Reading(count, now, told, "", change(self._start, asked).waiting)
+        self.reading = Reading(count, now, told, "", self._waiting())
 
     def _serve(self) -> None:
         while True:
@@ -163,34 +172,68 @@ class Reconfiguration:
                 log.error("settings not read again: %s", type(error).__name__)
 
     def _apply(self, settings: Settings) -> Change:
+        running, held = self._as_far_as_now(settings)
+        found = contents(running)
+        of_files = [key for key in found if self._contents.get(key) not in (None, found[key])]
+        keys = tuple(dict.fromkeys((*change(self._running, running).taken, *of_files)))
+        asked = change(self.settings, settings)
+        if keys:
+            self._renew(running, Anew.by(keys))
+        self.settings, self._running, self._contents = settings, running, found
+        counts = dict.fromkeys((*keys, *(key for key in asked.taken if key not in held)))
+        waits = (key for key in (*asked.taken, *asked.waiting) if key in held or key in asked.waiting)
+        return Change(tuple(counts), tuple(waits))
+
+    def _as_far_as_now(self, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+        """The settings that the station can run with, and what it takes at other times and not now.
+
+        The ring of sound is as long as it was made: clips that need more of it wait.
+        """
         running = taken(self._running, settings)
-        journal: Journal = self._station.journal
-        queued = journal.on_queued
-        parts = assemble(running, self._recogniser, journal, self._station.clock)
+        if kept_s(running, self._recogniser.pack) <= max(self._kept_s, kept_s(self._running, self._recogniser.pack)):
+            return running, ()
+        cut = [setting for setting in SETTINGS if setting.key in CUT and setting.type is float]
+        before = {setting.name: self._running.value(setting) for setting in cut}
+        return replace(running, clips=replace(running.clips, **before)), tuple(setting.key for setting in cut)
+
+    def _waiting(self) -> tuple[str, ...]:
+        """Settings that are asked for and not taken."""
+        differ = change(self._running, self.settings)
+        return (*differ.taken, *differ.waiting)
+
+    def _renew(self, running: Settings, anew: Anew) -> None:
+        """Have the station go on with other settings.
+
+        Raises
+        ------
+        BiovitaError
+            It goes on as before.
+        """
+        station, journal = self._station, self._station.journal
+        before, queued = self.parts, journal.on_queued
+        parts = assemble(running, self._recogniser, journal, station.clock, before, anew.targets)
         done = threading.Event()
         errors: list[BiovitaError] = []
 
         def renew() -> None:
             try:
-                self._station.renew(parts.deployment, parts.classifier, parts.keeping, self._tasks(parts))
+                if anew.decisions:
+                    station.renew_deployment(parts.deployment, parts.classifier, parts.keeping)
+                station.renew(parts.keeping, self._tasks(parts), anew.clips)
             except BiovitaError as error:
                 errors.append(error)
             finally:
                 done.set()
 
-        self._station.between_windows(renew)
+        station.between_windows(renew)
         if not done.wait(PATIENCE_S):
             errors.append(BiovitaError("the station is busy", "look at it again in a minute"))
         if errors:
             journal.on_queued = queued  # `assemble` made the new outbox the one that is woken
             raise errors[0]
-        journal.share_location = settings.station.share_location
-        before, self.parts = self.parts, parts
+        journal.share_location = running.station.share_location
+        self.parts = parts
         if before.outbox is not None:
-            before.outbox.close()
+            before.outbox.close(successor=parts.outbox)
         if parts.outbox is not None:
             parts.outbox.start()
-        asked, self.settings, self._running = change(self.settings, settings), settings, running
-        if parts.cutting.kept_s > self._kept_s:  # the ring of sound is as long as it was made
-            return Change(tuple(key for key in asked.taken if key != LONGEST), (*asked.waiting, LONGEST))
-        return asked

@@ -53,7 +53,9 @@ def workers_of(
         return [
             SourceWorker(
                 str(watched),
-                lambda tell: FolderSource(watched, journal, clock, tell, zone=zone, channel=channel),
+                lambda tell: FolderSource(
+                    watched, journal, clock, tell, zone=zone, channel=channel, clips=settings.clips.folder
+                ),
                 cutting,
                 station.events,
                 duration_s,

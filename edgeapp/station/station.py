@@ -194,13 +194,31 @@ class Station:
         """Have the station's own thread do something before the next window. Safe from any thread."""
         self._changes.put(change)
 
-    def renew(
-        self, deployment: Deployment, classifier: Classifier, keeping: Storage, tasks: Sequence[PeriodicTask]
-    ) -> None:
-        """Go on listening as another deployment; no sound is lost. For the station's own thread.
+    def renew(self, keeping: Storage, tasks: Sequence[PeriodicTask], clips: bool = True) -> None:
+        """Go on with other storage and tasks, within the same streams. For the station's own thread.
 
-        Every stream of a microphone ends in the journal and another one begins where it ended. A recording that is
-        being read ends as it began.
+        Parameters
+        ----------
+        keeping : Storage
+            Who is told counts at once, its confirmation and its longest detection with another deployment.
+        tasks : sequence of PeriodicTask
+        clips : bool
+            The clips of detections that begin from now on are those of `keeping`.
+        """
+        self._keeping, self._tasks = keeping, tasks
+        for worker, opened in self._streams.items():
+            stream_log = self._logs[worker]
+            stream_log.send(keeping.messages)
+            if clips and opened.stream.backend != FILE:
+                stream_log.renew_clips(self._clips_of(opened.ring))
+
+    def renew_deployment(
+        self, deployment: Deployment, classifier: Classifier | None = None, keeping: Storage | None = None
+    ) -> None:
+        """Go on listening as another deployment: nothing is lost, cut or begun anew. For the station's own thread.
+
+        Every stream of a microphone has another row in the journal from now on; what has begun stays in the row in
+        which it began. A recording that is being read ends as it began.
 
         Raises
         ------
@@ -210,25 +228,31 @@ class Station:
         now = self.clock.now()
         renewed = self.journal.begin(deployment, now)
         before, self._id = self._id, renewed
-        self.classifier, self._deployment, self._keeping, self._tasks = classifier, deployment, keeping, tasks
+        self._deployment, self._keeping = deployment, keeping or self._keeping
+        self.classifier = classifier or self.classifier
         for worker, opened in self._streams.items():
             if opened.stream.backend == FILE:
                 continue
             lost = opened.stream.dropped_samples
-            self._logs[worker].close(now, RENEWED, lost - self._lost.get(worker, 0), lambda stream_id: None)
+            self._logs[worker].renew_deployment(
+                self._id,
+                self._stream_of(opened),
+                now,
+                RENEWED,
+                lost - self._lost.get(worker, 0),
+                self._keeping.confirmation(),
+                self._keeping.longest_s,
+            )
             self._lost[worker] = lost
-            self.open_stream(worker, self._stream_of(opened), opened.ring, now)
         self.write_queue.write(lambda: self.journal.end(before, now))
 
     def renew_learned(self, sha256: str | None) -> None:
-        """Go on as another deployment, which says what reviews had taught; see `renew`."""
-        deployment = replace(self._deployment, learned_sha256=sha256)
-        self.renew(deployment, self.classifier, self._keeping, self._tasks)
+        """Go on as another deployment, which says what reviews had taught; see `renew_deployment`."""
+        self.renew_deployment(replace(self._deployment, learned_sha256=sha256))
 
     def open_stream(self, worker: SourceWorker, stream: Stream, ring: Ring, begun: Moment) -> None:
         """Begin a stream of a worker."""
         keeping = self._keeping
-        clips = keeping.clips
         self._logs[worker] = StreamLog(
             self.journal,
             self.write_queue,
@@ -239,9 +263,14 @@ class Station:
             self.counts,
             Listeners(self._tell, self._found, self._ended),
             keeping.messages,
-            None if clips is None else (lambda stream_id: clips(ring, stream_id)),
+            self._clips_of(ring),
             keeping.longest_s,
         )
+
+    def _clips_of(self, ring: Ring) -> Callable[[int], Clips] | None:
+        """Makes the clips of a stream from its id."""
+        clips = self._keeping.clips
+        return None if clips is None else lambda stream_id: clips(ring, stream_id)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Opened):

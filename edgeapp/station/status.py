@@ -35,7 +35,7 @@ class StatusFile:
     Parameters
     ----------
     path : path
-        Its folder is made.
+        Its folder is made. Where it is a link, such as into memory, the file that it leads to is the one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -47,7 +47,7 @@ class StatusFile:
         text = json.dumps(status, ensure_ascii=False, indent=1) + "\n"
         try:
             # Every few seconds: flushing each would wear out a memory card, and the next start writes another.
-            files.write_text(self.path, text, parents=True, durable=False)
+            files.write_text(os.path.realpath(self.path), text, parents=True, durable=False)
             self._failed = False
         except OSError as error:
             if not self._failed:

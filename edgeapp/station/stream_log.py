@@ -2,6 +2,9 @@
 
 Consecutive windows of one taxon are one detection. Its row is written with the first of them and grows with the others,
 so that a crash loses at most the current window. All that a window changes is one transaction.
+
+When the settings change, a stream goes on: the journal has another row for it where the deployment is another one, and
+detections, confirmation and clips that have begun stay with the row in which they began, which ends with them.
 """
 
 from __future__ import annotations
@@ -48,10 +51,24 @@ class _Window:
 
     seen: Observation
     verdict: Verdict
+    record: _Record | None = None  # in which it is counted
     changed: list[_Row] = field(default_factory=list)
     confirmed: list[_Row] = field(default_factory=list)  # by this window; some may be over
     over: list[_Row] = field(default_factory=list)
-    counts: Counter[Verdict] = field(default_factory=Counter)
+    counts: Counter[tuple[_Record, Verdict]] = field(default_factory=Counter)
+
+
+@dataclass(eq=False)
+class _Record:
+    """A row of the stream in the journal, with the clips of the detections that begin in it."""
+
+    id: int = 0
+    clips: Clips | None = None
+    ended: tuple[Moment, str, int] | None = None  # when, why, samples lost; None while its row has no end
+
+    @property
+    def has_clips_to_write(self) -> bool:
+        return self.clips is not None and self.clips.awaits(self.id)
 
 
 @dataclass(eq=False)
@@ -59,6 +76,7 @@ class _Row:
     """One detection: a taxon in consecutive windows."""
 
     detection: Detection
+    record: _Record
     id: int = 0
     confirmed: bool = False
     over: bool = False
@@ -118,7 +136,8 @@ class StreamLog:
         clips: Callable[[int], Clips] | None = None,
         longest_s: float = LONGEST_S,
     ) -> None:
-        self.id = 0
+        self._record = _Record()
+        self._earlier: list[_Record] = []  # in which something goes on
         self._journal = journal
         self._write_queue = write_queue
         self._confirmation = confirmation
@@ -126,14 +145,69 @@ class StreamLog:
         self._telling = telling
         self._messages = messages
         self._longest_s = longest_s
-        self._clips: Clips | None = None
         self._open: dict[tuple[str, ...], _Row] = {}  # by the path of the taxon
 
         def open_stream() -> None:
-            self.id = journal.open_stream(deployment, stream, opened)
-            self._clips = clips(self.id) if clips is not None else None
+            self._record.id = journal.open_stream(deployment, stream, opened)
+            self._record.clips = clips(self._record.id) if clips is not None else None
 
         write_queue.write(open_stream)
+
+    @property
+    def id(self) -> int:
+        """Of the newest row of the stream in the journal."""
+        return self._record.id
+
+    def send(self, messages: Messages | None) -> None:
+        """Tell others of the detections that are confirmed from now on."""
+        self._write_queue.write(lambda: setattr(self, "_messages", messages))
+
+    def renew_deployment(
+        self,
+        deployment: int,
+        stream: Stream,
+        now: Moment,
+        why: str,
+        lost_samples: int,
+        confirmation: Confirmation[_Row],
+        longest_s: float,
+    ) -> None:
+        """Go on in a row of another deployment, from the next window on.
+
+        Parameters
+        ----------
+        deployment : int
+        stream : Stream
+        now : Moment
+            When the row so far ends and the other one begins.
+        why : str
+            It ends.
+        lost_samples : int
+            Of the row so far.
+        confirmation : Confirmation
+            Which goes on with the detections of the one so far.
+        longest_s : float
+            A detection that would become longer ends, and another begins.
+        """
+
+        def change() -> None:
+            before = self._record
+            self._record = _Record(self._journal.open_stream(deployment, stream, now), before.clips)
+            before.ended = now, why, lost_samples
+            self._earlier.append(before)
+            confirmation.go_on_from(self._confirmation)
+            self._confirmation, self._longest_s = confirmation, longest_s
+
+        self._write_queue.write(change, self._close_earlier)
+
+    def renew_clips(self, clips: Callable[[int], Clips] | None) -> None:
+        """Cut the clips of the detections that begin from now on in another way."""
+
+        def change() -> None:
+            self._earlier.append(self._record)
+            self._record = _Record(self.id, clips(self.id) if clips is not None else None)
+
+        self._write_queue.write(change, self._close_earlier)
 
     def keep(self, seen: Observation) -> None:
         """Write a window, with detections or not. It is reported once written, which may be later."""
@@ -144,7 +218,8 @@ class StreamLog:
             lambda: self._ask_for_clips(window),
             lambda: self._tell_rows(window.over),
             lambda: self._tell(window),
-            lambda: self._clips and self._clips.advance(seen.result.end_s),
+            lambda: self._advance(seen.result.end_s),
+            self._close_earlier,
         )
 
     def measured(self, time: Moment, levels: SoundLevels, lost_samples: int) -> None:
@@ -155,9 +230,10 @@ class StreamLog:
         """Write the end of the stream, its last clips first; then the source is told the stream's id."""
         over: list[_Row] = []
         self._write_queue.write(
-            lambda: self._clips and self._clips.finish(),
+            lambda: [clips.finish() for clips in self._all_clips()],
             lambda: over.extend(self._end(float("inf"))),
             lambda: self._tell_rows(over),
+            self._close_earlier,
             lambda: self._journal.close_stream(self.id, ended, reason, lost_samples),
             lambda: then(self.id),
         )
@@ -179,12 +255,13 @@ class StreamLog:
         if window.changed:
             sure = any(row.confirmed for row in window.changed)
             window.verdict = Verdict.DETECTION if sure else Verdict.UNCONFIRMED
-        window.counts[window.verdict] += 1
+        window.record = self._record
+        window.counts[self._record, window.verdict] += 1
         for earlier in {part for row in window.confirmed for part, _ in row.parts}:
-            if earlier.verdict is Verdict.UNCONFIRMED:
+            if earlier.verdict is Verdict.UNCONFIRMED and earlier.record is not None:
                 earlier.verdict = Verdict.DETECTION
-                window.counts[Verdict.UNCONFIRMED] -= 1
-                window.counts[Verdict.DETECTION] += 1
+                window.counts[earlier.record, Verdict.UNCONFIRMED] -= 1
+                window.counts[earlier.record, Verdict.DETECTION] += 1
 
     def _row_of(self, window: _Window, found: TaxonDetection) -> _Row:
         """The detection that a window's detection belongs to, a new one where none is open."""
@@ -194,7 +271,7 @@ class StreamLog:
             window.over.append(row)
             row = None
         if row is None:
-            row = _Row(detection(window.seen, found), parts=[(window, found)])
+            row = _Row(detection(window.seen, found), self._record, parts=[(window, found)])
             self._open[found.path] = row
         else:
             row.add(window, found)
@@ -217,10 +294,10 @@ class StreamLog:
                     self._journal.extend(row.id, row.detection)
                 else:
                     written = replace(row.detection, confirmed=row.confirmed)
-                    new[row] = self._journal.record(self.id, written, self._messages)
+                    new[row] = self._journal.record(row.record.id, written, self._messages)
             self._journal.confirm([row.id for row in window.confirmed if row.id], self._messages)
-            for verdict, n in window.counts.items():
-                self._journal.count(self.id, verdict, n)
+            for (record, verdict), n in window.counts.items():
+                self._journal.count(record.id, verdict, n)
 
         if window.changed:
             self._journal.together(change)
@@ -228,7 +305,7 @@ class StreamLog:
             self._journal.count(self.id, window.verdict)
         for row, number in new.items():
             row.id = number
-        for verdict, n in window.counts.items():
+        for (_, verdict), n in window.counts.items():
             self._counts[verdict] += n
         if window.confirmed:
             self._telling.found(len(window.confirmed))
@@ -237,12 +314,32 @@ class StreamLog:
         for row in dict.fromkeys((*window.confirmed, *window.changed)):
             if not row.confirmed:
                 continue
+            record = row.record if row.record in self._earlier else self._record
             for part, found in row.parts:
-                if self._clips is not None:
+                if record.clips is not None:
                     heard = part.seen.result
                     name, moment = found.scientific_name, part.seen.moment
-                    self._clips.want(row.id, name, found.confidence, moment, heard.start_s, heard.end_s, self.id)
+                    record.clips.want(row.id, name, found.confidence, moment, heard.start_s, heard.end_s, record.id)
             row.parts.clear()
+
+    def _all_clips(self) -> list[Clips]:
+        """Those that something may wait for, each once."""
+        found = dict.fromkeys(record.clips for record in (*self._earlier, self._record))
+        return [clips for clips in found if clips is not None]
+
+    def _advance(self, position_s: float) -> None:
+        for clips in self._all_clips():
+            clips.advance(position_s)
+
+    def _close_earlier(self) -> None:
+        """Write the end of the rows in which nothing goes on any more."""
+        held = {row.record for row in self._open.values()}
+        for record in list(self._earlier):
+            if record in held or record.has_clips_to_write:
+                continue
+            if record.ended is not None:
+                self._journal.close_stream(record.id, *record.ended)
+            self._earlier.remove(record)
 
     def _tell_rows(self, rows: list[_Row]) -> None:
         """Report detections that are over and confirmed; the list is emptied, so that none is reported twice."""

@@ -109,7 +109,7 @@ def targets(
 
         found["webhook"] = WebhookTarget(
             url,
-            dict(map(header, secrets_of(settings, "webhook.header"))),
+            _headers(secrets_of(settings, "webhook.header")),
             ca_file=str(webhook.ca_file) if webhook.ca_file else None,
             probe=webhook.probe,
             template=None if webhook.template is None else text_in(webhook.template, "webhook.template"),
@@ -126,6 +126,15 @@ def targets(
             settings.clips.pre_roll,
             settings.birdweather.url,
         )
+    return found
+
+
+def _headers(texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in map(header, texts):
+        if name.lower() in map(str.lower, found):
+            raise UsageError(f"webhook.header: {name} is given twice", "keep one of them")
+        found[name] = value
     return found
 
 

@@ -31,6 +31,7 @@ from edgeapp.station.assembly import (
     retention_of,
     species_list,
 )
+from edgeapp.station.own_files import check_clips, check_log, check_status
 from edgeapp.station.sources import channels_asked, watched_folder
 from edgeapp.station.targets import OF_TARGET, only, targets, taxa_of
 from gallery.store import Gallery
@@ -76,6 +77,9 @@ OF_SETTINGS: tuple[tuple[str, Check], ...] = (
     ("input.watch", watched_folder),
     ("privacy.speech", _speech),
     ("clips.folder", clip_settings),
+    ("clips.folder", check_clips),
+    ("station.status", check_status),
+    ("log.file", check_log),
     ("clips.disk_share", retention_of),
     *((key, partial(_target, name)) for name, key in OF_TARGET.items()),
 )

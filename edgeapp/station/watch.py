@@ -19,6 +19,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.names import is_recording, is_searched, special_file
 from edgeapp.audio.unfinished import ends_too_early, is_open_to_write
 from edgeapp.errors import AudioError, UsageError
+from edgeapp.folders import Search
 
 SETTLED_S = 30.0  # recorders write each second or so; a slow card, or a copy over a network, pauses longer
 AT_REST_S = 10.0  # of a file whose last change is long ago
@@ -36,7 +37,7 @@ class FinishedFile:
     Attributes
     ----------
     path : Path
-        Absolute, without links.
+        Below the folder, which is absolute and without links.
     size : int
         Bytes.
     mtime_ns : int
@@ -62,13 +63,14 @@ def finished_files(
     seconds: Callable[[], float] = time.monotonic,
     ended: Callable[[], bool] = lambda: False,
     complain: Callable[[AudioError], None] = lambda error: None,
+    without: Path | None = None,
 ) -> Iterator[FinishedFile]:
     """Give the recordings below a folder, old ones first by name, then new ones as they are finished.
 
     Parameters
     ----------
     folder : path
-        Searched with its subfolders; hidden and temporary names are left out.
+        Searched with its subfolders, links included; hidden and temporary names are left out.
     settled_s : float
         Seconds for which a file must not have changed.
     is_done : Callable[[path, size, mtime_ns], bool]
@@ -84,6 +86,8 @@ def finished_files(
     complain : Callable[[AudioError], None]
         Told once of a recording that cannot be opened, which is tried again when it has changed, and once when the
         folder cannot be read any more.
+    without : Path or None
+        A folder whose files are no recordings, such as that of the clips.
 
     Yields
     ------
@@ -98,14 +102,14 @@ def finished_files(
     if not folder.is_dir():
         raise UsageError(f"{folder}: is not a readable folder", "make it, or check the path")
     folder = folder.resolve()
-    told: set[Path] = set()  # pipes and devices
+    told: set[Path] = set()  # pipes, devices and dead links
     given: set[str] = set()  # contents
     waiting: dict[Path, tuple[int, int, float]] = {}  # size, time, and since when they stand still
     over: dict[Path, tuple[int, int]] = {}  # given or refused as they were
     readable = True
     while not ended():
         try:
-            present, special = _recordings(folder)
+            present, special = _recordings(folder, without)
         except OSError as error:
             present, special = {}, {}
             if readable:
@@ -178,8 +182,8 @@ def _read(path: Path, size: int, mtime_ns: int) -> FinishedFile | None:
     return FinishedFile(path, size, mtime_ns, found) if unchanged else None
 
 
-def _recordings(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
-    """Size and time of every recording below a folder, and what else is called like one: pipes and devices.
+def _recordings(folder: Path, without: Path | None = None) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
+    """Size and time of every recording below a folder, and what else is called like one: pipes, devices, dead links.
 
     Raises
     ------
@@ -190,21 +194,18 @@ def _recordings(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, s
     special: dict[Path, str] = {}
     with os.scandir(folder):
         pass
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(filter(is_searched, folders))
-        for name in names:
-            if not is_recording(name):
-                continue
-            path = Path(place) / name
-            try:
-                state = path.stat()
-            except OSError:  # taken away since, or a link that leads nowhere
-                continue
-            kind = special_file(state.st_mode)
-            if kind is None:
-                found[path] = (state.st_size, state.st_mtime_ns)
-            else:
-                special[path] = kind
+    for path in Search(is_recording, is_searched, without=without).below(folder):
+        try:
+            state = path.stat()
+        except OSError:  # taken away since
+            if path.is_symlink():
+                special[path] = "link that leads nowhere"
+            continue
+        kind = special_file(state.st_mode)
+        if kind is None:
+            found[path] = (state.st_size, state.st_mtime_ns)
+        else:
+            special[path] = kind
     return found, special
 
 

@@ -23,6 +23,7 @@ from edgeapp.errors import UsageError
 from edgeapp.terminal import complain
 from gallery import files
 
+SCHEME = b"scrypt$"  # how a stored password begins
 LEAST_LETTERS = 10  # of a password
 _N, _R, _P = 2**14, 8, 1  # scrypt: 16 MB and some 50 ms on a laptop
 _KEY_BYTES, _SALT_BYTES = 32, 16
@@ -69,6 +70,7 @@ def write_password(path: Path, password: str) -> None:
         raise UsageError(f"the password has fewer than {LEAST_LETTERS} letters", "choose a longer one")
     salt = secrets.token_bytes(_SALT_BYTES)
     key = _hash(password, salt, _N, _R, _P)
+    _check_own(path)
     text = "$".join(("scrypt", str(_N), str(_R), str(_P), salt.hex(), key.hex())) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +81,31 @@ def write_password(path: Path, password: str) -> None:
             os.chmod(part, 0o600)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror})", "check the folder") from error
+
+
+def remove_password(path: Path) -> None:
+    """Remove a stored password, if there is one.
+
+    Raises
+    ------
+    UsageError
+        The file is another one, or cannot be removed.
+    """
+    _check_own(path)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be removed ({error.strerror})", "check the folder") from error
+
+
+def _check_own(path: Path) -> None:
+    """Raise UsageError where a file is there that holds no password, such as settings."""
+    try:
+        is_own = not path.exists() or path.read_bytes()[: len(SCHEME)] in (b"", SCHEME)
+    except OSError:
+        is_own = False
+    if not is_own:
+        raise UsageError(f"{path}: is there, and no password of the page", "correct web.password_file")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgeapp.audio.names import is_searched
 from edgeapp.file_names import text_of
+from edgeapp.folders import Search
 from export.errors import ExportError
 from gallery import Names, Taxon, TaxonError
 from trainer.calibrate import too_few
@@ -55,6 +57,6 @@ def _of_folder(folder: Path, taxa: Sequence[Taxon], tell: Callable[[str], None])
         except TaxonError as error:
             tell(f"{text_of(species)}: {error}")
             continue
-        files = sorted(path for path in species.rglob("*") if is_sound(path) and not path.is_dir())
+        files = sorted(path for path in Search(is_searched=is_searched).below(species) if is_sound(path))
         samples += [Sample(path, row[taxon.scientific_name], (text_of(folder), text_of(path.name))) for path in files]
     return samples

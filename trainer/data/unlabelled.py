@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.names import left_out
+from edgeapp.audio.names import is_searched, left_out
+from edgeapp.folders import Search
 from gallery import Taxon
 from trainer.data.layouts import SOUND
 from trainer.data.manifest import Manifest, default_manifest, held_rows, hold_out
@@ -96,7 +97,7 @@ def recordings_of(path: Path, media: Path | None) -> Listed:
         When there are none, or the table cannot be read.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if is_sound(file) and not file.is_dir())
+        files = sorted(file for file in Search(is_searched=is_searched).below(path) if is_sound(file))
         if not files:
             raise DataError(
                 f"{path}: contains no recordings", f"name a folder with {', '.join(SOUND[:3])} or other audio files"

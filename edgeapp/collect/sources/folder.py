@@ -21,6 +21,7 @@ from edgeapp.collect.sources.csv_rows import first, header, rows
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import coordinates, modality_of, number_of
 from edgeapp.errors import CollectError
+from edgeapp.folders import Search
 from gallery.taxon import HIGHER_RANKS
 
 FILES = ("file", "file_name", "filename", "path")
@@ -71,14 +72,7 @@ class Folder:
         yield Page(self._media())
 
     def _files(self) -> Iterator[Path]:
-        seen: set[str] = set()  # a link may lead back up
-        for inner, folders, names in os.walk(self._folder, onerror=self._keep, followlinks=True):
-            real = os.path.realpath(inner)
-            folders[:] = sorted(name for name in folders if real not in seen and not name.startswith("."))
-            if real in seen:
-                continue
-            seen.add(real)
-            yield from (Path(inner, name) for name in sorted(names) if not name.startswith("."))
+        return Search(unread=self._keep).below(self._folder)
 
     def _keep(self, error: OSError) -> None:
         self._unread[str(error.filename)] = error.strerror or str(error)
@@ -86,6 +80,7 @@ class Folder:
     def _media(self) -> Iterator[Medium]:
         told = self._tables()
         unread: dict[str, str] = {}
+        named: dict[str, str] = {}  # real paths of what tables name
         for path in self._files():
             modality = modality_of(url=path.as_posix().replace("?", "_").replace("#", "_"))
             if modality not in self._setting.modalities or path.suffix in TABLES:
@@ -95,7 +90,11 @@ class Folder:
                 unread[relative] = why
                 told.pop(relative, None)
                 continue
-            about = {**told.pop(relative, {}), **_sidecar(path)}
+            row = told.pop(relative, None)
+            if row is None and told:  # a table may name a link, or what it leads to
+                named = named or {os.path.realpath(self._folder / other): other for other in told}
+                row = told.pop(named.get(os.path.realpath(path), ""), None)
+            about = {**(row or {}), **self._sidecar(path, unread)}
             yield self._medium(path, relative, modality, about)
         unread |= self._unread
         wrong = []
@@ -133,6 +132,17 @@ class Folder:
             **said,
         )
 
+    def _sidecar(self, path: Path, unread: dict[str, str]) -> dict[str, str]:
+        """What a JSON file beside a file says about it; of a link, also one beside the file that it leads to."""
+        beside = dict.fromkeys((path, path.resolve()))
+        places = [place for one in beside for place in (one.with_name(f"{one.name}.json"), one.with_suffix(".json"))]
+        for place in places:
+            if place.is_file():
+                return _json(place)
+            if place.is_symlink():
+                unread[os.path.relpath(place, self._folder)] = str(why_no_file(place))
+        return {}
+
     def _tables(self) -> dict[str, dict[str, str]]:
         """What tables say, by the path of the file in the folder."""
         told: dict[str, dict[str, str]] = {}
@@ -157,18 +167,14 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _sidecar(path: Path) -> dict[str, str]:
-    """What a JSON file beside a file says about it."""
-    for place in (path.with_name(f"{path.name}.json"), path.with_suffix(".json")):
-        if place.is_file():
-            try:
-                said = json.loads(place.read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError, RecursionError) as error:
-                raise CollectError(f"{place}: cannot be read ({error})", "correct or remove it") from None
-            if not isinstance(said, dict):
-                raise CollectError(f"{place}: is no JSON object", "correct or remove it")
-            return {str(name): _words(value) for name, value in said.items()}
-    return {}
+def _json(path: Path) -> dict[str, str]:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CollectError(f"{path}: cannot be read ({error})", "correct or remove it") from None
+    if not isinstance(said, dict):
+        raise CollectError(f"{path}: is no JSON object", "correct or remove it")
+    return {str(name): _words(value) for name, value in said.items()}
 
 
 def _words(value: Any) -> str:

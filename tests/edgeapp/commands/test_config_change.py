@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,15 +31,21 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
 class Running:
     """A station that listens to a pipe that stays open."""
 
-    def __init__(self, folder: Path, pack: Path, **how: object) -> None:
+    def __init__(self, folder: Path, pack: Path, *more: object, **how: object) -> None:
         self.config = folder / "station.toml"
         self.journal = folder / "journal.sqlite"
         self.status_file = folder / "journal.status.json"
         self.config.write_text(f'{COMMENTED}pack = "{pack}"\njournal = "{self.journal}"\n')
-        words = ("listen", "-", "--config", self.config, "--longest-clip", "30")
+        words = ("listen", "-", "--config", self.config, "--longest-clip", "30", *more)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "edgeapp", *map(str, words)],
             stdin=subprocess.PIPE,
@@ -119,6 +126,19 @@ def test_a_flag_of_the_station_stays_as_it_was_given(station, run):
     assert "no setting has changed" in done.stdout
 
 
+def test_a_reading_without_a_change_begins_nothing_anew(station):
+    def written() -> list[tuple]:
+        with closing(sqlite3.connect(station.journal)) as db:
+            sql = "SELECT 'd', id, ended_utc FROM deployments UNION SELECT 's', id, ended_utc FROM streams"
+            return db.execute(sql).fetchall()
+
+    before, count = written(), station.status()["settings"]["read_again"]
+    station.process.send_signal(signal.SIGHUP)
+    until(lambda: station.status()["settings"]["read_again"] > count)
+    assert station.status()["settings"]["taken"] == "no setting has changed"
+    assert written() == before
+
+
 def test_a_faulty_file_leaves_the_station_as_it_is(station):
     """As SIGHUP meets it: a person has edited the file."""
     good, before = station.config.read_text(), station.status()["settings"]["read_again"]
@@ -174,6 +194,16 @@ def test_a_secret_comes_through_standard_input(run, tmp_path, toy_pack):
     assert "no station runs with this file" in done.stdout
 
 
+def test_a_link_to_the_settings_stays_one(run, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "used").mkdir()
+    real, link = tmp_path / "kept" / "config.toml", tmp_path / "used" / "config.toml"
+    real.write_text(COMMENTED)
+    link.symlink_to("../kept/config.toml")
+    assert run("config", "set", "clips.pre_roll", 3, "--config", link).exit_code == 0
+    assert link.is_symlink() and real.read_text().startswith(COMMENTED) and "pre_roll = 3" in real.read_text()
+
+
 def test_lists_and_paths_are_written_as_they_are_meant(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "etc").mkdir()
@@ -187,6 +217,24 @@ def test_lists_and_paths_are_written_as_they_are_meant(run, tmp_path, monkeypatc
     assert both.exit_code == 0 and "longitude = -70.5" in config.read_text()
     assert 'only = ["Aves", "Amphibia"]' in config.read_text()
     assert f'folder = "{tmp_path / "clips"}"' in config.read_text()
+
+
+def test_a_secret_from_a_pipe_is_there_at_every_reading(toy_pack, tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, b"hunter2\n")
+    os.close(writing)
+    log = tmp_path / "log"
+    broker = ("--mqtt-host", "127.0.0.1", "--mqtt-port", free_port(), "--mqtt-username", "garden")
+    secret = ("--mqtt-password-file", f"/dev/fd/{reading}")
+    station = Running(tmp_path, toy_pack, *broker, *secret, "--log-file", log, pass_fds=(reading,))
+    os.close(reading)
+    for count in (1, 2):
+        station.process.send_signal(signal.SIGHUP)
+        until(lambda count=count: station.status()["settings"]["read_again"] == count)
+        told = station.status()["settings"]
+        assert (told["error"], told["taken"]) == (None, "no setting has changed")
+    station.end()
+    assert log.read_text().count("can be read only once") == 1 and "hunter2" not in log.read_text()
 
 
 def test_the_hang_up_of_a_closed_terminal_stops_the_station(toy_pack, tmp_path):

@@ -50,7 +50,56 @@ FAULTY = {
         '[webhook]\nurl = "https://x/"\nurl_file = "list.txt"\n',
         "webhook.url_file: excludes url",
     ),
+    # Files in the place of others.
+    "a status for a journal": (
+        '[station]\nstatus = "journal.sqlite"\n',
+        "station.status: {folder}/journal.sqlite: is the",
+    ),
+    "a status for settings": (
+        '[station]\nstatus = "./config.toml"\n',
+        "{folder}/config.toml: is the file of the settings",
+    ),
+    "a status for a list": (
+        '[station]\nstatus = "list.txt"\n',
+        "{folder}/list.txt: is there, and no status of a station",
+    ),
+    "a status for a device": ('[station]\nstatus = "/dev/null"\n', "/dev/null: is no regular file"),
+    "a log for a journal": (
+        '[log]\nfile = "journal.sqlite"\n',
+        "log.file: {folder}/journal.sqlite: is the file of the",
+    ),
+    "a log for a status": ('[log]\nfile = "journal.status.json"\n', "is the file of station.status as well"),
+    "a log for a list": (
+        '[detections]\nspecies_list = "list.txt"\n[log]\nfile = "list.txt"\n',
+        "log.file: {folder}/list.txt: is the file of detections.species_list",
+    ),
+    "a log that is no text": ('[log]\nfile = "binary"\n', "log.file: {folder}/binary: is there, and no text"),
+    "clips to be heard again": (
+        '[input]\nwatch = "."\n[clips]\nfolder = "../{name}"\n',
+        "is the folder that is watched: clips would be heard again",
+    ),
+    "a password of nobody": (
+        '[mqtt]\nhost = "localhost"\npassword = "tok3n"\n',
+        "mqtt.password: is the password of nobody",
+    ),
+    "a source twice": ('[microphone]\ndevice = ["USB", "USB"]\n', "microphone.device: names a source twice"),
+    "a header twice": (
+        '[webhook]\nurl = "https://x/"\nheader = ["X-Key: tok3n", "x-key: tok3n"]\n',
+        "webhook.url: webhook.header: x-key is given twice",
+    ),
+    "a CA without TLS": (
+        '[webhook]\nurl = "http://x/"\nca_file = "list.txt"\n',
+        "webhook.url: the URL of the webhook is without TLS",
+    ),
     # As people write them.
+    "a slash at the end": (
+        '[mqtt]\nhost = "localhost"\ntopic = "a/"\n',
+        "mqtt.topic: MQTT topic 'a/' ends with a slash",
+    ),
+    "a host in German": (
+        '[webhook]\nurl = "https://b\u00fccher/"\n',
+        "webhook.url: the URL of the webhook is not ASCII",
+    ),
     "a URL as host": ('[mqtt]\nhost = "mqtt://localhost:1883"\n', "mqtt.host: the MQTT broker is given as a URL"),
     "a topic": ('[mqtt]\nhost = "localhost"\ntopic = "a/+/#"\n', "mqtt.topic: MQTT topic 'a/+/#' cannot be used"),
     "another scheme": ('[webhook]\nurl = "ftp://tok3n@x/"\n', "webhook.url: invalid URL of the webhook"),
@@ -71,6 +120,8 @@ def write(tmp_path, toy_pack):
     def written(text):
         (tmp_path / "list.txt").write_text("Parus major\n")
         (tmp_path / "empty.txt").write_text("")
+        (tmp_path / "binary").write_bytes(b"SQLite format 3\0")
+        text = text.replace("{name}", tmp_path.name)
         path = tmp_path / "config.toml"
         pack = f'pack = "{toy_pack}"\njournal = "journal.sqlite"\n'
         own = "" if "[station]" in text else f"[station]\n{pack}"

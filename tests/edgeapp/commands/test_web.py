@@ -80,3 +80,17 @@ def test_a_missing_library_is_an_error_of_one_line(tmp_path, journal, toy_pack, 
     assert done.returncode == 2
     where = "--web: " if words[0] == "listen" else ""
     assert done.stderr == f"biovita-edge: {where}the live page needs {library}; pip install 'biovita-edge[web]'\n"
+
+
+def test_a_password_takes_the_place_of_no_other_file(run, tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('[web]\npassword_file = "config.toml"\n')
+    for words in (("--stdin",), ("--remove",)):
+        done = run("web", "password", *words, "--config", config, input=b"long enough a word\n")
+        assert done.exit_code == 2 and "config.toml: is there, and no password of the page" in done.stderr
+    assert config.read_text().startswith("[web]")
+    config.write_text('[web]\npassword_file = "password"\n')
+    for words in (("--stdin",), ("--stdin",), ("--remove",), ("--remove",)):
+        done = run("web", "password", *words, "--config", config, input=b"long enough a word\n")
+        assert done.exit_code == 0, done.stderr
+    assert not (tmp_path / "password").exists()

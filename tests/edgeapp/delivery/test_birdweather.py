@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 
+from edgeapp.audio import guano
+from edgeapp.clips.clip_file import encoded
 from edgeapp.delivery.birdweather import BirdWeatherTarget
 from edgeapp.delivery.target import NotSent, Refused
 from edgeapp.delivery.template import examples
@@ -98,6 +101,29 @@ def test_the_clip_is_uploaded_and_the_detection_lies_in_it(api, target):
             **{"confidence": 0.93, "algorithm": "alpha"},
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("starts", "places"),
+    [
+        ("2026-05-01T06:11:59.250+02:00", ("2026-05-01T04:11:59.250Z", 10.0, 20.0)),  # with an earlier detection
+        ("2026-05-01T06:12:12.250+02:00", ("2026-05-01T04:12:12.250Z", 0.0, 7.0)),  # around the surest window
+        ("1970-01-01T01:00:00.000+01:00", ("2026-05-01T04:12:07.250Z", 2.0, 12.0)),  # of a clock that was not set
+    ],
+)
+def test_a_clip_says_itself_where_it_begins(api, target, tmp_path, starts, places):
+    about = guano.as_text({"Timestamp": starts})
+    (tmp_path / "tit.flac").write_bytes(encoded(np.zeros(8000, np.int16), 8000, "flac", about))
+    target.send(message())
+    [(query, _, _)], [detection] = api.soundscapes, api.detections
+    assert (query["timestamp"][0], detection["soundscapeStartTime"], detection["soundscapeEndTime"]) == places
+
+
+def test_a_clip_that_is_too_large_costs_no_detection(api, target, caplog):
+    api.codes["soundscapes"] = [413]
+    target.send(message())
+    assert api.soundscapes == [] and "soundscapeId" not in api.detections[0]
+    assert "too large" in caplog.text and TOKEN not in caplog.text
 
 
 def test_without_a_clip_or_a_place_the_detection_goes_alone(api, target):

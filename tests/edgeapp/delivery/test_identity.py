@@ -14,9 +14,12 @@ import pytest
 
 from edgeapp.delivery import identity
 from edgeapp.delivery.addresses import check_topic
+from edgeapp.delivery.home_assistant import Topics, device_config
 from edgeapp.delivery.identity import client_id, node_id, topic_level
 
-NAMES = ("庭", "森", "Gärten", "Gårten", "🐦", "🦉", "🐦 1", "🦉 1", "बगीचा", "बगीची", "+", "garden", "", "سقف", "Ö")
+WRITINGS = ("庭", "森", "Gärten", "Gårten", "🐦", "🦉", "🐦 1", "🦉 1", "बगीचा", "बगीची", "+", "garden", "", "سقف", "Ö")
+PUNCTUATION = ("Garden", "GARDEN", "a-b", "a_b", "a b", "a.b", "a/b", "a  b", "_a_b", "a_b_", "ö", "gärten", "station")
+NAMES = WRITINGS + PUNCTUATION
 HERE = Path("/data/journal.sqlite")
 
 
@@ -34,14 +37,39 @@ def test_ids_are_such_as_home_assistant_and_brokers_take(name):
     assert "/" not in topic_level(name)
 
 
-def test_names_in_ascii_are_what_they_were():
-    assert topic_level("Garden #2 / Süd") == "garden_2_süd"
-    assert [node_id(name) for name in ("Garden #2", "my-pond")] == ["biovita-edge-garden_2", "biovita-edge-my-pond"]
+@pytest.mark.parametrize("name", ["garden", "my-pond", "a_b", "north-2", "raspberrypi", "7"])
+def test_plain_names_stand_there_as_they_are(name):
+    assert topic_level(name) == name and node_id(name) == f"biovita-edge-{name}"
+
+
+def test_a_name_in_another_script_is_its_own_topic():
+    assert (topic_level("gärten"), topic_level("庭")) == ("gärten", "庭")
+
+
+@pytest.mark.parametrize(("name", "readable"), [("Garden #2 / South", "garden_2_south"), ("!", "station")])
+def test_a_name_that_must_change_is_readable_and_hashed(name, readable):
+    assert re.fullmatch(f"{readable}_[0-9a-f]{{8}}", topic_level(name))
+    assert node_id(name) == f"biovita-edge-{topic_level(name)}"
+
+
+def test_no_name_can_take_the_id_of_another():
+    for name in ("Garden", "Gärten", "!"):
+        taken = node_id(name).removeprefix("biovita-edge-")
+        assert node_id(taken) != node_id(name) and topic_level(taken) != topic_level(name)
+
+
+def test_no_sensor_of_a_station_is_one_of_another():
+    told: list[str] = []
+    for name in ("garden", "garden_microphone_1", "garden_microphone_2"):
+        _, config = device_config(Topics("a/b"), node_id(name), name, "", ["left", "right"])
+        told += [sensor["unique_id"] for sensor in config["components"].values()]
+    assert len(set(told)) == len(told)
 
 
 def test_one_name_in_two_encodings_is_one_station():
     for name in ("Gärten", "Ő", "庭"):
         assert node_id(unicodedata.normalize("NFD", name)) == node_id(name)
+        assert topic_level(unicodedata.normalize("NFD", name)) == topic_level(name)
 
 
 def test_ids_are_the_same_in_every_process():

@@ -340,3 +340,11 @@ def test_a_broker_that_is_not_there_is_named():
 def test_settings_that_cannot_be_used_are_refused(settings):
     with pytest.raises(UsageError):
         MqttTarget("localhost", **settings)
+
+
+def test_an_address_of_ipv6_may_be_in_brackets(monkeypatch):
+    asked = []
+    monkeypatch.setattr("paho.mqtt.client.Client.connect", lambda self, host, *_: asked.append(host) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        MqttTarget("[::1]", 1883, TOPIC).ready()
+    assert asked == ["::1"]

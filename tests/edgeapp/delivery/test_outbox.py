@@ -151,6 +151,14 @@ def test_one_bad_message_is_dropped_with_its_reason_and_holds_nobody_up(store, c
     assert outbox.states()["a"].dropped == 1 and outbox.states()["a"].state == "ok"
 
 
+def test_a_refusal_is_told_at_once_and_once(store, clock, target, caplog):
+    fill(store, range(2))
+    target.bad = {n: Refused("the hook answers 413") for n in range(2)}
+    outbox = outbox_of(store, clock, a=target)
+    outbox.turn("a")
+    assert [one.getMessage() for one in caplog.records] == ["a: the hook answers 413; the message is tried again"]
+
+
 def test_a_target_that_refuses_everything_loses_nothing(store, clock, target):
     fill(store, range(10))
     target.bad = {n: Refused("400") for n in range(11)}

@@ -108,3 +108,11 @@ def test_a_place_that_cannot_be_written_is_named(context, tmp_path):
 
 def test_every_secret_can_be_given_in_a_file():
     assert {key: row.key for key, row in FILES.items()} == {key: f"{key}_file" for key in SECRETS}
+
+
+def test_a_bundle_takes_the_place_of_no_other_file(context, tmp_path):
+    journal = tmp_path / "other.sqlite"
+    journal.write_bytes(b"SQLite format 3\0")
+    with pytest.raises(OutputError, match="other.sqlite: is there, and no ZIP file; choose another file"):
+        bundle(context(), [], journal)
+    assert journal.read_bytes() == b"SQLite format 3\0"

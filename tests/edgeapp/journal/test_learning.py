@@ -309,3 +309,17 @@ def test_the_starter_pack_learns_from_the_bundled_example(starter_pack, tmp_path
         assert two.confidences[place] <= one.confidences[place]
     surest = max(range(len(before)), key=lambda n: before[n].confidences[place])
     assert before[surest].confidences[place] > 0.5 > after[surest].confidences[place]
+
+
+def test_no_other_file_is_taken_for_a_learned_gallery(journal, pack, tmp_path):
+    listed, other, shared = tmp_path / "settings.toml", tmp_path / "gallery.sqlite", tmp_path / "shared.sqlite"
+    listed.write_text("[station]")
+    other.write_bytes(pack.gallery_path().read_bytes())
+    before = other.read_bytes()
+    for path in (listed, other, journal.path):
+        for change in (lambda path: learn(journal, pack, path), forget):
+            with pytest.raises(GalleryError, match="was not learnt from reviews, and is left as it is"):
+                change(path)
+    assert listed.read_text() == "[station]" and other.read_bytes() == before
+    review(journal, 1, "rejected")
+    assert learn(journal, pack, shared).changed and forget(shared)

@@ -46,6 +46,21 @@ def other_station(folder):
             other.kill()
 
 
+def test_a_hard_link_of_a_journal_is_the_journal(tmp_path):
+    (tmp_path / "journal.sqlite").touch()
+    with other_station(tmp_path), Claims("south") as claims:
+        os.link(tmp_path / "journal.sqlite", tmp_path / "link.sqlite")
+        with pytest.raises(UsageError, match="link.sqlite: the journal is used by station north"):
+            claims.journal(tmp_path / "link.sqlite")
+
+
+def test_a_status_file_is_one_stations(tmp_path):
+    with Claims("north") as north, Claims("south") as south:
+        north.file(tmp_path / "status.json", "the status file", "--status")
+        with pytest.raises(UsageError, match=r"the status file is used by station north .*give another --status"):
+            south.file(tmp_path / "status.json", "the status file", "--status")
+
+
 def take_all(claims, folder):
     claims.journal(folder / "journal.sqlite")
     claims.clips(folder / "clips")

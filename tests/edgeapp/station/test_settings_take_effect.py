@@ -233,7 +233,7 @@ class World:
     def followed(self) -> Any:
         """Whether each target gets updates, and how long its messages wait for their clips."""
         with self.assembled() as parts:
-            return {name: queue._order._clip_wait_s for name, queue in parts.outbox._queues.items()}
+            return {name: queue._order.clip_wait_s for name, queue in parts.outbox._queues.items()}
 
     def masked(self) -> Any:
         """The mask of the files of a station."""

@@ -604,6 +604,13 @@ def test_the_status_file_tells_what_the_station_does(listening, recogniser, tmp_
     assert status["clock"] == {"set": True, "source": None, "why": "", "waiting": []}
 
 
+def test_a_status_file_may_be_a_link_into_memory(tmp_path):
+    (tmp_path / "status.json").symlink_to("memory/of/it.json")
+    StatusFile(tmp_path / "status.json").write({"pid": 1})
+    assert (tmp_path / "status.json").is_symlink()
+    assert json.loads((tmp_path / "memory" / "of" / "it.json").read_text()) == {"pid": 1}
+
+
 def test_the_status_file_tells_what_waits_for_the_clock(listening, recogniser):
     describe = describing("garden", deployment(recogniser), None, ["clips are not deleted after 30 days"])
     station = listening.station()
