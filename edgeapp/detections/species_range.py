@@ -186,7 +186,9 @@ def _parse(lines: Any, where: str) -> list[tuple[str, Range]]:
         header = [name.strip() for name in next(lines, [])]
         missing = [name for name in COLUMNS if name not in header]
         if missing:
-            raise UsageError(f"{where} has no column {', '.join(missing)}", f"line 1 must name {', '.join(COLUMNS)}")
+            raise UsageError(
+                f"{where} has no column {', '.join(missing)}", f"line 1 must name {', '.join(COLUMNS)}, with commas"
+            )
         twice = [name for name in COLUMNS if header.count(name) > 1]
         if twice:
             raise UsageError(f"{where} has the column {twice[0]} twice", "remove one of them")
