@@ -202,6 +202,15 @@ def test_the_range_table_of_the_user_counts_beside_the_model(identified, record,
     assert detected(identified(tit, *KYOTO, "--week", 20, "--range-table", table)[0]) == ["Parus major"]
 
 
+def test_names_of_a_range_table_without_effect_are_said(identified, record, tmp_path):
+    table = tmp_path / "range.csv"
+    head = "scientific_name,latitude_min,latitude_max,longitude_min,longitude_max,week_first,week_last\n"
+    table.write_text(head + "Parus majr,,,100,180,,\nParus major,,,,,,\n")
+    tit = record("tit.wav", toy.tone(1000, seconds=12))
+    _, said = identified(tit, *BERLIN, "--week", 20, "--range-table", table)
+    assert f"range table {table}: not in the gallery: Parus majr" in str(said)
+
+
 def test_an_occurrence_of_zero_turns_the_model_off(identified, cuckoo):
     assert detected(identified(cuckoo, *BERLIN, "--week", 10, "--min-occurrence", 0)[0]) == ["Cuculus canorus"]
 
