@@ -17,9 +17,9 @@ import onnx
 from edgeapp.pack.specs import MOST_WINDOW_SAMPLES
 from edgeapp.runtime.ort import first_line
 from export.errors import ExportError
-from export.tflite.builder import Builder, Value
+from export.tflite.builder import Builder, Unsupported, Value
 from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold, is_constant
-from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step, Unsupported
+from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step
 from export.tflite.reader import DAMAGED, MALFORMED, OMITTED, Model, Operator
 from export.tflite.spectrogram import Factors, Place, Spectrogram, factored, find_spectrograms, measure
 

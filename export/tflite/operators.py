@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from export.tflite.builder import CHANNELS_FIRST, Builder, Value
+from export.tflite.builder import CHANNELS_FIRST, Builder, Unsupported, Value
 from export.tflite.folding import BATCHES, Known, Shapes, is_constant, slices
 from export.tflite.reader import Operator
 
@@ -22,10 +22,6 @@ ACTIVATIONS: dict[int, tuple[str, tuple[float, ...]]] = {  # ActivationFunctionT
 REMEDY = "use a network of BirdNET 2.4's operators"
 
 Operand: TypeAlias = "Value | Known"
-
-
-class Unsupported(Exception):
-    """An operator whose form cannot be converted."""
 
 
 @dataclass
