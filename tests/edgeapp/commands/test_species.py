@@ -104,6 +104,8 @@ def test_the_place_of_the_station_is_taken_if_none_is_given(species, tmp_path, m
         ((), "no location given; give --latitude and --longitude"),
         (("--latitude", 50), "a location needs both coordinates"),
         (("--latitude", 95, "--longitude", 0), "invalid location 95, 0"),
+        (("--latitude", "52,5", "--longitude", 0), "'52,5' is not a number of degrees, such as 52.5 or -13.4"),
+        (("--latitude", 52, "--longitude", "13°24'E"), "is not a number of degrees, such as 52.5"),
         ((*BERLIN, "--week", 49), "--week must be 1 to 48, not 49; give -1"),
         ((*BERLIN, "--week", 0), "--week must be 1 to 48, not 0"),
         ((*BERLIN, "--week", 3, "--date", "2026-01-01"), "--date and --week exclude each other; give only one"),
