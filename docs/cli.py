@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parent / "cli.md"
 PROGRAMS = {
     "biovita-edge": "edgeapp.cli",
     "python -m trainer": "trainer.__main__",
-    "python -m export": "export.__main__",
+    "python -m export": "export.cli",
 }
 OPTIONS = "Options"  # the group of an option that names no other
 HEAD = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -20,8 +21,21 @@ def refuse_other(out: Path) -> None:
     ExportError
         It is one.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / PACK_FILE).exists())):
+    try:
+        other = out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _is_pack(out)))
+    except OSError as error:
+        raise ExportError(f"{out}: {error.strerror or error}", "name another folder with --out") from None
+    if other:
         raise ExportError(f"{out}: exists and is not a pack", "name another folder with --out")
+
+
+def _is_pack(folder: Path) -> bool:
+    """Whether it was written as a pack, however damaged it is now."""
+    try:
+        document = json.loads((folder / PACK_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"format", "encoder", "files"} <= document.keys()
 
 
 @contextmanager

@@ -7,18 +7,38 @@ from typing import Annotated
 
 import typer
 
+from edgeapp.pack.installed import NAME
+
 # Groups of options in the help.
 SOURCE = "What is exported"
 PACK = "The pack"
 GRAPHS = "Precision and engines"
 
 
+def _installable(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise typer.BadParameter("must be letters, digits, '.', '_', '+' and '-', at most 64, to install the pack")
+    return name
+
+
+def _line(text: str | None) -> str | None:
+    if text is not None and not (text.strip() and text.isprintable()):
+        raise typer.BadParameter("must be one line of text")
+    return text
+
+
 Version = Annotated[
     str | None,
-    typer.Option(metavar="TEXT", help="Version of the pack; today's date if not given.", rich_help_panel=PACK),
+    typer.Option(
+        metavar="TEXT", help="Version of the pack; today's date if not given.", rich_help_panel=PACK, callback=_line
+    ),
 ]
-Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the pack.", rich_help_panel=PACK)]
-Licence = Annotated[str, typer.Option(metavar="TEXT", help="Licence of the weights.", rich_help_panel=PACK)]
+Name = Annotated[
+    str, typer.Option(metavar="NAME", help="Name of the pack.", rich_help_panel=PACK, callback=_installable)
+]
+Licence = Annotated[
+    str, typer.Option(metavar="TEXT", help="Licence of the weights.", rich_help_panel=PACK, callback=_line)
+]
 Out = Annotated[
     Path,
     typer.Option(metavar="FOLDER", help="Folder of the pack; an existing pack is replaced.", rich_help_panel=PACK),

@@ -21,7 +21,7 @@ def session(model: onnx.ModelProto) -> Any:
     options.intra_op_num_threads = available_cores()
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it wastes cores
-    options.log_severity_level = 3  # no warnings about its optimisations
+    options.log_severity_level = 4  # no warnings about its optimisations; errors are raised
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

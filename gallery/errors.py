@@ -27,6 +27,12 @@ class BiovitaError(Exception):
         self.what = what
         self.remedy = remedy
 
+    def remedy_or(self, other: str) -> str:
+        """Its remedy, and behind it another one."""
+        if not self.remedy or self.remedy.endswith("?"):
+            return f"{self.remedy} {other[:1].upper()}{other[1:]}" if self.remedy else other
+        return f"{self.remedy}; {other}"
+
     def __str__(self) -> str:
         text = f"{self.what}; {self.remedy}" if self.remedy else self.what
         return " ".join(text.split())

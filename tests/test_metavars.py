@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import edgeapp.cli
-import export.__main__
+import export.cli
 import trainer.__main__
 from edgeapp.config.setting import METAVARS
 
@@ -29,7 +29,7 @@ DEVICE = dict(parameters(typer.main.get_command(edgeapp.cli.app), "biovita-edge"
 ALL = {
     **DEVICE,
     **dict(parameters(typer.main.get_command(trainer.__main__.app), "python -m trainer")),
-    **dict(parameters(typer.main.get_command(export.__main__.app), "python -m export")),
+    **dict(parameters(typer.main.get_command(export.cli.app), "python -m export")),
 }
 
 

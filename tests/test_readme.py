@@ -31,7 +31,7 @@ PROSE = re.sub(r"^```.*?^```", "", WRITTEN, flags=re.MULTILINE | re.DOTALL)
 PROGRAMS = {
     ("biovita-edge",): "edgeapp.cli",
     ("python", "-m", "trainer"): "trainer.__main__",
-    ("python", "-m", "export"): "export.__main__",
+    ("python", "-m", "export"): "export.cli",
 }
 OPEN_FIGURE = re.compile(r"<!-- figure: (\w+) -->")
 STARTER_FILES = ("edgeapp/starter_pack/", "docs/identify.svg", "identify.svg")  # made when the pack is trained

@@ -37,7 +37,7 @@ app.command(name="recordings")(recordings_command)
 def main() -> None:
     """Run the command line; an error that a user can cause is one line on stderr and its exit code."""
     code = wrong_call.run(app, PROGRAM)
-    if code == 130:  # what typer makes of Ctrl-C
+    if code == wrong_call.INTERRUPTED:
         print("stopped; repeat the command to resume after the last finished epoch", file=sys.stderr)
     raise SystemExit(code)
 

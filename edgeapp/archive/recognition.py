@@ -98,6 +98,12 @@ class Loaded:
     hop_s: float
     gate: SpeechGate | None = None
 
+    @property
+    def notes(self) -> list[str]:
+        """Notes on what was asked for and has no effect."""
+        table = None if self.expectation is None else self.expectation.filters.species_range
+        return [] if table is None else table.notes
+
     def settings(self, asked: Recognition) -> dict[str, Any]:
         """What decides about the results, for `edgeapp.archive.record.Record`: identities instead of paths."""
         pack, origin = self.recogniser.pack, self.recogniser.origin

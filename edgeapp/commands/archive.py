@@ -199,6 +199,8 @@ def archive(
         speech_threshold,
     )
     loaded = asked.load(found)
+    for line in loaded.notes:
+        note(printable(line))
     tables = (*ALWAYS, *(name for name, kept in ((WINDOWS, windows), (EMBEDDINGS, embeddings)) if kept))
     record = _record(loaded, asked, tables, partition.value, inputs)
     if before is not None and not new_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,7 @@ app.add_typer(photos_app, name="photos")
 MATERIAL = "Photos and recordings"
 NEW_SPECIES = "New species"
 ATTRIBUTION = "Attribution"
+SCIENTIFIC = re.compile(r"[A-Z][a-z]+(?:-[A-Za-z]+)? (?:x |× ?)?[a-z(]")  # genus, and the beginning of an epithet
 
 Table = Annotated[
     Path | None, typer.Option("--taxa", metavar="FILE", help="Species table (CSV); the project's own if not given.")
@@ -301,6 +303,7 @@ def _meant(name: str, table: list[Taxon], known: list[Taxon], new: bool, common_
     """The taxon of a name: from the gallery, from the table, or a new one beside its relatives in either."""
     from edgeapp.pack.names import names_table
     from gallery.errors import TaxonError
+    from gallery.names_table import key_of
     from gallery.taxon import Taxon, find
 
     if not new:
@@ -309,10 +312,12 @@ def _meant(name: str, table: list[Taxon], known: list[Taxon], new: bool, common_
                 return find(taxa, name, names_table())
             except TaxonError as error:
                 missing = error
-        raise TaxonError(missing.what, f"{missing.remedy} A species in no table needs --new")
+        raise TaxonError(missing.what, missing.remedy_or("a species in no table needs --new"))
     words = name.split()
-    if len(words) < 2:
+    if not SCIENTIFIC.match(" ".join(words)):
         raise TaxonError(f"{name!r} is not a scientific name", "give genus and epithet, such as 'Parus major'")
+    if there := next((one for one in known if key_of(one.scientific_name) == key_of(name)), None):
+        return there
     genus = words[0]
     relatives = [*known, *table]
     near = next((one for one in relatives if one.genus == genus), None) or next(

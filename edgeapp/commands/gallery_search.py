@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,7 @@ def search(
     from gallery.errors import UnknownNameError
 
     path = shown(gallery, pack)
-    is_file = Path(query).is_file()
+    is_file = os.path.isfile(query)  # a text may be longer than a path can be
     if not is_file and not similar:
         try:
             list_taxa(path, query, json, language)
@@ -66,8 +67,7 @@ def search(
             if query.lower().endswith((*SOUND_SUFFIXES, *PHOTO_SUFFIXES)):
                 raise UsageError(f"{query}: {why_no_file(query)}", "check the path") from None
             if len(query.split()) <= WORDS_OF_NAME:
-                remedy = f"{error.remedy} Other texts need --similar" if error.remedy else "other texts need --similar"
-                raise UnknownNameError(error.what, remedy) from None
+                raise UnknownNameError(error.what, error.remedy_or("other texts need --similar")) from None
     _nearest(path, query, is_file, load_pack(pack), _asked(modalities), number, exact, json)
 
 

@@ -207,6 +207,8 @@ def identify(
             speech_threshold,
         )
         loaded = recognition.load(installed)
+        for line in loaded.notes:
+            note(printable(line))
         recogniser, naming, expectation, hop_s = loaded.recogniser, loaded.naming, loaded.expectation, loaded.hop_s
         shown = stack.enter_context(Gallery.open(recogniser.gallery_path)) if pictures else None
         at = recognition.place or (None, None)

@@ -12,16 +12,39 @@ from edgeapp.config.panels import PLACE
 from edgeapp.errors import UsageError
 from gallery.utc import datetime_of
 
+
+def degrees(text: str) -> float:
+    """A coordinate of the command line.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is written in another way, such as with a comma or in minutes.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number of degrees, such as 52.5 or -13.4") from None
+
+
 LatitudeOption = Annotated[
     float | None,
     typer.Option(
-        "--latitude", metavar="DEGREES", help="Latitude of the location, north positive.", rich_help_panel=PLACE
+        "--latitude",
+        metavar="DEGREES",
+        help="Latitude of the location, north positive.",
+        rich_help_panel=PLACE,
+        parser=degrees,
     ),
 ]
 LongitudeOption = Annotated[
     float | None,
     typer.Option(
-        "--longitude", metavar="DEGREES", help="Longitude of the location, east positive.", rich_help_panel=PLACE
+        "--longitude",
+        metavar="DEGREES",
+        help="Longitude of the location, east positive.",
+        rich_help_panel=PLACE,
+        parser=degrees,
     ),
 ]
 WeekOption = Annotated[

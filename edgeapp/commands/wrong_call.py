@@ -12,6 +12,7 @@ from gallery.errors import BiovitaError
 # Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.
 WrongCall: Any = typer.BadParameter.__bases__[0].__bases__[0]
 EXIT_CODE = 2
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 def line_of(error: Any, program: str) -> str:

@@ -31,6 +31,7 @@ COLUMNS = (
     "week_last",
 )
 KEEP, REJECT = "keep", "reject"
+SHOWN = 5  # unknown names that a note lists
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,11 @@ class SpeciesRange:
             return self.missing == KEEP
         return any(week is None or one.lasts(week) for one in ranges)
 
+    @property
+    def notes(self) -> list[str]:
+        """A note on the names of the table that have no effect, if there are any."""
+        return unknown_names(f"range table {self.path}", self.unknown)
+
     def described(self) -> dict[str, Any]:
         """The filter for the record of a deployment."""
         return {
@@ -155,6 +161,12 @@ class SpeciesRange:
             "species_without_row": len(self.without_row),
             "unknown_names": len(self.unknown),
         }
+
+
+def unknown_names(where: str, names: Sequence[str]) -> list[str]:
+    """A note on names of a table or list that no taxon of the gallery has, if there are any."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [f"{where}: not in the gallery: {', '.join(names[:SHOWN])}{more}"] if names else []
 
 
 def check_place(latitude: float, longitude: float) -> None:
@@ -186,7 +198,9 @@ def _parse(lines: Any, where: str) -> list[tuple[str, Range]]:
         header = [name.strip() for name in next(lines, [])]
         missing = [name for name in COLUMNS if name not in header]
         if missing:
-            raise UsageError(f"{where} has no column {', '.join(missing)}", f"line 1 must name {', '.join(COLUMNS)}")
+            raise UsageError(
+                f"{where} has no column {', '.join(missing)}", f"line 1 must name {', '.join(COLUMNS)}, with commas"
+            )
         twice = [name for name in COLUMNS if header.count(name) > 1]
         if twice:
             raise UsageError(f"{where} has the column {twice[0]} twice", "remove one of them")

@@ -6,6 +6,7 @@ it is written, so that neither a zip bomb nor a wrong header fills the disk.
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import stat
@@ -94,8 +95,8 @@ def unpack(archive: Path, folder: Path, free: int) -> Path:
     except (FileExistsError, NotADirectoryError) as error:
         raise PackError(f"{archive}: holds {Path(str(error.filename)).name!r} twice", GET_AGAIN) from None
     except (*DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; those of decompressors have no number
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk; those of decompressors have no number, and places before the beginning this one
         raise PackError(f"{archive}: is damaged ({error or type(error).__name__})", GET_AGAIN) from None
     return _pack_in(archive, folder)
 
@@ -130,7 +131,7 @@ def _copy(archive: Path, opened: IO[bytes] | None, target: Path, written: int, m
 
 def _too_large(archive: Path, most: int) -> PackError:
     return PackError(
-        f"{archive}: unpacks to more than {most / 1e6:.0f} MB", "make room on the disk, or check what it is"
+        f"{archive}: unpacks to more than {max(most, 0) / 1e6:.0f} MB", "make room on the disk, or check what it is"
     )
 
 

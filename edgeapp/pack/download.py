@@ -111,6 +111,8 @@ class _Transfer:
             begins = f"bytes {self._done}-"
             goes_on = answer.status == 206 and str(answer.headers.get("Content-Range", "")).startswith(begins)
             if not goes_on:
+                if answer.status != 200:
+                    raise PackError(f"{self._url}: the server answers {answer.status}, not with a file", _CHECK)
                 self._done = 0
             out.seek(self._done)
             out.truncate()

@@ -19,7 +19,7 @@ from edgeapp.pack.hashes import known_sha256, sha256
 from edgeapp.pack.range import RangeSpec
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
-from edgeapp.pack.values import boolean, mapping, parsed, shown, whole, words
+from edgeapp.pack.values import boolean, line, mapping, parsed, shown, whole, words
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
 from gallery.parameters import DecisionParameters
@@ -283,7 +283,7 @@ def _read(path: Path, remedy: str) -> dict[str, Any]:
 
 def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
     where = folder / PACK_FILE
-    if document.get("format") != FORMAT:
+    if document.get("format") != FORMAT or isinstance(document["format"], bool):
         raise PackError(
             f"{where}: format {shown(document.get('format'))}, this program reads format {FORMAT}",
             "update biovita-edge or get a matching pack",
@@ -293,18 +293,21 @@ def _parse(folder: Path, document: dict[str, Any], remedy: str) -> Pack:
         encoder = mapping("encoder", document["encoder"])
         whole("encoder: dim", encoder["dim"], 1, MOST_DIM)
         files = mapping("files", document["files"])
+        for name in ("name", "version", "licence", "created", "preset"):
+            line(name, document[name])
+        line("encoder: space", encoder["space"])
         for file, digest in files.items():
             words(f"files: {shown(file)}", digest)
         if document.get("gallery") is not None:
             words("gallery", document["gallery"])
         pack = Pack(
             folder=folder,
-            name=str(document["name"]),
-            version=str(document["version"]),
-            licence=str(document["licence"]),
-            created=str(document["created"]),
-            preset=str(document["preset"]),
-            space=str(encoder["space"]),
+            name=document["name"],
+            version=document["version"],
+            licence=document["licence"],
+            created=document["created"],
+            preset=document["preset"],
+            space=encoder["space"],
             dim=encoder["dim"],
             audio=_audio(mapping("audio", document["audio"])),
             text=TextSpec(**mapping("text", document["text"])) if document.get("text") else None,

@@ -153,15 +153,22 @@ def remove(name: str, shared: bool = False) -> Path:
 
 def _fetched(source: str, sha256: str | None, room: Path, tell: Tell) -> Path:
     """A copy of the pack in a folder of its own inside `room`."""
+    if not source.strip():
+        raise UsageError("no pack is named", "give a folder, an archive, or a URL")
     path = Path(source).expanduser()
     if URL.match(source):
         try:
             parts = urllib.parse.urlsplit(source)
+            address = _address(parts)
         except ValueError as error:
             raise UsageError(f"{source}: is not a URL ({error})", "check its spelling") from None
         if parts.scheme.lower() in ("http", "https"):
+            if "@" in parts.netloc:
+                raise UsageError(
+                    f"{parts.hostname}: log-ins in a URL are not supported", "download it by hand and install the file"
+                )
             archive = room / "archive"
-            hashed = download(source, archive, _free(room), tell)
+            hashed = download(address, archive, _free(room), tell)
             _check_sha256(source, hashed, sha256)
             copy = _unpacked(archive, room, source)
             archive.unlink()
@@ -180,6 +187,19 @@ def _fetched(source: str, sha256: str | None, room: Path, tell: Tell) -> Path:
     return _unpacked(path, room, source)
 
 
+def _address(parts: urllib.parse.SplitResult) -> str:
+    """A URL as servers take it: blanks and letters beyond ASCII, as browsers show them, are encoded.
+
+    Raises
+    ------
+    ValueError
+        Its host is not a name.
+    """
+    host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
+    path, query = (urllib.parse.quote(part, safe="%/:=&?~+!$,;'@()*[]") for part in (parts.path, parts.query))
+    return urllib.parse.urlunsplit((parts.scheme, host, path, query, ""))
+
+
 def _unpacked(archive: Path, room: Path, source: str) -> Path:
     folder = room / "unpacked"
     folder.mkdir()
@@ -189,12 +209,14 @@ def _unpacked(archive: Path, room: Path, source: str) -> Path:
 
 def _copied(folder: Path, room: Path) -> Path:
     """Copy the files that a pack names, and the engines built of it."""
-    pack = Pack.load(folder, verify=False)
+    with _told_of(folder, os.fspath(folder), "name the folder of a whole pack"):
+        pack = Pack.load(folder, verify=False)
     names = _names(folder, pack)
     needed, free = sum(pack.path(name).stat().st_size for name in names), _free(room)
     if needed > free:
         raise PackError(
-            f"{folder}: takes {needed / 1e6:.0f} MB, and {max(free, 0) / 1e6:.0f} MB available in {room.parent}",
+            f"{folder}: takes {needed / 1e6:.1f} MB, and {max(free, 0) / 1e6:.1f} MB are available in {room.parent}"
+            f" ({KEPT_FREE / 1e6:.0f} MB stay free)",
             f"make room on the disk, or set {VARIABLE}",
         )
     copy = room / "copied"

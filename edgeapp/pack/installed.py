@@ -131,7 +131,7 @@ def find_pack(named: str | os.PathLike[str] | None = None) -> Found:
         for one in packs:
             if one.name == text:
                 return Found(one.folder, "named", one.name)
-        if not Path(text).is_dir():
+        if not text or not Path(text).is_dir():
             near = difflib.get_close_matches(text, [one.name for one in packs], n=1)
             remedy = f"did you mean {near[0]!r}?" if near else f"give an installed pack, {LIST}, or a folder"
             raise PackError(f"pack {text!r}: is not installed, and not a folder", remedy)

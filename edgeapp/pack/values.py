@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 16 << 20  # a pack.json of a thousand files has some 100 kB
+LONGEST_LINE = 1_000  # characters of a name or a licence
 MOST_DEPTH = 32  # objects and lists in one another; the format has five
 
 
@@ -27,6 +28,12 @@ def words(name: str, value: object) -> None:
     """Raise ValueError unless a value is text, and not empty."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"{name} must be text, not {shown(value)}")
+
+
+def line(name: str, value: object) -> None:
+    """Raise ValueError unless a value is one line of text that can be shown; it may be empty."""
+    if not isinstance(value, str) or not (value.isprintable() and len(value) <= LONGEST_LINE):
+        raise ValueError(f"{name} must be one line of text, not {shown(value)}")
 
 
 def boolean(name: str, value: object) -> bool:

@@ -248,7 +248,7 @@ class Filler:
                 total += self._sum(FileSource(_content(one), channel=number), self._audio_encoder)
         length = float(np.linalg.norm(total))
         if length == 0.0:
-            raise _Unusable("contains no sound")
+            raise _Unusable("contains no sound; give one with the species")
         return (total / length).astype(np.float32)
 
     def _sum(self, source: FileSource, encoder: AudioEncoder) -> np.ndarray:

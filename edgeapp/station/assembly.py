@@ -24,7 +24,7 @@ from edgeapp.detections.confirmation import Confirmation
 from edgeapp.detections.filters import Filters, SpeciesList
 from edgeapp.detections.occurrence import Occurrence
 from edgeapp.detections.sharing import shared
-from edgeapp.detections.species_range import SpeciesRange
+from edgeapp.detections.species_range import SpeciesRange, unknown_names
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import UsageError
 from edgeapp.journal import Deployment, Journal, Message, Messages
@@ -40,8 +40,6 @@ from gallery.naming import Naming
 from gallery.taxon import Taxon
 
 log = logging.getLogger(__name__)
-
-SHOWN = 5  # unknown names that a warning lists
 
 
 @dataclass(frozen=True)
@@ -210,10 +208,11 @@ def retention_of(settings: Settings) -> Retention:
 def filters_of(settings: Settings, pack: Pack, taxa: tuple[Taxon, ...]) -> Filters:
     """What a detection has to pass; names that the gallery does not have are told."""
     listed, expected = species_list(settings, taxa), range_table(settings, taxa)
+    notes = [] if expected is None else expected.notes
     if listed is not None:
-        _tell_unknown(f"species list {listed.path}", [one.name for one in listed.unknown])
-    if expected is not None:
-        _tell_unknown(f"range table {expected.path}", list(expected.unknown))
+        notes = [*unknown_names(f"species list {listed.path}", [one.name for one in listed.unknown]), *notes]
+    for note in notes:
+        log.warning("%s", note)
     asked = settings.detections
     occurrence = occurrence_of(settings, pack, taxa)
     return Filters(taxa, asked.min_confidence, dict(settings.thresholds), listed, expected, occurrence)
@@ -245,12 +244,6 @@ def occurrence_of(settings: Settings, pack: Pack, taxa: Sequence[Taxon]) -> Occu
     if least:
         raise UsageError(f"pack {pack.name} has no occurrence model", "omit --min-occurrence, or use birdnet")
     return None
-
-
-def _tell_unknown(where: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        log.warning("%s: not in the gallery: %s%s", where, ", ".join(names[:SHOWN]), more)
 
 
 def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> Deployment:

@@ -15,14 +15,14 @@ from onnx import helper, numpy_helper
 
 from edgeapp.pack.format import Pack, adopt_gallery, write_pack_json
 from edgeapp.pack.range import RangeSpec
-from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
+from edgeapp.pack.specs import WINDOWS_S, AudioSpec, ImageSpec, TextSpec
 from edgeapp.runtime.encoders import TextEncoder
-from export.birdnet.labels import taxa_of
 from export.birdnet.parity import judge, measure, original
 from export.birdnet.sources import LICENCE, VERSION, Sources, digest
 from export.birdnet.towers import IMAGE, TEXT, TOKENIZER, Space, Towers
 from export.errors import ExportError
 from export.folder import new_pack, today
+from export.labels import distinct_taxa, tell_others
 from export.precision import FP32, Precision
 from export.precision import convert as lower
 from export.storage import halve
@@ -100,10 +100,21 @@ def write_birdnet(
     with new_pack(out) as folder:
         tell(f"converting {sources.model.name}")
         converted = convert(read_model(sources.model))
-        labels = towers.labels if own else taxa_of(sources.labels, towers.labels)
+        labels = towers.labels if own else distinct_taxa(sources.labels, towers.labels)
         if len(labels) != len(converted.weights):
             raise ExportError(
                 f"{sources.labels}: {len(labels)} labels for {len(converted.weights)} classes", "name its own --labels"
+            )
+        if not any(label.is_species for label in labels):
+            raise ExportError(
+                f"{sources.labels}: no label is a scientific name", "write Scientific name_Common name: Parus major_Tit"
+            )
+        if not own:
+            tell_others(labels, tell)
+        if converted.samples < WINDOWS_S[0] * RATE_HZ:
+            raise ExportError(
+                f"{sources.model}: takes {converted.samples} samples, less than {WINDOWS_S[0]:g} s at {RATE_HZ} Hz",
+                "name a classifier of sound",
             )
         if converted.head == "SOFTMAX":
             raise ExportError(
@@ -175,9 +186,11 @@ def fill(
 ) -> None:
     """Add class vectors, names and recordings to a gallery."""
     rows, biases = space.class_vectors(converted.weights, converted.bias)
-    species = [(label.taxon, row, bias) for label, row, bias in zip(labels, rows, biases) if label.is_species]
+    species = [
+        (label.taxon, row, bias) for label, row, bias in zip(labels, rows, biases) if label.is_species and row.any()
+    ]
     recordings = towers.recordings() if towers is not None else []
-    taxa = [taxon for taxon, _, _ in species]
+    taxa = [label.taxon for label in labels if label.is_species]
     known = {taxon.scientific_name for taxon in taxa}
     gallery.add_taxa([*taxa, *(taxon for taxon in _others(towers) if taxon.scientific_name not in known)])
     gallery.add_entries(

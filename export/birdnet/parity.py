@@ -27,12 +27,14 @@ from edgeapp.pack.specs import AudioSpec
 from edgeapp.paths import EXAMPLE
 from edgeapp.recognition.material import manifest
 from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.ort import first_line
 from export.birdnet.sources import Sources
 from export.birdnet.towers import GOLDEN, Space, Towers
 from export.errors import ExportError, ParityError
 from export.parity import cosines
 from export.precision import Judge, Precision
 from export.tflite.convert import Converted
+from export.tflite.reader import DAMAGED
 from gallery.entry import Rejection
 
 LITERT = "ai_edge_litert"
@@ -84,10 +86,14 @@ def original(sources: Sources, converted: Converted, spec: AudioSpec, towers: To
     Raises
     ------
     ExportError
-        The manifest has no readable recording.
+        The manifest has no readable recording, or TensorFlow Lite cannot run the model.
     """
     if data is None:
         heard = read_windows([EXAMPLE], spec)
+        if not len(heard):
+            raise ExportError(
+                f"the bundled example is shorter than a window of {spec.window_s:g} s", "name recordings with --data"
+            )
     else:
         rows = [one for one in manifest(data) if not isinstance(one, Rejection) and one.modality == "audio"]
         heard = read_windows([one.path for one in rows], spec)
@@ -102,18 +108,28 @@ def original(sources: Sources, converted: Converted, spec: AudioSpec, towers: To
 
 
 def by_litert(model: Path, tensor: int, heard: np.ndarray) -> np.ndarray:
-    """A tensor [n, values] of a TFLite model for windows [n, samples]."""
+    """A tensor [n, values] of a TFLite model for windows [n, samples].
+
+    Raises
+    ------
+    ExportError
+        TensorFlow Lite cannot run the model.
+    """
     litert: Any = importlib.import_module(f"{LITERT}.interpreter")
     plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # keeps inner tensors, without warnings
-    interpreter = litert.Interpreter(
-        str(model), experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True, num_threads=1
-    )
-    interpreter.allocate_tensors()
-    given, rows = interpreter.get_input_details()[0]["index"], []
-    for window in heard:
-        interpreter.set_tensor(given, window[None])
-        interpreter.invoke()
-        rows.append(interpreter.get_tensor(tensor)[0].copy())
+    rows = []
+    try:
+        interpreter = litert.Interpreter(
+            str(model), experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True, num_threads=1
+        )
+        interpreter.allocate_tensors()
+        given = interpreter.get_input_details()[0]["index"]
+        for window in heard:
+            interpreter.set_tensor(given, window[None])
+            interpreter.invoke()
+            rows.append(interpreter.get_tensor(tensor)[0].copy())
+    except (ValueError, RuntimeError) as error:
+        raise ExportError(f"{model}: TensorFlow Lite cannot run it ({first_line(error)})", DAMAGED) from None
     return np.stack(rows)
 
 

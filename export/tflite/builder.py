@@ -23,6 +23,10 @@ IR_VERSION = 8
 CHANNELS_FIRST = (0, 3, 1, 2)
 
 
+class Unsupported(Exception):
+    """An operator whose form cannot be converted."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A computed tensor.

@@ -6,21 +6,30 @@ its rows are class vectors in a gallery, beside names, photos and recordings.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
+from edgeapp.pack.specs import MOST_WINDOW_SAMPLES
+from edgeapp.runtime.ort import first_line
 from export.errors import ExportError
-from export.tflite.builder import Builder, Value
+from export.tflite.builder import Builder, Unsupported, Value
 from export.tflite.folding import BATCHES, FOLDS, Known, constant, fold, is_constant
 from export.tflite.operators import LOWERINGS, REMEDY, Operand, Step
-from export.tflite.reader import Model, Operator
+from export.tflite.reader import DAMAGED, MALFORMED, OMITTED, Model, Operator
 from export.tflite.spectrogram import Factors, Place, Spectrogram, factored, find_spectrograms, measure
 
 INPUT, OUTPUT = "waveform", "embedding"
 LINEAR = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}  # by a number, of a sound
 HEADS = ("LOGISTIC", "SOFTMAX")  # that may follow the last layer
+INVALID = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
+MISFIT = f"{REMEDY}, or copy the file again"
+FLOAT = "use the FP32 file of the network"
+MOST_VALUES = 1 << 27  # of one output, for each of BATCHES; BirdNET has 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +68,16 @@ def convert(model: Model) -> Converted:
     ExportError
         An operator is not supported, or the model is not an audio classifier.
     """
-    source, samples = _input(model)
-    last, head = _last_layer(model)
-    conversion = _Conversion(model, source, samples, last.inputs[0])
-    embedding = conversion.output()
-    weights, bias = conversion.constant(last.inputs[1]), np.zeros(len(conversion.constant(last.inputs[1])))
-    if len(last.inputs) > 2 and last.inputs[2] >= 0:
-        bias = conversion.constant(last.inputs[2])
-    dim = embedding.shapes[0][-1]
-    made = conversion.build.model("audio", [(INPUT, samples)], (embedding.name, OUTPUT, dim))
-    return Converted(made, samples, dim, weights.astype(np.float32), bias.astype(np.float32), head, last.inputs[0])
+    with _named(model):
+        source, samples = _input(model)
+        layers, head = _last_layers(model)
+        tensor = layers[0].inputs[0]
+        conversion = _Conversion(model, source, samples, tensor)
+        embedding = conversion.output()
+        dim = embedding.shapes[0][-1]
+        rows, biases = zip(*(conversion.layer(one, dim) for one in layers), strict=True)
+        made = conversion.build.model("audio", [(INPUT, samples)], (embedding.name, OUTPUT, dim))
+        return Converted(made, samples, dim, np.concatenate(rows), np.concatenate(biases), head, tensor)
 
 
 def convert_whole(model: Model, name: str = "whole", output: str = "output") -> onnx.ModelProto:
@@ -79,10 +88,20 @@ def convert_whole(model: Model, name: str = "whole", output: str = "output") -> 
     ExportError
         An operator is not supported.
     """
-    source, numbers = _input(model)
-    conversion = _Conversion(model, source, numbers, model.outputs[0], "input")
-    value = conversion.output()
-    return conversion.build.model(name, [("input", numbers)], (value.name, output, value.shapes[0][-1]))
+    with _named(model):
+        source, numbers = _input(model)
+        conversion = _Conversion(model, source, numbers, model.outputs[0], "input")
+        value = conversion.output()
+        return conversion.build.model(name, [("input", numbers)], (value.name, output, value.shapes[0][-1]))
+
+
+@contextmanager
+def _named(model: Model) -> Iterator[None]:
+    """Name the file where its numbers do not fit together, which no schema forbids."""
+    try:
+        yield
+    except (*MALFORMED, *INVALID) as error:
+        raise ExportError(f"{model.path}: cannot be converted ({first_line(error)})", MISFIT) from error
 
 
 def _input(model: Model) -> tuple[int, int]:
@@ -91,20 +110,34 @@ def _input(model: Model) -> tuple[int, int]:
     if len(model.inputs) != 1 or len(shape) != 2 or model.tensors[model.inputs[0]].dtype != np.float32:
         shapes = ", ".join(str(list(model.tensors[i].shape)) for i in model.inputs)
         raise ExportError(f"{model.path}: takes {shapes}, not float32 sound [n, samples]", "name an audio classifier")
+    if shape[1] > MOST_WINDOW_SAMPLES:
+        raise ExportError(f"{model.path}: takes {shape[1]} samples, more than {MOST_WINDOW_SAMPLES}", DAMAGED)
     return model.inputs[0], shape[1]
 
 
-def _last_layer(model: Model) -> tuple[Operator, str]:
+def _last_layers(model: Model) -> tuple[list[Operator], str]:
+    """The layers over the classes, whose classes follow one another, and the activation behind them.
+
+    BirdNET-Analyzer appends the classes of a custom classifier to BirdNET's own as a second layer.
+    """
     makers = {output: one for one in model.operators for output in one.outputs}
     last, head = makers.get(model.outputs[0]), ""
     if last is not None and last.code in HEADS:
         head = last.code
         last = makers.get(last.inputs[0])
-    if last is None or last.code != "FULLY_CONNECTED" or last.options.get("FusedActivationFunction", 0):
+    found = [last]
+    if last is not None and last.code == "CONCATENATION" and last.options.get("Axis", 0) in (-1, 1):
+        found = [makers.get(tensor) for tensor in last.inputs]
+    layers = [one for one in found if one is not None and one.code == "FULLY_CONNECTED"]
+    if len(layers) < len(found) or any(one.options.get("FusedActivationFunction", 0) for one in (last, *layers) if one):
         raise ExportError(
             f"{model.path}: does not end with a linear layer over the classes", "name a classifier, not an embedding"
         )
-    return last, head
+    if len({one.inputs[0] for one in layers}) > 1:
+        raise ExportError(
+            f"{model.path}: ends with layers over different embeddings", "train the classifier without hidden layers"
+        )
+    return layers, head
 
 
 class _Conversion:
@@ -134,14 +167,37 @@ class _Conversion:
         if unknown:
             raise ExportError(f"{self.model.path}: operator {', '.join(unknown)} is not supported", REMEDY)
         for number in live:
-            self.take(number, self.model.operators[number])
+            operator = self.model.operators[number]
+            try:
+                self.take(number, operator)
+            except Unsupported as error:
+                raise ExportError(f"{self.model.path}: operator {operator.code}: {error}", REMEDY) from None
+            except MALFORMED as error:
+                raise ExportError(
+                    f"{self.model.path}: operator {operator.code} does not fit its inputs", MISFIT
+                ) from error
+        if self.target not in self.values:
+            raise ExportError(f"{self.model.path}: its classes do not depend on the sound", "name a classifier")
         return self.build.plain(self.values[self.target])
 
+    def layer(self, operator: Operator, dim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights [classes, dim] and bias [classes] of a layer over the classes, float32."""
+        weights, *bias = [self.constant(tensor) for tensor in operator.inputs[1:] if tensor != OMITTED]
+        added = bias[0] if bias else np.zeros(len(weights), np.float32)
+        if weights.ndim != 2 or weights.shape[1] != dim or added.shape != (len(weights),):
+            raise ExportError(f"{self.model.path}: the last layer does not fit its embedding", DAMAGED)
+        return weights, added
+
     def constant(self, tensor: int) -> np.ndarray:
-        """A constant of the file, or one computed from others."""
+        """Weights of the last layer, stored or computed from others, float32."""
         if tensor not in self.known:
             raise ExportError(f"{self.model.path}: the weights of the last layer are computed", REMEDY)
-        return self.known[tensor][0]
+        found = self.known[tensor][0]
+        if found.dtype.kind != "f":
+            raise ExportError(f"{self.model.path}: the last layer has weights of the type {found.dtype}", FLOAT)
+        if not np.isfinite(found).all():
+            raise ExportError(f"{self.model.path}: the last layer has weights that are not finite", DAMAGED)
+        return found.astype(np.float32)
 
     def can(self, operator: Operator) -> bool:
         """Whether an operator can be folded or lowered."""
@@ -190,7 +246,12 @@ class _Conversion:
         inputs: list[Operand | None] = [
             None if i < 0 else self.values[i] if i in self.values else self.known[i] for i in operator.inputs
         ]
-        self.values[result] = LOWERINGS[operator.code](Step(self.build, operator, inputs))
+        if operator.code not in LOWERINGS:
+            raise Unsupported("its inputs are computed from sound")
+        value = LOWERINGS[operator.code](Step(self.build, operator, inputs))
+        if any(min(shape, default=1) < 1 or math.prod(shape) > MOST_VALUES for shape in value.shapes):
+            raise Unsupported(f"an output of the shape {list(value.shapes[0])}")
+        self.values[result] = value
 
     def spectrogram(self, place: Place) -> Value:
         """Spectrogram [n, frames, bands], in the order of the convolution's output."""

@@ -13,6 +13,7 @@ import numpy as np
 from export.tflite.reader import Operator
 
 BATCHES = (2, 3)
+MOST_NUMBERS = 1 << 20  # of a range: the frames of a window
 
 Known = tuple[np.ndarray, ...]  # a value for each of BATCHES
 Shapes = tuple[tuple[int, ...], ...]  # a shape for each of BATCHES
@@ -74,6 +75,13 @@ def _reduce_prod(operator: Operator, values: np.ndarray, axes: np.ndarray) -> np
     return np.prod(values, axis=tuple(np.atleast_1d(axes).tolist()), keepdims=keep, dtype=values.dtype)
 
 
+def _range(operator: Operator, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    numbers = range(int(start), int(limit), int(delta))
+    if len(numbers) > MOST_NUMBERS:
+        raise ValueError(f"{len(numbers)} numbers in a row")
+    return np.array(numbers, np.int32)
+
+
 def _expand_dims(operator: Operator, values: np.ndarray, axis: np.ndarray) -> np.ndarray:
     return np.expand_dims(values, int(axis))
 
@@ -85,7 +93,7 @@ FOLDED: dict[str, Callable[..., np.ndarray]] = {
     "FLOOR_DIV": lambda operator, a, b: a // b,
     "MAXIMUM": lambda operator, a, b: np.maximum(a, b),
     "MINIMUM": lambda operator, a, b: np.minimum(a, b),
-    "RANGE": lambda operator, start, limit, delta: np.arange(int(start), int(limit), int(delta)).astype(np.int32),
+    "RANGE": _range,
     "RESHAPE": lambda operator, values, shape: values.reshape(np.atleast_1d(shape).tolist() if shape.size else ()),
     "TRANSPOSE": lambda operator, values, order: values.transpose(order.tolist()),
     "STRIDED_SLICE": _strided_slice,

@@ -8,8 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from export.errors import ExportError
-from export.tflite.builder import CHANNELS_FIRST, Builder, Value
+from export.tflite.builder import CHANNELS_FIRST, Builder, Unsupported, Value
 from export.tflite.folding import BATCHES, Known, Shapes, is_constant, slices
 from export.tflite.reader import Operator
 
@@ -58,9 +57,16 @@ class Step:
         """A numeric option of the operator."""
         return int(self.operator.options.get(name, 0))
 
-    def error(self, what: str) -> ExportError:
+    def weights(self, number: int) -> np.ndarray:
+        """A constant input that is not quantised, float32."""
+        found = self.constant(number)
+        if found.dtype.kind != "f":
+            raise self.error(f"weights of the type {found.dtype}")
+        return found.astype(np.float32)
+
+    def error(self, what: str) -> Unsupported:
         """Error that this operator cannot be converted."""
-        return ExportError(f"operator {self.operator.code}: {what}", REMEDY)
+        return Unsupported(what)
 
     def activated(self, value: Value) -> Value:
         """A value after the activation that is fused with the operator."""
@@ -169,7 +175,7 @@ def _pads(
 
 
 def _convolution(step: Step) -> Value:
-    value, weights = step.build.in_order(step.value(0), CHANNELS_FIRST), step.constant(1)
+    value, weights = step.build.in_order(step.value(0), CHANNELS_FIRST), step.weights(1)
     channels = value.shapes[0][3]
     if step.operator.code == "DEPTHWISE_CONV_2D":  # [1, height, width, channels * multiplier]
         kernel, groups = weights.transpose(3, 0, 1, 2), channels
@@ -177,9 +183,9 @@ def _convolution(step: Step) -> Value:
         kernel, groups = weights.transpose(0, 3, 1, 2), channels // weights.shape[3]
     taps = (kernel.shape[2], kernel.shape[3])
     pads, (height, width), spacing = _pads(step, value.shapes[0][1:3], taps)
-    names = [value.name, step.build.constant(kernel.astype(np.float32))]
+    names = [value.name, step.build.constant(kernel)]
     if len(step.inputs) > 2 and step.inputs[2] is not None:
-        names.append(step.build.constant(step.constant(2).astype(np.float32)))
+        names.append(step.build.constant(step.weights(2)))
     name = step.build.node("Conv", names, kernel_shape=list(taps), pads=pads, group=groups, **spacing)
     shapes = tuple((shape[0], height, width, kernel.shape[0]) for shape in value.shapes)
     return step.activated(Value(name, shapes, CHANNELS_FIRST))
@@ -230,12 +236,12 @@ def _reduction(code: str) -> Callable[[Step], Value]:
 
 
 def _fully_connected(step: Step) -> Value:
-    value, weights = step.build.plain(step.value(0)), step.constant(1)
+    value, weights = step.build.plain(step.value(0)), step.weights(1)
     if value.rank != 2:
         raise step.error(f"an input of {value.rank} axes")
-    name = step.build.node("MatMul", [value.name, step.build.constant(weights.T.astype(np.float32))])
+    name = step.build.node("MatMul", [value.name, step.build.constant(weights.T)])
     if len(step.inputs) > 2 and step.inputs[2] is not None:
-        name = step.build.node("Add", [name, step.build.constant(step.constant(2).astype(np.float32))])
+        name = step.build.node("Add", [name, step.build.constant(step.weights(2))])
     shapes = tuple((shape[0], weights.shape[0]) for shape in value.shapes)
     return step.activated(Value(name, shapes, (0, 1)))
 

@@ -14,7 +14,11 @@ import numpy as np
 from export.errors import ExportError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
+OMITTED = -1  # number of the tensor of an input that is not given
+DAMAGED = "copy the file again"
 OPERATOR_CODE_PLACEHOLDER = 127  # in the old one-byte field, if the code is in the new one
+
+MALFORMED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)  # what numbers that do not fit raise
 
 DTYPES = {
     "FLOAT32": np.float32,
@@ -139,8 +143,8 @@ def read_model(path: Path) -> Model:
         raise ExportError("the tflite package is missing", "pip install 'biovita-edge[birdnet]'") from error
     try:
         return _read(path, schema.Model.GetRootAs(data, 0), schema)
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, KeyError) as error:
-        raise ExportError(f"{path}: is damaged or truncated", "copy the file again") from error
+    except (*MALFORMED, struct.error, AttributeError) as error:
+        raise ExportError(f"{path}: is damaged or truncated", DAMAGED) from error
 
 
 def _read(path: Path, model: Any, schema: Any) -> Model:
@@ -150,8 +154,9 @@ def _read(path: Path, model: Any, schema: Any) -> Model:
     tensors = tuple(_tensor(model, graph.Tensors(i), dtypes) for i in range(graph.TensorsLength()))
     operators = tuple(_operator(model, graph.Operators(i), codes, schema) for i in range(graph.OperatorsLength()))
     inputs, outputs = (tuple(int(i) for i in numbers) for numbers in (graph.InputsAsNumpy(), graph.OutputsAsNumpy()))
-    used = {i for one in operators for i in (*one.inputs, *one.outputs)} | {*inputs, *outputs}
-    if not operators or max(used) >= len(tensors) or not inputs or not outputs:
+    made = {*inputs, *outputs, *(i for one in operators for i in one.outputs)}
+    used = made | {i for one in operators for i in one.inputs if i != OMITTED}
+    if not inputs or not outputs or not used <= {*range(len(tensors))} or not all(one.outputs for one in operators):
         raise ValueError("operators name tensors that do not exist")
     return Model(path, tensors, operators, inputs, outputs)
 

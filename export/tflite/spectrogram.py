@@ -19,7 +19,7 @@ import numpy as np
 from export.errors import ExportError
 from export.tflite.channels import CHANNELS
 from export.tflite.folding import Known, fold
-from export.tflite.reader import Model
+from export.tflite.reader import DAMAGED, Model
 
 FRAMING = ("STRIDED_SLICE", "RESHAPE", "GATHER")  # operators that cut sound into frames without computing
 AFTER = ("SQUEEZE", "CAST", "RESHAPE", "FULLY_CONNECTED", "RESHAPE")  # operators after the transform
@@ -179,6 +179,8 @@ def measure(model: Model, place: Place, known: Callable[[int], Known | None], sa
         raise ExportError(f"{model.path}: frames that are not evenly spaced", REMEDY)
     turns = np.outer(np.arange(mel.shape[1]), np.arange(length)) % length
     filters = (mel @ np.cos(2 * np.pi * turns / length)) * weights.reshape(-1)
+    if not np.isfinite(filters).all():
+        raise ExportError(f"{model.path}: window or bands of a spectrogram that are not finite", DAMAGED)
     return Spectrogram(filters, first, hop, len(positions))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from export.errors import ExportError
 from export.sessions import session
 
 INPUT, OUTPUT = "waveform", "embedding"
+SOUND = (TensorProto.FLOAT, TensorProto.FLOAT16)
 PASSES = ("Identity", "Cast", "Flatten", "Reshape", "Squeeze")  # do not change values
 SIGMOID, SOFTMAX = HEADS = ("Sigmoid", "Softmax")
 EMBEDDING_WORDS = ("embedding", "feature")
@@ -40,6 +42,8 @@ class Trunk:
         Activation after the last layer: `Sigmoid`, `Softmax`, or an empty string.
     classes : str
         Name of the original output with the classes.
+    is_half : bool
+        Whether the last layer computes in float16.
     """
 
     model: onnx.ModelProto
@@ -48,6 +52,7 @@ class Trunk:
     bias: np.ndarray
     head: str
     classes: str
+    is_half: bool = False
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
@@ -56,19 +61,54 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     Raises
     ------
     ExportError
-        It cannot be read.
+        It, or its external data, cannot be read, or its nodes go round in a circle.
     """
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
     except OSError as error:
         raise ExportError(f"{path}: {error.strerror or error}", "name a readable ONNX file") from None
     except Exception as error:  # protobuf's errors share no public base class
         raise ExportError(
             f"{path}: is not an ONNX file, or is damaged ({first_line(error)})", "download it again"
         ) from None
-    if not model.graph.node or not model.graph.output:
+    if not model.graph.node or not model.graph.output or not _is_text(model.graph):
         raise ExportError(f"{path}: is not an ONNX file, or is damaged", "download it again")
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ExportError(
+            f"{path}: its weights cannot be read ({first_line(error)})", "put the file that came with it beside it"
+        ) from None
+    _put_in_order(path, model.graph)
     return model
+
+
+def _is_text(graph: onnx.GraphProto) -> bool:
+    """Whether all names of tensors are UTF-8; protobuf gives bytes for others."""
+    named = (*graph.input, *graph.output, *graph.initializer)
+    names = [value.name for value in named] + [name for node in graph.node for name in (*node.input, *node.output)]
+    return all(isinstance(name, str) for name in names)
+
+
+def _put_in_order(path: Path, graph: onnx.GraphProto) -> None:
+    """Put the nodes in an order of execution, as the format demands and some converters do not.
+
+    Raises
+    ------
+    ExportError
+        There is none.
+    """
+    made_by = {name: place for place, node in enumerate(graph.node) for name in node.output}
+    needs = [{made_by[name] for name in _inputs(node) if name in made_by} for node in graph.node]
+    if all(place > max(before, default=-1) for place, before in enumerate(needs)):
+        return
+    try:
+        order = list(TopologicalSorter(dict(enumerate(needs))).static_order())
+    except CycleError:
+        raise ExportError(f"{path}: the graph goes round in a circle", "export the classifier again") from None
+    nodes = [graph.node[place] for place in order]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
 
 
 def split_classifier(
@@ -117,9 +157,9 @@ def split_classifier(
         )
     # An output found by its name may be another one, before hidden layers or of another rank.
     name = wanted if wanted and _back(wanted, made_by) == inner else inner
-    weights, bias = _constants(path, model, product, biases, classes)
+    weights, bias, is_half = _constants(path, model, product, biases, classes)
     made = _cut(path, model, name, samples, weights.shape[1])
-    return Trunk(made, weights.shape[1], weights, bias, head, of_classes)
+    return Trunk(made, weights.shape[1], weights, bias, head, of_classes, is_half)
 
 
 def _outputs(model: onnx.ModelProto) -> str:
@@ -165,7 +205,7 @@ def _back(name: str, made_by: dict[str, NodeProto]) -> str:
         if name not in made_by or made_by[name].op_type not in PASSES or not made_by[name].input:
             return name
         name = made_by[name].input[0]
-    raise ExportError("the graph goes round in a circle", "export the classifier again")
+    raise AssertionError("read_onnx has refused circles")
 
 
 def _depend_on_input(model: onnx.ModelProto) -> set[str]:
@@ -213,22 +253,28 @@ def _linear(
 
 def _constants(
     path: Path, model: onnx.ModelProto, product: NodeProto, biases: Sequence[str], classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [classes, dim] and bias [classes] of the last layer, computed if they are not stored."""
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Weights [classes, dim] and bias [classes] of the last layer, and whether it computes in float16."""
     options = {one.name: helper.get_attribute_value(one) for one in product.attribute}
-    weights = _evaluated(path, model, product.input[1]).astype(np.float64) * options.get("alpha", 1.0)
+    stored = _evaluated(path, model, product.input[1])
+    weights = stored.astype(np.float64) * options.get("alpha", 1.0)
     if not options.get("transB", 0):
         weights = weights.T
     bias = np.zeros(len(weights))
     if len(product.input) > 2 and product.input[2]:
-        bias = bias + _evaluated(path, model, product.input[2]).reshape(-1) * options.get("beta", 1.0)
-    for name in biases:
-        bias = bias + _evaluated(path, model, name).reshape(-1)
+        bias = _evaluated(path, model, product.input[2]).reshape(-1).astype(np.float64) * options.get("beta", 1.0)
+    added = [_evaluated(path, model, name).reshape(-1) for name in biases]
+    if any(one.size not in (1, len(weights)) for one in (bias, *added)):
+        raise ExportError(f"{path}: the bias of the last layer does not fit its weights", "download it again")
+    bias = sum(added, bias)
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise ExportError(f"{path}: the last layer has weights that are not finite", "download it again")
     if weights.ndim != 2 or options.get("transA", 0):
         raise ExportError(f"{path}: the last layer is not a product of vector and matrix", "use another classifier")
     if len(weights) != classes:
         raise ExportError(f"{path}: {len(weights)} classes for {classes} labels", "name the labels of this model")
-    return weights.astype(np.float32), bias.astype(np.float32)
+    bias = np.broadcast_to(bias, len(weights))
+    return weights.astype(np.float32), bias.astype(np.float32), stored.dtype == np.float16
 
 
 def _evaluated(path: Path, model: onnx.ModelProto, name: str) -> np.ndarray:
@@ -236,24 +282,21 @@ def _evaluated(path: Path, model: onnx.ModelProto, name: str) -> np.ndarray:
     for tensor in model.graph.initializer:
         if tensor.name == name:
             return np.asarray(onnx.numpy_helper.to_array(tensor))
-    part = _extracted(model, name, TensorProto.UNDEFINED)
+    part = extracted(model, name)
     try:
         return np.asarray(session(part).run(None, {})[0])
     except Exception as error:  # ONNX Runtime's errors share no public base class
         raise ExportError(f"{path}: its last layer cannot be read ({first_line(error)})", "report this") from None
 
 
-def _extracted(model: onnx.ModelProto, name: str, kind: int) -> onnx.ModelProto:
-    """The part of a graph that computes a tensor, its only output."""
+def extracted(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The part of a graph that computes a tensor, its only output, from the inputs that it needs."""
     wanted, nodes = {name}, []
     for node in reversed(model.graph.node):
         if wanted & set(node.output):
             nodes.append(node)
             wanted |= set(_inputs(node))
     graph = model.graph
-    output = helper.make_empty_tensor_value_info(name)
-    if kind:
-        output = helper.make_tensor_value_info(name, kind, None)
     part = onnx.ModelProto()
     part.CopyFrom(model)
     part.graph.ClearField("node")
@@ -262,7 +305,7 @@ def _extracted(model: onnx.ModelProto, name: str, kind: int) -> onnx.ModelProto:
     part.graph.ClearField("value_info")
     part.graph.ClearField("input")
     part.graph.node.extend(reversed(nodes))
-    part.graph.output.append(output)
+    part.graph.output.append(helper.make_empty_tensor_value_info(name))
     part.graph.initializer.extend(tensor for tensor in graph.initializer if tensor.name in wanted)
     stored = {tensor.name for tensor in graph.initializer}
     part.graph.input.extend(value for value in graph.input if value.name in wanted and value.name not in stored)
@@ -271,7 +314,7 @@ def _extracted(model: onnx.ModelProto, name: str, kind: int) -> onnx.ModelProto:
 
 def _cut(path: Path, model: onnx.ModelProto, tensor: str, samples: int, dim: int) -> onnx.ModelProto:
     """The graph from ``waveform`` [n, samples] to ``embedding`` [n, dim]."""
-    part = _extracted(model, tensor, TensorProto.FLOAT)
+    part = extracted(model, tensor)
     if len(part.graph.input) != 1:
         names = ", ".join(value.name for value in part.graph.input) or "nothing"
         raise ExportError(f"{path}: takes {names}, not one waveform", "use a classifier whose only input is sound")
@@ -279,24 +322,33 @@ def _cut(path: Path, model: onnx.ModelProto, tensor: str, samples: int, dim: int
     dims = given.type.tensor_type.shape.dim
     length = dims[-1].dim_value if dims else 0
     wide = [one.dim_value for one in dims[1:-1]]
-    if given.type.tensor_type.elem_type != TensorProto.FLOAT or len(dims) not in (2, 3) or wide not in ([], [1]):
+    kind = given.type.tensor_type.elem_type
+    if kind not in SOUND or len(dims) not in (2, 3) or wide not in ([], [1]):
         shape = [one.dim_value or one.dim_param or "?" for one in dims]
-        raise ExportError(f"{path}: takes {shape}, not float32 sound [n, samples]", "use a classifier of waveforms")
+        called = TensorProto.DataType.Name(kind).lower()
+        raise ExportError(f"{path}: takes {called} {shape}, not sound [n, samples]", "use a classifier of waveforms")
     if length and length != samples:
         raise ExportError(f"{path}: takes {length} samples, not {samples}", "correct --window-s and --rate")
     taken = {name for node in part.graph.node for name in (*node.input, *node.output)}
     inside, outside = given.name, INPUT if INPUT not in taken or given.name == INPUT else f"{INPUT}.outer"
     nodes: list[NodeProto] = []
-    if wide or inside != outside:
+    if wide or inside != outside or kind != TensorProto.FLOAT:
         shape = helper.make_tensor(f"{INPUT}.shape", TensorProto.INT64, [len(dims)], [-1, *wide, samples])
         part.graph.initializer.append(shape)
         fresh = outside if inside != outside else f"{INPUT}.outer"
-        nodes.append(helper.make_node("Reshape", [fresh, shape.name], [inside], f"{INPUT}.shaped"))
+        whole = f"{INPUT}.whole"
+        nodes.append(helper.make_node("Reshape", [fresh, shape.name], [whole], f"{INPUT}.shaped"))
+        nodes.append(helper.make_node("Cast", [whole], [inside], f"{INPUT}.cast", to=kind))
         outside = fresh
     size = helper.make_tensor(f"{OUTPUT}.shape", TensorProto.INT64, [2], [-1, dim])
     part.graph.initializer.append(size)
     last = f"{OUTPUT}.vector" if OUTPUT in taken or tensor == OUTPUT else OUTPUT
-    body = [*nodes, *part.graph.node, helper.make_node("Reshape", [tensor, size.name], [last], f"{OUTPUT}.shaped")]
+    flat = f"{OUTPUT}.flat"
+    end = [
+        helper.make_node("Reshape", [tensor, size.name], [flat], f"{OUTPUT}.shaped"),
+        helper.make_node("Cast", [flat], [last], f"{OUTPUT}.cast", to=TensorProto.FLOAT),  # of float16
+    ]
+    body = [*nodes, *part.graph.node, *end]
     graph = helper.make_graph(
         body,
         "audio",

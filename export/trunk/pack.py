@@ -13,7 +13,7 @@ import onnx
 from edgeapp.audio.windows import ZERO
 from edgeapp.pack.format import PACK_GALLERY, Pack, adopt_gallery, write_pack_json
 from edgeapp.pack.hashes import sha256
-from edgeapp.pack.specs import RATES_HZ, WINDOWS_S, AudioSpec
+from edgeapp.pack.specs import MOST_WINDOW_SAMPLES, RATES_HZ, WINDOWS_S, AudioSpec
 from edgeapp.paths import EXAMPLE, TAXONOMY
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.ort import first_line
@@ -21,10 +21,10 @@ from export.birdnet.parity import read_windows
 from export.birdnet.towers import UNFITTED
 from export.errors import ExportError, ParityError
 from export.folder import new_pack, today
+from export.labels import read_names, taxa_of_names, tell_others
 from export.parity import cosines
 from export.sessions import session
-from export.trunk.graph import SIGMOID, SOFTMAX, Trunk, read_onnx, split_classifier
-from export.trunk.labels import read_names, taxa_of_names
+from export.trunk.graph import SIGMOID, SOFTMAX, Trunk, extracted, read_onnx, split_classifier
 from gallery import DecisionParameters, Entry, build
 from gallery.labels import Label, read_taxonomy
 from gallery.parameters import INDEPENDENT, SHARED
@@ -32,6 +32,7 @@ from gallery.parameters import INDEPENDENT, SHARED
 AUDIO, CARD, PRESET = "audio.onnx", "MODEL_CARD.md", "trunk"
 NO_NULL = -60.0  # null logit far below all classes, so that only classes share the confidence
 MAX_DIFFERENCE = 1e-3  # between confidences of the pack and of the classifier
+MAX_DIFFERENCE_HALF = 1e-2  # if the classifier computes its last layer in float16, which has 11 bits
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ def write_trunk(out: Path, given: Classifier, tell: Callable[[str], None] = lamb
             f"--rate must be {least_hz} to {most_hz}, and --window-s {least_s:g} to {most_s:g}",
             "give those of the classifier",
         )
+    if given.rate_hz * given.window_s > MOST_WINDOW_SAMPLES:
+        raise ExportError(
+            f"--rate and --window-s give more than {MOST_WINDOW_SAMPLES} samples", "give those of the classifier"
+        )
     names = read_names(given.labels)
     original = read_onnx(given.model)
     samples = round(given.rate_hz * given.window_s)
@@ -87,8 +92,11 @@ def write_trunk(out: Path, given: Classifier, tell: Callable[[str], None] = lamb
     species = sum(label.is_species for label in labels)
     if not species:
         raise ExportError(f"{given.labels}: no label is a scientific name", "give genus and epithet: Parus major")
+    if given.softmax and trunk.head == SIGMOID:
+        raise ExportError(f"{given.model}: ends with a sigmoid, so its classes are independent", "leave out --softmax")
     softmax = given.softmax or trunk.head == SOFTMAX
     tell(f"{len(trunk.weights)} classes, {trunk.dim} dimensions, output {trunk.head or 'logits'}; {species} species")
+    tell_others(labels, tell)
     with new_pack(out) as folder:
         onnx.save_model(trunk.model, str(folder / AUDIO))
         described = _described(given, trunk, softmax)
@@ -160,26 +168,30 @@ def _parity(pack: Pack, original: onnx.ModelProto, trunk: Trunk, path: Path) -> 
         )
         heard = heard.astype(np.float32)
     try:
-        running = session(original)
-        [value] = [one for one in running.get_inputs()]
+        running = session(extracted(original, trunk.classes))
+        [value] = running.get_inputs()
         shape = [1, 1, -1] if len(value.shape) == 3 else [1, -1]
-        feeds = [one.reshape(shape) for one in heard]
-        wanted = np.concatenate([running.run([trunk.classes], {value.name: one})[0].reshape(1, -1) for one in feeds])
+        sound = heard.astype(np.float16 if "float16" in value.type else np.float32)
+        feeds = [one.reshape(shape) for one in sound]
+        wanted = np.concatenate([running.run(None, {value.name: one})[0].reshape(1, -1) for one in feeds])
+        cut = session(trunk.model)
+        alone = np.concatenate([cut.run(None, {pack.audio.input: one[None]})[0] for one in heard])
     except Exception as error:  # ONNX Runtime's errors share no public base class
         raise ExportError(f"{path}: does not run ({first_line(error)})", "check it with ONNX Runtime") from None
+    if not (np.isfinite(wanted).all() and np.isfinite(alone).all()):
+        raise ExportError(f"{path}: gives values that are not finite for the bundled example", "download it again")
     try:
-        single = AudioEncoder(pack, provider="cpu").encode(heard)
-        together = session(trunk.model).run(None, {pack.audio.input: heard})[0]
-    except Exception as error:
-        raise ExportError(
-            f"{path}: has no dynamic batch ({first_line(error)})", "export it with a dynamic batch size"
-        ) from None
-    worst = 0.0
+        together = cut.run(None, {pack.audio.input: heard})[0]
+    except Exception:
+        raise ExportError(f"{path}: has no dynamic batch", "export it with a dynamic batch size") from None
+    single = AudioEncoder(pack, provider="cpu").encode(heard)
+    bound, differences = MAX_DIFFERENCE_HALF if trunk.is_half else MAX_DIFFERENCE, []
     for vectors in (single, together):
         given = after(vectors @ trunk.weights.T + trunk.bias, trunk.head)
-        worst = max(worst, float(np.abs(given - wanted).max() / max(1.0, float(np.abs(wanted).max()))))
+        differences.append(np.abs(given - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+    worst = float(np.max(differences))
     same = float((given.argmax(axis=1) == wanted.argmax(axis=1)).mean())
-    if not worst <= MAX_DIFFERENCE or same < 1.0:
+    if not worst <= bound or (same < 1.0 and not trunk.is_half):  # in float16, the first two may be equal
         raise ParityError(
             f"{path}: its last layer does not reproduce its classes (difference {worst:.2g})",
             "name other outputs with --embedding and --logits",

@@ -15,7 +15,7 @@ import pytest
 from edgeapp.pack.format import Pack
 from edgeapp.pack.split import SplitSpec
 from export import pack as export_pack
-from export.__main__ import main
+from export.cli import main
 from tests.conftest import Once
 from tests.export.published import made as published_made
 from tests.trainer import tiny as tiny_set

@@ -19,7 +19,7 @@ from edgeapp.paths import STARTER_PACK
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.tensorrt.build import build_plan, tensorrt_library
 from edgeapp.runtime.tensorrt.file import PACK_ENGINES
-from export.__main__ import main
+from export.cli import main
 from export.precision import FP16, INT8, Precision, convert
 from tests.export.published.made import Made
 from tests.libraries import needs

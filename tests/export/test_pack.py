@@ -21,7 +21,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.runtime.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from edgeapp.runtime.tensorrt.build import MODULES
 from export import pack as export_pack
-from export.__main__ import main
+from export.cli import main
 from gallery import PROMPT_FORMS, read_taxa
 from tests.trainer.tiny import IMAGE_SIZE, SPECIES, WINDOW_S, Ended, Tiny, call
 from trainer import checkpoint

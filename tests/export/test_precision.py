@@ -18,8 +18,8 @@ from edgeapp.pack.format import Pack
 from export import inputs, integers
 from export import pack as export_pack
 from export import precision as precisions
-from export.__main__ import app as export_app
-from export.__main__ import main
+from export.cli import app as export_app
+from export.cli import main
 from export.errors import ExportError
 from export.inputs import calibration_split, read_inputs
 from export.precision import FP16, INT8

@@ -12,7 +12,7 @@ import torch
 from edgeapp.pack.format import Pack, write_pack_json
 from edgeapp.pack.specs import AudioSpec, TextSpec
 from edgeapp.runtime.encoders import TextEncoder
-from export.__main__ import main
+from export.cli import main
 from tests.trainer.tiny import Ended, call
 from tests.trainer.trunk import classes
 from trainer import checkpoint

@@ -62,3 +62,9 @@ def test_a_file_that_is_neither_photo_nor_recording_is_told(search, tmp_path):
         (tmp_path / name).write_text("nothing")
         done = search(tmp_path / name)
         assert done.exit_code != 0 and name in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_text_longer_than_a_path_can_be_is_a_text(search):
+    done = search("Great Tit " * 700, "-n", 1)
+    assert done.exit_code == 0, done.stderr
+    assert "no taxon is called 'xxx" in search("x" * 5000).stderr

@@ -104,6 +104,8 @@ def test_the_place_of_the_station_is_taken_if_none_is_given(species, tmp_path, m
         ((), "no location given; give --latitude and --longitude"),
         (("--latitude", 50), "a location needs both coordinates"),
         (("--latitude", 95, "--longitude", 0), "invalid location 95, 0"),
+        (("--latitude", "52,5", "--longitude", 0), "'52,5' is not a number of degrees, such as 52.5 or -13.4"),
+        (("--latitude", 52, "--longitude", "13°24'E"), "is not a number of degrees, such as 52.5"),
         ((*BERLIN, "--week", 49), "--week must be 1 to 48, not 49; give -1"),
         ((*BERLIN, "--week", 0), "--week must be 1 to 48, not 0"),
         ((*BERLIN, "--week", 3, "--date", "2026-01-01"), "--date and --week exclude each other; give only one"),
@@ -200,6 +202,15 @@ def test_the_range_table_of_the_user_counts_beside_the_model(identified, record,
     assert detected(identified(tit, *BERLIN, "--week", 20)[0]) == ["Parus major"]
     assert detected(identified(tit, *BERLIN, "--week", 20, "--range-table", table)[0]) == []
     assert detected(identified(tit, *KYOTO, "--week", 20, "--range-table", table)[0]) == ["Parus major"]
+
+
+def test_names_of_a_range_table_without_effect_are_said(identified, record, tmp_path):
+    table = tmp_path / "range.csv"
+    head = "scientific_name,latitude_min,latitude_max,longitude_min,longitude_max,week_first,week_last\n"
+    table.write_text(head + "Parus majr,,,100,180,,\nParus major,,,,,,\n")
+    tit = record("tit.wav", toy.tone(1000, seconds=12))
+    _, said = identified(tit, *BERLIN, "--week", 20, "--range-table", table)
+    assert f"range table {table}: not in the gallery: Parus majr" in str(said)
 
 
 def test_an_occurrence_of_zero_turns_the_model_off(identified, cuckoo):

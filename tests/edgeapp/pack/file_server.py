@@ -21,8 +21,12 @@ class FileServer:
         Statuses that come first, instead of the file.
     ranges, length : bool
         Whether a part can be asked for, and whether the length is told.
+    part : bool
+        Whether a part is sent that was not asked for.
     asked : list of str or None
         The Range header of each request.
+    paths : list of str
+        The path of each request.
     """
 
     content: bytes = b""
@@ -32,6 +36,8 @@ class FileServer:
     ranges: bool = True
     length: bool = True
     location: str = ""
+    part: bool = False
+    paths: list[str] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
     url: str = ""
     after_break: bytes | None = None
@@ -46,6 +52,7 @@ def file_server() -> Iterator[FileServer]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             served.asked.append(wanted)
+            served.paths.append(self.path)
             if served.location:
                 self.send_response(302)
                 self.send_header("Location", served.location)
@@ -60,7 +67,7 @@ def file_server() -> Iterator[FileServer]:
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {start}-{len(served.content) - 1}/{len(served.content)}")
             else:
-                self.send_response(200)
+                self.send_response(206 if served.part else 200)
             if served.length:
                 self.send_header("Content-Length", str(len(served.content) - start))
             self.send_header("ETag", served.etag)

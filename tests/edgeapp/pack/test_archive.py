@@ -200,6 +200,21 @@ def test_an_archive_with_changed_bytes_is_refused_or_harmless(toy_pack, tmp_path
         Pack.load(unpack(path, room, FREE))
 
 
+def test_a_zip_without_its_beginning_is_damaged(toy_pack, tmp_path, room):
+    path = tmp_path / "toy.zip"
+    pack_up(Pack.load(toy_pack), path)
+    path.write_bytes(path.read_bytes()[100:])
+    with pytest.raises(PackError, match="is damaged .*; download the archive again"):
+        unpack(path, room, FREE)
+
+
+def test_where_no_byte_is_free_no_negative_number_is_said(toy_pack, tmp_path, room):
+    path = tmp_path / "toy.zip"
+    pack_up(Pack.load(toy_pack), path)
+    with pytest.raises(PackError, match="unpacks to more than 0 MB"):
+        unpack(path, room, -1_000_000)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive at all" * 100, b"PK\x03\x04", b"\x1f\x8b" + b"x" * 50])
 def test_a_file_that_is_no_archive_is_refused(tmp_path, room, content):
     (tmp_path / "file").write_bytes(content)

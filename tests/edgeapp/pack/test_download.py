@@ -114,3 +114,9 @@ def test_a_redirection_to_something_else_is_not_followed(served, tmp_path, locat
     with pytest.raises(PackError):
         got(served, tmp_path)
     assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_a_part_that_was_not_asked_for_is_no_file(served, tmp_path):
+    served.part = True
+    with pytest.raises(PackError, match="the server answers 206, not with a file; check the address"):
+        got(served, tmp_path)

@@ -162,7 +162,7 @@ def test_a_hash_that_is_none_is_told(packs, toy_copy, zipped):
 
 def test_without_room_nothing_is_installed(packs, toy_copy, zipped, monkeypatch):
     monkeypatch.setattr(installing, "_free", lambda folder: 1000)
-    with pytest.raises(PackError, match=r"takes \d+ MB, and 0 MB available in .*packs; make room"):
+    with pytest.raises(PackError, match=r"takes [\d.]+ MB, and 0.0 MB are available in .*packs \(.* free\); make room"):
         install(str(toy_copy))
     with pytest.raises(PackError, match="unpacks to more than 0 MB; make room"):
         install(str(zipped))
@@ -289,3 +289,48 @@ def test_a_damaged_pack_is_removed_as_well(packs, toy_copy):
     os.truncate(packs / "toy" / "pack.json", 0)
     remove("toy")
     assert left(packs) == []
+
+
+@pytest.mark.parametrize("field", ["name", "version", "licence", "created", "preset"])
+@pytest.mark.parametrize("value", [None, ["a"], 3, "two\nlines", "x" * 5000])
+def test_a_description_that_is_no_line_of_text_is_refused(packs, toy_copy, field, value):
+    document = json.loads((toy_copy / "pack.json").read_text())
+    document[field] = value
+    (toy_copy / "pack.json").write_text(json.dumps(document))
+    with pytest.raises(PackError, match=f"pack.json: {field} must be one line of text, not "):
+        install(str(toy_copy), "mine")
+    assert left(packs) == []
+
+
+def test_a_format_that_is_true_is_not_the_first(toy_copy):
+    document = json.loads((toy_copy / "pack.json").read_text())
+    (toy_copy / "pack.json").write_text(json.dumps({**document, "format": True}))
+    with pytest.raises(PackError, match="format True, this program reads format 1"):
+        Pack.load(toy_copy)
+
+
+def test_an_empty_name_is_not_the_folder_of_the_moment(packs, toy_copy, monkeypatch):
+    monkeypatch.chdir(toy_copy)
+    with pytest.raises(UsageError, match="no pack is named; give a folder, an archive, or a URL"):
+        install("")
+    with pytest.raises(PackError, match="pack '': is not installed"):
+        load_pack("")
+
+
+def test_a_folder_that_is_no_pack_is_not_to_be_reinstalled(packs, tmp_path):
+    (tmp_path / "other").mkdir()
+    with pytest.raises(PackError, match="pack.json is missing; name the folder of a whole pack"):
+        install(str(tmp_path / "other"))
+
+
+def test_an_address_as_browsers_show_it_is_encoded(packs, zipped):
+    with file_server() as served:
+        served.content = zipped.read_bytes()
+        assert install(f"{served.url} Päckchen?x=a b#part", "mine").name == "mine"
+        assert served.paths == ["/pack.zip%20P%C3%A4ckchen?x=a%20b"]
+
+
+def test_a_log_in_in_an_address_is_not_repeated(packs):
+    with pytest.raises(UsageError) as caught:
+        install("https://me:secret@example.org/pack.zip")
+    assert "log-ins in a URL are not supported" in str(caught.value) and "secret" not in str(caught.value)

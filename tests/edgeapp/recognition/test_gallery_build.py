@@ -203,7 +203,9 @@ def test_a_recording_is_the_direction_its_heard_windows_share(pack, tmp_path, re
     report = build_gallery(tmp_path / "g.sqlite", pack, toy.taxa(), material, modalities=["audio"])
     (entry,) = entries(tmp_path / "g.sqlite")
     assert entry.modality == "audio" and entry.vector[1] == pytest.approx(1.0, abs=1e-3)
-    assert [(one.label, one.reason) for one in report.failed] == [(silent, "contains no sound")]
+    assert [(one.label, one.reason) for one in report.failed] == [
+        (silent, "contains no sound; give one with the species")
+    ]
 
 
 def test_what_cannot_be_heard_does_not_end_the_others(pack, tmp_path, record):
@@ -406,6 +408,28 @@ def test_a_new_species_stands_beside_its_relatives(run, toy_pack, tmp_path, tabl
     with Gallery.open(path) as gallery:
         added = gallery.taxa()[-1]
     assert (added.scientific_name, added.class_, added.family) == ("Parus minor", "Aves", "Paridae")
+
+
+@pytest.mark.parametrize("name", ["Great Foo", "a b", "Foo", "foo barus", "1 2", ""])
+def test_a_new_species_needs_a_scientific_name(run, toy_pack, tmp_path, table, name):
+    path = tmp_path / "g.sqlite"
+    run("gallery", "build", path, "--pack", toy_pack, "--taxa", table)
+    refused = run("gallery", "add", path, name, "--new", "--pack", toy_pack, "--taxa", table)
+    assert refused.exit_code == 2 and "is not a scientific name; give genus and epithet" in refused.stderr
+
+
+def test_a_species_that_is_there_is_not_new_again(run, toy_pack, tmp_path, table):
+    path = tmp_path / "g.sqlite"
+    run("gallery", "build", path, "--pack", toy_pack, "--taxa", table)
+    again = run("gallery", "add", path, "Parus  major", "--new", "--pack", toy_pack, "--taxa", table)
+    assert again.exit_code == 0 and "0 taxa added, entries added: 0 text" in again.stderr
+
+
+def test_an_unknown_name_has_both_remedies_in_one_sentence(run, toy_pack, tmp_path, table):
+    path = tmp_path / "g.sqlite"
+    run("gallery", "build", path, "--pack", toy_pack, "--taxa", table)
+    unknown = run("gallery", "add", path, "Zzzz", "--pack", toy_pack, "--taxa", table)
+    assert "; check the spelling; a species in no table needs --new\n" in unknown.stderr
 
 
 def test_a_photo_that_is_missing_is_named_but_the_name_is_learnt(run, toy_pack, tmp_path, table):

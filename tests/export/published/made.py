@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from export.__main__ import main
+from export.cli import main
 from export.errors import ExportError
 from export.published import pack as published_pack
 from export.published.steps import Steps

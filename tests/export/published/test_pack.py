@@ -19,7 +19,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.cli import app
 from edgeapp.pack.format import UNCALIBRATED, Pack
 from edgeapp.recognition.recogniser import Recogniser
-from export.__main__ import main
+from export.cli import main
 from gallery.prompts import prompts
 from gallery.store import Gallery
 from tests.export.published.made import Made

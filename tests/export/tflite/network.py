@@ -235,6 +235,8 @@ def birdnet(
     seed: int = 0,
     low: bool = False,
     uneven: bool = False,
+    appended: int = 0,
+    last: float = 3.0,
 ) -> Path:
     """A classifier as small as can be in BirdNET's form.
 
@@ -245,6 +247,8 @@ def birdnet(
     activation : an operator put behind the first convolution
     low : the first spectrogram has long frames and low bands only
     uneven : numbers of channels that are no multiple of 4, and pools of them
+    appended : classes of a second last layer, over the network's own embedding, behind the first one's
+    last : scale of the weights of the last layer
     """
     net = Network(seed)
     sound = net.tensor((1, SAMPLES))
@@ -281,12 +285,16 @@ def birdnet(
     shape = (1, shape[1] + 1, shape[2] + 1, 16)
     value = net.swish(net.convolution(value, shape, EMBEDDING))
     value = net.op("MEAN", [value, axes], (1, EMBEDDING))
-    width = EMBEDDING
+    width, own = EMBEDDING, value
     if hidden:
         layer = [value, net.weights(HIDDEN, EMBEDDING, scale=3.0), net.weights(HIDDEN)]
         value, width = net.op("FULLY_CONNECTED", layer, (1, HIDDEN), FusedActivationFunction=RELU), HIDDEN
-    last = [value, net.weights(classes, width, scale=3.0), net.weights(classes)]
-    value = net.op("FULLY_CONNECTED", last, (1, classes))
+    layer = [value, net.weights(classes, width, scale=last), net.weights(classes)]
+    value = net.op("FULLY_CONNECTED", layer, (1, classes))
+    if appended:
+        layer = [own, net.weights(appended, EMBEDDING, scale=3.0), net.weights(appended)]
+        both = [value, net.op("FULLY_CONNECTED", layer, (1, appended))]
+        value, classes = net.op("CONCATENATION", both, (1, classes + appended), Axis=1), classes + appended
     if head:
         value = net.op(head, [value], (1, classes), **({"Beta": 1.0} if head == "SOFTMAX" else {}))
     return net.write(path, [sound], [value])

@@ -6,19 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import soundfile
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder
-from export.__main__ import main
+from export.cli import main
 from gallery import Gallery
 from tests.conftest import PROJECT
 from tests.export.trunk.classifiers import CLASSES, DIM, RATE_HZ, WINDOW_S, birdnet3, perch, run, sounds
@@ -157,6 +158,99 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path):
     assert "No such file" in refused((tmp_path / "none.onnx", labels), tmp_path)
 
 
+def edited(given: tuple[Path, Path], change: Callable[[onnx.ModelProto], object]) -> tuple[Path, Path]:
+    """The classifier with its graph changed."""
+    model = onnx.load(str(given[0]))
+    change(model)
+    onnx.save_model(model, str(given[0]))
+    return given
+
+
+def set_constant(model: onnx.ModelProto, name: str, value: float) -> None:
+    """Give the first number of a constant a value."""
+    [tensor] = [one for one in model.graph.initializer if one.name == name]
+    array = numpy_helper.to_array(tensor).copy()
+    array.flat[0] = value
+    tensor.CopyFrom(numpy_helper.from_array(array, name))
+
+
+@pytest.mark.parametrize(("name", "value"), [("weights", np.nan), ("bias", np.inf)])
+def test_a_last_layer_that_is_not_finite_is_refused(tmp_path, name, value):
+    given = edited(birdnet3(tmp_path), lambda model: set_constant(model, name, value))
+    assert "the last layer has weights that are not finite; " in refused(given, tmp_path)
+
+
+def test_an_embedding_that_is_not_finite_is_not_called_a_batch(tmp_path):
+    given = edited(birdnet3(tmp_path), lambda model: set_constant(model, "dense", np.nan))
+    assert "gives values that are not finite for the bundled example; " in refused(given, tmp_path)
+
+
+def test_a_bias_of_another_size_is_refused(tmp_path):
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(DIM, np.float32), "long_bias"))
+        [last] = [node for node in model.graph.node if node.op_type == "Gemm"]
+        last.input[2] = "long_bias"
+
+    assert "bias of the last layer does not fit" in refused(edited(birdnet3(tmp_path), change), tmp_path)
+
+
+@pytest.mark.parametrize("keep_io_types", [True, False], ids=["float32 sound", "float16 sound"])
+def test_a_classifier_in_float16_is_taken(tmp_path, keep_io_types):
+    float16 = pytest.importorskip("onnxruntime.transformers.float16")
+    model, labels = birdnet3(tmp_path)
+    heard = sounds(4)
+    wanted = run(model, heard, "predictions")
+    onnx.save(float16.convert_float_to_float16(onnx.load(str(model)), keep_io_types=keep_io_types), str(model))
+    ended = export((model, labels), tmp_path / "pack")
+    assert ended.code == 0, ended.err
+    found = confidences(tmp_path / "pack", heard, tmp_path / "clip.wav")
+    np.testing.assert_allclose(found["Parus major"], wanted[:, 0], atol=0.02)
+
+
+def test_nodes_in_any_order_are_taken(tmp_path):
+    def turn(model: onnx.ModelProto) -> None:
+        nodes = [*model.graph.node][::-1]
+        model.graph.ClearField("node")
+        model.graph.node.extend(nodes)
+
+    assert export(edited(birdnet3(tmp_path), turn), tmp_path / "pack").code == 0
+
+
+def test_an_input_that_nothing_takes_is_passed_over(tmp_path):
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.input.append(helper.make_tensor_value_info("rate", TensorProto.INT64, [1]))
+
+    assert export(edited(birdnet3(tmp_path), change), tmp_path / "pack").code == 0
+
+
+def test_external_weights_are_read_from_beside_the_file(tmp_path):
+    given = birdnet3(tmp_path)
+    whole = onnx.load(str(given[0]))
+    one = {"save_as_external_data": True, "all_tensors_to_one_file": True, "location": "w.bin", "size_threshold": 0}
+    onnx.save_model(whole, str(given[0]), **one)
+    assert export(given, tmp_path / "pack").code == 0
+    (tmp_path / "w.bin").rename(tmp_path / "elsewhere.bin")
+    line = refused(given, tmp_path)
+    assert "its weights cannot be read (" in line and "put the file that came with it beside it" in line
+
+
+def test_a_fixed_batch_is_said_in_one_line(tmp_path, capfd):
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.array([1, 8], np.int64), "single"))
+        [place] = [place for place, node in enumerate(model.graph.node) if node.output[0] == "inner"]
+        model.graph.node[place].input[0] = "fixed"
+        model.graph.node.insert(place, helper.make_node("Reshape", ["mean", "single"], ["fixed"]))
+
+    assert refused(edited(birdnet3(tmp_path), change), tmp_path).endswith(
+        "has no dynamic batch; export it with a dynamic batch size"
+    )
+    assert capfd.readouterr().err == ""  # ONNX Runtime's own log
+
+
+def test_softmax_contradicts_a_sigmoid_in_the_graph(tmp_path):
+    assert "ends with a sigmoid" in refused(birdnet3(tmp_path), tmp_path, "--softmax")
+
+
 BLOCKED = """
 import sys
 for name in ("torch", "tensorflow", "trainer"):
@@ -193,3 +287,9 @@ def test_a_graph_that_goes_round_in_a_circle_is_refused(tmp_path):
     model.graph.output.append(helper.make_tensor_value_info("there", TensorProto.FLOAT, ["n", CLASSES]))
     onnx.save_model(model, str(given[0]))
     assert "goes round in a circle" in refused(given, tmp_path, "--logits", "there")
+
+
+def test_a_window_with_more_samples_than_a_pack_takes_is_refused(tmp_path):
+    assert "give more than 16777216 samples" in refused(
+        perch(tmp_path), tmp_path, "--rate", 1_000_000, "--window-s", 300
+    )

@@ -278,7 +278,7 @@ def test_a_large_teacher_hears_48_khz_and_its_student_32(taught_by_large: Path, 
 
 def test_a_student_of_a_large_teacher_becomes_a_pack(tiny: Tiny, taught_by_large: Path, tmp_path: Path) -> None:
     from edgeapp.pack.format import Pack
-    from export.__main__ import main as export
+    from export.cli import main as export
 
     words = ["--checkpoint", taught_by_large, "--out", tmp_path / "pack", *tiny.data_words()]
     ended = call(export, *words)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder
-from export.__main__ import main as export
+from export.cli import main as export
 from gallery import PROMPT_FORMS
 from tests.trainer import published
 from tests.trainer.tiny import Tiny, call
