@@ -24,7 +24,7 @@ from gallery import files, sqlite
 from gallery.names_table import key_of
 from gallery.taxon import starter_taxa
 
-VERSION = "1"  # of the tables below and of how names are read
+VERSION = "2"  # of the tables below and of how names are read
 SHIPPED = "species that come with the program"
 BATCH = 10_000
 CACHE_KIB = 64_000  # memory of SQLite while indices are made
