@@ -198,7 +198,7 @@ class Client:
                 if tries >= (SILENT_TRIES if again.unreachable else TRIES) or waited_s > LONGEST_WAIT_S:
                     long = f", and asks for a pause of {pause_s:.0f} s" if waited_s > LONGEST_WAIT_S else ""
                     raise FetchError(
-                        f"{self._hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
+                        f"{self.hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
                     ) from None
             else:
                 self.pace.answered(host)
@@ -237,9 +237,9 @@ class Client:
         try:
             parts = urlsplit(url)
         except ValueError:
-            return self._hidden(printable(url))
+            return self.hidden(printable(url))
         host = parts.netloc.rpartition("@")[2]
-        return self._hidden(printable(f"{parts.scheme}://{host}{parts.path}" if host else url))
+        return self.hidden(printable(f"{parts.scheme}://{host}{parts.path}" if host else url))
 
     def _answer(
         self, url: str, headers: Mapping[str, str] | None, query: Mapping[str, Any] | None, verb: str
@@ -267,7 +267,7 @@ class Client:
             asked_s = asked_pause_s(answer.headers.get("Retry-After", ""), answer.headers.get("Date", ""))
             raise Again(words, asked_s, counts=asked_s is None or status not in SLOW_DOWN)
         message = _message(self._body(answer, 1 << 16))
-        raise FetchError(self._hidden(f"{words}{f': {message}' if message else ''}"), lasting=status < 500)
+        raise FetchError(self.hidden(f"{words}{f': {message}' if message else ''}"), lasting=status < 500)
 
     def _body(self, answer: httpx.Response, most: int = MOST_ANSWER) -> bytes:
         body, flow = bytearray(), Flow()
@@ -278,7 +278,8 @@ class Client:
                 raise FetchError(f"the answer is larger than {most >> 20} MB")
         return bytes(body)
 
-    def _hidden(self, text: str) -> str:
+    def hidden(self, text: str) -> str:
+        """A text for messages: without what is to be kept secret."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
@@ -325,15 +326,22 @@ def _begin(body: bytes) -> str:
 
 
 def _message(body: bytes) -> str:
-    """What a server says about its refusal, in JSON; ``""`` where it says nothing."""
+    """What a server says about its refusal, in JSON or in one line of text; ``""`` where it says nothing."""
     try:
-        said = json.loads(body)
+        text = _words_of(json.loads(body))
     except (ValueError, RecursionError):
-        return ""
+        text = body.decode("utf-8", "replace").strip()
+        text = "" if text.startswith(("<", "{", "[")) or len(text.splitlines()) > 1 else text
+    return message(text)
+
+
+def message(text: str) -> str:
+    """Words of a server, as short as a message bears."""
+    return printable(" ".join(text.split()))[:MESSAGE_LETTERS]
+
+
+def _words_of(said: Any) -> str:
     if isinstance(said, dict):
-        for name in ("message", "detail", "error"):
-            text = said.get(name)
-            text = text.get("info", "") if isinstance(text, dict) else text
-            if isinstance(text, str) and text.strip():
-                return printable(" ".join(text.split()))[:MESSAGE_LETTERS]
-    return ""
+        found = (_words_of(said[name]) for name in ("message", "detail", "info", "error", "original") if name in said)
+        return next(filter(None, found), "")
+    return said.strip() if isinstance(said, str) else ""

@@ -69,6 +69,8 @@ class Archives:
         Title of an article to its picture.
     redirects : dict of str to str
         Title to the title of the article.
+    sections : set of str
+        Articles of which redirects lead to a section.
     commons : dict of str to dict
         Title of a file to its `imageinfo`, and ``"category"`` if it has one.
     refusals : deque of (int, dict, dict)
@@ -91,6 +93,7 @@ class Archives:
     inaturalist: list[dict[str, Any]] = field(default_factory=list)
     wikipedia: dict[str, str] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    sections: set[str] = field(default_factory=set)
     commons: dict[str, dict[str, Any]] = field(default_factory=dict)
     per_page: int = 10_000
     refusals: deque[tuple[int, dict[str, str], Any]] = field(default_factory=deque)
@@ -347,7 +350,10 @@ def wikipedia(archives: Archives, one: dict[str, str]) -> dict[str, Any]:
         "batchcomplete": True,
         "query": {
             "redirects": [
-                {"from": title, "to": archives.redirects[title]} for title in titles if title in archives.redirects
+                {"from": title, "to": (to := archives.redirects[title])}
+                | ({"tofragment": "Species"} if to in archives.sections else {})
+                for title in titles
+                if title in archives.redirects
             ],
             "pages": [
                 {"title": title, "pageimage": archives.wikipedia[title]}

@@ -123,3 +123,20 @@ def test_bytes_that_trickle_are_told_from_a_slow_line():
         for _ in range(100):
             now[0] += 1.0
             flow.came(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"original": {"error": "Unknown taxon_id 7"}}, "status": 422}, ": Unknown taxon_id 7"),
+        (b"Bad Request: no country is called XX", ": Bad Request: no country is called XX"),
+        (b"<html>", ""),
+        (b"two\nlines", ""),
+        ({"error": {"status": 400}}, ""),
+    ],
+)
+def test_words_of_a_refusal_are_found_where_servers_put_them(body, words, archives, client):
+    archives.refusals.append((400, {}, body))
+    with pytest.raises(FetchError) as caught:
+        client.json(f"{archives.url}/gbif/v1/occurrence/search")
+    assert str(caught.value).endswith(f"400 (Bad Request){words}")
