@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from edgeapp.collect.taxonomy.cache import TOLD, Origin, up_to_date
+from edgeapp.collect.taxonomy.cache import KEPT, Origin, up_to_date
 from edgeapp.collect.taxonomy.names import Name, NoSpecies, epithet_stem, parsed
 from edgeapp.collect.taxonomy.usages import DOUBTFUL, SYNONYM
 from gallery import sqlite
@@ -22,6 +22,8 @@ HOMONYM = "homonym: name of several taxa"
 ANOTHER = "homonym: the backbone has this name in another group"
 NOT_THERE = "not in the taxonomy"
 AS_ACCEPTED, AS_SYNONYM, AS_SUBSPECIES, AS_SPELLING = "accepted name", "synonym", "subspecies", "spelling variant"
+
+TOLD = ("kingdom", "phylum", "class")  # in which another name is a contradiction, and no other classification
 
 MOST_SYNONYMS = 20  # of synonyms of synonyms
 MOST_PARENTS = 60  # the deepest classifications have some 40 ranks
@@ -137,6 +139,15 @@ class Backbone:
             sorted((rank, name) for rank, name in (ranks or {}).items() if rank in HIGHER_RANKS and name.strip())
         )
         return self._match(scientific_name, given)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a taxon of this name, at any rank."""
+        key = key_of(name)
+        ranks = ", ".join("?" * len(KEPT))
+        if self._db.execute(f"SELECT 1 FROM higher WHERE rank IN ({ranks}) AND key = ?", (*KEPT, key)).fetchone():
+            return True
+        of_genus = "SELECT 1 FROM usage WHERE key <> '' AND (key = ? OR key > ? AND key < ?) LIMIT 1"
+        return bool(key) and bool(self._db.execute(of_genus, (key, f"{key} ", f"{key}!")).fetchone())
 
     def _matched(self, scientific_name: str, given: tuple[tuple[str, str], ...]) -> Match:
         name, ranks = parsed(scientific_name), dict(given)

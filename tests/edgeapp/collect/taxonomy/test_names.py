@@ -60,7 +60,17 @@ NONE = {
     NoSpecies.NO_NAME: ["", "  ", "123"],
     NoSpecies.ABOVE_SPECIES: [
         *("Parus", "Paridae", "Aves", "Parus sp.", "Parus sp", "Parus spp.", "Parus sp. 1", "Parus indet."),
-        *("Parus species", "Paridae sp.", "Parus sp. nov.", "Gen. sp. nov.", "Parus n. sp.", "Parus spec. nov.", "Hyla sp. 'green'", "Parus Linnaeus, 1758", "BOLD:AAB1234"),
+        *(
+            "Parus species",
+            "Paridae sp.",
+            "Parus sp. nov.",
+            "Gen. sp. nov.",
+            "Parus n. sp.",
+            "Parus spec. nov.",
+            "Hyla sp. 'green'",
+            "Parus Linnaeus, 1758",
+            "BOLD:AAB1234",
+        ),
         *("Parus spec.", "Mystery mystery", "Sonus naturalis", "Unidentified bird", "Unknown"),
     ],
     NoSpecies.UNCERTAIN: [
@@ -143,6 +153,8 @@ def test_every_species_that_comes_with_the_program_is_one() -> None:
     from edgeapp.pack.names import shipped_species
     from gallery.taxon import starter_taxa
 
-    names = [name for taxon in (*starter_taxa(), *shipped_species()) for name in (taxon.scientific_name, *taxon.synonyms)]
+    names = [
+        name for taxon in (*starter_taxa(), *shipped_species()) for name in (taxon.scientific_name, *taxon.synonyms)
+    ]
     assert len(names) > 8000
     assert {name for name in names if not isinstance(parsed(name), Name) and "/" not in name} == set()
