@@ -15,7 +15,9 @@ from gallery.taxon import RANKS, Taxon
 
 VECTOR = np.dtype("<f4")
 _NONE = type(None)
-_TEXT, _NUMBER, _BLOB = frozenset((str, _NONE)), frozenset((int, _NONE)), frozenset((bytes, _NONE))
+_TEXT: frozenset[type] = frozenset((str, _NONE))
+_NUMBER: frozenset[type] = frozenset((int, _NONE))
+_BLOB: frozenset[type] = frozenset((bytes, _NONE))
 KINDS: Mapping[str, frozenset[type]] = {
     **dict.fromkeys(("scientific_name", "modality", "label", "author", "licence", "source"), _TEXT),
     **dict.fromkeys(("width", "height"), _NUMBER),
