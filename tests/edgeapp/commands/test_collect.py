@@ -63,6 +63,11 @@ def test_all_archives_become_one_collection(mirror, tmp_path):
         assert row.path.startswith(f"{row.medium.modality}/{row.taxon.replace(' ', '_')}/")
         assert row.taxon_ranks["class"] == next(one.class_ for one in SPECIES if one.name == row.taxon)
     assert re.search(r"left out: 6, licence CC-BY-NC-SA-4.0: no commercial use", done.stdout)
+    card = (out / "CARD.md").read_text(encoding="utf-8")
+    offered, left_out = map(int, re.search(r"Of (\d+) media that the sources offer, (\d+) are left out", card).groups())
+    assert offered == len(rows) + left_out
+    reasons = re.findall(r"\| (\d+) \| (\d+) \|", card.partition("## Left out")[2].partition("##")[0])
+    assert sum(int(one) for counts in reasons for one in counts) == left_out
     assert not (out / FAILURES).exists()
 
 
