@@ -21,7 +21,9 @@ from gallery import files
 
 DONE = "done.json"
 MARK = ".steps"
-MARKED = "Results of the steps of python -m export published, from which it goes on. Removed when the pack is complete.\n"
+MARKED = (
+    "Results of the steps of python -m export published, from which it goes on. Removed when the pack is complete.\n"
+)
 
 
 class Steps:

@@ -33,7 +33,9 @@ _SAME = {"metazoa": "animalia", "animal": "animalia", "animals": "animalia", "vi
 # What some classifications have as one class and others divide: iNaturalist says Reptilia, GBIF Squamata.
 _CLASSES = {
     **dict.fromkeys(("squamata", "testudines", "crocodylia", "sphenodontia", "rhynchocephalia"), "reptilia"),
-    **dict.fromkeys(("teleostei", "actinopteri", "cladistii", "cladistia", "holostei", "chondrostei"), "actinopterygii"),
+    **dict.fromkeys(
+        ("teleostei", "actinopteri", "cladistii", "cladistia", "holostei", "chondrostei"), "actinopterygii"
+    ),
 }
 KINGDOMS = ("animalia", "plantae", "fungi", "bacteria", "archaea", "chromista", "protozoa", "viruses")
 _COLUMNS = "id, parent, accepted, standing, rank, name, authorship, ranks"

@@ -137,6 +137,8 @@ def test_each_of_its_tables_is_read_as_a_spreadsheet_writes_it(column: str, deli
 
 
 def test_a_table_without_species_says_which_column_it_wants(written) -> None:
-    path = written("Habitat,Migration,Trophic.Level,Trophic.Niche,Primary.Lifestyle,Min.Latitude,Max.Latitude", "Forest")
+    path = written(
+        "Habitat,Migration,Trophic.Level,Trophic.Niche,Primary.Lifestyle,Min.Latitude,Max.Latitude", "Forest"
+    )
     with pytest.raises(UsageError, match="Species1 is missing; it must have one of Species1, Species2, Species3"):
         from_avonet(path)
