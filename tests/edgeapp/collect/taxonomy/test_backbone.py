@@ -264,7 +264,7 @@ def test_classes_that_others_divide_are_no_contradiction(tmp_path: Path) -> None
         assert name_of(backbone.match("Lacerta agilis", {"class": "Aves"})) == ANOTHER
 
 
-def test_another_kingdom_is_a_contradiction_though_the_backbone_has_it_not(tmp_path: Path) -> None:
+def test_a_kingdom_that_the_backbone_has_not_is_another_one_too(tmp_path: Path) -> None:
     birds = table_of(tmp_path / "taxa.csv", "Parus major,Animalia,Chordata,Aves,,Paridae,Parus")
     with Backbone.open(birds, tmp_path / "set") as backbone:
         assert name_of(backbone.match("Parus major", {"kingdom": "Fungi"})) == ANOTHER
