@@ -37,7 +37,7 @@ def faults(gallery: Gallery) -> Iterator[str]:
     yield from of_file
     if of_file:
         return
-    for function in (_of_references, _of_places, _of_taxa, _of_vectors, _of_classes, _of_entries):
+    for function in (_of_references, _of_places, _of_taxa, _of_vectors, _of_classes, _of_entries, _of_kinds):
         try:
             yield from gallery.each(function)
         except GalleryError as error:
@@ -110,7 +110,7 @@ def _of_places(db: sqlite3.Connection, dim: int) -> Iterator[str]:
 
 
 def _of_taxa(db: sqlite3.Connection, dim: int) -> Iterator[str]:
-    for row in named(db.execute("SELECT * FROM taxa ORDER BY id")):
+    for row in named(db.execute("SELECT * FROM taxa ORDER BY id"), {}):
         try:
             taxon_of(row)
         except DamagedRowError as error:
@@ -152,6 +152,24 @@ def _of_entries(db: sqlite3.Connection, dim: int) -> Iterator[str]:
             """
         for name, n, vectors in db.execute(query, {"modality": modality, "dim": dim}):
             yield f"{name} has {n} {modality} entries with a vector and {vectors or 0} vectors"
+
+
+def _of_kinds(db: sqlite3.Connection, dim: int) -> Iterator[str]:
+    texts = " OR ".join(f"typeof({column}) <> 'text'" for column in ("label", "author", "licence", "source"))
+    query = f"""
+        SELECT DISTINCT scientific_name FROM entries JOIN taxa ON taxa.id = taxon
+        WHERE {texts} OR typeof(sha256) NOT IN ('text', 'blob')
+        """
+    for (name,) in db.execute(query):
+        yield f"an entry of {name} has something else where a text must be"
+    query = """
+        SELECT DISTINCT scientific_name FROM thumbnails JOIN entries ON entries.id = entry JOIN taxa ON taxa.id = taxon
+        WHERE typeof(large) <> 'blob' OR substr(large, 1, 2) <> x'ffd8' OR typeof(width) NOT IN ('integer', 'null')
+            OR small IS NOT NULL AND (typeof(small) <> 'blob' OR substr(small, 1, 2) <> x'ffd8')
+            OR typeof(height) NOT IN ('integer', 'null')
+        """
+    for (name,) in db.execute(query):
+        yield f"a thumbnail of {name} is not a JPEG, or has no size"
 
 
 def _of_centroids(db: sqlite3.Connection, dim: int) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gallery import sqlite
-from gallery.entry import EncoderIdentity
+from gallery.entry import MOST_DIM, EncoderIdentity
 from gallery.errors import GalleryError
 from gallery.rows import DamagedRowError
 from gallery.schema import MIGRATION_SET
@@ -127,8 +127,11 @@ def identity_of(db: sqlite3.Connection, path: Path) -> EncoderIdentity:
     """The encoders that made its vectors; GalleryError where it does not say."""
     said = settings(db)
     try:
-        return EncoderIdentity(said["space"], int(said["dim"]), said["pack"])
-    except (KeyError, ValueError) as error:
+        dim = int(said["dim"])
+        if not 1 <= dim <= MOST_DIM:
+            raise ValueError(f"a vector of {dim} numbers")
+        return EncoderIdentity(said["space"], dim, said["pack"])
+    except (KeyError, TypeError, ValueError) as error:
         raise GalleryError(f"gallery {path} does not say which encoders made it", "build it again") from error
 
 

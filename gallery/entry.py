@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MODALITIES = ("text", "image", "audio")
+MOST_DIM = 65_536  # numbers in a vector
 UNIT_TOLERANCE = (
     1e-3  # largest accepted |length - 1|: wide enough for vectors that an accelerator made in half precision
 )

@@ -31,7 +31,7 @@ import numpy as np
 from gallery.entries import each
 from gallery.entry import Counterexample, EncoderIdentity, Entry, Rejection, Thumbnail
 from gallery.errors import GalleryError
-from gallery.files import replacing
+from gallery.files import fill_folder, put_folder_in_place, temporary_folder_for
 from gallery.licences import may_be_shown
 from gallery.store import Gallery
 from gallery.taxon import RANKS, SYNONYM_SEPARATOR, Taxon
@@ -89,7 +89,7 @@ def export(
     licensed: Callable[[str], bool] = lambda licence: True,
     sound_of: Callable[[Entry], Path | None] = lambda entry: None,
 ) -> Exported:
-    """Write a gallery into a folder that is new or empty.
+    """Write a gallery into a folder that is new or empty; after an error nothing is in it.
 
     Parameters
     ----------
@@ -110,7 +110,19 @@ def export(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GalleryError(f"{folder} is not an empty folder", "name a new one")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder_for(folder) as part:
+        exported = _export(gallery, part, licensed, sound_of)
+        if folder.exists():
+            fill_folder(part, folder, last=ABOUT)
+        else:
+            put_folder_in_place(part, folder)
+    return exported
+
+
+def _export(
+    gallery: Gallery, folder: Path, licensed: Callable[[str], bool], sound_of: Callable[[Entry], Path | None]
+) -> Exported:
     taxa, examples = gallery.taxa(), [one for one in gallery.counterexamples() if licensed(one.licence)]
     with _Writer(folder, gallery, licensed, sound_of) as writer:
         for id, entry in gallery.each(each):
@@ -131,8 +143,7 @@ def export(
         "entries": writer.entries,
         "counterexamples": len(examples),
     }
-    with replacing(folder / ABOUT) as part:
-        part.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     counts = (len(taxa), writer.entries, len(examples), writer.photos, writer.sounds)
     return Exported(*counts, dict(writer.licences), writer.left_out)
 

@@ -266,6 +266,28 @@ def put_folder_in_place(new: Path, target: Path) -> bool:
     return replaced
 
 
+def fill_folder(new: Path, target: Path, last: str) -> None:
+    """Move what is in a finished folder into an empty one, which somebody may be in or has mounted.
+
+    Parameters
+    ----------
+    new : Path
+        On the same file system.
+    target : Path
+    last : str
+        Name of what is moved when all else is there.
+
+    Raises
+    ------
+    OSError
+        Something cannot be flushed or moved.
+    """
+    flush_tree(new)
+    for one in sorted(new.iterdir(), key=lambda one: (one.name == last, one.name)):
+        one.rename(target / one.name)
+    flush_folder(target)
+
+
 def _exchanged(one: Path, other: Path) -> bool:
     """Exchange two names in one step; False where that cannot be done."""
     if sys.platform != "linux":

@@ -25,14 +25,16 @@ _CC_PATH = re.compile(r"creativecommons\.org/licen[sc]es/([a-z+-]+)(?:/([0-9.]+)
 _CC_ZERO = re.compile(r"creativecommons\.org/(?:publicdomain|licenses)/zero|\bcc[ -]?(?:0|zero)(?![0-9a-z])")
 _CC_MARK = re.compile(r"creativecommons\.org/publicdomain/mark|\bpublic domain mark\b|\b(?:cc[ -])?pdm\b")
 _CC_PUBLIC = re.compile(r"creativecommons\.org/(?:licenses/publicdomain|publicdomain/certification)|\bcc-?pd(?:dc)?\b")
-_CC_CODE = re.compile(r"(?:\bcc[ -]?by|^by(?=[ -](?:nc|nd|sa)))((?:[ -]?(?:nc|nd|sa))*)(?![a-z])")
+_CC_CODE = re.compile(
+    r"(?:\b(?:cc|creative commons)[ -]?by|^by(?=[ -](?:nc|nd|sa)))((?:[ +/&(),;.-]{0,3}(?:nc|nd|sa))*)(?![a-z])"
+)
 _CC_WORDS = re.compile(
     r"\b(?:creative commons|cc)\b.*?\b(?:zero|attribution)\b|"
     r"\battribution(?:[ -]?(?:non[ -]?commercial|no[ -]?deriv\w*|share[ -]?alike))+|"
     r"\battribution [1-4]\.[05] (?:international|unported|generic)\b"
 )
 _WORD_ELEMENTS = {
-    NON_COMMERCIAL: re.compile(r"\bnon[ -]?commercial"),
+    NON_COMMERCIAL: re.compile(r"\bnon[ -]?commercial|\bno(?:t for(?: any)?)? commercial|\bnicht[ -]?kommerziell"),
     SHARE_ALIKE: re.compile(r"\bshare[ -]?alike"),
     NO_DERIVATIVES: re.compile(r"\bno[ -]?deriv"),
 }
@@ -142,8 +144,8 @@ def _strictest(named: list[str], words: str) -> str:
         conditions = {one.upper() for one in _CODE_ELEMENT.findall(code[1])}
         named.append(_cc(conditions, *_versioned(without_paths[code.end() :])))
     strictest = max(named, key=lambda name: (name == UNKNOWN, len(elements(name))))
-    restricted = _WORD_ELEMENTS[NON_COMMERCIAL].search(without_paths) and NON_COMMERCIAL not in elements(strictest)
-    return UNKNOWN if restricted else strictest
+    also = (name for name in (NON_COMMERCIAL, NO_DERIVATIVES) if _WORD_ELEMENTS[name].search(without_paths))
+    return UNKNOWN if any(name not in elements(strictest) for name in also) else strictest
 
 
 def _by_path(kind: str, version: str | None, country: str | None) -> str:
@@ -169,7 +171,7 @@ def _versioned(words: str) -> tuple[str, str]:
         return "", ""
     version = found[1] if "." in found[1] else f"{found[1]}.0"
     rest = (found[2] or "").strip(" -")
-    first = re.split(r"[ -]", rest)[0] if rest else ""
+    first = "" if rest.startswith("no ") else re.split(r"[ -]", rest)[0]  # "4.0, no derivatives" is not of Norway
     for country, code in _COUNTRY_CODES.items():
         if rest.startswith(country):
             return version, code

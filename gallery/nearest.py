@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gallery.database import DAMAGED
 from gallery.entry import MODALITIES
 from gallery.errors import GalleryError
 from gallery.rows import hash_of
@@ -156,7 +157,7 @@ class Nearest:
         return heapq.nlargest(n, [one for best in found for one in best])
 
     def _neighbour(self, similarity: float, block: int, place: int) -> Neighbour:
-        [row] = self._gallery.rows(
+        found = self._gallery.rows(
             """
             SELECT entries.id, entries.modality, scientific_name, label, author, licence, source, sha256
             FROM vectors JOIN taxa ON taxa.id = vectors.taxon
@@ -166,6 +167,11 @@ class Nearest:
             """,
             (place, block),
         )
+        if len(found) != 1:
+            raise GalleryError(
+                f"gallery {self._gallery.path} is damaged (a vector belongs to {len(found)} entries)", DAMAGED
+            )
+        [row] = found
         return Neighbour(**{**row, "sha256": hash_of(row["sha256"])}, similarity=similarity)
 
 

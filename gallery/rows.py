@@ -14,6 +14,17 @@ from gallery.entry import UNIT_TOLERANCE
 from gallery.taxon import RANKS, Taxon
 
 VECTOR = np.dtype("<f4")
+_NONE = type(None)
+_TEXT: frozenset[type] = frozenset((str, _NONE))
+_NUMBER: frozenset[type] = frozenset((int, _NONE))
+_BLOB: frozenset[type] = frozenset((bytes, _NONE))
+KINDS: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(("scientific_name", "modality", "label", "author", "licence", "source"), _TEXT),
+    **dict.fromkeys(("width", "height"), _NUMBER),
+    **dict.fromkeys(("small", "large"), _BLOB),
+    "sha256": _TEXT | _BLOB,
+}  # of values in columns that are the same in all tables
+_WORDS = {"small": "small thumbnail", "large": "large thumbnail"}
 IDS_PER_QUERY = 500
 
 _SHA256 = re.compile("[0-9a-f]{64}").fullmatch
@@ -23,10 +34,22 @@ class DamagedRowError(Exception):
     """A row that no version of this program writes."""
 
 
-def named(rows: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
-    """Rows by the names of their columns."""
+def named(rows: sqlite3.Cursor, kinds: Mapping[str, frozenset[type]] = KINDS) -> Iterator[dict[str, Any]]:
+    """Rows by the names of their columns.
+
+    Raises
+    ------
+    DamagedRowError
+        A column has a value of another kind than is written to it: SQLite keeps anything anywhere.
+    """
     names = [column[0] for column in rows.description]
-    return (dict(zip(names, row, strict=True)) for row in rows)
+    known = [(at, kinds[name]) for at, name in enumerate(names) if name in kinds]
+    for row in rows:
+        for at, kind in known:
+            if type(row[at]) not in kind:
+                owner = dict(zip(names, row)).get("scientific_name", "an entry")
+                raise DamagedRowError(f"the {_WORDS.get(names[at], names[at])} of {owner} is not what was written")
+        yield dict(zip(names, row, strict=True))
 
 
 def pieces(ids: Sequence[int]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from gallery.centroids import Appender, Sums, computed_sums, stored_sums
 from gallery.entry import Added, Counterexample, EncoderIdentity, Entry, Rejection
 from gallery.errors import GalleryError, TaxonError
 from gallery.names_table import NamesTable
-from gallery.rows import named, taxa_of_rows, taxon_of, taxon_row
+from gallery.rows import DamagedRowError, named, taxa_of_rows, taxon_of, taxon_row
 from gallery.schema import STORES_CENTROIDS, check_schema
 from gallery.taxon import Names, Taxon
 from gallery.utc import now_text
@@ -360,10 +360,17 @@ class Gallery:
             Of its entry, as a `gallery.pictures.Picture` has it.
         size : str
             ``"small"`` for lists, ``"large"`` to look at; the same where an earlier version kept one size.
+
+        Raises
+        ------
+        GalleryError
+            It is damaged.
         """
         columns = {"small": "coalesce(small, large)", "large": "large"}
         with database.explained(self.path):
             row = self._db.execute(f"SELECT {columns[size]} FROM thumbnails WHERE entry = ?", (id,)).fetchone()
+            if row is not None and not isinstance(row[0], bytes):
+                raise DamagedRowError(f"the thumbnail of entry {id} is no picture")
         return None if row is None else row[0]
 
 

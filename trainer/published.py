@@ -226,7 +226,7 @@ def channels(seen: Mapping[str, Any], name: str, default: Channels, path: Path) 
 def read_json(path: Path) -> dict[str, Any]:
     refuse_pointer(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})", AGAIN) from error
     if not isinstance(values, dict):

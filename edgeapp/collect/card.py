@@ -226,7 +226,9 @@ def _left_out(catalogue: Catalogue) -> str:
     ]
     if not rows:
         return "## Left out\n\nNothing that the sources offer."
-    return f"## Left out\n\n{_table(('reason', 'recordings', 'photos'), rows)}"
+    left_out = sum(sum(counts.values()) for counts in found.values())
+    told = f"Of {catalogue.count():,} media that the sources offer, {left_out:,} are left out."
+    return f"## Left out\n\n{told}\n\n{_table(('reason', 'recordings', 'photos'), rows)}"
 
 
 def _traits(traits: JoinedTraits | None) -> str:

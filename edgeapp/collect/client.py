@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,7 @@ SILENT_TRIES = 3  # without an answer at all
 LONGEST_WAIT_S = 900.0  # for one answer, in all its pauses
 MOST_REDIRECTS = 5
 MOST_ANSWER = 64 << 20  # bytes of an answer of an API
+SLOW_S, SLOWEST = 60.0, 100.0  # seconds in which fewer bytes a second come than from any line
 RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
 SLOW_DOWN = frozenset((429, 503))  # statuses that say when to come again, and do not count as tries
 MESSAGE_LETTERS = 200
@@ -68,6 +70,39 @@ class Again(Exception):
     ) -> None:
         super().__init__(reason)
         self.reason, self.asked_s, self.counts, self.unreachable = reason, asked_s, counts, unreachable
+
+
+class Trickle(Again):
+    """Bytes come so slowly that a file would never end: not progress, but one of `TRIES`."""
+
+
+class Flow:
+    """Watches how fast one answer comes.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began_s, self._bytes = clock, clock(), 0
+
+    def came(self, n_bytes: int) -> None:
+        """Count bytes.
+
+        Raises
+        ------
+        Trickle
+            Fewer than `SLOWEST` a second came in `SLOW_S`.
+        """
+        self._bytes += n_bytes
+        passed_s = self._clock() - self._began_s
+        if passed_s < SLOW_S:
+            return
+        if self._bytes < SLOWEST * passed_s:
+            raise Trickle(f"only {self._bytes:,} bytes came in {passed_s:.0f} s")
+        self._began_s, self._bytes = self._clock(), 0
 
 
 class Client:
@@ -163,7 +198,7 @@ class Client:
                 if tries >= (SILENT_TRIES if again.unreachable else TRIES) or waited_s > LONGEST_WAIT_S:
                     long = f", and asks for a pause of {pause_s:.0f} s" if waited_s > LONGEST_WAIT_S else ""
                     raise FetchError(
-                        f"{self._hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
+                        f"{self.hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
                     ) from None
             else:
                 self.pace.answered(host)
@@ -190,7 +225,7 @@ class Client:
                 yield answer
             finally:
                 answer.close()
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # of a host that no name service can be asked for
             raise FetchError(f"{self.shown(url)} is no web address ({error})", lasting=True) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Again(f"cannot be reached ({_words(error)})", unreachable=True) from None
@@ -202,9 +237,9 @@ class Client:
         try:
             parts = urlsplit(url)
         except ValueError:
-            return self._hidden(printable(url))
+            return self.hidden(printable(url))
         host = parts.netloc.rpartition("@")[2]
-        return self._hidden(printable(f"{parts.scheme}://{host}{parts.path}" if host else url))
+        return self.hidden(printable(f"{parts.scheme}://{host}{parts.path}" if host else url))
 
     def _answer(
         self, url: str, headers: Mapping[str, str] | None, query: Mapping[str, Any] | None, verb: str
@@ -232,17 +267,19 @@ class Client:
             asked_s = asked_pause_s(answer.headers.get("Retry-After", ""), answer.headers.get("Date", ""))
             raise Again(words, asked_s, counts=asked_s is None or status not in SLOW_DOWN)
         message = _message(self._body(answer, 1 << 16))
-        raise FetchError(self._hidden(f"{words}{f': {message}' if message else ''}"), lasting=status < 500)
+        raise FetchError(self.hidden(f"{words}{f': {message}' if message else ''}"), lasting=status < 500)
 
     def _body(self, answer: httpx.Response, most: int = MOST_ANSWER) -> bytes:
-        body = bytearray()
+        body, flow = bytearray(), Flow()
         for chunk in answer.iter_bytes():
             body += chunk
+            flow.came(len(chunk))
             if len(body) > most:
                 raise FetchError(f"the answer is larger than {most >> 20} MB")
         return bytes(body)
 
-    def _hidden(self, text: str) -> str:
+    def hidden(self, text: str) -> str:
+        """A text for messages: without what is to be kept secret."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
@@ -289,15 +326,22 @@ def _begin(body: bytes) -> str:
 
 
 def _message(body: bytes) -> str:
-    """What a server says about its refusal, in JSON; ``""`` where it says nothing."""
+    """What a server says about its refusal, in JSON or in one line of text; ``""`` where it says nothing."""
     try:
-        said = json.loads(body)
+        text = _words_of(json.loads(body))
     except (ValueError, RecursionError):
-        return ""
+        text = body.decode("utf-8", "replace").strip()
+        text = "" if text.startswith(("<", "{", "[")) or len(text.splitlines()) > 1 else text
+    return message(text)
+
+
+def message(text: str) -> str:
+    """Words of a server, as short as a message bears."""
+    return printable(" ".join(text.split()))[:MESSAGE_LETTERS]
+
+
+def _words_of(said: Any) -> str:
     if isinstance(said, dict):
-        for name in ("message", "detail", "error"):
-            text = said.get(name)
-            text = text.get("info", "") if isinstance(text, dict) else text
-            if isinstance(text, str) and text.strip():
-                return printable(" ".join(text.split()))[:MESSAGE_LETTERS]
-    return ""
+        found = (_words_of(said[name]) for name in ("message", "detail", "info", "error", "original") if name in said)
+        return next(filter(None, found), "")
+    return said.strip() if isinstance(said, str) else ""

@@ -112,10 +112,10 @@ class Collection:
         )
         if self.plan.again:
             self.catalogue.forgive()
-        species = self._asked_for()
-        # Options that cannot be are refused before anything is asked.
+        # What cannot be is refused before anything is asked.
         for name, what in self.plan.sources:
-            open_source(name, what, replace(setting, species=species))
+            open_source(name, what, replace(setting, species=self.plan.species))
+        species = self._asked_for()
         for name, what in sorted(self.plan.sources, key=lambda source: source[0] == LAST):
             if name == LAST and not species:
                 self.decide()
@@ -173,12 +173,21 @@ class Collection:
         self._list_failures()
 
     def _asked_for(self) -> tuple[str, ...]:
-        """The names that are asked for: as listed, and as the backbone accepts them."""
-        if not self.plan.species:
-            return ()
+        """The names that are asked for: as listed, and as the backbone accepts them.
+
+        Raises
+        ------
+        UsageError
+            The backbone has none of the names, or not a group that is wanted.
+        """
         names: dict[str, None] = {}
         unknown = []
         with self._backbone() as backbone:
+            for group in self.plan.groups:
+                if not backbone.has(group):
+                    raise UsageError(
+                        f"--only {group!r}: the taxonomy has no such taxon", "write a scientific name, such as Aves"
+                    )
             for name in self.plan.species:
                 names[name] = None
                 taxon = backbone.match(name).taxon
@@ -188,6 +197,8 @@ class Collection:
                     names[taxon.scientific_name] = None
         if unknown:
             some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+            if len(unknown) == len(self.plan.species):
+                raise UsageError(f"species list: no name is in the taxonomy: {some}", "write scientific names")
             self._tell(f"species list: {len(unknown):,} names are not in the backbone, and get nothing: {some}")
         return tuple(names)
 

@@ -94,7 +94,7 @@ def addresses_of(texts: list[str]) -> dict[str, str]:
 def species_of(path: Path) -> tuple[str, ...]:
     """Scientific names of a list: a species table (with commas, tabs or semicolons), or one name a line.
 
-    A ``#`` starts a comment, and ``Parus major_Great Tit`` is *Parus major*.
+    A ``#`` starts a comment; ``Parus major_Great Tit`` and ``Parus_major`` are *Parus major*.
 
     Raises
     ------
@@ -112,8 +112,14 @@ def species_of(path: Path) -> tuple[str, ...]:
         at = columns.index("scientific_name")
         names = [row[at].strip() for row in csv.reader(lines[1:], delimiter=delimiter) if len(row) > at]
     else:
-        names = [line.partition("#")[0].partition("_")[0].strip() for line in lines]
+        names = [_name_in(line.partition("#")[0].strip()) for line in lines]
     found = tuple(dict.fromkeys(name for name in names if name))
     if not found:
         raise UsageError(f"species list {path} has no name", "write one scientific name on each line")
     return found
+
+
+def _name_in(line: str) -> str:
+    """The name in a line, before the common name that BirdNET's lists have behind it."""
+    first, _, _ = line.partition("_")
+    return first.strip() if " " in first.strip() else line.replace("_", " ").strip()

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeapp import file_names
-from edgeapp.collect.client import Again, Client, FetchError, host_of
+from edgeapp.collect.client import Again, Client, FetchError, Flow, Trickle, host_of
 from edgeapp.collect.content import HEAD, extension, extension_of
 from edgeapp.collect.defaults import KEEP_FREE_MB, MB, MOST_MB
 from edgeapp.collect.pace import Stopped
@@ -31,6 +32,7 @@ UNFINISHED = ".unfinished"
 CHUNK = 1 << 16
 DISK_ASKED_EVERY = 16 << 20  # bytes
 RANGE_WRONG = 416
+GZIP, GZIP_OR_ZLIB = ("gzip", "x-gzip", "deflate"), 47  # encodings, and the `wbits` that tells them apart
 CHECKSUMS = ("md5", "sha1", "sha256", "sha512")
 
 
@@ -152,11 +154,12 @@ class _Transfer:
         self._client, self._wanted, self._limits, self._came = client, wanted, limits, came
         self._host = host_of(wanted.url)
         self._about = _about(wanted.unfinished)
+        self._furthest = 0  # bytes that any attempt had
 
     def once(self) -> None:
         """One attempt, from where the last one ended."""
         done, headers = self._resumable()
-        begun = done
+        self._furthest = max(self._furthest, done)
         try:
             with self._client.open(self._wanted.url, headers) as answer:
                 if answer.status_code == RANGE_WRONG:
@@ -170,12 +173,13 @@ class _Transfer:
                     _forget(self._wanted)
                     raise Again("the file has changed at the server")
                 if not goes_on:
-                    begun = done = 0
+                    done = 0
                 whole = self._whole(answer, done)
                 with self._wanted.unfinished.open("ab" if goes_on else "wb") as out:
                     if not goes_on:
-                        self._remember(answer)
-                    for chunk in _raw(answer):
+                        self._remember(answer, whole)
+                    flow = Flow()
+                    for chunk in _unpacked(answer, flow):
                         out.write(chunk)
                         done += len(chunk)
                         self._take(len(chunk), done)
@@ -183,8 +187,11 @@ class _Transfer:
                             self._sniff(out, done)
                 if whole is not None and done < whole:
                     raise Again(f"the connection ended after {done:,} of {whole:,} bytes")
+        except Trickle:
+            raise
         except Again as again:
-            if done > begun and not again.asked_s:  # it goes forward
+            forward, self._furthest = done > self._furthest, max(self._furthest, done)
+            if forward and not again.asked_s:
                 raise Again(again.reason, again.asked_s, False, again.unreachable) from None
             raise
         except FetchError:
@@ -201,15 +208,17 @@ class _Transfer:
         return done, {"Range": f"bytes={done}-", "If-Range": version}
 
     def _past_the_end(self, answer: httpx.Response, done: int) -> None:
-        if answer.headers.get("Content-Range", "").strip() != f"bytes */{done}":
+        if not done:
+            raise FetchError("the server answers 416, and was not asked for a part", lasting=True)
+        whole = _read(self._about).get("whole") or done
+        if answer.headers.get("Content-Range", "").strip() != f"bytes */{done}" or whole != done:
             _forget(self._wanted)
             raise Again("the file has changed at the server")
 
     def _whole(self, answer: httpx.Response, done: int) -> int | None:
         """Bytes that the file will have, as far as the server says."""
         length = answer.headers.get("Content-Length", "")
-        encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
-        if not length.isdigit() or encoded:
+        if not length.isdigit() or _packed(answer):
             return None
         total = answer.headers.get("Content-Range", "").rpartition("/")[2] if answer.status_code == 206 else ""
         whole = int(total) if total.isdecimal() else done + int(length)
@@ -218,10 +227,10 @@ class _Transfer:
         check_room(self._wanted.unfinished.parent, self._limits, int(length))
         return whole
 
-    def _remember(self, answer: httpx.Response) -> None:
-        encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
-        version = "" if encoded else _version(answer)
-        self._about.write_text(json.dumps({"url": self._wanted.url, "version": version}), encoding="utf-8")
+    def _remember(self, answer: httpx.Response, whole: int | None) -> None:
+        version = "" if _packed(answer) else _version(answer)
+        told = {"url": self._wanted.url, "version": version, "whole": whole}
+        self._about.write_text(json.dumps(told), encoding="utf-8")
 
     def _take(self, n_bytes: int, done: int) -> None:
         pace = self._client.pace
@@ -281,15 +290,41 @@ def _checked(wanted: Wanted) -> tuple[str, str, int]:
     return ending, digests[0].hexdigest(), n_bytes
 
 
-def _raw(answer: httpx.Response) -> Any:
-    encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
-    return answer.iter_bytes() if encoded else answer.iter_raw()  # as they come: none is lost where it is cut
+def _packed(answer: httpx.Response) -> str:
+    """How the server packed a file, though it was asked not to; ``""`` for one that comes as it is."""
+    encoding = str(answer.headers.get("Content-Encoding", "")).strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+def _unpacked(answer: httpx.Response, flow: Flow) -> Iterator[bytes]:
+    """The bytes of a file as they come: none is lost where it is cut.
+
+    Raises
+    ------
+    FetchError
+        It is packed in a way that was not asked for and is not known.
+    Again
+        It came too slowly, or what is packed is damaged or has no end.
+    """
+    packed = _packed(answer)
+    if packed not in ("", *GZIP):
+        raise FetchError(f"comes packed as {packed}, which was not asked for", lasting=True)
+    unpacker = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
+    try:
+        for chunk in answer.iter_raw():
+            flow.came(len(chunk))
+            yield unpacker.decompress(chunk) if packed else chunk
+    except zlib.error as error:
+        raise Again(f"comes packed and damaged ({error})") from None
+    if packed and not unpacker.eof:
+        raise Again("the connection ended before what was packed did")
 
 
 def _version(answer: httpx.Response) -> str:
-    """What tells two versions of a file apart; ``""`` where the server says nothing."""
+    """What tells two versions of a file apart; ``""`` where the server says nothing that can be said back to it."""
     etag = answer.headers.get("ETag", "")
-    return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
+    version = str(etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", ""))
+    return version if version.isascii() else ""
 
 
 def _begins_at(answer: httpx.Response, done: int) -> bool:

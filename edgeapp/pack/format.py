@@ -20,6 +20,7 @@ from edgeapp.pack.range import RangeSpec
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
 from edgeapp.pack.split import SplitSpec
 from edgeapp.pack.values import boolean, line, mapping, parsed, shown, whole, words
+from gallery.entry import MOST_DIM
 from gallery.errors import BiovitaError
 from gallery.files import SUFFIX, write_text
 from gallery.parameters import DecisionParameters
@@ -27,7 +28,6 @@ from gallery.store import EncoderIdentity
 from gallery.utc import now_text
 
 FORMAT = 1
-MOST_DIM = 65_536
 LONGEST_NAME = 255
 PACK_FILE = "pack.json"
 PACK_GALLERY = "gallery.sqlite"

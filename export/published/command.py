@@ -83,7 +83,7 @@ def published(
             failed.append(line)
             tell(line)
 
-    steps = work or out.with_name(f"{out.name}.steps")
+    steps = work or Path(f"{out if out.name not in ('', '..') else out.resolve()}.steps")
     label = Label(name, version or today(), licence)
     wanted = find_precision(precision)
     request = Request(
@@ -91,8 +91,12 @@ def published(
     )
     try:
         making = PublishedPack(request, tell, report)
-        with files.locked(steps):
-            pack = making.make()
+        try:
+            with files.locked(steps):
+                pack = making.make()
+        except BaseException:
+            making.steps.drop_empty()
+            raise
         making.steps.remove()
     except OSError as error:
         what = f"{error.filename or steps}: {error.strerror or error}"

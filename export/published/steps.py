@@ -1,5 +1,6 @@
 """Steps of a long command whose results are kept, so that a killed run goes on where it was.
 
+    FOLDER/.steps         says that the folder is of this program: in another one nothing is made or removed
     FOLDER/STEP/          what a step made
     FOLDER/STEP/done.json the key that its result depends on, and the sha256 of every file, written last
 
@@ -15,9 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeapp.pack.format import sha256
+from export.errors import ExportError
 from gallery import files
 
 DONE = "done.json"
+MARK = ".steps"
+MARKED = (
+    "Results of the steps of python -m export published, from which it goes on. Removed when the pack is complete.\n"
+)
 
 
 class Steps:
@@ -27,10 +33,19 @@ class Steps:
     ----------
     folder : made if it is not there
     tell : called with a line for each step
+
+    Raises
+    ------
+    ExportError
+        The folder has something else in it, which would be removed.
     """
 
     def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / MARK).is_file():
+            if any(folder.iterdir()):
+                raise ExportError(f"{folder}: has other files in it", "name a new or empty folder with --work")
+            files.write_text(folder / MARK, MARKED)
         self.folder, self._tell = folder, tell
 
     def step(self, name: str, key: str, make: Callable[[Path], None], said: str = "") -> Path:
@@ -68,6 +83,11 @@ class Steps:
             return all(sha256(folder / name) == digest for name, digest in done["files"].items())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
+
+    def drop_empty(self) -> None:
+        """Remove the folder if no step in it is done: nothing of it would be kept."""
+        if not any(self.folder.glob(f"*/{DONE}")):
+            self.remove()
 
     def remove(self) -> None:
         """Remove all results, once they are of no more use."""

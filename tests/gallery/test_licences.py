@@ -88,6 +88,16 @@ pd-old -> public-domain
 (c) J. Doe, no rights reserved (CC0) -> CC0-1.0
 (c) J. Doe, all rights reserved -> all-rights-reserved
 GFDL 1.2 -> GFDL-1.2
+CC BY+NC -> CC-BY-NC
+CC BY (NC) 4.0 -> CC-BY-NC-4.0
+CC-BY; NC -> CC-BY-NC
+CC BY, National Museum -> CC-BY
+Creative Commons BY-NC 4.0 -> CC-BY-NC-4.0
+CC BY 4.0, not for commercial use -> unknown
+CC BY 4.0 (no derivatives) -> unknown
+CC BY 4.0, no commercial use -> unknown
+Creative Commons Attribution 4.0 no derivatives -> CC-BY-ND-4.0
+CC BY 3.0 no -> CC-BY-3.0-NO
 Some rights reserved -> unknown
 UNSPECIFIED -> unknown
 """

@@ -1,6 +1,9 @@
 """What one gallery has goes into another, once."""
 
 import os
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +164,23 @@ def test_only_an_empty_folder_is_exported_into(filled, tmp_path):
     (tmp_path / "full" / "mine.txt").touch()
     with Gallery.open(filled) as gallery, pytest.raises(GalleryError, match="not an empty folder; name a new one"):
         export(gallery, tmp_path / "full")
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "empty"])
+def test_an_export_that_fails_leaves_nothing_and_can_be_done_again(exists, filled, tmp_path):
+    shutil.copy(filled, tmp_path / "damaged.sqlite")
+    with closing(sqlite3.connect(tmp_path / "damaged.sqlite")) as db, db:
+        db.execute("UPDATE vectors SET crc32 = crc32 + 1 WHERE taxon = 3")
+    folder = tmp_path / "inner" / "export"
+    if exists:
+        folder.mkdir(parents=True)
+    with Gallery.open(tmp_path / "damaged.sqlite") as gallery, pytest.raises(GalleryError, match="another checksum"):
+        export(gallery, folder)
+    assert [*folder.parent.iterdir()] == ([folder] if exists else [])
+    with Gallery.open(filled) as gallery:
+        export(gallery, folder)
+    assert Imported(folder).taxa()
+    assert [*folder.parent.iterdir()] == [folder]
 
 
 DAMAGE = {

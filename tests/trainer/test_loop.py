@@ -245,3 +245,22 @@ def test_the_average_follows_the_weights_and_is_exchanged_with_them() -> None:
     model.weight.data.fill_(5.0)
     average.swap()
     assert model.weight.item() == pytest.approx(1.0, abs=1e-3) and average.weights["weight"].item() == 5.0
+
+
+@pytest.mark.parametrize("most", [0.0, 1e-3])
+def test_the_norm_of_the_gradient_is_limited_if_asked_for(
+    most: float, tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, closure: Any = None) -> Any:
+            gradients = [one.grad for group in self.param_groups for one in group["params"] if one.grad is not None]
+            norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    out = started(run_folder, tmp_path / "run", "2")
+    ended = call(main, *words(tiny, out, "2", "--epochs", 1, "--set", f"clip={most}"))
+    assert ended.code == 0, ended.err
+    assert norms and (max(norms) <= most * 1.001 if most else max(norms) > 1e-3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import lzma
+import re
 import struct
 import xml.etree.ElementTree as ElementTree
 import zipfile
@@ -29,7 +30,8 @@ MOST_COLUMNS = 10_000
 # Tables are packed to a tenth; what is packed to less than a two-hundredth and is so large is made to fill disks.
 MOST_RATIO, SUSPECT = 200, 1 << 30
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError)
-_ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\f": "\f", "\\v": "\v", "\\\\": "\\"}
+_ESCAPE = re.compile(r"\\+([tnrfv])|\\\\")  # some publishers escape twice
+_ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", None: "\\"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Table:
     id_index: int | None
     columns: Mapping[str, int]
     defaults: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        """`row_type` in lower case: ``"occurrence"``, ``"multimedia"``."""
+        return self.row_type.casefold()
 
 
 class Archive:
@@ -257,9 +264,7 @@ def _index(text: str | None, path: Path) -> int:
 
 
 def _unescaped(text: str) -> str:
-    for escape, letter in _ESCAPES.items():
-        text = text.replace(escape, letter)
-    return text
+    return _ESCAPE.sub(lambda found: _ESCAPED[found[1]], text)
 
 
 def _lines(text: io.TextIOWrapper, table: Table) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Recordings and photos of one's own: a folder, with what is known of them in a table or in JSON files beside them.
 
 A table (CSV or TSV, in the folder itself) names its files in a column ``file``; ``NAME.json`` or ``NAME.wav.json``
-describes one file. What neither says is asked of the folder's name, which can be that of the species.
+describes one file. Case, blanks and underscores of columns and keys do not matter. What neither says is asked of the
+folder's name, which can be that of the species.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from gallery.taxon import HIGHER_RANKS
 
 FILES = ("file", "file_name", "filename", "path")
 TABLES = (".csv", ".tsv")
+NOT_READ = (".yaml", ".yml", ".xml", ".toml")  # beside a file; told, since somebody wrote them
 # What a column or key may be called.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "scientific_name": ("scientific_name", "scientificName", "accepted_name", "species", "taxon"),
@@ -81,6 +83,7 @@ class Folder:
         told = self._tables()
         unread: dict[str, str] = {}
         named: dict[str, str] = {}  # real paths of what tables name
+        others = 0
         for path in self._files():
             modality = modality_of(url=path.as_posix().replace("?", "_").replace("#", "_"))
             if modality not in self._setting.modalities or path.suffix in TABLES:
@@ -95,7 +98,11 @@ class Folder:
                 named = named or {os.path.realpath(self._folder / other): other for other in told}
                 row = told.pop(named.get(os.path.realpath(path), ""), None)
             about = {**(row or {}), **self._sidecar(path, unread)}
+            others += sum(1 for place in _beside(path, NOT_READ) if place.is_file())
             yield self._medium(path, relative, modality, about)
+        if others:
+            endings = ", ".join(NOT_READ)
+            self._setting.tell(f"{self._folder}: {others:,} descriptions ({endings}) are not read; write them as JSON")
         unread |= self._unread
         wrong = []
         if unread:
@@ -108,34 +115,34 @@ class Folder:
             raise CollectError(f"{self._folder}: {'; '.join(wrong)}", f"{remedy}; the others are collected")
 
     def _medium(self, path: Path, relative: str, modality: str, about: Mapping[str, str]) -> Medium:
-        said: dict[str, Any] = {name: first(about, words) for name, words in WORDS.items()}
+        said: dict[str, Any] = {name: _said(about, *words) for name, words in WORDS.items()}
         latitude, longitude = coordinates(
-            first(about, ("latitude", "lat", "decimalLatitude")),
-            first(about, ("longitude", "lon", "lng", "decimalLongitude")),
+            _said(about, "latitude", "lat", "decimalLatitude"),
+            _said(about, "longitude", "lon", "lng", "decimalLongitude"),
         )
         name = path.parent.name.replace("_", " ")
         if not said["scientific_name"] and _BINOMIAL.fullmatch(path.parent.name):
             said["scientific_name"] = name
-        if not said["checksum"] and about.get("sha256"):
-            said["checksum"] = f"sha256:{about['sha256']}"
+        if not said["checksum"] and (sha256 := _said(about, "sha256")):
+            said["checksum"] = f"sha256:{sha256}"
         return Medium(
             source=self.name,
             id=file_names.text_of(relative),
-            observation=about.get("observation") or about.get("occurrenceID") or file_names.text_of(relative),
+            observation=_said(about, "observation", "occurrenceID") or file_names.text_of(relative),
             modality=modality,
             url=file_names.text_of(path.resolve()),
-            ranks={rank: about[rank] for rank in HIGHER_RANKS if about.get(rank)},
+            ranks={rank: name for rank in HIGHER_RANKS if (name := _said(about, rank))},
             latitude=latitude,
             longitude=longitude,
-            duration_s=number_of(about.get("duration_s", "")),
-            background=tuple(text.strip() for text in about.get("background", "").split(";") if text.strip()),
+            duration_s=number_of(_said(about, "duration_s")),
+            background=tuple(text.strip() for text in _said(about, "background").split(";") if text.strip()),
             **said,
         )
 
     def _sidecar(self, path: Path, unread: dict[str, str]) -> dict[str, str]:
         """What a JSON file beside a file says about it; of a link, also one beside the file that it leads to."""
         beside = dict.fromkeys((path, path.resolve()))
-        places = [place for one in beside for place in (one.with_name(f"{one.name}.json"), one.with_suffix(".json"))]
+        places = [place for one in beside for place in _beside(one, (".json", ".JSON"))]
         for place in places:
             if place.is_file():
                 return _json(place)
@@ -149,11 +156,11 @@ class Folder:
         for table in sorted(self._folder.iterdir()):
             if table.suffix.lower() not in TABLES or table.name.startswith("."):
                 continue
-            if not set(FILES) & set(header(table)):
+            if not {*map(_plain, FILES)} & {*map(_plain, header(table))}:
                 self._setting.tell(f"{table}: has no column {FILES[0]}, and is not read")
                 continue
-            for row in rows(table):
-                if named := first(row, FILES):
+            for row in map(_about, rows(table)):
+                if named := _said(row, *FILES):
                     told[self._below(named)] = row
         return told
 
@@ -174,7 +181,32 @@ def _json(path: Path) -> dict[str, str]:
         raise CollectError(f"{path}: cannot be read ({error})", "correct or remove it") from None
     if not isinstance(said, dict):
         raise CollectError(f"{path}: is no JSON object", "correct or remove it")
-    return {str(name): _words(value) for name, value in said.items()}
+    return _about({str(name): _words(value) for name, value in said.items()})
+
+
+def _beside(path: Path, endings: Iterable[str]) -> Iterator[Path]:
+    """Where a description of a file may be."""
+    for ending in endings:
+        yield from (path.with_name(f"{path.name}{ending}"), path.with_suffix(ending))
+
+
+def _plain(name: str) -> str:
+    """The name of a column or key, as it is compared."""
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _about(told: Mapping[str, str]) -> dict[str, str]:
+    """What is told, by plain names; of two that are the same, the first that has something."""
+    about: dict[str, str] = {}
+    for name, value in told.items():
+        if value.strip():
+            about.setdefault(_plain(name), value)
+    return about
+
+
+def _said(about: Mapping[str, str], *names: str) -> str:
+    """The first of several columns or keys that has something."""
+    return first(about, [_plain(name) for name in names])
 
 
 def _words(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,13 +11,12 @@ from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.darwin_core import Archive, Table
 from edgeapp.collect.sources.joined import ABSENT, IMAGE_ROW, MEDIA, Joined
 from edgeapp.collect.sources.kind import Setting
-from edgeapp.collect.sources.words import coordinates, modality_of, short_hash, with_scheme
+from edgeapp.collect.sources.words import addresses, coordinates, modality_of, short_hash, with_scheme
 from edgeapp.errors import CollectError
 from gallery.taxon import HIGHER_RANKS
 
-EVENT, OCCURRENCE = "Event", "Occurrence"
-MEDIA_ROWS = ("Multimedia", IMAGE_ROW, "SimpleMultimedia")  # of GBIF and of Audubon Core
-_BETWEEN = re.compile(r"\||[\s;,]+(?=[a-z]+://)", re.IGNORECASE)  # addresses in a list
+EVENT, OCCURRENCE = "event", "occurrence"
+MEDIA_ROWS = ("multimedia", IMAGE_ROW, "simplemultimedia")  # of GBIF and of Audubon Core
 _CORE = (
     *("gbifID", "occurrenceID", "catalogNumber", "scientificName", "genus", "specificEpithet", "infraspecificEpithet"),
     *("vernacularName", "license", "rightsHolder", "references", "recordedBy", "eventDate", "year", "decimalLatitude"),
@@ -92,7 +90,7 @@ class GbifArchive:
     def _occurrences(self, archive: Archive) -> Table:
         """The table of occurrences: the core, or an extension of one of events."""
         core = archive.core
-        found = [one for one in archive.extensions if one.row_type == OCCURRENCE] if core.row_type == EVENT else [core]
+        found = [one for one in archive.extensions if one.kind == OCCURRENCE] if core.kind == EVENT else [core]
         if not found or not {"scientificName", "genus"} & {*found[0].columns, *found[0].defaults}:
             raise CollectError(
                 f"{self._path}: its core ({core.row_type or 'of no type'}) has no scientific names",
@@ -102,7 +100,7 @@ class GbifArchive:
 
     def _of_media(self, archive: Archive, occurrences: Table) -> list[Table]:
         """The tables of media; none where occurrences name their media themselves."""
-        found = [one for row in MEDIA_ROWS for one in archive.extensions if one.row_type == row]
+        found = [one for row in MEDIA_ROWS for one in archive.extensions if one.kind == row]
         if not found and "associatedMedia" not in occurrences.columns:
             raise CollectError(
                 f"{self._path} has no recordings or photos: no table of multimedia",
@@ -162,5 +160,5 @@ class GbifArchive:
 
 def _associated(record: Mapping[str, str]) -> list[dict[str, str]]:
     """Media that an occurrence names itself, in a list with any separator."""
-    urls = dict.fromkeys(text.strip(" ;,") for text in _BETWEEN.split(record["associatedMedia"]))
+    urls = addresses(record["associatedMedia"])
     return [{name: url if name == "url" else "" for name in MEDIA} for url in urls if "://" in url]

@@ -14,6 +14,7 @@ from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.query import parameters
 from edgeapp.collect.sources.words import (
+    addresses,
     coordinates,
     modality_of,
     short_hash,
@@ -130,38 +131,41 @@ class GbifSearch:
         return answer
 
     def _media(self, record: Mapping[str, Any]) -> Iterator[Medium]:
+        for media in record.get("media") or []:
+            if not _text(media, "identifier"):
+                self._without += 1
+                continue
+            for url in map(with_scheme, addresses(_text(media, "identifier"))):
+                modality = modality_of(_text(media, "type"), _text(media, "format"), url)
+                if modality in self._setting.modalities:
+                    yield self._medium(record, media, modality, url)
+
+    def _medium(self, record: Mapping[str, Any], media: Mapping[str, Any], modality: str, url: str) -> Medium:
         key = str(record.get("gbifID") or record.get("key") or "")
         latitude, longitude = coordinates(record.get("decimalLatitude"), record.get("decimalLongitude"))
         page = f"https://www.gbif.org/occurrence/{key}"
-        for media in record.get("media") or []:
-            url = with_scheme(_text(media, "identifier"))
-            modality = modality_of(_text(media, "type"), _text(media, "format"), url)
-            if not url:
-                self._without += 1
-            if not url or modality not in self._setting.modalities:
-                continue
-            yield Medium(
-                source=self.name,
-                id=f"{key}/{short_hash(url)}",
-                observation=_text(record, "occurrenceID") or page,
-                modality=modality,
-                url=url,
-                scientific_name=_text(record, "scientificName"),
-                ranks={rank: _text(record, rank) for rank in HIGHER_RANKS if _text(record, rank)},
-                common_name=_text(record, "vernacularName"),
-                media_type=_text(media, "format"),
-                licence=_text(media, "license") or _text(record, "license"),
-                author=_text(media, "creator") or _text(media, "rightsHolder") or _text(record, "recordedBy"),
-                page=_text(media, "references") or _text(record, "references") or page,
-                observer=_text(record, "recordedBy") or _text(media, "creator"),
-                recorded_at=_text(record, "eventDate") or _text(media, "created"),
-                latitude=latitude,
-                longitude=longitude,
-                country=_text(record, "countryCode") or _text(record, "country"),
-                quality=_text(record, "identificationVerificationStatus"),
-                kind=_text(record, "behavior") or _text(record, "lifeStage"),
-                dataset=_text(record, "datasetKey"),
-            )
+        return Medium(
+            source=self.name,
+            id=f"{key}/{short_hash(url)}",
+            observation=_text(record, "occurrenceID") or page,
+            modality=modality,
+            url=url,
+            scientific_name=_text(record, "scientificName"),
+            ranks={rank: _text(record, rank) for rank in HIGHER_RANKS if _text(record, rank)},
+            common_name=_text(record, "vernacularName"),
+            media_type=_text(media, "format"),
+            licence=_text(media, "license") or _text(record, "license"),
+            author=_text(media, "creator") or _text(media, "rightsHolder") or _text(record, "recordedBy"),
+            page=_text(media, "references") or _text(record, "references") or page,
+            observer=_text(record, "recordedBy") or _text(media, "creator"),
+            recorded_at=_text(record, "eventDate") or _text(media, "created"),
+            latitude=latitude,
+            longitude=longitude,
+            country=_text(record, "countryCode") or _text(record, "country"),
+            quality=_text(record, "identificationVerificationStatus"),
+            kind=_text(record, "behavior") or _text(record, "lifeStage"),
+            dataset=_text(record, "datasetKey"),
+        )
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

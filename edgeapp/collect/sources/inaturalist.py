@@ -62,7 +62,8 @@ class INaturalist:
                 without += sum(self._without_address(record) for record in records)
                 last_above, above = above, max([above, *(int(record["id"]) for record in records)])
                 left = answer.get("total_results")  # of those above the last one
-                last = not records or left is not None and len(records) >= int(left)
+                whole = left is not None and len(records) >= int(left)
+                last = not records or whole and len(records) < per_page  # a full page may be followed by another
             if not last and above == last_above:
                 raise FetchError(f"{self._address}: the same observations come again and again", "check the address")
             yield Page(media, "" if last else str(above))

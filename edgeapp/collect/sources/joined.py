@@ -13,15 +13,16 @@ from pathlib import Path
 
 from edgeapp.collect.scratch import scratch
 from edgeapp.collect.sources.darwin_core import Archive, Table
+from edgeapp.collect.sources.words import addresses
 from edgeapp.errors import CollectError
 
-IMAGE_ROW = "Image"  # its media need not say what they are
+IMAGE_ROW = "image"  # its media need not say what they are
 ABSENT = "absent"
 # Terms of Audubon Core (ac, xmpRights, photoshop) stand for those of GBIF's extension.
 MEDIA = {
     "type": ("type",),
     "format": ("format",),
-    "url": ("identifier", "accessURI"),
+    "url": ("accessURI", "identifier"),  # where Audubon Core has both, the identifier is that of its record
     "page": ("references", "furtherInformationURL"),
     "creator": ("creator", "providerLiteral"),
     "licence": ("license", "UsageTerms", "WebStatement", "rights"),
@@ -113,13 +114,14 @@ class Joined:
             yield _numbered(key, n), record
 
     def of(self, key: str) -> tuple[list[dict[str, str]], bool]:
-        """Media of an occurrence, each address once; and whether they were asked for before."""
+        """Media of an occurrence, one for each address; and whether they were asked for before."""
         rows = self._db.execute("SELECT * FROM media WHERE key = ? ORDER BY rowid", (key,)).fetchall()
         again = bool(rows) and not self._db.execute("INSERT OR IGNORE INTO found VALUES (?)", (key,)).rowcount
         found: dict[str, dict[str, str]] = {}
         for n, values in enumerate(rows):
             media = dict(zip(MEDIA, values[1:], strict=True))
-            found.setdefault(media["url"] or f"{n}", media)
+            for url in addresses(media["url"]):
+                found.setdefault(url or f"{n}", {**media, "url": url})
         return list(found.values()), again
 
     def any_found(self) -> bool:
@@ -140,7 +142,7 @@ class Joined:
         type_at = 1 + list(MEDIA).index("type")
         for key, values in self._archive.rows(table, terms):
             row = [key, *(next((text for text in values[begin:end] if text), "") for begin, end in spans)]
-            if table.row_type == IMAGE_ROW:
+            if table.kind == IMAGE_ROW:
                 row[type_at] = row[type_at] or "StillImage"
             yield tuple(row)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeapp.collect.client import FetchError
+from edgeapp.collect.client import FetchError, message
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import understood
@@ -20,6 +21,7 @@ from edgeapp.errors import UsageError
 BATCH = 50  # titles of one request
 WIDTHS = {"large": 1280, "medium": 500, "small": 250}  # of thumbnails that Wikimedia makes; others are refused
 LEAST_SIDE = 300  # pixels
+BUSY = ("maxlag", "ratelimited", "readonly")  # errors that pass
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
 # What stands for a species in an article and is no photo of it.
 _NO_PHOTO = re.compile(
@@ -63,19 +65,29 @@ class Commons:
         yield Page(media)
 
     def _of_articles(self, names: Sequence[str]) -> dict[str, str]:
-        """The title of the picture of each species' article, where it has one."""
+        """The title of the picture of each species' article, where it has one.
+
+        An article that stands for several species, or a section of one, has a picture of some other species.
+        """
         asked = {"redirects": 1, "prop": "pageimages", "piprop": "name", "pilimit": BATCH, "titles": "|".join(names)}
         found = self._ask(self._wikipedia, asked)
         leads = {one["from"]: one["to"] for kind in ("normalized", "redirects") for one in found.get(kind) or []}
         pictures = {page["title"]: page["pageimage"] for page in found.get("pages") or [] if page.get("pageimage")}
-        files = {}
+        sections = {one["from"] for one in found.get("redirects") or [] if one.get("tofragment")}
+        ways: dict[str, list[str]] = {}  # of a name to its article
         for name in names:
-            title = name
-            for _ in range(3):
-                title = leads.get(title, title)
-            if title in pictures:
-                files[name] = f"File:{pictures[title].replace('_', ' ')}"
-        return files
+            ways[name] = [name]
+            while len(ways[name]) < 4 and (title := leads.get(ways[name][-1])):
+                ways[name].append(title)
+        led = Counter(way[-1] for way in ways.values())
+        return {
+            name: f"File:{pictures[way[-1]].replace('_', ' ')}"
+            for name, way in ways.items()
+            if way[-1] in pictures
+            and led[way[-1]] == 1
+            and way[-1] != name.partition(" ")[0]
+            and not sections & set(way)
+        }
 
     def _described(self, titles: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Good photos among files, by their titles."""
@@ -117,7 +129,9 @@ class Commons:
         query = {"action": "query", "format": "json", "formatversion": 2, **asked}
         answer = self._client.json(address, query)
         if error := answer.get("error"):
-            raise FetchError(f"{self._client.shown(address)}: {error.get('info') or error}", "check the query")
+            words = message(str(error.get("info") or error))
+            remedy = "try again later" if error.get("code") in BUSY else "check the query"
+            raise FetchError(f"{self._client.shown(address)}: {words}", remedy)
         return answer.get("query") or {}
 
     def _medium(self, name: str, page: Mapping[str, Any]) -> Medium:

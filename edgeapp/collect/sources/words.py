@@ -31,6 +31,7 @@ _SOUND = (
 _SOUND_WORDS = ("sound", "sounds", "audio", "recording", "audiorecording", "soundrecording")
 _PHOTO_WORDS = ("stillimage", "stillimages", "image", "images", "photo", "photos", "photograph", "photography")
 _OTHER_WORDS = ("movingimage", "movingimages", "video", "videos", "movie", "film", "animation", "software", "event")
+_BETWEEN = re.compile(r"\||[\s;,]+(?=[a-z]+://)", re.IGNORECASE)  # addresses in a list
 _PHOTO = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -42,7 +43,7 @@ def modality_of(kind: str = "", media_type: str = "", url: str = "") -> str:
     kind : str
         A DCMI type, as a word or an address: ``"Sound"``, ``"StillImage"``.
     media_type : str
-        ``"audio/mpeg"``.
+        ``"audio/mpeg"``; some publishers write ``"mp3"``.
     url : str
         Its extension is asked last.
     """
@@ -52,13 +53,19 @@ def modality_of(kind: str = "", media_type: str = "", url: str = "") -> str:
     for words, modality in ((_SOUND_WORDS, "audio"), (_PHOTO_WORDS, "image"), (_OTHER_WORDS, "")):
         if word in words:
             return modality
-    main = media_type.partition("/")[0].casefold()
+    main = media_type.strip(" .").partition("/")[0].casefold()
     if main in ("audio", "image"):
         return main
     if main == "video":
         return ""
-    ending = ending_of(url)
+    ending = f".{main}" if f".{main}" in (*_SOUND, *_PHOTO) else ending_of(url)
     return "audio" if ending in _SOUND else "image" if ending in _PHOTO else ""
+
+
+def addresses(text: str) -> list[str]:
+    """The addresses in a text that may name several, with any separator, each once; a text without any as it is."""
+    parts = dict.fromkeys(part.strip(" ;,") for part in _BETWEEN.split(text))
+    return [part for part in parts if "://" in part] or [text]
 
 
 def ending_of(url: str) -> str:

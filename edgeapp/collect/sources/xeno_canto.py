@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from edgeapp.collect.client import FetchError
+from edgeapp.collect.client import FetchError, message
 from edgeapp.collect.medium import Medium, Page
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.sources.words import coordinates, date_of_parts, number_of, seconds_of, understood, with_scheme
@@ -62,23 +62,33 @@ class XenoCanto:
     def pages(self, query: str, begin: str = "") -> Iterator[Page]:
         """The pages of a query."""
         page = int(begin or 1)
-        unavailable = 0
+        unavailable, seen = 0, (page - 1) * PAGE
+        before: list[Any] = []
         while True:
             answer = self._client.json(
                 self._address, {"query": query, "key": self._setting.key, "page": page, "per_page": PAGE}
             )
             records = answer.get("recordings") if isinstance(answer, dict) else None
             if not isinstance(records, list):
-                said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else ""
-                raise FetchError(f"{self._address}: {said or 'the answer has no recordings'}", "see Xeno-canto's API")
+                said = str(answer.get("message") or answer.get("error") or "") if isinstance(answer, dict) else ""
+                words = self._client.hidden(message(said)) or "the answer has no recordings"
+                raise FetchError(f"{self._address}: {words}", "see Xeno-canto's API")
             with understood(self._address):
                 media = [medium for record in records if (medium := self._medium(record)) is not None]
+                numbers = [record.get("id") for record in records]
+            if numbers and numbers == before:
+                raise FetchError(f"{self._address}: the same recordings come again and again", "check the address")
+            before = numbers
             unavailable += len(records) - len(media)
-            last = page >= int(number_of(answer.get("numPages")) or 1) or not records
+            seen += len(records)
+            pages, announced = number_of(answer.get("numPages")), number_of(answer.get("numRecordings")) or 0.0
+            last = not records or (page >= pages if pages is not None else seen >= announced)
             page += 1
             yield Page(media, "" if last else str(page))
             if last:
                 break
+        if seen < announced:
+            self._setting.tell(f"{self.name}: announced {announced:,.0f} recordings of {query!r}, and gave {seen:,}")
         if unavailable:
             self._setting.tell(f"{self.name}: {unavailable:,} recordings of {query!r} have no file for the public")
 

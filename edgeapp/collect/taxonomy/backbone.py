@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from edgeapp.collect.taxonomy.cache import TOLD, Origin, up_to_date
+from edgeapp.collect.taxonomy.cache import KEPT, Origin, up_to_date
 from edgeapp.collect.taxonomy.names import Name, NoSpecies, epithet_stem, parsed
 from edgeapp.collect.taxonomy.usages import DOUBTFUL, SYNONYM
 from gallery import sqlite
@@ -23,11 +23,21 @@ ANOTHER = "homonym: the backbone has this name in another group"
 NOT_THERE = "not in the taxonomy"
 AS_ACCEPTED, AS_SYNONYM, AS_SUBSPECIES, AS_SPELLING = "accepted name", "synonym", "subspecies", "spelling variant"
 
+TOLD = ("kingdom", "phylum", "class")  # in which another name is a contradiction, and no other classification
+
 MOST_SYNONYMS = 20  # of synonyms of synonyms
 MOST_PARENTS = 60  # the deepest classifications have some 40 ranks
 REMEMBERED = 50_000
 
 _SAME = {"metazoa": "animalia", "animal": "animalia", "animals": "animalia", "viridiplantae": "plantae", "bird": "aves"}
+# What some classifications have as one class and others divide: iNaturalist says Reptilia, GBIF Squamata.
+_CLASSES = {
+    **dict.fromkeys(("squamata", "testudines", "crocodylia", "sphenodontia", "rhynchocephalia"), "reptilia"),
+    **dict.fromkeys(
+        ("teleostei", "actinopteri", "cladistii", "cladistia", "holostei", "chondrostei"), "actinopterygii"
+    ),
+}
+KINGDOMS = ("animalia", "plantae", "fungi", "bacteria", "archaea", "chromista", "protozoa", "viruses")
 _COLUMNS = "id, parent, accepted, standing, rank, name, authorship, ranks"
 _INDEXED = {"id": "id = ?", "key": "key = ? AND key <> ''", "stem": "stem = ? AND stem <> ''"}
 
@@ -138,6 +148,15 @@ class Backbone:
         )
         return self._match(scientific_name, given)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a taxon of this name, at any rank."""
+        key = key_of(name)
+        ranks = ", ".join("?" * len(KEPT))
+        if self._db.execute(f"SELECT 1 FROM higher WHERE rank IN ({ranks}) AND key = ?", (*KEPT, key)).fetchone():
+            return True
+        of_genus = "SELECT 1 FROM usage WHERE key <> '' AND (key = ? OR key > ? AND key < ?) LIMIT 1"
+        return bool(key) and bool(self._db.execute(of_genus, (key, f"{key} ", f"{key}!")).fetchone())
+
     def _matched(self, scientific_name: str, given: tuple[tuple[str, str], ...]) -> Match:
         name, ranks = parsed(scientific_name), dict(given)
         if isinstance(name, NoSpecies):
@@ -168,7 +187,7 @@ class Backbone:
             lambda one: _agreement(one.ranks, ranks),
             lambda one: -one.usage.standing,
             lambda one: _same_author(one.usage.authorship, name.authorship),
-            lambda one: key_of(one.ranks.get("kingdom", "")) == "animalia",
+            lambda one: _group(one.ranks.get("kingdom", ""), "kingdom") == "animalia",
         ):
             if len({one.species.id for one in fitting}) > 1:
                 best = max(map(worth, fitting))
@@ -275,8 +294,9 @@ class Backbone:
         """Whether a record's kingdom, phylum or class is another one that the backbone knows too."""
         for rank in TOLD:
             if rank in given and rank in have:
-                theirs = _group(given[rank])
-                if theirs != _group(have[rank]) and self._knows(rank, theirs):
+                own, theirs = _group(have[rank], rank), _group(given[rank], rank)
+                another = rank == "kingdom" and own in KINGDOMS and theirs in KINGDOMS
+                if theirs != own and (another or self._knows(rank, key_of(given[rank]))):
                     return True
         return False
 
@@ -302,12 +322,13 @@ def _ways(name: Name) -> list[tuple[str, str]]:
 def _agreement(have: Mapping[str, str], given: Mapping[str, str]) -> int:
     """Ranks that agree, less those that do not."""
     shared = [rank for rank in given if rank in have]
-    return sum(1 if _group(given[rank]) == _group(have[rank]) else -1 for rank in shared)
+    return sum(1 if _group(given[rank], rank) == _group(have[rank], rank) else -1 for rank in shared)
 
 
-def _group(name: str) -> str:
+def _group(name: str, rank: str) -> str:
     key = key_of(name)
-    return _SAME.get(key, key)
+    key = _SAME.get(key, key)
+    return _CLASSES.get(key, key) if rank == "class" else key
 
 
 def _same_author(one: str, other: str) -> bool:

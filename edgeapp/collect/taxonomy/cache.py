@@ -24,12 +24,12 @@ from gallery import files, sqlite
 from gallery.names_table import key_of
 from gallery.taxon import starter_taxa
 
-VERSION = "1"  # of the tables below and of how names are read
+VERSION = "2"  # of the tables below and of how names are read
 SHIPPED = "species that come with the program"
 BATCH = 10_000
 CACHE_KIB = 64_000  # memory of SQLite while indices are made
 BELOW_GENUS = ("", "species", "subspecies", "variety", "form", "forma", "infraspecific name", "infraspecific_name")
-TOLD = ("kingdom", "phylum", "class")  # of which names are kept, to tell a contradiction from another classification
+KEPT = ("kingdom", "phylum", "class", "order", "family")  # ranks whose names are kept, to say which groups there are
 LISTS = (".csv", ".json", ".gz", ".tsv", ".txt")
 
 _SCHEMA = """
@@ -170,8 +170,8 @@ def _fill(connection: sqlite3.Connection, rows: Iterable[Usage | CommonName], to
         common = [(one.usage, one.language, one.name, one.preferred) for one in batch if isinstance(one, CommonName)]
         for one in batch:
             if isinstance(one, Usage):
-                higher.update((rank, key_of(one.ranks[rank])) for rank in TOLD if rank in one.ranks)
-                if one.rank in TOLD:
+                higher.update((rank, key_of(one.ranks[rank])) for rank in KEPT if rank in one.ranks)
+                if one.rank in KEPT:
                     higher.add((one.rank, key_of(higher_name(one.name, one.authorship))))
         connection.execute("BEGIN")
         connection.executemany(f"INSERT INTO usage VALUES ({', '.join('?' * 10)})", usages)

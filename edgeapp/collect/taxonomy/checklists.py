@@ -47,7 +47,7 @@ class DarwinCore:
 
     def __init__(self, archive: darwin_core.Archive) -> None:
         self._archive = archive
-        tables = {one.row_type.casefold(): one for one in (*archive.extensions, archive.core)}
+        tables = {one.kind: one for one in (*archive.extensions, archive.core)}
         taxa = tables.get("taxon")
         if taxa is None:
             raise CollectError(

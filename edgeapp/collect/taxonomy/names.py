@@ -24,6 +24,7 @@ class NoSpecies(str, Enum):
     HYBRID = "hybrid"
     SEVERAL = "one of several species, or a group of them"
     DOMESTIC = "domestic form"
+    VIRUS = "virus"
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class Name:
 
 
 _HYBRID = re.compile(
-    r"[×✕✖⨯]|(?<=\S)\s+x\s+(?=\S)|(?<=\S)\s+X\s+(?=[a-z]|[A-Z][a-z]*\.?\s+[a-z])|\s[xX]$|\bhybrids?\b|\bnotho"
+    r"[×✕✖⨯]|(?<=\S)\s+x\s+(?=\S)|(?<=\S)\s+X\s+(?=[a-z]|[A-Z][a-z]*\.?\s+[a-z])|\s[xX]$|\b(?i:hybrids?)\b|\bnotho"
 )
 _TIMES = re.compile(r"\s*[×✕✖⨯]\s*|\s+[xX]\s+")
-_UNCERTAIN = re.compile(r"(?i)(?:^|[\s(])(?:cf|aff|nr|near|conf|prope|affinis)\b\.?(?=\s|$)|\?")
+_UNCERTAIN = re.compile(r"(?i)(?:^|[\s(])(?:cf|aff|nr|near|conf|prope)\b\.?(?=\s|$)|\?")
 _INDETERMINATE = re.compile(
     r"(?i)\s(?:spp?|spec|species|indet|ind|undet|unidentified|sp\.?\s*nov|gen\.?\s*sp|unknown|incertae sedis)\b\.?"
 )
@@ -63,6 +64,13 @@ _UNKNOWN = re.compile(
     r"(?i)^(?:unknown|unidentified|indet\w*|undetermined|mystery|sonus|incertae|not identified)\b|BOLD:"
 )
 _GROUP = re.compile(r"(?i)\b(?:agg|aggregate|complex|superspecies|species[ -]group|s\.\s*l|s\.?\s*lat|sensu lato)\b\.?")
+_OF_SPECIES = re.compile(r"(?i)^\S+ (?:\S+|\(\S+\)) group\b")  # of a subspecies it is behind three words
+_VIRUS = re.compile(r"(?i)\b(?:\w*virus(?:es)?|\w*viroid|(?:bacterio)?phage)\b")
+# What marks a species as newly described or moved: "Parus novus sp. nov.", "Parus novus n. sp.", "comb. nov.".
+_NEW = re.compile(
+    r"^([A-Z]\S+ (?!(?:spp|spec|species|indet|gen|ssp|nov)\b)[a-z-]{3,}(?: .*?)?),?"
+    r" (?:(?:sp|ssp|subsp|comb|stat|nom)\.? ?n(?:ov)?|n(?:ov)?\.? (?:sp|ssp|subsp|comb|stat|nom))\.?$"
+)
 _STRICT = re.compile(r"(?i)\b(?:s\.\s*s|s\.\s*str|sensu stricto)\b\.?")
 _DOMESTIC_NOTE = re.compile(
     r"(?i)\((?:domestic|feral|captive|dom\.)[^)]*\)|\bdomestic(?:ated)? (?:type|form|breed)\b|"
@@ -101,7 +109,8 @@ _CAPITALISED = re.compile(r"[A-Z](?:[a-z]+(?:-[a-z]+)?|[A-Z]+(?:-[A-Z]+)?)")
 # A subgenus, an aggregate of species (ICZN 6.2), or the mark of a klepton.
 _SUBGENUS = re.compile(r"^([A-Z][^\s()]+)\s+(?:\([A-Za-z][a-z-]+\)|kl\.|klepton)\s+(?=[a-z])")
 # A further name behind the first: "Turdus merula & Parus major". Authors are not followed by an epithet.
-_FURTHER = re.compile(r"(?:[&;+|,]|\b(?:and|und|et|y)\b)\s*[A-Z][a-z]+\s+([a-z]{3,})\b")
+_AND = r"(?:[&;+|,]|\b(?:and|und|et|y|or|oder|vel)\b)"
+_FURTHER = re.compile(rf"(?:{_AND}\s*[A-Z][a-z]+|^[A-Z][a-z]+ [a-z-]+ {_AND})\s+([a-z]{{3,}})\b")
 _MARKUP = re.compile(r"<[^<>]{1,60}>|[\u200b-\u200f\u2060\ufeff\u00ad]")
 _APOSTROPHE = re.compile(r"(?<=\s)([a-z]+)['’]([a-z]+)\b")  # not part of a name any more (ICZN 32.5.2.3)
 _LONGEST = 500
@@ -128,6 +137,11 @@ def parsed(text: str) -> Name | NoSpecies:
         text = within
     if _UNCERTAIN.search(text):
         return NoSpecies.UNCERTAIN
+    if _VIRUS.search(text):
+        return NoSpecies.VIRUS
+    if _OF_SPECIES.search(text):
+        return NoSpecies.SEVERAL
+    text = _NEW.sub(r"\1", text)
     if _INDETERMINATE.search(text):
         return NoSpecies.ABOVE_SPECIES
     text = _SUBGENUS.sub(r"\1 ", _BRACKETS.sub(" ", text))

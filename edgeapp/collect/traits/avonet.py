@@ -19,7 +19,7 @@ from edgeapp.collect.traits.lines import read_lines
 from edgeapp.collect.traits.schema import AT, LABELS, NO, UNKNOWN, YES, TraitTable
 from edgeapp.errors import UsageError
 
-SPECIES = "Species1"
+SPECIES = ("Species1", "Species2", "Species3")  # of its three tables, by the names of BirdLife, eBird and BirdTree
 ABSENT = ("NA", "")
 BELTS_DEG = {  # distance from the equator; the limits between tropics (23.44) and polar circles (66.56) are a choice
     "tropical": (0.0, 23.44),
@@ -62,23 +62,27 @@ MIGRATION = {"1": NO, "2": NO, "3": YES}  # 2: part of the population, or over s
 
 
 def from_avonet(path: Path) -> TraitTable:
-    """Read AVONET's table of species (BirdLife names).
+    """Read one of AVONET's tables of species: by the names of BirdLife, eBird or BirdTree.
 
     Raises
     ------
     UsageError
         The file cannot be read, a column is missing, or a value is unknown (named with its line).
     """
-    columns = (SPECIES, "Habitat", "Migration", "Trophic.Level", "Trophic.Niche", "Primary.Lifestyle")
+    header, _ = read_lines(path, ())
+    name = next((one for one in SPECIES if one in header), None)
+    if name is None:
+        raise UsageError(f"{path}: column {SPECIES[0]} is missing", f"it must have one of {', '.join(SPECIES)}")
+    columns = (name, "Habitat", "Migration", "Trophic.Level", "Trophic.Niche", "Primary.Lifestyle")
     _, lines = read_lines(path, (*columns, "Min.Latitude", "Max.Latitude"))
     values = np.full((len(lines), len(LABELS)), UNKNOWN, np.int8)
     for row, (line, fields) in enumerate(lines):
         try:
-            for name, value in answers(fields).items():
-                values[row, AT[name]] = value
+            for label, value in answers(fields).items():
+                values[row, AT[label]] = value
         except (KeyError, ValueError) as error:
             raise UsageError(f"{path} line {line}: {error} is not a value of AVONET", "copy the file again") from None
-    return TraitTable(path, tuple(fields[SPECIES] for _, fields in lines), values)
+    return TraitTable(path, tuple(fields[name] for _, fields in lines), values)
 
 
 def answers(fields: Mapping[str, str]) -> dict[str, int]:
@@ -100,7 +104,8 @@ def answers(fields: Mapping[str, str]) -> dict[str, int]:
     if "Migration" in given:
         values["migratory"] = MIGRATION[given["Migration"]]
     if "Min.Latitude" in given and "Max.Latitude" in given:
-        values |= belts(float(given["Min.Latitude"]), float(given["Max.Latitude"]))
+        south, north = (float(given[one].replace(",", ".")) for one in ("Min.Latitude", "Max.Latitude"))
+        values |= belts(south, north)
     return values
 
 

@@ -1,4 +1,4 @@
-"""CSV files by line, so that a fault can be named with its place."""
+"""CSV files with commas, semicolons or tabs by line, so that a fault can be named with its place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgeapp.collect.sources.decoding import delimiter_of
 from edgeapp.errors import UsageError
 
 
@@ -19,7 +20,9 @@ def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tupl
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
+            first = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, restval="", delimiter=delimiter_of(first))
             header = list(reader.fieldnames or ())
             lines = [(reader.line_num, fields) for fields in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

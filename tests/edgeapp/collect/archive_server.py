@@ -33,8 +33,11 @@ class Served:
         Answers that come first, with their headers.
     ranges, length : bool
         Whether a part can be asked for, and whether the length is told.
+    encoding : str
+        In which the content is said to be packed.
     part : dict
-        What the next part says wrongly of itself: ``start``, ``total``, ``version``.
+        What the next part says wrongly of itself: ``start``, ``total``, ``version``; or ``past``, the bytes that the
+        file has now.
     """
 
     content: bytes = b""
@@ -43,6 +46,7 @@ class Served:
     location: str = ""
     ranges: bool = True
     length: bool = True
+    encoding: str = ""
     part: dict[str, Any] = field(default_factory=dict)
     breaks: deque[int] = field(default_factory=deque)
     statuses: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
@@ -65,6 +69,8 @@ class Archives:
         Title of an article to its picture.
     redirects : dict of str to str
         Title to the title of the article.
+    sections : set of str
+        Articles of which redirects lead to a section.
     commons : dict of str to dict
         Title of a file to its `imageinfo`, and ``"category"`` if it has one.
     refusals : deque of (int, dict, dict)
@@ -87,6 +93,7 @@ class Archives:
     inaturalist: list[dict[str, Any]] = field(default_factory=list)
     wikipedia: dict[str, str] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    sections: set[str] = field(default_factory=set)
     commons: dict[str, dict[str, Any]] = field(default_factory=dict)
     per_page: int = 10_000
     refusals: deque[tuple[int, dict[str, str], Any]] = field(default_factory=deque)
@@ -207,6 +214,9 @@ def archive_server() -> Iterator[Archives]:
                     self._send(416, b"", {"Content-Range": f"bytes */{size}"})
                     return
                 told, served.part = served.part, {}
+                if "past" in told:
+                    self._send(416, b"", {"Content-Range": f"bytes */{told['past']}"})
+                    return
                 total, begin, etag = told.get("total", size), told.get("start", start), told.get("version", etag)
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{total}")
@@ -218,6 +228,8 @@ def archive_server() -> Iterator[Archives]:
                 self.send_header("Connection", "close")
             self.send_header("ETag", etag)
             self.send_header("Content-Type", served.media_type)
+            if served.encoding:
+                self.send_header("Content-Encoding", served.encoding)
             self.end_headers()
             if self.command == "HEAD":
                 return
@@ -338,7 +350,10 @@ def wikipedia(archives: Archives, one: dict[str, str]) -> dict[str, Any]:
         "batchcomplete": True,
         "query": {
             "redirects": [
-                {"from": title, "to": archives.redirects[title]} for title in titles if title in archives.redirects
+                {"from": title, "to": (to := archives.redirects[title])}
+                | ({"tofragment": "Species"} if to in archives.sections else {})
+                for title in titles
+                if title in archives.redirects
             ],
             "pages": [
                 {"title": title, "pageimage": archives.wikipedia[title]}

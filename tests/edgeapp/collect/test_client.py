@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeapp.collect.client import TRIES, Client, FetchError
+from edgeapp.collect.client import TRIES, Client, FetchError, Flow, Trickle
 from edgeapp.errors import UsageError
 from tests.edgeapp.collect.archive_server import http_date
 
@@ -111,3 +111,32 @@ def test_a_host_that_is_to_be_left_alone_is_not_asked_again(archives, client):
         with pytest.raises(FetchError, match="asks for a pause of 86[34]"):
             client.json(f"{archives.url}/gbif/v1/occurrence/search")
     assert len(archives.asked) == 1
+
+
+def test_bytes_that_trickle_are_told_from_a_slow_line():
+    now = [0.0]
+    flow = Flow(lambda: now[0])
+    for _ in range(1000):  # a modem, shared by eight
+        now[0] += 1.0
+        flow.came(600)
+    with pytest.raises(Trickle, match=r"only \d+ bytes came in 60 s"):
+        for _ in range(100):
+            now[0] += 1.0
+            flow.came(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"original": {"error": "Unknown taxon_id 7"}}, "status": 422}, ": Unknown taxon_id 7"),
+        (b"Bad Request: no country is called XX", ": Bad Request: no country is called XX"),
+        (b"<html>", ""),
+        (b"two\nlines", ""),
+        ({"error": {"status": 400}}, ""),
+    ],
+)
+def test_words_of_a_refusal_are_found_where_servers_put_them(body, words, archives, client):
+    archives.refusals.append((400, {}, body))
+    with pytest.raises(FetchError) as caught:
+        client.json(f"{archives.url}/gbif/v1/occurrence/search")
+    assert str(caught.value).endswith(f"400 (Bad Request){words}")

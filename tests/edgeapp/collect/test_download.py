@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
 import shutil
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from edgeapp.collect.catalogue import Catalogue
-from edgeapp.collect.client import Client
+from edgeapp.collect.client import TRIES, Client
 from edgeapp.collect.download import SILENT, download, file_name
 from edgeapp.collect.medium import Medium
 from edgeapp.collect.transfer import UNFINISHED, FullDiskError, Limits
@@ -300,6 +303,98 @@ def test_a_part_of_another_version_is_never_put_behind_the_first(told, archives,
     content = sound()
     url = archives.serve("/files/a.wav", content, breaks=deque([3000]))
     archives.files["/files/a.wav"].part = dict(told)
+    chosen(catalogue, url)
+    download(catalogue, client, HERE)
+    [row] = catalogue.rows("downloaded")
+    assert (catalogue.folder / row.path).read_bytes() == content
+
+
+NO_HOSTS = [f"http://{'a' * 64}.example/a.wav", "http://a..b/a.wav", "http://xn--/a.wav", "http://.com/a.wav"]
+
+
+@pytest.mark.parametrize("url", NO_HOSTS, ids=["long", "empty", "no letters", "begin"])
+def test_a_host_that_cannot_be_does_not_end_the_others(url, archives, client, catalogue):
+    chosen(catalogue, url, archives.serve("/files/a.wav", sound()))
+    download(catalogue, client, HERE)
+    (state, reason), (other, _) = states(catalogue)
+    assert (state, other) == ("failed", "downloaded")
+    assert "is no web address" in reason
+
+
+@pytest.mark.parametrize("headers", [{"Content-Range": "bytes */0"}, {}], ids=["empty", "nothing said"])
+def test_a_range_that_was_not_asked_for_and_is_refused_is_told(headers, archives, client, catalogue):
+    url = archives.serve("/files/a.wav", sound(), statuses=deque([(416, headers)]))
+    chosen(catalogue, url, archives.serve("/files/b.wav", sound(1)))
+    download(catalogue, client, HERE)
+    assert states(catalogue)[0] == ("failed", "the server answers 416, and was not asked for a part")
+    assert states(catalogue)[1][0] == "downloaded"
+
+
+def test_a_version_that_cannot_be_said_back_is_none(archives, client, catalogue):
+    content = sound()
+    chosen(catalogue, archives.serve("/files/a.wav", content, etag='"\xe4\xff"', breaks=deque([5000])))
+    download(catalogue, client, HERE)
+    [row] = catalogue.rows("downloaded")
+    assert (catalogue.folder / row.path).read_bytes() == content
+    assert archives.ranges == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
+def test_what_a_server_packs_unasked_is_unpacked(encoding, archives, client, catalogue):
+    content = sound()
+    packed = zlib.compress(content) if encoding == "deflate" else gzip.compress(content)
+    chosen(catalogue, archives.serve("/files/a.wav", packed, encoding=encoding))
+    download(catalogue, client, HERE)
+    [row] = catalogue.rows("downloaded")
+    assert (catalogue.folder / row.path).read_bytes() == content
+
+
+def test_what_is_packed_and_cut_is_not_taken_for_whole(archives, client, catalogue):
+    packed = gzip.compress(sound(seconds=6.0))
+    cut = len(packed) // 2
+    url = archives.serve("/files/a.wav", packed, encoding="gzip", length=False, breaks=deque([cut] * TRIES * 2))
+    chosen(catalogue, url)
+    download(catalogue, client, HERE)
+    assert states(catalogue) == [("failed", "the connection ended before what was packed did")]
+
+
+def test_an_unknown_packing_is_named(archives, client, catalogue):
+    chosen(catalogue, archives.serve("/files/a.wav", sound(), encoding="br"))
+    download(catalogue, client, HERE)
+    assert states(catalogue) == [("failed", "comes packed as br, which was not asked for")]
+
+
+def test_a_server_that_always_cuts_at_the_same_byte_is_left(archives, client, catalogue):
+    url = archives.serve("/files/a.wav", sound(), ranges=False, breaks=deque([5000] * 50))
+    chosen(catalogue, url)
+    download(catalogue, client, HERE)
+    assert [state for state, _ in states(catalogue)] == ["failed"]
+    assert len(archives.asked) == TRIES + 1  # the first goes forward
+
+
+def test_a_file_that_would_never_end_is_left(archives, client, catalogue, monkeypatch):
+    content = sound(seconds=6.0)
+    chosen(catalogue, archives.serve("/files/a.wav", content), archives.serve("/files/b.wav", sound(1)))
+    monkeypatch.setattr("edgeapp.collect.client.SLOW_S", 0.05)
+    archives.line_bytes_per_s = 40_000  # of both
+    monkeypatch.setattr("edgeapp.collect.client.SLOWEST", 1e6)
+    download(catalogue, client, HERE)
+    state, reason = states(catalogue)[0]
+    assert state == "failed"
+    assert re.fullmatch(r"only [\d,]+ bytes came in \d+ s", reason)
+    assert len(archives.questions("/files/a.wav")) == TRIES
+    monkeypatch.undo()
+    archives.line_bytes_per_s = 0
+    catalogue.choose([row.key for row in catalogue.rows("failed")])
+    download(catalogue, client, HERE)
+    [row, _] = catalogue.rows("downloaded")
+    assert (catalogue.folder / row.path).read_bytes() == content
+
+
+def test_a_length_that_the_server_takes_back_begins_anew(archives, client, catalogue):
+    content = sound()
+    url = archives.serve("/files/a.wav", content, breaks=deque([5000]))
+    archives.files["/files/a.wav"].part = {"past": 5000}
     chosen(catalogue, url)
     download(catalogue, client, HERE)
     [row] = catalogue.rows("downloaded")

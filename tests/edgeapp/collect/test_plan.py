@@ -11,6 +11,7 @@ from edgeapp.collect.plan import species_of
     "text",
     [
         "Parus major\nStrix aluco  # at night\n",
+        "Parus_major\nStrix_aluco\n",
         "Parus major_Great Tit\nStrix aluco_Tawny Owl\n",
         'common_name,scientific_name\nGreat Tit,Parus major\n"Owl, Tawny",Strix aluco\n',
         "common_name;scientific_name\nGreat Tit;Parus major\nOwl, Tawny;Strix aluco\n",

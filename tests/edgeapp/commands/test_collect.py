@@ -63,6 +63,11 @@ def test_all_archives_become_one_collection(mirror, tmp_path):
         assert row.path.startswith(f"{row.medium.modality}/{row.taxon.replace(' ', '_')}/")
         assert row.taxon_ranks["class"] == next(one.class_ for one in SPECIES if one.name == row.taxon)
     assert re.search(r"left out: 6, licence CC-BY-NC-SA-4.0: no commercial use", done.stdout)
+    card = (out / "CARD.md").read_text(encoding="utf-8")
+    offered, left_out = map(int, re.search(r"Of (\d+) media that the sources offer, (\d+) are left out", card).groups())
+    assert offered == len(rows) + left_out
+    reasons = re.findall(r"\| (\d+) \| (\d+) \|", card.partition("## Left out")[2].partition("##")[0])
+    assert sum(int(one) for counts in reasons for one in counts) == left_out
     assert not (out / FAILURES).exists()
 
 
@@ -230,3 +235,30 @@ def test_the_trainer_has_the_same_command(mirror, tmp_path):
     done = CliRunner().invoke(trainer, ["data", "collect", str(tmp_path / "set"), *mirror.options])
     assert done.exit_code == 0, done.stderr
     assert len(downloaded(tmp_path / "set")) == 21
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--only", "Avez", "--only 'Avez': the taxonomy has no such taxon; write a scientific name, such as Aves"),
+        ("--species-list", "Great Tit\nbirds\n", "species list: no name is in the taxonomy: Great Tit, birds"),
+        ("--taxonomy", "", "cannot be read"),
+    ],
+)
+def test_what_the_taxonomy_does_not_have_is_told_before_any_question(option, value, words, mirror, tmp_path):
+    given = tmp_path / "given.csv"
+    if option == "--species-list":
+        given.write_text(value)
+    done = run(tmp_path / "set", *mirror.options, option, value if option == "--only" else given)
+    assert done.exit_code in (1, 2)
+    assert words in done.stderr
+    assert mirror.archives.asked == []
+
+
+@pytest.mark.parametrize("group", ["Aves", "aves", "Parus", "Parus major"])
+def test_a_group_may_be_named_at_any_rank(group, mirror, tmp_path):
+    done = run(tmp_path / "set", *mirror.options, "--only", group)
+    assert done.exit_code == 0, done.stderr
+    assert {row.taxon for row in downloaded(tmp_path / "set")} == (
+        {"Parus major", "Turdus merula"} if group.casefold() == "aves" else {"Parus major"}
+    )

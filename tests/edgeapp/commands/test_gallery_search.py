@@ -50,7 +50,9 @@ def test_similarity_and_credits_are_shown(search):
 def test_a_misspelt_name_is_told_and_so_is_a_missing_file(search, tmp_path):
     misspelt = search("Comon Toad")
     assert misspelt.exit_code == 2 and "did you mean Common Toad" in misspelt.stderr
-    assert "Other texts need --similar" in misspelt.stderr
+    assert "? Other texts need --similar" in misspelt.stderr
+    unlike = search("Xyzzyx")
+    assert unlike.exit_code == 2 and "check the spelling; other texts need --similar" in unlike.stderr
     missing = search(tmp_path / "none.wav")
     assert missing.exit_code == 2 and "none.wav: does not exist; check the path" in missing.stderr
     unknown = search("Great Tit", "--similar", "--modalities", "smell")

@@ -112,7 +112,14 @@ def test_everything_is_checked_before_hours_of_work(made: Made, tiny: Tiny, tmp_
     assert ended.code != 0 and ended.lines()[-1].startswith(f"error: {tmp_path / 'file'}")
     ended = call(main, "published", tmp_path / "nothing", "--out", tmp_path / "pack")
     assert ended.code == 3 and "no such folder" in ended.lines()[-1]
-    assert not (tmp_path / "pack").exists()
+    (tmp_path / "work" / "audio").mkdir(parents=True)
+    (tmp_path / "work" / "audio" / "song.wav").write_text("mine")
+    ended = call(main, *words, "--work", tmp_path / "work")
+    assert ended.code == 2 and "work: has other files in it" in ended.lines()[-1]
+    assert (tmp_path / "work" / "audio" / "song.wav").read_text() == "mine"
+    ended = call(main, *words, "--out", tmp_path / "work" / "..")
+    assert ended.code == 2 and "exists and is not a pack" in ended.lines()[-1]
+    assert not (tmp_path / "pack").exists() and not (tmp_path / "pack.steps").exists()
 
 
 # The preprocessing of the authors' evaluation, written down again from what it does, and nothing of this project's.

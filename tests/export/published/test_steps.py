@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from export.errors import ExportError
 from export.published.steps import Steps
 
 
@@ -60,3 +61,26 @@ def test_the_digest_of_a_result_is_known_without_reading_it(tmp_path: Path) -> N
 
     run(tmp_path)
     assert Steps(tmp_path, print).digest("one", "result.txt") == hashlib.sha256(b"made").hexdigest()
+
+
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "song.wav").write_text("mine")
+    with pytest.raises(ExportError, match="has other files in it; name a new or empty folder with --work"):
+        run(tmp_path)
+    assert (tmp_path / "one" / "song.wav").read_text() == "mine"
+
+
+def test_a_folder_without_a_finished_step_is_not_left(tmp_path: Path) -> None:
+    def fails(into: Path) -> None:
+        (into / "half.txt").write_text("half")
+        raise ExportError("no", "go on")
+
+    steps = Steps(tmp_path / "steps", print)
+    with pytest.raises(ExportError):
+        steps.step("one", "a", fails)
+    steps.drop_empty()
+    assert not steps.folder.exists()
+    run(tmp_path / "steps")
+    Steps(tmp_path / "steps", print).drop_empty()
+    assert run(tmp_path / "steps")[2] == 0

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgeapp.audio.centred import KEPT
 from edgeapp.audio.file import FileSource, load
+from edgeapp.audio.resample import SINC
 from edgeapp.audio.source import Block
 from edgeapp.audio.windows import fill
 from edgeapp.errors import AudioError
@@ -164,3 +166,17 @@ def test_a_recording_with_fewer_native_frames_is_padded_after_them(tmp_path: Pat
     with path.open("rb") as file:
         window, _ = crop(file, Shape(48_000, 60_000, "zero", "sinc", native=True), 0.9)
     assert np.flatnonzero(window)[-1] + 1 == 24_000 and len(window) == 60_000
+
+
+def test_the_filter_and_the_offset_are_those_that_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "raised.wav"
+    soundfile.write(path, 0.5 * noise(4.0, 44_100) + 0.2, 44_100, "FLOAT")
+    shape = Shape(48_000, 96_000)
+    with path.open("rb") as file:
+        found = {
+            "default": crop(file, shape, 0.5)[0],
+            "sinc": crop(file, dataclasses.replace(shape, resampler=SINC), 0.5)[0],
+            "kept": crop(file, dataclasses.replace(shape, offset=KEPT), 0.5)[0],
+        }
+    assert 1e-4 < np.abs(found["sinc"] - found["default"]).max() < 0.5  # another filter, the same sound
+    assert abs(found["default"].mean()) < 0.01 and found["kept"].mean() == pytest.approx(0.2, abs=0.01)

@@ -65,9 +65,10 @@ def test_lines_may_end_as_on_old_machines_whatever_is_declared(tmp_path):
     assert len(read(path)) == 3
 
 
-def test_a_tab_may_stand_in_the_description_itself(tmp_path):
+@pytest.mark.parametrize("tab", ["\t", "&#9;", "\\\\t"], ids=["itself", "by number", "escaped twice"])
+def test_a_tab_may_be_described_in_any_way(tab, tmp_path):
     path = write_archive(tmp_path / "a", CORE_ROWS, MEDIA_ROWS)
-    assert len(read(changed(path, ('"\\t"', '"\t"')))) == 3
+    assert len(read(changed(path, ('"\\t"', f'"{tab}"')))) == 3
 
 
 def test_an_unpacked_archive_may_lie_in_a_folder_of_its_own(tmp_path):

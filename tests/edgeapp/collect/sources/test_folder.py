@@ -153,3 +153,22 @@ def test_a_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(CollectError, match=r"1 files or folders cannot be read: .*/b b \(Permission denied\)"):
         read(folder)
+
+
+def test_the_case_of_columns_and_keys_does_not_matter(folder, told):
+    (folder / "About.CSV").write_text("File;Scientific Name;LICENSE;SHA256\na.wav;Hyla arborea;CC0;AB\n")
+    (folder / "Parus_major" / "d.JSON").write_text(
+        json.dumps({"License": "CC BY 4.0", "Recorded At": "2024", "CLASS": "Aves"})
+    )
+    found = read(folder, tell=told)
+    assert told.lines == []
+    frog, tit = found["a.wav"], found["Parus_major/d.flac"]
+    assert (frog.scientific_name, frog.licence, frog.checksum) == ("Hyla arborea", "CC0", "sha256:AB")
+    assert (tit.licence, tit.recorded_at, tit.ranks) == ("CC BY 4.0", "2024", {"class": "Aves"})
+
+
+def test_descriptions_in_another_format_are_told(folder, told):
+    (folder / "a.yaml").write_text("licence: CC0\n")
+    (folder / "Parus_major" / "d.flac.xml").write_text("<licence>CC0</licence>")
+    read(folder, tell=told)
+    assert told.lines == [f"{folder}: 2 descriptions (.yaml, .yml, .xml, .toml) are not read; write them as JSON"]

@@ -68,6 +68,7 @@ def test_a_medium_has_what_its_occurrence_and_its_own_row_say(tmp_path):
         {"counted": False},
         {"rubbish": True},
         {"inner": "download/"},
+        {"row_type": "https://rs.gbif.org/terms/1.0/multimedia/"},
     ],
     ids=str,
 )
@@ -114,6 +115,21 @@ def test_audubon_core_is_read_as_well(tmp_path):
     path = write_archive(tmp_path / "a.zip", CORE_ROWS, rows, media_columns=columns, row_type=AUDUBON)
     [medium] = read(path)
     assert (medium.modality, medium.url, medium.page) == ("audio", "http://sounds.example/a.wav", "http://page.example")
+
+
+@pytest.mark.parametrize("identifier", ["urn:uuid:a-record", "http://catalogue.example/record/1"])
+def test_of_audubon_core_the_file_is_taken_and_not_its_record(identifier, tmp_path):
+    columns = ["gbifID", "type", "identifier", "accessURI"]
+    rows = [["1", "Sound", identifier, "http://sounds.example/a.wav"]]
+    path = write_archive(tmp_path / "a.zip", CORE_ROWS, rows, media_columns=columns, row_type=AUDUBON)
+    assert [medium.url for medium in read(path)] == ["http://sounds.example/a.wav"]
+
+
+def test_a_medium_with_several_addresses_is_several(tmp_path):
+    row = multimedia(1, "http://sounds.example/a.mp3|http://sounds.example/my song.mp3; http://sounds.example/a.mp3")
+    found = read(write_archive(tmp_path / "a.zip", CORE_ROWS, [row]))
+    assert [medium.url for medium in found] == ["http://sounds.example/a.mp3", "http://sounds.example/my song.mp3"]
+    assert len({medium.id for medium in found}) == 2
 
 
 @pytest.mark.parametrize(

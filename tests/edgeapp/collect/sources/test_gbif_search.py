@@ -138,3 +138,10 @@ def test_an_answer_of_another_form_is_an_error(answer, archives, setting):
     with pytest.raises((FetchError, Exception), match="the answer is not what") as caught:
         list(media_of(GbifSearch("year=2000", setting)))
     assert caught.value.remedy
+
+
+def test_a_medium_with_several_addresses_is_several(archives, setting):
+    media = [{"type": "Sound", "identifier": "http://a.example/1.mp3|http://a.example/a song.mp3"}]
+    archives.gbif = [record(1, media=media)]
+    found = list(media_of(GbifSearch("year=2001", setting)))
+    assert [medium.url for medium in found] == ["http://a.example/1.mp3", "http://a.example/a song.mp3"]

@@ -142,3 +142,11 @@ def test_pages_without_a_total_are_asked_to_the_end(archives, setting):
     archives.refusals.extend([(200, {}, {"results": [observation(n)]}) for n in (3, 4)] + [(200, {}, {"results": []})])
     found = media_of(INaturalist("place_id=7207", replace(setting, modalities=("audio",))))
     assert [medium.id for medium in found] == ["sound-30", "sound-40"]
+
+
+def test_a_full_page_is_followed_by_another_whatever_is_announced(archives, setting):
+    setting = replace(setting, modalities=("audio",), enough=None)
+    full = [observation(number) for number in range(1, 201)]
+    for page in (full, [observation(201)]):
+        archives.refusals.append((200, {}, {"total_results": 0, "results": page}))
+    assert len(list(media_of(INaturalist("place_id=7207", setting)))) == 201

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgeapp.collect.client import FetchError
 from edgeapp.collect.medium import Medium
 from edgeapp.collect.sources.wikimedia import Commons
 from edgeapp.errors import UsageError
@@ -110,3 +111,23 @@ def test_an_error_of_the_interface_is_told(archives, setting):
 def test_only_a_language_is_taken(setting):
     with pytest.raises(UsageError, match="is no language"):
         Commons("evil.example/", setting)
+
+
+@pytest.mark.parametrize("case", ["genus", "several", "section"])
+def test_a_picture_of_an_article_on_more_than_the_species_is_not_taken(case, archives, setting):
+    title = {"genus": "Hyla", "several": "Toads and frogs", "section": "Hyla (genus)"}[case]
+    archives.redirects["Hyla arborea"] = title
+    if case == "several":
+        archives.redirects["Bufo bufo"] = title
+    archives.sections = {title} if case == "section" else set()
+    archives.wikipedia[title] = "Hyla meridionalis.jpg"
+    archives.commons["File:Hyla meridionalis.jpg"] = info("meridionalis")
+    archives.commons["File:Own.jpg"] = info("own", category="Category:Hyla arborea")
+    assert [medium.id for medium in media_of(Commons("en", setting))] == ["Own.jpg"]
+
+
+@pytest.mark.parametrize(("code", "remedy"), [("maxlag", "try again later"), ("badvalue", "check the query")])
+def test_what_passes_is_to_be_tried_again(code, remedy, archives, setting):
+    archives.refusals.append((200, {}, {"error": {"code": code, "info": "Waiting for a database"}}))
+    with pytest.raises(FetchError, match=f"Waiting for a database; {remedy}"):
+        list(media_of(Commons("en", setting)))

@@ -159,3 +159,30 @@ def test_names_of_a_list_are_asked_for_by_genus_and_epithet(setting):
     names = ("Parus major Linnaeus, 1758", "Parus major newtoni", "Turdus")
     source = XenoCanto("q:A", replace(setting, species=names))
     assert list(source.queries()) == ["gen:parus sp:major q:A", "gen:parus sp:major q:A", "gen:turdus q:A"]
+
+
+def test_an_error_in_an_answer_comes_without_the_key(archives, setting):
+    archives.refusals.append((200, {}, {"error": "client_error", "message": f"no\nmore questions with {KEY}"}))
+    with pytest.raises(FetchError, match=r"no more questions with \*\*\*"):
+        list(media_of(XenoCanto("gen:parus", setting)))
+
+
+def test_what_is_announced_and_not_given_is_told(archives, setting, told):
+    answer = {"numRecordings": "700", "numPages": 1, "recordings": [record(1), record(2)]}
+    archives.refusals.append((200, {}, answer))
+    assert len(list(media_of(XenoCanto("gen:parus", setting)))) == 2
+    assert told.lines == ["xeno-canto: announced 700 recordings of 'gen:parus', and gave 2"]
+
+
+def test_without_a_number_of_pages_that_of_recordings_counts(archives, setting, told):
+    for page in ([record(1), record(2)], [record(3)]):
+        archives.refusals.append((200, {}, {"numRecordings": "3", "numPages": None, "recordings": page}))
+    assert [medium.id for medium in media_of(XenoCanto("gen:parus", setting))] == ["1", "2", "3"]
+    assert told.lines == []
+
+
+def test_a_page_that_comes_again_and_again_is_an_error(archives, setting):
+    archives.refusals.extend([(200, {}, {"numRecordings": "9", "numPages": 9, "recordings": [record(1)]})] * 9)
+    with pytest.raises(FetchError, match="the same recordings come again and again"):
+        list(media_of(XenoCanto("gen:parus", setting)))
+    assert len(archives.asked) == 2

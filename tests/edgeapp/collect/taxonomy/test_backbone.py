@@ -243,3 +243,35 @@ def test_gbifs_table_is_read_without_its_description(tmp_path: Path) -> None:
     files = {"backbone/Taxon.tsv": checklists.tabbed(checklists.GBIF_COLUMNS, checklists.TAXA)}
     with Backbone.open(checklists.written(tmp_path / "b.zip", files), tmp_path / "out") as backbone:
         assert name_of(backbone.match("Parus fringillago")) == "Parus major"
+
+
+def table_of(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(["scientific_name,kingdom,phylum,class,order,family,genus", *rows]) + "\n")
+    return path
+
+
+def test_classes_that_others_divide_are_no_contradiction(tmp_path: Path) -> None:
+    rows = [
+        "Lacerta agilis,Animalia,Chordata,Squamata,,Lacertidae,Lacerta",
+        "Aus fossilis,Animalia,Chordata,Reptilia,,,Aus",
+        "Esox lucius,Animalia,Chordata,Teleostei,,Esocidae,Esox",
+        "Parus major,Animalia,Chordata,Aves,,Paridae,Parus",
+    ]
+    with Backbone.open(table_of(tmp_path / "taxa.csv", *rows), tmp_path / "set") as backbone:
+        assert name_of(backbone.match("Lacerta agilis", {"class": "Reptilia"})) == "Lacerta agilis"
+        assert name_of(backbone.match("Esox lucius", {"class": "Actinopterygii"})) == "Esox lucius"
+        assert name_of(backbone.match("Parus major", {"class": "Reptilia"})) == ANOTHER
+        assert name_of(backbone.match("Lacerta agilis", {"class": "Aves"})) == ANOTHER
+
+
+def test_a_kingdom_that_the_backbone_has_not_is_another_one_too(tmp_path: Path) -> None:
+    birds = table_of(tmp_path / "taxa.csv", "Parus major,Animalia,Chordata,Aves,,Paridae,Parus")
+    with Backbone.open(birds, tmp_path / "set") as backbone:
+        assert name_of(backbone.match("Parus major", {"kingdom": "Fungi"})) == ANOTHER
+        for kingdom in ("Metazoa", "Animalia", "Eukaryota", "incertae sedis"):
+            assert name_of(backbone.match("Parus major", {"kingdom": kingdom})) == "Parus major"
+
+
+def test_it_says_which_taxa_it_has(backbone: Backbone) -> None:
+    assert all(map(backbone.has, ("Animalia", "aves", "Paridae", "Parus", "Parus major", "parus  MAJOR")))
+    assert not any(map(backbone.has, ("", "Par", "Avez", "Parus majo", "%")))

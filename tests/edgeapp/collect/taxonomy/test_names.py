@@ -24,6 +24,7 @@ Sylvia curruca d'Orbigny -> Sylvia curruca
 Polygonia c-album -> Polygonia c-album
 Coccinella 7-punctata -> Coccinella 7-punctata
 Ia io -> Ia io
+Aythya affinis -> Aythya affinis
 Bubo bubo -> Bubo bubo
 Passer domesticus -> Passer domesticus
 Felis catus -> Felis catus
@@ -36,6 +37,9 @@ Corvus (corone) cornix -> Corvus cornix
 Pelophylax kl. esculentus -> Pelophylax esculentus
 Phrynosoma m'calli -> Phrynosoma mcalli
 Rhipidura rufifrons Latham & Hartert -> Rhipidura rufifrons
+Parus novus sp. nov. -> Parus novus
+Parus novus n. sp. -> Parus novus
+Parus novus Müller, 1840, comb. nov. -> Parus novus
 Pitta erythrogaster Meyer and Wiglesworth in litt. -> Pitta erythrogaster
 """
 SUBSPECIES = """
@@ -48,6 +52,7 @@ Larus fuscus graellsii A. Brehm, 1857 -> Larus fuscus graellsii
 Motacilla flava flava/thunbergi -> Motacilla flava flava
 Setophaga coronata coronata x auduboni -> Setophaga coronata coronata
 Corvus corone corone × Corvus corone cornix -> Corvus corone corone
+Junco hyemalis oreganus group -> Junco hyemalis oreganus
 Passer domesticus domesticus -> Passer domesticus domesticus
 Quelea quelea lathamii (A. Smith, 1836) -> Quelea quelea lathamii
 """
@@ -55,23 +60,36 @@ NONE = {
     NoSpecies.NO_NAME: ["", "  ", "123"],
     NoSpecies.ABOVE_SPECIES: [
         *("Parus", "Paridae", "Aves", "Parus sp.", "Parus sp", "Parus spp.", "Parus sp. 1", "Parus indet."),
-        *("Parus species", "Paridae sp.", "Parus sp. nov.", "Hyla sp. 'green'", "Parus Linnaeus, 1758", "BOLD:AAB1234"),
+        *(
+            "Parus species",
+            "Paridae sp.",
+            "Parus sp. nov.",
+            "Gen. sp. nov.",
+            "Parus n. sp.",
+            "Parus spec. nov.",
+            "Hyla sp. 'green'",
+            "Parus Linnaeus, 1758",
+            "BOLD:AAB1234",
+        ),
         *("Parus spec.", "Mystery mystery", "Sonus naturalis", "Unidentified bird", "Unknown"),
     ],
     NoSpecies.UNCERTAIN: [
         *("Parus cf. major", "cf. Parus major", "Parus major cf. minor", "Parus aff. major", "Parus major?"),
-        *("Parus ?major", "Parus nr. major"),
+        *("Parus ?major", "Parus nr. major", "Aythya aff. affinis"),
     ],
     NoSpecies.HYBRID: [
         *("Anas platyrhynchos × Anas acuta", "Anas platyrhynchos x acuta", "Anas platyrhynchos X rubripes"),
-        *("Parus major X Parus minor", "Parus major X P. minor"),
+        *("Parus major X Parus minor", "Parus major X P. minor", "Parus major Hybrid", "HYBRID Parus major"),
         *("Mentha ×piperita", "×Amarcrinum", "Corvus corone × cornix", "Parus major x", "Hyla arborea x H. intermedia"),
     ],
     NoSpecies.SEVERAL: [
         *("Turdus merula & Parus major", "Turdus merula; Parus major", "Turdus merula and Parus major"),
         *("Turdus merula + Parus major", "Turdus merula, Parus major", "Turdus merula Linnaeus | Parus major"),
         *("Larus argentatus/smithsonianus", "Pelophylax esculentus complex", "Parus major agg.", "Parus major s.l."),
+        *("Bufo bufo or spinosus", "Bufo bufo or Bufo spinosus", "Bufo bufo vel spinosus", "Bufo bufo & spinosus"),
+        *("Parus major group", "Parus (major) group", "Bufo bufo Group"),
     ],
+    NoSpecies.VIRUS: ["Rana grylio virus", "Tobacco mosaic virus", "Ranavirus", "Anas platyrhynchos Viruses"],
 }
 DOMESTIC = [
     *("Columba livia (Feral Pigeon)", "Anas platyrhynchos (Domestic type)", "Gallus gallus domesticus"),
@@ -129,3 +147,14 @@ def test_epithets_of_another_gender_share_a_stem() -> None:
     assert epithet_stem("poecile montana") == epithet_stem("poecile montanus") == "poecile montan"
     assert epithet_stem("larus smithii") == epithet_stem("larus smithi")
     assert epithet_stem("parus major") != epithet_stem("parus minor")
+
+
+def test_every_species_that_comes_with_the_program_is_one() -> None:
+    from edgeapp.pack.names import shipped_species
+    from gallery.taxon import starter_taxa
+
+    names = [
+        name for taxon in (*starter_taxa(), *shipped_species()) for name in (taxon.scientific_name, *taxon.synonyms)
+    ]
+    assert len(names) > 8000
+    assert {name for name in names if not isinstance(parsed(name), Name) and "/" not in name} == set()

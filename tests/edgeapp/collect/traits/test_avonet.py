@@ -122,3 +122,23 @@ def test_the_whole_of_avonet_is_read(shared: Path) -> None:
     assert swallow["forest"] == swallow["terrestrial"] == NO
     grouse = said(table, "Lagopus muta")
     assert yes(grouse) >= {"herbivorous", "terrestrial", "polar"} and grouse["migratory"] == NO
+
+
+@pytest.mark.parametrize("column", ["Species1", "Species2", "Species3"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_each_of_its_tables_is_read_as_a_spreadsheet_writes_it(column: str, delimiter: str, written) -> None:
+    header = f"{column},Habitat,Migration,Trophic.Level,Trophic.Niche,Primary.Lifestyle,Min.Latitude,Max.Latitude"
+    row = "Parus major,Forest,1,Omnivore,Omnivore,Insessorial,-10.5,63.2"
+    if delimiter == ";":
+        row = row.replace(".5", "~5").replace(".2", "~2")
+    path = written(*(line.replace(",", delimiter).replace("~", ",") for line in (header, row)))
+    told = said(from_avonet(path), "Parus major")
+    assert told["forest"] == told["tropical"] == YES and told["migratory"] == NO
+
+
+def test_a_table_without_species_says_which_column_it_wants(written) -> None:
+    path = written(
+        "Habitat,Migration,Trophic.Level,Trophic.Niche,Primary.Lifestyle,Min.Latitude,Max.Latitude", "Forest"
+    )
+    with pytest.raises(UsageError, match="Species1 is missing; it must have one of Species1, Species2, Species3"):
+        from_avonet(path)
