@@ -136,7 +136,7 @@ def main() -> int:
     manifest = given.starter / "manifest.csv"
     photos, _ = read_photos([manifest], None, taxa, 0.0, given.seed, 224, say)
     classes = read_photo_classes(pretrained, taxa)
-    relatives = Relatives(taxa, learned.vectors)
+    relatives = Relatives(taxa, learned.vectors, classes.known)
     candidates = np.unique(photos.taxa)
     right = np.searchsorted(candidates, photos.taxa)
     known = np.isin(photos.taxa, classes.known)
@@ -145,14 +145,15 @@ def main() -> int:
     tower = fresh_tower(len(classes.taxa), dim, pretrained)
     features = kept(given.keep, "features", lambda: features_of(tower, photos.pictures, VIEWS, given.seed, CPU))
     logits = torch.from_numpy(features[:, 0] @ classes.weights.T + classes.bias)
-    own = np.where((classes.taxa >= 0)[:, None], learned.vectors[classes.taxa], 0.0).astype(np.float32)
 
     def unseen() -> np.ndarray:
         return unseen_vectors(classes, features, photos.taxa, taxa, relatives, pretrained, given.seed).numpy()
 
     ways = {
-        "photo network's classes, weighted": F.normalize(logits.softmax(dim=1) @ torch.from_numpy(own), dim=1),
-        "unseen": torch.from_numpy(kept(given.keep, "unseen", unseen)),
+        "photo network's classes, weighted": F.normalize(
+            logits.softmax(dim=1) @ torch.from_numpy(learned.vectors[classes.taxa]), dim=1
+        ),
+        "unseen": torch.from_numpy(kept(given.keep, f"unseen{given.seed}", unseen)),
     }
     if given.run:
         image = checkpoint.load(given.run).model.image.eval()

@@ -54,7 +54,6 @@ class ClassPhotos(Stateless):
         self.tower = cast(PhotoTower, model.image)
         self.relatives, self.pictures, self.synthetic = relatives, pictures, synthetic
         self.photo_taxa, self.classes = photo_taxa, classes
-        self.placed = np.flatnonzero(classes.taxa >= 0)
         self.sounds = torch.from_numpy(relatives.vectors).to(device)
         self.names = names.to(device)
 
@@ -62,7 +61,7 @@ class ClassPhotos(Stateless):
         return [self.tower.trunk, self.tower.resemblance]
 
     def fresh(self) -> list[nn.Module]:
-        return [self.tower.places, self.tower.projection]
+        return [self.tower.places]
 
     def scales(self) -> list[nn.Parameter]:
         return []
@@ -75,7 +74,7 @@ class ClassPhotos(Stateless):
     def loss(self, batch: Batch, epoch: float, generator: torch.Generator) -> tuple[Tensor, Metrics]:
         c, scale = self.config, scale_of(self.model.logit_scale, self.config)
         photos = self.tower(self.pictures.views(batch.rows, generator).to(self.device))
-        rows = self.placed[batch.rng.integers(len(self.placed), size=SYNTHETIC * batch.size)]
+        rows = batch.rng.integers(len(self.classes.taxa), size=SYNTHETIC * batch.size)
         rows = rows[SYNTHETIC * batch.part.start : SYNTHETIC * batch.part.stop]
         synthetic = self.tower.place(self.synthetic.draw(rows, batch.rng).to(self.device))
         taxa = np.concatenate([self.photo_taxa[batch.rows], self.classes.taxa[rows]])

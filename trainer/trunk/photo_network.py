@@ -20,13 +20,13 @@ COMMON = re.compile(r"\s*\([^()]*\)\s*$")  # the common name after the scientifi
 
 @dataclass(frozen=True)
 class PhotoClasses:
-    """The last layer of a photo network.
+    """The last layer of a photo network, for its classes that are in a list of taxa.
 
     Attributes
     ----------
     weights : [classes, 1280] float32
     bias : [classes] float32
-    taxa : [classes] row in the list of taxa, -1 if the class is not in it
+    taxa : [classes] row in the list
     """
 
     weights: np.ndarray
@@ -36,7 +36,7 @@ class PhotoClasses:
     @property
     def known(self) -> np.ndarray:
         """Rows of the taxa that are classes of the network, each once."""
-        return np.unique(self.taxa[self.taxa >= 0])
+        return np.unique(self.taxa)
 
 
 def read_labels(path: Path) -> list[str]:
@@ -56,7 +56,7 @@ def read_labels(path: Path) -> list[str]:
 
 
 def read_photo_classes(folder: Path, taxa: list[Taxon]) -> PhotoClasses:
-    """The classes of the photo network in a folder of public weights, matched with `taxa` by name.
+    """The classes of the photo network in a folder of public weights that are in `taxa`, matched by name.
 
     Raises
     ------
@@ -81,9 +81,11 @@ def read_photo_classes(folder: Path, taxa: list[Taxon]) -> PhotoClasses:
             f"{path}: has no last layer with the {len(labels)} classes of {LABELS}", "give both files of one network"
         )
     matched = rows_of([(label,) for label in labels], taxa)
-    if not (matched >= 0).any():
+    found = matched >= 0
+    if not found.any():
         raise CheckpointError(f"{folder / LABELS}: has no taxon with a class vector", "name a pack of birds")
-    return PhotoClasses(tensors[last[0]].astype(np.float32), bias.reshape(-1).astype(np.float32), matched)
+    weights, bias = tensors[last[0]].astype(np.float32), bias.reshape(-1).astype(np.float32)
+    return PhotoClasses(weights[found], bias[found], matched[found])
 
 
 def rows_of(names: Iterable[Sequence[str]], taxa: Sequence[Taxon]) -> np.ndarray:

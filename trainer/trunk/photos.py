@@ -104,7 +104,7 @@ def photo_stage(
     folder = pretrained or default_pretrained()
     classes = read_photo_classes(folder, list(taxa))
     groups = added_groups(photos.taxa, classes.known, taxa)
-    relatives = Relatives(taxa, prototypes)
+    relatives = Relatives(taxa, prototypes, classes.known)
     towers = cast(TrunkTowers, preset.towers)
     sizes = dataclasses.replace(towers.photo, resembled=len(classes.taxa) + len(groups))
     tower = PhotoTower(sizes, towers.dim)

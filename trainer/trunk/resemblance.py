@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from gallery import Taxon
 from trainer.models.photo import PhotoTower
+from trainer.trunk.closed_form import sharpening
 from trainer.trunk.photo_network import PhotoClasses
 from trainer.trunk.relatives import Relatives
 
@@ -102,15 +103,19 @@ class SyntheticFeatures:
 
 
 def target_vectors(classes: PhotoClasses, groups: Sequence[Group], relatives: Relatives) -> np.ndarray:
-    """Target vector [classes + groups, dim] of each class; zero for classes that are not in the list of taxa."""
-    dim = relatives.vectors.shape[1]
-    placed = [relatives.place(int(taxon)) if taxon >= 0 else np.zeros(dim, np.float32) for taxon in classes.taxa]
+    """Target direction [classes + groups, dim] of each class.
+
+    They are sharpened like the vectors of names: a photo that resembles several classes would otherwise lie near their
+    mean, and so near every taxon that is close to the mean of all.
+    """
+    placed = [relatives.place(int(taxon)) for taxon in classes.taxa]
     for group in groups:
         if group.rank == "species":
             placed.append(relatives.place(group.taxon))
         else:
             placed.append(relatives.means[group.rank][relatives.group[group.rank][group.taxon]])
-    return np.stack(placed).astype(np.float32)
+    vectors = np.stack(placed) @ sharpening(torch.from_numpy(relatives.vectors)).numpy()
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def fit_groups(
@@ -168,4 +173,4 @@ def begin(tower: PhotoTower, classes: PhotoClasses, rows: tuple[Tensor, Tensor],
     """Initialise the head of an image tower: the network's last layer, the added classes, and the targets of both."""
     tower.resemblance.weight.copy_(torch.cat([torch.from_numpy(classes.weights), rows[0]]))
     tower.resemblance.bias.copy_(torch.cat([torch.from_numpy(classes.bias), rows[1]]))
-    tower.set_places(torch.from_numpy(placed))
+    tower.places.weight.copy_(torch.from_numpy(placed.T))
