@@ -123,7 +123,7 @@ def fit(index: Index, heard: Heard, mixtures: Heard, noise: Heard) -> DecisionPa
         parameters = likeliest_harmless(single, shares, PHOTOS, than=("text",))
     if "audio" in modalities:
         weights = [weighted(parameters, audio=weight) for weight in AUDIO_WEIGHTS]
-        parameters = likeliest_harmless(single, weights, modalities, than=PHOTOS)
+        parameters = likeliest_harmless(single, weights, modalities, than=without_recordings(modalities))
     parameters = min((replace(parameters, pool_windows=n) for n in POOLS), key=lambda p: single.loss(p, modalities))
     parameters = replace(parameters, null_logit=null_logit(index, parameters, heard, noise))
     every = CalibrationSets(index, heard, mixtures, noise)
@@ -269,6 +269,11 @@ def platt(odds: np.ndarray, truth: np.ndarray, share: np.ndarray) -> tuple[float
     return float(weights[0]), float(weights[1])
 
 
+def without_recordings(modalities: Sequence[str]) -> tuple[str, ...]:
+    """Names, and photos where there are any."""
+    return tuple(modality for modality in PHOTOS if modality in modalities)
+
+
 def likeliest_harmless(
     single: SingleRecordings, tried: Sequence[DecisionParameters], modalities: tuple[str, ...], than: tuple[str, ...]
 ) -> DecisionParameters:
@@ -328,7 +333,7 @@ def report(
 ) -> dict[str, dict[str, Any]]:
     """Metrics of parameters on held-out sound: ranks by modality, and reliability on each set."""
     single, modalities = SingleRecordings(index, heard), tuple(index.modalities)
-    together = tuple(modality for modality in PHOTOS if modality in modalities)
+    together = without_recordings(modalities)
     ranks: dict[str, Any] = {
         f"{name}_top{k}": round(single.top(parameters, named, k), 4)
         for name, named in (*((m, (m,)) for m in modalities), ("together", together), ("all", modalities))

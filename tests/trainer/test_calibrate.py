@@ -22,10 +22,10 @@ def unit(rows: np.ndarray) -> np.ndarray:
 class World:
     """Taxa whose texts and photos lie near what is heard of them, each off in its own way; six have no photo.
 
-    With `audio` the gallery has recordings too, off by that.
+    With `audio` the gallery has recordings too, off by that; it may have no photos.
     """
 
-    def __init__(self, spread: float, audio: float | None = None) -> None:
+    def __init__(self, spread: float, audio: float | None = None, photos: bool = True) -> None:
         rng = np.random.default_rng(1)
         centre = unit(rng.standard_normal((N, DIM)))
         centroids = {
@@ -35,6 +35,8 @@ class World:
         centroids["image"][:6] = 0.0
         if audio is not None:
             centroids["audio"] = unit(centre + audio * rng.standard_normal((N, DIM)))
+        if not photos:
+            del centroids["image"]
         taxa = [Taxon(f"Species n{n:02}", *[""] * 6, common_names={}) for n in range(N)]
         self.index = Index(taxa, centroids)
         taxon = rng.integers(0, N, RECORDINGS)
@@ -89,6 +91,14 @@ def test_recordings_are_given_more_say_the_nearer_they_are() -> None:
     assert right.weight["audio"] > wrong.weight["audio"] == min(AUDIO_WEIGHTS)
     ranks = near.report(right)["held_out"]
     assert ranks["all_top1"] > ranks["together_top1"] and ranks["all_top5"] >= ranks["together_top5"]
+
+
+def test_recordings_count_beside_names_without_any_photo() -> None:
+    near, far = (World(spread=0.22, audio=audio, photos=False) for audio in (0.1, 2.0))
+    right, wrong = near.fit(), far.fit()
+    assert right.weight["audio"] > wrong.weight["audio"] == min(AUDIO_WEIGHTS)
+    ranks = near.report(right)["held_out"]
+    assert ranks["all_top1"] > ranks["together_top1"] == ranks["text_top1"]
 
 
 def test_noise_is_no_species_and_clear_songs_are_named() -> None:
