@@ -29,7 +29,7 @@ BIRDNET := .venv/share/biovita-edge/packs/birdnet
 # Set on some machines, it would have each of a thousand processes compile the program again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: identify birdnet try-birdnet install lint types docs test test-all test-edgeapp test-others lowest arm64 clean
+.PHONY: identify birdnet try-birdnet install lint types docs test test-all test-edgeapp test-others beside lowest arm64 clean
 
 identify: try-birdnet
 	.venv/bin/biovita-edge identify "$(CLIP)"
@@ -74,6 +74,10 @@ test-edgeapp: .venv-test/ready
 
 test-others: .venv-test/ready
 	$(PYTEST) --numprocesses $(OTHER_WORKERS) $(MARKED) tests --ignore=tests/edgeapp
+
+# In what the tests leave of two cores: many of them wait for sounds that are played. The longest first.
+beside:
+	nice -n 10 $(MAKE) --no-print-directory --jobs=2 --output-sync=target arm64 types lowest
 
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest $(addprefix tests/,$(LOWEST))

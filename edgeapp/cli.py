@@ -10,6 +10,7 @@ that left.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -67,6 +68,7 @@ class Commands(TyperGroup):
             found = alone
         command = typer.main.get_command(found)
         command.name = cmd_name
+        gc.enable()  # `edgeapp.__main__` loads without
         return command
 
     def invoke(self, ctx: Any) -> Any:

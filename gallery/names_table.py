@@ -116,9 +116,11 @@ class NamesTable:
         column = self._column(language)
         return {name: column[row] for name, row in self.rows.items() if column[row]}
 
-    def folded_names(self, language: str) -> list[str]:
-        """Names in a language as they are compared, one for each row, empty where there is none."""
-        return folded("\n".join(self._column(language))).split("\n")
+    def folded_names(self, language: str, rows: Sequence[int] | None = None) -> list[str]:
+        """Names in a language as they are compared, one for each row, or of such rows; empty where there is none."""
+        column = self._column(language)
+        names = column if rows is None else [column[row] for row in rows]
+        return folded("\n".join(names)).split("\n") if names else []
 
     def spelled(self, scientific_names: Iterable[str], key: str) -> str:
         """A name as it is written, from what `key_of` made of it and the taxon that bears it."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import soundfile
@@ -21,6 +22,7 @@ FAILED_S = 1.0  # a player that ends sooner found no server
 SINK = ("module-null-sink", "sink_name=speaker", f"rate={RATE_HZ}", "channels=2", "format=float32le")
 
 
+@cache
 def missing() -> str:
     """Message about a missing program or library; empty if none is missing."""
     for program, package in (("pulseaudio", "pulseaudio"), ("paplay", "pulseaudio-utils")):

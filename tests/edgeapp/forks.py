@@ -21,12 +21,14 @@ from tests.conftest import PROJECT
 
 AT_START = ("LC_", "LANG", "PYTHON", "OMP_")  # beginnings of names of variables that count when a process starts
 LOADED = """
-import importlib, json, os, pkgutil, sys
-import onnxruntime, soundfile
+import gc, importlib, json, os, pkgutil, sys
 import edgeapp.commands, edgeapp.recognition.recogniser
+import onnxruntime, soundfile
 from edgeapp.cli import main
 for module in pkgutil.iter_modules(edgeapp.commands.__path__):
     importlib.import_module(f"edgeapp.commands.{module.name}")
+gc.collect()
+gc.freeze()  # a search for garbage would write to every page of what is shared
 wanted, ended = (os.fdopen(int(number), mode) for number, mode in zip(sys.argv[1:], "rw"))
 for line in wanted:
     words, environment, folder, *files = json.loads(line)

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 PLUGIN = "libasound_module_pcm_pulse.so"
@@ -18,6 +19,7 @@ SPEAKER = "speaker"
 NULL_SINK = f"module-null-sink rate={RATE_HZ} channels=2 format=float32le sink_name="
 
 
+@cache
 def missing() -> str:
     """What this machine lacks for such a server, as a sentence; empty when it lacks nothing."""
     for program, package in (("pulseaudio", "pulseaudio"), ("paplay", "pulseaudio-utils")):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -25,6 +26,7 @@ PICTURES = (
 PATHS = {"/tone": TONE.format(0), "/video": PICTURES, "/both": f"{PICTURES} {TONE.format(1)}"}
 
 
+@cache
 def missing() -> str:
     """What this machine lacks for such a server; empty when it lacks nothing."""
     code = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"

@@ -5,6 +5,7 @@ import zipfile
 import pytest
 
 from edgeapp.paths import NAMES
+from gallery import names_table
 from gallery.errors import TaxonError
 from gallery.names_table import NamesTable, folded, key_of, language_tag, write_names
 
@@ -97,6 +98,15 @@ def test_case_and_diacritics_do_not_count(one, other):
 
 def test_marks_that_make_another_letter_of_kana_count():
     assert key_of("ガ") != key_of("カ")
+
+
+def test_only_the_rows_asked_for_are_folded(monkeypatch):
+    table, given = NamesTable(NAMES), []
+    fold = names_table.folded
+    monkeypatch.setattr(names_table, "folded", lambda text: given.append(text) or fold(text))
+    rows = [table.rows["Parus major"], table.rows["Turdus merula"]]
+    assert table.folded_names("de", rows) == ["kohlmeise", "amsel"] and given == ["Kohlmeise\nAmsel"]
+    assert table.folded_names("de", []) == []
 
 
 def test_folding_keeps_the_lines():

@@ -94,6 +94,14 @@ def test_a_name_of_the_taxa_themselves_goes_before_the_table(table: NamesTable):
     assert find(SOME, "Schwarzmeise", table) is SOME[2]  # of the table, it is that of a taxon which is not here
 
 
+def test_only_names_of_the_taxa_are_compared_with_those_of_a_table(table: NamesTable, monkeypatch):
+    compared: list[int] = []
+    fold = NamesTable.folded_names
+    monkeypatch.setattr(NamesTable, "folded_names", lambda *given: compared.extend(given[2]) or fold(*given))
+    assert find(SOME, "Graumeise", table) is SOME[1]
+    assert sorted(set(compared)) == [0, 1, 2]  # no blackbird
+
+
 def test_a_name_that_the_table_has_for_two_taxa_is_not_guessed(table: NamesTable):
     with pytest.raises(TaxonError, match="'Grise' is a name of Parus minor, Erithacus rubecula; use the scientific"):
         find(SOME, "Grise", table)

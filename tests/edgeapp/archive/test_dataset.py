@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.dataset as pads
 import pytest
 import soundfile
 from jsonschema import Draft202012Validator
@@ -76,6 +75,8 @@ def test_duckdb_reads_it(results):
 
 
 def test_a_condition_on_the_partition_reads_one(results):
+    import pyarrow.dataset as pads  # here, as it loads pandas
+
     found = DataSet(results).table(DETECTIONS, ["source_file", "date"], pads.field("date") == "2026-05-23")
     assert found["date"].to_pylist() == ["2026-05-23"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -12,16 +14,25 @@ RATE_HZ = 16_000
 SECONDS = 6
 
 
+def fixed(samples: np.ndarray) -> np.ndarray:
+    """Samples that are made once, for many tests."""
+    samples.flags.writeable = False
+    return samples
+
+
+@cache
 def noise(seed: int, level: float, seconds: float = SECONDS, rate_hz: int = RATE_HZ) -> np.ndarray:
     made = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
-    return (level * made).astype(np.float32)
+    return fixed((level * made).astype(np.float32))
 
 
+@cache
 def song(hz: float = 3_000.0, level: float = 0.2, seconds: float = SECONDS, rate_hz: int = RATE_HZ) -> np.ndarray:
     """A tone that warbles, in notes with pauses between them."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     notes = np.sin(2 * np.pi * 2.5 * time) > 0
-    return (level * notes * np.sin(2 * np.pi * (hz * time + 20 * np.sin(2 * np.pi * 5 * time)))).astype(np.float32)
+    warbled = np.sin(2 * np.pi * (hz * time + 20 * np.sin(2 * np.pi * 5 * time)))
+    return fixed((level * notes * warbled).astype(np.float32))
 
 
 def hum(level: float, seconds: float = SECONDS) -> np.ndarray:

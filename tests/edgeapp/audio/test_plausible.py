@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import soundfile
@@ -14,14 +16,23 @@ RATE_HZ = 48_000
 SECONDS = 5
 
 
+def fixed(samples: np.ndarray) -> np.ndarray:
+    """Samples that are made once, for many tests."""
+    samples.flags.writeable = False
+    return samples
+
+
+@cache
 def noise(level: float, seed: int = 1, rate_hz: int = RATE_HZ) -> np.ndarray:
-    return (level * np.random.default_rng(seed).standard_normal(SECONDS * rate_hz)).astype(np.float32)
+    return fixed((level * np.random.default_rng(seed).standard_normal(SECONDS * rate_hz)).astype(np.float32))
 
 
+@cache
 def song(level: float = 0.2, hz: float = 4_000.0, rate_hz: int = RATE_HZ) -> np.ndarray:
     time = np.arange(SECONDS * rate_hz) / rate_hz
     notes = np.clip(5 * np.sin(2 * np.pi * 2 * time), 0, 1)
-    return (level * notes * np.sin(2 * np.pi * hz * time + 30 * np.sin(2 * np.pi * 4 * time))).astype(np.float32)
+    warbled = np.sin(2 * np.pi * hz * time + 30 * np.sin(2 * np.pi * 4 * time))
+    return fixed((level * notes * warbled).astype(np.float32))
 
 
 def good() -> np.ndarray:

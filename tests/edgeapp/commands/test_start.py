@@ -64,6 +64,23 @@ def test_a_wrong_call_is_answered_without_rich(tmp_path):
     assert "rich" not in json.loads(seen.read_text())
 
 
+def test_garbage_is_looked_for_only_while_a_command_runs(tmp_path):
+    """Not while it is loaded, nor at the end: all of that stays."""
+    (tmp_path / "told.py").write_text(
+        "import gc\nprint(gc.isenabled())\ndef command() -> None:\n    print(gc.isenabled(), gc.get_freeze_count())\n"
+    )
+    code = (
+        "import atexit, gc, edgeapp.__main__, edgeapp.cli\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 10_000))\n"
+        "edgeapp.cli.COMMANDS['told'] = 'told:command'\n"
+        "edgeapp.__main__.main()"
+    )
+    path = os.pathsep.join((str(PROJECT), str(tmp_path)))
+    words = [sys.executable, "-c", code, "told"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path})
+    assert done.stdout.split() == ["False", "True", "0", "True"]
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted where Linux lists them")
 def test_numpy_starts_no_threads_of_its_own():
     """They would take the cores from the threads that hear the windows."""

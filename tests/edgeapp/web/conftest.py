@@ -271,18 +271,64 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def unused(browser: Any) -> dict[str, list[Any]]:
+    """Contexts of the browser that no test uses, by their options: to make one takes longer than to open a page.
+
+    Each keeps a blank page, and with it the process of its pages.
+    """
+    return {}
+
+
 @pytest.fixture
-def browse(browser: Any) -> Iterator[Callable[..., Any]]:
+def new_page(browser: Any, unused: dict[str, list[Any]]) -> Iterator[Callable[..., Any]]:
+    """Open a page in a context that no other page of the test is in, and nothing is left in of an earlier test."""
+    used = []
+
+    def call(**options: Any) -> Any:
+        options = {"viewport": {"width": 1200, "height": 900}, **options}
+        name = json.dumps(options, sort_keys=True)
+        if unused.get(name):
+            context = unused[name].pop()
+        else:
+            context = browser.new_context(**options)
+            context.set_default_timeout(PATIENCE_MS)
+            context.new_page()
+        page = context.new_page()
+        used.append((name, context, page))
+        return page
+
+    yield call
+    for name, context, page in used:
+        if emptied(context, page):
+            unused.setdefault(name, []).append(context)
+        else:
+            context.close()
+
+
+def emptied(context: Any, page: Any) -> bool:
+    """Whether what a page has kept could be removed, with all pages but the blank one."""
+    from playwright.sync_api import Error
+
+    try:
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    except Error:  # of a server that is gone
+        return False
+    context.clear_cookies()
+    for page in context.pages[1:]:
+        page.close()
+    return True
+
+
+@pytest.fixture
+def browse(new_page: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """Open a page of a server in a browser of one's own; in the end, no console error and no other host is a fault."""
-    contexts, faults = [], []
+    faults: list[str] = []
 
     def call(url: str, **options: Any) -> Any:
         host = re.match(r"https?://[^/]+", url)
         assert host is not None
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
-        context.set_default_timeout(PATIENCE_MS)
-        contexts.append(context)
-        page = context.new_page()
+        page = new_page(**options)
         page.on("console", lambda said: faults.append(f"{page.url}: {said.text}") if said.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
         inside = (host[0], "data:", "blob:")
@@ -292,8 +338,6 @@ def browse(browser: Any) -> Iterator[Callable[..., Any]]:
 
     call.faults = faults  # type: ignore[attr-defined]
     yield call
-    for context in contexts:
-        context.close()
     assert faults == []
 
 

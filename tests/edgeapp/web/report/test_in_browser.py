@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.web.conftest import PATIENCE_MS, until
+from tests.edgeapp.web.conftest import until
 
 GRAVE = ("serious", "critical")
 TIME = "document.querySelector('audio').currentTime"
@@ -49,15 +49,12 @@ def any_report(request):
 
 
 @pytest.fixture
-def opened(browser):
+def opened(new_page):
     """Open a report as a file; in the end, no console error and nothing that was asked for."""
-    contexts, faults = [], []
+    faults = []
 
     def call(path, **options):
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
-        context.set_default_timeout(PATIENCE_MS)
-        contexts.append(context)
-        page = context.new_page()
+        page = new_page(**options)
         page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         own = path.as_uri()
@@ -66,8 +63,6 @@ def opened(browser):
         return page
 
     yield call
-    for context in contexts:
-        context.close()
     assert faults == []
 
 
