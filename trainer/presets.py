@@ -30,7 +30,7 @@ FOLDER_OF = {"base": "base", "1": "stage1", "2": "stage2", DISTILL: DISTILL, STU
 class StageConfig:
     """How one stage is trained."""
 
-    epochs: int
+    epochs: int  # 0 keeps what the stage starts from
     batch: int  # of one process
     lr: float  # of modules with random weights
     trunk_lr: float  # of pretrained modules
@@ -195,9 +195,10 @@ NAMES = StageConfig(
     bf16=False,
 )
 
-# Photos in the space of a classifier, from the photo network's own last layer at a low rate.
+# Photos in the space of a classifier: the photo network's own last layer as it is placed. Epochs tune it at a low rate;
+# three did not help species without photos.
 PHOTOS = StageConfig(
-    epochs=5,
+    epochs=0,
     batch=16,
     lr=5e-4,
     trunk_lr=2e-5,

@@ -17,6 +17,7 @@ from tests.trainer.trunk import classes, photo_set
 from tests.trainer.trunk.classes import words
 from trainer import checkpoint, loop
 from trainer.__main__ import main
+from trainer.models.mobilenet import MobileNetImage, load_given
 from trainer.models.photo import PhotoTower
 from trainer.trunk.photo_network import LABELS, NETWORK
 
@@ -76,14 +77,29 @@ def test_towers_of_stage_1_stay_as_they_were(photo_run: Path) -> None:
 
 
 def test_the_network_is_tuned_and_its_lower_blocks_are_not(photo_run: Path) -> None:
-    from trainer.models.mobilenet import MobileNetImage, load_given
-
     given = MobileNetImage()
     load_given(given, photo_run / "network" / NETWORK)
     tower = checkpoint.load(photo_run / "run" / "stage2").model.image
     tuned = tower.get_submodule("trunk").state_dict()
     same = {name: torch.equal(tensor, tuned[name]) for name, tensor in given.state_dict().items()}
     assert same["layers.0.0.weight"] and not same[f"layers.{len(given.layers) - 1}.0.weight"]
+
+
+def test_without_epochs_the_network_is_placed_as_it_is(photo_run: Path, linear_pack: Path, tmp_path: Path) -> None:
+    shutil.copytree(photo_run / "run" / "stage1", tmp_path / "stage1")
+    given = second(linear_pack, photo_run)[:-2]
+    ended = call(main, *given, "--out", tmp_path)  # the preset has none
+    assert ended.code == 0, ended.err
+    network = MobileNetImage()
+    load_given(network, photo_run / "network" / NETWORK)
+    placed = checkpoint.load(tmp_path / "stage2").model.image.get_submodule("trunk").state_dict()
+    assert all(torch.equal(tensor, placed[name]) for name, tensor in network.state_dict().items())
+    similarity = vectors(tmp_path) @ centred().T
+    position = [(row > row[species]).sum() for row, species in zip(similarity, photo_set.KNOWN)]
+    assert np.mean([place < 5 for place in position]) >= 0.75  # chance is 0.05
+    lines = (tmp_path / "stage2" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [0]
+    assert "is finished" in call(main, *given, "--out", tmp_path).err
 
 
 @pytest.mark.slow  # the loop is that of `tests/trainer/test_loop.py`
