@@ -104,13 +104,19 @@ def test_identify_writes_and_sends_nothing(observe, record, toy_pack):
     assert observe("identify", clip, "--pack", toy_pack, "--format", "csv") == Seen(set(), set())
 
 
-def test_listen_writes_its_journal_and_a_lock_and_sends_nothing(observe, config, tmp_path):
-    """The lock says, as long as it runs, where its status is."""
+def test_listen_writes_its_journal_and_locks_and_sends_nothing(observe, config, tmp_path):
+    """One says, as long as it runs, where its status is, the other that the journal has a station, by whatever name."""
     raw = (toy.tone(1000, seconds=12.0) * 32_767).astype("<i2").tobytes()
     seen = observe("listen", "-", "--config", config, "--pcm-rate", toy.RATE_HZ, sound=raw)
     assert seen.sockets == set()
-    (lock,) = {path for path in seen.written if not path.startswith(str(tmp_path / "data"))}
-    assert Path(lock).parent == shared_folder() and not os.path.lexists(lock)
+    journal = (tmp_path / "data" / "journal.sqlite").stat()
+    of_journal = shared_folder() / f"biovita-edge-journal-{journal.st_dev:x}-{journal.st_ino:x}.lock"
+    of_status, *more = {Path(path) for path in seen.written if not path.startswith(str(tmp_path / "data"))} - {
+        of_journal
+    }
+    assert not more and of_status.parent == shared_folder() and not os.path.lexists(of_status)
+    assert str(of_journal) in seen.written and of_journal.read_bytes() == b""
+    of_journal.unlink()
 
 
 def test_doctor_writes_and_sends_nothing(observe, config, tmp_path):

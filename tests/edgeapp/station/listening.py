@@ -206,10 +206,13 @@ class Listening:
         cutting = Windowing(lambda source: self.recogniser.cut(source, self.hop_s), kept_s)
         return SourceWorker("microphone", make_source, cutting, station.events, duration_s)
 
-    def hear(self, samples: np.ndarray, duration_s: float | None = None, **settings: object) -> Station:
-        """Listen to some sound to its end."""
+    def hear(
+        self, samples: np.ndarray, duration_s: float | None = None, kept_s: float = 60.0, **settings: object
+    ) -> Station:
+        """Listen to some sound to its end, which comes as fast as it is taken; `kept_s` of it are kept for clips."""
         station = self.station(**settings)
-        station.run([self.worker(station, piped(Passing(samples, self.clock), self.clock), duration_s)])
+        source = piped(Passing(samples, self.clock), self.clock)
+        station.run([self.worker(station, source, duration_s, kept_s)])
         return station
 
 

@@ -115,7 +115,7 @@ def test_a_clip_has_all_its_sound(listening, journal, rows, tmp_path, what):
 
     task = After(listening.screen, 2, renew)
     sound = np.concatenate([tit(20.0), 0.001 * toy.noise(40.0, rate_hz=CARD_HZ), tit(10.0), quiet(30.0)])
-    listening.hear(sound, keeping=storage("wav"), tasks=[task])
+    listening.hear(sound, keeping=storage("wav"), tasks=[task], kept_s=len(sound) / CARD_HZ)
 
     first, second = rows("SELECT start_s, end_s, format FROM clips ORDER BY start_s")
     [(_, detected_s), _] = rows("SELECT start_s, end_s FROM detections ORDER BY start_s")
