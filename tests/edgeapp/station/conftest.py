@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from edgeapp.journal import Journal
@@ -17,3 +20,14 @@ def journal(tmp_path):
 @pytest.fixture
 def listening(recogniser, journal):
     return Listening(recogniser, journal)
+
+
+@pytest.fixture
+def rows(journal):
+    """What the journal answers to a question in SQL."""
+
+    def ask(sql: str) -> list[tuple]:
+        with closing(sqlite3.connect(journal.path)) as connection:
+            return connection.execute(sql).fetchall()
+
+    return ask

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -37,15 +35,6 @@ def tit(seconds: float) -> np.ndarray:
 
 def quiet(seconds: float) -> np.ndarray:
     return np.zeros(round(seconds * CARD_HZ), np.float32)
-
-
-@pytest.fixture
-def rows(journal):
-    def ask(sql: str) -> list[tuple]:
-        with closing(sqlite3.connect(journal.path)) as connection:
-            return connection.execute(sql).fetchall()
-
-    return ask
 
 
 class After:

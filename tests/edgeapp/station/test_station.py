@@ -56,15 +56,6 @@ def demanding(toy_pack, journal):
     return Listening(made, journal)
 
 
-@pytest.fixture
-def rows(journal):
-    def ask(sql: str) -> list[tuple]:
-        with closing(sqlite3.connect(journal.path)) as connection:
-            return connection.execute(sql).fetchall()
-
-    return ask
-
-
 def tit(seconds: float) -> np.ndarray:
     return toy.tone(1000, seconds=seconds, rate_hz=CARD_HZ)
 
