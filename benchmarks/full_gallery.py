@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeapp.runtime.integers import integer_products
 from gallery import DecisionParameters, EncoderIdentity, Entry, Gallery, Index, Taxon, Vocabulary, build, recognise
 from gallery.nearest import Nearest
 from gallery.pictures import pictures
@@ -230,7 +231,7 @@ def added(path: Path, asked: argparse.Namespace) -> dict[str, float]:
 def measured(path: Path, asked: argparse.Namespace) -> dict[str, float]:
     found = {"file_gb": path.stat().st_size / 1e9, **opened(path)}
     with Gallery.open(path) as gallery:
-        vocabulary = Vocabulary(Index.of(gallery), parameters())
+        vocabulary = Vocabulary(Index.of(gallery), parameters(), integers=integer_products(asked.threads))
         found |= decided(vocabulary, asked) | products(asked)
         rng = np.random.default_rng(10)
         names = [taxon(int(one)).scientific_name for one in rng.integers(0, asked.taxa, 20)]
@@ -250,6 +251,7 @@ def main() -> int:
     parser.add_argument("--dim", type=int, default=768)
     parser.add_argument("--spread", type=float, default=1.0)
     parser.add_argument("--queries", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1, help="of products in whole numbers")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--opening", action="store_true", help=argparse.SUPPRESS)

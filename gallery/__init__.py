@@ -3,6 +3,7 @@
 A gallery is one SQLite file of taxa and their vectors; the encoders that make the vectors are in packs.
 """
 
+from gallery.candidates import Candidate, likeliest, ranked
 from gallery.entry import (
     MODALITIES,
     NOT_ADULT,
@@ -19,7 +20,7 @@ from gallery.parameters import DecisionParameters
 from gallery.pictures import Picture
 from gallery.pooling import Pool, pooled
 from gallery.prompts import PROMPT_FORMS, prompt, prompts
-from gallery.recognition import Candidate, Detection, Recognition, likeliest, loud, ranked, recognise
+from gallery.recognition import Detection, Recognition, loud, recognise
 from gallery.reviewed import Reviewed
 from gallery.search import Index
 from gallery.store import Gallery, build

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from gallery.candidates import Candidate
 from gallery.names_table import ENGLISH, NamesTable, first_subtag, language_tag
-from gallery.recognition import Candidate, Detection
+from gallery.recognition import Detection
 from gallery.taxon import Taxon
 
 

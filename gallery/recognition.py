@@ -21,39 +21,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from gallery.candidates import Candidate, best
 from gallery.competition import Competition, non_negative
 from gallery.parameters import INDEPENDENT, PURSUIT, SHARED, DecisionParameters
+from gallery.products import unit_of
 from gallery.reviewed import reconsidered
-from gallery.taxon import Taxon
-from gallery.vocabulary import Shift, Vocabulary, unit_of
+from gallery.vocabulary import Shift, Vocabulary
 
 MOST_SPECIES = 6  # in one window
 WINDOWS_AT_ONCE = 256  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
 LEAST_FOUND = 0.1  # confidence below which nothing more is looked for in what is left
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A species that may be heard.
-
-    Attributes
-    ----------
-    scientific_name, common_name : str
-    confidence : float
-        Calibrated probability that it is heard.
-    similarity : float
-        Cosine with the species, over its modalities as they are weighed.
-    """
-
-    scientific_name: str
-    common_name: str
-    confidence: float
-    similarity: float
 
 
 @dataclass(frozen=True)
@@ -184,17 +167,12 @@ def possible(vectors: np.ndarray, asked: Vocabulary) -> np.ndarray:
     return found
 
 
-def ranked(confidences: np.ndarray, similarities: np.ndarray, taxa: Sequence[Taxon], top: int) -> tuple[Candidate, ...]:
-    """The `top` most confident species of arrays [n_taxa], equal ones by name; those of no confidence are left out."""
-    rows = _best(confidences, taxa, top)
-    return tuple(_candidate(taxa[row], confidences[row], similarities[row]) for row in rows)
+class _Taken(NamedTuple):
+    """What taking taxa out of a window leaves of it."""
 
-
-def likeliest(confidences: np.ndarray, vector: np.ndarray, vocabulary: Vocabulary, top: int) -> tuple[Candidate, ...]:
-    """The `top` most confident species of a window, as `ranked` gives them, with their similarity to its vector."""
-    rows = _best(confidences, vocabulary.taxa, top)
-    shown = vocabulary.similarity(vector, rows)
-    return tuple(_candidate(vocabulary.taxa[row], confidences[row], cosine) for row, cosine in zip(rows, shown))
+    shifts: list[tuple[float, np.ndarray]]  # how much of each is in it, and what a unit adds to every logit, [n_taxa]
+    left: float  # length of what is left
+    rest: np.ndarray  # [dim], what is left, over that length
 
 
 class _Window:
@@ -209,7 +187,7 @@ class _Window:
         self.anything = -math.inf
         self._shifts: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # of those found
         self._odds: dict[tuple[int, frozenset[int]], float] = {}
-        self._taken: dict[frozenset[int], tuple[list[tuple[float, np.ndarray]], float]] = {}
+        self._taken: dict[frozenset[int], _Taken] = {}
         self._left: dict[frozenset[int], Competition] = {}
 
     def seek(self) -> bool:
@@ -296,27 +274,29 @@ class _Window:
         """Logits [n_taxa] float32 of what is left of the window when taxa are taken out of it."""
         if not rows:
             return self.logits
-        shifts, left = self.taken(rows)
+        taken = self.taken(rows)
         # In place: at full size, arrays of their own take longer than what is worked out.
-        rest = self.logits * (1.0 / left)
+        rest = self.logits * (1.0 / taken.left)
         part = np.empty_like(rest)
-        for amount, shift in shifts:
-            rest -= np.multiply(shift, amount / left, out=part)
+        for amount, shift in taken.shifts:
+            rest -= np.multiply(shift, amount / taken.left, out=part)
         if self.vocabulary.biased:
-            rest += self.vocabulary.bias32 * (1.0 - 1.0 / left)
+            rest += self.vocabulary.bias32 * (1.0 - 1.0 / taken.left)
+        self.vocabulary.sharpen(rest, taken.rest)
         return rest
 
     def logit(self, row: int, rows: Sequence[int]) -> float:
         """The same of one taxon, in float64."""
         if not rows:
             return float(self.logits[row])
-        shifts, left = self.taken(rows)
-        bias = float(self.vocabulary.bias[row])
-        rest = float(self.logits[row]) - bias - sum(amount * float(shift[row]) for amount, shift in shifts)
-        return rest / left + bias
+        taken, bias = self.taken(rows), float(self.vocabulary.bias[row])
+        if self.vocabulary.compared.are_rounded:
+            return float(self.vocabulary.directions[row] @ taken.rest) + bias
+        rest = float(self.logits[row]) - bias - sum(amount * float(shift[row]) for amount, shift in taken.shifts)
+        return rest / taken.left + bias
 
-    def taken(self, rows: Sequence[int]) -> tuple[list[tuple[float, np.ndarray]], float]:
-        """How much of taxa is in the window, with what a unit of each adds to every logit, and the length left."""
+    def taken(self, rows: Sequence[int]) -> _Taken:
+        """Taxa taken out of the window."""
         key = frozenset(rows)
         if key not in self._taken:
             known = [self._shifts[row] for row in rows]
@@ -324,7 +304,8 @@ class _Window:
             amounts = non_negative(units @ units.T, units @ self.vector)
             difference = self.vector - amounts @ units
             left = max(math.sqrt(float(difference @ difference)), LEAST_LEFT)
-            self._taken[key] = [(amount, shift) for amount, (_, shift) in zip(amounts.tolist(), known)], left
+            shifts = [(amount, shift) for amount, (_, shift) in zip(amounts.tolist(), known)]
+            self._taken[key] = _Taken(shifts, left, difference / left)
         return self._taken[key]
 
     def group(self, rest: Competition, detected: list[int]) -> Detection | None:
@@ -337,16 +318,15 @@ class _Window:
         if group is None:
             return None
         inside = np.where(group.members, p, 0.0)
-        rows = _best(inside, taxa, self.top)
+        rows = best(inside, taxa, self.top)
         shown = self.vocabulary.similarity(self.vector, rows)
-        candidates = tuple(_candidate(taxa[row], inside[row], cosine) for row, cosine in zip(rows, shown))
+        candidates = tuple(Candidate.of(taxa[row], inside[row], cosine) for row, cosine in zip(rows, shown))
         return Detection(group.taxon_rank, group.path[-1], "", group.path, group.probability, candidates)
 
     def as_detection(self, row: int, confidence: float, cosine: float) -> Detection:
         taxon = self.vocabulary.taxa[row]
-        candidate = _candidate(taxon, confidence, cosine)
-        name = taxon.scientific_name
-        return Detection("species", name, taxon.common_name, taxon.path(), confidence, (candidate,))
+        name, itself = taxon.scientific_name, Candidate.of(taxon, confidence, cosine)
+        return Detection("species", name, taxon.common_name, taxon.path(), confidence, (itself,))
 
 
 class _Independent(_Window):
@@ -377,16 +357,3 @@ class _Shared(_Independent):
 
     def odds(self) -> np.ndarray:
         return self.left([]).odds()
-
-
-def _best(values: np.ndarray, taxa: Sequence[Taxon], top: int) -> list[int]:
-    """Rows of the `top` largest values above 0, equal ones by name."""
-    if top < 1 or not len(values):
-        return []
-    least = np.partition(values, -top)[-top] if top < len(values) else 0.0
-    rows: list[int] = np.flatnonzero((values >= least) & (values > 0)).tolist()
-    return sorted(rows, key=lambda row: (-values[row], taxa[row].scientific_name))[:top]
-
-
-def _candidate(taxon: Taxon, confidence: float, similarity: float) -> Candidate:
-    return Candidate(taxon.scientific_name, taxon.common_name, float(confidence), float(similarity))

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from gallery.entry import UNIT_TOLERANCE
 from gallery.errors import GalleryError
 from gallery.groups import Groups
 from gallery.latest import Latest
-from gallery.parameters import DecisionParameters
+from gallery.parameters import PURSUIT, DecisionParameters
+from gallery.products import Directions, products, unit, unit_of
 from gallery.reviewed import Change, Reviewed
+from gallery.rounded import IntegerProducts
 from gallery.search import ClassVectors, Index
 from gallery.taxon import Taxon
 
 ROWS_AT_ONCE = 1024
-FEW = 32  # vectors for which a product is faster the other way round
 KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered
+MANY = 2000  # taxa from which a first look at all of them in 8 bits saves more than it costs
+NEAR = 5.0  # below the likeliest taxon, or below nothing: a logit as low as that is worth 0.7 % of it
+
+SHARE_COPIED = 0.1  # of the directions, from which copying them out takes longer than the product with all
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,8 @@ class Vocabulary:
         named and are left out.
     reviewed : Reviewed, optional
         Sounds that people have reviewed. They count where recordings do.
+    integers : IntegerProducts, optional
+        For a first look at many taxa by the rule ``pursuit``, see `gallery.rounded`. All in float32 when not given.
 
     Attributes
     ----------
@@ -78,6 +83,8 @@ class Vocabulary:
     bias : numpy.ndarray
         [n_taxa]: ``sum_m w_m bias_m / sum_m w_m`` over what a taxon has, its modalities m and its class vector, whose
         own bias counts and whose weight is 1.
+    compared : Directions
+        The directions as windows are compared with them.
     reviewed : Reviewed or None
         May be replaced at any time, from any thread.
 
@@ -93,6 +100,7 @@ class Vocabulary:
         parameters: DecisionParameters,
         modalities: Sequence[str] | None = None,
         reviewed: Reviewed | None = None,
+        integers: IntegerProducts | None = None,
     ) -> None:
         self.parameters = parameters
         self.reviewed = reviewed
@@ -132,6 +140,9 @@ class Vocabulary:
         heard = index.present["audio"][rows] if "audio" in of_entries else np.zeros(len(rows), bool)
         self._alone = ~(heard | of_class[rows])
         self._shifts = Latest[Shift](max(LEAST_KEPT, KEPT_BYTES // (4 * max(1, len(rows)))))
+        # The rows of a classifier, and confidences that are logits, are to be exact.
+        rounding = parameters.rule == PURSUIT and len(self._rows) == len(rows) >= MANY and self._class is None
+        self.compared = Directions(self.directions, integers if rounding else None)
 
     def _beside_class(self, classes: ClassVectors, lengths: np.ndarray, counts: np.ndarray) -> None:
         """Have recordings of taxa with a class vector count as the parameters say.
@@ -181,14 +192,15 @@ class Vocabulary:
             raise GalleryError("an encoder gave numbers that are not finite", "check the encoder with this input")
         classes, beside = self._class, self._beside
         if classes is None:
-            logits = self._spread(_products(unit(vectors), self.directions), self._rows)
+            units = unit(vectors)
+            logits = self._spread(self.compared.products(units), self._rows)
         else:
             # Not the weights times their shares, once: that would be a second copy of the largest thing in memory.
-            logits = self._spread(_products(vectors, classes.weights), classes.rows)
+            logits = self._spread(products(vectors, classes.weights), classes.rows)
             of_class = logits[:, beside]
             logits[:, beside] *= self._class_share[beside]
             if len(self._rows):
-                logits[:, self._rows] += _products(unit(vectors), self.directions)
+                logits[:, self._rows] += products(unit(vectors), self.directions)
         if self.biased:
             logits += self.bias32
         if len(self._recorded) and self._quality is not None:
@@ -196,7 +208,22 @@ class Vocabulary:
         if classes is not None:  # entries lower a class vector by so much at most
             bias = classes.bias[self._class_place[beside]]
             logits[:, beside] = np.maximum(logits[:, beside], of_class + (bias - self.parameters.class_lowered))
+        elif self.compared.are_rounded:
+            for one, vector in zip(logits, units):
+                self.sharpen(one, vector)
         return logits
+
+    def sharpen(self, logits: np.ndarray, vector: np.ndarray) -> None:
+        """Have the logits [n_taxa] of a vector [dim] exact where they matter, in place, if they are rounded."""
+        if not self.compared.are_rounded:
+            return
+        near = np.flatnonzero(logits > max(float(logits.max()), self.parameters.null_logit) - NEAR)
+        if len(near) > SHARE_COPIED * len(logits):
+            logits[:] = self.directions @ vector + self.bias32
+            return
+        logits[near] = self.directions[near] @ vector
+        if self.biased:
+            logits[near] += self.bias[near]
 
     def quality(self, vectors: np.ndarray) -> np.ndarray:
         """What the quality of windows [n, dim] adds to the logits of taxa with recordings, [n]; see the parameters."""
@@ -214,11 +241,11 @@ class Vocabulary:
         missing = [row for row in rows if row not in found]
         if missing:
             units = np.stack([self.unit_direction(row) for row in missing])
-            of_entries = self._spread(_products(units, self.directions), self._rows) if len(self._rows) else None
+            of_entries = self._spread(self.compared.products(units), self._rows) if len(self._rows) else None
             of_class = None
             if self._class is not None:
-                products = _products(units, self._class.weights) * self._class_share[self._class.rows]
-                of_class = self._spread(products, self._class.rows)
+                of_classes = products(units, self._class.weights) * self._class_share[self._class.rows]
+                of_class = self._spread(of_classes, self._class.rows)
             for at, row in enumerate(missing):
                 parts = [None if one is None else one[at].copy() for one in (of_entries, of_class)]
                 found[row] = Shift(units[at].astype(np.float64), *parts)
@@ -292,23 +319,6 @@ class Vocabulary:
     def rows(self) -> dict[str, int]:
         """Scientific name to row."""
         return {taxon.scientific_name: row for row, taxon in enumerate(self.taxa)}
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [n, dim] at unit length; those of an encoder that gives unit vectors stay as they are, and zeros too."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where((np.abs(lengths - 1.0) <= UNIT_TOLERANCE) | (lengths == 0.0), 1.0, lengths)
-
-
-def unit_of(vector: np.ndarray) -> np.ndarray:
-    """The same of one [dim]."""
-    length = math.sqrt(float(vector @ vector))
-    return vector if abs(length - 1.0) <= UNIT_TOLERANCE or length == 0.0 else vector / length
-
-
-def _products(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Products [n, m] of vectors [n, dim] with directions [m, dim], in the order that takes BLAS the least time."""
-    return vectors @ directions.T if len(vectors) > FEW else np.ascontiguousarray((directions @ vectors.T).T)
 
 
 def _places(rows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

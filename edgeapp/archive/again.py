@@ -183,7 +183,7 @@ class Search:
         index = recogniser.index.only(names)
         whole = recogniser.vocabulary
         modalities = [one for one in whole.modalities if one in index.modalities]
-        self._meant = Vocabulary(index, recogniser.parameters, modalities, whole.reviewed)
+        self._meant = Vocabulary(index, recogniser.parameters, modalities, whole.reviewed, recogniser.integers)
         self.n_windows = 0
 
     def write(self, data: DataSet, writer: Writer, selection: Selection, whole_paths: bool = False) -> Replayed:

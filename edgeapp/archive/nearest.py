@@ -19,7 +19,7 @@ from edgeapp.archive.replay import recording_of
 from edgeapp.archive.selection import Selection
 from edgeapp.archive.vectors import Vectors, vectors_of
 from edgeapp.outputs.writer import Recording
-from gallery.vocabulary import unit
+from gallery.products import unit
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from edgeapp.clock.system import Moment
 from edgeapp.detections.document import CLOCK_SET
 from edgeapp.outputs.writer import Recording, Run, Writer
 from edgeapp.recognition.results import Identification, Origin, Stretch, WindowResult
+from gallery.candidates import Candidate
 from gallery.naming import Naming
-from gallery.recognition import Candidate, Detection
+from gallery.recognition import Detection
 
 if TYPE_CHECKING:
     import pyarrow as pa

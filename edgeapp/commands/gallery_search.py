@@ -131,7 +131,7 @@ def _vector(query: str, is_file: bool, pack: Pack) -> np.ndarray:
     from edgeapp.recognition.photos import PHOTO_SUFFIXES
     from edgeapp.recognition.queries import of_photo, of_sound, of_words
     from edgeapp.runtime.encoders import AudioEncoder
-    from gallery.vocabulary import unit
+    from gallery.products import unit
 
     if not is_file:
         found = of_words(query, pack)

@@ -13,7 +13,8 @@ from typing import Any
 from edgeapp.detections.document import Review, Source, detection_document
 from edgeapp.errors import UsageError
 from edgeapp.recognition.results import Origin
-from gallery.recognition import Candidate, Detection
+from gallery.candidates import Candidate
+from gallery.recognition import Detection
 
 LONGEST = 1_000_000  # characters that a template may make
 _PATH = ("Animalia", "Chordata", "Aves", "Passeriformes", "Paridae", "Parus")

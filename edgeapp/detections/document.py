@@ -16,7 +16,8 @@ from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.file_names import readable
 from edgeapp.recognition.results import Origin
-from gallery.recognition import Candidate, Detection
+from gallery.candidates import Candidate
+from gallery.recognition import Detection
 
 SCHEMA = 2  # raised when a field changes its meaning or goes
 DECIMALS = 4  # of confidences and similarities: more would be noise of the encoder's arithmetic

@@ -21,8 +21,9 @@ from edgeapp.detections.document import (
 from edgeapp.detections.sharing import EXACT, shared
 from edgeapp.journal.records import CLIP_PARTS
 from edgeapp.recognition.results import Origin
+from gallery.candidates import Candidate
 from gallery.naming import Naming
-from gallery.recognition import Candidate, Detection
+from gallery.recognition import Detection
 
 CLOCKS = (CLOCK_UNSET, CLOCK_SET, CLOCK_CORRECTED)  # by `clock_set`
 FILE = "file"  # the backend of recordings

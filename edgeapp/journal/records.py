@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeapp.clock.system import Moment
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 
 
 @dataclass(frozen=True)

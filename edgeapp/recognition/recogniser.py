@@ -28,12 +28,14 @@ from edgeapp.recognition.learned import Learned, read_learned
 from edgeapp.recognition.results import Origin, WindowResult
 from edgeapp.runtime.allocator import give_memory_back
 from edgeapp.runtime.encoders import AudioEncoder
+from edgeapp.runtime.integers import integer_products
 from edgeapp.runtime.settings import CPU, RunSettings
+from gallery.candidates import Candidate, likeliest, ranked
 from gallery.entry import MODALITIES
 from gallery.errors import BiovitaError
 from gallery.parameters import DecisionParameters
 from gallery.pooling import Pool
-from gallery.recognition import Candidate, likeliest, loud, ranked, recognise
+from gallery.recognition import loud, recognise
 from gallery.search import Index
 from gallery.store import Gallery
 from gallery.taxon import Taxon
@@ -114,13 +116,15 @@ class Recogniser:
             asked = " or ".join(modalities) or "usable"
             raise UsageError(f"{self.gallery_path}: has no {asked} entry to match", "choose other --modalities")
         self.index = index
-        self.vocabulary = Vocabulary(index, self.parameters, modalities)
+        self.threads = RunSettings.of(provider, threads).threads
+        # A graph of small layers shares a window badly; windows side by side leave no core waiting for another.
+        of_each = self.threads if live else 1
+        self.integers = integer_products(of_each)
+        self.vocabulary = Vocabulary(index, self.parameters, modalities, integers=self.integers)
         self._learned_sha256: str | None = None
         if learned is not None:
             self.lay_over(read_learned(Path(learned), pack.identity))
-        self.threads = RunSettings.of(provider, threads).threads
-        # A graph of small layers shares a window badly; windows side by side leave no core waiting for another.
-        self.encoder = AudioEncoder(pack, self.threads if live else 1, provider)
+        self.encoder = AudioEncoder(pack, of_each, provider)
         on_processor = self.encoder.provider == CPU
         at_once = max(1, min(BATCH_PROCESSOR, round(BATCH_PROCESSOR_S / pack.audio.window_s)))
         self.batch = at_once if on_processor else BATCH_ACCELERATOR

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gallery.candidates import Candidate
 from gallery.naming import Naming
-from gallery.recognition import Candidate, Detection
+from gallery.recognition import Detection
 
 
 @dataclass(frozen=True)

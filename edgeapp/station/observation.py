@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
 from edgeapp.recognition.results import WindowResult
+from gallery.candidates import Candidate
 from gallery.naming import Naming
-from gallery.recognition import Candidate, Detection
+from gallery.recognition import Detection
 
 
 @dataclass(frozen=True)

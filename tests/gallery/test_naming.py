@@ -2,10 +2,11 @@
 
 import pytest
 
+from gallery.candidates import Candidate
 from gallery.errors import TaxonError
 from gallery.names_table import NamesTable, write_names
 from gallery.naming import Naming, naming
-from gallery.recognition import Candidate, Detection
+from gallery.recognition import Detection
 from gallery.taxon import Taxon
 
 TIT = Taxon("Parus major", "", "", "", "", "", "Parus", {"en": "Great Tit"})

@@ -21,8 +21,8 @@ from gallery import (
     Vocabulary,
     recognise,
 )
+from gallery.products import unit as of_unit_length
 from gallery.reviewed import MOST_LOWERED, MOST_RAISED
-from gallery.vocabulary import unit as of_unit_length
 
 LOUD = -20.0
 TIT, MARSH = "Parus major", "Parus minor"

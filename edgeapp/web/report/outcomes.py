@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from edgeapp.recognition.results import WindowResult
 from edgeapp.web.report.model import Outcome, Outcomes
 from edgeapp.web.report.name import SPECIES, Name
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 
 DETECTED = "with a detection"
 SILENT = "silent"

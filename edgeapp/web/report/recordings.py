@@ -27,7 +27,7 @@ from edgeapp.web.report.overview import HeardSource, Overview, rows_of
 from edgeapp.web.report.parts import Pictures, taxon_parts
 from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details, whole_sound
 from edgeapp.web.report.tally import Tally, TaxonTally
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 
 MOST_BOXES = 10_000  # in the pictures of a report
 MOST_RUNS = 2_000  # of windows without a detection

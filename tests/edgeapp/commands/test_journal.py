@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Clip, Journal, Review, migrations
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 from tests.edgeapp.journal.samples import A_PARUS, DAWN, GREAT_TIT, begin, rows
 
 CUCKOO = replace(

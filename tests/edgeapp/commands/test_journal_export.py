@@ -15,7 +15,7 @@ import soundfile
 
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Clip, Detection, Journal, Review, Stream
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 from tests.edgeapp.outputs import receivers
 from tests.edgeapp.station.listening import deployment
 

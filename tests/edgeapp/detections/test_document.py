@@ -11,7 +11,8 @@ import pytest
 from edgeapp.clock.system import Moment
 from edgeapp.detections.document import Review, Source, detection_document, level_field
 from edgeapp.recognition.results import Origin
-from gallery.recognition import Candidate, Detection
+from gallery.candidates import Candidate
+from gallery.recognition import Detection
 
 ORIGIN = Origin("starter", "2.0", "ab" * 32)
 MAJOR = Candidate("Parus major", "Great Tit", np.float32(0.93), np.float32(0.71))

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Deployment, Detection, Journal, Stream
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 
 DAWN = Moment(datetime(2025, 5, 1, 6, 12, 9, 250_000, timezone(timedelta(hours=2))), boottime_s=500.0)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeapp.journal import Clip, Message, Review
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 from tests.edgeapp.journal.samples import A_PARUS, DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE
 
 GOLDEN = Path(__file__).parent / "golden_document.json"

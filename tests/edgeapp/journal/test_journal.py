@@ -13,7 +13,7 @@ from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Journal, JournalError, Message, Reader, default_path, migrations, utc_text
 from edgeapp.journal.schema import APPLICATION_ID
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 from tests.edgeapp.journal.samples import A_PARUS, DAWN, DEPLOYMENT, GREAT_TIT, MICROPHONE, begin, rows
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgeapp.journal import Clip, Journal, JournalError, Message, Reader, Review
 from edgeapp.journal.reading import PAGE
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 from tests.edgeapp.journal.samples import A_PARUS, DAWN, GREAT_TIT, begin, rows
 
 CUCKOO = replace(

@@ -13,7 +13,8 @@ from edgeapp.clock.system import Moment
 from edgeapp.outputs.table import SHOWN
 from edgeapp.outputs.writer import Recording, Run, writer
 from edgeapp.recognition.results import Identification, Origin, Stretch, WindowResult
-from gallery.recognition import Candidate, Detection
+from gallery.candidates import Candidate
+from gallery.recognition import Detection
 
 RUN = Run(Origin("toy", "1.0", "ab" * 32), window_s=10.0, hop_s=5.0)
 BIRDS = ("Animalia", "Chordata", "Aves", "Passeriformes", "Paridae", "Parus")

@@ -18,7 +18,8 @@ from edgeapp.errors import UsageError
 from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from edgeapp.outputs.writer import FORMATS, Recording, Run, writer
 from edgeapp.recognition.results import Identification, Origin, Stretch
-from gallery.recognition import Candidate, Detection
+from gallery.candidates import Candidate
+from gallery.recognition import Detection
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.outputs import receivers
 

@@ -12,7 +12,7 @@ import pytest
 from edgeapp.clock.system import Moment
 from edgeapp.detections.verdict import Verdict
 from edgeapp.journal import Clip, Journal, Review
-from gallery.recognition import Candidate
+from gallery.candidates import Candidate
 from tests.edgeapp.journal.samples import A_PARUS, DAWN, GREAT_TIT, begin
 from tests.edgeapp.web.report.parsed import addresses, parsed, sound_of
 

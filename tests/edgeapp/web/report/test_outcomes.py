@@ -10,7 +10,8 @@ import pytest
 from edgeapp.recognition.results import WindowResult
 from edgeapp.web.report.name import Name
 from edgeapp.web.report.outcomes import Judging, OutcomeLog, level_words
-from gallery.recognition import Candidate, Detection
+from gallery.candidates import Candidate
+from gallery.recognition import Detection
 
 TIT = Name("species", "Parus major", "Great Tit")
 JUDGING = Judging(0.7, lambda number: (TIT, Name("species", "Bufo bufo", "Common Toad"))[number])
