@@ -22,7 +22,6 @@ ROWS_AT_ONCE = 1024
 KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered
 MANY = 2000  # taxa from which a first look at all of them in 8 bits saves more than it costs
 NEAR = 5.0  # below the likeliest taxon, or below nothing: a logit as low as that is worth 0.7 % of it
-
 SHARE_COPIED = 0.1  # of the directions, from which copying them out takes longer than the product with all
 
 
