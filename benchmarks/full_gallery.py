@@ -28,7 +28,6 @@ from gallery.nearest import Nearest
 from gallery.pictures import pictures
 
 OF_NEAREST = 10
-WINDOWS = 256
 TIMES = 5
 SCALE = 40.0
 SHA = "{:064x}"
@@ -140,22 +139,23 @@ def opening(path: Path) -> dict[str, float]:
     }
 
 
-def windows(sounding: np.ndarray, rng: np.random.Generator, dim: int) -> np.ndarray:
-    """Windows [WINDOWS, dim] that hold one or two of some taxa in noise."""
-    first, second = (np.stack([center(one, dim) for one in rng.choice(sounding, WINDOWS).tolist()]) for _ in range(2))
-    vectors = first + 0.7 * second * (rng.random((WINDOWS, 1)) < 0.3)
+def windows(sounding: np.ndarray, rng: np.random.Generator, asked: argparse.Namespace) -> np.ndarray:
+    """Windows [windows, dim] that hold one or two of some taxa in noise."""
+    n, dim = asked.windows, asked.dim
+    first, second = (np.stack([center(one, dim) for one in rng.choice(sounding, n).tolist()]) for _ in range(2))
+    vectors = first + 0.7 * second * (rng.random((n, 1)) < 0.3)
     vectors = vectors + rng.standard_normal(vectors.shape) * (0.8 / np.sqrt(dim))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def decided(vocabulary: Vocabulary, asked: argparse.Namespace) -> dict[str, float]:
     """Of windows of 16 taxa, as in a recording, and of windows that each hold others."""
-    rng, found, least = np.random.default_rng(7), {}, np.full(WINDOWS, -20.0)
+    rng, found, least = np.random.default_rng(7), {}, np.full(asked.windows, -20.0)
     for name, kinds in (("recurring", 16), ("all_different", asked.taxa)):
         sounding = rng.permutation(asked.taxa)[:kinds]
-        for together in (1, 8, 64, WINDOWS):
-            n = 16 if together == 1 else WINDOWS
-            sets = iter([windows(sounding, rng, asked.dim)[:n] for _ in range(TIMES + 1)])
+        for together in (1, 8, 64, asked.windows):
+            n = 16 if together == 1 else asked.windows
+            sets = iter([windows(sounding, rng, asked)[:n] for _ in range(TIMES + 1)])
 
             def decide(together: int = together, n: int = n, sets: Iterator[np.ndarray] = sets) -> None:
                 vectors = next(sets)
@@ -176,7 +176,7 @@ def products(asked: argparse.Namespace) -> dict[str, float]:
     """
     rng, found = np.random.default_rng(11), {}
     taxa = rng.standard_normal((asked.taxa, asked.dim), np.float32)
-    for together in (1, WINDOWS):
+    for together in (1, asked.windows):
         some = rng.standard_normal((together, asked.dim), np.float32)
         processor, wall = timed(lambda some=some: some @ taxa.T, 4 * TIMES)  # type: ignore[misc]
         found[f"product_ms_{together}"] = processor / together * 1e3
@@ -252,6 +252,7 @@ def main() -> int:
     parser.add_argument("--spread", type=float, default=1.0)
     parser.add_argument("--queries", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1, help="of products in whole numbers")
+    parser.add_argument("--windows", type=int, default=256, help="that are decided together, at most")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--opening", action="store_true", help=argparse.SUPPRESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import os
@@ -44,14 +45,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Look for garbage only among what the tests make, and not among themselves and what they load."""
     gc.disable()
     try:
-        return (yield)
+        with after_the_first(Path(session.config.args[0].partition("::")[0])):
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextlib.contextmanager
+def after_the_first(tests: Path) -> Iterator[None]:
+    """Let one worker of a run compile the tests, which takes longer than to load them; the others wait for it."""
+    if not WORKER:
+        yield
+        return
+    lock = os.open(tests, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # with the other ones that waited
+        yield
+    finally:
+        os.close(lock)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,7 +39,7 @@ def test_the_cost_of_a_report_is_measured(shared, starter_pack):
 
 
 def test_a_gallery_is_measured(tmp_path):
-    words = ("--taxa", "40", "--per-taxon", "3", "--dim", "16", "--queries", "2", "--json")
+    words = ("--taxa", "40", "--per-taxon", "3", "--dim", "16", "--queries", "2", "--windows", "16", "--json")
     done = run("full_gallery.py", str(tmp_path), *words)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -1,4 +1,7 @@
-"""`make identify` makes the BirdNET pack once, and goes on without it; the programs it calls are stand-ins here."""
+"""`make identify` makes the BirdNET pack once, and goes on without it; `.ci/run` runs two calls of make at once.
+
+The programs that they call are stand-ins here.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,17 @@ esac
 """
 PROGRAM = """#!/bin/sh
 echo "$@" >> calls
+"""
+# Each of the two long calls ends once the other has begun.
+MAKE = """#!/bin/sh
+for goal; do :; done  # the last argument
+echo "$goal begins"
+case $goal in test | beside)
+    touch "$goal.begun"
+    for n in $(seq 600); do test -e test.begun -a -e beside.begun && break || sleep 0.05; done
+    test -e test.begun -a -e beside.begun || exit 9 ;;
+esac
+test "$goal" != "$FAILS" || exit 3
 """
 PACK = ".venv/share/biovita-edge/packs/birdnet"
 INSTALLS = "-m pip install --quiet --editable .[cpu,birdnet]"
@@ -88,3 +102,17 @@ def test_clean_takes_the_pack_away(checkout):
     make(checkout, "birdnet")
     make(checkout, "clean")
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(("fails", "code"), [("", 0), ("test", 3), ("beside", 3), ("install", 3)])
+def test_the_tests_and_what_goes_beside_them_run_at_once(tmp_path, fails, code):
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / "bin").mkdir()
+    run = Path(shutil.copy(PROJECT / ".ci" / "run", tmp_path / ".ci" / "run"))
+    for name, script in (("make", MAKE), ("dpkg", "#!/bin/sh\n")):
+        (tmp_path / "bin" / name).write_text(script)
+        (tmp_path / "bin" / name).chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run([run], env={**os.environ, "PATH": path, "FAILS": fails}, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert ("test begins" in done.stdout, "beside begins" in done.stdout) == (fails != "install",) * 2

@@ -21,11 +21,10 @@ from trainer.models.text import tokenize
 NAMES = ["Cantorel albus", "Familia1idae", "大山雀", "with common name", "Passer  domesticus"]
 
 
-@pytest.fixture
-def exported(withheld_run: Path, tmp_path: Path) -> tuple[Ended, Path]:
-    """What the command said, and the folder, in which the towers of others were."""
-    out = tmp_path / "towers"
-    out.mkdir()
+@pytest.fixture(scope="module")
+def exported(withheld_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, Path]:
+    """What the command said, and the folder, in which the towers of others were; not to be changed."""
+    out = tmp_path_factory.mktemp("towers")
     (out / "towers.json").write_text('{"size": 224, "context": 1}', encoding="utf-8")
     (out / "image.onnx").write_bytes(b"of another")
     return call(main, "towers", withheld_run / "stage1", "--out", out), out
@@ -35,9 +34,11 @@ def test_device_encodes_names_as_the_checkpoint_does(
     exported: tuple[Ended, Path],
     withheld_run: Path,
     linear_pack: Path,
+    tmp_path: Path,
 ) -> None:
     ended, out = exported
     assert ended.code == 0, ended.err
+    out = Path(shutil.copytree(out, tmp_path / "towers"))
     assert "cosine at least 0.99" in ended.err
     context = json.loads((out / "towers.json").read_text(encoding="utf-8"))["context"]
     shutil.copyfile(linear_pack / "audio.onnx", out / "audio.onnx")

@@ -12,6 +12,7 @@ from gallery import Taxon, read_taxa
 from tests.conftest import Once
 from tests.trainer import tiny as tiny_set
 from trainer.data.manifest import Manifest, read_manifest
+from trainer.session import Session
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +38,12 @@ def run_folder(once: Once, tiny: tiny_set.Tiny) -> Path:
 def own_run(run_folder: Path, tmp_path: Path) -> Path:
     """A copy of the finished run."""
     return Path(shutil.copytree(run_folder, tmp_path / "run"))
+
+
+@pytest.fixture
+def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage ends without decision parameters, which take as long as a small stage, where nobody asks for them."""
+    monkeypatch.setattr(Session, "calibrate", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

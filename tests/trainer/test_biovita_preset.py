@@ -27,6 +27,11 @@ from trainer.data.manifest import PROJECT
 
 SMALL = ["--preset", "biovita", "--device", "cpu", "--threads", "1", "--workers", "0", "--epochs", "2"]
 SMALL += ["--set", "bf16=false"]  # whose rounding depends on the size of a batch
+# Two processes by stage: as they are started by hand, where each loads all, and as copies of one.
+STARTED = {
+    "1": ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.trainer.tiny"),
+    "2": ("tests.trainer.ranks", "2"),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,10 +151,10 @@ def test_two_processes_train_as_one_with_the_joint_batch(
         for path in (stages / "stage1").iterdir():
             if path.is_file():
                 (out / "stage1" / path.name).write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [
+    command = [
+        sys.executable,
         "-m",
-        "tests.trainer.tiny",
+        *STARTED[stage],
         "--stage",
         stage,
         *SMALL,
@@ -172,6 +177,7 @@ def test_two_processes_train_as_one_with_the_joint_batch(
     assert sum(path.suffix == ".safetensors" for path in (out / folder).iterdir()) == 1
 
 
+@pytest.mark.usefixtures("uncalibrated")
 def test_what_the_released_code_does_beyond_the_paper_can_be_asked_for(
     tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +212,7 @@ def test_all_that_the_released_code_does_otherwise_trains(
     assert (settings["pad"], settings["start"], settings["resampler"]) == ("zero", "onset", "sinc")
 
 
+@pytest.mark.usefixtures("uncalibrated")
 def test_text_distillation_says_what_it_is_worth(tiny: Tiny, sources: list[str], tmp_path: Path) -> None:
     words = ["--recipe", "text-distillation", *SMALL, *tiny.data_words(), *sources, "--out", tmp_path]
     ended = call(main, *words, "--set", "batch=4")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -186,6 +187,11 @@ def served(
     """The page of a copy of the journal, whose station runs elsewhere."""
     with serving(tmp_path_factory.mktemp("served"), recorded, starter_pack, gallery) as served:
         yield served
+
+
+def client_of(url: str) -> httpx.Client:
+    """A client of a page. No page here is encrypted, and to load certificates takes longer than most answers."""
+    return httpx.Client(base_url=url, timeout=60, verify=False)
 
 
 @dataclass

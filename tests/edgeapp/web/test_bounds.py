@@ -15,12 +15,12 @@ from edgeapp.config.sections import Station, Web
 from edgeapp.config.settings import Settings
 from edgeapp.web import guard, server
 from edgeapp.web.of_journal import page_of
-from tests.edgeapp.web.conftest import serving, until_true
+from tests.edgeapp.web.conftest import client_of, serving, until_true
 
 
 @pytest.fixture
 def client(served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, timeout=60) as client:
+    with client_of(served.url) as client:
         yield client
 
 

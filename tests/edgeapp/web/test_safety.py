@@ -19,7 +19,7 @@ import pytest
 
 from edgeapp.web import access
 from edgeapp.web.access import Access, Password, Throttle, write_password
-from tests.edgeapp.web.conftest import Served, environment, program, serving
+from tests.edgeapp.web.conftest import Served, client_of, environment, program, serving
 
 PASSWORD = "a heron on the roof"
 PAGES = ("/", "/day/2026-05-22", "/detections", "/detections/1", "/species", "/species/Parus%20major", "/health")
@@ -29,7 +29,7 @@ NASTY = "<img src=x onerror=alert(1)>\x1b[31m\u202e\"'><script>alert(2)</script>
 
 @pytest.fixture
 def client(served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, timeout=60) as client:
+    with client_of(served.url) as client:
         yield client
 
 
@@ -44,7 +44,7 @@ def locked(recorded, starter_pack, gallery, tmp_path_factory) -> Iterator[Served
 
 @pytest.fixture
 def stranger(locked) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=locked.url, timeout=60) as client:
+    with client_of(locked.url) as client:
         yield client
 
 
@@ -338,7 +338,7 @@ def test_names_that_are_code_are_only_text(recorded, starter_pack, gallery, tmp_
         served.rename(1, NASTY)
         with closing(sqlite3.connect(served.journal)) as connection, connection:
             connection.execute("UPDATE streams SET source = ?", [NASTY])
-        with httpx.Client(base_url=served.url, timeout=60) as client:
+        with client_of(served.url) as client:
             client.post("/api/v1/reviews", json={"detections": [1], "verdict": "confirmed", "note": NASTY})
             paths = ("/", "/detections", "/detections/1", "/species", "/day/2026-05-22", f"/species/{quote(NASTY)}")
             for path in (*paths, f"/detections?taxon={quote(NASTY)}&source={quote(NASTY)}", f"/?said={quote(NASTY)}"):

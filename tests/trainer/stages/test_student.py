@@ -129,6 +129,7 @@ def of(state: dict[str, torch.Tensor], name: str) -> torch.Tensor:
     return state[name.replace("features.", "audio.branch.blocks.", 1)]
 
 
+@pytest.mark.usefixtures("uncalibrated")
 def test_a_run_killed_and_resumed_ends_with_the_same_weights(
     tiny: Tiny, teacher: Path, taught: tuple[Path, Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +163,7 @@ def test_labels_are_not_asked_for(tiny: Tiny, teacher: Path, recordings: Path, t
     assert any("no decision parameters" in line for line in ended.lines())
 
 
+@pytest.mark.usefixtures("uncalibrated")
 def test_a_folder_beside_a_manifest_is_heard_too(
     tiny: Tiny, teacher: Path, recordings: Path, tmp_path: Path, taught: tuple[Path, Ended]
 ) -> None:
@@ -276,6 +278,21 @@ def test_a_large_teacher_hears_48_khz_and_its_student_32(taught_by_large: Path, 
     assert float((lower * right).sum()) > 0.9
 
 
+def test_the_ear_of_a_student_of_a_large_teacher_is_exported(taught_by_large: Path, tmp_path: Path) -> None:
+    from onnxruntime import InferenceSession
+
+    from export.lowerings import export_audio
+
+    own = checkpoint.load(taught_by_large)
+    export_audio(own.model, own.config.preset, tmp_path / "audio.onnx")
+    sound = tone(1000, seconds=own.config.preset.window_s, rate_hz=32_000)[None]
+    (given,) = InferenceSession(str(tmp_path / "audio.onnx")).run(None, {"waveform": sound})
+    with torch.no_grad():
+        wanted = own.model.audio(torch.from_numpy(sound)).numpy()
+    assert given.shape == (1, published.DIM) and (given * wanted).sum() >= 0.9999
+
+
+@pytest.mark.slow
 def test_a_student_of_a_large_teacher_becomes_a_pack(tiny: Tiny, taught_by_large: Path, tmp_path: Path) -> None:
     from edgeapp.pack.format import Pack
     from export.cli import main as export

@@ -12,7 +12,7 @@ import pytest
 from edgeapp.audio.formats import foreign
 from edgeapp.audio.formats.view import read_at
 from tests.edgeapp.audio.formats.sounds import RATE_HZ as HZ
-from tests.edgeapp.audio.formats.sounds import encoded, example, garbage, heard
+from tests.edgeapp.audio.formats.sounds import encoded, example, garbage, heard, whole
 
 FIRST, SECOND = example(2.0), example(4.0)[2 * HZ :]
 WRITTEN = [
@@ -53,18 +53,14 @@ def made(tmp_path_factory) -> dict[str, tuple[bytes, bytes]]:
     return {name: (both[0][name], both[1][name]) for name in FOREIGN}
 
 
-def alone(data: bytes) -> np.ndarray:
-    return heard(data)[0]
-
-
 @pytest.mark.parametrize(("format", "subtype"), WRITTEN)
 def test_joined_files_are_heard_one_after_the_other(format, subtype):
     one, other = (encoded(sound, format, subtype=subtype) for sound in (FIRST, SECOND))
     given, source = heard(one + other + one)
-    np.testing.assert_array_equal(given, np.concatenate([alone(one), alone(other), alone(one)]))
+    np.testing.assert_array_equal(given, np.concatenate([whole(one), whole(other), whole(one)]))
     assert source.fault is None and "3 streams in one file, one after the other" in source.notes
     part, _ = heard(one + other, 2.5)
-    np.testing.assert_array_equal(part, np.concatenate([alone(one), alone(other)])[round(2.5 * HZ) :])
+    np.testing.assert_array_equal(part, np.concatenate([whole(one), whole(other)])[round(2.5 * HZ) :])
 
 
 @pytest.mark.parametrize("decoder", ["ffmpeg", "no-such-program"])
@@ -73,9 +69,9 @@ def test_joined_files_of_phones_and_the_web_are_all_heard(made, monkeypatch, dec
     monkeypatch.setattr(foreign, "FFMPEG", decoder)
     one, other = made[name]
     given, source = heard(one + other)
-    expected = np.concatenate([alone(one), alone(other)])
+    expected = np.concatenate([whole(one), whole(other)])
     assert abs(len(given) - len(expected)) <= 0.1 * HZ and source.fault is None
-    n = len(alone(one)) + HZ
+    n = len(whole(one)) + HZ
     np.testing.assert_allclose(given[n : n + HZ], expected[n : n + HZ], atol=1e-3)
     part, _ = heard(one + other, n / source.rate_hz, 0.5)
     np.testing.assert_array_equal(part, given[n : n + source.rate_hz // 2])
@@ -95,7 +91,7 @@ def test_files_of_several_formats_and_rates_can_be_joined():
 def test_formats_whose_end_is_known_can_be_joined_with_any(format, other):
     one, two = encoded(FIRST, format), encoded(SECOND, other)
     given, source = heard(one + two)
-    np.testing.assert_array_equal(given, np.concatenate([alone(one), alone(two)]))
+    np.testing.assert_array_equal(given, np.concatenate([whole(one), whole(two)]))
     assert source.fault is None and source.notes == ["2 streams in one file, one after the other"]
     # What decodes MP3 rounds the last bit by where it began.
     np.testing.assert_allclose(heard(one + two, 2.5)[0], given[round(2.5 * HZ) :], rtol=0, atol=2**-23)
@@ -105,7 +101,7 @@ def test_what_follows_and_is_no_sound_is_noted():
     for format, subtype in (("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III")):
         data = encoded(FIRST, format, subtype=subtype)
         given, source = heard(data + garbage(200_000))
-        np.testing.assert_array_equal(given, alone(data))
+        np.testing.assert_array_equal(given, whole(data))
         assert "kB are something else and were left out" in str(source.notes)
         assert heard(data + bytes(200_000))[1].notes == []
 

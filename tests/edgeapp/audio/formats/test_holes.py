@@ -11,7 +11,7 @@ import pytest
 from edgeapp.audio.formats import foreign, mp4
 from edgeapp.audio.formats.decoder import Hole
 from edgeapp.audio.formats.timed import in_time
-from tests.edgeapp.audio.formats.sounds import encoded, heard
+from tests.edgeapp.audio.formats.sounds import encoded, heard, whole
 
 HZ, SECONDS = 16_000, 16
 PIECE = HZ // 10  # each has a tone of its own, so that its place is known
@@ -83,13 +83,12 @@ def test_what_follows_a_hole_is_heard_at_its_time(made, monkeypatch, name, decod
     if name in UNTIMED and kind in ("removed", "added"):
         pytest.skip("how long the hole is cannot be known")
     data = made[name]
-    whole, source = heard(data)
-    assert source.fault is None
+    sound = whole(data)
     size = len(data) // 30
     damaged = with_hole(data, kind, len(data) * 2 // 5, size)
     given, source = heard(damaged)
     assert source.fault is not None and source.fault.startswith("is damaged")
-    right = at_their_time(whole, given, source.rate_hz, 0.08 if name in UNTIMED else 0.02)
+    right = at_their_time(sound, given, source.rate_hz, 0.08 if name in UNTIMED else 0.02)
     lost_s = (~right).sum() / 10
     assert lost_s <= (0 if kind == "added" else SECONDS / 30) + FRAGMENT_S
     assert right[: int(10 * SECONDS * 2 / 5) - 6].all() and right[-60:].all()
@@ -102,8 +101,8 @@ def test_holes_at_several_places_cost_what_they_hit(made, name):
     for share in (0.2, 0.45, 0.7):
         at = int(share * len(data))
         damaged[at : at + 600] = bytes(600)
-    whole, given = heard(data)[0], heard(bytes(damaged))
-    right = at_their_time(whole, given[0], given[1].rate_hz, 0.3 if name in UNTIMED else 0.02)
+    sound, given = whole(data), heard(bytes(damaged))
+    right = at_their_time(sound, given[0], given[1].rate_hz, 0.3 if name in UNTIMED else 0.02)
     assert given[1].fault is not None and (~right).sum() / 10 < 3 * FRAGMENT_S
 
 
@@ -115,16 +114,16 @@ def test_a_damaged_box_costs_its_fragment(made, name, box):
     if not places:
         pytest.skip("it has none")
     at = places[len(places) // 2] - 4
-    whole, (given, source) = heard(data)[0], heard(data[:at] + bytes(16) + data[at + 16 :])
-    assert (~at_their_time(whole, given, source.rate_hz)).sum() / 10 <= (0 if box == b"mfra" else FRAGMENT_S)
+    sound, (given, source) = whole(data), heard(data[:at] + bytes(16) + data[at + 16 :])
+    assert (~at_their_time(sound, given, source.rate_hz)).sum() / 10 <= (0 if box == b"mfra" else FRAGMENT_S)
     assert source.fault is not None
 
 
 def test_a_damaged_head_of_a_cluster_moves_nothing(made):
     data = made["web.webm"]
     at = [at for at in range(len(data)) if data.startswith(b"\x1f\x43\xb6\x75", at)][2]
-    whole, (given, source) = heard(data)[0], heard(data[: at - 40] + bytes(100) + data[at + 60 :])
-    assert (~at_their_time(whole, given, source.rate_hz)).sum() <= 3
+    sound, (given, source) = whole(data), heard(data[: at - 40] + bytes(100) + data[at + 60 :])
+    assert (~at_their_time(sound, given, source.rate_hz)).sum() <= 3
     assert source.fault is not None and "is damaged from " in source.fault
 
 
@@ -135,10 +134,10 @@ def test_an_index_that_has_moved_is_found(made, tmp_path):
     )
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", "-c:a", "aac", tmp_path / "a.m4a"], check=True)
     data = (tmp_path / "a.m4a").read_bytes()
-    whole = heard(data)[0]
+    sound = whole(data)
     given, source = heard(with_hole(data, "removed", len(data) // 2, 1_000))
-    n = len(whole) * 2 // 5
-    np.testing.assert_allclose(given[:n], whole[:n], atol=1e-3)
+    n = len(sound) * 2 // 5
+    np.testing.assert_allclose(given[:n], sound[:n], atol=1e-3)
     assert source.fault is not None
 
 
@@ -178,7 +177,7 @@ def test_samples_that_no_recording_has_are_a_hole_of_what_was_decoded():
 def test_frames_of_a_phone_are_found_again(kind, magic, type, size):
     rng = random.Random(1)
     data = magic + b"".join(type + rng.randbytes(size) for _ in range(500))
-    whole, (given, source) = heard(data)[0], heard(with_hole(data, kind, len(data) * 2 // 5, 1_500))
-    assert len(whole) == len(given) == 10 * source.rate_hz and source.fault is not None
-    right = at_their_time(whole, given, source.rate_hz)
+    sound, (given, source) = whole(data), heard(with_hole(data, kind, len(data) * 2 // 5, 1_500))
+    assert len(sound) == len(given) == 10 * source.rate_hz and source.fault is not None
+    right = at_their_time(sound, given, source.rate_hz)
     assert right[:39].all() and right[-45:].all()
