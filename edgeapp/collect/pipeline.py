@@ -169,7 +169,9 @@ class Collection:
             self.report.silent |= outcome.silent
             if not outcome.failed or outcome.silent:
                 break
+            waiting = [row for row in self.catalogue.rows(FAILED) if not row.lasting]
             self.decide()
+            self.catalogue.fail_as_before(waiting)
         self._list_failures()
 
     def _asked_for(self) -> tuple[str, ...]:

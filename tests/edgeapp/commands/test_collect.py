@@ -17,7 +17,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
+from edgeapp.collect import pace
 from edgeapp.collect.catalogue import Catalogue
+from edgeapp.collect.client import TRIES
 from edgeapp.collect.pipeline import FAILURES
 from tests.conftest import PROJECT
 from tests.edgeapp.collect import mirror as mirrors
@@ -131,6 +133,25 @@ def test_what_fails_is_named_and_the_others_come(mirror, tmp_path):
     assert len(downloaded(tmp_path / "set")) == 20
     again = run(tmp_path / "set", *mirror.options)
     assert again.exit_code == 0  # it is known by now, and nothing new has failed
+
+
+def test_a_file_is_tried_once_in_a_run_and_counted_once(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "LONGEST_PAUSE_S", 0.01)
+    [first, second, third, *_] = [path for path in mirror.archives.files if path.startswith("/museum")]
+    mirror.archives.files[first].statuses.extend([(500, {})] * (TRIES + 1))
+    mirror.archives.files[second].content = b"<html><body>Moved</body></html>"  # others are drawn for it
+    done = run(tmp_path / "set", *mirror.options, "--recordings", 3)
+    assert done.exit_code == 1
+    assert len(mirror.archives.questions(first)) == TRIES
+    fetched, failed = map(int, re.search(r"this run (\d+) were fetched, .*, and (\d+) failed", done.stdout).groups())
+    assert failed == 2 and fetched == len(downloaded(tmp_path / "set"))
+    with open(tmp_path / "set" / FAILURES, encoding="utf-8") as file:
+        assert {row["reason"]: row["attempts"] for row in csv.DictReader(file)} == {
+            "the server answers 500 (Internal Server Error)": "1",
+            "is an HTML page, not sound": "3",
+        }
+    again = run(tmp_path / "set", *mirror.options, "--recordings", 3)
+    assert again.exit_code == 0 and "in this run 1 were fetched" in again.stdout
 
 
 def test_others_are_chosen_for_what_failed_for_good(mirror, tmp_path):
