@@ -14,7 +14,7 @@ from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack
 from gallery.taxon import Taxon
 
-POINTS = 5  # at most, of a side of a box
+POINTS = 12  # at most, of a side of a box: from 5 to 12, Europe gains 10 of 556 species, and 8 s
 STEP_DEG = 1.0
 _REMEDY = "write LATITUDE,LONGITUDE, or the box SOUTH,WEST,NORTH,EAST in degrees"
 

@@ -250,6 +250,24 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(mirror, tmp_path):
     assert done.exit_code == 0 and f"in this run {21 - here} were fetched" in done.stdout
 
 
+def test_a_catalogue_that_cannot_grow_is_one_line(mirror, tmp_path):
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "set"
+    full = subprocess.run(
+        [sys.executable, "-m", "edgeapp", "collect", str(out), *mirror.options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+    )
+    assert full.returncode == 2, full.stderr
+    last = full.stderr.splitlines()[-1]
+    assert last.startswith(f"biovita-edge: {out}: the catalogue cannot be read or written (disk I/O error); check the disk")
+    assert "Traceback" not in full.stderr
+    done = run(out, *mirror.options)
+    assert done.exit_code == 0 and len(downloaded(out)) == 21
+
+
 def test_the_trainer_has_the_same_command(mirror, tmp_path):
     from trainer.__main__ import app as trainer
 
