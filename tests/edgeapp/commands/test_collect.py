@@ -139,8 +139,8 @@ def test_a_file_is_tried_once_in_a_run_and_counted_once(mirror, tmp_path, monkey
     monkeypatch.setattr(pace, "LONGEST_PAUSE_S", 0.01)
     [first, second, third, *_] = [path for path in mirror.archives.files if path.startswith("/museum")]
     mirror.archives.files[first].statuses.extend([(500, {})] * (TRIES + 1))
-    mirror.archives.files[second].content = b"<html><body>Moved</body></html>"  # others are drawn for it
-    done = run(tmp_path / "set", *mirror.options, "--recordings", 3)
+    mirror.archives.files[second].content = b"<html><body>Moved</body></html>"
+    done = run(tmp_path / "set", *mirror.options)
     assert done.exit_code == 1
     assert len(mirror.archives.questions(first)) == TRIES
     fetched, failed = map(int, re.search(r"this run (\d+) were fetched, .*, and (\d+) failed", done.stdout).groups())
@@ -150,7 +150,7 @@ def test_a_file_is_tried_once_in_a_run_and_counted_once(mirror, tmp_path, monkey
             "the server answers 500 (Internal Server Error)": "1",
             "is an HTML page, not sound": "3",
         }
-    again = run(tmp_path / "set", *mirror.options, "--recordings", 3)
+    again = run(tmp_path / "set", *mirror.options)
     assert again.exit_code == 0 and "in this run 1 were fetched" in again.stdout
 
 
@@ -182,6 +182,21 @@ def test_files_that_were_lost_are_fetched_again(mirror, tmp_path):
     done = run(out, *mirror.options)
     assert "2 files are gone or cut, and are fetched again" in done.stderr
     assert "in this run 2 were fetched" in done.stdout and first.exists()
+
+
+def test_files_of_ones_own_that_were_replaced_are_taken_anew(tmp_path):
+    own, out = tmp_path / "own" / "Parus_major", tmp_path / "set"
+    own.mkdir(parents=True)
+    (own / "a.wav").write_bytes(sound(1))
+    (own / "b.wav").write_bytes(b"<html></html>")
+    words = ("--folder", own.parent, "--licence", "*", "--keep-free", 0, "--no-speech")
+    assert run(out, *words).exit_code == 1
+    assert [row.medium.id for row in downloaded(out)] == ["Parus_major/a.wav"]
+    (own / "a.wav").write_bytes(sound(2))
+    (own / "b.wav").write_bytes(sound(3))
+    done = run(out, *words)
+    assert done.exit_code == 0 and "in this run 2 were fetched" in done.stdout
+    assert [(out / row.path).read_bytes() for row in downloaded(out)] == [sound(2), sound(3)]
 
 
 @pytest.mark.parametrize(
