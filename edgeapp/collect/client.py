@@ -200,7 +200,8 @@ class Client:
                 waited_s += pause_s
                 paused = waited_s > LONGEST_WAIT_S
                 if tries >= (SILENT_TRIES if again.unreachable else TRIES) or paused:
-                    what = f"{self.hidden(again.reason)}{f', and asks for a pause of {pause_s:.0f} s' if paused else ''}"
+                    long = f", and asks for a pause of {pause_s:.0f} s" if paused else ""
+                    what = f"{self.hidden(again.reason)}{long}"
                     raise FetchError(what, "try again later", False, again.unreachable, paused) from None
             else:
                 self.pace.answered(host)

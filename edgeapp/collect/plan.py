@@ -119,7 +119,9 @@ def species_of(path: Path) -> tuple[str, ...]:
         else:
             names = [_name_in(line.partition("#")[0]) for line in lines]
     except csv.Error as error:
-        raise UsageError(f"species list {path} is no table ({error})", "close its quotes, or list names alone") from None
+        raise UsageError(
+            f"species list {path} is no table ({error})", "close its quotes, or list names alone"
+        ) from None
     found = tuple(dict.fromkeys(name for name in names if name))
     if not found:
         raise UsageError(f"species list {path} has no name", "write one scientific name on each line")

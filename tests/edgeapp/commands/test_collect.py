@@ -277,7 +277,9 @@ def test_a_catalogue_that_cannot_grow_is_one_line(mirror, tmp_path):
     )
     assert full.returncode == 2, full.stderr
     last = full.stderr.splitlines()[-1]
-    assert last.startswith(f"biovita-edge: {out}: the catalogue cannot be read or written (disk I/O error); check the disk")
+    assert last.startswith(
+        f"biovita-edge: {out}: the catalogue cannot be read or written (disk I/O error); check the disk"
+    )
     assert "Traceback" not in full.stderr
     done = run(out, *mirror.options)
     assert done.exit_code == 0 and len(downloaded(out)) == 21
