@@ -358,7 +358,7 @@ class Imported:
     def _read(self, name: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
         path = self._folder / name
         try:
-            with path.open(encoding="utf-8", newline="") as lines:
+            with path.open(encoding="utf-8-sig", newline="") as lines:
                 rows = csv.DictReader(lines, strict=True)
                 missing = [column for column in columns if column not in (rows.fieldnames or ())]
                 if missing:

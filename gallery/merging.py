@@ -10,11 +10,11 @@ from itertools import islice
 import numpy as np
 
 from gallery.entries import each
-from gallery.entry import MODALITIES, Counterexample, Entry, Rejection
+from gallery.entry import Counterexample, Entry, Rejection
 from gallery.errors import TaxonError
 from gallery.licences import may_be_shown
 from gallery.store import Gallery
-from gallery.taxon import Names, Taxon
+from gallery.taxon import Names, Taxon, are_namesakes
 
 AT_ONCE = 4096  # entries in memory
 SAME = 1.0 - 1e-4  # cosine from which two vectors are of one sound: float16 rounds by a hundredth of it
@@ -83,6 +83,7 @@ def take(
 ) -> Merged:
     """Put taxa, entries and counterexamples into a gallery, in one transaction; see `merge`.
 
+    A taxon that has the name of one of another kingdom is rejected, with all that it has.
     A file or prompt that a taxon has already is the same entry. Recordings without a file, as those learnt from
     reviews, are the same where their vectors are; another one of the same label is given a label of its own.
     """
@@ -90,9 +91,10 @@ def take(
     with gallery.transaction():
         names = _add_taxa(gallery, taxa, merged)
         wanted = (
-            _allowed(replace(entry, scientific_name=names.get(entry.scientific_name, entry.scientific_name)), merged)
+            _allowed(replace(entry, scientific_name=name), merged)
             for entry in entries
-            if entry.modality == "text" or licensed(entry.licence)
+            if (name := names.get(entry.scientific_name, entry.scientific_name)) is not None
+            and (entry.modality == "text" or licensed(entry.licence))
         )
         while some := list(islice(wanted, AT_ONCE)):
             _add_all(gallery, [one for one in some if not _is_known_by_its_label(one)], merged)
@@ -102,20 +104,25 @@ def take(
         for known in gallery.counterexamples():
             there.setdefault((known.taxon_rank, known.scientific_name), []).append(known)
         for example in examples:
-            if licensed(example.licence):
-                name = names.get(example.scientific_name, example.scientific_name)
+            name = names.get(example.scientific_name, example.scientific_name)
+            if name is not None and licensed(example.licence):
                 of_taxon = there.setdefault((example.taxon_rank, name), [])
                 _add_counterexample(gallery, replace(example, scientific_name=name), of_taxon, merged)
     return merged
 
 
-def _add_taxa(gallery: Gallery, taxa: Iterable[Taxon], merged: Merged) -> dict[str, str]:
-    """Add taxa that are new; the accepted name in the gallery of each."""
+def _add_taxa(gallery: Gallery, taxa: Iterable[Taxon], merged: Merged) -> dict[str, str | None]:
+    """Add taxa that are new; the accepted name in the gallery of each, None for a namesake."""
     names = Names(gallery.taxa())
-    accepted: dict[str, str] = {}
+    accepted: dict[str, str | None] = {}
     for taxon in taxa:
         name = taxon.scientific_name
         known = gallery.taxon(name) or _by_synonym(names, taxon)
+        if known is not None and are_namesakes(known, taxon):
+            reason = f"of {taxon.kingdom} is left out: the gallery has a taxon of {known.kingdom} under this name"
+            merged.rejected.append(Rejection(name, reason))
+            accepted[name] = None
+            continue
         if known is None:
             merged.taxa += gallery.add_taxa([taxon]).added
         elif known.scientific_name != name:
@@ -153,7 +160,7 @@ def _is_known_by_its_label(entry: Entry) -> bool:
 
 
 def _add_all(gallery: Gallery, entries: list[Entry], merged: Merged) -> None:
-    for modality in MODALITIES:
+    for modality in dict.fromkeys(one.modality for one in entries):  # one that is none is rejected
         some = [one for one in entries if one.modality == modality]
         added = gallery.add_entries(some, reject_known=False)
         merged.entries[modality] += added.added

@@ -17,6 +17,8 @@ from gallery.names_table import NamesTable, key_of
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 HIGHER_RANKS = RANKS[:-1]
+KINGDOMS = ("animalia", "plantae", "fungi", "bacteria", "archaea", "chromista", "protozoa", "viruses")
+SAME_KINGDOM = {"metazoa": "animalia", "animal": "animalia", "animals": "animalia", "viridiplantae": "plantae"}
 SYNONYM_SEPARATOR = "|"
 NEAR_MISSES = 3  # names offered when a name is not found
 NEAR_LETTERS = 3  # by which a name in another language may be longer or shorter
@@ -216,6 +218,12 @@ class Names:
 def find(taxa: Iterable[Taxon], name: str, table: NamesTable | None = None) -> Taxon:
     """Taxon called `name` among `taxa`; see `Names.find`, which is the one to keep for many names."""
     return Names(taxa, table).find(name)
+
+
+def are_namesakes(one: Taxon, other: Taxon) -> bool:
+    """Whether two taxa of one name are different ones: of kingdoms that are known to be different."""
+    first, second = (SAME_KINGDOM.get(name, name) for name in (one.kingdom.casefold(), other.kingdom.casefold()))
+    return first != second and first in KINGDOMS and second in KINGDOMS
 
 
 def read_taxa(path: str | Path) -> list[Taxon]:

@@ -13,6 +13,7 @@ random weights. Only tensors are read from pickled files; a file that would run 
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -220,6 +221,8 @@ def channels(seen: Mapping[str, Any], name: str, default: Channels, path: Path) 
         red, green, blue = (float(value) for value in seen.get(name) or default)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {name} is not one number for each of red, green, blue", AGAIN) from error
+    if not all(math.isfinite(value) and (value > 0 or name != "std") for value in (red, green, blue)):
+        raise CheckpointError(f"{path}: {name} is {red:g}, {green:g}, {blue:g}, which no photos have", AGAIN)
     return red, green, blue
 
 

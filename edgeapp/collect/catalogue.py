@@ -228,10 +228,24 @@ class Catalogue:
             [(path, sha256, n_bytes, key)],
         )
 
-    def failed(self, key: int, reason: str, for_good: bool = False) -> None:
-        """The file of a row could not be fetched in this run, or never will be."""
-        attempts = str(TRIES) if for_good else "attempts + 1"
+    def failed(self, key: int, reason: str, for_good: bool = False, counts: bool = True) -> None:
+        """The file of a row could not be fetched in this run, or never will be.
+
+        What is not the file's fault does not count as an attempt.
+        """
+        attempts = str(TRIES) if for_good else "attempts + 1" if counts else "attempts"
         self._update(f"state = 'failed', reason = ?, attempts = {attempts}", [(reason, key)])
+
+    def attempted(self, keys: Iterable[int]) -> None:
+        """Count an attempt of rows that failed."""
+        self._update("attempts = attempts + 1", ((key,) for key in keys))
+
+    def fail_as_before(self, rows: Iterable[Row]) -> None:
+        """Rows that failed in this run and are chosen again wait for the next: they keep their place in the draw."""
+        self._db.executemany(
+            "UPDATE media SET state = 'failed', reason = ? WHERE key = ? AND state = 'chosen'",
+            ((row.reason, row.key) for row in rows),
+        )
 
     def gone(self, key: int) -> None:
         """The file of a row is not here any more; it is to be fetched again."""

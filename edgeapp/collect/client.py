@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from edgeapp.collect.pace import PAUSE_S, Pace, asked_pause_s
+from edgeapp.collect.pace import PAUSE_S, LongPause, Pace, asked_pause_s
 from edgeapp.errors import CollectError, UsageError
 from edgeapp.file_names import printable
 
@@ -44,11 +44,15 @@ class FetchError(CollectError):
         Asking again will not help: the file is not there, or is something else.
     unreachable : bool
         Nobody answered at all.
+    paused : bool
+        The host wants a longer pause than is waited for, whatever it is asked for.
     """
 
-    def __init__(self, what: str, remedy: str = "", lasting: bool = False, unreachable: bool = False) -> None:
+    def __init__(
+        self, what: str, remedy: str = "", lasting: bool = False, unreachable: bool = False, paused: bool = False
+    ) -> None:
         super().__init__(what, remedy)
-        self.lasting, self.unreachable = lasting, unreachable
+        self.lasting, self.unreachable, self.paused = lasting, unreachable, paused
 
 
 class Again(Exception):
@@ -175,9 +179,8 @@ class Client:
         try:
             return self.persist(url, once)
         except FetchError as error:
-            raise FetchError(
-                f"{self.shown(url)}: {error.what}", error.remedy, error.lasting, error.unreachable
-            ) from None
+            what = f"{self.shown(url)}: {error.what}"
+            raise FetchError(what, error.remedy, error.lasting, error.unreachable, error.paused) from None
 
     def persist(self, url: str, once: Callable[[], Result]) -> Result:
         """Call `once` until it succeeds, with the pauses that the host wants.
@@ -195,11 +198,11 @@ class Client:
                 tries += again.counts
                 pause_s = self.pace.refused(host, again.asked_s)
                 waited_s += pause_s
-                if tries >= (SILENT_TRIES if again.unreachable else TRIES) or waited_s > LONGEST_WAIT_S:
-                    long = f", and asks for a pause of {pause_s:.0f} s" if waited_s > LONGEST_WAIT_S else ""
-                    raise FetchError(
-                        f"{self.hidden(again.reason)}{long}", "try again later", unreachable=again.unreachable
-                    ) from None
+                paused = waited_s > LONGEST_WAIT_S
+                if tries >= (SILENT_TRIES if again.unreachable else TRIES) or paused:
+                    long = f", and asks for a pause of {pause_s:.0f} s" if paused else ""
+                    what = f"{self.hidden(again.reason)}{long}"
+                    raise FetchError(what, "try again later", False, again.unreachable, paused) from None
             else:
                 self.pace.answered(host)
                 return result
@@ -248,9 +251,11 @@ class Client:
         for _ in range(MOST_REDIRECTS + 1):
             if request.url.scheme not in ("http", "https") or not request.url.host:
                 raise FetchError(f"{self.shown(str(request.url))} is no web address", lasting=True)
-            if (left_s := self.pace.pause_left_s(request.url.host)) > LONGEST_WAIT_S:
-                raise FetchError(f"the server asks for a pause of {left_s:.0f} s", "try again later")
-            self.pace.wait(request.url.host)
+            try:
+                self.pace.wait(request.url.host, LONGEST_WAIT_S)
+            except LongPause as pause:
+                what = f"the server asks for a pause of {pause.left_s:.0f} s"
+                raise FetchError(what, "try again later", paused=True) from None
             answer = self._http.send(request, stream=True)
             if answer.next_request is None:
                 return answer
@@ -314,7 +319,7 @@ def _version() -> str:
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return message(str(error)) or type(error).__name__  # some repeat what a server sent
 
 
 def _begin(body: bytes) -> str:

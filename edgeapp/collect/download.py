@@ -100,6 +100,8 @@ class _Run:
         ]
         self._busy: Counter[str] = Counter()
         self._unanswered: Counter[str] = Counter()
+        self._unreached: list[int] = []  # keys of files whose hosts did not answer
+        self._reached = False  # whether any host answered: else it is the line
         self._going: dict[Future[Fetched], tuple[Row, str]] = {}
         self.outcome = Outcome()
 
@@ -124,10 +126,12 @@ class _Run:
             self._progress.clear()
 
     def keep(self) -> None:
-        """Note what came while the run was ended by something else."""
+        """Note what came while the run was ended by something else, and count what hosts did not answer for."""
         for future in list(self._going):
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._came(*self._going[future], future.result())
+        if self._reached:
+            self._catalogue.attempted(self._unreached)
 
     def _submit(self, pool: ThreadPoolExecutor) -> bool:
         """Begin what can begin now; whether there was anything."""
@@ -179,6 +183,7 @@ class _Run:
 
     def _came(self, row: Row, host: str, fetched: Fetched) -> None:
         self._unanswered[host] = 0
+        self._reached |= host != ""
         path = fetched.path.relative_to(self._catalogue.folder).as_posix()
         self._catalogue.downloaded(row.key, path, fetched.sha256, fetched.n_bytes)
         self.outcome.files += 1
@@ -192,7 +197,11 @@ class _Run:
         if host not in self.outcome.silent and self._client.pace.pause_left_s(host) > LONGEST_WAIT_S:
             self.outcome.silent.add(host)
             self._tell(f"{host} asks for a long pause; its other files are left for the next run")
-        self._catalogue.failed(row.key, error.what, error.lasting)
+        if error.unreachable:
+            self._unreached.append(row.key)
+        else:
+            self._reached |= host != ""
+        self._catalogue.failed(row.key, error.what, error.lasting, counts=not (error.unreachable or error.paused))
         self.outcome.failed += 1
         self._progress.finished(failed=True)
         if self.outcome.failed <= TOLD:

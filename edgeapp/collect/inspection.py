@@ -101,6 +101,8 @@ def _heard(path: Path, speech: SpeechDetector | None) -> list[str]:
             if speech is not None:
                 score = max(score, speech.probability(piece, RATE_HZ))
         fault = source.fault
+    if not samples and not source.duration_s:
+        return [f"{UNREADABLE}: has no sound"]
     duration_s = samples / RATE_HZ
     notes = [f"duration_s={duration_s:.2f}", f"level_dbfs={max(loudest, -200.0):.1f}"]
     if speech is not None:

@@ -49,7 +49,7 @@ class Medium:
     size : int or None
         Bytes, as announced.
     checksum : str
-        ``"sha256:…"`` or ``"md5:…"`` as published.
+        ``"sha256:…"`` or ``"md5:…"`` as published; of a file that lies here, what tells it from another of its name.
     kind : str
         What is heard or seen: ``"song"``, ``"call"``, a life stage.
     background : tuple of str

@@ -18,6 +18,20 @@ class Stopped(Exception):
     """The run is to end: whoever waits or transfers leaves everything so that the next run goes on."""
 
 
+class LongPause(Exception):
+    """A host asks for a longer pause than somebody waits.
+
+    Parameters
+    ----------
+    left_s : float
+        Seconds of it that are left.
+    """
+
+    def __init__(self, left_s: float) -> None:
+        super().__init__(f"{left_s:.0f} s")
+        self.left_s = left_s
+
+
 @dataclass(frozen=True)
 class Manners:
     """What a host bears.
@@ -96,11 +110,13 @@ class Pace:
         with self._lock:
             return max(0.0, self._host(host).next_s - self._clock())
 
-    def wait(self, host: str) -> None:
+    def wait(self, host: str, longest_s: float = math.inf) -> None:
         """Wait for the turn of a request.
 
         Raises
         ------
+        LongPause
+            The host asks for a pause of more than `longest_s`, before or while somebody waits.
         Stopped
         """
         with self._lock:
@@ -109,6 +125,8 @@ class Pace:
             found.next_s = begin_s + 1 / found.manners.per_s
         # A host that refuses meanwhile pauses those as well that had their turn already.
         while (left_s := max(begin_s, self._paused_until(host)) - self._clock()) > 0:
+            if (pause_s := self.pause_left_s(host)) > longest_s:
+                raise LongPause(pause_s)
             if self.stop.wait(min(left_s, 1.0)):
                 raise Stopped
         if self.stop.is_set():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,6 +75,8 @@ def opened(plan: Plan, tell: Tell = complain) -> Iterator[Collection]:
     ------
     UsageError
         Another process is at work on it.
+    OutputError
+        The folder or a database in it cannot be written, whatever is done with the collection.
     CollectError
     """
     try:
@@ -87,6 +90,11 @@ def opened(plan: Plan, tell: Tell = complain) -> Iterator[Collection]:
         stop = threading.Event()
         with Catalogue.open(plan.output) as catalogue, Client(plan.per_s, stop=stop) as client:
             yield Collection(plan, catalogue, client, tell)
+    except sqlite3.Error as error:
+        raise OutputError(
+            f"{plan.output}: the catalogue cannot be read or written ({error})",
+            "check the disk and its free space; the same command goes on",
+        ) from None
     finally:
         os.close(handle)
 
@@ -169,7 +177,9 @@ class Collection:
             self.report.silent |= outcome.silent
             if not outcome.failed or outcome.silent:
                 break
+            waiting = [row for row in self.catalogue.rows(FAILED) if not row.lasting]
             self.decide()
+            self.catalogue.fail_as_before(waiting)
         self._list_failures()
 
     def _asked_for(self) -> tuple[str, ...]:

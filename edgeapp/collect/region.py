@@ -9,27 +9,28 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.detections.occurrence import Occurrence
-from edgeapp.detections.species_range import REJECT, SpeciesRange, check_place
+from edgeapp.detections.species_range import check_place, met
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import Pack
 from gallery.taxon import Taxon
 
-POINTS = 5  # at most, of a side of a box
+POINTS = 12  # at most, of a side of a box: from 5 to 12, Europe gains 10 of 556 species, and 8 s
 STEP_DEG = 1.0
 _REMEDY = "write LATITUDE,LONGITUDE, or the box SOUTH,WEST,NORTH,EAST in degrees"
 
 
 @dataclass(frozen=True)
 class Region:
-    """A place, or a box of degrees, by the places that stand for it.
+    """A place, or a box of degrees.
 
     Attributes
     ----------
-    places : tuple of (float, float)
-        Latitude and longitude.
+    latitude, longitude : (float, float)
+        From south to north and from west to east; a west above the east runs over 180 degrees.
     """
 
-    places: tuple[tuple[float, float], ...]
+    latitude: tuple[float, float]
+    longitude: tuple[float, float]
 
     @classmethod
     def of(cls, text: str) -> Region:
@@ -45,15 +46,21 @@ class Region:
             raise UsageError(f"--region {text!r}: not numbers of degrees", _REMEDY) from None
         if len(numbers) == 2:
             check_place(*numbers)
-            return cls(((numbers[0], numbers[1]),))
+            return cls((numbers[0], numbers[0]), (numbers[1], numbers[1]))
         if len(numbers) != 4 or not numbers[0] <= numbers[2]:
             raise UsageError(f"--region {text!r} is no region", _REMEDY)
         south, west, north, east = numbers
         check_place(south, west)
         check_place(north, east)
+        return cls((south, north), (west, east))
+
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        """Places [(latitude, longitude)] that stand for it, where places are all that can be asked for."""
+        west, east = self.longitude
         east += 360.0 if east < west else 0.0
-        longitudes = [(value + 180.0) % 360.0 - 180.0 for value in _spread(west, east)]
-        return cls(tuple((latitude, longitude) for latitude in _spread(south, north) for longitude in longitudes))
+        longitudes = [value if value <= 180.0 else value - 360.0 for value in _spread(west, east)]
+        return [(latitude, longitude) for latitude in _spread(*self.latitude) for longitude in longitudes]
 
 
 def species_of_region(
@@ -67,9 +74,9 @@ def species_of_region(
     taxa : sequence of Taxon
         Among which they are.
     pack : Pack
-        Whose occurrence model is asked.
+        Whose occurrence model is asked, for the `Region.places`.
     table : Path, optional
-        Of ranges, instead of the model.
+        Of ranges, instead of the model: those that meet the region.
     least : float, optional
         Occurrence from which a species is expected; the pack's own if not given.
 
@@ -78,12 +85,11 @@ def species_of_region(
     UsageError, PackError
         The table cannot be read, or the pack has no such model.
     """
-    found: set[str] = set()
-    for latitude, longitude in region.places:
-        if table is not None:
-            ranges = SpeciesRange.read(table, taxa, latitude, longitude, REJECT)
-            found.update(taxon.scientific_name for taxon in taxa if ranges.expects(taxon.scientific_name, None))
-        else:
+    if table is not None:
+        found = met(table, taxa, region.latitude, region.longitude)
+    else:
+        found = set()
+        for latitude, longitude in region.places:
             occurrence = Occurrence.of(pack, latitude, longitude, least, taxa)
             highest = {name: float(values.max()) for name, values in occurrence.values.items()}
             found.update(name for name, value in highest.items() if value >= occurrence.least)

@@ -44,7 +44,7 @@ OFFER = (
     f"INSERT INTO media ({', '.join(OF_MEDIUM)}) VALUES ({', '.join('?' * len(OF_MEDIUM))}) "
     f"ON CONFLICT (source, id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TOLD)}, "
     "sha256 = CASE WHEN excluded.checksum IN ('', checksum) OR checksum = '' THEN sha256 ELSE '' END, "
-    "attempts = CASE WHEN excluded.url = url THEN attempts ELSE 0 END "
+    "attempts = CASE WHEN excluded.url = url AND excluded.checksum IN ('', checksum) THEN attempts ELSE 0 END "
     f"WHERE ({', '.join(_TOLD)}) IS NOT ({', '.join(f'excluded.{name}' for name in _TOLD)})"
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,14 @@ class Range:
     def holds(self, latitude: float, longitude: float) -> bool:
         """Whether the place is inside."""
         return self.latitude[0] <= latitude <= self.latitude[1] and _between(longitude, self.longitude)
+
+    def meets(self, latitude: tuple[float, float], longitude: tuple[float, float]) -> bool:
+        """Whether a place of a box is inside; its ends are as those of a range."""
+        return (
+            self.latitude[0] <= latitude[1]
+            and latitude[0] <= self.latitude[1]
+            and (_between(longitude[0], self.longitude) or _between(self.longitude[0], longitude))
+        )
 
     def lasts(self, week: int) -> bool:
         """Whether the week is inside."""
@@ -161,6 +170,22 @@ class SpeciesRange:
             "species_without_row": len(self.without_row),
             "unknown_names": len(self.unknown),
         }
+
+
+def met(path: Path, taxa: Sequence[Taxon], latitude: tuple[float, float], longitude: tuple[float, float]) -> set[str]:
+    """Accepted names of the taxa whose ranges in a table meet a box of degrees, at any time of the year.
+
+    Raises
+    ------
+    UsageError
+        The table cannot be read or has a defect.
+    """
+    names, found = names_of(taxa), set()
+    for name, one in _read(path):
+        if one.meets(latitude, longitude):
+            with suppress(TaxonError):
+                found.add(names.find(name).scientific_name)
+    return found
 
 
 def unknown_names(where: str, names: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from edgeapp.runtime.inputs import upright
 from gallery.entry import Thumbnail
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ def _begun(path: Path | BinaryIO) -> Image:
 
 def thumbnail(image: Image) -> Thumbnail:
     """A photo upright in two sizes, without its EXIF fields, which may say where it was taken."""
-    from PIL import ImageOps
-
-    large = ImageOps.exif_transpose(image).convert("RGB")
+    large = upright(image)
     large.thumbnail((LARGE_PIXELS, LARGE_PIXELS))
     small = large.copy()
     small.thumbnail((SMALL_PIXELS, SMALL_PIXELS))

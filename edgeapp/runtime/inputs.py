@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PAD_ID = 0
+LONGEST = 16  # times the shorter side of a photo, of which the middle is seen
 
 
 def open_tokenizer(pack: Pack) -> Tokenizer:
@@ -46,15 +47,32 @@ def image_pixels(image: Image.Image | str | os.PathLike[str], size: int) -> np.n
     np.ndarray
         ``[3, size, size]`` float32, 0..255; the graph normalises.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if isinstance(image, (str, os.PathLike)):
         with Image.open(image) as opened:
             return image_pixels(opened, size)
-    upright = ImageOps.exif_transpose(image).convert("RGB")
-    short = min(upright.size)
-    wide, high = (size * side // short for side in upright.size)  # sides and crop rounded as open_clip rounds them
-    resized = upright.resize((wide, high), Image.Resampling.BICUBIC)
+    photo = _middle(upright(image))
+    short = min(photo.size)
+    wide, high = (size * side // short for side in photo.size)  # sides and crop rounded as open_clip rounds them
+    resized = photo.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = (round((side - size) / 2) for side in resized.size)
     cropped = resized.crop((left, top, left + size, top + size))
     return np.asarray(cropped, np.float32).transpose(2, 0, 1)
+
+
+def _middle(photo: Image.Image) -> Image.Image:
+    """What is not cropped in any case: a line of pixels, scaled whole, would take gigabytes."""
+    short = min(photo.size)
+    left, top = (max(0, (side - LONGEST * short) // 2) for side in photo.size)
+    return photo.crop((left, top, photo.width - left, photo.height - top)) if left or top else photo
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A photo turned as its EXIF fields say, in RGB of 8 bits; of grey with 16 bits, the upper 8."""
+    from PIL import Image, ImageOps
+
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I"):  # which Pillow would cut off at 255: a white photo
+        turned = Image.fromarray((np.asarray(turned) >> 8).clip(0, 255).astype(np.uint8))
+    return turned.convert("RGB")

@@ -75,6 +75,8 @@ def published(
 
     if card is not None and not card.is_file():
         raise ExportError(f"{card}: no such file", "name the model card with --card")
+    if data is not None and not data.is_file():
+        raise ExportError(f"{data}: no such file", "name the manifest of samples with --data")
     tell = partial(print, file=sys.stderr, flush=True)
     failed: list[str] = []
 

@@ -103,6 +103,34 @@ def test_a_synonym_is_added_under_the_accepted_name(put, filled, tmp_path, unit)
         assert [one.label for one in gallery.entries("image", "Parus minor")] == ["x.jpg"]
 
 
+@pytest.mark.parametrize(("kingdom", "taken"), [("Plantae", 0), ("Metazoa", 1), ("", 1), ("Eukaryota", 1)])
+def test_a_namesake_of_another_kingdom_is_left_out_and_told(put, filled, tmp_path, unit, kingdom, taken):
+    other = Taxon("Parus major", kingdom, "", "", "", "", "Parus", {})
+    example = Counterexample("species", "Parus major", unit(3), "detection 9")
+    source = made(tmp_path / "other.sqlite", [other], [Entry("Parus major", "image", unit(4), "x.jpg")], [example])
+    merged = put(source, filled)
+    assert (merged.entries["image"], merged.counterexamples, len(merged.rejected)) == (taken, taken, 1 - taken)
+    assert all("has a taxon of Animalia under this name" in one.reason for one in merged.rejected)
+
+
+def test_an_entry_of_no_modality_is_rejected_and_not_lost(filled, tmp_path, unit):
+    with Gallery.open(filled, readonly=False) as gallery:
+        entries = [Entry("Parus major", "smell", unit(4), "x.jpg", sha256=sha256) for sha256 in ("", "x")]
+        merged = take(gallery, gallery.taxa(), entries, [])
+    assert len(merged.rejected) == 2
+    assert all("modality 'smell' is none of text, image, audio" in one.reason for one in merged.rejected)
+
+
+def test_a_table_that_was_saved_by_a_spreadsheet_is_read(filled, tmp_path):
+    with Gallery.open(filled) as gallery:
+        export(gallery, tmp_path / "out")
+        taxa = gallery.taxa()
+    for table in (tmp_path / "out").glob("*.csv"):
+        table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n"))
+    found = Imported(tmp_path / "out")
+    assert found.taxa() == taxa and len(list(found.entries())) == 8
+
+
 def test_names_that_differ_stay_as_they_are_here(put, filled, tmp_path, taxa):
     other = Taxon("Parus major", "Animalia", "", "", "", "", "Parus", {"en": "Another"})
     merged = put(made(tmp_path / "other.sqlite", [other]), filled)

@@ -334,6 +334,12 @@ def test_a_published_biovita_with_something_amiss_is_named(
         ("bioclip", {"model_cfg": None}, "not a configuration of open_clip"),
         ("bioclip", {"preprocess_cfg": {"mean": [0.5]}}, "mean is not one number for each"),
         ("bioclip", {"preprocess_cfg": [0.5]}, "not a configuration of open_clip"),
+        ("bioclip", {"preprocess_cfg": {"std": [0.5, 0, 0.5]}}, "std is 0.5, 0, 0.5, which no photos have"),
+        (
+            "bioclip",
+            {"preprocess_cfg": {"mean": [0.5, 0.5, float("nan")]}},
+            "mean is 0.5, 0.5, nan, which no photos have",
+        ),
         ("bioclip", {"model_cfg": published.CLIP | {"embed_dim": None}}, "embed_dim is None, not 1 to"),
         ("bioclip", {"model_cfg": published.CLIP | {"embed_dim": float("nan")}}, "embed_dim is nan, not 1 to"),
         ("bioclip", {"model_cfg": published.CLIP | {"vision_cfg": 7}}, "not a configuration of open_clip"),

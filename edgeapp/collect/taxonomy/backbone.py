@@ -15,7 +15,7 @@ from edgeapp.collect.taxonomy.names import Name, NoSpecies, epithet_stem, parsed
 from edgeapp.collect.taxonomy.usages import DOUBTFUL, SYNONYM
 from gallery import sqlite
 from gallery.names_table import key_of
-from gallery.taxon import HIGHER_RANKS, RANKS, Taxon
+from gallery.taxon import HIGHER_RANKS, KINGDOMS, RANKS, SAME_KINGDOM, Taxon
 
 FILE = "backbone.db"  # beside a collection
 HOMONYM = "homonym: name of several taxa"
@@ -29,7 +29,7 @@ MOST_SYNONYMS = 20  # of synonyms of synonyms
 MOST_PARENTS = 60  # the deepest classifications have some 40 ranks
 REMEMBERED = 50_000
 
-_SAME = {"metazoa": "animalia", "animal": "animalia", "animals": "animalia", "viridiplantae": "plantae", "bird": "aves"}
+_SAME = {**SAME_KINGDOM, "bird": "aves"}
 # What some classifications have as one class and others divide: iNaturalist says Reptilia, GBIF Squamata.
 _CLASSES = {
     **dict.fromkeys(("squamata", "testudines", "crocodylia", "sphenodontia", "rhynchocephalia"), "reptilia"),
@@ -37,7 +37,6 @@ _CLASSES = {
         ("teleostei", "actinopteri", "cladistii", "cladistia", "holostei", "chondrostei"), "actinopterygii"
     ),
 }
-KINGDOMS = ("animalia", "plantae", "fungi", "bacteria", "archaea", "chromista", "protozoa", "viruses")
 _COLUMNS = "id, parent, accepted, standing, rank, name, authorship, ranks"
 _INDEXED = {"id": "id = ?", "key": "key = ? AND key <> ''", "stem": "stem = ? AND stem <> ''"}
 

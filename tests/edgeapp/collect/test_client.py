@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
-from edgeapp.collect.client import TRIES, Client, FetchError, Flow, Trickle
+from edgeapp.collect.client import TRIES, Again, Client, FetchError, Flow, Trickle
 from edgeapp.errors import UsageError
 from tests.edgeapp.collect.archive_server import http_date
 
@@ -140,3 +142,10 @@ def test_words_of_a_refusal_are_found_where_servers_put_them(body, words, archiv
     with pytest.raises(FetchError) as caught:
         client.json(f"{archives.url}/gbif/v1/occurrence/search")
     assert str(caught.value).endswith(f"400 (Bad Request){words}")
+
+
+def test_what_a_server_sends_is_told_in_a_short_line(archives, client):
+    url = archives.serve("/files/a.mp3", b"", statuses=deque([(200, {"bad header\r\n" + "x" * 5000: "1"})]))
+    with pytest.raises(Again) as broken, client.open(url):
+        pass
+    assert "the connection broke" in broken.value.reason and len(broken.value.reason) < 300

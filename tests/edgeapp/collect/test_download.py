@@ -246,6 +246,27 @@ def test_a_host_that_does_not_answer_is_left_for_the_next_run(client, catalogue,
     assert "127.0.0.1 does not answer" in capsys.readouterr().err
 
 
+def test_no_file_is_given_up_for_a_line_that_was_down(archives, client, catalogue):
+    chosen(catalogue, *(f"http://127.0.0.1:1/{n}.wav" for n in range(2)))
+    for _ in range(TRIES + 1):
+        download(catalogue, client, HERE, connections=1)
+        assert [row.attempts for row in catalogue.rows()] == [0, 0]
+        catalogue.reconsider()
+        catalogue.choose([1, 2])
+    catalogue.offer([Medium("gbif", "here", "", "audio", archives.serve("/files/a.wav", sound()), "Parus major")])
+    catalogue.choose([3])
+    download(catalogue, client, HERE, connections=1)
+    assert [row.attempts for row in catalogue.rows()] == [1, 1, 0]  # the line is there: these hosts are not
+
+
+def test_no_file_is_given_up_for_a_host_that_wants_pauses(archives, client, catalogue):
+    url = archives.serve("/files/a.wav", sound(), statuses=deque([(429, {"Retry-After": "86400"})]))
+    chosen(catalogue, url)
+    download(catalogue, client, HERE)
+    [row] = catalogue.rows("failed")
+    assert row.attempts == 0
+
+
 def test_a_refused_file_waits_for_its_host(archives, client, catalogue):
     url = archives.serve("/files/a.wav", sound(), statuses=deque([(429, {"Retry-After": "0"}), (503, {})]))
     chosen(catalogue, url)

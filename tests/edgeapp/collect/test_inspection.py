@@ -66,6 +66,13 @@ def test_what_cannot_be_decoded_is_left_out_with_its_reason(catalogue: Catalogue
     assert all(any(len(one) > len(UNREADABLE) for one in found) for found in notes(catalogue).values())
 
 
+def test_a_recording_without_a_sample_is_none(catalogue: Catalogue, tmp_path: Path) -> None:
+    take(catalogue, [tone(tmp_path / "none.wav", seconds=0.0), tone(tmp_path / "one.wav", seconds=1 / 16_000)])
+    assert inspect(catalogue, speech=False) == 1
+    assert notes(catalogue)["none"][1:] == (f"{UNREADABLE}: has no sound",)
+    assert words(catalogue)["one"] == {"short", "silence"}
+
+
 def test_a_file_is_looked_at_once(catalogue: Catalogue, tmp_path: Path) -> None:
     take(catalogue, [tone(tmp_path / "song.wav")])
     looked: list[int] = []

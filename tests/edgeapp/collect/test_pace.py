@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from edgeapp.collect.pace import HOUR_S, LONGEST_PAUSE_S, Manners, Pace, Stopped, asked_pause_s
+from edgeapp.collect.pace import HOUR_S, LONGEST_PAUSE_S, LongPause, Manners, Pace, Stopped, asked_pause_s
 from tests.edgeapp.collect.archive_server import http_date
 
 
@@ -59,6 +59,14 @@ def test_an_hours_quota_is_kept(clock):
     clock.now_s += HOUR_S
     pace.took("static.inaturalist.org", 10)
     assert pace.delay_s("static.inaturalist.org") == 0.0
+
+
+def test_who_has_a_turn_does_not_wait_for_a_pause_of_a_day():
+    pace = Pace(per_s=1.0)
+    pace.wait("a", longest_s=900.0)
+    threading.Timer(0.05, pace.refused, ("a", 86400.0)).start()  # while somebody waits for the next turn
+    with pytest.raises(LongPause):
+        pace.wait("a", longest_s=900.0)
 
 
 def test_who_waits_ends_with_the_run():

@@ -17,7 +17,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeapp.cli import app
+from edgeapp.collect import pace
 from edgeapp.collect.catalogue import Catalogue
+from edgeapp.collect.client import TRIES
 from edgeapp.collect.pipeline import FAILURES
 from tests.conftest import PROJECT
 from tests.edgeapp.collect import mirror as mirrors
@@ -133,6 +135,25 @@ def test_what_fails_is_named_and_the_others_come(mirror, tmp_path):
     assert again.exit_code == 0  # it is known by now, and nothing new has failed
 
 
+def test_a_file_is_tried_once_in_a_run_and_counted_once(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "LONGEST_PAUSE_S", 0.01)
+    [first, second, third, *_] = [path for path in mirror.archives.files if path.startswith("/museum")]
+    mirror.archives.files[first].statuses.extend([(500, {})] * (TRIES + 1))
+    mirror.archives.files[second].content = b"<html><body>Moved</body></html>"
+    done = run(tmp_path / "set", *mirror.options)
+    assert done.exit_code == 1
+    assert len(mirror.archives.questions(first)) == TRIES
+    fetched, failed = map(int, re.search(r"this run (\d+) were fetched, .*, and (\d+) failed", done.stdout).groups())
+    assert failed == 2 and fetched == len(downloaded(tmp_path / "set"))
+    with open(tmp_path / "set" / FAILURES, encoding="utf-8") as file:
+        assert {row["reason"]: row["attempts"] for row in csv.DictReader(file)} == {
+            "the server answers 500 (Internal Server Error)": "1",
+            "is an HTML page, not sound": "3",
+        }
+    again = run(tmp_path / "set", *mirror.options)
+    assert again.exit_code == 0 and "in this run 1 were fetched" in again.stdout
+
+
 def test_others_are_chosen_for_what_failed_for_good(mirror, tmp_path):
     for path in list(mirror.archives.files):
         if path.startswith("/museum"):
@@ -161,6 +182,21 @@ def test_files_that_were_lost_are_fetched_again(mirror, tmp_path):
     done = run(out, *mirror.options)
     assert "2 files are gone or cut, and are fetched again" in done.stderr
     assert "in this run 2 were fetched" in done.stdout and first.exists()
+
+
+def test_files_of_ones_own_that_were_replaced_are_taken_anew(tmp_path):
+    own, out = tmp_path / "own" / "Parus_major", tmp_path / "set"
+    own.mkdir(parents=True)
+    (own / "a.wav").write_bytes(sound(1))
+    (own / "b.wav").write_bytes(b"<html></html>")
+    words = ("--folder", own.parent, "--licence", "*", "--keep-free", 0, "--no-speech")
+    assert run(out, *words).exit_code == 1
+    assert [row.medium.id for row in downloaded(out)] == ["Parus_major/a.wav"]
+    (own / "a.wav").write_bytes(sound(2))
+    (own / "b.wav").write_bytes(sound(3))
+    done = run(out, *words)
+    assert done.exit_code == 0 and "in this run 2 were fetched" in done.stdout
+    assert [(out / row.path).read_bytes() for row in downloaded(out)] == [sound(2), sound(3)]
 
 
 @pytest.mark.parametrize(
@@ -227,6 +263,26 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(mirror, tmp_path):
     mirror.archives.slow_s = 0.0
     done = run(out, *mirror.options)
     assert done.exit_code == 0 and f"in this run {21 - here} were fetched" in done.stdout
+
+
+def test_a_catalogue_that_cannot_grow_is_one_line(mirror, tmp_path):
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "set"
+    full = subprocess.run(
+        [sys.executable, "-m", "edgeapp", "collect", str(out), *mirror.options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+    )
+    assert full.returncode == 2, full.stderr
+    last = full.stderr.splitlines()[-1]
+    assert last.startswith(
+        f"biovita-edge: {out}: the catalogue cannot be read or written (disk I/O error); check the disk"
+    )
+    assert "Traceback" not in full.stderr
+    done = run(out, *mirror.options)
+    assert done.exit_code == 0 and len(downloaded(out)) == 21
 
 
 def test_the_trainer_has_the_same_command(mirror, tmp_path):

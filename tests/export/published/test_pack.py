@@ -99,6 +99,7 @@ def test_everything_is_checked_before_hours_of_work(made: Made, tiny: Tiny, tmp_
     for more, says in (
         (["--calibrate", tmp_path / "absent"], "absent: no such file or folder"),
         (["--card", tmp_path / "absent.md"], "absent.md: no such file"),
+        (["--data", tmp_path / "absent.csv"], "absent.csv: no such file"),
         (["--precision", "fp8"], "precision 'fp8' does not exist"),
     ):
         ended = call(main, *words, *more)

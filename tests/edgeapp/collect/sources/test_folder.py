@@ -52,6 +52,7 @@ def test_a_table_and_json_files_say_what_is_there(folder, told):
         longitude=13.4,
         duration_s=3.5,
         background=("Rana temporaria", "Bufo bufo"),
+        checksum=f"file:1-{(folder / 'a.wav').stat().st_mtime_ns}",
     )
     photo = found["b b/c?.JPG"]
     assert (photo.modality, photo.scientific_name, photo.author) == ("image", "Bufo bufo", "B")
