@@ -5,17 +5,17 @@ CLIP ?= edgeapp/examples/$(EXAMPLE)
 EXAMPLE := example.flac
 
 # Of the gallery: vectors, sums and searches by NumPy, pictures by Pillow, and files that SQLite keeps.
-GALLERY := $(patsubst %,gallery/test_%.py,centroids class_vectors nearest pictures recognition search store vectors)
+GALLERY := $(patsubst %,gallery/test_%.py,centroids class_vectors nearest pictures recognition rounded search store vectors)
 
 # What a device does with other libraries, for the oldest versions of them; the whole of the tests takes the newest. What
 # is plain Python, or asks a library no more than these do, is not said again: damage to a gallery, and checking it whole.
 LOWEST := $(GALLERY) $(addprefix gallery/,test_merging.py test_migrating.py) test_readme.py $(addprefix edgeapp/, \
     commands/test_identify.py commands/test_start.py pack/test_birdnet_pack.py pack/test_pack.py \
-    pack/test_starter_pack.py recognition/test_recogniser.py)
+    pack/test_starter_pack.py recognition/test_recogniser.py runtime/test_integers.py)
 
 # And on aarch64, where emulation takes ten times as long: what depends on numbers and native libraries, and starts few
 # processes. How much is held is no other than on x86-64, and what TensorRT is asked for is played by plain Python.
-ARM64 := $(GALLERY) $(addprefix edgeapp/,recognition/test_recogniser.py audio/test_windows.py)
+ARM64 := $(GALLERY) $(addprefix edgeapp/,recognition/test_recogniser.py runtime/test_integers.py audio/test_windows.py)
 NOT_ARM64 := what_is_held_does_not_grow
 
 # Two runs beside each other: each process collects all the tests of its run, and those of a device need no torch.
