@@ -50,6 +50,7 @@ class Manners:
     bytes_per_hour: float | None = None
 
 
+WIKIPEDIA = ".wikipedia.org"  # of any language
 MANNERS: Mapping[str, Manners] = {
     # "We ask that you try to keep it to 60 requests per minute"; media "5 GB per hour" (API Recommended Practices)
     "api.inaturalist.org": Manners(1.0, 1),
@@ -59,7 +60,7 @@ MANNERS: Mapping[str, Manners] = {
     "api.gbif.org": Manners(4.0, 2),
     # API:Etiquette of MediaWiki: requests in series
     "commons.wikimedia.org": Manners(2.0, 1),
-    "en.wikipedia.org": Manners(2.0, 1),
+    WIKIPEDIA: Manners(2.0, 1),
     "upload.wikimedia.org": Manners(4.0, 2),
 }
 
@@ -102,7 +103,7 @@ class Pace:
 
     def manners(self, host: str) -> Manners:
         """What a host bears, with the rate that was asked for."""
-        known = MANNERS.get(host, Manners())
+        known = MANNERS.get(host.removeprefix("www."), MANNERS[WIKIPEDIA] if host.endswith(WIKIPEDIA) else Manners())
         return known if self._per_s is None else Manners(self._per_s, known.connections, known.bytes_per_hour)
 
     def delay_s(self, host: str) -> float:

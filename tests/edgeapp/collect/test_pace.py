@@ -33,6 +33,8 @@ def test_a_host_is_asked_no_faster_than_it_bears(clock):
 def test_what_hosts_ask_for_is_known():
     assert Pace().manners("api.inaturalist.org").per_s == 1.0
     assert Pace(per_s=9.0).manners("static.inaturalist.org") == Manners(9.0, 2, 4.5e9)
+    assert Pace().manners("www.xeno-canto.org") == Pace().manners("xeno-canto.org")
+    assert Pace().manners("de.wikipedia.org") == Pace().manners("en.wikipedia.org") != Manners()
 
 
 def test_pauses_double_until_the_host_answers(clock):
