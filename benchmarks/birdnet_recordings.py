@@ -49,6 +49,8 @@ def main() -> None:
     sets = {name: list(queries(embedded, classes, name)) for name in TOPS}
     sets["frogs"] = [query for query in sets["single"] if "Amphibia" in query.index.taxa[query.taxa[0]].path()]
     with_class = {classes.taxa[row].scientific_name for row in classes.rows.tolist()}
+    sets["frogs, with a class"] = [query for query in sets["frogs"] if names(query) <= with_class]
+    sets["frogs, without"] = [query for query in sets["frogs"] if not names(query) <= with_class]
     sets["mixture, both with a class"] = [query for query in sets["mixture"] if names(query) <= with_class]
     for name, found in sets.items():
         show(name, len(found), measure(found, pack.decision, TOPS.get(name.split(",")[0], TOPS["single"])))
