@@ -25,14 +25,15 @@ esac
 PROGRAM = """#!/bin/sh
 echo "$@" >> calls
 """
-# Each of the two long calls ends once the other has begun.
+# Each of the two long calls ends once the other has begun, and hears Ctrl-C, which a shell has ignored beside it.
 MAKE = """#!/bin/sh
 for goal; do :; done  # the last argument
 echo "$goal begins"
 case $goal in test | beside)
     touch "$goal.begun"
     for n in $(seq 600); do test -e test.begun -a -e beside.begun && break || sleep 0.05; done
-    test -e test.begun -a -e beside.begun || exit 9 ;;
+    test -e test.begun -a -e beside.begun || exit 9
+    ! sh -c 'kill -INT $$' || exit 8 ;;
 esac
 test "$goal" != "$FAILS" || exit 3
 """
