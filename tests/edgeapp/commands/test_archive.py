@@ -398,7 +398,6 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_later(sounds, small_disk, toy_
     assert len(files_of(small_disk / "results")) == 5
 
 
-@pytest.mark.slow  # what asks Ray is tested with its answers in tests/edgeapp/archive/test_ray_engine.py
 def test_ray_gives_the_same(sounds, toy_pack, tmp_path):
     ours = begun(toy_pack, tmp_path / "ours", sounds, "--workers", 1)
     ours.communicate(timeout=120)
