@@ -79,7 +79,7 @@ def to_onnx(
                 dynamic_shapes=free,
             )
             assert program is not None
-            program.optimize()
+            program.optimize()  # again: once leaves the text tower's output with a name that is there twice
         finally:
             logging.disable(logging.NOTSET)
     return without_metadata(program.model_proto)

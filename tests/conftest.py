@@ -32,6 +32,8 @@ LONGEST = (
     "test_benchmarks.py",
     "trainer/test_main.py",
 )
+# New objects, and looks at these, after which garbage is looked for: an export from torch makes a million that stay.
+LOOKED_AFTER = (20_000, 20, 20)
 Once = Callable[[str, Callable[[Path], object]], Path]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy or torch is imported: runs and workers share the cores
@@ -53,6 +55,7 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
             return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*LOOKED_AFTER)
         gc.enable()
 
 

@@ -17,26 +17,28 @@ from torch.nn import functional as F
 from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.windows import fill
 from edgeapp.paths import EXAMPLE
-from export.graphs import export_graph
+from export.graphs import single_front
 from export.htsat import HtsAt, bicubic, rewritten, stretches
 from export.integers import to_integers
 from export.lowerings import LOWERINGS
 from export.nodes import Nodes
 from export.sessions import session, vectors
 from tests.export.optimised import optimised
+from tests.export.published.made import Made
 from tests.libraries import needs
 from tests.trainer import published
+from trainer import checkpoint
 from trainer.models.biovita import CLAP_MEL
 from trainer.models.clap import ClapTower, audio_fields
 from trainer.models.vita import SoundTower
 
-pytestmark = needs("transformers")
+pytestmark = needs("transformers", "open_clip")
 
 SAMPLES = 480_000  # 10 s at 48 kHz
 SINGLE = dataclasses.replace(CLAP_MEL, double=False)
 NARROW = published.AUDIO | {"projection_dim": published.PROJECTED}
 SMALL = {"spec_size": 128, "depths": [2, 3], "hidden_size": 32, "num_attention_heads": [1, 2]}
-DEPTHS = (1, 2, 1, 1)  # of the graph that is looked into; the second of two is shifted
+DEPTHS = tuple(published.AUDIO["depths"])  # of the graph that is looked into; the second of two is shifted
 
 
 def tower_of(mel: Any = SINGLE, **fields: Any) -> ClapTower:
@@ -134,16 +136,15 @@ def test_other_towers_are_left_alone() -> None:
 
 
 @pytest.fixture(scope="module")
-def tower() -> ClapTower:
-    return tower_of(depths=list(DEPTHS))
+def tower(made: Made) -> SoundTower:
+    """The tower of a small pack in the published layout, with the front end that is exported."""
+    return single_front(checkpoint.load(made.folder / "steps" / "checkpoint").model.audio).eval()
 
 
 @pytest.fixture(scope="module")
-def graph(tower: ClapTower, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
+def graph(made: Made) -> onnx.ModelProto:
     """As it is exported."""
-    path = tmp_path_factory.mktemp("htsat") / "audio.onnx"
-    export_graph(rewritten(tower, SAMPLES), 0.1 * torch.randn(2, SAMPLES), "waveform", path)
-    return onnx.load(str(path))
+    return onnx.load(str(made.graph("audio")))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def in_int8(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_graph_gives_the_towers_vectors_for_any_number_of_windows(
-    tower: ClapTower, graph: onnx.ModelProto, count: int
+    tower: SoundTower, graph: onnx.ModelProto, count: int
 ) -> None:
     given = sounds()[:count]
     with torch.no_grad():
