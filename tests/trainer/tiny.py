@@ -44,6 +44,7 @@ IMAGE_FROZEN, PHOTO_FROZEN = 5, 8  # of ten layers: by the starter, by the trunk
 TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
 COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
 SPECIES = tuple(TONES_HZ)
+EPOCHS = 3  # of each stage of the finished run
 FORMATS = ("wav", "flac", "ogg", "mp3")
 TABLE = """\
 scientific_name,common_name,kingdom,phylum,class,order,family,genus,synonyms
@@ -225,11 +226,11 @@ def layers(
 
 
 def train(out: Path, tiny: Tiny) -> None:
-    """All three stages, two epochs each."""
+    """All three stages."""
     from trainer.__main__ import main
 
     for stage in ("base", "1", "2"):
-        ended = call(main, "--stage", stage, "--epochs", 2, "--out", out, *tiny.words())
+        ended = call(main, "--stage", stage, "--epochs", EPOCHS, "--out", out, *tiny.words())
         assert ended.code == 0, ended.err
 
 
