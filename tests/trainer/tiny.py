@@ -198,7 +198,7 @@ def small() -> Iterator[None]:
     """
     towers = StarterTowers(image_size=IMAGE_SIZE, image_frozen=IMAGE_FROZEN)
     starter = replace(presets.STARTER, window_s=WINDOW_S, towers=towers)
-    photo = PhotoConfig(frozen=PHOTO_FROZEN)
+    photo = PhotoConfig(size=IMAGE_SIZE, frozen=PHOTO_FROZEN)
     trunk = replace(presets.TRUNK, towers=replace(presets.TRUNK.towers, photo=photo))
     with (
         layers(FEWER_BLOCKS, FEWER_STAGES),
