@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 
-from trainer import calibrate, heard, presets
+from trainer import calibrate, heard, imported, presets
 from trainer.models import efficientat, mobilenet
 from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
@@ -212,7 +212,8 @@ def small() -> Iterator[None]:
 @contextlib.contextmanager
 def short() -> Iterator[None]:
     """The full size with windows as long as the recordings here."""
-    with mock.patch.dict(presets.PRESETS, biovita=replace(presets.BIOVITA, window_s=WINDOW_S)):
+    biovita = replace(presets.BIOVITA, window_s=WINDOW_S)
+    with mock.patch.dict(presets.PRESETS, biovita=biovita), mock.patch.object(imported, "BIOVITA", biovita):
         yield
 
 
