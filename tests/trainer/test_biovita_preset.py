@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from gallery import read_taxa
-from tests.trainer import published
+from tests.trainer import apart, published
 from tests.trainer.tiny import Ended, Tiny, call, short
 from trainer import checkpoint
 from trainer.__main__ import main
@@ -27,11 +27,7 @@ from trainer.data.manifest import PROJECT
 
 SMALL = ["--preset", "biovita", "--device", "cpu", "--threads", "1", "--workers", "0", "--epochs", "2"]
 SMALL += ["--set", "bf16=false"]  # whose rounding depends on the size of a batch
-# Two processes by stage: as they are started by hand, where each loads all, and as copies of one.
-STARTED = {
-    "1": ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.trainer.tiny"),
-    "2": ("tests.trainer.ranks", "2"),
-}
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.trainer.tiny")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,7 +139,10 @@ def call_raw(stage: str, tiny: Tiny, sources: list[str], out: Path) -> None:
 def test_two_processes_train_as_one_with_the_joint_batch(
     stage: str, tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
 ) -> None:
-    """Real processes over gloo: the same losses as one process, to rounding."""
+    """Real processes over gloo: the same losses as one process, to rounding.
+
+    Those of stage 1 are started as by hand, where each loads all, and those of stage 2 are copies of this one.
+    """
     folder = {"1": "stage1", "2": "stage2"}[stage]
     out = tmp_path / "two"
     if stage == "2":
@@ -151,24 +150,15 @@ def test_two_processes_train_as_one_with_the_joint_batch(
         for path in (stages / "stage1").iterdir():
             if path.is_file():
                 (out / "stage1" / path.name).write_bytes(path.read_bytes())
-    command = [
-        sys.executable,
-        "-m",
-        *STARTED[stage],
-        "--stage",
-        stage,
-        *SMALL,
-        *tiny.data_words(),
-        *sources,
-        "--out",
-        str(out),
-        "--set",
-        "batch=2",
-    ]
-    done = subprocess.run(
-        command, cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    words = ["--stage", stage, *SMALL, *tiny.data_words(), *sources, "--out", str(out), "--set", "batch=2"]
+    if stage == "1":
+        command, environment = [sys.executable, *TORCHRUN, *words], {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    else:
+        each = [(words, tmp_path / rank["RANK"], rank) for rank in apart.ranks(2)]
+        codes = apart.together(apart.train, each)
+        assert codes == [0, 0], [said.read_text()[-3000:] for _, said, _ in each if said.exists()]
     one, two = log(stages / folder), log(out / folder)
     assert len(one) == len(two)
     for alone, joint in zip(one, two):
@@ -193,6 +183,7 @@ def test_what_the_released_code_does_beyond_the_paper_can_be_asked_for(
     assert torch.equal(before["logit_scale"], after["logit_scale"])
 
 
+@pytest.mark.usefixtures("uncalibrated")
 def test_all_that_the_released_code_does_otherwise_trains(
     tiny: Tiny, sources: list[str], stages: Path, tmp_path: Path
 ) -> None:

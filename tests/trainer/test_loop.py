@@ -6,9 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +14,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.trainer.tiny import Tiny, call
+from tests.trainer import apart
+from tests.trainer.tiny import EPOCHS, Tiny, call
 from trainer import checkpoint, loop
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
-from trainer.data.manifest import PROJECT
 from trainer.families.registry import build
 from trainer.optimize import Average, learning_rate
 from trainer.presets import DISTILL, FOLDER_OF, PRESETS, STUDENT, StageConfig
 
-EPOCHS = 3
-WAIT_S = 300.0  # for a process to get on, however busy the machine is
 FOLDERS = {stage: name for stage, name in FOLDER_OF.items() if stage != STUDENT}  # which needs a teacher
 
 
@@ -48,14 +43,11 @@ def started(run_folder: Path, out: Path, stage: str) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folder of each stage, trained without a break."""
-    folders = {}
-    for stage, name in FOLDERS.items():
-        out = started(run_folder, tmp_path_factory.mktemp("unbroken"), stage)
-        ended = call(main, *words(tiny, out, stage))
-        assert ended.code == 0, ended.err
-        folders[stage] = out / name
-    return folders
+    """Folder of each stage, trained without a break: those of the finished run, and what is no part of it."""
+    out = started(run_folder, tmp_path_factory.mktemp("unbroken"), DISTILL)
+    ended = call(main, *words(tiny, out, DISTILL))
+    assert ended.code == 0, ended.err
+    return {stage: (out if stage == DISTILL else run_folder) / name for stage, name in FOLDERS.items()}
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
@@ -94,6 +86,7 @@ def killed(tiny: Tiny, out: Path, stage: str, monkeypatch: pytest.MonkeyPatch, *
     assert not checkpoint.finished(out / FOLDERS[stage])
 
 
+@pytest.mark.usefixtures("uncalibrated")
 @pytest.mark.parametrize("stage", ["2", *(pytest.param(one, marks=pytest.mark.slow) for one in ("base", DISTILL))])
 def test_a_run_killed_after_an_epoch_ends_like_an_unbroken_one(
     stage: str, tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -131,15 +124,10 @@ def test_a_process_killed_in_the_middle_finishes_with_the_same_command(
     tiny: Tiny, run_folder: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:
     out = started(run_folder, tmp_path, "1")
-    command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + WAIT_S
-        while not (out / "stage1" / WEIGHTS).exists() and time.monotonic() < deadline:
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    with apart.apart(apart.train, words(tiny, out, "1"), tmp_path / "said") as process:
+        apart.wait_for(out / "stage1" / WEIGHTS, process)
+        process.kill()
+        assert apart.ended(process) == -signal.SIGKILL
     assert (out / "stage1" / RESUME).exists() and len(log(out / "stage1")) < EPOCHS
     again = call(main, *words(tiny, out, "1"))
     assert again.code == 0, again.err
@@ -149,24 +137,12 @@ def test_a_process_killed_in_the_middle_finishes_with_the_same_command(
 
 def test_ctrl_c_says_that_the_same_command_goes_on(tiny: Tiny, run_folder: Path, tmp_path: Path) -> None:
     out = started(run_folder, tmp_path, "1")
-    command = [sys.executable, "-m", "tests.trainer.tiny", *words(tiny, out, "1", "--epochs", 5000)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command,
-        cwd=PROJECT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell starts background jobs with SIGINT ignored, and the tests may be one.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        deadline = time.monotonic() + WAIT_S
-        while not (out / "stage1" / WEIGHTS).exists() and time.monotonic() < deadline:
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=WAIT_S)
-    assert process.returncode == 130
+    with apart.apart(apart.train, words(tiny, out, "1", "--epochs", 5000), tmp_path / "said") as process:
+        apart.wait_for(out / "stage1" / WEIGHTS, process)
+        assert process.pid
+        os.kill(process.pid, signal.SIGINT)
+        assert apart.ended(process) == 130
+    said = (tmp_path / "said").read_text()
     assert "repeat the command to resume" in said.splitlines()[-1] and "Traceback" not in said
 
 
@@ -187,19 +163,21 @@ def test_lambda_of_stage_2_is_logged_growing(unbroken: dict[str, Path]) -> None:
     assert first < second < third == pytest.approx(0.1)
 
 
-def test_a_stage_changes_its_own_towers_alone(run_folder: Path, unbroken: dict[str, Path]) -> None:
+def test_a_stage_changes_its_own_towers_alone(tiny: Tiny, unbroken: dict[str, Path], tmp_path: Path) -> None:
     base, one, two, distilled = (load_file(str(unbroken[stage] / WEIGHTS)) for stage in FOLDERS)
-    before = {"1": load_file(str(run_folder / "base" / WEIGHTS)), "2": load_file(str(run_folder / "stage1" / WEIGHTS))}
+    ended = call(main, *words(tiny, tmp_path, "base", "--epochs", 1))
+    assert ended.code == 0, ended.err
+    shorter = load_file(str(tmp_path / "base" / WEIGHTS))
 
     def changed(old: dict[str, torch.Tensor], new: dict[str, torch.Tensor]) -> set[str]:
         return {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
 
-    assert changed(before["1"], one) == changed(before["1"], distilled) == {"audio", "logit_scale"}
-    assert changed(before["2"], two) == {"audio", "text", "logit_scale"}
-    assert changed(before["1"], base) == {"text", "image", "base_logit_scale"}
+    assert changed(base, one) == changed(base, distilled) == {"audio", "logit_scale"}
+    assert changed(one, two) == {"audio", "text", "logit_scale"}
+    assert changed(shorter, base) == {"text", "image", "base_logit_scale"}
     model = build(PRESETS["starter"].towers)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-    assert frozen and all(torch.equal(before["1"][name], new[name]) for name in frozen for new in (base, one, two))
+    assert frozen and all(torch.equal(shorter[name], new[name]) for name in frozen for new in (base, one, two))
 
 
 def test_an_unfinished_stage_is_not_resumed_with_another_number_of_epochs(
@@ -247,6 +225,7 @@ def test_the_average_follows_the_weights_and_is_exchanged_with_them() -> None:
     assert model.weight.item() == pytest.approx(1.0, abs=1e-3) and average.weights["weight"].item() == 5.0
 
 
+@pytest.mark.usefixtures("uncalibrated")
 @pytest.mark.parametrize("most", [0.0, 1e-3])
 def test_the_norm_of_the_gradient_is_limited_if_asked_for(
     most: float, tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
-from tests.conftest import PROJECT
+from tests.trainer import apart
 from trainer.errors import ConfigError
 from trainer.official import OF_PRESET, OF_STAGE
 from trainer.presets import BIOVITA, STARTER, with_settings
+from trainer.ranks import gathered
 from trainer.stages.stage import scale_of
 
 
@@ -76,29 +76,25 @@ def test_a_fixed_temperature_can_leave_the_scale_free_while_mixing() -> None:
     assert float(scale_of(logarithm, fixed, mixing=True)) == pytest.approx(5.0)
 
 
-TWO_PROCESSES = """
-import sys, torch
-from torch import distributed as dist
-from trainer.ranks import gathered
-rank = int(sys.argv[1])
-dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
-for local in (False, True):
-    own = torch.tensor([[1.0 + rank]], requires_grad=True)
-    rows = gathered(own, local)
-    (rows * torch.tensor([[2.0], [3.0]]) * (1 + rank)).sum().backward()
-    print(rows.flatten().tolist(), own.grad.item())
-dist.destroy_process_group()
-"""
+def gradients(rank: int, store: Path, said: Path) -> None:
+    """One of two processes: its rows and its gradient, in a file."""
+    distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    lines = []
+    for local in (False, True):
+        own = torch.tensor([[1.0 + rank]], requires_grad=True)
+        rows = gathered(own, local)
+        (rows * torch.tensor([[2.0], [3.0]]) * (1 + rank)).sum().backward()
+        assert own.grad is not None
+        lines.append(f"{rows.flatten().tolist()} {own.grad.item()}")
+    distributed.destroy_process_group()
+    said.write_text("\n".join(lines))
 
 
-def test_a_gradient_is_that_of_all_processes_or_of_its_own(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_gradient_is_that_of_all_processes_or_of_its_own(tmp_path: Path) -> None:
     """The loss is 2 a + 3 b in the first process and twice that in the second, with a and b the rows of each."""
-    words = [sys.executable, "-c", TWO_PROCESSES]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen([*words, str(rank), str(tmp_path / "store")], env=environment, stdout=-1, text=True)
-        for rank in (0, 1)
-    ]
-    said = [process.communicate()[0].splitlines() for process in started]
+    files = [tmp_path / str(rank) for rank in (0, 1)]
+    each = [(rank, tmp_path / "store", file) for rank, file in enumerate(files)]
+    assert apart.together(gradients, each) == [0, 0]
+    said = [file.read_text().splitlines() for file in files]
     assert said[0] == ["[1.0, 2.0] 6.0", "[1.0, 2.0] 2.0"]  # 2 + 2 * 2, and 2 alone
     assert said[1] == ["[1.0, 2.0] 9.0", "[1.0, 2.0] 6.0"]  # 3 + 2 * 3, and 2 * 3 alone

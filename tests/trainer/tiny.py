@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 
-from trainer import calibrate, heard, presets
+from trainer import calibrate, heard, imported, presets
 from trainer.models import efficientat, mobilenet
 from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
@@ -44,6 +44,7 @@ IMAGE_FROZEN, PHOTO_FROZEN = 5, 8  # of ten layers: by the starter, by the trunk
 TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
 COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
 SPECIES = tuple(TONES_HZ)
+EPOCHS = 3  # of each stage of the finished run
 FORMATS = ("wav", "flac", "ogg", "mp3")
 TABLE = """\
 scientific_name,common_name,kingdom,phylum,class,order,family,genus,synonyms
@@ -197,7 +198,7 @@ def small() -> Iterator[None]:
     """
     towers = StarterTowers(image_size=IMAGE_SIZE, image_frozen=IMAGE_FROZEN)
     starter = replace(presets.STARTER, window_s=WINDOW_S, towers=towers)
-    photo = PhotoConfig(frozen=PHOTO_FROZEN)
+    photo = PhotoConfig(size=IMAGE_SIZE, frozen=PHOTO_FROZEN)
     trunk = replace(presets.TRUNK, towers=replace(presets.TRUNK.towers, photo=photo))
     with (
         layers(FEWER_BLOCKS, FEWER_STAGES),
@@ -211,7 +212,8 @@ def small() -> Iterator[None]:
 @contextlib.contextmanager
 def short() -> Iterator[None]:
     """The full size with windows as long as the recordings here."""
-    with mock.patch.dict(presets.PRESETS, biovita=replace(presets.BIOVITA, window_s=WINDOW_S)):
+    biovita = replace(presets.BIOVITA, window_s=WINDOW_S)
+    with mock.patch.dict(presets.PRESETS, biovita=biovita), mock.patch.object(imported, "BIOVITA", biovita):
         yield
 
 
@@ -225,11 +227,11 @@ def layers(
 
 
 def train(out: Path, tiny: Tiny) -> None:
-    """All three stages, two epochs each."""
+    """All three stages."""
     from trainer.__main__ import main
 
     for stage in ("base", "1", "2"):
-        ended = call(main, "--stage", stage, "--epochs", 2, "--out", out, *tiny.words())
+        ended = call(main, "--stage", stage, "--epochs", EPOCHS, "--out", out, *tiny.words())
         assert ended.code == 0, ended.err
 
 

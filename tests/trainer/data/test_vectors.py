@@ -6,9 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from edgeapp.runtime.inputs import image_pixels
+from tests.trainer.apart import apart, ended
 from trainer.data import vectors
-from trainer.data.manifest import PROJECT, Sample
+from trainer.data.manifest import Sample
 from trainer.data.rows import RowsOfTaxon
 from trainer.data.vectors import VectorStore
 from trainer.errors import CheckpointError, DataError
@@ -137,31 +135,24 @@ def test_a_build_goes_on_as_often_as_it_is_stopped(
     assert stops == 2 and is_complete(store, photos)
 
 
+def build_and_die(folder: Path, photos: list[Sample]) -> None:
+    """A process that is killed in its third batch."""
+    vectors.SAVE_EVERY = BATCH
+    seen = 0
+
+    def tower(pixels: Tensor) -> Tensor:
+        nonlocal seen
+        seen += len(pixels)
+        if seen > 12:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return colours(pixels)
+
+    opened(folder, photos, tower, workers=1)
+
+
 def test_a_killed_process_leaves_a_build_that_goes_on(tmp_path: Path, photos: list[Sample]) -> None:
-    program = """
-        import os, signal, sys
-        from pathlib import Path
-        from tests.trainer.data.test_vectors import BATCH, DIM, PHOTOS, SIZE, colours
-        from trainer.data import vectors
-        from trainer.data.manifest import Sample
-
-        vectors.SAVE_EVERY = BATCH
-        folder = Path(sys.argv[1])
-        samples = [Sample(folder / "photos" / f"{row}.png", row % 3, ("tests", f"{row}.png")) for row in range(PHOTOS)]
-        seen = 0
-
-        def tower(pixels):
-            global seen
-            seen += len(pixels)
-            if seen > 12:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return colours(pixels)
-
-        vectors.VectorStore.open_or_build(folder / "store", "tower", samples, tower, DIM, SIZE, 1, BATCH)
-    """
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], env=environment)
-    assert ended.returncode == -signal.SIGKILL
+    with apart(build_and_die, tmp_path / "store", photos) as process:
+        assert ended(process) == -signal.SIGKILL
     tower = Tower()
     assert is_complete(opened(tmp_path / "store", photos, tower), photos)
     assert tower.seen == PHOTOS - len(BAD) - 8  # of the first two batches two cannot be decoded

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from gallery import read_taxa
 from tests.trainer import published
-from tests.trainer.tiny import Ended, Tiny, call, tone
+from tests.trainer.tiny import Ended, Tiny, call, short, tone
 from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.checkpoint import LOG, RESUME, WEIGHTS
@@ -63,11 +63,11 @@ def taught(tiny: Tiny, teacher: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def large(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint in the published layout: HTS-AT of the library's own class at 48 kHz, small."""
+    """A checkpoint in the published layout: HTS-AT of the library's own class at 48 kHz, small, of short windows."""
     folder = tmp_path_factory.mktemp("large")
-    ended = call(
-        main, "import", published.write_biovita(folder / "source"), "--out", folder / "own", "--taxa", tiny.taxa
-    )
+    source = published.write_biovita(folder / "source")
+    with short():
+        ended = call(main, "import", source, "--out", folder / "own", "--taxa", tiny.taxa)
     assert ended.code == 0, ended.err
     return folder / "own"
 
@@ -269,7 +269,7 @@ def test_a_large_teacher_hears_48_khz_and_its_student_32(taught_by_large: Path, 
     kept = {name: t for name, t in theirs.model.state_dict().items() if not name.startswith("audio.")}
     assert all(torch.equal(own.model.state_dict()[name], tensor) for name, tensor in kept.items())
     assert all(-1.0 <= line["held_out"]["cosine"] <= 1.0 for line in log(taught_by_large) if "held_out" in line)
-    sound = tone(1000, seconds=10.0, rate_hz=48_000)[None]
+    sound = tone(1000, seconds=theirs.config.preset.window_s, rate_hz=48_000)[None]
     with torch.no_grad():
         right = theirs.model.audio(torch.from_numpy(sound))
     opened = open_teacher(large, CPU)

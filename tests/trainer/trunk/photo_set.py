@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from tests.trainer.tiny import save_image_weights
+from tests.trainer.tiny import IMAGE_SIZE, save_image_weights
 from tests.trainer.trunk import classes
 from trainer.models.mobilenet import MobileNetImage, load_given
 from trainer.trunk.photo_network import LABELS, NETWORK
@@ -54,7 +54,7 @@ def write_network(folder: Path) -> Path:
     save_image_weights(path)
     trunk = MobileNetImage().eval()
     load_given(trunk, path)
-    pixels = [Image.fromarray(picture(species, 9)).resize((224, 224)) for species in KNOWN]
+    pixels = [Image.fromarray(picture(species, 9)).resize((IMAGE_SIZE, IMAGE_SIZE)) for species in KNOWN]
     stacked = torch.from_numpy(np.stack([np.asarray(one, np.float32) for one in pixels]).transpose(0, 3, 1, 2))
     with torch.no_grad():
         means = trunk(stacked).numpy()

@@ -12,7 +12,7 @@ import torch
 
 from export.towers import write_towers
 from tests.conftest import Once
-from tests.trainer.tiny import call
+from tests.trainer.tiny import IMAGE_SIZE, call
 from tests.trainer.trunk import classes, photo_set
 from tests.trainer.trunk.classes import words
 from trainer import checkpoint, loop
@@ -51,7 +51,7 @@ def vectors(run: Path) -> np.ndarray:
     from torch.nn.functional import interpolate
 
     pixels = np.stack([photo_set.picture(species, 7) for species in SHOWN]).transpose(0, 3, 1, 2)
-    views = interpolate(torch.from_numpy(pixels.astype(np.float32)), (224, 224), mode="bilinear")
+    views = interpolate(torch.from_numpy(pixels.astype(np.float32)), (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
     with torch.no_grad():
         return checkpoint.load(run / "stage2").model.image(views).numpy()
 
@@ -127,7 +127,7 @@ def test_towers_are_written_with_the_size_of_pictures(photo_run: Path, tmp_path:
     parities = write_towers(photo_run / "run" / "stage2", tmp_path)
     assert set(parities) == {"text.onnx", "image.onnx"} and parities["image.onnx"].least > 0.99
     document = json.loads((tmp_path / "towers.json").read_text(encoding="utf-8"))
-    assert document["size"] == 224 and document["context"] == 48
+    assert document["size"] == IMAGE_SIZE and document["context"] == 48
     assert (tmp_path / "image.onnx").stat().st_size < 8e6
 
 
