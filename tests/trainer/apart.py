@@ -67,7 +67,8 @@ def together(run: Callable[..., object], each: Sequence[Sequence[object]]) -> li
         processes = [stack.enter_context(apart(run, *given)) for given in each]
         running = list(processes)
         while running and all(process.exitcode in (None, 0) for process in processes):
-            wait([process.sentinel for process in running], WAIT_S)
+            if not wait([process.sentinel for process in running], WAIT_S):
+                break  # they hang, and have no exit status
             running = [process for process in running if process.exitcode is None]
         return [process.exitcode for process in processes]
 
