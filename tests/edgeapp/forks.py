@@ -136,6 +136,7 @@ class Forks:
 
     def _of(self, environment: Mapping[str, str]) -> str:
         start = {name: value for name, value in environment.items() if name.startswith(AT_START)}
+        start["PYTHONPATH"] = str(PROJECT)
         key = tuple(sorted(start.items()))
         if key not in self._loaded:
             place = str(self._folder / f"{len(self._loaded)}")
@@ -144,7 +145,7 @@ class Forks:
                 door.listen(100)
                 command = [sys.executable, "-c", LOADED, str(door.fileno())]
                 others = {name: value for name, value in os.environ.items() if not name.startswith(AT_START)}
-                given = {**others, "OMP_NUM_THREADS": "1", **start, "PYTHONPATH": str(PROJECT)}
+                given = {**others, "OMP_NUM_THREADS": "1", **start}
                 self._loaded[key] = subprocess.Popen(command, env=given, pass_fds=[door.fileno()]), place
         return self._loaded[key][1]
 

@@ -143,9 +143,9 @@ def test_a_crash_while_a_recording_is_heard_tells_them_too(calls):
 
 
 def test_a_page_that_is_served_has_our_own_lines_alone(tmp_path, toy_pack, forks):
-    journal = tmp_path / "journal.sqlite"
+    journal, python = tmp_path / "journal.sqlite", forks.python(ENVIRONMENT)
     make = [
-        *forks.python(ENVIRONMENT),
+        *python,
         "-m",
         "edgeapp",
         "listen",
@@ -157,7 +157,7 @@ def test_a_page_that_is_served_has_our_own_lines_alone(tmp_path, toy_pack, forks
     ]
     environment = {**ENVIRONMENT, "XDG_CONFIG_HOME": str(tmp_path)}
     subprocess.run(make, input=bytes(96_000), capture_output=True, env=environment, timeout=120)
-    command = [*forks.python(ENVIRONMENT), "-c", NOISY, "serve", "--journal", str(journal), "--web-port", "0"]
+    command = [*python, "-c", NOISY, "serve", "--journal", str(journal), "--web-port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr.readline().startswith("page at http")
         process.send_signal(signal.SIGINT)
