@@ -1,63 +1,114 @@
 """The command line in copies of one process that has loaded the program, which takes longer than most commands.
 
-Each command is a process of its own, with its own arguments, environment, folder and standard files. What a Python
-process takes from its environment when it starts, such as the encoding of names, is that of the process it is copied
-from: there is one for each such environment.
+Each command is a process of its own, with its own arguments, environment, folder, files and ignored signals. What a
+Python process takes from its environment when it starts, such as the encoding of names, is that of the process it is
+copied from: there is one for each such environment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from tests.conftest import PROJECT
+from tests.edgeapp import stand_in
 
 AT_START = ("LC_", "LANG", "PYTHON", "OMP_")  # beginnings of names of variables that count when a process starts
 LOADED = """
-import atexit, gc, importlib, json, os, pkgutil, sys, threading
+import atexit, contextlib, fcntl, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys, threading
 import edgeapp.commands, edgeapp.recognition.recogniser
 import onnxruntime, soundfile
-from edgeapp.cli import main
+import edgeapp.__main__, edgeapp.cli
 for module in pkgutil.iter_modules(edgeapp.commands.__path__):
     importlib.import_module(f"edgeapp.commands.{module.name}")
 gc.collect()
 gc.freeze()  # a search for garbage would write to every page of what is shared
-wanted, ended = (os.fdopen(int(number), mode) for number, mode in zip(sys.argv[1:], "rw"))
-for line in wanted:
-    words, environment, folder, *files = json.loads(line)
+
+STANDARD = []
+
+def keep(wanted):  # one command: it is killed when whoever wanted it is
+    wanted.setblocking(True)
+    message, given, _, _ = socket.recv_fds(wanted, 1 << 20, 100)
+    length, message = int.from_bytes(message[:4], "big"), message[4:]
+    while len(message) < length:
+        message += wanted.recv(1 << 20)
+    words, environment, folder, numbers, ignored = marshal.loads(message)
     child = os.fork()
     if not child:
+        command(wanted, words, environment, folder, dict(zip(numbers, given)), ignored)
+    for file in given:
+        os.close(file)
+    wanted.sendall(child.to_bytes(4, "big"))
+    ends = os.pidfd_open(child)
+    if ends not in select.select([ends, wanted], [], [])[0]:
+        os.kill(child, signal.SIGKILL)
+    wanted.sendall(os.waitpid(child, 0)[1].to_bytes(4, "big"))
+
+def command(wanted, words, environment, folder, files, ignored):
+    wanted.close()
+    os.environb.clear()
+    os.environb.update(environment)
+    os.chdir(folder)
+    above = {number: fcntl.fcntl(file, fcntl.F_DUPFD, 200) for number, file in files.items()}
+    for file in files.values():
+        os.close(file)
+    for number, file in above.items():
+        os.dup2(file, number)
+        os.close(file)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):  # they know whether their file can be sought
+        had, file = getattr(sys, f"__{name}__"), None
+        if number in above:
+            how = {"encoding": had.encoding, "errors": had.errors, "closefd": False}
+            file = open(number, "w" if number else "r", 1 if number == 2 else -1, **how)
+        else:
+            os.close(number)
+        setattr(sys, name, file)
+        setattr(sys, f"__{name}__", file)
+        STANDARD.append(had)  # or it would close what it had
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    kind, what, *words = map(os.fsdecode, words)
+    sys.argv = [kind, *words]
+    try:
+        if kind == "-m":
+            edgeapp.__main__.main()
+        else:
+            exec(what, {"__name__": "__main__"})
+    except SystemExit as ended:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        for file in (sys.stdout, sys.stderr):
+            if file is not None and not file.closed:
+                file.flush()
+        os._exit(ended.code or 0)  # to take apart what is loaded costs more than most commands
+    sys.exit()
+
+with socket.socket(fileno=int(sys.argv[1])) as door:
+    while True:
+        wanted = door.accept()[0]
+        if not os.fork():
+            door.close()
+            keep(wanted)
+            os._exit(0)
         wanted.close()
-        os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
-        for number, (path, flags) in enumerate(zip(files, (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY))):
-            os.dup2(os.open(path, flags), number)
-        sys.argv = ["biovita-edge", *(os.fsdecode(bytes.fromhex(word)) for word in words)]
-        try:
-            main()
-        except SystemExit as ended:
-            threading._shutdown()
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(ended.code)  # to take apart what is loaded costs more than most commands
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=ended, flush=True)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+                pass
 """
 
 
 class Forks:
     """Runs commands; keeps the processes that they are copied from."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[tuple[tuple[str, str], ...], tuple[subprocess.Popen[bytes], Any, Any]] = {}
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loaded: dict[tuple[tuple[str, str], ...], tuple[subprocess.Popen[bytes], str]] = {}
 
     def run(
         self,
@@ -67,42 +118,48 @@ class Forks:
         stdin: bytes = b"",
     ) -> subprocess.CompletedProcess[bytes]:
         """Run ``biovita-edge`` with such words in a folder, to its end."""
-        _, wanted, ended = self._of(environment)
-        with tempfile.TemporaryDirectory() as kept:
-            files = [os.path.join(kept, name) for name in ("in", "out", "err")]
-            for path, content in zip(files, (stdin, b"", b"")):
-                Path(path).write_bytes(content)
-            given = [os.fsencode(word).hex() for word in words]
-            print(json.dumps([given, dict(environment), os.fspath(folder), *files]), file=wanted, flush=True)
-            code = int(ended.readline())
-            _, out, err = (Path(path).read_bytes() for path in files)
-        return subprocess.CompletedProcess(list(words), code, out, err)
+        given = [b"-m", b"edgeapp", *map(os.fsencode, words)]
+        variables = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+        with tempfile.TemporaryFile() as read, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            read.write(stdin)
+            read.seek(0)
+            files = {number: file.fileno() for number, file in enumerate((read, out, err))}
+            wanted, _ = stand_in.begin(self._of(environment), given, variables, os.fsencode(folder), files)
+            code = stand_in.end(wanted)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(list(words), code, out.read(), err.read())
 
-    def _of(self, environment: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Any, Any]:
+    def python(self, environment: Mapping[str, str] = os.environ) -> list[str]:
+        """What stands in for Python in a command that is ``-m edgeapp`` or ``-c CODE``, in such an environment."""
+        return [sys.executable, "-S", "-I", stand_in.__file__, self._of(environment)]
+
+    def _of(self, environment: Mapping[str, str]) -> str:
         start = {name: value for name, value in environment.items() if name.startswith(AT_START)}
+        start["PYTHONPATH"] = str(PROJECT)
         key = tuple(sorted(start.items()))
         if key not in self._loaded:
-            (here_ended, there_ended), (there_wanted, here_wanted) = os.pipe(), os.pipe()
-            command = [sys.executable, "-c", LOADED, str(there_wanted), str(there_ended)]
-            others = {name: value for name, value in os.environ.items() if not name.startswith(AT_START)}
-            given = {**others, "OMP_NUM_THREADS": "1", **start, "PYTHONPATH": str(PROJECT)}
-            process = subprocess.Popen(command, env=given, pass_fds=(there_wanted, there_ended))
-            os.close(there_wanted)
-            os.close(there_ended)
-            self._loaded[key] = process, os.fdopen(here_wanted, "w"), os.fdopen(here_ended)
-        return self._loaded[key]
+            place = str(self._folder / f"{len(self._loaded)}")
+            with socket.socket(socket.AF_UNIX) as door:
+                door.bind(place)
+                door.listen(100)
+                command = [sys.executable, "-c", LOADED, str(door.fileno())]
+                others = {name: value for name, value in os.environ.items() if not name.startswith(AT_START)}
+                given = {**others, "OMP_NUM_THREADS": "1", **start}
+                self._loaded[key] = subprocess.Popen(command, env=given, pass_fds=[door.fileno()]), place
+        return self._loaded[key][1]
 
     def end(self) -> None:
-        for process, wanted, ended in self._loaded.values():
-            wanted.close()
+        for process, _ in self._loaded.values():
+            process.terminate()
             process.wait()
-            ended.close()
 
 
 @contextlib.contextmanager
 def forks() -> Iterator[Forks]:
-    made = Forks()
-    try:
-        yield made
-    finally:
-        made.end()
+    with tempfile.TemporaryDirectory() as folder:  # of a short name, as those of sockets are
+        made = Forks(Path(folder))
+        try:
+            yield made
+        finally:
+            made.end()

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.forks import Forks
 
 NOISE = {
     "alsa": "ALSA lib pcm.c:2664:(snd_pcm_open_noupdate) Unknown PCM cards.pcm.rear",
@@ -47,23 +48,24 @@ def get_command(self, ctx, name):
 cli.Commands.get_command = get_command
 cli.main()
 """
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT)}
 LIBRARY = "biovita-edge: library: "
 OWN = re.compile(r"biovita-edge: (?!library: )|\d+ written$|journal |heard |page at |added |\d+ windows|no microphone")
 LOG = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z \w+: ")
 
 
 @pytest.fixture
-def noisy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def noisy(tmp_path: Path, forks: Forks) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line, in which libraries write on standard error."""
 
     def run(*words: object, sound: bytes | None = b"", **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", NOISY, *map(str, words)]
+        command = [*forks.python(ENVIRONMENT), "-c", NOISY, *map(str, words)]
         home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
         done = subprocess.run(
             command,
             input=sound,
             capture_output=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), **home, **environment},
+            env={**ENVIRONMENT, **home, **environment},
             timeout=120,
         )
         return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -140,12 +142,22 @@ def test_a_crash_while_a_recording_is_heard_tells_them_too(calls):
     assert f"{LIBRARY}what(): out of memory" in done.stderr
 
 
-def test_a_page_that_is_served_has_our_own_lines_alone(tmp_path, toy_pack):
-    journal = tmp_path / "journal.sqlite"
-    make = [sys.executable, "-m", "edgeapp", "listen", "-", "--journal", str(journal), "--pack", str(toy_pack)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(tmp_path)}
+def test_a_page_that_is_served_has_our_own_lines_alone(tmp_path, toy_pack, forks):
+    journal, python = tmp_path / "journal.sqlite", forks.python(ENVIRONMENT)
+    make = [
+        *python,
+        "-m",
+        "edgeapp",
+        "listen",
+        "-",
+        "--journal",
+        str(journal),
+        "--pack",
+        str(toy_pack),
+    ]
+    environment = {**ENVIRONMENT, "XDG_CONFIG_HOME": str(tmp_path)}
     subprocess.run(make, input=bytes(96_000), capture_output=True, env=environment, timeout=120)
-    command = [sys.executable, "-c", NOISY, "serve", "--journal", str(journal), "--web-port", "0"]
+    command = [*python, "-c", NOISY, "serve", "--journal", str(journal), "--web-port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr.readline().startswith("page at http")
         process.send_signal(signal.SIGINT)

@@ -27,6 +27,14 @@ from tests.edgeapp import toy_pack as toy
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 FORMATS = ("json", "ndjson", "raven")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+PYTHON: list[str] = []  # a copy of one that has loaded the program
+
+
+@pytest.fixture(scope="module", autouse=True)
+def python(forks) -> list[str]:
+    """Stands in for Python."""
+    PYTHON[:] = forks.python(ENVIRONMENT)
+    return PYTHON
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def songs(tmp_path: Path, record: Callable[..., str]) -> list[str]:
 
 def identify(*words: object, **options: object) -> subprocess.Popen:
     """Start `identify`, whose standard input is a pipe that nothing comes from."""
-    command = [sys.executable, "-m", "edgeapp", "identify", *map(str, words)]
+    command = [*PYTHON, "-m", "edgeapp", "identify", *map(str, words)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=ENVIRONMENT, **{**pipes, **options})
 
@@ -136,7 +144,7 @@ def test_a_second_signal_ends_at_once_and_the_next_run_clears_up(songs, toy_pack
         "from edgeapp import interruption; block = interruption.held(); block.__enter__()\n"
         "from edgeapp.cli import main; main()"
     )
-    command = [sys.executable, "-c", held, "identify", songs[0], "-", "--pack", toy_pack, "-f", "csv", "-o", out]
+    command = [*PYTHON, "-c", held, "identify", songs[0], "-", "--pack", toy_pack, "-f", "csv", "-o", out]
     process = subprocess.Popen(
         [*map(str, command)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
@@ -199,7 +207,7 @@ def test_an_error_that_a_library_made_of_an_interruption_is_one(songs, toy_pack)
         "commands.recognition_of = load\n"
         "from edgeapp.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, "identify", *songs, "--pack", str(toy_pack)]
+    command = [*PYTHON, "-c", code, "identify", *songs, "--pack", str(toy_pack)]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert (done.returncode, done.stderr) == (143, "biovita-edge: interrupted\n")
 
@@ -263,11 +271,11 @@ def test_whenever_500_recordings_are_ended_rows_are_whole(many, toy_pack, tmp_pa
 @pytest.fixture
 def shell(songs, toy_pack, tmp_path) -> Callable[[str], subprocess.CompletedProcess[str]]:
     """Run a line of bash; `$ID` is `identify` of the songs."""
-    call = [sys.executable, "-m", "edgeapp", "identify", *songs, "--pack", str(toy_pack), "-q"]
+    call = [*PYTHON, "-m", "edgeapp", "identify", *songs, "--pack", str(toy_pack), "-q"]
 
     def run(line: str) -> subprocess.CompletedProcess[str]:
         environment = {**ENVIRONMENT, "ID": shlex.join(call), "PACK": str(toy_pack)}
-        environment["RUN"] = shlex.join(call[:3])
+        environment["RUN"] = shlex.join(call[: len(PYTHON) + 2])
         return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     return run

@@ -241,11 +241,11 @@ def test_a_second_process_waits_for_nobody(mirror, tmp_path):
     assert done.exit_code == 2 and "another process collects into it" in done.stderr
 
 
-def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(mirror, tmp_path):
+def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(mirror, tmp_path, forks):
     out = tmp_path / "set"
     mirror.archives.slow_s = 0.05
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgeapp", "collect", str(out), *mirror.options, "--connections", "1"],
+        [*forks.python(), "-m", "edgeapp", "collect", str(out), *mirror.options, "--connections", "1"],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -520,23 +521,26 @@ def test_help_names_every_command(run):
     assert run().stdout.strip() == out.strip()
 
 
-def program(*words: object, code: str = "from edgeapp.cli import main; main()", **options: object):
+MAIN = "from edgeapp.cli import main; main()"
+
+
+def program(*words: object, code: str = MAIN, python: list[str] | None = None):
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
+        [*(python or [sys.executable]), "-c", code, *map(str, words)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         check=False,
-        **options,
     )
 
 
-def test_main_turns_errors_into_one_line_and_a_code(tmp_path, toy_pack, tit):
-    done = program("identify", tit, tmp_path / "none.wav", "--pack", toy_pack, "-q", "-f", "csv")
+def test_main_turns_errors_into_one_line_and_a_code(tmp_path, toy_pack, tit, forks):
+    python = forks.python()
+    done = program("identify", tit, tmp_path / "none.wav", "--pack", toy_pack, "-q", "-f", "csv", python=python)
     assert done.returncode == 1
     assert lines(done.stderr) == [f"biovita-edge: {tmp_path / 'none.wav'}: does not exist; check the path"]
-    assert program("identify", tit, "--pack", tmp_path / "no").returncode == 3
-    assert program("identify").returncode == 2
+    assert program("identify", tit, "--pack", tmp_path / "no", python=python).returncode == 3
+    assert program("identify", python=python).returncode == 2
 
 
 def test_an_interruption_is_one_line_and_130(toy_pack, tit):
@@ -550,14 +554,16 @@ def test_an_interruption_is_one_line_and_130(toy_pack, tit):
     assert (done.returncode, done.stdout, lines(done.stderr)) == (130, "", ["biovita-edge: interrupted"])
 
 
-def test_a_reader_that_leaves_is_no_crash(toy_pack, record):
+def test_a_reader_that_leaves_is_no_crash(toy_pack, record, forks):
     path = record("long.wav", toy.noise(2000))
-    shell = f"'{sys.executable}' -m edgeapp identify '{path}' -q -f ndjson --hop 1 --pack '{toy_pack}' | head -1"
+    shell = (
+        f"{shlex.join(forks.python())} -m edgeapp identify '{path}' -q -f ndjson --hop 1 --pack '{toy_pack}' | head -1"
+    )
     done = subprocess.run(shell, shell=True, capture_output=True, text=True, cwd=PROJECT, check=True)
     assert len(lines(done.stdout)) == 1 and done.stderr == ""
 
 
-@pytest.mark.parametrize("format", ["json", "table"])
+@pytest.mark.parametrize("format", ["json", pytest.param("table", marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_recording(toy_pack, record, format):
     def peak_mib(path: str) -> float:
         code = (

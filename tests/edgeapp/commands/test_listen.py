@@ -226,10 +226,10 @@ def card(tmp_path):
 
 
 @pytest.fixture
-def process(request, tmp_path, toy_pack, card):
+def process(request, tmp_path, toy_pack, card, forks):
     """A real `listen` at that card, with the options that the test gives."""
     journal = tmp_path / "heard.sqlite"
-    command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--journal", str(journal)]
+    command = [*forks.python(), "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--journal", str(journal)]
     with subprocess.Popen(
         [*command, "--device", "usb", *getattr(request, "param", ())],
         env=card,

@@ -10,7 +10,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 import unicodedata
 from contextlib import closing, suppress
@@ -162,25 +161,27 @@ def test_recordings_of_any_name_come_into_a_gallery(program, toy_pack, tmp_path,
 
 
 @pytest.fixture(scope="session")
-def watched(odd, toy_pack, tmp_path_factory):
+def watched(odd, toy_pack, forks, tmp_path_factory):
     """What became of the folder under `listen --watch`, in each locale: journal, standard output and error."""
     done: dict[str, tuple[Path, bytes, bytes]] = {}
 
     def of(locale: str) -> tuple[Path, bytes, bytes]:
         if locale not in done:
             home = tmp_path_factory.mktemp("watched")
-            done[locale] = watch(odd, toy_pack, home, locale, len(NAMES))
+            done[locale] = watch(odd, toy_pack, home, locale, len(NAMES), forks.python(environment(home, locale)))
         return done[locale]
 
     return of
 
 
-def watch(folder: Path, pack: Path, home: Path, locale: str, files: int) -> tuple[Path, bytes, bytes]:
+def watch(
+    folder: Path, pack: Path, home: Path, locale: str, files: int, python: list[str]
+) -> tuple[Path, bytes, bytes]:
     """Watch a folder until so many files are in the journal."""
     journal = home / "journal.sqlite"
     with open(home / "out", "wb") as out, open(home / "err", "wb") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgeapp", "listen", "--watch", folder, "--pack", pack, "--journal", journal]
+            [*python, "-m", "edgeapp", "listen", "--watch", folder, "--pack", pack, "--journal", journal]
             + ["--format", "ndjson", "--privacy", "keep"],
             env=environment(home, locale),
             stdout=out,

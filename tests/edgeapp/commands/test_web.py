@@ -32,8 +32,8 @@ def environment(folder) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_says_where_the_page_is_and_ends_with_clients(tmp_path, journal, toy_pack, number):
-    command = [sys.executable, "-m", "edgeapp", "serve", "--journal", journal, "--pack", toy_pack, "--web-port", "0"]
+def test_serve_says_where_the_page_is_and_ends_with_clients(tmp_path, journal, toy_pack, number, forks):
+    command = [*forks.python(), "-m", "edgeapp", "serve", "--journal", journal, "--pack", toy_pack, "--web-port", "0"]
     with subprocess.Popen(
         [str(word) for word in command], env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     ) as serving:

@@ -175,14 +175,14 @@ def withheld(events):
     return [(event["start_s"], event.get("speech", 0.0) >= 0.5) for event in events if event["event"] == "window"]
 
 
-def test_identify_withholds_the_same_windows_as_the_station(spoken_over, toy_pack, run, tmp_path):
+def test_identify_withholds_the_same_windows_as_the_station(spoken_over, toy_pack, run, tmp_path, forks):
     """The same recording through a file and through a pipe: the same windows, the same probability of speech."""
     options = ("--hop", 10, "--format", "ndjson", "--privacy", "drop")
     done = run("identify", spoken_over, *options)
     samples, _ = soundfile.read(spoken_over, dtype="int16")
     words = ("listen", "-", "--pcm-rate", RATE_HZ, "--pack", toy_pack, "--journal", tmp_path / "j.sqlite", *options)
     listened = subprocess.run(
-        [sys.executable, "-m", "edgeapp", *map(str, words)], input=samples.tobytes(), capture_output=True, check=True
+        [*forks.python(), "-m", "edgeapp", *map(str, words)], input=samples.tobytes(), capture_output=True, check=True
     )
     of_file = [json.loads(line) for line in done.stdout.splitlines()]
     of_pipe = [json.loads(line) for line in listened.stdout.splitlines()]

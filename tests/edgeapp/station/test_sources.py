@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -142,13 +141,13 @@ def test_what_a_microphone_was_like_is_in_the_journal(listening):
 
 
 @pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
-def test_two_birds_in_two_channels_of_one_microphone_are_told_apart(sound_server, toy_pack, tmp_path):
+def test_two_birds_in_two_channels_of_one_microphone_are_told_apart(sound_server, toy_pack, tmp_path, forks):
     server = sound_server.another()
     source = server.environment.pop("PULSE_SOURCE")
     birds = np.stack([toy.tone(1000, seconds=16.0, rate_hz=CARD_HZ), toy.tone(3000, seconds=16.0, rate_hz=CARD_HZ)], 1)
     soundfile.write(tmp_path / "birds.wav", birds, CARD_HZ)
     journal = tmp_path / "j.sqlite"
-    command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--journal", str(journal)]
+    command = [*forks.python(), "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--journal", str(journal)]
     command += ["--device", f"pulse:{source}", "--channel", "each", "--hop", "2", "--duration", "12", "--meters"]
     environment = {**server.environment, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(tmp_path)}
     waiting = pulse_server.PulseServer(environment, source.removesuffix(".monitor"))
@@ -174,7 +173,7 @@ def test_two_birds_in_two_channels_of_one_microphone_are_told_apart(sound_server
 
     def output(*words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "edgeapp", "journal", *words, "--journal", str(journal)],
+            [*forks.python(), "-m", "edgeapp", "journal", *words, "--journal", str(journal)],
             env=environment,
             capture_output=True,
             text=True,
