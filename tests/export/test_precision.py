@@ -22,6 +22,7 @@ from export.cli import app as export_app
 from export.cli import main
 from export.errors import ExportError
 from export.inputs import calibration_split, read_inputs
+from export.integers import Judge, Mixed, to_integers
 from export.precision import FP16, INT8
 from gallery import read_taxa
 from tests.trainer.tiny import Ended, Tiny, call
@@ -39,6 +40,17 @@ def lowered(precision: str, tiny: Tiny, stage2: Path, out: Path) -> Ended:
 def split(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let half of the sources calibrate: there are five recordings of each tone."""
     monkeypatch.setattr(inputs, "CALIBRATING_SOURCES", 2)
+
+
+def all_layers_refused(model: onnx.ModelProto, inputs: np.ndarray, judge: Judge) -> Mixed:
+    """The first graph, all of whose layers are int8, is not good enough, however it is."""
+    seen: list[str] = []
+
+    def stricter(wanted: np.ndarray, given: np.ndarray) -> str:
+        seen.append(judge(wanted, given))
+        return seen[-1] if len(seen) > 1 else "all layers"
+
+    return to_integers(model, inputs, stricter)
 
 
 def initializers(graph: Path) -> set[int]:
@@ -73,6 +85,7 @@ def test_a_pack_lists_the_layers_that_int8_left_in_float32(
     parity["decisions"] = {"same_species": 1.0, "recordings": 1}
     monkeypatch.setattr(export_pack, "check", lambda *_: parity)  # the tiny network is too frail for int8
     monkeypatch.setattr(integers, "GROUPS", 6)
+    monkeypatch.setattr(precisions, "to_integers", all_layers_refused)
     ended = lowered("int8", tiny, stage2, tmp_path / "pack")
     assert ended.code == 0, ended.err
     pack = Pack.load(tmp_path / "pack")
