@@ -291,7 +291,7 @@ class _Window:
             return float(self.logits[row])
         taken, bias = self.taken(rows), float(self.vocabulary.bias[row])
         if self.vocabulary.compared.are_rounded:
-            return float(self.vocabulary.directions[row] @ taken.rest) + bias
+            return float(self.vocabulary.exact(np.array([row]), taken.rest)[0])
         rest = float(self.logits[row]) - bias - sum(amount * float(shift[row]) for amount, shift in taken.shifts)
         return rest / taken.left + bias
 

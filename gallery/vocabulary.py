@@ -14,11 +14,10 @@ from gallery.latest import Latest
 from gallery.parameters import PURSUIT, DecisionParameters
 from gallery.products import Directions, products, unit, unit_of
 from gallery.reviewed import Change, Reviewed
-from gallery.rounded import IntegerProducts
+from gallery.rounded import ROWS_AT_ONCE, IntegerProducts
 from gallery.search import ClassVectors, Index
 from gallery.taxon import Taxon
 
-ROWS_AT_ONCE = 1024
 KEPT_BYTES, LEAST_KEPT = 16_000_000, 16  # of taxa whose products with all others are remembered
 MANY = 2000  # taxa from which a first look at all of them in 8 bits saves more than it costs
 NEAR = 5.0  # below the likeliest taxon, or below nothing: a logit as low as that is worth 0.7 % of it
@@ -220,9 +219,12 @@ class Vocabulary:
         if len(near) > SHARE_COPIED * len(logits):
             logits[:] = self.directions @ vector + self.bias32
             return
-        logits[near] = self.directions[near] @ vector
-        if self.biased:
-            logits[near] += self.bias[near]
+        logits[near] = self.exact(near, vector)
+
+    def exact(self, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+        """Logits of taxa [rows] of a vector [dim], without class vectors, whatever is rounded."""
+        found: np.ndarray = self.directions[rows] @ vector + self.bias[rows]
+        return found
 
     def quality(self, vectors: np.ndarray) -> np.ndarray:
         """What the quality of windows [n, dim] adds to the logits of taxa with recordings, [n]; see the parameters."""

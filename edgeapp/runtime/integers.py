@@ -10,6 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from edgeapp.runtime.ort import options_of
+from edgeapp.runtime.settings import CPU
 from gallery.rounded import ZERO, IntegerProducts
 
 FLOAT, UINT8, INT8 = 1, 2, 3  # TensorProto.DataType
@@ -29,10 +31,7 @@ def integer_products(threads: int) -> IntegerProducts | None:
 def _products(threads: int, taxa: np.ndarray, steps: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as for the encoders
-    session = onnxruntime.InferenceSession(model(taxa, steps), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model(taxa, steps), options_of(threads), providers=[CPU])
 
     def products(windows: np.ndarray) -> np.ndarray:
         found: np.ndarray = session.run(["products"], {"windows": windows})[0]

@@ -36,11 +36,7 @@ def load(graph: PackGraph, threads: int, providers: Sequence[tuple[str, dict[str
     except ImportError:
         raise PackError("ONNX Runtime is not installed", "pip install 'biovita-edge[cpu]'") from None
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A waiting thread that spins takes the core from the thread that decodes, and from other programs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = options_of(threads)
     if providers[0][0] == CPU:
         options.enable_mem_pattern = False  # a block for each thread, and no time saved
     else:
@@ -60,6 +56,18 @@ def load(graph: PackGraph, threads: int, providers: Sequence[tuple[str, dict[str
             f"{graph.path}: has {names[0]} -> {names[1]}, not {graph.input} -> {graph.output}", "reinstall the pack"
         )
     return session
+
+
+def options_of(threads: int) -> Any:
+    """Options of a session with so many threads, of which none spins."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A waiting thread that spins takes the core from the thread that decodes, and from other programs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def run(session: Any, graph: PackGraph, provider: str, given: dict[str, np.ndarray]) -> np.ndarray:

@@ -134,8 +134,8 @@ class PublishedPack:
         """The pack without a gallery, with parameters from the logit scale, its graphs checked."""
         request = self.request
         graphs = {name: self.graph(name) for name in GRAPHS}
-        used = [request.label, request.precision.name, request.card and sha256(request.card), self.space]
-        used.append(request.data and sha256(request.data))
+        files = [path and sha256(path) for path in (request.card, request.data)]
+        used = [request.label, request.precision.name, *files, self.space]
         key = hashlib.sha256(repr([*used, sha256(self.folder / checkpoint.CONFIG)]).encode()).hexdigest()
 
         def make(into: Path) -> None:
