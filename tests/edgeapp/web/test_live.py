@@ -9,6 +9,7 @@ import sqlite3
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,12 +120,18 @@ def verdicts(station: Listening) -> dict[str, int]:
         return json.load(answer)["windows"]
 
 
+def saves(page: Any) -> None:
+    """Save the settings; the answer is another page, which may say what this one does."""
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
+    page.locator("#said").get_by_text("Saved", exact=True).wait_for()
+
+
 def test_a_threshold_counts_at_once_and_the_file_keeps_its_comments(station, browse, song):
     page = browse(f"{station.url}/settings")
     page.get_by_label("Another taxon").fill("Amsel")
     page.get_by_label("Confidence from").fill("1")
-    page.get_by_role("button", name="Save").click()
-    page.locator("#said").get_by_text("Saved", exact=True).wait_for()
+    saves(page)
 
     lines = station.config.read_text(encoding="utf-8").splitlines()
     assert lines[:4] == ["# My garden", "[detections]", "# Two would lose much here.", "confirm = 1"]
@@ -132,8 +139,7 @@ def test_a_threshold_counts_at_once_and_the_file_keeps_its_comments(station, bro
     assert page.get_by_label("Amsel").input_value() == "1.0"
     changed = station.rows("SELECT count(*) FROM deployments")
 
-    page.get_by_role("button", name="Save").click()  # nothing has changed
-    page.locator("#said").get_by_text("Saved", exact=True).wait_for()
+    saves(page)  # nothing has changed
     assert station.rows("SELECT count(*) FROM deployments") == changed
 
     before = verdicts(station)
@@ -142,8 +148,7 @@ def test_a_threshold_counts_at_once_and_the_file_keeps_its_comments(station, bro
     assert verdicts(station).get("detection", 0) == before.get("detection", 0)
 
     page.get_by_label("Amsel").fill("")
-    page.get_by_role("button", name="Save").click()
-    page.locator("#said").get_by_text("Saved", exact=True).wait_for()
+    saves(page)
     assert page.get_by_label("Amsel").count() == 0
     station.hear(song)
     until_true(lambda: verdicts(station).get("detection", 0) > before.get("detection", 0))

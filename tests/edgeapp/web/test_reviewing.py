@@ -226,21 +226,28 @@ def test_reviews_are_possible_without_javascript(served, browse):
     page.wait_for_url("**/detections?taxon=Paridae**")
     assert page.locator(".card").count() == 3
     number = served.number("Cyanistes caeruleus")
-    card(page, number).get_by_role("button", name="Reject").click()
+    with page.expect_navigation():  # and the whole page is there: its start is shown before its end
+        card(page, number).get_by_role("button", name="Reject").click()
 
+    is_said(page, f"Detection {number}: rejected")
     assert served.reviews() == [(number, "rejected", None)]
     assert "taxon=Paridae" in page.url  # back where one was
-    assert f"Detection {number}: rejected" in page.locator("#said").inner_text()
-    page.locator("#said").get_by_role("button", name="Undo").click()
+    with page.expect_navigation():
+        page.locator("#said").get_by_role("button", name="Undo").click()
+    is_said(page, "Undone")
     assert served.reviews() == []
 
     for box in page.get_by_role("checkbox", name="Choose detection").all():
         box.check()
     page.locator("#bulk").get_by_label("Name", exact=True).fill("Blaumeise")
-    page.locator("#bulk").get_by_label("Name", exact=True).press("Enter")
+    with page.expect_navigation():
+        page.locator("#bulk").get_by_label("Name", exact=True).press("Enter")
+    is_said(page, "3 detections: corrected")
     assert [row[1:] for row in served.reviews()] == [("corrected", "Cyanistes caeruleus")] * 3
     page.goto(f"{served.url}/detections/{number}")
-    page.get_by_role("button", name="Undo").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Undo").click()
+    is_said(page, "Undone")
     assert len(served.reviews()) == 2
 
 
