@@ -212,13 +212,31 @@ def _collect(
         per_s=rate,
         again=again,
     )
-    asked = [("sources", ", ".join(f"{name} {what}" for name, what in sources)), ("licences", licence)]
-    if species_list is not None:
-        asked.append(("species", str(species_list.name)))
-    asked += [("recordings of a species", "all" if recordings is None else str(recordings))]
-    asked += [("photos of a species", str(photos)), ("seed", str(seed))]
+    asked = {
+        "sources": ", ".join(f"{name} {what}" for name, what in sources),
+        "modalities": modalities,
+        "licences": licence,
+        "species": species_list.name if species_list is not None else "",
+        "groups": ", ".join(only or ()),
+        "recordings of a species": "all" if recordings is None else str(recordings),
+        "photos of a species": str(photos),
+        "files of a species of one observer, place and hour": str(burst),
+        "least quality": ", ".join(min_quality or ()),
+        "best quality first": "yes" if best_first else "",
+        "left out where noted": ", ".join(without or ()),
+        "size of photos": photo_size,
+        "largest file": f"{max_size:g} MB",
+        "seed": str(seed),
+    }
+    settings = [(name, said) for name, said in asked.items() if said]
     finish = Finish(
-        Division(test_share, unseen_below, seed), speech, plan.rules.without, traits, avonet, tuple(elton or ()), asked
+        Division(test_share, unseen_below, seed),
+        speech,
+        plan.rules.without,
+        traits,
+        avonet,
+        tuple(elton or ()),
+        settings,
     )
     _run(plan, finish, dry_run)
 

@@ -116,8 +116,21 @@ def test_only_what_is_named_is_collected(mirror, tmp_path):
     done = run(tmp_path / "a", *mirror.options, "--species-list", tmp_path / "list.txt", "--modalities", "audio")
     assert {row.taxon for row in downloaded(tmp_path / "a")} == {"Parus major"}
     assert "1 names are not in the backbone, and get nothing: Nonsens nonsens" in done.stderr
-    done = run(tmp_path / "b", *mirror.options, "--only", "amphibia")
+    said = "| {} | {} |".format
+    asked = said("species", "list.txt"), said("modalities", "audio"), said("recordings of a species", "all")
+    assert all(line in (tmp_path / "a" / "CARD.md").read_text(encoding="utf-8") for line in asked)
+    limits = ("--min-quality", "research", "--best-first", "--burst", 3, "--without", "small", "--max-size", 20)
+    done = run(tmp_path / "b", *mirror.options, "--only", "amphibia", *limits)
     assert {row.taxon for row in downloaded(tmp_path / "b")} == {"Rana temporaria"}
+    asked = (
+        said("groups", "amphibia"),
+        said("least quality", "research"),
+        said("best quality first", "yes"),
+        said("files of a species of one observer, place and hour", 3),
+        said("left out where noted", "small"),
+        said("largest file", "20 MB"),
+    )
+    assert all(line in (tmp_path / "b" / "CARD.md").read_text(encoding="utf-8") for line in asked)
 
 
 def test_what_fails_is_named_and_the_others_come(mirror, tmp_path):
