@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import soundfile
 
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.archive.heard import heard
+from tests.edgeapp.forks import ARCHIVE, Forks
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +39,6 @@ def two_sites(recordings: list[str], toy_pack: Path, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def loaded_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def loaded_workers(monkeypatch: pytest.MonkeyPatch, forks: Forks) -> None:
     """Workers of this process are copies of one that has loaded what they hear with, which takes them longest."""
-    of = multiprocessing.get_context
-    of("forkserver").set_forkserver_preload(["edgeapp.archive.worker", "edgeapp.recognition.recogniser", "onnxruntime"])
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: of("forkserver"))
+    monkeypatch.setattr("multiprocessing.spawn._python_exe", os.fsencode(forks.executable(first=ARCHIVE)))
