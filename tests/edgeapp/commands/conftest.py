@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import soundfile
 
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.archive.heard import heard
-from tests.edgeapp.forks import ARCHIVE, Forks
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +34,3 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def two_sites(recordings: list[str], toy_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of the recordings, with all tables."""
     return heard(tmp_path_factory.mktemp("archive") / "results", recordings, toy_pack).folder
-
-
-@pytest.fixture
-def loaded_workers(monkeypatch: pytest.MonkeyPatch, forks: Forks) -> None:
-    """Workers of this process are copies of one that has loaded what they hear with, which takes them longest."""
-    monkeypatch.setattr("multiprocessing.spawn._python_exe", os.fsencode(forks.executable(first=ARCHIVE)))
