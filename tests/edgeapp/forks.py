@@ -21,7 +21,7 @@ from tests.conftest import PROJECT
 from tests.edgeapp import stand_in
 
 AT_START = ("LC_", "LANG", "PYTHON", "OMP_")  # beginnings of names of variables that count when a process starts
-# What the results of an archive are read and written with, to be run first where there are such; pyarrow looks for pandas.
+# To be run first by what hears or reads an archive; pyarrow looks for pandas.
 ARCHIVE = """
 import contextlib
 with contextlib.suppress(ImportError):

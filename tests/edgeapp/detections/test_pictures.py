@@ -56,7 +56,7 @@ def test_the_first_picture_is_of_the_species_that_photos_alone_name(starter_pack
 
 
 def assert_are_of(gallery: Path, photos: list[dict[str, str]], folder: Path, made: Path) -> None:
-    """The entries of a gallery are of these photos: some are encoded again, which takes far longer than all the rest."""
+    """The entries of a gallery are of these photos. Some are encoded again: it takes longer than all the rest."""
     with Gallery.open(gallery) as given:
         of_label = {entry.label: entry for entry in given.entries()}
     assert of_label.keys() == {Path(row["path"]).name for row in photos if shows_adult(row["note"])}
