@@ -25,7 +25,8 @@ def certificates(folder: Path) -> Certificates | None:
     made = Certificates(folder / "ca.pem", folder / "broker.pem", folder / "broker.key")
     ca_key, request, extension = folder / "ca.key", folder / "broker.csr", folder / "broker.ext"
     extension.write_text("subjectAltName = IP:127.0.0.1\n")
-    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-days", "30"]
+    curve = "ec_paramgen_curve:prime256v1"  # keys are made at once, those of RSA are searched for
+    new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", curve, "-nodes", "-days", "30"]
     for command in (
         [*new, "-x509", "-subj", "/CN=soak", "-keyout", ca_key, "-out", made.authority],
         [*new[:-2], "-subj", "/CN=127.0.0.1", "-keyout", made.key, "-out", request],

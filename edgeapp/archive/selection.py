@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgeapp.archive.dataset import DETECTIONS, DataSet
 from edgeapp.clock.system import Moment
 from edgeapp.detections.document import CLOCK_UNSET, cleaned
-from edgeapp.pack.names import names_of
+from edgeapp.pack.names import names_of, shipped_names, shipped_species
 from gallery.errors import TaxonError, UnknownNameError
 from gallery.taxon import RANKS, Names, Taxon, key_of
 
@@ -172,7 +172,7 @@ def taxa_called(asked: Sequence[str], lists: Sequence[Sequence[Taxon]]) -> tuple
     TaxonError
         Several species share a common name.
     """
-    names = [(names_of(taxa), taxa) for taxa in lists]
+    names = [(shipped_names() if taxa is shipped_species() else names_of(taxa), taxa) for taxa in lists]
     found: set[tuple[str, str]] = set()
     unknown = []
     for name in asked:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -143,6 +144,7 @@ class Client:
                 timeout=httpx.Timeout(timeout_s),
                 limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
                 follow_redirects=False,
+                verify=_certificates(),
             )
         except (ValueError, ImportError) as error:  # of HTTP_PROXY and its like
             raise UsageError(f"the proxy of the environment cannot be used ({error})", "check HTTPS_PROXY") from None
@@ -307,6 +309,12 @@ def _library() -> Any:
             "install it with pip install 'biovita-edge[collect]'",
         ) from None
     return httpx
+
+
+@cache
+def _certificates() -> Any:
+    """Those that servers are trusted by, read once: it takes longer than to ask one on this machine."""
+    return _library().create_ssl_context()
 
 
 def _version() -> str:

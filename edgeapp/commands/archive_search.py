@@ -42,7 +42,7 @@ from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.found import FoundWriter, write_nearest
 from edgeapp.outputs.writer import FORMATS, Run, check_format, writer
-from edgeapp.pack.names import names_of, shipped_species
+from edgeapp.pack.names import names_of, shipped_names
 from edgeapp.recognition.photos import PHOTO_SUFFIXES
 from edgeapp.terminal import tell
 from gallery.errors import TaxonError, UnknownNameError
@@ -148,7 +148,7 @@ def _rows(query: str, loaded: Loaded) -> list[int] | None:
 def _shipped(query: str) -> Taxon | None:
     """The species that words name, of those that come with the program."""
     try:
-        return names_of(shipped_species()).find(query, suggest=False)
+        return shipped_names().find(query, suggest=False)
     except TaxonError:
         return None
 

@@ -12,7 +12,7 @@ from edgeapp.config.defaults import language_of
 from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.journal import Reader
 from edgeapp.outputs.journal_records import taxa_of
-from edgeapp.pack.names import names_of, naming_in, shipped_species
+from edgeapp.pack.names import names_of, naming_in, shipped_names, shipped_species
 from edgeapp.terminal import complain, tell
 from gallery.errors import UnknownNameError
 from gallery.names_table import ENGLISH, first_subtag, key_of
@@ -99,7 +99,7 @@ def _find(name: str, galleries: Iterable[str]) -> Taxon | str:
         Several species have this name.
     """
     for taxa in (*map(taxa_of, galleries), shipped_species()):
-        names = names_of(taxa)
+        names = shipped_names() if taxa is shipped_species() else names_of(taxa)
         try:
             return names.find(name, suggest=taxa is shipped_species())
         except UnknownNameError as error:

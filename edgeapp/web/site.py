@@ -18,7 +18,7 @@ from edgeapp.detections.pictures import DocumentPictures
 from edgeapp.doctor.finding import Finding
 from edgeapp.errors import BiovitaError
 from edgeapp.journal import Journal, Reader
-from edgeapp.pack.names import names_of, names_table, shipped_species
+from edgeapp.pack.names import names_of, names_table, shipped_names, shipped_species
 from edgeapp.web.completion import Completion
 from edgeapp.web.live import Live
 from gallery.errors import TaxonError
@@ -117,10 +117,10 @@ class Site:
         """Names of the taxa of the gallery, in every language."""
         return names_of(self.taxa)
 
-    @cached_property
+    @property
     def shipped_names(self) -> Names:
         """Names of the species whose names come with the program, in every language."""
-        return names_of(shipped_species())
+        return shipped_names()
 
     @cached_property
     def by_name(self) -> dict[str, Taxon]:

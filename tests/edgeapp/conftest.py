@@ -68,6 +68,12 @@ def forks() -> Iterator[forked.Forks]:
 
 
 @pytest.fixture
+def loaded_workers(monkeypatch: pytest.MonkeyPatch, forks: forked.Forks) -> None:
+    """Workers of this process are copies of one that has loaded what they hear with, which takes them longest."""
+    monkeypatch.setattr("multiprocessing.spawn._python_exe", os.fsencode(forks.executable(first=forked.ARCHIVE)))
+
+
+@pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Folder of the engines in a user's cache of the test's own."""
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda *args, **kwargs: str(tmp_path / "cache"))

@@ -2,13 +2,14 @@
 
 Each command is a process of its own, with its own arguments, environment, folder, files and ignored signals. What a
 Python process takes from its environment when it starts, such as the encoding of names, is that of the process it is
-copied from: there is one for each such environment.
+copied from: there is one for each such environment. Workers that a command spawns are copies as well.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,13 +21,23 @@ from tests.conftest import PROJECT
 from tests.edgeapp import stand_in
 
 AT_START = ("LC_", "LANG", "PYTHON", "OMP_")  # beginnings of names of variables that count when a process starts
+# To be run first by what hears or reads an archive; pyarrow looks for pandas.
+ARCHIVE = """
+import contextlib
+with contextlib.suppress(ImportError):
+    import edgeapp.archive.run, edgeapp.archive.worker, pyarrow.compute, pyarrow.dataset, pyarrow.parquet
+    import pandas
+"""
 LOADED = """
-import atexit, contextlib, fcntl, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys, threading
-import edgeapp.commands, edgeapp.recognition.recogniser
-import onnxruntime, soundfile
+import atexit, contextlib, fcntl, gc, importlib, marshal, multiprocessing, os, pkgutil, select, signal, socket, sys
+import threading
+exec(sys.argv[3])
+import edgeapp.audio.formats.opening, edgeapp.commands, edgeapp.outputs.table, edgeapp.recognition.recogniser
+import numpy.fft, onnxruntime, soundfile, soxr
 import edgeapp.__main__, edgeapp.cli
 for module in pkgutil.iter_modules(edgeapp.commands.__path__):
     importlib.import_module(f"edgeapp.commands.{module.name}")
+multiprocessing.set_executable(sys.argv[2])
 gc.collect()
 gc.freeze()  # a search for garbage would write to every page of what is shared
 
@@ -108,7 +119,7 @@ class Forks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loaded: dict[tuple[tuple[str, str], ...], tuple[subprocess.Popen[bytes], str]] = {}
+        self._loaded: dict[tuple[str | tuple[str, str], ...], tuple[subprocess.Popen[bytes], str]] = {}
 
     def run(
         self,
@@ -116,34 +127,44 @@ class Forks:
         folder: Path,
         environment: Mapping[str, str],
         stdin: bytes = b"",
+        first: str = "",
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run ``biovita-edge`` with such words in a folder, to its end."""
+        """Run ``biovita-edge`` with such words in a folder, to its end; see `python` for `first`."""
         given = [b"-m", b"edgeapp", *map(os.fsencode, words)]
         variables = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
         with tempfile.TemporaryFile() as read, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             read.write(stdin)
             read.seek(0)
             files = {number: file.fileno() for number, file in enumerate((read, out, err))}
-            wanted, _ = stand_in.begin(self._of(environment), given, variables, os.fsencode(folder), files)
+            wanted, _ = stand_in.begin(self._of(environment, first), given, variables, os.fsencode(folder), files)
             code = stand_in.end(wanted)
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(list(words), code, out.read(), err.read())
 
-    def python(self, environment: Mapping[str, str] = os.environ) -> list[str]:
-        """What stands in for Python in a command that is ``-m edgeapp`` or ``-c CODE``, in such an environment."""
-        return [sys.executable, "-S", "-I", stand_in.__file__, self._of(environment)]
+    def python(self, environment: Mapping[str, str] = os.environ, first: str = "") -> list[str]:
+        """What stands in for Python in a command that is ``-m edgeapp`` or ``-c CODE``, in such an environment.
 
-    def _of(self, environment: Mapping[str, str]) -> str:
+        `first` is code that the process has run that is copied, before it loaded the program.
+        """
+        return _python(self._of(environment, first))
+
+    def executable(self, environment: Mapping[str, str] = os.environ, first: str = "") -> str:
+        """The same as a program without arguments of its own, such as `multiprocessing.set_executable` takes."""
+        return _executable(self._of(environment, first))
+
+    def _of(self, environment: Mapping[str, str], first: str) -> str:
         start = {name: value for name, value in environment.items() if name.startswith(AT_START)}
         start["PYTHONPATH"] = str(PROJECT)
-        key = tuple(sorted(start.items()))
+        key = (first, *sorted(start.items()))
         if key not in self._loaded:
             place = str(self._folder / f"{len(self._loaded)}")
+            with open(_executable(place), "w", opener=lambda path, flags: os.open(path, flags, 0o700)) as script:
+                script.write(f'#!/bin/sh\nexec {shlex.join(_python(place))} "$@"\n')
             with socket.socket(socket.AF_UNIX) as door:
                 door.bind(place)
                 door.listen(100)
-                command = [sys.executable, "-c", LOADED, str(door.fileno())]
+                command = [sys.executable, "-c", LOADED, str(door.fileno()), _executable(place), first]
                 others = {name: value for name, value in os.environ.items() if not name.startswith(AT_START)}
                 given = {**others, "OMP_NUM_THREADS": "1", **start}
                 self._loaded[key] = subprocess.Popen(command, env=given, pass_fds=[door.fileno()]), place
@@ -153,6 +174,14 @@ class Forks:
         for process, _ in self._loaded.values():
             process.terminate()
             process.wait()
+
+
+def _python(place: str) -> list[str]:
+    return [sys.executable, "-S", "-I", stand_in.__file__, place]
+
+
+def _executable(place: str) -> str:
+    return f"{place}.python"
 
 
 @contextlib.contextmanager

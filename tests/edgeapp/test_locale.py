@@ -12,7 +12,7 @@ import soundfile
 from edgeapp.cli import COMMANDS
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.forks import Forks
+from tests.edgeapp.forks import ARCHIVE, Forks
 
 LOCALES = {"utf-8": {"LC_ALL": "C.UTF-8"}, "C": {"LC_ALL": "C"}, "POSIX": {"LC_ALL": "POSIX", "LANG": "POSIX"}}
 BARE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
@@ -52,7 +52,7 @@ def done_in(locale: str, folder: Path, toy_pack: Path, forks: Forks) -> dict[str
     found = {}
     for name, words in DONE.items():
         given = tuple((str(toy_pack) if word == "TOY" else word).encode() for word in words)  # as a shell gives them
-        done = forks.run(given, folder, environment, sound)
+        done = forks.run(given, folder, environment, sound, ARCHIVE)
         found[name] = done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
     return found
 

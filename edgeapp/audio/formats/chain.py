@@ -21,7 +21,7 @@ class Chain:
     after : callable
         The decoder that follows one which has ended; None after the last.
     all : callable
-        All of them, with their true lengths; only called where a position is sought.
+        All of them, with their true lengths; only called where a position is sought, and once.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Chain:
         self.cut = first.cut
         self.end: int | None = None  # byte behind it, where that is known before it is decoded
         self._opened: list[Decoder] = [first]
+        self._known: Sequence[Decoder] = ()
 
     @classmethod
     def of(cls, parts: Sequence[Decoder]) -> Chain:
@@ -52,7 +53,7 @@ class Chain:
 
     def counted(self) -> int | None:
         """Frames of all streams, which are looked for; None where only decoding tells."""
-        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in self._all()]
+        lengths = [None if one.frames is None else one.frames / one.rate_hz for one in self._parts()]
         known = [length for length in lengths if length is not None]
         return round(sum(known) * self.rate_hz) if len(known) == len(lengths) else None
 
@@ -61,8 +62,7 @@ class Chain:
         part: Decoder | None = self._first
         begin = count = 0  # of the part, on the clock of all; parts that were met
         if first:
-            parts = list(self._all())
-            self._opened += parts
+            parts = self._parts()
             while count + 1 < len(parts) and first >= begin + (self._length(parts[count]) or first + 1):
                 begin += self._length(parts[count]) or 0
                 count += 1
@@ -92,8 +92,13 @@ class Chain:
 
     def close(self) -> None:
         """Close what was opened."""
-        for part in self._opened:
+        for part in (*self._opened, *self._known):
             part.close()
+
+    def _parts(self) -> Sequence[Decoder]:
+        """All of them: to open one may start a program."""
+        self._known = self._known or self._all()
+        return self._known
 
     def _length(self, part: Decoder) -> int | None:
         """Frames of a part on this clock; None where only decoding tells."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +34,3 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def two_sites(recordings: list[str], toy_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of the recordings, with all tables."""
     return heard(tmp_path_factory.mktemp("archive") / "results", recordings, toy_pack).folder
-
-
-@pytest.fixture
-def loaded_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers of this process are copies of one that has loaded what they hear with, which takes them longest."""
-    of = multiprocessing.get_context
-    of("forkserver").set_forkserver_preload(["edgeapp.archive.worker", "edgeapp.recognition.recogniser", "onnxruntime"])
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: of("forkserver"))

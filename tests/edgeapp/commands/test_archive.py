@@ -21,8 +21,9 @@ from edgeapp.archive.dataset import DataSet
 from edgeapp.cli import app
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
+from tests.edgeapp.forks import ARCHIVE, Forks
 
-# Loaded by every Python process whose path has it: what is called so kills the worker, as a native crash does.
+# Run by every process before it loads the program: what is called so kills the worker, as a native crash does.
 POISON = """
 import os
 import sys
@@ -41,6 +42,9 @@ def is_worker():
 
 file.FileSource = Poisoned
 """
+# The command, with a part for each task.
+HASTY = "import edgeapp.archive.run as run; run.PART_S = 0.0; from edgeapp.cli import main; main()"
+MARK = "BIOVITA_TEST"  # in the environment of what a test starts: its folder
 
 
 @pytest.fixture
@@ -82,19 +86,22 @@ def archive(loaded_workers: None, toy_pack: Path, tmp_path: Path) -> Callable[..
     return call
 
 
-def begun(
-    toy_pack: Path, results: Path, *words: object, poison: Path | None = None, marked: Path | None = None
-) -> subprocess.Popen:
-    """The command in a process of its own."""
-    path = [str(PROJECT), *([str(poison)] if poison is not None else [])]
-    command = [sys.executable, "-m", "edgeapp", "archive", *map(str, words), "--output", str(results)]
-    return subprocess.Popen(
-        [*command, "--pack", str(toy_pack)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1", "BIOVITA_TEST": str(marked)},
-    )
+@pytest.fixture
+def begun(forks: Forks, toy_pack: Path, tmp_path: Path) -> Callable[..., subprocess.Popen]:
+    """Start the command in a process of its own, as are its workers; what `workers` finds them by."""
+
+    def start(results: Path, *words: object, first: str = ARCHIVE, hasty: bool = False) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", MARK: str(tmp_path)}
+        python = [*forks.python(environment, first), *(("-c", HASTY) if hasty else ("-m", "edgeapp"))]
+        return subprocess.Popen(
+            [*python, "archive", *map(str, words), "--output", str(results), "--pack", str(toy_pack)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    return start
 
 
 def files_of(results: Path) -> dict[str, dict]:
@@ -310,12 +317,12 @@ def test_names_in_any_bytes_are_kept(sounds, archive, tmp_path):
     assert "1 done before" in archive(sounds / name).stderr
 
 
-def test_a_killed_worker_is_replaced_and_nothing_is_lost(toy_pack, tmp_path):
-    folder = many(tmp_path / "many", 400)
-    process = begun(toy_pack, tmp_path / "results", folder, "--workers", 2)
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(begun, tmp_path):
+    folder = many(tmp_path / "many", 200)
+    process = begun(tmp_path / "results", folder, "--workers", 2)
     killed = 0
     while process.poll() is None and killed < 2:
-        for pid in children(process.pid):
+        for pid in workers(tmp_path):
             if killed < 2:
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
@@ -323,34 +330,36 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(toy_pack, tmp_path):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert killed == 2
-    assert len(files_of(tmp_path / "results")) == 400
-    assert len(detections_of(tmp_path / "results")) == 400
+    assert len(files_of(tmp_path / "results")) == 200
+    assert len(detections_of(tmp_path / "results")) == 200
 
 
-def test_a_killed_run_goes_on_where_it_was(toy_pack, tmp_path, monkeypatch):
-    folder = many(tmp_path / "many", 600)
+def test_a_killed_run_goes_on_where_it_was(begun, tmp_path):
+    folder = many(tmp_path / "many", 250)
     results = tmp_path / "results"
-    process = begun(toy_pack, results, folder, "--workers", 1)
+    process = begun(results, folder, "--workers", 1, hasty=True)
     while process.poll() is None and not list(results.glob("files/*.parquet")):
         time.sleep(0.02)
-    workers = children(process.pid)
+    begun_with = workers(tmp_path)
     process.kill()
     process.communicate()
-    wait_for(lambda: not any(alive(pid) for pid in workers))
-    again = begun(toy_pack, results, folder, "--workers", 2)
+    assert process.returncode == -signal.SIGKILL
+    wait_for(lambda: not any(alive(pid) for pid in begun_with))
+    again = begun(results, folder, "--workers", 2)
     _, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
-    assert len(files_of(results)) == 600
-    assert len(detections_of(results)) == 600
+    assert "100 done before" in err or "200 done before" in err
+    assert len(files_of(results)) == 250
+    assert len(detections_of(results)) == 250
     assert sorted(path.name for path in results.iterdir()) == [".lock", "detections", "files", "run.json"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(toy_pack, tmp_path, number, code):
+def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(begun, tmp_path, number, code):
     folder = many(tmp_path / "many", 3000)
     results = tmp_path / "results"
-    process = begun(toy_pack, results, folder, "--workers", 1)
-    wait_for(lambda: bool(children(process.pid)))
+    process = begun(results, folder, "--workers", 1)
+    wait_for(lambda: bool(workers(tmp_path)))
     time.sleep(1.0)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
@@ -361,13 +370,10 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(toy_pack, tmp_path, n
     assert len(detections_of(results)) == len(rows)
 
 
-def test_a_recording_that_kills_its_worker_is_named(toy_pack, tmp_path):
+def test_a_recording_that_kills_its_worker_is_named(begun, tmp_path):
     folder = many(tmp_path / "many", 11)
     shutil.copy(folder / "0007.wav", folder / "0007 poison.wav")
-    plugin = tmp_path / "plugin"
-    plugin.mkdir()
-    (plugin / "sitecustomize.py").write_text(POISON)
-    process = begun(toy_pack, tmp_path / "results", folder, "--workers", 1, poison=plugin)
+    process = begun(tmp_path / "results", folder, "--workers", 1, first=POISON + ARCHIVE)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     rows = files_of(tmp_path / "results")
@@ -398,10 +404,10 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_later(sounds, small_disk, toy_
     assert len(files_of(small_disk / "results")) == 5
 
 
-def test_ray_gives_the_same(sounds, toy_pack, tmp_path):
-    ours = begun(toy_pack, tmp_path / "ours", sounds, "--workers", 1)
+def test_ray_gives_the_same(sounds, begun, tmp_path):
+    ours = begun(tmp_path / "ours", sounds, "--workers", 1)
     ours.communicate(timeout=120)
-    rays = begun(toy_pack, tmp_path / "rays", sounds, "--workers", 1, "--ray", "local")
+    rays = begun(tmp_path / "rays", sounds, "--workers", 1, "--ray", "local")
     _, err = rays.communicate(timeout=240)
     assert (ours.returncode, rays.returncode) == (1, 1), err
     assert all(line.startswith("biovita-edge: ") for line in err.splitlines()), err
@@ -409,13 +415,13 @@ def test_ray_gives_the_same(sounds, toy_pack, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_of_ray_lose_nothing_when_one_is_killed_twice(toy_pack, tmp_path):
+def test_two_workers_of_ray_lose_nothing_when_one_is_killed_twice(begun, tmp_path):
     folder = tmp_path / "many"
     folder.mkdir()
     soundfile.write(folder / "00000.wav", toy.tone(1000, seconds=60.0), toy.RATE_HZ)
     for number in range(1, 1000):
         os.link(folder / "00000.wav", folder / f"{number:05}.wav")
-    process = begun(toy_pack, tmp_path / "results", folder, "--workers", 2, "--ray", "local", marked=tmp_path)
+    process = begun(tmp_path / "results", folder, "--workers", 2, "--ray", "local")
     killed: set[int] = set()
     while process.poll() is None:
         busy = [pid for pid in actors(tmp_path, "hear") if pid not in killed]
@@ -441,38 +447,35 @@ def test_without_ray_or_pyarrow_one_line_says_what_to_install(sounds, archive, m
     assert result.exit_code == 2 and "pip install 'biovita-edge[archive]'" in result.stderr
 
 
-def test_a_cluster_that_is_not_there_is_told(sounds, toy_pack, tmp_path):
-    process = begun(toy_pack, tmp_path / "results", sounds, "--ray", "127.0.0.1:1")
+def test_a_cluster_that_is_not_there_is_told(sounds, begun, tmp_path):
+    process = begun(tmp_path / "results", sounds, "--ray", "127.0.0.1:1")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "no Ray cluster responds at 127.0.0.1:1" in err
 
 
-def actors(folder: Path, method: str) -> list[int]:
-    """Processes of Ray that work for a run marked with a folder: that are at a method of a worker."""
+def marked(folder: Path, words: bytes) -> list[int]:
+    """Processes that a test with such a folder started, with such words in their command lines."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            is_actor = f"ray::_Actor.{method}".encode() in (entry / "cmdline").read_bytes()
-            if is_actor and f"BIOVITA_TEST={folder}".encode() in (entry / "environ").read_bytes():
+            if words in (entry / "cmdline").read_bytes() and f"{MARK}={folder}".encode() in (
+                entry / "environ"
+            ).read_bytes().split(b"\0"):
                 found.append(int(entry.name))
         except OSError:
             continue
     return sorted(found)
 
 
-def children(pid: int) -> list[int]:
+def actors(folder: Path, method: str) -> list[int]:
+    """Processes of Ray that are at a method of a worker."""
+    return marked(folder, f"ray::_Actor.{method}".encode())
+
+
+def workers(folder: Path) -> list[int]:
     """Worker processes of a run."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            line = (entry / "cmdline").read_bytes()
-        except (OSError, IndexError):
-            continue
-        if int(words[1]) == pid and b"spawn_main" in line:
-            found.append(int(entry.name))
-    return found
+    return marked(folder, b"spawn_main")
 
 
 def alive(pid: int) -> bool:

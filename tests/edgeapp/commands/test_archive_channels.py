@@ -32,7 +32,7 @@ def sounds(tmp_path):
 
 
 @pytest.fixture
-def archive(run, sounds, toy_pack, tmp_path):
+def archive(run, sounds, toy_pack, tmp_path, loaded_workers):
     def call(*words: object):
         given = ("--output", tmp_path / "results", "--pack", toy_pack, "--workers", 1, "--channel", "each")
         return run("archive", sounds, *given, *words)

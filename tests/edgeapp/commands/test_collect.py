@@ -202,7 +202,21 @@ def test_files_of_ones_own_that_were_replaced_are_taken_anew(tmp_path):
     own.mkdir(parents=True)
     (own / "a.wav").write_bytes(sound(1))
     (own / "b.wav").write_bytes(b"<html></html>")
-    words = ("--folder", own.parent, "--licence", "*", "--keep-free", 0, "--no-speech")
+    (tmp_path / "taxa.csv").write_text(
+        "scientific_name,common_name,kingdom,phylum,class,order,family,genus\n"
+        "Parus major,Great Tit,Animalia,Chordata,Aves,Passeriformes,Paridae,Parus\n"
+    )
+    words = (
+        "--taxonomy",
+        tmp_path / "taxa.csv",
+        "--folder",
+        own.parent,
+        "--licence",
+        "*",
+        "--keep-free",
+        0,
+        "--no-speech",
+    )
     assert run(out, *words).exit_code == 1
     assert [row.medium.id for row in downloaded(out)] == ["Parus_major/a.wav"]
     (own / "a.wav").write_bytes(sound(2))

@@ -8,7 +8,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import textwrap
 from collections import Counter
 from contextlib import closing
@@ -278,16 +277,16 @@ def test_a_reader_that_leaves_does_not_cost_the_rows_that_were_heard(process):
     assert rows(process.journal, "SELECT count(*) > 0, ended_utc IS NOT NULL FROM deployments, detections") == [(1, 1)]
 
 
-def test_the_microphones_are_listed_with_the_names_that_stay(card):
+def test_the_microphones_are_listed_with_the_names_that_stay(card, forks):
     done = subprocess.run(
-        [sys.executable, "-m", "edgeapp", "listen", "--list-devices"], env=card, capture_output=True, text=True
+        [*forks.python(), "-m", "edgeapp", "listen", "--list-devices"], env=card, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "USB PnP Sound Device: Audio (hw:2,0)" in done.stdout
 
 
-def test_a_microphone_that_does_not_exist_is_one_line_and_exit_2(card, toy_pack, tmp_path):
-    command = [sys.executable, "-m", "edgeapp", "listen", "--device", "loudspeaker", "--pack", str(toy_pack)]
+def test_a_microphone_that_does_not_exist_is_one_line_and_exit_2(card, toy_pack, tmp_path, forks):
+    command = [*forks.python(), "-m", "edgeapp", "listen", "--device", "loudspeaker", "--pack", str(toy_pack)]
     done = subprocess.run(
         [*command, "--journal", str(tmp_path / "j.sqlite")], env=card, capture_output=True, text=True, timeout=300
     )

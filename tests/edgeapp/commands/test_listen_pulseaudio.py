@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -36,13 +35,13 @@ REAL_RECORDINGS = 2
 
 
 @pytest.fixture
-def listen_while_playing(sound_server, tmp_path):
+def listen_while_playing(sound_server, tmp_path, forks):
     """Play a recording while a real `listen` listens; its detections in full, and what it told."""
 
     def call(recording: Path, *words: object, codes: tuple[int, ...] = (0,)) -> tuple[list[sqlite3.Row], str]:
         server = sound_server.another()
         journal = recording.with_suffix(".sqlite")
-        command = [sys.executable, "-m", "edgeapp", "listen", "--journal", str(journal), *map(str, words)]
+        command = [*forks.python(), "-m", "edgeapp", "listen", "--journal", str(journal), *map(str, words)]
         environment = {**server.environment, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(tmp_path / "config")}
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as listener:
@@ -93,14 +92,14 @@ def test_the_silence_of_a_server_is_no_species_and_no_microphone(listen_while_pl
 
 
 @pytest.mark.parametrize("backend", ["portaudio", pytest.param("arecord", marks=pytest.mark.slow)])
-def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, toy_pack, backend):
+def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, toy_pack, backend, forks):
     if backend == "arecord" and not ARECORD:
         pytest.skip("arecord is not installed (Debian: alsa-utils)")
     song = tmp_path / "song.wav"
     soundfile.write(song, toy.tone(1000, seconds=14.0, rate_hz=pulse_server.RATE_HZ), pulse_server.RATE_HZ)
     journal = tmp_path / "j.sqlite"
     folder = tmp_path / "server"
-    command = [sys.executable, "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--device", "pulse", "--stall", "2"]
+    command = [*forks.python(), "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--device", "pulse", "--stall", "2"]
     command += ["--backend", backend, "--journal", str(journal), "--format", "ndjson"]
 
     def begin() -> AbstractContextManager[pulse_server.PulseServer]:

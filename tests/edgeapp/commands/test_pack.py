@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -123,10 +122,10 @@ def test_every_command_takes_the_best_pack_installed(birdnet, record, tmp_path):
     assert call("identify", tit, "--pack", "starter", "--format", "json").exit_code == 0
 
 
-def test_listen_takes_the_pack_and_its_hop(packs, short_pack, tmp_path):
+def test_listen_takes_the_pack_and_its_hop(packs, short_pack, tmp_path, forks):
     call("pack", "install", short_pack, "--name", "short")
     call("pack", "use", "short")
-    words = [sys.executable, "-m", "edgeapp", "listen", "-", "--pcm-rate", "48000", "--format", "ndjson"]
+    words = [*forks.python(), "-m", "edgeapp", "listen", "-", "--pcm-rate", "48000", "--format", "ndjson"]
     words += ["--journal", str(tmp_path / "journal.sqlite")]
     sound = (32767 * toy.tone(1000, seconds=9, rate_hz=48_000)).astype("<i2").tobytes()
     home = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PYTHONPATH": str(PROJECT)}

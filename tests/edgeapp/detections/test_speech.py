@@ -222,7 +222,7 @@ def test_a_report_has_no_sound_of_speech(spoken_over, run, tmp_path):
     assert refused.exit_code == 2 and "--report-audio best" in refused.output
 
 
-def test_an_archive_withholds_speech_too(spoken_over, run, toy_pack, tmp_path):
+def test_an_archive_withholds_speech_too(spoken_over, run, toy_pack, tmp_path, loaded_workers):
     parquet = pytest.importorskip("pyarrow.parquet")
     words = ("--pack", toy_pack, "--hop", 10, "--embeddings", "--privacy", "drop", "--workers", 1)
     assert run("archive", spoken_over, "--output", tmp_path / "a", *words).exit_code == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -34,11 +33,11 @@ def test_files_that_are_there_and_new_ones_get_the_permissions(umask, tmp_path, 
     assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [bits] * 3
 
 
-def test_what_a_private_station_writes_is_for_its_owner(tmp_path, toy_pack):
+def test_what_a_private_station_writes_is_for_its_owner(tmp_path, toy_pack, forks):
     words = ("listen", "-", "--pack", toy_pack, "--journal", tmp_path / "j.sqlite", "--file-mode", "private")
     words = (*words, "--log-file", tmp_path / "log")
     done = subprocess.run(
-        [sys.executable, "-m", "edgeapp", *map(str, words)], input=bytes(100_000), capture_output=True
+        [*forks.python(), "-m", "edgeapp", *map(str, words)], input=bytes(100_000), capture_output=True
     )
     assert b"journal" in done.stderr
     files = [path for path in tmp_path.iterdir() if path.is_file()]

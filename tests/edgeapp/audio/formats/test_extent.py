@@ -77,6 +77,20 @@ def test_joined_files_of_phones_and_the_web_are_all_heard(made, monkeypatch, dec
     np.testing.assert_array_equal(part, given[n : n + source.rate_hz // 2])
 
 
+def test_each_part_of_a_joined_file_is_opened_once_to_seek_in_it(made, monkeypatch):
+    started = []
+
+    def start(*args: object, **options: object) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(foreign.subprocess, "Popen", start)
+    heard(b"".join(made["aac.m4a"]), 2.5, 0.1)
+    assert len(started) == 1 + 2  # and the first to look what the file is
+    assert all(process.returncode is not None for process in started)
+
+
 def test_files_of_several_formats_and_rates_can_be_joined():
     odd = encoded(SECOND[::2], "WAV", HZ // 2)
     given, source = heard(encoded(FIRST, "WAV") + odd + encoded(FIRST, "FLAC"))

@@ -13,7 +13,7 @@ from edgeapp.audio.file import FileSource
 from edgeapp.audio.formats import foreign
 from edgeapp.errors import AudioError
 from edgeapp.paths import EXAMPLE
-from tests.edgeapp.audio.formats.sounds import differs, garbage, heard
+from tests.edgeapp.audio.formats.sounds import differs, garbage, heard, whole
 
 FORMATS = {
     "aac.m4a": ("-c:a", "aac"),
@@ -34,8 +34,10 @@ FORMATS = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("foreign")
+    command = ["ffmpeg", "-v", "error", "-i", EXAMPLE]
     for name, options in FORMATS.items():
-        subprocess.run(["ffmpeg", "-v", "error", "-i", EXAMPLE, *options, folder / name], check=True)
+        command += [*options, folder / name]
+    subprocess.run(command, check=True)
     film = ["-f", "lavfi", "-i", "testsrc=d=2:s=64x48:r=10", "-c:v", "mpeg4"]
     subprocess.run(["ffmpeg", "-v", "error", *film, folder / "silent.mp4"], check=True)
     subprocess.run(["ffmpeg", "-v", "error", *film[:4], "-i", EXAMPLE, *film[4:], folder / "film.mp4"], check=True)
@@ -67,12 +69,12 @@ def test_the_whole_sound_is_heard(made, decoder, name):
 def test_damage_is_told_and_the_rest_heard_at_its_time(made, decoder, name):
     data = (made / name).read_bytes()
     half = len(data) // 2
-    whole = heard(data)[0]
+    sound = whole(data)
     given, source = heard(data[:half] + garbage(4000) + data[half + 4000 :])
     assert source.fault is not None and source.fault.startswith("is damaged")
-    assert abs(len(given) - len(whole)) < 1500
+    assert abs(len(given) - len(sound)) < 1500
     n = 4 * source.rate_hz
-    np.testing.assert_allclose(given[:n], whole[:n], atol=1e-4)
+    np.testing.assert_allclose(given[:n], sound[:n], atol=1e-4)
     cut = data[: int(0.6 * len(data))]
     if name.endswith("m4a"):
         with pytest.raises(AudioError, match="it ends before the index"):
@@ -84,9 +86,9 @@ def test_damage_is_told_and_the_rest_heard_at_its_time(made, decoder, name):
 
 def test_both_decoders_give_the_same_sound(made, monkeypatch):
     data = (made / "aac.m4a").read_bytes()
-    one = heard(data)[0]
+    one = whole(data)
     monkeypatch.setattr(foreign, "FFMPEG", "no-such-program")
-    assert differs(one, heard(data)[0], 1e-3) is None
+    assert differs(one, whole(data), 1e-3) is None
 
 
 def test_a_film_without_sound_says_so(made, decoder):
