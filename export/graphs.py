@@ -65,7 +65,7 @@ def to_onnx(
     inputs, output : their names in the graph
     free : for each input, its dynamic axes and their names
     """
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # of the exporter's own internals
         logging.disable(logging.WARNING)
         try:

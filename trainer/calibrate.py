@@ -155,14 +155,22 @@ class SingleRecordings:
 
     def loss(self, parameters: DecisionParameters, modalities: tuple[str, ...]) -> float:
         """Mean negative log-likelihood of the correct taxon and no other."""
+        return self.loss_of(self.confidences(parameters, modalities), modalities)
+
+    def loss_of(self, confidences: np.ndarray, modalities: tuple[str, ...]) -> float:
+        """The loss at the confidences [recordings, taxa] of these modalities."""
         rows = np.flatnonzero(self.asked(modalities))
         truth = np.zeros((len(rows), len(self.index.taxa)), bool)
         truth[np.arange(len(rows)), self.heard.taxon[rows]] = True
-        return cross_entropy(self.confidences(parameters, modalities)[rows], truth)
+        return cross_entropy(confidences[rows], truth)
 
-    def top(self, parameters: DecisionParameters, modalities: tuple[str, ...], k: int) -> float:
-        """Share of recordings whose taxon is among the first k; a taxon without an entry counts as missed."""
-        confidences = self.confidences(parameters, modalities)
+    def top(self, confidences: np.ndarray, k: int) -> float:
+        """Share of recordings whose taxon is among the first k; a taxon without an entry counts as missed.
+
+        Parameters
+        ----------
+        confidences : [recordings, taxa]
+        """
         right = confidences[np.arange(len(confidences)), self.heard.taxon]
         return float(((confidences > right[:, None]).sum(axis=1) < k)[right > 0].sum() / len(right))
 
@@ -282,8 +290,12 @@ def likeliest_harmless(
     Recordings are ranked with `modalities` and, for comparison, with the fewer modalities `than`. If all parameters
     lower them, the first are returned, which must give the additional modality the least weight.
     """
-    harmless = [p for p in tried if all(single.top(p, modalities, k) >= single.top(p, than, k) for k in (1, 5))]
-    return min(harmless or tried[:1], key=lambda p: single.loss(p, modalities))
+    harmless: list[tuple[float, DecisionParameters]] = []
+    for parameters in tried:
+        more, fewer = (single.confidences(parameters, those) for those in (modalities, than))
+        if all(single.top(more, k) >= single.top(fewer, k) for k in (1, 5)):
+            harmless.append((single.loss_of(more, modalities), parameters))
+    return min(harmless, key=lambda one: one[0])[1] if harmless else tried[0]
 
 
 def scaled(parameters: DecisionParameters, modality: str, scale: float) -> DecisionParameters:
@@ -334,11 +346,10 @@ def report(
     """Metrics of parameters on held-out sound: ranks by modality, and reliability on each set."""
     single, modalities = SingleRecordings(index, heard), tuple(index.modalities)
     together = without_recordings(modalities)
-    ranks: dict[str, Any] = {
-        f"{name}_top{k}": round(single.top(parameters, named, k), 4)
-        for name, named in (*((m, (m,)) for m in modalities), ("together", together), ("all", modalities))
-        for k in (1, 5)
-    }
+    ranks: dict[str, Any] = {}
+    for name, named in (*((m, (m,)) for m in modalities), ("together", together), ("all", modalities)):
+        confidences = single.confidences(parameters, named)
+        ranks |= {f"{name}_top{k}": round(single.top(confidences, k), 4) for k in (1, 5)}
     vocabulary = Vocabulary(index, parameters)
     windows = [recognise(w, level, vocabulary)[0] for w, level in zip(noise.windows, noise.levels)]
     ranks |= {

@@ -96,6 +96,22 @@ def set_projection(branch: Branch, features: Tensor, targets: Tensor, weight: fl
     branch.norm.mean.copy_(features.mean(dim=0))
     branch.norm.deviation.copy_(features.std(dim=0).clamp_min(MIN_DEVIATION))
     known = branch.norm(features).double()
-    eye = torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
-    weights = torch.linalg.solve(weight * known.t() @ known + PENALTY * eye, weight * known.t() @ targets.double())
+    weights = ridge(known, targets.double(), PENALTY / weight)
     branch.projection.weight.copy_(weights.t() / weights.norm(dim=0).mean())
+
+
+def ridge(known: Tensor, targets: Tensor, penalty: float) -> Tensor:
+    """The weights [k, dim] that minimise |known @ weights - targets|² + penalty |weights|².
+
+    Their equations are solved in whichever of n and k is smaller.
+
+    Parameters
+    ----------
+    known : [n, k]
+    targets : [n, dim]
+    """
+    n, k = known.shape
+    eye = torch.eye(min(n, k), dtype=known.dtype, device=known.device)
+    if n < k:
+        return known.t() @ torch.linalg.solve(known @ known.t() + penalty * eye, targets)
+    return torch.linalg.solve(known.t() @ known + penalty * eye, known.t() @ targets)

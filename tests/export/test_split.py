@@ -14,7 +14,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.frames import SplitEncoder
 from export.graphs import folded
-from export.split import join_first_block, stored_in
+from export.split import MIN_BYTES, join_first_block, stored_in
 from tests.export.test_pack import SAMPLES, Exported, export
 from tests.trainer.tiny import Tiny
 from trainer import checkpoint
@@ -34,11 +34,13 @@ def test_the_two_graphs_are_the_checkpoint(exported: Exported, run_folder: Path)
 
 
 def test_both_keep_their_weights_in_the_whole_graph(exported: Exported) -> None:
-    for name, least in (("trunk.onnx", 80), ("front.onnx", 5)):
+    joined = {f"audio.stem.{layer}.weight" for layer in ("0.0", "1.0", "2.block.0.0")}  # by `join_first_block`
+    for name, least, own in (("trunk.onnx", 60, joined), ("front.onnx", 5, {"offset"})):
         graph = onnx.load(str(exported[0] / name), load_external_data=False).graph
         elsewhere = [one for one in graph.initializer if one.data_location == TensorProto.EXTERNAL]
         places = {entry.value for one in elsewhere for entry in one.external_data if entry.key == "location"}
         assert places == {"audio.onnx"} and len(elsewhere) >= least
+        assert {one.name for one in graph.initializer if len(one.raw_data) >= MIN_BYTES} == own  # and no other weights
     sizes = {path.name: path.stat().st_size for path in exported[0].glob("*.onnx")}
     assert sizes["trunk.onnx"] + sizes["front.onnx"] < 0.05 * sizes["audio.onnx"]
 

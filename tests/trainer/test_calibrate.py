@@ -152,7 +152,7 @@ def test_a_taxon_without_an_entry_counts_as_missed(world, fitted) -> None:
     single = SingleRecordings(world.index, world.heard)
     pictured = (world.heard.taxon >= 6).mean()
     assert single.asked(("image",)).mean() == pytest.approx(pictured)
-    assert single.top(fitted, ("image",), N) <= pictured
+    assert single.top(single.confidences(fitted, ("image",)), N) <= pictured
 
 
 def test_platt_scaling_finds_the_slope_and_offset_it_was_made_with() -> None:

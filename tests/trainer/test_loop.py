@@ -180,25 +180,26 @@ def test_a_stage_changes_its_own_towers_alone(tiny: Tiny, unbroken: dict[str, Pa
     assert frozen and all(torch.equal(shorter[name], new[name]) for name in frozen for new in (base, one, two))
 
 
+@pytest.fixture(scope="module")
+def broken(tiny: Tiny, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed after the first epoch of stage 1; not to be changed."""
+    out = started(run_folder, tmp_path_factory.mktemp("broken"), "1")
+    with pytest.MonkeyPatch.context() as patch:
+        killed(tiny, out, "1", patch, loop, "store", 1, False)
+    return out
+
+
 def test_an_unfinished_stage_is_not_resumed_with_another_number_of_epochs(
-    tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, broken: Path, tmp_path: Path
 ) -> None:
-    out = started(run_folder, tmp_path, "1")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        kill_at(patch, loop, "store", 1, False)
-        call(main, *words(tiny, out, "1"))
+    out = Path(shutil.copytree(broken, tmp_path / "run"))
     ended = call(main, *words(tiny, out, "1", "--epochs", EPOCHS + 3))
     assert ended.code == 3 and f"started with epochs {EPOCHS}, not {EPOCHS + 3}" in ended.err
     assert (out / "stage1" / checkpoint.RESUME).exists()
 
 
-def test_a_resume_state_of_another_model_is_refused(
-    tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = started(run_folder, tmp_path, "1")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        kill_at(patch, loop, "store", 1, False)
-        call(main, *words(tiny, out, "1"))
+def test_a_resume_state_of_another_model_is_refused(tiny: Tiny, broken: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(broken, tmp_path / "run"))
     checkpoint.save_resume(out / "stage1", {"epoch": 1, "model": {}, "optimizer": {}, "average": {}, "steps": 1})
     ended = call(main, *words(tiny, out, "1"))
     assert ended.code == 3 and RESUME in ended.lines()[-1] and "--restart" in ended.lines()[-1]
@@ -225,10 +226,9 @@ def test_the_average_follows_the_weights_and_is_exchanged_with_them() -> None:
     assert model.weight.item() == pytest.approx(1.0, abs=1e-3) and average.weights["weight"].item() == 5.0
 
 
-@pytest.mark.usefixtures("uncalibrated")
 @pytest.mark.parametrize("most", [0.0, 1e-3])
 def test_the_norm_of_the_gradient_is_limited_if_asked_for(
-    most: float, tiny: Tiny, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    most: float, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     norms = []
 
@@ -239,7 +239,6 @@ def test_the_norm_of_the_gradient_is_limited_if_asked_for(
             return super().step(closure)
 
     monkeypatch.setattr(torch.optim, "AdamW", Watched)
-    out = started(run_folder, tmp_path / "run", "2")
-    ended = call(main, *words(tiny, out, "2", "--epochs", 1, "--set", f"clip={most}"))
+    ended = call(main, *words(tiny, tmp_path, "base", "--epochs", 1, "--set", f"clip={most}"))
     assert ended.code == 0, ended.err
     assert norms and (max(norms) <= most * 1.001 if most else max(norms) > 1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -11,7 +12,7 @@ from trainer.data.sounds import SoundStore
 from trainer.families.registry import build
 from trainer.models.vita import Branch
 from trainer.presets import STARTER
-from trainer.ridge import refit_general, set_projection, start_projections
+from trainer.ridge import refit_general, ridge, set_projection, start_projections
 
 
 def branch() -> Branch:
@@ -30,6 +31,16 @@ def test_features_are_standardised_and_projected_to_their_targets():
         vectors = one.projection(known)
     assert known.mean(dim=0).abs().max() < 1e-3
     assert (vectors @ targets.t()).argmax(dim=1).tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("rows", [4, 20], ids=["fewer rows than features", "more rows"])
+def test_the_fit_is_the_least_of_the_penalised_squares(rows: int) -> None:
+    torch.manual_seed(2)
+    known, targets = torch.randn(rows, 10).double(), torch.randn(rows, 3).double()
+    weights = ridge(known, targets, penalty=2.0)
+    assert weights.shape == (10, 3)
+    slope = known.t() @ (known @ weights - targets) + 2.0 * weights  # half the gradient
+    assert float(slope.abs().max()) < 1e-10
 
 
 def test_both_branches_start_alike_and_know_the_training_recordings(tiny: Tiny, manifest: Manifest):

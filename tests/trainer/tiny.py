@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -27,20 +28,26 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 
-from trainer import calibrate, heard, imported, presets
+from trainer import calibrate, heard, imported, presets, ridge
 from trainer.models import efficientat, mobilenet
 from trainer.models.efficientat import FEATURES, MobileNetAudio
 from trainer.models.mobilenet import MobileNetImage, SameConv
 from trainer.models.photo import PhotoConfig
 from trainer.models.starter import StarterTowers
+from trainer.models.text import TextConfig
 
 RATE_HZ = 16_000
-WINDOW_S, IMAGE_SIZE = 3.0, 96  # what the starter hears and sees at once, see `small`
+WINDOW_S, IMAGE_SIZE = 2.0, 96  # what the starter hears and sees at once, see `small`
 BLOCKS, STAGES = efficientat.BLOCKS, mobilenet.STAGES  # of the published trunks
-# A block of each kind, with the same channels at either end: exporters and optimisers take their time by the layer.
-FEWER_BLOCKS = tuple(BLOCKS[n] for n in (0, 1, 2, 3, 6, 10, 12, 13))
-FEWER_STAGES = tuple((expansion, channels, 1 + (channels == 24), stride) for expansion, channels, _, stride in STAGES)
-IMAGE_FROZEN, PHOTO_FROZEN = 5, 8  # of ten layers: by the starter, by the trunk's tower of photos
+# A block of each kind, narrower where nothing depends on it: exporters and optimisers take their time by the layer. The
+# sound trunk ends with as many features as the published one, of which projections are made.
+FEWER_BLOCKS = (
+    *(BLOCKS[n] for n in (0, 1, 2, 3, 6)),
+    BLOCKS[12]._replace(in_channels=80, expanded=240),
+    BLOCKS[13]._replace(expanded=320),
+)
+FEWER_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2), (6, 64, 1, 2), (6, 96, 1, 2))
+IMAGE_FROZEN, PHOTO_FROZEN = 4, 6  # of eight layers: by the starter, by the trunk's tower of photos
 TONES_HZ = {"Bufo bufo": 500, "Cuculus canorus": 3000, "Parus major": 1000, "Parus minor": 2000}
 COLOURS = {"Cuculus canorus": (0, 160, 0), "Parus major": (200, 0, 0), "Parus minor": (0, 0, 220)}
 SPECIES = tuple(TONES_HZ)
@@ -196,7 +203,7 @@ def small() -> Iterator[None]:
 
     How it trains does not depend on their sizes, and what is fitted on tones need not be exact.
     """
-    towers = StarterTowers(image_size=IMAGE_SIZE, image_frozen=IMAGE_FROZEN)
+    towers = StarterTowers(text=TextConfig(layers=1), image_size=IMAGE_SIZE, image_frozen=IMAGE_FROZEN)
     starter = replace(presets.STARTER, window_s=WINDOW_S, towers=towers)
     photo = PhotoConfig(size=IMAGE_SIZE, frozen=PHOTO_FROZEN)
     trunk = replace(presets.TRUNK, towers=replace(presets.TRUNK.towers, photo=photo))
@@ -205,7 +212,22 @@ def small() -> Iterator[None]:
         mock.patch.dict(presets.PRESETS, starter=starter, trunk=trunk),
         mock.patch.object(calibrate, "MIXTURES", 8),
         mock.patch.object(heard, "NOISE_WINDOWS", 4),
+        mock.patch.object(ridge, "VIEWS", 2),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def operators_read_once() -> Iterator[None]:
+    """What operators become in ONNX, which torch finds out anew for each graph, found out for the first one alone."""
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        found = functools.cache(ONNXRegistry.from_torchlib)
+    except (ImportError, AttributeError):  # no part of what torch promises: without it, exports only take longer
+        yield
+        return
+    with mock.patch.object(ONNXRegistry, "from_torchlib", staticmethod(found)):
         yield
 
 

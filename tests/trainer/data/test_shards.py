@@ -166,7 +166,7 @@ def test_what_cannot_be_decoded_is_named_and_the_rest_packed(spoilt: Manifest, t
         (line,) = [line for line in packed.skipped if name in line]
         assert reason in line and "; " in line
     (line,) = packed.damaged
-    assert "Parus_major_0.wav" in line and "announces 3.0 s" in line
+    assert "Parus_major_0.wav" in line and f"announces {tiny_set.WINDOW_S} s" in line
     read = read_manifest(packed.manifest)
     assert (len(read.recordings), len(read.photos)) == (18, 10)
 
