@@ -33,6 +33,7 @@ from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searc
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
 from edgeapp.folders import leads_up
+from gallery.errors import reason_of
 
 HIDDEN_FOLDER = "hidden or system folder"
 EXAMPLES = 3  # names of what was passed over that are told
@@ -178,7 +179,8 @@ class _Search:
                     any_name = True
                     yield from self.named(one)
         except (OSError, ValueError) as error:
-            reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({_why(error)})"
+            is_there = not isinstance(error, FileNotFoundError)
+            reason = f"cannot be read ({reason_of(error)})" if is_there else "does not exist"
             yield Refused(path, AudioError(f"{name}: {reason}", "give a list of files, one a line"))
         else:
             if not any_name:
@@ -303,14 +305,14 @@ def _unseen(path: str, error: OSError | ValueError) -> Iterator[Found | Refused]
         if isinstance(error, FileNotFoundError):
             what, remedy = "is a link to a file that is not there", "fetch the file it leads to"
         else:
-            what, remedy = f"is a link that cannot be followed ({_why(error)})", "remove the link"
+            what, remedy = f"is a link that cannot be followed ({reason_of(error)})", "remove the link"
         yield Refused(path, AudioError(f"{path}: {what}", remedy))
     else:
         yield Found(path)
 
 
 def _unread(folder: str, error: OSError) -> Refused:
-    return Refused(folder, AudioError(f"{folder}: cannot be read ({_why(error)})", "check its permissions"))
+    return Refused(folder, AudioError(f"{folder}: cannot be read ({reason_of(error)})", "check its permissions"))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -330,7 +332,3 @@ def _is_companion(path: str) -> bool:
 
 def _digest(path: str) -> bytes:
     return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
-
-
-def _why(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -15,6 +15,7 @@ from edgeapp.archive.rows import FileWriter, tables
 from edgeapp.audio.source import AudioSource
 from edgeapp.detections.document import cleaned
 from edgeapp.outputs.writer import Run
+from gallery.errors import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,7 +171,7 @@ class Worker:
             writer.complete(size=item.size, mtime=item.mtime_us)
             return _Rows(item, writer, (reason,))
         except (OSError, ValueError) as error:
-            return Lost(item, f"{item.file}: cannot be read ({getattr(error, 'strerror', None) or error})")
+            return Lost(item, f"{item.file}: cannot be read ({reason_of(error)})")
 
     def _identify(self, item: Item, content: Content) -> _Rows:
         """Hear a recording as `identify` does.

@@ -27,6 +27,7 @@ from edgeapp.errors import PackError, UsageError
 from edgeapp.file_names import portable
 from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
+from gallery.errors import reason_of
 from gallery.files import ASIDE, locked, write_text
 
 VARIABLE = "BIOVITA_PACKS"
@@ -219,7 +220,7 @@ def chosen() -> tuple[str, Path] | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, UnicodeDecodeError) as error:
-            raise PackError(f"{file}: {getattr(error, 'strerror', None) or error}", _CHOOSE_AGAIN) from None
+            raise PackError(f"{file}: {reason_of(error)}", _CHOOSE_AGAIN) from None
         if not NAME.fullmatch(name):
             raise PackError(f"{file}: does not hold the name of a pack", _CHOOSE_AGAIN)
         return name, file
