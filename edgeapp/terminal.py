@@ -83,6 +83,11 @@ def leave_output() -> None:
         os.close(null)
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number and what it counts: "1 detection", "12,345 detections", "2 taxa"."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """A time in words that a person takes in: "45 s", "12 min", "7 h 40 min", "12 days"."""
     if seconds < 99.5:

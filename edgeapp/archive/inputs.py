@@ -33,6 +33,7 @@ from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searc
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
 from edgeapp.folders import leads_up
+from edgeapp.terminal import counted
 from gallery.errors import reason_of
 
 HIDDEN_FOLDER = "hidden or system folder"
@@ -126,7 +127,7 @@ class PassedOver:
     def _told(self, kind: str, n: int) -> str:
         names = self._names[kind]
         more = f" and {n - len(names)} more" if n > len(names) else ""
-        return f"{n} {kind}{'' if n == 1 else 's'} ({', '.join(names)}{more})"
+        return f"{counted(n, kind)} ({', '.join(names)}{more})"
 
 
 @dataclass(frozen=True)

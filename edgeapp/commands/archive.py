@@ -52,7 +52,7 @@ from edgeapp.config.panels import OUTPUT, RECOGNITION
 from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
 from edgeapp.file_names import printable
-from edgeapp.terminal import complain, duration, size
+from edgeapp.terminal import complain, counted, duration, size
 
 WORK = "Work"
 
@@ -219,7 +219,7 @@ def archive(
             left = duration(sample.sound_s / speed.times_real_time / n_workers)
             space = size(results_bytes(plan.n_todo, sample.sound_s, speed, tables, record.dim))
             each = f"{speed.times_real_time:,.0f} times real time each"
-            note(f"about {left} with {n_workers} worker{'' if n_workers == 1 else 's'} ({each}), {space} of results")
+            note(f"about {left} with {counted(n_workers, 'worker')} ({each}), {space} of results")
         raise typer.Exit(1 if scan.refused else 0)
     del loaded  # the workers have their own
     with opened(output, record, new_run) as record:
@@ -284,7 +284,7 @@ def _scanned(inputs: list[str], quiet: bool) -> Scan:
 
 
 def _in_words(plan: Plan, scan: Scan, sample: Sampled) -> str:
-    words = [f"{plan.n_found:,} recording{'' if plan.n_found == 1 else 's'} ({size(scan.n_bytes)})"]
+    words = [f"{counted(plan.n_found, 'recording')} ({size(scan.n_bytes)})"]
     if plan.n_done:
         failed = f", of which {plan.n_failed:,} failed (--retry-failed hears them again)" if plan.n_failed else ""
         words.append(f"{plan.n_done:,} done before{failed}")

@@ -16,12 +16,12 @@ from edgeapp.archive.record import Record, versions
 from edgeapp.archive.results import check, earlier
 from edgeapp.archive.results import opened as opened_to_write
 from edgeapp.commands.archive_again import loaded_for
-from edgeapp.commands.archive_results import ResultsArgument, app, counted, opened
+from edgeapp.commands.archive_results import ResultsArgument, app, opened
 from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOption, PackOption
 from edgeapp.commands.recognition import ModalitiesOption, OnlyOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.terminal import tell
+from edgeapp.terminal import counted, tell
 
 
 @app.command("recognise")

@@ -174,11 +174,6 @@ def time_of(text: str | None, option: str, zone: tzinfo | None) -> datetime | No
         raise UsageError(f"{option} {text!r} is not a time", "write it as 2025-05-01 or 2025-05-01T04:30") from error
 
 
-def counted(n: int, what: str) -> str:
-    """A number and what it counts: "1 detection", "12,345 detections"."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
 def zone_named(name: str | None) -> tzinfo | None:
     """A zone by its name; None for the machine's own, whose summer and winter differ.
 

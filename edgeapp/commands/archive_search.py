@@ -22,7 +22,6 @@ from edgeapp.commands.archive_results import (
     UntilOption,
     ZoneOption,
     app,
-    counted,
     opened,
     selection_of,
     zone_named,
@@ -44,7 +43,7 @@ from edgeapp.outputs.found import FoundWriter, write_nearest
 from edgeapp.outputs.writer import FORMATS, Run, check_format, writer
 from edgeapp.pack.names import names_of, shipped_names
 from edgeapp.recognition.photos import PHOTO_SUFFIXES
-from edgeapp.terminal import tell
+from edgeapp.terminal import counted, tell
 from gallery.errors import TaxonError, UnknownNameError
 from gallery.taxon import Taxon
 

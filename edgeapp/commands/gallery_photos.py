@@ -14,7 +14,7 @@ from edgeapp.commands.gallery_photos_add import add
 from edgeapp.commands.options import GalleryOption, JsonOption, PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import load_pack
-from edgeapp.terminal import complain, tell
+from edgeapp.terminal import complain, counted, tell
 
 if TYPE_CHECKING:
     from gallery.pictures import Picture
@@ -125,7 +125,7 @@ def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error})", "check the folder and the free space"
         ) from None
-    tell(f"{folder}: {len(rows)} photo{'' if len(rows) == 1 else 's'} and {CREDITS}")
+    tell(f"{folder}: {counted(len(rows), 'photo')} and {CREDITS}")
     return whole
 
 
