@@ -35,6 +35,10 @@ def complain(line: str) -> None:
     tell(f"{PROGRAM}: {line}")
 
 
+def silent(line: str) -> None:
+    """Tell nothing: what `tell` and `complain` are with ``--quiet``."""
+
+
 def open_standard_files() -> None:
     """See to it that the numbers of standard input, output and error are theirs, and that a lost result is an error.
 

@@ -51,8 +51,7 @@ from edgeapp.commands.recognition import (
 from edgeapp.config.panels import OUTPUT, RECOGNITION
 from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
-from edgeapp.file_names import printable
-from edgeapp.terminal import complain, counted, duration, size
+from edgeapp.terminal import complain, counted, duration, silent, size
 
 WORK = "Work"
 
@@ -174,7 +173,7 @@ def archive(
     """
     if STDIN in inputs:
         raise UsageError("an archive has no place for sound on standard input", "use `identify -`")
-    note = _silent if quiet else _note
+    note = silent if quiet else complain
     before = earlier(output)
     asked, found = recognition_of(
         note,
@@ -200,7 +199,7 @@ def archive(
     )
     loaded = asked.load(found)
     for line in loaded.notes:
-        note(printable(line))
+        note(line)
     tables = (*ALWAYS, *(name for name, kept in ((WINDOWS, windows), (EMBEDDINGS, embeddings)) if kept))
     record = _record(loaded, asked, tables, partition.value, inputs)
     if before is not None and not new_run:
@@ -212,7 +211,7 @@ def archive(
     sample = sampled(plan.todo, plan.n_bytes)
     note(_in_words(plan, scan, sample))
     for line in (*scan.refused, *(sample.examples if dry_run else ())):
-        complain(printable(line))
+        complain(line)
     if dry_run:
         speed = tried(plan.todo, loaded)
         if speed is not None:
@@ -277,7 +276,7 @@ def _scanned(inputs: list[str], quiet: bool) -> Scan:
     if shown:
         sys.stderr.write("\r\x1b[K")
     if len(passed_over) and not quiet:
-        complain(printable(str(passed_over)))
+        complain(str(passed_over))
     if not len(scan) and not scan.refused:
         raise UsageError("no recordings are named", "name recordings or folders of them")
     return scan
@@ -308,11 +307,3 @@ def _finish(outcome: Outcome, plan: Plan, note: Callable[[str], None], output: P
         note(f"{done}{moved}; results in {output}")
     if outcome.failed > 0:
         complain(f"{outcome.failed:,} failed; the table files in {output} says why (column error)")
-
-
-def _note(line: str) -> None:
-    complain(printable(line))
-
-
-def _silent(line: str) -> None:
-    """Discard a note."""

@@ -37,7 +37,6 @@ from edgeapp.commands.options import (
 from edgeapp.commands.recognition import ModalitiesOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.found import FoundWriter, write_nearest
 from edgeapp.outputs.writer import FORMATS, Run, check_format, writer
@@ -140,7 +139,7 @@ def _rows(query: str, loaded: Loaded) -> list[int] | None:
     except UnknownNameError as error:
         if query.lower().endswith((*SOUND_SUFFIXES, *PHOTO_SUFFIXES)):
             raise UsageError(f"{query}: {why_no_file(query)}", "check the path") from None
-        tell(printable(f"{error.what} in the gallery; searched by its words, without confidences"))
+        tell(f"{error.what} in the gallery; searched by its words, without confidences")
         return None
 
 

@@ -95,7 +95,6 @@ def _show(gallery: Gallery, taxon: str, photos: list[Picture]) -> bool:
 
 def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
     """Write the large thumbnails and a table of their credits; whether all are whole."""
-    from edgeapp.file_names import printable
     from edgeapp.outputs.pictures import decoded
     from edgeapp.outputs.words import one_line
     from gallery import files
@@ -106,12 +105,12 @@ def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
         for one in photos:
             jpeg = gallery.thumbnail(one.id, "large") if one.thumbnail else None
             if jpeg is None:
-                tell(printable(f"{one.label}: the gallery keeps no picture of it, see {one.source or 'its source'}"))
+                tell(f"{one.label}: the gallery keeps no picture of it, see {one.source or 'its source'}")
                 continue
             try:
                 decoded(jpeg)
             except ValueError as error:
-                complain(printable(f"{gallery.path}: {one.label} of {one.scientific_name}: {error}"))
+                complain(f"{gallery.path}: {one.label} of {one.scientific_name}: {error}")
                 whole = False
                 continue
             file = _file_name(one)

@@ -14,7 +14,6 @@ import typer
 from edgeapp.archive.expectation import Expectation
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.speech import SpeechDetector
-from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
@@ -54,7 +53,7 @@ class Missing:
         self.exit_code = 0
 
     def __call__(self, text: str) -> None:
-        complain(printable(text))
+        complain(text)
         self.exit_code = 1
 
 
