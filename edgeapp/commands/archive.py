@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -51,6 +50,7 @@ from edgeapp.commands.recognition import (
 from edgeapp.config.panels import OUTPUT, RECOGNITION
 from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
+from edgeapp.progress_line import Counting
 from edgeapp.terminal import complain, counted, duration, silent, size
 
 WORK = "Work"
@@ -263,18 +263,10 @@ def _record(loaded: Loaded, asked: Recognition, tables: tuple[str, ...], partiti
 
 
 def _scanned(inputs: list[str], quiet: bool) -> Scan:
-    """Look for the recordings, and tell how many there are on a terminal."""
+    """Look for the recordings, and tell how many there are."""
     passed_over = PassedOver()
-    shown = sys.stderr.isatty() and not quiet
-
-    def tell(files: int, n_bytes: int) -> None:
-        if shown:
-            sys.stderr.write(f"\r{files:,} recordings, {size(n_bytes)}\x1b[K")
-            sys.stderr.flush()
-
-    scan = Scan.of(recordings(inputs, passed_over), tell)
-    if shown:
-        sys.stderr.write("\r\x1b[K")
+    with Counting("recordings", quiet=quiet) as counting:
+        scan = Scan.of(recordings(inputs, passed_over), counting.at)
     if len(passed_over) and not quiet:
         complain(str(passed_over))
     if not len(scan) and not scan.refused:
