@@ -14,8 +14,8 @@ from contextlib import suppress
 
 from edgeapp.errors import OutputError
 from edgeapp.file_names import printable
+from edgeapp.paths import PROGRAM
 
-PROGRAM = "biovita-edge"
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 

@@ -14,14 +14,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from edgeapp.board.machine import installed
 from edgeapp.collect.pace import PAUSE_S, LongPause, Pace, asked_pause_s
 from edgeapp.errors import CollectError, UsageError
 from edgeapp.file_names import printable
+from edgeapp.paths import PROGRAM
 
 if TYPE_CHECKING:
     import httpx
 
-AGENT = "biovita-edge"
 TIMEOUT_S = 30.0
 TRIES = 5  # that fail without a byte of progress
 SILENT_TRIES = 3  # without an answer at all
@@ -140,7 +141,7 @@ class Client:
         self._secrets: set[str] = set()
         try:
             self._http = httpx.Client(
-                headers={"User-Agent": f"{AGENT}/{_version()}", "Accept-Encoding": "identity"},
+                headers={"User-Agent": f"{PROGRAM}/{installed() or 0}", "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(timeout_s),
                 limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
                 follow_redirects=False,
@@ -315,15 +316,6 @@ def _library() -> Any:
 def _certificates() -> Any:
     """Those that servers are trusted by, read once: it takes longer than to ask one on this machine."""
     return _library().create_ssl_context()
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("biovita-edge")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _words(error: Exception) -> str:

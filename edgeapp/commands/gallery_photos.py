@@ -14,6 +14,7 @@ from edgeapp.commands.gallery_photos_add import add
 from edgeapp.commands.options import GalleryOption, JsonOption, PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import load_pack
+from edgeapp.paths import cache_folder
 from edgeapp.terminal import complain, counted, tell
 
 if TYPE_CHECKING:
@@ -130,9 +131,7 @@ def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
 
 def _open(gallery: Gallery, photos: list[Picture]) -> bool:
     """Open the photos in the system's viewer, from the user's cache; whether all are whole."""
-    import platformdirs
-
-    folder = Path(platformdirs.user_cache_dir("biovita-edge", appauthor=False)) / "photos"
+    folder = cache_folder() / "photos"
     whole = _save(gallery, photos, folder)
     for one in photos:
         file = folder / _file_name(one)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeapp.archive.expectation import Expectation
+from edgeapp.board.machine import installed
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.outputs.destination import Destination
@@ -24,7 +24,6 @@ from gallery.naming import Naming
 if TYPE_CHECKING:
     from edgeapp.web.report.recordings import ReportWriter
 
-PROGRAM = "biovita-edge"
 
 ReportOption = Annotated[
     Path | None,
@@ -120,7 +119,7 @@ class ReportFile:
 
         missing = Missing()
         with GalleryPictures(self._gallery, self._store, complain) as pictures:
-            report = self._writer.report(pictures.of, missing, version(PROGRAM))
+            report = self._writer.report(pictures.of, missing, installed() or "")
         write(report, self._destination.out)
         return missing.exit_code
 

@@ -21,6 +21,7 @@ from edgeapp.delivery.addresses import web_address
 from edgeapp.delivery.http import Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.errors import AudioError, UsageError
+from edgeapp.paths import PROGRAM
 from gallery.utc import utc_of, utc_text
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ BIRDNET = "2p4"
 KINDS = {".flac": "audio/flac", ".wav": "audio/wav", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
 UNKNOWN = (401, 403, 404)  # answers to a wrong token
 TOO_LARGE = 413
-HEADERS = {"User-Agent": "biovita-edge"}
+HEADERS = {"User-Agent": PROGRAM}
 
 
 class BirdWeatherTarget:

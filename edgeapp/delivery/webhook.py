@@ -19,6 +19,7 @@ from edgeapp.delivery.http import TIMEOUT_S, Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.delivery.template import Template, examples
 from edgeapp.errors import UsageError
+from edgeapp.paths import PROGRAM
 
 KEY_DIGITS = 16
 _KEPT = "".join(map(chr, range(32, 127)))  # printable ASCII
@@ -74,7 +75,7 @@ class WebhookTarget:
         if ca_file is not None and parts.scheme != "https":
             raise UsageError("the URL of the webhook is without TLS, so that nothing checks its CA", "write https://")
         self._url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
-        self._headers = {"Content-Type": "application/json", "User-Agent": "biovita-edge"}
+        self._headers = {"Content-Type": "application/json", "User-Agent": PROGRAM}
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
