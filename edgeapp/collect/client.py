@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from edgeapp.board.machine import installed
-from edgeapp.collect.pace import PAUSE_S, LongPause, Pace, asked_pause_s
+from edgeapp.clock.retry_after import asked_pause_s
+from edgeapp.collect.pace import PAUSE_S, LongPause, Pace
 from edgeapp.errors import CollectError, UsageError
 from edgeapp.file_names import printable
 from edgeapp.paths import PROGRAM
