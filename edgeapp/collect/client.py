@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 30.0
+CONNECTIONS = 32  # kept open in all
 TRIES = 5  # that fail without a byte of progress
 SILENT_TRIES = 3  # without an answer at all
 LONGEST_WAIT_S = 900.0  # for one answer, in all its pauses
@@ -125,8 +126,6 @@ class Client:
         Ends what waits and what transfers with `Stopped`.
     pause_s : float
         First pause after a refusal, seconds.
-    connections : int
-        Kept open in all.
     """
 
     def __init__(
@@ -135,7 +134,6 @@ class Client:
         timeout_s: float = TIMEOUT_S,
         stop: threading.Event | None = None,
         pause_s: float = PAUSE_S,
-        connections: int = 32,
     ) -> None:
         httpx = _library()
         self.pace = Pace(per_s, stop, pause_s)
@@ -144,7 +142,7 @@ class Client:
             self._http = httpx.Client(
                 headers={"User-Agent": f"{PROGRAM}/{installed() or 0}", "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(timeout_s),
-                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
                 follow_redirects=False,
                 verify=_certificates(),
             )
