@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,8 +94,6 @@ class Heard:
     lost : tuple of Lost
     sound_s : float
         Seconds of sound that were heard.
-    wall_s : float
-        Seconds that it took.
     """
 
     tables: dict[str, pa.Table]
@@ -105,7 +102,6 @@ class Heard:
     hashed: tuple[Hashed, ...] = ()
     lost: tuple[Lost, ...] = ()
     sound_s: float = 0.0
-    wall_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +140,6 @@ class Worker:
         PackError, GalleryError
             What would fail every other recording too.
         """
-        began = time.perf_counter()
         outcomes = [self._hear(item) for item in task.items]
         rows = [one for one in outcomes if isinstance(one, _Rows)]
         return Heard(
@@ -154,7 +149,6 @@ class Worker:
             tuple(one for one in outcomes if isinstance(one, Hashed)),
             tuple(one for one in outcomes if isinstance(one, Lost)),
             sum(one.writer.duration_s for one in rows),
-            time.perf_counter() - began,
         )
 
     def _hear(self, item: Item) -> _Rows | Hashed | Lost:
