@@ -30,7 +30,7 @@ DEVICE = ("gallery", "edgeapp")
 ROOMS = (
     ("errors", "paths", "file_names", "examples", "foreign", "interruption", "read_once", "folders"),
     ("terminal",),
-    ("progress_bar", "progress_line"),
+    ("progress_bar", "progress_line", "species_lists"),
     ("clock", "board"),
     ("audio",),
     ("pack",),

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from edgeapp.collect.sources.decoding import delimiter_of, lines_of, quoted_rows, text_of
+from edgeapp.collect.sources.decoding import lines_of, quoted_rows, text_of
 from edgeapp.errors import CollectError
+from edgeapp.species_lists import delimiter_of
 from gallery.errors import reason_of
 
 

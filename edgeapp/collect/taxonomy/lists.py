@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeapp.collect.sources.decoding import delimiter_of, quoted_rows
+from edgeapp.collect.sources.decoding import quoted_rows
 from edgeapp.collect.taxonomy.names import Name, parsed
 from edgeapp.collect.taxonomy.usages import ACCEPTED, SYNONYM, CommonName, Usage
 from edgeapp.errors import CollectError
+from edgeapp.species_lists import delimiter_of
 from gallery.errors import reason_of
 from gallery.taxon import HIGHER_RANKS, SYNONYM_SEPARATOR, Taxon
 
