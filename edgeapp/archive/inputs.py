@@ -32,7 +32,7 @@ from edgeapp.audio.formats.sniff import APPLE_DOUBLE
 from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, other_sound, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
-from edgeapp.folders import leads_up
+from edgeapp.folders import is_folder, leads_up
 from edgeapp.terminal import counted
 from gallery.errors import reason_of
 
@@ -236,7 +236,7 @@ class _Search:
                 for entry in entries:
                     name = entry.name
                     is_link = entry.is_symlink()
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         if not is_searched(name):
                             self._pass_over(entry.path, HIDDEN_FOLDER)
                             continue
@@ -314,13 +314,6 @@ def _unseen(path: str, error: OSError | ValueError) -> Iterator[Found | Refused]
 
 def _unread(folder: str, error: OSError) -> Refused:
     return Refused(folder, AudioError(f"{folder}: cannot be read ({reason_of(error)})", "check its permissions"))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
 
 
 def _is_companion(path: str) -> bool:
