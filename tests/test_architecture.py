@@ -417,6 +417,13 @@ def test_utc_is_written_and_read_in_one_place():
     assert found == []
 
 
+def test_lines_on_standard_error_are_printed_in_one_place():
+    """Where an import can be interrupted, before anything is loaded, they are printed as they are."""
+    found = [path.as_posix() for path in modules(*FLOORS) if re.search(r"file=sys\.stderr|\berr=True", read(path))]
+    asking = "edgeapp/commands/web.py"  # for a password, beside standard output
+    assert found == ["edgeapp/__main__.py", asking, "edgeapp/terminal.py", "export/__main__.py"]
+
+
 @pytest.mark.parametrize("package", FLOORS)
 def test_a_test_lies_in_the_room_of_what_it_tests(package):
     """A folder of tests is a folder of the package, and `test_x.py` is where `x` is."""

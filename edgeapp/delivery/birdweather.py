@@ -20,6 +20,7 @@ from edgeapp.clips.settings import MOST_CLIP_S
 from edgeapp.delivery.addresses import web_address
 from edgeapp.delivery.http import Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.paths import PROGRAM
 from gallery.utc import utc_of, utc_text
@@ -80,7 +81,8 @@ class BirdWeatherTarget:
     def send(self, payload: Mapping[str, Any]) -> None:
         """Upload the clip, once, and then the detection. What was reviewed as another species or none is left out."""
         taxon, review = payload["taxon"], payload.get("review") or {}
-        if taxon["rank"] != SPECIES or payload.get("updated") or review.get("verdict") in ("rejected", "corrected"):
+        wrong = review.get("verdict") in (ReviewVerdict.REJECTED, ReviewVerdict.CORRECTED)
+        if taxon["rank"] != SPECIES or payload.get("updated") or wrong:
             return
         latitude, longitude = payload["source"]["latitude"], payload["source"]["longitude"]
         key = str(payload.get("id"))
